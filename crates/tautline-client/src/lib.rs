@@ -1,0 +1,1 @@
+//! The Rust client: a tokio shell round the client state machine.

@@ -1,0 +1,1 @@
+//! Channels, logs, cursors, sessions and presence. No I/O, never waits.

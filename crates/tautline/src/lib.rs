@@ -1,0 +1,1 @@
+//! The tautline binary: serve, chaos, token.

