@@ -1,1 +1,20 @@
-//! Channels, logs, cursors, sessions and presence. No I/O, never waits.
+//! The heart of a Tautline node, without I/O: channels and their logs, cursors, sessions, presence, permissions.
+//!
+//! A [`Hub`] is shared by everything on a node and never waits: its locks are held for moments and nothing is awaited under
+//! them. A [`Peer`] is the server's end of one connection: the shell that owns the socket feeds it messages and the time,
+//! and drains its [`Output`]s.
+//!
+//! ```text
+//!   shell: bytes, deadlines, wakes ──▶ Peer ──▶ Hub ──▶ Channel (log, subscribers, presence)
+//!                  messages, close ◀──  │                Session (requests, parking)
+//! ```
+
+mod hub;
+mod identity;
+mod peer;
+mod rules;
+
+pub use hub::{Hub, HubConfig, HubStats};
+pub use identity::{Identity, LoginRefused};
+pub use peer::{CallRequest, Output, Peer, ReplyTo};
+pub use rules::{Access, ChannelRule, PresenceMode, Retention};

@@ -1,0 +1,296 @@
+//! The json format: one packet a line (protocol, section 2).
+//!
+//! Reading: [`packets`] splits a message, [`parse_client`] and [`parse_server`] read one packet. Writing: [`write_client`],
+//! [`write_request`], [`write_reply`] and [`write_server`] append one packet and its line end.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Serialize,
+    de::{Error as _, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    RequestId,
+    packet::{
+        client::{ClientPacket, Request, Verb},
+        server::{ErrorBody, PresenceKind, ServerPacket},
+    },
+};
+
+/// What came is not a packet. The request at fault is named where its id could be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadPacket {
+    /// The `id` beside the verb, if it could be read.
+    pub id: Option<RequestId>,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// The packets of a message: its lines, blank ones left out.
+pub fn packets(message: &str) -> impl Iterator<Item = &str> {
+    message.split('\n').map(str::trim_ascii).filter(|line| !line.is_empty())
+}
+
+/// Reads one packet of a client.
+///
+/// # Errors
+/// [`BadPacket`] when the line is no object with exactly one verb, when `hello`, `ping`, `pause` or `bye` have a body they
+/// cannot have, or when a request has no id. A request with an id and a wrong body is [`Verb::BadRequest`].
+pub fn parse_client(line: &str) -> Result<ClientPacket<'_>, BadPacket> {
+    let Envelope { id, seen, again, verb: name, body } = Envelope::parse(line)?;
+    let text = body.get();
+    let request = match &*name {
+        "subscribe" => serde_json::from_str(text).map(Request::Subscribe),
+        "unsubscribe" => serde_json::from_str(text).map(Request::Unsubscribe),
+        "publish" => serde_json::from_str(text).map(Request::Publish),
+        "call" => serde_json::from_str(text).map(Request::Call),
+        "history" => serde_json::from_str(text).map(Request::History),
+        "presence" => serde_json::from_str(text).map(Request::Presence),
+        "auth" => serde_json::from_str(text).map(Request::Auth),
+        _ => {
+            let bad = |error: serde_json::Error| BadPacket { id, message: format!("`{name}`: {error}") };
+            let verb = match &*name {
+                "hello" => Verb::Hello(Box::new(serde_json::from_str(text).map_err(bad)?)),
+                "ping" => Verb::Ping(serde_json::from_str(text).map_err(bad)?),
+                "pause" => Verb::Pause(serde_json::from_str(text).map_err(bad)?),
+                "bye" => Verb::Bye,
+                _ => Verb::Unknown(name),
+            };
+            return Ok(ClientPacket { id, seen, again, verb });
+        }
+    };
+    if id.is_none_or(|id| id == 0) {
+        return Err(BadPacket { id, message: format!("`{name}` needs an `id` of 1 or more") });
+    }
+    let verb = match request {
+        Ok(request) => Verb::Request(request),
+        Err(error) => Verb::BadRequest(format!("`{name}`: {error}")),
+    };
+    Ok(ClientPacket { id, seen, again, verb })
+}
+
+/// Reads one packet of the server.
+///
+/// # Errors
+/// [`BadPacket`] when the line is no packet, or a known verb has a body it cannot have.
+pub fn parse_server(line: &str) -> Result<ServerPacket<'_>, BadPacket> {
+    let Envelope { id, verb: name, body, .. } = Envelope::parse(line)?;
+    let text = body.get();
+    let bad = |error: serde_json::Error| BadPacket { id, message: format!("`{name}`: {error}") };
+    let presence = |kind| serde_json::from_str(text).map(|change| ServerPacket::Presence(kind, change));
+    let packet = match (&*name, id) {
+        ("ok", Some(id)) => Ok(ServerPacket::Reply(id, Ok(body))),
+        ("error", Some(id)) => {
+            serde_json::from_str::<ErrorBody>(text).map(|error| ServerPacket::Reply(id, Err(error)))
+        }
+        ("pub", _) => serde_json::from_str(text).map(ServerPacket::Pub),
+        ("pong", _) => serde_json::from_str(text).map(ServerPacket::Pong),
+        ("welcome", _) => serde_json::from_str(text).map(|body| ServerPacket::Welcome(Box::new(body))),
+        ("challenge", _) => serde_json::from_str(text).map(ServerPacket::Challenge),
+        ("gap", _) => serde_json::from_str(text).map(ServerPacket::Gap),
+        ("unsubscribed", _) => serde_json::from_str(text).map(ServerPacket::Unsubscribed),
+        ("join", _) => presence(PresenceKind::Join),
+        ("away", _) => presence(PresenceKind::Away),
+        ("back", _) => presence(PresenceKind::Back),
+        ("leave", _) => presence(PresenceKind::Leave),
+        ("ticket", _) => serde_json::from_str(text).map(ServerPacket::Ticket),
+        ("bye", _) => serde_json::from_str(text).map(|body| ServerPacket::Bye(id, body)),
+        _ => return Ok(ServerPacket::Unknown(name)),
+    };
+    packet.map_err(bad)
+}
+
+/// The marks beside a verb.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Marks {
+    /// The request's number.
+    pub id: Option<RequestId>,
+    /// Everything up to here is settled.
+    pub seen: Option<RequestId>,
+    /// The request was sent before.
+    pub again: bool,
+}
+
+/// Appends a client's packet: `body` under `verb`, with its marks.
+pub fn write_client(out: &mut Vec<u8>, marks: Marks, verb: &str, body: &impl Serialize) {
+    out.push(b'{');
+    if let Some(id) = marks.id {
+        out.extend_from_slice(b"\"id\":");
+        write_json(out, &id);
+        out.push(b',');
+    }
+    if let Some(seen) = marks.seen {
+        out.extend_from_slice(b"\"seen\":");
+        write_json(out, &seen);
+        out.push(b',');
+    }
+    if marks.again {
+        out.extend_from_slice(b"\"again\":true,");
+    }
+    write_verb(out, verb, body);
+}
+
+/// Appends a client's request.
+pub fn write_request(out: &mut Vec<u8>, marks: Marks, request: &Request<'_>) {
+    match request {
+        Request::Subscribe(body) => write_client(out, marks, "subscribe", body),
+        Request::Unsubscribe(body) => write_client(out, marks, "unsubscribe", body),
+        Request::Publish(body) => write_client(out, marks, "publish", body),
+        Request::Call(body) => write_client(out, marks, "call", body),
+        Request::History(body) => write_client(out, marks, "history", body),
+        Request::Presence(body) => write_client(out, marks, "presence", body),
+        Request::Auth(body) => write_client(out, marks, "auth", body),
+    }
+}
+
+/// Appends a packet of the server that is no reply: `body` under `verb`.
+pub fn write_server(out: &mut Vec<u8>, verb: &str, body: &impl Serialize) {
+    out.push(b'{');
+    write_verb(out, verb, body);
+}
+
+/// Appends a reply: what was asked for, or why not.
+pub fn write_reply(out: &mut Vec<u8>, id: RequestId, result: Result<&impl Serialize, &ErrorBody>) {
+    out.extend_from_slice(b"{\"id\":");
+    write_json(out, &id);
+    out.push(b',');
+    match result {
+        Ok(body) => write_verb(out, "ok", body),
+        Err(error) => write_verb(out, "error", error),
+    }
+}
+
+/// Appends `value` as JSON.
+///
+/// # Panics
+/// When `value` holds a map whose keys are no text: packets have none.
+pub fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(out, value).expect("packets serialise and memory takes every byte");
+}
+
+/// Appends `data` so that it fits on one line: raw line breaks between tokens become spaces, nothing else changes.
+pub fn write_data(out: &mut Vec<u8>, data: &str) {
+    let from = out.len();
+    out.extend_from_slice(data.as_bytes());
+    // Inside a JSON string a line break is always escaped, so a raw one stands between tokens.
+    for byte in &mut out[from..] {
+        if matches!(*byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+}
+
+fn write_verb(out: &mut Vec<u8>, verb: &str, body: &impl Serialize) {
+    out.push(b'"');
+    out.extend_from_slice(verb.as_bytes());
+    out.extend_from_slice(b"\":");
+    write_json(out, body);
+    out.extend_from_slice(b"}\n");
+}
+
+struct Envelope<'a> {
+    id: Option<RequestId>,
+    seen: Option<RequestId>,
+    again: bool,
+    verb: Cow<'a, str>,
+    body: &'a RawValue,
+}
+
+impl<'a> Envelope<'a> {
+    fn parse(line: &'a str) -> Result<Self, BadPacket> {
+        let mut id = None;
+        let mut deserializer = serde_json::Deserializer::from_str(line);
+        serde::Deserializer::deserialize_map(&mut deserializer, EnvelopeVisitor { id_read: &mut id })
+            .and_then(|envelope| deserializer.end().map(|()| envelope))
+            .map_err(|error| BadPacket { id, message: error.to_string() })
+    }
+}
+
+/// Remembers the id as soon as it is read, so that a broken rest can still be blamed on its request.
+struct EnvelopeVisitor<'i> {
+    id_read: &'i mut Option<RequestId>,
+}
+
+impl<'de> Visitor<'de> for EnvelopeVisitor<'_> {
+    type Value = Envelope<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a packet: an object with exactly one verb beside `id`, `seen` and `again`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut seen, mut again, mut verb) = (None, false, None);
+        while let Some(Key(key)) = map.next_key()? {
+            match &*key {
+                "id" => *self.id_read = Some(map.next_value()?),
+                "seen" => seen = Some(map.next_value()?),
+                "again" => again = map.next_value()?,
+                _ if verb.is_some() => {
+                    return Err(A::Error::custom(format_args!("two verbs in one packet, the second is `{key}`")));
+                }
+                _ => verb = Some((key, map.next_value::<&'de RawValue>()?)),
+            }
+        }
+        let (verb, body) = verb.ok_or_else(|| A::Error::custom("a packet without a verb"))?;
+        Ok(Envelope { id: *self.id_read, seen, again, verb, body })
+    }
+}
+
+/// Borrows the key where it has no escapes.
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_holds_packets_one_a_line_and_blank_lines_are_nothing() {
+        let message = "\n{\"a\":1}\r\n\n{\"b\":2}";
+        assert_eq!(packets(message).collect::<Vec<_>>(), ["{\"a\":1}", "{\"b\":2}"]);
+    }
+
+    #[test]
+    fn data_comes_out_to_the_letter_but_for_raw_line_breaks() {
+        let mut out = Vec::new();
+        write_data(&mut out, "{\"a\": 1.50,\n\"b\":\"x\\ny\"}");
+        assert_eq!(out, b"{\"a\": 1.50, \"b\":\"x\\ny\"}");
+    }
+
+    #[test]
+    fn a_broken_packet_names_its_request_where_the_id_could_be_read() {
+        let bad = parse_client(r#"{"id":7,"publish":{"channel":"a","#).expect_err("cut short");
+        assert_eq!(bad.id, Some(7));
+        assert_eq!(parse_client("[]").expect_err("no object").id, None);
+        assert!(parse_client(r#"{"id":1,"a":{},"b":{}}"#).expect_err("two verbs").message.contains("two verbs"));
+        assert!(parse_client(r#"{"id":1}"#).expect_err("no verb").message.contains("without a verb"));
+        assert!(parse_client(r#"{"call":{"method":"m"}}"#).expect_err("no id").message.contains("needs an `id`"));
+        assert!(parse_client(r#"{"ping":{}} x"#).is_err(), "nothing may follow a packet on its line");
+    }
+
+    #[test]
+    fn a_wrong_body_under_a_known_verb_is_a_bad_request_and_not_a_bad_packet() {
+        let packet = parse_client(r#"{"id":3,"subscribe":{"from":"now"}}"#).expect("a packet");
+        assert_eq!(packet.id, Some(3));
+        assert!(matches!(packet.verb, Verb::BadRequest(_)), "{:?}", packet.verb);
+    }
+
+    #[test]
+    fn an_unknown_verb_is_named_and_unknown_keys_are_ignored() {
+        let packet = parse_client(r#"{"id":3,"dance":[1]}"#).expect("a packet");
+        assert!(matches!(packet.verb, Verb::Unknown(name) if name == "dance"));
+        let packet = parse_client(r#"{"id":3,"unsubscribe":{"channel":"a","new":1}}"#).expect("a packet");
+        assert!(matches!(packet.verb, Verb::Request(Request::Unsubscribe(body)) if body.channel == "a"));
+    }
+
+    #[test]
+    fn secrets_do_not_show_in_debug_output() {
+        let packet = parse_client(r#"{"hello":{"v":1,"auth":{"token":"s3cret"},"resume":{"ticket":"t1cket","attempt":1}}}"#)
+            .expect("a packet");
+        let shown = format!("{packet:?}");
+        assert!(!shown.contains("s3cret") && !shown.contains("t1cket"), "{shown}");
+    }
+}

@@ -1,0 +1,98 @@
+//! Every size, count and wait that has a ceiling, in one place (protocol, section 9).
+
+/// The ceilings of a gateway. All are configurable; `Default` is what the protocol names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest message a client may send once it is welcome, in bytes. Default 64 KiB.
+    pub message_bytes_max: usize,
+    /// Largest message that carries a `hello`, in bytes. Default 256 KiB.
+    pub hello_bytes_max: usize,
+    /// Largest `welcome`, in bytes; what does not fit is left out. Default 512 KiB.
+    pub welcome_bytes_max: usize,
+    /// Largest message the server makes of several packets, in bytes. Default 64 KiB.
+    pub batch_bytes_max: usize,
+    /// Channels a connection may be subscribed to. Default 1,024.
+    pub channels_max: usize,
+    /// Requests of one connection that may run at once; above it the server stops reading. Default 256.
+    pub requests_in_flight_max: usize,
+    /// Replies a session may leave unseen. Default 1,024.
+    pub replies_unseen_max: usize,
+    /// Bytes of replies a session may leave unseen. Default 1 MiB.
+    pub replies_unseen_bytes_max: usize,
+    /// Bytes of unseen replies over all sessions. Default 256 MiB.
+    pub replies_bytes_max: usize,
+    /// Publications on one page of history. Default 1,000.
+    pub history_page_max: usize,
+    /// Bytes on one page of history. Default 256 KiB.
+    pub history_page_bytes_max: usize,
+    /// Members that a reply to `presence` names. Default 1,000.
+    pub presence_members_max: usize,
+    /// Hellos a connection may send. Default 3.
+    pub hellos_max: u32,
+    /// Wait for the first packet. Default 10 s.
+    pub hello_ms: u64,
+    /// Wait for a `hello` that follows a challenge, where a login has to be made. Default 30 s.
+    pub challenge_ms: u64,
+    /// How long a client may say nothing before it pings. Default 25 s.
+    pub ping_ms: u64,
+    /// How long a client waits for the answer to a ping. Default 8 s.
+    pub pong_ms: u64,
+    /// How long a session without a connection is kept. Default 120 s.
+    pub park_ms: u64,
+    /// How long a `key` opens the same session again. Default 60 s.
+    pub key_ms: u64,
+    /// Life of a ticket. Default 24 h.
+    pub ticket_ms: u64,
+    /// Longest life of an authentication that has no expiry of its own. Default 7 days.
+    pub auth_age_ms: u64,
+    /// Longest wait for a method. Default 30 s.
+    pub call_ms_max: u64,
+    /// Sessions on this node, parked ones included. Default 1,000,000.
+    pub sessions_max: usize,
+    /// Channels on this node. Default 1,000,000.
+    pub channel_count_max: usize,
+    /// Bytes of publications in all logs of this node. Default 1 GiB.
+    pub log_bytes_max: usize,
+}
+
+impl Limits {
+    /// A client silent for this long is let go: two pings that did not come, and the answer to them. Milliseconds.
+    #[must_use]
+    pub const fn silence_ms(&self) -> u64 {
+        2 * self.ping_ms + self.pong_ms
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const KIB: usize = 1024;
+        const SECOND: u64 = 1000;
+        Self {
+            message_bytes_max: 64 * KIB,
+            hello_bytes_max: 256 * KIB,
+            welcome_bytes_max: 512 * KIB,
+            batch_bytes_max: 64 * KIB,
+            channels_max: 1024,
+            requests_in_flight_max: 256,
+            replies_unseen_max: 1024,
+            replies_unseen_bytes_max: 1024 * KIB,
+            replies_bytes_max: 256 * KIB * KIB,
+            history_page_max: 1000,
+            history_page_bytes_max: 256 * KIB,
+            presence_members_max: 1000,
+            hellos_max: 3,
+            hello_ms: 10 * SECOND,
+            challenge_ms: 30 * SECOND,
+            ping_ms: 25 * SECOND,
+            pong_ms: 8 * SECOND,
+            park_ms: 120 * SECOND,
+            key_ms: 60 * SECOND,
+            ticket_ms: 24 * 3600 * SECOND,
+            auth_age_ms: 7 * 24 * 3600 * SECOND,
+            call_ms_max: 30 * SECOND,
+            sessions_max: 1_000_000,
+            channel_count_max: 1_000_000,
+            log_bytes_max: 1024 * KIB * KIB,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Names that a peer may choose, checked once where they come in.
+
+use std::{fmt, sync::Arc};
+
+/// Why a name was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidName {
+    /// Names have at least one byte.
+    #[error("a name cannot be empty")]
+    Empty,
+    /// Names have at most [`ChannelName::BYTES_MAX`] bytes.
+    #[error("a name has at most 255 bytes of UTF-8, this one has {0}")]
+    TooLong(usize),
+    /// Control characters, white space and `*` would make names ambiguous in logs, patterns and commands.
+    #[error("a name holds no control character, white space or `*`, found {0:?}")]
+    Forbidden(char),
+}
+
+/// The name of a channel: 1–255 bytes of UTF-8 without control characters, white space or `*`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelName(Arc<str>);
+
+impl ChannelName {
+    /// The most bytes that a name may have.
+    pub const BYTES_MAX: usize = 255;
+    /// What the channels of single users begin with; only the gateway subscribes to them.
+    pub const USER_PREFIX: &'static str = "user:";
+
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// [`InvalidName`] says which rule was broken.
+    pub fn parse(name: &str) -> Result<Self, InvalidName> {
+        check(name).map(|()| Self(name.into()))
+    }
+
+    /// The inbox of `user`.
+    ///
+    /// # Errors
+    /// [`InvalidName`] when the user's id is too long to be part of a channel's name.
+    pub fn of_user(user: &UserId) -> Result<Self, InvalidName> {
+        Self::parse(&format!("{}{user}", Self::USER_PREFIX))
+    }
+
+    /// True for the inbox of some user.
+    #[must_use]
+    pub fn is_user(&self) -> bool {
+        self.0.starts_with(Self::USER_PREFIX)
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ChannelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// Who a session belongs to. Obeys the rules of a channel's name, so that each user can have a channel.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(Arc<str>);
+
+impl UserId {
+    /// Checks a user's id.
+    ///
+    /// # Errors
+    /// [`InvalidName`] says which rule was broken.
+    pub fn parse(id: &str) -> Result<Self, InvalidName> {
+        if id.len() > ChannelName::BYTES_MAX - ChannelName::USER_PREFIX.len() {
+            return Err(InvalidName::TooLong(id.len()));
+        }
+        check(id).map(|()| Self(id.into()))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// A set of channel names: an exact name, or a prefix that ends in `*`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pattern(Arc<str>);
+
+impl Pattern {
+    /// Checks a pattern: a channel's name, where one `*` may stand at the end and means "anything, or nothing".
+    ///
+    /// # Errors
+    /// [`InvalidName`] says which rule was broken.
+    pub fn parse(pattern: &str) -> Result<Self, InvalidName> {
+        match pattern.strip_suffix('*') {
+            Some("") => {}
+            Some(prefix) => check(prefix)?,
+            None => check(pattern)?,
+        }
+        Ok(Self(pattern.into()))
+    }
+
+    /// True when `name` is in the set.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => *self.0 == *name,
+        }
+    }
+
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn check(name: &str) -> Result<(), InvalidName> {
+    if name.is_empty() {
+        return Err(InvalidName::Empty);
+    }
+    if name.len() > ChannelName::BYTES_MAX {
+        return Err(InvalidName::TooLong(name.len()));
+    }
+    match name.chars().find(|c| c.is_control() || c.is_whitespace() || *c == '*') {
+        Some(found) => Err(InvalidName::Forbidden(found)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_refused_for_the_rule_it_breaks() {
+        assert_eq!(ChannelName::parse(""), Err(InvalidName::Empty));
+        assert_eq!(ChannelName::parse("a b"), Err(InvalidName::Forbidden(' ')));
+        assert_eq!(ChannelName::parse("a\u{7}"), Err(InvalidName::Forbidden('\u{7}')));
+        assert_eq!(ChannelName::parse("room:*"), Err(InvalidName::Forbidden('*')));
+        assert_eq!(ChannelName::parse(&"x".repeat(256)), Err(InvalidName::TooLong(256)));
+        assert!(ChannelName::parse("房间:7").is_ok());
+        assert!(UserId::parse(&"u".repeat(251)).is_err(), "its inbox would have too long a name");
+    }
+
+    #[test]
+    fn a_pattern_is_a_name_or_a_prefix() {
+        let rooms = Pattern::parse("room:*").expect("valid");
+        assert!(rooms.matches("room:7") && rooms.matches("room:"));
+        assert!(!rooms.matches("lobby"));
+        assert!(Pattern::parse("*").expect("valid").matches("anything"));
+        assert!(!Pattern::parse("room").expect("valid").matches("room:7"));
+        assert!(Pattern::parse("a*b").is_err());
+    }
+}
