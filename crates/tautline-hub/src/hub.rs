@@ -1,35 +1,414 @@
-//! Seam only, for now.
-#![allow(missing_docs, unused_variables, clippy::todo, reason = "the seam, until the code between lands")]
-use crate::{ChannelRule, Peer, ReplyTo};
-use tautline_protocol::{ChannelName, Limits, Now, packet::server::{ErrorBody, Published}};
-use serde_json::value::RawValue;
-use std::task::Waker;
+//! The hub: what all connections of a node share.
 
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    task::Waker,
+};
+
+use serde_json::value::RawValue;
+use tautline_protocol::{
+    ByeCode, ChannelName, ErrorCode, Limits, Now, ReadFrom, RequestId,
+    packet::server::{Bye, ErrorBody, Published},
+    server::Ledger,
+};
+
+use crate::{
+    ChannelRule, Identity, Peer, ReplyTo, Retention,
+    bell::Bell,
+    channel::{Appended, Channel, Joined, Joining, Publish, Ring},
+    channels::Channels,
+    random::Random,
+    reply,
+    rules::{Access, PresenceMode},
+    session::{Session, SessionState},
+    sessions::Sessions,
+    sync::lock,
+    ticket::{Claims, TicketKeys},
+};
+
+/// What a hub is made with.
 #[derive(Clone, Debug)]
-pub struct HubConfig { pub limits: Limits, pub rules: Vec<ChannelRule>, pub node: String, /** newest first */ pub ticket_keys: Vec<[u8; 32]> }
-#[derive(Clone, Debug)]
-pub struct Hub;
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HubStats { pub connections: usize, pub sessions: usize, pub parked: usize, pub channels: usize, pub log_bytes: usize, pub publications: u64 }
+pub struct HubConfig {
+    /// Every ceiling.
+    pub limits: Limits,
+    /// Who may do what where; the first rule that matches a channel counts. None means that only the back end may
+    /// publish and nobody may subscribe.
+    pub rules: Vec<ChannelRule>,
+    /// This node's name, shown in `welcome`.
+    pub node: String,
+    /// Keys of tickets: the first seals, all open. At least one.
+    pub ticket_keys: Vec<[u8; 32]>,
+}
+
+/// Figures of the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HubStats {
+    /// Connections, those included that are not welcome yet.
+    pub connections: usize,
+    /// Sessions, parked ones included.
+    pub sessions: usize,
+    /// Channels that somebody reads or that have something to read.
+    pub channels: usize,
+    /// Bytes of publications in all logs.
+    pub log_bytes: usize,
+    /// Bytes of replies that clients have not seen yet.
+    pub reply_bytes: usize,
+    /// Publications since the start.
+    pub publications: u64,
+}
+
+/// The shared heart of a node. Cheap to clone; every clone is the same hub.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    limits: Limits,
+    rules: Vec<Arc<ChannelRule>>,
+    closed: Arc<ChannelRule>,
+    node: String,
+    epoch: String,
+    keys: TicketKeys,
+    random: Random,
+    channels: Channels,
+    sessions: Sessions,
+    pump: Mutex<Pump>,
+    next_connection: AtomicU64,
+    connections: AtomicUsize,
+    log_bytes: AtomicUsize,
+    reply_bytes: AtomicUsize,
+    publications: AtomicU64,
+    draining: AtomicBool,
+    drain_spread_ms: AtomicU64,
+}
+
+#[derive(Default)]
+struct Pump {
+    queue: VecDeque<Arc<Channel>>,
+    waker: Option<Waker>,
+}
+
 impl Hub {
-    /** `seed` must be random in production. */
-    pub fn new(config: HubConfig, seed: [u8; 32]) -> Self { todo!() }
-    pub fn limits(&self) -> &Limits { todo!() }
-    /** The server's end of a new connection; `waker` is woken when `poll_output` has something new. */
-    pub fn peer(&self, now: Now, waker: Waker) -> Peer { todo!() }
-    /** The back end's publish. */
-    pub fn publish(&self, now: Now, channel: &ChannelName, data: &RawValue, tags: Option<&RawValue>) -> Result<Published, ErrorBody> { todo!() }
-    /** Settles a call that was handed out by `Output::Call`. */
-    pub fn answer(&self, now: Now, to: ReplyTo, result: Result<&RawValue, ErrorBody>) { todo!() }
-    /** Wakes the next chunk of subscribers; true: there is more, yield and call again. */
-    pub fn pump(&self) -> bool { todo!() }
-    /** Who is to be woken when there is pumping to do. */
-    pub fn set_pump_waker(&self, waker: Waker) { todo!() }
-    /** Housekeeping: parked sessions, aged publications. Call about once a second. */
-    pub fn tick(&self, now: Now) { todo!() }
-    /** Tells every connection `bye{server_restart}`, its `retry_after_ms` spread over `spread_ms`; hellos are answered the same from now on. */
-    pub fn drain(&self, now: Now, spread_ms: u64) { todo!() }
-    /** Takes `drain` back (a demo's button). */
-    pub fn resume_after_drain(&self) { todo!() }
-    pub fn stats(&self) -> HubStats { todo!() }
+    /// A hub without channels and sessions. Whoever knows `seed` can guess session ids: it must be random outside tests.
+    ///
+    /// # Panics
+    /// When there is no ticket key.
+    #[must_use]
+    pub fn new(config: HubConfig, seed: [u8; 32]) -> Self {
+        let random = Random::new(seed);
+        let closed = ChannelRule {
+            pattern: tautline_protocol::Pattern::parse("*").expect("a valid pattern"),
+            subscribe: Access::None,
+            publish: Access::None,
+            presence: PresenceMode::Off,
+            retention: Retention::default(),
+        };
+        Self(Arc::new(Inner {
+            keys: TicketKeys::new(&config.ticket_keys),
+            limits: config.limits,
+            rules: config.rules.into_iter().map(Arc::new).collect(),
+            closed: Arc::new(closed),
+            node: config.node,
+            // All logs of a node in memory are lost together, so one epoch serves them all.
+            epoch: format!("{:x}", random.id() >> 80),
+            random,
+            channels: Channels::new(),
+            sessions: Sessions::new(),
+            pump: Mutex::default(),
+            next_connection: AtomicU64::new(1),
+            connections: AtomicUsize::new(0),
+            log_bytes: AtomicUsize::new(0),
+            reply_bytes: AtomicUsize::new(0),
+            publications: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            drain_spread_ms: AtomicU64::new(0),
+        }))
+    }
+
+    /// Every ceiling.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// The server's end of a new connection; `waker` is woken when [`Peer::poll_output`] has something new.
+    #[must_use]
+    pub fn peer(&self, now: Now, waker: Waker) -> Peer {
+        let connection = self.0.next_connection.fetch_add(1, Ordering::Relaxed);
+        self.0.connections.fetch_add(1, Ordering::Relaxed);
+        Peer::new(self.clone(), Bell::new(connection, waker), now)
+    }
+
+    /// Appends for the back end: no rule is asked.
+    ///
+    /// # Errors
+    /// `overloaded` or `limit` when the node is full.
+    pub fn publish(
+        &self,
+        now: Now,
+        channel: &ChannelName,
+        data: &RawValue,
+        tags: Option<&RawValue>,
+    ) -> Result<Published, ErrorBody> {
+        self.append(now, channel, data.get(), Publish { tags: tags.map(RawValue::get), ..Publish::default() })
+    }
+
+    /// Settles a call that [`crate::Output::Call`] handed out.
+    pub fn answer(&self, to: ReplyTo, result: Result<&RawValue, ErrorBody>) {
+        to.settle(result);
+    }
+
+    /// Rings the next chunk of subscribers. True: there is more; let others run and call again.
+    pub fn pump(&self) -> bool {
+        let Some(channel) = lock(&self.0.pump).queue.pop_front() else { return false };
+        let more_of_channel = channel.ring_chunk();
+        let mut pump = lock(&self.0.pump);
+        if more_of_channel {
+            // Behind the others: one large channel must not hold them up.
+            pump.queue.push_back(channel);
+        }
+        !pump.queue.is_empty()
+    }
+
+    /// Who is woken when there is something to [`Hub::pump`].
+    pub fn set_pump_waker(&self, waker: Waker) {
+        lock(&self.0.pump).waker = Some(waker);
+    }
+
+    /// Housekeeping: sessions parked for too long, publications too old, channels nobody needs. Call about once a second.
+    pub fn tick(&self, now: Now) {
+        let parked_since = now.mono_ms.checked_sub(self.0.limits.park_ms);
+        for id in parked_since.map(|until| self.0.sessions.parked_until(until)).unwrap_or_default() {
+            let Some(session) = self.0.sessions.get(id) else { continue };
+            let expired = {
+                let state = session.lock();
+                state.bell.is_none() && state.parked_ms + self.0.limits.park_ms <= now.mono_ms
+            };
+            if expired {
+                self.end(&session);
+            }
+        }
+        self.0.sessions.forget_revoked(now.wall_ms);
+        let given_back = self.0.channels.tidy_some(now.wall_ms, self.0.limits.ticket_ms);
+        self.0.log_bytes.fetch_sub(given_back, Ordering::Relaxed);
+    }
+
+    /// Tells every connection `bye{server_restart}`, its `retry_after_ms` spread over `spread_ms`; a `hello` gets the
+    /// same answer until [`Hub::reopen`].
+    pub fn drain(&self, spread_ms: u64) {
+        self.0.drain_spread_ms.store(spread_ms, Ordering::Relaxed);
+        self.0.draining.store(true, Ordering::Release);
+        for session in self.0.sessions.all() {
+            let bell = session.lock().bell.clone();
+            if let Some(bell) = bell {
+                bell.dismiss(self.drain_bye());
+            }
+        }
+    }
+
+    /// Takes [`Hub::drain`] back: clients may come again.
+    pub fn reopen(&self) {
+        self.0.draining.store(false, Ordering::Release);
+    }
+
+    /// Figures of the moment.
+    #[must_use]
+    pub fn stats(&self) -> HubStats {
+        HubStats {
+            connections: self.0.connections.load(Ordering::Relaxed),
+            sessions: self.0.sessions.len(),
+            channels: self.0.channels.len(),
+            log_bytes: self.0.log_bytes.load(Ordering::Relaxed),
+            reply_bytes: self.0.reply_bytes.load(Ordering::Relaxed),
+            publications: self.0.publications.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// What connections ask of the hub.
+impl Hub {
+    pub(crate) fn epoch(&self) -> &str {
+        &self.0.epoch
+    }
+
+    pub(crate) fn node(&self) -> &str {
+        &self.0.node
+    }
+
+    pub(crate) fn random(&self) -> &Random {
+        &self.0.random
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.0.sessions
+    }
+
+    /// The last word while draining; `None` while open.
+    pub(crate) fn draining(&self) -> Option<Bye> {
+        self.0.draining.load(Ordering::Acquire).then(|| self.drain_bye())
+    }
+
+    fn drain_bye(&self) -> Bye {
+        let spread_ms = self.0.drain_spread_ms.load(Ordering::Relaxed);
+        let draw = u64::from_le_bytes(self.0.random.bytes()[..8].try_into().expect("8 of 32 bytes"));
+        let mut bye = Bye::new(ByeCode::ServerRestart, "the server restarts, come back in a moment");
+        bye.retry_after_ms = Some(draw % (spread_ms + 1));
+        bye
+    }
+
+    /// The rule that holds for a channel. Inboxes belong to the gateway: no rule opens them to clients.
+    pub(crate) fn rule(&self, channel: &ChannelName) -> Arc<ChannelRule> {
+        let open = || self.0.rules.iter().find(|rule| rule.pattern.matches(channel.as_str()));
+        let rule = if channel.is_user() { None } else { open() };
+        Arc::clone(rule.unwrap_or(&self.0.closed))
+    }
+
+    pub(crate) fn find_channel(&self, name: &ChannelName) -> Option<Arc<Channel>> {
+        self.0.channels.get(name)
+    }
+
+    /// Subscribes; a channel that is being forgotten meanwhile is opened anew.
+    pub(crate) fn join(
+        &self,
+        name: &ChannelName,
+        who: &Joining<'_>,
+        from: &ReadFrom,
+    ) -> Result<(Arc<Channel>, Joined), ErrorBody> {
+        loop {
+            let channel = self.open_channel(name)?;
+            if let Some(joined) = channel.join(who, from) {
+                self.pump_if(joined.ring, &channel);
+                return Ok((channel, joined));
+            }
+        }
+    }
+
+    /// Appends a publication and rings who reads the channel.
+    pub(crate) fn append(
+        &self,
+        now: Now,
+        name: &ChannelName,
+        data: &str,
+        new: Publish<'_>,
+    ) -> Result<Published, ErrorBody> {
+        if self.0.log_bytes.load(Ordering::Relaxed) >= self.0.limits.log_bytes_max {
+            let full = ErrorBody::new(ErrorCode::Overloaded, "the logs of this node are full");
+            return Err(ErrorBody { retry_after_ms: Some(1000), ..full });
+        }
+        let Publish { from, tags, origin } = new;
+        loop {
+            let channel = self.open_channel(name)?;
+            let Some(appended) = channel.publish(now.wall_ms, data, Publish { from, tags, origin }) else {
+                continue;
+            };
+            let Appended { offset, at, bytes_before, bytes_after, ring } = appended;
+            self.0.log_bytes.fetch_add(bytes_after, Ordering::Relaxed);
+            self.0.log_bytes.fetch_sub(bytes_before, Ordering::Relaxed);
+            self.0.publications.fetch_add(1, Ordering::Relaxed);
+            self.pump_if(ring, &channel);
+            return Ok(Published { epoch: self.0.epoch.clone(), offset, at });
+        }
+    }
+
+    /// Hands a channel to the pump if more of its subscribers wait to be rung.
+    pub(crate) fn pump_if(&self, ring: Ring, channel: &Arc<Channel>) {
+        if ring == Ring::Pump {
+            let mut pump = lock(&self.0.pump);
+            pump.queue.push_back(Arc::clone(channel));
+            if let Some(waker) = &pump.waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// Works on a session's book and keeps the node's sum of reply bytes.
+    pub(crate) fn book<T>(&self, state: &mut SessionState, work: impl FnOnce(&mut Ledger) -> T) -> T {
+        let before = state.ledger.reply_bytes();
+        let done = work(&mut state.ledger);
+        self.0.reply_bytes.fetch_add(state.ledger.reply_bytes(), Ordering::Relaxed);
+        self.0.reply_bytes.fetch_sub(before, Ordering::Relaxed);
+        done
+    }
+
+    /// True while the unseen replies of all sessions are within their budget.
+    pub(crate) fn has_room_for_replies(&self) -> bool {
+        self.0.reply_bytes.load(Ordering::Relaxed) < self.0.limits.replies_bytes_max
+    }
+
+    /// Ends a session: leaves its rosters, drops its replies. Its tickets stay good unless they are revoked.
+    pub(crate) fn end(&self, session: &Session) {
+        let present_in = {
+            let mut state = session.lock();
+            state.ended = true;
+            self.book(&mut state, |ledger| *ledger = Ledger::new());
+            std::mem::take(&mut state.present_in)
+        };
+        self.0.sessions.remove(session.id);
+        for channel in present_in {
+            let ring = channel.with_presence(|presence, name| presence.leave(name, session.id));
+            self.pump_if(ring, &channel);
+        }
+    }
+
+    /// A ticket for a session, and when it expires.
+    pub(crate) fn seal_ticket(&self, now: Now, session: &Session, identity: &Identity) -> (String, u64) {
+        let auth_expires_at = identity.expires_at.expect("attached sessions have an expiry");
+        let expires_at = auth_expires_at.min(now.wall_ms + self.0.limits.ticket_ms);
+        let claims = Claims {
+            session: session.id.0,
+            user: identity.user.as_ref().map(ToString::to_string),
+            channels: identity.channels.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+            auth_expires_at,
+            expires_at,
+            node: self.0.node.clone(),
+            epoch: self.0.epoch.clone(),
+        };
+        (self.0.keys.seal(&claims, &self.0.random.bytes()), expires_at)
+    }
+
+    pub(crate) fn open_ticket(&self, ticket: &str) -> Option<Claims> {
+        self.0.keys.open(ticket)
+    }
+
+    pub(crate) fn connection_ended(&self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn open_channel(&self, name: &ChannelName) -> Result<Arc<Channel>, ErrorBody> {
+        if let Some(found) = self.0.channels.get(name) {
+            return Ok(found);
+        }
+        if self.0.channels.len() >= self.0.limits.channel_count_max {
+            return Err(ErrorBody::new(ErrorCode::Limit, "this node has as many channels as it may have"));
+        }
+        Ok(self.0.channels.get_or_open(name, || self.rule(name)))
+    }
+}
+
+/// Settles one request of a session: keeps the reply and sends it to the connection that asked last.
+pub(crate) fn settle(hub: &Hub, session: &Session, id: RequestId, result: Result<&str, &ErrorBody>) {
+    let mut line = Vec::new();
+    reply::write(&mut line, id, result);
+    let mut state = session.lock();
+    if state.ended {
+        return;
+    }
+    let asked = hub.book(&mut state, |ledger| ledger.settle(id, &line));
+    if let Some(bell) = &state.bell {
+        // Even where the reply is not for it: one request less is running, so it may read on.
+        let line = if asked == Some(bell.connection) { &line[..] } else { &[] };
+        bell.post(line);
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub")
+            .field("node", &self.0.node)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
 }

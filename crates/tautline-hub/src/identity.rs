@@ -1,7 +1,9 @@
 //! Who a session belongs to, as an authenticator found out.
 
 use serde::{Deserialize, Serialize};
-use tautline_protocol::{Pattern, UserId};
+use tautline_protocol::{ChannelName, Pattern, UserId};
+
+use crate::Access;
 
 /// A checked login.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,4 +29,26 @@ pub enum LoginRefused {
     /// Whoever checks logins cannot be reached now.
     #[error("logins cannot be checked right now: {0}")]
     Unavailable(String),
+}
+
+impl Identity {
+    /// True when a channel that is open to `access` may be read. The own inbox always may.
+    pub(crate) fn may_read(&self, channel: &ChannelName, access: Access) -> bool {
+        let own = self.user.as_ref().is_some_and(|user| {
+            channel
+                .as_str()
+                .strip_prefix(ChannelName::USER_PREFIX)
+                .is_some_and(|owner| owner == user.as_str())
+        });
+        own || self.may(channel, access)
+    }
+
+    /// True when an act in `channel` that is open to `access` is open to this login.
+    pub(crate) fn may(&self, channel: &ChannelName, access: Access) -> bool {
+        match access {
+            Access::None => false,
+            Access::Token => self.channels.iter().any(|pattern| pattern.matches(channel.as_str())),
+            Access::Any => true,
+        }
+    }
 }

@@ -5,14 +5,25 @@
 //! and drains its [`Output`]s.
 //!
 //! ```text
-//!   shell: bytes, deadlines, wakes ──▶ Peer ──▶ Hub ──▶ Channel (log, subscribers, presence)
-//!                  messages, close ◀──  │                Session (requests, parking)
+//!   shell: messages, deadlines, wakes ──▶ Peer ──▶ Hub ──▶ Channel (log, subscribers, presence)
+//!                     messages, close ◀──  │                Session (requests, parking)
 //! ```
 
+mod bell;
+mod channel;
+mod channels;
 mod hub;
 mod identity;
+mod log;
 mod peer;
+mod presence;
+mod random;
+mod reply;
 mod rules;
+mod session;
+mod sessions;
+mod sync;
+mod ticket;
 
 pub use hub::{Hub, HubConfig, HubStats};
 pub use identity::{Identity, LoginRefused};

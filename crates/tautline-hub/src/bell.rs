@@ -1,0 +1,73 @@
+//! How anything on a node gets the attention of one connection.
+//!
+//! A bell holds what the connection must look at (channels with news, replies, a last word) and wakes its task once. It
+//! is the only thing shared between a connection and the rest, and its lock is held for a few instructions.
+
+use std::{
+    sync::{Arc, Mutex},
+    task::Waker,
+};
+
+use tautline_protocol::packet::server::Bye;
+
+use crate::sync::lock;
+
+/// The bell of one connection.
+pub(crate) struct Bell {
+    /// Tells the connections of this hub apart.
+    pub(crate) connection: u64,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    waker: Waker,
+    /// Subscription slots whose channel has news.
+    news: Vec<u32>,
+    /// Rare, so kept apart.
+    mail: Option<Box<Mail>>,
+}
+
+/// What was left for a connection to pick up.
+#[derive(Default)]
+pub(crate) struct Mail {
+    /// Encoded packets to send.
+    pub(crate) packets: Vec<u8>,
+    /// The last word.
+    pub(crate) bye: Option<Bye>,
+}
+
+impl Bell {
+    pub(crate) fn new(connection: u64, waker: Waker) -> Arc<Self> {
+        Arc::new(Self { connection, inner: Mutex::new(Inner { waker, news: Vec::new(), mail: None }) })
+    }
+
+    /// The channel in `slot` has news. The channel rings once until it is read, so a slot is never listed twice.
+    pub(crate) fn ring(&self, slot: u32) {
+        let mut inner = lock(&self.inner);
+        inner.news.push(slot);
+        if inner.news.len() == 1 {
+            inner.waker.wake_by_ref();
+        }
+    }
+
+    /// Leaves packets to be sent.
+    pub(crate) fn post(&self, packets: &[u8]) {
+        let mut inner = lock(&self.inner);
+        inner.mail.get_or_insert_default().packets.extend_from_slice(packets);
+        inner.waker.wake_by_ref();
+    }
+
+    /// Leaves the last word; the first one counts.
+    pub(crate) fn dismiss(&self, bye: Bye) {
+        let mut inner = lock(&self.inner);
+        inner.mail.get_or_insert_default().bye.get_or_insert(bye);
+        inner.waker.wake_by_ref();
+    }
+
+    /// Takes everything: slots with news are appended to `news`.
+    pub(crate) fn answer(&self, news: &mut Vec<u32>) -> Option<Box<Mail>> {
+        let mut inner = lock(&self.inner);
+        news.append(&mut inner.news);
+        inner.mail.take()
+    }
+}

@@ -1,0 +1,163 @@
+//! What a client is sent: replies first, then publications read from the logs at its own pace.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tautline_protocol::{Now, json, packet::server::MemberState};
+
+use super::{Open, Output, Peer, Stage};
+use crate::channel::{Places, Ring};
+
+impl Peer {
+    /// What the shell is to do next. Drain to `None` after every input and every wake, while the socket takes bytes:
+    /// what is not drained stays in the logs and costs nothing.
+    pub fn poll_output(&mut self, now: Now) -> Option<Output> {
+        self.answer_bell(now);
+        loop {
+            if !self.control.is_empty() {
+                return Some(Output::Message(Bytes::from(std::mem::take(&mut self.control))));
+            }
+            if let Some(errand) = self.next_errand() {
+                return Some(errand);
+            }
+            if let Stage::Closing(close) = &mut self.stage {
+                let (code, reason) = close.take()?;
+                return Some(Output::Close { code, reason });
+            }
+            if self.held.is_some() && !self.must_wait() {
+                let held = self.held.take().unwrap_or_default();
+                self.read_packets(now, &held);
+                continue;
+            }
+            match self.deliver_next() {
+                Delivered::Packets(packets) => return Some(Output::Message(packets)),
+                Delivered::Control => {}
+                Delivered::Nothing => return None,
+            }
+        }
+    }
+
+    fn answer_bell(&mut self, now: Now) {
+        let mut news = Vec::new();
+        let mail = self.bell.answer(&mut news);
+        if let Stage::Open(open) = &mut self.stage {
+            open.news.extend(news);
+        }
+        let Some(mail) = mail else { return };
+        if matches!(self.stage, Stage::Open(_)) {
+            self.control.extend_from_slice(&mail.packets);
+        }
+        if let Some(bye) = mail.bye {
+            self.dismiss(now, None, bye);
+        }
+    }
+
+    fn next_errand(&mut self) -> Option<Output> {
+        let errands = self.errands.as_mut()?;
+        let next = errands.pop_front();
+        if errands.is_empty() {
+            self.errands = None;
+        }
+        next
+    }
+
+    fn deliver_next(&mut self) -> Delivered {
+        let Stage::Open(open) = &mut self.stage else { return Delivered::Nothing };
+        if open.paused {
+            return Delivered::Nothing;
+        }
+        let Some(slot) = open.news.pop_front() else { return Delivered::Nothing };
+        let Some(subscription) = open.subscriptions.get_mut(slot as usize).and_then(Option::as_mut) else {
+            // Rung before it was unsubscribed.
+            return Delivered::Control;
+        };
+        let bytes_max = self.hub.limits().batch_bytes_max;
+        let places =
+            Places { offset: &mut subscription.offset, presence_seen: &mut subscription.presence_seen };
+        let news = subscription.channel.read(
+            self.hub.epoch(),
+            subscription.seat,
+            places,
+            bytes_max,
+            &mut self.control,
+        );
+        if news.more {
+            open.news.push_back(slot);
+        }
+        if let Some(gap) = news.gap {
+            json::write_server(&mut self.control, "gap", &gap);
+        }
+        match news.packets {
+            Some(packets) if self.control.is_empty() => Delivered::Packets(packets),
+            Some(packets) => {
+                self.control.extend_from_slice(&packets);
+                Delivered::Control
+            }
+            None => Delivered::Control,
+        }
+    }
+
+    /// The client goes away on purpose: others see it at once, and nothing more is sent.
+    pub(super) fn pause(&mut self, now: Now) {
+        let Stage::Open(open) = &mut self.stage else { return };
+        open.paused = true;
+        self.tell_presence(now, MemberState::Away);
+    }
+
+    /// Anything said after a pause takes it back.
+    pub(super) fn take_back_pause(&mut self, now: Now) {
+        let Stage::Open(open) = &mut self.stage else { return };
+        if !std::mem::take(&mut open.paused) {
+            return;
+        }
+        self.tell_presence(now, MemberState::Online);
+    }
+
+    fn tell_presence(&self, now: Now, to: MemberState) {
+        if let Stage::Open(open) = &self.stage {
+            self.tell_presence_of(now, open, to);
+        }
+    }
+
+    fn tell_presence_of(&self, now: Now, open: &Open, to: MemberState) {
+        let (present_in, user) = {
+            let state = open.session.lock();
+            (state.present_in.clone(), state.identity.user.clone())
+        };
+        for channel in present_in {
+            let session = open.session.id;
+            let ring: Ring = channel.with_presence(|presence, name| match to {
+                MemberState::Away => presence.leave_for_a_while(name, session),
+                MemberState::Online => presence.arrive(name, session, user.as_ref(), now.wall_ms),
+            });
+            self.hub.pump_if(ring, &channel);
+        }
+    }
+
+    /// Ends the connection's part in its session: subscriptions go, the session waits, unless it has a newer connection.
+    pub(super) fn park(&self, now: Now, open: &Open) {
+        for subscription in open.subscriptions.iter().flatten() {
+            subscription.channel.part(subscription.seat);
+        }
+        let mine = {
+            let mut state = open.session.lock();
+            let mine = state.bell.as_ref().is_some_and(|bell| Arc::ptr_eq(bell, &self.bell));
+            if mine {
+                state.bell = None;
+                state.parked_ms = now.mono_ms;
+            }
+            mine
+        };
+        if mine {
+            self.tell_presence_of(now, open, MemberState::Away);
+            self.hub.sessions().park(now, open.session.id);
+        }
+    }
+}
+
+enum Delivered {
+    Packets(Bytes),
+    /// Something may wait to be sent first, or to be looked at next.
+    Control,
+    Nothing,
+}

@@ -1,0 +1,401 @@
+//! The server's end of one connection, without a socket.
+//!
+//! The shell that owns the socket feeds whole messages, the results of logins and the time, and after every input and
+//! every wake drains [`Peer::poll_output`] for as long as the socket takes bytes. `opening` decides who the client is,
+//! `requests` what it may ask, `delivery` what it is sent.
+
+mod delivery;
+mod opening;
+mod requests;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tautline_protocol::{
+    ByeCode, ErrorCode, Now, RequestId, UserId, json,
+    packet::{
+        Auth, ErrorBody, Hello, Verb,
+        client::ClientPacket,
+        server::{Bye, Pong},
+    },
+    server::Opening,
+};
+
+use crate::{
+    Hub, Identity, LoginRefused,
+    bell::Bell,
+    channel::{Channel, SeatNo},
+    hub::settle,
+    session::Session,
+};
+
+/// What the shell is to do next.
+#[derive(Debug)]
+pub enum Output {
+    /// Send one WebSocket text message.
+    Message(Bytes),
+    /// Check this login, which may take its time, and call [`Peer::handle_login`]. [`Peer::wants_input`] is false
+    /// meanwhile.
+    Login(Auth),
+    /// Run this method and settle it with [`Hub::answer`].
+    Call(CallRequest),
+    /// Send a close frame with this code and hang up once everything before it is written. Nothing follows.
+    Close {
+        /// RFC 6455 §7.4.
+        code: u16,
+        /// A word or two.
+        reason: &'static str,
+    },
+}
+
+/// A method to be run.
+#[derive(Debug)]
+pub struct CallRequest {
+    /// Where its result goes.
+    pub reply_to: ReplyTo,
+    /// The method's name.
+    pub method: String,
+    /// The payload.
+    pub data: Box<RawValue>,
+    /// How long the client waits, in milliseconds.
+    pub timeout_ms: u64,
+    /// Who asks; none for a guest.
+    pub user: Option<UserId>,
+    /// The session that asks.
+    pub session: String,
+}
+
+/// Where the result of one call goes. Dropped unused, it settles the call as `in_doubt`: a request never hangs.
+pub struct ReplyTo {
+    hub: Hub,
+    session: Arc<Session>,
+    id: RequestId,
+    settled: bool,
+}
+
+impl ReplyTo {
+    pub(crate) fn settle(mut self, result: Result<&RawValue, ErrorBody>) {
+        self.settled = true;
+        let reply_bytes_max = self.hub.limits().replies_unseen_bytes_max;
+        let result = match &result {
+            Ok(data) if data.get().len() > reply_bytes_max => Err(&ErrorBody::new(
+                ErrorCode::TooLarge,
+                "the method's answer is larger than a session may keep",
+            )),
+            Ok(data) => Ok(data.get()),
+            Err(error) => Err(error),
+        };
+        settle(&self.hub, &self.session, self.id, result);
+    }
+}
+
+impl Drop for ReplyTo {
+    fn drop(&mut self) {
+        if !self.settled {
+            let error = ErrorBody::new(ErrorCode::InDoubt, "the method was given up before it ended");
+            settle(&self.hub, &self.session, self.id, Err(&error));
+        }
+    }
+}
+
+impl std::fmt::Debug for ReplyTo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ReplyTo({} of {})", self.id, self.session.id)
+    }
+}
+
+/// The server's end of one connection.
+pub struct Peer {
+    hub: Hub,
+    bell: Arc<Bell>,
+    stage: Stage,
+    /// When the client was last heard, in monotonic milliseconds.
+    heard_ms: u64,
+    /// Encoded packets that wait to be sent, before any publication.
+    control: Vec<u8>,
+    /// The part of a message that cannot be read yet.
+    held: Option<Box<str>>,
+    /// Logins and calls for the shell.
+    errands: Option<Box<VecDeque<Output>>>,
+}
+
+enum Stage {
+    /// No welcome yet.
+    Opening(Opening),
+    /// A login behind a `hello` is being checked.
+    CheckingHello(Box<(Opening, Hello)>),
+    Open(Open),
+    /// The last word is said; the close frame may be still to send.
+    Closing(Option<(u16, &'static str)>),
+    /// Nothing to do any more.
+    Lost,
+}
+
+/// A connection that was welcomed.
+struct Open {
+    session: Arc<Session>,
+    subscriptions: Vec<Option<Subscription>>,
+    /// Slots whose channel has news.
+    news: VecDeque<u32>,
+    /// When the authentication expires, in monotonic milliseconds.
+    auth_until_ms: u64,
+    /// When a fresh ticket is due, in monotonic milliseconds.
+    ticket_due_ms: u64,
+    /// The request that refreshes the authentication, while the login is being checked.
+    refreshing: Option<RequestId>,
+    /// The client said that it goes away.
+    paused: bool,
+}
+
+struct Subscription {
+    channel: Arc<Channel>,
+    seat: SeatNo,
+    /// The last offset sent.
+    offset: u64,
+    presence_seen: u64,
+}
+
+impl Peer {
+    pub(crate) fn new(hub: Hub, bell: Arc<Bell>, now: Now) -> Self {
+        let stage = Stage::Opening(Opening::new(now, hub.limits()));
+        Self { hub, bell, stage, heard_ms: now.mono_ms, control: Vec::new(), held: None, errands: None }
+    }
+
+    /// Takes a whole text message.
+    pub fn handle_message(&mut self, now: Now, message: &str) {
+        self.heard_ms = now.mono_ms;
+        match &mut self.held {
+            Some(held) => *held = format!("{held}\n{message}").into(),
+            None => self.read_packets(now, message),
+        }
+    }
+
+    /// Takes the result of an [`Output::Login`].
+    pub fn handle_login(&mut self, now: Now, result: Result<Identity, LoginRefused>) {
+        match std::mem::replace(&mut self.stage, Stage::Lost) {
+            Stage::CheckingHello(waiting) => {
+                let (opening, hello) = *waiting;
+                self.stage = Stage::Opening(opening);
+                self.handle_hello_login(now, hello, result);
+            }
+            stage => {
+                self.stage = stage;
+                self.handle_refresh_login(now, result);
+            }
+        }
+    }
+
+    /// Takes the passing of time; call when [`Peer::poll_timeout`] is reached. An early call does nothing.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if now.mono_ms < self.poll_timeout() {
+            return;
+        }
+        match &self.stage {
+            Stage::Opening(opening) => {
+                let bye = opening.expired();
+                self.dismiss(now, None, bye);
+            }
+            Stage::CheckingHello(waiting) => {
+                let bye = waiting.0.expired();
+                self.dismiss(now, None, bye);
+            }
+            Stage::Open(open) if now.mono_ms >= open.auth_until_ms => {
+                let words = "the authentication has expired: come back with a new token";
+                self.dismiss(now, None, Bye::new(ByeCode::TokenExpired, words));
+            }
+            Stage::Open(_) if now.mono_ms >= self.silent_until_ms() => {
+                self.dismiss(now, None, Bye::new(ByeCode::PeerSilent, "nothing was heard for too long"));
+            }
+            Stage::Open(_) => self.send_fresh_ticket(now),
+            Stage::Closing(_) | Stage::Lost => {}
+        }
+    }
+
+    /// The socket is gone. Idempotent; dropping does the same.
+    pub fn handle_lost(&mut self, now: Now) {
+        self.detach(now);
+        if !matches!(self.stage, Stage::Lost) {
+            self.stage = Stage::Lost;
+            self.control = Vec::new();
+            self.held = None;
+            self.errands = None;
+        }
+    }
+
+    /// When [`Peer::handle_timeout`] is due, in monotonic milliseconds. Each message moves it later, never earlier but
+    /// after a `hello`; a shell may look at it lazily.
+    #[must_use]
+    pub fn poll_timeout(&self) -> u64 {
+        match &self.stage {
+            Stage::Opening(opening) => opening.deadline_ms(),
+            Stage::CheckingHello(waiting) => waiting.0.deadline_ms(),
+            Stage::Open(open) => self.silent_until_ms().min(open.auth_until_ms).min(open.ticket_due_ms),
+            Stage::Closing(_) | Stage::Lost => u64::MAX,
+        }
+    }
+
+    /// False: stop reading the socket until an output or a wake has changed that. What was read already may still be
+    /// handed over.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        self.held.is_none() && !self.must_wait()
+    }
+
+    /// The largest message that the client may send now, in bytes.
+    #[must_use]
+    pub fn message_bytes_max(&self) -> usize {
+        match self.stage {
+            Stage::Opening(_) | Stage::CheckingHello(_) => self.hub.limits().hello_bytes_max,
+            _ => self.hub.limits().message_bytes_max,
+        }
+    }
+
+    fn silent_until_ms(&self) -> u64 {
+        self.heard_ms + self.hub.limits().silence_ms()
+    }
+
+    /// True while the next packet cannot be taken: a login is being checked, replies are piling up, or too much runs.
+    fn must_wait(&self) -> bool {
+        match &self.stage {
+            Stage::CheckingHello(_) => true,
+            Stage::Open(open) => {
+                open.refreshing.is_some()
+                    || self.control.len() >= self.hub.limits().batch_bytes_max
+                    || open.session.lock().ledger.running() as usize
+                        >= self.hub.limits().requests_in_flight_max
+            }
+            _ => false,
+        }
+    }
+
+    fn read_packets(&mut self, now: Now, message: &str) {
+        let mut rest = message;
+        while !rest.is_empty() {
+            if self.must_wait() {
+                self.held = Some(rest.into());
+                return;
+            }
+            let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+            rest = after;
+            for line in json::packets(line) {
+                match json::parse_client(line) {
+                    Ok(packet) => self.handle_packet(now, packet),
+                    Err(bad) => self.dismiss(now, bad.id, Bye::new(ByeCode::BadPacket, bad.message)),
+                }
+            }
+            if matches!(self.stage, Stage::Closing(_) | Stage::Lost) {
+                return;
+            }
+        }
+    }
+
+    fn handle_packet(&mut self, now: Now, packet: ClientPacket<'_>) {
+        match &mut self.stage {
+            Stage::Opening(_) => self.handle_opening_packet(now, packet),
+            Stage::Open(_) => self.handle_open_packet(now, packet),
+            Stage::CheckingHello(_) | Stage::Closing(_) | Stage::Lost => {}
+        }
+    }
+
+    fn handle_open_packet(&mut self, now: Now, packet: ClientPacket<'_>) {
+        self.take_back_pause(now);
+        let Stage::Open(open) = &self.stage else { return };
+        if let Some(seen) = packet.seen {
+            let mut state = open.session.lock();
+            self.hub.book(&mut state, |ledger| ledger.handle_seen(seen));
+        }
+        match packet.verb {
+            Verb::Request(request) => {
+                let id = packet.id.expect("the codec lets no request without an id pass");
+                self.handle_request(now, id, packet.again, request);
+            }
+            Verb::BadRequest(words) => self.refuse_in_passing(packet.id, ErrorCode::BadRequest, words),
+            Verb::Unknown(verb) => {
+                self.refuse_in_passing(packet.id, ErrorCode::UnknownVerb, format!("unknown verb `{verb}`"));
+            }
+            Verb::Ping(_) => json::write_server(&mut self.control, "pong", &Pong { now: now.wall_ms }),
+            Verb::Pause(_) => self.pause(now),
+            Verb::Bye => self.handle_bye(now),
+            Verb::Hello(_) => {
+                self.dismiss(now, packet.id, Bye::new(ByeCode::BadPacket, "`hello` was said before"));
+            }
+            _ => {}
+        }
+    }
+
+    /// A request that is wrong however often it is sent: answered each time, kept nowhere.
+    fn refuse_in_passing(&mut self, id: Option<RequestId>, code: ErrorCode, words: String) {
+        let Stage::Open(open) = &self.stage else { return };
+        let Some(id) = id else { return };
+        if open.session.lock().ledger.receive_harmless(id) {
+            json::write_reply(&mut self.control, id, Err::<&(), _>(&ErrorBody::new(code, words)));
+        }
+    }
+
+    fn handle_bye(&mut self, now: Now) {
+        let Stage::Open(open) = &self.stage else { return };
+        let session = Arc::clone(&open.session);
+        // Tickets that were given out before live no longer than one that would be given out now.
+        self.hub.sessions().revoke(session.id, now.wall_ms + self.hub.limits().ticket_ms);
+        self.detach(now);
+        self.hub.end(&session);
+        self.stage = Stage::Closing(Some((1000, "bye")));
+    }
+
+    /// Says the last word. What the client had sent behind it is not read.
+    fn dismiss(&mut self, now: Now, id: Option<RequestId>, bye: Bye) {
+        if matches!(self.stage, Stage::Closing(_) | Stage::Lost) {
+            return;
+        }
+        match id {
+            Some(id) => {
+                let marks = json::Marks { id: Some(id), ..json::Marks::default() };
+                json::write_client(&mut self.control, marks, "bye", &bye);
+            }
+            None => json::write_server(&mut self.control, "bye", &bye),
+        }
+        self.held = None;
+        let close = Some((bye.code.close_code(), bye.code.as_str()));
+        if let Stage::Open(open) = std::mem::replace(&mut self.stage, Stage::Closing(close)) {
+            self.park(now, &open);
+        }
+    }
+
+    /// Leaves the session to itself.
+    fn detach(&mut self, now: Now) {
+        if matches!(self.stage, Stage::Open(_))
+            && let Stage::Open(open) = std::mem::replace(&mut self.stage, Stage::Closing(None))
+        {
+            self.park(now, &open);
+        }
+    }
+
+    fn errand(&mut self, output: Output) {
+        self.errands.get_or_insert_default().push_back(output);
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // The time of the last message is near enough: a session is then parked a little shorter.
+        self.detach(Now::new(self.heard_ms, 0));
+        self.hub.connection_ended();
+    }
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stage = match &self.stage {
+            Stage::Opening(_) => "opening",
+            Stage::CheckingHello(_) => "checking hello",
+            Stage::Open(_) => "open",
+            Stage::Closing(_) => "closing",
+            Stage::Lost => "lost",
+        };
+        f.debug_struct("Peer")
+            .field("connection", &self.bell.connection)
+            .field("stage", &stage)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,364 @@
+//! From `hello` to `welcome`: tickets, logins, take-over, and the subscriptions of before (protocol, section 3).
+
+use std::{borrow::Cow, collections::VecDeque, sync::Arc};
+
+use tautline_protocol::{
+    ByeCode, ChannelName, Cursor, ErrorCode, Now, Pattern, ReadFrom, UserId, json,
+    packet::{
+        Auth, ErrorBody, Hello,
+        client::{ClientPacket, Resume},
+        server::{Bye, Challenge, ChannelWelcome, Gap, Welcome},
+    },
+    server::{Ledger, Step},
+};
+
+use super::{Open, Output, Peer, Stage};
+use crate::{
+    Identity, LoginRefused,
+    session::{Session, SessionId},
+    ticket::Claims,
+};
+
+/// The session that a hello is to open.
+struct Opened {
+    session: Arc<Session>,
+    /// It goes on, and does not begin.
+    resumed: bool,
+}
+
+impl Peer {
+    pub(super) fn handle_opening_packet(&mut self, now: Now, packet: ClientPacket<'_>) {
+        let Stage::Opening(opening) = &mut self.stage else { return };
+        match opening.handle_packet(packet, self.hub.limits()) {
+            Step::Hello(hello) => self.handle_hello(now, *hello),
+            Step::Ignore => {}
+            Step::Bye(bye) => self.dismiss(now, None, bye),
+        }
+    }
+
+    fn handle_hello(&mut self, now: Now, hello: Hello) {
+        if let Some(bye) = self.hub.draining() {
+            return self.dismiss(now, None, bye);
+        }
+        let ticket = match hello.resume.as_ref().map(|resume| self.check_ticket(now, &resume.ticket)) {
+            None => None,
+            Some(Ok(claims)) => Some(claims),
+            Some(Err(challenge)) if hello.auth.is_none() => return self.challenge(now, &challenge),
+            Some(Err(_)) => None,
+        };
+        match (ticket, hello.auth.clone()) {
+            // A token beside a good ticket is checked: it may be another user's. Any other login is not needed.
+            (Some(_), Some(auth @ Auth::Token { .. })) | (None, Some(auth)) => self.check_login(auth, hello),
+            (Some(claims), _) => self.resume(now, &hello, &claims, None),
+            (None, None) => {
+                let words = "a first `hello` needs `auth`";
+                self.dismiss(now, None, Bye::new(ByeCode::Unauthorized, words));
+            }
+        }
+    }
+
+    /// Goes on with a hello whose login was checked.
+    pub(super) fn handle_hello_login(
+        &mut self,
+        now: Now,
+        hello: Hello,
+        result: Result<Identity, LoginRefused>,
+    ) {
+        let identity = match result {
+            Ok(identity) => self.with_expiry(now, identity),
+            Err(refused) => {
+                let code = match refused {
+                    LoginRefused::Expired => ByeCode::TokenExpired,
+                    LoginRefused::Unauthorized(_) => ByeCode::Unauthorized,
+                    LoginRefused::Unavailable(_) => ByeCode::Overloaded,
+                };
+                return self.dismiss(now, None, Bye::new(code, refused.to_string()));
+            }
+        };
+        let ticket = hello.resume.as_ref().and_then(|resume| self.check_ticket(now, &resume.ticket).ok());
+        match ticket {
+            Some(claims) if claims.user.as_deref() == identity.user.as_ref().map(UserId::as_str) => {
+                self.resume(now, &hello, &claims, Some(identity));
+            }
+            _ => self.begin(now, &hello, identity),
+        }
+    }
+
+    fn check_ticket(&self, now: Now, ticket: &str) -> Result<Claims, Challenge> {
+        let challenge =
+            |code, message: &str| Challenge { code: Cow::Borrowed(code), message: message.to_owned() };
+        let claims = self
+            .hub
+            .open_ticket(ticket)
+            .ok_or_else(|| challenge("ticket_invalid", "this is no ticket of this gateway: log in again"))?;
+        if claims.expires_at <= now.wall_ms {
+            return Err(challenge("ticket_expired", "the ticket has expired: log in again"));
+        }
+        if self.hub.sessions().is_revoked(SessionId(claims.session)) {
+            return Err(challenge("ticket_revoked", "the session was ended: log in again"));
+        }
+        Ok(claims)
+    }
+
+    fn challenge(&mut self, now: Now, challenge: &Challenge) {
+        if let Stage::Opening(opening) = &mut self.stage {
+            opening.challenge(now, self.hub.limits());
+            json::write_server(&mut self.control, "challenge", challenge);
+        }
+    }
+
+    fn check_login(&mut self, auth: Auth, hello: Hello) {
+        if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Lost) {
+            self.stage = Stage::CheckingHello(Box::new((opening, hello)));
+            self.errand(Output::Login(auth));
+        }
+    }
+
+    /// Opens the session that a ticket names.
+    fn resume(&mut self, now: Now, hello: &Hello, claims: &Claims, fresh: Option<Identity>) {
+        let id = SessionId(claims.session);
+        let identity = fresh.clone().unwrap_or_else(|| identity_of(claims));
+        let logs_whole = claims.epoch == self.hub.epoch();
+        if !self.has_room(now, id) {
+            return;
+        }
+        let session = self.hub.sessions().get_or_insert(id, || {
+            let session = Session::new(id, Arc::new(identity), Ledger::incomplete(), now);
+            session.lock().logs_whole = logs_whole;
+            session
+        });
+        if let Some(fresh) = fresh {
+            session.lock().identity = Arc::new(fresh);
+        }
+        self.attach(now, hello, Opened { session, resumed: true });
+    }
+
+    /// Opens a new session, or the one that the same key has opened a moment ago.
+    fn begin(&mut self, now: Now, hello: &Hello, identity: Identity) {
+        let key_id = hello.key.as_ref().map(|key| self.key_id(key, &identity));
+        if let Some(session) = key_id.and_then(|id| self.hub.sessions().get(id)) {
+            let fresh = {
+                let state = session.lock();
+                !state.ended && now.mono_ms < state.opened_ms + self.hub.limits().key_ms
+            };
+            if fresh {
+                return self.attach(now, hello, Opened { session, resumed: true });
+            }
+        }
+        let free =
+            |id: &SessionId| self.hub.sessions().get(*id).is_none() && !self.hub.sessions().is_revoked(*id);
+        let id = key_id.filter(free).unwrap_or_else(|| SessionId(self.hub.random().id()));
+        if !self.has_room(now, id) {
+            return;
+        }
+        let identity = Arc::new(identity);
+        let make = || Session::new(id, identity, Ledger::new(), now);
+        let session = self.hub.sessions().get_or_insert(id, make);
+        self.attach(now, hello, Opened { session, resumed: false });
+    }
+
+    /// The same key and the same user give the same session, without a table of keys.
+    fn key_id(&self, key: &str, identity: &Identity) -> SessionId {
+        let user = identity.user.as_ref().map_or("", UserId::as_str);
+        SessionId(self.hub.random().id_of(&[key.as_bytes(), user.as_bytes()]))
+    }
+
+    fn has_room(&mut self, now: Now, id: SessionId) -> bool {
+        let sessions = self.hub.sessions();
+        let room = sessions.len() < self.hub.limits().sessions_max || sessions.get(id).is_some();
+        if !room {
+            self.dismiss(
+                now,
+                None,
+                Bye::new(ByeCode::Overloaded, "this node has as many sessions as it may have"),
+            );
+        }
+        room
+    }
+
+    /// Makes this connection the session's own, and says welcome.
+    fn attach(&mut self, now: Now, hello: &Hello, opened: Opened) {
+        let Opened { session, resumed } = opened;
+        let attempt = hello.resume.as_ref().filter(|_| resumed).map(|resume| resume.attempt);
+        let (identity, requests_seen, present_before) = {
+            let mut state = session.lock();
+            if state.ended {
+                // It ended between looking it up and now: what a ticket of an ended session gets.
+                drop(state);
+                let words = "the session has just ended: come again";
+                return self.dismiss(now, None, Bye::new(ByeCode::ChallengeFailed, words));
+            }
+            if let Some(attempt) = attempt {
+                if attempt <= state.attempt {
+                    let bye = taken_over(Some(state.attempt));
+                    drop(state);
+                    return self.dismiss(now, None, bye);
+                }
+                state.attempt = attempt;
+            }
+            if let Some(before) = state.bell.replace(Arc::clone(&self.bell)) {
+                before.dismiss(taken_over(attempt));
+            }
+            if let Some(seen) = hello.resume.as_ref().filter(|_| resumed).and_then(|resume| resume.seen) {
+                self.hub.book(&mut state, |ledger| ledger.handle_seen(seen));
+            }
+            let present_before = std::mem::take(&mut state.present_in);
+            (Arc::clone(&state.identity), state.ledger.requests_seen(), present_before)
+        };
+        let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, &session, &identity);
+        self.stage = Stage::Open(Open {
+            session: Arc::clone(&session),
+            subscriptions: Vec::new(),
+            news: VecDeque::new(),
+            auth_until_ms: until(now, identity.expires_at.unwrap_or(u64::MAX)),
+            ticket_due_ms: ticket_due_ms(now, ticket_expires_at, &identity),
+            refreshing: None,
+            paused: false,
+        });
+        let mut gaps = Vec::new();
+        let cursors = hello.resume.as_ref().map(|resume: &Resume| &resume.cursors);
+        let limits = self.hub.limits();
+        let mut welcome = Welcome {
+            session: session.id.to_string(),
+            ticket,
+            ticket_expires_at,
+            resumed,
+            user: identity.user.as_ref().map(ToString::to_string),
+            requests_seen: requests_seen.filter(|_| resumed),
+            ping_ms: limits.ping_ms,
+            pong_ms: limits.pong_ms,
+            park_ms: limits.park_ms,
+            max_message_bytes: limits.message_bytes_max,
+            now: now.wall_ms,
+            node: self.hub.node().to_owned(),
+            channels: std::collections::BTreeMap::new(),
+        };
+        self.restore(now, &identity, cursors.into_iter().flatten(), &mut welcome, &mut gaps);
+        json::write_server(&mut self.control, "welcome", &welcome);
+        for gap in gaps {
+            json::write_server(&mut self.control, "gap", &gap);
+        }
+        self.leave_others(&session, &present_before);
+    }
+
+    /// Subscribes to what the cursors name, and to the user's own channel.
+    fn restore<'c>(
+        &mut self,
+        now: Now,
+        identity: &Identity,
+        cursors: impl Iterator<Item = (&'c String, &'c Cursor)>,
+        welcome: &mut Welcome,
+        gaps: &mut Vec<Gap>,
+    ) {
+        // Names and epochs are short; escapes may double them. What does not fit is subscribed to afterwards.
+        const CHANNEL_BYTES: usize = 160;
+        let mut room = self.hub.limits().welcome_bytes_max.saturating_sub(4096);
+        let own = identity.user.as_ref().and_then(|user| ChannelName::of_user(user).ok());
+        let mut own_cursor = None;
+        for (name, cursor) in cursors {
+            if own.as_ref().is_some_and(|own| own.as_str() == name) {
+                own_cursor = Some(cursor);
+                continue;
+            }
+            let bytes = CHANNEL_BYTES + 2 * name.len();
+            if room < bytes {
+                continue;
+            }
+            room -= bytes;
+            let from = ReadFrom::Cursor(cursor.clone());
+            let subscribed =
+                self.parse_readable(name).and_then(|channel| self.subscribe(now, &channel, &from));
+            let entry = match subscribed {
+                Ok((subscribed, gap)) => {
+                    gaps.extend(gap);
+                    ChannelWelcome::Subscribed(subscribed)
+                }
+                Err(error) => ChannelWelcome::Refused { error },
+            };
+            welcome.channels.insert(name.clone(), entry);
+        }
+        if let Some(own) = own {
+            let from = own_cursor.map_or(ReadFrom::Acked, |cursor| ReadFrom::Cursor(cursor.clone()));
+            let entry = match self.subscribe(now, &own, &from) {
+                Ok((subscribed, gap)) => {
+                    gaps.extend(gap);
+                    ChannelWelcome::Subscribed(subscribed)
+                }
+                Err(error) => ChannelWelcome::Refused { error },
+            };
+            welcome.channels.insert(own.to_string(), entry);
+        }
+    }
+
+    /// Leaves the rosters of channels that the client did not come back to.
+    fn leave_others(&self, session: &Session, present_before: &[Arc<crate::channel::Channel>]) {
+        let present = session.lock().present_in.clone();
+        for channel in
+            present_before.iter().filter(|before| !present.iter().any(|now| Arc::ptr_eq(now, before)))
+        {
+            let ring = channel.with_presence(|presence, name| presence.leave(name, session.id));
+            self.hub.pump_if(ring, channel);
+        }
+    }
+
+    /// Gives a login without an expiry the longest life that a login may have.
+    pub(super) fn with_expiry(&self, now: Now, mut identity: Identity) -> Identity {
+        identity.expires_at.get_or_insert(now.wall_ms + self.hub.limits().auth_age_ms);
+        identity
+    }
+
+    /// Sends a fresh ticket: half the life of the last one has passed.
+    pub(super) fn send_fresh_ticket(&mut self, now: Now) {
+        let Stage::Open(open) = &mut self.stage else { return };
+        let identity = Arc::clone(&open.session.lock().identity);
+        let (ticket, expires_at) = self.hub.seal_ticket(now, &open.session, &identity);
+        open.ticket_due_ms = ticket_due_ms(now, expires_at, &identity);
+        json::write_server(
+            &mut self.control,
+            "ticket",
+            &tautline_protocol::packet::server::Ticket { ticket, expires_at },
+        );
+    }
+
+    /// The channel of this name, if the client may read it.
+    pub(super) fn parse_readable(&self, name: &str) -> Result<ChannelName, ErrorBody> {
+        let channel = parse_channel(name)?;
+        let Stage::Open(open) = &self.stage else {
+            return Err(ErrorBody::new(ErrorCode::Internal, "no session is open"));
+        };
+        let identity = Arc::clone(&open.session.lock().identity);
+        match identity.may_read(&channel, self.hub.rule(&channel).subscribe) {
+            true => Ok(channel),
+            false => Err(ErrorBody::new(ErrorCode::PermissionDenied, "you may not read this channel")),
+        }
+    }
+}
+
+pub(super) fn parse_channel(name: &str) -> Result<ChannelName, ErrorBody> {
+    ChannelName::parse(name).map_err(|invalid| ErrorBody::new(ErrorCode::BadRequest, invalid.to_string()))
+}
+
+/// When a fresh ticket is worth sending: at half its life, unless the authentication behind it ends no later.
+pub(super) fn ticket_due_ms(now: Now, expires_at: u64, identity: &Identity) -> u64 {
+    match identity.expires_at {
+        Some(auth_until) if auth_until <= expires_at => u64::MAX,
+        _ => now.mono_ms + expires_at.saturating_sub(now.wall_ms) / 2,
+    }
+}
+
+/// A wall time as a monotonic one.
+pub(super) fn until(now: Now, wall_ms: u64) -> u64 {
+    now.mono_ms.saturating_add(wall_ms.saturating_sub(now.wall_ms))
+}
+
+fn taken_over(attempt: Option<u64>) -> Bye {
+    Bye { attempt, ..Bye::new(ByeCode::TakenOver, "the session has a newer connection") }
+}
+
+fn identity_of(claims: &Claims) -> Identity {
+    Identity {
+        user: claims.user.as_deref().and_then(|user| UserId::parse(user).ok()),
+        channels: claims.channels.iter().filter_map(|pattern| Pattern::parse(pattern).ok()).collect(),
+        expires_at: Some(claims.auth_expires_at),
+    }
+}

@@ -1,0 +1,17 @@
+//! Replies whose body is already JSON: written without parsing it.
+
+use tautline_protocol::{RequestId, json, packet::server::ErrorBody};
+
+/// Appends the reply to a `call`: its `data` as it came from the method, or why there is none.
+pub(crate) fn write(out: &mut Vec<u8>, id: RequestId, result: Result<&str, &ErrorBody>) {
+    match result {
+        Err(error) => json::write_reply(out, id, Err::<&(), _>(error)),
+        Ok(data) => {
+            out.extend_from_slice(b"{\"id\":");
+            json::write_json(out, &id);
+            out.extend_from_slice(b",\"ok\":{\"data\":");
+            json::write_data(out, data);
+            out.extend_from_slice(b"}}\n");
+        }
+    }
+}

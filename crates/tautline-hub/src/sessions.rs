@@ -1,0 +1,145 @@
+//! All sessions of a node: found by id, parked, ended.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tautline_protocol::Now;
+
+use crate::{
+    session::{ById, Session, SessionId},
+    sync::lock,
+};
+
+const SHARDS: usize = 16;
+/// Ended sessions whose tickets are remembered as void; beyond it the oldest is forgotten.
+const REVOKED_MAX: usize = 1_000_000;
+
+/// The registry.
+pub(crate) struct Sessions {
+    shards: [Mutex<HashSet<ById>>; SHARDS],
+    count: AtomicUsize,
+    /// Sessions in the order in which they were parked, each with the moment.
+    parked: Mutex<VecDeque<(u64, SessionId)>>,
+    revoked: Mutex<Revoked>,
+}
+
+#[derive(Default)]
+struct Revoked {
+    ids: HashSet<SessionId>,
+    /// Each with the wall time at which its last ticket expires.
+    queue: VecDeque<(u64, SessionId)>,
+}
+
+impl Sessions {
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            count: AtomicUsize::new(0),
+            parked: Mutex::default(),
+            revoked: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn get(&self, id: SessionId) -> Option<Arc<Session>> {
+        lock(self.shard(id)).get(&id).map(|found| Arc::clone(&found.0))
+    }
+
+    /// Finds the session, or makes it. Two connections that ask at once get the same one.
+    pub(crate) fn get_or_insert(&self, id: SessionId, make: impl FnOnce() -> Arc<Session>) -> Arc<Session> {
+        let mut shard = lock(self.shard(id));
+        if let Some(found) = shard.get(&id) {
+            return Arc::clone(&found.0);
+        }
+        let made = make();
+        shard.insert(ById(Arc::clone(&made)));
+        self.count.fetch_add(1, Ordering::Relaxed);
+        made
+    }
+
+    pub(crate) fn remove(&self, id: SessionId) {
+        if lock(self.shard(id)).remove(&id) {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that a session lost its connection now.
+    pub(crate) fn park(&self, now: Now, id: SessionId) {
+        lock(&self.parked).push_back((now.mono_ms, id));
+    }
+
+    /// Sessions that were parked at `until_ms` or before, and may have come back since.
+    pub(crate) fn parked_until(&self, until_ms: u64) -> Vec<SessionId> {
+        let mut parked = lock(&self.parked);
+        std::iter::from_fn(|| parked.pop_front_if(|(at, _)| *at <= until_ms)).map(|(_, id)| id).collect()
+    }
+
+    /// Remembers that a session's tickets are void until the last of them has expired.
+    pub(crate) fn revoke(&self, id: SessionId, until_wall_ms: u64) {
+        let mut revoked = lock(&self.revoked);
+        if revoked.ids.insert(id) {
+            revoked.queue.push_back((until_wall_ms, id));
+        }
+        if revoked.queue.len() > REVOKED_MAX {
+            revoked.forget_oldest();
+        }
+    }
+
+    pub(crate) fn is_revoked(&self, id: SessionId) -> bool {
+        lock(&self.revoked).ids.contains(&id)
+    }
+
+    /// Forgets revocations whose tickets have expired by themselves.
+    pub(crate) fn forget_revoked(&self, wall_ms: u64) {
+        let mut revoked = lock(&self.revoked);
+        while revoked.queue.front().is_some_and(|(until, _)| *until < wall_ms) {
+            revoked.forget_oldest();
+        }
+    }
+
+    /// Every session of the moment.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        let of_shard = |shard: &Mutex<HashSet<ById>>| {
+            lock(shard).iter().map(|found| Arc::clone(&found.0)).collect::<Vec<_>>()
+        };
+        let mut all: Vec<_> = self.shards.iter().flat_map(of_shard).collect();
+        // Sets have no order of their own; what follows must not depend on the hasher.
+        all.sort_by_key(|session| session.id);
+        all
+    }
+
+    fn shard(&self, id: SessionId) -> &Mutex<HashSet<ById>> {
+        &self.shards[(id.0 % SHARDS as u128) as usize]
+    }
+}
+
+impl Revoked {
+    fn forget_oldest(&mut self) {
+        if let Some((_, id)) = self.queue.pop_front() {
+            self.ids.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revoked_session_is_remembered_until_its_last_ticket_has_expired() {
+        let sessions = Sessions::new();
+        sessions.revoke(SessionId(1), 100);
+        sessions.forget_revoked(100);
+        assert!(sessions.is_revoked(SessionId(1)));
+        sessions.forget_revoked(101);
+        assert!(!sessions.is_revoked(SessionId(1)));
+    }
+}

@@ -1,0 +1,124 @@
+//! Tickets: what a node must know to open a session again, sealed so that the client can carry it (protocol, section 3).
+//!
+//! A ticket is `base64url(nonce ‖ XChaCha20-Poly1305(claims))`. The extended nonce of 24 random bytes lets nodes seal
+//! without a counter between them. Keys form a ring: the first seals, all of them open.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
+use serde::{Deserialize, Serialize};
+
+const NONCE_BYTES: usize = 24;
+/// Bound to every ticket, so that no other sealed thing can pass for one.
+const PURPOSE: &[u8] = b"tautline ticket 1";
+
+/// What a ticket says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Claims {
+    /// The session.
+    #[serde(rename = "s")]
+    pub(crate) session: u128,
+    /// Whose it is; none for a guest.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<String>,
+    /// What the login behind it opens.
+    #[serde(rename = "c", default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) channels: Vec<String>,
+    /// When that login expires, in wall milliseconds.
+    #[serde(rename = "a")]
+    pub(crate) auth_expires_at: u64,
+    /// When the ticket itself expires, in wall milliseconds.
+    #[serde(rename = "e")]
+    pub(crate) expires_at: u64,
+    /// The node that last held the session.
+    #[serde(rename = "n")]
+    pub(crate) node: String,
+    /// The life of that node's logs.
+    #[serde(rename = "l")]
+    pub(crate) epoch: String,
+}
+
+/// The ring of keys.
+pub(crate) struct TicketKeys(Vec<XChaCha20Poly1305>);
+
+impl TicketKeys {
+    /// A ring whose first key seals.
+    ///
+    /// # Panics
+    /// When there is no key.
+    pub(crate) fn new(keys: &[[u8; 32]]) -> Self {
+        assert!(!keys.is_empty(), "a hub needs a ticket key");
+        Self(keys.iter().map(|key| XChaCha20Poly1305::new(key.into())).collect())
+    }
+
+    /// Seals `claims`; `nonce` must be fresh and unpredictable.
+    pub(crate) fn seal(&self, claims: &Claims, nonce: &[u8; 32]) -> String {
+        let nonce = &nonce[..NONCE_BYTES];
+        let plain = serde_json::to_vec(claims).expect("claims serialise");
+        let payload = Payload { msg: &plain, aad: PURPOSE };
+        let x_nonce = XNonce::try_from(nonce).expect("24 bytes");
+        let sealed = self.0[0].encrypt(&x_nonce, payload).expect("claims are far below the cipher's limit");
+        BASE64_URL_SAFE_NO_PAD.encode([nonce, &sealed].concat())
+    }
+
+    /// Opens a ticket; `None` where no key of the ring has sealed it.
+    pub(crate) fn open(&self, ticket: &str) -> Option<Claims> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(ticket).ok()?;
+        let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES)?;
+        let nonce = XNonce::try_from(nonce).ok()?;
+        let plain =
+            self.0.iter().find_map(|key| key.decrypt(&nonce, Payload { msg: sealed, aad: PURPOSE }).ok())?;
+        serde_json::from_slice(&plain).ok()
+    }
+}
+
+impl std::fmt::Debug for TicketKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TicketKeys({} keys)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims() -> Claims {
+        Claims {
+            session: u128::MAX - 5,
+            user: Some("u42".into()),
+            channels: vec!["room:*".into()],
+            auth_expires_at: 2,
+            expires_at: 1,
+            node: "n1".into(),
+            epoch: "k1".into(),
+        }
+    }
+
+    #[test]
+    fn a_ticket_opens_with_any_key_of_the_ring_and_no_other() {
+        let ticket = TicketKeys::new(&[[1; 32]]).seal(&claims(), &[9; 32]);
+        assert_eq!(TicketKeys::new(&[[2; 32], [1; 32]]).open(&ticket), Some(claims()));
+        assert_eq!(TicketKeys::new(&[[2; 32]]).open(&ticket), None);
+    }
+
+    #[test]
+    fn a_forged_cut_or_foreign_ticket_does_not_open() {
+        let keys = TicketKeys::new(&[[1; 32]]);
+        let ticket = keys.seal(&claims(), &[9; 32]);
+        for at in 0..ticket.len() {
+            let mut forged = ticket.clone().into_bytes();
+            forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+            let forged = String::from_utf8(forged).expect("ascii");
+            assert!(
+                keys.open(&forged).is_none_or(|opened| at + 1 == ticket.len() && opened == claims()),
+                "byte {at}"
+            );
+        }
+        for cut in [0, 1, 30, ticket.len() - 4] {
+            assert_eq!(keys.open(&ticket[..cut]), None);
+        }
+        assert_eq!(keys.open("not base64 at all!"), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! A rig for stories about the hub: phones without sockets, time moved by hand.
+#![allow(dead_code, reason = "each test file uses its own part of the rig")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Wake, Waker},
+};
+
+use serde_json::{Value, json, value::RawValue};
+use tautline_hub::{
+    Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, Output, Peer, PresenceMode,
+    Retention,
+};
+use tautline_protocol::{ChannelName, Limits, Now, Pattern, UserId, json as codec};
+
+/// Wall time at which every story begins.
+pub const BEGIN_WALL_MS: u64 = 1_763_666_000_000;
+
+/// A hub and its clock.
+pub struct Node {
+    pub hub: Hub,
+    pub now: Now,
+}
+
+impl Node {
+    pub fn new() -> Self {
+        Self::with(Limits::default(), Retention::default())
+    }
+
+    pub fn with(limits: Limits, retention: Retention) -> Self {
+        Self::seeded(limits, retention, 7)
+    }
+
+    pub fn seeded(limits: Limits, retention: Retention, seed: u8) -> Self {
+        let rule = |pattern: &str, access, presence| ChannelRule {
+            pattern: Pattern::parse(pattern).expect("valid"),
+            subscribe: access,
+            publish: access,
+            presence,
+            retention,
+        };
+        let rules = vec![
+            rule("secret:*", Access::Token, PresenceMode::Off),
+            rule("closed:*", Access::None, PresenceMode::Off),
+            rule("party:*", Access::Any, PresenceMode::Events),
+            rule("*", Access::Any, PresenceMode::Off),
+        ];
+        let config = HubConfig { limits, rules, node: "n1".into(), ticket_keys: vec![[1; 32]] };
+        Self { hub: Hub::new(config, [seed; 32]), now: Now::new(1_000_000, BEGIN_WALL_MS) }
+    }
+
+    pub fn advance(&mut self, ms: u64) {
+        self.now = self.now.plus_ms(ms);
+        self.hub.tick(self.now);
+    }
+
+    pub fn publish(&self, channel: &str, data: &Value) {
+        let raw = RawValue::from_string(data.to_string()).expect("valid");
+        let name = ChannelName::parse(channel).expect("valid");
+        self.hub.publish(self.now, &name, &raw, None).expect("published");
+        while self.hub.pump() {}
+    }
+
+    pub fn dial(&self) -> Phone {
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let peer = self.hub.peer(self.now, Waker::from(Arc::clone(&woken)));
+        Phone {
+            peer,
+            woken,
+            inbox: Vec::new(),
+            calls: Vec::new(),
+            close: None,
+            login: Ok(Identity::default()),
+        }
+    }
+
+    /// A guest that was welcomed.
+    pub fn guest(&self) -> Phone {
+        let mut phone = self.dial();
+        phone.say(self, json!({"hello": {"v": 1, "auth": {"guest": true}}}));
+        phone
+    }
+
+    /// A user that was welcomed.
+    pub fn user(&self, user: &str, channels: &[&str]) -> Phone {
+        let mut phone = self.dial();
+        phone.login = Ok(identity(user, channels));
+        phone.say(self, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+        phone
+    }
+}
+
+/// What a token of `user` would say.
+pub fn identity(user: &str, channels: &[&str]) -> Identity {
+    Identity {
+        user: Some(UserId::parse(user).expect("valid")),
+        channels: channels.iter().map(|pattern| Pattern::parse(pattern).expect("valid")).collect(),
+        expires_at: None,
+    }
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A client that speaks packets and remembers what it was told.
+pub struct Phone {
+    pub peer: Peer,
+    woken: Arc<Woken>,
+    /// Every packet received and not yet taken.
+    pub inbox: Vec<Value>,
+    /// Calls that wait for an answer.
+    pub calls: Vec<CallRequest>,
+    /// The close frame.
+    pub close: Option<u16>,
+    /// What its next login turns out to be.
+    pub login: Result<Identity, LoginRefused>,
+}
+
+impl Phone {
+    pub fn say(&mut self, node: &Node, packet: Value) {
+        self.say_text(node, &packet.to_string());
+    }
+
+    pub fn say_text(&mut self, node: &Node, message: &str) {
+        self.peer.handle_message(node.now, message);
+        self.drain(node);
+    }
+
+    /// Takes whatever the server has to say.
+    pub fn drain(&mut self, node: &Node) {
+        while let Some(output) = self.peer.poll_output(node.now) {
+            match output {
+                Output::Message(bytes) => {
+                    let text = std::str::from_utf8(&bytes).expect("text");
+                    self.inbox
+                        .extend(codec::packets(text).map(|line| serde_json::from_str(line).expect("json")));
+                }
+                Output::Login(_) => self.peer.handle_login(node.now, self.login.clone()),
+                Output::Call(call) => self.calls.push(call),
+                Output::Close { code, .. } => self.close = Some(code),
+            }
+        }
+    }
+
+    pub fn was_woken(&self) -> bool {
+        self.woken.0.swap(false, Ordering::SeqCst)
+    }
+
+    /// Everything told since the last time.
+    pub fn hear(&mut self, node: &Node) -> Vec<Value> {
+        self.drain(node);
+        std::mem::take(&mut self.inbox)
+    }
+
+    /// The bodies of all packets with this verb since the last time.
+    pub fn hear_only(&mut self, node: &Node, verb: &str) -> Vec<Value> {
+        self.hear(node).into_iter().filter_map(|packet| packet.get(verb).cloned()).collect()
+    }
+
+    /// Asks and returns the reply; everything else stays in the inbox.
+    pub fn ask(&mut self, node: &Node, packet: Value) -> Value {
+        let id = packet["id"].clone();
+        self.say(node, packet);
+        let at = self.inbox.iter().position(|packet| packet["id"] == id).expect("a reply");
+        self.inbox.remove(at)
+    }
+
+    /// The offsets of all publications told since the last time.
+    pub fn offsets(&mut self, node: &Node) -> Vec<u64> {
+        self.hear_only(node, "pub").iter().map(|body| body["offset"].as_u64().expect("an offset")).collect()
+    }
+
+    pub fn welcome(&mut self, node: &Node) -> Value {
+        self.hear_only(node, "welcome").pop().expect("a welcome")
+    }
+
+    pub fn bye(&mut self, node: &Node) -> Value {
+        self.hear_only(node, "bye").pop().expect("a bye")
+    }
+
+    pub fn settle_calls(&mut self, node: &Node, data: &Value) {
+        for call in self.calls.drain(..) {
+            let raw = RawValue::from_string(data.to_string()).expect("valid");
+            node.hub.answer(call.reply_to, Ok(&raw));
+        }
+        self.drain(node);
+    }
+}
+
+/// The hello that goes on with a session.
+pub fn resume(welcome: &Value, attempt: u64, cursors: Value) -> Value {
+    json!({"hello": {"v": 1, "resume": {"ticket": welcome["ticket"], "attempt": attempt, "cursors": cursors}}})
+}

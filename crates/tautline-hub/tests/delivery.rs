@@ -1,0 +1,319 @@
+//! Stories about what subscribers get: everything, once, in order, or a gap (protocol, section 5).
+
+mod common;
+
+use common::{Node, resume};
+use serde_json::{Value, json};
+use tautline_hub::Retention;
+use tautline_protocol::Limits;
+
+fn small_log() -> Node {
+    Node::with(Limits::default(), Retention { count: 3, ..Retention::default() })
+}
+
+#[test]
+fn a_subscriber_gets_what_is_published_from_now_on_and_nothing_after_it_unsubscribed() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    node.publish("room:7", &json!("before"));
+    let reply = phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    assert_eq!((&reply["ok"]["offset"], &reply["ok"]["recovering"]), (&json!(1), &json!(0)));
+    phone.hear(&node);
+    node.publish("room:7", &json!({"n": 1}));
+    assert!(phone.was_woken());
+    assert_eq!(
+        phone.hear(&node),
+        [json!({"pub": {"channel": "room:7", "offset": 2, "at": node.now.wall_ms, "data": {"n": 1}}})]
+    );
+    phone.ask(&node, json!({"id": 2, "unsubscribe": {"channel": "room:7"}}));
+    node.publish("room:7", &json!("after"));
+    assert!(phone.hear(&node).is_empty());
+}
+
+#[test]
+fn the_publisher_is_named_and_hears_itself() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    phone.say(&node, json!({"id": 2, "publish": {"channel": "room:7", "data": [1, 2]}}));
+    let publications = phone.hear_only(&node, "pub");
+    assert_eq!((&publications[0]["from"], &publications[0]["data"]), (&json!("u1"), &json!([1, 2])));
+}
+
+#[test]
+fn what_waits_leaves_in_one_message() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    for n in 0..100 {
+        node.publish("room:7", &json!(n));
+    }
+    let mut messages = 0;
+    while phone.peer.poll_output(node.now).is_some() {
+        messages += 1;
+    }
+    assert_eq!(messages, 1);
+}
+
+#[test]
+fn a_slow_reader_gets_a_gap_and_goes_on_with_the_oldest_that_is_kept() {
+    let node = small_log();
+    let mut phone = node.guest();
+    phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    phone.hear(&node);
+    for n in 1..=10 {
+        node.publish("room:7", &json!(n));
+    }
+    let told = phone.hear(&node);
+    let gap = &told[0]["gap"];
+    assert_eq!(
+        (&gap["reason"], &gap["after"], &gap["cursor"]["offset"]),
+        (&json!("retention"), &json!(0), &json!(7))
+    );
+    assert_eq!(gap["cursor"]["at"], node.now.wall_ms);
+    assert_eq!(
+        told[1..].iter().map(|packet| packet["pub"]["offset"].as_u64()).collect::<Vec<_>>(),
+        [Some(8), Some(9), Some(10)]
+    );
+}
+
+#[test]
+fn each_kind_of_gap_follows_the_reply_and_comes_before_publications() {
+    let node = small_log();
+    for n in 1..=5 {
+        node.publish("room:7", &json!(n));
+    }
+    let epoch = {
+        let mut phone = node.guest();
+        phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}))["ok"]["epoch"].clone()
+    };
+    let cases = [
+        (json!({"epoch": epoch, "offset": 1}), Some("retention"), vec![3, 4, 5]),
+        (json!({"epoch": "old", "offset": 4}), Some("new_epoch"), vec![3, 4, 5]),
+        (json!({"epoch": epoch, "offset": 9}), Some("ahead"), vec![]),
+        (json!({"epoch": epoch, "offset": 4, "at": 1}), Some("mismatch"), vec![]),
+        (json!({"epoch": epoch, "offset": 3}), None, vec![4, 5]),
+        (json!({"epoch": epoch, "offset": 5}), None, vec![]),
+    ];
+    for (cursor, gap, expected) in cases {
+        let mut phone = node.guest();
+        phone.hear(&node);
+        phone.say(&node, json!({"id": 1, "subscribe": {"channel": "room:7", "from": cursor}}));
+        let told = phone.hear(&node);
+        assert_eq!(told[0]["ok"]["recovering"], expected.len(), "{cursor}");
+        let rest = match gap {
+            Some(reason) => {
+                assert_eq!(told[1]["gap"]["reason"], reason);
+                &told[2..]
+            }
+            None => &told[1..],
+        };
+        let offsets: Vec<_> = rest.iter().filter_map(|packet| packet["pub"]["offset"].as_u64()).collect();
+        assert_eq!(offsets, expected, "{cursor}");
+    }
+}
+
+#[test]
+fn subscribing_again_moves_the_cursor() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    for n in 1..=3 {
+        node.publish("room:7", &json!(n));
+    }
+    phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7", "from": "start"}}));
+    assert_eq!(phone.offsets(&node), [1, 2, 3]);
+    let reply = phone.ask(&node, json!({"id": 2, "subscribe": {"channel": "room:7", "from": "start"}}));
+    assert_eq!(reply["ok"]["recovering"], 3);
+    assert_eq!(phone.offsets(&node), [1, 2, 3]);
+    node.publish("room:7", &json!(4));
+    assert_eq!(phone.offsets(&node), [4], "still one subscription");
+}
+
+#[test]
+fn a_channel_with_ten_thousand_subscribers_is_rung_in_chunks_and_does_not_hold_up_another() {
+    let node = Node::new();
+    let subscribe = |channel: &str| {
+        let mut phone = node.guest();
+        phone.ask(&node, json!({"id": 1, "subscribe": {"channel": channel}}));
+        phone.hear(&node);
+        phone.was_woken();
+        phone
+    };
+    let mut crowd: Vec<_> = (0..1000).map(|_| subscribe("crowd")).collect();
+    let mut single = subscribe("single");
+    let publish = |channel: &str| {
+        let raw = serde_json::value::RawValue::from_string("1".into()).expect("valid");
+        let name = tautline_protocol::ChannelName::parse(channel).expect("valid");
+        node.hub.publish(node.now, &name, &raw, None).expect("published");
+    };
+    publish("crowd");
+    publish("single");
+    assert_eq!(single.offsets(&node), [1], "before the pump has run at all");
+    let rung = |crowd: &[common::Phone]| crowd.iter().filter(|phone| phone.was_woken()).count();
+    assert_eq!(rung(&crowd), 256);
+    publish("crowd");
+    let mut chunks = 1;
+    while node.hub.pump() {
+        chunks += 1;
+    }
+    assert!(chunks >= 4, "{chunks}");
+    for phone in &mut crowd {
+        assert_eq!(phone.offsets(&node), [1, 2], "everybody gets both");
+    }
+}
+
+#[test]
+fn a_log_that_fell_idle_is_forgotten_without_a_false_gap() {
+    let mut node = Node::with(Limits::default(), Retention { age_ms: 1000, ..Retention::default() });
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    node.publish("room:7", &json!(1));
+    let seen = phone.hear_only(&node, "pub").pop().expect("one");
+    phone.peer.handle_lost(node.now);
+    for _ in 0..8 {
+        node.advance(1000);
+    }
+    assert_eq!((node.hub.stats().channels, node.hub.stats().log_bytes), (0, 0));
+    node.publish("room:7", &json!(2));
+    let mut back = node.dial();
+    let epoch = welcome_epoch(&node);
+    let cursor = json!({"room:7": {"epoch": epoch, "offset": seen["offset"], "at": seen["at"]}});
+    back.say(&node, resume(&welcome, 5, cursor));
+    let told = back.hear(&node);
+    assert_eq!(told[1]["pub"]["offset"], 2, "{told:?}");
+}
+
+fn welcome_epoch(node: &Node) -> Value {
+    let mut phone = node.guest();
+    phone.ask(node, json!({"id": 1, "subscribe": {"channel": "any"}}))["ok"]["epoch"].clone()
+}
+
+#[test]
+fn history_pages_rise_and_say_whether_there_is_more() {
+    let node = Node::new();
+    for n in 1..=10 {
+        node.publish("room:7", &json!(n));
+    }
+    let mut phone = node.guest();
+    let mut id = 0;
+    let mut page = |body: Value| {
+        id += 1;
+        let mut body = body;
+        body["channel"] = json!("room:7");
+        let ok = phone.ask(&node, json!({"id": id, "history": body}))["ok"].clone();
+        let offsets: Vec<_> = ok["publications"]
+            .as_array()
+            .expect("a page")
+            .iter()
+            .map(|publication| publication["offset"].as_u64().expect("an offset"))
+            .collect();
+        (offsets, ok["more"].as_bool().expect("more"), ok["epoch"].clone())
+    };
+    let (offsets, more, epoch) = page(json!({"limit": 3}));
+    assert_eq!((offsets, more), (vec![8, 9, 10], true), "the newest, where nothing is said");
+    let at = |offset: u64| json!({"epoch": epoch, "offset": offset});
+    let answer = |(offsets, more, _): (Vec<u64>, bool, Value)| (offsets, more);
+    assert_eq!(answer(page(json!({"limit": 3, "before": at(8)}))), (vec![5, 6, 7], true));
+    assert_eq!(answer(page(json!({"limit": 30, "before": at(5)}))), (vec![1, 2, 3, 4], false));
+    assert_eq!(answer(page(json!({"limit": 3, "after": "start"}))), (vec![1, 2, 3], true));
+    assert_eq!(answer(page(json!({"limit": 3, "after": at(8)}))), (vec![9, 10], false));
+    assert_eq!(answer(page(json!({"after": at(10)}))), (vec![], false));
+}
+
+#[test]
+fn a_page_of_history_is_bounded_in_bytes() {
+    let limits = Limits { history_page_bytes_max: 1000, ..Limits::default() };
+    let node = Node::with(limits, Retention::default());
+    for _ in 0..10 {
+        node.publish("room:7", &json!("x".repeat(300)));
+    }
+    let mut phone = node.guest();
+    let newest = phone.ask(&node, json!({"id": 1, "history": {"channel": "room:7"}}));
+    let offsets = |reply: &Value| -> Vec<_> {
+        let page = reply["ok"]["publications"].as_array().expect("a page").clone();
+        page.iter().map(|publication| publication["offset"].clone()).collect()
+    };
+    assert_eq!(offsets(&newest), [9, 10].map(|n: u64| json!(n)));
+    assert_eq!(newest["ok"]["more"], true);
+    let oldest = phone.ask(&node, json!({"id": 2, "history": {"channel": "room:7", "after": "start"}}));
+    assert_eq!(offsets(&oldest), [1, 2].map(|n: u64| json!(n)));
+    assert_eq!(oldest["ok"]["more"], true);
+}
+
+#[test]
+fn presence_tells_join_away_back_and_leave() {
+    let mut node = Node::new();
+    let mut watcher = node.guest();
+    watcher.ask(&node, json!({"id": 1, "subscribe": {"channel": "party:1"}}));
+    watcher.hear(&node);
+    let mut guest = node.user("u1", &[]);
+    let welcome = guest.welcome(&node);
+    let epoch =
+        guest.ask(&node, json!({"id": 1, "subscribe": {"channel": "party:1"}}))["ok"]["epoch"].clone();
+    assert!(guest.hear(&node).is_empty(), "nobody is told of itself");
+    let verb = |told: Vec<Value>| -> Vec<String> {
+        told.iter()
+            .flat_map(|packet| packet.as_object().expect("a packet").keys().cloned().collect::<Vec<_>>())
+            .collect()
+    };
+    let joined = watcher.hear(&node);
+    assert_eq!(
+        joined,
+        [json!({"join": {"channel": "party:1", "user": "u1", "session": welcome["session"]}})]
+    );
+    guest.say(&node, json!({"pause": {"reason": "background"}}));
+    assert_eq!(verb(watcher.hear(&node)), ["away"]);
+    guest.say(&node, json!({"ping": {}}));
+    assert_eq!(verb(watcher.hear(&node)), ["back"]);
+    guest.peer.handle_lost(node.now);
+    assert_eq!(verb(watcher.hear(&node)), ["away"]);
+    let roster = watcher.ask(&node, json!({"id": 2, "presence": {"channel": "party:1"}}));
+    assert_eq!(roster["ok"]["count"], 2);
+    let mut back = node.dial();
+    back.say(&node, resume(&welcome, 5, json!({"party:1": {"epoch": epoch, "offset": 0}})));
+    assert_eq!(verb(watcher.hear(&node)), ["back"]);
+    drop(back);
+    assert_eq!(verb(watcher.hear(&node)), ["away"]);
+    node.advance(120_000);
+    watcher.say(&node, json!({"ping": {}}));
+    assert_eq!(verb(watcher.hear(&node)), ["pong", "leave"]);
+}
+
+#[test]
+fn nothing_is_sent_behind_a_pause_and_everything_after_it() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    phone.say(&node, json!({"pause": {}}));
+    phone.hear(&node);
+    node.publish("room:7", &json!(1));
+    assert!(phone.hear(&node).is_empty());
+    phone.say(&node, json!({"ping": {}}));
+    assert_eq!(phone.offsets(&node), [1]);
+}
+
+#[test]
+fn an_inbox_is_subscribed_by_itself_and_costs_nothing_to_miss() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    let welcome = phone.welcome(&node);
+    assert_eq!(welcome["channels"]["user:u1"]["offset"], 0);
+    node.publish("user:u1", &json!("hello"));
+    assert_eq!(phone.offsets(&node), [1]);
+    let mut other = node.user("u1", &[]);
+    assert_eq!(other.offsets(&node), [1], "a new phone begins at the start");
+}
+
+#[test]
+fn a_full_node_refuses_publications_and_keeps_what_it_has() {
+    let limits = Limits { log_bytes_max: 300, ..Limits::default() };
+    let node = Node::with(limits, Retention::default());
+    let mut phone = node.guest();
+    let mut refused = 0;
+    for id in 1..=10 {
+        let reply = phone.ask(&node, json!({"id": id, "publish": {"channel": "room:7", "data": id}}));
+        refused += u32::from(reply["error"]["code"] == "overloaded");
+    }
+    assert!(refused > 0 && node.hub.stats().log_bytes < 500, "{refused} {:?}", node.hub.stats());
+}

@@ -1,0 +1,309 @@
+//! Stories about hello, tickets, challenges and take-over (protocol, section 3).
+
+mod common;
+
+use common::{Node, identity, resume};
+use serde_json::json;
+use tautline_hub::{LoginRefused, Retention};
+use tautline_protocol::Limits;
+
+#[test]
+fn a_guest_is_welcomed_with_a_ticket() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    assert_eq!(welcome["resumed"], false);
+    assert_eq!(welcome["ping_ms"], 25_000);
+    assert_eq!(welcome["ticket_expires_at"], node.now.wall_ms + 24 * 3600 * 1000);
+    assert!(welcome.get("user").is_none() && welcome.get("requests_seen").is_none(), "{welcome}");
+}
+
+#[test]
+fn a_ticket_alone_opens_the_session_again_with_its_subscriptions_and_what_was_missed() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    let reply = phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    let epoch = reply["ok"]["epoch"].clone();
+    phone.peer.handle_lost(node.now);
+    for n in 1..=3 {
+        node.publish("room:7", &json!(n));
+    }
+    let mut again = node.dial();
+    again.say(&node, resume(&welcome, 5, json!({"room:7": {"epoch": epoch, "offset": 1}})));
+    let told = again.hear(&node);
+    let back = &told[0]["welcome"];
+    assert_eq!(back["session"], welcome["session"]);
+    assert_eq!(back["resumed"], true);
+    assert_eq!(back["requests_seen"], 1);
+    assert_eq!(back["channels"]["room:7"]["recovering"], 2);
+    let offsets: Vec<_> = told[1..].iter().map(|packet| packet["pub"]["offset"].clone()).collect();
+    assert_eq!(offsets, [json!(2), json!(3)], "one round trip brings everything");
+}
+
+#[test]
+fn a_forged_ticket_is_challenged_and_a_login_on_the_same_connection_helps() {
+    let node = Node::new();
+    let mut phone = node.dial();
+    phone.say(&node, resume(&json!({"ticket": "AAAA"}), 5, json!({})));
+    assert_eq!(phone.hear(&node)[0]["challenge"]["code"], "ticket_invalid");
+    phone.say(&node, json!({"id": 1, "publish": {"channel": "room:7", "data": 1}}));
+    assert!(phone.hear(&node).is_empty(), "what was sent behind the hello is dropped");
+    phone.say(
+        &node,
+        json!({"hello": {"v": 1, "auth": {"guest": true},
+        "resume": {"ticket": "AAAA", "attempt": 5, "cursors": {"room:7": {"epoch": "x", "offset": 3}}}}}),
+    );
+    let told = phone.hear(&node);
+    assert_eq!(told[0]["welcome"]["resumed"], false);
+    assert_eq!(told[1]["gap"]["reason"], "new_epoch", "cursors are honoured");
+    assert_eq!(node.hub.stats().publications, 0);
+}
+
+#[test]
+fn an_expired_ticket_is_challenged() {
+    let mut node = Node::new();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    node.advance(24 * 3600 * 1000);
+    let mut again = node.dial();
+    again.say(&node, resume(&welcome, 5, json!({})));
+    assert_eq!(again.hear(&node)[0]["challenge"]["code"], "ticket_expired");
+}
+
+#[test]
+fn a_ticket_never_outlives_the_login_it_came_from() {
+    let node = Node::new();
+    let mut phone = node.dial();
+    let mut login = identity("u1", &[]);
+    login.expires_at = Some(node.now.wall_ms + 1000);
+    phone.login = Ok(login);
+    phone.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+    assert_eq!(phone.welcome(&node)["ticket_expires_at"], node.now.wall_ms + 1000);
+}
+
+#[test]
+fn the_connection_ends_when_the_login_behind_it_expires() {
+    let mut node = Node::new();
+    let mut phone = node.dial();
+    let mut login = identity("u1", &[]);
+    login.expires_at = Some(node.now.wall_ms + 1000);
+    phone.login = Ok(login);
+    phone.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+    assert_eq!(phone.peer.poll_timeout(), node.now.mono_ms + 1000);
+    node.advance(1000);
+    phone.peer.handle_timeout(node.now);
+    assert_eq!(phone.bye(&node)["code"], "token_expired");
+    assert_eq!(phone.close, Some(4101));
+}
+
+#[test]
+fn a_fresh_ticket_comes_at_half_the_life_of_the_last() {
+    let mut node = Node::new();
+    let mut phone = node.guest();
+    let first = phone.welcome(&node)["ticket"].clone();
+    for _ in 0..12 * 60 {
+        node.advance(60_000 - 1);
+        phone.say(&node, json!({"ping": {}}));
+        node.advance(1);
+        phone.peer.handle_timeout(node.now);
+    }
+    let tickets = phone.hear_only(&node, "ticket");
+    assert_eq!(tickets.len(), 1);
+    assert_ne!(tickets[0]["ticket"], first);
+}
+
+#[test]
+fn a_user_that_says_goodbye_cannot_come_back_with_the_old_ticket() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    phone.say(&node, json!({"bye": {}}));
+    assert_eq!(phone.close, Some(1000));
+    assert_eq!(node.hub.stats().sessions, 0);
+    let mut again = node.dial();
+    again.say(&node, resume(&welcome, 5, json!({})));
+    assert_eq!(again.hear(&node)[0]["challenge"]["code"], "ticket_revoked");
+}
+
+#[test]
+fn the_newest_connection_takes_the_session_over_and_a_late_one_is_refused() {
+    let node = Node::new();
+    let mut first = node.guest();
+    let welcome = first.welcome(&node);
+    let mut second = node.dial();
+    second.say(&node, resume(&welcome, 9, json!({})));
+    assert_eq!(second.welcome(&node)["resumed"], true);
+    assert!(first.was_woken());
+    assert_eq!(first.bye(&node)["code"], "taken_over");
+    assert_eq!(first.close, Some(4105));
+    let mut late = node.dial();
+    late.say(&node, resume(&welcome, 9, json!({})));
+    let bye = late.bye(&node);
+    assert_eq!((&bye["code"], &bye["attempt"]), (&json!("taken_over"), &json!(9)));
+    first.peer.handle_lost(node.now);
+    second.say(&node, json!({"ping": {}}));
+    assert_eq!(second.hear_only(&node, "pong").len(), 1, "the old one's end does not park the session");
+}
+
+#[test]
+fn a_hello_repeated_with_its_key_opens_the_same_session_within_a_minute() {
+    let mut node = Node::new();
+    let hello = json!({"hello": {"v": 1, "key": "b3f1", "auth": {"guest": true}}});
+    let open = |node: &Node| {
+        let mut phone = node.dial();
+        phone.say(node, hello.clone());
+        let welcome = phone.welcome(node);
+        (phone, welcome)
+    };
+    let (lost, first) = open(&node);
+    drop(lost);
+    let (_second, again) = open(&node);
+    assert_eq!(again["session"], first["session"]);
+    assert_eq!((&again["resumed"], &again["requests_seen"]), (&json!(true), &json!(0)));
+    assert_eq!(node.hub.stats().sessions, 1, "no ghost is left behind");
+    node.advance(60_000);
+    let (_third, later) = open(&node);
+    assert_ne!(later["session"], first["session"]);
+    assert_eq!(later["resumed"], false);
+}
+
+#[test]
+fn a_key_opens_nothing_for_another_user() {
+    let node = Node::new();
+    let mut sessions = Vec::new();
+    for user in ["u1", "u2"] {
+        let mut phone = node.dial();
+        phone.login = Ok(identity(user, &[]));
+        phone.say(&node, json!({"hello": {"v": 1, "key": "b3f1", "auth": {"token": "…"}}}));
+        sessions.push(phone.welcome(&node)["session"].clone());
+    }
+    assert_ne!(sessions[0], sessions[1]);
+}
+
+#[test]
+fn a_token_of_another_user_beside_a_good_ticket_begins_a_new_session() {
+    let node = Node::new();
+    let welcome = node.user("u1", &[]).welcome(&node);
+    for (user, resumed) in [("u2", false), ("u1", true)] {
+        let mut phone = node.dial();
+        phone.login = Ok(identity(user, &[]));
+        phone.say(
+            &node,
+            json!({"hello": {"v": 1, "auth": {"token": "…"},
+            "resume": {"ticket": welcome["ticket"], "attempt": 5, "cursors": {}}}}),
+        );
+        assert_eq!(phone.welcome(&node)["resumed"], resumed, "{user}");
+    }
+}
+
+#[test]
+fn a_refused_login_is_told_why() {
+    let node = Node::new();
+    let cases = [
+        (LoginRefused::Unauthorized("no such user".into()), "unauthorized", "never", 4102),
+        (LoginRefused::Expired, "token_expired", "now", 4101),
+        (LoginRefused::Unavailable("later".into()), "overloaded", "later", 4002),
+    ];
+    for (refused, code, reconnect, close) in cases {
+        let mut phone = node.dial();
+        phone.login = Err(refused);
+        phone.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+        let bye = phone.bye(&node);
+        assert_eq!((&bye["code"], &bye["reconnect"]), (&json!(code), &json!(reconnect)));
+        assert_eq!(phone.close, Some(close));
+    }
+    let mut phone = node.dial();
+    phone.say(&node, json!({"hello": {"v": 1}}));
+    assert_eq!(phone.bye(&node)["code"], "unauthorized");
+}
+
+#[test]
+fn silence_is_let_go_before_and_after_the_welcome() {
+    let mut node = Node::new();
+    let mut mute = node.dial();
+    let mut silent = node.guest();
+    node.advance(10_000);
+    mute.peer.handle_timeout(node.now);
+    silent.peer.handle_timeout(node.now);
+    assert_eq!(mute.bye(&node)["code"], "hello_timeout");
+    assert_eq!(silent.close, None);
+    node.advance(2 * 25_000 + 8_000 - 10_000 - 1);
+    silent.peer.handle_timeout(node.now);
+    assert!(silent.close.is_none() && silent.hear_only(&node, "bye").is_empty());
+    node.advance(1);
+    silent.peer.handle_timeout(node.now);
+    assert_eq!(silent.bye(&node)["code"], "peer_silent");
+    assert_eq!(silent.close, Some(4011));
+}
+
+#[test]
+fn what_is_no_packet_ends_the_connection_and_names_the_request() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    phone.hear(&node);
+    phone.say_text(&node, "{\"id\":7,\"call\":");
+    let told = phone.hear(&node);
+    assert_eq!((&told[0]["id"], &told[0]["bye"]["code"]), (&json!(7), &json!("bad_packet")));
+    assert_eq!(phone.close, Some(4201));
+}
+
+#[test]
+fn a_draining_node_tells_everybody_to_come_back_and_spreads_them() {
+    let node = Node::new();
+    let mut phones: Vec<_> = (0..50).map(|_| node.guest()).collect();
+    node.hub.drain(10_000);
+    let mut waits: Vec<_> = phones
+        .iter_mut()
+        .map(|phone| {
+            let bye = phone.bye(&node);
+            assert_eq!((&bye["code"], &bye["reconnect"]), (&json!("server_restart"), &json!("later")));
+            bye["retry_after_ms"].as_u64().expect("a wait")
+        })
+        .collect();
+    waits.sort_unstable();
+    assert!(waits[0] < 2_500 && waits[49] > 7_500 && waits[49] <= 10_000, "{waits:?}");
+    assert_eq!(node.guest().bye(&node)["code"], "server_restart");
+    node.hub.reopen();
+    assert_eq!(node.guest().welcome(&node)["resumed"], false);
+}
+
+#[test]
+fn a_full_node_sheds_newcomers_and_keeps_its_sessions() {
+    let node = Node::with(Limits { sessions_max: 1, ..Limits::default() }, Retention::default());
+    let mut first = node.guest();
+    let welcome = first.welcome(&node);
+    assert_eq!(node.guest().bye(&node)["code"], "overloaded");
+    let mut back = node.dial();
+    back.say(&node, resume(&welcome, 5, json!({})));
+    assert_eq!(back.welcome(&node)["resumed"], true);
+}
+
+#[test]
+fn a_parked_session_is_forgotten_after_its_time_but_its_ticket_still_opens_it() {
+    let mut node = Node::new();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    phone.peer.handle_lost(node.now);
+    node.advance(119_999);
+    assert_eq!(node.hub.stats().sessions, 1);
+    node.advance(1);
+    assert_eq!(node.hub.stats().sessions, 0);
+    let mut back = node.dial();
+    back.say(&node, resume(&welcome, 5, json!({})));
+    let again = back.welcome(&node);
+    assert_eq!((&again["session"], &again["resumed"]), (&welcome["session"], &json!(true)));
+    assert!(again.get("requests_seen").is_none(), "the node does not know them any more");
+}
+
+#[test]
+fn requests_may_follow_hello_in_the_same_message() {
+    let node = Node::new();
+    let mut phone = node.dial();
+    phone.say_text(
+        &node,
+        "{\"hello\":{\"v\":1,\"auth\":{\"guest\":true}}}\n{\"id\":1,\"subscribe\":{\"channel\":\"a\"}}",
+    );
+    let told = phone.hear(&node);
+    assert!(told[0].get("welcome").is_some() && told[1]["id"] == 1, "{told:?}");
+}

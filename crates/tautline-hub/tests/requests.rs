@@ -1,0 +1,228 @@
+//! Stories about requests: executed once, answered once, bounded (protocol, section 4).
+
+mod common;
+
+use common::{Node, identity, resume};
+use serde_json::{Value, json};
+use tautline_hub::Retention;
+use tautline_protocol::Limits;
+
+fn code(reply: &Value) -> &str {
+    reply["error"]["code"].as_str().unwrap_or("ok")
+}
+
+#[test]
+fn a_call_is_answered_once_and_again_with_the_first_reply() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    phone.say(
+        &node,
+        json!({"id": 1, "call": {"method": "echo", "data": {"a": 1}, "timeout_ms": 99_999_999u64}}),
+    );
+    assert_eq!(phone.calls.len(), 1);
+    assert_eq!((phone.calls[0].method.as_str(), phone.calls[0].timeout_ms), ("echo", 30_000));
+    phone.say(&node, json!({"id": 1, "again": true, "call": {"method": "echo", "data": {"a": 1}}}));
+    assert_eq!(phone.calls.len(), 1, "it runs already");
+    phone.settle_calls(&node, &json!({"b": 2}));
+    assert_eq!(phone.hear(&node), [json!({"id": 1, "ok": {"data": {"b": 2}}})]);
+    phone.peer.handle_lost(node.now);
+
+    let mut back = node.dial();
+    back.say(&node, resume(&welcome, 5, json!({})));
+    assert_eq!(back.hear(&node).len(), 1, "no old reply is pushed");
+    let reply =
+        back.ask(&node, json!({"id": 1, "again": true, "call": {"method": "echo", "data": {"a": 1}}}));
+    assert_eq!(reply["ok"]["data"]["b"], 2);
+    assert!(back.calls.is_empty(), "it is not executed again");
+    back.say(&node, json!({"seen": 1, "ping": {}}));
+    assert_eq!(node.hub.stats().reply_bytes, 0, "what is seen is forgotten");
+}
+
+#[test]
+fn a_call_that_ends_after_a_cut_is_answered_on_the_connection_that_asked_last() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    phone.say(&node, json!({"id": 1, "call": {"method": "slow"}}));
+    let call = phone.calls.pop().expect("a call");
+    phone.peer.handle_lost(node.now);
+    let mut back = node.dial();
+    back.say(&node, resume(&welcome, 5, json!({})));
+    back.hear(&node);
+    back.say(&node, json!({"id": 1, "again": true, "call": {"method": "slow"}}));
+    assert!(back.hear(&node).is_empty());
+    let raw = serde_json::value::RawValue::from_string("7".into()).expect("valid");
+    node.hub.answer(call.reply_to, Ok(&raw));
+    assert!(back.was_woken());
+    assert_eq!(back.hear(&node), [json!({"id": 1, "ok": {"data": 7}})]);
+}
+
+#[test]
+fn a_call_whose_method_is_given_up_is_in_doubt_and_does_not_hang() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    phone.hear(&node);
+    phone.say(&node, json!({"id": 1, "call": {"method": "slow"}}));
+    phone.calls.clear();
+    assert_eq!(code(&phone.hear(&node)[0]), "in_doubt");
+}
+
+#[test]
+fn a_publish_sent_again_is_one_publication() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    let publish = |again: bool| json!({"id": 1, "again": again, "publish": {"channel": "room:7", "data": 1}});
+    let first = phone.ask(&node, publish(false));
+    phone.peer.handle_lost(node.now);
+    let mut back = node.dial();
+    back.say(&node, resume(&welcome, 5, json!({})));
+    assert_eq!(back.ask(&node, publish(true)), first);
+    assert_eq!(node.hub.stats().publications, 1);
+}
+
+#[test]
+fn a_node_that_forgot_the_session_recognises_its_publish_in_the_log_and_doubts_its_calls() {
+    let mut node = Node::new();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    let first = phone.ask(&node, json!({"id": 1, "publish": {"channel": "room:7", "data": 1}}));
+    phone.peer.handle_lost(node.now);
+    node.advance(120_000);
+    let mut back = node.dial();
+    back.say(&node, resume(&welcome, 5, json!({})));
+    let again = |id: u64, verb: &str, body: Value| json!({"id": id, "again": true, verb: body});
+    assert_eq!(back.ask(&node, again(1, "publish", json!({"channel": "room:7", "data": 1}))), first);
+    assert_eq!(code(&back.ask(&node, again(2, "call", json!({"method": "pay"})))), "in_doubt");
+    assert!(back.calls.is_empty());
+    assert_eq!(code(&back.ask(&node, again(3, "publish", json!({"channel": "room:7", "data": 3})))), "ok");
+    assert_eq!(node.hub.stats().publications, 2, "the log proves that 3 never was");
+}
+
+#[test]
+fn after_a_restart_an_old_publish_is_in_doubt_and_not_doubled() {
+    let first = Node::seeded(Limits::default(), Retention::default(), 1);
+    let mut phone = first.guest();
+    let welcome = phone.welcome(&first);
+    phone.ask(&first, json!({"id": 1, "publish": {"channel": "room:7", "data": 1}}));
+    let second = Node::seeded(Limits::default(), Retention::default(), 2);
+    let mut back = second.dial();
+    back.say(&second, resume(&welcome, 5, json!({})));
+    let reply =
+        back.ask(&second, json!({"id": 1, "again": true, "publish": {"channel": "room:7", "data": 1}}));
+    assert_eq!(code(&reply), "in_doubt");
+    assert_eq!(second.hub.stats().publications, 0);
+}
+
+#[test]
+fn a_client_that_never_says_seen_is_let_go_and_its_replies_are_bounded() {
+    let node = Node::with(Limits { replies_unseen_max: 4, ..Limits::default() }, Retention::default());
+    let mut phone = node.guest();
+    phone.hear(&node);
+    for id in 1..=5 {
+        phone.say(&node, json!({"id": id, "publish": {"channel": "a", "data": id}}));
+    }
+    let told = phone.hear(&node);
+    assert_eq!(told[4]["bye"]["code"], "slow_peer");
+    assert_eq!(phone.close, Some(4012));
+}
+
+#[test]
+fn the_budget_of_all_sessions_lets_go_those_who_hold_replies() {
+    let node = Node::with(Limits { replies_bytes_max: 150, ..Limits::default() }, Retention::default());
+    let mut greedy = node.guest();
+    for id in 1..=4 {
+        greedy.say(&node, json!({"id": id, "publish": {"channel": "a", "data": id}}));
+    }
+    assert_eq!(greedy.bye(&node)["code"], "slow_peer");
+    let mut modest = node.guest();
+    assert_eq!(code(&modest.ask(&node, json!({"id": 1, "publish": {"channel": "a", "data": 1}}))), "ok");
+}
+
+#[test]
+fn with_too_many_calls_running_the_server_reads_no_further_until_one_ends() {
+    let node = Node::with(Limits { requests_in_flight_max: 2, ..Limits::default() }, Retention::default());
+    let mut phone = node.guest();
+    phone.hear(&node);
+    let line = |id: u64| json!({"id": id, "call": {"method": "slow"}}).to_string();
+    phone.say_text(&node, &[line(1), line(2), line(3)].join("\n"));
+    assert_eq!(phone.calls.len(), 2);
+    assert!(!phone.peer.wants_input());
+    phone.settle_calls(&node, &json!(1));
+    assert_eq!(phone.hear(&node).len(), 2);
+    assert_eq!(phone.calls.len(), 1, "the third was waiting");
+    assert!(phone.peer.wants_input());
+}
+
+#[test]
+fn requests_that_are_wrong_get_a_clear_error_and_the_line_stays() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &["secret:1"]);
+    phone.hear(&node);
+    let mut id = 0;
+    let mut ask = |verb: &str, body: Value| {
+        id += 1;
+        code(&phone.ask(&node, json!({"id": id, verb: body}))).to_owned()
+    };
+    assert_eq!(ask("dance", json!({})), "unknown_verb");
+    assert_eq!(ask("subscribe", json!({})), "bad_request");
+    assert_eq!(ask("subscribe", json!({"channel": "a b"})), "bad_request");
+    assert_eq!(ask("subscribe", json!({"channel": "closed:1"})), "permission_denied");
+    assert_eq!(ask("subscribe", json!({"channel": "secret:2"})), "permission_denied");
+    assert_eq!(ask("subscribe", json!({"channel": "secret:1"})), "ok");
+    assert_eq!(ask("publish", json!({"channel": "closed:1", "data": 1})), "permission_denied");
+    assert_eq!(ask("subscribe", json!({"channel": "user:u2"})), "permission_denied");
+    assert_eq!(ask("publish", json!({"channel": "user:u1", "data": 1})), "permission_denied");
+    assert_eq!(ask("unsubscribe", json!({"channel": "user:u1"})), "permission_denied");
+    assert_eq!(ask("unsubscribe", json!({"channel": "never:subscribed"})), "ok");
+    assert_eq!(ask("presence", json!({"channel": "a"})), "not_found");
+    assert_eq!(ask("history", json!({"channel": "a", "after": {"epoch": "x", "offset": 1}})), "gap");
+    assert_eq!(phone.close, None);
+}
+
+#[test]
+fn the_ten_thousandth_subscription_is_refused_and_the_others_stand() {
+    let mut node = Node::new();
+    let mut phone = node.guest();
+    let mut refused = 0;
+    for id in 1..=10_000 {
+        let reply = phone.ask(&node, json!({"id": id, "subscribe": {"channel": format!("c:{id}")}}));
+        refused += u32::from(code(&reply) == "limit");
+    }
+    assert_eq!(refused, 10_000 - 1024);
+    assert_eq!(node.hub.stats().channels, 1024);
+    node.publish("c:1024", &json!("still here"));
+    assert_eq!(phone.offsets(&node), [1]);
+    drop(phone);
+    for _ in 0..8 {
+        node.advance(30_000 * 1000);
+    }
+    assert_eq!(node.hub.stats().channels, 0, "and all are forgotten once it is gone");
+}
+
+#[test]
+fn a_refreshed_token_extends_the_line_and_closes_what_it_does_not_open() {
+    let mut node = Node::new();
+    let mut phone = node.dial();
+    let mut login = identity("u1", &["secret:*"]);
+    login.expires_at = Some(node.now.wall_ms + 20_000);
+    phone.login = Ok(login);
+    phone.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+    phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "secret:1"}}));
+    phone.ask(&node, json!({"id": 2, "subscribe": {"channel": "open"}}));
+    phone.hear(&node);
+    let mut login = identity("u1", &[]);
+    login.expires_at = Some(node.now.wall_ms + 50_000);
+    phone.login = Ok(login);
+    phone.say(&node, json!({"id": 3, "auth": {"token": "…"}}));
+    let told = phone.hear(&node);
+    assert_eq!(told[0]["ok"]["expires_at"], node.now.wall_ms + 50_000);
+    assert_eq!(told[1]["unsubscribed"]["channel"], "secret:1");
+    assert_eq!(told.len(), 2);
+    node.advance(20_000);
+    phone.peer.handle_timeout(node.now);
+    assert_eq!(phone.close, None);
+    phone.login = Ok(identity("u2", &[]));
+    assert_eq!(code(&phone.ask(&node, json!({"id": 4, "auth": {"token": "…"}}))), "permission_denied");
+}

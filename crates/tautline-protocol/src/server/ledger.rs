@@ -1,0 +1,222 @@
+//! A session's book of requests: each `publish` and `call` is executed at most once and keeps its reply until the client
+//! says that it has seen it (protocol, section 4).
+
+use std::collections::VecDeque;
+
+use crate::{Limits, RequestId};
+
+/// The book of one session. Holds no memory while nothing is running and everything is seen.
+#[derive(Debug)]
+pub struct Ledger {
+    seen: RequestId,
+    highest: RequestId,
+    /// False where the session was opened from a ticket alone: what went on before is not in this book.
+    complete: bool,
+    running: u32,
+    open: Option<Box<Open>>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    /// Ids rising.
+    entries: VecDeque<(RequestId, Entry)>,
+    reply_bytes: usize,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// Will be answered on this connection.
+    Running {
+        connection: u64,
+    },
+    Replied(Box<[u8]>),
+}
+
+/// What to do with a request that came in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is new.
+    Execute,
+    /// It was sent before, to a node whose book is lost: execute it only where it is known never to have been executed.
+    InDoubt,
+    /// It was executed: this is its reply.
+    Replay(Box<[u8]>),
+    /// It is running, and will be answered on this connection when it ends.
+    Wait,
+    /// The client has settled it already.
+    Ignore,
+    /// The client leaves too many replies unseen.
+    SlowPeer,
+}
+
+impl Ledger {
+    /// The book of a session that begins now.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { seen: 0, highest: 0, complete: true, running: 0, open: None }
+    }
+
+    /// The book of a session that another node, or this one long ago, has opened.
+    #[must_use]
+    pub fn incomplete() -> Self {
+        Self { complete: false, ..Self::new() }
+    }
+
+    /// The highest id received; `None` where earlier requests may not be in this book.
+    #[must_use]
+    pub fn requests_seen(&self) -> Option<RequestId> {
+        self.complete.then_some(self.highest)
+    }
+
+    /// Requests that are being executed.
+    #[must_use]
+    pub const fn running(&self) -> u32 {
+        self.running
+    }
+
+    /// Bytes of replies that are kept.
+    #[must_use]
+    pub fn reply_bytes(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.reply_bytes)
+    }
+
+    /// The client has settled everything up to `id`.
+    pub fn handle_seen(&mut self, id: RequestId) {
+        self.seen = self.seen.max(id);
+        self.highest = self.highest.max(self.seen);
+        let Some(open) = &mut self.open else { return };
+        while let Some((_, entry)) = open.entries.pop_front_if(|(id, _)| *id <= self.seen) {
+            if let Entry::Replied(reply) = entry {
+                open.reply_bytes -= reply.len();
+            }
+        }
+        if open.entries.is_empty() {
+            self.open = None;
+        }
+    }
+
+    /// A request came whose repetition is harmless. False: the client has settled it already, drop it.
+    pub fn receive_harmless(&mut self, id: RequestId) -> bool {
+        self.highest = self.highest.max(id);
+        id > self.seen
+    }
+
+    /// A `publish` or `call` came on `connection`. After [`Verdict::Execute`] and [`Verdict::InDoubt`] it counts as
+    /// running until [`Ledger::settle`].
+    pub fn receive(&mut self, id: RequestId, again: bool, connection: u64, limits: &Limits) -> Verdict {
+        if id <= self.seen {
+            return Verdict::Ignore;
+        }
+        let open = self.open.get_or_insert_default();
+        let place = match open.entries.binary_search_by_key(&id, |(id, _)| *id) {
+            Ok(found) => {
+                return match &mut open.entries[found].1 {
+                    Entry::Running { connection: asks } => {
+                        *asks = connection;
+                        Verdict::Wait
+                    }
+                    Entry::Replied(reply) => Verdict::Replay(reply.clone()),
+                };
+            }
+            Err(place) => place,
+        };
+        if open.entries.len() >= limits.replies_unseen_max
+            || open.reply_bytes >= limits.replies_unseen_bytes_max
+        {
+            return Verdict::SlowPeer;
+        }
+        open.entries.insert(place, (id, Entry::Running { connection }));
+        self.running += 1;
+        self.highest = self.highest.max(id);
+        if again && !self.complete { Verdict::InDoubt } else { Verdict::Execute }
+    }
+
+    /// A running request has ended with this reply, which is kept until it is seen. Says which connection asked last;
+    /// `None` where the client did not wait for it.
+    pub fn settle(&mut self, id: RequestId, reply: &[u8]) -> Option<u64> {
+        self.running = self.running.checked_sub(1).expect("receive() counted what is settled");
+        let open = self.open.as_mut()?;
+        let found = open.entries.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        let entry = &mut open.entries[found].1;
+        let Entry::Running { connection } = *entry else { panic!("request {id} was settled twice") };
+        *entry = Entry::Replied(reply.into());
+        open.reply_bytes += reply.len();
+        Some(connection)
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits { replies_unseen_max: 3, replies_unseen_bytes_max: 100, ..Limits::default() }
+    }
+
+    #[test]
+    fn a_request_is_executed_once_and_its_reply_repeated_until_it_is_seen() {
+        let mut ledger = Ledger::new();
+        assert_eq!(ledger.receive(1, false, 7, &limits()), Verdict::Execute);
+        assert_eq!(ledger.receive(1, true, 8, &limits()), Verdict::Wait);
+        assert_eq!(ledger.settle(1, b"ok"), Some(8), "the connection that asked last is answered");
+        assert_eq!(ledger.receive(1, true, 9, &limits()), Verdict::Replay((*b"ok").into()));
+        ledger.handle_seen(1);
+        assert_eq!(ledger.receive(1, true, 9, &limits()), Verdict::Ignore);
+        assert_eq!((ledger.reply_bytes(), ledger.running()), (0, 0));
+        assert!(ledger.open.is_none(), "an idle book holds no memory");
+    }
+
+    #[test]
+    fn a_request_that_the_client_gave_up_ends_without_a_word() {
+        let mut ledger = Ledger::new();
+        assert_eq!(ledger.receive(1, false, 7, &limits()), Verdict::Execute);
+        ledger.handle_seen(1);
+        assert_eq!(ledger.settle(1, b"late"), None);
+        assert_eq!((ledger.running(), ledger.reply_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_client_that_never_says_seen_is_slow() {
+        let mut ledger = Ledger::new();
+        for id in 1..=3 {
+            assert_eq!(ledger.receive(id, false, 7, &limits()), Verdict::Execute);
+            ledger.settle(id, b"x");
+        }
+        assert_eq!(ledger.receive(4, false, 7, &limits()), Verdict::SlowPeer);
+        ledger.handle_seen(1);
+        assert_eq!(ledger.receive(4, false, 7, &limits()), Verdict::Execute);
+        ledger.settle(4, &[b'x'; 200]);
+        ledger.handle_seen(2);
+        assert_eq!(ledger.receive(5, false, 7, &limits()), Verdict::SlowPeer, "by bytes too");
+    }
+
+    #[test]
+    fn what_is_sent_again_to_a_book_that_is_lost_is_in_doubt_and_what_is_new_is_not() {
+        let mut ledger = Ledger::incomplete();
+        assert_eq!(ledger.requests_seen(), None);
+        assert_eq!(ledger.receive(5, true, 7, &limits()), Verdict::InDoubt);
+        assert_eq!(ledger.receive(6, false, 7, &limits()), Verdict::Execute);
+    }
+
+    #[test]
+    fn the_highest_id_counts_what_is_harmless_and_what_is_seen() {
+        let mut ledger = Ledger::new();
+        assert!(ledger.receive_harmless(4));
+        assert_eq!(ledger.requests_seen(), Some(4));
+        ledger.handle_seen(9);
+        assert_eq!(ledger.requests_seen(), Some(9));
+        assert!(!ledger.receive_harmless(9));
+    }
+
+    #[test]
+    #[should_panic(expected = "receive() counted")]
+    fn settling_what_was_never_received_is_a_broken_promise() {
+        Ledger::new().settle(1, b"ok");
+    }
+}
