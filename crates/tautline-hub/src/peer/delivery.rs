@@ -1,6 +1,6 @@
 //! What a client is sent: replies first, then publications read from the logs at its own pace.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use tautline_protocol::{Now, json, packet::server::MemberState};
@@ -53,12 +53,12 @@ impl Peer {
     }
 
     fn next_errand(&mut self) -> Option<Output> {
-        let errands = self.errands.as_mut()?;
-        let next = errands.pop_front();
-        if errands.is_empty() {
-            self.errands = None;
+        let next = self.errands.pop_front()?;
+        if self.errands.is_empty() {
+            // An idle connection keeps no memory for errands.
+            self.errands = VecDeque::new();
         }
-        next
+        Some(next)
     }
 
     fn deliver_next(&mut self) -> Delivered {

@@ -117,7 +117,7 @@ pub struct Peer {
     /// The part of a message that cannot be read yet.
     held: Option<Box<str>>,
     /// Logins and calls for the shell.
-    errands: Option<Box<VecDeque<Output>>>,
+    errands: VecDeque<Output>,
 }
 
 enum Stage {
@@ -159,7 +159,7 @@ struct Subscription {
 impl Peer {
     pub(crate) fn new(hub: Hub, bell: Arc<Bell>, now: Now) -> Self {
         let stage = Stage::Opening(Opening::new(now, hub.limits()));
-        Self { hub, bell, stage, heard_ms: now.mono_ms, control: Vec::new(), held: None, errands: None }
+        Self { hub, bell, stage, heard_ms: now.mono_ms, control: Vec::new(), held: None, errands: VecDeque::new() }
     }
 
     /// Takes a whole text message.
@@ -219,7 +219,7 @@ impl Peer {
             self.stage = Stage::Lost;
             self.control = Vec::new();
             self.held = None;
-            self.errands = None;
+            self.errands = VecDeque::new();
         }
     }
 
@@ -372,7 +372,7 @@ impl Peer {
     }
 
     fn errand(&mut self, output: Output) {
-        self.errands.get_or_insert_default().push_back(output);
+        self.errands.push_back(output);
     }
 }
 
