@@ -1,2 +1,68 @@
-//! Builds, tests and shows Tautline.
-fn main() {}
+//! Builds, tests and shows Tautline: `cargo xtask help`.
+//!
+//! Reading order: [`test`] lists the steps, [`step`] runs and shows one, [`prerequisites`] finds or installs what a step
+//! needs, [`command`] is a child process as data, [`tidy`] holds the checks that no other tool makes.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod autobahn;
+mod command;
+mod demo;
+mod npm;
+mod prerequisites;
+mod report;
+mod step;
+mod test;
+mod tidy;
+
+/// Builds, tests and shows Tautline.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Builds what is needed, starts the gateway with the demo page and prints its address
+    Demo,
+    /// Runs everything: lints, unit, integration, simulation, SDK, browser, conformance
+    Test(test::Options),
+    /// Runs the RFC 6455 conformance suite (Autobahn; needs a Python 2.7)
+    Autobahn,
+    /// Checks what no other tool does: module docs, file sizes, left-over notes, links, both READMEs
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    let root = root();
+    match task {
+        Task::Demo => demo::run(&root),
+        Task::Test(options) => test::run(&root, &options),
+        Task::Autobahn => autobahn::run(&root, true).map(|()| ExitCode::SUCCESS),
+        Task::Tidy => tidy::run(&root).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// The checkout that this very binary was built from.
+fn root() -> PathBuf {
+    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest_dir.parent().expect("xtask lies in a folder of the workspace").to_owned()
+}

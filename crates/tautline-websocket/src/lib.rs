@@ -1,1 +1,43 @@
 //! RFC 6455 over byte slices: any split of the bytes gives the same events. No I/O.
+//!
+//! Start at [`Decoder::decode`] for what a peer sends, at [`encode_text`] and its neighbours for what is sent to a peer, and
+//! at [`FrameHeader`] where one payload goes to many peers. [`accept_key`] and [`ClientRequest`] are the two ends of the
+//! opening handshake.
+//!
+//! ```
+//! use tautline_websocket::{Decoder, Event, Role, encode_text};
+//!
+//! let mut wire = Vec::new();
+//! encode_text(&mut wire, "tidings", Some([7, 1, 9, 4]));
+//!
+//! let mut decoder = Decoder::new(Role::Server, 65_536);
+//! let mut unread = wire.as_mut_slice();
+//! while let Some(event) = decoder.decode(&mut unread)? {
+//!     assert_eq!(event, Event::Text("tidings"));
+//! }
+//! assert_eq!(decoder.held_bytes(), 0);
+//! # Ok::<(), tautline_websocket::WebSocketError>(())
+//! ```
+//!
+//! Extensions are not negotiated, so every reserved bit is an error.
+
+mod close;
+mod decoder;
+mod encode;
+mod error;
+mod event;
+mod handshake;
+mod header;
+mod held;
+mod mask;
+
+pub use close::{CLOSE_REASON_BYTES_MAX, close_reason, is_close_code};
+pub use decoder::{Decoder, Role};
+pub use encode::{encode_binary, encode_close, encode_ping, encode_pong, encode_text};
+pub use error::WebSocketError;
+pub use event::Event;
+pub use handshake::{
+    Accepted, ClientHandshake, ClientRequest, HandshakeError, RESPONSE_HEAD_BYTES_MAX, accept_key,
+};
+pub use header::{CONTROL_BYTES_MAX, FrameHeader, Opcode};
+pub use mask::{MaskKey, apply_mask};

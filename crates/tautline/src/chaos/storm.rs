@@ -1,0 +1,53 @@
+//! Lets a [`Storm`] loose on a live network.
+
+use tautline_netem::{Fault, Gust, Storm, StormPlan};
+use tokio::time::{Instant, sleep_until};
+
+use super::books::Selector;
+use super::error::ChaosError;
+use super::network::Network;
+
+/// What a storm has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StormReport {
+    /// How many gusts came.
+    pub gusts: usize,
+    /// How many connections they hit, the same one counted each time.
+    pub hits: usize,
+}
+
+impl Network {
+    /// Lets a storm loose and returns when it is over; dropping the future ends it early. Faults without an end of their own
+    /// outlast it: call [`heal`](Self::heal) for fair weather.
+    ///
+    /// The same seed brings the same gusts at the same times. Whom they hit depends on who is connected then.
+    ///
+    /// # Errors
+    /// [`ChaosError::Storm`] when the plan makes no storm, [`ChaosError::TooManyGroups`].
+    pub async fn run_storm(
+        &self,
+        seed: u64,
+        plan: StormPlan,
+        selector: &Selector,
+    ) -> Result<StormReport, ChaosError> {
+        let started = Instant::now();
+        let mut report = StormReport::default();
+        for gust in Storm::new(seed, plan)? {
+            sleep_until(started + gust.at).await;
+            report.gusts += 1;
+            report.hits += self.blow(&gust, selector)?;
+        }
+        Ok(report)
+    }
+
+    fn blow(&self, gust: &Gust, selector: &Selector) -> Result<usize, ChaosError> {
+        if matches!(gust.fault, Fault::Refuse { .. }) {
+            return self.fault(gust.fault, selector);
+        }
+        let alive = self.ids(selector);
+        // One that closed since it was listed is out of the storm's reach, and that is no error.
+        let hit = |id: &u64| self.fault(gust.fault, &Selector::Connection(*id)).unwrap_or(0);
+        Ok(gust.reach.among(&alive).iter().map(hit).sum())
+    }
+}

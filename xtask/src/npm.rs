@@ -1,0 +1,59 @@
+//! Node packages: installed when they are missing or older than their lock file.
+
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use crate::command::Command;
+
+/// `npm` with these arguments in `dir` (relative to the root), with our own Node first on `PATH` where there is one.
+pub fn npm<const N: usize>(root: &Path, dir: &str, args: [&str; N]) -> Command {
+    Command::new("npm", args).within(dir).path_front(&own_node_bin(root))
+}
+
+/// `npm ci` for the package in `dir`, unless what is installed is at least as new as `package-lock.json`.
+pub fn install(root: &Path, dir: &str) -> Option<Command> {
+    let changed = modified(&root.join(dir).join("package-lock.json"));
+    // npm writes this file at the end of every install.
+    let installed = modified(&root.join(dir).join("node_modules/.package-lock.json"));
+    let fresh = installed.is_some() && installed >= changed;
+    (!fresh).then(|| npm(root, dir, ["ci", "--no-audit", "--no-fund"]))
+}
+
+/// Where `prerequisites` puts a Node of our own when the system's is too old.
+pub fn own_node_bin(root: &Path) -> PathBuf {
+    root.join(".tools/node/node_modules/.bin")
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    path.metadata().and_then(|metadata| metadata.modified()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File},
+        time::Duration,
+    };
+
+    use super::*;
+
+    #[test]
+    fn packages_are_installed_again_when_the_lock_file_is_newer() {
+        let root = std::env::temp_dir().join(format!("tautline-xtask-npm-{}", std::process::id()));
+        let touch = |name: &str, seconds| {
+            let path = root.join("sdk").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            File::create(path).unwrap().set_modified(time).unwrap();
+        };
+        touch("package-lock.json", 100);
+        assert!(install(&root, "sdk").is_some(), "nothing is installed");
+        touch("node_modules/.package-lock.json", 200);
+        assert!(install(&root, "sdk").is_none(), "what is installed is newer");
+        touch("package-lock.json", 300);
+        assert!(install(&root, "sdk").is_some(), "the lock file has changed");
+        fs::remove_dir_all(root).unwrap();
+    }
+}

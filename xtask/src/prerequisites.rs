@@ -1,0 +1,173 @@
+//! What a step needs on the machine: how to find it, how to install it, and what to say where we may not.
+
+use std::{
+    env,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Once,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{command::Command, npm::own_node_bin, step::Live};
+
+/// The oldest Node that the SDK's tools run on.
+const NODE_MAJOR_MIN: u32 = 20;
+
+/// Something that must be there before a step can run.
+pub struct Prerequisite {
+    name: &'static str,
+    is_there: fn(&Path) -> bool,
+    /// Debian and Ubuntu packages that bring it.
+    apt: &'static [&'static str],
+    /// A second way, for systems whose packages are too old.
+    otherwise: Option<fn(&Path) -> Command>,
+    hint: &'static str,
+}
+
+/// What jemalloc is compiled with.
+pub static C_TOOLCHAIN: Prerequisite = Prerequisite {
+    name: "a C compiler and make",
+    is_there: |_| on_path("cc").is_some() && on_path("make").is_some(),
+    apt: &["gcc", "libc6-dev", "make"],
+    otherwise: None,
+    hint: "install gcc and make (Debian: apt-get install gcc libc6-dev make)",
+};
+
+/// What builds and tests the SDK, the demo page and the browser tests.
+pub static NODE: Prerequisite = Prerequisite {
+    name: "Node 20 or newer with npm",
+    is_there: |root| {
+        node_major(root).is_some_and(|major| major >= NODE_MAJOR_MIN) && on_path("npm").is_some()
+    },
+    apt: &["nodejs", "npm"],
+    // Debian 12 and Ubuntu 24.04 package Node 18; npm can bring a newer one into the checkout.
+    otherwise: Some(|_| {
+        let args = ["install", "--no-audit", "--no-fund", "--prefix", ".tools/node", "node@22"];
+        Command::new("npm", args)
+    }),
+    hint: "install it from https://nodejs.org or with your package manager",
+};
+
+/// The browser of the browser tests.
+pub static CHROMIUM: Prerequisite = Prerequisite {
+    name: "Chromium",
+    is_there: |_| chromium().is_some(),
+    apt: &["chromium"],
+    otherwise: None,
+    hint: "install chromium or Google Chrome, or set CHROMIUM to the path of its binary",
+};
+
+/// Sees to it that `wanted` is there, installing it where that is possible.
+///
+/// # Errors
+/// When it is missing and cannot be installed: one line that says what to install. When installing fails: that failure.
+pub fn provide(root: &Path, wanted: &Prerequisite, live: &mut Live, log: &mut dyn Write) -> Result<()> {
+    if (wanted.is_there)(root) {
+        return Ok(());
+    }
+    let missing = || format!("{} is missing: {}", wanted.name, wanted.hint);
+    live.line(&format!("installing {}", wanted.name));
+    // Where the packages do not fit together (a Node from elsewhere, say) the second way may still work.
+    let packaged = if may_install(wanted) { apt_install(root, wanted.apt, live, log) } else { Ok(()) };
+    if (wanted.is_there)(root) {
+        return Ok(());
+    }
+    match wanted.otherwise.map(|otherwise| otherwise(root)).filter(Command::is_runnable) {
+        Some(otherwise) => otherwise.run(root, live, log).with_context(missing)?,
+        None => packaged.with_context(missing)?,
+    }
+    ensure!((wanted.is_there)(root), missing());
+    Ok(())
+}
+
+/// The browser's binary: `CHROMIUM`, or the first that runs of the usual names on `PATH`.
+pub fn chromium() -> Option<PathBuf> {
+    let named = env::var_os("CHROMIUM").map(PathBuf::from);
+    let usual = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    // Ubuntu's `chromium-browser` may be a stub that only asks for the snap: one that cannot say its version is none.
+    named.into_iter().chain(usual.into_iter().filter_map(on_path)).find(|path| says_version(path).is_some())
+}
+
+/// A Python 2.7, which the Autobahn suite still needs: on `PATH`, or one of pyenv's.
+pub fn python27() -> Option<PathBuf> {
+    // A shim of pyenv is on `PATH` even where the version behind it is not selected, so it must prove itself.
+    if let Some(path) = on_path("python2.7").filter(|path| says_version(path).is_some()) {
+        return Some(path);
+    }
+    let pyenv = env::var_os("PYENV_ROOT").map(PathBuf::from);
+    let pyenv = pyenv.or_else(|| env::home_dir().map(|home| home.join(".pyenv")))?;
+    let mut versions = pyenv.join("versions").read_dir().ok()?.flatten();
+    let version = versions.find(|version| version.file_name().to_string_lossy().starts_with("2.7"))?;
+    Some(version.path().join("bin/python2.7")).filter(|path| path.exists())
+}
+
+/// Where `PATH` has a program of this name.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|dir| dir.join(program)).find(|candidate| candidate.is_file())
+}
+
+fn apt_install(root: &Path, packages: &[&str], live: &mut Live, log: &mut dyn Write) -> Result<()> {
+    static UPDATED: Once = Once::new();
+    let apt = |args: &[&str]| {
+        Command::new("apt-get", args.iter().copied()).env("DEBIAN_FRONTEND", "noninteractive")
+    };
+    let mut update = Ok(());
+    UPDATED.call_once(|| update = apt(&["update"]).run(root, live, log));
+    update?;
+    apt(&[&["install", "-y", "--no-install-recommends"], packages].concat()).run(root, live, log)
+}
+
+fn may_install(wanted: &Prerequisite) -> bool {
+    let id = std::process::Command::new("id").arg("-u").output();
+    !wanted.apt.is_empty()
+        && on_path("apt-get").is_some()
+        && id.is_ok_and(|id| id.stdout.trim_ascii() == b"0")
+}
+
+fn node_major(root: &Path) -> Option<u32> {
+    let own = own_node_bin(root).join("node");
+    let node = if own.exists() { own } else { on_path("node")? };
+    major(&says_version(&node)?)
+}
+
+/// The first line of `<program> --version`, where that ends well.
+fn says_version(program: &Path) -> Option<String> {
+    let output = std::process::Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;
+    // Python 2 says its version on standard error.
+    let said = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&said).lines().next().unwrap_or_default().to_owned())
+}
+
+fn major(version: &str) -> Option<u32> {
+    version.trim_start_matches('v').split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_of_node_is_read_from_what_it_says() {
+        assert_eq!(major("v20.20.2"), Some(20));
+        assert_eq!(major("chromium"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_installed_is_told_in_one_line() {
+        let nowhere = Prerequisite {
+            name: "A unicorn",
+            is_there: |_| false,
+            apt: &[],
+            otherwise: Some(|_| Command::new("no-such-program", ["install"])),
+            hint: "look in the woods",
+        };
+        let error = provide(Path::new("/"), &nowhere, &mut Live::silent(), &mut Vec::new()).unwrap_err();
+        assert_eq!(error.to_string(), "A unicorn is missing: look in the woods");
+    }
+}

@@ -1,0 +1,49 @@
+//! The end of a run: a table for people, and one plain line for machines.
+
+use std::fmt::Write as _;
+
+use crate::step::{Outcome, Verdict, seconds};
+
+/// One row a step, then `N passed, N failed` alone on the last line. Skipped steps count as neither.
+pub fn table(outcomes: &[Outcome]) -> String {
+    let width = outcomes.iter().map(|outcome| outcome.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for Outcome { name, verdict, took } in outcomes {
+        let took = seconds(*took);
+        let row = match verdict {
+            Verdict::Passed => writeln!(text, "{name:width$}  passed   {took:>12}"),
+            Verdict::Failed => writeln!(text, "{name:width$}  FAILED   {took:>12}"),
+            Verdict::Skipped(reason) => writeln!(text, "{name:width$}  skipped  {reason}"),
+        };
+        row.expect("writing to a string cannot fail");
+    }
+    let count = |wanted: &Verdict| outcomes.iter().filter(|outcome| outcome.verdict == *wanted).count();
+    write!(text, "\n{} passed, {} failed\n", count(&Verdict::Passed), count(&Verdict::Failed))
+        .expect("writing to a string cannot fail");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_last_line_counts_what_ran_and_leaves_out_what_was_skipped() {
+        let outcome = |name, verdict| Outcome { name, verdict, took: Duration::from_millis(1_500) };
+        let text = table(&[
+            outcome("fmt", Verdict::Passed),
+            outcome("clippy", Verdict::Failed),
+            outcome("deny", Verdict::Skipped("cargo-deny is not installed".to_owned())),
+        ]);
+        assert_eq!(
+            text,
+            "fmt     passed          1.5 s\n\
+             clippy  FAILED          1.5 s\n\
+             deny    skipped  cargo-deny is not installed\n\
+             \n\
+             1 passed, 1 failed\n"
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! One step of a longer task, shown while it runs: a spinner on a terminal, plain lines elsewhere.
+
+use std::{
+    fs::File,
+    io::{BufWriter, IsTerminal, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::command::{Command, CommandFailed};
+
+/// Between two signs of life where there is no spinner; many build servers end a job that is silent for ten minutes.
+const PLAIN_SIGN_EVERY: Duration = Duration::from_secs(60);
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should.
+    Passed,
+    /// Not as it should; what happened has been printed.
+    Failed,
+    /// It was not run, for this reason.
+    Skipped(String),
+}
+
+/// A step that is over.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The step's name.
+    pub name: &'static str,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Something to do within a step.
+pub enum Job {
+    /// A child process that has to end with code 0.
+    Run(Command),
+    /// A check of our own; its error is the finding.
+    Check(fn(&Path) -> Result<()>),
+}
+
+/// What the person at the terminal sees while a step runs.
+pub struct Live {
+    name: &'static str,
+    bar: Option<ProgressBar>,
+    plain: bool,
+    started: Instant,
+    sign_due: Instant,
+    last_line: String,
+}
+
+impl Live {
+    /// Starts to show a step.
+    pub fn start(name: &'static str, about: &str) -> Self {
+        let plain = std::env::var_os("CI").is_some() || !std::io::stderr().is_terminal();
+        if plain {
+            println!("→ {name}: {about}");
+        }
+        let bar = (!plain).then(|| spinner(name, about));
+        Self { name, bar, plain, ..Self::silent() }
+    }
+
+    /// Shows nothing.
+    pub fn silent() -> Self {
+        let now = Instant::now();
+        Self {
+            name: "",
+            bar: None,
+            plain: false,
+            started: now,
+            sign_due: now + PLAIN_SIGN_EVERY,
+            last_line: String::new(),
+        }
+    }
+
+    /// Takes a line of the running command's output.
+    pub fn line(&mut self, line: &str) {
+        let line = line.trim();
+        if line.is_empty() {
+            return;
+        }
+        line.clone_into(&mut self.last_line);
+        if let Some(bar) = &self.bar {
+            bar.set_message(self.last_line.clone());
+        }
+    }
+
+    /// Says that the step is alive, where a spinner does not.
+    pub fn tick(&mut self) {
+        let now = Instant::now();
+        if self.plain && now >= self.sign_due {
+            println!("  … {}, {}: {}", self.name, seconds(now - self.started), self.last_line);
+            self.sign_due = now + PLAIN_SIGN_EVERY;
+        }
+    }
+
+    /// Ends the show with one line that stays.
+    fn finish(self, passed: bool) -> Outcome {
+        let took = self.started.elapsed();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let (mark, ended) = if passed { ("✔", "passed") } else { ("✘", "failed") };
+        println!("{mark} {} {ended} ({})", self.name, seconds(took));
+        let verdict = if passed { Verdict::Passed } else { Verdict::Failed };
+        Outcome { name: self.name, verdict, took }
+    }
+}
+
+fn spinner(name: &'static str, about: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg:.dim}")
+        .expect("the spinner's template is well formed");
+    let bar = ProgressBar::new_spinner().with_style(style).with_prefix(name).with_message(about.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// Runs `work` as a step; what it prints through its log is kept in [`log_path`].
+pub fn run(
+    root: &Path,
+    name: &'static str,
+    about: &str,
+    work: impl FnOnce(&mut Live, &mut dyn Write) -> Result<()>,
+) -> Outcome {
+    let mut live = Live::start(name, about);
+    let result = open_log(root, name).and_then(|mut log| {
+        work(&mut live, &mut log)?;
+        log.flush().context("writing the log of the step")
+    });
+    match result {
+        Ok(()) => live.finish(true),
+        Err(error) => {
+            let outcome = live.finish(false);
+            explain(&error, &log_path(root, name));
+            outcome
+        }
+    }
+}
+
+/// A step that is not run here, for this reason.
+pub fn skipped(name: &'static str, reason: String) -> Outcome {
+    println!("- {name} skipped: {reason}");
+    Outcome { name, verdict: Verdict::Skipped(reason), took: Duration::ZERO }
+}
+
+/// Does the jobs one after the other, up to the first that fails.
+///
+/// # Errors
+/// The failure of that job.
+pub fn do_jobs(root: &Path, jobs: &[Job], live: &mut Live, log: &mut dyn Write) -> Result<()> {
+    jobs.iter().try_for_each(|job| match job {
+        Job::Run(command) => command.run(root, live, log),
+        Job::Check(check) => check(root),
+    })
+}
+
+/// A duration as people read it.
+pub fn seconds(took: Duration) -> String {
+    let seconds = took.as_secs();
+    if seconds >= 60 {
+        format!("{} min {:02} s", seconds / 60, seconds % 60)
+    } else {
+        format!("{:.1} s", took.as_secs_f64())
+    }
+}
+
+/// Prints why a step failed, the end of what the command said, and how to run it alone.
+fn explain(error: &anyhow::Error, log: &Path) {
+    println!("  {}", format!("{error:#}").replace('\n', "\n  "));
+    if let Some(failed) = error.downcast_ref::<CommandFailed>() {
+        println!("  the end of its output (all of it: {}):", log.display());
+        failed.tail.iter().for_each(|line| println!("  │ {line}"));
+        println!("  to run it alone: {}", failed.command);
+    }
+}
+
+/// Where the whole output of a step is kept.
+fn log_path(root: &Path, name: &str) -> PathBuf {
+    target_dir(root).join("xtask").join(format!("{name}.log"))
+}
+
+fn open_log(root: &Path, name: &str) -> Result<BufWriter<File>> {
+    let path = log_path(root, name);
+    let dir = path.parent().expect("a log lies in a folder");
+    std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
+    Ok(BufWriter::new(File::create(&path).with_context(|| format!("making {}", path.display()))?))
+}
+
+/// Where cargo builds: the folder that this very binary was built into, whatever configured it.
+pub fn target_dir(root: &Path) -> PathBuf {
+    let exe = std::env::current_exe().ok();
+    let dir = exe.as_deref().and_then(Path::parent).and_then(Path::parent);
+    dir.map_or_else(|| root.join("target"), Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_times_are_told_in_minutes() {
+        assert_eq!(seconds(Duration::from_millis(1_240)), "1.2 s");
+        assert_eq!(seconds(Duration::from_secs(125)), "2 min 05 s");
+    }
+
+    #[test]
+    fn jobs_stop_at_the_first_failure() {
+        fn refuse(_: &Path) -> Result<()> {
+            anyhow::bail!("no")
+        }
+        let jobs = [Job::Check(refuse), Job::Run(Command::new("sh", ["-c", "echo reached"]))];
+        let mut log = Vec::new();
+        let error = do_jobs(Path::new("/"), &jobs, &mut Live::silent(), &mut log).unwrap_err();
+        assert_eq!((error.to_string().as_str(), log.as_slice()), ("no", &b""[..]));
+    }
+}

@@ -1,0 +1,186 @@
+//! `cargo xtask test`: every check there is, each a step, all of them reported even when one fails.
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::{Args, builder::PossibleValuesParser};
+
+use crate::{
+    command::Command,
+    demo,
+    npm::{self, npm},
+    prerequisites::{self, C_TOOLCHAIN, CHROMIUM, NODE, Prerequisite, chromium, on_path, python27},
+    report,
+    step::{self, Job, Outcome, Verdict},
+    tidy,
+};
+
+/// What to run of the tests.
+#[derive(Args)]
+pub struct Options {
+    /// Leave out what takes minutes: docs, browser, conformance
+    #[arg(long)]
+    quick: bool,
+    /// Fail, rather than skip, where no Python 2.7 can be found for the conformance suite
+    #[arg(long)]
+    require_autobahn: bool,
+    /// Run this step alone (may be given several times)
+    #[arg(long, value_name = "STEP", value_parser = PossibleValuesParser::new(STEPS.iter().map(|step| step.name)))]
+    only: Vec<String>,
+}
+
+/// One kind of check.
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    /// Whether `--quick` runs it.
+    quick: bool,
+    needs: &'static [&'static Prerequisite],
+    /// Why it cannot be run here, if that is no failure.
+    skip: fn(&Path, &Options) -> Option<String>,
+    /// Asked when what it needs is there.
+    jobs: fn(&Path) -> Result<Vec<Job>>,
+}
+
+/// Cheap ones first: a slip is told within seconds.
+static STEPS: [Step; 9] = [
+    Step {
+        name: "tidy",
+        about: "module docs, file sizes, left-over notes, links, both READMEs",
+        quick: true,
+        needs: &[],
+        skip: never,
+        jobs: |_| Ok(vec![Job::Check(tidy::run)]),
+    },
+    Step {
+        name: "fmt",
+        about: "every Rust file is formatted",
+        quick: true,
+        needs: &[],
+        skip: never,
+        jobs: |_| Ok(vec![cargo(["fmt", "--all", "--check", "--", "--color", "never"])]),
+    },
+    Step {
+        name: "clippy",
+        about: "no lint has anything to say, pure crates are pure",
+        quick: true,
+        needs: &[&C_TOOLCHAIN],
+        skip: never,
+        jobs: |_| {
+            Ok(vec![cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])])
+        },
+    },
+    Step {
+        name: "docs",
+        about: "the documentation builds without a warning",
+        quick: false,
+        needs: &[&C_TOOLCHAIN],
+        skip: never,
+        jobs: |_| {
+            let doc = Command::new("cargo", ["doc", "--workspace", "--no-deps", "--locked"]);
+            Ok(vec![Job::Run(doc.env("RUSTDOCFLAGS", "-D warnings"))])
+        },
+    },
+    Step {
+        name: "rust",
+        about: "unit, integration, simulation and doc tests",
+        quick: true,
+        needs: &[&C_TOOLCHAIN],
+        skip: never,
+        jobs: |_| Ok(vec![cargo(["test", "--workspace", "--locked", "--no-fail-fast"])]),
+    },
+    Step {
+        name: "sdk",
+        about: "types, unit tests, protocol vectors, ES5 and size of the SDK",
+        quick: true,
+        needs: &[&NODE],
+        skip: |root, _| not_a_package(root, "sdk"),
+        jobs: |root| {
+            let scripts = ["typecheck", "test"].map(|script| npm(root, "sdk", ["run", script]));
+            Ok(npm::install(root, "sdk").into_iter().chain(scripts).map(Job::Run).collect())
+        },
+    },
+    Step {
+        name: "browser",
+        about: "two phones in a real Chromium behind a bad network",
+        quick: false,
+        needs: &[&C_TOOLCHAIN, &NODE, &CHROMIUM],
+        skip: |root, _| not_a_package(root, "e2e"),
+        jobs: browser_jobs,
+    },
+    Step {
+        name: "autobahn",
+        about: "RFC 6455 conformance",
+        quick: false,
+        needs: &[&C_TOOLCHAIN],
+        skip: |_, options| {
+            let lacking = !options.require_autobahn && python27().is_none();
+            lacking.then(|| "no Python 2.7 on PATH or in pyenv, which the Autobahn suite needs".to_owned())
+        },
+        jobs: |_| {
+            // As a child process, so that what it prints is caught like any other output.
+            let myself = std::env::current_exe().context("looking for xtask's own binary")?;
+            Ok(vec![Job::Run(Command::new(&myself.to_string_lossy(), ["autobahn"]))])
+        },
+    },
+    Step {
+        name: "deny",
+        about: "licences, sources and banned crates",
+        quick: false,
+        needs: &[],
+        skip: |_, _| {
+            let lacking = on_path("cargo-deny").is_none();
+            lacking.then(|| "cargo-deny is not installed (cargo install cargo-deny --locked)".to_owned())
+        },
+        // Not `advisories`: they need a database from the network, and a new one must not turn an old commit red.
+        jobs: |_| Ok(vec![cargo(["deny", "check", "bans", "licenses", "sources"])]),
+    },
+];
+
+/// Runs the steps that `options` ask for and prints how they went.
+///
+/// # Errors
+/// None of its own: failed steps are in the exit code.
+pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
+    let wanted = |step: &&Step| match options.only.as_slice() {
+        [] => step.quick || !options.quick,
+        only => only.iter().any(|name| name == step.name),
+    };
+    let outcomes: Vec<_> = STEPS.iter().filter(wanted).map(|step| run_step(root, options, step)).collect();
+    print!("\n{}", report::table(&outcomes));
+    let failed = outcomes.iter().any(|outcome| outcome.verdict == Verdict::Failed);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn run_step(root: &Path, options: &Options, step: &Step) -> Outcome {
+    if let Some(reason) = (step.skip)(root, options) {
+        return step::skipped(step.name, reason);
+    }
+    step::run(root, step.name, step.about, |live, log| {
+        step.needs.iter().try_for_each(|wanted| prerequisites::provide(root, wanted, live, log))?;
+        step::do_jobs(root, &(step.jobs)(root)?, live, log)
+    })
+}
+
+/// Everything that the demo needs, then the browser test, told where the two binaries are.
+fn browser_jobs(root: &Path) -> Result<Vec<Job>> {
+    let browser = chromium().context("Chromium was there a moment ago")?;
+    let test = npm(root, "e2e", ["run", "test:browser"])
+        .env("CHROMIUM", browser.to_string_lossy())
+        .env("TAUTLINE", demo::binary(root).to_string_lossy());
+    let build = demo::build(root);
+    Ok(build.into_iter().chain(npm::install(root, "e2e")).chain([test]).map(Job::Run).collect())
+}
+
+fn cargo<const N: usize>(args: [&str; N]) -> Job {
+    Job::Run(Command::new("cargo", args))
+}
+
+fn never(_: &Path, _: &Options) -> Option<String> {
+    None
+}
+
+fn not_a_package(root: &Path, dir: &str) -> Option<String> {
+    let lacking = !root.join(dir).join("package.json").exists();
+    lacking.then(|| format!("this checkout has no {dir}/package.json"))
+}
