@@ -42,7 +42,10 @@ impl Serialize for ReadFrom {
 impl<'de> Deserialize<'de> for ReadFrom {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "`from` is \"now\", \"start\", \"acked\" or a cursor {epoch, offset, at}")]
+        #[serde(
+            untagged,
+            expecting = "`from` is \"now\", \"start\", \"acked\" or a cursor {epoch, offset, at}"
+        )]
         enum Wire {
             Word(Word),
             Cursor(Cursor),

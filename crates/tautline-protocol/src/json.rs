@@ -229,7 +229,9 @@ impl<'de> Visitor<'de> for EnvelopeVisitor<'_> {
                 "seen" => seen = Some(map.next_value()?),
                 "again" => again = map.next_value()?,
                 _ if verb.is_some() => {
-                    return Err(A::Error::custom(format_args!("two verbs in one packet, the second is `{key}`")));
+                    return Err(A::Error::custom(format_args!(
+                        "two verbs in one packet, the second is `{key}`"
+                    )));
                 }
                 _ => verb = Some((key, map.next_value::<&'de RawValue>()?)),
             }
@@ -265,9 +267,13 @@ mod tests {
         let bad = parse_client(r#"{"id":7,"publish":{"channel":"a","#).expect_err("cut short");
         assert_eq!(bad.id, Some(7));
         assert_eq!(parse_client("[]").expect_err("no object").id, None);
-        assert!(parse_client(r#"{"id":1,"a":{},"b":{}}"#).expect_err("two verbs").message.contains("two verbs"));
+        assert!(
+            parse_client(r#"{"id":1,"a":{},"b":{}}"#).expect_err("two verbs").message.contains("two verbs")
+        );
         assert!(parse_client(r#"{"id":1}"#).expect_err("no verb").message.contains("without a verb"));
-        assert!(parse_client(r#"{"call":{"method":"m"}}"#).expect_err("no id").message.contains("needs an `id`"));
+        assert!(
+            parse_client(r#"{"call":{"method":"m"}}"#).expect_err("no id").message.contains("needs an `id`")
+        );
         assert!(parse_client(r#"{"ping":{}} x"#).is_err(), "nothing may follow a packet on its line");
     }
 
@@ -288,8 +294,10 @@ mod tests {
 
     #[test]
     fn secrets_do_not_show_in_debug_output() {
-        let packet = parse_client(r#"{"hello":{"v":1,"auth":{"token":"s3cret"},"resume":{"ticket":"t1cket","attempt":1}}}"#)
-            .expect("a packet");
+        let packet = parse_client(
+            r#"{"hello":{"v":1,"auth":{"token":"s3cret"},"resume":{"ticket":"t1cket","attempt":1}}}"#,
+        )
+        .expect("a packet");
         let shown = format!("{packet:?}");
         assert!(!shown.contains("s3cret") && !shown.contains("t1cket"), "{shown}");
     }

@@ -1,1 +1,21 @@
-//! Clients, a hub and a bad network on one virtual clock. Not published.
+//! Clients, a hub and a bad network on one virtual clock, with checkers that look for anything lost, doubled or reordered.
+//!
+//! A [`World`] runs the same client and server code as the real ones, with links of `tautline-netem` between them. One seed
+//! gives one history, to the last packet: a seed that fails is a bug that can be looked at again. [`Pair`] is a world with
+//! one phone, moved by hand, for tests that read as sentences.
+//!
+//! Not published. Start at [`World::step`].
+
+mod app;
+mod pair;
+mod phone;
+mod server;
+mod socket;
+mod storm;
+mod world;
+
+pub use app::{App, Asked};
+pub use pair::Pair;
+pub use phone::{Event, Phone};
+pub use storm::{Summary, run_storm};
+pub use world::{Air, World, WorldConfig};

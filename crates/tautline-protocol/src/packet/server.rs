@@ -345,7 +345,12 @@ pub struct Bye {
 impl Bye {
     /// The last word for `code`.
     pub fn new(code: ByeCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), reconnect: code.reconnect(), retry_after_ms: None, attempt: None }
+        Self {
+            code,
+            message: message.into(),
+            reconnect: code.reconnect(),
+            retry_after_ms: None,
+            attempt: None,
+        }
     }
 }
-

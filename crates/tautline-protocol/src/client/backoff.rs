@@ -1,0 +1,79 @@
+//! When to dial again (protocol, section 6, promise 2).
+
+use super::{Options, random::Random};
+
+/// Counts retries, and remembers two moments: the one that chance chose, and the one that the server asked for.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    /// Retries since the last connection that lived long enough.
+    retries: u32,
+    /// When to dial, in monotonic milliseconds.
+    retry_at: u64,
+    /// Not before this, whatever else happens: the server said so.
+    not_before: u64,
+}
+
+impl Backoff {
+    pub(super) const fn retry_at(&self) -> u64 {
+        self.retry_at
+    }
+
+    /// A connection has proved that the way is clear.
+    pub(super) const fn reset(&mut self) {
+        self.retries = 0;
+    }
+
+    /// The next dial is not at once, even if it is the first retry.
+    pub(super) const fn not_at_once(&mut self) {
+        if self.retries == 0 {
+            self.retries = 1;
+        }
+    }
+
+    /// Plans the next dial: the first retry at once, then full jitter under a doubling ceiling.
+    pub(super) fn schedule(
+        &mut self,
+        now_ms: u64,
+        retry_after_ms: Option<u64>,
+        random: &mut Random,
+        options: &Options,
+    ) {
+        let delay_ms = match self.retries {
+            0 => 0,
+            // 2^16 times any sensible base is past the ceiling.
+            retries => random
+                .below(options.retry_max_ms.min(options.retry_base_ms.saturating_mul(1 << retries.min(16)))),
+        };
+        self.retries += 1;
+        self.not_before = now_ms.saturating_add(retry_after_ms.unwrap_or(0));
+        self.retry_at = self.not_before.max(now_ms + delay_ms);
+    }
+
+    /// Something has changed for the better: dial as soon as the server allows.
+    pub(super) const fn hurry(&mut self) {
+        self.retry_at = self.not_before;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_retry_is_at_once_and_later_ones_stay_under_a_doubling_ceiling() {
+        let (mut backoff, mut random) = (Backoff::default(), Random::new(5));
+        let options = Options::default();
+        for ceiling_ms in [1, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
+            backoff.schedule(100, None, &mut random, &options);
+            assert!((100..100 + ceiling_ms).contains(&backoff.retry_at()), "{backoff:?} under {ceiling_ms}");
+        }
+    }
+
+    #[test]
+    fn hurrying_never_overrules_the_server() {
+        let mut backoff = Backoff::default();
+        backoff.schedule(100, Some(1_500), &mut Random::new(5), &Options::default());
+        backoff.hurry();
+        assert_eq!(backoff.retry_at(), 1_600);
+    }
+}

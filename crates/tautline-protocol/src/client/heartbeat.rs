@@ -1,0 +1,161 @@
+//! Decides when to ping, and when to give up on a silent peer (protocol, section 6, promise 1).
+//!
+//! Start at [`Heartbeat::deadline`]. It also keeps account of what waits to be reported with a ping: `seen` and acks.
+
+use super::DropCause;
+
+/// Replies after which `seen` is reported at once (protocol, section 4).
+const REPLIES_UNSAID_MAX: u32 = 256;
+
+/// A ping that has not been answered.
+#[derive(Debug)]
+struct Ping {
+    deadline_ms: u64,
+    /// What the silence means, if it lasts.
+    cause: DropCause,
+}
+
+/// The pulse of one connection. All times are monotonic milliseconds.
+#[derive(Debug, Default)]
+pub(super) struct Heartbeat {
+    ping_ms: u64,
+    pong_ms: u64,
+    last_sent_ms: u64,
+    last_received_ms: u64,
+    outstanding: Option<Ping>,
+    /// Since when something waits to be reported.
+    report_since_ms: Option<u64>,
+    replies_unsaid: u32,
+    /// The `seen` that the server was last told.
+    pub(super) seen_said: u64,
+}
+
+impl Heartbeat {
+    /// A connection begins, with the times that its welcome brought.
+    pub(super) fn begin(&mut self, now_ms: u64, ping_ms: u64, pong_ms: u64) {
+        *self = Self {
+            ping_ms,
+            pong_ms,
+            last_sent_ms: now_ms,
+            last_received_ms: now_ms,
+            seen_said: self.seen_said,
+            ..Self::default()
+        };
+    }
+
+    pub(super) const fn note_sent(&mut self, now_ms: u64) {
+        self.last_sent_ms = now_ms;
+    }
+
+    /// Any packet is a sign of life, and answers a ping.
+    pub(super) fn note_received(&mut self, now_ms: u64) {
+        self.last_received_ms = now_ms;
+        self.outstanding = None;
+    }
+
+    pub(super) const fn note_reply(&mut self) {
+        self.replies_unsaid += 1;
+    }
+
+    /// The server has been told how far everything is settled.
+    pub(super) const fn note_seen_said(&mut self, seen: u64) {
+        self.seen_said = seen;
+        self.replies_unsaid = 0;
+    }
+
+    /// Keeps account of since when there is something to report.
+    pub(super) fn note_report(&mut self, now_ms: u64, waiting: bool) {
+        self.report_since_ms = if waiting { self.report_since_ms.or(Some(now_ms)) } else { None };
+    }
+
+    /// True when so many replies are unsaid that the report cannot wait for its time.
+    pub(super) fn report_is_urgent(&self) -> bool {
+        self.outstanding.is_none()
+            && self.report_since_ms.is_some()
+            && self.replies_unsaid >= REPLIES_UNSAID_MAX
+    }
+
+    /// A ping leaves now.
+    pub(super) fn pinged(&mut self, now_ms: u64) {
+        self.outstanding =
+            Some(Ping { deadline_ms: now_ms.saturating_add(self.pong_ms), cause: DropCause::PeerSilent });
+    }
+
+    /// True while a ping waits for its answer.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.outstanding.is_some()
+    }
+
+    /// Shortens the patience with the ping that is outstanding, and says what its silence would mean.
+    pub(super) fn probe(&mut self, deadline_ms: u64, cause: DropCause) {
+        if let Some(ping) = &mut self.outstanding {
+            ping.deadline_ms = ping.deadline_ms.min(deadline_ms);
+            ping.cause = cause;
+        }
+    }
+
+    /// What a probe under way would give as the cause.
+    pub(super) fn probe_cause(&self) -> Option<DropCause> {
+        self.outstanding.as_ref().map(|ping| ping.cause).filter(|cause| *cause != DropCause::PeerSilent)
+    }
+
+    /// When to look again: the end of the patience with a ping, or the time for the next one.
+    pub(super) fn deadline(&self, report_ms: u64) -> u64 {
+        if let Some(ping) = &self.outstanding {
+            return ping.deadline_ms;
+        }
+        let silent = self.last_sent_ms.min(self.last_received_ms).saturating_add(self.ping_ms);
+        self.report_since_ms.map_or(silent, |since| silent.min(since + report_ms))
+    }
+
+    /// The cause to drop the line for, once the deadline has passed; none means that it is time to ping.
+    pub(super) fn verdict(&self) -> Option<DropCause> {
+        self.outstanding.as_ref().map(|ping| ping.cause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beating() -> Heartbeat {
+        let mut heartbeat = Heartbeat::default();
+        heartbeat.begin(0, 25_000, 8_000);
+        heartbeat
+    }
+
+    #[test]
+    fn one_way_traffic_does_not_hide_silence_the_other_way() {
+        let mut heartbeat = beating();
+        heartbeat.note_received(20_000);
+        assert_eq!(heartbeat.deadline(5_000), 25_000);
+        heartbeat.note_sent(20_000);
+        assert_eq!(heartbeat.deadline(5_000), 45_000);
+    }
+
+    #[test]
+    fn many_unsaid_replies_are_reported_at_once_but_not_over_an_open_ping() {
+        let mut heartbeat = beating();
+        (0..REPLIES_UNSAID_MAX).for_each(|_| heartbeat.note_reply());
+        assert!(!heartbeat.report_is_urgent(), "seen has not moved");
+        heartbeat.note_report(1_000, true);
+        assert!(heartbeat.report_is_urgent());
+        heartbeat.pinged(1_000);
+        assert!(!heartbeat.report_is_urgent());
+        heartbeat.note_received(1_100);
+        heartbeat.note_seen_said(256);
+        assert!(!heartbeat.report_is_urgent());
+    }
+
+    #[test]
+    fn a_probe_only_ever_shortens_the_patience() {
+        let mut heartbeat = beating();
+        heartbeat.pinged(25_000);
+        heartbeat.probe(40_000, DropCause::NetworkLost);
+        assert_eq!(heartbeat.deadline(5_000), 33_000);
+        heartbeat.probe(27_000, DropCause::Background);
+        assert_eq!((heartbeat.deadline(5_000), heartbeat.verdict()), (27_000, Some(DropCause::Background)));
+        heartbeat.note_received(26_000);
+        assert_eq!(heartbeat.verdict(), None);
+    }
+}

@@ -1,0 +1,136 @@
+//! How a line is lost, and why; what follows is decided by [`Session::advance`] (protocol, sections 6 and 7).
+
+use super::{
+    DropCause, Dropped, Output, Session, SocketClosed,
+    identity::FirstDrop,
+    session::{Closing, Goal},
+};
+use crate::{ByeCode, Now, Reconnect, RequestId, json::Marks, packet::server::Bye};
+
+impl Session {
+    pub(super) fn socket_closed(&mut self, now: Now, closed: SocketClosed) {
+        self.closing.retain(|closing| closing.socket != closed.socket);
+        if self.socket.as_ref().is_none_or(|socket| socket.number != closed.socket) {
+            return;
+        }
+        if let Some(code) =
+            closed.code.and_then(|code| u16::try_from(code).ok()).and_then(ByeCode::from_close_code)
+        {
+            // The packet was lost on its way, its code was not.
+            let bye = Bye::new(code, closed.reason.unwrap_or_default());
+            self.take_bye(now, None, bye, true);
+            return;
+        }
+        let dropped = Dropped {
+            code: closed.code,
+            reason: closed.reason.clone(),
+            message: closed.message.clone(),
+            ..self.dropped(self.cause_of(&closed))
+        };
+        self.lose(now, dropped, true);
+    }
+
+    fn cause_of(&self, closed: &SocketClosed) -> DropCause {
+        if self.is_hidden() {
+            return DropCause::Background;
+        }
+        if !self.network_online {
+            return DropCause::NetworkLost;
+        }
+        closed.cause.or_else(|| self.heartbeat.probe_cause()).unwrap_or(match closed.code {
+            Some(1002 | 1003 | 1007 | 1009) => DropCause::ProtocolError,
+            _ => DropCause::Unknown,
+        })
+    }
+
+    pub(super) fn bye(&mut self, now: Now, id: Option<RequestId>, bye: Bye) {
+        self.take_bye(now, id, bye, false);
+    }
+
+    fn take_bye(&mut self, now: Now, id: Option<RequestId>, bye: Bye, already_closed: bool) {
+        let welcomed = self.is_online();
+        let mut never = bye.reconnect == Reconnect::Never;
+        match (bye.code, bye.attempt, id) {
+            (ByeCode::TakenOver, Some(highest), _) if !welcomed && !self.identity.contested => {
+                self.identity.contest(highest);
+                never = false;
+            }
+            (ByeCode::ChallengeFailed | ByeCode::TokenExpired | ByeCode::Unauthorized, ..)
+            | (ByeCode::Kicked | ByeCode::Banned, ..) => self.identity.refused(),
+            (ByeCode::BadPacket | ByeCode::TooLarge | ByeCode::UnsupportedVersion, _, Some(id)) => {
+                self.blame(id, bye.code, bye.message.clone());
+                never = false;
+            }
+            _ => {}
+        }
+        let cause = DropCause::of_bye(bye.code);
+        if never {
+            self.goal = Goal::Stopped(cause);
+        }
+        if bye.reconnect == Reconnect::Later && bye.retry_after_ms.is_none() {
+            self.backoff.not_at_once();
+        }
+        let dropped = Dropped {
+            code: Some(i64::from(bye.code.close_code())),
+            reason: Some(bye.code.as_str().to_owned()),
+            message: Some(bye.message).filter(|message| !message.is_empty()),
+            ..self.dropped(cause)
+        };
+        self.lose_for(now, dropped, bye.retry_after_ms, already_closed);
+    }
+
+    pub(super) fn dropped(&self, cause: DropCause) -> Dropped {
+        Dropped { cause, online: self.is_online(), code: None, reason: None, message: None }
+    }
+
+    /// Gives a connection, or an attempt at one, up.
+    pub(super) fn drop_line(&mut self, now: Now, dropped: Dropped) {
+        self.lose(now, dropped, false);
+    }
+
+    fn lose(&mut self, now: Now, dropped: Dropped, already_closed: bool) {
+        self.lose_for(now, dropped, None, already_closed);
+    }
+
+    fn lose_for(&mut self, now: Now, dropped: Dropped, retry_after_ms: Option<u64>, already_closed: bool) {
+        self.let_go(now, already_closed);
+        self.backoff.schedule(now.mono_ms, retry_after_ms, &mut self.random, &self.options);
+        if self.identity.first_drop.is_none() {
+            let first = FirstDrop { dropped: dropped.clone(), since_ms: now.mono_ms, dials: 0 };
+            self.identity.first_drop = Some(first);
+        }
+        self.emit(Output::Drop(dropped));
+    }
+
+    /// Detaches from the live socket: never waits for the host, which may say nothing for minutes.
+    pub(super) fn let_go(&mut self, now: Now, already_closed: bool) {
+        self.flush();
+        if self.is_online() && now.mono_ms >= self.online_since_ms + self.options.stable_ms {
+            self.backoff.reset();
+        }
+        if let Some(socket) = self.socket.take()
+            && !already_closed
+        {
+            let until_ms = now.mono_ms + self.options.close_wait_ms;
+            self.closing.push(Closing { socket: socket.number, until_ms });
+            self.emit(Output::CloseSocket { socket: socket.number });
+        }
+        self.heartbeat.note_received(now.mono_ms);
+        self.outbox.end();
+        self.subscriptions.end();
+    }
+
+    pub(super) fn close(&mut self, now: Now) {
+        if self.is_online() {
+            self.say(now, Marks::default(), "bye", &serde_json::Map::new());
+        }
+        if self.socket.is_some() {
+            let dropped = self.dropped(DropCause::ClosedByApp);
+            self.drop_line(now, dropped);
+        }
+        self.goal = Goal::Closed;
+        let settled = self.outbox.close();
+        self.settle(settled);
+        self.subscriptions.clear();
+    }
+}

@@ -1,0 +1,84 @@
+//! What an app may choose. Every wait and size of the client has its name here.
+
+use crate::packet::client::ClientInfo;
+
+/// What gives way when the outbox is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutboxFull {
+    /// The new request settles `overflow`.
+    #[default]
+    Reject,
+    /// The oldest requests marked volatile and never sent settle `overflow`, until the new one fits.
+    DropOldestVolatile,
+}
+
+/// The options of a [`super::Session`]. Times in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Random text of the shell's own, at least 96 bits; begins every `key`. Default: empty.
+    ///
+    /// The seed has 32 bits only: among many guests two would meet, and a `key` opens a session.
+    pub instance: String,
+    /// Sent in `hello`, as it is.
+    pub client: ClientInfo,
+    /// Sockets that may exist at once, 1 or 2. Default 2.
+    pub slots: usize,
+    /// Obey `hide`. Default true; browsers say false.
+    pub background: bool,
+    /// From `hide` to `pause`. Default 4 s: mini-program hosts cut at 5 s.
+    pub background_after_ms: u64,
+    /// Wait for the answer to a probe. Default 2 s.
+    pub probe_ms: u64,
+    /// From `dial` to `welcome`, time for fetching a login apart. Default 10 s.
+    pub connect_timeout_ms: u64,
+    /// From `fetch_auth` to its answer. Default 30 s.
+    pub auth_timeout_ms: u64,
+    /// A closing socket holds its slot at most this long. Default 2 s.
+    pub close_wait_ms: u64,
+    /// Back-off: the unit that doubles. Default 500 ms.
+    pub retry_base_ms: u64,
+    /// Back-off: the ceiling. Default 30 s.
+    pub retry_max_ms: u64,
+    /// A connection that lived this long past `welcome` resets the back-off. Default 5 s.
+    pub stable_ms: u64,
+    /// Longest wait of `seen` and acks. Default 5 s.
+    pub report_ms: u64,
+    /// Hang up after so long without a subscription or request; 0 never does. Default 0.
+    pub idle_ms: u64,
+    /// Time to live of requests that do not say. Default 30 s.
+    pub request_ttl_ms: u64,
+    /// Requests that may be unsettled at once. Default 1,000.
+    pub outbox_count_max: usize,
+    /// What they may weigh together, in bytes. Default 256 KiB.
+    pub outbox_bytes_max: usize,
+    /// What gives way when one of the two is reached.
+    pub outbox_full: OutboxFull,
+    /// Largest `hello`, in bytes; cursors that do not fit are left out. Default 256 KiB.
+    pub hello_bytes_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            instance: String::new(),
+            client: ClientInfo::default(),
+            slots: 2,
+            background: true,
+            background_after_ms: 4_000,
+            probe_ms: 2_000,
+            connect_timeout_ms: 10_000,
+            auth_timeout_ms: 30_000,
+            close_wait_ms: 2_000,
+            retry_base_ms: 500,
+            retry_max_ms: 30_000,
+            stable_ms: 5_000,
+            report_ms: 5_000,
+            idle_ms: 0,
+            request_ttl_ms: 30_000,
+            outbox_count_max: 1_000,
+            outbox_bytes_max: 256 * 1024,
+            outbox_full: OutboxFull::Reject,
+            hello_bytes_max: 256 * 1024,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The channels that the app wants, and how far it has read each (protocol, section 5).
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Cursor, ReadFrom,
+    packet::server::{Gap, Subscribed},
+};
+
+/// What a hello holds besides its cursors, taken generously. Bytes.
+const HELLO_REST_BYTES: usize = 16 * 1024;
+
+/// One channel.
+#[derive(Debug, Default)]
+pub(super) struct Subscription {
+    from: ReadFrom,
+    /// The last publication handed over.
+    cursor: Option<Cursor>,
+    /// Confirmed at least once: resumed by its cursor.
+    pub(super) live: bool,
+    /// Confirmed on the connection that is open.
+    confirmed: bool,
+    /// The `subscribe` that is under way, by its place in the outbox.
+    pub(super) asked: Option<u64>,
+    /// The user's own channel, which the gateway subscribes.
+    own: bool,
+    /// The last publication that the app's handler has returned from, where the server wants to know.
+    handled: Option<Cursor>,
+    ack_waits: bool,
+}
+
+/// What to do with a publication.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// It is the next one, of this epoch.
+    Next(String),
+    /// It is known, or not asked for.
+    Known,
+    /// Something before it is missing.
+    Jump,
+}
+
+impl Subscription {
+    pub(super) fn new(from: ReadFrom) -> Self {
+        Self { from, ..Self::default() }
+    }
+
+    /// Where a `subscribe` begins: the cursor once there is one.
+    pub(super) fn start(&self) -> ReadFrom {
+        self.cursor.clone().map_or_else(|| self.from.clone(), ReadFrom::Cursor)
+    }
+
+    /// The server has confirmed it. Gives the cursor where the app stands.
+    pub(super) fn confirm(&mut self, at: &Subscribed) -> Cursor {
+        self.live = true;
+        self.confirmed = true;
+        self.asked = None;
+        if let (None, ReadFrom::Cursor(from)) = (&self.cursor, &self.from) {
+            self.cursor = Some(from.clone());
+        }
+        // A client without a cursor stands before what is about to follow; `at` belongs to the log's last entry.
+        let exact = at.recovering == 0 && at.offset > 0;
+        self.cursor
+            .get_or_insert_with(|| Cursor {
+                epoch: at.epoch.clone(),
+                offset: at.offset.saturating_sub(at.recovering),
+                at: exact.then_some(at.at),
+            })
+            .clone()
+    }
+
+    /// Where the app stands, if that was confirmed on the connection that is open.
+    pub(super) fn confirmed_cursor(&self) -> Option<Cursor> {
+        self.cursor.clone().filter(|_| self.confirmed)
+    }
+
+    fn arrive(&mut self, offset: u64, at_ms: u64) -> Arrival {
+        let Some(cursor) = self.cursor.as_mut().filter(|_| self.live) else { return Arrival::Known };
+        if offset <= cursor.offset {
+            return Arrival::Known;
+        }
+        if offset > cursor.offset + 1 {
+            return Arrival::Jump;
+        }
+        cursor.offset = offset;
+        cursor.at = Some(at_ms);
+        Arrival::Next(cursor.epoch.clone())
+    }
+
+    const fn keeps_acks(&self) -> bool {
+        self.own || matches!(self.from, ReadFrom::Acked)
+    }
+}
+
+/// All of them, in the order of their names.
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    by_name: BTreeMap<String, Subscription>,
+}
+
+impl Subscriptions {
+    pub(super) fn get(&mut self, channel: &str) -> Option<&mut Subscription> {
+        self.by_name.get_mut(channel)
+    }
+
+    pub(super) fn insert(&mut self, channel: String, subscription: Subscription) {
+        self.by_name.insert(channel, subscription);
+    }
+
+    pub(super) fn remove(&mut self, channel: &str) {
+        self.by_name.remove(channel);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.by_name.clear();
+    }
+
+    pub(super) fn is_own(&self, channel: &str) -> bool {
+        self.by_name.get(channel).is_some_and(|subscription| subscription.own)
+    }
+
+    pub(super) fn is_live(&self, channel: &str) -> bool {
+        self.by_name.get(channel).is_some_and(|subscription| subscription.live)
+    }
+
+    /// True when the app has asked for none.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.by_name.values().all(|subscription| subscription.own)
+    }
+
+    /// A welcome says whose session it is: the own channel is there without being asked for.
+    pub(super) fn begin(&mut self, own: Option<&str>) {
+        if let Some(own) = own {
+            self.by_name.entry(own.to_owned()).or_insert_with(|| Subscription::new(ReadFrom::Acked));
+        }
+        for (channel, subscription) in &mut self.by_name {
+            subscription.own = own == Some(channel);
+            subscription.ack_waits = subscription.handled.is_some();
+        }
+    }
+
+    /// The connection is gone: what was under way is asked afresh.
+    pub(super) fn end(&mut self) {
+        for subscription in self.by_name.values_mut() {
+            subscription.asked = None;
+            subscription.confirmed = false;
+        }
+    }
+
+    /// The names of all channels.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.by_name.keys().cloned().collect()
+    }
+
+    /// The cursors for a hello, as far as they fit. The rest is subscribed to after the welcome.
+    pub(super) fn cursors(&self, hello_bytes_max: usize) -> BTreeMap<String, Cursor> {
+        let mut room = hello_bytes_max.saturating_sub(HELLO_REST_BYTES);
+        let mut cursors = BTreeMap::new();
+        for (channel, subscription) in &self.by_name {
+            let Some(cursor) = subscription.cursor.as_ref().filter(|_| subscription.live) else { continue };
+            // Twice: a quote or a backslash takes two bytes in JSON.
+            let bytes = 2 * channel.len() + 2 * cursor.epoch.len() + 80;
+            if bytes > room {
+                break;
+            }
+            room -= bytes;
+            cursors.insert(channel.clone(), cursor.clone());
+        }
+        cursors
+    }
+
+    /// A publication came: moves the cursor where it is the next one.
+    pub(super) fn arrive(&mut self, channel: &str, offset: u64, at_ms: u64) -> Arrival {
+        self.get(channel).map_or(Arrival::Known, |subscription| subscription.arrive(offset, at_ms))
+    }
+
+    /// The server could not prove what lay between. True where the app is to be told.
+    pub(super) fn gap(&mut self, gap: &Gap) -> bool {
+        let Some(subscription) = self.get(&gap.channel).filter(|subscription| subscription.live) else {
+            return false;
+        };
+        if subscription.handled.as_ref().is_some_and(|handled| handled.epoch != gap.cursor.epoch) {
+            subscription.handled = None;
+            subscription.ack_waits = false;
+        }
+        subscription.cursor = Some(gap.cursor.clone());
+        true
+    }
+
+    /// The app has handled a publication.
+    pub(super) fn handled(&mut self, channel: &str, epoch: &str, offset: u64) {
+        let Some(subscription) = self.get(channel).filter(|subscription| subscription.keeps_acks()) else {
+            return;
+        };
+        let within = subscription.cursor.as_ref().is_some_and(|at| at.epoch == epoch && offset <= at.offset);
+        let forward =
+            subscription.handled.as_ref().is_none_or(|last| last.epoch != epoch || offset > last.offset);
+        if within && forward {
+            subscription.handled = Some(Cursor { epoch: epoch.to_owned(), offset, at: None });
+            subscription.ack_waits = true;
+        }
+    }
+
+    pub(super) fn acks_wait(&self) -> bool {
+        self.by_name.values().any(|subscription| subscription.ack_waits)
+    }
+
+    /// The acks for a ping; they count as reported.
+    pub(super) fn take_acks(&mut self) -> BTreeMap<String, Cursor> {
+        let mut acks = BTreeMap::new();
+        for (channel, subscription) in &mut self.by_name {
+            if let Some(handled) = subscription.handled.clone().filter(|_| subscription.ack_waits) {
+                acks.insert(channel.clone(), handled);
+            }
+            subscription.ack_waits = false;
+        }
+        acks
+    }
+}

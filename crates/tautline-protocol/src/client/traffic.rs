@@ -1,0 +1,278 @@
+//! What is said on an open line: packets in, requests out, subscriptions (protocol, sections 4 and 5).
+
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::{
+    DropCause, NewRequest, Output, PublicationEvent, Session, Settlement, State, WelcomeEvent,
+    outbox::Origin,
+    session::Stage,
+    subscription::{Arrival, Subscription},
+};
+use crate::{
+    ByeCode, ErrorCode, Now, ReadFrom, RequestId,
+    json::{self, Marks},
+    packet::{
+        ErrorBody, ServerPacket, Welcome,
+        client::{ChannelOnly, Subscribe},
+        server::{ChannelWelcome, Gap, Publication, Subscribed},
+    },
+};
+
+impl Session {
+    pub(super) fn socket_message(&mut self, now: Now, number: u64, text: &str) {
+        for line in json::packets(text) {
+            // A packet may end the line; what follows it in the same message is of no more interest.
+            if self.socket.as_ref().is_none_or(|socket| socket.number != number) {
+                return;
+            }
+            match json::parse_server(line) {
+                Ok(packet) => self.packet(now, packet),
+                Err(_) => {
+                    let dropped = self.dropped(DropCause::ProtocolError);
+                    self.drop_line(now, dropped);
+                }
+            }
+        }
+    }
+
+    fn packet(&mut self, now: Now, packet: ServerPacket<'_>) {
+        self.heartbeat.note_received(now.mono_ms);
+        match packet {
+            ServerPacket::Bye(id, bye) => self.bye(now, id, bye),
+            ServerPacket::Welcome(welcome) if self.is_greeting() => self.welcome(now, *welcome),
+            ServerPacket::Challenge(_) if self.is_greeting() => self.challenged(now),
+            packet if self.is_online() => self.packet_online(now, packet),
+            _ => {}
+        }
+    }
+
+    fn is_greeting(&self) -> bool {
+        self.socket.as_ref().is_some_and(|socket| socket.stage == Stage::Greeting)
+    }
+
+    fn packet_online(&mut self, now: Now, packet: ServerPacket<'_>) {
+        match packet {
+            ServerPacket::Reply(id, result) => self.reply(now, id, result),
+            ServerPacket::Pub(publication) => self.publication(publication),
+            ServerPacket::Gap(gap) => self.gap(gap),
+            ServerPacket::Unsubscribed(end) => self.end_subscription(end.channel, end.code, end.message),
+            ServerPacket::Presence(kind, change) if self.subscriptions.is_live(&change.channel) => {
+                self.emit(Output::Presence(kind, change));
+            }
+            ServerPacket::Ticket(fresh) => self.identity.set_ticket(fresh.ticket),
+            _ => {}
+        }
+    }
+
+    fn welcome(&mut self, now: Now, welcome: Welcome) {
+        let Welcome { session, ticket, resumed, user, requests_seen, ping_ms, pong_ms, .. } = welcome;
+        if let Some(socket) = &mut self.socket {
+            socket.stage = Stage::Online;
+        }
+        self.online_since_ms = now.mono_ms;
+        self.active_ms = now.mono_ms;
+        self.message_bytes_max = welcome.max_message_bytes;
+        self.identity.welcomed(ticket);
+        self.heartbeat.begin(now.mono_ms, ping_ms, pong_ms);
+        if !resumed {
+            self.heartbeat.note_seen_said(0);
+        }
+        let own = user.as_ref().map(|user| format!("{}{user}", crate::ChannelName::USER_PREFIX));
+        self.subscriptions.begin(own.as_deref());
+        let offline_ms = self.identity.first_drop.take().map_or(0, |first| now.mono_ms - first.since_ms);
+        let (node, server_now) = (welcome.node, welcome.now);
+        self.emit(Output::Welcome(WelcomeEvent {
+            session,
+            user,
+            resumed,
+            node,
+            now: server_now,
+            offline_ms,
+        }));
+        self.set_state(State::Online);
+        let settled = self.outbox.begin(resumed, requests_seen);
+        self.settle(settled);
+        for channel in self.subscriptions.names() {
+            match welcome.channels.get(&channel) {
+                Some(ChannelWelcome::Subscribed(at)) => self.confirm(channel, at),
+                Some(ChannelWelcome::Refused { error }) => {
+                    self.end_subscription(channel, error.code.clone(), error.message.clone());
+                }
+                None => self.ask_for(&channel, true),
+            }
+        }
+    }
+
+    fn reply(&mut self, now: Now, id: RequestId, result: Result<&RawValue, ErrorBody>) {
+        self.heartbeat.note_reply();
+        self.active_ms = now.mono_ms;
+        let Some(entry) = self.outbox.answer(id) else { return };
+        match entry.origin {
+            Origin::App { request, .. } => {
+                let result = match result {
+                    Ok(body) => Settlement::Ok(body.to_owned()),
+                    Err(error) => Settlement::Refused(error),
+                };
+                self.emit(Output::Settled { request, result });
+            }
+            Origin::Subscribe { channel } => self.subscribe_reply(channel, entry.serial, result),
+            Origin::Unsubscribe => {}
+        }
+    }
+
+    fn subscribe_reply(&mut self, channel: String, serial: u64, result: Result<&RawValue, ErrorBody>) {
+        let Some(subscription) = self.subscriptions.get(&channel) else { return };
+        if subscription.asked != Some(serial) {
+            return;
+        }
+        let known = subscription.confirmed_cursor().is_some();
+        match result.map(|body| serde_json::from_str::<Subscribed>(body.get())) {
+            Ok(Ok(_)) if known => subscription.asked = None,
+            Ok(Ok(at)) => self.confirm(channel, &at),
+            Ok(Err(error)) => self.end_subscription(channel, ErrorCode::Internal, error.to_string()),
+            Err(error) => self.end_subscription(channel, error.code, error.message),
+        }
+    }
+
+    /// A `bye` named the request that it is about.
+    pub(super) fn blame(&mut self, id: RequestId, code: ByeCode, message: String) {
+        let Some(entry) = self.outbox.answer(id) else { return };
+        let code = ErrorCode::from(code.as_str());
+        match entry.origin {
+            Origin::App { request, .. } => {
+                let result = Settlement::Refused(ErrorBody::new(code, message));
+                self.emit(Output::Settled { request, result });
+            }
+            Origin::Subscribe { channel } => self.end_subscription(channel, code, message),
+            Origin::Unsubscribe => {}
+        }
+    }
+
+    fn publication(&mut self, publication: Publication<'_>) {
+        let Publication { channel, offset, at, data, from, tags } = publication;
+        match self.subscriptions.arrive(&channel, offset, at) {
+            Arrival::Next(epoch) => self.emit(Output::Publication(PublicationEvent {
+                channel: channel.into_owned(),
+                epoch,
+                offset,
+                at,
+                data: data.to_owned(),
+                from: from.map(std::borrow::Cow::into_owned),
+                tags: tags.map(ToOwned::to_owned),
+                redelivered: false,
+            })),
+            Arrival::Known => {}
+            Arrival::Jump => self.ask_for(&channel, false),
+        }
+    }
+
+    fn gap(&mut self, gap: Gap) {
+        if self.subscriptions.gap(&gap) {
+            self.emit(Output::Gap(gap));
+        }
+    }
+
+    fn confirm(&mut self, channel: String, at: &Subscribed) {
+        if let Some(subscription) = self.subscriptions.get(&channel) {
+            let cursor = subscription.confirm(at);
+            self.emit(Output::Subscribed { channel, cursor, recovering: at.recovering });
+        }
+    }
+
+    fn end_subscription(&mut self, channel: String, code: ErrorCode, message: String) {
+        if self.subscriptions.get(&channel).is_some() {
+            self.subscriptions.remove(&channel);
+            self.emit(Output::Unsubscribed { channel, code, message });
+        }
+    }
+
+    /// Sends a `subscribe`, unless one is under way; `early`, before requests that wait.
+    fn ask_for(&mut self, channel: &str, early: bool) {
+        let Some(subscription) = self.subscriptions.get(channel).filter(|it| it.asked.is_none()) else {
+            return;
+        };
+        let from = subscription.start();
+        let body = raw(&Subscribe { channel: channel.into(), from });
+        let serial = self.outbox.push_subscribe(channel.to_owned(), body, early);
+        if let Some(subscription) = self.subscriptions.get(channel) {
+            subscription.asked = Some(serial);
+        }
+    }
+
+    pub(super) fn request(&mut self, now: Now, mut new: NewRequest) {
+        self.want_up(false);
+        self.active_ms = now.mono_ms;
+        new.body = on_one_line(new.body);
+        let settled = self.outbox.push_request(now.mono_ms, new, self.message_bytes_max, &self.options);
+        self.settle(settled);
+    }
+
+    pub(super) fn subscribe(&mut self, now: Now, channel: String, from: ReadFrom) {
+        self.want_up(false);
+        self.active_ms = now.mono_ms;
+        if let Some(subscription) = self.subscriptions.get(&channel) {
+            if let Some(cursor) = subscription.confirmed_cursor() {
+                self.emit(Output::Subscribed { channel, cursor, recovering: 0 });
+            }
+            return;
+        }
+        self.subscriptions.insert(channel.clone(), Subscription::new(from));
+        if self.is_online() {
+            self.ask_for(&channel, false);
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, now: Now, channel: &str) {
+        if self.subscriptions.get(channel).is_none() || self.subscriptions.is_own(channel) {
+            return;
+        }
+        self.active_ms = now.mono_ms;
+        self.subscriptions.remove(channel);
+        // Without a connection nothing need be said: the next hello does not name the channel.
+        if self.is_online() {
+            self.outbox.push_unsubscribe(raw(&ChannelOnly { channel: channel.into() }));
+        }
+    }
+
+    /// Sends what may be sent, and reports what must not wait. Called after every input while online.
+    pub(super) fn pump(&mut self, now: Now) {
+        let mut settled = Vec::new();
+        loop {
+            let seen = self.outbox.seen();
+            let Some((entry, again)) = self.outbox.next_to_send(self.message_bytes_max, &mut settled) else {
+                break;
+            };
+            let moved = seen > self.heartbeat.seen_said;
+            let marks = Marks { id: entry.id, seen: moved.then_some(seen), again };
+            let (verb, body) = (entry.verb, entry.body.clone());
+            if moved {
+                self.heartbeat.note_seen_said(seen);
+            }
+            self.say(now, marks, verb, &body);
+        }
+        self.settle(settled);
+        let waiting = self.has_report();
+        self.heartbeat.note_report(now.mono_ms, waiting);
+        if self.heartbeat.report_is_urgent() {
+            self.ping(now);
+            self.heartbeat.note_report(now.mono_ms, false);
+        }
+    }
+
+    pub(super) fn has_report(&self) -> bool {
+        self.outbox.seen() > self.heartbeat.seen_said || self.subscriptions.acks_wait()
+    }
+}
+
+fn raw(body: &impl serde::Serialize) -> Box<RawValue> {
+    to_raw_value(body).expect("a body of our own is json")
+}
+
+/// A packet is one line: raw line breaks between tokens become spaces.
+fn on_one_line(body: Box<RawValue>) -> Box<RawValue> {
+    if !body.get().contains(['\n', '\r']) {
+        return body;
+    }
+    let text = body.get().replace(['\n', '\r'], " ");
+    RawValue::from_string(text).expect("white space between tokens may be any white space")
+}
