@@ -80,7 +80,13 @@ impl Peer {
             Some(claims) if claims.user.as_deref() == identity.user.as_ref().map(UserId::as_str) => {
                 self.resume(now, &hello, &claims, Some(identity));
             }
-            _ => self.begin(now, &hello, identity),
+            _ => {
+                if hello.resume.is_some() {
+                    // Sent in the hope that the session goes on; the client sends it again under new ids.
+                    self.held = None;
+                }
+                self.begin(now, &hello, identity);
+            }
         }
     }
 
