@@ -2,6 +2,15 @@
 
 use super::{Options, random::Random};
 
+/// What the server said about coming back; nothing, by default.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Advice {
+    /// Not at once.
+    pub(super) later: bool,
+    /// Not before so many milliseconds have passed.
+    pub(super) after_ms: Option<u64>,
+}
+
 /// Counts retries, and remembers two moments: the one that chance chose, and the one that the server asked for.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
@@ -23,21 +32,11 @@ impl Backoff {
         self.retries = 0;
     }
 
-    /// The next dial is not at once, even if it is the first retry.
-    pub(super) const fn not_at_once(&mut self) {
-        if self.retries == 0 {
-            self.retries = 1;
-        }
-    }
-
     /// Plans the next dial: the first retry at once, then full jitter under a doubling ceiling.
-    pub(super) fn schedule(
-        &mut self,
-        now_ms: u64,
-        retry_after_ms: Option<u64>,
-        random: &mut Random,
-        options: &Options,
-    ) {
+    pub(super) fn schedule(&mut self, now_ms: u64, advice: Advice, random: &mut Random, options: &Options) {
+        if advice.later && advice.after_ms.is_none() {
+            self.retries = self.retries.max(1);
+        }
         let delay_ms = match self.retries {
             0 => 0,
             // 2^16 times any sensible base is past the ceiling.
@@ -45,7 +44,7 @@ impl Backoff {
                 .below(options.retry_max_ms.min(options.retry_base_ms.saturating_mul(1 << retries.min(16)))),
         };
         self.retries += 1;
-        self.not_before = now_ms.saturating_add(retry_after_ms.unwrap_or(0));
+        self.not_before = now_ms.saturating_add(advice.after_ms.unwrap_or(0));
         self.retry_at = self.not_before.max(now_ms + delay_ms);
     }
 
@@ -64,7 +63,7 @@ mod tests {
         let (mut backoff, mut random) = (Backoff::default(), Random::new(5));
         let options = Options::default();
         for ceiling_ms in [1, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
-            backoff.schedule(100, None, &mut random, &options);
+            backoff.schedule(100, Advice::default(), &mut random, &options);
             assert!((100..100 + ceiling_ms).contains(&backoff.retry_at()), "{backoff:?} under {ceiling_ms}");
         }
     }
@@ -72,7 +71,8 @@ mod tests {
     #[test]
     fn hurrying_never_overrules_the_server() {
         let mut backoff = Backoff::default();
-        backoff.schedule(100, Some(1_500), &mut Random::new(5), &Options::default());
+        let advice = Advice { later: true, after_ms: Some(1_500) };
+        backoff.schedule(100, advice, &mut Random::new(5), &Options::default());
         backoff.hurry();
         assert_eq!(backoff.retry_at(), 1_600);
     }

@@ -2,6 +2,7 @@
 
 use super::{
     DropCause, Dropped, Output, Session, SocketClosed,
+    backoff::Advice,
     identity::FirstDrop,
     session::{Closing, Goal},
 };
@@ -67,16 +68,14 @@ impl Session {
         if never {
             self.goal = Goal::Stopped(cause);
         }
-        if bye.reconnect == Reconnect::Later && bye.retry_after_ms.is_none() {
-            self.backoff.not_at_once();
-        }
+        let advice = Advice { later: bye.reconnect == Reconnect::Later, after_ms: bye.retry_after_ms };
         let dropped = Dropped {
             code: Some(i64::from(bye.code.close_code())),
             reason: Some(bye.code.as_str().to_owned()),
             message: Some(bye.message).filter(|message| !message.is_empty()),
             ..self.dropped(cause)
         };
-        self.lose_for(now, dropped, bye.retry_after_ms, already_closed);
+        self.lose_for(now, dropped, advice, already_closed);
     }
 
     pub(super) fn dropped(&self, cause: DropCause) -> Dropped {
@@ -89,12 +88,12 @@ impl Session {
     }
 
     fn lose(&mut self, now: Now, dropped: Dropped, already_closed: bool) {
-        self.lose_for(now, dropped, None, already_closed);
+        self.lose_for(now, dropped, Advice::default(), already_closed);
     }
 
-    fn lose_for(&mut self, now: Now, dropped: Dropped, retry_after_ms: Option<u64>, already_closed: bool) {
+    fn lose_for(&mut self, now: Now, dropped: Dropped, advice: Advice, already_closed: bool) {
         self.let_go(now, already_closed);
-        self.backoff.schedule(now.mono_ms, retry_after_ms, &mut self.random, &self.options);
+        self.backoff.schedule(now.mono_ms, advice, &mut self.random, &self.options);
         if self.identity.first_drop.is_none() {
             let first = FirstDrop { dropped: dropped.clone(), since_ms: now.mono_ms, dials: 0 };
             self.identity.first_drop = Some(first);
