@@ -30,6 +30,9 @@ use crate::{
     ticket::{Claims, TicketKeys},
 };
 
+/// The middle of the time after which those who found no room come again, in milliseconds.
+const OVERLOAD_RETRY_MS: u64 = 4_000;
+
 /// What a hub is made with.
 #[derive(Clone, Debug)]
 pub struct HubConfig {
@@ -251,12 +254,18 @@ impl Hub {
         self.0.draining.load(Ordering::Acquire).then(|| self.drain_bye())
     }
 
+    /// When one of those who are sent away is to come again: spread, so that they do not come together.
+    pub(crate) fn retry_after_ms(&self) -> u64 {
+        OVERLOAD_RETRY_MS / 2 + self.0.random.below(OVERLOAD_RETRY_MS)
+    }
+
     fn drain_bye(&self) -> Bye {
         let spread_ms = self.0.drain_spread_ms.load(Ordering::Relaxed);
-        let draw = u64::from_le_bytes(self.0.random.bytes()[..8].try_into().expect("8 of 32 bytes"));
-        let mut bye = Bye::new(ByeCode::ServerRestart, "the server restarts, come back in a moment");
-        bye.retry_after_ms = Some(draw % (spread_ms + 1));
-        bye
+        let retry_after_ms = Some(self.0.random.below(spread_ms + 1));
+        Bye {
+            retry_after_ms,
+            ..Bye::new(ByeCode::ServerRestart, "the server restarts, come back in a moment")
+        }
     }
 
     /// The rule that holds for a channel. Inboxes belong to the gateway: no rule opens them to clients.

@@ -27,6 +27,12 @@ impl Random {
         first_16(&self.bytes())
     }
 
+    /// A number below `bound`, which is at least 1.
+    pub(crate) fn below(&self, bound: u64) -> u64 {
+        let draw = u64::from_le_bytes(self.bytes()[..8].try_into().expect("8 of 32 bytes"));
+        draw % bound
+    }
+
     /// The same 128 bits for the same parts, unpredictable without the seed.
     pub(crate) fn id_of(&self, parts: &[&[u8]]) -> u128 {
         first_16(&self.digest(b"id", parts))

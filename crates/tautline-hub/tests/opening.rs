@@ -312,7 +312,8 @@ fn requests_may_follow_hello_in_the_same_message() {
 fn requests_behind_a_hello_whose_session_does_not_go_on_are_dropped() {
     let node = Node::new();
     let mut phone = node.dial();
-    let hello = json!({"hello": {"v": 1, "auth": {"guest": true}, "resume": {"ticket": "AAAA", "attempt": 5}}});
+    let hello =
+        json!({"hello": {"v": 1, "auth": {"guest": true}, "resume": {"ticket": "AAAA", "attempt": 5}}});
     let publish = json!({"id": 1, "publish": {"channel": "a", "data": 1}});
     phone.say_text(&node, &format!("{hello}\n{publish}"));
     assert_eq!(phone.hear(&node).len(), 1, "a welcome and nothing else");

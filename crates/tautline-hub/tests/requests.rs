@@ -149,6 +149,7 @@ fn with_too_many_calls_running_the_server_reads_no_further_until_one_ends() {
     phone.say_text(&node, &[line(1), line(2), line(3)].join("\n"));
     assert_eq!(phone.calls.len(), 2);
     assert!(!phone.peer.wants_input());
+    assert!(phone.hear(&node).is_empty());
     phone.settle_calls(&node, &json!(1));
     assert_eq!(phone.hear(&node).len(), 2);
     assert_eq!(phone.calls.len(), 1, "the third was waiting");
@@ -225,4 +226,18 @@ fn a_refreshed_token_extends_the_line_and_closes_what_it_does_not_open() {
     assert_eq!(phone.close, None);
     phone.login = Ok(identity("u2", &[]));
     assert_eq!(code(&phone.ask(&node, json!({"id": 4, "auth": {"token": "…"}}))), "permission_denied");
+}
+
+#[test]
+fn a_ping_is_answered_while_as_many_calls_run_as_may() {
+    let node = Node::with(Limits { requests_in_flight_max: 2, ..Limits::default() }, Retention::default());
+    let mut phone = node.guest();
+    phone.hear(&node);
+    for id in 1..=2 {
+        phone.say(&node, json!({"id": id, "call": {"method": "slow"}}));
+    }
+    phone.say(&node, json!({"id": 1, "again": true, "call": {"method": "slow"}}));
+    assert!(phone.peer.wants_input(), "a call that runs already waits for nothing");
+    phone.say(&node, json!({"ping": {}}));
+    assert_eq!(phone.hear_only(&node, "pong").len(), 1);
 }

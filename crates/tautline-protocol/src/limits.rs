@@ -13,7 +13,7 @@ pub struct Limits {
     pub batch_bytes_max: usize,
     /// Channels a connection may be subscribed to. Default 1,024.
     pub channels_max: usize,
-    /// Requests of one connection that may run at once; above it the server stops reading. Default 256.
+    /// Calls of one session that may run at once; the server does not read past the next one. Default 256.
     pub requests_in_flight_max: usize,
     /// Replies a session may leave unseen. Default 1,024.
     pub replies_unseen_max: usize,

@@ -24,9 +24,7 @@ impl Peer {
                 let (code, reason) = close.take()?;
                 return Some(Output::Close { code, reason });
             }
-            if self.held.is_some() && !self.must_wait() {
-                let held = self.held.take().unwrap_or_default();
-                self.read_packets(now, &held);
+            if self.read_held(now) {
                 continue;
             }
             match self.deliver_next() {
@@ -50,6 +48,16 @@ impl Peer {
         if let Some(bye) = mail.bye {
             self.dismiss(now, None, bye);
         }
+    }
+
+    /// Goes on with what had to wait. True: some of it was taken.
+    fn read_held(&mut self, now: Now) -> bool {
+        if self.must_wait() {
+            return false;
+        }
+        let Some(held) = self.held.take() else { return false };
+        self.read_packets(now, &held);
+        self.held.as_ref().is_none_or(|rest| rest.len() < held.len())
     }
 
     fn next_errand(&mut self) -> Option<Output> {

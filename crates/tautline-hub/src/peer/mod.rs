@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use tautline_protocol::{
     ByeCode, ErrorCode, Now, RequestId, UserId, json,
     packet::{
-        Auth, ErrorBody, Hello, Verb,
+        Auth, ErrorBody, Hello, Request, Verb,
         client::ClientPacket,
         server::{Bye, Pong},
     },
@@ -159,7 +159,15 @@ struct Subscription {
 impl Peer {
     pub(crate) fn new(hub: Hub, bell: Arc<Bell>, now: Now) -> Self {
         let stage = Stage::Opening(Opening::new(now, hub.limits()));
-        Self { hub, bell, stage, heard_ms: now.mono_ms, control: Vec::new(), held: None, errands: VecDeque::new() }
+        Self {
+            hub,
+            bell,
+            stage,
+            heard_ms: now.mono_ms,
+            control: Vec::new(),
+            held: None,
+            errands: VecDeque::new(),
+        }
     }
 
     /// Takes a whole text message.
@@ -255,18 +263,26 @@ impl Peer {
         self.heard_ms + self.hub.limits().silence_ms()
     }
 
-    /// True while the next packet cannot be taken: a login is being checked, replies are piling up, or too much runs.
+    /// True while no packet can be taken: a login is being checked, or replies are piling up.
     fn must_wait(&self) -> bool {
         match &self.stage {
             Stage::CheckingHello(_) => true,
             Stage::Open(open) => {
-                open.refreshing.is_some()
-                    || self.control.len() >= self.hub.limits().batch_bytes_max
-                    || open.session.lock().ledger.running() as usize
-                        >= self.hub.limits().requests_in_flight_max
+                open.refreshing.is_some() || self.control.len() >= self.hub.limits().batch_bytes_max
             }
             _ => false,
         }
+    }
+
+    /// True where this packet cannot be taken before a call ends. What runs nothing is taken all the same: neither a ping
+    /// nor a call that runs already must wait for a slow method.
+    fn must_wait_with(&self, packet: &ClientPacket<'_>) -> bool {
+        let (Stage::Open(open), Verb::Request(Request::Call(_))) = (&self.stage, &packet.verb) else {
+            return false;
+        };
+        let state = open.session.lock();
+        state.ledger.running() as usize >= self.hub.limits().requests_in_flight_max
+            && packet.id.is_some_and(|id| !state.ledger.knows(id))
     }
 
     fn read_packets(&mut self, now: Now, message: &str) {
@@ -277,13 +293,17 @@ impl Peer {
                 return;
             }
             let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
-            rest = after;
-            for line in json::packets(line) {
-                match json::parse_client(line) {
+            for packet in json::packets(line).map(json::parse_client) {
+                match packet {
+                    Ok(packet) if self.must_wait_with(&packet) => {
+                        self.held = Some(rest.into());
+                        return;
+                    }
                     Ok(packet) => self.handle_packet(now, packet),
                     Err(bad) => self.dismiss(now, bad.id, Bye::new(ByeCode::BadPacket, bad.message)),
                 }
             }
+            rest = after;
             if matches!(self.stage, Stage::Closing(_) | Stage::Lost) {
                 return;
             }

@@ -72,7 +72,12 @@ impl Peer {
                     LoginRefused::Unauthorized(_) => ByeCode::Unauthorized,
                     LoginRefused::Unavailable(_) => ByeCode::Overloaded,
                 };
-                return self.dismiss(now, None, Bye::new(code, refused.to_string()));
+                let retry_after_ms = (code == ByeCode::Overloaded).then(|| self.hub.retry_after_ms());
+                return self.dismiss(
+                    now,
+                    None,
+                    Bye { retry_after_ms, ..Bye::new(code, refused.to_string()) },
+                );
             }
         };
         let ticket = hello.resume.as_ref().and_then(|resume| self.check_ticket(now, &resume.ticket).ok());

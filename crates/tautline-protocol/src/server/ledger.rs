@@ -74,6 +74,14 @@ impl Ledger {
         self.running
     }
 
+    /// True where executing `id` is out of the question: it runs, was executed, or is settled.
+    #[must_use]
+    pub fn knows(&self, id: RequestId) -> bool {
+        let entries = self.open.as_ref().map(|open| &open.entries);
+        id <= self.seen
+            || entries.is_some_and(|entries| entries.binary_search_by_key(&id, |(id, _)| *id).is_ok())
+    }
+
     /// Bytes of replies that are kept.
     #[must_use]
     pub fn reply_bytes(&self) -> usize {
@@ -163,6 +171,7 @@ mod tests {
     fn a_request_is_executed_once_and_its_reply_repeated_until_it_is_seen() {
         let mut ledger = Ledger::new();
         assert_eq!(ledger.receive(1, false, 7, &limits()), Verdict::Execute);
+        assert!(ledger.knows(1) && !ledger.knows(2));
         assert_eq!(ledger.receive(1, true, 8, &limits()), Verdict::Wait);
         assert_eq!(ledger.settle(1, b"ok"), Some(8), "the connection that asked last is answered");
         assert_eq!(ledger.receive(1, true, 9, &limits()), Verdict::Replay((*b"ok").into()));
