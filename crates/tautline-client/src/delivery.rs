@@ -1,0 +1,167 @@
+//! Hands events to subscriptions, each with a bounded buffer.
+//!
+//! What finds its buffer full waits here, and everything behind it, so that order holds. While something waits
+//! ([`Deliveries::is_held_up`]) the driver reads nothing from the socket: what waits is at most what one read brought.
+
+use std::collections::{HashMap, VecDeque};
+
+use tautline_protocol::ChannelName;
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+use crate::subscription::SubscriptionEvent;
+
+/// The driver's end of a subscription.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    pub number: u64,
+    pub events: mpsc::Sender<SubscriptionEvent>,
+}
+
+/// All sinks, by channel. The user's inbox goes by [`ChannelName::USER_PREFIX`], because its name is not known before the
+/// first welcome.
+#[derive(Debug, Default)]
+pub(crate) struct Deliveries {
+    sinks: HashMap<String, Sink>,
+    held_up: VecDeque<(String, SubscriptionEvent)>,
+}
+
+impl Deliveries {
+    pub(crate) fn contains(&self, channel: &str) -> bool {
+        self.sinks.contains_key(channel)
+    }
+
+    pub(crate) fn add(&mut self, channel: String, sink: Sink) {
+        self.sinks.insert(channel, sink);
+    }
+
+    /// Forgets a subscription that the app has dropped; its channel, unless it has ended before.
+    pub(crate) fn remove(&mut self, number: u64) -> Option<String> {
+        let channel = self.sinks.iter().find(|(_, sink)| sink.number == number)?.0.clone();
+        self.sinks.remove(&channel);
+        self.held_up.retain(|(held_up, _)| *held_up != channel);
+        Some(channel)
+    }
+
+    /// Gives an event to whoever subscribed; to nobody where nobody did.
+    pub(crate) fn deliver(&mut self, channel: &str, event: SubscriptionEvent) {
+        let Some(key) = self.key(channel) else { return };
+        if self.held_up.is_empty() {
+            self.try_send(key, event);
+        } else {
+            self.held_up.push_back((key, event));
+        }
+    }
+
+    /// True while a buffer is full: read nothing more.
+    pub(crate) fn is_held_up(&self) -> bool {
+        !self.held_up.is_empty()
+    }
+
+    /// Waits until the app has read, and goes on. Safe to cancel. Pends for ever when nothing waits.
+    pub(crate) async fn go_on(&mut self) {
+        let Some((channel, _)) = self.held_up.front() else { return std::future::pending().await };
+        if let Some(sink) = self.sinks.get(channel) {
+            // An error means that the app dropped it: then there is nothing to wait for.
+            drop(sink.events.reserve().await);
+        }
+        while let Some((channel, event)) = self.held_up.pop_front() {
+            let before = self.held_up.len();
+            self.try_send(channel, event);
+            if self.held_up.len() > before {
+                break;
+            }
+        }
+    }
+
+    fn key(&self, channel: &str) -> Option<String> {
+        if self.sinks.contains_key(channel) {
+            return Some(channel.to_owned());
+        }
+        let prefix = ChannelName::USER_PREFIX;
+        (channel.starts_with(prefix) && self.sinks.contains_key(prefix)).then(|| prefix.to_owned())
+    }
+
+    fn try_send(&mut self, key: String, event: SubscriptionEvent) {
+        let ends = matches!(event, SubscriptionEvent::Ended { .. });
+        let Some(sink) = self.sinks.get(&key) else { return };
+        match sink.events.try_send(event) {
+            // At the front: it was the oldest.
+            Err(TrySendError::Full(event)) => self.held_up.push_front((key, event)),
+            Ok(()) if ends => drop(self.sinks.remove(&key)),
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tautline_protocol::Cursor;
+
+    use super::*;
+
+    fn event(offset: u64) -> SubscriptionEvent {
+        SubscriptionEvent::Subscribed {
+            cursor: Cursor { epoch: "e".into(), offset, at: None },
+            recovering: 0,
+        }
+    }
+
+    fn offset(event: Option<SubscriptionEvent>) -> Option<u64> {
+        match event {
+            Some(SubscriptionEvent::Subscribed { cursor, .. }) => Some(cursor.offset),
+            _ => None,
+        }
+    }
+
+    fn sink(number: u64, events_max: usize) -> (Sink, mpsc::Receiver<SubscriptionEvent>) {
+        let (events, received) = mpsc::channel(events_max);
+        (Sink { number, events }, received)
+    }
+
+    #[tokio::test]
+    async fn a_full_buffer_holds_everything_up_and_loses_nothing() {
+        let mut deliveries = Deliveries::default();
+        let (slow, mut slow_events) = sink(1, 1);
+        let (quick, mut quick_events) = sink(2, 10);
+        deliveries.add("slow".into(), slow);
+        deliveries.add("quick".into(), quick);
+        for offset in 1..=3 {
+            deliveries.deliver("slow", event(offset));
+        }
+        deliveries.deliver("quick", event(9));
+        assert!(deliveries.is_held_up());
+        assert!(quick_events.try_recv().is_err(), "what is behind waits too");
+
+        for expected in 1..=3 {
+            assert_eq!(offset(slow_events.recv().await), Some(expected));
+            if deliveries.is_held_up() {
+                deliveries.go_on().await;
+            }
+        }
+        assert!(!deliveries.is_held_up());
+        assert_eq!(offset(quick_events.recv().await), Some(9));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_subscription_holds_nobody_up() {
+        let mut deliveries = Deliveries::default();
+        let (slow, slow_events) = sink(1, 1);
+        deliveries.add("slow".into(), slow);
+        deliveries.deliver("slow", event(1));
+        deliveries.deliver("slow", event(2));
+        drop(slow_events);
+        deliveries.go_on().await;
+        assert!(!deliveries.is_held_up());
+        assert_eq!(deliveries.remove(1), Some("slow".to_owned()));
+        assert_eq!(deliveries.remove(1), None);
+    }
+
+    #[tokio::test]
+    async fn the_inbox_is_found_under_the_name_that_the_gateway_gives_it() {
+        let mut deliveries = Deliveries::default();
+        let (inbox, mut events) = sink(1, 1);
+        deliveries.add(ChannelName::USER_PREFIX.into(), inbox);
+        deliveries.deliver("user:u42", event(7));
+        assert_eq!(offset(events.recv().await), Some(7));
+    }
+}

@@ -1,0 +1,285 @@
+//! The task behind a client: waits for bytes, deadlines and wishes, feeds the session, does what it says.
+//!
+//! Start at [`Driver::run`]. All decisions are [`Session`]'s.
+
+mod perform;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use tautline_protocol::{
+    Now,
+    client::{Input, Session, Settlement, SocketClosed, State},
+    packet::Auth,
+};
+use tokio::{
+    sync::{broadcast, mpsc, oneshot, watch},
+    task::JoinSet,
+    time::sleep_until,
+};
+
+use crate::{
+    address::Address,
+    client::{ClientEvent, Command},
+    delivery::Deliveries,
+    dial::{DialError, Opened},
+    error::ConnectError,
+    notes::Notes,
+    options::{ClientOptions, Login, LoginError, PendingLogin},
+    random::Random,
+    socket::{Lost, Socket},
+};
+
+/// The driver's ends of what joins it to the handles.
+pub(crate) struct Ends {
+    pub commands: mpsc::Receiver<Command>,
+    pub notes: Arc<Notes>,
+    pub events: broadcast::Sender<ClientEvent>,
+    pub state: watch::Sender<State>,
+}
+
+/// A packet that says nothing but that somebody is there.
+const SIGN_OF_LIFE: &str = r#"{"pong":{}}"#;
+
+type Dialling = (u64, Pin<Box<dyn Future<Output = Result<Opened, DialError>> + Send>>);
+
+pub(crate) struct Driver {
+    session: Session,
+    started: Instant,
+    random: Random,
+    address: Address,
+    login: Login,
+    ends: Ends,
+    pending_login: Option<PendingLogin>,
+    dialling: Option<Dialling>,
+    socket: Option<Socket>,
+    /// Sockets that say goodbye.
+    leaving: JoinSet<()>,
+    /// What happened to sockets while outputs were carried out; fed next.
+    closed: VecDeque<SocketClosed>,
+    requests: HashMap<u64, oneshot::Sender<Settlement>>,
+    deliveries: Deliveries,
+    closing: Vec<oneshot::Sender<()>>,
+}
+
+/// What ended a wait. Carried out after it, because each needs the whole driver.
+enum Wake {
+    Command(Option<Command>),
+    Notes,
+    Login(Result<Auth, LoginError>),
+    Dialled(u64, Result<Opened, DialError>),
+    Carried(Result<(), Lost>),
+    Delivered,
+    Timeout,
+}
+
+impl Driver {
+    pub(crate) fn new(mut options: ClientOptions, ends: Ends) -> Result<Self, ConnectError> {
+        let address = Address::parse(&options.url)?;
+        let mut random = Random::new().map_err(|error| ConnectError::NoRandom(error.to_string()))?;
+        if options.session.instance.is_empty() {
+            options.session.instance = random.hex::<16>();
+        }
+        if options.session.client.sdk.is_empty() {
+            options.session.client.sdk = concat!("tautline-rust/", env!("CARGO_PKG_VERSION")).to_owned();
+            options.session.client.platform = std::env::consts::OS.to_owned();
+        }
+        Ok(Self {
+            session: Session::new(options.session, u32::from_ne_bytes(random.bytes())),
+            started: Instant::now(),
+            random,
+            address,
+            login: options.login,
+            ends,
+            pending_login: None,
+            dialling: None,
+            socket: None,
+            leaving: JoinSet::new(),
+            closed: VecDeque::new(),
+            requests: HashMap::new(),
+            deliveries: Deliveries::default(),
+            closing: Vec::new(),
+        })
+    }
+
+    /// Runs until the app has closed the client, or holds nothing of it any more.
+    pub(crate) async fn run(mut self) {
+        self.feed(Input::Connect);
+        while !matches!(*self.ends.state.borrow(), State::Closed) {
+            let wake = self.wait().await;
+            // First what the app has let go of, so that a channel that was dropped can be subscribed to again.
+            self.take_notes();
+            self.handle(wake);
+        }
+        // Nothing is taken any more; what is in the queue settles by being dropped.
+        self.ends.commands.close();
+        while self.leaving.join_next().await.is_some() {}
+        for done in self.closing {
+            // The app may have stopped waiting.
+            let _ = done.send(());
+        }
+    }
+
+    async fn wait(&mut self) -> Wake {
+        let deadline =
+            self.session.poll_timeout().map(|mono_ms| self.started + Duration::from_millis(mono_ms));
+        let timer = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(timer);
+        let is_held_up = self.deliveries.is_held_up();
+        let Self { ends, pending_login, dialling, socket, deliveries, leaving, .. } = self;
+        loop {
+            tokio::select! {
+                command = ends.commands.recv() => return Wake::Command(command),
+                () = ends.notes.news() => return Wake::Notes,
+                Some(login) = async { Some(pending_login.as_mut()?.await) } => return Wake::Login(login),
+                Some((number, dialled)) = async {
+                    let (number, dial) = dialling.as_mut()?;
+                    Some((*number, dial.await))
+                } => return Wake::Dialled(number, dialled),
+                Some(carried) = async { Some(socket.as_mut()?.carry(!is_held_up).await) } => return Wake::Carried(carried),
+                () = deliveries.go_on(), if is_held_up => return Wake::Delivered,
+                // Only to let go of its memory.
+                Some(_) = leaving.join_next() => {}
+                () = &mut timer => return Wake::Timeout,
+            }
+        }
+    }
+
+    fn handle(&mut self, wake: Wake) {
+        match wake {
+            Wake::Command(Some(command)) => self.obey(command),
+            Wake::Command(None) => self.feed(Input::Close),
+            Wake::Notes | Wake::Delivered => {}
+            Wake::Login(login) => {
+                self.pending_login = None;
+                match login {
+                    Ok(auth) => self.feed(Input::Auth(auth)),
+                    Err(error) => self.feed(Input::AuthFailed { message: Some(error.to_string()) }),
+                }
+            }
+            Wake::Dialled(number, dialled) => {
+                self.dialling = None;
+                match dialled {
+                    Ok(opened) => {
+                        self.socket = Some(Socket::new(number, opened));
+                        self.feed(Input::SocketOpen { socket: number });
+                    }
+                    Err(error) => self.feed(Input::SocketClosed(error.closed(number))),
+                }
+            }
+            Wake::Carried(carried) => self.take_messages(carried),
+            Wake::Timeout => {
+                self.vouch_for_unheard_peer();
+                self.feed(Input::Timeout);
+            }
+        }
+    }
+
+    /// While the app holds us up we do not listen, and the pong that the session waits for lies unread behind what the app
+    /// has not taken. That the peer is there must not be doubted for it.
+    fn vouch_for_unheard_peer(&mut self) {
+        if let (true, Some(socket)) = (self.deliveries.is_held_up(), &self.socket) {
+            let socket = socket.number;
+            self.feed(Input::SocketMessage { socket, text: SIGN_OF_LIFE });
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Request { request, settled } => {
+                self.requests.insert(request.request, settled);
+                self.feed(Input::Request(request));
+            }
+            Command::Subscribe { channel, from, sink, taken } => {
+                let is_free = !self.deliveries.contains(&channel);
+                if is_free {
+                    self.deliveries.add(channel.clone(), sink);
+                }
+                // Without a listener the subscription is dropped already, and a note says so.
+                let _ = taken.send(is_free);
+                if let (true, Some(from)) = (is_free, from) {
+                    self.feed(Input::Subscribe { channel, from });
+                }
+            }
+            Command::Reconnect => self.feed(Input::Connect),
+            Command::Close { done } => {
+                self.closing.push(done);
+                self.feed(Input::Close);
+            }
+        }
+    }
+
+    fn take_notes(&mut self) {
+        let notes = self.ends.notes.take();
+        for (channel, handled) in notes.handled {
+            self.feed(Input::Handled { channel, epoch: handled.epoch, offset: handled.offset });
+        }
+        for request in notes.cancelled {
+            self.feed(Input::Cancel { request });
+        }
+        for number in notes.unsubscribed {
+            if let Some(channel) = self.deliveries.remove(number) {
+                self.feed(Input::Unsubscribe { channel });
+            }
+        }
+    }
+
+    fn take_messages(&mut self, carried: Result<(), Lost>) {
+        let now = self.now();
+        let Self { socket: Some(socket), session, random, .. } = self else { return };
+        let number = socket.number;
+        let mut outputs = Vec::new();
+        let heard = carried.and_then(|()| {
+            socket.decode(random, |text| {
+                session.handle_input(now, Input::SocketMessage { socket: number, text });
+                outputs.extend(std::iter::from_fn(|| session.poll_output()));
+            })
+        });
+        self.perform_all(outputs);
+        if let Err(lost) = heard {
+            self.leave(number);
+            self.closed.push_back(lost.socket_closed(number));
+        }
+        self.feed_closed();
+    }
+
+    /// Feeds one input, and does what the session says, until it says nothing more.
+    fn feed(&mut self, input: Input<'_>) {
+        self.session.handle_input(self.now(), input);
+        self.drain();
+        self.feed_closed();
+    }
+
+    fn feed_closed(&mut self) {
+        while let Some(closed) = self.closed.pop_front() {
+            self.session.handle_input(self.now(), Input::SocketClosed(closed));
+            self.drain();
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            self.perform(output);
+        }
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now::new(whole_ms(self.started.elapsed()), whole_ms(wall))
+    }
+}
+
+/// A duration in milliseconds; what is too long to count is for ever.
+pub(crate) fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

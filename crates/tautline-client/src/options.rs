@@ -1,0 +1,75 @@
+//! What a client is told when it is made: where to go, who it is, and how patient to be.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use tautline_protocol::{client::Options as SessionOptions, packet::Auth};
+
+/// The options of a [`crate::Client`]. Begin with [`ClientOptions::new`].
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// The gateway, `ws://host:port/connect`.
+    pub url: String,
+    /// Who the client is.
+    pub login: Login,
+    /// Events that wait in a subscription for the app to read them. When they are this many, the client stops reading from
+    /// its socket, and the log on the server keeps what follows. Default 256, at least 1.
+    pub subscription_events_max: usize,
+    /// Every wait and size of the session. `instance` and `client` are filled in where they are empty.
+    pub session: SessionOptions,
+}
+
+impl ClientOptions {
+    /// Everything by default but where to go and who comes.
+    pub fn new(url: impl Into<String>, login: Login) -> Self {
+        // A program has no background that a host could send it to.
+        let session = SessionOptions { background: false, ..SessionOptions::default() };
+        Self { url: url.into(), login, subscription_events_max: 256, session }
+    }
+}
+
+/// Where the app has no login to give, it says why.
+pub type LoginError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A login on its way.
+pub(crate) type PendingLogin = Pin<Box<dyn Future<Output = Result<Auth, LoginError>> + Send>>;
+
+/// Who the client is, asked for whenever a session has to be opened anew.
+#[derive(Clone)]
+pub struct Login(Arc<dyn Fn(bool) -> PendingLogin + Send + Sync>);
+
+impl Login {
+    /// Nobody in particular, where the gateway allows it.
+    #[must_use]
+    pub fn guest() -> Self {
+        Self::fixed(Auth::Guest { guest: true })
+    }
+
+    /// Whoever the token says. A program that outlives its token uses [`Login::ask`].
+    pub fn token(token: impl Into<String>) -> Self {
+        Self::fixed(Auth::Token { token: token.into() })
+    }
+
+    /// Asks `login` each time. It is told `true` where the last login, or the ticket made from it, was refused: then it
+    /// should not answer from a cache.
+    pub fn ask<F, Answer>(login: F) -> Self
+    where
+        F: Fn(bool) -> Answer + Send + Sync + 'static,
+        Answer: Future<Output = Result<Auth, LoginError>> + Send + 'static,
+    {
+        Self(Arc::new(move |renew| Box::pin(login(renew))))
+    }
+
+    fn fixed(auth: Auth) -> Self {
+        Self::ask(move |_renew| std::future::ready(Ok(auth.clone())))
+    }
+
+    pub(crate) fn fetch(&self, renew: bool) -> PendingLogin {
+        (self.0)(renew)
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login(…)")
+    }
+}

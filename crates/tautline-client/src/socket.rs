@@ -1,0 +1,203 @@
+//! An open WebSocket: bytes in, messages out, and the other way round.
+
+use std::{io, time::Duration};
+
+use tautline_protocol::client::{DropCause, SocketClosed};
+use tautline_websocket::{Decoder, Event, Role, encode_close, encode_pong, encode_text};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::{dial::Opened, random::Random};
+
+/// The largest message that is taken: a welcome may have 512 KiB, a page of history half as much.
+const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Read at once.
+const READ_BYTES: usize = 16 * 1024;
+
+/// How long a closing handshake may take; then the socket goes without it.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// RFC 6455, section 7.4.1: unacceptable data.
+const CLOSE_UNSUPPORTED: u16 = 1003;
+
+/// A line with frames on it.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub number: u64,
+    stream: TcpStream,
+    decoder: Decoder,
+    /// What came and is not decoded yet.
+    unread: Vec<u8>,
+    /// Frames that the kernel has not taken yet. Bounded by what the session lets out at once.
+    unsent: Vec<u8>,
+}
+
+impl Socket {
+    pub(crate) fn new(number: u64, opened: Opened) -> Self {
+        let decoder = Decoder::new(Role::Client, MESSAGE_BYTES_MAX);
+        Self { number, stream: opened.stream, decoder, unread: opened.unread, unsent: Vec::new() }
+    }
+
+    /// Queues a message.
+    pub(crate) fn send(&mut self, text: &str, random: &mut Random) {
+        encode_text(&mut self.unsent, text, Some(random.bytes()));
+    }
+
+    /// Moves bytes in both directions as far as they go without waiting, once there is something to move. Nothing is read
+    /// unless `wants_read`. Safe to cancel.
+    pub(crate) async fn carry(&mut self, wants_read: bool) -> Result<(), Lost> {
+        if wants_read && !self.unread.is_empty() {
+            return Ok(());
+        }
+        let interest = match (wants_read, self.unsent.is_empty()) {
+            (true, true) => Interest::READABLE,
+            (true, false) => Interest::READABLE | Interest::WRITABLE,
+            (false, false) => Interest::WRITABLE,
+            // An error is still to be noticed: the peer may be gone.
+            (false, true) => Interest::ERROR,
+        };
+        let ready = self.stream.ready(interest).await?;
+        if ready.is_error() {
+            return Err(self.stream.take_error()?.map_or_else(Lost::ended, Lost::from));
+        }
+        if ready.is_writable() {
+            self.write()?;
+        }
+        if wants_read && ready.is_readable() {
+            self.read()?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), Lost> {
+        match self.stream.try_write(&self.unsent) {
+            Ok(taken) => drop(self.unsent.drain(..taken)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<(), Lost> {
+        self.unread.resize(READ_BYTES, 0);
+        let read = self.stream.try_read(&mut self.unread);
+        self.unread.truncate(*read.as_ref().unwrap_or(&0));
+        match read {
+            Ok(0) => Err(Lost::ended()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Decodes what was read: each message goes to `on_message`, pings are answered.
+    pub(crate) fn decode(
+        &mut self,
+        random: &mut Random,
+        mut on_message: impl FnMut(&str),
+    ) -> Result<(), Lost> {
+        let mut bytes = std::mem::take(&mut self.unread);
+        let mut unread = bytes.as_mut_slice();
+        loop {
+            let event = match self.decoder.decode(&mut unread) {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(error) => {
+                    encode_close(&mut self.unsent, Some(error.close_code()), "", Some(random.bytes()));
+                    return Err(Lost::broken(error.close_code(), error.to_string()));
+                }
+            };
+            match event {
+                Event::Text(text) => on_message(text),
+                Event::Ping(payload) => encode_pong(&mut self.unsent, payload, Some(random.bytes())),
+                Event::Pong(_) => {}
+                Event::Binary(_) => {
+                    encode_close(&mut self.unsent, Some(CLOSE_UNSUPPORTED), "", Some(random.bytes()));
+                    return Err(Lost::broken(
+                        CLOSE_UNSUPPORTED,
+                        "a binary message, where text was agreed on".to_owned(),
+                    ));
+                }
+                Event::Close { code, reason } => {
+                    let lost = Lost::closed(code, reason);
+                    encode_close(&mut self.unsent, code, "", Some(random.bytes()));
+                    return Err(lost);
+                }
+            }
+        }
+        // Kept for the next read, so that a busy line does not allocate each time.
+        bytes.clear();
+        self.unread = bytes;
+        Ok(())
+    }
+
+    /// Queues a close frame.
+    pub(crate) fn close(&mut self, code: u16, random: &mut Random) {
+        encode_close(&mut self.unsent, Some(code), "", Some(random.bytes()));
+    }
+
+    /// Sends what is queued, waits for the peer to hang up, and is gone after [`FAREWELL`] in any case.
+    pub(crate) async fn farewell(mut self) {
+        let goodbye = async {
+            self.stream.write_all(&self.unsent).await?;
+            self.stream.shutdown().await?;
+            // The peer's last words have no reader any more.
+            let mut unheard = [0; 1024];
+            while self.stream.read(&mut unheard).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // Whatever went wrong, the socket is dropped now.
+        let _ = timeout(FAREWELL, goodbye).await;
+    }
+}
+
+/// How a socket ended.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    code: Option<i64>,
+    reason: Option<String>,
+    message: Option<String>,
+    cause: Option<DropCause>,
+}
+
+impl Lost {
+    fn ended() -> Self {
+        let message = "the connection ended without a close frame".to_owned();
+        Self { code: None, reason: None, message: Some(message), cause: None }
+    }
+
+    fn broken(code: u16, message: String) -> Self {
+        Self {
+            code: Some(code.into()),
+            reason: None,
+            message: Some(message),
+            cause: Some(DropCause::ProtocolError),
+        }
+    }
+
+    fn closed(code: Option<u16>, reason: &str) -> Self {
+        let reason = (!reason.is_empty()).then(|| reason.to_owned());
+        Self { code: code.map(i64::from), reason, message: None, cause: None }
+    }
+
+    /// What the session is told.
+    pub(crate) fn socket_closed(self, socket: u64) -> SocketClosed {
+        SocketClosed {
+            socket,
+            code: self.code,
+            reason: self.reason,
+            message: self.message,
+            cause: self.cause,
+        }
+    }
+}
+
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Self {
+        let code = error.raw_os_error().map(i64::from);
+        Self { code, reason: None, message: Some(error.to_string()), cause: None }
+    }
+}

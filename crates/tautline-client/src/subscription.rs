@@ -1,0 +1,132 @@
+//! The app's end of a subscription: events in the order of the log.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tautline_protocol::{
+    Cursor, ErrorCode,
+    packet::server::{Gap, PresenceChange, PresenceKind},
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    client::Command,
+    notes::{Handled, Notes},
+};
+
+/// What happens in a channel.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SubscriptionEvent {
+    /// The gateway has confirmed the subscription; again after each reconnect.
+    Subscribed {
+        /// Where the app stands.
+        cursor: Cursor,
+        /// How many publications follow up to where the log stood.
+        recovering: u64,
+    },
+    /// Somebody published.
+    Publication(Publication),
+    /// Publications may be missing between two places: load the state afresh.
+    Gap(Gap),
+    /// Somebody came, went away, came back or left.
+    Presence(PresenceKind, PresenceChange),
+    /// The gateway has ended the subscription, or refused it. The last event.
+    Ended {
+        /// For programs.
+        code: ErrorCode,
+        /// For people.
+        message: String,
+    },
+}
+
+/// One entry of a channel's log.
+#[derive(Debug)]
+pub struct Publication {
+    /// The channel.
+    pub channel: String,
+    /// Which life of the log the offset belongs to.
+    pub epoch: String,
+    /// Its place in the log.
+    pub offset: u64,
+    /// When it was appended, in wall milliseconds.
+    pub at: u64,
+    /// The payload, to the letter as it was published.
+    pub data: Box<RawValue>,
+    /// Which user published it; none where the back end did, or a guest.
+    pub from: Option<String>,
+    /// Labels of the publisher's.
+    pub tags: Option<Box<RawValue>>,
+}
+
+impl Publication {
+    /// The payload as a type of the app's.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.data.get())
+    }
+
+    /// The place to go on from: what `ReadFrom::Cursor` takes.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor { epoch: self.epoch.clone(), offset: self.offset, at: Some(self.at) }
+    }
+}
+
+/// A subscription. Dropping it unsubscribes.
+#[derive(Debug)]
+pub struct Subscription {
+    pub(crate) number: u64,
+    pub(crate) events: mpsc::Receiver<SubscriptionEvent>,
+    pub(crate) notes: Arc<Notes>,
+    /// Whether the gateway keeps an acknowledged position for this channel.
+    pub(crate) acknowledges: bool,
+    /// What the app is working on; handled once it asks for more.
+    pub(crate) in_hand: Option<(String, Handled)>,
+    /// A client lives as long as something of it is in use.
+    pub(crate) _keeps_alive: mpsc::Sender<Command>,
+}
+
+impl Subscription {
+    /// Waits for the next event; `None` when the subscription has ended or the client is closed. Safe to cancel.
+    ///
+    /// Asking for the next one says that the last one is done with: only then is it acknowledged, where a channel keeps an
+    /// acknowledged position.
+    pub async fn next(&mut self) -> Option<SubscriptionEvent> {
+        self.acknowledge();
+        let event = self.events.recv().await;
+        if let Some(SubscriptionEvent::Publication(publication)) = &event
+            && self.acknowledges
+        {
+            let handled = Handled { epoch: publication.epoch.clone(), offset: publication.offset };
+            self.in_hand = Some((publication.channel.clone(), handled));
+        }
+        event
+    }
+
+    /// The next publication; every other event but the end is passed over.
+    ///
+    /// For apps that keep no state which a gap could make wrong.
+    pub async fn next_publication(&mut self) -> Option<Publication> {
+        loop {
+            if let SubscriptionEvent::Publication(publication) = self.next().await? {
+                return Some(publication);
+            }
+        }
+    }
+
+    fn acknowledge(&mut self) {
+        if let Some((channel, handled)) = self.in_hand.take() {
+            self.notes.handled(&channel, handled);
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.notes.unsubscribed(self.number);
+    }
+}

@@ -1,0 +1,155 @@
+//! The command line: what can be asked, and with which exit code it ends.
+//!
+//! 0: done. 1: it could not be done. 2: it was not understood (flags, file, environment), and nothing was started.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    chaos::{self, ChaosArgs},
+    config::{self, ConfigError, Engine, Environment, Flags, Settings},
+    demo::{self, DemoArgs},
+    serve, token,
+};
+
+/// It was not understood, and nothing was started.
+const EXIT_USAGE: u8 = 2;
+
+/// Realtime messaging for phones on bad networks: channels that lose nothing.
+#[derive(Debug, Parser)]
+#[command(name = "tautline", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// What to log, and how much of it: `debug`, `warn,tautline_gateway=trace` …; goes to stderr.
+    #[arg(long, global = true, env = "RUST_LOG", default_value = "info", value_name = "FILTER", value_parser = log_filter)]
+    log: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway: HTTP API and WebSocket on one port.
+    Serve(ServeArgs),
+    /// Make a token (JWT, HS256) that lets a user in, and print it.
+    Token(token::TokenArgs),
+    /// Run a TCP proxy that behaves like a bad network, in front of any server.
+    Chaos(Box<ChaosArgs>),
+    /// Run the demo: two phones in a web page, a gateway, and a bad network between them, on one port.
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen; port 0 takes any free one. [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "IP:PORT", value_parser = config::parse_listen)]
+    listen: Option<SocketAddr>,
+    /// Where channels and their logs live. [default: memory]
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<Engine>,
+    /// For development: open everything to everybody.
+    #[arg(long)]
+    dev: bool,
+}
+
+/// Runs what the command line of this process asks for.
+#[must_use]
+pub fn run() -> ExitCode {
+    // Prints usage, help and version by itself, and exits with 2 for flags that it does not know.
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Serve(args) => run_serve(&args, &cli.log),
+        Command::Token(args) => run_token(&args),
+        Command::Chaos(args) => run_chaos(*args, &cli.log),
+        Command::Demo(args) => run_demo(args, &cli.log),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("tautline: {error:#}");
+        // Settings are the user's words; everything else is the machine's fault.
+        if error.is::<ConfigError>() { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+    })
+}
+
+fn run_serve(args: &ServeArgs, log: &str) -> anyhow::Result<ExitCode> {
+    let flags =
+        Flags { config: args.config.clone(), listen: args.listen, engine: args.engine, dev: args.dev };
+    let settings = Settings::load(&flags, &Environment::of_process()?)?;
+    start_log(log);
+    runtime()?.block_on(serve::run(settings))
+}
+
+fn run_token(args: &token::TokenArgs) -> anyhow::Result<ExitCode> {
+    let flags = Flags { config: args.config.clone(), ..Flags::default() };
+    let settings = Settings::load(&flags, &Environment::of_process()?)?;
+    let token = token::make(args, settings.hs256_secret.as_ref())?;
+    writeln!(std::io::stdout(), "{token}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_chaos(args: ChaosArgs, log: &str) -> anyhow::Result<ExitCode> {
+    start_log(log);
+    runtime()?.block_on(chaos::run(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_demo(args: DemoArgs, log: &str) -> anyhow::Result<ExitCode> {
+    start_log(log);
+    runtime()?.block_on(demo::run(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    use anyhow::Context as _;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}
+
+/// The filter is kept as text, because the parsed one cannot be cloned, as clap asks of values.
+fn log_filter(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!(
+            "{error}; write a level (error, warn, info, debug, trace), or target=level pairs with commas"
+        )),
+    }
+}
+
+fn start_log(filter: &str) {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        // Colours are for people; files get plain text.
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(EnvFilter::new(filter))
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_flag_that_cannot_be_meant_is_refused_in_words() {
+        let error = Cli::try_parse_from(["tautline", "serve", "--listen", "8000"]).unwrap_err().to_string();
+        assert!(error.contains("write IP:port"), "{error}");
+        let error = Cli::try_parse_from(["tautline", "serve", "--engine", "disk"]).unwrap_err().to_string();
+        assert!(error.contains("memory"), "{error}");
+        let error =
+            Cli::try_parse_from(["tautline", "serve", "--log", "tautline=loud"]).unwrap_err().to_string();
+        assert!(error.contains("write a level"), "{error}");
+    }
+}

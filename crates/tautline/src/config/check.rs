@@ -1,0 +1,86 @@
+//! The rules that a single setting must obey, wherever it comes from. The words say what would be valid, and never quote
+//! a secret.
+
+use std::{fmt, net::SocketAddr};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use crate::secret::Secret;
+
+/// RFC 7518, section 3.2: a key for HS256 has at least as many bits as its hash.
+const HS256_SECRET_BYTES_MIN: usize = 32;
+
+/// Keys shorter than this can be guessed over the network.
+const API_KEY_BYTES_MIN: usize = 16;
+
+/// More would only make every welcome longer.
+const NODE_BYTES_MAX: usize = 64;
+
+/// A key that seals tickets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TicketKey(pub [u8; 32]);
+
+impl fmt::Debug for TicketKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TicketKey(…)")
+    }
+}
+
+/// An address to listen on.
+///
+/// # Errors
+/// In words.
+pub fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is no address: write IP:port, like 127.0.0.1:8000 or [::]:8000 (port 0 takes any free one)")
+    })
+}
+
+pub(super) fn node(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty() && text.len() <= NODE_BYTES_MAX;
+    if fits && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "{text:?} is no node name: write 1 to {NODE_BYTES_MAX} ASCII letters, digits, `-`, `_` and `.`, like n1"
+    ))
+}
+
+/// RFC 6454, section 6.1: what a browser puts into `Origin`.
+pub(super) fn origin(text: String) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    if !host.is_empty() && host.chars().all(|c| c.is_ascii_graphic() && !"/?#@*".contains(c)) {
+        return Ok(text);
+    }
+    Err(format!("{text:?} is no origin: write a scheme and a host without a path, like https://shop.example"))
+}
+
+pub(super) fn hs256_secret(secret: Secret) -> Result<Secret, String> {
+    at_least(secret, HS256_SECRET_BYTES_MIN)
+}
+
+pub(super) fn api_key(key: Secret) -> Result<Secret, String> {
+    if key.expose().chars().any(|c| !c.is_ascii_graphic()) {
+        return Err(
+            "an API key holds only visible ASCII characters, because it travels in a header".to_owned()
+        );
+    }
+    at_least(key, API_KEY_BYTES_MIN)
+}
+
+pub(super) fn ticket_key(key: &Secret) -> Result<TicketKey, String> {
+    let bytes = STANDARD.decode(key.expose()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    bytes.map(TicketKey).ok_or_else(|| {
+        "a ticket key is 32 random bytes in base64: make one with `openssl rand -base64 32`".to_owned()
+    })
+}
+
+fn at_least(secret: Secret, bytes_min: usize) -> Result<Secret, String> {
+    let bytes = secret.expose().len();
+    if bytes >= bytes_min {
+        return Ok(secret);
+    }
+    Err(format!(
+        "too short, {bytes} bytes: at least {bytes_min} are needed (`openssl rand -base64 32` makes a good one)"
+    ))
+}

@@ -1,0 +1,84 @@
+//! The settings that come from environment variables: those that differ from machine to machine, and the secrets.
+
+use std::{collections::HashMap, env, net::SocketAddr};
+
+use super::{
+    ConfigError,
+    check::{self, TicketKey},
+};
+use crate::secret::Secret;
+
+/// Where to listen; stands for `[server] listen`.
+pub const LISTEN: &str = "TAUTLINE_LISTEN";
+/// This node's name; stands for `[server] node`.
+pub const NODE: &str = "TAUTLINE_NODE";
+/// The secret that tokens are signed with; stands for `[auth] hs256_secret`.
+pub const AUTH_SECRET: &str = "TAUTLINE_AUTH_SECRET";
+/// A key for the HTTP API; stands for `[api] keys`. Several are separated by commas.
+pub const API_KEY: &str = "TAUTLINE_API_KEY";
+/// The keys that tickets are sealed with, newest first; stands for `[tickets] keys`. Several are separated by commas.
+pub const TICKET_KEYS: &str = "TAUTLINE_TICKET_KEYS";
+
+/// The variables as they were when the program started. Unset and empty are the same.
+#[derive(Clone, Default)]
+pub struct Environment(HashMap<String, String>);
+
+impl Environment {
+    /// What this process was started with.
+    ///
+    /// # Errors
+    /// When one of ours is not UTF-8.
+    pub fn of_process() -> Result<Self, ConfigError> {
+        let mut variables = HashMap::new();
+        for name in [LISTEN, NODE, AUTH_SECRET, API_KEY, TICKET_KEYS] {
+            match env::var(name) {
+                Ok(value) => variables.extend([(name.to_owned(), value)]),
+                Err(env::VarError::NotPresent) => {}
+                Err(env::VarError::NotUnicode(_)) => {
+                    return Err(ConfigError::in_variable(name, "is not UTF-8"));
+                }
+            }
+        }
+        Ok(Self(variables))
+    }
+
+    /// The same from pairs, for tests and embedders.
+    pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    pub(super) fn listen(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        self.read(LISTEN, check::listen)
+    }
+
+    pub(super) fn node(&self) -> Result<Option<String>, ConfigError> {
+        self.read(NODE, check::node)
+    }
+
+    pub(super) fn auth_secret(&self) -> Result<Option<Secret>, ConfigError> {
+        self.read(AUTH_SECRET, |text| check::hs256_secret(Secret::new(text)))
+    }
+
+    pub(super) fn api_keys(&self) -> Result<Option<Vec<Secret>>, ConfigError> {
+        self.read(API_KEY, |text| list(text).map(|key| check::api_key(Secret::new(key))).collect())
+    }
+
+    pub(super) fn ticket_keys(&self) -> Result<Option<Vec<TicketKey>>, ConfigError> {
+        self.read(TICKET_KEYS, |text| list(text).map(|key| check::ticket_key(&Secret::new(key))).collect())
+    }
+
+    fn read<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, ConfigError> {
+        match self.0.get(name).map(String::as_str) {
+            None | Some("") => Ok(None),
+            Some(text) => parse(text).map(Some).map_err(|message| ConfigError::in_variable(name, message)),
+        }
+    }
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}

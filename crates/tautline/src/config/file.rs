@@ -1,0 +1,214 @@
+//! The configuration file as it is written: every section and option, all of them optional.
+//!
+//! Each option is checked while it is read, so that an error knows its line. `tautline.example.toml` shows them all.
+
+use std::{net::SocketAddr, num::NonZero, path::Path};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
+use tautline_hub::{Access, PresenceMode};
+use tautline_protocol::Pattern;
+
+use super::{
+    ConfigError, Engine,
+    check::{self, TicketKey},
+    limits::LimitsSection,
+};
+use crate::{
+    secret::{Secret, Secrets},
+    units::{ByteSize, Span},
+};
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct File {
+    pub server: Server,
+    pub auth: Auth,
+    pub api: Api,
+    pub tickets: Tickets,
+    pub channels: Vec<Channel>,
+    pub limits: LimitsSection,
+    pub drain: Drain,
+}
+
+/// `[server]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Server {
+    #[serde(deserialize_with = "listen")]
+    pub listen: Option<SocketAddr>,
+    #[serde(deserialize_with = "node")]
+    pub node: Option<String>,
+    pub engine: Option<Engine>,
+    pub connections_max: Option<NonZero<usize>>,
+    #[serde(deserialize_with = "origins")]
+    pub allowed_origins: Option<Vec<String>>,
+}
+
+/// `[auth]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Auth {
+    #[serde(deserialize_with = "hs256_secret")]
+    pub hs256_secret: Option<Secret>,
+    pub guests: Option<bool>,
+}
+
+/// `[api]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Api {
+    #[serde(deserialize_with = "api_keys")]
+    pub keys: Option<Vec<Secret>>,
+}
+
+/// `[tickets]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tickets {
+    #[serde(deserialize_with = "ticket_keys")]
+    pub keys: Option<Vec<TicketKey>>,
+}
+
+/// One `[[channels]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Channel {
+    #[serde(rename = "match", deserialize_with = "pattern")]
+    pub pattern: Pattern,
+    #[serde(default)]
+    pub subscribe: AccessWord,
+    #[serde(default)]
+    pub publish: AccessWord,
+    #[serde(default)]
+    pub presence: PresenceWord,
+    #[serde(default)]
+    pub history: History,
+}
+
+/// `history` of a channel
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct History {
+    pub count: Option<NonZero<usize>>,
+    pub bytes: Option<ByteSize>,
+    #[serde(deserialize_with = "age")]
+    pub age: Option<Span>,
+}
+
+/// `[drain]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Drain {
+    pub spread: Option<Span>,
+    pub timeout: Option<Span>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AccessWord {
+    #[default]
+    None,
+    Token,
+    Any,
+}
+
+impl From<AccessWord> for Access {
+    fn from(word: AccessWord) -> Self {
+        match word {
+            AccessWord::None => Self::None,
+            AccessWord::Token => Self::Token,
+            AccessWord::Any => Self::Any,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum PresenceWord {
+    #[default]
+    Off,
+    Roster,
+    Events,
+}
+
+impl From<PresenceWord> for PresenceMode {
+    fn from(word: PresenceWord) -> Self {
+        match word {
+            PresenceWord::Off => Self::Off,
+            PresenceWord::Roster => Self::Roster,
+            PresenceWord::Events => Self::Events,
+        }
+    }
+}
+
+impl File {
+    /// Reads a file's text; `path` is for the messages.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text)
+            .map_err(|error: toml::de::Error| ConfigError::in_file(path, text, error.span(), error.message()))
+    }
+}
+
+/// Reads a value and puts it to a check, whose words become the error.
+fn checked<'de, D, Raw, Good>(
+    deserializer: D,
+    check: impl FnOnce(Raw) -> Result<Good, String>,
+) -> Result<Good, D::Error>
+where
+    D: Deserializer<'de>,
+    Raw: DeserializeOwned,
+{
+    check(Raw::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    checked(deserializer, |text: String| check::listen(&text).map(Some))
+}
+
+fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    checked(deserializer, |text: String| check::node(&text).map(Some))
+}
+
+fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    checked(deserializer, |origins: Vec<String>| {
+        origins.into_iter().map(check::origin).collect::<Result<_, _>>().map(Some)
+    })
+}
+
+fn hs256_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    checked(deserializer, |secret| check::hs256_secret(secret).map(Some))
+}
+
+fn api_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Secret>>, D::Error> {
+    checked(deserializer, |keys: Secrets| {
+        keys.0.into_iter().map(check::api_key).collect::<Result<_, _>>().map(Some)
+    })
+}
+
+fn ticket_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<TicketKey>>, D::Error> {
+    checked(deserializer, |keys: Secrets| {
+        keys.0.iter().map(check::ticket_key).collect::<Result<_, _>>().map(Some)
+    })
+}
+
+fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
+    checked(deserializer, |text: String| {
+        Pattern::parse(&text).map_err(|why| {
+            format!("{text:?} matches no channel: {why}; write a channel's name, or a prefix that ends in one `*`, like room:*")
+        })
+    })
+}
+
+fn age<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+    checked(deserializer, |age: Span| {
+        if age.0.is_zero() {
+            Err("an age is longer than nothing, like \"1h\"".to_owned())
+        } else {
+            Ok(Some(age))
+        }
+    })
+}

@@ -1,0 +1,232 @@
+//! What `serve` and `token` are told: flags over environment over file over defaults.
+//!
+//! Start at [`Settings::load`]. Settings are complete and checked; secrets in them are never printed.
+
+mod check;
+mod environment;
+mod error;
+mod file;
+mod limits;
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZero,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use tautline_gateway::GatewayConfig;
+use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
+use tautline_protocol::{Limits, Pattern};
+
+pub use check::{TicketKey, listen as parse_listen};
+pub use environment::{API_KEY, AUTH_SECRET, Environment, LISTEN, NODE, TICKET_KEYS};
+pub use error::ConfigError;
+
+use crate::secret::Secret;
+
+/// Where channels and their logs live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// In this process: gone when it ends. The default.
+    #[default]
+    Memory,
+}
+
+impl Engine {
+    /// As it is written in flags and files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// What the command line said; the last word on everything it names.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// The file to read; none: no file.
+    pub config: Option<PathBuf>,
+    /// Where to listen.
+    pub listen: Option<SocketAddr>,
+    /// Where channels live.
+    pub engine: Option<Engine>,
+    /// Open everything to everybody.
+    pub dev: bool,
+}
+
+/// How a server goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainSettings {
+    /// Clients are told to come back at moments spread over this time. Default 5 s.
+    pub spread: Duration,
+    /// How long the last connections are waited for. Default 30 s.
+    pub timeout: Duration,
+}
+
+impl Default for DrainSettings {
+    fn default() -> Self {
+        Self { spread: Duration::from_secs(5), timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Everything that `serve` needs to know. `Default` is what holds when nothing is said: nothing is open to anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where to listen. Default `127.0.0.1:8000`.
+    pub listen: SocketAddr,
+    /// This node's name in welcomes and tickets. Default `n1`.
+    pub node: String,
+    /// Where channels and their logs live. Default memory.
+    pub engine: Engine,
+    /// WebSockets at once; one more is refused. Default 1,000,000, and the limit of open files where that is lower.
+    pub connections_max: usize,
+    /// Whose web pages may connect. Default none named: everybody's.
+    pub allowed_origins: Vec<String>,
+    /// True when everything is open for development. Default false.
+    pub dev: bool,
+    /// Whether clients may connect without a login. Default false.
+    pub guests: bool,
+    /// What tokens are signed with. Default none: no token is accepted.
+    pub hs256_secret: Option<Secret>,
+    /// Keys for the HTTP API. Default none: it is closed.
+    pub api_keys: Vec<Secret>,
+    /// What tickets are sealed with, newest first. Default none: made at random at start.
+    pub ticket_keys: Vec<TicketKey>,
+    /// Who may do what where; the first match counts. Default none: every channel is closed.
+    pub channels: Vec<ChannelRule>,
+    /// Every ceiling.
+    pub limits: Limits,
+    /// How to go down.
+    pub drain: DrainSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
+            node: "n1".to_owned(),
+            engine: Engine::default(),
+            connections_max: GatewayConfig::default().connections_max,
+            allowed_origins: Vec::new(),
+            dev: false,
+            guests: false,
+            hs256_secret: None,
+            api_keys: Vec::new(),
+            ticket_keys: Vec::new(),
+            channels: Vec::new(),
+            limits: Limits::default(),
+            drain: DrainSettings::default(),
+        }
+    }
+}
+
+/// The API key under `--dev`.
+pub const DEV_API_KEY: &str = "dev";
+
+impl Settings {
+    /// Puts flags over environment over file over defaults.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first fault and its place.
+    pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut settings = Self::default();
+        if let Some(path) = &flags.config {
+            settings.apply_file(read_file(path)?);
+        }
+        settings.apply_environment(environment)?;
+        settings.apply_flags(flags);
+        Ok(settings)
+    }
+
+    fn apply_file(&mut self, file: file::File) {
+        set(&mut self.listen, file.server.listen);
+        set(&mut self.node, file.server.node);
+        set(&mut self.engine, file.server.engine);
+        set(&mut self.connections_max, file.server.connections_max.map(NonZero::get));
+        set(&mut self.allowed_origins, file.server.allowed_origins);
+        set(&mut self.guests, file.auth.guests);
+        self.hs256_secret = file.auth.hs256_secret;
+        set(&mut self.api_keys, file.api.keys);
+        set(&mut self.ticket_keys, file.tickets.keys);
+        self.channels = file.channels.into_iter().map(channel_rule).collect();
+        file.limits.apply(&mut self.limits);
+        set(&mut self.drain.spread, file.drain.spread.map(|span| span.0));
+        set(&mut self.drain.timeout, file.drain.timeout.map(|span| span.0));
+    }
+
+    fn apply_environment(&mut self, environment: &Environment) -> Result<(), ConfigError> {
+        set(&mut self.listen, environment.listen()?);
+        set(&mut self.node, environment.node()?);
+        if let Some(secret) = environment.auth_secret()? {
+            self.hs256_secret = Some(secret);
+        }
+        set(&mut self.api_keys, environment.api_keys()?);
+        set(&mut self.ticket_keys, environment.ticket_keys()?);
+        Ok(())
+    }
+
+    fn apply_flags(&mut self, flags: &Flags) {
+        set(&mut self.listen, flags.listen);
+        set(&mut self.engine, flags.engine);
+        if flags.dev {
+            self.open_for_development();
+        }
+    }
+
+    /// Rules of the file keep their history and presence, so that an app can be tried as it will run; their doors open.
+    fn open_for_development(&mut self) {
+        self.dev = true;
+        self.guests = true;
+        self.api_keys.push(Secret::new(DEV_API_KEY));
+        for rule in &mut self.channels {
+            rule.subscribe = Access::Any;
+            rule.publish = Access::Any;
+        }
+        self.channels.push(ChannelRule {
+            pattern: Pattern::parse("*").expect("a lone star is a pattern"),
+            subscribe: Access::Any,
+            publish: Access::Any,
+            presence: PresenceMode::Events,
+            retention: Retention::default(),
+        });
+    }
+}
+
+fn read_file(path: &Path) -> Result<file::File, ConfigError> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| ConfigError::in_file(path, "", None, &format!("cannot be read: {error}")))?;
+    file::File::parse(path, &text)
+}
+
+fn channel_rule(channel: file::Channel) -> ChannelRule {
+    let mut retention = Retention::default();
+    set(&mut retention.count, channel.history.count.map(NonZero::get));
+    set(&mut retention.bytes, channel.history.bytes.map(|bytes| bytes.0));
+    set(&mut retention.age_ms, channel.history.age.map(|age| whole_ms(age.0)));
+    ChannelRule {
+        pattern: channel.pattern,
+        subscribe: channel.subscribe.into(),
+        publish: channel.publish.into(),
+        presence: channel.presence.into(),
+        retention,
+    }
+}
+
+/// A duration in milliseconds; what is too long to count is for ever.
+pub(crate) fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn set<T>(setting: &mut T, said: Option<T>) {
+    if let Some(said) = said {
+        *setting = said;
+    }
+}
+
+#[cfg(test)]
+mod tests;

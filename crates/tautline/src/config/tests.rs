@@ -1,0 +1,177 @@
+//! Where settings come from, which of them wins, and what is said about those that are wrong.
+
+use std::path::Path;
+
+use super::*;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const OTHER_SECRET: &str = "fedcba9876543210fedcba9876543210";
+const EXAMPLE: &str = include_str!("../../tautline.example.toml");
+
+fn error_of(text: &str) -> String {
+    file::File::parse(Path::new("tautline.toml"), text).expect_err("the file has a fault").to_string()
+}
+
+fn settings_of(text: &str, variables: &[(&str, &str)], flags: &Flags) -> Settings {
+    let mut settings = Settings::default();
+    settings.apply_file(file::File::parse(Path::new("tautline.toml"), text).unwrap());
+    settings.apply_environment(&Environment::of(variables.iter().copied())).unwrap();
+    settings.apply_flags(flags);
+    settings
+}
+
+#[test]
+fn an_unknown_option_is_named_with_its_line_and_the_valid_ones() {
+    let error = error_of("[server]\n\nlisten = \"127.0.0.1:0\"\n  nodes = \"n1\"\n");
+    assert!(error.starts_with("tautline.toml:4:3: unknown field `nodes`"), "{error}");
+    assert!(error.contains("`listen`, `node`"), "{error}");
+    let error = error_of("[server]\n[limit]\n");
+    assert!(error.starts_with("tautline.toml:2:2: unknown field `limit`"), "{error}");
+    let error = error_of("[limits]\nmessages = 1\n");
+    assert!(error.starts_with("tautline.toml:2:1: unknown field `messages`"), "{error}");
+    assert!(error.contains("message_bytes_max"), "{error}");
+}
+
+#[test]
+fn a_wrong_type_or_word_points_at_the_value() {
+    for (text, place, words) in [
+        ("[auth]\nguests = \"yes\"", "2:10", "expected a boolean"),
+        ("[server]\nlisten = \"localhost\"", "2:10", "IP:port"),
+        ("[server]\nengine = \"disk\"", "2:10", "`memory`"),
+        ("[server]\nnode = \"node 1\"", "2:8", "letters"),
+        ("[server]\nallowed_origins = [\"shop.example\"]", "2:19", "https://shop.example"),
+        ("[limits]\nhello_ms = 0", "2:12", "nonzero"),
+        ("[limits]\nhello_ms = \"1s\"", "2:12", "nonzero"),
+        ("[limits]\nmessage_bytes_max = \"64kb\"", "2:21", "KiB"),
+        ("[drain]\nspread = \"5 seconds\"", "2:10", "ms, s, m, h or d"),
+        ("[drain]\nspread = 5", "2:10", "\"90s\""),
+        ("[[channels]]\nmatch = \"a*b\"", "2:9", "ends in one `*`"),
+        ("[[channels]]\nmatch = \"a\"\npublish = \"all\"", "3:11", "`none`, `token`"),
+        ("[[channels]]\nmatch = \"a\"\nhistory = { age = \"0s\" }", "3:19", "longer than nothing"),
+        ("[tickets]\nkeys = [\"c2hvcnQ=\"]", "2:8", "32 random bytes"),
+        ("[auth]\nhs256_secret = \"short\"", "2:16", "at least 32"),
+        ("[api]\nkeys = [\"short\"]", "2:8", "at least 16"),
+    ] {
+        let error = error_of(text);
+        assert!(error.starts_with(&format!("tautline.toml:{place}: ")), "{text}: {error}");
+        assert!(error.contains(words), "{text}: {error}");
+        assert!(!error.contains('\n'), "one line: {error}");
+    }
+}
+
+#[test]
+fn what_is_no_toml_or_lacks_its_match_points_at_its_line_too() {
+    assert!(error_of("[server]\nlisten = 127.0.0.1\n").starts_with("tautline.toml:2:"));
+    let error = error_of("[server]\n\n[[channels]]\npublish = \"any\"\n");
+    assert!(error.starts_with("tautline.toml:3:1: missing field `match`"), "{error}");
+}
+
+#[test]
+fn no_error_quotes_a_secret() {
+    for text in [
+        format!("[auth]\nhs256_secret = [\"{SECRET}\"]"),
+        format!("[auth]\nhs256_sekret = \"{SECRET}\""),
+        format!("[auth]\nhs256_secret = \"{SECRET}"),
+        format!("[api]\nkeys = \"{SECRET}\""),
+        format!("[tickets]\nkeys = [\"{SECRET}\"]"),
+    ] {
+        let error = error_of(&text);
+        assert!(!error.contains(SECRET), "{error}");
+    }
+    let environment = Environment::of([(TICKET_KEYS, SECRET)]);
+    let error = Settings::load(&Flags::default(), &environment).unwrap_err().to_string();
+    assert!(error.starts_with("environment variable TAUTLINE_TICKET_KEYS: a ticket key is"), "{error}");
+    assert!(!error.contains(SECRET), "{error}");
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let ticket_key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let text = format!(
+        "[auth]\nhs256_secret = \"{SECRET}\"\n[api]\nkeys = [\"{OTHER_SECRET}\"]\n[tickets]\nkeys = [\"{ticket_key}\"]"
+    );
+    let settings = settings_of(&text, &[], &Flags::default());
+    assert_eq!(settings.ticket_keys[0].0, *b"0123456789abcdef0123456789abcdef");
+    let shown = format!("{settings:#?}");
+    assert!(
+        !shown.contains(SECRET) && !shown.contains(OTHER_SECRET) && !shown.contains(ticket_key),
+        "{shown}"
+    );
+    assert!(!shown.contains("TicketKey(["), "{shown}");
+}
+
+#[test]
+fn flags_win_over_the_environment_and_the_environment_over_the_file() {
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:1\"\nnode = \"file\"\n[auth]\nhs256_secret = \"{SECRET}\"\n[api]\nkeys = [\"{SECRET}\"]"
+    );
+    let variables =
+        [(LISTEN, "127.0.0.1:2"), (NODE, "env"), (AUTH_SECRET, OTHER_SECRET), (API_KEY, OTHER_SECRET)];
+
+    let by_file = settings_of(&text, &[], &Flags::default());
+    assert_eq!((by_file.listen.port(), by_file.node.as_str()), (1, "file"));
+    let by_environment = settings_of(&text, &variables, &Flags::default());
+    assert_eq!((by_environment.listen.port(), by_environment.node.as_str()), (2, "env"));
+    assert_eq!(by_environment.hs256_secret, Some(Secret::new(OTHER_SECRET)));
+    assert_eq!(by_environment.api_keys, [Secret::new(OTHER_SECRET)]);
+    let flags = Flags { listen: Some("127.0.0.1:3".parse().unwrap()), ..Flags::default() };
+    assert_eq!(settings_of(&text, &variables, &flags).listen.port(), 3);
+}
+
+#[test]
+fn an_empty_variable_says_nothing_and_a_wrong_one_is_named() {
+    let settings = Settings::load(&Flags::default(), &Environment::of([(LISTEN, "")])).unwrap();
+    assert_eq!(settings, Settings::default());
+    let error =
+        Settings::load(&Flags::default(), &Environment::of([(LISTEN, "8000")])).unwrap_err().to_string();
+    assert!(error.starts_with("environment variable TAUTLINE_LISTEN: \"8000\" is no address"), "{error}");
+}
+
+#[test]
+fn by_default_nothing_is_open_to_anybody() {
+    let settings = Settings::load(&Flags::default(), &Environment::default()).unwrap();
+    assert!(!settings.dev && !settings.guests);
+    assert_eq!((settings.hs256_secret, settings.api_keys.len(), settings.channels.len()), (None, 0, 0));
+    let closed = settings_of("[[channels]]\nmatch = \"a\"", &[], &Flags::default());
+    assert_eq!((closed.channels[0].subscribe, closed.channels[0].publish), (Access::None, Access::None));
+}
+
+#[test]
+fn dev_opens_every_channel_and_keeps_what_the_file_says_of_history() {
+    let flags = Flags { dev: true, ..Flags::default() };
+    let settings = settings_of("[[channels]]\nmatch = \"room:*\"\nhistory = { count = 5 }", &[], &flags);
+    assert!(settings.guests);
+    assert_eq!(settings.api_keys, [Secret::new("dev")]);
+    assert!(
+        settings.channels.iter().all(|rule| rule.subscribe == Access::Any && rule.publish == Access::Any)
+    );
+    assert_eq!(settings.channels[0].retention.count, 5);
+    assert!(settings.channels[1].pattern.matches("anything"));
+    assert_eq!(settings.channels[1].presence, PresenceMode::Events);
+}
+
+#[test]
+fn the_example_is_valid_and_shows_the_defaults() {
+    let mut settings = settings_of(EXAMPLE, &[], &Flags::default());
+    let room = settings
+        .channels
+        .iter()
+        .find(|rule| rule.pattern.as_str() == "room:*")
+        .expect("the example has rooms");
+    assert_eq!(room.retention, Retention::default());
+    settings.channels.clear();
+    assert_eq!(settings, Settings::default());
+}
+
+#[test]
+fn the_example_names_every_limit() {
+    let file = file::File::parse(Path::new("tautline.example.toml"), EXAMPLE).unwrap();
+    assert_eq!(file.limits.absent(), [""; 0]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let flags = Flags { config: Some(PathBuf::from("/nowhere/tautline.toml")), ..Flags::default() };
+    let error = Settings::load(&flags, &Environment::default()).unwrap_err().to_string();
+    assert!(error.starts_with("/nowhere/tautline.toml: cannot be read: No such file"), "{error}");
+}

@@ -1,0 +1,121 @@
+//! `tautline demo`: a gateway, a bad network before it and a page with two phones, all behind one port.
+//!
+//! Start at [`run`]. The public port belongs to the chaos proxy; the gateway listens behind it on a port of its own. The
+//! phones name their group in the URL (`/connect?chaos=phone-a`), and the page's switches act on that group alone. The
+//! page itself travels in the group `default`, which nothing here ever hurts.
+
+mod routes;
+mod switch;
+mod tally;
+
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use tautline_gateway::Gateway;
+use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
+use tautline_protocol::{Limits, Pattern};
+use tokio::net::TcpListener;
+use tracing::info;
+
+use self::{routes::Stage, tally::Tally};
+use crate::{
+    chaos::{Chaos, Network},
+    config,
+    signals::Signals,
+};
+
+/// Runs the demo: two phones in a web page, a gateway, and a bad network between them, on one port.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Where to listen; port 0 takes any free one
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000", value_parser = config::parse_listen)]
+    pub listen: SocketAddr,
+    /// The folder of the built page (`npm run build` in examples/demo makes it)
+    #[arg(long, value_name = "DIR", default_value = "examples/demo/dist")]
+    pub page: PathBuf,
+    /// Repeats the random choices that the network made in an earlier run
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+}
+
+/// A client that heard nothing for this long asks. Far shorter than the protocol's own 25 s, because people are watching.
+const PING_MS: u64 = 3_000;
+/// And gives up when it has no answer by then.
+const PONG_MS: u64 = 2_000;
+/// Enough for two phones at the page's highest rate, of which one is away for several minutes.
+const LOG_COUNT: usize = 50_000;
+/// The same in bytes.
+const LOG_BYTES: usize = 32 * 1024 * 1024;
+
+/// How a drain looks on this stage: everybody is told to come back within this time,
+const DRAIN_SPREAD: Duration = Duration::from_millis(2_000);
+/// and after this one the gateway lets them in again, as if it had been started anew.
+const DRAIN_LASTS: Duration = Duration::from_millis(1_500);
+
+/// Runs until a signal comes.
+///
+/// # Errors
+/// When there is no page, a port cannot be opened, or the gateway stops.
+pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    ensure!(
+        args.page.join("index.html").is_file(),
+        "no page in {}: run `npm ci && npm run build` in sdk/ and then in examples/demo/, or name another folder with --page",
+        args.page.display()
+    );
+    let tally = Arc::new(Tally::default());
+    let gateway = gateway(&tally)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot open a port for the gateway")?;
+    let upstream = listener.local_addr().context("cannot tell the gateway's port")?;
+    let chaos = chaos(&args, upstream).await.context("cannot start the network before the gateway")?;
+
+    let network: Network = Network::clone(&chaos);
+    let router = gateway.router().merge(routes::router(Stage { gateway, network, tally }, &args.page));
+    announce(chaos.addr(), chaos.seed())?;
+    tokio::select! {
+        served = axum::serve(listener, router) => served.context("the gateway stopped"),
+        ending = signals.next() => {
+            info!("{}: the show is over", ending.name());
+            Ok(())
+        }
+    }
+}
+
+/// Open to every guest, and quick to notice a dead connection.
+fn gateway(tally: &Arc<Tally>) -> anyhow::Result<Gateway> {
+    let tally = Arc::clone(tally);
+    let everything = ChannelRule {
+        pattern: Pattern::parse("*").expect("a star is a pattern"),
+        subscribe: Access::Any,
+        publish: Access::Any,
+        presence: PresenceMode::Events,
+        retention: Retention { count: LOG_COUNT, bytes: LOG_BYTES, ..Retention::default() },
+    };
+    Gateway::builder()
+        .node("demo")
+        .guests(true)
+        .limits(Limits { ping_ms: PING_MS, pong_ms: PONG_MS, ..Limits::default() })
+        .rules(vec![everything])
+        .call("echo", move |call| {
+            tally.executed(&call.session, call.data.get());
+            async move { Ok(call.data) }
+        })
+        .build()
+        .context("cannot build the gateway")
+}
+
+async fn chaos(args: &DemoArgs, upstream: SocketAddr) -> anyhow::Result<Chaos> {
+    let mut builder = Chaos::builder().listen(args.listen).upstream(upstream.to_string());
+    if let Some(seed) = args.seed {
+        builder = builder.seed(seed);
+    }
+    Ok(builder.start().await?)
+}
+
+/// The one line on stdout, once everything answers.
+fn announce(addr: SocketAddr, seed: u64) -> anyhow::Result<()> {
+    info!(seed, "the network's random choices can be repeated with --seed");
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "open http://{addr}").and_then(|()| stdout.flush()).context("cannot print the address")
+}

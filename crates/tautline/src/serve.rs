@@ -1,0 +1,127 @@
+//! `tautline serve`: builds the gateway from settings, runs it, and takes it down politely.
+//!
+//! Start at [`run`]. What is decided here is only what a process does: files, signals, and the lines it prints.
+
+use std::{io::Write as _, net::SocketAddr, process::ExitCode};
+
+use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tautline_gateway::{Gateway, GatewayConfig};
+use tokio::net::{TcpListener, TcpSocket};
+use tracing::{info, warn};
+
+use crate::{
+    config::{AUTH_SECRET, DEV_API_KEY, DrainSettings, Settings, TICKET_KEYS},
+    signals::Signals,
+};
+
+/// Connections that may wait to be accepted: everybody comes back at once after a restart. The kernel may cut it
+/// (`net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
+
+/// Runs until a signal comes, then drains. A second signal ends it at once.
+///
+/// # Errors
+/// When it cannot listen, or stops accepting.
+pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    raise_open_files_limit();
+    let gateway = build(&settings)?;
+    let listener = bind(settings.listen).with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let address = listener.local_addr().context("cannot tell the address it listens on")?;
+    let mut serving = tokio::spawn(gateway.serve(listener));
+    announce(&settings, address)?;
+
+    tokio::select! {
+        ending = signals.next() => info!("{}: draining; a second signal ends it at once", ending.name()),
+        served = &mut serving => {
+            served.context("the accept loop panicked")?.context("cannot accept any more")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    let DrainSettings { spread, timeout } = settings.drain;
+    tokio::select! {
+        () = gateway.drain(spread, timeout) => Ok(ExitCode::SUCCESS),
+        ending = signals.next() => {
+            warn!("{}: ending at once", ending.name());
+            Ok(ExitCode::from(ending.exit_code()))
+        }
+    }
+}
+
+/// The gateway that these settings describe.
+fn build(settings: &Settings) -> anyhow::Result<Gateway> {
+    let mut config = GatewayConfig::default();
+    config.connections_max = settings.connections_max;
+    let mut builder = Gateway::builder()
+        .config(config)
+        .limits(settings.limits.clone())
+        .rules(settings.channels.clone())
+        .node(settings.node.clone())
+        .guests(settings.guests);
+    if !settings.ticket_keys.is_empty() {
+        builder = builder.ticket_keys(settings.ticket_keys.iter().map(|key| key.0).collect());
+    }
+    if !settings.allowed_origins.is_empty() {
+        builder = builder.allowed_origins(&settings.allowed_origins);
+    }
+    if let Some(secret) = &settings.hs256_secret {
+        builder = builder.jwt_hs256(secret.expose());
+    }
+    for key in &settings.api_keys {
+        builder = builder.api_key(key.expose());
+    }
+    if settings.dev {
+        builder = builder.call("echo", |call| async move { Ok(call.data) });
+    }
+    builder.build().context("cannot build the gateway")
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restarted server takes its port back although connections of the last one still linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Tells people what they must know, then prints the one line on stdout that says it is ready.
+fn announce(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
+    if settings.ticket_keys.is_empty() {
+        info!(
+            "ticket keys are made at random: sessions will not survive a restart ([tickets] keys, or {TICKET_KEYS})"
+        );
+    }
+    if settings.dev {
+        // Not a log line, so that no filter hides it.
+        eprintln!(
+            "tautline: --dev: OPEN TO EVERYBODY. Guests may connect, subscribe to and publish in any channel, method `echo` \
+             answers, the API key is `{DEV_API_KEY}`. Not for production."
+        );
+        if !address.ip().is_loopback() {
+            warn!("--dev, and {address} can be reached from other machines");
+        }
+    } else if settings.hs256_secret.is_none() && !settings.guests {
+        warn!(
+            "nobody can connect: set {AUTH_SECRET} or [auth] hs256_secret, or let guests in with [auth] guests"
+        );
+    }
+    let mut stdout = std::io::stdout();
+    writeln!(
+        stdout,
+        "tautline {} listening on http://{address} (WebSocket at /connect, engine {})",
+        env!("CARGO_PKG_VERSION"),
+        settings.engine.as_str()
+    )
+    .and_then(|()| stdout.flush())
+    .context("cannot print the listening line")
+}
+
+/// One descriptor a connection: the usual soft limit of 1,024 is there for programs that use `select`, and we do not.
+fn raise_open_files_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!("cannot raise the limit of open files from {:?}: {error}", limit.current);
+    }
+}

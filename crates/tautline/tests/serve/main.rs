@@ -1,0 +1,191 @@
+//! The binary as people meet it: flags, lines, signals, exit codes, and who gets in.
+
+mod process;
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+};
+
+use process::{Server, output_of};
+use rustix::process::Signal;
+use serde_json::json;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A file of this test alone.
+fn config_file(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.toml"));
+    fs::write(&path, text).expect("the target folder can be written");
+    path
+}
+
+#[test]
+fn a_flag_that_is_not_known_ends_with_code_2_and_its_name() {
+    let output = output_of(&["serve", "--lisen", "127.0.0.1:0"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty(), "nothing was started");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("--lisen") && message.contains("--listen"), "{message}");
+}
+
+#[test]
+fn a_file_with_a_fault_ends_with_code_2_and_one_line_that_points_at_it() {
+    let path = config_file("fault", "[server]\nlisten = \"127.0.0.1:0\"\nnodes = \"n1\"\n");
+    let path = path.to_str().unwrap();
+    for arguments in [&["serve", "--config", path][..], &["token", "--user", "u42", "--config", path][..]] {
+        let output = output_of(arguments, &[]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(output.stdout.is_empty(), "nothing was started");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.starts_with(&format!("tautline: {path}:3:1: unknown field `nodes`")), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+}
+
+#[test]
+fn a_variable_with_a_fault_ends_with_code_2_and_its_name() {
+    let output = output_of(&["serve"], &[("TAUTLINE_LISTEN", "nowhere")]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.starts_with("tautline: environment variable TAUTLINE_LISTEN: "), "{message}");
+}
+
+#[test]
+fn a_port_that_is_taken_ends_with_code_1_and_the_address() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = output_of(&["serve", "--listen", &address], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        message.contains(&format!("tautline: cannot listen on {address}: Address already in use")),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_listening_line_names_the_real_port_and_is_printed_when_it_is_ready() {
+    let server = Server::start(&["--dev"], &[]);
+    let address: SocketAddr = server.address().parse().expect("the line holds the address");
+    assert_ne!(address.port(), 0);
+    assert_eq!(
+        server.line,
+        format!(
+            "tautline {} listening on http://{address} (WebSocket at /connect, engine memory)\n",
+            env!("CARGO_PKG_VERSION")
+        )
+    );
+    TcpStream::connect(address).expect("it is ready");
+}
+
+#[test]
+fn sigterm_ends_it_with_code_0_and_nothing_more_on_stdout() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let server = Server::start(&["--dev"], &[]);
+        server.signal(signal);
+        let (code, more, log) = server.end();
+        assert_eq!((code, more.as_str()), (Some(0), ""), "{log}");
+        assert!(log.contains("draining"), "{log}");
+        assert!(log.contains("OPEN TO EVERYBODY"), "{log}");
+    }
+}
+
+#[test]
+fn sigterm_tells_clients_to_come_back_before_it_ends() {
+    let path = config_file("drain", "[drain]\nspread = \"100ms\"\ntimeout = \"10s\"");
+    let server = Server::start(&["--dev", "--config", path.to_str().unwrap()], &[]);
+    let mut line = server.connect();
+    line.hello(&json!({"guest": true}));
+    line.receive("welcome");
+    server.signal(Signal::TERM);
+    let bye = line.receive("bye");
+    assert_eq!((&bye["bye"]["code"], &bye["bye"]["reconnect"]), (&json!("server_restart"), &json!("later")));
+    drop(line);
+    assert_eq!(server.end().0, Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let path = config_file("second_signal", "[drain]\nspread = \"1h\"\ntimeout = \"1h\"");
+    let server = Server::start(&["--dev", "--config", path.to_str().unwrap()], &[]);
+    let mut line = server.connect();
+    line.hello(&json!({"guest": true}));
+    line.receive("welcome");
+    server.signal(Signal::TERM);
+    line.receive("bye");
+    // The close frame is not answered, so that only the second signal can end the wait.
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().0, Some(143));
+}
+
+#[test]
+fn with_dev_a_guest_publishes_where_it_likes_and_echo_answers() {
+    let server = Server::start(&["--dev"], &[]);
+    let mut line = server.connect();
+    line.hello(&json!({"guest": true}));
+    line.receive("welcome");
+    line.send(&json!({"id": 1, "publish": {"channel": "anything", "data": 1}}));
+    assert_eq!(line.receive("id")["ok"]["offset"], 1);
+    line.send(&json!({"id": 2, "call": {"method": "echo", "data": {"hello": 1}}}));
+    assert_eq!(line.receive("id")["ok"]["data"], json!({"hello": 1}));
+}
+
+#[test]
+fn without_dev_a_guest_is_refused() {
+    let server = Server::start(&[], &[("TAUTLINE_AUTH_SECRET", SECRET)]);
+    let mut line = server.connect();
+    line.hello(&json!({"guest": true}));
+    assert_eq!(line.receive("bye")["bye"]["code"], "unauthorized");
+}
+
+#[test]
+fn a_token_made_with_the_same_secret_opens_a_session_and_only_its_channels() {
+    let variables = [("TAUTLINE_AUTH_SECRET", SECRET)];
+    let path =
+        config_file("token", "[[channels]]\nmatch = \"*\"\nsubscribe = \"token\"\npublish = \"token\"");
+    let server = Server::start(&["--config", path.to_str().unwrap()], &variables);
+    let output = output_of(&["token", "--user", "u42", "--channels", "room:*"], &variables);
+    let token = String::from_utf8(output.stdout).unwrap();
+
+    let mut line = server.connect();
+    line.hello(&json!({"token": token.trim()}));
+    assert_eq!(line.receive("welcome")["welcome"]["user"], "u42");
+    line.send(&json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    assert_eq!(line.receive("id")["ok"]["offset"], 0);
+    line.send(&json!({"id": 2, "subscribe": {"channel": "lobby"}}));
+    assert_eq!(line.receive("id")["error"]["code"], "permission_denied");
+}
+
+#[test]
+fn a_token_made_with_another_secret_is_refused() {
+    let server = Server::start(&[], &[("TAUTLINE_AUTH_SECRET", SECRET)]);
+    let output = output_of(
+        &["token", "--user", "u42"],
+        &[("TAUTLINE_AUTH_SECRET", "another secret of 32 bytes, or so")],
+    );
+    let mut line = server.connect();
+    line.hello(&json!({"token": String::from_utf8(output.stdout).unwrap().trim()}));
+    assert_eq!(line.receive("bye")["bye"]["code"], "unauthorized");
+}
+
+#[test]
+fn a_new_process_is_a_new_epoch_and_a_client_that_comes_back_is_told_by_a_gap() {
+    let variables = [("TAUTLINE_TICKET_KEYS", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")];
+    let first = Server::start(&["--dev"], &variables);
+    let mut line = first.connect();
+    line.hello(&json!({"guest": true}));
+    let ticket = line.receive("welcome")["welcome"]["ticket"].clone();
+    line.send(&json!({"id": 1, "publish": {"channel": "room:7", "data": 1}}));
+    let cursor = line.receive("id")["ok"].clone();
+    drop((line, first));
+
+    let second = Server::start(&["--dev"], &variables);
+    let mut line = second.connect();
+    line.send(&json!({"hello": {"v": 1, "resume": {"ticket": ticket, "attempt": 1, "cursors": {"room:7": cursor}}}}));
+    line.receive("welcome");
+    let gap = &line.receive("gap")["gap"];
+    assert_eq!((&gap["reason"], &gap["after"]), (&json!("new_epoch"), &json!(1)));
+    assert_ne!(gap["cursor"]["epoch"], cursor["epoch"]);
+}
