@@ -1,1 +1,41 @@
-//! The embeddable Tautline server.
+//! The embeddable Tautline server: sockets, HTTP and tasks round the hub.
+//!
+//! [`Gateway::builder`] configures one, [`Gateway::serve`] runs it on a listener of its own, [`Gateway::router`] puts it
+//! into an axum application that exists.
+//!
+//! No peer can make another one wait, and the memory of each is bounded: a connection is one small future without a
+//! buffer, and what the hub has for it stays in the logs until its socket takes it.
+//!
+//! ```no_run
+//! use tautline_gateway::Gateway;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let gateway = Gateway::builder()
+//!     .jwt_hs256(std::env::var("AUTH_SECRET")?)
+//!     .call("echo", |call| async move { Ok(call.data) })
+//!     .build()?;
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+//! gateway.serve(listener).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod api;
+mod auth;
+mod builder;
+mod calls;
+mod clock;
+mod config;
+mod connect;
+mod connection;
+mod gateway;
+mod housekeeping;
+mod reject;
+mod serve;
+mod socket;
+mod wheel;
+
+pub use builder::{BuildError, GatewayBuilder};
+pub use calls::{Call, CallError};
+pub use config::GatewayConfig;
+pub use gateway::{Gateway, GatewayStats};

@@ -1,0 +1,187 @@
+//! Who comes in: tokens signed by the app's back end, guests where they are allowed, nobody else.
+
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, crypto::rust_crypto, errors::ErrorKind};
+use serde::Deserialize;
+use tautline_hub::{Identity, LoginRefused};
+use tautline_protocol::{Now, Pattern, UserId, packet::Auth};
+
+/// Checks logins.
+pub(crate) struct Logins {
+    hs256: Option<DecodingKey>,
+    guests: bool,
+}
+
+/// What a token says (RFC 7519); other claims are the app's own business.
+#[derive(Deserialize)]
+struct TokenClaims {
+    sub: String,
+    exp: f64,
+    nbf: Option<f64>,
+    #[serde(default)]
+    channels: Vec<String>,
+}
+
+impl Logins {
+    /// Without a secret no token is good.
+    pub(crate) fn new(hs256_secret: Option<&[u8]>, guests: bool) -> Self {
+        // Needed where another crate of the process turns on a second provider; one that is installed already is as good.
+        rust_crypto::DEFAULT_PROVIDER.install_default().ok();
+        Self { hs256: hs256_secret.map(DecodingKey::from_secret), guests }
+    }
+
+    /// Who logs in.
+    ///
+    /// # Errors
+    /// Why not, in words for the client: they name no secret and repeat nothing that was sent.
+    pub(crate) fn check(&self, now: Now, auth: &Auth) -> Result<Identity, LoginRefused> {
+        match auth {
+            Auth::Token { token } => self.check_token(now, token),
+            Auth::Guest { guest: true } if self.guests => Ok(Identity::default()),
+            Auth::Guest { .. } => Err(refused("guests are not let in here: log in with a token")),
+            Auth::Code { .. } => Err(refused("login codes are not accepted here: log in with a token")),
+        }
+    }
+
+    fn check_token(&self, now: Now, token: &str) -> Result<Identity, LoginRefused> {
+        let key = self
+            .hs256
+            .as_ref()
+            .ok_or_else(|| refused("tokens are not accepted here: no secret is configured"))?;
+        let mut validation = Validation::new(Algorithm::HS256);
+        // Checked below, against the time that everything else goes by, and without 60 s of grace. An `aud` is still
+        // refused: we are nobody's named audience, and a token for somebody else is not for us (RFC 7519 §4.1.3).
+        validation.validate_exp = false;
+        let claims = jsonwebtoken::decode::<TokenClaims>(token, key, &validation).map_err(words)?.claims;
+        if claims.nbf.is_some_and(|nbf| wall_ms(nbf) > now.wall_ms) {
+            return Err(refused("the token is not valid yet"));
+        }
+        let expires_at = wall_ms(claims.exp);
+        if expires_at <= now.wall_ms {
+            return Err(LoginRefused::Expired);
+        }
+        let user = UserId::parse(&claims.sub)
+            .map_err(|why| refused(&format!("the token's `sub` is no user: {why}")))?;
+        let channels =
+            claims.channels.iter().map(|pattern| Pattern::parse(pattern)).collect::<Result<_, _>>();
+        let channels =
+            channels.map_err(|why| refused(&format!("the token's `channels` hold no pattern: {why}")))?;
+        Ok(Identity { user: Some(user), channels, expires_at: Some(expires_at) })
+    }
+}
+
+fn refused(words: &str) -> LoginRefused {
+    LoginRefused::Unauthorized(words.to_owned())
+}
+
+fn words(error: jsonwebtoken::errors::Error) -> LoginRefused {
+    refused(match error.kind() {
+        ErrorKind::InvalidSignature => "the token is signed with another secret",
+        ErrorKind::InvalidAlgorithm => "the token is not signed with HS256",
+        ErrorKind::InvalidAudience => "the token is meant for another audience",
+        ErrorKind::MissingRequiredClaim(_) => "the token has no `exp`",
+        ErrorKind::Json(_) => "the token's claims are not `sub`, `exp` and, where wanted, `channels`",
+        _ => "this is no token",
+    })
+}
+
+/// A NumericDate (seconds, fractions allowed) in milliseconds; what cannot be a date was long ago.
+fn wall_ms(seconds: f64) -> u64 {
+    let since_1970 = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SECRET: &[u8] = b"a secret of the app and its gateway";
+    const NOW: Now = Now::new(5_000, 1_800_000_000_000);
+    const SOON: u64 = 1_800_000_060;
+
+    fn login(claims: &Value) -> Result<Identity, LoginRefused> {
+        login_signed(claims, &Header::new(Algorithm::HS256), SECRET)
+    }
+
+    fn login_signed(claims: &Value, header: &Header, secret: &[u8]) -> Result<Identity, LoginRefused> {
+        let logins = Logins::new(Some(SECRET), false);
+        let token = encode(header, claims, &EncodingKey::from_secret(secret)).unwrap();
+        logins.check(NOW, &Auth::Token { token })
+    }
+
+    fn is_refused_for(result: Result<Identity, LoginRefused>, word: &str) -> bool {
+        matches!(result, Err(LoginRefused::Unauthorized(words)) if words.contains(word))
+    }
+
+    #[test]
+    fn a_good_token_says_who_where_and_how_long() {
+        let identity = login(&json!({"sub": "u42", "exp": SOON, "channels": ["room:*", "lobby"]})).unwrap();
+        assert_eq!(identity.user, UserId::parse("u42").ok());
+        assert_eq!(identity.channels.iter().map(Pattern::as_str).collect::<Vec<_>>(), ["room:*", "lobby"]);
+        assert_eq!(identity.expires_at, Some(SOON * 1000));
+    }
+
+    #[test]
+    fn a_fraction_of_a_second_is_a_date_too() {
+        let identity = login(&json!({"sub": "u42", "exp": 1_800_000_060.25})).unwrap();
+        assert_eq!(identity.expires_at, Some(1_800_000_060_250));
+    }
+
+    #[test]
+    fn a_token_is_over_at_the_very_second_it_names() {
+        assert_eq!(login(&json!({"sub": "u42", "exp": 1_800_000_000})), Err(LoginRefused::Expired));
+        assert_eq!(login(&json!({"sub": "u42", "exp": 0})), Err(LoginRefused::Expired));
+    }
+
+    #[test]
+    fn each_bad_token_is_refused_for_its_own_reason() {
+        let good = json!({"sub": "u42", "exp": SOON});
+        let hs256 = Header::new(Algorithm::HS256);
+        assert!(is_refused_for(login_signed(&good, &hs256, b"another"), "another secret"));
+        assert!(is_refused_for(login_signed(&good, &Header::new(Algorithm::HS384), SECRET), "HS256"));
+        assert!(is_refused_for(login(&json!({"sub": "u42"})), "`exp`"));
+        assert!(is_refused_for(login(&json!({"exp": SOON})), "`sub`"));
+        assert!(is_refused_for(login(&json!({"sub": "a b", "exp": SOON})), "`sub`"));
+        assert!(is_refused_for(
+            login(&json!({"sub": "u42", "exp": SOON, "channels": ["a*b"]})),
+            "`channels`"
+        ));
+        assert!(is_refused_for(login(&json!({"sub": "u42", "exp": SOON, "nbf": SOON})), "yet"));
+        assert!(is_refused_for(login(&json!({"sub": "u42", "exp": SOON, "aud": "shop"})), "audience"));
+        let logins = Logins::new(Some(SECRET), true);
+        assert!(is_refused_for(logins.check(NOW, &Auth::Token { token: "a.b.c".to_owned() }), "no token"));
+    }
+
+    #[test]
+    fn a_token_that_claims_to_need_no_signature_is_refused() {
+        // {"alg":"none"} . {"sub":"u42","exp":1800000060} .
+        let token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1NDIiLCJleHAiOjE4MDAwMDAwNjB9.".to_owned();
+        assert!(Logins::new(Some(SECRET), true).check(NOW, &Auth::Token { token }).is_err());
+    }
+
+    #[test]
+    fn without_a_secret_no_token_is_good() {
+        let token =
+            encode(&Header::default(), &json!({"sub": "u42", "exp": SOON}), &EncodingKey::from_secret(b""));
+        let result = Logins::new(None, true).check(NOW, &Auth::Token { token: token.unwrap() });
+        assert!(is_refused_for(result, "no secret"));
+    }
+
+    #[test]
+    fn guests_come_in_only_where_they_are_allowed() {
+        let guest = Auth::Guest { guest: true };
+        assert_eq!(Logins::new(None, true).check(NOW, &guest), Ok(Identity::default()));
+        assert!(is_refused_for(Logins::new(None, false).check(NOW, &guest), "guests"));
+        assert!(is_refused_for(Logins::new(None, true).check(NOW, &Auth::Guest { guest: false }), "guests"));
+    }
+
+    #[test]
+    fn a_login_code_is_refused_in_words() {
+        let code = Auth::Code { code: "c".to_owned(), provider: "wechat".to_owned() };
+        assert!(is_refused_for(Logins::new(None, true).check(NOW, &code), "codes"));
+    }
+}

@@ -1,0 +1,205 @@
+//! Configures a gateway.
+
+use std::future::Future;
+
+use serde_json::value::RawValue;
+use tautline_hub::{ChannelRule, Hub, HubConfig};
+use tautline_protocol::Limits;
+
+use crate::{
+    Call, CallError, Gateway, GatewayConfig, api::ApiKeys, auth::Logins, calls::Methods, connect::Origins,
+};
+
+/// Made by [`Gateway::builder`]. What is not set has the default that its method names; the defaults let nobody in.
+#[derive(Default)]
+#[must_use]
+pub struct GatewayBuilder {
+    limits: Limits,
+    config: GatewayConfig,
+    rules: Vec<ChannelRule>,
+    node: Option<String>,
+    ticket_keys: Vec<[u8; 32]>,
+    guests: bool,
+    hs256_secret: Option<Vec<u8>>,
+    api_keys: ApiKeys,
+    origins: Origins,
+    methods: Methods,
+    mistake: Option<BuildError>,
+}
+
+/// Why there is no gateway.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The system has no random bytes, which session ids and ticket keys are made of.
+    #[error("the system gives no random bytes")]
+    NoRandomness(#[source] getrandom::Error),
+    /// An empty secret or key would be guessed.
+    #[error("{0} is empty: whoever guesses that comes in")]
+    Empty(&'static str),
+    /// Two handlers were given for one method.
+    #[error("method {0:?} has two handlers")]
+    MethodTwice(String),
+    /// A ceiling that hyper cannot keep.
+    #[error("http_head_bytes_max is {0}, it must be 8192 at least")]
+    HeadTooShort(usize),
+}
+
+impl GatewayBuilder {
+    /// The ceilings of the protocol. Default: [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The ceilings of sockets, HTTP and tasks. Default: [`GatewayConfig::default`].
+    pub fn config(mut self, config: GatewayConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Who may do what in which channel; the first rule that matches a channel is its rule. Default: none, so that only
+    /// the back end publishes, and users read their own inbox alone.
+    pub fn rules(mut self, rules: Vec<ChannelRule>) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// This node's name, which `welcome` tells. Default: eight random digits.
+    pub fn node(mut self, node: impl Into<String>) -> Self {
+        self.node = Some(node.into());
+        self
+    }
+
+    /// The keys of tickets: the first seals, all open. Default: one at random, so that no session survives a restart.
+    pub fn ticket_keys(mut self, keys: Vec<[u8; 32]>) -> Self {
+        self.ticket_keys = keys;
+        self
+    }
+
+    /// Whether people may come in without a login. Default: no.
+    pub fn guests(mut self, allowed: bool) -> Self {
+        self.guests = allowed;
+        self
+    }
+
+    /// The secret of JWTs signed with HS256: `sub` is the user, `exp` is required, `channels` (patterns) opens what rules
+    /// leave to tokens. A token with an `aud` is refused. Default: none, so that no token is good.
+    pub fn jwt_hs256(mut self, secret: impl Into<Vec<u8>>) -> Self {
+        let secret = secret.into();
+        if secret.is_empty() {
+            self.mistake = Some(BuildError::Empty("the secret of tokens"));
+        }
+        self.hs256_secret = Some(secret);
+        self
+    }
+
+    /// A key for the HTTP API, beside those given before. Default: none, so that the API is closed.
+    pub fn api_key(mut self, key: impl AsRef<str>) -> Self {
+        if key.as_ref().is_empty() {
+            self.mistake = Some(BuildError::Empty("an API key"));
+        }
+        self.api_keys.insert(key.as_ref());
+        self
+    }
+
+    /// Whose web pages may connect, as browsers spell an origin (`https://shop.example`); clients that are no browser
+    /// name none and are not asked. Default: everybody's, because a login travels in `hello` and never in a cookie, so a
+    /// foreign page can do nothing in its visitor's name.
+    pub fn allowed_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.origins = Origins::Only(origins.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// A method that clients may call. Each call is answered once: a handler that takes too long is dropped and the client
+    /// told `timeout`; one that panics, `internal`.
+    ///
+    /// ```
+    /// # use tautline_gateway::{CallError, Gateway};
+    /// let gateway = Gateway::builder()
+    ///     .call("echo", |call| async move { Ok(call.data) })
+    ///     .call("buy", |_| async { Err(CallError::new("sold_out", "come back tomorrow")) })
+    ///     .build()?;
+    /// # Ok::<(), tautline_gateway::BuildError>(())
+    /// ```
+    pub fn call<F, R>(mut self, method: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(Call) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Box<RawValue>, CallError>> + Send + 'static,
+    {
+        let method = method.into();
+        if !self.methods.insert(method.clone(), handler) {
+            self.mistake = Some(BuildError::MethodTwice(method));
+        }
+        self
+    }
+
+    /// The gateway.
+    ///
+    /// # Errors
+    /// [`BuildError`] says what cannot be.
+    pub fn build(self) -> Result<Gateway, BuildError> {
+        if let Some(mistake) = self.mistake {
+            return Err(mistake);
+        }
+        if self.config.http_head_bytes_max < 8192 {
+            return Err(BuildError::HeadTooShort(self.config.http_head_bytes_max));
+        }
+        let mut ticket_keys = self.ticket_keys;
+        if ticket_keys.is_empty() {
+            ticket_keys.push(random()?);
+        }
+        let node = match self.node {
+            Some(node) => node,
+            None => format!("{:08x}", u32::from_ne_bytes(random()?)),
+        };
+        let config = HubConfig { limits: self.limits, rules: self.rules, node, ticket_keys };
+        let hub = Hub::new(config, random()?);
+        let logins = Logins::new(self.hs256_secret.as_deref(), self.guests);
+        Ok(Gateway::new(hub, self.config, logins, self.methods, self.api_keys, self.origins))
+    }
+}
+
+impl std::fmt::Debug for GatewayBuilder {
+    // Keys and secrets stay out of logs, whoever prints this.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GatewayBuilder")
+            .field("node", &self.node)
+            .field("guests", &self.guests)
+            .field("methods", &self.methods)
+            .finish_non_exhaustive()
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], BuildError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(BuildError::NoRandomness)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_leave_a_door_open_is_a_mistake() {
+        let mistake = |builder: GatewayBuilder| builder.build().unwrap_err().to_string();
+        assert!(mistake(Gateway::builder().jwt_hs256("")).contains("secret of tokens"));
+        assert!(mistake(Gateway::builder().api_key("")).contains("API key"));
+    }
+
+    #[test]
+    fn a_method_has_one_handler() {
+        let echo = |call: Call| async move { Ok(call.data) };
+        let mistake = Gateway::builder().call("echo", echo).call("echo", echo).build().unwrap_err();
+        assert!(matches!(mistake, BuildError::MethodTwice(method) if method == "echo"));
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let builder =
+            Gateway::builder().jwt_hs256("hush-token").api_key("hush-key").ticket_keys(vec![[7; 32]]);
+        let printed = format!("{builder:?} {:?}", builder.hs256_secret.is_some());
+        assert!(!printed.contains("hush") && !printed.contains("7, 7"));
+    }
+}

@@ -1,0 +1,145 @@
+//! Runs the methods that the embedder registered. Each call is settled once, whatever its handler does.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use serde_json::value::RawValue;
+use tautline_hub::{CallRequest, ReplyTo};
+use tautline_protocol::{ErrorCode, UserId, packet::ErrorBody};
+
+use crate::gateway::Shared;
+
+/// What a client asks a method.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Call {
+    /// The method's name.
+    pub method: String,
+    /// The payload, to the letter as the client sent it.
+    pub data: Box<RawValue>,
+    /// Who asks; none for a guest.
+    pub user: Option<UserId>,
+    /// The session that asks.
+    pub session: String,
+}
+
+/// Why a method has no answer. The client gets both parts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct CallError {
+    /// For programs: one of the protocol's own codes, or one of the app's.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+}
+
+impl CallError {
+    /// An error with a code of the protocol's (`"not_found"`) or of the app's own (`"sold_out"`).
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into() }
+    }
+}
+
+type CallResult = Result<Box<RawValue>, CallError>;
+type Running = Pin<Box<dyn Future<Output = CallResult> + Send>>;
+type Handler = Box<dyn Fn(Call) -> Running + Send + Sync>;
+
+/// The methods of a gateway, by name.
+#[derive(Default)]
+pub(crate) struct Methods(HashMap<String, Handler>);
+
+impl Methods {
+    /// False where the name is taken.
+    pub(crate) fn insert<F, R>(&mut self, method: String, handler: F) -> bool
+    where
+        F: Fn(Call) -> R + Send + Sync + 'static,
+        R: Future<Output = CallResult> + Send + 'static,
+    {
+        self.0.insert(method, Box::new(move |call| Box::pin(handler(call)))).is_none()
+    }
+}
+
+impl fmt::Debug for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Starts a method. One that answers at once is settled before this returns and costs no task.
+pub(crate) fn start(gateway: &Arc<Shared>, cx: &mut Context<'_>, request: CallRequest) {
+    let CallRequest { reply_to, method, data, timeout_ms, user, session } = request;
+    let Some(handler) = gateway.methods.0.get(&method) else {
+        return refuse(gateway, reply_to, ErrorCode::NotFound, "there is no such method");
+    };
+    let Some(place) = Place::take(gateway) else {
+        return refuse(gateway, reply_to, ErrorCode::Overloaded, "too many methods are running on this node");
+    };
+    let call = Call { method, data, user, session };
+    let Ok(running) = catch_unwind(AssertUnwindSafe(|| handler(call))) else {
+        return settle(gateway, reply_to, Err(panicked()));
+    };
+    let mut running = Unpanicking(running);
+    match Pin::new(&mut running).poll(cx) {
+        Poll::Ready(result) => settle(gateway, reply_to, result),
+        Poll::Pending => drop(tokio::spawn(finish(place, reply_to, timeout_ms, running))),
+    }
+}
+
+async fn finish(place: Place, reply_to: ReplyTo, timeout_ms: u64, running: Unpanicking) {
+    let result = tokio::time::timeout(Duration::from_millis(timeout_ms), running).await;
+    let late =
+        |_| Err(CallError { code: ErrorCode::Timeout, message: "the method took too long".to_owned() });
+    settle(&place.0, reply_to, result.unwrap_or_else(late));
+}
+
+fn settle(gateway: &Shared, reply_to: ReplyTo, result: CallResult) {
+    match result {
+        Ok(data) => gateway.hub.answer(reply_to, Ok(&data)),
+        Err(CallError { code, message }) => gateway.hub.answer(reply_to, Err(ErrorBody::new(code, message))),
+    }
+}
+
+fn refuse(gateway: &Shared, reply_to: ReplyTo, code: ErrorCode, message: &str) {
+    gateway.hub.answer(reply_to, Err(ErrorBody::new(code, message)));
+}
+
+fn panicked() -> CallError {
+    CallError { code: ErrorCode::Internal, message: "the method failed".to_owned() }
+}
+
+/// A method whose panic is an answer too: it concerns one call, not its connection.
+struct Unpanicking(Running);
+
+impl Future for Unpanicking {
+    type Output = CallResult;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CallResult> {
+        catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)))
+            .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
+    }
+}
+
+/// One of the places that [`crate::GatewayConfig::calls_running_max`] counts.
+struct Place(Arc<Shared>);
+
+impl Place {
+    fn take(gateway: &Arc<Shared>) -> Option<Self> {
+        let before = gateway.counters.calls.fetch_add(1, Ordering::Relaxed);
+        let place = Self(Arc::clone(gateway));
+        (before < gateway.config.calls_running_max).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.counters.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}

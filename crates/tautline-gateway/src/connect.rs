@@ -1,0 +1,202 @@
+//! `/connect`: checks the opening handshake (RFC 6455 §4.2) and turns an HTTP connection into a WebSocket.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
+    header::{
+        ALLOW, CONNECTION, HOST, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    },
+};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::{rt::TokioIo, server::conn::auto::upgrade};
+use tautline_protocol::SUBPROTOCOL_JSON;
+use tautline_websocket::accept_key;
+use tokio::net::TcpStream;
+use tracing::debug;
+
+use crate::{
+    connection::Connection,
+    gateway::{Seat, Shared},
+    reject::Reject,
+    socket,
+};
+
+/// What every version and format of the protocol begins with, as a subprotocol.
+const SUBPROTOCOL_FAMILY: &str = "tautline.";
+
+/// Whose pages may connect.
+#[derive(Debug, Default)]
+pub(crate) enum Origins {
+    /// Everybody's: nothing here is opened by a cookie, so a foreign page gains nothing by its visitor.
+    #[default]
+    Any,
+    /// These, as browsers spell them (`https://shop.example`), and what is no browser and names none.
+    Only(Vec<String>),
+}
+
+pub(crate) fn routes() -> Router<Arc<Shared>> {
+    // Not `get`, which would let HEAD through.
+    Router::new().route("/connect", any(connect))
+}
+
+async fn connect(State(gateway): State<Arc<Shared>>, mut request: Request) -> Result<Response, Reject> {
+    let answer = check(&request, &gateway.origins)?;
+    let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+    let upgrade =
+        upgrade.ok_or_else(|| Reject::bad_request("this HTTP connection cannot become a WebSocket"))?;
+    let seat = Seat::take(&gateway).ok_or_else(|| {
+        let words = "this node has as many connections as it may have";
+        Reject::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", words).with(RETRY_AFTER, "5")
+    })?;
+    gateway.keep_house();
+    tokio::spawn(open(upgrade, seat));
+    Ok(answer)
+}
+
+/// Waits until the answer is written, and starts the connection in a task of its own that is no larger than it must be.
+async fn open(upgrade: OnUpgrade, seat: Seat) {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return debug!(%error, "the peer left during the handshake"),
+    };
+    match upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => open_tcp(parts.io.into_inner(), parts.read_buf, seat),
+        Err(upgraded) => open_any(upgraded, seat),
+    }
+}
+
+fn open_tcp(stream: TcpStream, early: Bytes, seat: Seat) {
+    if let Err(error) = socket::tune(&stream, &seat.gateway().config) {
+        return debug!(%error, "the peer left during the handshake");
+    }
+    tokio::spawn(Connection::new(stream, early, seat));
+}
+
+/// What is no plain TCP, such as TLS: it stays inside of hyper's wrapping.
+fn open_any(upgraded: Upgraded, seat: Seat) {
+    tokio::spawn(Connection::new(TokioIo::new(upgraded), Bytes::new(), seat));
+}
+
+/// The answer to a request that asks for a WebSocket and may have it.
+fn check(request: &Request, origins: &Origins) -> Result<Response, Reject> {
+    let headers = request.headers();
+    if request.method() != Method::GET {
+        let words = "a WebSocket is opened with GET";
+        return Err(
+            Reject::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", words).with(ALLOW, "GET")
+        );
+    }
+    if request.version() < Version::HTTP_11 || !headers.contains_key(HOST) {
+        return Err(Reject::bad_request("a WebSocket takes HTTP/1.1 and a `Host`"));
+    }
+    if !has_word(headers, &UPGRADE, "websocket") || !has_word(headers, &CONNECTION, "upgrade") {
+        let words = "this door is for WebSockets: `Connection: Upgrade`, `Upgrade: websocket`";
+        return Err(upgrade_required(words).with(UPGRADE, "websocket").with(CONNECTION, "upgrade"));
+    }
+    if only(headers, &SEC_WEBSOCKET_VERSION) != Some("13") {
+        return Err(upgrade_required("the one version spoken here is 13").with(SEC_WEBSOCKET_VERSION, "13"));
+    }
+    let key = only(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key));
+    let key =
+        key.ok_or_else(|| Reject::bad_request("`Sec-WebSocket-Key` is not one value of 16 bytes in base64"))?;
+    if !origins.allow(headers) {
+        let words = "pages of this origin may not connect";
+        return Err(Reject::new(StatusCode::FORBIDDEN, "permission_denied", words));
+    }
+    let protocol = choose_protocol(headers)?;
+    check_format(request.uri().query().unwrap_or_default())?;
+    Ok(switching_protocols(key, protocol))
+}
+
+fn switching_protocols(key: &str, protocol: Option<&'static str>) -> Response {
+    let accept = HeaderValue::try_from(accept_key(key)).expect("base64 is fit for a header");
+    let mut response = (
+        StatusCode::SWITCHING_PROTOCOLS,
+        [
+            (CONNECTION, HeaderValue::from_static("upgrade")),
+            (UPGRADE, HeaderValue::from_static("websocket")),
+            (SEC_WEBSOCKET_ACCEPT, accept),
+        ],
+        Body::empty(),
+    )
+        .into_response();
+    if let Some(protocol) = protocol {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+    }
+    response
+}
+
+fn upgrade_required(words: &str) -> Reject {
+    Reject::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", words)
+}
+
+/// The subprotocol to answer with.
+///
+/// Where only foreign ones are offered we go on without one, which leaves the decision to the client (RFC 6455 §4.2.2):
+/// some carry a login in this header. One of our own that we do not speak is refused, because json would not be understood.
+fn choose_protocol(headers: &HeaderMap) -> Result<Option<&'static str>, Reject> {
+    let mut of_family = false;
+    for offered in words(headers, &SEC_WEBSOCKET_PROTOCOL) {
+        if offered == SUBPROTOCOL_JSON {
+            return Ok(Some(SUBPROTOCOL_JSON));
+        }
+        of_family |= offered.starts_with(SUBPROTOCOL_FAMILY);
+    }
+    if of_family {
+        return Err(Reject::bad_request(format!("the one subprotocol spoken here is {SUBPROTOCOL_JSON}")));
+    }
+    Ok(None)
+}
+
+/// For clients that cannot set subprotocols: `?format=json`.
+fn check_format(query: &str) -> Result<(), Reject> {
+    let wanted = query.split('&').find_map(|pair| pair.strip_prefix("format="));
+    match wanted {
+        None | Some("json") => Ok(()),
+        Some("msgpack") => Err(Reject::bad_request("msgpack is not spoken yet: use format=json")),
+        Some(_) => Err(Reject::bad_request("the one format spoken here is format=json")),
+    }
+}
+
+impl Origins {
+    fn allow(&self, headers: &HeaderMap) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(allowed) => headers.get_all(ORIGIN).iter().all(|origin| {
+                allowed.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
+            }),
+        }
+    }
+}
+
+/// The items of a list that may be spread over several headers.
+fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+fn has_word(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    words(headers, name).any(|word| word.eq_ignore_ascii_case(wanted))
+}
+
+/// The value of a header that may be there only once.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() { None } else { value.to_str().ok().map(str::trim) }
+}
+
+fn is_key(key: &str) -> bool {
+    BASE64_STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16)
+}

@@ -1,0 +1,41 @@
+//! Why a connection ended, for the log.
+
+use std::{fmt, io};
+
+use tautline_websocket::WebSocketError;
+
+/// The cause of an ending. What it prints holds nothing that a peer sent but numbers.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The peer said goodbye.
+    ByPeer(Option<u16>),
+    /// We did.
+    ByUs {
+        code: u16,
+        reason: &'static str,
+    },
+    /// The peer broke RFC 6455 or a limit.
+    Violation(WebSocketError),
+    /// The peer sent a binary message.
+    Binary,
+    /// The peer hung up without a word.
+    HungUp,
+    /// The peer took nothing for too long.
+    Stalled,
+    Io(io::Error),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByPeer(Some(code)) => write!(f, "closed by the peer with {code}"),
+            Self::ByPeer(None) => f.write_str("closed by the peer"),
+            Self::ByUs { code, reason } => write!(f, "closed with {code} {reason}"),
+            Self::Violation(error) => write!(f, "closed for a violation: {error}"),
+            Self::Binary => f.write_str("closed for a binary message"),
+            Self::HungUp => f.write_str("the peer hung up without a word"),
+            Self::Stalled => f.write_str("the peer took nothing for too long"),
+            Self::Io(error) => write!(f, "the socket failed: {error}"),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The way in: from the socket through the decoder to the peer.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tautline_protocol::Now;
+use tautline_websocket::{Event, encode_close, encode_pong};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{Connection, Step, buffers::Buffers, ended::Ended};
+
+/// RFC 6455 §7.4.1: a kind of data that cannot be accepted.
+const UNSUPPORTED_DATA: u16 = 1003;
+
+/// What became of trying to read.
+pub(super) enum Reading {
+    Done,
+    /// The task is woken when there is something.
+    Waiting,
+    /// The peer has enough to do.
+    NotWanted,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(super) fn wants_input(&self) -> bool {
+        match &self.peer {
+            Some(peer) if self.closing().is_none() => peer.wants_input(),
+            _ => true,
+        }
+    }
+
+    /// Reads once, and hands over what came.
+    pub(super) fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Now,
+        buffers: &mut Buffers,
+    ) -> Result<Reading, Ended> {
+        if !self.wants_input() {
+            return Ok(Reading::NotWanted);
+        }
+        let mut read = ReadBuf::new(&mut buffers.read);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
+            Poll::Pending => Ok(Reading::Waiting),
+            Poll::Ready(Err(error)) => Err(Ended::Io(error)),
+            Poll::Ready(Ok(())) if read.filled().is_empty() => Err(Ended::HungUp),
+            Poll::Ready(Ok(())) => {
+                self.take_bytes(now, read.filled_mut(), &mut buffers.out);
+                Ok(Reading::Done)
+            }
+        }
+    }
+
+    /// Decodes `unread` to its end; what RFC 6455 wants answered is answered in `out`.
+    pub(super) fn take_bytes(&mut self, now: Now, mut unread: &mut [u8], out: &mut Vec<u8>) {
+        loop {
+            // Who has said the last word still listens for the peer's, but neither acts nor answers.
+            let is_open = match self.closing() {
+                None => true,
+                Some(closing) if closing.step == Step::AwaitingClose => false,
+                Some(_) => return,
+            };
+            let peer = self.peer.as_mut().expect("begin() has made the peer");
+            self.decoder.set_message_bytes_max(peer.message_bytes_max());
+            let (code, words, why) = match self.decoder.decode(&mut unread) {
+                Ok(None) => return,
+                Ok(Some(Event::Text(text))) if is_open => {
+                    peer.handle_message(now, text);
+                    continue;
+                }
+                Ok(Some(Event::Ping(payload))) if is_open => {
+                    encode_pong(out, payload, None);
+                    continue;
+                }
+                Ok(Some(Event::Text(_) | Event::Ping(_) | Event::Pong(_))) => continue,
+                Ok(Some(Event::Binary(_))) => {
+                    (Some(UNSUPPORTED_DATA), "this line speaks text".to_owned(), Ended::Binary)
+                }
+                Ok(Some(Event::Close { code, .. })) => (code, String::new(), Ended::ByPeer(code)),
+                Err(error) => (Some(error.close_code()), error.to_string(), Ended::Violation(error)),
+            };
+            if is_open {
+                peer.handle_lost(now);
+                encode_close(out, code, &words, None);
+            }
+            self.close(now, why, Step::HangingUp);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The way out: from the peer into one write, for as long as the socket takes it.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tautline_hub::Output;
+use tautline_protocol::Now;
+use tautline_websocket::encode_close;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Connection, Step, after, buffers::Buffers, ended::Ended};
+use crate::calls;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Writes what the peer has to say until there is no more; pending while the socket takes no more.
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Now,
+        buffers: &mut Buffers,
+    ) -> Poll<Result<(), Ended>> {
+        let mut must_flush = self.unusual.as_ref().is_some_and(|unusual| unusual.needs_flush);
+        loop {
+            let has_more = self.gather(cx, now, buffers);
+            if !buffers.out.is_empty() {
+                must_flush = true;
+                ready!(self.poll_write(cx, now, buffers))?;
+            }
+            if !has_more {
+                break;
+            }
+        }
+        if must_flush {
+            self.flush(cx)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Nothing has to wait for it, and a stream that cannot flush now wakes us when it can.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        let is_flushed = Pin::new(&mut self.stream).poll_flush(cx).map_err(Ended::Io)?.is_ready();
+        if !is_flushed {
+            self.unusual().needs_flush = true;
+        } else if let Some(unusual) = &mut self.unusual {
+            unusual.needs_flush = false;
+        }
+        Ok(())
+    }
+
+    /// True where it stopped because there is enough for one write.
+    fn gather(&mut self, cx: &mut Context<'_>, now: Now, buffers: &mut Buffers) -> bool {
+        while self.closing().is_none() {
+            if buffers.is_full() {
+                return true;
+            }
+            match self.peer().poll_output(now) {
+                None => break,
+                Some(Output::Message(message)) => buffers.push(message),
+                Some(Output::Login(auth)) => {
+                    let login = self.gateway().logins.check(now, &auth);
+                    self.peer().handle_login(now, login);
+                }
+                Some(Output::Call(request)) => calls::start(self.gateway(), cx, request),
+                Some(Output::Close { code, reason }) => {
+                    encode_close(&mut buffers.out, Some(code), reason, None);
+                    self.close(now, Ended::ByUs { code, reason }, Step::AwaitingClose);
+                }
+            }
+        }
+        false
+    }
+
+    /// Writes all that was gathered; what the socket does not take is kept.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Now,
+        buffers: &mut Buffers,
+    ) -> Poll<Result<(), Ended>> {
+        let mut sent = 0;
+        while sent < buffers.out.len() {
+            match Pin::new(&mut self.stream).poll_write(cx, &buffers.out[sent..]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(Ended::HungUp)),
+                Poll::Ready(Ok(bytes)) => sent += bytes,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Ended::Io(error))),
+                Poll::Pending => {
+                    let unsent = buffers.keep_unsent(sent);
+                    self.unusual().unsent = unsent;
+                    self.unusual().needs_flush = true;
+                    self.wait_for_progress(now);
+                    return Poll::Pending;
+                }
+            }
+        }
+        buffers.clear();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Goes on with what the socket did not take before.
+    pub(super) fn poll_unsent(&mut self, cx: &mut Context<'_>, now: Now) -> Poll<Result<(), Ended>> {
+        let Some(unusual) = &mut self.unusual else { return Poll::Ready(Ok(())) };
+        let bytes_before = unusual.unsent.len();
+        if unusual.unsent.poll_write(cx, &mut self.stream).map_err(Ended::Io)?.is_pending() {
+            if unusual.unsent.len() < bytes_before {
+                self.wait_for_progress(now);
+            }
+            return Poll::Pending;
+        }
+        if unusual.closing.is_none() {
+            unusual.patience_until_ms = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// A slow peer is waited for as long as it takes something now and then; not so once the last word is said.
+    fn wait_for_progress(&mut self, now: Now) {
+        let until_ms = after(now, self.gateway().config.stall_timeout);
+        let unusual = self.unusual();
+        if unusual.closing.is_none() {
+            unusual.patience_until_ms = Some(until_ms);
+        }
+    }
+}

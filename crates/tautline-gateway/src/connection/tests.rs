@@ -1,0 +1,164 @@
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    task::Wake,
+};
+
+use tautline_websocket::{Event, encode_ping, encode_text};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex},
+    net::TcpStream,
+};
+
+use super::*;
+use crate::Gateway;
+
+const KEY: Option<[u8; 4]> = Some([7, 1, 9, 4]);
+const HELLO: &str = r#"{"hello":{"v":1,"auth":{"guest":true}}}"#;
+
+fn gateway() -> Gateway {
+    Gateway::builder().guests(true).call("echo", |call| async move { Ok(call.data) }).build().unwrap()
+}
+
+fn connection<S: AsyncRead + AsyncWrite + Unpin>(
+    gateway: &Gateway,
+    stream: S,
+    early: &[u8],
+) -> Connection<S> {
+    let seat = Seat::take(gateway.shared()).unwrap();
+    Connection::new(stream, Bytes::copy_from_slice(early), seat)
+}
+
+fn framed(text: &str) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode_text(&mut frame, text, KEY);
+    frame
+}
+
+/// What a server has sent, by message.
+fn messages(bytes: &[u8]) -> Vec<String> {
+    let mut bytes = bytes.to_vec();
+    let mut unread = bytes.as_mut_slice();
+    let mut decoder = Decoder::new(Role::Client, 1 << 20);
+    let mut said = Vec::new();
+    while let Some(event) = decoder.decode(&mut unread).unwrap() {
+        said.push(match event {
+            Event::Text(text) => text.to_owned(),
+            other => format!("{other:?}"),
+        });
+    }
+    said
+}
+
+#[test]
+fn an_idle_connection_is_small() {
+    // With a runtime's 104 bytes for the task, what is allocated goes up in steps of 128.
+    let bytes = size_of::<Connection<TcpStream>>() - size_of::<Option<Peer>>();
+    assert!(bytes <= 88, "{bytes} bytes beside the peer's");
+}
+
+#[tokio::test]
+async fn what_came_behind_the_handshake_is_read_first() {
+    let gateway = gateway();
+    let (server, mut client) = duplex(4096);
+    let mut early = framed(HELLO);
+    encode_ping(&mut early, b"early", KEY);
+    let (first, rest) = early.split_at(20);
+    let task = tokio::spawn(connection(&gateway, server, first));
+    client.write_all(rest).await.unwrap();
+    client.shutdown().await.unwrap();
+    task.await.unwrap();
+    let mut said = Vec::new();
+    client.read_to_end(&mut said).await.unwrap();
+    let said = messages(&said).concat();
+    assert!(said.contains("welcome") && said.contains("Pong"), "{said}");
+    assert_eq!(gateway.stats().connections, 0);
+}
+
+#[tokio::test]
+async fn everything_comes_through_a_stream_that_takes_three_bytes_at_a_time() {
+    let gateway = gateway();
+    let (server, mut client) = duplex(3);
+    let task = tokio::spawn(connection(&gateway, server, &[]));
+    let data = "d".repeat(5000);
+    let call = format!(r#"{{"id":1,"call":{{"method":"echo","data":"{data}"}}}}"#);
+    let bye = r#"{"bye":{}}"#;
+    let (mut reader, mut writer) = tokio::io::split(&mut client);
+    let writing =
+        async { writer.write_all(&[framed(HELLO), framed(&call), framed(bye)].concat()).await.unwrap() };
+    let mut said = Vec::new();
+    let reading = async {
+        while !messages_end_with_close(&said) {
+            reader.read_buf(&mut said).await.unwrap();
+        }
+    };
+    tokio::join!(writing, reading);
+    let said = messages(&said);
+    assert!(said.iter().any(|message| message.contains(&data)));
+    assert_eq!(said.last().map(String::as_str), Some("Close { code: Some(1000), reason: \"bye\" }"));
+    drop(client);
+    task.await.unwrap();
+}
+
+fn messages_end_with_close(bytes: &[u8]) -> bool {
+    messages(bytes).last().is_some_and(|last| last.starts_with("Close"))
+}
+
+/// A stream with a bug.
+struct Explosive;
+
+impl AsyncRead for Explosive {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        panic!("part of the test")
+    }
+}
+
+impl AsyncWrite for Explosive {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_connection_is_counted_and_leaves_nothing_behind() {
+    let gateway = gateway();
+    let bystander: DuplexStream = {
+        let (server, client) = duplex(4096);
+        tokio::spawn(connection(&gateway, server, &framed(HELLO)));
+        client
+    };
+    assert!(tokio::spawn(connection(&gateway, Explosive, &framed(HELLO))).await.unwrap_err().is_panic());
+    let stats = gateway.stats();
+    assert_eq!((stats.panics, stats.connections, stats.hub.connections), (1, 1, 1));
+    let (mut reader, mut writer) = tokio::io::split(bystander);
+    writer.write_all(&framed(r#"{"id":1,"call":{"method":"echo","data":"undisturbed"}}"#)).await.unwrap();
+    let mut said = Vec::new();
+    while !String::from_utf8_lossy(&said).contains("undisturbed") {
+        reader.read_buf(&mut said).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_has_ended_leaves_nothing_on_the_wheel() {
+    struct Noted;
+    impl Wake for Noted {
+        fn wake(self: Arc<Self>) {}
+    }
+    let gateway = gateway();
+    let (server, client) = duplex(4096);
+    let noted = Arc::new(Noted);
+    let waker = Arc::clone(&noted).into();
+    let mut connection = connection(&gateway, server, &framed(HELLO));
+    assert!(Pin::new(&mut connection).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop((connection, client, waker));
+    assert_eq!(Arc::strong_count(&noted), 1);
+    assert_eq!(gateway.shared().counters.connections.load(Ordering::Relaxed), 0);
+}

@@ -1,0 +1,245 @@
+//! The gateway itself: what all its connections share, and how it is taken down politely.
+
+use std::{
+    fmt, io,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::Router;
+use serde_json::value::RawValue;
+use tautline_hub::{Hub, HubStats};
+use tautline_protocol::{
+    ChannelName,
+    packet::{ErrorBody, server::Published},
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+    task::AbortHandle,
+};
+use tracing::{info, warn};
+
+use crate::{
+    GatewayBuilder, GatewayConfig,
+    api::{self, ApiKeys},
+    auth::Logins,
+    calls::Methods,
+    clock::Clock,
+    connect::{self, Origins},
+    housekeeping, serve,
+    wheel::Wheel,
+};
+
+/// An embeddable Tautline server. Cheap to clone; every clone is the same gateway.
+///
+/// Its work runs on the tokio runtime in which [`Gateway::serve`] is polled or the [`Gateway::router`] serves its first
+/// request.
+#[derive(Clone)]
+pub struct Gateway(Arc<Shared>);
+
+/// Figures of the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GatewayStats {
+    /// What the hub counts.
+    pub hub: HubStats,
+    /// WebSockets.
+    pub connections: usize,
+    /// Connections of [`Gateway::serve`] that are still, or only, HTTP.
+    pub http_connections: usize,
+    /// Methods that run and did not answer at once.
+    pub calls_running: usize,
+    /// Connections that a panic has ended, since the start: each is a bug of ours.
+    pub panics: u64,
+}
+
+/// What all connections of a gateway share.
+pub(crate) struct Shared {
+    pub(crate) hub: Hub,
+    pub(crate) clock: Clock,
+    pub(crate) wheel: Wheel,
+    pub(crate) config: GatewayConfig,
+    pub(crate) logins: Logins,
+    pub(crate) methods: Methods,
+    pub(crate) api_keys: ApiKeys,
+    pub(crate) origins: Origins,
+    pub(crate) counters: Counters,
+    pub(crate) draining: watch::Sender<bool>,
+    tasks: OnceLock<[AbortHandle; 2]>,
+}
+
+/// Counted as it happens.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) connections: AtomicUsize,
+    pub(crate) http_connections: AtomicUsize,
+    pub(crate) calls: AtomicUsize,
+    pub(crate) panics: AtomicU64,
+    /// A connection of either kind has gone.
+    pub(crate) gone: Notify,
+}
+
+impl Gateway {
+    /// A gateway to be configured. As it stands it lets nobody in.
+    pub fn builder() -> GatewayBuilder {
+        GatewayBuilder::default()
+    }
+
+    pub(crate) fn new(
+        hub: Hub,
+        config: GatewayConfig,
+        logins: Logins,
+        methods: Methods,
+        api_keys: ApiKeys,
+        origins: Origins,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            hub,
+            clock: Clock::start(),
+            wheel: Wheel::new(),
+            config,
+            logins,
+            methods,
+            api_keys,
+            origins,
+            counters: Counters::default(),
+            draining: watch::Sender::new(false),
+            tasks: OnceLock::new(),
+        }))
+    }
+
+    /// The gateway's routes, to be served alone or merged with others: `/connect`, `/api/v1/publish`, `/health/live`,
+    /// `/health/ready`.
+    ///
+    /// Where it is served by [`axum::serve`] on a plain `TcpListener`, WebSockets are as cheap as under
+    /// [`Gateway::serve`]; behind another transport (TLS) each costs what that transport holds.
+    pub fn router(&self) -> Router {
+        connect::routes().merge(api::routes()).with_state(Arc::clone(&self.0))
+    }
+
+    /// Serves the routes on `listener` until [`Gateway::drain`]. The future owns all it needs: it may be spawned.
+    ///
+    /// # Errors
+    /// When the listener's socket options cannot be set. Failures to accept are waited out.
+    pub fn serve(&self, listener: TcpListener) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        serve::serve(Arc::clone(&self.0), self.router(), listener)
+    }
+
+    /// Takes the gateway down: stops accepting, tells every client to come back, each at a moment of its own within
+    /// `spread`, and returns once all connections are gone, or after `timeout`.
+    pub async fn drain(&self, spread: Duration, timeout: Duration) {
+        self.0.draining.send_replace(true);
+        self.0.hub.drain(u64::try_from(spread.as_millis()).unwrap_or(u64::MAX));
+        let before = self.stats();
+        info!(connections = before.connections, "draining");
+        if tokio::time::timeout(timeout, self.0.all_gone()).await.is_err() {
+            let left = self.stats();
+            warn!(
+                connections = left.connections,
+                http = left.http_connections,
+                "drained for long enough: some are left"
+            );
+        }
+    }
+
+    /// Publishes for the back end: no rule is asked.
+    ///
+    /// # Errors
+    /// `overloaded` or `limit` when the node is full.
+    pub fn publish(
+        &self,
+        channel: &ChannelName,
+        data: &RawValue,
+        tags: Option<&RawValue>,
+    ) -> Result<Published, ErrorBody> {
+        self.0.hub.publish(self.0.clock.now(), channel, data, tags)
+    }
+
+    /// Figures of the moment.
+    #[must_use]
+    pub fn stats(&self) -> GatewayStats {
+        let counters = &self.0.counters;
+        GatewayStats {
+            hub: self.0.hub.stats(),
+            connections: counters.connections.load(Ordering::Relaxed),
+            http_connections: counters.http_connections.load(Ordering::Relaxed),
+            calls_running: counters.calls.load(Ordering::Relaxed),
+            panics: counters.panics.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The hub behind it.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("hub", &self.0.hub)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Starts what runs beside the connections. To be called in the runtime that is to run it; once is enough.
+    pub(crate) fn keep_house(self: &Arc<Self>) {
+        self.tasks.get_or_init(|| housekeeping::start(self));
+    }
+
+    async fn all_gone(&self) {
+        loop {
+            let gone = self.counters.gone.notified();
+            let left = &self.counters;
+            if left.connections.load(Ordering::Acquire) + left.http_connections.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            gone.await;
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.tasks.get().into_iter().flatten().for_each(AbortHandle::abort);
+    }
+}
+
+/// A WebSocket's place among [`GatewayConfig::connections_max`], and its way to what all share.
+pub(crate) struct Seat(Arc<Shared>);
+
+impl Seat {
+    /// `None`: all are taken.
+    pub(crate) fn take(gateway: &Arc<Shared>) -> Option<Self> {
+        let before = gateway.counters.connections.fetch_add(1, Ordering::AcqRel);
+        let seat = Self(Arc::clone(gateway));
+        (before < gateway.config.connections_max).then_some(seat)
+    }
+
+    pub(crate) fn gateway(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    pub(crate) fn count_panic(&self) {
+        self.0.counters.panics.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.counters.connections.fetch_sub(1, Ordering::AcqRel);
+        self.0.counters.gone.notify_waiters();
+    }
+}

@@ -1,0 +1,43 @@
+//! Socket options: what a slow or vanished peer may cost the kernel.
+
+use std::{io, os::fd::AsFd};
+
+use socket2::SockRef;
+
+use crate::GatewayConfig;
+
+/// Sets the options of a TCP connection, or of a listener: on Linux those it accepts inherit them.
+///
+/// Without a bound of its own the kernel lets each stalled reader hold megabytes.
+pub(crate) fn tune(socket: &impl AsFd, config: &GatewayConfig) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    // What belongs together is written at once, so waiting for more would only add delay.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_send_buffer_size(config.send_buffer_bytes)?;
+    socket.set_recv_buffer_size(config.receive_buffer_bytes)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(config.unacknowledged_timeout))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_a_listener_accepts_has_the_options_of_the_listener() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = GatewayConfig::default();
+        tune(&listener, &config).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert_eq!(accepted.send_buffer_size().unwrap(), 2 * config.send_buffer_bytes);
+        assert_eq!(accepted.recv_buffer_size().unwrap(), 2 * config.receive_buffer_bytes);
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(config.unacknowledged_timeout));
+        assert!(accepted.tcp_nodelay().unwrap());
+    }
+}

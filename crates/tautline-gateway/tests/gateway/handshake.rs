@@ -1,0 +1,191 @@
+//! The opening handshake, RFC 6455 §4.2.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
+
+use serde_json::json;
+use tautline_gateway::GatewayConfig;
+use tungstenite::{WebSocket, protocol::Role};
+
+use crate::rig::{Rig, open_to_all};
+
+/// The request of the RFC, changed line by line.
+struct Handshake(Vec<String>);
+
+impl Handshake {
+    fn new() -> Self {
+        Self::to("GET /connect HTTP/1.1")
+    }
+
+    fn to(first_line: &str) -> Self {
+        let lines = [
+            first_line,
+            "Host: line.example",
+            "Upgrade: websocket",
+            "Connection: keep-alive, Upgrade",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ];
+        Self(lines.map(str::to_owned).into())
+    }
+
+    fn with(mut self, line: &str) -> Self {
+        self.0.push(line.to_owned());
+        self
+    }
+
+    fn without(mut self, name: &str) -> Self {
+        self.0.retain(|line| !line.starts_with(name));
+        self
+    }
+
+    fn text(&self) -> String {
+        self.0.join("\r\n") + "\r\n\r\n"
+    }
+
+    fn answer(&self, rig: &Rig) -> String {
+        rig.exchange(&self.text())
+    }
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or(answer)
+}
+
+#[test]
+fn the_key_of_the_rfc_gets_the_answer_of_the_rfc() {
+    let answer = Handshake::new().answer(&Rig::serve(open_to_all()));
+    assert_eq!(status(&answer), "101");
+    assert!(answer.contains("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{answer}");
+    assert!(!answer.contains("sec-websocket-protocol"), "none was offered: {answer}");
+}
+
+#[test]
+fn what_is_no_request_for_a_websocket_is_told_what_this_door_is_for() {
+    let rig = Rig::serve(open_to_all());
+    for name in ["Upgrade", "Connection"] {
+        let answer = Handshake::new().without(name).answer(&rig);
+        assert_eq!(status(&answer), "426", "without {name}");
+        assert!(answer.contains("upgrade: websocket\r\n") && answer.contains("this door"), "{answer}");
+    }
+    let answer = Handshake::to("POST /connect HTTP/1.1").answer(&rig);
+    assert_eq!(status(&answer), "405");
+    assert!(answer.contains("allow: GET\r\n"), "{answer}");
+    let mut head_only = rig.dial();
+    head_only.write_all(Handshake::to("HEAD /connect HTTP/1.1").text().as_bytes()).unwrap();
+    assert_eq!(status(&read_head(&mut head_only)), "405");
+    assert_eq!(status(&Handshake::to("GET /connect HTTP/1.0").answer(&rig)), "400");
+    assert_eq!(status(&Handshake::new().without("Host").answer(&rig)), "400");
+}
+
+#[test]
+fn another_version_is_told_which_one_is_spoken() {
+    let rig = Rig::serve(open_to_all());
+    for line in ["Sec-WebSocket-Version: 8", "Sec-WebSocket-Version: 14", "X-Nothing: 0"] {
+        let answer = Handshake::new().without("Sec-WebSocket-Version").with(line).answer(&rig);
+        assert_eq!(status(&answer), "426", "{line}");
+        assert!(answer.contains("sec-websocket-version: 13\r\n"), "{answer}");
+    }
+}
+
+#[test]
+fn a_key_is_sixteen_bytes_in_base64_and_comes_once() {
+    let rig = Rig::serve(open_to_all());
+    let with_key = |key: &str| Handshake::new().without("Sec-WebSocket-Key").with(key);
+    for line in ["X-Nothing: 0", "Sec-WebSocket-Key: c2hvcnQ=", "Sec-WebSocket-Key: not base64 at all !!"] {
+        assert_eq!(status(&with_key(line).answer(&rig)), "400", "{line}");
+    }
+    let twice = Handshake::new().with("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==");
+    assert_eq!(status(&twice.answer(&rig)), "400");
+}
+
+#[test]
+fn the_json_subprotocol_is_chosen_wherever_it_stands_among_those_offered() {
+    let rig = Rig::serve(open_to_all());
+    let offers = [
+        "tautline.v1.json",
+        "chat, tautline.v1.msgpack,tautline.v1.json",
+        "chat\r\nSec-WebSocket-Protocol: tautline.v1.json",
+    ];
+    for offer in offers {
+        let answer = Handshake::new().with(&format!("Sec-WebSocket-Protocol: {offer}")).answer(&rig);
+        assert_eq!(status(&answer), "101", "{offer}");
+        assert!(answer.contains("sec-websocket-protocol: tautline.v1.json\r\n"), "{answer}");
+    }
+}
+
+#[test]
+fn with_foreign_subprotocols_alone_the_line_is_opened_without_one() {
+    let answer = Handshake::new().with("Sec-WebSocket-Protocol: chat").answer(&Rig::serve(open_to_all()));
+    assert_eq!(status(&answer), "101");
+    assert!(!answer.contains("sec-websocket-protocol"), "{answer}");
+}
+
+#[test]
+fn a_format_that_is_not_spoken_is_refused_in_words() {
+    let rig = Rig::serve(open_to_all());
+    for offer in ["tautline.v1.msgpack", "tautline.v2.json"] {
+        let answer = Handshake::new().with(&format!("Sec-WebSocket-Protocol: {offer}")).answer(&rig);
+        assert_eq!(status(&answer), "400", "{offer}");
+        assert!(answer.contains("tautline.v1.json"), "{answer}");
+    }
+    let by_query = |query: &str| Handshake::to(&format!("GET /connect?{query} HTTP/1.1")).answer(&rig);
+    assert_eq!(status(&by_query("format=json")), "101");
+    assert_eq!(status(&by_query("a=b&format=json")), "101");
+    assert!(by_query("format=msgpack").contains("msgpack is not spoken yet"));
+    assert_eq!(status(&by_query("format=xml")), "400");
+}
+
+#[test]
+fn pages_of_other_origins_are_kept_out_where_origins_are_named() {
+    let rig = Rig::serve(open_to_all().allowed_origins(["https://shop.example"]));
+    let from = |origin: &str| Handshake::new().with(&format!("Origin: {origin}")).answer(&rig);
+    assert_eq!(status(&from("https://shop.example")), "101");
+    assert_eq!(status(&from("https://shop.example.evil.example")), "403");
+    assert_eq!(status(&from("null")), "403");
+    assert_eq!(status(&Handshake::new().answer(&rig)), "101", "what is no browser names none");
+}
+
+#[test]
+fn one_connection_too_many_is_told_to_come_later_and_has_a_place_when_another_has_gone() {
+    let mut config = GatewayConfig::default();
+    config.connections_max = 1;
+    let rig = Rig::serve(open_to_all().config(config));
+    let first = rig.guest();
+    let answer = Handshake::new().answer(&rig);
+    assert_eq!(status(&answer), "503");
+    assert!(answer.contains("retry-after: 5\r\n") && answer.contains("overloaded"), "{answer}");
+    first.vanish();
+    rig.wait_until("the first has gone", |gateway| gateway.stats().connections == 0);
+    assert_eq!(rig.guest().echo(&json!(1)), 1);
+}
+
+#[test]
+fn packets_that_come_together_with_the_request_are_not_lost() {
+    let rig = Rig::serve(open_to_all());
+    let mut stream = rig.dial();
+    let mut bytes = Handshake::new().text().into_bytes();
+    tautline_websocket::encode_text(
+        &mut bytes,
+        r#"{"hello":{"v":1,"auth":{"guest":true}}}"#,
+        Some([7, 1, 9, 4]),
+    );
+    stream.write_all(&bytes).unwrap();
+    let answer = read_head(&mut stream);
+    assert_eq!(status(&answer), "101");
+    let mut socket = WebSocket::from_raw_socket(stream, Role::Client, None);
+    assert!(socket.read().unwrap().into_text().unwrap().starts_with(r#"{"welcome""#));
+}
+
+/// The head of an answer, and not a byte of what follows it.
+fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("the gateway answers in time");
+        head.extend_from_slice(&byte);
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}

@@ -1,0 +1,10 @@
+//! The gateway over real sockets, spoken to by a WebSocket client that others wrote, and by hand where that is too polite.
+
+mod api;
+mod calls;
+mod drain;
+mod handshake;
+mod lines;
+mod rig;
+mod slow;
+mod violations;

@@ -1,0 +1,59 @@
+//! Slow readers: they wait for themselves, and for nobody else.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tautline_gateway::GatewayConfig;
+
+use crate::rig::{Client, Rig, open_to_all};
+
+const PUBLICATIONS: usize = 400;
+
+fn publish_much(publisher: &mut Client) {
+    let data = "x".repeat(4096);
+    for _ in 0..PUBLICATIONS {
+        publisher.request("publish", &json!({"channel": "busy", "data": data}));
+    }
+}
+
+/// How many publications and how many gaps a subscriber is handed until it stands at the last one.
+fn catch_up(client: &mut Client) -> (usize, usize) {
+    let (mut publications, mut gaps) = (0, 0);
+    loop {
+        let packet = client.hear();
+        gaps += usize::from(packet["gap"].is_object());
+        if packet["pub"].is_object() {
+            publications += 1;
+            if packet["pub"]["offset"] == PUBLICATIONS {
+                return (publications, gaps);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stalled_reader_holds_up_nobody_and_gets_the_rest_when_it_wakes() {
+    let rig = Rig::serve(open_to_all());
+    let (mut stalled, mut quick, mut publisher) = (rig.guest(), rig.guest(), rig.guest());
+    stalled.request("subscribe", &json!({"channel": "busy"}));
+    quick.request("subscribe", &json!({"channel": "busy"}));
+    std::thread::scope(|scope| {
+        let listening = scope.spawn(|| catch_up(&mut quick));
+        publish_much(&mut publisher);
+        assert_eq!(listening.join().unwrap(), (PUBLICATIONS, 0));
+    });
+    // 400 publications of 4 KiB do not fit a log of 1 MiB: what is gone is told by a gap, and nothing is lost silently.
+    let (publications, gaps) = catch_up(&mut stalled);
+    assert!(gaps == 1 && publications < PUBLICATIONS, "{publications} publications, {gaps} gaps");
+}
+
+#[test]
+fn a_reader_that_takes_nothing_at_all_is_given_up() {
+    let mut config = GatewayConfig::default();
+    config.stall_timeout = Duration::from_millis(100);
+    let rig = Rig::serve(open_to_all().config(config));
+    let (mut stalled, mut publisher) = (rig.guest(), rig.guest());
+    stalled.request("subscribe", &json!({"channel": "busy"}));
+    publish_much(&mut publisher);
+    rig.wait_until("the stalled one has gone", |gateway| gateway.stats().connections == 1);
+}
