@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tautline_protocol::{
-    ChannelName, Cursor, ReadFrom,
+    ChannelName, Cursor, ReadFrom, UserId,
     packet::server::{Gap, GapReason, Roster, Subscribed},
 };
 
@@ -16,7 +16,7 @@ use crate::{
     bell::Bell,
     log::{Found, Log, NewEntry, Origin, Place, Read},
     presence::Presence,
-    session::Session,
+    session_id::SessionId,
     sync::lock,
 };
 
@@ -134,9 +134,8 @@ impl Channel {
         }
         let (offset, gap) = state.place(&self.name, who.epoch, from);
         let seat = state.seat(Subscriber { bell: Arc::clone(who.bell), slot: who.slot, rung: true });
-        let session = who.session;
         let changed = match &mut state.presence {
-            Some(presence) => presence.arrive(&self.name, session.id, session.user().as_ref(), who.wall_ms),
+            Some(presence) => presence.arrive(&self.name, who.session, who.user, who.wall_ms),
             None => false,
         };
         let ring = if changed { state.start_ringing() } else { Ring::Done };
@@ -245,7 +244,8 @@ impl Channel {
 pub(crate) struct Joining<'a> {
     pub(crate) bell: &'a Arc<Bell>,
     pub(crate) slot: u32,
-    pub(crate) session: &'a Session,
+    pub(crate) session: SessionId,
+    pub(crate) user: Option<&'a UserId>,
     pub(crate) epoch: &'a str,
     pub(crate) wall_ms: u64,
 }
@@ -253,7 +253,7 @@ pub(crate) struct Joining<'a> {
 /// What comes with a publication's data.
 #[derive(Default)]
 pub(crate) struct Publish<'a> {
-    pub(crate) from: Option<&'a tautline_protocol::UserId>,
+    pub(crate) from: Option<&'a UserId>,
     pub(crate) tags: Option<&'a str>,
     pub(crate) origin: Option<Origin>,
 }

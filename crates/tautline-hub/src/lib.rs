@@ -21,6 +21,7 @@ mod random;
 mod reply;
 mod rules;
 mod session;
+mod session_id;
 mod sessions;
 mod sync;
 mod ticket;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use tautline_protocol::{ChannelName, Cursor, RequestId, UserId, json, packet::server::GapReason};
 
-use crate::{Retention, session::SessionId};
+use crate::{Retention, session_id::SessionId};
 
 /// Who asked for a publication, so that a repeated request is recognised by the log itself.
 pub(crate) type Origin = (SessionId, RequestId);

@@ -11,7 +11,7 @@ use tautline_protocol::{
     packet::server::{Member, MemberState, PresenceChange, PresenceKind, Roster},
 };
 
-use crate::{PresenceMode, session::SessionId};
+use crate::{PresenceMode, session_id::SessionId};
 
 /// Changes that a channel keeps for connections which have not read them yet.
 const CHANGES_MAX: usize = 256;

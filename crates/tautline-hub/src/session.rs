@@ -1,31 +1,13 @@
 //! What outlives a connection: who the session belongs to, which requests it made, where it is present.
 
 use std::{
-    fmt,
     hash::{Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use tautline_protocol::{Now, UserId, server::Ledger};
 
-use crate::{Identity, bell::Bell, channel::Channel, sync::lock};
-
-/// The number of a session; 128 bits that cannot be guessed.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SessionId(pub(crate) u128);
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(self.0.to_be_bytes()))
-    }
-}
-
-impl fmt::Debug for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+use crate::{Identity, bell::Bell, channel::Channel, session_id::SessionId, sync::lock};
 
 /// One session. Its lock is held for moments and never together with another session's.
 pub(crate) struct Session {

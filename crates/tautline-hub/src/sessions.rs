@@ -11,7 +11,8 @@ use std::{
 use tautline_protocol::Now;
 
 use crate::{
-    session::{ById, Session, SessionId},
+    session::{ById, Session},
+    session_id::SessionId,
     sync::lock,
 };
 

@@ -13,11 +13,7 @@ use tautline_protocol::{
 };
 
 use super::{Open, Output, Peer, Stage};
-use crate::{
-    Identity, LoginRefused,
-    session::{Session, SessionId},
-    ticket::Claims,
-};
+use crate::{Identity, LoginRefused, session::Session, session_id::SessionId, ticket::Claims};
 
 /// The session that a hello is to open.
 struct Opened {

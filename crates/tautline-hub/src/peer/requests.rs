@@ -176,10 +176,12 @@ impl Peer {
             return Ok((reply, gap));
         }
         let slot = open.free_slot(self.hub.limits().channels_max)?;
+        let identity = Arc::clone(&open.session.lock().identity);
         let who = Joining {
             bell: &self.bell,
             slot: slot_number(slot),
-            session: &open.session,
+            session: open.session.id,
+            user: identity.user.as_ref(),
             epoch: self.hub.epoch(),
             wall_ms: now.wall_ms,
         };
