@@ -115,7 +115,7 @@ impl Gateway {
     /// The gateway's routes, to be served alone or merged with others: `/connect`, `/api/v1/publish`, `/health/live`,
     /// `/health/ready`.
     ///
-    /// Where it is served by [`axum::serve`] on a plain `TcpListener`, WebSockets are as cheap as under
+    /// Where it is served by [`axum::serve()`] on a plain `TcpListener`, WebSockets are as cheap as under
     /// [`Gateway::serve`]; behind another transport (TLS) each costs what that transport holds.
     pub fn router(&self) -> Router {
         connect::routes().merge(api::routes()).with_state(Arc::clone(&self.0))

@@ -5,6 +5,7 @@ mod calls;
 mod drain;
 mod handshake;
 mod lines;
+mod logins;
 mod rig;
 mod slow;
 mod violations;
