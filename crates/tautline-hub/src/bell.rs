@@ -64,10 +64,20 @@ impl Bell {
         inner.waker.wake_by_ref();
     }
 
-    /// Takes everything: slots with news are appended to `news`.
-    pub(crate) fn answer(&self, news: &mut Vec<u32>) -> Option<Box<Mail>> {
+    /// The channel in `slot` has more than was taken just now: behind the others, and without a wake.
+    pub(crate) fn come_again(&self, slot: u32) {
+        lock(&self.inner).news.push(slot);
+    }
+
+    /// The slot that has waited longest for its news to be taken.
+    pub(crate) fn next_news(&self) -> Option<u32> {
         let mut inner = lock(&self.inner);
-        news.append(&mut inner.news);
-        inner.mail.take()
+        // Slots are few and small: moving them up is cheaper than a ring buffer for each idle connection.
+        if inner.news.is_empty() { None } else { Some(inner.news.remove(0)) }
+    }
+
+    /// Takes what was left besides news.
+    pub(crate) fn take_mail(&self) -> Option<Box<Mail>> {
+        lock(&self.inner).mail.take()
     }
 }

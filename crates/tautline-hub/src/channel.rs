@@ -295,9 +295,9 @@ impl State {
             self.subscribers[free as usize] = Some(subscriber);
             return SeatNo(free);
         }
-        if self.subscribers.len() < 4 {
-            // Most channels have very few subscribers: do not keep room for four.
-            self.subscribers.reserve_exact(1);
+        if self.subscribers.len() == self.subscribers.capacity() {
+            // Most channels have very few subscribers, and doubling a large list would leave half of it unused.
+            self.subscribers.reserve_exact(self.subscribers.len() / 8 + 1);
         }
         let seat = u32::try_from(self.subscribers.len()).expect("fewer connections than 2^32");
         self.subscribers.push(Some(subscriber));

@@ -24,7 +24,7 @@ use crate::{
     random::Random,
     reply,
     rules::{Access, PresenceMode},
-    session::{Session, SessionState},
+    session::{Login, Session, SessionState},
     sessions::Sessions,
     sync::lock,
     ticket::{Claims, TicketKeys},
@@ -72,6 +72,7 @@ struct Inner {
     limits: Limits,
     rules: Vec<Arc<ChannelRule>>,
     closed: Arc<ChannelRule>,
+    guest: Arc<Identity>,
     node: String,
     epoch: String,
     keys: TicketKeys,
@@ -114,6 +115,7 @@ impl Hub {
             limits: config.limits,
             rules: config.rules.into_iter().map(Arc::new).collect(),
             closed: Arc::new(closed),
+            guest: Arc::default(),
             node: config.node,
             // All logs of a node in memory are lost together, so one epoch serves them all.
             epoch: format!("{:x}", random.id() >> 80),
@@ -184,11 +186,11 @@ impl Hub {
     /// Housekeeping: sessions parked for too long, publications too old, channels nobody needs. Call about once a second.
     pub fn tick(&self, now: Now) {
         let parked_since = now.mono_ms.checked_sub(self.0.limits.park_ms);
-        for id in parked_since.map(|until| self.0.sessions.parked_until(until)).unwrap_or_default() {
-            let Some(session) = self.0.sessions.get(id) else { continue };
+        for parked in parked_since.map(|until| self.0.sessions.parked_until(until)).unwrap_or_default() {
+            let Some(session) = self.0.sessions.get(parked.id) else { continue };
             let expired = {
                 let state = session.lock();
-                state.bell.is_none() && state.parked_ms + self.0.limits.park_ms <= now.mono_ms
+                state.bell.is_none() && state.parks == parked.parks
             };
             if expired {
                 self.end(&session);
@@ -235,6 +237,15 @@ impl Hub {
 impl Hub {
     pub(crate) fn epoch(&self) -> &str {
         &self.0.epoch
+    }
+
+    /// A checked login; one without an expiry of its own gets the longest life that a login may have.
+    pub(crate) fn login(&self, now: Now, mut identity: Identity) -> Login {
+        let latest = now.wall_ms + self.0.limits.auth_age_ms;
+        let expires_at = identity.expires_at.take().unwrap_or(latest);
+        let is_guest = identity == Identity::default();
+        let identity = if is_guest { Arc::clone(&self.0.guest) } else { Arc::new(identity) };
+        Login { identity, expires_at }
     }
 
     pub(crate) fn node(&self) -> &str {
@@ -356,16 +367,20 @@ impl Hub {
             std::mem::take(&mut state.present_in)
         };
         self.0.sessions.remove(session.id);
-        for channel in present_in {
+        for channel in present_in.iter() {
             let ring = channel.with_presence(|presence, name| presence.leave(name, session.id));
-            self.pump_if(ring, &channel);
+            self.pump_if(ring, channel);
         }
     }
 
     /// A ticket for a session, and when it expires.
-    pub(crate) fn seal_ticket(&self, now: Now, session: &Session, identity: &Identity) -> (String, u64) {
-        let auth_expires_at = identity.expires_at.expect("attached sessions have an expiry");
+    pub(crate) fn seal_ticket(&self, now: Now, session: &Session, login: &Login) -> (String, u64) {
+        let Login { identity, expires_at: auth_expires_at } = login;
+        let auth_expires_at = *auth_expires_at;
         let expires_at = auth_expires_at.min(now.wall_ms + self.0.limits.ticket_ms);
+        // A session older than these logs stays so for as long as it lives: another epoch in its tickets says it, also to a
+        // node that has forgotten the session meanwhile.
+        let epoch = if session.lock().logs_whole { self.0.epoch.clone() } else { String::new() };
         let claims = Claims {
             session: session.id.0,
             user: identity.user.as_ref().map(ToString::to_string),
@@ -373,7 +388,7 @@ impl Hub {
             auth_expires_at,
             expires_at,
             node: self.0.node.clone(),
-            epoch: self.0.epoch.clone(),
+            epoch,
         };
         (self.0.keys.seal(&claims, &self.0.random.bytes()), expires_at)
     }

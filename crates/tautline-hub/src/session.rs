@@ -17,7 +17,7 @@ pub(crate) struct Session {
 
 /// The part that changes.
 pub(crate) struct SessionState {
-    pub(crate) identity: Arc<Identity>,
+    pub(crate) login: Login,
     pub(crate) ledger: Ledger,
     /// The highest dial of the session.
     pub(crate) attempt: u64,
@@ -25,10 +25,10 @@ pub(crate) struct SessionState {
     pub(crate) opened_ms: u64,
     /// The connection that has it; `None` while parked.
     pub(crate) bell: Option<Arc<Bell>>,
-    /// When it was parked, in monotonic milliseconds.
-    pub(crate) parked_ms: u64,
+    /// How often it was parked: tells whether it came back since a certain time.
+    pub(crate) parks: u32,
     /// Channels in whose roster it stands.
-    pub(crate) present_in: Vec<Arc<Channel>>,
+    pub(crate) present_in: Rosters,
     /// True where the session is no older than the logs of this node.
     pub(crate) logs_whole: bool,
     /// Ended by `bye` or by time: nothing may attach to it any more.
@@ -37,15 +37,15 @@ pub(crate) struct SessionState {
 
 impl Session {
     /// A session that begins now, without a connection yet.
-    pub(crate) fn new(id: SessionId, identity: Arc<Identity>, ledger: Ledger, now: Now) -> Arc<Self> {
+    pub(crate) fn new(id: SessionId, login: Login, ledger: Ledger, now: Now) -> Arc<Self> {
         let state = SessionState {
-            identity,
+            login,
             ledger,
             attempt: 0,
             opened_ms: now.mono_ms,
             bell: None,
-            parked_ms: now.mono_ms,
-            present_in: Vec::new(),
+            parks: 0,
+            present_in: Rosters::default(),
             logs_whole: true,
             ended: false,
         };
@@ -57,8 +57,47 @@ impl Session {
     }
 
     pub(crate) fn user(&self) -> Option<UserId> {
-        self.lock().identity.user.clone()
+        self.lock().login.identity.user.clone()
     }
+}
+
+/// Channels in whose roster a session stands. Most sessions stand in none, so there is nothing but a pointer for them.
+#[derive(Clone, Default)]
+pub(crate) struct Rosters(Option<Box<Standing>>);
+
+#[derive(Clone, Default)]
+struct Standing(Vec<Arc<Channel>>);
+
+impl Rosters {
+    pub(crate) fn insert(&mut self, channel: &Arc<Channel>) {
+        self.0.get_or_insert_default().0.push(Arc::clone(channel));
+    }
+
+    pub(crate) fn remove(&mut self, channel: &Arc<Channel>) {
+        if let Some(standing) = &mut self.0 {
+            standing.0.retain(|other| !Arc::ptr_eq(other, channel));
+        }
+    }
+
+    pub(crate) fn contains(&self, channel: &Arc<Channel>) -> bool {
+        self.iter().any(|other| Arc::ptr_eq(other, channel))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Channel>> {
+        self.0.iter().flat_map(|standing| &standing.0)
+    }
+}
+
+// What an idle session costs is a figure of the product: with the two counts of its `Arc` it fills 128 bytes.
+const _: () = assert!(size_of::<Session>() <= 112);
+
+/// Who a session belongs to, and until when that holds.
+#[derive(Clone)]
+pub(crate) struct Login {
+    /// Shared by all guests: there are many of them, and they are all alike.
+    pub(crate) identity: Arc<Identity>,
+    /// In wall milliseconds.
+    pub(crate) expires_at: u64,
 }
 
 /// Lets a set of sessions be searched by id without storing the id twice.

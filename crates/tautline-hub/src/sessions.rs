@@ -24,9 +24,16 @@ const REVOKED_MAX: usize = 1_000_000;
 pub(crate) struct Sessions {
     shards: [Mutex<HashSet<ById>>; SHARDS],
     count: AtomicUsize,
-    /// Sessions in the order in which they were parked, each with the moment.
-    parked: Mutex<VecDeque<(u64, SessionId)>>,
+    /// In the order in which they were parked.
+    parked: Mutex<VecDeque<Parked>>,
     revoked: Mutex<Revoked>,
+}
+
+/// A session that lost its connection.
+pub(crate) struct Parked {
+    at_ms: u64,
+    pub(crate) id: SessionId,
+    pub(crate) parks: u32,
 }
 
 #[derive(Default)]
@@ -72,15 +79,15 @@ impl Sessions {
         }
     }
 
-    /// Notes that a session lost its connection now.
-    pub(crate) fn park(&self, now: Now, id: SessionId) {
-        lock(&self.parked).push_back((now.mono_ms, id));
+    /// Notes that a session lost its connection now, and that this was the time number `parks`.
+    pub(crate) fn park(&self, now: Now, id: SessionId, parks: u32) {
+        lock(&self.parked).push_back(Parked { at_ms: now.mono_ms, id, parks });
     }
 
     /// Sessions that were parked at `until_ms` or before, and may have come back since.
-    pub(crate) fn parked_until(&self, until_ms: u64) -> Vec<SessionId> {
+    pub(crate) fn parked_until(&self, until_ms: u64) -> Vec<Parked> {
         let mut parked = lock(&self.parked);
-        std::iter::from_fn(|| parked.pop_front_if(|(at, _)| *at <= until_ms)).map(|(_, id)| id).collect()
+        std::iter::from_fn(|| parked.pop_front_if(|parked| parked.at_ms <= until_ms)).collect()
     }
 
     /// Remembers that a session's tickets are void until the last of them has expired.

@@ -319,3 +319,17 @@ fn requests_behind_a_hello_whose_session_does_not_go_on_are_dropped() {
     assert_eq!(phone.hear(&node).len(), 1, "a welcome and nothing else");
     assert_eq!(node.hub.stats().publications, 0);
 }
+
+#[test]
+fn a_session_made_for_a_hello_that_is_refused_does_not_wait_for_ever() {
+    let mut node = Node::new();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    drop(phone);
+    node.advance(120_000);
+    let mut refused = node.dial();
+    refused.say(&node, resume(&welcome, 0, json!({})));
+    assert_eq!(refused.bye(&node)["code"], "taken_over", "attempts begin at 1");
+    node.advance(120_000);
+    assert_eq!(node.hub.stats().sessions, 0);
+}

@@ -1,6 +1,6 @@
 //! What a client is sent: replies first, then publications read from the logs at its own pace.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tautline_protocol::{Now, json, packet::server::MemberState};
@@ -12,7 +12,7 @@ impl Peer {
     /// What the shell is to do next. Drain to `None` after every input and every wake, while the socket takes bytes:
     /// what is not drained stays in the logs and costs nothing.
     pub fn poll_output(&mut self, now: Now) -> Option<Output> {
-        self.answer_bell(now);
+        self.take_mail(now);
         loop {
             if !self.control.is_empty() {
                 return Some(Output::Message(Bytes::from(std::mem::take(&mut self.control))));
@@ -35,13 +35,8 @@ impl Peer {
         }
     }
 
-    fn answer_bell(&mut self, now: Now) {
-        let mut news = Vec::new();
-        let mail = self.bell.answer(&mut news);
-        if let Stage::Open(open) = &mut self.stage {
-            open.news.extend(news);
-        }
-        let Some(mail) = mail else { return };
+    fn take_mail(&mut self, now: Now) {
+        let Some(mail) = self.bell.take_mail() else { return };
         if matches!(self.stage, Stage::Open(_)) {
             self.control.extend_from_slice(&mail.packets);
         }
@@ -61,12 +56,12 @@ impl Peer {
     }
 
     fn next_errand(&mut self) -> Option<Output> {
-        let next = self.errands.pop_front()?;
-        if self.errands.is_empty() {
-            // An idle connection keeps no memory for errands.
-            self.errands = VecDeque::new();
+        let errands = self.errands.as_mut()?;
+        let next = errands.0.pop_front();
+        if errands.0.is_empty() {
+            self.errands = None;
         }
-        Some(next)
+        next
     }
 
     fn deliver_next(&mut self) -> Delivered {
@@ -74,7 +69,7 @@ impl Peer {
         if open.paused {
             return Delivered::Nothing;
         }
-        let Some(slot) = open.news.pop_front() else { return Delivered::Nothing };
+        let Some(slot) = self.bell.next_news() else { return Delivered::Nothing };
         let Some(subscription) = open.subscriptions.get_mut(slot as usize).and_then(Option::as_mut) else {
             // Rung before it was unsubscribed.
             return Delivered::Control;
@@ -90,7 +85,7 @@ impl Peer {
             &mut self.control,
         );
         if news.more {
-            open.news.push_back(slot);
+            self.bell.come_again(slot);
         }
         if let Some(gap) = news.gap {
             json::write_server(&mut self.control, "gap", &gap);
@@ -130,15 +125,15 @@ impl Peer {
     fn tell_presence_of(&self, now: Now, open: &Open, to: MemberState) {
         let (present_in, user) = {
             let state = open.session.lock();
-            (state.present_in.clone(), state.identity.user.clone())
+            (state.present_in.clone(), state.login.identity.user.clone())
         };
-        for channel in present_in {
+        for channel in present_in.iter() {
             let session = open.session.id;
             let ring: Ring = channel.with_presence(|presence, name| match to {
                 MemberState::Away => presence.leave_for_a_while(name, session),
                 MemberState::Online => presence.arrive(name, session, user.as_ref(), now.wall_ms),
             });
-            self.hub.pump_if(ring, &channel);
+            self.hub.pump_if(ring, channel);
         }
     }
 
@@ -147,18 +142,18 @@ impl Peer {
         for subscription in open.subscriptions.iter().flatten() {
             subscription.channel.part(subscription.seat);
         }
-        let mine = {
+        let parks = {
             let mut state = open.session.lock();
             let mine = state.bell.as_ref().is_some_and(|bell| Arc::ptr_eq(bell, &self.bell));
             if mine {
                 state.bell = None;
-                state.parked_ms = now.mono_ms;
+                state.parks += 1;
             }
-            mine
+            mine.then_some(state.parks)
         };
-        if mine {
+        if let Some(parks) = parks {
             self.tell_presence_of(now, open, MemberState::Away);
-            self.hub.sessions().park(now, open.session.id);
+            self.hub.sessions().park(now, open.session.id, parks);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From `hello` to `welcome`: tickets, logins, take-over, and the subscriptions of before (protocol, section 3).
 
-use std::{borrow::Cow, collections::VecDeque, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use tautline_protocol::{
     ByeCode, ChannelName, Cursor, ErrorCode, Now, Pattern, ReadFrom, UserId, json,
@@ -13,7 +13,12 @@ use tautline_protocol::{
 };
 
 use super::{Open, Output, Peer, Stage};
-use crate::{Identity, LoginRefused, session::Session, session_id::SessionId, ticket::Claims};
+use crate::{
+    Identity, LoginRefused,
+    session::{Login, Rosters, Session},
+    session_id::SessionId,
+    ticket::Claims,
+};
 
 /// The session that a hello is to open.
 struct Opened {
@@ -60,8 +65,8 @@ impl Peer {
         hello: Hello,
         result: Result<Identity, LoginRefused>,
     ) {
-        let identity = match result {
-            Ok(identity) => self.with_expiry(now, identity),
+        let login = match result {
+            Ok(identity) => self.hub.login(now, identity),
             Err(refused) => {
                 let code = match refused {
                     LoginRefused::Expired => ByeCode::TokenExpired,
@@ -78,15 +83,15 @@ impl Peer {
         };
         let ticket = hello.resume.as_ref().and_then(|resume| self.check_ticket(now, &resume.ticket).ok());
         match ticket {
-            Some(claims) if claims.user.as_deref() == identity.user.as_ref().map(UserId::as_str) => {
-                self.resume(now, &hello, &claims, Some(identity));
+            Some(claims) if claims.user.as_deref() == login.identity.user.as_ref().map(UserId::as_str) => {
+                self.resume(now, &hello, &claims, Some(login));
             }
             _ => {
                 if hello.resume.is_some() {
                     // Sent in the hope that the session goes on; the client sends it again under new ids.
                     self.held = None;
                 }
-                self.begin(now, &hello, identity);
+                self.begin(now, &hello, login);
             }
         }
     }
@@ -122,27 +127,27 @@ impl Peer {
     }
 
     /// Opens the session that a ticket names.
-    fn resume(&mut self, now: Now, hello: &Hello, claims: &Claims, fresh: Option<Identity>) {
+    fn resume(&mut self, now: Now, hello: &Hello, claims: &Claims, fresh: Option<Login>) {
         let id = SessionId(claims.session);
-        let identity = fresh.clone().unwrap_or_else(|| identity_of(claims));
+        let login = fresh.clone().unwrap_or_else(|| self.hub.login(now, identity_of(claims)));
         let logs_whole = claims.epoch == self.hub.epoch();
         if !self.has_room(now, id) {
             return;
         }
         let session = self.hub.sessions().get_or_insert(id, || {
-            let session = Session::new(id, Arc::new(identity), Ledger::incomplete(), now);
+            let session = Session::new(id, login, Ledger::incomplete(), now);
             session.lock().logs_whole = logs_whole;
             session
         });
         if let Some(fresh) = fresh {
-            session.lock().identity = Arc::new(fresh);
+            session.lock().login = fresh;
         }
         self.attach(now, hello, Opened { session, resumed: true });
     }
 
     /// Opens a new session, or the one that the same key has opened a moment ago.
-    fn begin(&mut self, now: Now, hello: &Hello, identity: Identity) {
-        let key_id = hello.key.as_ref().map(|key| self.key_id(key, &identity));
+    fn begin(&mut self, now: Now, hello: &Hello, login: Login) {
+        let key_id = hello.key.as_ref().map(|key| self.key_id(key, &login.identity));
         if let Some(session) = key_id.and_then(|id| self.hub.sessions().get(id)) {
             let fresh = {
                 let state = session.lock();
@@ -158,8 +163,7 @@ impl Peer {
         if !self.has_room(now, id) {
             return;
         }
-        let identity = Arc::new(identity);
-        let make = || Session::new(id, identity, Ledger::new(), now);
+        let make = || Session::new(id, login, Ledger::new(), now);
         let session = self.hub.sessions().get_or_insert(id, make);
         self.attach(now, hello, Opened { session, resumed: false });
     }
@@ -187,7 +191,7 @@ impl Peer {
     fn attach(&mut self, now: Now, hello: &Hello, opened: Opened) {
         let Opened { session, resumed } = opened;
         let attempt = hello.resume.as_ref().filter(|_| resumed).map(|resume| resume.attempt);
-        let (identity, requests_seen, present_before) = {
+        let (login, requests_seen, present_before) = {
             let mut state = session.lock();
             if state.ended {
                 // It ended between looking it up and now: what a ticket of an ended session gets.
@@ -198,7 +202,12 @@ impl Peer {
             if let Some(attempt) = attempt {
                 if attempt <= state.attempt {
                     let bye = taken_over(Some(state.attempt));
+                    let orphan = state.bell.is_none().then_some(state.parks);
                     drop(state);
+                    // It may have been made for this very hello: it must not wait for a connection for ever.
+                    if let Some(parks) = orphan {
+                        self.hub.sessions().park(now, session.id, parks);
+                    }
                     return self.dismiss(now, None, bye);
                 }
                 state.attempt = attempt;
@@ -210,15 +219,15 @@ impl Peer {
                 self.hub.book(&mut state, |ledger| ledger.handle_seen(seen));
             }
             let present_before = std::mem::take(&mut state.present_in);
-            (Arc::clone(&state.identity), state.ledger.requests_seen(), present_before)
+            (state.login.clone(), state.ledger.requests_seen(), present_before)
         };
-        let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, &session, &identity);
+        let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, &session, &login);
+        let identity = Arc::clone(&login.identity);
         self.stage = Stage::Open(Open {
             session: Arc::clone(&session),
             subscriptions: Vec::new(),
-            news: VecDeque::new(),
-            auth_until_ms: until(now, identity.expires_at.unwrap_or(u64::MAX)),
-            ticket_due_ms: ticket_due_ms(now, ticket_expires_at, &identity),
+            auth_until_ms: until(now, login.expires_at),
+            ticket_due_ms: ticket_due_ms(now, ticket_expires_at, &login),
             refreshing: None,
             paused: false,
         });
@@ -298,28 +307,20 @@ impl Peer {
     }
 
     /// Leaves the rosters of channels that the client did not come back to.
-    fn leave_others(&self, session: &Session, present_before: &[Arc<crate::channel::Channel>]) {
+    fn leave_others(&self, session: &Session, present_before: &Rosters) {
         let present = session.lock().present_in.clone();
-        for channel in
-            present_before.iter().filter(|before| !present.iter().any(|now| Arc::ptr_eq(now, before)))
-        {
+        for channel in present_before.iter().filter(|channel| !present.contains(channel)) {
             let ring = channel.with_presence(|presence, name| presence.leave(name, session.id));
             self.hub.pump_if(ring, channel);
         }
     }
 
-    /// Gives a login without an expiry the longest life that a login may have.
-    pub(super) fn with_expiry(&self, now: Now, mut identity: Identity) -> Identity {
-        identity.expires_at.get_or_insert(now.wall_ms + self.hub.limits().auth_age_ms);
-        identity
-    }
-
     /// Sends a fresh ticket: half the life of the last one has passed.
     pub(super) fn send_fresh_ticket(&mut self, now: Now) {
         let Stage::Open(open) = &mut self.stage else { return };
-        let identity = Arc::clone(&open.session.lock().identity);
-        let (ticket, expires_at) = self.hub.seal_ticket(now, &open.session, &identity);
-        open.ticket_due_ms = ticket_due_ms(now, expires_at, &identity);
+        let login = open.session.lock().login.clone();
+        let (ticket, expires_at) = self.hub.seal_ticket(now, &open.session, &login);
+        open.ticket_due_ms = ticket_due_ms(now, expires_at, &login);
         json::write_server(
             &mut self.control,
             "ticket",
@@ -333,7 +334,7 @@ impl Peer {
         let Stage::Open(open) = &self.stage else {
             return Err(ErrorBody::new(ErrorCode::Internal, "no session is open"));
         };
-        let identity = Arc::clone(&open.session.lock().identity);
+        let identity = Arc::clone(&open.session.lock().login.identity);
         match identity.may_read(&channel, self.hub.rule(&channel).subscribe) {
             true => Ok(channel),
             false => Err(ErrorBody::new(ErrorCode::PermissionDenied, "you may not read this channel")),
@@ -346,10 +347,10 @@ pub(super) fn parse_channel(name: &str) -> Result<ChannelName, ErrorBody> {
 }
 
 /// When a fresh ticket is worth sending: at half its life, unless the authentication behind it ends no later.
-pub(super) fn ticket_due_ms(now: Now, expires_at: u64, identity: &Identity) -> u64 {
-    match identity.expires_at {
-        Some(auth_until) if auth_until <= expires_at => u64::MAX,
-        _ => now.mono_ms + expires_at.saturating_sub(now.wall_ms) / 2,
+pub(super) fn ticket_due_ms(now: Now, expires_at: u64, login: &Login) -> u64 {
+    match login.expires_at <= expires_at {
+        true => u64::MAX,
+        false => now.mono_ms + expires_at.saturating_sub(now.wall_ms) / 2,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a welcomed client asks, and what it gets (protocol, section 4).
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use tautline_protocol::{
     ByeCode, ChannelName, Cursor, ErrorCode, Now, ReadFrom, RequestId, json,
@@ -56,7 +56,7 @@ impl Peer {
                 self.reply(id, roster.as_ref());
             }
             Request::Auth(body) => {
-                open.refreshing = Some(id);
+                open.refreshing = NonZeroU64::new(id);
                 self.errand(Output::Login(Auth::Token { token: body.token.into_owned() }));
             }
             Request::Publish(_) | Request::Call(_) => unreachable!("handled above"),
@@ -132,7 +132,7 @@ impl Peer {
         let name = parse_channel(&publish.channel)?;
         let (identity, logs_whole) = {
             let state = open.session.lock();
-            (Arc::clone(&state.identity), state.logs_whole)
+            (Arc::clone(&state.login.identity), state.logs_whole)
         };
         if !identity.may(&name, self.hub.rule(&name).publish) {
             return Err(ErrorBody::new(ErrorCode::PermissionDenied, "you may not publish in this channel"));
@@ -172,11 +172,11 @@ impl Peer {
             let subscription = open.subscriptions[slot].as_mut().expect("slot_of() found it");
             let (reply, gap, offset) = subscription.channel.rejoin(self.hub.epoch(), from);
             subscription.offset = offset;
-            open.news.push_back(slot_number(slot));
+            self.bell.come_again(slot_number(slot));
             return Ok((reply, gap));
         }
         let slot = open.free_slot(self.hub.limits().channels_max)?;
-        let identity = Arc::clone(&open.session.lock().identity);
+        let identity = Arc::clone(&open.session.lock().login.identity);
         let who = Joining {
             bell: &self.bell,
             slot: slot_number(slot),
@@ -187,9 +187,9 @@ impl Peer {
         };
         let (channel, joined) = self.hub.join(name, &who, from)?;
         if channel.rule.presence != crate::PresenceMode::Off {
-            open.session.lock().present_in.push(Arc::clone(&channel));
+            open.session.lock().present_in.insert(&channel);
         }
-        open.news.push_back(slot_number(slot));
+        self.bell.come_again(slot_number(slot));
         let (seat, offset, presence_seen) = (joined.seat, joined.offset, joined.presence_seen);
         open.subscriptions[slot] = Some(Subscription { channel, seat, offset, presence_seen });
         Ok((joined.reply, joined.gap))
@@ -211,7 +211,7 @@ impl Peer {
         let Stage::Open(open) = &mut self.stage else { return };
         let Some(ended) = open.subscriptions[slot].take() else { return };
         ended.channel.part(ended.seat);
-        open.session.lock().present_in.retain(|channel| !Arc::ptr_eq(channel, &ended.channel));
+        open.session.lock().present_in.remove(&ended.channel);
         let session = open.session.id;
         let ring = ended.channel.with_presence(|presence, name| presence.leave(name, session));
         self.hub.pump_if(ring, &ended.channel);
@@ -246,22 +246,22 @@ impl Peer {
     /// Goes on with an `auth` request whose token was checked.
     pub(super) fn handle_refresh_login(&mut self, now: Now, result: Result<Identity, LoginRefused>) {
         let Stage::Open(open) = &mut self.stage else { return };
-        let Some(id) = open.refreshing.take() else { return };
+        let Some(id) = open.refreshing.take().map(NonZeroU64::get) else { return };
         let session = Arc::clone(&open.session);
         let refused = match result {
             Err(error) => Some(error.to_string()),
             Ok(identity) if identity.user != session.user() => Some("the token is another user's".to_owned()),
             Ok(identity) => {
-                let identity = Arc::new(self.with_expiry(now, identity));
-                session.lock().identity = Arc::clone(&identity);
-                let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, &session, &identity);
-                let expires_at = identity.expires_at.unwrap_or(u64::MAX);
+                let login = self.hub.login(now, identity);
+                session.lock().login = login.clone();
+                let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, &session, &login);
+                let expires_at = login.expires_at;
                 if let Stage::Open(open) = &mut self.stage {
                     open.auth_until_ms = until(now, expires_at);
-                    open.ticket_due_ms = ticket_due_ms(now, ticket_expires_at, &identity);
+                    open.ticket_due_ms = ticket_due_ms(now, ticket_expires_at, &login);
                 }
                 self.reply(id, Ok(&AuthRefreshed { expires_at, ticket }));
-                self.end_forbidden(&identity);
+                self.end_forbidden(&login.identity);
                 None
             }
         };
