@@ -12,6 +12,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod autobahn;
+mod bench;
 mod command;
 mod demo;
 mod npm;
@@ -37,6 +38,8 @@ enum Task {
     Test(test::Options),
     /// Runs the RFC 6455 conformance suite (Autobahn; needs a Python 2.7)
     Autobahn,
+    /// Measures what an idle connection costs
+    Bench,
     /// Checks what no other tool does: module docs, file sizes, left-over notes, links, both READMEs
     Tidy,
 }
@@ -57,6 +60,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Demo => demo::run(&root),
         Task::Test(options) => test::run(&root, &options),
         Task::Autobahn => autobahn::run(&root, true).map(|()| ExitCode::SUCCESS),
+        Task::Bench => bench::run(&root),
         Task::Tidy => tidy::run(&root).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -169,7 +169,9 @@ fn browser_jobs(root: &Path) -> Result<Vec<Job>> {
         .env("CHROMIUM", browser.to_string_lossy())
         .env("TAUTLINE", demo::binary(root).to_string_lossy());
     let build = demo::build(root);
-    Ok(build.into_iter().chain(npm::install(root, "e2e")).chain([test]).map(Job::Run).collect())
+    // The page's own bookkeeping is tested before anything that it says is believed.
+    let page = npm(root, "examples/demo", ["test"]);
+    Ok(build.into_iter().chain([page]).chain(npm::install(root, "e2e")).chain([test]).map(Job::Run).collect())
 }
 
 fn cargo<const N: usize>(args: [&str; N]) -> Job {

@@ -1,3 +1,5 @@
+//! Stories about one connection over streams that do as they are told.
+
 use std::{
     io,
     sync::{Arc, atomic::Ordering},

@@ -1,3 +1,5 @@
+//! Stories about a connection with two directions, and what faults do to the pair.
+
 use super::*;
 
 fn at(ms: u64) -> Now {

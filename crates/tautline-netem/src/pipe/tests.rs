@@ -1,3 +1,5 @@
+//! Stories about one direction: order, rate, stalls, holes.
+
 use super::*;
 
 fn at(ms: u64) -> Now {

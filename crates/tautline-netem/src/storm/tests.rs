@@ -1,3 +1,5 @@
+//! Stories about schedules of faults: repeatable, bounded, made of what was asked for.
+
 use std::collections::HashSet;
 use std::mem::discriminant;
 
