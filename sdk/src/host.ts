@@ -1,0 +1,41 @@
+/**
+ * What a line needs from the place it runs in. One small file per host in `hosts/`; a test writes its own.
+ *
+ * A host reports facts, in the session's own words, and never decides. None of its facts is trusted to come: not
+ * `socket_closed`, not `hide`, not `network`; and what comes twice or late does no harm.
+ */
+
+import type { Input } from './vocabulary.js';
+
+/** What a host tells. */
+export type Fact = Extract<Input, { type: 'socket_open' | 'socket_message' | 'socket_closed' | 'show' | 'hide' | 'network' }>;
+
+/** Takes a fact. */
+export type Tell = (fact: Fact) => void;
+
+/** One WebSocket. Neither method ever throws. */
+export interface Socket {
+  send(text: string): void;
+  close(code: number, reason: string): void;
+}
+
+/** A place that a line can run in. */
+export interface Host {
+  /** Reported to the gateway: `browser`, `wechat`. */
+  readonly platform: string;
+  /** How many sockets may exist at once: the default of the option `slots`. */
+  readonly slots: number;
+  /** Whether the host cuts connections of an app in the background: the default of the option `background`. */
+  readonly background: boolean;
+  /**
+   * Opens a WebSocket, and tells of it under the number `socket`. Never throws: what goes wrong is a `socket_closed`, with
+   * the host's raw code and reason, and with a `cause` where its words mean something.
+   */
+  dial(url: string, protocol: string, socket: number, tell: Tell): Socket;
+  /** Wall clock, in milliseconds. */
+  now(): number;
+  /** Calls `fire` once after `delayMs`, soon where that is below 0; the result takes it back. */
+  setTimer(delayMs: number, fire: () => void): () => void;
+  /** Tells about the app and the network until the result is called: every change, and the network at start. */
+  watch(tell: Tell): () => void;
+}

@@ -1,0 +1,95 @@
+/** Browsers: WebSocket, page visibility, and what the browser says about the network. */
+
+import type { Host, Socket, Tell } from '../host.js';
+import { now, setTimer } from './clock.js';
+
+/** The part of a WebSocket that is used. */
+export interface BrowserSocket {
+  binaryType: string;
+  onopen: (() => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onclose: ((event: { code: number; reason: string }) => void) | null;
+  send(text: string): void;
+  close(code?: number, reason?: string): void;
+}
+
+interface Target {
+  addEventListener(name: string, listener: () => void): void;
+  removeEventListener(name: string, listener: () => void): void;
+}
+
+/** The part of a window that is used; a worker or a server has less of it. */
+export interface BrowserWindow extends Partial<Target> {
+  WebSocket: new (url: string, protocols: string[]) => BrowserSocket;
+  document?: Target & { visibilityState?: string };
+  navigator?: { onLine?: boolean; connection?: Target & { type?: string } };
+}
+
+function nothing(): void {}
+
+/** A host over `window`, or over anything with a `WebSocket` like a worker or Node. */
+export function browserHost(window: BrowserWindow): Host {
+  const { document, navigator } = window;
+  const connection = navigator && navigator.connection;
+
+  function online(): boolean {
+    return !navigator || navigator.onLine !== false;
+  }
+
+  function dial(url: string, protocol: string, socket: number, tell: Tell): Socket {
+    let it: BrowserSocket;
+    try {
+      it = new window.WebSocket(url, [protocol]);
+    } catch (error) {
+      // Not a URL, or plain `ws` from a secure page.
+      tell({ type: 'socket_closed', socket, reason: String(error), cause: 'refused' });
+      return { send: nothing, close: nothing };
+    }
+    // The default hands out blobs, which cannot be read in order.
+    it.binaryType = 'arraybuffer';
+    it.onopen = () => tell({ type: 'socket_open', socket });
+    // Anything but text is not of the protocol, which is for the session to say.
+    it.onmessage = ({ data }) => tell({ type: 'socket_message', socket, text: String(data) });
+    it.onclose = ({ code, reason }) => {
+      tell({ type: 'socket_closed', socket, code, reason, cause: online() ? undefined : 'network_lost' });
+    };
+    return {
+      send: (text) => it.send(text),
+      close: (code, reason) => it.close(code, reason),
+    };
+  }
+
+  function watch(tell: Tell): () => void {
+    function show(): void {
+      tell({ type: 'show' });
+    }
+    function hide(): void {
+      tell({ type: 'hide' });
+    }
+    function onVisibility(): void {
+      if (document!.visibilityState === 'hidden') hide();
+      else show();
+    }
+    function onNetwork(): void {
+      tell({ type: 'network', online: online(), kind: connection && connection.type });
+    }
+    function hooks(verb: 'addEventListener' | 'removeEventListener'): void {
+      function hook(target: Partial<Target> | undefined, name: string, listener: () => void): void {
+        if (target && target[verb]) target[verb](name, listener);
+      }
+      hook(document, 'visibilitychange', onVisibility);
+      hook(document, 'freeze', hide);
+      hook(document, 'resume', show);
+      hook(window, 'pagehide', hide);
+      hook(window, 'pageshow', show);
+      hook(window, 'online', onNetwork);
+      hook(window, 'offline', onNetwork);
+      hook(connection, 'change', onNetwork);
+    }
+    hooks('addEventListener');
+    onNetwork();
+    return () => hooks('removeEventListener');
+  }
+
+  return { platform: 'browser', slots: 2, background: false, dial, now, setTimer, watch };
+}

@@ -1,0 +1,83 @@
+/** What happens to the line from outside: background, network, and time (protocol, section 6). */
+
+import { hasReport, heartbeatDeadline, ping, probe } from './heartbeat.js';
+import { drop, letGo } from './losing.js';
+import { hurry, authFailed } from './opening.js';
+import { expire } from './outbox.js';
+import { isOnline, say } from './outputs.js';
+import type { Session } from './session.js';
+
+export function hide(s: Session): void {
+  if (s.options_.background) s.hiddenSinceMs_ = Math.min(s.hiddenSinceMs_, s.nowMs_);
+}
+
+export function show(s: Session): void {
+  const overdue = hideDeadline(s) <= s.nowMs_;
+  s.hiddenSinceMs_ = Infinity;
+  // Timers froze: the host has cut the socket, whatever it looks like.
+  if (overdue) drop(s, 'background');
+  probe(s, 'background');
+  hurry(s);
+}
+
+export function network(s: Session, { online, kind }: { online: boolean; kind?: string | undefined }): void {
+  const last = s.networkKind_;
+  const changed = online !== s.networkOnline_ || (kind && last && kind !== last);
+  s.networkOnline_ = online;
+  s.networkKind_ = kind || last;
+  if (!changed) return;
+  if (isOnline(s)) probe(s, online ? 'network_changed' : 'network_lost');
+  else if (online) {
+    if (s.socket_) drop(s, 'network_changed');
+    hurry(s);
+  }
+}
+
+function pause(s: Session, reason: string): void {
+  if (!isOnline(s)) return;
+  if (hasReport(s)) ping(s);
+  say(s, 'pause', JSON.stringify({ reason }));
+}
+
+/** A deadline may have passed. */
+export function timeout(s: Session): void {
+  const nowMs = s.nowMs_;
+  expire(s);
+  if (hideDeadline(s) <= nowMs) {
+    // Better to leave than to be cut.
+    pause(s, 'background');
+    drop(s, 'background');
+  } else if (lineDeadline(s) <= nowMs) lineTimeout(s);
+  else if (idleDeadline(s) <= nowMs) {
+    // Nobody needs the line: spare the phone.
+    pause(s, 'idle');
+    letGo(s);
+    s.goal_ = 'idle';
+  }
+}
+
+function lineTimeout(s: Session): void {
+  if (isOnline(s)) return s.silence_ ? drop(s, s.silence_) : ping(s);
+  if (s.socket_ && s.stage_ !== 'challenged') return drop(s, s.networkOnline_ ? 'connect_timeout' : 'network_lost');
+  if (s.authDueMs_ <= s.nowMs_) authFailed(s, {});
+}
+
+/** When the line itself needs attention. */
+export function lineDeadline(s: Session): number {
+  if (s.socket_) return isOnline(s) ? heartbeatDeadline(s) : s.stageDueMs_;
+  if (s.state_ === 'waiting') return s.retryAtMs_;
+  if (s.state_ !== 'connecting') return Infinity;
+  return s.authDueMs_ < Infinity ? s.authDueMs_ : Math.min.apply(Math, s.closing_.map((closing) => closing.untilMs_));
+}
+
+/** When an app in the background is better off without a connection. */
+export function hideDeadline(s: Session): number {
+  return s.socket_ ? s.hiddenSinceMs_ + s.options_.background_after_ms : Infinity;
+}
+
+/** When a line that nobody uses may hang up. */
+export function idleDeadline(s: Session): number {
+  const { idle_ms } = s.options_;
+  const quiet = Object.keys(s.subscriptions_).every((channel) => s.subscriptions_[channel]!.own_);
+  return idle_ms && isOnline(s) && !s.entries_.length && quiet ? s.activeMs_ + idle_ms : Infinity;
+}

@@ -1,0 +1,103 @@
+/** How a line is lost, and why; what follows is decided by `advance` (protocol, sections 6 and 7). */
+
+import { byeOfCloseCode, causeOfCloseCode, closeCodeOf, type Bye } from './bye.js';
+import { forgetLogin } from './opening.js';
+import { endOutbox, settleAll } from './outbox.js';
+import { emit, flush, isOnline, say } from './outputs.js';
+import type { Session } from './session.js';
+import { blame } from './traffic.js';
+import type { DropCause, DropOutput, SocketClosedInput } from './vocabulary.js';
+
+export function socketClosed(s: Session, closed: SocketClosedInput): void {
+  const { socket, code, reason } = closed;
+  s.closing_ = s.closing_.filter((closing) => closing.socket_ !== socket);
+  if (s.socket_ !== socket) return;
+  // Where the packet was lost on its way, its code was not.
+  if (causeOfCloseCode(code!)) bye(s, undefined, byeOfCloseCode(code!, reason), true);
+  else drop(s, causeOf(s, closed), closed, true);
+}
+
+function causeOf(s: Session, { cause, code }: SocketClosedInput): DropCause {
+  if (s.hiddenSinceMs_ < Infinity) return 'background';
+  if (!s.networkOnline_) return 'network_lost';
+  if (cause) return cause;
+  if (s.silence_ && s.silence_ !== 'peer_silent') return s.silence_;
+  return [1002, 1003, 1007, 1009].indexOf(code!) < 0 ? 'unknown' : 'protocol_error';
+}
+
+/** The server's last word; `closed`: the socket is gone already. */
+export function bye(s: Session, id: number | undefined, last: Bye, closed?: boolean): void {
+  const { code, message, attempt } = last;
+  const closeCode = closeCodeOf(code);
+  const cause = causeOfCloseCode(closeCode)!;
+  let never = last.reconnect === 'never';
+  if (code === 'taken_over' && attempt !== undefined && !isOnline(s) && !s.contested_) {
+    s.contested_ = true;
+    s.attempt_ = Math.max(s.attempt_, attempt);
+    never = false;
+  }
+  if (cause === 'auth_failed' || cause === 'kicked') forgetLogin(s);
+  if (closeCode > 4200 && id !== undefined) {
+    blame(s, id, { code, message });
+    never = false;
+  }
+  if (never) {
+    s.goal_ = 'stopped';
+    s.stopCause_ = cause;
+  }
+  drop(s, cause, { code: closeCode, reason: code, message: message || undefined }, closed, last);
+}
+
+/** Gives a connection, or an attempt at one, up. `words` are the host's; `advice` is what the server said about coming back. */
+export function drop(
+  s: Session,
+  cause: DropCause,
+  words?: Pick<SocketClosedInput, 'code' | 'reason' | 'message'>,
+  closed?: boolean,
+  advice?: Bye,
+): void {
+  const { code, reason, message } = words || {};
+  const output: DropOutput = { type: 'drop', cause, online: isOnline(s), code, reason, message };
+  letGo(s, closed);
+  schedule(s, advice);
+  if (!s.firstDrop_) {
+    s.firstDrop_ = output;
+    s.downSinceMs_ = s.nowMs_;
+    s.dials_ = 0;
+  }
+  emit(s, output);
+}
+
+/** Plans the next dial: the first retry at once, then full jitter under a doubling ceiling. */
+function schedule(s: Session, advice?: Bye): void {
+  const { retry_max_ms, retry_base_ms } = s.options_;
+  const afterMs = advice && advice.retry_after_ms;
+  if (advice && advice.reconnect === 'later' && typeof afterMs !== 'number') s.retries_ = s.retries_ || 1;
+  const ceilingMs = Math.min(retry_max_ms, retry_base_ms * Math.pow(2, s.retries_));
+  const delayMs = s.retries_++ && Math.floor(s.random_() * ceilingMs);
+  s.notBeforeMs_ = s.nowMs_ + (afterMs || 0);
+  s.retryAtMs_ = Math.max(s.notBeforeMs_, s.nowMs_ + delayMs);
+}
+
+/** Detaches from the live socket: never waits for the host, which may say nothing for minutes. */
+export function letGo(s: Session, closed?: boolean): void {
+  const { socket_, nowMs_ } = s;
+  flush(s);
+  if (isOnline(s) && nowMs_ >= s.onlineSinceMs_ + s.options_.stable_ms) s.retries_ = 0;
+  s.socket_ = 0;
+  s.stage_ = '';
+  s.silence_ = undefined;
+  if (socket_ && !closed) {
+    s.closing_.push({ socket_, untilMs_: nowMs_ + s.options_.close_wait_ms });
+    emit(s, { type: 'close_socket', socket: socket_ });
+  }
+  endOutbox(s);
+}
+
+/** The app is done, for good. */
+export function close(s: Session): void {
+  if (isOnline(s)) say(s, 'bye', '{}');
+  if (s.socket_) drop(s, 'closed_by_app');
+  s.goal_ = 'closed';
+  settleAll(s, 'closed', () => true);
+}

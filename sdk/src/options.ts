@@ -1,0 +1,112 @@
+/** What an app says to a line, and hears from it. */
+
+import type { TautlineError } from './error.js';
+import type { Host } from './host.js';
+import type {
+  Auth,
+  Cursor,
+  DropOutput,
+  GapOutput,
+  Input,
+  Output,
+  PresenceOutput,
+  PublicationOutput,
+  ReadFrom,
+  SessionOptions,
+  StateOutput,
+  WelcomeOutput,
+} from './vocabulary.js';
+
+/** Options of a line: these, and any of the session's. */
+export interface TautlineOptions extends Partial<SessionOptions> {
+  /** Where the gateway is: `wss://…/connect`. */
+  url: string;
+  /**
+   * Gives the login, or how to get it; asked only when one is needed. `renew`: the last one was refused, so a cached one
+   * will not do.
+   *
+   * @default a guest
+   */
+  auth?: Auth | ((how: { renew: boolean }) => Auth | PromiseLike<Auth>);
+  /** Sees all that goes in and out of the session, secrets included: for a debugger, or a ring of the last events. */
+  trace?: (what: Input | Output) => void;
+  /** Where the line runs. @default found out: WeChat, else a browser */
+  host?: Host;
+}
+
+/** What can be listened to with `line.on`. */
+export interface LineEvents {
+  /** The line does something else now. */
+  state: StateOutput;
+  /** A connection is open. */
+  welcome: WelcomeOutput;
+  /** A connection is gone, or a dial has failed. */
+  drop: DropOutput;
+  /** A handler of the app's has thrown. Without a listener it is thrown again, outside of the line. */
+  error: unknown;
+}
+
+/** What an app wants to hear of a channel. */
+export interface SubscriptionHandlers {
+  /** Where to begin. @default "now" */
+  from?: ReadFrom;
+  /** A publication, once and in order. When this returns, it is handled. */
+  onPublication?(publication: PublicationOutput): void;
+  /** Publications may be missing: load your state afresh. */
+  onGap?(gap: GapOutput): void;
+  /** Confirmed, once for each connection; `recovering` publications follow that were missed. */
+  onSubscribed?(where: { channel: string; cursor: Cursor; recovering: number }): void;
+  /** Somebody came or went. */
+  onPresence?(change: PresenceOutput): void;
+  /** The subscription was refused, or the gateway ended it. */
+  onUnsubscribed?(error: TautlineError): void;
+}
+
+/** A subscription that was made. */
+export interface Subscription {
+  readonly channel: string;
+  /** Ends it; nothing is handed over after this. */
+  unsubscribe(): void;
+}
+
+/** How a request is made. */
+export interface RequestOptions {
+  /** How long it may take, in milliseconds, waiting for a connection included. @default `request_ttl_ms` */
+  timeout?: number;
+  /** Executing it twice does no harm: where the session was lost it is sent again rather than left in doubt. @default false */
+  idempotent?: boolean;
+  /** May be dropped unsent where the outbox is full and `outbox_full` says so. @default false */
+  volatile?: boolean;
+}
+
+/** Which page of a log. */
+export interface HistoryOptions extends RequestOptions {
+  /** Forwards from behind this place. */
+  after?: Cursor | 'start';
+  /** The page that ends before this place. */
+  before?: Cursor;
+  /** Publications on the page. @default 100 */
+  limit?: number;
+}
+
+/** Where a publication went. */
+export interface Published {
+  epoch: string;
+  offset: number;
+  /** In wall milliseconds of the server. */
+  at: number;
+}
+
+/** A page of a log, rising. */
+export interface HistoryPage {
+  epoch: string;
+  publications: { offset: number; at: number; data: unknown; from?: string; tags?: { [name: string]: string } }[];
+  /** There is more in the direction read. */
+  more: boolean;
+}
+
+/** Who is subscribed to a channel. */
+export interface Presence {
+  members: { user?: string; session: string; since: number; state: 'online' | 'away' }[];
+  count: number;
+}

@@ -1,0 +1,152 @@
+/**
+ * What has been asked and not settled (protocol, section 4; section 6, promises 6 and 7).
+ *
+ * Entries stand in the order in which they were or will be sent: those with an id first, ids rising. An entry that leaves
+ * is settled; `seenOf` follows from what is left.
+ */
+
+import { utf8Length } from './bytes.js';
+import { emit } from './outputs.js';
+import type { Session } from './session.js';
+import type { RequestInput } from './vocabulary.js';
+
+/** Requests of one connection that may be unanswered (protocol, section 9). */
+const IN_FLIGHT_MAX = 256;
+/** Ids past `seen`: the server keeps 1,024 replies that were not seen, and ends the session at one more. */
+const UNSEEN_MAX = 1000;
+/** What marks and punctuation add to a request, at most. Bytes. */
+const ENVELOPE_BYTES = 64;
+
+/** One request: the app's where it has `app_`, else made here. */
+export interface Entry {
+  verb_: string;
+  /** As JSON. */
+  body_: string;
+  bytes_: number;
+  app_?: RequestInput | undefined;
+  /** The channel to subscribe to. */
+  channel_?: string | undefined;
+  /** Given when first sent in this session; 0 before. */
+  id_: number;
+  /** The socket that it was last sent on; 0: never sent. */
+  sentOn_: number;
+  /** In monotonic milliseconds. */
+  expiresAtMs_: number;
+}
+
+/** The highest id up to which everything is settled; 0 before the first. */
+export function seenOf(s: Session): number {
+  const first = s.entries_[0];
+  return ((first && first.id_) || s.nextId_) - 1;
+}
+
+/** Takes a request of the app's. Something may have to be settled for it, itself perhaps. */
+export function pushRequest(s: Session, app: RequestInput): void {
+  const { options_ } = s;
+  const entry = newEntry(app.verb, app.body);
+  entry.app_ = app;
+  entry.expiresAtMs_ = s.nowMs_ + (app.ttl_ms === undefined ? options_.request_ttl_ms : app.ttl_ms);
+  if (entry.bytes_ > s.messageBytesMax_) return settle(s, entry, 'too_large');
+  for (;;) {
+    const others = s.entries_.filter((other) => other.app_);
+    const bytes = others.reduce((sum, other) => sum + other.bytes_, entry.bytes_);
+    if (others.length < options_.outbox_count_max && bytes <= options_.outbox_bytes_max) break;
+    const victim = options_.outbox_full !== 'reject' && others.filter((other) => other.app_!.volatile && !other.sentOn_)[0];
+    settle(s, victim || entry, 'overflow');
+    if (!victim) return;
+  }
+  s.entries_.push(entry);
+}
+
+/** Adds a `subscribe`: at the end, or `early`, before the app's requests that were never sent. Gives its entry. */
+export function pushSubscribe(s: Session, channel: string, from: unknown, early: boolean): Entry {
+  const entry = newEntry('subscribe', { channel, from });
+  entry.channel_ = channel;
+  const before = s.entries_.filter((other) => !early || other.id_ || !other.app_);
+  s.entries_.splice(before.length, 0, entry);
+  return entry;
+}
+
+/** Adds an `unsubscribe`. Nobody waits for the answer. */
+export function pushUnsubscribe(s: Session, channel: string): void {
+  s.entries_.push(newEntry('unsubscribe', { channel }));
+}
+
+function newEntry(verb: string, body: object): Entry {
+  const text = JSON.stringify(body);
+  return {
+    verb_: verb,
+    body_: text,
+    bytes_: utf8Length(text + verb) + ENVELOPE_BYTES,
+    id_: 0,
+    sentOn_: 0,
+    expiresAtMs_: Infinity,
+  };
+}
+
+/**
+ * The next request to send on this connection, with its id; nothing where none may be sent. Requests that are larger than
+ * a message may be are settled on the way.
+ */
+export function nextToSend(s: Session): Entry | undefined {
+  for (;;) {
+    const waiting = s.entries_.filter(({ sentOn_ }) => sentOn_ !== s.socket_);
+    const next = waiting[0];
+    if (!next || s.entries_.length - waiting.length >= IN_FLIGHT_MAX) return undefined;
+    if (!next.app_ || next.bytes_ <= s.messageBytesMax_) {
+      if (!next.id_ && s.nextId_ > seenOf(s) + UNSEEN_MAX) return undefined;
+      return next;
+    }
+    settle(s, next, 'too_large');
+  }
+}
+
+/** A reply came: its request leaves. Nothing for ids that are settled already. */
+export function takeAnswered(s: Session, id: number): Entry | undefined {
+  const entry = s.entries_.filter((other) => other.id_ === id)[0];
+  if (entry) remove(s, entry);
+  return entry;
+}
+
+/** Settles what has waited long enough. */
+export function expire(s: Session): void {
+  settleAll(s, '', (entry) => entry.expiresAtMs_ <= s.nowMs_);
+}
+
+/** When the next request has waited long enough, in monotonic milliseconds. */
+export function nextExpiry(s: Session): number {
+  return Math.min.apply(Math, s.entries_.map((entry) => entry.expiresAtMs_));
+}
+
+/** The connection is gone. What was made here is asked afresh on the next one; the app's requests stay. */
+export function endOutbox(s: Session): void {
+  s.entries_ = s.entries_.filter((entry) => entry.app_);
+}
+
+/** A session is open: the old one, whose numbering goes on, or a new one, which knows of nothing. */
+export function beginOutbox(s: Session, resumed: boolean, requestsSeen: number): void {
+  if (resumed) {
+    s.nextId_ = Math.max(s.nextId_, requestsSeen + 1);
+    return;
+  }
+  s.nextId_ = 1;
+  // With their session lost, nobody can say whether these were executed, and it would matter.
+  settleAll(s, 'in_doubt', (entry) => entry.sentOn_ && !entry.app_!.idempotent && /publish|call/.test(entry.verb_));
+  s.entries_.forEach((entry) => {
+    entry.id_ = 0;
+  });
+}
+
+/** Settles, on this side, all that pass the test. Without a code: `timeout` or `expired`, as it was sent or not. */
+export function settleAll(s: Session, code: string, test: (entry: Entry) => unknown): void {
+  s.entries_.filter(test).forEach((entry) => settle(s, entry, code || (entry.sentOn_ ? 'timeout' : 'expired')));
+}
+
+function settle(s: Session, entry: Entry, code: string): void {
+  remove(s, entry);
+  if (entry.app_) emit(s, { type: 'settled', request: entry.app_.request, error: { code } });
+}
+
+function remove(s: Session, entry: Entry): void {
+  s.entries_ = s.entries_.filter((other) => other !== entry);
+}

@@ -1,0 +1,37 @@
+/** What leaves the session: outputs for the shell, and packets that gather into one message. */
+
+import { utf8Length } from './bytes.js';
+import type { Session } from './session.js';
+import type { Output, StateName } from './vocabulary.js';
+
+/** True after a welcome. */
+export function isOnline(s: Session): boolean {
+  return s.stage_ === 'online';
+}
+
+/** Adds something for the shell to do. */
+export function emit(s: Session, output: Output): void {
+  s.outputs_.push(output);
+}
+
+/** Tells of a state, unless it is the one that was told last. */
+export function setState(s: Session, state: StateName, retry_at?: number): void {
+  if (s.state_ === state && retry_at === undefined) return;
+  s.state_ = state;
+  emit(s, { type: 'state', state, retry_at, cause: state === 'stopped' ? s.stopCause_ : undefined });
+}
+
+/** Adds a packet to the message of this drain: `marks`, then the verb. A message that would grow too large leaves first. */
+export function say(s: Session, verb: string, body: string, marks?: string): void {
+  const packet = '{' + (marks || '') + '"' + verb + '":' + body + '}\n';
+  if (utf8Length(s.message_ + packet) > s.messageBytesMax_) flush(s);
+  s.message_ += packet;
+  s.lastSentMs_ = s.nowMs_;
+}
+
+/** Sends what has gathered. Called at the end of every input, and before a socket is closed. */
+export function flush(s: Session): void {
+  if (!s.message_) return;
+  emit(s, { type: 'send', socket: s.socket_, text: s.message_ });
+  s.message_ = '';
+}

@@ -1,0 +1,140 @@
+/** The channels that the app wants, and how far it has read each (protocol, section 5). */
+
+import { utf8Length } from './bytes.js';
+import { pushSubscribe, type Entry } from './outbox.js';
+import { emit } from './outputs.js';
+import type { Session } from './session.js';
+import type { Cursor, GapOutput, PublicationOutput, ReadFrom, RequestError } from './vocabulary.js';
+
+/** What a hello holds besides its cursors, taken generously. Bytes. */
+const HELLO_REST_BYTES = 16384;
+
+/** Cursors by channel. */
+export interface Cursors {
+  [channel: string]: Cursor;
+}
+
+/** One channel. */
+export interface Subscription {
+  from_: ReadFrom;
+  /** The last publication handed over. */
+  cursor_?: Cursor;
+  /** The socket that it was last confirmed on. Since the first time it has a cursor, by which it is resumed. */
+  confirmedOn_?: number;
+  /** The last `subscribe`; under way while it is in the outbox. */
+  asked_?: Entry;
+  /** The user's own channel, which the gateway subscribes. */
+  own_?: boolean;
+  /** The last publication that the app's handler has returned from, where the server wants to know. */
+  handled_?: Cursor | undefined;
+  ackWaits_?: boolean;
+}
+
+/** What the server says of a channel that is subscribed. */
+export interface Subscribed extends Cursor {
+  recovering: number;
+}
+
+/** Calls `visit` with each channel, in the order of their names. */
+export function eachChannel(s: Session, visit: (subscription: Subscription, channel: string) => void): void {
+  Object.keys(s.subscriptions_)
+    .sort()
+    .forEach((channel) => visit(s.subscriptions_[channel]!, channel));
+}
+
+/** A welcome says whose session it is: the own channel is there without being asked for. */
+export function beginSubscriptions(s: Session, own: string | undefined): void {
+  if (own && !s.subscriptions_[own]) s.subscriptions_[own] = { from_: 'acked' };
+  eachChannel(s, (subscription, channel) => {
+    subscription.own_ = own === channel;
+    subscription.ackWaits_ = !!subscription.handled_;
+  });
+}
+
+/** The cursors for a hello, as far as they fit. The rest is subscribed to after the welcome. */
+export function helloCursors(s: Session): Cursors {
+  const cursors: Cursors = Object.create(null);
+  let room = s.options_.hello_bytes_max - HELLO_REST_BYTES;
+  eachChannel(s, ({ cursor_, confirmedOn_ }, channel) => {
+    if (!confirmedOn_ || room < 0) return;
+    // Twice: a quote or a backslash takes two bytes in JSON.
+    room -= 2 * utf8Length(channel + cursor_!.epoch) + 80;
+    if (room >= 0) cursors[channel] = cursor_!;
+  });
+  return cursors;
+}
+
+/** Sends a `subscribe`, unless one is under way: from the cursor once there is one; `early`, before requests that wait. */
+export function askFor(s: Session, channel: string, early: boolean): void {
+  const it = s.subscriptions_[channel]!;
+  if (s.entries_.indexOf(it.asked_!) < 0) it.asked_ = pushSubscribe(s, channel, it.cursor_ || it.from_, early);
+}
+
+/** The server has confirmed it. */
+export function confirm(s: Session, channel: string, log: Subscribed): void {
+  const { offset, recovering } = log;
+  const it = s.subscriptions_[channel]!;
+  it.confirmedOn_ = s.socket_;
+  if (!it.cursor_) {
+    // Without a cursor it stands before what is about to follow; `at` belongs to the log's last entry.
+    const stand = { epoch: log.epoch, offset: offset - recovering, at: recovering || !offset ? undefined : log.at };
+    it.cursor_ = typeof it.from_ === 'object' ? it.from_ : (stand as Cursor);
+  }
+  emit(s, { type: 'subscribed', channel, cursor: it.cursor_, recovering });
+}
+
+/** It was refused, or the server ended it. */
+export function endSubscription(s: Session, channel: string, error: RequestError): void {
+  if (!s.subscriptions_[channel]) return;
+  delete s.subscriptions_[channel];
+  emit(s, { type: 'unsubscribed', channel, code: error.code, message: error.message });
+}
+
+/** A publication came: hands it over where it is the next one, and asks again where something before it is missing. */
+export function publication(s: Session, body: PublicationOutput): void {
+  const { channel, offset } = body;
+  const it = s.subscriptions_[channel];
+  if (!it || !it.confirmedOn_ || !(offset > it.cursor_!.offset)) return;
+  const { epoch, offset: last } = it.cursor_!;
+  if (offset > last + 1) return askFor(s, channel, false);
+  it.cursor_ = { epoch, offset, at: body.at };
+  body.type = 'publication';
+  body.epoch = epoch;
+  body.redelivered = false;
+  emit(s, body);
+}
+
+/** The server could not prove what lay between. */
+export function gap(s: Session, body: GapOutput): void {
+  const it = s.subscriptions_[body.channel];
+  if (!it || !it.confirmedOn_) return;
+  if (it.handled_ && it.handled_.epoch !== body.cursor.epoch) {
+    it.handled_ = undefined;
+    it.ackWaits_ = false;
+  }
+  it.cursor_ = body.cursor;
+  body.type = 'gap';
+  emit(s, body);
+}
+
+/** The app's handler for a publication has returned. */
+export function handled(s: Session, { channel, epoch, offset }: { channel: string; epoch: string; offset: number }): void {
+  const it = s.subscriptions_[channel];
+  if (!it || !(it.own_ || it.from_ === 'acked')) return;
+  const { cursor_, handled_ } = it;
+  if (!cursor_ || cursor_.epoch !== epoch || offset > cursor_.offset) return;
+  if (handled_ && handled_.epoch === epoch && offset <= handled_.offset) return;
+  it.handled_ = { epoch, offset };
+  it.ackWaits_ = true;
+}
+
+/** The acks that wait for a ping, where there are any. */
+export function acksOf(s: Session): Cursors | undefined {
+  let acks: Cursors | undefined;
+  eachChannel(s, ({ ackWaits_, handled_ }, channel) => {
+    if (!ackWaits_) return;
+    acks = acks || Object.create(null);
+    acks![channel] = handled_!;
+  });
+  return acks;
+}

@@ -1,0 +1,175 @@
+/** What is said on an open line: packets in, requests out, subscriptions (protocol, sections 4 and 5). */
+
+import { closeCodeOf } from './bye.js';
+import { noteReport, seenMark } from './heartbeat.js';
+import { bye, drop } from './losing.js';
+import { challenged, connect, forgetLogin } from './opening.js';
+import { beginOutbox, nextToSend, pushRequest, pushUnsubscribe, seenOf, settleAll, takeAnswered } from './outbox.js';
+import { emit, isOnline, say, setState } from './outputs.js';
+import type { Session } from './session.js';
+import * as subscriptions from './subscriptions.js';
+import type { Subscribed } from './subscriptions.js';
+import type { PresenceOutput, ReadFrom, RequestError, RequestInput } from './vocabulary.js';
+
+interface Welcome {
+  session: string;
+  ticket: string;
+  resumed: boolean;
+  user?: string;
+  requests_seen?: number;
+  ping_ms: number;
+  pong_ms: number;
+  max_message_bytes: number;
+  now: number;
+  node: string;
+  channels?: { [channel: string]: Subscribed & { error?: RequestError } };
+}
+
+/** A message came: packets, one a line. */
+export function socketMessage(s: Session, { socket, text }: { socket: number; text: string }): void {
+  text.split('\n').forEach((line) => {
+    // A packet may end the line; what follows it in the same message is of no more interest.
+    if (!line.trim() || s.socket_ !== socket) return;
+    try {
+      const packet = JSON.parse(line);
+      const verbs = Object.keys(packet).filter((key) => !/^(id|seen|again)$/.test(key));
+      const verb = verbs[0]!;
+      // What is no packet throws here or in what follows: all of it ends the line.
+      if (verbs.length !== 1 || packet.length || (verb === 'bye' && !closeCodeOf(packet.bye.code))) throw 0;
+      takePacket(s, verb, packet[verb], packet.id);
+    } catch (_) {
+      drop(s, 'protocol_error');
+    }
+  });
+}
+
+/** `body` is whatever came under the verb. */
+function takePacket(s: Session, verb: string, body: any, id: number | undefined): void {
+  const greeting = s.stage_ === 'greeting';
+  s.lastReceivedMs_ = s.nowMs_;
+  s.silence_ = undefined;
+  if (verb === 'bye') return bye(s, id, body);
+  if (greeting && verb === 'welcome') return welcome(s, body);
+  if (greeting && verb === 'challenge') return challenged(s);
+  if (!isOnline(s)) return;
+  if (verb === 'ok') reply(s, id!, body);
+  else if (verb === 'error') reply(s, id!, undefined, body);
+  else if (verb === 'pub') subscriptions.publication(s, body);
+  else if (verb === 'gap') subscriptions.gap(s, body);
+  else if (verb === 'unsubscribed') subscriptions.endSubscription(s, body.channel, body);
+  else if (verb === 'ticket') s.ticket_ = body.ticket;
+  else if (/^(join|away|back|leave)$/.test(verb)) {
+    const change: PresenceOutput = body;
+    const it = s.subscriptions_[change.channel];
+    change.type = 'presence';
+    change.kind = verb as PresenceOutput['kind'];
+    if (it && it.confirmedOn_) emit(s, change);
+  }
+}
+
+function welcome(s: Session, body: Welcome): void {
+  const { user, resumed } = body;
+  const offlineMs = s.firstDrop_ ? s.nowMs_ - s.downSinceMs_ : 0;
+  s.stage_ = 'online';
+  s.onlineSinceMs_ = s.activeMs_ = s.lastSentMs_ = s.nowMs_;
+  s.messageBytesMax_ = body.max_message_bytes;
+  s.pingMs_ = body.ping_ms;
+  s.pongMs_ = body.pong_ms;
+  s.reportSinceMs_ = Infinity;
+  s.repliesUnsaid_ = 0;
+  if (!resumed) s.seenSaid_ = 0;
+  forgetLogin(s);
+  s.ticket_ = body.ticket;
+  s.renew_ = s.contested_ = false;
+  s.firstDrop_ = undefined;
+  subscriptions.beginSubscriptions(s, user && 'user:' + user);
+  emit(s, {
+    type: 'welcome',
+    session: body.session,
+    user,
+    resumed,
+    node: body.node,
+    now: body.now,
+    offline_ms: offlineMs,
+  });
+  setState(s, 'online');
+  beginOutbox(s, resumed, body.requests_seen || 0);
+  subscriptions.eachChannel(s, (_, channel) => {
+    // Not just `in`: a channel may be called as what every object has.
+    const at = (body.channels || {})[channel] || ({} as Subscribed & { error?: RequestError });
+    if (at.error) subscriptions.endSubscription(s, channel, at.error);
+    else if (at.epoch) subscriptions.confirm(s, channel, at);
+    else subscriptions.askFor(s, channel, true);
+  });
+}
+
+function reply(s: Session, id: number, ok?: unknown, error?: RequestError): void {
+  s.repliesUnsaid_++;
+  s.activeMs_ = s.nowMs_;
+  const entry = takeAnswered(s, id);
+  if (!entry) return;
+  const channel = entry.channel_!;
+  const it = s.subscriptions_[channel];
+  if (entry.app_) emit(s, { type: 'settled', request: entry.app_.request, ok, error });
+  if (!it || it.asked_ !== entry) return;
+  if (error) subscriptions.endSubscription(s, channel, error);
+  else if (it.confirmedOn_ !== s.socket_) subscriptions.confirm(s, channel, ok as Subscribed);
+}
+
+/** A `bye` named the request that it is about. */
+export function blame(s: Session, id: number, error: RequestError): void {
+  const { app_, channel_ } = takeAnswered(s, id) || {};
+  if (app_) emit(s, { type: 'settled', request: app_.request, error });
+  subscriptions.endSubscription(s, channel_!, error);
+}
+
+/** The app needs the line. */
+function use(s: Session): void {
+  if (s.goal_ === 'idle') connect(s);
+  s.activeMs_ = s.nowMs_;
+}
+
+/** The app asks for something. */
+export function request(s: Session, input: RequestInput): void {
+  use(s);
+  pushRequest(s, input);
+}
+
+/** The app no longer waits. */
+export function cancel(s: Session, { request }: { request: number }): void {
+  settleAll(s, 'cancelled', ({ app_ }) => app_ && app_.request === request);
+}
+
+/** The app wants a channel. */
+export function subscribe(s: Session, { channel, from }: { channel: string; from?: ReadFrom | undefined }): void {
+  const it = s.subscriptions_[channel];
+  use(s);
+  if (it) {
+    if (it.confirmedOn_ === s.socket_) emit(s, { type: 'subscribed', channel, cursor: it.cursor_!, recovering: 0 });
+    return;
+  }
+  s.subscriptions_[channel] = { from_: from || 'now' };
+  if (isOnline(s)) subscriptions.askFor(s, channel, false);
+}
+
+/** The app does not want a channel any more. */
+export function unsubscribe(s: Session, { channel }: { channel: string }): void {
+  const it = s.subscriptions_[channel];
+  if (!it || it.own_) return;
+  s.activeMs_ = s.nowMs_;
+  delete s.subscriptions_[channel];
+  // Without a connection nothing need be said: the next hello does not name the channel.
+  if (isOnline(s)) pushUnsubscribe(s, channel);
+}
+
+/** Sends what may be sent, and reports what must not wait. Called after every input while online. */
+export function pump(s: Session): void {
+  for (let entry = nextToSend(s); entry; entry = nextToSend(s)) {
+    const seen = seenOf(s);
+    const again = entry.id_ ? '"again":true,' : '';
+    entry.id_ = entry.id_ || s.nextId_++;
+    entry.sentOn_ = s.socket_;
+    say(s, entry.verb_, entry.body_, '"id":' + entry.id_ + ',' + (seen > s.seenSaid_ ? seenMark(s, seen) : '') + again);
+  }
+  noteReport(s);
+}

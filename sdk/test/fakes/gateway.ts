@@ -1,0 +1,185 @@
+/** A gateway in memory: sessions, channels as logs, calls. Just enough of the protocol, and none of its limits. */
+
+interface Cursor {
+  epoch: string;
+  offset: number;
+  at?: number;
+}
+interface Entry {
+  offset: number;
+  at: number;
+  data: unknown;
+}
+interface Session {
+  ticket: string;
+  end: GatewayEnd | undefined;
+  cursors: Map<string, number>;
+  requestsSeen: number;
+  replies: Map<number, object>;
+}
+// Read as whatever came: the tests check it.
+type Packet = { [verb: string]: never } & { id?: number };
+
+/** The gateway's end of a wire. */
+export interface GatewayEnd {
+  send(text: string): void;
+  close(code: number, reason: string): void;
+}
+
+const EPOCH = 'k1';
+
+export class FakeGateway {
+  /** Every packet that came, in order. */
+  readonly received: { [verb: string]: unknown }[] = [];
+  /** What calls were executed. */
+  readonly executed: unknown[] = [];
+  /** Refuses every hello with this `bye`. */
+  refusal: object | undefined;
+  /** Swallows requests of these verbs. */
+  readonly deaf = new Set<string>();
+  private readonly logs = new Map<string, Entry[]>();
+  private readonly sessions: Session[] = [];
+
+  /** The bodies of all packets with this verb. */
+  all(verb: string): unknown[] {
+    return this.received.filter((packet) => verb in packet).map((packet) => packet[verb]);
+  }
+
+  /** Appends to a channel, as a back end would. */
+  publish(channel: string, data: unknown, now: number): Entry {
+    const log = this.log(channel);
+    const entry = { offset: log.length + 1, at: now, data };
+    log.push(entry);
+    for (const session of this.sessions) this.pump(session, channel);
+    return entry;
+  }
+
+  /** Says a packet to every open connection. */
+  tell(packet: object): void {
+    for (const session of this.sessions) session.end && say(session.end, packet);
+  }
+
+  /** Ends every open connection with a `bye`. */
+  bye(body: object, closeCode: number): void {
+    for (const session of this.sessions) {
+      session.end && say(session.end, { bye: body });
+      session.end?.close(closeCode, '');
+      session.end = undefined;
+    }
+  }
+
+  /** The other end of a connection is gone. */
+  lost(end: GatewayEnd): void {
+    for (const session of this.sessions) if (session.end === end) session.end = undefined;
+  }
+
+  receive(end: GatewayEnd, text: string, now: number): void {
+    for (const line of text.split('\n').filter((one) => one.trim() !== '')) {
+      const packet = JSON.parse(line) as Packet;
+      this.received.push(packet);
+      this.handle(end, packet, now);
+    }
+  }
+
+  private handle(end: GatewayEnd, packet: Packet, now: number): void {
+    const session = this.sessions.find((one) => one.end === end);
+    if ('hello' in packet) this.hello(end, packet.hello, now);
+    else if (!session) return;
+    else if ('ping' in packet) say(end, { pong: { now } });
+    else if ('bye' in packet) this.sessions.splice(this.sessions.indexOf(session), 1);
+    else if (packet.id !== undefined) this.request(session, packet, now);
+  }
+
+  private hello(end: GatewayEnd, hello: { resume?: { ticket: string; cursors: { [channel: string]: Cursor } } }, now: number): void {
+    if (this.refusal) {
+      say(end, { bye: this.refusal });
+      return end.close(4102, '');
+    }
+    const known = hello.resume && this.sessions.find((session) => session.ticket === hello.resume!.ticket);
+    const session = known ?? this.newSession();
+    session.end = end;
+    session.cursors = new Map();
+    const channels: { [channel: string]: object } = {};
+    for (const [channel, cursor] of Object.entries(hello.resume?.cursors ?? {})) {
+      session.cursors.set(channel, cursor.offset);
+      channels[channel] = this.stand(channel, cursor.offset);
+    }
+    say(end, {
+      welcome: {
+        session: 's1', ticket: session.ticket, ticket_expires_at: now + 86_400_000, resumed: known !== undefined,
+        user: undefined, requests_seen: session.requestsSeen, ping_ms: 25_000, pong_ms: 8_000, park_ms: 120_000,
+        max_message_bytes: 65_536, now, node: 'n1', channels,
+      },
+    });
+    for (const channel of session.cursors.keys()) this.pump(session, channel);
+  }
+
+  private request(session: Session, packet: Packet, now: number): void {
+    const id = packet.id!;
+    if ([...this.deaf].some((verb) => verb in packet)) return;
+    const reply = session.replies.get(id) ?? this.execute(session, packet, now);
+    session.requestsSeen = Math.max(session.requestsSeen, id);
+    session.replies.set(id, reply);
+    if (session.end) say(session.end, { id, ...reply });
+    if ('subscribe' in packet) this.pump(session, (packet.subscribe as { channel: string }).channel);
+  }
+
+  private execute(session: Session, packet: { [verb: string]: unknown }, now: number): object {
+    if (packet.subscribe) {
+      const { channel, from } = packet.subscribe as { channel: string; from?: 'now' | 'start' | Cursor };
+      const after = typeof from === 'object' ? from.offset : from === 'start' ? 0 : this.log(channel).length;
+      session.cursors.set(channel, after);
+      return { ok: this.stand(channel, after) };
+    }
+    if (packet.unsubscribe) {
+      session.cursors.delete((packet.unsubscribe as { channel: string }).channel);
+      return { ok: {} };
+    }
+    if (packet.publish) {
+      const { channel, data } = packet.publish as { channel: string; data: unknown };
+      const { offset, at } = this.publish(channel, data, now);
+      return { ok: { epoch: EPOCH, offset, at } };
+    }
+    if (packet.call) {
+      const { method, data } = packet.call as { method: string; data: unknown };
+      this.executed.push(data);
+      if (method !== 'echo') return { error: { code: 'not_found', message: `no method ${method}` } };
+      return { ok: { data } };
+    }
+    if (packet.history) {
+      const { channel } = packet.history as { channel: string };
+      return { ok: { epoch: EPOCH, publications: this.log(channel), more: false } };
+    }
+    if (packet.presence) return { ok: { members: [], count: 0 } };
+    return { error: { code: 'unknown_verb', message: '' } };
+  }
+
+  private stand(channel: string, after: number): object {
+    const log = this.log(channel);
+    return { epoch: EPOCH, offset: log.length, at: log[log.length - 1]?.at ?? 0, recovering: log.length - after };
+  }
+
+  private pump(session: Session, channel: string): void {
+    const after = session.cursors.get(channel);
+    if (after === undefined || !session.end) return;
+    for (const entry of this.log(channel).slice(after)) say(session.end, { pub: { channel, ...entry } });
+    session.cursors.set(channel, this.log(channel).length);
+  }
+
+  private newSession(): Session {
+    const ticket = `ticket-${this.sessions.length + 1}`;
+    const session = { ticket, end: undefined, cursors: new Map(), requestsSeen: 0, replies: new Map() };
+    this.sessions.push(session);
+    return session;
+  }
+
+  private log(channel: string): Entry[] {
+    let log = this.logs.get(channel);
+    if (!log) this.logs.set(channel, (log = []));
+    return log;
+  }
+}
+
+function say(end: GatewayEnd, packet: object): void {
+  end.send(JSON.stringify(packet) + '\n');
+}

@@ -1,0 +1,125 @@
+/**
+ * A scripted `wx`, written from what real hosts were seen to do. It does nothing by itself: a test plays the host.
+ */
+
+import type { Wechat, WechatSocketTask } from '../../src/hosts/wechat.js';
+
+type Listener<T> = (value: T) => void;
+interface Callbacks {
+  success?(result: unknown): void;
+  fail?(error: { errMsg?: string }): void;
+  complete?(): void;
+}
+
+/** One SocketTask. `listeners` are those that were put on in the same tick as `connectSocket`. */
+export class FakeTask implements WechatSocketTask {
+  readonly sent: string[] = [];
+  readonly closes: { code: number; reason: string }[] = [];
+  readonly options: Callbacks[] = [];
+  /** What `send` and `close` fail with; none: they succeed. */
+  failsWith: string | undefined;
+  private open: Listener<void> = missed;
+  private message: Listener<{ data: unknown }> = missed;
+  private error: Listener<{ errMsg?: string }> = missed;
+  private closed: Listener<{ code?: number; reason?: string }> = missed;
+
+  constructor(readonly connect: { url: string; protocols: string[] } & Callbacks) {}
+
+  send(options: { data: string } & Callbacks): void {
+    this.sent.push(options.data);
+    this.settle(options);
+  }
+  close(options: { code: number; reason: string } & Callbacks): void {
+    this.closes.push({ code: options.code, reason: options.reason });
+    this.settle(options);
+  }
+  onOpen(listener: Listener<void>): void {
+    this.open = listener;
+  }
+  onMessage(listener: Listener<{ data: unknown }>): void {
+    this.message = listener;
+  }
+  onError(listener: Listener<{ errMsg?: string }>): void {
+    this.error = listener;
+  }
+  onClose(listener: Listener<{ code?: number; reason?: string }>): void {
+    this.closed = listener;
+  }
+
+  opens(): void {
+    this.open();
+  }
+  receives(data: unknown): void {
+    this.message({ data });
+  }
+  errs(errMsg: string): void {
+    this.error({ errMsg });
+  }
+  closesWith(code: number, reason: string): void {
+    this.closed({ code, reason });
+  }
+
+  private settle(options: Callbacks): void {
+    this.options.push(options);
+    if (this.failsWith === undefined) options.success?.({});
+    else options.fail?.({ errMsg: this.failsWith });
+    options.complete?.();
+  }
+}
+
+function missed(): void {
+  throw new Error('the listener was put on too late: the host has dropped this event');
+}
+
+/** The global `wx`. */
+export class FakeWechat implements Wechat {
+  readonly tasks: FakeTask[] = [];
+  /** What `connectSocket` throws; none: it returns a task. */
+  throwsOnConnect: string | undefined;
+  networkType = 'wifi';
+  private readonly listeners: { [event: string]: Listener<never>[] } = {};
+
+  /** `game`: a mini game's names for its life cycle. `plugin`: no life cycle at all. */
+  constructor(readonly kind: 'program' | 'game' | 'plugin' = 'program') {
+    const names = { program: ['AppShow', 'AppHide'], game: ['Show', 'Hide'], plugin: [] }[kind];
+    for (const name of [...names, 'NetworkStatusChange', 'NetworkWeakChange']) {
+      const hooks = this as unknown as { [name: string]: unknown };
+      hooks['on' + name] = (listener: Listener<never>) => this.on(name, listener);
+      hooks['off' + name] = (listener: Listener<never>) => this.off(name, listener);
+    }
+  }
+
+  connectSocket(options: { url: string; protocols: string[] } & Callbacks): WechatSocketTask {
+    if (this.throwsOnConnect !== undefined) throw new Error(this.throwsOnConnect);
+    const task = new FakeTask(options);
+    this.tasks.push(task);
+    return task;
+  }
+  onSocketClose(listener: Listener<never>): void {
+    this.on('SocketClose', listener);
+  }
+  getNetworkType(options: Callbacks): void {
+    options.success?.({ networkType: this.networkType });
+    options.complete?.();
+  }
+
+  /** How many listen to `event` (`AppShow`, `SocketClose`, …). */
+  listening(event: string): number {
+    return (this.listeners[event] ?? []).length;
+  }
+  /** Tells everybody who listens to `event`. */
+  emit(event: string, value?: unknown): void {
+    for (const listener of [...(this.listeners[event] ?? [])]) listener(value as never);
+  }
+  /** The newest task. */
+  get task(): FakeTask {
+    return this.tasks[this.tasks.length - 1]!;
+  }
+
+  private on(event: string, listener: Listener<never>): void {
+    (this.listeners[event] ??= []).push(listener);
+  }
+  private off(event: string, listener: Listener<never>): void {
+    this.listeners[event] = (this.listeners[event] ?? []).filter((other) => other !== listener);
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * What ships runs in the poorest place there is: no eval, no globals but `wx`, no library younger than ES5 but for
+ * Promise (whose continuations are macrotasks, as on older iPhones) and `Math.imul`.
+ */
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { test } from 'node:test';
+import { createContext, runInContext } from 'node:vm';
+import type { Tautline } from '../src/index.js';
+import { FakeGateway, type GatewayEnd } from './fakes/gateway.js';
+import { FakeWechat } from './fakes/wechat.js';
+import { World } from './fakes/world.js';
+
+const DIST = resolve(__dirname, '../../../dist');
+const BUNDLE = readFileSync(resolve(DIST, 'tautline.global.js'), 'utf8');
+
+/** Takes away what mini programs lack, and puts in what a test drives. */
+const POVERTY = `
+  (function (global) {
+    var lacking = ['globalThis', 'Map', 'Set', 'WeakMap', 'WeakSet', 'WeakRef', 'Symbol', 'Proxy', 'Reflect', 'BigInt',
+      'WebAssembly', 'console', 'Atomics', 'SharedArrayBuffer', 'FinalizationRegistry', 'eval', 'Function', 'Promise'];
+    for (var i = 0; i < lacking.length; i++) delete global[lacking[i]];
+    var young = [[Object, 'assign values entries fromEntries getOwnPropertySymbols'], [Array, 'from of'],
+      [Array.prototype, 'find findIndex includes fill flat flatMap at'], [Number, 'isInteger isFinite isNaN'],
+      [String.prototype, 'startsWith endsWith includes repeat padStart padEnd at'], [Math, 'trunc sign log2 clz32']];
+    young.forEach(function (pair) {
+      pair[1].split(' ').forEach(function (name) { delete pair[0][name]; });
+    });
+    Date.now = now;
+    global.Promise = function Promise(executor) {
+      var state = 0, value, waiting = [];
+      function settle(to, what) {
+        if (state) return;
+        if (to === 1 && what && typeof what.then === 'function') return what.then(settle.bind(null, 1), settle.bind(null, 2));
+        state = to; value = what;
+        waiting.forEach(function (run) { setTimeout(run, 0); });
+      }
+      this.then = function (onOk, onError) {
+        return new Promise(function (resolve, reject) {
+          function run() {
+            var handler = state === 1 ? onOk : onError;
+            if (!handler) return (state === 1 ? resolve : reject)(value);
+            try { resolve(handler(value)); } catch (error) { reject(error); }
+          }
+          if (state) setTimeout(run, 0); else waiting.push(run);
+        });
+      };
+      try { executor(settle.bind(null, 1), settle.bind(null, 2)); } catch (error) { settle(2, error); }
+    };
+  })(this);
+`;
+
+/** A realm with a fake WeChat whose sockets lead to a gateway. */
+function realm() {
+  const world = new World();
+  const wx = new FakeWechat();
+  const gateway = new FakeGateway();
+  const later = (act: () => void) => world.setTimer(10, act);
+  const connect = wx.connectSocket.bind(wx);
+  wx.connectSocket = (options) => {
+    const task = connect(options);
+    const fake = wx.task;
+    const end: GatewayEnd = {
+      send: (text) => later(() => fake.receives(text)),
+      close: (code, reason) => later(() => fake.closesWith(code, reason)),
+    };
+    const send = fake.send.bind(fake);
+    fake.send = (sent) => {
+      send(sent);
+      later(() => gateway.receive(end, sent.data, world.now()));
+    };
+    later(() => fake.opens());
+    return task;
+  };
+  const timers = new Map<number, () => void>();
+  const context = createContext(
+    {
+      wx,
+      now: world.now,
+      setTimeout(fire: () => void, delayMs: number) {
+        timers.set(timers.size + 1, world.setTimer(delayMs, fire));
+        return timers.size;
+      },
+      clearTimeout: (timer: number) => timers.get(timer)?.(),
+    },
+    { codeGeneration: { strings: false, wasm: false } },
+  );
+  runInContext(POVERTY, context);
+  const names = () => Object.keys(context).sort();
+  const before = names();
+  runInContext(BUNDLE, context);
+  const added = names().filter((name) => !before.includes(name));
+  return { world, wx, gateway, context, added };
+}
+
+test('loading it does nothing but define two names', () => {
+  const { wx, world, added } = realm();
+  assert.deepEqual(added, ['Tautline', 'tautline']);
+  assert.equal(wx.tasks.length, 0);
+  assert.equal(wx.listening('AppShow'), 0);
+  assert.equal(world.pendingTimers, 0);
+});
+
+test('in a poor realm it connects, calls, subscribes, resumes after a kill in the background, and closes', async () => {
+  const { world, wx, gateway, context } = realm();
+  const seen: unknown[] = [];
+  const note = (what: unknown) => seen.push(JSON.parse(JSON.stringify(what)));
+  Object.assign(context, { note });
+  runInContext(
+    `var line = new Tautline({ url: 'wss://a.example/connect', auth: function () { return { token: 't' }; } });
+     line.on('drop', function (drop) { note(drop.cause); });
+     line.subscribe('room:7', { onPublication: function (publication) { note(publication.data); } });
+     line.call('echo', { n: 1 }).then(note);`,
+    context,
+  );
+  const line = (context as unknown as { line: Tautline }).line;
+  await world.advance(200);
+  gateway.publish('room:7', 'live', world.now());
+  await world.advance(100);
+  wx.emit('AppHide');
+  wx.emit('SocketClose', { code: 1000, reason: 'interrupted' });
+  gateway.publish('room:7', 'missed', world.now());
+  await world.advance(10_000);
+  assert.equal(line.state, 'hidden');
+  wx.emit('AppShow');
+  await world.advance(200);
+  assert.deepEqual(seen, [{ n: 1 }, 'live', 'background', 'missed']);
+  assert.equal(line.state, 'online');
+  line.close();
+  await world.advance(3_000);
+  assert.equal(world.pendingTimers, 0);
+});
+
+test('all three forms export the same names, and the words come apart', async () => {
+  const names = ['Tautline', 'TautlineError', 'browserHost', 'wechatHost'];
+  const cjs = (await import(resolve(DIST, 'tautline.cjs.js'))) as object;
+  assert.deepEqual(names.filter((name) => name in cjs), names);
+  const { context } = realm();
+  runInContext(readFileSync(resolve(DIST, 'tautline.words.global.js'), 'utf8'), context);
+  assert.deepEqual(Object.keys((context as { tautline: object }).tautline).sort(), [...names, 'words'].sort());
+  const esm = readFileSync(resolve(DIST, 'tautline.esm.js'), 'utf8');
+  for (const name of names) assert.match(esm, new RegExp(`export\\{.*\\b${name}\\b`));
+});

@@ -1,0 +1,43 @@
+// Gives every private name (they end in an underscore) one letter.
+//
+// A minifier gives each a name of its own, and there are more than letters. But only names that are members of the same
+// class or interface must differ; so the names are the nodes of a graph, and letters its colours.
+
+/** Most frequent in code first, so that compression finds more to repeat. */
+const LETTERS = [...'etnrisoaucdlhfpmvgybwxkqjzABCDEFGHIJKLMNOPQRSTUVWXYZ_$'];
+const PRIVATE_NAME = /\b[a-zA-Z]\w*[^\W_]_\b/g;
+
+/** Letters for all private names of `code`, which was compiled from the TypeScript files `sources`. */
+export function shortNames(code, sources) {
+  const uses = count(code.match(PRIVATE_NAME) ?? []);
+  const rivals = new Map([...uses.keys()].map((name) => [name, new Set()]));
+  for (const members of sources.flatMap(membersOfTypes)) {
+    const known = members.filter((name) => uses.has(name));
+    for (const name of known) known.forEach((other) => other !== name && rivals.get(name).add(other));
+  }
+  const names = new Map();
+  for (const name of [...uses.keys()].sort((a, b) => uses.get(b) - uses.get(a) || (a < b ? -1 : 1))) {
+    const taken = new Set([...rivals.get(name)].map((rival) => names.get(rival)));
+    const letter = LETTERS.find((free) => !taken.has(free));
+    if (!letter) throw new Error(`no letter is left for ${name}: more than ${LETTERS.length} private names in one type`);
+    names.set(name, letter);
+  }
+  return names;
+}
+
+/** `code` with its private names shortened. Run on minified code, where no comment or string can look like one. */
+export function shorten(code, names) {
+  return code.replace(PRIVATE_NAME, (name) => names.get(name));
+}
+
+/** For each class and interface in a source: the private names in its body, its own and those it uses. */
+function membersOfTypes(source) {
+  const types = source.match(/^(?:export )?(?:class|interface) \w+[^]*?^\}/gm) ?? [];
+  return types.map((type) => [...new Set(type.match(PRIVATE_NAME))]);
+}
+
+function count(names) {
+  const counts = new Map();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
+}
