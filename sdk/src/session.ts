@@ -61,7 +61,11 @@ const DEFAULTS: SessionOptions = {
   hello_bytes_max: 262144,
 };
 
-/** One client's side of a session, without I/O. The same options, seed and inputs give the same outputs. */
+/**
+ * One client's side of a session, without I/O. The same options, seed and inputs give the same outputs.
+ *
+ * Times are monotonic milliseconds unless their name says `wall`. A field with `!` is set before it is first read.
+ */
 export class Session {
   options_: SessionOptions;
   random_: () => number;

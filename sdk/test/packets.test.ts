@@ -26,7 +26,7 @@ const FILE = resolve(__dirname, '../../../../spec/vectors/packets.json');
 const vectors = JSON.parse(readFileSync(FILE, 'utf8')) as { server: PacketVector[]; messages: MessageVector[] };
 
 const WELCOME = {
-  session: 's1', ticket: 't1', resumed: false, ping_ms: 25_000, pong_ms: 8_000, max_message_bytes: 65_536, now: 1, node: 'n1', channels: {},
+  session: 's1', ticket: 't1', resumed: false, ping_ms: 25_000, pong_ms: 8_000, max_message_bytes: 65_536, now: 1, node: 'n1',
 };
 
 /** A session that is waiting for its welcome, or has had it; `hear` gives what it does with a message. */

@@ -10,6 +10,11 @@ import type { Input } from '../src/vocabulary.js';
 import { WORDS_EN, WORDS_ZH } from '../src/words.js';
 import { FakeWechat } from './fakes/wechat.js';
 
+const WELCOME = {
+  session: 's', ticket: 't', ping_ms: 25_000, pong_ms: 8_000, max_message_bytes: 65_536, now: 1, node: 'n', channels: {},
+};
+const BYES = ['server_restart', 'too_large', 'token_expired', 'kicked'];
+
 test('the random numbers are those of the session in Rust', () => {
   const bits = (random: () => number) => random() * 4_294_967_296;
   const one = randomFrom(1);
@@ -67,11 +72,14 @@ test('whatever happens in whatever order, every request settles exactly once', (
       () => ({ type: 'connect' }),
       () => ({ type: 'auth', auth: { guest: true } }),
       () => ({ type: 'socket_open', socket }),
-      () => message({ welcome: { session: 's', ticket: 't', resumed: random() < 0.5, ping_ms: 25_000, pong_ms: 8_000, max_message_bytes: 65_536, now: 1, node: 'n', channels: {} } }),
+      () => message({ welcome: { ...WELCOME, resumed: random() < 0.5 } }),
       () => message({ id: 1 + Math.floor(random() * 8), ok: {} }),
-      () => message({ bye: { code: pick(['server_restart', 'too_large', 'token_expired', 'kicked']), message: '', reconnect: pick(['now', 'later', 'never']) } }),
+      () => message({ bye: { code: pick(BYES), message: '', reconnect: pick(['now', 'later', 'never']) } }),
       () => ({ type: 'socket_closed', socket, code: 1006 }),
-      () => ({ type: 'request', request: ++requests, verb: pick(['publish', 'call', 'history', 'presence']), body: {}, volatile: random() < 0.5, ttl_ms: 5_000 }),
+      () => {
+        const verb = pick(['publish', 'call', 'history', 'presence'] as const);
+        return { type: 'request', request: ++requests, verb, body: {}, volatile: random() < 0.5, ttl_ms: 5_000 };
+      },
       () => ({ type: 'cancel', request: 1 + Math.floor(random() * requests) }),
       () => ({ type: pick(['show', 'hide']) }),
       () => ({ type: 'network', online: random() < 0.7 }),

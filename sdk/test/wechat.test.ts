@@ -151,6 +151,15 @@ test('a socket that opens after it was given up is closed, and its opening is no
   assert.equal(task.closes.length, 2);
 });
 
+test('callbacks that come without a word still end the socket', () => {
+  const closed = dialled();
+  closed.task.closesWithNothing();
+  assert.deepEqual(closed.seen, [{ code: undefined, reason: '', cause: undefined }]);
+  const failed = dialled();
+  failed.task.connect.fail?.(undefined as never);
+  assert.equal(failed.seen.length, 1);
+});
+
 test("WeChat's words are understood", () => {
   const meanings: [string, string | undefined][] = [
     ['createSocketTask:fail url not in domain list', 'domain_not_allowed'],

@@ -43,7 +43,7 @@ async function small(code) {
   const { code: minified } = await minify(code, {
     ecma: 5,
     module: true,
-    compress: { passes: 3, inline: 1, hoist_funs: true, pure_getters: true, unsafe: true, unsafe_comps: true },
+    compress: { passes: 3, inline: 1, pure_getters: true, unsafe: true, unsafe_comps: true },
     format: { comments: false },
   });
   return shorten(minified, shortNames(code, sources(join(root, 'src'))));

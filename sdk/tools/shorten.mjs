@@ -1,11 +1,11 @@
-// Gives every private name (they end in an underscore) one letter.
+// Gives every private name one letter: those that end in an underscore, and the few that only the bundle itself ever sees.
 //
 // A minifier gives each a name of its own, and there are more than letters. But only names that are members of the same
 // class or interface must differ; so the names are the nodes of a graph, and letters its colours.
 
 /** Most frequent in code first, so that compression finds more to repeat. */
 const LETTERS = [...'etnrisoaucdlhfpmvgybwxkqjzABCDEFGHIJKLMNOPQRSTUVWXYZ_$'];
-const PRIVATE_NAME = /\b[a-zA-Z]\w*[^\W_]_\b/g;
+const PRIVATE_NAME = /\b(?:[a-zA-Z]\w*[^\W_]_|handleInput|pollOutput|pollTimeout|mono_ms|wall_ms|ttl_ms)\b/g;
 
 /** Letters for all private names of `code`, which was compiled from the TypeScript files `sources`. */
 export function shortNames(code, sources) {

@@ -93,14 +93,15 @@ export function wechatHost(wx: Wechat): Host {
     let hungUp = false;
     let ended = false;
 
-    function end({ code, reason = '' }: WechatClose): void {
+    // Called with nothing at all by some versions.
+    function end({ code, reason = '' }: WechatClose = {}): void {
       if (ended) return;
       ended = true;
       tell({ type: 'socket_closed', socket, code, reason, cause: wechatCause(reason) });
       // Often an error is all that comes, and a task that is not closed keeps its slot.
       close(1000, '');
     }
-    function failed(error: WechatError): void {
+    function failed(error: WechatError = {}): void {
       end({ reason: error.errMsg || String(error) });
     }
     function close(code: number, reason: string): void {

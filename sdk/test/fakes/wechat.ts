@@ -59,6 +59,10 @@ export class FakeTask implements WechatSocketTask {
     this.closed({ code, reason });
   }
 
+  closesWithNothing(): void {
+    this.closed(undefined as never);
+  }
+
   private settle(options: Callbacks): void {
     this.options.push(options);
     if (this.failsWith === undefined) options.success?.({});
