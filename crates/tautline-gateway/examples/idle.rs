@@ -12,8 +12,7 @@ use std::{
 };
 
 use serde_json::{json, value::to_raw_value};
-use tautline_gateway::Gateway;
-use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
+use tautline_gateway::{Access, ChannelRule, Gateway, PresenceMode, PublishOptions, Retention};
 use tautline_protocol::{ChannelName, Pattern};
 use tautline_websocket::{ClientRequest, Decoder, Event, Role, encode_text};
 
@@ -77,6 +76,7 @@ async fn serve() -> Outcome<()> {
         publish: Access::None,
         presence: PresenceMode::Off,
         retention: Retention { count: 1, ..Retention::default() },
+        ack: false,
     };
     let gateway = Gateway::builder().guests(true).rules(vec![rule]).build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -88,7 +88,7 @@ async fn serve() -> Outcome<()> {
             let channel = ChannelName::parse(&line.map_err(|error| error.to_string())?)
                 .map_err(|error| error.to_string())?;
             for _ in 0..BURST_MESSAGES {
-                gateway.publish(&channel, &data, None).map_err(|error| error.to_string())?;
+                gateway.publish(&channel, &data, PublishOptions::default()).map_err(|error| error.to_string())?;
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Request, State},
+    extract::{Path, Request, State},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -17,12 +17,16 @@ use http::{
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use sha2::{Digest as _, Sha256};
+use tautline_hub::{Inbox, PublishOptions};
 use tautline_protocol::{
-    ChannelName, ErrorCode,
+    ChannelName, ErrorCode, InvalidName, UserId,
     packet::{ErrorBody, server::Published},
 };
 
 use crate::{gateway::Shared, reject::Reject};
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// The keys that back ends may come with, as digests: what is compared then has one length, and tells nothing by the
 /// time that comparing takes.
@@ -42,6 +46,7 @@ impl ApiKeys {
     }
 }
 
+/// What is published, and where.
 #[derive(Deserialize)]
 struct PublishBody<'a> {
     #[serde(borrow)]
@@ -52,9 +57,22 @@ struct PublishBody<'a> {
     tags: Option<&'a RawValue>,
 }
 
+/// What is pushed, and to whom.
+#[derive(Deserialize)]
+struct PushBody<'a> {
+    #[serde(borrow)]
+    user: Cow<'a, str>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    #[serde(borrow)]
+    tags: Option<&'a RawValue>,
+}
+
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/api/v1/publish", post(publish))
+        .route("/api/v1/push", post(push))
+        .route("/api/v1/users/{id}/inbox", get(inbox))
         .route("/health/live", get(async || Json(json!({"status": "live"}))))
         .route("/health/ready", get(ready))
 }
@@ -68,16 +86,73 @@ async fn ready(State(gateway): State<Arc<Shared>>) -> Response {
 }
 
 async fn publish(State(gateway): State<Arc<Shared>>, request: Request) -> Result<Json<Published>, Reject> {
-    authorize(&gateway.api_keys, request.headers())?;
-    let body = read(&gateway, request.into_body()).await?;
+    let (headers, body) = accept(&gateway, request).await?;
     let PublishBody { channel, data, tags } = serde_json::from_slice(&body)
         .map_err(|error| Reject::bad_request(format!("the body is not {{channel, data, tags?}}: {error}")))?;
     let channel = ChannelName::parse(&channel)
         .map_err(|error| Reject::bad_request(format!("`channel` is no channel's name: {error}")))?;
+    append(&gateway, &headers, &channel, data, tags)
+}
+
+/// Publishes to a user's inbox, whether or not they are online.
+async fn push(State(gateway): State<Arc<Shared>>, request: Request) -> Result<Json<Published>, Reject> {
+    let (headers, body) = accept(&gateway, request).await?;
+    let PushBody { user, data, tags } = serde_json::from_slice(&body)
+        .map_err(|error| Reject::bad_request(format!("the body is not {{user, data, tags?}}: {error}")))?;
+    let channel = ChannelName::of_user(&parse_user(&user)?).map_err(|error| no_user(&error))?;
+    append(&gateway, &headers, &channel, data, tags)
+}
+
+/// Tells what became of what was pushed: sent is not delivered, and delivered is not acknowledged.
+async fn inbox(
+    State(gateway): State<Arc<Shared>>,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Inbox>, Reject> {
+    authorize(&gateway.api_keys, &headers)?;
+    gateway.hub.inbox(&parse_user(&user)?).map(Json).map_err(|error| no_user(&error))
+}
+
+fn parse_user(user: &str) -> Result<UserId, Reject> {
+    UserId::parse(user).map_err(|error| no_user(&error))
+}
+
+fn no_user(error: &InvalidName) -> Reject {
+    Reject::bad_request(format!("`user` is no user's id: {error}"))
+}
+
+/// Lets the back end in, and reads what it has to say.
+async fn accept(gateway: &Shared, request: Request) -> Result<(HeaderMap, Bytes), Reject> {
+    authorize(&gateway.api_keys, request.headers())?;
+    let (parts, body) = request.into_parts();
+    Ok((parts.headers, read(gateway, body).await?))
+}
+
+fn append(
+    gateway: &Shared,
+    headers: &HeaderMap,
+    channel: &ChannelName,
+    data: &RawValue,
+    tags: Option<&RawValue>,
+) -> Result<Json<Published>, Reject> {
     if tags.is_some_and(|tags| !tags.get().starts_with('{')) {
         return Err(Reject::bad_request("`tags` is no object"));
     }
-    gateway.hub.publish(gateway.clock.now(), &channel, data, tags).map(Json).map_err(refused)
+    let options = PublishOptions { tags, idempotency_key: idempotency_key(headers)? };
+    gateway.hub.publish(gateway.clock.now(), channel, data, options).map(Json).map_err(refused)
+}
+
+/// The key that makes repeating harmless, as the draft of the HTTP header field `Idempotency-Key` has it.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Reject> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match key.to_str() {
+        Ok(key) if (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) => Ok(Some(key)),
+        _ => {
+            let words =
+                format!("`Idempotency-Key` is 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters");
+            Err(Reject::bad_request(words))
+        }
+    }
 }
 
 fn authorize(keys: &ApiKeys, headers: &HeaderMap) -> Result<(), Reject> {
@@ -112,7 +187,7 @@ fn refused(error: ErrorBody) -> Reject {
         ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    Reject::new(status, error.code.as_str(), error.message)
+    Reject::new(status, error.code.as_str(), error.message).retry_after(error.retry_after_ms)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::{
 
 use axum::Router;
 use serde_json::value::RawValue;
-use tautline_hub::{Hub, HubStats};
+use tautline_hub::{Hub, HubStats, PublishOptions};
 use tautline_protocol::{
     ChannelName,
     packet::{ErrorBody, server::Published},
@@ -146,7 +146,7 @@ impl Gateway {
         }
     }
 
-    /// Publishes for the back end: no rule is asked.
+    /// Publishes for the back end: no rule is asked. To a user's inbox with [`ChannelName::of_user`].
     ///
     /// # Errors
     /// `overloaded` or `limit` when the node is full.
@@ -154,9 +154,9 @@ impl Gateway {
         &self,
         channel: &ChannelName,
         data: &RawValue,
-        tags: Option<&RawValue>,
+        options: PublishOptions<'_>,
     ) -> Result<Published, ErrorBody> {
-        self.0.hub.publish(self.0.clock.now(), channel, data, tags)
+        self.0.hub.publish(self.0.clock.now(), channel, data, options)
     }
 
     /// Figures of the moment.

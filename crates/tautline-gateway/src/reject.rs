@@ -4,7 +4,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::json;
 
 /// Why a request over HTTP was refused.
@@ -13,16 +13,29 @@ pub(crate) struct Reject {
     status: StatusCode,
     code: String,
     message: String,
+    retry_after_ms: Option<u64>,
     headers: Vec<(HeaderName, &'static str)>,
 }
 
 impl Reject {
     pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), headers: Vec::new() }
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.into(),
+            retry_after_ms: None,
+            headers: Vec::new(),
+        }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// When trying again may help.
+    pub(crate) fn retry_after(mut self, ms: Option<u64>) -> Self {
+        self.retry_after_ms = ms;
+        self
     }
 
     pub(crate) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
@@ -33,8 +46,15 @@ impl Reject {
 
 impl IntoResponse for Reject {
     fn into_response(self) -> Response {
-        let body = Json(json!({"error": {"code": self.code, "message": self.message}}));
-        let mut response = (self.status, body).into_response();
+        let mut error = json!({"code": self.code, "message": self.message});
+        if let Some(ms) = self.retry_after_ms {
+            error["retry_after_ms"] = json!(ms);
+        }
+        let mut response = (self.status, Json(json!({"error": error}))).into_response();
+        if let Some(ms) = self.retry_after_ms {
+            // RFC 9110 §10.2.3: whole seconds.
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
+        }
         let headers = self.headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value)));
         response.headers_mut().extend(headers);
         response

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tautline_protocol::{
-    ChannelName, Cursor, ReadFrom, UserId,
+    ChannelName, Cursor, ReadFrom, RequestId, UserId,
     packet::server::{Gap, GapReason, Roster, Subscribed},
 };
 
@@ -33,6 +33,8 @@ pub(crate) struct Channel {
 
 struct State {
     log: Log,
+    /// The last offset that was handed to any connection.
+    delivered: u64,
     subscribers: Vec<Option<Subscriber>>,
     free: Vec<u32>,
     presence: Option<Box<Presence>>,
@@ -89,14 +91,31 @@ pub(crate) enum Ring {
 pub(crate) struct Remains {
     pub(crate) offset: u64,
     pub(crate) at: u64,
+    pub(crate) delivered: u64,
+}
+
+/// What became of a channel's publications.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Standing {
+    /// The last offset given out.
+    pub(crate) head: u64,
+    pub(crate) head_at: u64,
+    /// The offset just before the oldest kept.
+    pub(crate) base: u64,
+    /// The last one that was handed to any connection.
+    pub(crate) delivered: u64,
+    /// Connections that read it.
+    pub(crate) subscribers: usize,
 }
 
 impl Channel {
     /// A channel whose log goes on from `remains`.
     pub(crate) fn new(name: ChannelName, rule: Arc<ChannelRule>, remains: Option<&Remains>) -> Arc<Self> {
         let (offset, at) = remains.map_or((0, 0), |remains| (remains.offset, remains.at));
+        let delivered = remains.map_or(0, |remains| remains.delivered);
         let state = State {
             log: Log::new(offset, at),
+            delivered,
             subscribers: Vec::new(),
             free: Vec::new(),
             presence: Presence::new(rule.presence),
@@ -114,16 +133,22 @@ impl Channel {
             return None;
         }
         let bytes_before = state.log.bytes();
+        if let Some(origin @ Origin::Key(_)) = new.origin
+            && let Some((offset, at)) = state.log.of_origin(origin)
+        {
+            let (bytes_after, ring) = (bytes_before, Ring::Done);
+            return Some(Appended { offset, at, bytes_before, bytes_after, ring, repeated: true });
+        }
         let entry =
             NewEntry { channel: &self.name, data, from: new.from, tags: new.tags, origin: new.origin };
         let offset = state.log.append(wall_ms, &entry, &self.rule.retention);
         let (at, bytes_after) = (state.log.head_at(), state.log.bytes());
-        Some(Appended { offset, at, bytes_before, bytes_after, ring: state.start_ringing() })
+        Some(Appended { offset, at, bytes_before, bytes_after, ring: state.start_ringing(), repeated: false })
     }
 
     /// Whether the log knows this request.
-    pub(crate) fn find(&self, origin: Origin, whole: bool) -> Found {
-        lock(&self.state).log.find(origin, whole)
+    pub(crate) fn find(&self, session: SessionId, id: RequestId, whole: bool) -> Found {
+        lock(&self.state).log.find(session, id, whole)
     }
 
     /// Lets a connection read from a place on. `None`: the channel was forgotten.
@@ -132,7 +157,7 @@ impl Channel {
         if state.retired {
             return None;
         }
-        let (offset, gap) = state.place(&self.name, who.epoch, from);
+        let (offset, gap) = state.place(&self.name, who.epoch, from, who.acked);
         let seat = state.seat(Subscriber { bell: Arc::clone(who.bell), slot: who.slot, rung: true });
         let changed = match &mut state.presence {
             Some(presence) => presence.arrive(&self.name, who.session, who.user, who.wall_ms),
@@ -151,9 +176,14 @@ impl Channel {
     }
 
     /// Moves a subscription that exists.
-    pub(crate) fn rejoin(&self, epoch: &str, from: &ReadFrom) -> (Subscribed, Option<Gap>, u64) {
+    pub(crate) fn rejoin(
+        &self,
+        epoch: &str,
+        from: &ReadFrom,
+        acked: Option<u64>,
+    ) -> (Subscribed, Option<Gap>, u64) {
         let state = lock(&self.state);
-        let (offset, gap) = state.place(&self.name, epoch, from);
+        let (offset, gap) = state.place(&self.name, epoch, from, acked);
         let (head, at) = (state.log.head(), state.log.head_at());
         (Subscribed { epoch: epoch.to_owned(), offset: head, at, recovering: head - offset }, gap, offset)
     }
@@ -176,6 +206,7 @@ impl Channel {
             Read::UpToDate => {}
             Read::Batch { packets, to } => {
                 *places.offset = to;
+                state.delivered = state.delivered.max(to);
                 news.packets = Some(packets);
             }
             Read::Overtaken { to } => {
@@ -224,6 +255,18 @@ impl Channel {
         look(&lock(&self.state).log)
     }
 
+    /// What became of its publications.
+    pub(crate) fn standing(&self) -> Standing {
+        let state = lock(&self.state);
+        Standing {
+            head: state.log.head(),
+            head_at: state.log.head_at(),
+            base: state.log.base(),
+            delivered: state.delivered,
+            subscribers: state.subscribers.len() - state.free.len(),
+        }
+    }
+
     /// Drops what is too old; if nothing and nobody is left, the channel is forgotten and this is what remains. The
     /// number is how many bytes the log gave back.
     pub(crate) fn tidy(&self, wall_ms: u64) -> (usize, Option<Remains>) {
@@ -235,7 +278,11 @@ impl Channel {
             && state.ringing.is_none()
             && state.presence.as_ref().is_none_or(|presence| presence.is_empty());
         state.retired = idle;
-        let remains = idle.then(|| Remains { offset: state.log.head(), at: state.log.head_at() });
+        let remains = idle.then(|| Remains {
+            offset: state.log.head(),
+            at: state.log.head_at(),
+            delivered: state.delivered,
+        });
         (bytes_before - state.log.bytes(), remains)
     }
 }
@@ -246,6 +293,8 @@ pub(crate) struct Joining<'a> {
     pub(crate) slot: u32,
     pub(crate) session: SessionId,
     pub(crate) user: Option<&'a UserId>,
+    /// How far the user has acknowledged the channel.
+    pub(crate) acked: Option<u64>,
     pub(crate) epoch: &'a str,
     pub(crate) wall_ms: u64,
 }
@@ -265,6 +314,8 @@ pub(crate) struct Appended {
     pub(crate) bytes_before: usize,
     pub(crate) bytes_after: usize,
     pub(crate) ring: Ring,
+    /// It was there before: the back end sent its key again.
+    pub(crate) repeated: bool,
 }
 
 /// A reader's places.
@@ -274,14 +325,26 @@ pub(crate) struct Places<'a> {
 }
 
 impl State {
-    fn place(&self, name: &ChannelName, epoch: &str, from: &ReadFrom) -> (u64, Option<Gap>) {
-        match from {
-            ReadFrom::Now => (self.log.head(), None),
-            ReadFrom::Start | ReadFrom::Acked => (self.log.base(), None),
-            ReadFrom::Cursor(cursor) => match self.log.locate(epoch, cursor) {
-                Place::At(offset) => (offset, None),
-                Place::Gap { reason, at } => (at, Some(self.gap(name, epoch, reason, cursor.offset, at))),
+    fn place(
+        &self,
+        name: &ChannelName,
+        epoch: &str,
+        from: &ReadFrom,
+        acked: Option<u64>,
+    ) -> (u64, Option<Gap>) {
+        let acked = acked.map(|offset| Cursor { epoch: epoch.to_owned(), offset, at: None });
+        let cursor = match from {
+            ReadFrom::Now => return (self.log.head(), None),
+            ReadFrom::Start => return (self.log.base(), None),
+            ReadFrom::Acked => match &acked {
+                Some(acked) => acked,
+                None => return (self.log.base(), None),
             },
+            ReadFrom::Cursor(cursor) => cursor,
+        };
+        match self.log.locate(epoch, cursor) {
+            Place::At(offset) => (offset, None),
+            Place::Gap { reason, at } => (at, Some(self.gap(name, epoch, reason, cursor.offset, at))),
         }
     }
 

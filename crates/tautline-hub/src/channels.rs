@@ -13,7 +13,7 @@ use tautline_protocol::ChannelName;
 
 use crate::{
     ChannelRule,
-    channel::{Channel, Remains},
+    channel::{Channel, Remains, Standing},
     sync::lock,
 };
 
@@ -54,6 +54,22 @@ impl Channels {
 
     pub(crate) fn get(&self, name: &ChannelName) -> Option<Arc<Channel>> {
         lock(self.shard(name)).open.get(name).cloned()
+    }
+
+    /// What became of a channel's publications, where any are known of.
+    pub(crate) fn standing(&self, name: &ChannelName) -> Standing {
+        let shard = lock(self.shard(name));
+        if let Some(open) = shard.open.get(name) {
+            return open.standing();
+        }
+        let remains = shard.remains.get(name).map(|(remains, _)| remains);
+        remains.map_or_else(Standing::default, |remains| Standing {
+            head: remains.offset,
+            head_at: remains.at,
+            base: remains.offset,
+            delivered: remains.delivered,
+            subscribers: 0,
+        })
     }
 
     /// Finds the channel, or makes it with the rule that holds for it.

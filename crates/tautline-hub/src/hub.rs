@@ -10,17 +10,20 @@ use std::{
 };
 
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use tautline_protocol::{
-    ByeCode, ChannelName, ErrorCode, Limits, Now, ReadFrom, RequestId,
+    ByeCode, ChannelName, ErrorCode, InvalidName, Limits, Now, ReadFrom, RequestId, UserId,
     packet::server::{Bye, ErrorBody, Published},
     server::Ledger,
 };
 
 use crate::{
     ChannelRule, Identity, Peer, ReplyTo, Retention,
+    acks::Acks,
     bell::Bell,
     channel::{Appended, Channel, Joined, Joining, Publish, Ring},
     channels::Channels,
+    log::Origin,
     random::Random,
     reply,
     rules::{Access, PresenceMode},
@@ -47,6 +50,35 @@ pub struct HubConfig {
     pub ticket_keys: Vec<[u8; 32]>,
 }
 
+/// What a back end may say beside a publication's data.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublishOptions<'a> {
+    /// Labels that travel with the publication; a JSON object.
+    pub tags: Option<&'a RawValue>,
+    /// Makes repeating harmless: for as long as the log keeps the publication, the same key in the same channel is the
+    /// same publication.
+    pub idempotency_key: Option<&'a str>,
+}
+
+/// What became of what was pushed to a user: sent is not delivered, and delivered is not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Inbox {
+    /// The log's life.
+    pub epoch: String,
+    /// The last offset pushed; 0 before the first.
+    pub sent: u64,
+    /// When that was, in wall milliseconds.
+    pub at: u64,
+    /// How many are kept, the last ones.
+    pub kept: u64,
+    /// The last offset that was handed to a connection of the user's. It may have been lost with that connection.
+    pub delivered: u64,
+    /// The last offset that an app of the user's has handled.
+    pub acknowledged: u64,
+    /// Connections of the user's on this node.
+    pub connections: usize,
+}
+
 /// Figures of the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HubStats {
@@ -71,6 +103,8 @@ pub struct Hub(Arc<Inner>);
 struct Inner {
     limits: Limits,
     rules: Vec<Arc<ChannelRule>>,
+    /// Rules of inboxes: what they keep.
+    inboxes: Vec<Arc<ChannelRule>>,
     closed: Arc<ChannelRule>,
     guest: Arc<Identity>,
     node: String,
@@ -79,6 +113,7 @@ struct Inner {
     random: Random,
     channels: Channels,
     sessions: Sessions,
+    acks: Acks,
     pump: Mutex<Pump>,
     next_connection: AtomicU64,
     connections: AtomicUsize,
@@ -109,11 +144,21 @@ impl Hub {
             publish: Access::None,
             presence: PresenceMode::Off,
             retention: Retention::default(),
+            ack: true,
+        };
+        let inbox = |rule: &ChannelRule| rule.pattern.as_str().starts_with(ChannelName::USER_PREFIX);
+        let (inboxes, rules): (Vec<_>, Vec<_>) = config.rules.into_iter().partition(inbox);
+        let locked = |rule: ChannelRule| ChannelRule {
+            pattern: rule.pattern,
+            retention: rule.retention,
+            ..closed.clone()
         };
         Self(Arc::new(Inner {
             keys: TicketKeys::new(&config.ticket_keys),
+            acks: Acks::new(config.limits.acks_max),
             limits: config.limits,
-            rules: config.rules.into_iter().map(Arc::new).collect(),
+            rules: rules.into_iter().map(Arc::new).collect(),
+            inboxes: inboxes.into_iter().map(|rule| Arc::new(locked(rule))).collect(),
             closed: Arc::new(closed),
             guest: Arc::default(),
             node: config.node,
@@ -147,7 +192,8 @@ impl Hub {
         Peer::new(self.clone(), Bell::new(connection, waker), now)
     }
 
-    /// Appends for the back end: no rule is asked.
+    /// Appends for the back end: no rule is asked. A key that the log still knows changes nothing and is answered as it was
+    /// the first time.
     ///
     /// # Errors
     /// `overloaded` or `limit` when the node is full.
@@ -156,9 +202,29 @@ impl Hub {
         now: Now,
         channel: &ChannelName,
         data: &RawValue,
-        tags: Option<&RawValue>,
+        options: PublishOptions<'_>,
     ) -> Result<Published, ErrorBody> {
-        self.append(now, channel, data.get(), Publish { tags: tags.map(RawValue::get), ..Publish::default() })
+        let origin = options.idempotency_key.map(|key| Origin::Key(digest(key)));
+        let new = Publish { from: None, tags: options.tags.map(RawValue::get), origin };
+        self.append(now, channel, data.get(), new)
+    }
+
+    /// What became of what was pushed to a user.
+    ///
+    /// # Errors
+    /// [`InvalidName`] where the user's id cannot have an inbox.
+    pub fn inbox(&self, user: &UserId) -> Result<Inbox, InvalidName> {
+        let channel = ChannelName::of_user(user)?;
+        let standing = self.0.channels.standing(&channel);
+        Ok(Inbox {
+            epoch: self.0.epoch.clone(),
+            sent: standing.head,
+            at: standing.head_at,
+            kept: standing.head - standing.base,
+            delivered: standing.delivered,
+            acknowledged: self.0.acks.get(user, &channel).unwrap_or(0),
+            connections: standing.subscribers,
+        })
     }
 
     /// Settles a call that [`crate::Output::Call`] handed out.
@@ -281,9 +347,13 @@ impl Hub {
 
     /// The rule that holds for a channel. Inboxes belong to the gateway: no rule opens them to clients.
     pub(crate) fn rule(&self, channel: &ChannelName) -> Arc<ChannelRule> {
-        let open = || self.0.rules.iter().find(|rule| rule.pattern.matches(channel.as_str()));
-        let rule = if channel.is_user() { None } else { open() };
+        let rules = if channel.is_user() { &self.0.inboxes } else { &self.0.rules };
+        let rule = rules.iter().find(|rule| rule.pattern.matches(channel.as_str()));
         Arc::clone(rule.unwrap_or(&self.0.closed))
+    }
+
+    pub(crate) fn acks(&self) -> &Acks {
+        &self.0.acks
     }
 
     pub(crate) fn find_channel(&self, name: &ChannelName) -> Option<Arc<Channel>> {
@@ -324,10 +394,10 @@ impl Hub {
             let Some(appended) = channel.publish(now.wall_ms, data, Publish { from, tags, origin }) else {
                 continue;
             };
-            let Appended { offset, at, bytes_before, bytes_after, ring } = appended;
+            let Appended { offset, at, bytes_before, bytes_after, ring, repeated } = appended;
             self.0.log_bytes.fetch_add(bytes_after, Ordering::Relaxed);
             self.0.log_bytes.fetch_sub(bytes_before, Ordering::Relaxed);
-            self.0.publications.fetch_add(1, Ordering::Relaxed);
+            self.0.publications.fetch_add(u64::from(!repeated), Ordering::Relaxed);
             self.pump_if(ring, &channel);
             return Ok(Published { epoch: self.0.epoch.clone(), offset, at });
         }
@@ -410,6 +480,11 @@ impl Hub {
         }
         Ok(self.0.channels.get_or_open(name, || self.rule(name)))
     }
+}
+
+fn digest(key: &str) -> u128 {
+    let digest = Sha256::digest(key);
+    u128::from_le_bytes(digest[..16].try_into().expect("16 of 32 bytes"))
 }
 
 /// Settles one request of a session: keeps the reply and sends it to the connection that asked last.

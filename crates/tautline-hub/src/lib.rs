@@ -9,6 +9,7 @@
 //!                     messages, close ◀──  │                Session (requests, parking)
 //! ```
 
+mod acks;
 mod bell;
 mod channel;
 mod channels;
@@ -26,7 +27,7 @@ mod sessions;
 mod sync;
 mod ticket;
 
-pub use hub::{Hub, HubConfig, HubStats};
+pub use hub::{Hub, HubConfig, HubStats, Inbox, PublishOptions};
 pub use identity::{Identity, LoginRefused};
 pub use peer::{CallRequest, Output, Peer, ReplyTo};
 pub use rules::{Access, ChannelRule, PresenceMode, Retention};

@@ -11,7 +11,13 @@ use tautline_protocol::{ChannelName, Cursor, RequestId, UserId, json, packet::se
 use crate::{Retention, session_id::SessionId};
 
 /// Who asked for a publication, so that a repeated request is recognised by the log itself.
-pub(crate) type Origin = (SessionId, RequestId);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A client.
+    Request(SessionId, RequestId),
+    /// A back end that named a key: the digest of it.
+    Key(u128),
+}
 
 /// One publication.
 pub(crate) struct Entry {
@@ -191,20 +197,21 @@ impl Log {
         self.entries.get(usize::try_from(index).ok()?)
     }
 
-    /// Where a request of a session stands in the log. `whole`: the session is no older than this life of the log, so a
-    /// log that reaches back to its start has seen all of its requests.
-    pub(crate) fn find(&self, origin: Origin, whole: bool) -> Found {
-        let mut older_of_session = false;
-        for (index, entry) in self.entries.iter().enumerate().rev() {
-            match entry.origin {
-                Some(found) if found == origin => {
-                    return Found::At { offset: self.base() + 1 + index as u64, at: entry.at };
-                }
-                Some((session, id)) if session == origin.0 && id < origin.1 => older_of_session = true,
-                _ => {}
-            }
+    /// Where the publication of this origin stands, and when it was appended.
+    pub(crate) fn of_origin(&self, origin: Origin) -> Option<(u64, u64)> {
+        let index = self.entries.iter().rposition(|entry| entry.origin == Some(origin))?;
+        Some((self.base() + 1 + index as u64, self.entries[index].at))
+    }
+
+    /// Whether a request of a session was executed. `whole`: the session is no older than this life of the log, so a log
+    /// that reaches back to its start has seen all of its requests.
+    pub(crate) fn find(&self, session: SessionId, id: RequestId, whole: bool) -> Found {
+        if let Some((offset, at)) = self.of_origin(Origin::Request(session, id)) {
+            return Found::At { offset, at };
         }
-        if older_of_session || whole && self.base() == 0 { Found::Never } else { Found::Unknown }
+        let is_older = |entry: &Entry| matches!(entry.origin, Some(Origin::Request(of, older)) if of == session && older < id);
+        let proven = self.entries.iter().any(is_older) || whole && self.base() == 0;
+        if proven { Found::Never } else { Found::Unknown }
     }
 
     fn join(&self, after: u64, bytes_max: usize) -> (Bytes, u64) {
@@ -363,22 +370,22 @@ mod tests {
 
     #[test]
     fn a_log_younger_than_the_session_proves_nothing_by_being_whole() {
-        assert_eq!(Log::new(0, 0).find((SessionId(1), 4), false), Found::Unknown);
+        assert_eq!(Log::new(0, 0).find(SessionId(1), 4, false), Found::Unknown);
     }
 
     #[test]
     fn the_log_knows_which_request_made_an_entry_and_when_it_can_not_tell() {
         let (me, other) = (SessionId(1), SessionId(2));
         let mut log = Log::new(0, 0);
-        assert_eq!(log.find((me, 4), true), Found::Never, "it reaches back to its start");
-        append_from(&mut log, 1, "1", Some((me, 4)));
-        assert_eq!(log.find((me, 4), true), Found::At { offset: 1, at: 1 });
-        assert_eq!(log.find((me, 5), true), Found::Never, "an older one of the session is there");
+        assert_eq!(log.find(me, 4, true), Found::Never, "it reaches back to its start");
+        append_from(&mut log, 1, "1", Some(Origin::Request(me, 4)));
+        assert_eq!(log.find(me, 4, true), Found::At { offset: 1, at: 1 });
+        assert_eq!(log.find(me, 5, true), Found::Never, "an older one of the session is there");
         for _ in 0..3 {
-            append_from(&mut log, 1, "1", Some((other, 9)));
+            append_from(&mut log, 1, "1", Some(Origin::Request(other, 9)));
         }
-        assert_eq!(log.find((me, 4), true), Found::Unknown);
-        assert_eq!(log.find((me, 5), true), Found::Unknown);
-        assert_eq!(log.find((other, 10), true), Found::Never);
+        assert_eq!(log.find(me, 4, true), Found::Unknown);
+        assert_eq!(log.find(me, 5, true), Found::Unknown);
+        assert_eq!(log.find(other, 10, true), Found::Never);
     }
 }

@@ -45,6 +45,9 @@ impl Default for Retention {
 
 /// What holds for the channels of a pattern. The first rule that matches a channel's name is its rule; a channel without
 /// one is closed to everybody but the back end.
+///
+/// Inboxes (`user:…`) belong to the gateway: only a rule whose pattern begins with `user:` is theirs, and of it only the
+/// retention.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelRule {
     /// Which channels.
@@ -57,4 +60,6 @@ pub struct ChannelRule {
     pub presence: PresenceMode,
     /// What is kept.
     pub retention: Retention,
+    /// Whether users' acknowledged positions are kept, so that a new phone begins where the last one was. Inboxes always do.
+    pub ack: bool,
 }

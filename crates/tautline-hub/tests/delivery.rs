@@ -144,7 +144,7 @@ fn a_channel_with_ten_thousand_subscribers_is_rung_in_chunks_and_does_not_hold_u
     let publish = |channel: &str| {
         let raw = serde_json::value::RawValue::from_string("1".into()).expect("valid");
         let name = tautline_protocol::ChannelName::parse(channel).expect("valid");
-        node.hub.publish(node.now, &name, &raw, None).expect("published");
+        node.hub.publish(node.now, &name, &raw, tautline_hub::PublishOptions::default()).expect("published");
     };
     publish("crowd");
     publish("single");
@@ -316,4 +316,56 @@ fn a_full_node_refuses_publications_and_keeps_what_it_has() {
         refused += u32::from(reply["error"]["code"] == "overloaded");
     }
     assert!(refused > 0 && node.hub.stats().log_bytes < 500, "{refused} {:?}", node.hub.stats());
+}
+
+#[test]
+fn a_new_phone_begins_behind_what_the_user_has_acknowledged() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    let epoch = phone.welcome(&node)["channels"]["user:u1"]["epoch"].clone();
+    for n in 1..=4 {
+        node.publish("user:u1", &json!(n));
+    }
+    assert_eq!(phone.offsets(&node), [1, 2, 3, 4]);
+    let ack = |offset: u64, epoch: &Value| json!({"ping": {"acks": {"user:u1": {"epoch": epoch, "offset": offset}}}});
+    phone.say(&node, ack(3, &epoch));
+    phone.say(&node, ack(1, &epoch));
+    phone.say(&node, ack(4, &json!("another")));
+    phone.say(&node, ack(99, &epoch));
+    assert_eq!(node.user("u1", &[]).offsets(&node), [4], "the highest position that can be believed counts");
+    let mut other = node.user("u2", &[]);
+    other.say(&node, ack(4, &epoch));
+    assert_eq!(node.user("u1", &[]).offsets(&node), [4], "nobody acknowledges for another");
+    let mut with_cursor = node.dial();
+    with_cursor.login = Ok(common::identity("u1", &[]));
+    let cursors = json!({"user:u1": {"epoch": epoch, "offset": 1}});
+    with_cursor.say(
+        &node,
+        json!({"hello": {"v": 1, "auth": {"token": "…"},
+        "resume": {"ticket": "AAAA", "attempt": 5, "cursors": cursors}}}),
+    );
+    assert_eq!(
+        with_cursor.offsets(&node),
+        [2, 3, 4],
+        "a phone with a cursor of its own is not moved by another's"
+    );
+}
+
+#[test]
+fn what_was_never_acknowledged_and_is_not_kept_any_more_is_a_gap() {
+    let node = small_log();
+    let mut phone = node.user("u1", &[]);
+    let epoch = phone.welcome(&node)["channels"]["user:u1"]["epoch"].clone();
+    phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "ack:1", "from": "acked"}}));
+    node.publish("ack:1", &json!(1));
+    phone.hear(&node);
+    phone.say(&node, json!({"ping": {"acks": {"ack:1": {"epoch": epoch, "offset": 1}}}}));
+    for n in 2..=10 {
+        node.publish("ack:1", &json!(n));
+    }
+    let mut new_phone = node.user("u1", &[]);
+    new_phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "ack:1", "from": "acked"}}));
+    let told = new_phone.hear(&node);
+    let gap = told.iter().find_map(|packet| packet.get("gap")).expect("a gap");
+    assert_eq!((&gap["reason"], &gap["after"]), (&json!("retention"), &json!(1)));
 }

@@ -53,6 +53,8 @@ pub struct Limits {
     pub channel_count_max: usize,
     /// Bytes of publications in all logs of this node. Default 1 GiB.
     pub log_bytes_max: usize,
+    /// Acknowledged positions on this node; beyond it new ones are not kept. Default 1,000,000.
+    pub acks_max: usize,
 }
 
 impl Limits {
@@ -93,6 +95,7 @@ impl Default for Limits {
             sessions_max: 1_000_000,
             channel_count_max: 1_000_000,
             log_bytes_max: 1024 * KIB * KIB,
+            acks_max: 1_000_000,
         }
     }
 }

@@ -18,6 +18,7 @@ async fn main() -> anyhow::Result<()> {
             publish: Access::Any,
             presence: PresenceMode::Events,
             retention: Retention::default(),
+            ack: false,
         }])
         .call("echo", |call| async move { Ok(call.data) })
         .call("buy", |_call| async { Err(CallError::new("sold_out", "come back tomorrow")) })

@@ -18,8 +18,8 @@ use tautline_client::{
     ClientEvent, ClientOptions, DropCause, ErrorCode, HistoryPlace, Login, ReadFrom, RequestError, State,
     SubscribeError, SubscriptionEvent,
 };
-use tautline_gateway::Gateway;
-use tautline_hub::Retention;
+use tautline_gateway::Retention;
+use tautline_gateway::{Gateway, PublishOptions};
 use tautline_protocol::ChannelName;
 use tokio::sync::Semaphore;
 
@@ -201,7 +201,7 @@ async fn publish_while_read(
     witness: &mut tautline_client::Subscription,
 ) {
     for expected in 1..=publications {
-        gateway.publish(room, data, None).expect("the back end may publish");
+        gateway.publish(room, data, PublishOptions::default()).expect("the back end may publish");
         assert_eq!(next_publication(witness).await.offset, expected);
     }
 }
@@ -271,7 +271,9 @@ async fn the_inbox_brings_what_is_published_to_the_user() {
     let mut inbox = line.inbox().await.unwrap();
     let name = ChannelName::parse("user:u42").unwrap();
     for number in 1..=3 {
-        gateway.publish(&name, &RawValue::from_string(number.to_string()).unwrap(), None).unwrap();
+        gateway
+            .publish(&name, &RawValue::from_string(number.to_string()).unwrap(), PublishOptions::default())
+            .unwrap();
     }
     for number in 1..=3 {
         let publication = next_publication(&mut inbox).await;

@@ -36,6 +36,7 @@ pub fn open_gateway(retention: Retention) -> GatewayBuilder {
         publish: Access::Any,
         presence: PresenceMode::Roster,
         retention,
+        ack: false,
     };
     Gateway::builder().guests(true).rules(vec![rule]).call("echo", |call| async move { Ok(call.data) })
 }

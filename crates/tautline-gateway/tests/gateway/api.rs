@@ -3,15 +3,26 @@
 use serde_json::{Value, json};
 use tautline_gateway::{Gateway, GatewayConfig};
 
-use crate::rig::{API_KEY, Rig, open_to_all};
+use crate::{
+    logins::{FAR_AWAY, SECRET, token},
+    rig::{API_KEY, Client, Rig, open_to_all},
+};
 
 fn post(rig: &Rig, key: Option<&str>, body: &str) -> (u16, Value) {
     let key = key.map_or_else(String::new, |key| format!("Authorization: Bearer {key}\r\n"));
+    ask(rig, "POST /api/v1/publish", &key, body)
+}
+
+fn ask(rig: &Rig, what: &str, headers: &str, body: &str) -> (u16, Value) {
     let length = body.len();
     let answer = rig.exchange(&format!(
-        "POST /api/v1/publish HTTP/1.1\r\nHost: line.example\r\n{key}Content-Length: {length}\r\n\r\n{body}"
+        "{what} HTTP/1.1\r\nHost: line.example\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
     ));
     parse(&answer)
+}
+
+fn with_key(more: &str) -> String {
+    format!("Authorization: Bearer {API_KEY}\r\n{more}")
 }
 
 fn parse(answer: &str) -> (u16, Value) {
@@ -96,4 +107,61 @@ fn health_tells_living_from_ready() {
     assert_eq!(get("/health/live"), (200, json!({"status": "live"})));
     assert_eq!(get("/health/ready"), (200, json!({"status": "ready"})));
     assert_eq!(get("/health/other").0, 404);
+}
+
+/// A phone of `u42`.
+fn user(rig: &Rig) -> Client {
+    let mut client = rig.connect();
+    let token = token(&json!({"sub": "u42", "exp": FAR_AWAY}));
+    client.say(&json!({"hello": {"v": 1, "auth": {"token": token}}}));
+    assert_eq!(client.hear()["welcome"]["user"], "u42");
+    client
+}
+
+#[test]
+fn a_push_waits_in_the_inbox_and_the_api_tells_sent_from_delivered_from_acknowledged() {
+    let rig = Rig::serve(open_to_all().jwt_hs256(SECRET));
+    let inbox = || ask(&rig, "GET /api/v1/users/u42/inbox", &with_key(""), "").1;
+    let figures =
+        |inbox: &Value| ["sent", "delivered", "acknowledged", "connections"].map(|key| inbox[key].as_u64());
+    assert_eq!(figures(&inbox()), [Some(0); 4]);
+    for n in 1..=3 {
+        let (status, _) =
+            ask(&rig, "POST /api/v1/push", &with_key(""), &format!(r#"{{"user":"u42","data":{n}}}"#));
+        assert_eq!(status, 200);
+    }
+    assert_eq!(figures(&inbox()), [Some(3), Some(0), Some(0), Some(0)], "nobody is there yet");
+    let mut phone = user(&rig);
+    assert_eq!([1, 2, 3].map(|_| phone.hear()["pub"]["data"].clone()), [1, 2, 3].map(|n| json!(n)));
+    let told = inbox();
+    assert_eq!(figures(&told), [Some(3), Some(3), Some(0), Some(1)]);
+    phone.say(&json!({"ping": {"acks": {"user:u42": {"epoch": told["epoch"], "offset": 2}}}}));
+    assert!(phone.hear().get("pong").is_some());
+    assert_eq!(figures(&inbox()), [Some(3), Some(3), Some(2), Some(1)]);
+    let mut new_phone = user(&rig);
+    assert_eq!(new_phone.hear()["pub"]["data"], 3, "a new phone gets what no phone has acknowledged");
+}
+
+#[test]
+fn the_inbox_is_nobodys_business_without_a_key() {
+    let rig = Rig::serve(open_to_all());
+    assert_eq!(ask(&rig, "GET /api/v1/users/u42/inbox", "", "").0, 401);
+    assert_eq!(ask(&rig, "POST /api/v1/push", "", r#"{"user":"u42","data":1}"#).0, 401);
+    assert_eq!(ask(&rig, "POST /api/v1/push", &with_key(""), r#"{"user":"a b","data":1}"#).0, 400);
+}
+
+#[test]
+fn a_repeated_idempotency_key_is_the_same_publication() {
+    let rig = Rig::serve(open_to_all());
+    let publish = |channel: &str, key: &str| {
+        let body = format!(r#"{{"channel":"{channel}","data":1}}"#);
+        ask(&rig, "POST /api/v1/publish", &with_key(&format!("Idempotency-Key: {key}\r\n")), &body)
+    };
+    let first = publish("room:7", "order-1");
+    assert_eq!(first.1["offset"], 1);
+    assert_eq!(publish("room:7", "order-1"), first);
+    assert_eq!(publish("room:7", "order-2").1["offset"], 2);
+    assert_eq!(publish("room:8", "order-1").1["offset"], 1, "a key holds within its channel");
+    assert_eq!(rig.gateway.stats().hub.publications, 3);
+    assert_eq!(publish("room:7", &"k".repeat(256)).0, 400);
 }

@@ -9,7 +9,7 @@ use std::{
 
 use axum::{Router, routing::get};
 use serde_json::json;
-use tautline_gateway::Gateway;
+use tautline_gateway::{Gateway, PublishOptions};
 use tautline_protocol::{ChannelName, Limits};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -125,7 +125,7 @@ fn a_back_end_in_the_same_process_publishes_without_asking() {
     client.request("subscribe", &json!({"channel": "news"}));
     let data = serde_json::value::to_raw_value(&json!({"n": 1})).unwrap();
     let channel = ChannelName::parse("news").unwrap();
-    let published = rig.gateway.publish(&channel, &data, None).unwrap();
+    let published = rig.gateway.publish(&channel, &data, PublishOptions::default()).unwrap();
     let heard = client.hear();
     assert_eq!(heard["pub"]["offset"], published.offset);
     assert_eq!(heard["pub"]["at"], published.at);

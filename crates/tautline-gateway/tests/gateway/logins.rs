@@ -8,8 +8,8 @@ use tautline_protocol::Pattern;
 
 use crate::rig::{Client, Rig};
 
-const SECRET: &str = "a secret of the app and its gateway";
-const FAR_AWAY: u64 = 4_000_000_000;
+pub const SECRET: &str = "a secret of the app and its gateway";
+pub const FAR_AWAY: u64 = 4_000_000_000;
 
 fn closed_but_for_tokens() -> GatewayBuilder {
     let by_token = ChannelRule {
@@ -18,11 +18,12 @@ fn closed_but_for_tokens() -> GatewayBuilder {
         publish: Access::Token,
         presence: PresenceMode::Off,
         retention: Retention::default(),
+        ack: false,
     };
     Gateway::builder().jwt_hs256(SECRET).rules(vec![by_token])
 }
 
-fn token(claims: &Value) -> String {
+pub fn token(claims: &Value) -> String {
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).expect("it can be signed")
 }

@@ -33,6 +33,7 @@ pub fn open_to_all() -> GatewayBuilder {
         publish: Access::Any,
         presence: PresenceMode::Off,
         retention: Retention::default(),
+        ack: false,
     };
     Gateway::builder()
         .guests(true)

@@ -327,7 +327,10 @@ impl Peer {
             Verb::Unknown(verb) => {
                 self.refuse_in_passing(packet.id, ErrorCode::UnknownVerb, format!("unknown verb `{verb}`"));
             }
-            Verb::Ping(_) => json::write_server(&mut self.control, "pong", &Pong { now: now.wall_ms }),
+            Verb::Ping(ping) => {
+                self.take_acks(&ping.acks);
+                json::write_server(&mut self.control, "pong", &Pong { now: now.wall_ms });
+            }
             Verb::Pause(_) => self.pause(now),
             Verb::Bye => self.handle_bye(now),
             Verb::Hello(_) => {

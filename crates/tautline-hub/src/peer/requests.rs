@@ -1,6 +1,6 @@
 //! What a welcomed client asks, and what it gets (protocol, section 4).
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
 use tautline_protocol::{
     ByeCode, ChannelName, Cursor, ErrorCode, Now, ReadFrom, RequestId, json,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Identity, LoginRefused,
     channel::{self, Joining},
-    log::{Found, Log, Place},
+    log::{Found, Log, Origin, Place},
 };
 
 impl Peer {
@@ -137,10 +137,10 @@ impl Peer {
         if !identity.may(&name, self.hub.rule(&name).publish) {
             return Err(ErrorBody::new(ErrorCode::PermissionDenied, "you may not publish in this channel"));
         }
-        let origin = (open.session.id, id);
+        let session = open.session.id;
         if in_doubt {
             let found = match self.hub.find_channel(&name) {
-                Some(channel) => channel.find(origin, logs_whole),
+                Some(channel) => channel.find(session, id, logs_whole),
                 None => Found::Unknown,
             };
             match found {
@@ -154,7 +154,11 @@ impl Peer {
                 }
             }
         }
-        let new = channel::Publish { from: identity.user.as_ref(), tags: None, origin: Some(origin) };
+        let new = channel::Publish {
+            from: identity.user.as_ref(),
+            tags: None,
+            origin: Some(Origin::Request(session, id)),
+        };
         self.hub.append(now, &name, publish.data.get(), new)
     }
 
@@ -168,20 +172,22 @@ impl Peer {
         let Stage::Open(open) = &mut self.stage else {
             return Err(ErrorBody::new(ErrorCode::Internal, "no session is open"));
         };
+        let identity = Arc::clone(&open.session.lock().login.identity);
+        let acked = identity.user.as_ref().and_then(|user| self.hub.acks().get(user, name));
         if let Some(slot) = open.slot_of(name) {
             let subscription = open.subscriptions[slot].as_mut().expect("slot_of() found it");
-            let (reply, gap, offset) = subscription.channel.rejoin(self.hub.epoch(), from);
+            let (reply, gap, offset) = subscription.channel.rejoin(self.hub.epoch(), from, acked);
             subscription.offset = offset;
             self.bell.come_again(slot_number(slot));
             return Ok((reply, gap));
         }
         let slot = open.free_slot(self.hub.limits().channels_max)?;
-        let identity = Arc::clone(&open.session.lock().login.identity);
         let who = Joining {
             bell: &self.bell,
             slot: slot_number(slot),
             session: open.session.id,
             user: identity.user.as_ref(),
+            acked,
             epoch: self.hub.epoch(),
             wall_ms: now.wall_ms,
         };
@@ -193,6 +199,24 @@ impl Peer {
         let (seat, offset, presence_seen) = (joined.seat, joined.offset, joined.presence_seen);
         open.subscriptions[slot] = Some(Subscription { channel, seat, offset, presence_seen });
         Ok((joined.reply, joined.gap))
+    }
+
+    /// Notes how far the app has taken channels that keep an acknowledged position.
+    pub(super) fn take_acks(&self, acks: &BTreeMap<String, Cursor>) {
+        let Stage::Open(open) = &self.stage else { return };
+        let identity = Arc::clone(&open.session.lock().login.identity);
+        let Some(user) = &identity.user else { return };
+        for (name, cursor) in acks {
+            // Only what this connection reads: whoever reads a channel may, and its log is at hand.
+            let mut subscriptions = open.subscriptions.iter().flatten();
+            let Some(found) = subscriptions.find(|found| found.channel.name.as_str() == name) else {
+                continue;
+            };
+            let known = cursor.epoch == self.hub.epoch() && cursor.offset <= found.offset;
+            if found.channel.rule.ack && known {
+                self.hub.acks().advance(user, &found.channel.name, cursor.offset);
+            }
+        }
     }
 
     fn unsubscribe(&mut self, name: &str) -> Result<(), ErrorBody> {

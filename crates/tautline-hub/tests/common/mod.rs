@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json, value::RawValue};
 use tautline_hub::{
     Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, Output, Peer, PresenceMode,
-    Retention,
+    PublishOptions, Retention,
 };
 use tautline_protocol::{ChannelName, Limits, Now, Pattern, UserId, json as codec};
 
@@ -41,11 +41,13 @@ impl Node {
             publish: access,
             presence,
             retention,
+            ack: pattern.starts_with("ack:"),
         };
         let rules = vec![
             rule("secret:*", Access::Token, PresenceMode::Off),
             rule("closed:*", Access::None, PresenceMode::Off),
             rule("party:*", Access::Any, PresenceMode::Events),
+            rule("ack:*", Access::Any, PresenceMode::Off),
             rule("*", Access::Any, PresenceMode::Off),
         ];
         let config = HubConfig { limits, rules, node: "n1".into(), ticket_keys: vec![[1; 32]] };
@@ -60,7 +62,7 @@ impl Node {
     pub fn publish(&self, channel: &str, data: &Value) {
         let raw = RawValue::from_string(data.to_string()).expect("valid");
         let name = ChannelName::parse(channel).expect("valid");
-        self.hub.publish(self.now, &name, &raw, None).expect("published");
+        self.hub.publish(self.now, &name, &raw, PublishOptions::default()).expect("published");
         while self.hub.pump() {}
     }
 

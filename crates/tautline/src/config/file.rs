@@ -87,6 +87,8 @@ pub(super) struct Channel {
     pub presence: PresenceWord,
     #[serde(default)]
     pub history: History,
+    #[serde(default)]
+    pub ack: bool,
 }
 
 /// `history` of a channel

@@ -97,4 +97,5 @@ limits_section! {
     sessions_max: NonZero<usize>,
     channel_count_max: NonZero<usize>,
     log_bytes_max: ByteSize,
+    acks_max: NonZero<usize>,
 }

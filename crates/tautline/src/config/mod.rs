@@ -193,6 +193,7 @@ impl Settings {
             publish: Access::Any,
             presence: PresenceMode::Events,
             retention: Retention::default(),
+            ack: false,
         });
     }
 }
@@ -214,6 +215,7 @@ fn channel_rule(channel: file::Channel) -> ChannelRule {
         publish: channel.publish.into(),
         presence: channel.presence.into(),
         retention,
+        ack: channel.ack,
     }
 }
 

@@ -91,6 +91,7 @@ fn gateway(tally: &Arc<Tally>) -> anyhow::Result<Gateway> {
         publish: Access::Any,
         presence: PresenceMode::Events,
         retention: Retention { count: LOG_COUNT, bytes: LOG_BYTES, ..Retention::default() },
+        ack: false,
     };
     Gateway::builder()
         .node("demo")
