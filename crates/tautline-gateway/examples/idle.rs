@@ -88,7 +88,9 @@ async fn serve() -> Outcome<()> {
             let channel = ChannelName::parse(&line.map_err(|error| error.to_string())?)
                 .map_err(|error| error.to_string())?;
             for _ in 0..BURST_MESSAGES {
-                gateway.publish(&channel, &data, PublishOptions::default()).map_err(|error| error.to_string())?;
+                gateway
+                    .publish(&channel, &data, PublishOptions::default())
+                    .map_err(|error| error.to_string())?;
             }
         }
         Ok(())
