@@ -13,38 +13,34 @@ export interface Bye {
   attempt?: number;
 }
 
-/** Each code and its cause, where that has another name, by the WebSocket close code that repeats it. */
-const BYES: { [closeCode: number]: [string, DropCause?] } = {
-  4001: ['server_restart'],
-  4002: ['overloaded', 'refused'],
-  4003: ['rate_limited', 'refused'],
-  4010: ['hello_timeout', 'connect_timeout'],
-  4011: ['peer_silent'],
-  4012: ['slow_peer', 'protocol_error'],
-  4013: ['challenge_failed', 'auth_failed'],
-  4101: ['token_expired', 'auth_failed'],
-  4102: ['unauthorized', 'auth_failed'],
-  4103: ['kicked'],
-  4104: ['banned', 'kicked'],
-  4105: ['taken_over'],
-  4201: ['bad_packet', 'protocol_error'],
-  4202: ['too_large', 'protocol_error'],
-  4203: ['unsupported_version', 'protocol_error'],
+/** For each code: the WebSocket close code that repeats it, and its cause. */
+const BYES: { [code: string]: [number, DropCause] } = {
+  server_restart: [4001, 'server_restart'],
+  overloaded: [4002, 'refused'],
+  rate_limited: [4003, 'refused'],
+  hello_timeout: [4010, 'connect_timeout'],
+  peer_silent: [4011, 'peer_silent'],
+  slow_peer: [4012, 'protocol_error'],
+  challenge_failed: [4013, 'auth_failed'],
+  token_expired: [4101, 'auth_failed'],
+  unauthorized: [4102, 'auth_failed'],
+  kicked: [4103, 'kicked'],
+  banned: [4104, 'kicked'],
+  taken_over: [4105, 'taken_over'],
+  bad_packet: [4201, 'protocol_error'],
+  too_large: [4202, 'protocol_error'],
+  unsupported_version: [4203, 'protocol_error'],
 };
 
-/** The close code that repeats a code; not a number for an unknown one. */
-export function closeCodeOf(code: string): number {
-  return +Object.keys(BYES).filter((closeCode) => BYES[+closeCode]![0] === code)[0]!;
+/** The close code and the cause of a code; both are missing for one that this version does not know. */
+export function meaningOf(code: string): { readonly 0?: number; readonly 1?: DropCause } {
+  // What every object has, `constructor` for one, has neither.
+  return BYES[code] || {};
 }
 
-/** The cause that a close code stands for; nothing for one that is not of the protocol. */
-export function causeOfCloseCode(closeCode: number): DropCause | undefined {
-  const known = BYES[closeCode];
-  return known && (known[1] || (known[0] as DropCause));
-}
-
-/** The last word behind a close code of the protocol, where the packet itself was lost. */
-export function byeOfCloseCode(closeCode: number, message: string | undefined): Bye {
+/** The last word behind a close code, where the packet itself was lost; nothing for one that this version does not know. */
+export function byeOfCloseCode(closeCode: number, message: string | undefined): Bye | '' | undefined {
+  const code = Object.keys(BYES).filter((known) => BYES[known]![0] === closeCode)[0];
   const later = closeCode < 4010 || closeCode === 4013;
-  return { code: BYES[closeCode]![0], message, reconnect: later ? 'later' : closeCode < 4102 ? 'now' : 'never' };
+  return code && { code, message, reconnect: later ? 'later' : closeCode < 4102 ? 'now' : 'never' };
 }

@@ -23,7 +23,7 @@ export function heartbeatDeadline(s: Session): number {
 export function ping(s: Session): void {
   const seen = seenOf(s);
   const body = JSON.stringify({ acks: acksOf(s) });
-  eachChannel(s, (subscription) => {
+  eachChannel(s.subscriptions_, (subscription) => {
     subscription.ackWaits_ = false;
   });
   say(s, 'ping', body, seen ? seenMark(s, seen) : '');

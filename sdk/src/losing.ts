@@ -1,6 +1,6 @@
 /** How a line is lost, and why; what follows is decided by `advance` (protocol, sections 6 and 7). */
 
-import { byeOfCloseCode, causeOfCloseCode, closeCodeOf, type Bye } from './bye.js';
+import { byeOfCloseCode, meaningOf, type Bye } from './bye.js';
 import { forgetLogin } from './opening.js';
 import { endOutbox, settleAll } from './outbox.js';
 import { emit, flush, isOnline, say } from './outputs.js';
@@ -13,8 +13,18 @@ export function socketClosed(s: Session, closed: SocketClosedInput): void {
   s.closing_ = s.closing_.filter((closing) => closing.socket_ !== socket);
   if (s.socket_ !== socket) return;
   // Where the packet was lost on its way, its code was not.
-  if (causeOfCloseCode(code!)) bye(s, undefined, byeOfCloseCode(code!, reason), true);
-  else drop(s, causeOf(s, closed), closed, true);
+  const last = byeOfCloseCode(code!, reason);
+  if (last) return bye(s, undefined, last, true);
+  // What this version does not know is told by its range.
+  const ours = code! >= 4000 && code! < 4300;
+  if (ours && code! >= 4100) stop(s, 'unknown');
+  drop(s, ours ? 'unknown' : causeOf(s, closed), closed, true);
+}
+
+/** Only the app leads back. */
+function stop(s: Session, cause: DropCause): void {
+  s.goal_ = 'stopped';
+  s.stopCause_ = cause;
 }
 
 function causeOf(s: Session, { cause, code }: SocketClosedInput): DropCause {
@@ -28,8 +38,9 @@ function causeOf(s: Session, { cause, code }: SocketClosedInput): DropCause {
 /** The server's last word; `closed`: the socket is gone already. */
 export function bye(s: Session, id: number | undefined, last: Bye, closed?: boolean): void {
   const { code, message, attempt } = last;
-  const closeCode = closeCodeOf(code);
-  const cause = causeOfCloseCode(closeCode)!;
+  const meaning = meaningOf(code);
+  const closeCode = meaning[0];
+  const cause = meaning[1] || 'unknown';
   let never = last.reconnect === 'never';
   if (code === 'taken_over' && attempt !== undefined && !isOnline(s) && !s.contested_) {
     s.contested_ = true;
@@ -37,14 +48,11 @@ export function bye(s: Session, id: number | undefined, last: Bye, closed?: bool
     never = false;
   }
   if (cause === 'auth_failed' || cause === 'kicked') forgetLogin(s);
-  if (closeCode > 4200 && id !== undefined) {
+  if (closeCode! > 4200 && id !== undefined) {
     blame(s, id, { code, message });
     never = false;
   }
-  if (never) {
-    s.goal_ = 'stopped';
-    s.stopCause_ = cause;
-  }
+  if (never) stop(s, cause);
   drop(s, cause, { code: closeCode, reason: code, message: message || undefined }, closed, last);
 }
 
@@ -71,8 +79,8 @@ export function drop(
 /** Plans the next dial: the first retry at once, then full jitter under a doubling ceiling. */
 function schedule(s: Session, advice?: Bye): void {
   const { retry_max_ms, retry_base_ms } = s.options_;
-  const afterMs = advice && advice.retry_after_ms;
-  if (advice && advice.reconnect === 'later' && typeof afterMs !== 'number') s.retries_ = s.retries_ || 1;
+  const { reconnect, retry_after_ms: afterMs } = advice || ({} as Partial<Bye>);
+  if (reconnect === 'later' && typeof afterMs !== 'number') s.retries_ = s.retries_ || 1;
   const ceilingMs = Math.min(retry_max_ms, retry_base_ms * Math.pow(2, s.retries_));
   const delayMs = s.retries_++ && Math.floor(s.random_() * ceilingMs);
   s.notBeforeMs_ = s.nowMs_ + (afterMs || 0);

@@ -36,16 +36,16 @@ export interface Subscribed extends Cursor {
 }
 
 /** Calls `visit` with each channel, in the order of their names. */
-export function eachChannel(s: Session, visit: (subscription: Subscription, channel: string) => void): void {
-  Object.keys(s.subscriptions_)
+export function eachChannel<T>(channels: { [channel: string]: T }, visit: (it: T, channel: string) => void): void {
+  Object.keys(channels)
     .sort()
-    .forEach((channel) => visit(s.subscriptions_[channel]!, channel));
+    .forEach((channel) => visit(channels[channel]!, channel));
 }
 
 /** A welcome says whose session it is: the own channel is there without being asked for. */
 export function beginSubscriptions(s: Session, own: string | undefined): void {
   if (own && !s.subscriptions_[own]) s.subscriptions_[own] = { from_: 'acked' };
-  eachChannel(s, (subscription, channel) => {
+  eachChannel(s.subscriptions_, (subscription, channel) => {
     subscription.own_ = own === channel;
     subscription.ackWaits_ = !!subscription.handled_;
   });
@@ -55,7 +55,7 @@ export function beginSubscriptions(s: Session, own: string | undefined): void {
 export function helloCursors(s: Session): Cursors {
   const cursors: Cursors = Object.create(null);
   let room = s.options_.hello_bytes_max - HELLO_REST_BYTES;
-  eachChannel(s, ({ cursor_, confirmedOn_ }, channel) => {
+  eachChannel(s.subscriptions_, ({ cursor_, confirmedOn_ }, channel) => {
     if (!confirmedOn_ || room < 0) return;
     // Twice: a quote or a backslash takes two bytes in JSON.
     room -= 2 * utf8Length(channel + cursor_!.epoch) + 80;
@@ -131,7 +131,7 @@ export function handled(s: Session, { channel, epoch, offset }: { channel: strin
 /** The acks that wait for a ping, where there are any. */
 export function acksOf(s: Session): Cursors | undefined {
   let acks: Cursors | undefined;
-  eachChannel(s, ({ ackWaits_, handled_ }, channel) => {
+  eachChannel(s.subscriptions_, ({ ackWaits_, handled_ }, channel) => {
     if (!ackWaits_) return;
     acks = acks || Object.create(null);
     acks![channel] = handled_!;

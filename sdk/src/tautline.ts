@@ -90,14 +90,14 @@ export const Tautline = function (this: { -readonly [K in keyof Tautline]: Tautl
   const sockets: { [socket: number]: Socket | undefined } = {};
   const inputs: Input[] = [];
   let requests = 0;
-  let draining = false;
+  let draining: boolean | undefined;
   let wall = host.now();
   let mono = 0;
   let cancelTimer = nothing;
 
   /** One input, then everything that follows from it. What handlers feed meanwhile waits its turn. */
   function feed(input: Input): void {
-    const { trace = nothing } = options;
+    const trace = options.trace || nothing;
     let next: Input | undefined;
     let output: Output | undefined;
     inputs.push(input);

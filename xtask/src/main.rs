@@ -1,6 +1,6 @@
 //! Builds, tests and shows Tautline: `cargo xtask help`.
 //!
-//! Reading order: [`test`] lists the steps, [`step`] runs and shows one, [`prerequisites`] finds or installs what a step
+//! Reading order: [`mod@test`] lists the steps, [`step`] runs and shows one, [`prerequisites`] finds or installs what a step
 //! needs, [`command`] is a child process as data, [`tidy`] holds the checks that no other tool makes.
 
 use std::{
@@ -15,6 +15,7 @@ mod autobahn;
 mod bench;
 mod command;
 mod demo;
+mod mutants;
 mod npm;
 mod prerequisites;
 mod report;
@@ -40,6 +41,8 @@ enum Task {
     Autobahn,
     /// Measures what an idle connection costs
     Bench,
+    /// Breaks the code on purpose, one fault at a time, and tells which of them no test notices
+    Mutants(mutants::Options),
     /// Checks what no other tool does: module docs, file sizes, left-over notes, links, both READMEs
     Tidy,
 }
@@ -61,6 +64,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test(options) => test::run(&root, &options),
         Task::Autobahn => autobahn::run(&root, true).map(|()| ExitCode::SUCCESS),
         Task::Bench => bench::run(&root),
+        Task::Mutants(options) => mutants::run(&root, &options),
         Task::Tidy => tidy::run(&root).map(|()| ExitCode::SUCCESS),
     }
 }

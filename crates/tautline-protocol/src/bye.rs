@@ -14,6 +14,19 @@ pub enum Reconnect {
     Never,
 }
 
+impl Reconnect {
+    /// What the range of a close code says, where the code itself is not known and no `bye` came. None outside of the
+    /// protocol's ranges (protocol, section 7).
+    #[must_use]
+    pub const fn of_close_range(close_code: i64) -> Option<Self> {
+        match close_code {
+            4000..=4099 => Some(Self::Now),
+            4100..=4299 => Some(Self::Never),
+            _ => None,
+        }
+    }
+}
+
 /// Why the server ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -134,6 +147,36 @@ impl ByeCode {
     }
 }
 
+/// The code of a `bye` as a client hears it: a later version of the protocol may say what this one does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AnyByeCode {
+    /// One of this version.
+    Known(ByeCode),
+    /// Any other, as it stood on the wire. What to do is in the packet's `reconnect`.
+    Other(String),
+}
+
+impl AnyByeCode {
+    /// The code, where this version knows it.
+    #[must_use]
+    pub const fn known(&self) -> Option<ByeCode> {
+        match self {
+            Self::Known(code) => Some(*code),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// The code as it stands on the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(code) => code.as_str(),
+            Self::Other(code) => code,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,5 +193,26 @@ mod tests {
             assert!(expected_range.contains(&code.close_code()), "{code:?}");
         }
         assert_eq!(ByeCode::from_close_code(1006), None);
+    }
+
+    #[test]
+    fn a_code_of_a_later_version_is_heard_and_said_as_it_stands() {
+        for (text, known) in [("\"kicked\"", Some(ByeCode::Kicked)), ("\"moved_house\"", None)] {
+            let code: AnyByeCode = serde_json::from_str(text).expect("any word is a code");
+            assert_eq!(code.known(), known);
+            assert_eq!(format!("\"{}\"", code.as_str()), text);
+            assert_eq!(serde_json::to_string(&code).expect("a word"), text);
+        }
+        assert!(serde_json::from_str::<AnyByeCode>("4103").is_err(), "a number is no word");
+    }
+
+    #[test]
+    fn what_the_range_of_a_close_code_says_holds_for_the_codes_that_are_known() {
+        for code in ByeCode::ALL.into_iter().filter(|code| *code != ByeCode::TokenExpired) {
+            let stays_away = code.reconnect() == Reconnect::Never;
+            let range = Reconnect::of_close_range(i64::from(code.close_code()));
+            assert_eq!(range, Some(if stays_away { Reconnect::Never } else { Reconnect::Now }), "{code:?}");
+        }
+        assert_eq!([3999, 4300].map(Reconnect::of_close_range), [None, None]);
     }
 }

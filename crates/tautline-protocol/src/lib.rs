@@ -18,7 +18,7 @@ pub mod json;
 pub mod packet;
 pub mod server;
 
-pub use bye::{ByeCode, Reconnect};
+pub use bye::{AnyByeCode, ByeCode, Reconnect};
 pub use cursor::{Cursor, ReadFrom};
 pub use error_code::ErrorCode;
 pub use limits::Limits;

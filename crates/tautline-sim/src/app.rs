@@ -22,6 +22,19 @@ pub struct Asked {
     pub outcome: Option<Outcome>,
 }
 
+/// A publication that the app was handed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// In which channel.
+    pub channel: String,
+    /// Of which epoch of its log.
+    pub epoch: String,
+    /// Where in the log.
+    pub offset: u64,
+    /// What it carries.
+    pub payload: String,
+}
+
 /// How a request was settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -32,6 +45,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// True where its session was lost, or whoever executed it.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(self, Self::Failed(code) if code == "in_doubt")
+    }
+
     /// True where the request may have been executed or not.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
@@ -48,7 +67,7 @@ pub struct App {
     /// Where it stands in each channel, once a subscription was confirmed.
     pub standing: BTreeMap<String, Cursor>,
     /// Every publication, in the order in which it came.
-    pub received: Vec<(String, u64, String)>,
+    pub received: Vec<Received>,
     /// Every gap it was told of.
     pub gaps: Vec<Gap>,
 }
@@ -112,7 +131,8 @@ impl App {
         assert!(*offset >= expected, "{channel}: {offset} was handed over twice");
         assert_eq!(*offset, expected, "{channel}: lost {expected}..{offset} without a gap");
         *standing = Cursor { epoch: epoch.clone(), offset: *offset, at: Some(*at) };
-        self.received.push((channel.clone(), *offset, payload_of(data)));
+        let (channel, epoch) = (channel.clone(), epoch.clone());
+        self.received.push(Received { channel, epoch, offset: *offset, payload: payload_of(data) });
     }
 
     /// A gap was told.

@@ -12,10 +12,12 @@ mod phone;
 mod server;
 mod socket;
 mod storm;
+mod wires;
 mod world;
 
-pub use app::{App, Asked};
+pub use app::{App, Asked, Outcome, Received};
 pub use pair::Pair;
-pub use phone::{Event, Phone};
+pub use phone::{Ask, Event, Phone};
+pub use server::Logs;
 pub use storm::{Summary, run_storm};
-pub use world::{Air, World, WorldConfig};
+pub use world::{Air, Closing, World, WorldConfig};

@@ -1,14 +1,22 @@
 //! A world with one phone, moved by hand, for tests that read as sentences.
 
 use tautline_netem::{Fault, Rules};
-use tautline_protocol::client::{DropCause, Input, Options, State};
-
-use crate::{
-    phone::{Event, Phone},
-    world::{World, WorldConfig},
+use tautline_protocol::{
+    Limits, ReadFrom,
+    client::{DropCause, Input, Options, RequestVerb, State},
 };
 
-/// A client and a server on one virtual clock.
+use crate::{
+    app::Outcome,
+    phone::{Ask, Event, Phone},
+    world::{Air, World, WorldConfig},
+};
+
+/// The channel that stories talk in.
+const ROOM: &str = "room:7";
+
+/// A client and a server on one virtual clock, 20 ms from each other: a dial takes 40 ms, a welcome 40 more. Methods
+/// answer at once.
 pub struct Pair {
     /// The world that they live in.
     pub world: World,
@@ -18,9 +26,16 @@ impl Pair {
     /// A pair that has not met yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
+        Self::new_with(options, WorldConfig::default())
+    }
+
+    /// The same, with ceilings of the server's or a seed; the rules of the link and the channels are the pair's own.
+    #[must_use]
+    pub fn new_with(options: Options, config: WorldConfig) -> Self {
         let rules = Rules { latency_ms: 20, ..Rules::default() };
-        let channels = vec!["room:7".to_owned()];
-        let mut world = World::new(WorldConfig { seed: 1, rules, channels, ..WorldConfig::default() });
+        let channels = vec![ROOM.to_owned()];
+        let method_ms = Some(config.method_ms.unwrap_or(0));
+        let mut world = World::new(WorldConfig { rules, channels, method_ms, ..config });
         world.add_phone(options);
         Self { world }
     }
@@ -40,12 +55,43 @@ impl Pair {
     /// When it was not.
     #[must_use]
     pub fn connected_with(options: Options) -> Self {
-        let mut pair = Self::new(options);
-        pair.tell(Input::Connect);
+        Self::new(options).connect()
+    }
+
+    /// The same, with ceilings of the server's.
+    ///
+    /// # Panics
+    /// When it was not.
+    #[must_use]
+    pub fn connected_within(limits: Limits) -> Self {
+        Self::new_with(Options::default(), WorldConfig { limits, ..WorldConfig::default() }).connect()
+    }
+
+    /// A pair whose client was welcomed and is subscribed to the room.
+    ///
+    /// # Panics
+    /// When it is not.
+    #[must_use]
+    pub fn subscribed() -> Self {
+        let mut pair = Self::connected();
+        pair.subscribe(ROOM);
         pair.advance(1_000);
-        assert_eq!(pair.state(), State::Online);
-        pair.phone_mut().events.clear();
+        assert!(pair.phone().app.standing.contains_key(ROOM), "the subscription was not confirmed");
+        pair.forget();
         pair
+    }
+
+    /// Connects, waits a second, and forgets how it went.
+    ///
+    /// # Panics
+    /// When the client is not online then.
+    #[must_use]
+    pub fn connect(mut self) -> Self {
+        self.tell(Input::Connect);
+        self.advance(1_000);
+        assert_eq!(self.state(), State::Online);
+        self.forget();
+        self
     }
 
     /// The client.
@@ -74,10 +120,82 @@ impl Pair {
         self.world.fault(0, fault);
     }
 
+    /// What dials meet from now on.
+    pub fn set_air(&mut self, air: Air) {
+        self.world.air[0] = air;
+    }
+
+    /// Starts the story here: what happened so far is not asked about any more.
+    pub fn forget(&mut self) {
+        let phone = self.phone_mut();
+        // The state is told once, and asked about for as long as it holds.
+        let state = phone.state();
+        phone.events = vec![Event::State(state)];
+        phone.dialled_at_ms.clear();
+    }
+
+    /// The client subscribes, from now on.
+    pub fn subscribe(&mut self, channel: &str) {
+        self.tell(Input::Subscribe { channel: channel.to_owned(), from: ReadFrom::Now });
+    }
+
+    /// The client publishes in the room. Returns the request's number.
+    pub fn publish(&mut self, payload: &str) -> u64 {
+        let body = format!(r#"{{"channel":"{ROOM}","data":"{payload}"}}"#);
+        self.ask(RequestVerb::Publish, &body, payload)
+    }
+
+    /// The client calls a method. Returns the request's number.
+    pub fn call(&mut self, payload: &str) -> u64 {
+        let body = format!(r#"{{"method":"echo","data":"{payload}"}}"#);
+        self.ask(RequestVerb::Call, &body, payload)
+    }
+
+    /// The client asks for something. Returns the request's number.
+    pub fn ask(&mut self, verb: RequestVerb, body: &str, payload: &str) -> u64 {
+        self.world.ask(0, Ask { verb, body, payload, ttl_ms: None, idempotent: false, volatile: false })
+    }
+
+    /// How a request was settled: `ok`, its error's code, or nothing yet.
+    ///
+    /// # Panics
+    /// When there is no such request.
+    #[must_use]
+    pub fn outcome(&self, request: u64) -> Option<&str> {
+        self.phone().app.asked[&request].outcome.as_ref().map(|outcome| match outcome {
+            Outcome::Ok => "ok",
+            Outcome::Failed(code) => code,
+        })
+    }
+
+    /// How often the server executed what carries this payload.
+    #[must_use]
+    pub fn executed(&self, payload: &str) -> usize {
+        let published = self.world.logs().values().flatten().filter(|found| *found == payload).count();
+        published + self.world.executed().get(payload).map_or(0, |count| *count as usize)
+    }
+
+    /// Somebody else publishes in the room.
+    pub fn hear(&mut self, payload: &str) {
+        self.world.publish(ROOM, payload);
+    }
+
+    /// What the app was handed, in order.
+    #[must_use]
+    pub fn heard(&self) -> Vec<&str> {
+        self.phone().app.received.iter().map(|received| received.payload.as_str()).collect()
+    }
+
     /// Where the line stands.
     #[must_use]
     pub fn state(&self) -> State {
         self.phone().state()
+    }
+
+    /// The time, in monotonic milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.world.now().mono_ms
     }
 
     /// The causes of every drop so far.
@@ -90,20 +208,66 @@ impl Pair {
         self.phone().events.iter().filter_map(cause).collect()
     }
 
+    /// Whether the session went on, for every welcome so far.
+    #[must_use]
+    pub fn welcomes(&self) -> Vec<bool> {
+        let resumed = |event: &Event| match event {
+            Event::Welcome(resumed) => Some(*resumed),
+            _ => None,
+        };
+        self.phone().events.iter().filter_map(resumed).collect()
+    }
+
     /// How many sockets were dialled.
     #[must_use]
     pub fn dials(&self) -> usize {
-        self.phone().events.iter().filter(|event| matches!(event, Event::Dial)).count()
+        self.phone().dialled_at_ms.len()
+    }
+
+    /// How often the app was asked for a login.
+    #[must_use]
+    pub fn logins(&self) -> usize {
+        self.phone().events.iter().filter(|event| matches!(event, Event::FetchAuth(_))).count()
+    }
+
+    /// Every packet sent so far.
+    #[must_use]
+    pub fn sent_packets(&self) -> Vec<&str> {
+        let mut packets = Vec::new();
+        for event in &self.phone().events {
+            if let Event::Sent(text) = event {
+                packets.extend(text.lines());
+            }
+        }
+        packets
+    }
+
+    /// Every packet that came so far.
+    #[must_use]
+    pub fn received_packets(&self) -> Vec<&str> {
+        let mut packets = Vec::new();
+        for event in &self.phone().events {
+            if let Event::Received(text) = event {
+                packets.extend(text.lines());
+            }
+        }
+        packets
     }
 
     /// Every packet sent so far that carries this verb.
     #[must_use]
-    pub fn sent(&self, verb: &str) -> Vec<String> {
-        let key = format!("\"{verb}\":");
-        let lines = self.phone().events.iter().filter_map(|event| match event {
-            Event::Sent(text) => Some(text),
-            _ => None,
-        });
-        lines.flat_map(|text| text.lines()).filter(|line| line.contains(&key)).map(str::to_owned).collect()
+    pub fn sent(&self, verb: &str) -> Vec<&str> {
+        with_verb(self.sent_packets(), verb)
     }
+
+    /// Every packet that came so far and carries this verb.
+    #[must_use]
+    pub fn received(&self, verb: &str) -> Vec<&str> {
+        with_verb(self.received_packets(), verb)
+    }
+}
+
+fn with_verb<'a>(packets: Vec<&'a str>, verb: &str) -> Vec<&'a str> {
+    let key = format!("\"{verb}\":");
+    packets.into_iter().filter(|packet| packet.contains(&key)).collect()
 }

@@ -27,8 +27,23 @@ pub enum Event {
     Dial,
     /// A message was sent.
     Sent(String),
+    /// A message came.
+    Received(String),
+    /// A socket was told to close.
+    CloseSocket,
     /// A login was asked for; whether a new one.
     FetchAuth(bool),
+}
+
+impl Event {
+    /// The message, where one was sent.
+    #[must_use]
+    pub fn sent(&self) -> Option<&str> {
+        match self {
+            Self::Sent(text) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 /// One phone.
@@ -39,6 +54,8 @@ pub struct Phone {
     pub app: App,
     /// What happened, in order.
     pub events: Vec<Event>,
+    /// When each dial was made, in monotonic milliseconds.
+    pub dialled_at_ms: Vec<u64>,
     /// The login that it has.
     pub auth: Option<Auth>,
     pub(crate) sockets: BTreeMap<u64, Socket>,
@@ -49,6 +66,25 @@ pub struct Phone {
     pub(crate) closes: Vec<u64>,
     next_request: u64,
     background_after_ms: u64,
+    /// Sockets that may exist at once.
+    pub(crate) slots: usize,
+}
+
+/// A request that an app makes.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// What is asked.
+    pub verb: RequestVerb,
+    /// The verb's body, in JSON.
+    pub body: &'a str,
+    /// Text in it that no other request carries.
+    pub payload: &'a str,
+    /// How long it may wait, in milliseconds; none leaves it to the client's options.
+    pub ttl_ms: Option<u64>,
+    /// Executing it twice does no harm.
+    pub idempotent: bool,
+    /// May be dropped unsent where the outbox is full.
+    pub volatile: bool,
 }
 
 /// What a host tells its app about a socket.
@@ -69,9 +105,11 @@ impl Phone {
     pub(crate) fn new(options: Options, seed: u32) -> Self {
         Self {
             background_after_ms: options.background_after_ms,
+            slots: options.slots,
             session: Session::new(options, seed),
             app: App::default(),
             events: Vec::new(),
+            dialled_at_ms: Vec::new(),
             auth: Some(Auth::Guest { guest: true }),
             sockets: BTreeMap::new(),
             hidden_since: None,
@@ -106,21 +144,15 @@ impl Phone {
         self.session.poll_timeout().filter(|at| *at < frozen_at)
     }
 
-    /// A request of the app's; `payload` must be unlike any other. Returns what has to be sent.
-    pub(crate) fn ask(
-        &mut self,
-        now: Now,
-        verb: RequestVerb,
-        body: &str,
-        payload: &str,
-        ttl_ms: Option<u64>,
-    ) -> Vec<Sent> {
+    /// A request of the app's. Returns its number, and what has to be sent.
+    pub(crate) fn ask(&mut self, now: Now, ask: Ask<'_>) -> (u64, Vec<Sent>) {
+        let Ask { verb, body, payload, ttl_ms, idempotent, volatile } = ask;
         let request = self.next_request;
         self.next_request += 1;
         self.app.ask(request, verb.as_str(), payload);
         let body = RawValue::from_string(body.to_owned()).expect("the app asks in JSON");
-        let request = NewRequest { request, verb, body, ttl_ms, idempotent: false, volatile: false };
-        self.feed(now, Input::Request(request))
+        let new = NewRequest { request, verb, body, ttl_ms, idempotent, volatile };
+        (request, self.feed(now, Input::Request(new)))
     }
 
     /// Something that the host tells; held back while frozen.
@@ -162,7 +194,10 @@ impl Phone {
     fn take_host_event(&mut self, now: Now, event: HostEvent) -> Vec<Sent> {
         match event {
             HostEvent::Open(socket) => self.feed(now, Input::SocketOpen { socket }),
-            HostEvent::Message(socket, text) => self.feed(now, Input::SocketMessage { socket, text: &text }),
+            HostEvent::Message(socket, text) => {
+                self.events.push(Event::Received(text.clone()));
+                self.feed(now, Input::SocketMessage { socket, text: &text })
+            }
             HostEvent::Closed(closed) => self.feed(now, Input::SocketClosed(closed)),
         }
     }
@@ -184,7 +219,10 @@ impl Phone {
                     self.events.push(Event::Sent(text.clone()));
                     sent.push(Sent { socket, text });
                 }
-                Output::CloseSocket { socket } => self.closes.push(socket),
+                Output::CloseSocket { socket } => {
+                    self.events.push(Event::CloseSocket);
+                    self.closes.push(socket);
+                }
                 Output::Settled { request, result } => self.app.settled(request, &result),
                 Output::Publication(publication) => {
                     self.app.publication(&publication);
@@ -208,6 +246,7 @@ impl Phone {
         let hidden_ms = self.hidden_since.map_or(0, |since| now.mono_ms - since);
         assert!(hidden_ms < self.background_after_ms, "dialled while hidden for {hidden_ms} ms");
         self.events.push(Event::Dial);
+        self.dialled_at_ms.push(now.mono_ms);
         self.dials.push(socket);
     }
 }

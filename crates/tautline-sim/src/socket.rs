@@ -11,6 +11,9 @@ use std::{
 use tautline_hub::Peer;
 use tautline_netem::{Link, Parcel};
 
+/// A client's closing socket holds its slot at most this long.
+const CLOSE_WAIT_MS: u64 = 2_000;
+
 /// What travels on a link: whole WebSocket messages, since what happens below them cannot be seen from above.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
@@ -39,14 +42,22 @@ pub(crate) struct Socket {
     pub(crate) closed_at: Option<u64>,
     /// When the host reports a close that the client asked for; hosts may never do it.
     pub(crate) report_close_at: Option<u64>,
+    /// The host is rid of it, and has said so.
+    pub(crate) reported: bool,
     pub(crate) peer: Option<Peer>,
     pub(crate) woken: Arc<Woken>,
 }
 
 impl Socket {
+    /// True while the phone's host counts it as one of the sockets that the client may have: until its end was reported,
+    /// or long enough ago that the client need not wait for the report.
+    pub(crate) fn holds_slot(&self, now_ms: u64) -> bool {
+        !self.reported && self.closed_at.is_none_or(|at| now_ms < at + CLOSE_WAIT_MS)
+    }
+
     /// True when neither end will ever do anything with it again.
-    pub(crate) fn is_over(&self) -> bool {
-        self.client_done && self.peer.is_none() && self.report_close_at.is_none()
+    pub(crate) fn is_over(&self, now_ms: u64) -> bool {
+        self.client_done && self.peer.is_none() && self.report_close_at.is_none() && !self.holds_slot(now_ms)
     }
 }
 

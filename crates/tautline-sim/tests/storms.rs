@@ -2,7 +2,10 @@
 //!
 //! A failing seed is printed; `TAUTLINE_SEED=<n> cargo test -p tautline-sim --test storms` runs it alone.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use tautline_sim::{Summary, run_storm};
 
@@ -15,14 +18,7 @@ fn a_thousand_storms_lose_double_and_reorder_nothing() {
         println!("seed {seed}: {:?}", run_storm(seed));
         return;
     }
-    let mut sum = Summary::default();
-    let mut failed = Vec::new();
-    for seed in 0..SEEDS {
-        match catch_unwind(AssertUnwindSafe(|| run_storm(seed))) {
-            Ok(summary) => add(&mut sum, &summary),
-            Err(_) => failed.push(seed),
-        }
-    }
+    let (sum, failed) = run_all();
     println!("{SEEDS} storms: {sum:?}");
     assert!(failed.is_empty(), "failing seeds, each to be run alone with TAUTLINE_SEED: {failed:?}");
     // A storm that hits nobody would prove nothing.
@@ -30,6 +26,34 @@ fn a_thousand_storms_lose_double_and_reorder_nothing() {
         sum.drops > SEEDS * 5 && sum.deliveries > SEEDS * 100 && sum.gaps > 0 && sum.unknown > 0,
         "{sum:?}"
     );
+}
+
+/// Runs every seed, on two threads: the sum, and the seeds that failed.
+#[expect(clippy::disallowed_methods, reason = "each world is pure; the test may run two of them at once")]
+fn run_all() -> (Summary, Vec<u64>) {
+    let next = AtomicU64::new(0);
+    let run_some = || {
+        let (mut sum, mut failed) = (Summary::default(), Vec::new());
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= SEEDS {
+                return (sum, failed);
+            }
+            match catch_unwind(AssertUnwindSafe(|| run_storm(seed))) {
+                Ok(summary) => add(&mut sum, &summary),
+                Err(_) => failed.push(seed),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(run_some);
+        let (mut sum, mut failed) = run_some();
+        let (its_sum, its_failed) = other.join().expect("panics of storms are caught");
+        add(&mut sum, &its_sum);
+        failed.extend(its_failed);
+        failed.sort_unstable();
+        (sum, failed)
+    })
 }
 
 #[test]

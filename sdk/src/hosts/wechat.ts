@@ -89,20 +89,22 @@ export function wechatHost(wx: Wechat): Host {
 
   function dial(url: string, protocol: string, socket: number, tell: Tell): Socket {
     let task: WechatSocketTask;
-    let opened = false;
-    let hungUp = false;
-    let ended = false;
+    let opened: boolean | undefined;
+    let hungUp: boolean | undefined;
+    let ended: boolean | undefined;
 
     // Called with nothing at all by some versions.
-    function end({ code, reason = '' }: WechatClose = {}): void {
+    function end(words?: WechatClose): void {
+      const { code, reason: said } = words || {};
+      const reason = said || '';
       if (ended) return;
       ended = true;
       tell({ type: 'socket_closed', socket, code, reason, cause: wechatCause(reason) });
       // Often an error is all that comes, and a task that is not closed keeps its slot.
       close(1000, '');
     }
-    function failed(error: WechatError = {}): void {
-      end({ reason: error.errMsg || String(error) });
+    function failed(error?: WechatError): void {
+      end({ reason: (error && error.errMsg) || String(error || '') });
     }
     function close(code: number, reason: string): void {
       hungUp = true;

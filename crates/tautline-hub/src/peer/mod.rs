@@ -90,6 +90,18 @@ impl ReplyTo {
     }
 }
 
+impl ReplyTo {
+    /// The call was never handed to the shell: it counts as not received, unless a newer connection waits for it. Then
+    /// dropping it settles it.
+    fn take_back(mut self, connection: u64) {
+        let session = Arc::clone(&self.session);
+        let mut state = session.lock();
+        self.settled =
+            state.ended || self.hub.book(&mut state, |ledger| ledger.take_back(self.id, connection));
+        drop(state);
+    }
+}
+
 impl Drop for ReplyTo {
     fn drop(&mut self) {
         if !self.settled {
@@ -220,7 +232,7 @@ impl Peer {
             self.stage = Stage::Lost;
             self.control = Vec::new();
             self.held = None;
-            self.errands = None;
+            self.take_errands_back();
         }
     }
 
@@ -387,6 +399,15 @@ impl Peer {
         }
     }
 
+    /// What the shell was not given is not done.
+    fn take_errands_back(&mut self) {
+        for errand in self.errands.take().into_iter().flat_map(|errands| errands.0) {
+            if let Output::Call(call) = errand {
+                call.reply_to.take_back(self.bell.connection);
+            }
+        }
+    }
+
     fn errand(&mut self, output: Output) {
         self.errands.get_or_insert_default().0.push_back(output);
     }
@@ -396,6 +417,7 @@ impl Drop for Peer {
     fn drop(&mut self) {
         // The time of the last message is near enough: a session is then parked a little shorter.
         self.detach(Now::new(self.heard_ms, 0));
+        self.take_errands_back();
         self.hub.connection_ended();
     }
 }

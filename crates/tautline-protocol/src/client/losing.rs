@@ -6,7 +6,7 @@ use super::{
     identity::FirstDrop,
     session::{Closing, Goal},
 };
-use crate::{ByeCode, Now, Reconnect, RequestId, json::Marks, packet::server::Bye};
+use crate::{AnyByeCode, ByeCode, Now, Reconnect, RequestId, json::Marks, packet::server::Bye};
 
 impl Session {
     pub(super) fn socket_closed(&mut self, now: Now, closed: SocketClosed) {
@@ -18,7 +18,9 @@ impl Session {
             closed.code.and_then(|code| u16::try_from(code).ok()).and_then(ByeCode::from_close_code)
         {
             // The packet was lost on its way, its code was not.
-            let bye = Bye::new(code, closed.reason.unwrap_or_default());
+            let Bye { message, reconnect, retry_after_ms, attempt, .. } =
+                Bye::new(code, closed.reason.unwrap_or_default());
+            let bye = Bye { code: AnyByeCode::Known(code), message, reconnect, retry_after_ms, attempt };
             self.take_bye(now, None, bye, true);
             return;
         }
@@ -28,10 +30,17 @@ impl Session {
             message: closed.message.clone(),
             ..self.dropped(self.cause_of(&closed))
         };
+        if closed.code.and_then(Reconnect::of_close_range) == Some(Reconnect::Never) {
+            self.goal = Goal::Stopped(dropped.cause);
+        }
         self.lose(now, dropped, true);
     }
 
     fn cause_of(&self, closed: &SocketClosed) -> DropCause {
+        if closed.code.and_then(Reconnect::of_close_range).is_some() {
+            // A word of the server's, of a later version: the host knows no better.
+            return DropCause::Unknown;
+        }
         if self.is_hidden() {
             return DropCause::Background;
         }
@@ -44,33 +53,38 @@ impl Session {
         })
     }
 
-    pub(super) fn bye(&mut self, now: Now, id: Option<RequestId>, bye: Bye) {
+    pub(super) fn bye(&mut self, now: Now, id: Option<RequestId>, bye: Bye<AnyByeCode>) {
         self.take_bye(now, id, bye, false);
     }
 
-    fn take_bye(&mut self, now: Now, id: Option<RequestId>, bye: Bye, already_closed: bool) {
+    fn take_bye(&mut self, now: Now, id: Option<RequestId>, bye: Bye<AnyByeCode>, already_closed: bool) {
         let welcomed = self.is_online();
+        let known = bye.code.known();
         let mut never = bye.reconnect == Reconnect::Never;
-        match (bye.code, bye.attempt, id) {
-            (ByeCode::TakenOver, Some(highest), _) if !welcomed && !self.identity.contested => {
+        match (known, bye.attempt, id) {
+            (Some(ByeCode::TakenOver), Some(highest), _) if !welcomed && !self.identity.contested => {
                 self.identity.contest(highest);
                 never = false;
             }
-            (ByeCode::ChallengeFailed | ByeCode::TokenExpired | ByeCode::Unauthorized, ..)
-            | (ByeCode::Kicked | ByeCode::Banned, ..) => self.identity.refused(),
-            (ByeCode::BadPacket | ByeCode::TooLarge | ByeCode::UnsupportedVersion, _, Some(id)) => {
-                self.blame(id, bye.code, bye.message.clone());
+            (Some(ByeCode::ChallengeFailed | ByeCode::TokenExpired | ByeCode::Unauthorized), ..)
+            | (Some(ByeCode::Kicked | ByeCode::Banned), ..) => self.identity.refused(),
+            (
+                Some(code @ (ByeCode::BadPacket | ByeCode::TooLarge | ByeCode::UnsupportedVersion)),
+                _,
+                Some(id),
+            ) => {
+                self.blame(id, code, bye.message.clone());
                 never = false;
             }
             _ => {}
         }
-        let cause = DropCause::of_bye(bye.code);
+        let cause = known.map_or(DropCause::Unknown, DropCause::of_bye);
         if never {
             self.goal = Goal::Stopped(cause);
         }
         let advice = Advice { later: bye.reconnect == Reconnect::Later, after_ms: bye.retry_after_ms };
         let dropped = Dropped {
-            code: Some(i64::from(bye.code.close_code())),
+            code: known.map(|code| i64::from(code.close_code())),
             reason: Some(bye.code.as_str().to_owned()),
             message: Some(bye.message).filter(|message| !message.is_empty()),
             ..self.dropped(cause)

@@ -123,6 +123,12 @@ impl Subscriptions {
         self.by_name.get(channel).is_some_and(|subscription| subscription.live)
     }
 
+    /// True when what a welcome says of the channel is about this very subscription: it stood in the hello, or is the
+    /// user's own.
+    pub(super) fn is_resumed(&self, channel: &str) -> bool {
+        self.by_name.get(channel).is_some_and(|subscription| subscription.live || subscription.own)
+    }
+
     /// True when the app has asked for none.
     pub(super) fn is_quiet(&self) -> bool {
         self.by_name.values().all(|subscription| subscription.own)

@@ -1,5 +1,7 @@
 //! What is said on an open line: packets in, requests out, subscriptions (protocol, sections 4 and 5).
 
+use std::collections::BTreeMap;
+
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
@@ -94,11 +96,25 @@ impl Session {
         self.settle(settled);
         for channel in self.subscriptions.names() {
             match welcome.channels.get(&channel) {
-                Some(ChannelWelcome::Subscribed(at)) => self.confirm(channel, at),
+                Some(ChannelWelcome::Subscribed(at)) if self.subscriptions.is_resumed(&channel) => {
+                    self.confirm(channel, at);
+                }
                 Some(ChannelWelcome::Refused { error }) => {
                     self.end_subscription(channel, error.code.clone(), error.message.clone());
                 }
-                None => self.ask_for(&channel, true),
+                // Named, but not for what the app asked since: it left behind the hello, and came again.
+                Some(ChannelWelcome::Subscribed(_)) | None => self.ask_for(&channel, true),
+            }
+        }
+        self.leave_unwanted(&welcome.channels);
+    }
+
+    /// What was unsubscribed behind the hello is still subscribed on the server.
+    fn leave_unwanted(&mut self, named: &BTreeMap<String, ChannelWelcome>) {
+        for (channel, standing) in named {
+            let subscribed = matches!(standing, ChannelWelcome::Subscribed(_));
+            if subscribed && self.subscriptions.get(channel).is_none() {
+                self.outbox.push_unsubscribe(raw(&ChannelOnly { channel: channel.into() }));
             }
         }
     }

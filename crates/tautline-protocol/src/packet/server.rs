@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{ByeCode, Cursor, ErrorCode, Reconnect, RequestId};
+use crate::{AnyByeCode, ByeCode, Cursor, ErrorCode, Reconnect, RequestId};
 
 /// One packet from the server.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub enum ServerPacket<'a> {
     /// A fresh ticket.
     Ticket(Ticket),
     /// The connection ends. The id names the request at fault, where one could be read.
-    Bye(Option<RequestId>, Bye),
+    Bye(Option<RequestId>, Bye<AnyByeCode>),
     /// Something that this version does not know, and ignores.
     Unknown(Cow<'a, str>),
 }
@@ -325,10 +325,12 @@ pub struct AuthRefreshed {
 }
 
 /// Body of `bye` (protocol, section 7). A client says it with an empty body.
+///
+/// A server says a [`ByeCode`]; a client must be ready for any, and hears a `Bye<AnyByeCode>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bye {
+pub struct Bye<C = ByeCode> {
     /// Why.
-    pub code: ByeCode,
+    pub code: C,
     /// The same in words.
     #[serde(default)]
     pub message: String,

@@ -151,6 +151,25 @@ impl Ledger {
         open.reply_bytes += reply.len();
         Some(connection)
     }
+
+    /// A running request was never begun and never will be: it counts as not received, and may be sent again. False where
+    /// another connection than this one has asked for it since, and waits for its end.
+    #[must_use]
+    pub fn take_back(&mut self, id: RequestId, connection: u64) -> bool {
+        if let Some(open) = &mut self.open
+            && let Ok(found) = open.entries.binary_search_by_key(&id, |(id, _)| *id)
+        {
+            if !matches!(open.entries[found].1, Entry::Running { connection: asks } if asks == connection) {
+                return false;
+            }
+            open.entries.remove(found);
+            if open.entries.is_empty() {
+                self.open = None;
+            }
+        }
+        self.running = self.running.checked_sub(1).expect("receive() counted what is taken back");
+        true
+    }
 }
 
 impl Default for Ledger {
@@ -188,6 +207,20 @@ mod tests {
         ledger.handle_seen(1);
         assert_eq!(ledger.settle(1, b"late"), None);
         assert_eq!((ledger.running(), ledger.reply_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_request_that_was_never_begun_may_be_sent_again_unless_somebody_waits_for_it() {
+        let mut ledger = Ledger::new();
+        assert_eq!(ledger.receive(1, false, 7, &limits()), Verdict::Execute);
+        assert!(ledger.take_back(1, 7));
+        assert_eq!(ledger.receive(1, true, 8, &limits()), Verdict::Execute);
+        assert_eq!(ledger.receive(1, true, 9, &limits()), Verdict::Wait);
+        assert!(!ledger.take_back(1, 8), "connection 9 waits");
+        assert_eq!(ledger.running(), 1);
+        ledger.handle_seen(1);
+        assert!(ledger.take_back(1, 9), "the client has given it up");
+        assert_eq!(ledger.running(), 0);
     }
 
     #[test]

@@ -1,0 +1,86 @@
+//! Promise 5: two sockets at most, and nothing is believed of an old one. (The rig counts sockets at every dial.)
+
+use tautline_netem::Fault;
+use tautline_protocol::client::{DropCause, Input, Options, State};
+use tautline_sim::{Closing, Pair};
+
+/// Changes the network under a line that is dead, so that the client drops it after its probe.
+fn leave_the_line(pair: &mut Pair, kind: &str) {
+    pair.tell(Input::Network { online: true, kind: Some(kind.to_owned()) });
+    pair.advance(2_000);
+    assert_eq!(pair.drops().last(), Some(&DropCause::NetworkChanged));
+}
+
+fn on_wifi(options: Options, closing: Closing) -> Pair {
+    let mut pair = Pair::connected_with(options);
+    pair.world.closing = closing;
+    pair.tell(Input::Network { online: true, kind: Some("wifi".into()) });
+    pair.advance(10_000);
+    pair.fault(Fault::half_open());
+    pair
+}
+
+#[test]
+fn where_two_sockets_are_allowed_the_new_one_does_not_wait_for_the_old() {
+    let mut pair = on_wifi(Options::default(), Closing::Never);
+    leave_the_line(&mut pair, "4g");
+    assert_eq!(pair.phone().dialled_at_ms, [pair.now_ms()]);
+    assert_eq!(pair.world.sockets(0), 2);
+}
+
+#[test]
+fn where_one_socket_is_allowed_the_new_one_waits_until_the_old_is_gone() {
+    let mut pair = on_wifi(Options { slots: 1, ..Options::default() }, Closing::After(700));
+    leave_the_line(&mut pair, "4g");
+    let dropped_at_ms = pair.now_ms();
+    assert_eq!((pair.dials(), pair.state()), (0, State::Connecting));
+    pair.advance(1_000);
+    assert_eq!(pair.phone().dialled_at_ms, [dropped_at_ms + 700]);
+}
+
+#[test]
+fn a_host_that_never_reports_a_close_holds_the_only_slot_for_two_seconds() {
+    let mut pair = on_wifi(Options { slots: 1, ..Options::default() }, Closing::Never);
+    leave_the_line(&mut pair, "4g");
+    let dropped_at_ms = pair.now_ms();
+    pair.advance(3_000);
+    assert_eq!(pair.phone().dialled_at_ms, [dropped_at_ms + 2_000]);
+    assert_eq!(pair.state(), State::Online);
+}
+
+#[test]
+fn however_often_the_line_is_lost_there_are_never_three_sockets() {
+    let mut pair = Pair::connected();
+    pair.world.closing = Closing::Never;
+    for kind in ["wifi", "4g"].into_iter().cycle().take(40) {
+        pair.fault(Fault::half_open());
+        pair.tell(Input::Network { online: true, kind: Some(kind.to_owned()) });
+        for _ in 0..20 {
+            pair.advance(113);
+            assert!(pair.world.sockets(0) <= 2);
+        }
+    }
+    assert!(pair.dials() > 20, "{} dials", pair.dials());
+}
+
+#[test]
+fn what_an_old_socket_still_says_is_not_believed() {
+    let mut pair = Pair::subscribed();
+    pair.world.closing = Closing::After(1_900);
+    pair.tell(Input::Network { online: true, kind: Some("wifi".into()) });
+    pair.advance(10_000);
+    // The old line only stalls: what was on its way comes later, after the new line has brought it already, and with it
+    // the farewell that the server said when the new line took over.
+    pair.fault(Fault::stall(2_600));
+    pair.hear("on its way");
+    pair.advance(100);
+    leave_the_line(&mut pair, "4g");
+    pair.advance(80);
+    assert_eq!((pair.state(), pair.heard()), (State::Online, vec!["on its way"]));
+    let call = pair.call("after");
+    pair.advance(2_000);
+    assert_eq!(pair.received("pub").len(), 2, "it came on the old socket as well");
+    assert!(pair.received("bye")[0].contains("taken_over"));
+    assert_eq!((pair.heard(), pair.outcome(call)), (vec!["on its way"], Some("ok")));
+    assert_eq!((pair.state(), pair.drops().len()), (State::Online, 1));
+}

@@ -1,0 +1,95 @@
+//! Two hundred real clients for a minute on a bad network: nothing lost, doubled or reordered, every request settled once.
+//!
+//! `SOAK_SECONDS` makes it longer, `SOAK_SEED` repeats the network of an earlier run (who is connected when a gust comes
+//! depends on the machine, so a seed repeats the weather, not the history).
+
+mod books;
+mod phone;
+mod stage;
+
+use std::{env, str::FromStr, time::Duration};
+
+use tautline::chaos::Selector;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, interval_at, timeout},
+};
+
+use self::{
+    books::{Books, Log},
+    phone::Phone,
+    stage::{ROOMS, Stage},
+};
+
+const PHONES: usize = 200;
+/// After the storm everything must be over within this time: the longest wait of a request, and some more.
+const QUIET_WITHIN: Duration = Duration::from_secs(150);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_clients_lose_nothing_in_a_minute_of_storm() {
+    let seconds: u64 = setting("SOAK_SECONDS", 60);
+    let seed: u64 = setting("SOAK_SEED", 7);
+    println!("SOAK_SEED={seed} SOAK_SECONDS={seconds}");
+    let stage = Stage::set(seed).await;
+    let mut phones = Vec::new();
+    for number in 0..PHONES {
+        phones.push(Phone::connect(number, &stage).await);
+    }
+    for phone in &phones {
+        phone.is_subscribed().await;
+    }
+
+    let weather = stage.storm(seed, seconds);
+    let talk = talk(&phones, seed, Duration::from_secs(seconds));
+    let (weather, mut requests) = tokio::join!(weather, talk);
+    stage.chaos.heal(&Selector::All).expect("everybody can be healed");
+
+    let mut books = Books::default();
+    let settled = async {
+        while let Some(request) = requests.join_next().await {
+            books.settle(request.expect("no request panics"));
+        }
+    };
+    timeout(QUIET_WITHIN, settled).await.expect("every request settles");
+    // The last word in every room: whoever has heard it has heard everything.
+    let logs = timeout(QUIET_WITHIN, stage.end_and_read_logs()).await.expect("the logs can be read");
+    let heard =
+        timeout(QUIET_WITHIN, phone::hear_to_the_end(phones)).await.expect("everybody hears the last word");
+
+    books.reckon(&logs, &heard, &stage.executed());
+    println!("{weather:?}; {}", books.summary(&heard, &logs));
+    assert!(books.faults().is_empty(), "SOAK_SEED={seed}: {:#?}", books.faults());
+    assert!(weather.hits as u64 > seconds * 5, "the storm was no storm: {weather:?}");
+    assert!(logs.values().map(Log::len).sum::<usize>() as u64 > seconds * 20, "nobody talked");
+    assert_eq!(stage.gateway.stats().panics, 0);
+}
+
+/// Lets every phone publish and call at its own pace; gives the requests that are under way.
+async fn talk(phones: &[Phone], seed: u64, lasts: Duration) -> JoinSet<books::Asked> {
+    let mut rng = tautline_netem::Rng::stream(seed, 1);
+    let mut requests = JoinSet::new();
+    let ends = Instant::now() + lasts;
+    let mut pace = interval_at(Instant::now(), Duration::from_millis(5));
+    let mut asked = 0_u64;
+    while Instant::now() < ends {
+        pace.tick().await;
+        let phone = &phones[usize::try_from(rng.below(PHONES as u64)).expect("an index")];
+        let payload = format!("p{asked}");
+        asked += 1;
+        match rng.chance(0.5) {
+            true => {
+                let room = &ROOMS[usize::try_from(rng.below(ROOMS.len() as u64)).expect("an index")];
+                requests.spawn(phone.publish(room, payload))
+            }
+            false => requests.spawn(phone.call(payload)),
+        };
+    }
+    requests
+}
+
+fn setting<T: FromStr>(name: &str, default: T) -> T {
+    match env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, which is no number")),
+        Err(_) => default,
+    }
+}
