@@ -23,7 +23,7 @@ export const WORDS_EN: Words = {
   slots_exhausted: 'The host allows no more sockets. Close those that the app does not need.',
   refused: 'The gateway, or a proxy before it, turned the connection away. It may be overloaded, or the path be wrong.',
   protocol_error: 'One end said what the other does not understand. Do the versions fit, and does a proxy change messages?',
-  unknown: 'The host did not say why.',
+  unknown: 'The host did not say why, or the gateway said it in a word that this version does not know: look at `reason`.',
 };
 
 /** In Chinese. */
@@ -44,5 +44,5 @@ export const WORDS_ZH: Words = {
   slots_exhausted: '宿主不允许打开更多 socket。请关闭应用不再需要的连接。',
   refused: '网关或其前面的代理拒绝了连接：可能过载，也可能路径有误。',
   protocol_error: '一方发送了另一方无法理解的内容。请检查版本是否匹配、代理是否改动了消息。',
-  unknown: '宿主没有说明原因。',
+  unknown: '宿主没有说明原因，或网关给出了此版本不认识的原因：请查看 `reason`。',
 };

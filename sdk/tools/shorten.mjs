@@ -4,7 +4,7 @@
 // class or interface must differ; so the names are the nodes of a graph, and letters its colours.
 
 /** Most frequent in code first, so that compression finds more to repeat. */
-const LETTERS = [...'etnrisoaucdlhfpmvgybwxkqjzABCDEFGHIJKLMNOPQRSTUVWXYZ_$'];
+const LETTERS = [...'etnosriucaldfphmvgkybwxqjzABCDEFGHIJKLMNOPQRSTUVWXYZ_$'];
 const PRIVATE_NAME = /\b(?:[a-zA-Z]\w*[^\W_]_|handleInput|pollOutput|pollTimeout|mono_ms|wall_ms|ttl_ms)\b/g;
 
 /** Letters for all private names of `code`, which was compiled from the TypeScript files `sources`. */

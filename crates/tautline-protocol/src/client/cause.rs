@@ -37,7 +37,7 @@ pub enum DropCause {
     Refused,
     /// One end said what the other does not understand.
     ProtocolError,
-    /// Nobody said why.
+    /// Nobody said why, or the server did in a word that this version does not know.
     Unknown,
 }
 
