@@ -144,16 +144,6 @@ fn many_packets_in_one_message_are_answered_in_order() {
 }
 
 #[test]
-fn a_client_without_a_hello_is_let_go_when_its_time_is_up() {
-    let limits = Limits { hello_ms: 50, ..Limits::default() };
-    let rig = Rig::serve(open_to_all().limits(limits));
-    let mut client = rig.connect();
-    assert_eq!(client.hear()["bye"]["code"], "hello_timeout");
-    assert_eq!(client.hear_close(), (4010, "hello_timeout".to_owned()));
-    client.expect_hang_up();
-}
-
-#[test]
 fn a_silent_client_is_let_go_and_one_that_pings_is_not() {
     let limits = Limits { ping_ms: 300, pong_ms: 100, ..Limits::default() };
     let rig = Rig::serve(open_to_all().limits(limits));

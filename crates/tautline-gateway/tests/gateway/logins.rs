@@ -6,7 +6,7 @@ use tautline_gateway::{Gateway, GatewayBuilder};
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
 use tautline_protocol::Pattern;
 
-use crate::rig::{Client, Rig};
+use crate::rig::{Client, Rig, bye};
 
 pub const SECRET: &str = "a secret of the app and its gateway";
 pub const FAR_AWAY: u64 = 4_000_000_000;
@@ -47,16 +47,6 @@ fn a_token_opens_the_channels_that_it_names_and_no_others() {
 }
 
 #[test]
-fn an_expired_token_is_told_so_and_may_come_back_with_a_new_one() {
-    let rig = Rig::serve(closed_but_for_tokens());
-    let (mut client, answer) = hello(&rig, &token(&json!({"sub": "u42", "exp": 1})));
-    assert_eq!(answer["bye"]["code"], "token_expired");
-    assert_eq!(answer["bye"]["reconnect"], "now");
-    assert_eq!(client.hear_close(), (4101, "token_expired".to_owned()));
-    client.expect_hang_up();
-}
-
-#[test]
 fn a_token_of_another_signer_is_refused_and_not_repeated() {
     let rig = Rig::serve(closed_but_for_tokens());
     let foreign = token(&json!({"sub": "u42", "exp": FAR_AWAY})) + "x";
@@ -65,4 +55,12 @@ fn a_token_of_another_signer_is_refused_and_not_repeated() {
     assert!(!answer.to_string().contains(&foreign));
     assert_eq!(client.hear_close().0, 4102);
     client.expect_hang_up();
+}
+
+#[test]
+fn a_guest_is_refused_where_guests_are_not_let_in() {
+    let rig = Rig::serve(closed_but_for_tokens());
+    let mut client = rig.connect();
+    client.say(&json!({"hello": {"v": 1, "auth": {"guest": true}}}));
+    assert_eq!(client.last_words(), bye("unauthorized", 4102, "never"));
 }

@@ -1,11 +1,14 @@
 //! The gateway over real sockets, spoken to by a WebSocket client that others wrote, and by hand where that is too polite.
 
 mod api;
+mod bad_input;
+mod bystander;
 mod calls;
 mod drain;
 mod handshake;
+mod leaks;
 mod lines;
 mod logins;
+mod offences;
 mod rig;
 mod slow;
-mod violations;

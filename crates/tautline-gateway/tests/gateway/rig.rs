@@ -2,27 +2,50 @@
 
 use std::{
     collections::VecDeque,
-    io::{Read as _, Write as _},
+    io::{self, ErrorKind, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde_json::{Value, json};
-use tautline_gateway::{Gateway, GatewayBuilder};
+use tautline_gateway::{Gateway, GatewayBuilder, GatewayConfig};
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
-use tautline_protocol::Pattern;
+use tautline_protocol::{Now, Pattern};
 use tokio::runtime::Runtime;
 use tungstenite::{ClientRequestBuilder, Message, WebSocket, http::Uri};
 
 /// Far more than anything here takes; a test that waits for longer has failed.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const API_KEY: &str = "key-of-the-back-end";
+
+/// What a gateway does with those it does not serve any longer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// An answer over HTTP with this status.
+    Http(u16),
+    /// A close frame with this code alone (RFC 6455 §7.4), then the end of the stream.
+    Close(u16),
+    /// A `bye` with this code and this `reconnect`, a close frame that repeats it, then the end of the stream.
+    Bye(String, u16, String),
+}
+
+/// The `bye` of protocol section 7 with its close code, and whether to come again.
+pub fn bye(code: &str, close_code: u16, reconnect: &str) -> Answer {
+    Answer::Bye(code.to_owned(), close_code, reconnect.to_owned())
+}
 
 /// A running gateway.
 pub struct Rig {
     pub gateway: Gateway,
     pub address: SocketAddr,
     pub runtime: Runtime,
+}
+
+/// The defaults, but for a peer that is slow to hang up: the test itself may be.
+pub fn patient() -> GatewayConfig {
+    let mut config = GatewayConfig::default();
+    config.linger_timeout = PATIENCE;
+    config
 }
 
 /// A gateway in which guests may do everything.
@@ -36,6 +59,7 @@ pub fn open_to_all() -> GatewayBuilder {
         ack: false,
     };
     Gateway::builder()
+        .config(patient())
         .guests(true)
         .rules(vec![everything])
         .api_key(API_KEY)
@@ -69,6 +93,26 @@ impl Rig {
         stream
     }
 
+    /// A client that is welcome, and its `welcome`, however short the limits of the test are: a slow machine may run into
+    /// them before it has said hello, and then tries again.
+    pub fn patient_guest(&self) -> (Client, Value) {
+        let begin = Instant::now();
+        loop {
+            if let Some(welcomed) = self.try_guest() {
+                return welcomed;
+            }
+            assert!(begin.elapsed() < PATIENCE, "nobody is welcome");
+        }
+    }
+
+    fn try_guest(&self) -> Option<(Client, Value)> {
+        let (mut socket, _) = tungstenite::client(self.handshake(), self.dial()).ok()?;
+        socket.send(Message::text(json!({"hello": {"v": 1, "auth": {"guest": true}}}).to_string())).ok()?;
+        let packet: Value = serde_json::from_str(socket.read().ok()?.to_text().ok()?).ok()?;
+        let welcome = packet.get("welcome")?.clone();
+        Some((Client { socket, heard: VecDeque::new(), next_id: 1 }, welcome))
+    }
+
     /// What the server answers to these bytes until it hangs up, or goes on to WebSocket.
     pub fn exchange(&self, request: &str) -> String {
         let mut stream = self.dial();
@@ -82,10 +126,13 @@ impl Rig {
     }
 
     pub fn connect_over(&self, stream: TcpStream) -> Client {
-        let uri: Uri = format!("ws://{}/connect", self.address).parse().expect("a valid address");
-        let request = ClientRequestBuilder::new(uri).with_sub_protocol("tautline.v1.json");
-        let (socket, _) = tungstenite::client(request, stream).expect("the handshake succeeds");
+        let (socket, _) = tungstenite::client(self.handshake(), stream).expect("the handshake succeeds");
         Client { socket, heard: VecDeque::new(), next_id: 1 }
+    }
+
+    fn handshake(&self) -> ClientRequestBuilder {
+        let uri: Uri = format!("ws://{}/connect", self.address).parse().expect("a valid address");
+        ClientRequestBuilder::new(uri).with_sub_protocol("tautline.v1.json")
     }
 
     /// A client that is welcome.
@@ -103,6 +150,34 @@ impl Rig {
             std::thread::yield_now();
         }
     }
+
+    /// Lets the hub tidy up all channels and sessions as if two hours had passed: sessions without a connection are
+    /// ended, publications are too old, and channels without either are forgotten.
+    pub fn tidy_up_later(&self) {
+        const LATER_MS: u64 = 2 * 3600 * 1000;
+        /// One tick looks at a quarter of the channels.
+        const TICKS: usize = 4;
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
+        let wall_ms = u64::try_from(wall.as_millis()).expect("milliseconds fit in 64 bits for an age");
+        (0..TICKS).for_each(|_| self.gateway.hub().tick(Now::new(LATER_MS, wall_ms + LATER_MS)));
+    }
+}
+
+/// Sends a byte now and then until there is an answer, or the other end has hung up.
+pub fn drip(mut stream: &TcpStream, byte: u8) {
+    stream.set_read_timeout(Some(Duration::from_millis(10))).expect("a socket option");
+    let is_waiting = |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    let begin = Instant::now();
+    while stream.peek(&mut [0]).is_err_and(|error| is_waiting(&error)) && stream.write_all(&[byte]).is_ok() {
+        assert!(begin.elapsed() < PATIENCE, "the gateway waits for ever");
+    }
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+}
+
+/// The status of an answer over HTTP.
+pub fn http_answer(answer: &str) -> Answer {
+    let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+    Answer::Http(status.unwrap_or_else(|| panic!("no answer over HTTP: {answer:?}")))
 }
 
 /// One answer over HTTP, as text.
@@ -141,22 +216,27 @@ impl Client {
             if let Some(packet) = self.heard.pop_front() {
                 return packet;
             }
-            match self.socket.read().expect("the gateway speaks in time") {
-                Message::Text(text) => {
-                    let lines = text.lines().filter(|line| !line.is_empty());
-                    self.heard
-                        .extend(lines.map(|line| serde_json::from_str::<Value>(line).expect("a packet")));
-                }
-                other => panic!("expected packets, got {other:?}"),
+            if let Some(closed) = self.hear_message() {
+                panic!("expected packets, got a close frame: {closed:?}");
             }
         }
     }
 
     /// The code and reason of the close frame that comes next; tungstenite answers it.
     pub fn hear_close(&mut self) -> (u16, String) {
-        match self.socket.read().expect("the gateway closes in time") {
-            Message::Close(Some(frame)) => (frame.code.into(), frame.reason.as_str().to_owned()),
-            other => panic!("expected a close frame, got {other:?}"),
+        self.hear_message().unwrap_or_else(|| panic!("expected a close frame, got {:?}", self.heard))
+    }
+
+    /// Takes the packets of one message, or says what a close frame says.
+    fn hear_message(&mut self) -> Option<(u16, String)> {
+        match self.socket.read().expect("the gateway speaks in time") {
+            Message::Text(text) => {
+                let lines = text.lines().filter(|line| !line.is_empty());
+                self.heard.extend(lines.map(|line| serde_json::from_str::<Value>(line).expect("a packet")));
+                None
+            }
+            Message::Close(Some(frame)) => Some((frame.code.into(), frame.reason.as_str().to_owned())),
+            other => panic!("expected packets or a close frame, got {other:?}"),
         }
     }
 
@@ -166,6 +246,40 @@ impl Client {
         let expected =
             matches!(ended, Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed));
         assert!(expected, "{ended:?}");
+    }
+
+    /// All that the server still says, up to its hanging up.
+    pub fn last_words(mut self) -> Answer {
+        let (close_code, reason) = loop {
+            if let Some(closed) = self.hear_message() {
+                break closed;
+            }
+        };
+        let said: Vec<_> = self.heard.drain(..).collect();
+        self.expect_hang_up();
+        match &said[..] {
+            [] => Answer::Close(close_code),
+            [only] => {
+                assert_eq!(only["bye"]["code"], reason, "the close frame repeats the bye");
+                bye(&reason, close_code, only["bye"]["reconnect"].as_str().expect("it is required"))
+            }
+            more => panic!("expected last words, got {more:?}"),
+        }
+    }
+
+    /// Whether the packet that comes next is a `bye`.
+    pub fn next_is_the_last_word(&mut self) -> bool {
+        let packet = self.hear();
+        let is_bye = packet["bye"].is_object();
+        self.heard.push_front(packet);
+        is_bye
+    }
+
+    /// Says that all replies so far were seen.
+    pub fn has_seen_everything(&mut self) {
+        self.say(&json!({"seen": self.next_id - 1, "ping": {}}));
+        let answer = self.hear();
+        assert!(answer["pong"].is_object(), "{answer}");
     }
 
     pub fn hello_as_guest(&mut self) {

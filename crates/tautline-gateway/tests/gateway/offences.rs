@@ -1,0 +1,186 @@
+//! What offenders do: each offence as a function of its own, to be committed once or a thousand times.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
+
+use serde_json::json;
+use tautline_websocket::{FrameHeader, Opcode, encode_binary, encode_text};
+
+use crate::{
+    bystander::Bystander,
+    logins::token,
+    rig::{API_KEY, Answer, Client, Rig, drip, http_answer},
+};
+
+const MASK: [u8; 4] = [7, 1, 9, 4];
+const HALF_A_HEAD: &[u8] = b"GET /connect HTTP/1.1\r\nHost: line.example\r\nX-Slow: ";
+
+/// A whole text message, good or bad.
+pub fn text(text: &str) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode_text(&mut frame, text, Some(MASK));
+    frame
+}
+
+pub fn unmasked_text() -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode_text(&mut frame, "{\"ping\":{}}", None);
+    frame
+}
+
+pub fn binary() -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode_binary(&mut frame, b"{\"ping\":{}}", Some(MASK));
+    frame
+}
+
+/// A message of text whose payload need be none.
+pub fn bytes_as_text(payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode_binary(&mut frame, payload, Some(MASK));
+    frame[0] = 0x81;
+    frame
+}
+
+/// The head of a frame that is larger than it may be; nothing of its payload.
+pub fn head_of_text(payload_bytes: usize) -> Vec<u8> {
+    FrameHeader::new(Opcode::Text, payload_bytes, Some(MASK)).as_bytes().to_vec()
+}
+
+/// A client that was welcome sends these bytes.
+pub fn send(rig: &Rig, bystander: &mut Bystander, bytes: &[u8]) -> Answer {
+    send_as(rig.guest(), bystander, bytes)
+}
+
+/// A client sends these bytes before it is welcome.
+pub fn send_instead_of_hello(rig: &Rig, bystander: &mut Bystander, bytes: &[u8]) -> Answer {
+    send_as(rig.connect(), bystander, bytes)
+}
+
+fn send_as(mut offender: Client, bystander: &mut Bystander, bytes: &[u8]) -> Answer {
+    offender.write_raw(bytes);
+    bystander.goes_on();
+    offender.last_words()
+}
+
+pub fn say_nothing(rig: &Rig, bystander: &mut Bystander) -> Answer {
+    let offender = rig.connect();
+    bystander.goes_on();
+    offender.last_words()
+}
+
+/// Begins a message that never ends.
+pub fn drip_half_a_message(rig: &Rig, bystander: &mut Bystander) -> Answer {
+    let mut offender = rig.connect();
+    offender.write_raw(&head_of_text(60_000));
+    bystander.goes_on();
+    drip(offender.socket.get_ref(), b' ');
+    offender.last_words()
+}
+
+/// Begins a request whose head never ends. Says what came back before the end of the stream.
+pub fn drip_half_a_head(rig: &Rig, bystander: &mut Bystander) -> Vec<u8> {
+    let stream = begin_half_a_head(rig);
+    bystander.goes_on();
+    drip(&stream, b'x');
+    hear_to_the_end(stream)
+}
+
+pub fn begin_half_a_head(rig: &Rig) -> TcpStream {
+    let mut stream = rig.dial();
+    stream.write_all(HALF_A_HEAD).expect("the gateway reads");
+    stream
+}
+
+/// Begins a request to the API whose body never ends.
+pub fn send_half_a_body(rig: &Rig, bystander: &mut Bystander) -> Answer {
+    let request = format!(
+        "POST /api/v1/publish HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {API_KEY}\r\nContent-Length: 99\r\n\r\n{{"
+    );
+    loop {
+        let mut stream = rig.dial();
+        stream.write_all(request.as_bytes()).expect("the gateway reads");
+        bystander.goes_on();
+        let answer = hear_to_the_end(stream);
+        // On a slow machine the head may be late itself, which is another offence.
+        if !answer.is_empty() {
+            return http_answer(&String::from_utf8_lossy(&answer));
+        }
+    }
+}
+
+fn hear_to_the_end(mut stream: TcpStream) -> Vec<u8> {
+    let mut heard = Vec::new();
+    // What we sent too late is answered with a reset, which ends the stream as well.
+    drop(stream.read_to_end(&mut heard));
+    heard
+}
+
+/// Calls, and never says `seen`. Says how many calls were answered, too.
+pub fn never_say_seen(rig: &Rig, bystander: &mut Bystander, data_bytes: usize) -> (usize, Answer) {
+    const CALLS_BETWEEN: usize = 100;
+    let data = json!("x".repeat(data_bytes));
+    let mut offender = rig.guest();
+    let mut answered = 0;
+    loop {
+        offender.ask("call", &json!({"method": "echo", "data": data}));
+        if offender.next_is_the_last_word() {
+            return (answered, offender.last_words());
+        }
+        assert_eq!(offender.hear()["ok"]["data"], data);
+        answered += 1;
+        if answered % CALLS_BETWEEN == 0 {
+            bystander.goes_on();
+        }
+    }
+}
+
+/// Subscribes to so many channels. Says how many were refused with `limit`; the line must still be good.
+pub fn subscribe_to(rig: &Rig, bystander: &mut Bystander, channels: usize) -> usize {
+    const BATCH: usize = 100;
+    let mut offender = rig.guest();
+    let mut refused = 0;
+    for batch in 0..channels / BATCH {
+        for n in 0..BATCH {
+            offender.ask("subscribe", &json!({"channel": format!("room:{batch}:{n}")}));
+        }
+        bystander.goes_on();
+        refused += (0..BATCH).filter(|_| offender.hear()["error"]["code"] == "limit").count();
+    }
+    assert_eq!(offender.echo(&json!("still here")), "still here");
+    refused
+}
+
+/// Comes with a ticket that is none, as often as it is asked for a login.
+pub fn insist_on_a_ticket(rig: &Rig, bystander: &mut Bystander, ticket: &str) -> (usize, Answer) {
+    let mut offender = rig.connect();
+    let mut challenged = 0;
+    loop {
+        offender.say(&json!({"hello": {"v": 1, "resume": {"ticket": ticket, "attempt": 1}}}));
+        bystander.goes_on();
+        if offender.next_is_the_last_word() {
+            return (challenged, offender.last_words());
+        }
+        assert_eq!(offender.hear()["challenge"]["code"], "ticket_invalid");
+        challenged += 1;
+    }
+}
+
+/// The bystander's ticket with one letter in its middle changed.
+pub fn forged_ticket(bystander: &Bystander) -> String {
+    let ticket = bystander.welcome["ticket"].as_str().expect("a welcome brings one");
+    let (before, behind) = ticket.split_at(ticket.len() / 2);
+    let other = if behind.starts_with('A') { "B" } else { "A" };
+    format!("{before}{other}{}", &behind[1..])
+}
+
+/// Logs in with a token that was good until 1970.
+pub fn come_with_an_expired_token(rig: &Rig, bystander: &mut Bystander) -> Answer {
+    let token = token(&json!({"sub": "u42", "exp": 1}));
+    let mut offender = rig.connect();
+    offender.say(&json!({"hello": {"v": 1, "auth": {"token": token}}}));
+    bystander.goes_on();
+    offender.last_words()
+}
