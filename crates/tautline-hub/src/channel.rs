@@ -268,12 +268,13 @@ impl Channel {
     }
 
     /// Drops what is too old; if nothing and nobody is left, the channel is forgotten and this is what remains. The
-    /// number is how many bytes the log gave back.
-    pub(crate) fn tidy(&self, wall_ms: u64) -> (usize, Option<Remains>) {
+    /// number is how many bytes the log gave back. Without room to remember it, only a log that never began is forgotten.
+    pub(crate) fn tidy(&self, wall_ms: u64, has_room: bool) -> (usize, Option<Remains>) {
         let mut state = lock(&self.state);
         let bytes_before = state.log.bytes();
         state.log.retain(wall_ms, &self.rule.retention);
-        let idle = state.log.is_empty()
+        let idle = (has_room || state.log.head() == 0)
+            && state.log.is_empty()
             && state.subscribers.is_empty()
             && state.ringing.is_none()
             && state.presence.as_ref().is_none_or(|presence| presence.is_empty());

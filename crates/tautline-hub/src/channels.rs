@@ -24,6 +24,9 @@ pub(crate) struct Channels {
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
     count: AtomicUsize,
+    /// Forgotten logs that a shard remembers. Beyond it idle channels stay open, and count against the node's ceiling of
+    /// channels: a log that began anew at 1 could not tell an old cursor that something is missing.
+    remains_max: usize,
     /// The shard that [`Channels::tidy_some`] looks at next.
     tidy_next: AtomicUsize,
 }
@@ -39,8 +42,10 @@ struct Shard {
 }
 
 impl Channels {
-    pub(crate) fn new() -> Self {
+    /// An empty registry that remembers about as many forgotten logs as there may be channels.
+    pub(crate) fn new(channel_count_max: usize) -> Self {
         Self {
+            remains_max: channel_count_max.div_ceil(SHARDS),
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
             count: AtomicUsize::new(0),
@@ -104,7 +109,9 @@ impl Channels {
         let mut bytes = 0;
         let mut forgotten = Vec::new();
         for (name, channel) in &shard.open {
-            let (given_back, remains) = channel.tidy(wall_ms);
+            let has_room =
+                shard.remains.len() + forgotten.len() < self.remains_max || shard.remains.contains_key(name);
+            let (given_back, remains) = channel.tidy(wall_ms, has_room);
             bytes += given_back;
             forgotten.extend(remains.map(|remains| (name.clone(), remains)));
         }
@@ -114,8 +121,9 @@ impl Channels {
             // A log that never had a publication stands at 0, as a new one does.
             if remains.offset > 0 {
                 let until = wall_ms + remember_ms;
-                shard.remains.insert(name.clone(), (remains, until));
-                shard.remains_until.push_back((until, name));
+                if shard.remains.insert(name.clone(), (remains, until)).is_none() {
+                    shard.remains_until.push_back((until, name));
+                }
             }
         }
         if shard.open.len() * 4 < shard.open.capacity() {
@@ -133,9 +141,10 @@ impl Channels {
 impl Shard {
     fn forget_remains(&mut self, wall_ms: u64) {
         while let Some((due, name)) = self.remains_until.pop_front_if(|(until, _)| *until < wall_ms) {
-            // It may have been opened and forgotten again since: then a later time holds.
-            if self.remains.get(&name).is_some_and(|(_, until)| *until == due) {
-                self.remains.remove(&name);
+            match self.remains.get(&name) {
+                // It was opened and forgotten again since: its one entry goes back to the end.
+                Some((_, until)) if *until > due => self.remains_until.push_back((*until, name)),
+                _ => drop(self.remains.remove(&name)),
             }
         }
     }

@@ -138,6 +138,7 @@ impl Hub {
     #[must_use]
     pub fn new(config: HubConfig, seed: [u8; 32]) -> Self {
         let random = Random::new(seed);
+        let channel_count_max = config.limits.channel_count_max;
         let closed = ChannelRule {
             pattern: tautline_protocol::Pattern::parse("*").expect("a valid pattern"),
             subscribe: Access::None,
@@ -165,7 +166,7 @@ impl Hub {
             // All logs of a node in memory are lost together, so one epoch serves them all.
             epoch: format!("{:x}", random.id() >> 80),
             random,
-            channels: Channels::new(),
+            channels: Channels::new(channel_count_max),
             sessions: Sessions::new(),
             pump: Mutex::default(),
             next_connection: AtomicU64::new(1),

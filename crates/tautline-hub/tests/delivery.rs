@@ -369,3 +369,29 @@ fn what_was_never_acknowledged_and_is_not_kept_any_more_is_a_gap() {
     let gap = told.iter().find_map(|packet| packet.get("gap")).expect("a gap");
     assert_eq!((&gap["reason"], &gap["after"]), (&json!("retention"), &json!(1)));
 }
+
+#[test]
+fn forgotten_logs_are_bounded_and_what_is_forgotten_is_never_told_wrong() {
+    let limits = Limits { channel_count_max: 64, ..Limits::default() };
+    let mut node = Node::with(limits, Retention { age_ms: 1, ..Retention::default() });
+    let mut phone = node.guest();
+    let mut refused = 0;
+    for id in 1..=1000 {
+        let body = json!({"channel": format!("c:{id}"), "data": id});
+        let reply = phone.ask(&node, json!({"id": id, "seen": id - 1, "publish": body}));
+        refused += u32::from(reply["error"]["code"] == "limit");
+        for _ in 0..4 {
+            node.advance(1);
+        }
+    }
+    assert!(
+        (800..1000).contains(&refused),
+        "{refused} of 1,000 found no room, and nothing grew: {:?}",
+        node.hub.stats()
+    );
+    assert!(node.hub.stats().channels <= 64);
+    let from = json!({"epoch": welcome_epoch(&node), "offset": 1});
+    let mut back = node.guest();
+    back.ask(&node, json!({"id": 1, "subscribe": {"channel": "c:1", "from": from}}));
+    assert!(back.hear_only(&node, "gap").is_empty(), "the first log is remembered, or still there");
+}

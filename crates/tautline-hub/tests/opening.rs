@@ -273,7 +273,12 @@ fn a_full_node_sheds_newcomers_and_keeps_its_sessions() {
     let node = Node::with(Limits { sessions_max: 1, ..Limits::default() }, Retention::default());
     let mut first = node.guest();
     let welcome = first.welcome(&node);
-    assert_eq!(node.guest().bye(&node)["code"], "overloaded");
+    let bye = node.guest().bye(&node);
+    assert_eq!(bye["code"], "overloaded");
+    assert!(
+        bye["retry_after_ms"].as_u64().is_some_and(|ms| ms >= 1000),
+        "spread, so that they do not come together: {bye}"
+    );
     let mut back = node.dial();
     back.say(&node, resume(&welcome, 5, json!({})));
     assert_eq!(back.welcome(&node)["resumed"], true);

@@ -198,8 +198,13 @@ fn ten_thousand_subscriptions_are_refused_above_the_limit_and_the_line_goes_on()
 
 #[test]
 fn a_client_that_never_says_seen_is_too_slow_after_as_many_replies_as_are_kept() {
-    let (answered, last_words) =
-        undisturbed(open_to_all(), |rig, bystander| offences::never_say_seen(rig, bystander, 1));
+    let publish = ("publish", json!({"channel": "offender", "data": null}));
+    let (answered, last_words) = undisturbed(open_to_all(), |rig, bystander| {
+        let told = offences::never_say_seen(rig, bystander, &publish);
+        let hub = rig.gateway.stats().hub;
+        assert!(hub.reply_bytes > 0 && hub.log_bytes > 0, "there is something to be forgotten: {hub:?}");
+        told
+    });
     assert_eq!(answered, Limits::default().replies_unseen_max);
     assert_eq!(last_words, bye("slow_peer", 4012, "now"));
 }
@@ -209,7 +214,7 @@ fn a_client_that_never_says_seen_is_too_slow_after_as_many_bytes_as_are_kept() {
     const DATA_BYTES: usize = 60_000;
     let bytes_max = Limits::default().replies_unseen_bytes_max;
     let (answered, last_words) = undisturbed(open_to_all(), |rig, bystander| {
-        let told = offences::never_say_seen(rig, bystander, DATA_BYTES);
+        let told = offences::never_say_seen(rig, bystander, &offences::echo(DATA_BYTES));
         let kept_bytes = rig.gateway.stats().hub.reply_bytes;
         assert!((bytes_max..bytes_max + 2 * DATA_BYTES).contains(&kept_bytes), "{kept_bytes}");
         told
@@ -223,7 +228,7 @@ fn the_gateway_tidies_up_behind_an_offender_by_itself() {
     let builder = with_limits(Limits { park_ms: SHORT_MS, ..Limits::default() });
     undisturbed(builder, |rig, bystander| {
         offences::subscribe_to(rig, bystander, 200);
-        offences::never_say_seen(rig, bystander, 60_000);
+        offences::never_say_seen(rig, bystander, &offences::echo(60_000));
         rig.wait_until("sessions, channels and replies are forgotten", |gateway| {
             let hub = gateway.stats().hub;
             (hub.sessions, hub.channels, hub.reply_bytes) == (1, 1, 0)

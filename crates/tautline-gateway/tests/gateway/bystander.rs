@@ -1,7 +1,10 @@
 //! A client that minds its own business while others misbehave, and notices if it is disturbed.
 
+use std::time::SystemTime;
+
 use serde_json::{Value, json};
-use tautline_gateway::{GatewayBuilder, GatewayStats};
+use tautline_gateway::{Gateway, GatewayBuilder, GatewayStats};
+use tautline_protocol::Now;
 
 use crate::rig::{Client, Rig};
 
@@ -57,8 +60,19 @@ impl Bystander {
         alone.hub.channels = 1;
         alone.hub.publications = rig.gateway.stats().hub.publications;
         rig.wait_until("everything of the others is gone", |gateway| {
-            rig.tidy_up_later();
+            tidy_up_later(gateway);
             gateway.stats() == alone
         });
     }
+}
+
+/// Lets the hub tidy up all channels and sessions as if two hours had passed: sessions without a connection are
+/// ended, publications are too old, and channels without either are forgotten.
+fn tidy_up_later(gateway: &Gateway) {
+    const LATER_MS: u64 = 2 * 3600 * 1000;
+    /// One tick looks at a quarter of the channels.
+    const TICKS: usize = 4;
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
+    let wall_ms = u64::try_from(wall.as_millis()).expect("milliseconds fit in 64 bits for an age");
+    (0..TICKS).for_each(|_| gateway.hub().tick(Now::new(LATER_MS, wall_ms + LATER_MS)));
 }

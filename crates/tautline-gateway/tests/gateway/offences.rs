@@ -1,17 +1,18 @@
 //! What offenders do: each offence as a function of its own, to be committed once or a thousand times.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{self, ErrorKind, Read as _, Write as _},
     net::TcpStream,
+    time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tautline_websocket::{FrameHeader, Opcode, encode_binary, encode_text};
 
 use crate::{
     bystander::Bystander,
     logins::token,
-    rig::{API_KEY, Answer, Client, Rig, drip, http_answer},
+    rig::{API_KEY, Answer, Client, PATIENCE, Rig, http_answer},
 };
 
 const MASK: [u8; 4] = [7, 1, 9, 4];
@@ -99,7 +100,8 @@ pub fn send_half_a_body(rig: &Rig, bystander: &mut Bystander) -> Answer {
     let request = format!(
         "POST /api/v1/publish HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {API_KEY}\r\nContent-Length: 99\r\n\r\n{{"
     );
-    loop {
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE {
         let mut stream = rig.dial();
         stream.write_all(request.as_bytes()).expect("the gateway reads");
         bystander.goes_on();
@@ -109,6 +111,7 @@ pub fn send_half_a_body(rig: &Rig, bystander: &mut Bystander) -> Answer {
             return http_answer(&String::from_utf8_lossy(&answer));
         }
     }
+    panic!("half a body is never answered");
 }
 
 fn hear_to_the_end(mut stream: TcpStream) -> Vec<u8> {
@@ -118,20 +121,25 @@ fn hear_to_the_end(mut stream: TcpStream) -> Vec<u8> {
     heard
 }
 
-/// Calls, and never says `seen`. Says how many calls were answered, too.
-pub fn never_say_seen(rig: &Rig, bystander: &mut Bystander, data_bytes: usize) -> (usize, Answer) {
-    const CALLS_BETWEEN: usize = 100;
-    let data = json!("x".repeat(data_bytes));
+/// A request whose reply is as large as this.
+pub fn echo(data_bytes: usize) -> (&'static str, Value) {
+    ("call", json!({"method": "echo", "data": "x".repeat(data_bytes)}))
+}
+
+/// Makes the same request again and again, and never says `seen`. Says how many were answered, too.
+pub fn never_say_seen(rig: &Rig, bystander: &mut Bystander, request: &(&str, Value)) -> (usize, Answer) {
+    const REQUESTS_BETWEEN: usize = 100;
+    let (verb, body) = request;
     let mut offender = rig.guest();
     let mut answered = 0;
     loop {
-        offender.ask("call", &json!({"method": "echo", "data": data}));
+        offender.ask(verb, body);
         if offender.next_is_the_last_word() {
             return (answered, offender.last_words());
         }
-        assert_eq!(offender.hear()["ok"]["data"], data);
+        assert!(offender.hear()["ok"].is_object());
         answered += 1;
-        if answered % CALLS_BETWEEN == 0 {
+        if answered % REQUESTS_BETWEEN == 0 {
             bystander.goes_on();
         }
     }
@@ -183,4 +191,15 @@ pub fn come_with_an_expired_token(rig: &Rig, bystander: &mut Bystander) -> Answe
     offender.say(&json!({"hello": {"v": 1, "auth": {"token": token}}}));
     bystander.goes_on();
     offender.last_words()
+}
+
+/// Sends a byte now and then until there is an answer, or the other end has hung up.
+fn drip(mut stream: &TcpStream, byte: u8) {
+    stream.set_read_timeout(Some(Duration::from_millis(10))).expect("a socket option");
+    let is_waiting = |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    let begin = Instant::now();
+    while stream.peek(&mut [0]).is_err_and(|error| is_waiting(&error)) && stream.write_all(&[byte]).is_ok() {
+        assert!(begin.elapsed() < PATIENCE, "the gateway waits for ever");
+    }
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
 }

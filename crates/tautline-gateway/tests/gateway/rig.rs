@@ -2,15 +2,15 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, ErrorKind, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 use tautline_gateway::{Gateway, GatewayBuilder, GatewayConfig};
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
-use tautline_protocol::{Now, Pattern};
+use tautline_protocol::Pattern;
 use tokio::runtime::Runtime;
 use tungstenite::{ClientRequestBuilder, Message, WebSocket, http::Uri};
 
@@ -106,11 +106,20 @@ impl Rig {
     }
 
     fn try_guest(&self) -> Option<(Client, Value)> {
-        let (mut socket, _) = tungstenite::client(self.handshake(), self.dial()).ok()?;
-        socket.send(Message::text(json!({"hello": {"v": 1, "auth": {"guest": true}}}).to_string())).ok()?;
-        let packet: Value = serde_json::from_str(socket.read().ok()?.to_text().ok()?).ok()?;
+        let mut client = self.try_connect()?;
+        client
+            .socket
+            .send(Message::text(json!({"hello": {"v": 1, "auth": {"guest": true}}}).to_string()))
+            .ok()?;
+        let packet: Value = serde_json::from_str(client.socket.read().ok()?.to_text().ok()?).ok()?;
         let welcome = packet.get("welcome")?.clone();
-        Some((Client { socket, heard: VecDeque::new(), next_id: 1 }, welcome))
+        Some((client, welcome))
+    }
+
+    /// A client behind the opening handshake, unless a short limit was faster.
+    pub fn try_connect(&self) -> Option<Client> {
+        let (socket, _) = tungstenite::client(self.handshake(), self.dial()).ok()?;
+        Some(Client { socket, heard: VecDeque::new(), next_id: 1 })
     }
 
     /// What the server answers to these bytes until it hangs up, or goes on to WebSocket.
@@ -150,28 +159,6 @@ impl Rig {
             std::thread::yield_now();
         }
     }
-
-    /// Lets the hub tidy up all channels and sessions as if two hours had passed: sessions without a connection are
-    /// ended, publications are too old, and channels without either are forgotten.
-    pub fn tidy_up_later(&self) {
-        const LATER_MS: u64 = 2 * 3600 * 1000;
-        /// One tick looks at a quarter of the channels.
-        const TICKS: usize = 4;
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
-        let wall_ms = u64::try_from(wall.as_millis()).expect("milliseconds fit in 64 bits for an age");
-        (0..TICKS).for_each(|_| self.gateway.hub().tick(Now::new(LATER_MS, wall_ms + LATER_MS)));
-    }
-}
-
-/// Sends a byte now and then until there is an answer, or the other end has hung up.
-pub fn drip(mut stream: &TcpStream, byte: u8) {
-    stream.set_read_timeout(Some(Duration::from_millis(10))).expect("a socket option");
-    let is_waiting = |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-    let begin = Instant::now();
-    while stream.peek(&mut [0]).is_err_and(|error| is_waiting(&error)) && stream.write_all(&[byte]).is_ok() {
-        assert!(begin.elapsed() < PATIENCE, "the gateway waits for ever");
-    }
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
 }
 
 /// The status of an answer over HTTP.

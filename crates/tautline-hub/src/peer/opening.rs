@@ -178,11 +178,9 @@ impl Peer {
         let sessions = self.hub.sessions();
         let room = sessions.len() < self.hub.limits().sessions_max || sessions.get(id).is_some();
         if !room {
-            self.dismiss(
-                now,
-                None,
-                Bye::new(ByeCode::Overloaded, "this node has as many sessions as it may have"),
-            );
+            let words = "this node has as many sessions as it may have";
+            let retry_after_ms = Some(self.hub.retry_after_ms());
+            self.dismiss(now, None, Bye { retry_after_ms, ..Bye::new(ByeCode::Overloaded, words) });
         }
         room
     }
