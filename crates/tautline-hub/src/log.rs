@@ -30,6 +30,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// How many bytes [`Entry::write_history`] writes.
+    pub(crate) fn history_bytes(&self) -> usize {
+        self.line.len() - self.fields_at - 1
+    }
+
     /// The publication as history shows it: `{"offset":…,"at":…,"data":…}`.
     pub(crate) fn write_history(&self, out: &mut Vec<u8>) {
         out.push(b'{');
@@ -305,6 +310,7 @@ mod tests {
         let mut history = Vec::new();
         log.entry(1).expect("kept").write_history(&mut history);
         assert_eq!(history, b"{\"offset\":1,\"at\":5,\"data\":{\"a\": 1}}");
+        assert_eq!(log.entry(1).expect("kept").history_bytes(), history.len());
     }
 
     #[test]

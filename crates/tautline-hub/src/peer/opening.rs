@@ -7,7 +7,7 @@ use tautline_protocol::{
     packet::{
         Auth, ErrorBody, Hello,
         client::{ClientPacket, Resume},
-        server::{Bye, Challenge, ChannelWelcome, Gap, Welcome},
+        server::{Bye, Challenge, ChannelWelcome, Gap, Subscribed, Welcome},
     },
     server::{Ledger, Step},
 };
@@ -267,6 +267,16 @@ impl Peer {
         // Names and epochs are short; escapes may double them. What does not fit is subscribed to afterwards.
         const CHANNEL_BYTES: usize = 160;
         let mut room = self.hub.limits().welcome_bytes_max.saturating_sub(4096);
+        let mut note = |name, subscribed: Result<(Subscribed, Option<Gap>), ErrorBody>| {
+            let entry = match subscribed {
+                Ok((subscribed, gap)) => {
+                    gaps.extend(gap);
+                    ChannelWelcome::Subscribed(subscribed)
+                }
+                Err(error) => ChannelWelcome::Refused { error },
+            };
+            welcome.channels.insert(name, entry);
+        };
         let own = identity.user.as_ref().and_then(|user| ChannelName::of_user(user).ok());
         let mut own_cursor = None;
         for (name, cursor) in cursors {
@@ -282,25 +292,11 @@ impl Peer {
             let from = ReadFrom::Cursor(cursor.clone());
             let subscribed =
                 self.parse_readable(name).and_then(|channel| self.subscribe(now, &channel, &from));
-            let entry = match subscribed {
-                Ok((subscribed, gap)) => {
-                    gaps.extend(gap);
-                    ChannelWelcome::Subscribed(subscribed)
-                }
-                Err(error) => ChannelWelcome::Refused { error },
-            };
-            welcome.channels.insert(name.clone(), entry);
+            note(name.clone(), subscribed);
         }
         if let Some(own) = own {
             let from = own_cursor.map_or(ReadFrom::Acked, |cursor| ReadFrom::Cursor(cursor.clone()));
-            let entry = match self.subscribe(now, &own, &from) {
-                Ok((subscribed, gap)) => {
-                    gaps.extend(gap);
-                    ChannelWelcome::Subscribed(subscribed)
-                }
-                Err(error) => ChannelWelcome::Refused { error },
-            };
-            welcome.channels.insert(own.to_string(), entry);
+            note(own.to_string(), self.subscribe(now, &own, &from));
         }
     }
 

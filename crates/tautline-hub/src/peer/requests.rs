@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Identity, LoginRefused,
     channel::{self, Joining},
-    log::{Found, Log, Origin, Place},
+    log::{Entry, Found, Log, Origin, Place},
 };
 
 impl Peer {
@@ -371,33 +371,36 @@ fn write_page(
     bytes_max: usize,
 ) -> Result<(), ErrorBody> {
     let (offsets, more) = page_offsets(log, epoch, body, limit)?;
+    let (first, last) = fitting(log, offsets, body.after.is_some(), bytes_max);
+    let cut = (first, last) != offsets;
     out.extend_from_slice(b"{\"epoch\":");
     json::write_json(out, &epoch);
     out.extend_from_slice(b",\"publications\":[");
-    let (first, last) = offsets;
-    let mut written = Vec::new();
-    let forwards = body.after.is_some();
-    let mut cut = false;
-    // The page keeps the end that was asked for when it is cut by its size.
-    for step in 0..(last - first) {
-        let offset = if forwards { first + 1 + step } else { last - step };
-        let Some(entry) = log.entry(offset) else { break };
-        let mut text = Vec::new();
-        entry.write_history(&mut text);
-        if !written.is_empty() && written.iter().map(Vec::len).sum::<usize>() + text.len() > bytes_max {
-            cut = true;
-            break;
+    for (index, entry) in (first + 1..=last).filter_map(|offset| log.entry(offset)).enumerate() {
+        if index > 0 {
+            out.push(b',');
         }
-        written.push(text);
+        entry.write_history(out);
     }
-    if !forwards {
-        written.reverse();
-    }
-    out.extend_from_slice(&written.join(&b","[..]));
     out.extend_from_slice(b"],\"more\":");
     json::write_json(out, &(more || cut));
     out.push(b'}');
     Ok(())
+}
+
+/// The part of a page that fits, one publication at least. A page that is cut keeps the end that was asked for.
+fn fitting(log: &Log, (first, last): (u64, u64), forwards: bool, bytes_max: usize) -> (u64, u64) {
+    let mut bytes = 0;
+    let mut kept = 0;
+    for step in 0..last - first {
+        let offset = if forwards { first + 1 + step } else { last - step };
+        bytes += log.entry(offset).map_or(0, Entry::history_bytes);
+        if kept > 0 && bytes > bytes_max {
+            break;
+        }
+        kept += 1;
+    }
+    if forwards { (first, first + kept) } else { (last - kept, last) }
 }
 
 /// The offsets of a page, the first one excluded, and whether there is more behind it.
