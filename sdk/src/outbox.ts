@@ -72,7 +72,8 @@ export function pushUnsubscribe(s: Session, channel: string): void {
   s.entries_.push(newEntry('unsubscribe', { channel }));
 }
 
-function newEntry(verb: string, body: object): Entry {
+/** A request that is nobody's yet, and never sent. */
+export function newEntry(verb: string, body: object): Entry {
   const text = JSON.stringify(body);
   return {
     verb_: verb,
@@ -142,7 +143,8 @@ export function settleAll(s: Session, code: string, test: (entry: Entry) => unkn
   s.entries_.filter(test).forEach((entry) => settle(s, entry, code || (entry.sentOn_ ? 'timeout' : 'expired')));
 }
 
-function settle(s: Session, entry: Entry, code: string): void {
+/** Settles a request on this side. */
+export function settle(s: Session, entry: Entry, code: string): void {
   remove(s, entry);
   if (entry.app_) emit(s, { type: 'settled', request: entry.app_.request, error: { code } });
 }

@@ -45,6 +45,17 @@ impl Identity {
         self.auth.is_none() && (self.ticket.is_none() || self.renew)
     }
 
+    /// What a restarted app goes on with.
+    pub(super) fn restore(&mut self, ticket: Option<String>, attempt: u64) {
+        self.ticket = ticket;
+        self.attempt = attempt;
+    }
+
+    /// What a restarted app needs: ticket and attempt.
+    pub(super) const fn to_store(&self) -> (&Option<String>, u64) {
+        (&self.ticket, self.attempt)
+    }
+
     pub(super) fn set_auth(&mut self, now_ms: u64, auth: Auth) {
         self.auth = Some((auth, now_ms));
     }

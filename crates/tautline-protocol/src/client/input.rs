@@ -1,8 +1,9 @@
 //! What a shell tells the session.
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::DropCause;
+use super::{DropCause, Stored};
 use crate::{ReadFrom, packet::Auth};
 
 /// One fact. Sockets are known by the numbers that [`super::Output::Dial`] gave them; what comes from one that is no longer
@@ -73,6 +74,12 @@ pub enum Input<'a> {
         /// Which kind; a change of this word is a change of network.
         kind: Option<String>,
     },
+    /// There is storage, and this is what it held; none where it held nothing, or nothing that could be read.
+    ///
+    /// The first input of all, else it is ignored. Without it nothing is ever stored.
+    Restore(Option<Box<Stored>>),
+    /// What [`super::Session::poll_store`] gave could not be written. The session goes on without storage.
+    StoreFailed,
     /// [`super::Session::poll_timeout`] has passed.
     Timeout,
 }
@@ -110,7 +117,8 @@ pub struct NewRequest {
 }
 
 /// What an app can ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RequestVerb {
     /// Append to a channel.
     Publish,

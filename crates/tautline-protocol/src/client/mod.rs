@@ -2,7 +2,7 @@
 //!
 //! Start at [`Session`]. A shell feeds it one [`Input`] at a time, with the time; then drains [`Session::poll_output`] until
 //! it gives nothing, and does what each [`Output`] says; and asks [`Session::poll_timeout`] when to feed
-//! [`Input::Timeout`]. The same machine exists in TypeScript under the same names, and `spec/vectors/client` runs on both.
+//! [`Input::Timeout`]. A shell with storage feeds [`Input::Restore`] first, and asks [`Session::poll_store`] before it drains. The same machine exists in TypeScript under the same names, and `spec/vectors/client` runs on both.
 
 mod backoff;
 mod cause;
@@ -17,6 +17,8 @@ mod outbox;
 mod output;
 mod random;
 mod session;
+mod storage;
+mod stored;
 mod subscription;
 mod traffic;
 
@@ -28,3 +30,4 @@ pub use input::{Input, NewRequest, RequestVerb, SocketClosed};
 pub use options::{Options, OutboxFull};
 pub use output::{Dropped, LocalError, Output, PublicationEvent, Settlement, State, WelcomeEvent};
 pub use session::Session;
+pub use stored::{Store, Stored, StoredError, StoredRequest};

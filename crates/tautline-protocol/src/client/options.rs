@@ -55,6 +55,11 @@ pub struct Options {
     pub outbox_full: OutboxFull,
     /// Largest `hello`, in bytes; cursors that do not fit are left out. Default 256 KiB.
     pub hello_bytes_max: usize,
+    /// With storage: how long cursors and settled requests may wait to be written. Default 1 s.
+    pub store_ms: u64,
+    /// With storage: what is stored, in bytes; requests and cursors that do not fit are left out. Default 192 KiB: Alipay takes
+    /// 200 KiB under one key.
+    pub store_bytes_max: usize,
 }
 
 impl Default for Options {
@@ -79,6 +84,8 @@ impl Default for Options {
             outbox_bytes_max: 256 * 1024,
             outbox_full: OutboxFull::Reject,
             hello_bytes_max: 256 * 1024,
+            store_ms: 1_000,
+            store_bytes_max: 192 * 1024,
         }
     }
 }

@@ -3,12 +3,14 @@
 //! Entries stand in the order in which they were or will be sent: those with an id first, ids rising. An entry that leaves
 //! is settled; [`Outbox::seen`] follows from what is left.
 
+mod storage;
+
 use std::collections::VecDeque;
 
 use serde_json::value::RawValue;
 
-use super::{LocalError, NewRequest, Options, OutboxFull, RequestVerb};
-use crate::RequestId;
+use super::{LocalError, NewRequest, Options, OutboxFull, RequestVerb, stored::NUMBER_MAX};
+use crate::{Now, RequestId};
 
 /// Requests of one connection that may be unanswered (protocol, section 9).
 pub(super) const IN_FLIGHT_MAX: usize = 256;
@@ -17,7 +19,7 @@ pub(super) const IN_FLIGHT_MAX: usize = 256;
 const UNSEEN_MAX: u64 = 1_000;
 
 /// The highest id that is the same number in JavaScript. No honest server has seen one like it.
-const ID_MAX: RequestId = 1 << 53;
+const ID_MAX: RequestId = NUMBER_MAX;
 
 /// What marks and punctuation add to a request, at most. Bytes.
 const ENVELOPE_BYTES: usize = 64;
@@ -48,6 +50,11 @@ pub(super) struct Entry {
     ever_sent: bool,
     /// In monotonic milliseconds.
     expires_at_ms: u64,
+    /// In wall milliseconds, for the storage, and how long it may wait from then.
+    asked_at_ms: u64,
+    ttl_ms: u64,
+    /// The id under which the storage has it, 0 where it has none yet; none where it is not there.
+    stored_as: Option<RequestId>,
 }
 
 impl Entry {
@@ -64,6 +71,10 @@ impl Entry {
 
     const fn may_be_dropped(&self) -> bool {
         matches!(self.origin, Origin::App { volatile: true, .. }) && !self.ever_sent
+    }
+
+    const fn too_late(&self) -> LocalError {
+        if self.ever_sent { LocalError::Timeout } else { LocalError::Expired }
     }
 
     /// With its session lost, nobody can say whether it was executed, and it would matter.
@@ -105,7 +116,7 @@ impl Outbox {
     /// Takes a request of the app's. Gives what had to be settled for it, itself perhaps.
     pub(super) fn push_request(
         &mut self,
-        now_ms: u64,
+        now: Now,
         new: NewRequest,
         message_bytes_max: usize,
         options: &Options,
@@ -113,13 +124,14 @@ impl Outbox {
         let NewRequest { request, verb, body, ttl_ms, idempotent, volatile } = new;
         let origin = Origin::App { request, verb, idempotent, volatile };
         let mut entry = self.make(origin, verb.as_str(), body);
-        entry.expires_at_ms = now_ms.saturating_add(ttl_ms.unwrap_or(options.request_ttl_ms));
+        entry.ttl_ms = ttl_ms.unwrap_or(options.request_ttl_ms);
+        entry.asked_at_ms = now.wall_ms;
+        entry.expires_at_ms = now.mono_ms.saturating_add(entry.ttl_ms);
         if entry.bytes() > message_bytes_max {
             return vec![(request, LocalError::TooLarge)];
         }
         let mut settled = Settled::new();
-        while self.count >= options.outbox_count_max || self.bytes + entry.bytes() > options.outbox_bytes_max
-        {
+        while !self.has_room(&entry, options) {
             let victim = match options.outbox_full {
                 OutboxFull::Reject => None,
                 OutboxFull::DropOldestVolatile => self.entries.iter().position(Entry::may_be_dropped),
@@ -130,10 +142,23 @@ impl Outbox {
             };
             self.settle_at(victim, LocalError::Overflow, &mut settled);
         }
+        self.add(entry);
+        settled
+    }
+
+    /// The id that the next new request gets.
+    pub(super) const fn next_id(&self) -> RequestId {
+        self.next_id
+    }
+
+    fn has_room(&self, entry: &Entry, options: &Options) -> bool {
+        self.count < options.outbox_count_max && self.bytes + entry.bytes() <= options.outbox_bytes_max
+    }
+
+    fn add(&mut self, entry: Entry) {
         self.count += 1;
         self.bytes += entry.bytes();
         self.entries.push_back(entry);
-        settled
     }
 
     /// Adds a `subscribe`: at the end, or `early`, before the app's requests that were never sent. Gives its serial.
@@ -163,6 +188,9 @@ impl Outbox {
             in_flight: false,
             ever_sent: false,
             expires_at_ms: u64::MAX,
+            asked_at_ms: 0,
+            ttl_ms: 0,
+            stored_as: None,
         }
     }
 
@@ -218,7 +246,7 @@ impl Outbox {
     pub(super) fn expire(&mut self, now_ms: u64) -> Settled {
         let mut settled = Settled::new();
         while let Some(place) = self.entries.iter().position(|entry| entry.expires_at_ms <= now_ms) {
-            let error = if self.entries[place].ever_sent { LocalError::Timeout } else { LocalError::Expired };
+            let error = self.entries[place].too_late();
             self.settle_at(place, error, &mut settled);
         }
         settled
@@ -281,59 +309,4 @@ impl Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn outbox_of(count: u64) -> Outbox {
-        let mut outbox = Outbox::new();
-        let options =
-            Options { outbox_count_max: 10_000, outbox_bytes_max: usize::MAX, ..Options::default() };
-        for request in 1..=count {
-            let new = NewRequest {
-                request,
-                verb: RequestVerb::Call,
-                body: RawValue::from_string("null".to_owned()).expect("json"),
-                ttl_ms: None,
-                idempotent: false,
-                volatile: false,
-            };
-            assert!(outbox.push_request(0, new, usize::MAX, &options).is_empty());
-        }
-        outbox
-    }
-
-    fn next_id(outbox: &mut Outbox) -> Option<RequestId> {
-        outbox.next_to_send(usize::MAX, &mut Settled::new()).and_then(|(entry, _)| entry.id)
-    }
-
-    #[test]
-    fn one_slow_reply_holds_new_requests_back_before_the_server_would_end_the_session() {
-        let mut outbox = outbox_of(1_100);
-        assert_eq!(next_id(&mut outbox), Some(1));
-        for id in 2..=UNSEEN_MAX {
-            assert_eq!(next_id(&mut outbox), Some(id));
-            assert!(outbox.answer(id).is_some());
-        }
-        assert_eq!((outbox.seen(), next_id(&mut outbox)), (0, None));
-        assert!(outbox.answer(1).is_some());
-        assert_eq!((outbox.seen(), next_id(&mut outbox)), (UNSEEN_MAX, Some(UNSEEN_MAX + 1)));
-    }
-
-    #[test]
-    fn what_is_settled_frees_the_room_it_took() {
-        let mut outbox = outbox_of(3);
-        next_id(&mut outbox);
-        outbox.answer(1);
-        outbox.cancel(2);
-        outbox.expire(u64::MAX - 1);
-        assert_eq!((outbox.count, outbox.bytes, outbox.in_flight), (0, 0, 0));
-        assert!(outbox.is_empty());
-    }
-
-    #[test]
-    fn a_server_that_claims_impossible_ids_does_not_break_the_numbering() {
-        let mut outbox = outbox_of(2);
-        outbox.begin(true, Some(u64::MAX));
-        assert_eq!(next_id(&mut outbox), Some(1));
-    }
-}
+mod tests;

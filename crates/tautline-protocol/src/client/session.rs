@@ -12,6 +12,7 @@ use super::{
     identity::Identity,
     outbox::{Outbox, Settled},
     random::Random,
+    storage::Storage,
     subscription::Subscriptions,
 };
 use crate::{
@@ -92,6 +93,7 @@ pub struct Session {
     pub(super) identity: Identity,
     pub(super) outbox: Outbox,
     pub(super) subscriptions: Subscriptions,
+    pub(super) storage: Storage,
 }
 
 impl Session {
@@ -121,6 +123,7 @@ impl Session {
             identity: Identity::default(),
             outbox: Outbox::new(),
             subscriptions: Subscriptions::default(),
+            storage: Storage::default(),
         }
     }
 
@@ -136,6 +139,7 @@ impl Session {
             self.handle_input_closed(input);
             return;
         }
+        let hides = matches!(input, Input::Hide);
         match input {
             Input::Connect => self.want_up(true),
             Input::Close => self.close(now),
@@ -155,6 +159,8 @@ impl Session {
             Input::Show => self.show(now),
             Input::Hide => self.hide(now),
             Input::Network { online, kind } => self.network(now, online, kind),
+            Input::Restore(stored) => self.restore(now, stored.map(|stored| *stored)),
+            Input::StoreFailed => self.store_failed(),
             Input::Timeout => self.timeout(now),
         }
         if self.is_online() {
@@ -163,6 +169,7 @@ impl Session {
             self.advance(now);
         }
         self.flush();
+        self.note_store(now, hides);
     }
 
     /// The next thing to do; none when all is done.
@@ -176,10 +183,14 @@ impl Session {
         if self.goal == Goal::Closed || (self.is_hidden() && self.socket.is_none()) {
             return None;
         }
-        [self.outbox.next_expiry(), self.line_deadline(), self.hide_deadline(), self.idle_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let deadlines = [
+            self.outbox.next_expiry(),
+            self.line_deadline(),
+            self.hide_deadline(),
+            self.idle_deadline(),
+            self.store_deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Nothing begins any more; a request that still comes is told so.

@@ -1,5 +1,7 @@
 //! The channels that the app wants, and how far it has read each (protocol, section 5).
 
+mod places;
+
 use std::collections::BTreeMap;
 
 use crate::{
@@ -9,6 +11,9 @@ use crate::{
 
 /// What a hello holds besides its cursors, taken generously. Bytes.
 const HELLO_REST_BYTES: usize = 16 * 1024;
+
+/// Of [`Subscription::repeats`]: how many will be known when the subscription is confirmed.
+const UNKNOWN: u64 = u64::MAX;
 
 /// One channel.
 #[derive(Debug, Default)]
@@ -27,13 +32,17 @@ pub(super) struct Subscription {
     /// The last publication that the app's handler has returned from, where the server wants to know.
     handled: Option<Cursor>,
     ack_waits: bool,
+    /// Where a restarted app goes on: the last publication that a handler has returned from. Kept only with storage.
+    place: Option<Cursor>,
+    /// How many of the next publications may have been handed over before the app was destroyed.
+    repeats: u64,
 }
 
 /// What to do with a publication.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// It is the next one, of this epoch.
-    Next(String),
+    /// It is the next one.
+    Next { epoch: String, redelivered: bool },
     /// It is known, or not asked for.
     Known,
     /// Something before it is missing.
@@ -41,7 +50,7 @@ pub(super) enum Arrival {
 }
 
 impl Subscription {
-    pub(super) fn new(from: ReadFrom) -> Self {
+    fn new(from: ReadFrom) -> Self {
         Self { from, ..Self::default() }
     }
 
@@ -50,8 +59,7 @@ impl Subscription {
         self.cursor.clone().map_or_else(|| self.from.clone(), ReadFrom::Cursor)
     }
 
-    /// The server has confirmed it. Gives the cursor where the app stands.
-    pub(super) fn confirm(&mut self, at: &Subscribed) -> Cursor {
+    fn confirm(&mut self, at: &Subscribed) -> Cursor {
         self.live = true;
         self.confirmed = true;
         self.asked = None;
@@ -59,6 +67,9 @@ impl Subscription {
             self.cursor = Some(from.clone());
         }
         // A client without a cursor stands before what is about to follow; `at` belongs to the log's last entry.
+        if self.repeats == UNKNOWN {
+            self.repeats = at.recovering;
+        }
         let exact = at.recovering == 0 && at.offset > 0;
         self.cursor
             .get_or_insert_with(|| Cursor {
@@ -84,7 +95,11 @@ impl Subscription {
         }
         cursor.offset = offset;
         cursor.at = Some(at_ms);
-        Arrival::Next(cursor.epoch.clone())
+        let (epoch, redelivered) = (cursor.epoch.clone(), self.repeats > 0);
+        if self.repeats != UNKNOWN {
+            self.repeats = self.repeats.saturating_sub(1);
+        }
+        Arrival::Next { epoch, redelivered }
     }
 
     const fn keeps_acks(&self) -> bool {
@@ -96,6 +111,12 @@ impl Subscription {
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     by_name: BTreeMap<String, Subscription>,
+    keeps_places: bool,
+    places_moved: bool,
+    /// Places of a destroyed app that nobody has claimed yet, and until when they may be.
+    unclaimed: BTreeMap<String, Cursor>,
+    unclaimed_until_ms: u64,
+    unclaimed_may_repeat: bool,
 }
 
 impl Subscriptions {
@@ -103,12 +124,9 @@ impl Subscriptions {
         self.by_name.get_mut(channel)
     }
 
-    pub(super) fn insert(&mut self, channel: String, subscription: Subscription) {
-        self.by_name.insert(channel, subscription);
-    }
-
     pub(super) fn remove(&mut self, channel: &str) {
-        self.by_name.remove(channel);
+        let removed = self.by_name.remove(channel);
+        self.places_moved |= removed.is_some_and(|it| it.place.is_some());
     }
 
     pub(super) fn clear(&mut self) {
@@ -164,8 +182,7 @@ impl Subscriptions {
         let mut cursors = BTreeMap::new();
         for (channel, subscription) in &self.by_name {
             let Some(cursor) = subscription.cursor.as_ref().filter(|_| subscription.live) else { continue };
-            // Twice: a quote or a backslash takes two bytes in JSON.
-            let bytes = 2 * channel.len() + 2 * cursor.epoch.len() + 80;
+            let bytes = weight(channel, cursor);
             if bytes > room {
                 break;
             }
@@ -173,6 +190,17 @@ impl Subscriptions {
             cursors.insert(channel.clone(), cursor.clone());
         }
         cursors
+    }
+
+    /// The server has confirmed a subscription. Gives the cursor where the app stands.
+    pub(super) fn confirm(&mut self, channel: &str, at: &Subscribed) -> Option<Cursor> {
+        let subscription = self.by_name.get_mut(channel)?;
+        let cursor = subscription.confirm(at);
+        if self.keeps_places && subscription.place.is_none() {
+            subscription.place = Some(cursor.clone());
+            self.places_moved = true;
+        }
+        Some(cursor)
     }
 
     /// A publication came: moves the cursor where it is the next one.
@@ -195,13 +223,21 @@ impl Subscriptions {
 
     /// The app has handled a publication.
     pub(super) fn handled(&mut self, channel: &str, epoch: &str, offset: u64) {
-        let Some(subscription) = self.get(channel).filter(|subscription| subscription.keeps_acks()) else {
+        let Some(subscription) = self.by_name.get_mut(channel) else { return };
+        let Some(cursor) = subscription.cursor.as_ref().filter(|at| at.epoch == epoch && offset <= at.offset)
+        else {
             return;
         };
-        let within = subscription.cursor.as_ref().is_some_and(|at| at.epoch == epoch && offset <= at.offset);
-        let forward =
-            subscription.handled.as_ref().is_none_or(|last| last.epoch != epoch || offset > last.offset);
-        if within && forward {
+        let is_past = |last: &Option<Cursor>| {
+            last.as_ref().is_none_or(|last| last.epoch != epoch || offset > last.offset)
+        };
+        if self.keeps_places && is_past(&subscription.place) {
+            // Only of the last publication is it known when it was appended.
+            let at = cursor.at.filter(|_| cursor.offset == offset);
+            subscription.place = Some(Cursor { epoch: epoch.to_owned(), offset, at });
+            self.places_moved = true;
+        }
+        if subscription.keeps_acks() && is_past(&subscription.handled) {
             subscription.handled = Some(Cursor { epoch: epoch.to_owned(), offset, at: None });
             subscription.ack_waits = true;
         }
@@ -222,4 +258,9 @@ impl Subscriptions {
         }
         acks
     }
+}
+
+/// What a cursor takes in JSON, at most. Twice: a quote or a backslash takes two bytes there.
+const fn weight(channel: &str, cursor: &Cursor) -> usize {
+    2 * channel.len() + 2 * cursor.epoch.len() + 80
 }

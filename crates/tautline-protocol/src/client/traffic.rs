@@ -6,9 +6,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
     DropCause, NewRequest, Output, PublicationEvent, Session, Settlement, State, WelcomeEvent,
-    outbox::Origin,
-    session::Stage,
-    subscription::{Arrival, Subscription},
+    outbox::Origin, session::Stage, subscription::Arrival,
 };
 use crate::{
     ByeCode, ErrorCode, Now, ReadFrom, RequestId,
@@ -167,7 +165,7 @@ impl Session {
     fn publication(&mut self, publication: Publication<'_>) {
         let Publication { channel, offset, at, data, from, tags } = publication;
         match self.subscriptions.arrive(&channel, offset, at) {
-            Arrival::Next(epoch) => self.emit(Output::Publication(PublicationEvent {
+            Arrival::Next { epoch, redelivered } => self.emit(Output::Publication(PublicationEvent {
                 channel: channel.into_owned(),
                 epoch,
                 offset,
@@ -175,7 +173,7 @@ impl Session {
                 data: data.to_owned(),
                 from: from.map(std::borrow::Cow::into_owned),
                 tags: tags.map(ToOwned::to_owned),
-                redelivered: false,
+                redelivered,
             })),
             Arrival::Known => {}
             Arrival::Jump => self.ask_for(&channel, false),
@@ -189,8 +187,7 @@ impl Session {
     }
 
     fn confirm(&mut self, channel: String, at: &Subscribed) {
-        if let Some(subscription) = self.subscriptions.get(&channel) {
-            let cursor = subscription.confirm(at);
+        if let Some(cursor) = self.subscriptions.confirm(&channel, at) {
             self.emit(Output::Subscribed { channel, cursor, recovering: at.recovering });
         }
     }
@@ -219,7 +216,7 @@ impl Session {
         self.want_up(false);
         self.active_ms = now.mono_ms;
         new.body = on_one_line(new.body);
-        let settled = self.outbox.push_request(now.mono_ms, new, self.message_bytes_max, &self.options);
+        let settled = self.outbox.push_request(now, new, self.message_bytes_max, &self.options);
         self.settle(settled);
     }
 
@@ -232,7 +229,7 @@ impl Session {
             }
             return;
         }
-        self.subscriptions.insert(channel.clone(), Subscription::new(from));
+        self.subscriptions.add(now.mono_ms, channel.clone(), from);
         if self.is_online() {
             self.ask_for(&channel, false);
         }

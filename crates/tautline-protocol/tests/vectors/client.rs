@@ -57,13 +57,18 @@ fn run(vector: &mut Value, update: bool) {
         }
         let message = forms::message_text(&step["in"]);
         session.handle_input(Now::new(at, WALL_START_MS + at), forms::input(&step["in"], &message));
+        let store = session.poll_store().as_ref().map(forms::store);
         let outputs: Vec<Value> =
             std::iter::from_fn(|| session.poll_output()).map(|output| forms::output(&output)).collect();
         let (out, next) = (Value::Array(outputs), json!(session.poll_timeout()));
         if update {
+            if let Some(store) = store {
+                step["store"] = store;
+            }
             step["out"] = out;
             step["next"] = next;
         } else {
+            assert_eq!(store.as_ref(), step.get("store"), "{context}: what is stored");
             assert_eq!(out, step["out"], "{context}: outputs");
             assert_eq!(next, step["next"], "{context}: next timeout");
         }
@@ -78,9 +83,15 @@ fn render(vectors: &[Value]) -> String {
         let _ = write!(text, "{{\"name\": {name}, \"options\": {options}, \"seed\": {seed}, \"steps\": [");
         for (index, step) in vector["steps"].as_array().into_iter().flatten().enumerate() {
             text.push_str(if index == 0 { "\n" } else { ",\n" });
+            let store =
+                step.get("store").map_or_else(String::new, |store| format!("\"store\": {store},\n    "));
             let late = if step["late"] == true { "\"late\": true, " } else { "" };
-            let _ =
-                write!(text, "  {{\"at\": {}, {late}\"in\": {}, \"out\": [", step["at"], object(&step["in"]));
+            let _ = write!(
+                text,
+                "  {{\"at\": {}, {late}\"in\": {}, {store}\"out\": [",
+                step["at"],
+                object(&step["in"])
+            );
             for (index, output) in step["out"].as_array().into_iter().flatten().enumerate() {
                 let _ = write!(text, "{}\n    {}", if index == 0 { "" } else { "," }, object(output));
             }

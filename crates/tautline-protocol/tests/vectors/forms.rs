@@ -5,7 +5,7 @@ use tautline_protocol::{
     ReadFrom,
     client::{
         DropCause, Input, NewRequest, Options, OutboxFull, Output, RequestVerb, Settlement, SocketClosed,
-        State,
+        State, Store, Stored,
     },
 };
 
@@ -39,6 +39,8 @@ pub fn options(named: &Value) -> Options {
                 }
             }
             "hello_bytes_max" => options.hello_bytes_max = size(value),
+            "store_ms" => options.store_ms = number(),
+            "store_bytes_max" => options.store_bytes_max = size(value),
             unknown => panic!("no such option: {unknown}"),
         }
     }
@@ -90,6 +92,8 @@ pub fn input<'a>(input: &Value, message: &'a str) -> Input<'a> {
             online: input["online"].as_bool().expect("a bool"),
             kind: optional_text(&input["kind"]),
         },
+        "restore" => Input::Restore(stored(&input["stored"])),
+        "store_failed" => Input::StoreFailed,
         "timeout" => Input::Timeout,
         unknown => panic!("no such input: {unknown}"),
     }
@@ -104,6 +108,20 @@ fn request(input: &Value) -> NewRequest {
         ttl_ms: input["ttl_ms"].as_u64(),
         idempotent: input["idempotent"] == true,
         volatile: input["volatile"] == true,
+    }
+}
+
+/// What the storage held: a session, a text that is none, or nothing.
+fn stored(value: &Value) -> Option<Box<Stored>> {
+    let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    Stored::parse(&text).ok().map(Box::new)
+}
+
+/// What is to be stored: the session as json, or `"clear"`.
+pub fn store(store: &Store) -> Value {
+    match store {
+        Store::Write(text) => present(serde_json::from_str(text).expect("what is stored is json")),
+        Store::Clear => json!("clear"),
     }
 }
 

@@ -1,0 +1,135 @@
+//! When what is written to the device (protocol, section 6, promise 6; `spec/client-session.md`, *Storage*).
+//!
+//! One rule: a fact is on the device before anybody else can know of it. An id before it is sent, an attempt before it is
+//! said, that a request is settled before its reply is said to be seen. The rest may wait for [`super::Options::store_ms`].
+
+use super::{
+    Session,
+    session::Goal,
+    stored::{Store, Stored},
+};
+use crate::{Now, RequestId};
+
+/// What is stored besides requests, cursors and the ticket's own bytes, taken generously.
+const HEAD_BYTES: usize = 1_024;
+
+/// What is stored of a request besides what it weighs in the outbox.
+const REQUEST_BYTES: usize = 128;
+
+/// The storage, as far as the session knows it.
+#[derive(Debug, Default)]
+pub(super) struct Storage {
+    /// None: there is no storage.
+    book: Option<Book>,
+    pending: Option<Store>,
+}
+
+/// What the last written text says, and since when it is out of date.
+#[derive(Debug, Default)]
+struct Book {
+    ticket: Option<String>,
+    attempt: u64,
+    /// Requests, and those of them that had not been sent.
+    requests: usize,
+    unsent: usize,
+    may_repeat: bool,
+    /// The `seen` that the server had been told by then.
+    seen_said: RequestId,
+    stale_since_ms: Option<u64>,
+}
+
+impl Session {
+    /// What to do with the storage, if anything. Ask after every input and do it *before* draining [`Session::poll_output`]:
+    /// what the outputs tell others must survive the app.
+    ///
+    /// A session that was not fed [`super::Input::Restore`] never stores anything.
+    pub fn poll_store(&mut self) -> Option<Store> {
+        self.storage.pending.take()
+    }
+
+    pub(super) fn restore(&mut self, now: Now, stored: Option<Stored>) {
+        if self.storage.book.is_some() || self.goal != Goal::Idle || self.sockets_made > 0 {
+            return;
+        }
+        self.subscriptions.keep_places();
+        let mut book = Book::default();
+        if let Some(stored) = stored {
+            book.ticket.clone_from(&stored.ticket);
+            book.attempt = stored.attempt;
+            book.requests = stored.requests.len();
+            book.unsent = stored.requests.iter().filter(|it| it.id.is_none()).count();
+            book.may_repeat = stored.may_repeat;
+            self.identity.restore(stored.ticket, stored.attempt);
+            self.subscriptions.restore(now.mono_ms, stored.cursors, stored.own, stored.may_repeat);
+            let settled = self.outbox.restore(now, stored.next_id, stored.requests, &self.options);
+            self.settle(settled);
+            if !self.outbox.is_empty() {
+                self.want_up(false);
+            }
+        }
+        self.storage.book = Some(book);
+    }
+
+    /// Goes on without. The text that is there is older than what was said since: better none.
+    pub(super) fn store_failed(&mut self) {
+        if self.storage.book.take().is_some() {
+            self.storage.pending = Some(Store::Clear);
+        }
+    }
+
+    /// Decides whether to write. Called at the end of every input; `hides`: it was `hide`.
+    pub(super) fn note_store(&mut self, now: Now, hides: bool) {
+        if self.storage.book.is_some() && self.goal == Goal::Closed {
+            return self.store_failed();
+        }
+        let may_repeat = self.is_online() || self.subscriptions.may_repeat();
+        let hurries = hides || self.is_hidden();
+        let (ticket, attempt) = self.identity.to_store();
+        let (requests, unsent) = self.outbox.stored();
+        let Some(book) = &mut self.storage.book else { return };
+        let must = *ticket != book.ticket
+            || attempt != book.attempt
+            || self.outbox.has_unstored()
+            // The app was told that it was not sent, and so it must not be.
+            || unsent < book.unsent
+            || (may_repeat && !book.may_repeat);
+        let stale =
+            self.subscriptions.places_moved() || requests < book.requests || may_repeat != book.may_repeat;
+        if stale {
+            book.stale_since_ms.get_or_insert(now.mono_ms);
+        }
+        let due = book.stale_since_ms.is_some_and(|since| since + self.options.store_ms <= now.mono_ms);
+        if must || due || (stale && (hurries || book.seen_said != self.heartbeat.seen_said)) {
+            self.write(now, may_repeat);
+        }
+    }
+
+    /// When something that waits must be written.
+    pub(super) fn store_deadline(&self) -> Option<u64> {
+        Some(self.storage.book.as_ref()?.stale_since_ms? + self.options.store_ms)
+    }
+
+    fn write(&mut self, now: Now, may_repeat: bool) {
+        let (ticket, attempt) = self.identity.to_store();
+        let mut stored = Stored::new(self.outbox.next_id());
+        stored.ticket.clone_from(ticket);
+        stored.attempt = attempt;
+        stored.may_repeat = may_repeat;
+        let head_bytes = HEAD_BYTES + ticket.as_ref().map_or(0, String::len);
+        let room = self.options.store_bytes_max.saturating_sub(head_bytes);
+        // Places first: they are small, and without its place a channel would skip in silence.
+        let room = self.subscriptions.store(now.mono_ms, room, &mut stored);
+        self.outbox.store(room, REQUEST_BYTES, &mut stored.requests);
+        let (requests, unsent) = self.outbox.stored();
+        self.storage.book = Some(Book {
+            ticket: stored.ticket.clone(),
+            attempt,
+            requests,
+            unsent,
+            may_repeat,
+            seen_said: self.heartbeat.seen_said,
+            stale_since_ms: None,
+        });
+        self.storage.pending = Some(Store::Write(stored.to_text()));
+    }
+}

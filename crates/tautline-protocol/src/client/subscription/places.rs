@@ -1,0 +1,100 @@
+//! Where an app has got to in its channels, as the device keeps it, and how a restarted app gets it back.
+
+use std::collections::BTreeMap;
+
+use super::{Subscription, Subscriptions, UNKNOWN, weight};
+use crate::{Cursor, ReadFrom, client::stored::Stored};
+
+/// How long a restarted app has to subscribe again before the places of its former self are forgotten. Milliseconds.
+const CLAIM_MS: u64 = 60_000;
+
+impl Subscription {
+    /// One that goes on where a destroyed app was.
+    fn resumed(from: ReadFrom, place: Cursor, may_repeat: bool) -> Self {
+        let mut it =
+            Self { from, live: true, repeats: if may_repeat { UNKNOWN } else { 0 }, ..Self::default() };
+        if it.keeps_acks() {
+            // The app may have been destroyed before this was reported.
+            it.handled = Some(Cursor { at: None, ..place.clone() });
+        }
+        it.cursor = Some(place.clone());
+        it.place = Some(place);
+        it
+    }
+
+    /// True where what is handed over next, or was handed over last, may come once more after a restart.
+    fn may_repeat(&self) -> bool {
+        let stand = |cursor: &Option<Cursor>| cursor.as_ref().map(|it| (it.epoch.clone(), it.offset));
+        self.repeats > 0 || stand(&self.place) != stand(&self.cursor)
+    }
+}
+
+impl Subscriptions {
+    /// The app wants a channel: from where a destroyed app was in it, unless it names a cursor of its own.
+    pub(in crate::client) fn add(&mut self, now_ms: u64, channel: String, from: ReadFrom) {
+        self.forget_unclaimed(now_ms);
+        let place = self.unclaimed.remove(&channel).filter(|_| !matches!(from, ReadFrom::Cursor(_)));
+        let subscription = match place {
+            Some(place) => Subscription::resumed(from, place, self.unclaimed_may_repeat),
+            None => Subscription::new(from),
+        };
+        self.by_name.insert(channel, subscription);
+    }
+
+    /// There is storage: what the app has handled is to be remembered.
+    pub(in crate::client) const fn keep_places(&mut self) {
+        self.keeps_places = true;
+    }
+
+    pub(in crate::client) const fn places_moved(&self) -> bool {
+        self.places_moved
+    }
+
+    pub(in crate::client) fn may_repeat(&self) -> bool {
+        self.by_name.values().any(Subscription::may_repeat)
+            || (self.unclaimed_may_repeat && !self.unclaimed.is_empty())
+    }
+
+    /// Takes the places of a destroyed app. The user's own channel is there at once, as nobody subscribes to it.
+    pub(in crate::client) fn restore(
+        &mut self,
+        now_ms: u64,
+        mut places: BTreeMap<String, Cursor>,
+        own: Option<String>,
+        may_repeat: bool,
+    ) {
+        if let Some((own, place)) = own.and_then(|own| places.remove_entry(&own)) {
+            let mut subscription = Subscription::resumed(ReadFrom::Acked, place, may_repeat);
+            subscription.own = true;
+            self.by_name.insert(own, subscription);
+        }
+        self.unclaimed = places;
+        self.unclaimed_until_ms = now_ms + CLAIM_MS;
+        self.unclaimed_may_repeat = may_repeat;
+    }
+
+    /// Gives the places to the storage, in the order of the names, as far as they fit. Gives the room that is left.
+    pub(in crate::client) fn store(&mut self, now_ms: u64, mut room: usize, stored: &mut Stored) -> usize {
+        self.forget_unclaimed(now_ms);
+        self.places_moved = false;
+        let mut places = self.unclaimed.clone();
+        for (channel, subscription) in &self.by_name {
+            places.extend(subscription.place.clone().map(|place| (channel.clone(), place)));
+            if subscription.own {
+                stored.own = Some(channel.clone());
+            }
+        }
+        for (channel, place) in places {
+            let Some(left) = room.checked_sub(weight(&channel, &place)) else { break };
+            room = left;
+            stored.cursors.insert(channel, place);
+        }
+        room
+    }
+
+    fn forget_unclaimed(&mut self, now_ms: u64) {
+        if now_ms >= self.unclaimed_until_ms {
+            self.unclaimed.clear();
+        }
+    }
+}

@@ -1,0 +1,101 @@
+/**
+ * What a session leaves on the device: one text, always written as a whole (`spec/client-session.md`, *Storage*).
+ *
+ * It is read as a whole too, or not at all: half a memory would be worse than none.
+ */
+
+import type { Cursors } from './subscriptions.js';
+import type { RequestVerb } from './vocabulary.js';
+
+/** The form of the text. A session reads no other. */
+const VERSION = 1;
+/** 2⁵³, the highest number that is the same everywhere. */
+const NUMBER_MAX = 9007199254740992;
+
+/** A request that was not settled. */
+export interface StoredRequest {
+  request: number;
+  verb: RequestVerb;
+  body: object;
+  id?: number;
+  /** It was about to be sent, in this session or an earlier one. */
+  sent?: boolean;
+  /** In wall milliseconds: the monotonic clock ends with the app. */
+  asked_at: number;
+  ttl: number;
+  idempotent?: boolean;
+  volatile?: boolean;
+}
+
+/** A stored session. */
+export interface Stored {
+  v: number;
+  ticket?: string;
+  attempt?: number;
+  next_id: number;
+  /** Publications past the cursors may have been handed over before the app was destroyed. */
+  may_repeat?: boolean;
+  /** The user's own channel. */
+  own?: string;
+  requests: StoredRequest[];
+  cursors: Cursors;
+}
+
+/** Reads a stored text; nothing where it is damaged, or of another version. */
+export function parseStored(text: unknown): Stored | undefined {
+  try {
+    const stored: Stored = JSON.parse(text as string);
+    return stored.v === VERSION && isWhole(stored) ? stored : undefined;
+  } catch (_) {
+    return undefined;
+  }
+}
+
+/** A stored session in text. `requests` are texts already: what was asked is not read again. */
+export function storedText(stored: Pick<Stored, 'ticket' | 'attempt' | 'next_id' | 'may_repeat' | 'own' | 'cursors'>, requests: string[]): string {
+  return '{"v":' + VERSION + ',"requests":[' + requests.join() + '],' + JSON.stringify(stored).slice(1);
+}
+
+function isWhole({ ticket, attempt, next_id, own, may_repeat, requests, cursors }: Stored): boolean {
+  const numbers: { [request: number]: boolean } = {};
+  // Ids rise, and those without one come last: they were not sent in this session.
+  let last: number | undefined = 0;
+  return (
+    isNumber(next_id) &&
+    next_id > 0 &&
+    (attempt === undefined || isNumber(attempt)) &&
+    isMaybe(ticket, 'string') &&
+    isMaybe(own, 'string') &&
+    isMaybe(may_repeat, 'boolean') &&
+    requests.every(({ request, verb, body, id, sent, asked_at, ttl, idempotent, volatile }) => {
+      const rises = id === undefined || (last !== undefined && isNumber(id) && id > last && id < next_id);
+      const isNew = !numbers[request];
+      numbers[request] = true;
+      last = id;
+      return (
+        rises &&
+        isNew &&
+        isNumber(request) &&
+        isNumber(asked_at) &&
+        isNumber(ttl) &&
+        isMaybe(sent, 'boolean') &&
+        isMaybe(idempotent, 'boolean') &&
+        isMaybe(volatile, 'boolean') &&
+        body !== undefined &&
+        (verb === 'publish' || verb === 'call')
+      );
+    }) &&
+    Object.keys(cursors).every((channel) => {
+      const { epoch, offset, at } = cursors[channel]!;
+      return typeof epoch === 'string' && isNumber(offset) && (at === undefined || isNumber(at));
+    })
+  );
+}
+
+function isMaybe(value: unknown, type: string): boolean {
+  return value === undefined || typeof value === type;
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= NUMBER_MAX && Math.floor(value) === value;
+}

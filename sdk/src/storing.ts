@@ -1,0 +1,312 @@
+/**
+ * When what is written to the device (protocol, section 6, promise 6; `spec/client-session.md`, *Storage*).
+ *
+ * One rule: a fact is on the device before anybody else can know of it. An id before it is sent, an attempt before it is
+ * said, that a request is settled before its reply is said to be seen. The rest may wait for `store_ms`.
+ *
+ * Made to cost lines without storage nothing: it wraps a session from outside, and reads its private parts.
+ */
+
+import { utf8Length } from './bytes.js';
+import { newEntry, settle, type Entry } from './outbox.js';
+import { isOnline } from './outputs.js';
+import type { Session } from './session.js';
+import { parseStored, storedText, type StoredRequest } from './stored.js';
+import { askFor, eachChannel, type Cursors, type Subscription } from './subscriptions.js';
+import type { Cursor, Input, Now, Output, ReadFrom } from './vocabulary.js';
+
+/** How long a restarted app has to subscribe again before the places of its former self are forgotten. Milliseconds. */
+const CLAIM_MS = 60000;
+/** What is stored besides requests, cursors and the ticket's own bytes, taken generously. */
+const HEAD_BYTES = 1024;
+/** What is stored of a request besides what it weighs in the outbox. */
+const REQUEST_BYTES = 128;
+/** 2⁵³, the highest number that is the same everywhere. */
+const NUMBER_MAX = 9007199254740992;
+/** A connection of the app's former self. */
+const FORMER_SOCKET = -1;
+
+/** How much is stored, and how soon. */
+export interface StoringOptions {
+  /** How long cursors and settled requests may wait to be written, in milliseconds. @default 1000 */
+  store_ms?: number;
+  /** What is stored at most, in bytes. What does not fit is left out. @default 196608: Alipay takes 200 KiB under one key */
+  store_bytes_max?: number;
+}
+
+const STORE_MS = 1000;
+const STORE_BYTES_MAX = 196608;
+
+/** What else is told to a session that stores. */
+export type StoringInput =
+  /** There is storage, and this text was in it. The first input of all, else it is ignored. */
+  | { type: 'restore'; stored: unknown }
+  /** What `pollStore` gave could not be written. The session goes on without storage. */
+  | { type: 'store_failed' };
+
+/** A session that stores. */
+export interface StoringSession {
+  handleInput(now: Now, input: Input | StoringInput): void;
+  /** What to write, before `pollOutput` is drained: a text, `''` to remove what is there, or nothing to do. */
+  pollStore_(): string | undefined;
+}
+
+/** What the last written text says, and since when it is out of date. */
+interface Book {
+  ticket_?: string | undefined;
+  attempt_: number;
+  /** Requests, and those of them that had not been sent. */
+  requests_: number;
+  unsent_: number;
+  mayRepeat_: boolean | undefined;
+  /** The `seen` that the server had been told by then. */
+  seenSaid_: number;
+  staleSinceMs_: number;
+}
+
+/** Teaches a session to store. */
+export function storing(s: Session, options: StoringOptions): StoringSession {
+  // Of the prototype, and so not shared with any other session.
+  const { handleInput, pollTimeout } = s;
+  const { store_ms = STORE_MS, store_bytes_max = STORE_BYTES_MAX } = options;
+  let book: Book | undefined;
+  let pending: string | undefined;
+  /** When each request was asked, and the id that it has on the device, 0 before it has one. */
+  let askedAt: { [request: number]: number } = {};
+  let storedAs: { [request: number]: number } = {};
+  /** Where a restarted app goes on: the last publications that handlers have returned from. */
+  const places: Cursors = Object.create(null);
+  let placesMoved: boolean | undefined;
+  /** How many of the next publications may have been handed over before; unknown until confirmed. */
+  const repeats: { [channel: string]: number } = Object.create(null);
+  /** Places of a destroyed app that nobody has claimed yet, and until when they may be. */
+  let unclaimed: Cursors = {};
+  let unclaimedUntilMs = 0;
+  let unclaimedMayRepeat: boolean | undefined;
+
+  function restore(now: Now, text: unknown): void {
+    const stored = parseStored(text);
+    book = { attempt_: 0, requests_: 0, unsent_: 0, mayRepeat_: false, seenSaid_: 0, staleSinceMs_: Infinity };
+    if (!stored) return;
+    const { ticket, attempt = 0, may_repeat, own, requests, cursors } = stored;
+    s.ticket_ = book.ticket_ = ticket;
+    s.attempt_ = book.attempt_ = attempt;
+    book.requests_ = requests.length;
+    book.unsent_ = requests.filter(({ id }) => !id).length;
+    book.mayRepeat_ = unclaimedMayRepeat = !!may_repeat;
+    s.nextId_ = stored.next_id;
+    unclaimed = cursors;
+    unclaimedUntilMs = now.mono_ms + CLAIM_MS;
+    if (own && cursors[own]) claim(own, 'acked').own_ = true;
+    requests.forEach((it) => restoreRequest(now, it));
+    if (!s.entries_.length) return;
+    s.goal_ = 'up';
+    s.retryAtMs_ = s.notBeforeMs_;
+  }
+
+  function restoreRequest(now: Now, it: StoredRequest): void {
+    const { request, verb, body, id = 0, ttl } = it;
+    const entry = newEntry(verb, body);
+    // A clock that was set back lets nothing wait for longer than it was meant to.
+    const asked = Math.min(it.asked_at, now.wall_ms);
+    const leftMs = asked + ttl - now.wall_ms;
+    entry.app_ = { type: 'request', request, verb, body, ttl_ms: ttl, idempotent: !!it.idempotent, volatile: !!it.volatile };
+    entry.expiresAtMs_ = now.mono_ms + leftMs;
+    entry.id_ = id;
+    if (it.sent) entry.sentOn_ = FORMER_SOCKET;
+    askedAt[request] = asked;
+    storedAs[request] = id;
+    const { outbox_count_max, outbox_bytes_max } = s.options_;
+    const bytes = s.entries_.reduce((sum, other) => sum + other.bytes_, entry.bytes_);
+    if (leftMs <= 0) settle(s, entry, it.sent ? 'timeout' : 'expired');
+    else if (s.entries_.length >= outbox_count_max || bytes > outbox_bytes_max) settle(s, entry, 'overflow');
+    else s.entries_.push(entry);
+  }
+
+  /** Goes on where a destroyed app was. */
+  function claim(channel: string, from: ReadFrom): Subscription {
+    const place = (places[channel] = unclaimed[channel]!);
+    const it: Subscription = { from_: from, cursor_: place, confirmedOn_: FORMER_SOCKET };
+    // The app may have been destroyed before this was reported.
+    if (from === 'acked') it.handled_ = { epoch: place.epoch, offset: place.offset };
+    if (unclaimedMayRepeat) repeats[channel] = Infinity;
+    delete unclaimed[channel];
+    return (s.subscriptions_[channel] = it);
+  }
+
+  function forgetUnclaimed(nowMs: number): void {
+    if (nowMs >= unclaimedUntilMs) unclaimed = {};
+  }
+
+  /** The app wants a channel: from where a destroyed app was in it, unless it names a cursor of its own. */
+  function subscribe(now: Now, channel: string, from: ReadFrom): void {
+    if (s.subscriptions_[channel]) return;
+    forgetUnclaimed(now.mono_ms);
+    if (!has(unclaimed, channel)) return;
+    if (typeof from === 'object') delete unclaimed[channel];
+    else {
+      claim(channel, from);
+      if (isOnline(s)) askFor(s, channel, false);
+    }
+  }
+
+  /** The app's handler for a publication has returned. */
+  function handled(channel: string, epoch: string, offset: number): void {
+    const { cursor_ } = s.subscriptions_[channel] || ({} as Partial<Subscription>);
+    const place = places[channel];
+    if (!cursor_ || cursor_.epoch !== epoch || offset > cursor_.offset) return;
+    if (place && place.epoch === epoch && offset <= place.offset) return;
+    // Only of the last publication is it known when it was appended.
+    place_(channel, cursor_.offset === offset ? cursor_ : { epoch, offset });
+  }
+
+  function place_(channel: string, place: Cursor): void {
+    places[channel] = place;
+    placesMoved = true;
+  }
+
+  function left(channel: string): void {
+    if (s.subscriptions_[channel]) return;
+    if (places[channel]) placesMoved = true;
+    delete places[channel];
+    delete repeats[channel];
+  }
+
+  /** What an input has led to. */
+  function follow(output: Output): void {
+    if (output.type === 'subscribed') {
+      const { channel, cursor, recovering } = output;
+      if (repeats[channel] === Infinity) repeats[channel] = recovering;
+      if (!places[channel]) place_(channel, cursor);
+    } else if (output.type === 'publication') {
+      const { channel } = output;
+      output.redelivered = repeats[channel]! > 0;
+      if (output.redelivered) repeats[channel]!--;
+    } else if (output.type === 'unsubscribed') left(output.channel);
+  }
+
+  /** True where what is handed over next, or was handed over last, may come once more after a restart. */
+  function mayRepeat(): boolean {
+    if (isOnline(s) || (unclaimedMayRepeat && Object.keys(unclaimed).length)) return true;
+    return Object.keys(s.subscriptions_).some((channel) => {
+      const { cursor_ } = s.subscriptions_[channel]!;
+      const place = places[channel];
+      return repeats[channel]! > 0 || !!cursor_ && (!place || place.epoch !== cursor_.epoch || place.offset !== cursor_.offset);
+    });
+  }
+
+  /** Decides whether to write. `hides`: the input was `hide`. */
+  function noteStore(hides: boolean): void {
+    if (!book) return;
+    if (s.goal_ === 'closed') return fail();
+    const repeat = mayRepeat();
+    const lasting = s.entries_.filter(outlivesTheApp);
+    const known = lasting.filter((entry) => has(storedAs, entry.app_!.request));
+    const must =
+      s.ticket_ !== book.ticket_ ||
+      s.attempt_ !== book.attempt_ ||
+      lasting.some((entry) => storedAs[entry.app_!.request] !== entry.id_) ||
+      // The app was told that it was not sent, and so it must not be.
+      known.filter(isUnsent).length < book.unsent_ ||
+      (repeat && !book.mayRepeat_);
+    const stale = placesMoved || known.length < book.requests_ || repeat !== book.mayRepeat_;
+    if (stale) book.staleSinceMs_ = Math.min(book.staleSinceMs_, s.nowMs_);
+    const hurries = hides || s.hiddenSinceMs_ < Infinity || book.seenSaid_ !== (s.seenSaid_ || 0);
+    if (must || book.staleSinceMs_ + store_ms <= s.nowMs_ || (stale && hurries)) write(repeat, lasting);
+  }
+
+  function write(mayRepeat_: boolean, lasting: Entry[]): void {
+    const cursors: Cursors = Object.create(null);
+    const requests: string[] = [];
+    let own: string | undefined;
+    let room = store_bytes_max - HEAD_BYTES - utf8Length(s.ticket_ || '');
+    forgetUnclaimed(s.nowMs_);
+    const all: Cursors = Object.create(null);
+    [unclaimed, places].forEach((some) => Object.keys(some).forEach((channel) => (all[channel] = some[channel]!)));
+    // Places first: they are small, and without its place a channel would skip in silence.
+    let fits = true;
+    eachChannel(all, (place, channel) => {
+      const { own_ } = s.subscriptions_[channel] || ({} as Partial<Subscription>);
+      const bytes = 2 * utf8Length(channel + place.epoch) + 80;
+      if (own_) own = channel;
+      fits = fits && bytes <= room;
+      if (!fits) return;
+      room -= bytes;
+      cursors[channel] = place;
+    });
+    const asked = askedAt;
+    askedAt = {};
+    storedAs = {};
+    lasting.forEach((entry) => {
+      const { request } = entry.app_!;
+      // What does not fit counts as stored all the same: it goes on without, and `next_id` covers its id.
+      storedAs[request] = entry.id_;
+      askedAt[request] = asked[request]!;
+      if (entry.bytes_ + REQUEST_BYTES > room) return;
+      room -= entry.bytes_ + REQUEST_BYTES;
+      requests.push(requestText(entry, asked[request]!));
+    });
+    const { ticket_: ticket, attempt_: attempt } = s;
+    book = { ticket_: ticket, attempt_: attempt, requests_: lasting.length, unsent_: lasting.filter(isUnsent).length, mayRepeat_, seenSaid_: s.seenSaid_ || 0, staleSinceMs_: Infinity };
+    placesMoved = false;
+    pending = storedText({ ticket: ticket!, attempt, next_id: s.nextId_, may_repeat: mayRepeat_, own: own!, cursors }, requests);
+  }
+
+  /** True where the device has it as not sent. */
+  function isUnsent({ app_ }: Entry): boolean {
+    return storedAs[app_!.request] === 0;
+  }
+
+  function requestText({ app_, id_, sentOn_, body_ }: Entry, asked_at: number): string {
+    const { request, verb, ttl_ms, idempotent, volatile } = app_!;
+    const ttl = Math.min(ttl_ms === undefined ? s.options_.request_ttl_ms : ttl_ms, NUMBER_MAX);
+    const head = { request, verb, id: id_ || undefined, sent: !!sentOn_, asked_at, ttl, idempotent: !!idempotent, volatile: !!volatile };
+    return '{"body":' + body_ + ',' + JSON.stringify(head).slice(1);
+  }
+
+  /** Goes on without. The text that is there is older than what was said since: better none. */
+  function fail(): void {
+    if (book) pending = '';
+    book = undefined;
+  }
+
+  s.handleInput = (now, input: Input | StoringInput) => {
+    if (input.type === 'restore') {
+      if (!book && s.goal_ === 'idle' && !s.socketsMade_) restore(now, input.stored);
+    } else if (input.type === 'store_failed') fail();
+    else if (book && input.type === 'request') askedAt[input.request] = now.wall_ms;
+    else if (book && input.type === 'subscribe') subscribe(now, input.channel, input.from || 'now');
+    // What the core does not know, it is not told; it does what follows.
+    const known = input.type === 'restore' || input.type === 'store_failed' ? ({ type: 'timeout' } as const) : input;
+    handleInput.call(s, now, known);
+    if (!book) return;
+    if (input.type === 'handled') handled(input.channel, input.epoch, input.offset);
+    if (input.type === 'unsubscribe') left(input.channel);
+    s.outputs_.forEach(follow);
+    noteStore(input.type === 'hide');
+  };
+
+  s.pollTimeout = () => {
+    const at = pollTimeout.call(s);
+    const storeAt = book ? book.staleSinceMs_ + store_ms : Infinity;
+    return storeAt < (at === undefined ? Infinity : at) ? storeAt : at;
+  };
+
+  return {
+    handleInput: s.handleInput,
+    pollStore_() {
+      const store = pending;
+      pending = undefined;
+      return store;
+    },
+  };
+}
+
+/** True where a restarted app should go on with it. An answer to `history` or `presence` would find nobody. */
+function outlivesTheApp({ app_, verb_ }: Entry): boolean {
+  return !!app_ && (verb_ === 'publish' || verb_ === 'call');
+}
+
+function has(object: object, key: string | number): boolean {
+  return Object.prototype.hasOwnProperty.call(object, key);
+}
