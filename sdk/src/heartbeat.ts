@@ -27,7 +27,7 @@ export function ping(s: Session): void {
     subscription.ackWaits_ = false;
   });
   say(s, 'ping', body, seen ? seenMark(s, seen) : '');
-  s.pongDueMs_ = s.nowMs_ + s.pongMs_;
+  s.pongDueMs_ = s.nowMs_ + s.pongMs_ * s.patience_;
   s.silence_ = 'peer_silent';
 }
 
@@ -35,7 +35,7 @@ export function ping(s: Session): void {
 export function probe(s: Session, cause: DropCause): void {
   if (!isOnline(s)) return;
   if (!s.silence_) ping(s);
-  s.pongDueMs_ = Math.min(s.pongDueMs_, s.nowMs_ + s.options_.probe_ms);
+  s.pongDueMs_ = Math.min(s.pongDueMs_, s.nowMs_ + s.options_.probe_ms * s.patience_);
   s.silence_ = cause;
 }
 

@@ -7,21 +7,25 @@
 
 import type { Input } from './vocabulary.js';
 
-/** What a host tells. */
-export type Fact = Extract<Input, { type: 'socket_open' | 'socket_message' | 'socket_closed' | 'show' | 'hide' | 'network' }>;
+/** What a host tells. A message also comes as the host gave it: text, or bytes. */
+export type Fact =
+  | Extract<Input, { type: 'socket_open' | 'socket_closed' | 'show' | 'hide' | 'network' }>
+  | (Extract<Input, { type: 'socket_message' }> & { data?: unknown });
 
 /** Takes a fact. */
 export type Tell = (fact: Fact) => void;
 
 /** One WebSocket. Neither method ever throws. */
 export interface Socket {
-  send(text: string): void;
+  send(data: string | ArrayBuffer): void;
   close(code: number, reason: string): void;
+  /** The host's own object, for those who know it: a SocketTask, a WebSocket. */
+  task?(): unknown;
 }
 
 /** A place that a line can run in. */
 export interface Host {
-  /** Reported to the gateway: `browser`, `wechat`. */
+  /** Reported to the gateway: `browser`, `wechat`, `alipay`, … */
   readonly platform: string;
   /** How many sockets may exist at once: the default of the option `slots`. */
   readonly slots: number;
@@ -29,9 +33,10 @@ export interface Host {
   readonly background: boolean;
   /**
    * Opens a WebSocket, and tells of it under the number `socket`. Never throws: what goes wrong is a `socket_closed`, with
-   * the host's raw code and reason, and with a `cause` where its words mean something.
+   * the host's raw code and reason, and with a `cause` where its words mean something. `more` are options of the host's
+   * own that this one connection wants.
    */
-  dial(url: string, protocol: string, socket: number, tell: Tell): Socket;
+  dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: object): Socket;
   /** Wall clock, in milliseconds. */
   now(): number;
   /** Calls `fire` once after `delayMs`, soon where that is below 0; the result takes it back. */

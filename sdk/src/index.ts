@@ -1,13 +1,19 @@
-/** Everything that an app can import. */
+/** Everything that an app can import, for every host. `tautline/wechat` and its like hold one host only. */
+
+import { detectHost } from './hosts/detect.js';
+import { lineOn, type Tautline as Line } from './tautline.js';
+import type { App } from './app.js';
 
 // In an order that compresses well: the bundle follows it.
 export { wechatHost } from './hosts/wechat.js';
-export { browserHost } from './hosts/browser.js';
-export { Tautline } from './tautline.js';
+export { baiduHost, douyinHost, jdHost, kuaishouHost, qqHost } from './hosts/alikes.js';
+export { alipayHost } from './hosts/alipay.js';
+export { browserHost, nodeHost } from './hosts/browser.js';
+export { frameworkHost } from './hosts/framework.js';
 export { TautlineError } from './error.js';
 
-export type { Fact, Host, Socket, Tell } from './host.js';
-export type { BrowserSocket, BrowserWindow } from './hosts/browser.js';
-export type { Wechat, WechatSocketTask } from './hosts/wechat.js';
-export type * from './options.js';
-export type * from './vocabulary.js';
+/** A line that finds out by itself where it runs. */
+export const Tautline = /*#__PURE__*/ lineOn(detectHost);
+export type Tautline<A extends App = App> = Line<A>;
+
+export type * from './entries/types.js';

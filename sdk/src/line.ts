@@ -20,10 +20,14 @@ export function show(s: Session): void {
   hurry(s);
 }
 
-export function network(s: Session, { online, kind }: { online: boolean; kind?: string | undefined }): void {
+/** Waits on a weak network are so many times as long: an answer that comes late is better than another handshake. */
+const PATIENCE_WEAK = 2;
+
+export function network(s: Session, { online, kind, weak }: { online: boolean; kind?: string; weak?: boolean }): void {
   const last = s.networkKind_;
   const changed = online !== s.networkOnline_ || (kind && last && kind !== last);
   s.networkOnline_ = online;
+  s.patience_ = weak ? PATIENCE_WEAK : 1;
   s.networkKind_ = kind || last;
   if (!changed) return;
   if (isOnline(s)) probe(s, online ? 'network_changed' : 'network_lost');

@@ -40,7 +40,7 @@ function dial(s: Session): void {
   if (s.closing_.length >= s.options_.slots) return;
   s.socket_ = ++s.socketsMade_;
   s.stage_ = 'dialing';
-  s.stageDueMs_ = s.nowMs_ + s.options_.connect_timeout_ms;
+  s.stageDueMs_ = s.nowMs_ + s.options_.connect_timeout_ms * s.patience_;
   s.dials_++;
   emit(s, { type: 'dial', socket: s.socket_ });
 }
@@ -69,7 +69,7 @@ export function authCame(s: Session, { auth }: { auth: Auth }): void {
   s.auth_ = auth;
   s.authSinceMs_ = s.nowMs_;
   if (s.stage_ === 'challenged') {
-    s.stageDueMs_ = s.nowMs_ + s.options_.connect_timeout_ms;
+    s.stageDueMs_ = s.nowMs_ + s.options_.connect_timeout_ms * s.patience_;
     hello(s);
   }
 }

@@ -30,7 +30,7 @@ export interface TautlineOptions extends Partial<SessionOptions> {
   auth?: Auth | ((how: { renew: boolean }) => Auth | PromiseLike<Auth>);
   /** Sees all that goes in and out of the session, secrets included: for a debugger, or a ring of the last events. */
   trace?: (what: Input | Output) => void;
-  /** Where the line runs. @default found out: WeChat, else a browser */
+  /** Where the line runs: `wechatHost(wx)`, `browserHost(window)`, … @default found out */
   host?: Host;
 }
 
@@ -47,11 +47,11 @@ export interface LineEvents {
 }
 
 /** What an app wants to hear of a channel. */
-export interface SubscriptionHandlers {
+export interface SubscriptionHandlers<T = unknown> {
   /** Where to begin. @default "now" */
   from?: ReadFrom;
   /** A publication, once and in order. When this returns, it is handled. */
-  onPublication?(publication: PublicationOutput): void;
+  onPublication?(publication: PublicationOutput & { data: T }): void;
   /** Publications may be missing: load your state afresh. */
   onGap?(gap: GapOutput): void;
   /** Confirmed, once for each connection; `recovering` publications follow that were missed. */

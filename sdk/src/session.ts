@@ -81,6 +81,8 @@ export class Session {
   hiddenSinceMs_ = Infinity;
   networkOnline_ = true;
   networkKind_: string | undefined;
+  /** What the waits for an answer are multiplied with: more on a weak network. */
+  patience_ = 1;
   /** When the app last used the line. */
   activeMs_!: number;
 

@@ -8,8 +8,8 @@
 import { TautlineError } from './error.js';
 import type { Host, Socket } from './host.js';
 import { entropy } from './hosts/clock.js';
-import { detectHost } from './hosts/detect.js';
 import { merged } from './merged.js';
+import type { AnyMethod, App, DataOf, EventOf, MethodOf, ResultOf } from './app.js';
 import type {
   HistoryOptions,
   HistoryPage,
@@ -25,7 +25,7 @@ import { Session } from './session.js';
 import type { Auth, Input, Output, RequestInput, RequestVerb, StateName } from './vocabulary.js';
 
 /** One line to a gateway. It comes back by itself until it is closed. */
-export interface Tautline {
+export interface Tautline<A extends App = App> {
   /** What the line is doing. */
   readonly state: StateName;
   /** Listens to what happens to the line. The result takes the handler off again. */
@@ -39,20 +39,22 @@ export interface Tautline {
   /** The app went to the background. Only needed where the host does not tell, as in plugins. */
   notifyHide(): void;
   /** Subscribes to a channel, now and on every later connection. Several handlers of one channel share one subscription. */
-  subscribe(channel: string, handlers: SubscriptionHandlers): Subscription;
+  subscribe<C extends string>(channel: C, handlers: SubscriptionHandlers<EventOf<A, C>>): Subscription;
   /** Appends to a channel. Executed at most once, however many connections it takes. */
-  publish(channel: string, data: unknown, options?: RequestOptions): Promise<Published>;
+  publish<C extends string>(channel: C, data: EventOf<A, C>, options?: RequestOptions): Promise<Published>;
   /** Asks a method of the back end. Executed at most once, however many connections it takes. */
-  call<T = unknown>(method: string, data?: unknown, options?: RequestOptions): Promise<T>;
+  call<M extends MethodOf<A>>(method: M, data: DataOf<A, M>, options?: RequestOptions): Promise<ResultOf<A, M>>;
+  call<T = unknown>(method: AnyMethod<A>, data?: unknown, options?: RequestOptions): Promise<T>;
   /** Reads a page of a channel's log: the newest one, or the one `after` or `before` a cursor. */
   history(channel: string, options?: HistoryOptions): Promise<HistoryPage>;
   /** Who is subscribed? The first 1,000. */
   presence(channel: string, options?: RequestOptions): Promise<Presence>;
 }
 
-interface TautlineConstructor {
+/** What an entry exports as `Tautline`. */
+export interface TautlineConstructor {
   /** @throws TautlineError `no_host` where no WebSocket can be found and no host is given. */
-  new (options: TautlineOptions): Tautline;
+  new <A extends App = App>(options: TautlineOptions): Tautline<A>;
 }
 
 /** An output about one channel. */
@@ -67,9 +69,14 @@ function remove<T>(list: T[], item: T): void {
   if (at >= 0) list.splice(at, 1);
 }
 
-export const Tautline = function (this: { -readonly [K in keyof Tautline]: Tautline[K] }, options: TautlineOptions): void {
-  const line = this;
-  const host = options.host || (detectHost() as Host);
+/** Makes the constructor of one entry, which decides where a line looks for its host: `detect` is asked when one is made. */
+export function lineOn(detect: () => Host | undefined): TautlineConstructor {
+  return function (this: Tautline, options: TautlineOptions): void {
+    begin(this, options, options.host || (detect() as Host));
+  } as unknown as TautlineConstructor;
+}
+
+function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: TautlineOptions, host: Host): void {
   if (!host) throw new TautlineError({ code: 'no_host' });
   const session = new Session(
     merged(
@@ -236,10 +243,10 @@ export const Tautline = function (this: { -readonly [K in keyof Tautline]: Tautl
     };
   };
   line.publish = (channel, data, how) => request('publish', { channel, data }, how);
-  line.call = (method, data, how) => {
+  line.call = (method: string, data?: unknown, how?: RequestOptions) => {
     return request('call', { method, data, timeout_ms: how && how.timeout }, how).then((ok) => ok.data);
   };
   line.history = (channel, how) => request('history', merged({ channel }, how), how);
   line.presence = (channel, how) => request('presence', { channel }, how);
   const unwatch = host.watch(feed);
-} as unknown as TautlineConstructor;
+}

@@ -117,7 +117,7 @@ export type Input =
   | { type: 'subscribe'; channel: string; from?: ReadFrom }
   | { type: 'unsubscribe'; channel: string }
   | { type: 'handled'; channel: string; epoch: string; offset: number }
-  | { type: 'network'; online: boolean; kind?: string };
+  | { type: 'network'; online: boolean; kind?: string | undefined; weak?: boolean | undefined };
 
 /** A socket is gone, or was never there. */
 export interface SocketClosedInput {

@@ -133,13 +133,20 @@ test('in a poor realm it connects, calls, subscribes, resumes after a kill in th
   assert.equal(world.pendingTimers, 0);
 });
 
-test('all three forms export the same names, and the words come apart', async () => {
-  const names = ['Tautline', 'TautlineError', 'browserHost', 'wechatHost'];
-  const cjs = (await import(resolve(DIST, 'tautline.cjs.js'))) as object;
-  assert.deepEqual(names.filter((name) => name in cjs), names);
+test('every form of the main entry exports the same names, and the words come apart', async () => {
+  const cjs = Object.keys((await import(resolve(DIST, 'tautline.cjs.js'))) as object);
+  const hosts = ['alipayHost', 'baiduHost', 'browserHost', 'douyinHost', 'frameworkHost', 'jdHost', 'kuaishouHost', 'nodeHost', 'qqHost', 'wechatHost'];
+  const names = ['Tautline', 'TautlineError', ...hosts];
+  assert.deepEqual(names.filter((name) => !cjs.includes(name)), []);
   const { context } = realm();
   runInContext(readFileSync(resolve(DIST, 'tautline.words.global.js'), 'utf8'), context);
   assert.deepEqual(Object.keys((context as { tautline: object }).tautline).sort(), [...names, 'words'].sort());
   const esm = readFileSync(resolve(DIST, 'tautline.esm.js'), 'utf8');
   for (const name of names) assert.match(esm, new RegExp(`export\\{.*\\b${name}\\b`));
+});
+
+test("one host's own entry has its line, and no other host", () => {
+  const { context } = realm();
+  runInContext(readFileSync(resolve(DIST, 'tautline.wechat.global.js'), 'utf8'), context);
+  assert.deepEqual(Object.keys((context as { tautline: object }).tautline).sort(), ['Tautline', 'TautlineError', 'wechatHost']);
 });

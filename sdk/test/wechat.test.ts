@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { wechatCause, wechatHost } from '../src/hosts/wechat.js';
+import { causeOf } from '../src/hosts/causes.js';
+import { wechatHost } from '../src/hosts/wechat.js';
 import { heard } from './fakes/heard.js';
 import { FakeWechat } from './fakes/wechat.js';
 
@@ -178,7 +179,7 @@ test("WeChat's words are understood", () => {
     ['normal closure', undefined],
     ['', undefined],
   ];
-  for (const [words, cause] of meanings) assert.equal(wechatCause(words), cause, words);
+  for (const [words, cause] of meanings) assert.equal(causeOf(words), cause, words);
 });
 
 test('a mini program is watched by onAppShow and onAppHide, a mini game by onShow and onHide', () => {

@@ -1,11 +1,12 @@
 // Builds what ships: types, then ES5 by the TypeScript compiler, then one minified file for each way to load it.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { minify } from 'terser';
+import { BESIDE, EXTERNAL, LINES, fileOf } from './entries.mjs';
 import { shortNames, shorten } from './shorten.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -13,30 +14,42 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 rmSync(join(root, 'build/es5'), { recursive: true, force: true });
 execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root], { stdio: 'inherit' });
+mkdirSync(join(root, 'dist/mini'), { recursive: true });
 
-await ship('index', 'tautline', 'Tautline=tautline.Tautline');
-await ship('words', 'tautline.words');
+for (const [entry, source] of Object.entries({ ...LINES, ...BESIDE })) await ship(entry, source);
 
-/** Bundles `entry` and writes it in three forms; as a script it defines the global `name`. */
-async function ship(entry, name, also) {
+/** Bundles `source` and writes it in each form that it is loaded in. */
+async function ship(entry, source) {
   const { outputFiles } = await build({
-    entryPoints: [join(root, `build/es5/${entry}.js`)],
+    entryPoints: [join(root, `build/es5/${source}.js`)],
     bundle: true,
     format: 'esm',
     target: 'es5',
+    external: EXTERNAL,
     write: false,
   });
   const esm = await small(outputFiles[0].text);
-  const [, body, list] = esm.match(/^([^]*)export\s*\{([^}]*)\};?\s*$/);
+  const [, whole, list] = esm.match(/^([^]*)export\s*\{([^}]*)\};?\s*$/);
   const names = list.split(',').map((pair) => pair.trim().split(' as '));
+  const body = whole.replace(/import\s*\{([^}]*)\}\s*from\s*("[^"]*");?/g, (_, imported, from) => required(imported, from));
   // The bundler's own wrappers for the other two cost 280 bytes, which phones would load for nothing.
-  const exported = names.map(([local, name = local]) => `exports.${name}=${local};`).join('');
+  const cjs = body + names.map(([local, name = local]) => `exports.${name}=${local};`).join('');
+  const file = fileOf(entry);
+  write(`${file}.esm.js`, esm);
+  write(`mini/${entry}.js`, cjs);
+  if (entry === 'index') write(`${file}.cjs.js`, cjs);
+  // Whoever loads scripts by hand has no module to import from elsewhere.
+  if (body !== whole) return;
   const object = names.map(([local, name = local]) => `${name}:${local}`).join();
   const iife = `(function(){${body}return{${object}}})()`;
-  const assign = name.includes('.') ? `${name}=${iife}` : `var ${name}=${iife}`;
-  write(`${name}.esm.js`, esm);
-  write(`${name}.cjs.js`, `${body}${exported}`);
-  write(`${name}.global.js`, also ? `${assign},${also};` : `${assign};`);
+  if (entry in LINES) write(`${file}.global.js`, `var tautline=${iife},Tautline=tautline.Tautline;`);
+  else write(`${file}.global.js`, `${file}=${iife};`);
+}
+
+/** `import{useEffect as e}from"react"` for those who `require`. */
+function required(imported, from) {
+  const pairs = imported.split(',').map((pair) => pair.trim().split(' as '));
+  return `var ${pairs.map(([name, local = name]) => `${local}=require(${from}).${name}`).join()};`;
 }
 
 async function small(code) {

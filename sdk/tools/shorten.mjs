@@ -1,10 +1,11 @@
-// Gives every private name one letter: those that end in an underscore, and the few that only the bundle itself ever sees.
+// Gives every private name one letter, or two: those that end in an underscore, and the few that only the bundle itself ever sees.
 //
 // A minifier gives each a name of its own, and there are more than letters. But only names that are members of the same
 // class or interface must differ; so the names are the nodes of a graph, and letters its colours.
 
-/** Most frequent in code first, so that compression finds more to repeat. */
-const LETTERS = [...'etnosriucaldfphmvgkybwxqjzABCDEFGHIJKLMNOPQRSTUVWXYZ_$'];
+/** Most frequent in code first, so that compression finds more to repeat. Pairs are for the names that find no letter free. */
+const SINGLE = [...'etnosriucaldfphmvgkybwxqjzABCDEFGHIJKLMNOPQRSTUVWXYZ_$'];
+const LETTERS = [...SINGLE, ...SINGLE.map((letter) => letter + 'e')];
 const PRIVATE_NAME = /\b(?:[a-zA-Z]\w*[^\W_]_|handleInput|pollOutput|pollTimeout|mono_ms|wall_ms|ttl_ms)\b/g;
 
 /** Letters for all private names of `code`, which was compiled from the TypeScript files `sources`. */
@@ -19,7 +20,7 @@ export function shortNames(code, sources) {
   for (const name of [...uses.keys()].sort((a, b) => uses.get(b) - uses.get(a) || (a < b ? -1 : 1))) {
     const taken = new Set([...rivals.get(name)].map((rival) => names.get(rival)));
     const letter = LETTERS.find((free) => !taken.has(free));
-    if (!letter) throw new Error(`no letter is left for ${name}: more than ${LETTERS.length} private names in one type`);
+    if (!letter) throw new Error(`no letters are left for ${name}: more than ${LETTERS.length} private names in one type`);
     names.set(name, letter);
   }
   return names;

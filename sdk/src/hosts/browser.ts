@@ -6,10 +6,11 @@ import { now, setTimer } from './clock.js';
 /** The part of a WebSocket that is used. */
 export interface BrowserSocket {
   binaryType: string;
-  onopen: (() => void) | null;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
-  send(text: string): void;
+  onopen: ((event: any) => void) | null;
+  onmessage: ((event: any) => void) | null;
+  onerror: ((event: any) => void) | null;
+  onclose: ((event: any) => void) | null;
+  send(data: string | ArrayBuffer): void;
   close(code?: number, reason?: string): void;
 }
 
@@ -22,13 +23,13 @@ interface Target {
 export interface BrowserWindow extends Partial<Target> {
   WebSocket: new (url: string, protocols: string[]) => BrowserSocket;
   document?: Target & { visibilityState?: string };
-  navigator?: { onLine?: boolean; connection?: Target & { type?: string } };
+  navigator?: { onLine?: boolean; connection?: Target & { type?: string; effectiveType?: string } };
 }
 
 function nothing(): void {}
 
-/** A host over `window`, or over anything with a `WebSocket` like a worker or Node. */
-export function browserHost(window: BrowserWindow): Host {
+/** A host over `window`, or over anything with a `WebSocket` like a worker. */
+export function browserHost(window: BrowserWindow, platform = 'browser'): Host {
   const { document, navigator } = window;
   const connection = navigator && navigator.connection;
 
@@ -36,10 +37,10 @@ export function browserHost(window: BrowserWindow): Host {
     return !navigator || navigator.onLine !== false;
   }
 
-  function dial(url: string, protocol: string, socket: number, tell: Tell): Socket {
+  function dial(url: string, protocol: string | undefined, socket: number, tell: Tell): Socket {
     let it: BrowserSocket;
     try {
-      it = new window.WebSocket(url, [protocol]);
+      it = new window.WebSocket(url, protocol ? [protocol] : []);
     } catch (error) {
       // Not a URL, or plain `ws` from a secure page.
       tell({ type: 'socket_closed', socket, reason: String(error), cause: 'refused' });
@@ -49,13 +50,16 @@ export function browserHost(window: BrowserWindow): Host {
     it.binaryType = 'arraybuffer';
     it.onopen = () => tell({ type: 'socket_open', socket });
     // Anything but text is not of the protocol, which is for the session to say.
-    it.onmessage = ({ data }) => tell({ type: 'socket_message', socket, text: String(data) });
+    it.onmessage = ({ data }) => tell({ type: 'socket_message', socket, text: String(data), data });
+    // A close follows. Without a listener, Node's `ws` throws the error out of the process.
+    it.onerror = nothing;
     it.onclose = ({ code, reason }) => {
       tell({ type: 'socket_closed', socket, code, reason, cause: online() ? undefined : 'network_lost' });
     };
     return {
-      send: (text) => it.send(text),
+      send: (data) => it.send(data),
       close: (code, reason) => it.close(code, reason),
+      task: () => it,
     };
   }
 
@@ -71,7 +75,8 @@ export function browserHost(window: BrowserWindow): Host {
       else show();
     }
     function onNetwork(): void {
-      tell({ type: 'network', online: online(), kind: connection && connection.type });
+      const { type: kind, effectiveType = '' } = connection || {};
+      tell({ type: 'network', online: online(), kind, weak: /2g/.test(effectiveType) });
     }
     function hooks(verb: 'addEventListener' | 'removeEventListener'): void {
       function hook(target: Partial<Target> | undefined, name: string, listener: () => void): void {
@@ -91,5 +96,10 @@ export function browserHost(window: BrowserWindow): Host {
     return () => hooks('removeEventListener');
   }
 
-  return { platform: 'browser', slots: 2, background: false, dial, now, setTimer, watch };
+  return { platform, slots: 2, background: false, dial, now, setTimer, watch };
+}
+
+/** A host for Node, over its own `WebSocket` (from version 22) or that of the package `ws`. */
+export function nodeHost(WebSocket: BrowserWindow['WebSocket']): Host {
+  return browserHost({ WebSocket }, 'node');
 }

@@ -22,15 +22,16 @@ export class FakeBrowserSocket implements BrowserSocket {
   binaryType = 'blob';
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
+  onerror: ((event: unknown) => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
-  readonly sent: string[] = [];
+  readonly sent: unknown[] = [];
   readonly closes: unknown[][] = [];
   constructor(
     readonly url: string,
     readonly protocols: string[],
   ) {}
-  send(text: string): void {
-    this.sent.push(text);
+  send(data: unknown): void {
+    this.sent.push(data);
   }
   close(...args: unknown[]): void {
     this.closes.push(args);

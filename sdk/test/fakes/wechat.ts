@@ -2,7 +2,7 @@
  * A scripted `wx`, written from what real hosts were seen to do. It does nothing by itself: a test plays the host.
  */
 
-import type { Wechat, WechatSocketTask } from '../../src/hosts/wechat.js';
+import type { MiniApi, MiniTask } from '../../src/hosts/mini-api.js';
 
 type Listener<T> = (value: T) => void;
 interface Callbacks {
@@ -12,7 +12,7 @@ interface Callbacks {
 }
 
 /** One SocketTask. `listeners` are those that were put on in the same tick as `connectSocket`. */
-export class FakeTask implements WechatSocketTask {
+export class FakeTask implements MiniTask {
   readonly sent: string[] = [];
   readonly closes: { code: number; reason: string }[] = [];
   readonly options: Callbacks[] = [];
@@ -76,7 +76,7 @@ function missed(): void {
 }
 
 /** The global `wx`. */
-export class FakeWechat implements Wechat {
+export class FakeWechat implements MiniApi {
   readonly tasks: FakeTask[] = [];
   /** What `connectSocket` throws; none: it returns a task. */
   throwsOnConnect: string | undefined;
@@ -93,7 +93,7 @@ export class FakeWechat implements Wechat {
     }
   }
 
-  connectSocket(options: { url: string; protocols: string[] } & Callbacks): WechatSocketTask {
+  connectSocket(options: { url: string; protocols: string[] } & Callbacks): MiniTask {
     if (this.throwsOnConnect !== undefined) throw new Error(this.throwsOnConnect);
     const task = new FakeTask(options);
     this.tasks.push(task);

@@ -89,7 +89,7 @@ export class World implements Host {
     };
     later(() => wire.opened());
     return {
-      send: (text) => later(() => this.gateway.receive(gatewayEnd, text, this.wall)),
+      send: (text) => later(() => this.gateway.receive(gatewayEnd, String(text), this.wall)),
       close: (code, reason) => {
         this.gateway.lost(gatewayEnd);
         later(() => wire.closed(code, reason));

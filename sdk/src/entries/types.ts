@@ -1,0 +1,9 @@
+/** The types that every entry exports beside its line. */
+
+export type { Fact, Host, Socket, Tell } from '../host.js';
+export type { BrowserSocket, BrowserWindow } from '../hosts/browser.js';
+export type { Framework } from '../hosts/framework.js';
+export type { MiniApi, MiniTask } from '../hosts/mini-api.js';
+export type * from '../app.js';
+export type * from '../options.js';
+export type * from '../vocabulary.js';

@@ -1,0 +1,46 @@
+/** Alipay: sockets that must be asked for by the plural, messages in a box, bytes as base64, numbers for errors. */
+
+import type { Host } from '../host.js';
+import type { DropCause } from '../vocabulary.js';
+import { fromBase64, toBase64 } from './base64.js';
+import { globalSocket } from './global-socket.js';
+import type { MiniApi } from './mini-api.js';
+import { miniHost } from './mini.js';
+
+interface Message {
+  data: unknown;
+  isBuffer?: boolean;
+}
+
+/** What the numbers of `my.connectSocket` mean, where they mean something. */
+const CAUSES: { [error: number]: DropCause } = {
+  2: 'slots_exhausted',
+  3: 'slots_exhausted',
+  4: 'refused',
+  5: 'refused',
+  6: 'connect_timeout',
+  7: 'tls_failed',
+  8: 'domain_not_allowed',
+  9: 'protocol_error',
+  10: 'network_lost',
+  11: 'network_lost',
+  20: 'domain_not_allowed',
+};
+
+/** A host over `my`. */
+export function alipayHost(my: MiniApi): Host {
+  return miniHost(my, {
+    platform: 'alipay',
+    taskless: globalSocket,
+    // Without it, one socket serves the whole app, and `connectSocket` returns nothing.
+    dial: { multiple: true },
+    pack: (data) => (typeof data === 'string' ? { data } : { data: toBase64(data), isBuffer: true }),
+    unpack(message) {
+      // A task's message is in a box, that of the one global socket is not.
+      const box = message.data as Message;
+      const { data, isBuffer } = box && box.data !== undefined ? box : (message as Message);
+      return isBuffer && typeof data === 'string' ? fromBase64(data) : data;
+    },
+    causeOf: ({ error }) => CAUSES[error!],
+  });
+}

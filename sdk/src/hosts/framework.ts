@@ -1,0 +1,25 @@
+/**
+ * Taro and uni-app. Their own sockets are wrappers with faults of their own: one reports every close of the server's as
+ * 1006, one gives every listener to the wrong socket on Alipay, one counts its own log as a socket. So they are only asked
+ * where they run, and the line uses what is underneath.
+ */
+
+import type { Host } from '../host.js';
+import { browserHere } from './browser-here.js';
+import { miniHere } from './detect.js';
+import type { MiniApi } from './mini-api.js';
+import { miniHost } from './mini.js';
+
+/** The part of `Taro` or `uni` that is used. */
+export interface Framework {
+  /** Taro's. */
+  getEnv?(): unknown;
+  connectSocket(options: any): any;
+}
+
+/** The host under `Taro` or `uni`; `uni` itself in its own native apps, where nothing is underneath. */
+export function frameworkHost(framework: Framework): Host {
+  // On a page, uni-app calls itself `wx`; the browser is there all the same.
+  const web = framework.getEnv && framework.getEnv() === 'WEB';
+  return (!web && miniHere(framework)) || browserHere() || miniHost(framework as MiniApi, { platform: 'app' });
+}

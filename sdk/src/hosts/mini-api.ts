@@ -1,0 +1,63 @@
+/** The part of a mini program's global object that is used, in types that every vendor's own typings fit. */
+
+/** All three are always passed: with one left out, some versions return a promise, or throw. */
+export interface Callbacks<T = unknown> {
+  success?(result: T): void;
+  fail?(error: MiniError): void;
+  complete?(): void;
+}
+
+/** An error, in WeChat's words or in Alipay's. */
+export interface MiniError {
+  errMsg?: string;
+  errorMessage?: string;
+  error?: number;
+}
+
+/** How a socket closed, as far as the host says. */
+export interface MiniClose {
+  code?: number | string;
+  reason?: string;
+}
+
+/** What a host says about the network. */
+export interface MiniNetwork {
+  isConnected?: boolean;
+  networkType?: string;
+  weakNet?: boolean;
+}
+
+/** The part of a SocketTask that is used. */
+export interface MiniTask {
+  send(options: { data: string | ArrayBuffer } & Callbacks): void;
+  close(options: { code?: number; reason?: string } & Callbacks): void;
+  onOpen(listener: (header: any) => void): void;
+  onMessage(listener: (message: any) => void): void;
+  onError(listener: (error: any) => void): void;
+  onClose(listener: (close: any) => void): void;
+}
+
+/** What older versions and poorer hosts lack is optional. */
+export interface MiniApi {
+  // Their types differ in what none of them does: some promise a promise, some nothing.
+  connectSocket(options: any): any;
+  sendSocketMessage?(options: any): any;
+  closeSocket?(options: any): any;
+  onSocketOpen?(listener: (header: any) => void): void;
+  onSocketMessage?(listener: (message: any) => void): void;
+  onSocketError?(listener: (error: any) => void): void;
+  onSocketClose?(listener: (close: any) => void): void;
+  onAppShow?(listener: (options: any) => void): void;
+  onShow?(listener: (options: any) => void): void;
+  getNetworkType?(options: any): any;
+}
+
+function nothing(): void {}
+
+/** `options` with all three callbacks, of which only one is ever of interest. */
+export function withCallbacks<O extends object>(options: O, fail: (error: MiniError) => void): O & Required<Callbacks> {
+  const all = options as O & Required<Callbacks>;
+  all.success = all.complete = nothing;
+  all.fail = fail;
+  return all;
+}

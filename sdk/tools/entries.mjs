@@ -1,0 +1,28 @@
+// What can be imported, and from which source each is made. The file names follow: `tautline/wechat` is
+// `dist/tautline.wechat.esm.js` for bundlers, and `dist/mini/wechat.js` for `require`, where the tools of mini programs look too.
+
+/** Entries with a line: one that knows all hosts, and one for each host. */
+export const LINES = {
+  index: 'index',
+  wechat: 'entries/wechat',
+  alipay: 'entries/alipay',
+  baidu: 'entries/baidu',
+  douyin: 'entries/douyin',
+  qq: 'entries/qq',
+  kuaishou: 'entries/kuaishou',
+  jd: 'entries/jd',
+  browser: 'entries/browser',
+};
+
+/** What stands beside a line. */
+export const BESIDE = {
+  words: 'words',
+};
+
+/** Packages of the app's that an entry uses and does not contain. */
+export const EXTERNAL = ['react', 'vue'];
+
+/** How an entry's files begin. */
+export function fileOf(entry) {
+  return entry === 'index' ? 'tautline' : `tautline.${entry}`;
+}
