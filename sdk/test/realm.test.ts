@@ -69,7 +69,7 @@ function realm() {
     const send = fake.send.bind(fake);
     fake.send = (sent) => {
       send(sent);
-      later(() => gateway.receive(end, sent.data, world.now()));
+      later(() => gateway.receive(end, String(sent.data), world.now()));
     };
     later(() => fake.opens());
     return task;

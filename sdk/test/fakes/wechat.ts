@@ -4,8 +4,8 @@
 
 import type { MiniApi, MiniTask } from '../../src/hosts/mini-api.js';
 
-type Listener<T> = (value: T) => void;
-interface Callbacks {
+export type Listener<T> = (value: T) => void;
+export interface Callbacks {
   success?(result: unknown): void;
   fail?(error: { errMsg?: string }): void;
   complete?(): void;
@@ -13,25 +13,30 @@ interface Callbacks {
 
 /** One SocketTask. `listeners` are those that were put on in the same tick as `connectSocket`. */
 export class FakeTask implements MiniTask {
-  readonly sent: string[] = [];
-  readonly closes: { code: number; reason: string }[] = [];
+  readonly sent: unknown[] = [];
+  readonly closes: { code: number | undefined; reason: string | undefined }[] = [];
   readonly options: Callbacks[] = [];
   /** What `send` and `close` fail with; none: they succeed. */
   failsWith: string | undefined;
+  /** Where a test joins it to a server: what was sent, and that it is to be closed. */
+  onSend: ((data: unknown) => void) | undefined;
+  onClosing: (() => void) | undefined;
   private open: Listener<void> = missed;
-  private message: Listener<{ data: unknown }> = missed;
+  protected message: Listener<{ data: unknown }> = missed;
   private error: Listener<{ errMsg?: string }> = missed;
-  private closed: Listener<{ code?: number; reason?: string }> = missed;
+  protected closed: Listener<{ code?: number; reason?: string }> = missed;
 
-  constructor(readonly connect: { url: string; protocols: string[] } & Callbacks) {}
+  constructor(readonly connect: { url: string; protocols?: string[]; multiple?: boolean } & Callbacks) {}
 
-  send(options: { data: string } & Callbacks): void {
+  send(options: { data: unknown } & Callbacks): void {
     this.sent.push(options.data);
     this.settle(options);
+    if (this.failsWith === undefined) this.onSend?.(options.data);
   }
-  close(options: { code: number; reason: string } & Callbacks): void {
+  close(options: { code?: number; reason?: string } & Callbacks): void {
     this.closes.push({ code: options.code, reason: options.reason });
     this.settle(options);
+    if (this.failsWith === undefined) this.onClosing?.();
   }
   onOpen(listener: Listener<void>): void {
     this.open = listener;
@@ -75,11 +80,16 @@ function missed(): void {
   throw new Error('the listener was put on too late: the host has dropped this event');
 }
 
+/** What a host is asked to connect with. */
+export type ConnectOptions = { url: string; protocols?: string[]; multiple?: boolean } & Callbacks;
+
 /** The global `wx`. */
 export class FakeWechat implements MiniApi {
   readonly tasks: FakeTask[] = [];
   /** What `connectSocket` throws; none: it returns a task. */
   throwsOnConnect: string | undefined;
+  /** Where a test joins each dial to a server. */
+  onDial: ((task: FakeTask) => void) | undefined;
   networkType = 'wifi';
   private readonly listeners: { [event: string]: Listener<never>[] } = {};
 
@@ -93,11 +103,15 @@ export class FakeWechat implements MiniApi {
     }
   }
 
-  connectSocket(options: { url: string; protocols: string[] } & Callbacks): MiniTask {
+  connectSocket(options: ConnectOptions): MiniTask | undefined {
     if (this.throwsOnConnect !== undefined) throw new Error(this.throwsOnConnect);
-    const task = new FakeTask(options);
+    const task = this.newTask(options);
     this.tasks.push(task);
+    this.onDial?.(task);
     return task;
+  }
+  protected newTask(options: ConnectOptions): FakeTask {
+    return new FakeTask(options);
   }
   onSocketClose(listener: Listener<never>): void {
     this.on('SocketClose', listener);
@@ -120,10 +134,10 @@ export class FakeWechat implements MiniApi {
     return this.tasks[this.tasks.length - 1]!;
   }
 
-  private on(event: string, listener: Listener<never>): void {
+  protected on(event: string, listener: Listener<never>): void {
     (this.listeners[event] ??= []).push(listener);
   }
-  private off(event: string, listener: Listener<never>): void {
+  protected off(event: string, listener: Listener<never>): void {
     this.listeners[event] = (this.listeners[event] ?? []).filter((other) => other !== listener);
   }
 }

@@ -1,0 +1,86 @@
+/** What the Alipay host makes of each thing in which Alipay is itself. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { alipayHost } from '../src/hosts/alipay.js';
+import { fromBase64, toBase64 } from '../src/hosts/base64.js';
+import type { Fact } from '../src/host.js';
+import { AlipayTask, FakeAlipay } from './fakes/alipay.js';
+import { heard } from './fakes/heard.js';
+
+function dialled(my = new FakeAlipay()) {
+  const { seen, tell } = heard();
+  const facts: Fact[] = [];
+  const socket = alipayHost(my).dial('wss://a.example/connect', 'tautline.v1.json', 1, (fact) => {
+    facts.push(fact);
+    tell(fact);
+  });
+  return { my, socket, seen, facts, task: my.task as AlipayTask };
+}
+
+const bytes = (...list: number[]): ArrayBuffer => Uint8Array.from(list).buffer;
+
+test('sockets are asked for in the plural, or there would be one for the whole app', () => {
+  const { task } = dialled();
+  assert.equal(task.connect.multiple, true);
+});
+
+test('bytes come as base64 or as they are, and are bytes both times', () => {
+  for (const data of ['AP+A', bytes(0, 255, 128)]) {
+    const { task, facts } = dialled();
+    task.receivesBytes(data);
+    const [fact] = facts;
+    assert.deepEqual(fact?.type === 'socket_message' && fact.data, bytes(0, 255, 128));
+  }
+});
+
+test('bytes are sent as base64 and marked, text is not', () => {
+  const { task, socket } = dialled();
+  socket.send('{}');
+  socket.send(bytes(0, 255, 128));
+  assert.deepEqual(task.packed, [{ data: '{}', isBuffer: undefined }, { data: 'AP+A', isBuffer: true }]);
+});
+
+test('base64 goes there and back at every length', () => {
+  for (let length = 0; length < 50; length++) {
+    const some = Uint8Array.from({ length }, (_, i) => (i * 89 + length * 31) & 255);
+    const text = toBase64(some.buffer);
+    assert.equal(text, Buffer.from(some).toString('base64'));
+    assert.deepEqual(new Uint8Array(fromBase64(text)), some);
+  }
+});
+
+test('a close without code or reason is a close', () => {
+  const { task, seen } = dialled();
+  task.opens();
+  task.closesWith();
+  assert.deepEqual(seen[1], { code: undefined, reason: '', cause: undefined });
+});
+
+test('the numbers of its errors are understood, with the words kept beside them', () => {
+  const meanings: [number, string][] = [
+    [2, 'slots_exhausted'],
+    [3, 'slots_exhausted'],
+    [4, 'refused'],
+    [6, 'connect_timeout'],
+    [7, 'tls_failed'],
+    [9, 'protocol_error'],
+    [11, 'network_lost'],
+    [20, 'domain_not_allowed'],
+  ];
+  for (const [error, cause] of meanings) {
+    const { task, seen } = dialled();
+    task.fails(error, 'a sentence');
+    assert.deepEqual(seen, [{ code: undefined, reason: 'a sentence', cause }]);
+  }
+});
+
+test('its networks are in capitals, and NOTREACHABLE is none', () => {
+  const my = new FakeAlipay();
+  const { seen, tell } = heard();
+  alipayHost(my).watch(tell);
+  my.emit('NetworkStatusChange', { isConnected: true, networkType: 'NOTREACHABLE' });
+  my.emit('NetworkStatusChange', { isConnected: false, networkType: 'UNKNOWN' });
+  my.emit('NetworkStatusChange', { isConnected: true, networkType: 'WWAN' });
+  assert.deepEqual(seen, [[true, 'WIFI'], [false, 'NOTREACHABLE'], [false, 'UNKNOWN'], [true, 'WWAN']]);
+});

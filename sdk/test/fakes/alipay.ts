@@ -1,0 +1,47 @@
+/** A scripted `my`: messages in a box, bytes as base64, closes without a code, numbers for errors, networks in capitals. */
+
+import { GlobalSocketApi } from './global-socket.js';
+import { FakeTask, FakeWechat, type ConnectOptions } from './wechat.js';
+
+/** A task of `multiple: true`. */
+export class AlipayTask extends FakeTask {
+  /** What was sent, as it was given: `isBuffer` with bytes. */
+  readonly packed: object[] = [];
+  override send(options: { data: unknown; isBuffer?: boolean } & Parameters<FakeTask['send']>[0]): void {
+    this.packed.push({ data: options.data, isBuffer: options.isBuffer });
+    super.send(options);
+  }
+  override receives(data: unknown): void {
+    this.message({ data: { data, isBuffer: false, socketTaskID: '1' } });
+  }
+  receivesBytes(data: unknown): void {
+    this.message({ data: { data, isBuffer: true, socketTaskID: '1' } });
+  }
+  /** The host never gives codes to this event. */
+  override closesWith(): void {
+    this.closed({ data: { socketTaskID: '1' } } as never);
+  }
+  fails(error: number, errorMessage: string): void {
+    this.connect.fail?.({ error, errorMessage } as never);
+  }
+}
+
+/** `my` as it is. */
+export class FakeAlipay extends FakeWechat {
+  override networkType = 'WIFI';
+  override connectSocket(options: ConnectOptions): ReturnType<FakeWechat['connectSocket']> {
+    const task = super.connectSocket(options);
+    // Without the plural there is one socket for the whole app, and nothing is returned.
+    return options.multiple ? task : undefined;
+  }
+  protected override newTask(options: ConnectOptions): FakeTask {
+    return new AlipayTask(options);
+  }
+}
+
+/** `my` before it knew the plural, where listeners can be taken off again. */
+export class OldAlipay extends GlobalSocketApi {
+  constructor() {
+    super('program', true);
+  }
+}
