@@ -249,7 +249,9 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     const { ticket_: ticket, attempt_: attempt } = s;
     book = { ticket_: ticket, attempt_: attempt, requests_: lasting.length, unsent_: lasting.filter(isUnsent).length, mayRepeat_, seenSaid_: s.seenSaid_ || 0, staleSinceMs_: Infinity };
     placesMoved = false;
-    pending = storedText({ ticket: ticket!, attempt, next_id: s.nextId_, may_repeat: mayRepeat_, own: own!, cursors }, requests);
+    // A server may claim any number to be the highest attempt; what is stored must be readable.
+    const readable = Math.min(attempt, NUMBER_MAX);
+    pending = storedText({ ticket: ticket!, attempt: readable, next_id: s.nextId_, may_repeat: mayRepeat_, own: own!, cursors }, requests);
   }
 
   /** True where the device has it as not sent. */

@@ -270,7 +270,7 @@ impl Outbox {
     pub(super) fn begin(&mut self, resumed: bool, requests_seen: Option<RequestId>) -> Settled {
         let mut settled = Settled::new();
         if resumed {
-            let seen = requests_seen.filter(|seen| *seen <= ID_MAX).unwrap_or(0);
+            let seen = requests_seen.filter(|seen| *seen < ID_MAX).unwrap_or(0);
             self.next_id = self.next_id.max(seen + 1);
             return settled;
         }

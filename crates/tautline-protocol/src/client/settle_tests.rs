@@ -1,11 +1,13 @@
 //! What must hold whatever happens: a random driver feeds thousands of sessions with anything a host, a server and an app
 //! can come up with, and checks the promises that no single script can show.
 
+mod device;
 mod driver;
 
 use std::collections::BTreeMap;
 
 use super::{Input, State};
+use device::Device;
 use driver::Driver;
 
 const SEEDS: u32 = 3_000;
@@ -49,6 +51,26 @@ fn every_request_settles_exactly_once_and_no_third_socket_exists_whatever_happen
     ] {
         assert!(tally.get(what).is_some_and(|times| *times >= 20), "too little of {what:?} in {tally:?}");
     }
+}
+
+#[test]
+fn no_id_means_two_things_and_no_request_is_lost_however_often_the_app_is_destroyed() {
+    let mut lives = 0;
+    for seed in 0..SEEDS {
+        let mut driver = Driver::new(seed);
+        driver.device = Some(Device::default());
+        driver.feed(Input::Restore(None));
+        for _ in 0..STEPS {
+            driver.step();
+        }
+        while driver.session.state() != State::Closed {
+            driver.feed(Input::Close);
+        }
+        let unsettled: Vec<_> = driver.requests.iter().filter(|(_, times)| **times != 1).collect();
+        assert!(unsettled.is_empty(), "seed {seed}: settled never or twice: {unsettled:?}");
+        lives += driver.tally.get("destroyed").copied().unwrap_or_default();
+    }
+    assert!(lives > 2 * SEEDS, "only {lives} lives are no proof");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use super::{
     Session,
     session::Goal,
-    stored::{Store, Stored},
+    stored::{NUMBER_MAX, Store, Stored},
 };
 use crate::{Now, RequestId};
 
@@ -113,7 +113,8 @@ impl Session {
         let (ticket, attempt) = self.identity.to_store();
         let mut stored = Stored::new(self.outbox.next_id());
         stored.ticket.clone_from(ticket);
-        stored.attempt = attempt;
+        // A server may claim any number to be the highest attempt; what is stored must be readable.
+        stored.attempt = attempt.min(NUMBER_MAX);
         stored.may_repeat = may_repeat;
         let head_bytes = HEAD_BYTES + ticket.as_ref().map_or(0, String::len);
         let room = self.options.store_bytes_max.saturating_sub(head_bytes);

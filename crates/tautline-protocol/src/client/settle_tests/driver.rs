@@ -8,6 +8,7 @@ use super::super::{
     DropCause, Input, NewRequest, Options, OutboxFull, Output, RequestVerb, Session, Settlement,
     SocketClosed, random::Random,
 };
+use super::device::Device;
 use crate::{Now, ReadFrom, packet::Auth};
 
 const SOCKETS_MAX: usize = 2;
@@ -34,6 +35,9 @@ pub(super) struct Driver {
     pub(super) tally: BTreeMap<&'static str, u32>,
     asked_for_login: bool,
     handed_over: BTreeMap<(String, String), u64>,
+    options: Options,
+    /// With storage: the app may be destroyed at any moment.
+    pub(super) device: Option<Device>,
 }
 
 impl Driver {
@@ -53,7 +57,9 @@ impl Driver {
         };
         Self {
             seed,
-            session: Session::new(options, seed),
+            session: Session::new(options.clone(), seed),
+            options,
+            device: None,
             random,
             now: Now::new(0, 1_763_666_000_000),
             sockets: BTreeMap::new(),
@@ -83,6 +89,49 @@ impl Driver {
             self.sockets.remove(&closed.socket);
         }
         self.session.handle_input(self.now, input);
+        // Without a device nothing is drawn, so that old seeds stay what they were.
+        let end = if self.device.is_some() { self.below(50) } else { usize::MAX };
+        if end == 0 {
+            return self.destroy(true);
+        }
+        self.store();
+        if end == 1 {
+            return self.destroy(false);
+        }
+        while let Some(output) = self.session.poll_output() {
+            self.check(&output);
+            if end == 2 {
+                return self.destroy(false);
+            }
+        }
+        if end == 3 {
+            self.destroy(false);
+        }
+    }
+
+    fn store(&mut self) {
+        if let (Some(device), Some(store)) = (&mut self.device, self.session.poll_store()) {
+            device.write(store);
+        }
+    }
+
+    /// The host destroys the app; `forgets`: before the last input was written down, which then counts for nothing.
+    fn destroy(&mut self, forgets: bool) {
+        let Some(device) = &mut self.device else { return };
+        // What was stored has happened, also where nobody was told.
+        while let Some(output) = self.session.poll_output().filter(|_| !forgets) {
+            device.note(&output);
+            if let Output::Settled { request, .. } = output {
+                self.requests.insert(request, 1);
+            }
+        }
+        let stored = device.restart(&mut self.requests, forgets);
+        self.count("destroyed");
+        self.sockets.clear();
+        self.asked_for_login = false;
+        self.session = Session::new(self.options.clone(), self.random.bits());
+        self.session.handle_input(self.now, Input::Restore(stored));
+        self.store();
         while let Some(output) = self.session.poll_output() {
             self.check(&output);
         }
@@ -130,10 +179,14 @@ impl Driver {
         let request = self.requests.len() as u64 + 1;
         self.requests.insert(request, 0);
         let verbs = [RequestVerb::Publish, RequestVerb::Call, RequestVerb::History, RequestVerb::Presence];
+        let verb = verbs[self.below(4)];
+        if let (Some(device), RequestVerb::History | RequestVerb::Presence) = (&mut self.device, verb) {
+            device.ask_mortal(request);
+        }
         Input::Request(NewRequest {
             request,
-            verb: verbs[self.below(4)],
-            body: to_raw_value(&Value::Null).expect("json"),
+            verb,
+            body: to_raw_value(&request).expect("json"),
             ttl_ms: Some(self.random.below(20_000)),
             idempotent: self.below(3) == 0,
             volatile: self.below(3) == 0,
@@ -211,6 +264,9 @@ impl Driver {
     }
 
     fn check(&mut self, output: &Output) {
+        if let Some(device) = &mut self.device {
+            device.note(output);
+        }
         match output {
             Output::FetchAuth { .. } => self.asked_for_login = true,
             Output::Dial { socket } => {
