@@ -16,7 +16,7 @@ export const LINES = {
 
 /** What stands beside a line. */
 export const BESIDE = {
-  words: 'words',
+  words: 'entries/words',
 };
 
 /** Packages of the app's that an entry uses and does not contain. */
