@@ -2,6 +2,7 @@
 
 import type { TautlineError } from './error.js';
 import type { Host } from './host.js';
+import type { Storage } from './storage.js';
 import type {
   Auth,
   Cursor,
@@ -32,6 +33,8 @@ export interface TautlineOptions extends Partial<SessionOptions> {
   trace?: (what: Input | Output) => void;
   /** Where the line runs: `wechatHost(wx)`, `browserHost(window)`, … @default found out */
   host?: Host;
+  /** Lets the line outlive an app that is destroyed: `storage()` from `tautline/storage`. @default nothing is stored */
+  storage?: Storage;
 }
 
 /** What can be listened to with `line.on`. */

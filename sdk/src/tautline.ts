@@ -248,5 +248,6 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
   };
   line.history = (channel, how) => request('history', merged({ channel }, how), how);
   line.presence = (channel, how) => request('presence', { channel }, how);
+  if (options.storage) requests = options.storage(session, feed, host);
   const unwatch = host.watch(feed);
 }

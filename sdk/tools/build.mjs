@@ -16,10 +16,14 @@ rmSync(join(root, 'build/es5'), { recursive: true, force: true });
 execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root], { stdio: 'inherit' });
 mkdirSync(join(root, 'dist/mini'), { recursive: true });
 
-for (const [entry, source] of Object.entries({ ...LINES, ...BESIDE })) await ship(entry, source);
+const bundles = [];
+for (const [entry, source] of Object.entries({ ...LINES, ...BESIDE })) bundles.push([entry, await bundle(source)]);
+// One list of names for all of them: `storage` reads private parts of a line that comes in another file.
+const names = shortNames(bundles.map(([, code]) => code).join(), sources(join(root, 'src')));
+for (const [entry, code] of bundles) await ship(entry, code);
 
-/** Bundles `source` and writes it in each form that it is loaded in. */
-async function ship(entry, source) {
+/** All code of one entry. */
+async function bundle(source) {
   const { outputFiles } = await build({
     entryPoints: [join(root, `build/es5/${source}.js`)],
     bundle: true,
@@ -28,19 +32,24 @@ async function ship(entry, source) {
     external: EXTERNAL,
     write: false,
   });
-  const esm = await small(outputFiles[0].text);
+  return outputFiles[0].text;
+}
+
+/** Writes an entry in each form that it is loaded in. */
+async function ship(entry, code) {
+  const esm = await small(code);
   const [, whole, list] = esm.match(/^([^]*)export\s*\{([^}]*)\};?\s*$/);
-  const names = list.split(',').map((pair) => pair.trim().split(' as '));
+  const exported = list.split(',').map((pair) => pair.trim().split(' as '));
   const body = whole.replace(/import\s*\{([^}]*)\}\s*from\s*("[^"]*");?/g, (_, imported, from) => required(imported, from));
   // The bundler's own wrappers for the other two cost 280 bytes, which phones would load for nothing.
-  const cjs = body + names.map(([local, name = local]) => `exports.${name}=${local};`).join('');
+  const cjs = body + exported.map(([local, name = local]) => `exports.${name}=${local};`).join('');
   const file = fileOf(entry);
   write(`${file}.esm.js`, esm);
   write(`mini/${entry}.js`, cjs);
   if (entry === 'index') write(`${file}.cjs.js`, cjs);
   // Whoever loads scripts by hand has no module to import from elsewhere.
   if (body !== whole) return;
-  const object = names.map(([local, name = local]) => `${name}:${local}`).join();
+  const object = exported.map(([local, name = local]) => `${name}:${local}`).join();
   const iife = `(function(){${body}return{${object}}})()`;
   if (entry in LINES) write(`${file}.global.js`, `var tautline=${iife},Tautline=tautline.Tautline;`);
   else write(`${file}.global.js`, `${file}=${iife};`);
@@ -59,7 +68,7 @@ async function small(code) {
     compress: { passes: 3, inline: 1, pure_getters: true, unsafe: true, unsafe_comps: true },
     format: { comments: false },
   });
-  return shorten(minified, shortNames(code, sources(join(root, 'src'))));
+  return shorten(minified, names);
 }
 
 function sources(folder) {

@@ -17,6 +17,7 @@ export const LINES = {
 /** What stands beside a line. */
 export const BESIDE = {
   words: 'entries/words',
+  storage: 'storage',
 };
 
 /** Packages of the app's that an entry uses and does not contain. */
