@@ -41,8 +41,10 @@ async function ship(entry, code) {
   const [, whole, list] = esm.match(/^([^]*)export\s*\{([^}]*)\};?\s*$/);
   const exported = list.split(',').map((pair) => pair.trim().split(' as '));
   const body = whole.replace(/import\s*\{([^}]*)\}\s*from\s*("[^"]*");?/g, (_, imported, from) => required(imported, from));
+  // With a default export, those who `import` it by way of `require` must be told.
+  const mark = exported.some(([, name]) => name === 'default') ? 'Object.defineProperty(exports,"__esModule",{value:true});' : '';
   // The bundler's own wrappers for the other two cost 280 bytes, which phones would load for nothing.
-  const cjs = body + exported.map(([local, name = local]) => `exports.${name}=${local};`).join('');
+  const cjs = mark + body + exported.map(([local, name = local]) => `exports.${name}=${local};`).join('');
   const file = fileOf(entry);
   write(`${file}.esm.js`, esm);
   write(`mini/${entry}.js`, cjs);

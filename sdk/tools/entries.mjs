@@ -16,6 +16,7 @@ export const LINES = {
 
 /** What stands beside a line. */
 export const BESIDE = {
+  heartbeat: 'entries/heartbeat',
   words: 'entries/words',
   storage: 'storage',
 };

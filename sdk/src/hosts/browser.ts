@@ -37,10 +37,10 @@ export function browserHost(window: BrowserWindow, platform = 'browser'): Host {
     return !navigator || navigator.onLine !== false;
   }
 
-  function dial(url: string, protocol: string | undefined, socket: number, tell: Tell): Socket {
+  function dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: { protocols?: string[] }): Socket {
     let it: BrowserSocket;
     try {
-      it = new window.WebSocket(url, protocol ? [protocol] : []);
+      it = new window.WebSocket(url, protocol ? [protocol] : (more && more.protocols) || []);
     } catch (error) {
       // Not a URL, or plain `ws` from a secure page.
       tell({ type: 'socket_closed', socket, reason: String(error), cause: 'refused' });
