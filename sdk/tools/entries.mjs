@@ -18,6 +18,10 @@ export const LINES = {
 export const BESIDE = {
   heartbeat: 'entries/heartbeat',
   words: 'entries/words',
+  page: 'page',
+  react: 'react',
+  vue: 'vue',
+  debug: 'debug',
   storage: 'storage',
 };
 

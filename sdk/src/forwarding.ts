@@ -1,0 +1,15 @@
+/** Handlers that stay, over handlers that change: frameworks make new ones at each render. */
+
+import type { SubscriptionHandlers } from './options.js';
+
+/** Passes everything on to whatever `newest` gives at that moment. */
+export function forwarding<T>(newest: () => SubscriptionHandlers<T>): SubscriptionHandlers<T> {
+  const handlers: { [name: string]: unknown } = { from: newest().from };
+  ['onPublication', 'onGap', 'onSubscribed', 'onPresence', 'onUnsubscribed'].forEach((name) => {
+    handlers[name] = (value: unknown) => {
+      const its = newest() as unknown as { [name: string]: ((value: unknown) => void) | undefined };
+      if (its[name]) its[name]!(value);
+    };
+  });
+  return handlers;
+}

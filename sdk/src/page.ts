@@ -1,0 +1,151 @@
+/**
+ * Ties subscriptions and handlers to the life of a page of a mini program, so that none outlives it: `tautline/page`.
+ *
+ * `page(line, this)` in `onLoad`, or `withLine(line, { … })` round the page's definition, which works on every host. A page
+ * that another one covers hides and does not unload, and so does one that shows a web page: it goes on hearing, unless it
+ * asks for `while: 'shown'`. Then its channel is left on hide and read on show from where it was, so that nothing is missed.
+ */
+
+import type { App, EventOf } from './app.js';
+import { merged } from './merged.js';
+import type { LineEvents, Subscription, SubscriptionHandlers } from './options.js';
+import type { Tautline } from './tautline.js';
+import type { Cursor, ReadFrom } from './vocabulary.js';
+
+/** How long a page listens. */
+export interface PageOptions {
+  /** Until it unloads, or only while it is seen. @default "loaded" */
+  while?: 'loaded' | 'shown';
+}
+
+/** What a page does with a line. */
+export interface PageLine<A extends App = App> {
+  /** As the line's own, until the page unloads. */
+  subscribe<C extends string>(channel: C, handlers: SubscriptionHandlers<EventOf<A, C>>, how?: PageOptions): Subscription;
+  /** As the line's own, until the page unloads. */
+  on<E extends keyof LineEvents>(event: E, handler: (value: LineEvents[E]) => void): () => void;
+  /** For pages whose life cycle cannot be seen from here, as components: call these from theirs. */
+  show(): void;
+  hide(): void;
+  unload(): void;
+}
+
+interface Part {
+  show(): void;
+  hide(): void;
+  end(): void;
+}
+
+type Hook = ((this: unknown, ...args: unknown[]) => unknown) | undefined;
+type Instance = { [hook: string]: unknown };
+
+/** `instance` is the page itself, `this` in its `onLoad`; its `onShow`, `onHide` and `onUnload` are wrapped. */
+export function page<A extends App>(line: Tautline<A>, instance?: object): PageLine<A> {
+  let parts: Part[] = [];
+  let shown = true;
+
+  function add(part: Part): () => void {
+    parts.push(part);
+    return () => {
+      parts = parts.filter((other) => other !== part);
+      part.end();
+    };
+  }
+  function each(act: 'show' | 'hide' | 'end'): void {
+    parts.forEach((part) => part[act]());
+  }
+
+  const it: PageLine<A> = {
+    subscribe(channel, handlers, how) {
+      const part = how && how.while === 'shown' ? whileShown(line, channel, handlers, shown) : whileLoaded(line, channel, handlers);
+      return { channel, unsubscribe: add(part) };
+    },
+    on(event, handler) {
+      return add({ show: nothing, hide: nothing, end: line.on(event, handler) });
+    },
+    show() {
+      shown = true;
+      each('show');
+    },
+    hide() {
+      shown = false;
+      each('hide');
+    },
+    unload() {
+      each('end');
+      parts = [];
+    },
+  };
+  if (instance) {
+    after(instance as Instance, 'onShow', it.show);
+    after(instance as Instance, 'onHide', it.hide);
+    after(instance as Instance, 'onUnload', it.unload);
+  }
+  return it;
+}
+
+/** Wraps a page's definition: `Page(withLine(line, { onLoad() { this.line.subscribe(…) } }))`. */
+export function withLine<A extends App, D extends object>(
+  line: Tautline<A> | (() => Tautline<A>),
+  definition: D & ThisType<D & { line: PageLine<A> }>,
+): D {
+  const wrapped = merged({}, definition) as D & Instance;
+  const { onLoad } = wrapped as { onLoad?: Hook };
+  (wrapped as Instance)['onLoad'] = function (this: { line: PageLine<A> }) {
+    // Not before there is a page: the app makes the line, and definitions are read before it runs.
+    this.line = page(typeof line === 'function' ? line() : line);
+    return onLoad && onLoad.apply(this, arguments as unknown as unknown[]);
+  };
+  (['show', 'hide', 'unload'] as const).forEach((name) => {
+    const hook = 'on' + name.charAt(0).toUpperCase() + name.slice(1);
+    const own = (wrapped as Instance)[hook] as Hook;
+    (wrapped as Instance)[hook] = function (this: { line?: PageLine<A> }) {
+      if (this.line) this.line[name]();
+      return own && own.apply(this, arguments as unknown as unknown[]);
+    };
+  });
+  return wrapped;
+}
+
+function nothing(): void {}
+
+function after(instance: Instance, name: string, act: () => void): void {
+  const own = instance[name] as Hook;
+  instance[name] = function (this: unknown) {
+    act();
+    return own && own.apply(this, arguments as unknown as unknown[]);
+  };
+}
+
+function whileLoaded(line: Tautline<App>, channel: string, handlers: SubscriptionHandlers<any>): Part {
+  const { unsubscribe } = line.subscribe(channel, handlers);
+  return { show: nothing, hide: nothing, end: unsubscribe };
+}
+
+/** Leaves the channel on hide, and reads on from there on show. */
+function whileShown(line: Tautline<App>, channel: string, handlers: SubscriptionHandlers<any>, shown: boolean): Part {
+  let from: ReadFrom | undefined = handlers.from;
+  let subscription: Subscription | undefined;
+
+  function noting<T>(cursorOf: (value: T) => Cursor, handler: ((value: T) => void) | undefined): (value: T) => void {
+    return (value) => {
+      from = cursorOf(value);
+      if (handler) handler.call(handlers, value);
+    };
+  }
+  const noted = merged(merged({}, handlers), {
+    onSubscribed: noting((where: { channel: string; cursor: Cursor; recovering: number }) => where.cursor, handlers.onSubscribed),
+    onPublication: noting(({ epoch, offset, at }) => ({ epoch, offset, at }), handlers.onPublication),
+    onGap: noting(({ cursor }) => cursor, handlers.onGap),
+  } as SubscriptionHandlers<any>);
+
+  function show(): void {
+    if (!subscription) subscription = line.subscribe(channel, merged(noted, { from }) as SubscriptionHandlers<any>);
+  }
+  function hide(): void {
+    if (subscription) subscription.unsubscribe();
+    subscription = undefined;
+  }
+  if (shown) show();
+  return { show, hide, end: hide };
+}
