@@ -31,7 +31,7 @@ export interface MiniNetwork {
 export interface MiniTask {
   send(options: { data: string | ArrayBuffer } & Callbacks): void;
   close(options: { code?: number; reason?: string } & Callbacks): void;
-  onOpen(listener: (header: any) => void): void;
+  onOpen(listener: () => void): void;
   onMessage(listener: (message: any) => void): void;
   onError(listener: (error: any) => void): void;
   onClose(listener: (close: any) => void): void;
@@ -43,12 +43,12 @@ export interface MiniApi {
   connectSocket(options: any): any;
   sendSocketMessage?(options: any): any;
   closeSocket?(options: any): any;
-  onSocketOpen?(listener: (header: any) => void): void;
+  onSocketOpen?(listener: () => void): void;
   onSocketMessage?(listener: (message: any) => void): void;
   onSocketError?(listener: (error: any) => void): void;
   onSocketClose?(listener: (close: any) => void): void;
-  onAppShow?(listener: (options: any) => void): void;
-  onShow?(listener: (options: any) => void): void;
+  onAppShow?(listener: () => void): void;
+  onShow?(listener: () => void): void;
   getNetworkType?(options: any): any;
 }
 
