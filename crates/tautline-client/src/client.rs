@@ -1,7 +1,7 @@
 //! The handle that an app holds. Clones share one line; it closes when the last handle and subscription is gone.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -19,11 +19,12 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
     delivery::Sink,
-    driver::{self, Ends},
+    driver::{self, Driver, Ends},
     error::{ConnectError, RequestError, SubscribeError},
     notes::Notes,
     options::ClientOptions,
     requests::{HistoryPage, HistoryPlace, RequestOptions, Waiting},
+    storage::RestoredRequest,
     subscription::Subscription,
 };
 
@@ -52,6 +53,8 @@ pub enum ClientEvent {
     Dropped(Dropped),
     /// The line's state has changed.
     State(State),
+    /// The client could not be stored, and goes on without. Told once.
+    StorageLost(String),
 }
 
 /// A line to a gateway that comes back by itself.
@@ -63,13 +66,15 @@ pub struct Client {
     state: watch::Receiver<State>,
     numbers: Arc<AtomicU64>,
     subscription_events_max: usize,
+    is_stored: bool,
+    restored: Arc<Mutex<Vec<RestoredRequest>>>,
 }
 
 impl Client {
     /// Starts a client and returns at once; the connection is made in the background, and everything may be asked meanwhile.
     ///
     /// # Errors
-    /// When the URL leads nowhere, or the system has no random bytes.
+    /// When the URL leads nowhere, the system has no random bytes, or the storage cannot be used.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -78,17 +83,24 @@ impl Client {
         let (events_end, _) = broadcast::channel(EVENTS_MAX);
         let (state_end, state) = watch::channel(State::Idle);
         let notes = Arc::new(Notes::default());
-        let client = Self {
+        let events = events_end.downgrade();
+        let subscription_events_max = options.subscription_events_max.max(1);
+        let is_stored = options.storage.is_some();
+        let ends =
+            Ends { commands: commands_end, notes: Arc::clone(&notes), events: events_end, state: state_end };
+        let mut driver = Driver::new(options, ends)?;
+        let (restored, next_number) = driver.take_restored();
+        tokio::spawn(driver.run());
+        Ok(Self {
             commands,
-            notes: Arc::clone(&notes),
-            events: events_end.downgrade(),
+            notes,
+            events,
             state,
-            numbers: Arc::default(),
-            subscription_events_max: options.subscription_events_max.max(1),
-        };
-        let ends = Ends { commands: commands_end, notes, events: events_end, state: state_end };
-        tokio::spawn(driver::Driver::new(options, ends)?.run());
-        Ok(client)
+            numbers: Arc::new(AtomicU64::new(next_number)),
+            subscription_events_max,
+            is_stored,
+            restored: Arc::new(Mutex::new(restored)),
+        })
     }
 
     /// Subscribes. The first event says that the gateway agrees; without a connection it comes later.
@@ -111,6 +123,14 @@ impl Client {
         self.add_subscription(ChannelName::USER_PREFIX, None).await
     }
 
+    /// The requests that a destroyed process left unsettled, where this client has its storage; once, and nothing from then
+    /// on. They are on their way already.
+    #[must_use]
+    pub fn restored(&self) -> Vec<RestoredRequest> {
+        // Nothing can panic while it is locked, so that a poisoned lock is still whole.
+        std::mem::take(&mut *self.restored.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     async fn add_subscription(
         &self,
         channel: &str,
@@ -118,7 +138,7 @@ impl Client {
     ) -> Result<Subscription, SubscribeError> {
         let number = self.next_number();
         let (sender, events) = mpsc::channel(self.subscription_events_max);
-        let acknowledges = matches!(from, None | Some(ReadFrom::Acked));
+        let acknowledges = self.is_stored || matches!(from, None | Some(ReadFrom::Acked));
         let (taken, answer) = oneshot::channel();
         let sink = Sink { number, events: sender };
         let command = Command::Subscribe { channel: channel.to_owned(), from, sink, taken };

@@ -3,6 +3,7 @@
 //! Start at [`Driver::run`]. All decisions are [`Session`]'s.
 
 mod perform;
+mod storage;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,7 +15,7 @@ use std::{
 
 use tautline_protocol::{
     Now,
-    client::{Input, Session, Settlement, SocketClosed, State},
+    client::{Input, Session, Settlement, SocketClosed, State, Stored},
     packet::Auth,
 };
 use tokio::{
@@ -33,6 +34,7 @@ use crate::{
     options::{ClientOptions, Login, LoginError, PendingLogin},
     random::Random,
     socket::{Lost, Socket},
+    storage::OpenStorage,
 };
 
 /// The driver's ends of what joins it to the handles.
@@ -65,6 +67,9 @@ pub(crate) struct Driver {
     requests: HashMap<u64, oneshot::Sender<Settlement>>,
     deliveries: Deliveries,
     closing: Vec<oneshot::Sender<()>>,
+    storage: Option<OpenStorage>,
+    /// What the storage held; fed first.
+    stored: Option<Box<Stored>>,
 }
 
 /// What ended a wait. Carried out after it, because each needs the whole driver.
@@ -89,6 +94,13 @@ impl Driver {
             options.session.client.sdk = concat!("tautline-rust/", env!("CARGO_PKG_VERSION")).to_owned();
             options.session.client.platform = std::env::consts::OS.to_owned();
         }
+        let (storage, stored) = match options.storage {
+            Some(storage) => {
+                let (storage, stored) = storage.open()?;
+                (Some(storage), stored.map(Box::new))
+            }
+            None => (None, None),
+        };
         Ok(Self {
             session: Session::new(options.session, u32::from_ne_bytes(random.bytes())),
             started: Instant::now(),
@@ -104,11 +116,14 @@ impl Driver {
             requests: HashMap::new(),
             deliveries: Deliveries::default(),
             closing: Vec::new(),
+            storage,
+            stored,
         })
     }
 
     /// Runs until the app has closed the client, or holds nothing of it any more.
     pub(crate) async fn run(mut self) {
+        self.restore();
         self.feed(Input::Connect);
         while !matches!(*self.ends.state.borrow(), State::Closed) {
             let wake = self.wait().await;
@@ -245,6 +260,7 @@ impl Driver {
                 outputs.extend(std::iter::from_fn(|| session.poll_output()));
             })
         });
+        self.store();
         self.perform_all(outputs);
         if let Err(lost) = heard {
             self.leave(number);
@@ -268,6 +284,7 @@ impl Driver {
     }
 
     fn drain(&mut self) {
+        self.store();
         while let Some(output) = self.session.poll_output() {
             self.perform(output);
         }

@@ -14,6 +14,9 @@ pub enum ConnectError {
     /// The system gave no random bytes, and without them a session could be guessed.
     #[error("the system gives no random bytes: {0}")]
     NoRandom(String),
+    /// The storage cannot be used, or another client uses it.
+    #[error("storage: {0}")]
+    Storage(String),
 }
 
 /// How a request ended, where not well.

@@ -27,6 +27,7 @@
 //! - **Back-pressure**: an app that does not read its subscriptions stops the client from reading its socket. What is
 //!   published meanwhile waits in the gateway's log. All subscriptions of a client share the socket, and replies come
 //!   through it too: read every subscription, or use a client for each.
+//! - **Storage**: with [`ClientOptions::storage`] what waits and how far each channel was handled outlives the process.
 //! - **Connections** are plain `ws://`.
 //!
 //! All decisions are made by [`tautline_protocol::client::Session`]; this crate owns the socket, the clock and the task.
@@ -42,6 +43,7 @@ mod options;
 mod random;
 mod requests;
 mod socket;
+mod storage;
 mod subscription;
 
 pub use address::InvalidUrl;
@@ -49,10 +51,14 @@ pub use client::{Client, ClientEvent};
 pub use error::{ConnectError, RequestError, SubscribeError};
 pub use options::{ClientOptions, Login, LoginError};
 pub use requests::{HistoryEntry, HistoryPage, HistoryPlace, RequestOptions};
+pub use storage::{Durability, RestoredRequest, Storage};
 pub use subscription::{Publication, Subscription, SubscriptionEvent};
 pub use tautline_protocol::{
     Cursor, ErrorCode, ReadFrom,
-    client::{DropCause, Dropped, LocalError, Options as SessionOptions, OutboxFull, State, WelcomeEvent},
+    client::{
+        DropCause, Dropped, LocalError, Options as SessionOptions, OutboxFull, RequestVerb, State,
+        WelcomeEvent,
+    },
     packet::{
         Auth, ErrorBody,
         server::{Gap, GapReason, Member, MemberState, PresenceChange, PresenceKind, Published, Roster},

@@ -4,6 +4,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use tautline_protocol::{client::Options as SessionOptions, packet::Auth};
 
+use crate::storage::Storage;
+
 /// The options of a [`crate::Client`]. Begin with [`ClientOptions::new`].
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
@@ -14,6 +16,10 @@ pub struct ClientOptions {
     /// Events that wait in a subscription for the app to read them. When they are this many, the client stops reading from
     /// its socket, and the log on the server keeps what follows. Default 256, at least 1.
     pub subscription_events_max: usize,
+    /// Where the client is stored, so that it outlives its process. Closing it, also by dropping the last handle and
+    /// subscription, ends the session and removes what is stored; only a process that is destroyed leaves something behind.
+    /// Default: nowhere.
+    pub storage: Option<Storage>,
     /// Every wait and size of the session. `instance` and `client` are filled in where they are empty.
     pub session: SessionOptions,
 }
@@ -23,7 +29,7 @@ impl ClientOptions {
     pub fn new(url: impl Into<String>, login: Login) -> Self {
         // A program has no background that a host could send it to.
         let session = SessionOptions { background: false, ..SessionOptions::default() };
-        Self { url: url.into(), login, subscription_events_max: 256, session }
+        Self { url: url.into(), login, subscription_events_max: 256, storage: None, session }
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Publication {
     pub from: Option<String>,
     /// Labels of the publisher's.
     pub tags: Option<Box<RawValue>>,
+    /// It may have been handed over before the process was destroyed; only with storage.
+    pub redelivered: bool,
 }
 
 impl Publication {
@@ -82,7 +84,7 @@ pub struct Subscription {
     pub(crate) number: u64,
     pub(crate) events: mpsc::Receiver<SubscriptionEvent>,
     pub(crate) notes: Arc<Notes>,
-    /// Whether the gateway keeps an acknowledged position for this channel.
+    /// Whether the gateway or the storage keeps how far this channel was handled.
     pub(crate) acknowledges: bool,
     /// What the app is working on; handled once it asks for more.
     pub(crate) in_hand: Option<(String, Handled)>,

@@ -61,14 +61,15 @@ impl Driver {
         }
     }
 
-    fn tell(&self, event: ClientEvent) {
+    pub(super) fn tell(&self, event: ClientEvent) {
         // Nobody has to listen.
         let _ = self.ends.events.send(event);
     }
 
     fn deliver_publication(&mut self, publication: PublicationEvent) {
-        let PublicationEvent { channel, epoch, offset, at, data, from, tags, redelivered: _ } = publication;
-        let publication = Publication { channel: channel.clone(), epoch, offset, at, data, from, tags };
+        let PublicationEvent { channel, epoch, offset, at, data, from, tags, redelivered } = publication;
+        let publication =
+            Publication { channel: channel.clone(), epoch, offset, at, data, from, tags, redelivered };
         self.deliveries.deliver(&channel, SubscriptionEvent::Publication(publication));
     }
 

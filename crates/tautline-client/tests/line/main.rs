@@ -3,6 +3,7 @@
 mod acknowledge;
 mod dial;
 mod stage;
+mod storage;
 
 use std::{
     collections::HashSet,
