@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { test } from 'node:test';
 import { createContext, runInContext } from 'node:vm';
@@ -143,6 +143,36 @@ test('every form of the main entry exports the same names, and the words come ap
   assert.deepEqual(Object.keys((context as { tautline: object }).tautline).sort(), [...names, 'words'].sort());
   const esm = readFileSync(resolve(DIST, 'tautline.esm.js'), 'utf8');
   for (const name of names) assert.match(esm, new RegExp(`export\\{.*\\b${name}\\b`));
+});
+
+test('every entry can be loaded there, and none does anything before it is used', () => {
+  const files = readdirSync(DIST).filter((file) => file.endsWith('.global.js') && file !== 'tautline.global.js');
+  assert.ok(files.length >= 12);
+  for (const file of files) {
+    const { context, wx, world } = realm();
+    runInContext(readFileSync(resolve(DIST, file), 'utf8'), context);
+    assert.equal(wx.tasks.length + wx.listening('SocketClose') + wx.listening('AppShow') + world.pendingTimers, 0, file);
+  }
+});
+
+test('the heartbeat runs there too: an open before the hooks are set, which takes a timer, is not lost', async () => {
+  const { world, wx, context } = realm();
+  const seen: string[] = [];
+  Object.assign(context, { note: (what: string) => seen.push(what) });
+  runInContext(readFileSync(resolve(DIST, 'tautline.heartbeat.global.js'), 'utf8'), context);
+  runInContext(
+    `tautline.heartbeat.WebsocketHeartbeat({ connectSocketParams: { url: 'wss://a.example' } }).then(function (task) {
+       task.onOpen = function () { note('open'); };
+       task.onClose = function () { note('close'); };
+       task.onReconnect = function () { note('reconnect'); };
+     });`,
+    context,
+  );
+  wx.task.opens();
+  await world.advance(1_000);
+  wx.task.closesWith(1006, '');
+  await world.advance(2_100);
+  assert.deepEqual(seen, ['open', 'close', 'reconnect', 'open']);
 });
 
 test("one host's own entry has its line, and no other host", () => {

@@ -110,6 +110,8 @@ function begin(host: Host, opts: typeof DEFAULTS & HeartbeatOptions): HeartbeatT
 
   function hear(fact: Fact): void {
     if (fact.type === 'socket_open') {
+      // Some hosts say so twice.
+      if (state !== 'connecting') return;
       state = 'open';
       repeat = 0;
       beat();
