@@ -13,7 +13,7 @@ import { isOnline } from './outputs.js';
 import type { Session } from './session.js';
 import { parseStored, storedText, type StoredRequest } from './stored.js';
 import { askFor, eachChannel, type Cursors, type Subscription } from './subscriptions.js';
-import type { Cursor, Input, Now, Output, ReadFrom } from './vocabulary.js';
+import type { Input, Now, Output, ReadFrom } from './vocabulary.js';
 
 /** How long a restarted app has to subscribe again before the places of its former self are forgotten. Milliseconds. */
 const CLAIM_MS = 60000;
@@ -77,6 +77,8 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   /** Where a restarted app goes on: the last publications that handlers have returned from. */
   const places: Cursors = Object.create(null);
   let placesMoved: boolean | undefined;
+  /** A channel has its first place. */
+  let placesBegun: boolean | undefined;
   /** How many of the next publications may have been handed over before; unknown until confirmed. */
   const repeats: { [channel: string]: number } = Object.create(null);
   /** Places of a destroyed app that nobody has claimed yet, and until when they may be. */
@@ -157,11 +159,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     if (!cursor_ || cursor_.epoch !== epoch || offset > cursor_.offset) return;
     if (place && place.epoch === epoch && offset <= place.offset) return;
     // Only of the last publication is it known when it was appended.
-    place_(channel, cursor_.offset === offset ? cursor_ : { epoch, offset });
-  }
-
-  function place_(channel: string, place: Cursor): void {
-    places[channel] = place;
+    places[channel] = cursor_.offset === offset ? cursor_ : { epoch, offset };
     placesMoved = true;
   }
 
@@ -177,7 +175,9 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     if (output.type === 'subscribed') {
       const { channel, cursor, recovering } = output;
       if (repeats[channel] === Infinity) repeats[channel] = recovering;
-      if (!places[channel]) place_(channel, cursor);
+      if (places[channel]) return;
+      places[channel] = cursor;
+      placesBegun = true;
     } else if (output.type === 'publication') {
       const { channel } = output;
       output.redelivered = repeats[channel]! > 0;
@@ -208,6 +208,8 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
       lasting.some((entry) => storedAs[entry.app_!.request] !== entry.id_) ||
       // The app was told that it was not sent, and so it must not be.
       known.filter(isUnsent).length < book.unsent_ ||
+      // What is handed over next would be handed over again, unmarked, or passed over in silence.
+      placesBegun ||
       (repeat && !book.mayRepeat_);
     const stale = placesMoved || known.length < book.requests_ || repeat !== book.mayRepeat_;
     if (stale) book.staleSinceMs_ = Math.min(book.staleSinceMs_, s.nowMs_);
@@ -248,7 +250,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     });
     const { ticket_: ticket, attempt_: attempt } = s;
     book = { ticket_: ticket, attempt_: attempt, requests_: lasting.length, unsent_: lasting.filter(isUnsent).length, mayRepeat_, seenSaid_: s.seenSaid_ || 0, staleSinceMs_: Infinity };
-    placesMoved = false;
+    placesMoved = placesBegun = false;
     // A server may claim any number to be the highest attempt; what is stored must be readable.
     const readable = Math.min(attempt, NUMBER_MAX);
     pending = storedText({ ticket: ticket!, attempt: readable, next_id: s.nextId_, may_repeat: mayRepeat_, own: own!, cursors }, requests);

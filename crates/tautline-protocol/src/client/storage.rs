@@ -92,6 +92,8 @@ impl Session {
             || self.outbox.has_unstored()
             // The app was told that it was not sent, and so it must not be.
             || unsent < book.unsent
+            // What is handed over next would be handed over again, unmarked, or passed over in silence.
+            || self.subscriptions.places_begun()
             || (may_repeat && !book.may_repeat);
         let stale =
             self.subscriptions.places_moved() || requests < book.requests || may_repeat != book.may_repeat;

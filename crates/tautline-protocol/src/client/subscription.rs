@@ -113,6 +113,8 @@ pub(super) struct Subscriptions {
     by_name: BTreeMap<String, Subscription>,
     keeps_places: bool,
     places_moved: bool,
+    /// A channel has its first place.
+    places_begun: bool,
     /// Places of a destroyed app that nobody has claimed yet, and until when they may be.
     unclaimed: BTreeMap<String, Cursor>,
     unclaimed_until_ms: u64,
@@ -198,7 +200,7 @@ impl Subscriptions {
         let cursor = subscription.confirm(at);
         if self.keeps_places && subscription.place.is_none() {
             subscription.place = Some(cursor.clone());
-            self.places_moved = true;
+            self.places_begun = true;
         }
         Some(cursor)
     }

@@ -50,6 +50,10 @@ impl Subscriptions {
         self.places_moved
     }
 
+    pub(in crate::client) const fn places_begun(&self) -> bool {
+        self.places_begun
+    }
+
     pub(in crate::client) fn may_repeat(&self) -> bool {
         self.by_name.values().any(Subscription::may_repeat)
             || (self.unclaimed_may_repeat && !self.unclaimed.is_empty())
@@ -76,7 +80,7 @@ impl Subscriptions {
     /// Gives the places to the storage, in the order of the names, as far as they fit. Gives the room that is left.
     pub(in crate::client) fn store(&mut self, now_ms: u64, mut room: usize, stored: &mut Stored) -> usize {
         self.forget_unclaimed(now_ms);
-        self.places_moved = false;
+        (self.places_moved, self.places_begun) = (false, false);
         let mut places = self.unclaimed.clone();
         for (channel, subscription) in &self.by_name {
             places.extend(subscription.place.clone().map(|place| (channel.clone(), place)));
