@@ -93,3 +93,24 @@ test('a worker, without page or network hooks, is a host too', () => {
   stop();
   assert.deepEqual(seen, [[true, undefined]]);
 });
+
+test('what a browser calls 2g is a weak network', () => {
+  const window = new FakeWindow();
+  const weak: unknown[] = [];
+  browserHost(window).watch((fact) => fact.type === 'network' && weak.push(fact.weak));
+  Object.assign(window.navigator.connection, { effectiveType: 'slow-2g' });
+  window.navigator.connection.emit('change');
+  Object.assign(window.navigator.connection, { effectiveType: '4g' });
+  window.navigator.connection.emit('change');
+  assert.deepEqual(weak, [false, true, false]);
+});
+
+test('bytes are handed on as they came, beside the text that they are not', () => {
+  const window = new FakeWindow();
+  const data: unknown[] = [];
+  browserHost(window).dial('wss://a.example', undefined, 1, (fact) => fact.type === 'socket_message' && data.push(fact.data));
+  const bytes = new ArrayBuffer(2);
+  window.sockets[0]!.onmessage?.({ data: bytes });
+  assert.equal(data[0], bytes);
+  assert.deepEqual(window.sockets[0]!.protocols, []);
+});

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { minify } from 'terser';
 import { BESIDE, EXTERNAL, LINES, fileOf } from './entries.mjs';
+import { reference } from './reference.mjs';
 import { shortNames, shorten } from './shorten.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -21,6 +22,7 @@ for (const [entry, source] of Object.entries({ ...LINES, ...BESIDE })) bundles.p
 // One list of names for all of them: `storage` reads private parts of a line that comes in another file.
 const names = shortNames(bundles.map(([, code]) => code).join(), sources(join(root, 'src')));
 for (const [entry, code] of bundles) await ship(entry, code);
+writeFileSync(join(root, 'dist/reference.md'), reference({ index: LINES.index, ...BESIDE }, join(root, 'dist/types')));
 
 /** All code of one entry. */
 async function bundle(source) {
