@@ -87,6 +87,21 @@ test('no close is ever told: the line detaches by itself and waits for nobody', 
   assert.deepEqual(seen, ['missed'], 'one connect and one round trip after show');
 });
 
+test('from show to the first missed publication: one connect, one round trip, one message', async () => {
+  const { served, world, wx, seen, publish } = await running(new FakeWechat(), wechatHost);
+  wx.emit('AppHide');
+  served.kill();
+  wx.emit('SocketClose', { code: 0, reason: 'interrupted' });
+  publish('missed');
+  world.jump(MINUTE);
+  const dials = wx.tasks.length;
+  wx.emit('AppShow');
+  await world.advance(3 * 10);
+  assert.deepEqual(seen, ['missed'], 'after the time of a connect, a hello and its answer');
+  assert.equal(wx.tasks.length, dials + 1);
+  assert.equal(wx.task.sent.length, 1);
+});
+
 test('only wx.onSocketClose tells of the kill: the line knows at once, and why', async () => {
   for (const code of [1000, 0]) {
     const { served, world, wx, line, drops } = await running(new FakeWechat(), wechatHost);

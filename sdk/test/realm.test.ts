@@ -9,9 +9,11 @@ import { resolve } from 'node:path';
 import { test } from 'node:test';
 import { createContext, runInContext } from 'node:vm';
 import type { Tautline } from '../src/index.js';
-import { FakeGateway, type GatewayEnd } from './fakes/gateway.js';
+import { FakeAlipay } from './fakes/alipay.js';
+import { FakeDouyin } from './fakes/alikes.js';
+import { FakeJd } from './fakes/global-socket.js';
+import { Served } from './fakes/served.js';
 import { FakeWechat } from './fakes/wechat.js';
-import { World } from './fakes/world.js';
 
 const DIST = resolve(__dirname, '../../../dist');
 const BUNDLE = readFileSync(resolve(DIST, 'tautline.global.js'), 'utf8');
@@ -52,32 +54,14 @@ const POVERTY = `
   })(this);
 `;
 
-/** A realm with a fake WeChat whose sockets lead to a gateway. */
-function realm() {
-  const world = new World();
-  const wx = new FakeWechat();
-  const gateway = new FakeGateway();
-  const later = (act: () => void) => world.setTimer(10, act);
-  const connect = wx.connectSocket.bind(wx);
-  wx.connectSocket = (options) => {
-    const task = connect(options);
-    const fake = wx.task;
-    const end: GatewayEnd = {
-      send: (text) => later(() => fake.receives(text)),
-      close: (code, reason) => later(() => fake.closesWith(code, reason)),
-    };
-    const send = fake.send.bind(fake);
-    fake.send = (sent) => {
-      send(sent);
-      later(() => gateway.receive(end, String(sent.data), world.now()));
-    };
-    later(() => fake.opens());
-    return task;
-  };
+/** A realm with a scripted host, by the name of its global, whose sockets lead to a gateway. */
+function realm<W extends FakeWechat>(global = 'wx', wx: W = new FakeWechat() as W) {
+  const served = new Served(wx);
+  const { world, gateway } = served;
   const timers = new Map<number, () => void>();
   const context = createContext(
     {
-      wx,
+      [global]: wx,
       now: world.now,
       setTimeout(fire: () => void, delayMs: number) {
         timers.set(timers.size + 1, world.setTimer(delayMs, fire));
@@ -92,7 +76,7 @@ function realm() {
   const before = names();
   runInContext(BUNDLE, context);
   const added = names().filter((name) => !before.includes(name));
-  return { world, wx, gateway, context, added };
+  return { served, world, wx, gateway, context, added };
 }
 
 test('loading it does nothing but define two names', () => {
@@ -132,6 +116,33 @@ test('in a poor realm it connects, calls, subscribes, resumes after a kill in th
   await world.advance(3_000);
   assert.equal(world.pendingTimers, 0);
 });
+
+for (const [global, platform, fake] of [
+  ['my', 'alipay', () => new FakeAlipay()],
+  ['tt', 'douyin', () => new FakeDouyin()],
+  ['jd', 'jd', () => new FakeJd()],
+] as [string, string, () => FakeWechat][]) {
+  test(`in a poor realm with nothing but ${global} it finds its host, and goes on after a kill in the background`, async () => {
+    const { served, world, gateway, context } = realm(global, fake());
+    const seen: unknown[] = [];
+    Object.assign(context, { note: (what: unknown) => seen.push(what) });
+    runInContext(
+      `var line = new Tautline({ url: 'wss://a.example/connect' });
+       line.subscribe('room:7', { onPublication: function (publication) { note(publication.data); } });`,
+      context,
+    );
+    const line = (context as unknown as { line: Tautline }).line;
+    await world.advance(200);
+    line.notifyHide();
+    served.kill();
+    gateway.publish('room:7', 'missed', world.now());
+    world.jump(60_000);
+    line.notifyShow();
+    await world.advance(3_000);
+    assert.deepEqual(seen, ['missed']);
+    assert.deepEqual((gateway.all('hello')[0] as { client: object }).client, { sdk: 'tautline-js/0.1.0', platform });
+  });
+}
 
 test('every form of the main entry exports the same names, and the words come apart', async () => {
   const cjs = Object.keys((await import(resolve(DIST, 'tautline.cjs.js'))) as object);
