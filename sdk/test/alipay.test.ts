@@ -75,6 +75,13 @@ test('the numbers of its errors are understood, with the words kept beside them'
   }
 });
 
+test('an error event with a number and no words has its cause, and the number as its reason', () => {
+  const { task, seen } = dialled();
+  task.opens();
+  task.errsWith(11);
+  assert.deepEqual(seen[1], { code: undefined, reason: '11', cause: 'network_lost' });
+});
+
 test('its networks are in capitals, and NOTREACHABLE is none', () => {
   const my = new FakeAlipay();
   const { seen, tell } = heard();

@@ -63,10 +63,8 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
     }
     function failed(error?: MiniError): void {
       const it = error || {};
-      end(
-        { reason: it.errMsg || it.errorMessage || String(error || '') },
-        dialect.causeOf && dialect.causeOf(it),
-      );
+      const reason = it.errMsg || it.errorMessage || String(it.error || error || '');
+      end({ reason }, dialect.causeOf && dialect.causeOf(it));
     }
     function close(code: number, reason: string): void {
       hungUp = true;

@@ -21,6 +21,10 @@ export class AlipayTask extends FakeTask {
   override closesWith(): void {
     this.closed({ data: { socketTaskID: '1' } } as never);
   }
+  /** Its error events have a number and no words. */
+  errsWith(error: number): void {
+    this.error({ data: { socketTaskID: '1' }, error } as never);
+  }
   fails(error: number, errorMessage: string): void {
     this.connect.fail?.({ error, errorMessage } as never);
   }

@@ -23,7 +23,7 @@ export class FakeTask implements MiniTask {
   onClosing: (() => void) | undefined;
   private open: Listener<void> = missed;
   protected message: Listener<{ data: unknown }> = missed;
-  private error: Listener<{ errMsg?: string }> = missed;
+  protected error: Listener<{ errMsg?: string }> = missed;
   protected closed: Listener<{ code?: number; reason?: string }> = missed;
 
   constructor(readonly connect: { url: string; protocols?: string[]; multiple?: boolean } & Callbacks) {}
