@@ -94,6 +94,13 @@ test('a worker, without page or network hooks, is a host too', () => {
   assert.deepEqual(seen, [[true, undefined]]);
 });
 
+test('a code that pages may not use closes the socket all the same', () => {
+  const { socket, its } = dialled();
+  socket.close(1001, 'leaving');
+  socket.close(4000, 'bye');
+  assert.deepEqual(its.closes, [[], [4000, 'bye']]);
+});
+
 test('what a browser calls 2g is a weak network', () => {
   const window = new FakeWindow();
   const weak: unknown[] = [];

@@ -58,7 +58,14 @@ export function browserHost(window: BrowserWindow, platform = 'browser'): Host {
     };
     return {
       send: (data) => it.send(data),
-      close: (code, reason) => it.close(code, reason),
+      close(code, reason) {
+        try {
+          it.close(code, reason);
+        } catch (_) {
+          // Pages may only say 1000, or 3000 and above, with a short reason.
+          it.close();
+        }
+      },
       task: () => it,
     };
   }

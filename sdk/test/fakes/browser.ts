@@ -34,6 +34,8 @@ export class FakeBrowserSocket implements BrowserSocket {
     this.sent.push(data);
   }
   close(...args: unknown[]): void {
+    const [code = 1000] = args as [number?];
+    if (code !== 1000 && code < 3000) throw new RangeError(`a page may not close with ${code}`);
     this.closes.push(args);
   }
 }
