@@ -23,6 +23,8 @@ const HEAD_BYTES = 1024;
 const REQUEST_BYTES = 128;
 /** 2⁵³, the highest number that is the same everywhere. */
 const NUMBER_MAX = 9007199254740992;
+/** Takes no request back. */
+const NOTHING: Input = { type: 'cancel', request: -1 };
 /** A connection of the app's former self. */
 const FORMER_SOCKET = -1;
 
@@ -230,7 +232,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     eachChannel(all, (place, channel) => {
       const { own_ } = s.subscriptions_[channel] || ({} as Partial<Subscription>);
       const bytes = 2 * utf8Length(channel + place.epoch) + 80;
-      if (own_) own = channel;
+      if (own_ && places[channel]) own = channel;
       fits = fits && bytes <= room;
       if (!fits) return;
       room -= bytes;
@@ -279,11 +281,11 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
       if (!book && s.goal_ === 'idle' && !s.socketsMade_) restore(now, input.stored);
     } else if (input.type === 'store_failed') fail();
     else if (book && input.type === 'request') askedAt[input.request] = now.wall_ms;
-    else if (book && input.type === 'subscribe') subscribe(now, input.channel, input.from || 'now');
-    // What the core does not know, it is not told; it does what follows.
-    const known = input.type === 'restore' || input.type === 'store_failed' ? ({ type: 'timeout' } as const) : input;
+    // Also where storing has failed since: what was restored is good.
+    else if (input.type === 'subscribe') subscribe(now, input.channel, input.from || 'now');
+    // What the core does not know, it is not told: it takes what changes nothing, and does what follows.
+    const known = input.type === 'restore' || input.type === 'store_failed' ? NOTHING : input;
     handleInput.call(s, now, known);
-    if (!book) return;
     if (input.type === 'handled') handled(input.channel, input.epoch, input.offset);
     if (input.type === 'unsubscribe') left(input.channel);
     s.outputs_.forEach(follow);

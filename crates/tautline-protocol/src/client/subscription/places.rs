@@ -83,7 +83,8 @@ impl Subscriptions {
         (self.places_moved, self.places_begun) = (false, false);
         let mut places = self.unclaimed.clone();
         for (channel, subscription) in &self.by_name {
-            places.extend(subscription.place.clone().map(|place| (channel.clone(), place)));
+            let Some(place) = subscription.place.clone() else { continue };
+            places.insert(channel.clone(), place);
             if subscription.own {
                 stored.own = Some(channel.clone());
             }
