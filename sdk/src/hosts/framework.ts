@@ -7,6 +7,7 @@
 import type { Host } from '../host.js';
 import { browserHere } from './browser-here.js';
 import { miniHere } from './detect.js';
+import { globalSocket } from './global-socket.js';
 import type { MiniApi } from './mini-api.js';
 import { miniHost } from './mini.js';
 
@@ -21,5 +22,7 @@ export interface Framework {
 export function frameworkHost(framework: Framework): Host {
   // On a page, uni-app calls itself `wx`; the browser is there all the same.
   const web = framework.getEnv && framework.getEnv() === 'WEB';
-  return (!web && miniHere(framework)) || browserHere() || miniHost(framework as MiniApi, { platform: 'app' });
+  // Where a promise of a task comes, it comes too late to listen: the global events remain.
+  const own = { platform: 'app', taskless: globalSocket };
+  return (!web && miniHere(framework)) || browserHere() || miniHost(framework as MiniApi, own);
 }

@@ -1,0 +1,62 @@
+/** Taro and uni-app where nothing is underneath them: they are hosts of their own, and hostile ones. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Host } from '../src/host.js';
+import { frameworkHost, type Framework } from '../src/hosts/framework.js';
+import { FakeTaro, FakeUniApp } from './fakes/frameworks.js';
+import { heard } from './fakes/heard.js';
+import { Served } from './fakes/served.js';
+import { Tautline } from '../src/index.js';
+
+/** As on a native app: without the WebSocket that newer versions of Node have. */
+function alone(framework: Framework): Host {
+  const here = globalThis as { WebSocket?: unknown };
+  const { WebSocket } = here;
+  delete here.WebSocket;
+  try {
+    return frameworkHost(framework);
+  } finally {
+    if (WebSocket) here.WebSocket = WebSocket;
+  }
+}
+
+test('uni-app, native: callbacks are passed, so that there is a task, and a failure that is told thrice is one', () => {
+  const uni = new FakeUniApp();
+  const { seen, tell } = heard();
+  const host = alone(uni);
+  assert.equal(host.platform, 'app');
+  host.dial('wss://a.example/connect', undefined, 1, tell);
+  uni.failsTwice('connectSocket:fail timeout');
+  assert.deepEqual(seen, [{ code: undefined, reason: 'connectSocket:fail timeout', cause: 'connect_timeout' }]);
+});
+
+test('uni-app, native: a close that does nothing on a half-open socket is not waited for', async () => {
+  const uni = new FakeUniApp();
+  const served = new Served(uni);
+  served.tellsCloses = false;
+  const line = new Tautline({ url: 'wss://a.example/connect', host: served.host(() => alone(uni)) });
+  const drops: string[] = [];
+  line.on('drop', ({ cause }) => drops.push(cause));
+  line.connect();
+  await served.world.advance(100);
+  const old = uni.task;
+  // It still says that everything was sent.
+  old.onSend = () => {};
+  await served.world.advance(60_000);
+  assert.deepEqual(drops, ['peer_silent']);
+  assert.equal(line.state, 'online');
+  old.receives('{"bye":{"code":"kicked","message":"","reconnect":"never"}}');
+  assert.equal(line.state, 'online', "what leaks from the old socket is not the new one's");
+});
+
+test('Taro, where it promises a task: the global events are heard, from the same tick on', () => {
+  const taro = new FakeTaro();
+  const { seen, tell } = heard();
+  const socket = alone(taro).dial('wss://a.example/connect', undefined, 1, tell);
+  taro.task.opens();
+  taro.task.receives('hello');
+  socket.send('{}');
+  assert.deepEqual(seen, ['open', 'hello']);
+  assert.deepEqual(taro.task.sent, ['{}']);
+});
