@@ -1,6 +1,6 @@
 //! Who the client is to the server: its ticket, its login, the key of a session to be, and the number of the attempt.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use super::{Dropped, Options, random::Random};
 use crate::{
@@ -23,7 +23,7 @@ pub(super) struct FirstDrop {
 }
 
 /// What a `hello` is made of.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Identity {
     ticket: Option<String>,
     key: Option<(String, u64)>,
@@ -128,5 +128,35 @@ impl Identity {
             offline_ms: now_ms - first.since_ms,
             attempts: first.dials,
         })
+    }
+}
+
+impl fmt::Debug for Identity {
+    // Secrets stay out of logs, whoever prints this.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("ticket", &self.ticket.is_some())
+            .field("key", &self.key.is_some())
+            .field("auth", &self.auth)
+            .field("attempt", &self.attempt)
+            .field("renew", &self.renew)
+            .field("contested", &self.contested)
+            .field("first_drop", &self.first_drop)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_ticket_nor_key_is_printed() {
+        let mut identity = Identity::default();
+        let options = Options { instance: "secret".into(), ..Options::default() };
+        identity.hello(Now::default(), 0, BTreeMap::new(), &mut Random::new(1), &options);
+        identity.set_ticket("secret".into());
+        let printed = format!("{identity:?}");
+        assert!(printed.contains("ticket: true") && !printed.contains("secret"), "{printed}");
     }
 }

@@ -3,6 +3,8 @@
 //! One rule: a fact is on the device before anybody else can know of it. An id before it is sent, an attempt before it is
 //! said, that a request is settled before its reply is said to be seen. The rest may wait for [`super::Options::store_ms`].
 
+use std::fmt;
+
 use super::{
     Session,
     session::Goal,
@@ -25,7 +27,7 @@ pub(super) struct Storage {
 }
 
 /// What the last written text says, and since when it is out of date.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Book {
     ticket: Option<String>,
     attempt: u64,
@@ -36,6 +38,14 @@ struct Book {
     /// The `seen` that the server had been told by then.
     seen_said: RequestId,
     stale_since_ms: Option<u64>,
+}
+
+impl fmt::Debug for Book {
+    // The ticket stays out of logs, whoever prints this.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { attempt, requests, stale_since_ms, .. } = self;
+        write!(f, "Book(attempt {attempt}, {requests} requests, stale since {stale_since_ms:?})")
+    }
 }
 
 impl Session {
