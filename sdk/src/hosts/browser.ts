@@ -2,6 +2,7 @@
 
 import type { Host, Socket, Tell } from '../host.js';
 import { now, setTimer } from './clock.js';
+import { nothing } from './nothing.js';
 
 /** The part of a WebSocket that is used. */
 export interface BrowserSocket {
@@ -25,8 +26,6 @@ export interface BrowserWindow extends Partial<Target> {
   document?: Target & { visibilityState?: string };
   navigator?: { onLine?: boolean; connection?: Target & { type?: string; effectiveType?: string } };
 }
-
-function nothing(): void {}
 
 /** A host over `window`, or over anything with a `WebSocket` like a worker. */
 export function browserHost(window: BrowserWindow, platform = 'browser'): Host {

@@ -1,5 +1,7 @@
 /** The part of a mini program's global object that is used, in types that every vendor's own typings fit. */
 
+import { nothing } from './nothing.js';
+
 /** All three are always passed: with one left out, some versions return a promise, or throw. */
 export interface Callbacks<T = unknown> {
   success?(result: T): void;
@@ -51,8 +53,6 @@ export interface MiniApi {
   onShow?(listener: () => void): void;
   getNetworkType?(options: any): any;
 }
-
-function nothing(): void {}
 
 /** `options` with all three callbacks, of which only one is ever of interest. */
 export function withCallbacks<O extends object>(options: O, fail: (error: MiniError) => void): O & Required<Callbacks> {

@@ -2,8 +2,7 @@
 
 import type { Tell } from '../host.js';
 import type { MiniApi, MiniNetwork } from './mini-api.js';
-
-function nothing(): void {}
+import { nothing } from './nothing.js';
 
 /** Tells about the app and the network until the result is called. */
 export function watchMini(api: MiniApi, tell: Tell): () => void {

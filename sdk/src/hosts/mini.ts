@@ -12,6 +12,7 @@ import { causeOf } from './causes.js';
 import { now, setTimer } from './clock.js';
 import { withCallbacks, type MiniApi, type MiniClose, type MiniError, type MiniTask } from './mini-api.js';
 import { watchMini } from './mini-watch.js';
+import { nothing } from './nothing.js';
 
 /** How a host differs from WeChat. */
 export interface Dialect {
@@ -29,8 +30,6 @@ export interface Dialect {
   /** The cause in an error, where its number says more than its words. */
   causeOf?(error: MiniError): DropCause | undefined;
 }
-
-function nothing(): void {}
 
 /** A host over the global object of a mini program. */
 export function miniHost(api: MiniApi, dialect: Dialect): Host {

@@ -1,0 +1,3 @@
+/** What is called where nobody listens. */
+
+export function nothing(): void {}
