@@ -91,7 +91,7 @@ async fn publish(State(gateway): State<Arc<Shared>>, request: Request) -> Result
         .map_err(|error| Reject::bad_request(format!("the body is not {{channel, data, tags?}}: {error}")))?;
     let channel = ChannelName::parse(&channel)
         .map_err(|error| Reject::bad_request(format!("`channel` is no channel's name: {error}")))?;
-    append(&gateway, &headers, &channel, data, tags)
+    append(&gateway, &headers, &channel, data, tags).await
 }
 
 /// Publishes to a user's inbox, whether or not they are online.
@@ -100,7 +100,7 @@ async fn push(State(gateway): State<Arc<Shared>>, request: Request) -> Result<Js
     let PushBody { user, data, tags } = serde_json::from_slice(&body)
         .map_err(|error| Reject::bad_request(format!("the body is not {{user, data, tags?}}: {error}")))?;
     let channel = ChannelName::of_user(&parse_user(&user)?).map_err(|error| no_user(&error))?;
-    append(&gateway, &headers, &channel, data, tags)
+    append(&gateway, &headers, &channel, data, tags).await
 }
 
 /// Tells what became of what was pushed: sent is not delivered, and delivered is not acknowledged.
@@ -110,7 +110,7 @@ async fn inbox(
     headers: HeaderMap,
 ) -> Result<Json<Inbox>, Reject> {
     authorize(&gateway.api_keys, &headers)?;
-    gateway.hub.inbox(&parse_user(&user)?).map(Json).map_err(|error| no_user(&error))
+    gateway.inbox(&parse_user(&user)?).await.map(Json).map_err(refused)
 }
 
 fn parse_user(user: &str) -> Result<UserId, Reject> {
@@ -128,7 +128,7 @@ async fn accept(gateway: &Shared, request: Request) -> Result<(HeaderMap, Bytes)
     Ok((parts.headers, read(gateway, body).await?))
 }
 
-fn append(
+async fn append(
     gateway: &Shared,
     headers: &HeaderMap,
     channel: &ChannelName,
@@ -139,7 +139,7 @@ fn append(
         return Err(Reject::bad_request("`tags` is no object"));
     }
     let options = PublishOptions { tags, idempotency_key: idempotency_key(headers)? };
-    gateway.hub.publish(gateway.clock.now(), channel, data, options).map(Json).map_err(refused)
+    gateway.publish(channel, data, options).await.map(Json).map_err(refused)
 }
 
 /// The key that makes repeating harmless, as the draft of the HTTP header field `Idempotency-Key` has it.

@@ -1,9 +1,9 @@
 //! Configures a gateway.
 
-use std::future::Future;
+use std::{collections::HashSet, future::Future, sync::Arc};
 
 use serde_json::value::RawValue;
-use tautline_hub::{ChannelRule, Hub, HubConfig};
+use tautline_hub::{ChannelRule, Engine, Hub, HubConfig, MemoryEngine};
 use tautline_protocol::Limits;
 
 use crate::{
@@ -17,6 +17,7 @@ pub struct GatewayBuilder {
     limits: Limits,
     config: GatewayConfig,
     rules: Vec<ChannelRule>,
+    engine: Option<Arc<dyn Engine>>,
     node: Option<String>,
     ticket_keys: Vec<[u8; 32]>,
     guests: bool,
@@ -24,6 +25,7 @@ pub struct GatewayBuilder {
     api_keys: ApiKeys,
     origins: Origins,
     methods: Methods,
+    idempotent_methods: HashSet<String>,
     mistake: Option<BuildError>,
 }
 
@@ -62,6 +64,12 @@ impl GatewayBuilder {
     /// the back end publishes, and users read their own inbox alone.
     pub fn rules(mut self, rules: Vec<ChannelRule>) -> Self {
         self.rules = rules;
+        self
+    }
+
+    /// Where logs are kept. Default: in memory, so that they are lost with the process.
+    pub fn engine(mut self, engine: Arc<dyn Engine>) -> Self {
+        self.engine = Some(engine);
         self
     }
 
@@ -134,6 +142,18 @@ impl GatewayBuilder {
         self
     }
 
+    /// A method that may be run once more under the same [`Call::key`]. A call whose node died while it ran is then run
+    /// again when the client comes back, where one of another method is answered `in_doubt`.
+    pub fn call_idempotent<F, R>(mut self, method: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(Call) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Box<RawValue>, CallError>> + Send + 'static,
+    {
+        let method = method.into();
+        self.idempotent_methods.insert(method.clone());
+        self.call(method, handler)
+    }
+
     /// The gateway.
     ///
     /// # Errors
@@ -153,8 +173,18 @@ impl GatewayBuilder {
             Some(node) => node,
             None => format!("{:08x}", u32::from_ne_bytes(random()?)),
         };
-        let config = HubConfig { limits: self.limits, rules: self.rules, node, ticket_keys };
-        let hub = Hub::new(config, random()?);
+        let engine = match self.engine {
+            Some(engine) => engine,
+            None => Arc::new(MemoryEngine::new(u32::from_ne_bytes(random()?).max(1), &self.limits)),
+        };
+        let config = HubConfig {
+            limits: self.limits,
+            rules: self.rules,
+            node,
+            ticket_keys,
+            idempotent_methods: self.idempotent_methods,
+        };
+        let hub = Hub::new(config, engine, random()?);
         let logins = Logins::new(self.hs256_secret.as_deref(), self.guests);
         Ok(Gateway::new(hub, self.config, logins, self.methods, self.api_keys, self.origins))
     }

@@ -29,6 +29,8 @@ pub struct Call {
     pub user: Option<UserId>,
     /// The session that asks.
     pub session: String,
+    /// The same however often this call is sent, and no other call's: for methods that may be run once more.
+    pub key: String,
 }
 
 /// Why a method has no answer. The client gets both parts.
@@ -75,14 +77,14 @@ impl fmt::Debug for Methods {
 
 /// Starts a method. One that answers at once is settled before this returns and costs no task.
 pub(crate) fn start(gateway: &Arc<Shared>, cx: &mut Context<'_>, request: CallRequest) {
-    let CallRequest { reply_to, method, data, timeout_ms, user, session } = request;
+    let CallRequest { reply_to, method, data, timeout_ms, user, session, key } = request;
     let Some(handler) = gateway.methods.0.get(&method) else {
         return refuse(gateway, reply_to, ErrorCode::NotFound, "there is no such method");
     };
     let Some(place) = Place::take(gateway) else {
         return refuse(gateway, reply_to, ErrorCode::Overloaded, "too many methods are running on this node");
     };
-    let call = Call { method, data, user, session };
+    let call = Call { method, data, user, session, key };
     let Ok(running) = catch_unwind(AssertUnwindSafe(|| handler(call))) else {
         return settle(gateway, reply_to, Err(panicked()));
     };
@@ -140,6 +142,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.counters.calls.fetch_sub(1, Ordering::Relaxed);
+        if self.0.counters.calls.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.counters.gone.notify_waiters();
+        }
     }
 }

@@ -11,14 +11,14 @@ use std::{
 
 use axum::Router;
 use serde_json::value::RawValue;
-use tautline_hub::{Hub, HubStats, PublishOptions};
+use tautline_hub::{Hub, HubStats, Inbox, PublishOptions};
 use tautline_protocol::{
-    ChannelName,
+    ChannelName, ErrorCode, UserId,
     packet::{ErrorBody, server::Published},
 };
 use tokio::{
     net::TcpListener,
-    sync::{Notify, watch},
+    sync::{Notify, oneshot, watch},
     task::AbortHandle,
 };
 use tracing::{info, warn};
@@ -79,7 +79,7 @@ pub(crate) struct Counters {
     pub(crate) http_connections: AtomicUsize,
     pub(crate) calls: AtomicUsize,
     pub(crate) panics: AtomicU64,
-    /// A connection of either kind has gone.
+    /// The last connection of either kind, or the last method, has gone.
     pub(crate) gone: Notify,
 }
 
@@ -130,7 +130,8 @@ impl Gateway {
     }
 
     /// Takes the gateway down: stops accepting, tells every client to come back, each at a moment of its own within
-    /// `spread`, and returns once all connections are gone, or after `timeout`.
+    /// `spread` and once what it asked is answered, and returns when all connections and methods are gone, or after
+    /// `timeout`. Positions that are on their way to the engine are handed over then; an engine that has something to close is the caller's to close.
     pub async fn drain(&self, spread: Duration, timeout: Duration) {
         self.0.draining.send_replace(true);
         self.0.hub.drain(u64::try_from(spread.as_millis()).unwrap_or(u64::MAX));
@@ -144,19 +145,29 @@ impl Gateway {
                 "drained for long enough: some are left"
             );
         }
+        self.0.hub.flush();
     }
 
-    /// Publishes for the back end: no rule is asked. To a user's inbox with [`ChannelName::of_user`].
+    /// Publishes for the back end: no rule is asked. To a user's inbox with [`ChannelName::of_user`]. It is handed to the
+    /// engine at once, also where the future is never polled, and ready when the engine has it.
     ///
     /// # Errors
-    /// `overloaded` or `limit` when the node is full.
+    /// `overloaded` where the node is full, `unavailable` where its engine is, `in_doubt` where nobody can tell.
     pub fn publish(
         &self,
         channel: &ChannelName,
         data: &RawValue,
         options: PublishOptions<'_>,
-    ) -> Result<Published, ErrorBody> {
-        self.0.hub.publish(self.0.clock.now(), channel, data, options)
+    ) -> impl Future<Output = Result<Published, ErrorBody>> + Send + use<> {
+        self.0.publish(channel, data, options)
+    }
+
+    /// What became of what was pushed to a user.
+    ///
+    /// # Errors
+    /// `bad_request` where the user's id cannot have an inbox; what the engine says where it cannot tell.
+    pub fn inbox(&self, user: &UserId) -> impl Future<Output = Result<Inbox, ErrorBody>> + Send + use<> {
+        self.0.inbox(user)
     }
 
     /// Figures of the moment.
@@ -194,6 +205,26 @@ impl fmt::Debug for Gateway {
 }
 
 impl Shared {
+    pub(crate) fn publish(
+        &self,
+        channel: &ChannelName,
+        data: &RawValue,
+        options: PublishOptions<'_>,
+    ) -> impl Future<Output = Result<Published, ErrorBody>> + Send + use<> {
+        let (done, outcome) = outcome();
+        self.hub.publish(self.clock.now(), channel, data, options, done);
+        outcome
+    }
+
+    pub(crate) fn inbox(
+        &self,
+        user: &UserId,
+    ) -> impl Future<Output = Result<Inbox, ErrorBody>> + Send + use<> {
+        let (done, outcome) = outcome();
+        self.hub.inbox(self.clock.now(), user, done);
+        outcome
+    }
+
     /// Starts what runs beside the connections. To be called in the runtime that is to run it; once is enough.
     pub(crate) fn keep_house(self: &Arc<Self>) {
         self.tasks.get_or_init(|| housekeeping::start(self));
@@ -203,12 +234,23 @@ impl Shared {
         loop {
             let gone = self.counters.gone.notified();
             let left = &self.counters;
-            if left.connections.load(Ordering::Acquire) + left.http_connections.load(Ordering::Acquire) == 0 {
+            let counts = [&left.connections, &left.http_connections, &left.calls];
+            if counts.iter().all(|count| count.load(Ordering::Acquire) == 0) {
                 return;
             }
             gone.await;
         }
     }
+}
+
+/// Where an outcome is given, and a future that is ready when it was.
+fn outcome<T: Send + 'static>() -> (
+    impl FnOnce(Result<T, ErrorBody>) + Send + use<T>,
+    impl Future<Output = Result<T, ErrorBody>> + Send + use<T>,
+) {
+    let (give, taken) = oneshot::channel();
+    let unanswered = |_| Err(ErrorBody::new(ErrorCode::InDoubt, "the engine never answered"));
+    (move |result| drop(give.send(result)), async move { taken.await.unwrap_or_else(unanswered) })
 }
 
 impl Drop for Shared {

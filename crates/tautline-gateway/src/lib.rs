@@ -39,4 +39,6 @@ pub use builder::{BuildError, GatewayBuilder};
 pub use calls::{Call, CallError};
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayStats};
-pub use tautline_hub::{Access, ChannelRule, Inbox, PresenceMode, PublishOptions, Retention};
+pub use tautline_hub::{
+    Access, ChannelRule, Engine, Inbox, MemoryEngine, PresenceMode, PublishOptions, Retention,
+};

@@ -1,59 +1,82 @@
-//! How far users have taken the channels that keep an acknowledged position: one a user and channel, the highest wins.
+//! Positions on their way to the engine: how far users have taken channels, and how far inboxes were handed out.
 //!
-//! Losing a position costs a redelivery and nothing else, so there is a ceiling beyond which new ones are not kept.
+//! Coalesced here, and handed over about once a second: losing the last of them costs a redelivery and nothing else.
 
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use tautline_protocol::{ChannelName, UserId};
 
-use crate::sync::lock;
+use crate::{
+    engine::{Mark, Position},
+    sync::lock,
+};
 
 const SHARDS: usize = 16;
 
-/// All positions of a node.
+/// What was not handed over yet.
 pub(crate) struct Acks {
-    shards: [Mutex<HashMap<(UserId, ChannelName), u64>>; SHARDS],
+    shards: [Mutex<HashMap<Key, Position>>; SHARDS],
     hasher: RandomState,
-    count: AtomicUsize,
-    count_max: usize,
+    /// Beyond it new positions are not taken until the engine got the others.
+    shard_max: usize,
 }
+
+type Key = (ChannelName, Option<UserId>);
 
 impl Acks {
     pub(crate) fn new(count_max: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
-            count: AtomicUsize::new(0),
-            count_max,
+            shard_max: count_max.div_ceil(SHARDS),
         }
     }
 
-    /// The user's app has taken everything up to `offset`. An older position changes nothing.
-    pub(crate) fn advance(&self, user: &UserId, channel: &ChannelName, offset: u64) {
-        let key = (user.clone(), channel.clone());
+    /// Somebody has taken everything up to `offset`: a user's app, or any connection at all. An older position changes
+    /// nothing.
+    pub(crate) fn advance(
+        &self,
+        channel: &ChannelName,
+        user: Option<&UserId>,
+        epoch: &Arc<str>,
+        offset: u64,
+    ) {
+        let key = (channel.clone(), user.cloned());
         let mut shard = lock(self.shard(&key));
-        if let Some(acknowledged) = shard.get_mut(&key) {
-            *acknowledged = offset.max(*acknowledged);
-        } else if self.count.load(Ordering::Relaxed) < self.count_max {
-            self.count.fetch_add(1, Ordering::Relaxed);
-            shard.insert(key, offset);
+        let is_full = shard.len() >= self.shard_max;
+        match shard.get_mut(&key) {
+            Some(known) if known.epoch == *epoch => known.offset = known.offset.max(offset),
+            None if is_full => {}
+            _ => drop(shard.insert(key, Position { epoch: Arc::clone(epoch), offset })),
         }
     }
 
-    /// How far the user has taken the channel; none where nothing was ever acknowledged.
-    pub(crate) fn get(&self, user: &UserId, channel: &ChannelName) -> Option<u64> {
-        let key = (user.clone(), channel.clone());
-        lock(self.shard(&key)).get(&key).copied()
+    /// What is on its way, or else what the engine knew.
+    pub(crate) fn newest(
+        &self,
+        channel: &ChannelName,
+        user: Option<&UserId>,
+        kept: Option<Position>,
+    ) -> Option<Position> {
+        let key = (channel.clone(), user.cloned());
+        match (lock(self.shard(&key)).get(&key), kept) {
+            (Some(new), Some(kept)) if new.epoch == kept.epoch && new.offset < kept.offset => Some(kept),
+            (Some(new), _) => Some(new.clone()),
+            (None, kept) => kept,
+        }
     }
 
-    fn shard(&self, key: &(UserId, ChannelName)) -> &Mutex<HashMap<(UserId, ChannelName), u64>> {
+    /// Takes everything that is on its way.
+    pub(crate) fn take(&self) -> Vec<Mark> {
+        let mark = |((channel, user), position)| Mark { channel, user, position };
+        self.shards.iter().flat_map(|shard| std::mem::take(&mut *lock(shard)).into_iter().map(mark)).collect()
+    }
+
+    fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Position>> {
         &self.shards[usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).expect("below SHARDS")]
     }
 }
@@ -63,17 +86,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_position_wins_and_there_is_a_ceiling() {
+    fn the_highest_position_of_the_newest_epoch_wins_and_there_is_a_ceiling() {
         let acks = Acks::new(1);
         let (ann, bob) = (UserId::parse("ann").expect("valid"), UserId::parse("bob").expect("valid"));
         let channel = ChannelName::parse("room:7").expect("valid");
-        assert_eq!(acks.get(&ann, &channel), None);
-        acks.advance(&ann, &channel, 7);
-        acks.advance(&ann, &channel, 3);
-        assert_eq!(acks.get(&ann, &channel), Some(7));
-        acks.advance(&bob, &channel, 7);
-        assert_eq!(acks.get(&bob, &channel), None, "not kept: bob will get everything once more");
-        acks.advance(&ann, &channel, 8);
-        assert_eq!(acks.get(&ann, &channel), Some(8));
+        let position = |epoch: &str, offset| Position { epoch: epoch.into(), offset };
+        let kept = |offset| Some(position("e", offset));
+        let get = |kept| acks.newest(&channel, Some(&ann), kept);
+        assert_eq!(get(None), None);
+        acks.advance(&channel, Some(&ann), &"e".into(), 7);
+        acks.advance(&channel, Some(&ann), &"e".into(), 3);
+        assert_eq!(get(None), kept(7));
+        assert_eq!((get(kept(9)), get(kept(5))), (kept(9), kept(7)));
+        acks.advance(&channel, Some(&ann), &"f".into(), 1);
+        assert_eq!(get(kept(9)), Some(position("f", 1)));
+        let full = (0..100).map(|n| UserId::parse(&format!("u{n}")).expect("valid"));
+        full.for_each(|user| acks.advance(&channel, Some(&user), &"e".into(), 7));
+        assert!(acks.take().len() <= SHARDS, "one a shard");
+        assert_eq!(acks.newest(&channel, Some(&bob), None), None, "handed over");
     }
 }

@@ -10,7 +10,10 @@ use std::{
 
 use tautline_protocol::packet::server::Bye;
 
-use crate::sync::lock;
+use crate::{
+    engine::{EngineError, Looked},
+    sync::lock,
+};
 
 /// The bell of one connection.
 pub(crate) struct Bell {
@@ -34,6 +37,10 @@ pub(crate) struct Mail {
     pub(crate) packets: Vec<u8>,
     /// The last word.
     pub(crate) bye: Option<Bye>,
+    /// What the engine saw, by the number under which it was asked.
+    pub(crate) looks: Vec<(usize, Result<Looked, EngineError>)>,
+    /// Errands of this connection that the engine has done.
+    pub(crate) done: u32,
 }
 
 impl Bell {
@@ -64,6 +71,22 @@ impl Bell {
         inner.waker.wake_by_ref();
     }
 
+    /// Brings what the engine saw.
+    pub(crate) fn report(&self, number: usize, looked: Result<Looked, EngineError>) {
+        let mut inner = lock(&self.inner);
+        inner.mail.get_or_insert_default().looks.push((number, looked));
+        inner.waker.wake_by_ref();
+    }
+
+    /// An errand of the connection is done, and this is what is to be sent of it.
+    pub(crate) fn finish(&self, packets: &[u8]) {
+        let mut inner = lock(&self.inner);
+        let mail = inner.mail.get_or_insert_default();
+        mail.done += 1;
+        mail.packets.extend_from_slice(packets);
+        inner.waker.wake_by_ref();
+    }
+
     /// The channel in `slot` has more than was taken just now: behind the others, and without a wake.
     pub(crate) fn come_again(&self, slot: u32) {
         lock(&self.inner).news.push(slot);
@@ -74,6 +97,11 @@ impl Bell {
         let mut inner = lock(&self.inner);
         // Slots are few and small: moving them up is cheaper than a ring buffer for each idle connection.
         if inner.news.is_empty() { None } else { Some(inner.news.remove(0)) }
+    }
+
+    /// Takes what the engine saw.
+    pub(crate) fn take_looks(&self) -> Vec<(usize, Result<Looked, EngineError>)> {
+        lock(&self.inner).mail.as_mut().map(|mail| std::mem::take(&mut mail.looks)).unwrap_or_default()
     }
 
     /// Takes what was left besides news.

@@ -1,20 +1,21 @@
-//! One channel of this node: its log, who reads it, who is present.
+//! One channel of this node while somebody uses it: the tail of its log, who reads it, who is present.
 //!
-//! A publication is appended under the channel's lock; subscribers are then rung in chunks, so that a channel with ten
+//! A publication enters the tail once the engine has it; subscribers are then rung in chunks, so that a channel with ten
 //! thousand of them does not hold up the others.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, atomic::AtomicUsize};
 
 use bytes::Bytes;
 use tautline_protocol::{
-    ChannelName, Cursor, ReadFrom, RequestId, UserId,
+    ChannelName, Cursor, Limits, ReadFrom, UserId,
     packet::server::{Gap, GapReason, Roster, Subscribed},
 };
 
 use crate::{
     ChannelRule,
     bell::Bell,
-    log::{Found, Log, NewEntry, Origin, Place, Read},
+    engine::{Entry, Looked, Position, Standing},
+    log::{Log, Place, Pushed, Read},
     presence::Presence,
     session_id::SessionId,
     sync::lock,
@@ -23,18 +24,25 @@ use crate::{
 /// Subscribers rung before the pump goes on to the next channel.
 const RING_CHUNK: usize = 256;
 
-/// A channel that somebody reads, or that has something to read.
+/// A channel that somebody reads or is about to read.
 pub(crate) struct Channel {
     pub(crate) name: ChannelName,
     /// The rule that holds for it.
     pub(crate) rule: Arc<ChannelRule>,
+    /// The bytes of all tails of the node.
+    tail_bytes: Arc<AtomicUsize>,
     state: Mutex<State>,
 }
 
 struct State {
-    log: Log,
+    /// Nothing until the engine has said where the log stands.
+    log: Option<Log>,
+    /// What was appended meanwhile.
+    early: Vec<News>,
     /// The last offset that was handed to any connection.
     delivered: u64,
+    /// The same when the engine was last told of it.
+    delivered_told: u64,
     subscribers: Vec<Option<Subscriber>>,
     free: Vec<u32>,
     presence: Option<Box<Presence>>,
@@ -42,8 +50,6 @@ struct State {
     ringing: Option<usize>,
     /// Something came while ringing: ring everybody once more.
     ring_again: bool,
-    /// Forgotten by the hub: whoever still holds it must look the channel up again.
-    retired: bool,
 }
 
 struct Subscriber {
@@ -58,25 +64,41 @@ struct Subscriber {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SeatNo(u32);
 
-/// How a subscription began.
+/// How a subscription began, or where it was moved.
 pub(crate) struct Joined {
-    pub(crate) seat: SeatNo,
     pub(crate) reply: Subscribed,
     pub(crate) gap: Option<Gap>,
-    /// The last offset taken.
+    pub(crate) place: ReaderPlace,
+}
+
+/// What a reader has taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReaderPlace {
+    /// The last offset.
     pub(crate) offset: u64,
-    pub(crate) presence_seen: u64,
-    pub(crate) ring: Ring,
+    /// Of which turn of the log.
+    pub(crate) turn: u32,
+}
+
+/// A publication that the engine has appended.
+#[derive(Clone)]
+pub(crate) struct News {
+    pub(crate) epoch: Arc<str>,
+    pub(crate) entry: Entry,
+    pub(crate) base: u64,
+    pub(crate) base_at: Option<u64>,
 }
 
 /// What a reader got.
 #[derive(Default)]
-pub(crate) struct News {
+pub(crate) struct Taken {
     /// Publications.
     pub(crate) packets: Option<Bytes>,
     pub(crate) gap: Option<Gap>,
     /// There is more: come again.
     pub(crate) more: bool,
+    /// What follows has to be read from the engine first.
+    pub(crate) behind: bool,
 }
 
 /// Whether subscribers wait to be rung by the pump.
@@ -87,138 +109,161 @@ pub(crate) enum Ring {
     Pump,
 }
 
-/// What a forgotten channel is remembered by.
-pub(crate) struct Remains {
-    pub(crate) offset: u64,
-    pub(crate) at: u64,
-    pub(crate) delivered: u64,
-}
-
-/// What became of a channel's publications.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Standing {
-    /// The last offset given out.
-    pub(crate) head: u64,
-    pub(crate) head_at: u64,
-    /// The offset just before the oldest kept.
-    pub(crate) base: u64,
-    /// The last one that was handed to any connection.
-    pub(crate) delivered: u64,
-    /// Connections that read it.
-    pub(crate) subscribers: usize,
-}
-
 impl Channel {
-    /// A channel whose log goes on from `remains`.
-    pub(crate) fn new(name: ChannelName, rule: Arc<ChannelRule>, remains: Option<&Remains>) -> Arc<Self> {
-        let (offset, at) = remains.map_or((0, 0), |remains| (remains.offset, remains.at));
-        let delivered = remains.map_or(0, |remains| remains.delivered);
+    /// A channel of which nothing is known yet.
+    pub(crate) fn new(name: ChannelName, rule: Arc<ChannelRule>, tail_bytes: Arc<AtomicUsize>) -> Arc<Self> {
         let state = State {
-            log: Log::new(offset, at),
-            delivered,
+            log: None,
+            early: Vec::new(),
+            delivered: 0,
+            delivered_told: 0,
             subscribers: Vec::new(),
             free: Vec::new(),
             presence: Presence::new(rule.presence),
             ringing: None,
             ring_again: false,
-            retired: false,
         };
-        Arc::new(Self { name, rule, state: Mutex::new(state) })
+        Arc::new(Self { name, rule, tail_bytes, state: Mutex::new(state) })
     }
 
-    /// Appends; the bytes of the log before and after tell the hub's budget. `None`: the channel was forgotten.
-    pub(crate) fn publish(&self, wall_ms: u64, data: &str, new: Publish<'_>) -> Option<Appended> {
+    /// Takes a publication that the engine has appended. `entries_max`: how many may stay in memory.
+    pub(crate) fn take(&self, news: News, limits: &Limits, entries_max: usize) -> (Pushed, Ring) {
         let mut state = lock(&self.state);
-        if state.retired {
-            return None;
-        }
-        let bytes_before = state.log.bytes();
-        if let Some(origin @ Origin::Key(_)) = new.origin
-            && let Some((offset, at)) = state.log.of_origin(origin)
-        {
-            let (bytes_after, ring) = (bytes_before, Ring::Done);
-            return Some(Appended { offset, at, bytes_before, bytes_after, ring, repeated: true });
-        }
-        let entry =
-            NewEntry { channel: &self.name, data, from: new.from, tags: new.tags, origin: new.origin };
-        let offset = state.log.append(wall_ms, &entry, &self.rule.retention);
-        let (at, bytes_after) = (state.log.head_at(), state.log.bytes());
-        Some(Appended { offset, at, bytes_before, bytes_after, ring: state.start_ringing(), repeated: false })
+        let Some(log) = &mut state.log else {
+            state.early.push(news);
+            // Whoever reads that far behind reads pages.
+            if state.early.len() > limits.tail_entries_max {
+                state.early.remove(0);
+            }
+            return (Pushed::Known, Ring::Done);
+        };
+        let pushed = log.push(&news.epoch, news.entry, (news.base, news.base_at), limits, entries_max);
+        let ring = if pushed == Pushed::Taken { state.start_ringing() } else { Ring::Done };
+        (pushed, ring)
     }
 
-    /// Whether the log knows this request.
-    pub(crate) fn find(&self, session: SessionId, id: RequestId, whole: bool) -> Found {
-        lock(&self.state).log.find(session, id, whole)
-    }
-
-    /// Lets a connection read from a place on. `None`: the channel was forgotten.
-    pub(crate) fn join(&self, who: &Joining<'_>, from: &ReadFrom) -> Option<Joined> {
+    /// Takes what the engine says of the log; `head_then` is where memory stood when it was asked.
+    pub(crate) fn learn(&self, standing: &Standing, head_then: Option<u64>, limits: &Limits) -> Ring {
         let mut state = lock(&self.state);
-        if state.retired {
-            return None;
+        let state = &mut *state;
+        let early = std::mem::take(&mut state.early);
+        match &mut state.log {
+            Some(log) => {
+                if head_then.is_some_and(|head_then| log.learn(standing, head_then)) {
+                    return state.start_ringing();
+                }
+            }
+            None => {
+                let log = state.log.insert(Log::new(standing, Arc::clone(&self.tail_bytes)));
+                for News { epoch, entry, base, base_at } in early {
+                    // What the engine told of before it was asked, and after.
+                    if epoch != standing.epoch || entry.offset() > standing.head {
+                        log.push(&epoch, entry, (base, base_at), limits, usize::MAX);
+                    }
+                }
+            }
         }
-        let (offset, gap) = state.place(&self.name, who.epoch, from, who.acked);
+        Ring::Done
+    }
+
+    /// Where memory stands; nothing before the engine has said it.
+    pub(crate) fn head(&self) -> Option<u64> {
+        lock(&self.state).log.as_ref().map(Log::head)
+    }
+
+    /// The log's life; nothing before the engine has said it.
+    pub(crate) fn epoch(&self) -> Option<Arc<str>> {
+        lock(&self.state).log.as_ref().map(|log| Arc::clone(log.epoch()))
+    }
+
+    /// True where memory alone can tell where a reader begins.
+    pub(crate) fn can_place(&self, from: &ReadFrom) -> bool {
+        match (&lock(&self.state).log, from) {
+            (Some(_), ReadFrom::Now) => true,
+            (Some(log), ReadFrom::Cursor(cursor)) => log.knows(cursor),
+            _ => false,
+        }
+    }
+
+    /// Lets a connection read from a place on. `None`: the engine has to be asked first.
+    pub(crate) fn join(
+        &self,
+        who: &Joining<'_>,
+        from: &ReadFrom,
+        looked: Option<&Looked>,
+    ) -> Option<(SeatNo, u64, Joined, Ring)> {
+        let mut state = lock(&self.state);
+        let joined = state.place(&self.name, from, looked)?;
         let seat = state.seat(Subscriber { bell: Arc::clone(who.bell), slot: who.slot, rung: true });
         let changed = match &mut state.presence {
             Some(presence) => presence.arrive(&self.name, who.session, who.user, who.wall_ms),
             None => false,
         };
         let ring = if changed { state.start_ringing() } else { Ring::Done };
-        let log = &state.log;
-        let reply = Subscribed {
-            epoch: who.epoch.to_owned(),
-            offset: log.head(),
-            at: log.head_at(),
-            recovering: log.head() - offset,
-        };
         let presence_seen = state.presence.as_ref().map_or(0, |presence| presence.head());
-        Some(Joined { seat, reply, gap, offset, presence_seen, ring })
+        Some((seat, presence_seen, joined, ring))
     }
 
-    /// Moves a subscription that exists.
-    pub(crate) fn rejoin(
-        &self,
-        epoch: &str,
-        from: &ReadFrom,
-        acked: Option<u64>,
-    ) -> (Subscribed, Option<Gap>, u64) {
-        let state = lock(&self.state);
-        let (offset, gap) = state.place(&self.name, epoch, from, acked);
-        let (head, at) = (state.log.head(), state.log.head_at());
-        (Subscribed { epoch: epoch.to_owned(), offset: head, at, recovering: head - offset }, gap, offset)
+    /// Moves a subscription that exists. `None`: the engine has to be asked first.
+    pub(crate) fn rejoin(&self, seat: SeatNo, from: &ReadFrom, looked: Option<&Looked>) -> Option<Joined> {
+        let mut state = lock(&self.state);
+        let joined = state.place(&self.name, from, looked)?;
+        state.note(seat, true);
+        Some(joined)
     }
 
     /// What a subscriber has not taken yet: moves its places, appends presence changes to `out`.
     pub(crate) fn read(
         &self,
-        epoch: &str,
         seat: SeatNo,
         places: Places<'_>,
         bytes_max: usize,
         out: &mut Vec<u8>,
-    ) -> News {
+    ) -> Taken {
         let mut state = lock(&self.state);
-        let mut news = News::default();
+        let state = &mut *state;
+        let mut taken = Taken::default();
         if let Some(presence) = &state.presence {
             presence.read(places.presence_seen, out);
         }
-        match state.log.read(*places.offset, bytes_max) {
+        let Some(log) = &mut state.log else { return taken };
+        let place = places.place;
+        match log.read(place.offset, &mut place.turn, bytes_max) {
             Read::UpToDate => {}
             Read::Batch { packets, to } => {
-                *places.offset = to;
+                place.offset = to;
                 state.delivered = state.delivered.max(to);
-                news.packets = Some(packets);
+                taken.packets = Some(packets);
             }
-            Read::Overtaken { to } => {
-                news.gap = Some(state.gap(&self.name, epoch, GapReason::Retention, *places.offset, to));
-                *places.offset = to;
+            Read::Behind => taken.behind = true,
+            Read::Gap { reason, to } => {
+                taken.gap = Some(gap(&self.name, log, reason, place.offset, to));
+                place.offset = to;
             }
         }
-        news.more = *places.offset < state.log.head();
-        if let Some(Some(subscriber)) = state.subscribers.get_mut(seat.0 as usize) {
-            subscriber.rung = news.more;
+        taken.more = place.offset < log.head() && !taken.behind;
+        // Who waits for a page is rung by it.
+        state.note(seat, taken.more || taken.behind);
+        taken
+    }
+
+    /// A subscriber has taken a page. True: there is more.
+    pub(crate) fn read_page(&self, seat: SeatNo, to: u64) -> bool {
+        let mut state = lock(&self.state);
+        state.delivered = state.delivered.max(to);
+        let more = state.log.as_ref().is_some_and(|log| to < log.head());
+        state.note(seat, more);
+        more
+    }
+
+    /// The engine was asked for what follows `after`, and its page began with `first`.
+    pub(crate) fn check_page(&self, after: u64, first: Option<u64>) -> bool {
+        let mut state = lock(&self.state);
+        let Some(log) = &mut state.log else { return false };
+        if first != Some(after + 1) {
+            log.admit_hole(after, first);
         }
-        news
+        first == Some(after + 1)
     }
 
     /// Ends a subscription.
@@ -250,41 +295,35 @@ impl Channel {
         lock(&self.state).presence.as_ref().map(|presence| presence.roster(members_max))
     }
 
-    /// Looks at the log.
-    pub(crate) fn with_log<T>(&self, look: impl FnOnce(&Log) -> T) -> T {
-        look(&lock(&self.state).log)
-    }
-
-    /// What became of its publications.
-    pub(crate) fn standing(&self) -> Standing {
+    /// How many connections read it.
+    pub(crate) fn subscribers(&self) -> usize {
         let state = lock(&self.state);
-        Standing {
-            head: state.log.head(),
-            head_at: state.log.head_at(),
-            base: state.log.base(),
-            delivered: state.delivered,
-            subscribers: state.subscribers.len() - state.free.len(),
-        }
+        state.subscribers.len() - state.free.len()
     }
 
-    /// Drops what is too old; if nothing and nobody is left, the channel is forgotten and this is what remains. The
-    /// number is how many bytes the log gave back. Without room to remember it, only a log that never began is forgotten.
-    pub(crate) fn tidy(&self, wall_ms: u64, has_room: bool) -> (usize, Option<Remains>) {
+    /// How far it was handed to any connection, where it was at all.
+    pub(crate) fn delivered(&self) -> Option<Position> {
+        let state = lock(&self.state);
+        let epoch = Arc::clone(state.log.as_ref()?.epoch());
+        (state.delivered > 0).then_some(Position { epoch, offset: state.delivered })
+    }
+
+    /// The same, where it has risen since the last time.
+    pub(crate) fn take_delivered(&self) -> Option<Position> {
         let mut state = lock(&self.state);
-        let bytes_before = state.log.bytes();
-        state.log.retain(wall_ms, &self.rule.retention);
-        let idle = (has_room || state.log.head() == 0)
-            && state.log.is_empty()
-            && state.subscribers.is_empty()
-            && state.ringing.is_none()
-            && state.presence.as_ref().is_none_or(|presence| presence.is_empty());
-        state.retired = idle;
-        let remains = idle.then(|| Remains {
-            offset: state.log.head(),
-            at: state.log.head_at(),
-            delivered: state.delivered,
-        });
-        (bytes_before - state.log.bytes(), remains)
+        if state.delivered_told == state.delivered {
+            return None;
+        }
+        state.delivered_told = state.delivered;
+        let epoch = Arc::clone(state.log.as_ref()?.epoch());
+        Some(Position { epoch, offset: state.delivered })
+    }
+
+    /// Drops what is too old.
+    pub(crate) fn expire(&self, wall_ms: u64) {
+        if let Some(log) = &mut lock(&self.state).log {
+            log.expire(wall_ms, self.rule.retention.age_ms);
+        }
     }
 }
 
@@ -294,64 +333,46 @@ pub(crate) struct Joining<'a> {
     pub(crate) slot: u32,
     pub(crate) session: SessionId,
     pub(crate) user: Option<&'a UserId>,
-    /// How far the user has acknowledged the channel.
-    pub(crate) acked: Option<u64>,
-    pub(crate) epoch: &'a str,
     pub(crate) wall_ms: u64,
-}
-
-/// What comes with a publication's data.
-#[derive(Default)]
-pub(crate) struct Publish<'a> {
-    pub(crate) from: Option<&'a UserId>,
-    pub(crate) tags: Option<&'a str>,
-    pub(crate) origin: Option<Origin>,
-}
-
-/// What a publication became.
-pub(crate) struct Appended {
-    pub(crate) offset: u64,
-    pub(crate) at: u64,
-    pub(crate) bytes_before: usize,
-    pub(crate) bytes_after: usize,
-    pub(crate) ring: Ring,
-    /// It was there before: the back end sent its key again.
-    pub(crate) repeated: bool,
 }
 
 /// A reader's places.
 pub(crate) struct Places<'a> {
-    pub(crate) offset: &'a mut u64,
+    pub(crate) place: &'a mut ReaderPlace,
     pub(crate) presence_seen: &'a mut u64,
 }
 
 impl State {
-    fn place(
-        &self,
-        name: &ChannelName,
-        epoch: &str,
-        from: &ReadFrom,
-        acked: Option<u64>,
-    ) -> (u64, Option<Gap>) {
-        let acked = acked.map(|offset| Cursor { epoch: epoch.to_owned(), offset, at: None });
-        let cursor = match from {
-            ReadFrom::Now => return (self.log.head(), None),
-            ReadFrom::Start => return (self.log.base(), None),
-            ReadFrom::Acked => match &acked {
-                Some(acked) => acked,
-                None => return (self.log.base(), None),
-            },
-            ReadFrom::Cursor(cursor) => cursor,
+    fn place(&self, name: &ChannelName, from: &ReadFrom, looked: Option<&Looked>) -> Option<Joined> {
+        let log = self.log.as_ref()?;
+        let acknowledged = || {
+            let position = looked?.acknowledged.as_ref().filter(|position| position.epoch == *log.epoch())?;
+            Some(Cursor { epoch: position.epoch.to_string(), offset: position.offset, at: None })
         };
-        match self.log.locate(epoch, cursor) {
-            Place::At(offset) => (offset, None),
-            Place::Gap { reason, at } => (at, Some(self.gap(name, epoch, reason, cursor.offset, at))),
-        }
+        let cursor = match from {
+            ReadFrom::Now | ReadFrom::Start => None,
+            ReadFrom::Acked => acknowledged(),
+            ReadFrom::Cursor(cursor) => Some(cursor.clone()),
+        };
+        let (offset, gap) = match (from, cursor) {
+            (ReadFrom::Now, _) => (log.head(), None),
+            (_, None) => (log.base(), None),
+            (_, Some(cursor)) => match log.locate(&cursor, looked) {
+                Place::At(offset) => (offset, None),
+                Place::Gap { reason, at } => (at, Some(gap(name, log, reason, cursor.offset, at))),
+            },
+        };
+        let (head, at) = (log.head(), log.head_at());
+        let recovering = head.saturating_sub(offset);
+        let reply = Subscribed { epoch: log.epoch().to_string(), offset: head, at, recovering };
+        Some(Joined { reply, gap, place: ReaderPlace { offset, turn: log.turn() } })
     }
 
-    fn gap(&self, name: &ChannelName, epoch: &str, reason: GapReason, after: u64, to: u64) -> Gap {
-        let cursor = Cursor { epoch: epoch.to_owned(), offset: to, at: self.log.at(to) };
-        Gap { channel: name.to_string(), reason, after, cursor }
+    /// Whether a subscriber has been rung and not read since.
+    fn note(&mut self, seat: SeatNo, rung: bool) {
+        if let Some(Some(subscriber)) = self.subscribers.get_mut(seat.0 as usize) {
+            subscriber.rung = rung;
+        }
     }
 
     fn seat(&mut self, subscriber: Subscriber) -> SeatNo {
@@ -397,4 +418,9 @@ impl State {
         };
         self.ringing.is_some()
     }
+}
+
+fn gap(name: &ChannelName, log: &Log, reason: GapReason, after: u64, to: u64) -> Gap {
+    let cursor = Cursor { epoch: log.epoch().to_string(), offset: to, at: log.at(to) };
+    Gap { channel: name.to_string(), reason, after, cursor }
 }

@@ -1,7 +1,7 @@
-//! All channels of a node: found by name, made when first needed, forgotten when idle.
+//! The channels of a node that somebody uses: found by name, made when first needed, forgotten when nobody holds them.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex,
@@ -11,44 +11,28 @@ use std::{
 
 use tautline_protocol::ChannelName;
 
-use crate::{
-    ChannelRule,
-    channel::{Channel, Remains, Standing},
-    sync::lock,
-};
+use crate::{ChannelRule, channel::Channel, sync::lock};
 
 const SHARDS: usize = 64;
 
 /// The registry.
 pub(crate) struct Channels {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Mutex<HashMap<ChannelName, Arc<Channel>>>; SHARDS],
     hasher: RandomState,
     count: AtomicUsize,
-    /// Forgotten logs that a shard remembers. Beyond it idle channels stay open, and count against the node's ceiling of
-    /// channels: a log that began anew at 1 could not tell an old cursor that something is missing.
-    remains_max: usize,
+    /// The bytes of all tails.
+    tail_bytes: Arc<AtomicUsize>,
     /// The shard that [`Channels::tidy_some`] looks at next.
     tidy_next: AtomicUsize,
 }
 
-#[derive(Default)]
-struct Shard {
-    open: HashMap<ChannelName, Arc<Channel>>,
-    /// Where forgotten logs stood, so that forgetting makes no false gaps, and the wall time until which a ticket may
-    /// still name them.
-    remains: HashMap<ChannelName, (Remains, u64)>,
-    /// The same times, rising.
-    remains_until: VecDeque<(u64, ChannelName)>,
-}
-
 impl Channels {
-    /// An empty registry that remembers about as many forgotten logs as there may be channels.
-    pub(crate) fn new(channel_count_max: usize) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            remains_max: channel_count_max.div_ceil(SHARDS),
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
             count: AtomicUsize::new(0),
+            tail_bytes: Arc::default(),
             tidy_next: AtomicUsize::new(0),
         }
     }
@@ -57,24 +41,13 @@ impl Channels {
         self.count.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn get(&self, name: &ChannelName) -> Option<Arc<Channel>> {
-        lock(self.shard(name)).open.get(name).cloned()
+    /// Bytes of all tails.
+    pub(crate) fn tail_bytes(&self) -> usize {
+        self.tail_bytes.load(Ordering::Relaxed)
     }
 
-    /// What became of a channel's publications, where any are known of.
-    pub(crate) fn standing(&self, name: &ChannelName) -> Standing {
-        let shard = lock(self.shard(name));
-        if let Some(open) = shard.open.get(name) {
-            return open.standing();
-        }
-        let remains = shard.remains.get(name).map(|(remains, _)| remains);
-        remains.map_or_else(Standing::default, |remains| Standing {
-            head: remains.offset,
-            head_at: remains.at,
-            base: remains.offset,
-            delivered: remains.delivered,
-            subscribers: 0,
-        })
+    pub(crate) fn get(&self, name: &ChannelName) -> Option<Arc<Channel>> {
+        lock(self.shard(name)).get(name).cloned()
     }
 
     /// Finds the channel, or makes it with the rule that holds for it.
@@ -84,68 +57,54 @@ impl Channels {
         rule: impl FnOnce() -> Arc<ChannelRule>,
     ) -> Arc<Channel> {
         let mut shard = lock(self.shard(name));
-        if let Some(found) = shard.open.get(name) {
+        if let Some(found) = shard.get(name) {
             return Arc::clone(found);
         }
-        let made = Channel::new(name.clone(), rule(), shard.remains.get(name).map(|(remains, _)| remains));
-        shard.open.insert(name.clone(), Arc::clone(&made));
+        let made = Channel::new(name.clone(), rule(), Arc::clone(&self.tail_bytes));
+        shard.insert(name.clone(), Arc::clone(&made));
         self.count.fetch_add(1, Ordering::Relaxed);
         made
     }
 
-    /// Drops what is too old in a part of the channels and forgets the idle ones; a few calls see them all. Returns how
-    /// many bytes the logs gave back.
-    pub(crate) fn tidy_some(&self, wall_ms: u64, remember_ms: u64) -> usize {
+    /// Looks at a part of the channels, a few calls see them all: drops what is too old, and forgets those that nobody
+    /// holds. `leave` is shown every inbox.
+    pub(crate) fn tidy_some(&self, wall_ms: u64, leave: impl Fn(&Channel)) {
         const SHARDS_A_CALL: usize = 16;
         let first = self.tidy_next.fetch_add(SHARDS_A_CALL, Ordering::Relaxed);
-        (first..first + SHARDS_A_CALL)
-            .map(|shard| self.tidy_shard(shard % SHARDS, wall_ms, remember_ms))
-            .sum()
+        let shards = (first..first + SHARDS_A_CALL).map(|shard| &self.shards[shard % SHARDS]);
+        shards.for_each(|shard| self.tidy(shard, wall_ms, &leave));
     }
 
-    fn tidy_shard(&self, index: usize, wall_ms: u64, remember_ms: u64) -> usize {
-        let mut shard = lock(&self.shards[index]);
-        let shard = &mut *shard;
-        let mut bytes = 0;
-        let mut forgotten = Vec::new();
-        for (name, channel) in &shard.open {
-            let has_room =
-                shard.remains.len() + forgotten.len() < self.remains_max || shard.remains.contains_key(name);
-            let (given_back, remains) = channel.tidy(wall_ms, has_room);
-            bytes += given_back;
-            forgotten.extend(remains.map(|remains| (name.clone(), remains)));
+    /// Shows every inbox to `look`.
+    pub(crate) fn each_inbox(&self, look: impl Fn(&Channel)) {
+        for shard in &self.shards {
+            lock(shard).values().filter(|channel| channel.name.is_user()).for_each(|channel| look(channel));
         }
-        self.count.fetch_sub(forgotten.len(), Ordering::Relaxed);
-        for (name, remains) in forgotten {
-            shard.open.remove(&name);
-            // A log that never had a publication stands at 0, as a new one does.
-            if remains.offset > 0 {
-                let until = wall_ms + remember_ms;
-                if shard.remains.insert(name.clone(), (remains, until)).is_none() {
-                    shard.remains_until.push_back((until, name));
-                }
+    }
+
+    fn tidy(
+        &self,
+        shard: &Mutex<HashMap<ChannelName, Arc<Channel>>>,
+        wall_ms: u64,
+        leave: &impl Fn(&Channel),
+    ) {
+        let mut shard = lock(shard);
+        let before = shard.len();
+        shard.retain(|_, channel| {
+            if channel.name.is_user() {
+                leave(channel);
             }
+            // Who holds a channel got it here, under this lock: where it is held by nothing else, it is nobody's.
+            channel.expire(wall_ms);
+            Arc::strong_count(channel) > 1
+        });
+        self.count.fetch_sub(before - shard.len(), Ordering::Relaxed);
+        if shard.len() * 4 < shard.capacity() {
+            shard.shrink_to_fit();
         }
-        if shard.open.len() * 4 < shard.open.capacity() {
-            shard.open.shrink_to_fit();
-        }
-        shard.forget_remains(wall_ms);
-        bytes
     }
 
-    fn shard(&self, name: &ChannelName) -> &Mutex<Shard> {
+    fn shard(&self, name: &ChannelName) -> &Mutex<HashMap<ChannelName, Arc<Channel>>> {
         &self.shards[usize::try_from(self.hasher.hash_one(name) % SHARDS as u64).expect("below SHARDS")]
-    }
-}
-
-impl Shard {
-    fn forget_remains(&mut self, wall_ms: u64) {
-        while let Some((due, name)) = self.remains_until.pop_front_if(|(until, _)| *until < wall_ms) {
-            match self.remains.get(&name) {
-                // It was opened and forgotten again since: its one entry goes back to the end.
-                Some((_, until)) if *until > due => self.remains_until.push_back((*until, name)),
-                _ => drop(self.remains.remove(&name)),
-            }
-        }
     }
 }

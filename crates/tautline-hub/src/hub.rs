@@ -1,9 +1,9 @@
 //! The hub: what all connections of a node share.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, RwLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
@@ -12,21 +12,22 @@ use std::{
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tautline_protocol::{
-    ByeCode, ChannelName, ErrorCode, InvalidName, Limits, Now, ReadFrom, RequestId, UserId,
+    ByeCode, ChannelName, ErrorCode, Limits, Now, RequestId, UserId,
     packet::server::{Bye, ErrorBody, Published},
     server::Ledger,
 };
 
 use crate::{
-    ChannelRule, Identity, Peer, ReplyTo, Retention,
+    ChannelRule, Engine, Identity, Peer, ReplyTo, Rules,
     acks::Acks,
     bell::Bell,
-    channel::{Appended, Channel, Joined, Joining, Publish, Ring},
+    channel::{Channel, Ring},
     channels::Channels,
-    log::Origin,
+    engine::{Answer, Content, Job, Look, Origin},
+    logs::NewPublication,
+    pages::Pages,
     random::Random,
     reply,
-    rules::{Access, PresenceMode},
     session::{Login, Session, SessionState},
     sessions::Sessions,
     sync::lock,
@@ -48,6 +49,8 @@ pub struct HubConfig {
     pub node: String,
     /// Keys of tickets: the first seals, all open. At least one.
     pub ticket_keys: Vec<[u8; 32]>,
+    /// Methods that may be run once more under the same key ([`crate::CallRequest::key`]): a call of one is never in doubt.
+    pub idempotent_methods: HashSet<String>,
 }
 
 /// What a back end may say beside a publication's data.
@@ -88,7 +91,7 @@ pub struct HubStats {
     pub sessions: usize,
     /// Channels that somebody reads or that have something to read.
     pub channels: usize,
-    /// Bytes of publications in all logs.
+    /// Bytes of publications in memory.
     pub log_bytes: usize,
     /// Bytes of replies that clients have not seen yet.
     pub reply_bytes: usize,
@@ -98,28 +101,30 @@ pub struct HubStats {
 
 /// The shared heart of a node. Cheap to clone; every clone is the same hub.
 #[derive(Clone)]
-pub struct Hub(Arc<Inner>);
+pub struct Hub(pub(crate) Arc<Inner>);
 
-struct Inner {
-    limits: Limits,
-    rules: Vec<Arc<ChannelRule>>,
-    /// Rules of inboxes: what they keep.
-    inboxes: Vec<Arc<ChannelRule>>,
-    closed: Arc<ChannelRule>,
+pub(crate) struct Inner {
+    pub(crate) limits: Limits,
+    rules: Arc<Rules>,
     guest: Arc<Identity>,
+    idempotent_methods: HashSet<String>,
     node: String,
-    epoch: String,
-    keys: TicketKeys,
+    keys: RwLock<Arc<TicketKeys>>,
     random: Random,
-    channels: Channels,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) channels: Channels,
+    pub(crate) pages: Pages,
     sessions: Sessions,
-    acks: Acks,
+    pub(crate) acks: Acks,
     pump: Mutex<Pump>,
     next_connection: AtomicU64,
     connections: AtomicUsize,
-    log_bytes: AtomicUsize,
+    /// Bytes of publications on their way to the engine.
+    pub(crate) append_bytes: AtomicUsize,
     reply_bytes: AtomicUsize,
-    publications: AtomicU64,
+    pub(crate) publications: AtomicU64,
+    /// The time as it was told last, for what engines answer in between.
+    now: [AtomicU64; 2],
     draining: AtomicBool,
     drain_spread_ms: AtomicU64,
 }
@@ -131,49 +136,33 @@ struct Pump {
 }
 
 impl Hub {
-    /// A hub without channels and sessions. Whoever knows `seed` can guess session ids: it must be random outside tests.
+    /// A hub whose logs are `engine`'s, without channels and sessions. Whoever knows `seed` can guess session ids: it must
+    /// be random outside tests.
     ///
     /// # Panics
     /// When there is no ticket key.
     #[must_use]
-    pub fn new(config: HubConfig, seed: [u8; 32]) -> Self {
-        let random = Random::new(seed);
-        let channel_count_max = config.limits.channel_count_max;
-        let closed = ChannelRule {
-            pattern: tautline_protocol::Pattern::parse("*").expect("a valid pattern"),
-            subscribe: Access::None,
-            publish: Access::None,
-            presence: PresenceMode::Off,
-            retention: Retention::default(),
-            ack: true,
-        };
-        let inbox = |rule: &ChannelRule| rule.pattern.as_str().starts_with(ChannelName::USER_PREFIX);
-        let (inboxes, rules): (Vec<_>, Vec<_>) = config.rules.into_iter().partition(inbox);
-        let locked = |rule: ChannelRule| ChannelRule {
-            pattern: rule.pattern,
-            retention: rule.retention,
-            ..closed.clone()
-        };
+    pub fn new(config: HubConfig, engine: Arc<dyn Engine>, seed: [u8; 32]) -> Self {
         Self(Arc::new(Inner {
-            keys: TicketKeys::new(&config.ticket_keys),
+            keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
             acks: Acks::new(config.limits.acks_max),
+            pages: Pages::new(config.limits.pages_max),
             limits: config.limits,
-            rules: rules.into_iter().map(Arc::new).collect(),
-            inboxes: inboxes.into_iter().map(|rule| Arc::new(locked(rule))).collect(),
-            closed: Arc::new(closed),
+            rules: Arc::new(Rules::new(config.rules)),
             guest: Arc::default(),
+            idempotent_methods: config.idempotent_methods,
             node: config.node,
-            // All logs of a node in memory are lost together, so one epoch serves them all.
-            epoch: format!("{:x}", random.id() >> 80),
-            random,
-            channels: Channels::new(channel_count_max),
+            random: Random::new(seed),
+            engine,
+            channels: Channels::new(),
             sessions: Sessions::new(),
             pump: Mutex::default(),
             next_connection: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
-            log_bytes: AtomicUsize::new(0),
+            append_bytes: AtomicUsize::new(0),
             reply_bytes: AtomicUsize::new(0),
             publications: AtomicU64::new(0),
+            now: [AtomicU64::new(0), AtomicU64::new(0)],
             draining: AtomicBool::new(false),
             drain_spread_ms: AtomicU64::new(0),
         }))
@@ -194,38 +183,68 @@ impl Hub {
     }
 
     /// Appends for the back end: no rule is asked. A key that the log still knows changes nothing and is answered as it was
-    /// the first time.
-    ///
-    /// # Errors
-    /// `overloaded` or `limit` when the node is full.
+    /// the first time. `done` is called once, from any thread, when the engine has the publication: with `overloaded` or
+    /// `unavailable` where it has no room or no disk just now.
     pub fn publish(
         &self,
         now: Now,
         channel: &ChannelName,
         data: &RawValue,
         options: PublishOptions<'_>,
-    ) -> Result<Published, ErrorBody> {
+        done: impl FnOnce(Result<Published, ErrorBody>) + Send + 'static,
+    ) {
         let origin = options.idempotency_key.map(|key| Origin::Key(digest(key)));
-        let new = Publish { from: None, tags: options.tags.map(RawValue::get), origin };
-        self.append(now, channel, data.get(), new)
+        let tags = options.tags.map(|tags| tags.get().into());
+        let content = Content { data: data.get().into(), from: None, tags };
+        self.append(now, NewPublication { channel: channel.clone(), content, origin, doubt: None }, done);
     }
 
-    /// What became of what was pushed to a user.
-    ///
-    /// # Errors
-    /// [`InvalidName`] where the user's id cannot have an inbox.
-    pub fn inbox(&self, user: &UserId) -> Result<Inbox, InvalidName> {
-        let channel = ChannelName::of_user(user)?;
-        let standing = self.0.channels.standing(&channel);
-        Ok(Inbox {
-            epoch: self.0.epoch.clone(),
-            sent: standing.head,
-            at: standing.head_at,
-            kept: standing.head - standing.base,
-            delivered: standing.delivered,
-            acknowledged: self.0.acks.get(user, &channel).unwrap_or(0),
-            connections: standing.subscribers,
-        })
+    /// What became of what was pushed to a user: `done` is called once, from any thread.
+    pub fn inbox(
+        &self,
+        now: Now,
+        user: &UserId,
+        done: impl FnOnce(Result<Inbox, ErrorBody>) + Send + 'static,
+    ) {
+        let channel = match ChannelName::of_user(user) {
+            Ok(channel) => channel,
+            Err(invalid) => return done(Err(ErrorBody::new(ErrorCode::BadRequest, invalid.to_string()))),
+        };
+        let (hub, user) = (self.clone(), user.clone());
+        let open = self.find_channel(&channel);
+        let look = Look {
+            channel: channel.clone(),
+            offset: None,
+            user: Some(user.clone()),
+            retention: self.rule(&channel).retention,
+            wall_ms: now.wall_ms,
+            answer: Answer::new(move |looked: Result<crate::engine::Looked, _>| {
+                done(looked.map_err(|error| error.to_body()).map(|looked| {
+                    let standing = looked.standing;
+                    let offset_of = |position: Option<crate::engine::Position>| {
+                        position
+                            .filter(|position| position.epoch == standing.epoch)
+                            .map_or(0, |position| position.offset)
+                    };
+                    let acks = &hub.0.acks;
+                    let delivered = open.as_ref().and_then(|open| open.delivered());
+                    Inbox {
+                        sent: standing.head,
+                        at: standing.head_at,
+                        kept: standing.head - standing.base,
+                        delivered: offset_of(delivered).max(offset_of(acks.newest(
+                            &channel,
+                            None,
+                            looked.delivered,
+                        ))),
+                        acknowledged: offset_of(acks.newest(&channel, Some(&user), looked.acknowledged)),
+                        connections: open.map_or(0, |open| open.subscribers()),
+                        epoch: standing.epoch.to_string(),
+                    }
+                }));
+            }),
+        };
+        self.0.engine.submit(Job::Look(look));
     }
 
     /// Settles a call that [`crate::Output::Call`] handed out.
@@ -252,6 +271,7 @@ impl Hub {
 
     /// Housekeeping: sessions parked for too long, publications too old, channels nobody needs. Call about once a second.
     pub fn tick(&self, now: Now) {
+        self.note(now);
         let parked_since = now.mono_ms.checked_sub(self.0.limits.park_ms);
         for parked in parked_since.map(|until| self.0.sessions.parked_until(until)).unwrap_or_default() {
             let Some(session) = self.0.sessions.get(parked.id) else { continue };
@@ -264,8 +284,7 @@ impl Hub {
             }
         }
         self.0.sessions.forget_revoked(now.wall_ms);
-        let given_back = self.0.channels.tidy_some(now.wall_ms, self.0.limits.ticket_ms);
-        self.0.log_bytes.fetch_sub(given_back, Ordering::Relaxed);
+        self.tidy_logs(now);
     }
 
     /// Tells every connection `bye{server_restart}`, its `retry_after_ms` spread over `spread_ms`; a `hello` gets the
@@ -286,6 +305,15 @@ impl Hub {
         self.0.draining.store(false, Ordering::Release);
     }
 
+    /// Other keys for tickets, from now on: the first seals, all open. At least one.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn set_ticket_keys(&self, keys: &[[u8; 32]]) {
+        let keys = Arc::new(TicketKeys::new(keys));
+        *self.0.keys.write().unwrap_or_else(std::sync::PoisonError::into_inner) = keys;
+    }
+
     /// Figures of the moment.
     #[must_use]
     pub fn stats(&self) -> HubStats {
@@ -293,7 +321,7 @@ impl Hub {
             connections: self.0.connections.load(Ordering::Relaxed),
             sessions: self.0.sessions.len(),
             channels: self.0.channels.len(),
-            log_bytes: self.0.log_bytes.load(Ordering::Relaxed),
+            log_bytes: self.0.channels.tail_bytes().max(self.0.engine.bytes()),
             reply_bytes: self.0.reply_bytes.load(Ordering::Relaxed),
             publications: self.0.publications.load(Ordering::Relaxed),
         }
@@ -302,8 +330,28 @@ impl Hub {
 
 /// What connections ask of the hub.
 impl Hub {
-    pub(crate) fn epoch(&self) -> &str {
-        &self.0.epoch
+    /// Remembers the time for what engines answer before the next input.
+    pub(crate) fn note(&self, now: Now) {
+        self.0.now[0].fetch_max(now.mono_ms, Ordering::Relaxed);
+        self.0.now[1].store(now.wall_ms, Ordering::Relaxed);
+    }
+
+    /// The time as it was told last.
+    pub(crate) fn last_now(&self) -> Now {
+        Now::new(self.0.now[0].load(Ordering::Relaxed), self.0.now[1].load(Ordering::Relaxed))
+    }
+
+    /// True where a method may be run once more under the same key.
+    pub(crate) fn is_idempotent(&self, method: &str) -> bool {
+        self.0.idempotent_methods.contains(method)
+    }
+
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        &*self.0.engine
+    }
+
+    pub(crate) fn rules(&self) -> &Arc<Rules> {
+        &self.0.rules
     }
 
     /// A checked login; one without an expiry of its own gets the longest life that a login may have.
@@ -346,11 +394,9 @@ impl Hub {
         }
     }
 
-    /// The rule that holds for a channel. Inboxes belong to the gateway: no rule opens them to clients.
-    pub(crate) fn rule(&self, channel: &ChannelName) -> Arc<ChannelRule> {
-        let rules = if channel.is_user() { &self.0.inboxes } else { &self.0.rules };
-        let rule = rules.iter().find(|rule| rule.pattern.matches(channel.as_str()));
-        Arc::clone(rule.unwrap_or(&self.0.closed))
+    /// The rule that holds for a channel.
+    pub(crate) fn rule(&self, channel: &ChannelName) -> &Arc<ChannelRule> {
+        self.0.rules.of(channel)
     }
 
     pub(crate) fn acks(&self) -> &Acks {
@@ -359,49 +405,6 @@ impl Hub {
 
     pub(crate) fn find_channel(&self, name: &ChannelName) -> Option<Arc<Channel>> {
         self.0.channels.get(name)
-    }
-
-    /// Subscribes; a channel that is being forgotten meanwhile is opened anew.
-    pub(crate) fn join(
-        &self,
-        name: &ChannelName,
-        who: &Joining<'_>,
-        from: &ReadFrom,
-    ) -> Result<(Arc<Channel>, Joined), ErrorBody> {
-        loop {
-            let channel = self.open_channel(name)?;
-            if let Some(joined) = channel.join(who, from) {
-                self.pump_if(joined.ring, &channel);
-                return Ok((channel, joined));
-            }
-        }
-    }
-
-    /// Appends a publication and rings who reads the channel.
-    pub(crate) fn append(
-        &self,
-        now: Now,
-        name: &ChannelName,
-        data: &str,
-        new: Publish<'_>,
-    ) -> Result<Published, ErrorBody> {
-        if self.0.log_bytes.load(Ordering::Relaxed) >= self.0.limits.log_bytes_max {
-            let full = ErrorBody::new(ErrorCode::Overloaded, "the logs of this node are full");
-            return Err(ErrorBody { retry_after_ms: Some(1000), ..full });
-        }
-        let Publish { from, tags, origin } = new;
-        loop {
-            let channel = self.open_channel(name)?;
-            let Some(appended) = channel.publish(now.wall_ms, data, Publish { from, tags, origin }) else {
-                continue;
-            };
-            let Appended { offset, at, bytes_before, bytes_after, ring, repeated } = appended;
-            self.0.log_bytes.fetch_add(bytes_after, Ordering::Relaxed);
-            self.0.log_bytes.fetch_sub(bytes_before, Ordering::Relaxed);
-            self.0.publications.fetch_add(u64::from(!repeated), Ordering::Relaxed);
-            self.pump_if(ring, &channel);
-            return Ok(Published { epoch: self.0.epoch.clone(), offset, at });
-        }
     }
 
     /// Hands a channel to the pump if more of its subscribers wait to be rung.
@@ -449,9 +452,9 @@ impl Hub {
         let Login { identity, expires_at: auth_expires_at } = login;
         let auth_expires_at = *auth_expires_at;
         let expires_at = auth_expires_at.min(now.wall_ms + self.0.limits.ticket_ms);
-        // A session older than these logs stays so for as long as it lives: another epoch in its tickets says it, also to a
+        // A session older than these logs stays so for as long as it lives: another life in its tickets says it, also to a
         // node that has forgotten the session meanwhile.
-        let epoch = if session.lock().logs_whole { self.0.epoch.clone() } else { String::new() };
+        let life = session.lock().life;
         let claims = Claims {
             session: session.id.0,
             user: identity.user.as_ref().map(ToString::to_string),
@@ -459,27 +462,21 @@ impl Hub {
             auth_expires_at,
             expires_at,
             node: self.0.node.clone(),
-            epoch,
+            life,
         };
-        (self.0.keys.seal(&claims, &self.0.random.bytes()), expires_at)
+        (self.ticket_keys().seal(&claims, &self.0.random.bytes()), expires_at)
     }
 
     pub(crate) fn open_ticket(&self, ticket: &str) -> Option<Claims> {
-        self.0.keys.open(ticket)
+        self.ticket_keys().open(ticket)
     }
 
     pub(crate) fn connection_ended(&self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn open_channel(&self, name: &ChannelName) -> Result<Arc<Channel>, ErrorBody> {
-        if let Some(found) = self.0.channels.get(name) {
-            return Ok(found);
-        }
-        if self.0.channels.len() >= self.0.limits.channel_count_max {
-            return Err(ErrorBody::new(ErrorCode::Limit, "this node has as many channels as it may have"));
-        }
-        Ok(self.0.channels.get_or_open(name, || self.rule(name)))
+    fn ticket_keys(&self) -> Arc<TicketKeys> {
+        Arc::clone(&self.0.keys.read().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
 
@@ -488,19 +485,23 @@ fn digest(key: &str) -> u128 {
     u128::from_le_bytes(digest[..16].try_into().expect("16 of 32 bytes"))
 }
 
-/// Settles one request of a session: keeps the reply and sends it to the connection that asked last.
+/// Settles one call of a session.
 pub(crate) fn settle(hub: &Hub, session: &Session, id: RequestId, result: Result<&str, &ErrorBody>) {
     let mut line = Vec::new();
     reply::write(&mut line, id, result);
+    settle_line(hub, session, id, &line);
+}
+
+/// Settles one request of a session: keeps the reply and sends it to the connection that asked last.
+pub(crate) fn settle_line(hub: &Hub, session: &Session, id: RequestId, line: &[u8]) {
     let mut state = session.lock();
     if state.ended {
         return;
     }
-    let asked = hub.book(&mut state, |ledger| ledger.settle(id, &line));
+    let asked = hub.book(&mut state, |ledger| ledger.settle(id, line));
     if let Some(bell) = &state.bell {
         // Even where the reply is not for it: one request less is running, so it may read on.
-        let line = if asked == Some(bell.connection) { &line[..] } else { &[] };
-        bell.post(line);
+        bell.post(if asked == Some(bell.connection) { line } else { &[] });
     }
 }
 

@@ -5,17 +5,21 @@
 //! and drains its [`Output`]s.
 //!
 //! ```text
-//!   shell: messages, deadlines, wakes ──▶ Peer ──▶ Hub ──▶ Channel (log, subscribers, presence)
-//!                     messages, close ◀──  │                Session (requests, parking)
+//!   shell: messages, deadlines, wakes ──▶ Peer ──▶ Hub ──▶ Channel (tail of the log, subscribers, presence)
+//!                     messages, close ◀──  │       │        Session (requests, parking)
+//!                                                  └──────▶ Engine  (the logs: memory, disk, …)
 //! ```
 
 mod acks;
 mod bell;
 mod channel;
 mod channels;
+pub mod engine;
 mod hub;
 mod identity;
 mod log;
+mod logs;
+mod pages;
 mod peer;
 mod presence;
 mod random;
@@ -27,7 +31,8 @@ mod sessions;
 mod sync;
 mod ticket;
 
+pub use engine::{Engine, MemoryEngine};
 pub use hub::{Hub, HubConfig, HubStats, Inbox, PublishOptions};
 pub use identity::{Identity, LoginRefused};
 pub use peer::{CallRequest, Output, Peer, ReplyTo};
-pub use rules::{Access, ChannelRule, PresenceMode, Retention};
+pub use rules::{Access, ChannelRule, PresenceMode, Retention, Rules};

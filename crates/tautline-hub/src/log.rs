@@ -1,67 +1,32 @@
-//! A channel's log in memory: encoded once when appended, bounded by count, bytes and age.
+//! The end of a channel's log, in memory: the newest publications, for those who read live.
 //!
-//! Readers hold an offset and take shared bytes; nothing is copied for a delivery. Several publications that wait for the
-//! same readers are joined once and the joined bytes are shared too.
+//! The whole log is the engine's. Readers hold an offset and take shared bytes; nothing is copied for a delivery. Several
+//! publications that wait for the same readers are joined once, and the joined bytes are shared too. Whoever is behind the
+//! tail reads pages ([`crate::pages`]).
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bytes::{Bytes, BytesMut};
-use tautline_protocol::{ChannelName, Cursor, RequestId, UserId, json, packet::server::GapReason};
+use tautline_protocol::{Cursor, Limits, packet::server::GapReason};
 
-use crate::{Retention, session_id::SessionId};
+use crate::engine::{Entry, Looked, Standing};
 
-/// Who asked for a publication, so that a repeated request is recognised by the log itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// A client.
-    Request(SessionId, RequestId),
-    /// A back end that named a key: the digest of it.
-    Key(u128),
-}
-
-/// One publication.
-pub(crate) struct Entry {
-    /// The packet as every subscriber gets it, line end included.
-    line: Bytes,
-    /// Where the publication's own fields begin in `line`, behind the channel's name.
-    fields_at: usize,
-    pub(crate) at: u64,
-    pub(crate) origin: Option<Origin>,
-}
-
-impl Entry {
-    /// How many bytes [`Entry::write_history`] writes.
-    pub(crate) fn history_bytes(&self) -> usize {
-        self.line.len() - self.fields_at - 1
-    }
-
-    /// The publication as history shows it: `{"offset":…,"at":…,"data":…}`.
-    pub(crate) fn write_history(&self, out: &mut Vec<u8>) {
-        out.push(b'{');
-        // The packet ends in `}}\n`: the publication's brace, the packet's brace, the line end.
-        out.extend_from_slice(&self.line[self.fields_at..self.line.len() - 2]);
-    }
-}
-
-/// What is appended.
-pub(crate) struct NewEntry<'a> {
-    pub(crate) channel: &'a ChannelName,
-    /// JSON, as it came.
-    pub(crate) data: &'a str,
-    pub(crate) from: Option<&'a UserId>,
-    /// JSON, as it came.
-    pub(crate) tags: Option<&'a str>,
-    pub(crate) origin: Option<Origin>,
-}
-
-/// What a reader finds behind its offset.
+/// What a reader finds behind its place.
 pub(crate) enum Read {
     /// Nothing new.
     UpToDate,
     /// These packets; the reader then stands at `to`.
     Batch { packets: Bytes, to: u64 },
-    /// What followed is not kept any more; the reader goes on from `to`.
-    Overtaken { to: u64 },
+    /// What follows is not in memory.
+    Behind,
+    /// What followed is not kept any more, or is another log's; the reader goes on from `to`.
+    Gap { reason: GapReason, to: u64 },
 }
 
 /// Where a reader with a cursor may go on.
@@ -71,25 +36,66 @@ pub(crate) enum Place {
     Gap { reason: GapReason, at: u64 },
 }
 
-/// The log.
+/// What became of a publication that the engine told of.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// Readers are to be rung.
+    Taken,
+    /// It was known already.
+    Known,
+    /// It may be known, or the engine may have gone back: look.
+    Unclear,
+}
+
+/// The tail.
 pub(crate) struct Log {
+    epoch: Arc<str>,
     entries: VecDeque<Entry>,
     bytes: usize,
+    /// The bytes of all tails of the node.
+    sum: Arc<AtomicUsize>,
     /// The last offset given out; 0 before the first publication.
     head: u64,
     /// When `head` was appended.
     head_at: u64,
-    /// When the entry just before the oldest kept was appended, where that is known.
+    /// The offset just before the oldest publication kept, as the engine said last. It may have risen since.
+    base: u64,
+    /// When that one was appended, where it is known.
     base_at: Option<u64>,
+    /// The head that the engine was last asked for. What was appended up to it may be told once more.
+    looked: u64,
     /// The batch that was joined last: behind which offset it begins, where it ends, its bytes.
     joined: Option<(u64, u64, Bytes)>,
+    /// How often the log turned out to be another one than before: of another epoch, or gone back to an older state.
+    turn: u32,
+    /// The turn in which its epoch began.
+    epoch_turn: u32,
+    /// Up to where the log is the one of all turns of this epoch.
+    fork: u64,
 }
 
 impl Log {
-    /// An empty log that goes on from where a forgotten one stood.
-    pub(crate) const fn new(head: u64, head_at: u64) -> Self {
-        let base_at = if head == 0 { None } else { Some(head_at) };
-        Self { entries: VecDeque::new(), bytes: 0, head, head_at, base_at, joined: None }
+    /// A log of which nothing is in memory yet.
+    pub(crate) fn new(standing: &Standing, sum: Arc<AtomicUsize>) -> Self {
+        Self {
+            epoch: Arc::clone(&standing.epoch),
+            entries: VecDeque::new(),
+            bytes: 0,
+            sum,
+            head: standing.head,
+            head_at: standing.head_at,
+            base: standing.base,
+            base_at: standing.base_at,
+            looked: standing.head,
+            joined: None,
+            turn: 0,
+            epoch_turn: 0,
+            fork: u64::MAX,
+        }
+    }
+
+    pub(crate) const fn epoch(&self) -> &Arc<str> {
+        &self.epoch
     }
 
     pub(crate) const fn head(&self) -> u64 {
@@ -100,298 +106,388 @@ impl Log {
         self.head_at
     }
 
-    /// The offset just before the oldest publication kept.
-    pub(crate) fn base(&self) -> u64 {
-        self.head - self.entries.len() as u64
+    pub(crate) const fn base(&self) -> u64 {
+        self.base
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    pub(crate) const fn turn(&self) -> u32 {
+        self.turn
     }
 
-    /// Bytes that the log holds.
-    pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// When the publication at `offset` was appended, where that is still known.
+    /// When the publication at `offset` was appended, where memory knows it.
     pub(crate) fn at(&self, offset: u64) -> Option<u64> {
         if offset == self.head {
             return (self.head > 0).then_some(self.head_at);
         }
-        let base = self.base();
-        if offset == base { self.base_at } else { self.entry(offset).map(|entry| entry.at) }
+        if offset == self.base {
+            return self.base_at;
+        }
+        let index = offset.checked_sub(self.tail() + 1)?;
+        self.entries.get(usize::try_from(index).ok()?).map(Entry::at)
     }
 
-    /// Appends and drops what retention no longer covers. Returns the offset.
-    pub(crate) fn append(&mut self, wall_ms: u64, new: &NewEntry<'_>, retention: &Retention) -> u64 {
-        self.head += 1;
-        // `at` never goes back, whatever the clock does: age and order agree.
-        self.head_at = wall_ms.max(self.head_at);
-        let (line, fields_at) = encode(self.head, self.head_at, new);
-        self.bytes += line.len();
-        self.entries.push_back(Entry { line, fields_at, at: self.head_at, origin: new.origin });
-        self.joined = None;
-        self.retain(wall_ms, retention);
-        self.head
-    }
-
-    /// Drops what retention no longer covers.
-    pub(crate) fn retain(&mut self, wall_ms: u64, retention: &Retention) {
-        while let Some(oldest) = self.entries.front() {
-            let kept = self.entries.len() <= retention.count
-                && self.bytes <= retention.bytes
-                && wall_ms.saturating_sub(oldest.at) <= retention.age_ms;
-            if kept {
-                break;
+    /// Takes a publication that the engine has appended. `entries_max`: how many stay in memory at most.
+    pub(crate) fn push(
+        &mut self,
+        epoch: &Arc<str>,
+        entry: Entry,
+        (base, base_at): (u64, Option<u64>),
+        limits: &Limits,
+        entries_max: usize,
+    ) -> Pushed {
+        let offset = entry.offset();
+        if *epoch != self.epoch {
+            self.begin_epoch(epoch);
+        } else if offset > self.head + 1 {
+            // Appended through others: readers find what lies between in the engine.
+            self.forget();
+        } else if offset <= self.head {
+            match self.at(offset) {
+                Some(at) if at == entry.at() => return Pushed::Known,
+                None if offset <= self.looked => return Pushed::Unclear,
+                _ => self.go_back(offset - 1),
             }
-            self.bytes -= oldest.line.len();
-            self.base_at = Some(oldest.at);
-            self.entries.pop_front();
-            self.joined = None;
+        }
+        (self.head, self.head_at) = (offset, entry.at());
+        (self.base, self.base_at) = (base, base_at);
+        self.bytes += entry.line().len();
+        self.sum.fetch_add(entry.line().len(), Ordering::Relaxed);
+        self.entries.push_back(entry);
+        self.joined = None;
+        let entries_max = entries_max.min(limits.tail_entries_max);
+        while self.entries.len() > 1
+            && (self.entries.len() > entries_max
+                || self.bytes > limits.tail_bytes_max
+                || self.tail() < self.base)
+        {
+            self.pop();
+        }
+        Pushed::Taken
+    }
+
+    /// Takes what the engine says of the log; `head_then` is where memory stood when it was asked. True: it is another log
+    /// than before, so readers are to be rung.
+    pub(crate) fn learn(&mut self, standing: &Standing, head_then: u64) -> bool {
+        let went_back =
+            standing.head < head_then || standing.head == self.head && standing.head_at != self.head_at;
+        if standing.epoch != self.epoch {
+            self.begin_epoch(&standing.epoch);
+        } else if went_back {
+            let agrees = self.at(standing.head) == Some(standing.head_at);
+            self.go_back(if agrees { standing.head } else { 0 });
+        } else {
+            self.raise_base(standing.base, standing.base_at);
+            return false;
+        }
+        (self.head, self.head_at) = (standing.head, standing.head_at);
+        (self.base, self.base_at) = (standing.base, standing.base_at);
+        self.looked = standing.head;
+        true
+    }
+
+    /// Drops what is too old.
+    pub(crate) fn expire(&mut self, wall_ms: u64, age_ms: u64) {
+        while let Some(oldest) = self.entries.front()
+            && wall_ms.saturating_sub(oldest.at()) > age_ms
+        {
+            let (offset, at) = (oldest.offset(), oldest.at());
+            self.pop();
+            self.raise_base(offset, Some(at));
         }
         if self.entries.is_empty() {
             self.entries = VecDeque::new();
         }
     }
 
-    /// Where a reader with this cursor may go on (protocol, section 5).
-    pub(crate) fn locate(&self, epoch: &str, cursor: &Cursor) -> Place {
-        let gap = |reason, at| Place::Gap { reason, at };
-        if cursor.epoch != epoch {
-            return gap(GapReason::NewEpoch, self.base());
-        }
-        if cursor.offset > self.head {
-            return gap(GapReason::Ahead, self.head);
-        }
-        if cursor.offset < self.base() {
-            return gap(GapReason::Retention, self.base());
-        }
-        match (cursor.at, self.at(cursor.offset)) {
-            (Some(theirs), Some(ours)) if theirs != ours => gap(GapReason::Mismatch, self.head),
-            _ => Place::At(cursor.offset),
+    /// The engine does not have what follows `after`, although it should: readers are told of a gap up to what there is.
+    pub(crate) fn admit_hole(&mut self, after: u64, next: Option<u64>) {
+        let to = next.map_or(self.tail(), |next| next - 1);
+        if after >= self.base && to > after {
+            self.raise_base(to, None);
         }
     }
 
-    /// What follows `after`, at most `bytes_max` of it but at least one publication.
-    pub(crate) fn read(&mut self, after: u64, bytes_max: usize) -> Read {
+    /// Where a reader with this cursor may go on (protocol, section 5). `looked`: what the engine said of it.
+    pub(crate) fn locate(&self, cursor: &Cursor, looked: Option<&Looked>) -> Place {
+        let looked = looked.filter(|looked| looked.standing.epoch == self.epoch);
+        let head = looked.map_or(self.head, |looked| looked.standing.head.max(self.head));
+        locate(
+            &self.epoch,
+            head,
+            self.base,
+            self.at(cursor.offset).or(looked.and_then(|looked| looked.at)),
+            cursor,
+        )
+    }
+
+    /// True where memory alone can tell where this cursor may go on.
+    pub(crate) fn knows(&self, cursor: &Cursor) -> bool {
+        *cursor.epoch == *self.epoch && cursor.offset <= self.head && self.at(cursor.offset).is_some()
+    }
+
+    /// What follows a reader's place, at most `bytes_max` of it but at least one publication.
+    pub(crate) fn read(&mut self, after: u64, turn: &mut u32, bytes_max: usize) -> Read {
+        let turn = std::mem::replace(turn, self.turn);
+        if turn < self.epoch_turn {
+            // A new epoch begins with the oldest that it has.
+            return Read::Gap { reason: GapReason::NewEpoch, to: self.base };
+        }
+        if turn < self.turn && after > self.fork {
+            let reason = if after > self.head { GapReason::Ahead } else { GapReason::Mismatch };
+            return Read::Gap { reason, to: self.head };
+        }
         if after >= self.head {
             return Read::UpToDate;
         }
-        let base = self.base();
-        if after < base {
-            return Read::Overtaken { to: base };
+        if after < self.base {
+            return Read::Gap { reason: GapReason::Retention, to: self.base };
+        }
+        if after < self.tail() {
+            return Read::Behind;
         }
         if after + 1 == self.head {
-            let last = self.entries.back().expect("an offset between base and head is kept");
-            return Read::Batch { packets: last.line.clone(), to: self.head };
+            let last = self.entries.back().expect("an offset between tail and head is in memory");
+            return Read::Batch { packets: last.line().clone(), to: self.head };
         }
         if let Some((from, to, packets)) = &self.joined
             && *from == after
         {
             return Read::Batch { packets: packets.clone(), to: *to };
         }
-        let (packets, to) = self.join(after, bytes_max);
+        let skip = usize::try_from(after - self.tail()).expect("fewer entries than memory has bytes");
+        let (packets, taken) = join(self.entries.iter().skip(skip), bytes_max);
+        let to = after + taken;
         self.joined = Some((after, to, packets.clone()));
         Read::Batch { packets, to }
     }
 
-    /// The entry at `offset`, where it is kept.
-    pub(crate) fn entry(&self, offset: u64) -> Option<&Entry> {
-        let index = offset.checked_sub(self.base() + 1)?;
-        self.entries.get(usize::try_from(index).ok()?)
+    fn begin_epoch(&mut self, epoch: &Arc<str>) {
+        self.epoch = Arc::clone(epoch);
+        self.turn += 1;
+        self.epoch_turn = self.turn;
+        self.fork = u64::MAX;
+        self.forget();
     }
 
-    /// Where the publication of this origin stands, and when it was appended.
-    pub(crate) fn of_origin(&self, origin: Origin) -> Option<(u64, u64)> {
-        let index = self.entries.iter().rposition(|entry| entry.origin == Some(origin))?;
-        Some((self.base() + 1 + index as u64, self.entries[index].at))
+    /// The engine has another log than before from `fork` on.
+    fn go_back(&mut self, fork: u64) {
+        self.turn += 1;
+        self.fork = self.fork.min(fork);
+        self.forget();
     }
 
-    /// Whether a request of a session was executed. `whole`: the session is no older than this life of the log, so a log
-    /// that reaches back to its start has seen all of its requests.
-    pub(crate) fn find(&self, session: SessionId, id: RequestId, whole: bool) -> Found {
-        if let Some((offset, at)) = self.of_origin(Origin::Request(session, id)) {
-            return Found::At { offset, at };
-        }
-        let is_older = |entry: &Entry| matches!(entry.origin, Some(Origin::Request(of, older)) if of == session && older < id);
-        let proven = self.entries.iter().any(is_older) || whole && self.base() == 0;
-        if proven { Found::Never } else { Found::Unknown }
+    /// The offset just before the oldest in memory.
+    fn tail(&self) -> u64 {
+        self.head - self.entries.len() as u64
     }
 
-    fn join(&self, after: u64, bytes_max: usize) -> (Bytes, u64) {
-        let skip = usize::try_from(after - self.base()).expect("fewer entries than memory has bytes");
-        let mut taken = 0;
-        let mut size = 0;
-        for entry in self.entries.iter().skip(skip) {
-            if taken > 0 && size + entry.line.len() > bytes_max {
-                break;
+    fn raise_base(&mut self, base: u64, base_at: Option<u64>) {
+        if base > self.base {
+            (self.base, self.base_at) = (base, base_at);
+            while !self.entries.is_empty() && self.tail() < base {
+                self.pop();
             }
-            size += entry.line.len();
-            taken += 1;
         }
-        let mut joined = BytesMut::with_capacity(size);
-        for entry in self.entries.iter().skip(skip).take(taken) {
-            joined.extend_from_slice(&entry.line);
+    }
+
+    fn pop(&mut self) {
+        if let Some(oldest) = self.entries.pop_front() {
+            self.bytes -= oldest.line().len();
+            self.sum.fetch_sub(oldest.line().len(), Ordering::Relaxed);
+            self.joined = None;
         }
-        (joined.freeze(), after + taken as u64)
+    }
+
+    fn forget(&mut self) {
+        self.entries = VecDeque::new();
+        self.sum.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+        self.joined = None;
     }
 }
 
-/// Whether a log knows a request.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// It was executed: here is what it made.
-    At { offset: u64, at: u64 },
-    /// The log proves that it was never executed.
-    Never,
-    /// The log cannot tell.
-    Unknown,
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.forget();
+    }
 }
 
-fn encode(offset: u64, at: u64, new: &NewEntry<'_>) -> (Bytes, usize) {
-    let mut line = Vec::with_capacity(new.data.len() + new.tags.map_or(0, str::len) + 160);
-    line.extend_from_slice(b"{\"pub\":{\"channel\":");
-    json::write_json(&mut line, &new.channel.as_str());
-    line.push(b',');
-    let fields_at = line.len();
-    line.extend_from_slice(b"\"offset\":");
-    json::write_json(&mut line, &offset);
-    line.extend_from_slice(b",\"at\":");
-    json::write_json(&mut line, &at);
-    line.extend_from_slice(b",\"data\":");
-    json::write_data(&mut line, new.data);
-    if let Some(from) = new.from {
-        line.extend_from_slice(b",\"from\":");
-        json::write_json(&mut line, &from.as_str());
+/// Where a reader with this cursor may go on in a log; `at` is when the publication at its offset was appended, where that
+/// is known (protocol, section 5).
+pub(crate) fn locate(epoch: &str, head: u64, base: u64, at: Option<u64>, cursor: &Cursor) -> Place {
+    let gap = |reason, at| Place::Gap { reason, at };
+    if cursor.epoch != epoch {
+        return gap(GapReason::NewEpoch, base);
     }
-    if let Some(tags) = new.tags {
-        line.extend_from_slice(b",\"tags\":");
-        json::write_data(&mut line, tags);
+    if cursor.offset > head {
+        return gap(GapReason::Ahead, head);
     }
-    line.extend_from_slice(b"}}\n");
-    line.shrink_to_fit();
-    (line.into(), fields_at)
+    if cursor.offset < base {
+        return gap(GapReason::Retention, base);
+    }
+    match (cursor.at, at) {
+        (Some(theirs), Some(ours)) if theirs != ours => gap(GapReason::Mismatch, head),
+        _ => Place::At(cursor.offset),
+    }
+}
+
+/// Joins the packets of the first publications, at most `bytes_max` but at least one, and says how many.
+pub(crate) fn join<'a>(entries: impl Iterator<Item = &'a Entry> + Clone, bytes_max: usize) -> (Bytes, u64) {
+    let mut taken = 0;
+    let mut size = 0;
+    for entry in entries.clone() {
+        if taken > 0 && size + entry.line().len() > bytes_max {
+            break;
+        }
+        size += entry.line().len();
+        taken += 1;
+    }
+    let mut joined = BytesMut::with_capacity(size);
+    for entry in entries.take(taken) {
+        joined.extend_from_slice(entry.line());
+    }
+    (joined.freeze(), taken as u64)
 }
 
 #[cfg(test)]
 mod tests {
+    use tautline_protocol::ChannelName;
+
     use super::*;
+    use crate::engine::Content;
 
-    const KEEP: Retention = Retention { count: 3, bytes: 10_000, age_ms: 1000 };
-
-    fn append(log: &mut Log, wall_ms: u64, data: &str) -> u64 {
-        append_from(log, wall_ms, data, None)
+    fn standing(epoch: &str, head: u64, base: u64) -> Standing {
+        Standing { epoch: epoch.into(), head, head_at: head * 10, base, base_at: None }
     }
 
-    fn append_from(log: &mut Log, wall_ms: u64, data: &str, origin: Option<Origin>) -> u64 {
+    fn log_at(standing: Standing) -> Log {
+        Log::new(&standing, Arc::default())
+    }
+
+    fn entry(offset: u64, at: u64) -> Entry {
         let channel = ChannelName::parse("room:7").expect("valid");
-        log.append(wall_ms, &NewEntry { channel: &channel, data, from: None, tags: None, origin }, &KEEP)
+        Entry::encode(&channel, offset, at, &Content { data: "1".into(), from: None, tags: None })
     }
 
-    fn cursor(epoch: &str, offset: u64, at: Option<u64>) -> Cursor {
-        Cursor { epoch: epoch.into(), offset, at }
+    fn push_at(log: &mut Log, epoch: &str, offset: u64, at: u64) -> Pushed {
+        let limits = Limits { tail_entries_max: 4, ..Limits::default() };
+        log.push(&epoch.into(), entry(offset, at), (0, None), &limits, usize::MAX)
     }
 
-    fn lines(read: Read) -> (usize, u64) {
-        match read {
+    fn push(log: &mut Log, offset: u64) -> Pushed {
+        push_at(log, "e", offset, offset * 10)
+    }
+
+    /// How many publications a reader takes, and where it then stands.
+    fn read(log: &mut Log, after: u64, bytes_max: usize) -> (usize, u64) {
+        match log.read(after, &mut log.turn(), bytes_max) {
             Read::Batch { packets, to } => (packets.iter().filter(|byte| **byte == b'\n').count(), to),
-            Read::UpToDate => (0, 0),
-            Read::Overtaken { to } => panic!("overtaken to {to}"),
+            Read::UpToDate => (0, after),
+            Read::Behind => panic!("behind the tail"),
+            Read::Gap { reason, to } => panic!("{reason:?} to {to}"),
         }
     }
 
-    #[test]
-    fn a_publication_is_encoded_once_for_everybody() {
-        let mut log = Log::new(0, 0);
-        append(&mut log, 5, "{\"a\":\n1}");
-        let Read::Batch { packets, to: 1 } = log.read(0, 100) else { panic!("one publication") };
-        assert_eq!(packets, "{\"pub\":{\"channel\":\"room:7\",\"offset\":1,\"at\":5,\"data\":{\"a\": 1}}}\n");
-        let mut history = Vec::new();
-        log.entry(1).expect("kept").write_history(&mut history);
-        assert_eq!(history, b"{\"offset\":1,\"at\":5,\"data\":{\"a\": 1}}");
-        assert_eq!(log.entry(1).expect("kept").history_bytes(), history.len());
+    /// What a reader of an earlier turn is told.
+    fn told(log: &mut Log, after: u64, mut turn: u32) -> Option<(GapReason, u64)> {
+        match log.read(after, &mut turn, 999) {
+            Read::Gap { reason, to } => Some((reason, to)),
+            _ => None,
+        }
     }
 
     #[test]
     fn readers_that_stand_together_share_one_joined_batch() {
-        let mut log = Log::new(0, 0);
-        for _ in 0..3 {
-            append(&mut log, 5, "1");
-        }
+        let mut log = log_at(standing("e", 0, 0));
+        (1..=3).for_each(|offset| drop(push(&mut log, offset)));
         let (Read::Batch { packets: a, .. }, Read::Batch { packets: b, .. }) =
-            (log.read(0, 999), log.read(0, 999))
+            (log.read(0, &mut 0, 999), log.read(0, &mut 0, 999))
         else {
             panic!("both read")
         };
         assert_eq!(a.as_ptr(), b.as_ptr(), "the same bytes, not a copy");
-        assert_eq!(lines(log.read(0, 1)), (1, 1).max(lines(log.read(0, 1))));
-        assert_eq!(lines(log.read(1, 1)), (1, 2), "a batch has at least one");
-        assert_eq!(lines(log.read(3, 999)), (0, 0));
+        assert_eq!(read(&mut log, 1, 1), (1, 2), "a batch has at least one");
+        assert_eq!(read(&mut log, 3, 999), (0, 3));
     }
 
     #[test]
-    fn count_bytes_and_age_each_drop_the_oldest() {
-        let mut log = Log::new(0, 0);
-        for _ in 0..5 {
-            append(&mut log, 5, "1");
-        }
-        assert_eq!((log.base(), log.head()), (2, 5));
-        append(&mut log, 6, &format!("\"{}\"", "x".repeat(9_900)));
-        assert_eq!(log.base(), 5, "by bytes");
-        log.retain(2000, &KEEP);
-        assert!(log.is_empty() && log.bytes() == 0, "by age");
-        assert_eq!((log.base(), log.head()), (6, 6), "offsets go on");
-        assert!(matches!(log.read(5, 99), Read::Overtaken { to: 6 }));
+    fn memory_holds_the_newest_and_the_engine_the_rest() {
+        let mut log = log_at(standing("e", 0, 0));
+        (1..=6).for_each(|offset| drop(push(&mut log, offset)));
+        assert_eq!(read(&mut log, 2, 999), (4, 6));
+        assert!(matches!(log.read(1, &mut 0, 999), Read::Behind));
+        log.learn(&standing("e", 6, 2), 6);
+        assert_eq!(told(&mut log, 1, 0), Some((GapReason::Retention, 2)));
+        log.expire(1_000, 955);
+        assert_eq!(told(&mut log, 3, 0), Some((GapReason::Retention, 4)), "by age");
+        assert_eq!(read(&mut log, 4, 999), (2, 6));
+    }
+
+    #[test]
+    fn what_a_look_has_told_already_is_not_taken_twice() {
+        let mut log = log_at(standing("e", 5, 0));
+        assert_eq!(push(&mut log, 5), Pushed::Known);
+        assert_eq!(push(&mut log, 4), Pushed::Unclear, "memory never saw it");
+        assert_eq!(push(&mut log, 6), Pushed::Taken);
+        assert_eq!(push(&mut log, 6), Pushed::Known);
+        assert_eq!((log.turn(), log.head()), (0, 6));
+    }
+
+    #[test]
+    fn an_engine_that_went_back_leaves_a_gap_for_those_beyond_the_fork_alone() {
+        let mut log = log_at(standing("e", 0, 0));
+        (1..=4).for_each(|offset| drop(push(&mut log, offset)));
+        assert_eq!(push_at(&mut log, "e", 3, 77), Pushed::Taken);
+        assert_eq!(log.turn(), 1);
+        assert_eq!(told(&mut log, 4, 0), Some((GapReason::Ahead, 3)));
+        assert_eq!(told(&mut log, 3, 0), Some((GapReason::Mismatch, 3)));
+        assert_eq!(told(&mut log, 2, 0), None);
+        assert_eq!(read(&mut log, 2, 999), (1, 3));
+    }
+
+    #[test]
+    fn a_look_that_finds_less_than_before_is_a_gap_too() {
+        let mut log = log_at(standing("e", 0, 0));
+        (1..=4).for_each(|offset| drop(push(&mut log, offset)));
+        assert!(!log.learn(&standing("e", 4, 0), 4));
+        assert!(!log.learn(&standing("e", 3, 0), 3), "it was asked before the fourth came");
+        assert!(log.learn(&standing("e", 3, 0), 4));
+        assert_eq!(told(&mut log, 4, 0), Some((GapReason::Ahead, 3)));
+        assert_eq!(told(&mut log, 3, 0), None);
+        let rewritten = Standing { head_at: 99, ..standing("e", 3, 0) };
+        assert!(log.learn(&rewritten, 3), "the same offset, another publication");
+        assert_eq!(told(&mut log, 3, 1), Some((GapReason::Mismatch, 3)));
+    }
+
+    #[test]
+    fn a_new_epoch_is_told_whoever_brings_it() {
+        let mut log = log_at(standing("e", 4, 0));
+        assert_eq!(push_at(&mut log, "f", 1, 50), Pushed::Taken);
+        assert_eq!(told(&mut log, 4, 0), Some((GapReason::NewEpoch, 0)));
+        assert_eq!(read(&mut log, 0, 999), (1, 1));
+        assert!(log.learn(&standing("g", 9, 7), 1));
+        assert_eq!(told(&mut log, 1, 1), Some((GapReason::NewEpoch, 7)));
+    }
+
+    #[test]
+    fn a_hole_in_the_engine_is_a_gap_and_no_endless_search() {
+        let mut log = log_at(standing("e", 9, 0));
+        log.admit_hole(2, Some(6));
+        assert_eq!(told(&mut log, 2, 0), Some((GapReason::Retention, 5)));
+        log.admit_hole(5, None);
+        assert_eq!(told(&mut log, 5, 0), Some((GapReason::Retention, 9)));
     }
 
     #[test]
     fn a_cursor_finds_its_place_or_the_reason_why_not() {
-        let mut log = Log::new(0, 0);
-        for at in 1..=5 {
-            append(&mut log, at * 10, "1");
-        }
+        let cursor = |epoch: &str, offset, at| Cursor { epoch: epoch.into(), offset, at };
         let gap = |reason, at| Place::Gap { reason, at };
-        assert_eq!(log.locate("e", &cursor("e", 3, Some(30))), Place::At(3));
-        assert_eq!(log.locate("e", &cursor("e", 2, Some(20))), Place::At(2), "just before the oldest kept");
-        assert_eq!(log.locate("e", &cursor("e", 2, Some(21))), gap(GapReason::Mismatch, 5));
-        assert_eq!(log.locate("e", &cursor("e", 3, Some(31))), gap(GapReason::Mismatch, 5));
-        assert_eq!(log.locate("e", &cursor("e", 3, None)), Place::At(3), "without `at` nothing is checked");
-        assert_eq!(log.locate("e", &cursor("e", 1, Some(10))), gap(GapReason::Retention, 2));
-        assert_eq!(log.locate("e", &cursor("e", 6, None)), gap(GapReason::Ahead, 5));
-        assert_eq!(log.locate("e", &cursor("d", 3, Some(30))), gap(GapReason::NewEpoch, 2));
-    }
-
-    #[test]
-    fn a_forgotten_log_goes_on_where_it_stood_and_makes_no_false_gap() {
-        let mut log = Log::new(41, 7);
-        assert_eq!(log.locate("e", &cursor("e", 41, Some(7))), Place::At(41));
-        assert_eq!(
-            log.locate("e", &cursor("e", 41, Some(8))),
-            Place::Gap { reason: GapReason::Mismatch, at: 41 }
-        );
-        assert_eq!(append(&mut log, 3, "1"), 42);
-        assert_eq!(log.at(42), Some(7), "time never goes back");
-    }
-
-    #[test]
-    fn a_log_younger_than_the_session_proves_nothing_by_being_whole() {
-        assert_eq!(Log::new(0, 0).find(SessionId(1), 4, false), Found::Unknown);
-    }
-
-    #[test]
-    fn the_log_knows_which_request_made_an_entry_and_when_it_can_not_tell() {
-        let (me, other) = (SessionId(1), SessionId(2));
-        let mut log = Log::new(0, 0);
-        assert_eq!(log.find(me, 4, true), Found::Never, "it reaches back to its start");
-        append_from(&mut log, 1, "1", Some(Origin::Request(me, 4)));
-        assert_eq!(log.find(me, 4, true), Found::At { offset: 1, at: 1 });
-        assert_eq!(log.find(me, 5, true), Found::Never, "an older one of the session is there");
-        for _ in 0..3 {
-            append_from(&mut log, 1, "1", Some(Origin::Request(other, 9)));
-        }
-        assert_eq!(log.find(me, 4, true), Found::Unknown);
-        assert_eq!(log.find(me, 5, true), Found::Unknown);
-        assert_eq!(log.find(other, 10, true), Found::Never);
+        let find = |at, cursor| locate("e", 5, 2, at, &cursor);
+        assert_eq!(find(Some(30), cursor("e", 3, Some(30))), Place::At(3));
+        assert_eq!(find(None, cursor("e", 3, Some(30))), Place::At(3), "nobody knows better");
+        assert_eq!(find(Some(31), cursor("e", 3, None)), Place::At(3), "without `at` nothing is checked");
+        assert_eq!(find(Some(31), cursor("e", 3, Some(30))), gap(GapReason::Mismatch, 5));
+        assert_eq!(find(None, cursor("e", 1, Some(10))), gap(GapReason::Retention, 2));
+        assert_eq!(find(None, cursor("e", 6, None)), gap(GapReason::Ahead, 5));
+        assert_eq!(find(None, cursor("d", 3, Some(30))), gap(GapReason::NewEpoch, 2));
     }
 }

@@ -42,10 +42,6 @@ impl Presence {
         Some(Box::new(Self { events, members: BTreeMap::new(), changes: VecDeque::new(), changes_head: 0 }))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
     /// How many changes there were, so that a new reader begins behind them.
     pub(crate) const fn head(&self) -> u64 {
         self.changes_head

@@ -1,6 +1,8 @@
 //! Who may do what in which channel, and what a channel keeps.
 
-use tautline_protocol::Pattern;
+use std::sync::Arc;
+
+use tautline_protocol::{ChannelName, Pattern};
 
 /// Whom an act is open to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,4 +64,50 @@ pub struct ChannelRule {
     pub retention: Retention,
     /// Whether users' acknowledged positions are kept, so that a new phone begins where the last one was. Inboxes always do.
     pub ack: bool,
+}
+
+/// The rules of a node.
+#[derive(Debug)]
+pub struct Rules {
+    channels: Vec<Arc<ChannelRule>>,
+    /// Rules of inboxes: what they keep.
+    inboxes: Vec<Arc<ChannelRule>>,
+    closed: Arc<ChannelRule>,
+}
+
+impl Rules {
+    /// Rules in the order in which they are asked.
+    ///
+    /// # Panics
+    /// Never: the pattern `*` is valid.
+    #[must_use]
+    pub fn new(rules: Vec<ChannelRule>) -> Self {
+        let closed = ChannelRule {
+            pattern: Pattern::parse("*").expect("a valid pattern"),
+            subscribe: Access::None,
+            publish: Access::None,
+            presence: PresenceMode::Off,
+            retention: Retention::default(),
+            ack: true,
+        };
+        let inbox = |rule: &ChannelRule| rule.pattern.as_str().starts_with(ChannelName::USER_PREFIX);
+        let (inboxes, channels): (Vec<_>, Vec<_>) = rules.into_iter().partition(inbox);
+        let locked = |rule: ChannelRule| ChannelRule {
+            pattern: rule.pattern,
+            retention: rule.retention,
+            ..closed.clone()
+        };
+        Self {
+            channels: channels.into_iter().map(Arc::new).collect(),
+            inboxes: inboxes.into_iter().map(|rule| Arc::new(locked(rule))).collect(),
+            closed: Arc::new(closed),
+        }
+    }
+
+    /// The rule that holds for a channel. Inboxes belong to the gateway: no rule opens them to clients.
+    #[must_use]
+    pub fn of(&self, channel: &ChannelName) -> &Arc<ChannelRule> {
+        let rules = if channel.is_user() { &self.inboxes } else { &self.channels };
+        rules.iter().find(|rule| rule.pattern.matches(channel.as_str())).unwrap_or(&self.closed)
+    }
 }

@@ -25,19 +25,19 @@ pub(crate) struct SessionState {
     pub(crate) opened_ms: u64,
     /// The connection that has it; `None` while parked.
     pub(crate) bell: Option<Arc<Bell>>,
-    /// How often it was parked: tells whether it came back since a certain time.
-    pub(crate) parks: u32,
+    /// How often it was parked, in small change: tells whether it came back since a certain time.
+    pub(crate) parks: u16,
     /// Channels in whose roster it stands.
     pub(crate) present_in: Rosters,
-    /// True where the session is no older than the logs of this node.
-    pub(crate) logs_whole: bool,
+    /// The life of the logs in which the session began; 0 where that is not known.
+    pub(crate) life: u32,
     /// Ended by `bye` or by time: nothing may attach to it any more.
     pub(crate) ended: bool,
 }
 
 impl Session {
     /// A session that begins now, without a connection yet.
-    pub(crate) fn new(id: SessionId, login: Login, ledger: Ledger, now: Now) -> Arc<Self> {
+    pub(crate) fn new(id: SessionId, login: Login, ledger: Ledger, life: u32, now: Now) -> Arc<Self> {
         let state = SessionState {
             login,
             ledger,
@@ -46,7 +46,7 @@ impl Session {
             bell: None,
             parks: 0,
             present_in: Rosters::default(),
-            logs_whole: true,
+            life,
             ended: false,
         };
         Arc::new(Self { id, state: Mutex::new(state) })

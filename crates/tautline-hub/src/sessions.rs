@@ -33,7 +33,7 @@ pub(crate) struct Sessions {
 pub(crate) struct Parked {
     at_ms: u64,
     pub(crate) id: SessionId,
-    pub(crate) parks: u32,
+    pub(crate) parks: u16,
 }
 
 #[derive(Default)]
@@ -80,7 +80,7 @@ impl Sessions {
     }
 
     /// Notes that a session lost its connection now, and that this was the time number `parks`.
-    pub(crate) fn park(&self, now: Now, id: SessionId, parks: u32) {
+    pub(crate) fn park(&self, now: Now, id: SessionId, parks: u16) {
         lock(&self.parked).push_back(Parked { at_ms: now.mono_ms, id, parks });
     }
 

@@ -35,9 +35,9 @@ pub(crate) struct Claims {
     /// The node that last held the session.
     #[serde(rename = "n")]
     pub(crate) node: String,
-    /// The life of that node's logs.
+    /// The life of the logs in which the session began; 0 where that is not known.
     #[serde(rename = "l")]
-    pub(crate) epoch: String,
+    pub(crate) life: u32,
 }
 
 /// The ring of keys.
@@ -92,7 +92,7 @@ mod tests {
             auth_expires_at: 2,
             expires_at: 1,
             node: "n1".into(),
-            epoch: "k1".into(),
+            life: 9,
         }
     }
 

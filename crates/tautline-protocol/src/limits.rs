@@ -51,10 +51,18 @@ pub struct Limits {
     pub sessions_max: usize,
     /// Channels on this node. Default 1,000,000.
     pub channel_count_max: usize,
-    /// Bytes of publications in all logs of this node. Default 1 GiB.
+    /// Bytes of publications that this node keeps in memory. Default 1 GiB.
     pub log_bytes_max: usize,
     /// Acknowledged positions on this node; beyond it new ones are not kept. Default 1,000,000.
     pub acks_max: usize,
+    /// Publications of a channel that stay in memory for those who read live. Default 256.
+    pub tail_entries_max: usize,
+    /// Bytes of a channel's publications that stay in memory for those who read live. Default 64 KiB.
+    pub tail_bytes_max: usize,
+    /// Pages that are read for those who are behind, or wait to be taken by them, on this node. Default 256.
+    pub pages_max: usize,
+    /// Bytes of publications that are on their way into logs on this node. Default 64 MiB.
+    pub appends_bytes_max: usize,
 }
 
 impl Limits {
@@ -96,6 +104,10 @@ impl Default for Limits {
             channel_count_max: 1_000_000,
             log_bytes_max: 1024 * KIB * KIB,
             acks_max: 1_000_000,
+            tail_entries_max: 256,
+            tail_bytes_max: 64 * KIB,
+            pages_max: 256,
+            appends_bytes_max: 64 * KIB * KIB,
         }
     }
 }

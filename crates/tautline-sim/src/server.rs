@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, task::Waker};
 
 use serde_json::value::RawValue;
 use tautline_hub::{
-    Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, Output, Peer, PresenceMode,
-    PublishOptions, Retention,
+    Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, MemoryEngine, Output, Peer,
+    PresenceMode, PublishOptions, Retention,
 };
 use tautline_netem::Rng;
 use tautline_protocol::{
@@ -51,7 +51,13 @@ impl Server {
             retention,
             ack: false,
         };
-        let config = HubConfig { limits, rules: vec![rule], node: "sim".into(), ticket_keys: vec![[7; 32]] };
+        let config = HubConfig {
+            limits,
+            rules: vec![rule],
+            node: "sim".into(),
+            ticket_keys: vec![[7; 32]],
+            idempotent_methods: Default::default(),
+        };
         let hub = make_hub(config.clone(), seed, 0);
         let witness = Witness::new(&hub, now, channels);
         let next_tick = now.mono_ms + 1000;
@@ -85,8 +91,10 @@ impl Server {
     pub(crate) fn publish(&mut self, now: Now, channel: &str, payload: &str) {
         let name = ChannelName::parse(channel).expect("a valid name");
         let data = RawValue::from_string(format!("\"{payload}\"")).expect("payloads need no escapes");
-        let published =
-            self.hub.publish(now, &name, &data, PublishOptions::default()).expect("the hub has room");
+        let (done, outcome) = std::sync::mpsc::channel();
+        let options = PublishOptions::default();
+        self.hub.publish(now, &name, &data, options, move |result| drop(done.send(result)));
+        let published = outcome.try_recv().expect("this engine answers at once").expect("the hub has room");
         self.witness.note(channel, published, payload);
     }
 
@@ -138,7 +146,9 @@ fn make_hub(config: HubConfig, seed: u64, lives: u64) -> Hub {
     let mut hub_seed = [0; 32];
     hub_seed[..8].copy_from_slice(&seed.to_le_bytes());
     hub_seed[8..16].copy_from_slice(&lives.to_le_bytes());
-    Hub::new(config, hub_seed)
+    let life = u32::try_from(lives + 1).expect("few");
+    let engine = Arc::new(MemoryEngine::new(life, &config.limits));
+    Hub::new(config, engine, hub_seed)
 }
 
 /// What every log held, by channel and epoch: offsets rise by one from 1.

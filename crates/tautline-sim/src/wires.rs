@@ -26,6 +26,9 @@ impl World {
                     .link
                     .poll_timeout()
                     .map(|at| u64::try_from(at.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX));
+                // What a peer that does not read leaves in the link is due, and waits for the peer.
+                let reads = socket.peer.as_ref().is_none_or(tautline_hub::Peer::wants_input);
+                let link = link.filter(|at| reads || *at > self.now_ms);
                 let dial = socket.dial.map(|(at, _)| at);
                 let peer = socket.peer.as_ref().map(tautline_hub::Peer::poll_timeout);
                 [link, dial, peer, socket.report_close_at].into_iter().flatten()

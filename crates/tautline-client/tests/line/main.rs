@@ -4,6 +4,7 @@ mod acknowledge;
 mod dial;
 mod stage;
 mod storage;
+mod tls;
 
 use std::{
     collections::HashSet,
@@ -202,7 +203,8 @@ async fn publish_while_read(
     witness: &mut tautline_client::Subscription,
 ) {
     for expected in 1..=publications {
-        gateway.publish(room, data, PublishOptions::default()).expect("the back end may publish");
+        let published = gateway.publish(room, data, PublishOptions::default()).await;
+        published.expect("the back end may publish");
         assert_eq!(next_publication(witness).await.offset, expected);
     }
 }
@@ -274,6 +276,7 @@ async fn the_inbox_brings_what_is_published_to_the_user() {
     for number in 1..=3 {
         gateway
             .publish(&name, &RawValue::from_string(number.to_string()).unwrap(), PublishOptions::default())
+            .await
             .unwrap();
     }
     for number in 1..=3 {

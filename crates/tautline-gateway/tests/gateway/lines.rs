@@ -125,7 +125,7 @@ fn a_back_end_in_the_same_process_publishes_without_asking() {
     client.request("subscribe", &json!({"channel": "news"}));
     let data = serde_json::value::to_raw_value(&json!({"n": 1})).unwrap();
     let channel = ChannelName::parse("news").unwrap();
-    let published = rig.gateway.publish(&channel, &data, PublishOptions::default()).unwrap();
+    let published = rig.publish(&channel, &data, PublishOptions::default());
     let heard = client.hear();
     assert_eq!(heard["pub"]["offset"], published.offset);
     assert_eq!(heard["pub"]["at"], published.at);

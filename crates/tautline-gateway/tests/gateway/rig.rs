@@ -7,10 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
-use tautline_gateway::{Gateway, GatewayBuilder, GatewayConfig};
+use serde_json::{Value, json, value::RawValue};
+use tautline_gateway::{Gateway, GatewayBuilder, GatewayConfig, PublishOptions};
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
-use tautline_protocol::Pattern;
+use tautline_protocol::{ChannelName, Pattern, packet::server::Published};
 use tokio::runtime::Runtime;
 use tungstenite::{ClientRequestBuilder, Message, WebSocket, http::Uri};
 
@@ -83,6 +83,11 @@ impl Rig {
         let address = listener.local_addr().expect("it is bound");
         runtime.block_on(async { serve(&gateway, listener) });
         Self { gateway, address, runtime }
+    }
+
+    /// The back end publishes, and has it in the log.
+    pub fn publish(&self, channel: &ChannelName, data: &RawValue, options: PublishOptions<'_>) -> Published {
+        self.runtime.block_on(self.gateway.publish(channel, data, options)).expect("published")
     }
 
     /// A plain connection.

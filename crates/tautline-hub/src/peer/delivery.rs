@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tautline_protocol::{Now, json, packet::server::MemberState};
+use tautline_protocol::{ByeCode, Now, json, packet::server::MemberState};
 
 use super::{Open, Output, Peer, Stage};
 use crate::channel::{Places, Ring};
@@ -27,7 +27,7 @@ impl Peer {
             if self.read_held(now) {
                 continue;
             }
-            match self.deliver_next() {
+            match self.deliver_next(now) {
                 Delivered::Packets(packets) => return Some(Output::Message(packets)),
                 Delivered::Control => {}
                 Delivered::Nothing => return None,
@@ -35,14 +35,37 @@ impl Peer {
         }
     }
 
-    fn take_mail(&mut self, now: Now) {
-        let Some(mail) = self.bell.take_mail() else { return };
+    /// Takes what was left with the bell.
+    pub(super) fn take_mail(&mut self, now: Now) {
+        let Some(mut mail) = self.bell.take_mail() else { return };
         if matches!(self.stage, Stage::Open(_)) {
             self.control.extend_from_slice(&mail.packets);
         }
-        if let Some(bye) = mail.bye {
+        self.aside.take_if(|aside| {
+            aside.with_engine = aside.with_engine.saturating_sub(mail.done);
+            aside.is_empty()
+        });
+        for (number, looked) in mail.looks.drain(..) {
+            self.handle_look(now, number, looked);
+        }
+        match mail.bye {
+            // What runs is answered first; nothing new is taken.
+            Some(bye) if bye.code == ByeCode::ServerRestart && self.is_running() => {
+                self.aside.get_or_insert_default().farewell = Some(bye);
+            }
+            Some(bye) => self.dismiss(now, None, bye),
+            None => {}
+        }
+        if !self.is_running()
+            && let Some(bye) = self.aside.as_mut().and_then(|aside| aside.farewell.take())
+        {
             self.dismiss(now, None, bye);
         }
+    }
+
+    /// True while a request of the session is executed.
+    fn is_running(&self) -> bool {
+        matches!(&self.stage, Stage::Open(open) if open.session.lock().ledger.running() > 0)
     }
 
     /// Goes on with what had to wait. True: some of it was taken.
@@ -56,15 +79,12 @@ impl Peer {
     }
 
     fn next_errand(&mut self) -> Option<Output> {
-        let errands = self.errands.as_mut()?;
-        let next = errands.0.pop_front();
-        if errands.0.is_empty() {
-            self.errands = None;
-        }
+        let next = self.aside.as_mut()?.errands.pop_front();
+        self.aside.take_if(|aside| aside.is_empty());
         next
     }
 
-    fn deliver_next(&mut self) -> Delivered {
+    fn deliver_next(&mut self, now: Now) -> Delivered {
         let Stage::Open(open) = &mut self.stage else { return Delivered::Nothing };
         if open.paused {
             return Delivered::Nothing;
@@ -75,22 +95,27 @@ impl Peer {
             return Delivered::Control;
         };
         let bytes_max = self.hub.limits().batch_bytes_max;
+        let channel = &subscription.channel;
         let places =
-            Places { offset: &mut subscription.offset, presence_seen: &mut subscription.presence_seen };
-        let news = subscription.channel.read(
-            self.hub.epoch(),
-            subscription.seat,
-            places,
-            bytes_max,
-            &mut self.control,
-        );
-        if news.more {
+            Places { place: &mut subscription.place, presence_seen: &mut subscription.presence_seen };
+        let mut taken = channel.read(subscription.seat, places, bytes_max, &mut self.control);
+        if taken.behind {
+            let place = &mut subscription.place;
+            if let Some((packets, to)) =
+                self.hub.page(now, channel, (place.turn, place.offset), &self.bell, slot)
+            {
+                place.offset = to;
+                taken.more = channel.read_page(subscription.seat, to);
+                taken.packets = Some(packets);
+            }
+        }
+        if taken.more {
             self.bell.come_again(slot);
         }
-        if let Some(gap) = news.gap {
+        if let Some(gap) = taken.gap {
             json::write_server(&mut self.control, "gap", &gap);
         }
-        match news.packets {
+        match taken.packets {
             Some(packets) if self.control.is_empty() => Delivered::Packets(packets),
             Some(packets) => {
                 self.control.extend_from_slice(&packets);
@@ -147,7 +172,7 @@ impl Peer {
             let mine = state.bell.as_ref().is_some_and(|bell| Arc::ptr_eq(bell, &self.bell));
             if mine {
                 state.bell = None;
-                state.parks += 1;
+                state.parks = state.parks.wrapping_add(1);
             }
             mine.then_some(state.parks)
         };

@@ -2,9 +2,11 @@
 //!
 //! The shell that owns the socket feeds whole messages, the results of logins and the time, and after every input and
 //! every wake drains [`Peer::poll_output`] for as long as the socket takes bytes. `opening` decides who the client is,
-//! `requests` what it may ask, `delivery` what it is sent.
+//! `requests` what it may ask, `delivery` what it is sent. What the engine has to be asked first is held: `looking`.
 
 mod delivery;
+mod history;
+mod looking;
 mod opening;
 mod requests;
 
@@ -22,10 +24,11 @@ use tautline_protocol::{
     server::Opening,
 };
 
+use self::{looking::Looking, opening::Entrance};
 use crate::{
     Hub, Identity, LoginRefused,
     bell::Bell,
-    channel::{Channel, SeatNo},
+    channel::{Channel, ReaderPlace, SeatNo},
     hub::settle,
     session::Session,
 };
@@ -64,6 +67,8 @@ pub struct CallRequest {
     pub user: Option<UserId>,
     /// The session that asks.
     pub session: String,
+    /// The same however often this call is sent, and no other call's: whoever has seen it has run it.
+    pub key: String,
 }
 
 /// Where the result of one call goes. Dropped unused, it settles the call as `in_doubt`: a request never hangs.
@@ -128,18 +133,38 @@ pub struct Peer {
     control: Vec<u8>,
     /// The part of a message that cannot be read yet.
     held: Option<Box<str>>,
-    errands: Option<Box<Errands>>,
+    aside: Option<Box<Aside>>,
 }
 
-/// Logins and calls for the shell. Most of the time there are none, so they are kept apart.
+/// What a connection rarely has, kept apart.
 #[derive(Default)]
-struct Errands(VecDeque<Output>);
+struct Aside {
+    /// Logins and calls for the shell.
+    errands: VecDeque<Output>,
+    /// Publishes and pages of history that the engine has not done yet.
+    with_engine: u32,
+    /// A `subscribe` that waits for the engine, and its id.
+    subscribing: Option<(RequestId, Looking)>,
+    /// The last word of a node that goes down, until what runs is answered.
+    farewell: Option<Bye>,
+}
+
+impl Aside {
+    fn is_empty(&self) -> bool {
+        self.errands.is_empty()
+            && self.with_engine == 0
+            && self.subscribing.is_none()
+            && self.farewell.is_none()
+    }
+}
 
 enum Stage {
     /// No welcome yet.
     Opening(Opening),
     /// A login behind a `hello` is being checked.
     CheckingHello(Box<(Opening, Hello)>),
+    /// The engine is asked about the channels of a `hello`.
+    Looking(Box<(Opening, Hello, Entrance, Looking)>),
     Open(Open),
     /// The last word is said; the close frame may be still to send.
     Closing(Option<(u16, &'static str)>),
@@ -164,15 +189,14 @@ struct Open {
 struct Subscription {
     channel: Arc<Channel>,
     seat: SeatNo,
-    /// The last offset sent.
-    offset: u64,
+    place: ReaderPlace,
     presence_seen: u64,
 }
 
 impl Peer {
     pub(crate) fn new(hub: Hub, bell: Arc<Bell>, now: Now) -> Self {
         let stage = Stage::Opening(Opening::new(now, hub.limits()));
-        Self { hub, bell, stage, heard_ms: now.mono_ms, control: Vec::new(), held: None, errands: None }
+        Self { hub, bell, stage, heard_ms: now.mono_ms, control: Vec::new(), held: None, aside: None }
     }
 
     /// Takes a whole text message.
@@ -213,6 +237,10 @@ impl Peer {
                 let bye = waiting.0.expired();
                 self.dismiss(now, None, bye);
             }
+            Stage::Looking(waiting) => {
+                let bye = waiting.0.expired();
+                self.dismiss(now, None, bye);
+            }
             Stage::Open(open) if now.mono_ms >= open.auth_until_ms => {
                 let words = "the authentication has expired: come back with a new token";
                 self.dismiss(now, None, Bye::new(ByeCode::TokenExpired, words));
@@ -243,6 +271,7 @@ impl Peer {
         match &self.stage {
             Stage::Opening(opening) => opening.deadline_ms(),
             Stage::CheckingHello(waiting) => waiting.0.deadline_ms(),
+            Stage::Looking(waiting) => waiting.0.deadline_ms(),
             Stage::Open(open) => self.silent_until_ms().min(open.auth_until_ms).min(open.ticket_due_ms),
             Stage::Closing(_) | Stage::Lost => u64::MAX,
         }
@@ -259,7 +288,9 @@ impl Peer {
     #[must_use]
     pub fn message_bytes_max(&self) -> usize {
         match self.stage {
-            Stage::Opening(_) | Stage::CheckingHello(_) => self.hub.limits().hello_bytes_max,
+            Stage::Opening(_) | Stage::CheckingHello(_) | Stage::Looking(_) => {
+                self.hub.limits().hello_bytes_max
+            }
             _ => self.hub.limits().message_bytes_max,
         }
     }
@@ -268,26 +299,44 @@ impl Peer {
         self.heard_ms + self.hub.limits().silence_ms()
     }
 
-    /// True while no packet can be taken: a login is being checked, or replies are piling up.
+    /// True while no packet can be taken: a login is being checked, the engine is asked, the node goes down, or replies are
+    /// piling up.
     fn must_wait(&self) -> bool {
         match &self.stage {
-            Stage::CheckingHello(_) => true,
+            Stage::CheckingHello(_) | Stage::Looking(_) => true,
             Stage::Open(open) => {
-                open.refreshing.is_some() || self.control.len() >= self.hub.limits().batch_bytes_max
+                open.refreshing.is_some()
+                    || self
+                        .aside
+                        .as_ref()
+                        .is_some_and(|aside| aside.subscribing.is_some() || aside.farewell.is_some())
+                    || self.control.len() >= self.hub.limits().batch_bytes_max
             }
             _ => false,
         }
     }
 
-    /// True where this packet cannot be taken before a call ends. What runs nothing is taken all the same: neither a ping
-    /// nor a call that runs already must wait for a slow method.
-    fn must_wait_with(&self, packet: &ClientPacket<'_>) -> bool {
-        let (Stage::Open(open), Verb::Request(Request::Call(_))) = (&self.stage, &packet.verb) else {
-            return false;
-        };
-        let state = open.session.lock();
-        state.ledger.running() as usize >= self.hub.limits().requests_in_flight_max
-            && packet.id.is_some_and(|id| !state.ledger.knows(id))
+    /// True where this packet cannot be taken yet. What runs nothing is taken all the same: neither a ping nor a call that
+    /// runs already must wait for a slow method.
+    fn must_wait_with(&mut self, now: Now, packet: &ClientPacket<'_>) -> bool {
+        let Verb::Request(request) = &packet.verb else { return false };
+        if self.aside.is_some() {
+            // A quick engine may have done by now what was asked before.
+            self.take_mail(now);
+        }
+        let Stage::Open(open) = &self.stage else { return false };
+        match request {
+            Request::Call(_) | Request::Publish(_) => {
+                let state = open.session.lock();
+                state.ledger.running() as usize >= self.hub.limits().requests_in_flight_max
+                    && packet.id.is_some_and(|id| !state.ledger.knows(id))
+            }
+            // Requests take effect in the order sent: what was published before is seen by these. And one page at a time.
+            Request::Subscribe(_) | Request::History(_) => {
+                self.aside.as_ref().is_some_and(|aside| aside.with_engine > 0)
+            }
+            _ => false,
+        }
     }
 
     fn read_packets(&mut self, now: Now, message: &str) {
@@ -300,7 +349,7 @@ impl Peer {
             let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
             for packet in json::packets(line).map(json::parse_client) {
                 match packet {
-                    Ok(packet) if self.must_wait_with(&packet) => {
+                    Ok(packet) if self.must_wait_with(now, &packet) => {
                         self.held = Some(rest.into());
                         return;
                     }
@@ -319,7 +368,7 @@ impl Peer {
         match &mut self.stage {
             Stage::Opening(_) => self.handle_opening_packet(now, packet),
             Stage::Open(_) => self.handle_open_packet(now, packet),
-            Stage::CheckingHello(_) | Stage::Closing(_) | Stage::Lost => {}
+            Stage::CheckingHello(_) | Stage::Looking(_) | Stage::Closing(_) | Stage::Lost => {}
         }
     }
 
@@ -401,7 +450,7 @@ impl Peer {
 
     /// What the shell was not given is not done.
     fn take_errands_back(&mut self) {
-        for errand in self.errands.take().into_iter().flat_map(|errands| errands.0) {
+        for errand in self.aside.take().into_iter().flat_map(|aside| aside.errands) {
             if let Output::Call(call) = errand {
                 call.reply_to.take_back(self.bell.connection);
             }
@@ -409,7 +458,7 @@ impl Peer {
     }
 
     fn errand(&mut self, output: Output) {
-        self.errands.get_or_insert_default().0.push_back(output);
+        self.aside.get_or_insert_default().errands.push_back(output);
     }
 }
 
@@ -430,6 +479,7 @@ impl std::fmt::Debug for Peer {
         let stage = match &self.stage {
             Stage::Opening(_) => "opening",
             Stage::CheckingHello(_) => "checking hello",
+            Stage::Looking(_) => "looking",
             Stage::Open(_) => "open",
             Stage::Closing(_) => "closing",
             Stage::Lost => "lost",

@@ -12,13 +12,25 @@ use tautline_protocol::{
     server::{Ledger, Step},
 };
 
-use super::{Open, Output, Peer, Stage};
+use super::{
+    Open, Output, Peer, Stage,
+    looking::{Looking, Wanted},
+};
 use crate::{
     Identity, LoginRefused,
+    engine::{EngineError, Looked},
     session::{Login, Rosters, Session},
     session_id::SessionId,
     ticket::Claims,
 };
+
+/// How a hello comes in.
+pub(super) enum Entrance {
+    /// By a ticket, and perhaps by a login beside it.
+    Resume { claims: Claims, fresh: Option<Login> },
+    /// By a login.
+    Begin { login: Login },
+}
 
 /// The session that a hello is to open.
 struct Opened {
@@ -50,7 +62,7 @@ impl Peer {
         match (ticket, hello.auth.clone()) {
             // A token beside a good ticket is checked: it may be another user's. Any other login is not needed.
             (Some(_), Some(auth @ Auth::Token { .. })) | (None, Some(auth)) => self.check_login(auth, hello),
-            (Some(claims), _) => self.resume(now, &hello, &claims, None),
+            (Some(claims), _) => self.admit(now, hello, Entrance::Resume { claims, fresh: None }),
             (None, None) => {
                 let words = "a first `hello` needs `auth`";
                 self.dismiss(now, None, Bye::new(ByeCode::Unauthorized, words));
@@ -82,16 +94,87 @@ impl Peer {
             }
         };
         let ticket = hello.resume.as_ref().and_then(|resume| self.check_ticket(now, &resume.ticket).ok());
-        match ticket {
+        let entrance = match ticket {
             Some(claims) if claims.user.as_deref() == login.identity.user.as_ref().map(UserId::as_str) => {
-                self.resume(now, &hello, &claims, Some(login));
+                Entrance::Resume { claims, fresh: Some(login) }
             }
-            _ => {
-                if hello.resume.is_some() {
-                    // Sent in the hope that the session goes on; the client sends it again under new ids.
-                    self.held = None;
-                }
-                self.begin(now, &hello, login);
+            _ => Entrance::Begin { login },
+        };
+        if matches!(entrance, Entrance::Begin { .. }) && hello.resume.is_some() {
+            // Sent in the hope that the session goes on; the client sends it again under new ids.
+            self.held = None;
+        }
+        self.admit(now, hello, entrance);
+    }
+
+    /// Asks the engine where the logs of the hello's channels stand, and goes on when it has said so.
+    fn admit(&mut self, now: Now, hello: Hello, entrance: Entrance) {
+        let identity = self.identity_of(&entrance);
+        let channels_max = self.hub.limits().channels_max;
+        let wishes: Vec<_> = wishes(&identity, &hello)
+            .into_iter()
+            .filter(|(name, _)| identity.may_read(name, self.hub.rule(name).subscribe))
+            .take(channels_max)
+            .collect();
+        let user = identity.user.as_ref();
+        let mut looking = Looking::begin(&self.hub, now, &self.bell, user, wishes.into_iter());
+        self.take_looks(&mut looking);
+        if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Lost) {
+            self.stage = Stage::Looking(Box::new((opening, hello, entrance, looking)));
+        }
+        self.enter_if_seen(now);
+    }
+
+    /// Takes what the engine saw, for a hello or for a `subscribe`.
+    pub(super) fn handle_look(&mut self, now: Now, number: usize, looked: Result<Looked, EngineError>) {
+        if let Stage::Looking(waiting) = &mut self.stage {
+            waiting.3.take(number, looked);
+            return self.enter_if_seen(now);
+        }
+        if let Some((_, looking)) = self.aside.as_mut().and_then(|aside| aside.subscribing.as_mut()) {
+            looking.take(number, looked);
+            self.subscribe_if_seen(now);
+        }
+    }
+
+    fn enter_if_seen(&mut self, now: Now) {
+        if !matches!(&self.stage, Stage::Looking(waiting) if waiting.3.is_over()) {
+            return;
+        }
+        let Stage::Looking(waiting) = std::mem::replace(&mut self.stage, Stage::Lost) else { return };
+        let (opening, hello, entrance, looking) = *waiting;
+        self.stage = Stage::Opening(opening);
+        if let Some(bye) = self.hub.draining() {
+            return self.dismiss(now, None, bye);
+        }
+        match (looking.end(), entrance) {
+            (Err(error), _) => self.dismiss_for_engine(now, &error),
+            (Ok(wanted), Entrance::Resume { claims, fresh }) => {
+                self.resume(now, &hello, &claims, fresh, &wanted)
+            }
+            (Ok(wanted), Entrance::Begin { login }) => self.begin(now, &hello, login, &wanted),
+        }
+    }
+
+    /// Sends the client away for a while: the engine cannot say what it needs to know.
+    pub(super) fn dismiss_for_engine(&mut self, now: Now, error: &EngineError) {
+        let retry_after_ms = Some(self.hub.retry_after_ms());
+        let bye = Bye::new(ByeCode::Overloaded, error.to_string());
+        self.dismiss(now, None, Bye { retry_after_ms, ..bye });
+    }
+
+    /// Who comes in: as the session knows it, where it is known here.
+    fn identity_of(&self, entrance: &Entrance) -> Arc<Identity> {
+        match entrance {
+            Entrance::Begin { login } | Entrance::Resume { fresh: Some(login), .. } => {
+                Arc::clone(&login.identity)
+            }
+            Entrance::Resume { claims, fresh: None } => {
+                let known = self.hub.sessions().get(SessionId(claims.session));
+                known.map_or_else(
+                    || Arc::new(identity_of(claims)),
+                    |session| Arc::clone(&session.lock().login.identity),
+                )
             }
         }
     }
@@ -127,26 +210,22 @@ impl Peer {
     }
 
     /// Opens the session that a ticket names.
-    fn resume(&mut self, now: Now, hello: &Hello, claims: &Claims, fresh: Option<Login>) {
+    fn resume(&mut self, now: Now, hello: &Hello, claims: &Claims, fresh: Option<Login>, wanted: &[Wanted]) {
         let id = SessionId(claims.session);
         let login = fresh.clone().unwrap_or_else(|| self.hub.login(now, identity_of(claims)));
-        let logs_whole = claims.epoch == self.hub.epoch();
         if !self.has_room(now, id) {
             return;
         }
-        let session = self.hub.sessions().get_or_insert(id, || {
-            let session = Session::new(id, login, Ledger::incomplete(), now);
-            session.lock().logs_whole = logs_whole;
-            session
-        });
+        let make = || Session::new(id, login, Ledger::incomplete(), claims.life, now);
+        let session = self.hub.sessions().get_or_insert(id, make);
         if let Some(fresh) = fresh {
             session.lock().login = fresh;
         }
-        self.attach(now, hello, Opened { session, resumed: true });
+        self.attach(now, hello, Opened { session, resumed: true }, wanted);
     }
 
     /// Opens a new session, or the one that the same key has opened a moment ago.
-    fn begin(&mut self, now: Now, hello: &Hello, login: Login) {
+    fn begin(&mut self, now: Now, hello: &Hello, login: Login, wanted: &[Wanted]) {
         let key_id = hello.key.as_ref().map(|key| self.key_id(key, &login.identity));
         if let Some(session) = key_id.and_then(|id| self.hub.sessions().get(id)) {
             let fresh = {
@@ -154,7 +233,7 @@ impl Peer {
                 !state.ended && now.mono_ms < state.opened_ms + self.hub.limits().key_ms
             };
             if fresh {
-                return self.attach(now, hello, Opened { session, resumed: true });
+                return self.attach(now, hello, Opened { session, resumed: true }, wanted);
             }
         }
         let free =
@@ -163,9 +242,10 @@ impl Peer {
         if !self.has_room(now, id) {
             return;
         }
-        let make = || Session::new(id, login, Ledger::new(), now);
+        let life = self.hub.engine().life();
+        let make = || Session::new(id, login, Ledger::new(), life, now);
         let session = self.hub.sessions().get_or_insert(id, make);
-        self.attach(now, hello, Opened { session, resumed: false });
+        self.attach(now, hello, Opened { session, resumed: false }, wanted);
     }
 
     /// The same key and the same user give the same session, without a table of keys.
@@ -186,7 +266,7 @@ impl Peer {
     }
 
     /// Makes this connection the session's own, and says welcome.
-    fn attach(&mut self, now: Now, hello: &Hello, opened: Opened) {
+    fn attach(&mut self, now: Now, hello: &Hello, opened: Opened, wanted: &[Wanted]) {
         let Opened { session, resumed } = opened;
         let attempt = hello.resume.as_ref().filter(|_| resumed).map(|resume| resume.attempt);
         let (login, requests_seen, present_before) = {
@@ -247,7 +327,7 @@ impl Peer {
             node: self.hub.node().to_owned(),
             channels: std::collections::BTreeMap::new(),
         };
-        self.restore(now, &identity, cursors.into_iter().flatten(), &mut welcome, &mut gaps);
+        self.restore(now, &identity, cursors.into_iter().flatten(), wanted, &mut welcome, &mut gaps);
         json::write_server(&mut self.control, "welcome", &welcome);
         for gap in gaps {
             json::write_server(&mut self.control, "gap", &gap);
@@ -261,6 +341,7 @@ impl Peer {
         now: Now,
         identity: &Identity,
         cursors: impl Iterator<Item = (&'c String, &'c Cursor)>,
+        wanted: &[Wanted],
         welcome: &mut Welcome,
         gaps: &mut Vec<Gap>,
     ) {
@@ -277,26 +358,32 @@ impl Peer {
             };
             welcome.channels.insert(name, entry);
         };
-        let own = identity.user.as_ref().and_then(|user| ChannelName::of_user(user).ok());
-        let mut own_cursor = None;
-        for (name, cursor) in cursors {
-            if own.as_ref().is_some_and(|own| own.as_str() == name) {
-                own_cursor = Some(cursor);
-                continue;
-            }
+        let own = own_channel(identity);
+        for (name, _) in cursors.filter(|(name, _)| own.as_ref().is_none_or(|own| own.as_str() != *name)) {
             let bytes = CHANNEL_BYTES + 2 * name.len();
             if room < bytes {
                 continue;
             }
             room -= bytes;
-            let from = ReadFrom::Cursor(cursor.clone());
             let subscribed =
-                self.parse_readable(name).and_then(|channel| self.subscribe(now, &channel, &from));
+                self.parse_readable(name).and_then(|channel| self.subscribe_to(now, &channel, wanted));
             note(name.clone(), subscribed);
         }
         if let Some(own) = own {
-            let from = own_cursor.map_or(ReadFrom::Acked, |cursor| ReadFrom::Cursor(cursor.clone()));
-            note(own.to_string(), self.subscribe(now, &own, &from));
+            note(own.to_string(), self.subscribe_to(now, &own, wanted));
+        }
+    }
+
+    fn subscribe_to(
+        &mut self,
+        now: Now,
+        name: &ChannelName,
+        wanted: &[Wanted],
+    ) -> Result<(Subscribed, Option<Gap>), ErrorBody> {
+        match wanted.iter().find(|wanted| wanted.name == *name) {
+            Some(wanted) => self.subscribe(now, wanted),
+            // The login became another one while the engine was asked, or these are too many.
+            None => Err(ErrorBody::new(ErrorCode::Limit, "this channel was not looked up: subscribe to it")),
         }
     }
 
@@ -334,6 +421,28 @@ impl Peer {
             false => Err(ErrorBody::new(ErrorCode::PermissionDenied, "you may not read this channel")),
         }
     }
+}
+
+/// The channels that a hello wants to read, and from where: the cursors', and the user's own.
+fn wishes(identity: &Identity, hello: &Hello) -> Vec<(ChannelName, ReadFrom)> {
+    let own = own_channel(identity);
+    let mut own_from = ReadFrom::Acked;
+    let mut wishes = Vec::new();
+    for (name, cursor) in hello.resume.iter().flat_map(|resume| &resume.cursors) {
+        let from = ReadFrom::Cursor(cursor.clone());
+        match ChannelName::parse(name) {
+            Ok(name) if own.as_ref() == Some(&name) => own_from = from,
+            Ok(name) => wishes.push((name, from)),
+            Err(_) => {}
+        }
+    }
+    // First, because it is bound to be there, however many others are named.
+    wishes.splice(0..0, own.map(|own| (own, own_from)));
+    wishes
+}
+
+fn own_channel(identity: &Identity) -> Option<ChannelName> {
+    identity.user.as_ref().and_then(|user| ChannelName::of_user(user).ok())
 }
 
 pub(super) fn parse_channel(name: &str) -> Result<ChannelName, ErrorBody> {

@@ -6,20 +6,23 @@ use tautline_protocol::{
     ByeCode, ChannelName, Cursor, ErrorCode, Now, ReadFrom, RequestId, json,
     packet::{
         Auth, ErrorBody, Request,
-        client::{After, Call, History, Publish},
-        server::{AuthRefreshed, Bye, Gap, Published, Subscribed, Unsubscribed},
+        client::{Call, Publish},
+        server::{AuthRefreshed, Bye, Gap, Subscribed, Unsubscribed},
     },
     server::Verdict,
 };
 
 use super::{
     CallRequest, Open, Output, Peer, ReplyTo, Stage, Subscription,
+    looking::{Looking, Wanted},
     opening::{parse_channel, ticket_due_ms, until},
 };
 use crate::{
     Identity, LoginRefused,
-    channel::{self, Joining},
-    log::{Entry, Found, Log, Origin, Place},
+    channel::Joining,
+    engine::{Content, Doubt, Origin},
+    hub::settle_line,
+    logs::NewPublication,
 };
 
 impl Peer {
@@ -32,20 +35,12 @@ impl Peer {
             return;
         }
         match request {
-            Request::Subscribe(body) => {
-                let subscribed = self
-                    .parse_readable(&body.channel)
-                    .and_then(|channel| self.subscribe(now, &channel, &body.from));
-                self.reply(id, subscribed.as_ref().map(|(reply, _)| reply));
-                if let Ok((_, Some(gap))) = subscribed {
-                    json::write_server(&mut self.control, "gap", &gap);
-                }
-            }
+            Request::Subscribe(body) => self.handle_subscribe(now, id, &body.channel, body.from),
             Request::Unsubscribe(body) => {
                 let done = self.unsubscribe(&body.channel);
                 self.reply(id, done.as_ref().map(|()| &Empty {}));
             }
-            Request::History(body) => self.history(id, &body),
+            Request::History(body) => self.history(now, id, &body),
             Request::Presence(body) => {
                 let roster = self.parse_readable(&body.channel).and_then(|channel| {
                     let members_max = self.hub.limits().presence_members_max;
@@ -79,6 +74,10 @@ impl Peer {
         };
         match (verdict, request) {
             (Verdict::Execute, Request::Call(call)) => self.call(id, call),
+            // Under the key that it had before, so whoever runs it can tell.
+            (Verdict::InDoubt, Request::Call(call)) if self.hub.is_idempotent(&call.method) => {
+                self.call(id, call)
+            }
             (Verdict::InDoubt, Request::Call(_)) => {
                 let words = "the node that took this call is gone: it may have run";
                 self.settle(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::InDoubt, words)));
@@ -110,94 +109,123 @@ impl Peer {
             timeout_ms: call.timeout_ms.map_or(longest, |wanted| wanted.min(longest)),
             user: open.session.user(),
             session: open.session.id.to_string(),
+            key: format!("{}:{id}", open.session.id),
         };
         self.errand(Output::Call(request));
     }
 
     fn publish(&mut self, now: Now, id: RequestId, publish: &Publish<'_>, in_doubt: bool) {
-        let result = self.try_publish(now, id, publish, in_doubt);
-        self.settle(id, result.as_ref());
+        let new = match self.check_publish(id, publish, in_doubt) {
+            Ok(new) => new,
+            Err(error) => return self.settle(id, Err::<&(), _>(&error)),
+        };
+        let Stage::Open(open) = &self.stage else { return };
+        let (hub, session, bell) = (self.hub.clone(), Arc::clone(&open.session), Arc::clone(&self.bell));
+        self.aside.get_or_insert_default().with_engine += 1;
+        self.hub.append(now, new, move |result| {
+            let mut line = Vec::new();
+            json::write_reply(&mut line, id, result.as_ref());
+            settle_line(&hub, &session, id, &line);
+            bell.finish(&[]);
+        });
     }
 
-    fn try_publish(
+    fn check_publish(
         &self,
-        now: Now,
         id: RequestId,
         publish: &Publish<'_>,
         in_doubt: bool,
-    ) -> Result<Published, ErrorBody> {
+    ) -> Result<NewPublication, ErrorBody> {
         let Stage::Open(open) = &self.stage else {
             return Err(ErrorBody::new(ErrorCode::Internal, "no session is open"));
         };
-        let name = parse_channel(&publish.channel)?;
-        let (identity, logs_whole) = {
+        let channel = parse_channel(&publish.channel)?;
+        let (identity, session_life) = {
             let state = open.session.lock();
-            (Arc::clone(&state.login.identity), state.logs_whole)
+            (Arc::clone(&state.login.identity), state.life)
         };
-        if !identity.may(&name, self.hub.rule(&name).publish) {
+        if !identity.may(&channel, self.hub.rule(&channel).publish) {
             return Err(ErrorBody::new(ErrorCode::PermissionDenied, "you may not publish in this channel"));
         }
-        let session = open.session.id;
-        if in_doubt {
-            let found = match self.hub.find_channel(&name) {
-                Some(channel) => channel.find(session, id, logs_whole),
-                None => Found::Unknown,
-            };
-            match found {
-                Found::At { offset, at } => {
-                    return Ok(Published { epoch: self.hub.epoch().to_owned(), offset, at });
-                }
-                Found::Never => {}
-                Found::Unknown => {
-                    let words = "the log does not reach back far enough to tell whether this was published";
-                    return Err(ErrorBody::new(ErrorCode::InDoubt, words));
-                }
-            }
-        }
-        let new = channel::Publish {
-            from: identity.user.as_ref(),
-            tags: None,
-            origin: Some(Origin::Request(session, id)),
+        let content = Content { data: publish.data.get().into(), from: identity.user.clone(), tags: None };
+        let origin = Some(Origin::Request { session: open.session.id.0, id });
+        Ok(NewPublication { channel, content, origin, doubt: in_doubt.then_some(Doubt { session_life }) })
+    }
+
+    fn handle_subscribe(&mut self, now: Now, id: RequestId, name: &str, from: ReadFrom) {
+        let name = match self.parse_readable(name) {
+            Ok(name) => name,
+            Err(error) => return self.reply(id, Err::<&(), _>(&error)),
         };
-        self.hub.append(now, &name, publish.data.get(), new)
+        let Stage::Open(open) = &self.stage else { return };
+        if let Err(error) = open.check_room(&name, self.hub.limits().channels_max) {
+            return self.reply(id, Err::<&(), _>(&error));
+        }
+        let user = open.session.user();
+        let wish = std::iter::once((name, from));
+        let mut looking = Looking::begin(&self.hub, now, &self.bell, user.as_ref(), wish);
+        self.take_looks(&mut looking);
+        self.aside.get_or_insert_default().subscribing = Some((id, looking));
+        self.subscribe_if_seen(now);
+    }
+
+    /// Answers the `subscribe` that waits for the engine, where it has seen enough.
+    pub(super) fn subscribe_if_seen(&mut self, now: Now) {
+        let Some(aside) = &mut self.aside else { return };
+        let Some((id, looking)) = aside.subscribing.take_if(|(_, looking)| looking.is_over()) else { return };
+        self.aside.take_if(|aside| aside.is_empty());
+        let subscribed = match looking.end() {
+            // An error would end the subscription; so the client keeps it, and comes back with it.
+            Err(error) => return self.dismiss_for_engine(now, &error),
+            // The login may have changed meanwhile.
+            Ok(wanted) => wanted.first().map_or_else(
+                || Err(ErrorBody::new(ErrorCode::Internal, "nothing was wanted")),
+                |wanted| self.parse_readable(wanted.name.as_str()).and_then(|_| self.subscribe(now, wanted)),
+            ),
+        };
+        self.reply(id, subscribed.as_ref().map(|(reply, _)| reply));
+        if let Ok((_, Some(gap))) = subscribed {
+            json::write_server(&mut self.control, "gap", &gap);
+        }
     }
 
     /// Subscribes, or moves a subscription that exists.
     pub(super) fn subscribe(
         &mut self,
         now: Now,
-        name: &ChannelName,
-        from: &ReadFrom,
+        wanted: &Wanted,
     ) -> Result<(Subscribed, Option<Gap>), ErrorBody> {
         let Stage::Open(open) = &mut self.stage else {
             return Err(ErrorBody::new(ErrorCode::Internal, "no session is open"));
         };
-        let identity = Arc::clone(&open.session.lock().login.identity);
-        let acked = identity.user.as_ref().and_then(|user| self.hub.acks().get(user, name));
-        if let Some(slot) = open.slot_of(name) {
+        let user = open.session.user();
+        let (channel, looked) = wanted.learn(&self.hub, user.as_ref())?;
+        let unseen = || ErrorBody::new(ErrorCode::Internal, "the log was never looked at");
+        if let Some(slot) = open.slot_of(&wanted.name) {
             let subscription = open.subscriptions[slot].as_mut().expect("slot_of() found it");
-            let (reply, gap, offset) = subscription.channel.rejoin(self.hub.epoch(), from, acked);
-            subscription.offset = offset;
+            let joined =
+                channel.rejoin(subscription.seat, &wanted.from, looked.as_ref()).ok_or_else(unseen)?;
+            subscription.place = joined.place;
             self.bell.come_again(slot_number(slot));
-            return Ok((reply, gap));
+            return Ok((joined.reply, joined.gap));
         }
-        let slot = open.free_slot(self.hub.limits().channels_max)?;
+        let slot = open.free_slot(&wanted.name, self.hub.limits().channels_max)?;
         let who = Joining {
             bell: &self.bell,
             slot: slot_number(slot),
             session: open.session.id,
-            user: identity.user.as_ref(),
-            acked,
-            epoch: self.hub.epoch(),
+            user: user.as_ref(),
             wall_ms: now.wall_ms,
         };
-        let (channel, joined) = self.hub.join(name, &who, from)?;
+        let (seat, presence_seen, joined, ring) =
+            channel.join(&who, &wanted.from, looked.as_ref()).ok_or_else(unseen)?;
+        self.hub.pump_if(ring, channel);
         if channel.rule.presence != crate::PresenceMode::Off {
-            open.session.lock().present_in.insert(&channel);
+            open.session.lock().present_in.insert(channel);
         }
         self.bell.come_again(slot_number(slot));
-        let (seat, offset, presence_seen) = (joined.seat, joined.offset, joined.presence_seen);
-        open.subscriptions[slot] = Some(Subscription { channel, seat, offset, presence_seen });
+        let channel = Arc::clone(channel);
+        open.subscriptions[slot] = Some(Subscription { channel, seat, place: joined.place, presence_seen });
         Ok((joined.reply, joined.gap))
     }
 
@@ -212,9 +240,11 @@ impl Peer {
             let Some(found) = subscriptions.find(|found| found.channel.name.as_str() == name) else {
                 continue;
             };
-            let known = cursor.epoch == self.hub.epoch() && cursor.offset <= found.offset;
-            if found.channel.rule.ack && known {
-                self.hub.acks().advance(user, &found.channel.name, cursor.offset);
+            let epoch = found.channel.epoch().filter(|epoch| **epoch == *cursor.epoch);
+            if let Some(epoch) =
+                epoch.filter(|_| found.channel.rule.ack && cursor.offset <= found.place.offset)
+            {
+                self.hub.acks().advance(&found.channel.name, Some(user), &epoch, cursor.offset);
             }
         }
     }
@@ -239,32 +269,6 @@ impl Peer {
         let session = open.session.id;
         let ring = ended.channel.with_presence(|presence, name| presence.leave(name, session));
         self.hub.pump_if(ring, &ended.channel);
-    }
-
-    fn history(&mut self, id: RequestId, body: &History<'_>) {
-        let mut page = Vec::new();
-        let read = self.parse_readable(&body.channel).and_then(|name| {
-            let limits = self.hub.limits();
-            let epoch = self.hub.epoch();
-            let wanted = body.limit.clamp(1, limits.history_page_max);
-            let bytes_max = limits.history_page_bytes_max;
-            let empty = Log::new(0, 0);
-            let mut read = |log: &Log| write_page(&mut page, log, epoch, body, wanted, bytes_max);
-            match self.hub.find_channel(&name) {
-                Some(channel) => channel.with_log(read),
-                None => read(&empty),
-            }
-        });
-        match read {
-            Ok(()) => {
-                self.control.extend_from_slice(b"{\"id\":");
-                json::write_json(&mut self.control, &id);
-                self.control.extend_from_slice(b",\"ok\":");
-                self.control.append(&mut page);
-                self.control.extend_from_slice(b"}\n");
-            }
-            Err(error) => self.reply(id, Err::<&(), _>(&error)),
-        }
     }
 
     /// Goes on with an `auth` request whose token was checked.
@@ -340,13 +344,19 @@ impl Open {
             .position(|slot| slot.as_ref().is_some_and(|found| found.channel.name == *name))
     }
 
-    fn free_slot(&mut self, channels_max: usize) -> Result<usize, ErrorBody> {
+    /// Whether there is room for a subscription.
+    fn check_room(&self, name: &ChannelName, channels_max: usize) -> Result<(), ErrorBody> {
+        if self.subscriptions.iter().flatten().count() < channels_max || self.slot_of(name).is_some() {
+            return Ok(());
+        }
+        let words = format!("a connection may be subscribed to {channels_max} channels");
+        Err(ErrorBody::new(ErrorCode::Limit, words))
+    }
+
+    fn free_slot(&mut self, name: &ChannelName, channels_max: usize) -> Result<usize, ErrorBody> {
+        self.check_room(name, channels_max)?;
         if let Some(free) = self.subscriptions.iter().position(Option::is_none) {
             return Ok(free);
-        }
-        if self.subscriptions.len() >= channels_max {
-            let words = format!("a connection may be subscribed to {channels_max} channels");
-            return Err(ErrorBody::new(ErrorCode::Limit, words));
         }
         if self.subscriptions.len() < 4 {
             // Most connections have very few: do not keep room for four.
@@ -359,77 +369,4 @@ impl Open {
 
 fn slot_number(slot: usize) -> u32 {
     u32::try_from(slot).expect("slots are bounded by channels_max")
-}
-
-/// Writes the `ok` of `history`.
-fn write_page(
-    out: &mut Vec<u8>,
-    log: &Log,
-    epoch: &str,
-    body: &History<'_>,
-    limit: usize,
-    bytes_max: usize,
-) -> Result<(), ErrorBody> {
-    let (offsets, more) = page_offsets(log, epoch, body, limit)?;
-    let (first, last) = fitting(log, offsets, body.after.is_some(), bytes_max);
-    let cut = (first, last) != offsets;
-    out.extend_from_slice(b"{\"epoch\":");
-    json::write_json(out, &epoch);
-    out.extend_from_slice(b",\"publications\":[");
-    for (index, entry) in (first + 1..=last).filter_map(|offset| log.entry(offset)).enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        entry.write_history(out);
-    }
-    out.extend_from_slice(b"],\"more\":");
-    json::write_json(out, &(more || cut));
-    out.push(b'}');
-    Ok(())
-}
-
-/// The part of a page that fits, one publication at least. A page that is cut keeps the end that was asked for.
-fn fitting(log: &Log, (first, last): (u64, u64), forwards: bool, bytes_max: usize) -> (u64, u64) {
-    let mut bytes = 0;
-    let mut kept = 0;
-    for step in 0..last - first {
-        let offset = if forwards { first + 1 + step } else { last - step };
-        bytes += log.entry(offset).map_or(0, Entry::history_bytes);
-        if kept > 0 && bytes > bytes_max {
-            break;
-        }
-        kept += 1;
-    }
-    if forwards { (first, first + kept) } else { (last - kept, last) }
-}
-
-/// The offsets of a page, the first one excluded, and whether there is more behind it.
-fn page_offsets(
-    log: &Log,
-    epoch: &str,
-    body: &History<'_>,
-    limit: usize,
-) -> Result<((u64, u64), bool), ErrorBody> {
-    let limit = limit as u64;
-    let located = |cursor: &Cursor| match log.locate(epoch, cursor) {
-        Place::At(offset) => Ok(offset),
-        Place::Gap { reason, .. } => {
-            let words = format!("the log cannot prove what follows this cursor ({reason:?})");
-            Err(ErrorBody::new(ErrorCode::Gap, words))
-        }
-    };
-    if let Some(after) = &body.after {
-        let after = match after {
-            After::Word(_) => log.base(),
-            After::Cursor(cursor) => located(cursor)?,
-        };
-        let last = log.head().min(after + limit);
-        return Ok(((after, last), last < log.head()));
-    }
-    let last = match &body.before {
-        Some(cursor) => located(cursor)?.saturating_sub(1).max(log.base()),
-        None => log.head(),
-    };
-    let first = last.saturating_sub(limit).max(log.base());
-    Ok(((first, last), first > log.base()))
 }

@@ -11,10 +11,13 @@ use std::{
 
 use serde_json::{Value, json, value::RawValue};
 use tautline_hub::{
-    Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, Output, Peer, PresenceMode,
-    PublishOptions, Retention,
+    Access, CallRequest, ChannelRule, Engine, Hub, HubConfig, Identity, LoginRefused, MemoryEngine, Output,
+    Peer, PresenceMode, PublishOptions, Retention,
 };
-use tautline_protocol::{ChannelName, Limits, Now, Pattern, UserId, json as codec};
+use tautline_protocol::{
+    ChannelName, Limits, Now, Pattern, UserId, json as codec,
+    packet::{ErrorBody, server::Published},
+};
 
 /// Wall time at which every story begins.
 pub const BEGIN_WALL_MS: u64 = 1_763_666_000_000;
@@ -35,6 +38,11 @@ impl Node {
     }
 
     pub fn seeded(limits: Limits, retention: Retention, seed: u8) -> Self {
+        let engine = Arc::new(MemoryEngine::new(u32::from(seed), &limits));
+        Self::on(engine, limits, retention, seed)
+    }
+
+    pub fn on(engine: Arc<dyn Engine>, limits: Limits, retention: Retention, seed: u8) -> Self {
         let rule = |pattern: &str, access, presence| ChannelRule {
             pattern: Pattern::parse(pattern).expect("valid"),
             subscribe: access,
@@ -50,8 +58,14 @@ impl Node {
             rule("ack:*", Access::Any, PresenceMode::Off),
             rule("*", Access::Any, PresenceMode::Off),
         ];
-        let config = HubConfig { limits, rules, node: "n1".into(), ticket_keys: vec![[1; 32]] };
-        Self { hub: Hub::new(config, [seed; 32]), now: Now::new(1_000_000, BEGIN_WALL_MS) }
+        let config = HubConfig {
+            limits,
+            rules,
+            node: "n1".into(),
+            ticket_keys: vec![[1; 32]],
+            idempotent_methods: ["count".to_owned()].into(),
+        };
+        Self { hub: Hub::new(config, engine, [seed; 32]), now: Now::new(1_000_000, BEGIN_WALL_MS) }
     }
 
     pub fn advance(&mut self, ms: u64) {
@@ -62,8 +76,29 @@ impl Node {
     pub fn publish(&self, channel: &str, data: &Value) {
         let raw = RawValue::from_string(data.to_string()).expect("valid");
         let name = ChannelName::parse(channel).expect("valid");
-        self.hub.publish(self.now, &name, &raw, PublishOptions::default()).expect("published");
+        self.try_publish(&name, &raw, PublishOptions::default()).expect("published");
         while self.hub.pump() {}
+    }
+
+    /// Publishes for the back end, whenever the engine comes to it.
+    pub fn publish_later(&self, channel: &str, data: &Value) {
+        let raw = RawValue::from_string(data.to_string()).expect("valid");
+        let name = ChannelName::parse(channel).expect("valid");
+        self.hub.publish(self.now, &name, &raw, PublishOptions::default(), |result| {
+            drop(result.expect("published"))
+        });
+    }
+
+    /// Publishes for the back end; the engine of these stories answers at once.
+    pub fn try_publish(
+        &self,
+        channel: &ChannelName,
+        data: &RawValue,
+        options: PublishOptions<'_>,
+    ) -> Result<Published, ErrorBody> {
+        let (done, outcome) = std::sync::mpsc::channel();
+        self.hub.publish(self.now, channel, data, options, move |result| drop(done.send(result)));
+        outcome.try_recv().expect("answered at once")
     }
 
     pub fn dial(&self) -> Phone {

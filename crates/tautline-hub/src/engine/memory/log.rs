@@ -1,0 +1,172 @@
+//! One log in memory.
+
+use std::collections::{HashMap, VecDeque};
+
+use tautline_protocol::{ChannelName, RequestId};
+
+use crate::{
+    Retention,
+    engine::{Content, Entry, Origin, Span},
+};
+
+/// A ring of publications, bounded by count, bytes and age.
+#[derive(Clone, Default)]
+pub(super) struct MemoryLog {
+    entries: VecDeque<Kept>,
+    bytes: usize,
+    /// The last offset given out; 0 before the first publication.
+    head: u64,
+    /// When `head` was appended.
+    head_at: u64,
+    /// When the entry just before the oldest kept was appended, where that is known.
+    base_at: Option<u64>,
+    /// Where the publications with a key stand.
+    keys: HashMap<u128, u64>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    entry: Entry,
+    origin: Option<Origin>,
+}
+
+impl MemoryLog {
+    pub(super) const fn head(&self) -> u64 {
+        self.head
+    }
+
+    pub(super) const fn head_at(&self) -> u64 {
+        self.head_at
+    }
+
+    /// The offset just before the oldest publication kept.
+    pub(super) fn base(&self) -> u64 {
+        self.head - self.entries.len() as u64
+    }
+
+    pub(super) const fn base_at(&self) -> Option<u64> {
+        self.base_at
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// When the publication at `offset` was appended, where that is still known.
+    pub(super) fn at(&self, offset: u64) -> Option<u64> {
+        if offset == self.head {
+            return (self.head > 0).then_some(self.head_at);
+        }
+        if offset == self.base() { self.base_at } else { self.kept(offset).map(|kept| kept.entry.at()) }
+    }
+
+    /// Appends and drops what retention no longer covers.
+    pub(super) fn append(
+        &mut self,
+        channel: &ChannelName,
+        content: &Content,
+        origin: Option<Origin>,
+        wall_ms: u64,
+        retention: &Retention,
+    ) -> Entry {
+        self.head += 1;
+        // `at` never goes back, whatever the clock does: age and order agree.
+        self.head_at = wall_ms.max(self.head_at);
+        let entry = Entry::encode(channel, self.head, self.head_at, content);
+        self.bytes += entry.line().len();
+        if let Some(Origin::Key(key)) = origin {
+            self.keys.insert(key, self.head);
+        }
+        self.entries.push_back(Kept { entry: entry.clone(), origin });
+        self.retain(wall_ms, retention);
+        entry
+    }
+
+    /// Drops what retention no longer covers.
+    pub(super) fn retain(&mut self, wall_ms: u64, retention: &Retention) {
+        while let Some(oldest) = self.entries.front() {
+            let kept = self.entries.len() <= retention.count
+                && self.bytes <= retention.bytes
+                && wall_ms.saturating_sub(oldest.entry.at()) <= retention.age_ms;
+            if kept {
+                break;
+            }
+            self.bytes -= oldest.entry.line().len();
+            self.base_at = Some(oldest.entry.at());
+            if let Some(Origin::Key(key)) = oldest.origin {
+                self.keys.remove(&key);
+            }
+            self.entries.pop_front();
+        }
+        if self.entries.is_empty() {
+            self.entries = VecDeque::new();
+            self.keys = HashMap::new();
+        }
+    }
+
+    /// Where the publication of this origin stands, and when it was appended.
+    pub(super) fn of_origin(&self, origin: Origin) -> Option<(u64, u64)> {
+        let offset = match origin {
+            Origin::Key(key) => *self.keys.get(&key)?,
+            Origin::Request { .. } => {
+                let index = self.entries.iter().rposition(|kept| kept.origin == Some(origin))?;
+                self.base() + 1 + index as u64
+            }
+        };
+        Some((offset, self.at(offset)?))
+    }
+
+    /// True where an older request of the session is in the log: a younger one that is not was never executed.
+    pub(super) fn has_older(&self, session: u128, id: RequestId) -> bool {
+        self.entries.iter().any(|kept| {
+            matches!(kept.origin, Some(Origin::Request { session: of, id: older }) if of == session && older < id)
+        })
+    }
+
+    /// A part of the log, within bounds, one publication at least where there is any. What follows an offset that is not
+    /// kept any more begins with the oldest.
+    pub(super) fn read(&self, span: Span, count_max: usize, bytes_max: usize) -> Vec<Entry> {
+        let mut bytes = 0;
+        let mut fits = |entry: &Entry| {
+            bytes += entry.line().len();
+            bytes <= bytes_max || bytes == entry.line().len()
+        };
+        match span {
+            Span::After(offset) => {
+                let behind = self.entries.iter().skip(self.index_of(offset + 1));
+                behind
+                    .map(|kept| &kept.entry)
+                    .take(count_max)
+                    .take_while(|entry| fits(entry))
+                    .cloned()
+                    .collect()
+            }
+            Span::Before(offset) => {
+                let before = self.entries.iter().take(self.index_of(offset)).rev();
+                let mut entries: Vec<Entry> = before
+                    .map(|kept| &kept.entry)
+                    .take(count_max)
+                    .take_while(|entry| fits(entry))
+                    .cloned()
+                    .collect();
+                entries.reverse();
+                entries
+            }
+        }
+    }
+
+    /// The index of the entry at `offset`; the nearest, where it is not kept.
+    fn index_of(&self, offset: u64) -> usize {
+        let index = usize::try_from(offset.saturating_sub(self.base() + 1)).unwrap_or(usize::MAX);
+        index.min(self.entries.len())
+    }
+
+    fn kept(&self, offset: u64) -> Option<&Kept> {
+        let index = offset.checked_sub(self.base() + 1)?;
+        self.entries.get(usize::try_from(index).ok()?)
+    }
+}

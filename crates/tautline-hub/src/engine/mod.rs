@@ -1,0 +1,318 @@
+//! Where logs are kept: what the hub asks of an engine, and what an engine promises (ADR 0008).
+//!
+//! Start at [`Engine::submit`]. A job says what to do and where its outcome goes; the outcome comes back exactly once, at
+//! once or later, from any thread. An engine may be slow, remote and broken; it may also have gone back to an older state
+//! than it told of before, which the hub notices by offsets and times and tells readers as a gap.
+
+mod entry;
+mod memory;
+#[cfg(feature = "suite")]
+pub mod suite;
+
+use std::sync::Arc;
+
+use tautline_protocol::{ChannelName, ErrorCode, RequestId, UserId, packet::ErrorBody};
+
+pub use self::{
+    entry::{Content, Entry},
+    memory::{MemoryEngine, MemoryLogs},
+};
+use crate::{Retention, Rules};
+
+/// When to come again where an engine cannot say it better, in milliseconds.
+const RETRY_MS: u64 = 1_000;
+
+/// Where logs are kept.
+///
+/// What it promises:
+/// - Appends to one channel take effect in the order in which they were submitted, and are answered in that order.
+///   Offsets rise by one within an epoch, times (`at`) never fall.
+/// - An append that was answered is kept: nobody is told of a publication that a crash could take back. An engine that
+///   promises less begins a new epoch after each crash, for every log that it cannot vouch for.
+/// - What was answered before a [`Look`] or [`Read`] was submitted is seen by it.
+/// - Answers are given without a lock that [`Engine::submit`] needs: an answer may submit the next job.
+pub trait Engine: Send + Sync + 'static {
+    /// Takes a job and never waits.
+    fn submit(&self, job: Job);
+
+    /// Which life of all its logs together this is: another number as soon as any of them may have lost something. Never 0.
+    fn life(&self) -> u32;
+
+    /// Bytes that the logs hold, where an engine counts them; 0 else.
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+/// What an engine is asked to do.
+#[derive(Debug)]
+pub enum Job {
+    /// Append to a log.
+    Append(Append),
+    /// Tell where a log stands.
+    Look(Look),
+    /// Read a page.
+    Read(Read),
+    /// Keep positions; losing one costs a redelivery and nothing else.
+    Keep(Vec<Mark>),
+    /// About once a second: drop what rules no longer cover, a part at a time.
+    Tidy {
+        /// The time, in wall milliseconds.
+        wall_ms: u64,
+        /// What is to be kept.
+        rules: Arc<Rules>,
+    },
+}
+
+/// A publication to be appended.
+#[derive(Debug)]
+pub struct Append {
+    /// Where to.
+    pub channel: ChannelName,
+    /// What.
+    pub content: Content,
+    /// Who asked for it. A [`Origin::Key`] that the log still knows is answered as it was the first time.
+    pub origin: Option<Origin>,
+    /// The request may have been executed before: append only what the log proves that it never was.
+    pub doubt: Option<Doubt>,
+    /// What the channel keeps.
+    pub retention: Retention,
+    /// The time, in wall milliseconds.
+    pub wall_ms: u64,
+    /// Where the outcome goes.
+    pub answer: Answer<Appended>,
+}
+
+/// Who asked for a publication, so that a repeated request is recognised by the log itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A client.
+    Request {
+        /// Its session.
+        session: u128,
+        /// The request's id.
+        id: RequestId,
+    },
+    /// A back end that named a key: the digest of it.
+    Key(u128),
+}
+
+/// What is known of the session whose request is in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// The engine's life in which the session began; 0 where that is not known. In the same life, a log that reaches back
+    /// to its start has seen all of the session's requests.
+    pub session_life: u32,
+}
+
+/// What became of an append.
+#[derive(Clone, Debug)]
+pub enum Appended {
+    /// It is in the log.
+    New {
+        /// Of which life.
+        epoch: Arc<str>,
+        /// The publication, as subscribers get it.
+        entry: Entry,
+        /// The offset just before the oldest publication that is kept.
+        base: u64,
+        /// When that one was appended, where it is known.
+        base_at: Option<u64>,
+    },
+    /// It was in the log before.
+    Repeated {
+        /// Of which life.
+        epoch: Arc<str>,
+        /// Where it stands.
+        offset: u64,
+        /// When it was appended.
+        at: u64,
+    },
+}
+
+/// Where does a log stand, and a reader in it?
+#[derive(Debug)]
+pub struct Look {
+    /// Which log.
+    pub channel: ChannelName,
+    /// Tell also when the publication at this offset was appended.
+    pub offset: Option<u64>,
+    /// Tell also how far this user has taken the channel.
+    pub user: Option<UserId>,
+    /// What the channel keeps.
+    pub retention: Retention,
+    /// The time, in wall milliseconds.
+    pub wall_ms: u64,
+    /// Where the outcome goes.
+    pub answer: Answer<Looked>,
+}
+
+/// What a [`Look`] saw.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// Where the log stands.
+    pub standing: Standing,
+    /// When the publication that was asked about was appended, where it or the one behind it is kept.
+    pub at: Option<u64>,
+    /// How far the user has taken the channel; none where nothing was ever acknowledged.
+    pub acknowledged: Option<Position>,
+    /// How far it was handed to any connection, where that is kept.
+    pub delivered: Option<Position>,
+}
+
+/// Where a log stands. A log that nobody wrote to stands at 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its life.
+    pub epoch: Arc<str>,
+    /// The last offset given out; 0 before the first.
+    pub head: u64,
+    /// When that was, in wall milliseconds.
+    pub head_at: u64,
+    /// The offset just before the oldest publication kept.
+    pub base: u64,
+    /// When that one was appended, where it is known.
+    pub base_at: Option<u64>,
+}
+
+/// A page of a log.
+#[derive(Debug)]
+pub struct Read {
+    /// Which log.
+    pub channel: ChannelName,
+    /// Which part.
+    pub span: Span,
+    /// Publications, at most.
+    pub count_max: usize,
+    /// Bytes of their packets, at most; one publication is always read.
+    pub bytes_max: usize,
+    /// What the channel keeps.
+    pub retention: Retention,
+    /// The time, in wall milliseconds.
+    pub wall_ms: u64,
+    /// Where the outcome goes.
+    pub answer: Answer<Page>,
+}
+
+/// A part of a log, named by an offset that does not belong to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// The oldest behind it.
+    After(u64),
+    /// The newest before it.
+    Before(u64),
+}
+
+impl Span {
+    /// The offset that it is named by.
+    #[must_use]
+    pub const fn offset(self) -> u64 {
+        match self {
+            Self::After(offset) | Self::Before(offset) => offset,
+        }
+    }
+}
+
+/// What a [`Read`] found.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Where the log stands.
+    pub standing: Standing,
+    /// When the publication at the span's offset was appended, where it or the one behind it is kept.
+    pub at: Option<u64>,
+    /// What was read, offsets rising by one.
+    pub entries: Vec<Entry>,
+}
+
+/// How far somebody has taken a log. A higher one of the same epoch wins, one of another epoch takes its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The log's life.
+    pub epoch: Arc<str>,
+    /// The last offset taken.
+    pub offset: u64,
+}
+
+/// A position to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Which log.
+    pub channel: ChannelName,
+    /// The user whose app has handled it; none: it was handed to any connection.
+    pub user: Option<UserId>,
+    /// How far.
+    pub position: Position,
+}
+
+/// Why a job was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// Nothing was done; later it may be.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Nothing was done, because there is no room.
+    #[error("{0}")]
+    Full(String),
+    /// It may have been done, or not.
+    #[error("{0}")]
+    InDoubt(String),
+}
+
+impl EngineError {
+    /// As a client or a back end is told.
+    #[must_use]
+    pub fn to_body(&self) -> ErrorBody {
+        let (code, retry_after_ms) = match self {
+            Self::Unavailable(_) => (ErrorCode::Unavailable, Some(RETRY_MS)),
+            Self::Full(_) => (ErrorCode::Overloaded, Some(RETRY_MS)),
+            Self::InDoubt(_) => (ErrorCode::InDoubt, None),
+        };
+        ErrorBody { retry_after_ms, ..ErrorBody::new(code, self.to_string()) }
+    }
+}
+
+/// Where the outcome of one job goes. Dropped unused, it answers that the job is in doubt: nobody waits for ever.
+pub struct Answer<T>(Option<Taker<T>>);
+
+type Taker<T> = Box<dyn FnOnce(Result<T, EngineError>) + Send>;
+
+impl<T> Answer<T> {
+    /// An answer that is taken by `take`, once.
+    pub fn new(take: impl FnOnce(Result<T, EngineError>) + Send + 'static) -> Self {
+        Self(Some(Box::new(take)))
+    }
+
+    /// Gives the outcome.
+    pub fn give(mut self, outcome: Result<T, EngineError>) {
+        if let Some(take) = self.0.take() {
+            take(outcome);
+        }
+    }
+}
+
+impl<T> Drop for Answer<T> {
+    fn drop(&mut self) {
+        if let Some(take) = self.0.take() {
+            take(Err(EngineError::InDoubt("the engine gave the job up before it was done".to_owned())));
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for Answer<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Answer(…)")
+    }
+}
+
+impl Job {
+    /// Refuses the job, whatever it is: nothing was done.
+    pub fn refuse(self, error: &EngineError) {
+        match self {
+            Self::Append(job) => job.answer.give(Err(error.clone())),
+            Self::Look(job) => job.answer.give(Err(error.clone())),
+            Self::Read(job) => job.answer.give(Err(error.clone())),
+            Self::Keep(_) | Self::Tidy { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! How the suite talks to an engine: submits a job and waits for its answer.
+
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use tautline_protocol::{ChannelName, UserId};
+
+use crate::{
+    Retention,
+    engine::{
+        Answer, Append, Appended, Content, Doubt, Engine, EngineError, Entry, Job, Look, Looked, Origin,
+        Page, Read, Span,
+    },
+};
+
+/// An answer that takes this long will not come: the slowest engine on the busiest machine is quicker.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often something that is done without an answer is looked for, with an append between.
+const LOOKS_MAX: usize = 500;
+/// A moment to begin at, in wall milliseconds.
+pub(super) const NOW: u64 = 1_700_000_000_000;
+/// Keeps everything that the suite writes.
+pub(super) const ALL: Retention = Retention { count: 100_000, bytes: 1 << 30, age_ms: 1 << 40 };
+
+/// Submits a job and waits for what becomes of it.
+pub(super) fn ask<T: Send + 'static>(
+    engine: &dyn Engine,
+    job: impl FnOnce(Answer<T>) -> Job,
+) -> Result<T, EngineError> {
+    let (give, take) = mpsc::channel();
+    engine.submit(job(answer_to(&give)));
+    receive(&take)
+}
+
+/// An answer that goes into a channel.
+pub(super) fn answer_to<T: Send + 'static>(give: &mpsc::Sender<Result<T, EngineError>>) -> Answer<T> {
+    let give = give.clone();
+    // Who does not wait any more has panicked already.
+    Answer::new(move |outcome| drop(give.send(outcome)))
+}
+
+/// Waits for the next answer.
+pub(super) fn receive<T>(take: &mpsc::Receiver<T>) -> T {
+    take.recv_timeout(PATIENCE).expect("every job is answered, once")
+}
+
+/// Waits until something holds that the engine does without an answer. What was submitted before an append that is answered
+/// had its turn.
+pub(super) fn until(engine: &dyn Engine, mut holds: impl FnMut() -> bool) {
+    let aside = Log::of(engine, "aside");
+    for _ in 0..LOOKS_MAX {
+        if holds() {
+            return;
+        }
+        aside.publish(NOW, "0");
+    }
+    panic!("it does not come to pass");
+}
+
+/// One log of an engine.
+pub(super) struct Log<'a> {
+    pub(super) engine: &'a dyn Engine,
+    pub(super) channel: ChannelName,
+    pub(super) retention: Retention,
+}
+
+/// An append that was done now.
+pub(super) struct Fresh {
+    pub(super) epoch: Arc<str>,
+    pub(super) entry: Entry,
+    pub(super) base: u64,
+    pub(super) base_at: Option<u64>,
+}
+
+impl<'a> Log<'a> {
+    pub(super) fn of(engine: &'a dyn Engine, name: &str) -> Self {
+        Self { engine, channel: ChannelName::parse(name).expect("a valid name"), retention: ALL }
+    }
+
+    pub(super) fn keeping(self, retention: Retention) -> Self {
+        Self { retention, ..self }
+    }
+
+    pub(super) fn job(
+        &self,
+        wall_ms: u64,
+        data: &str,
+        (origin, doubt): (Option<Origin>, Option<Doubt>),
+        answer: Answer<Appended>,
+    ) -> Job {
+        let content = Content { data: data.into(), from: None, tags: None };
+        let (channel, retention) = (self.channel.clone(), self.retention);
+        Job::Append(Append { channel, content, origin, doubt, retention, wall_ms, answer })
+    }
+
+    /// Appends what nobody can have appended before.
+    pub(super) fn publish(&self, wall_ms: u64, data: &str) -> Fresh {
+        match self.append(wall_ms, data, None, None) {
+            Ok(Appended::New { epoch, entry, base, base_at }) => Fresh { epoch, entry, base, base_at },
+            other => panic!("a publication was to be appended, and became {other:?}"),
+        }
+    }
+
+    pub(super) fn append(
+        &self,
+        wall_ms: u64,
+        data: &str,
+        origin: Option<Origin>,
+        doubt: Option<Doubt>,
+    ) -> Result<Appended, EngineError> {
+        ask(self.engine, |answer| self.job(wall_ms, data, (origin, doubt), answer))
+    }
+
+    pub(super) fn look(&self, wall_ms: u64) -> Looked {
+        self.look_for(wall_ms, None, None)
+    }
+
+    pub(super) fn look_for(&self, wall_ms: u64, offset: Option<u64>, user: Option<&UserId>) -> Looked {
+        let (channel, user, retention) = (self.channel.clone(), user.cloned(), self.retention);
+        let look = |answer| Job::Look(Look { channel, offset, user, retention, wall_ms, answer });
+        ask(self.engine, look).expect("a whole engine tells where a log stands")
+    }
+
+    pub(super) fn read(&self, span: Span) -> Page {
+        self.page(NOW, span, usize::MAX, usize::MAX)
+    }
+
+    pub(super) fn page(&self, wall_ms: u64, span: Span, count_max: usize, bytes_max: usize) -> Page {
+        let (channel, retention) = (self.channel.clone(), self.retention);
+        let read =
+            |answer| Job::Read(Read { channel, span, count_max, bytes_max, retention, wall_ms, answer });
+        ask(self.engine, read).expect("a whole engine reads a log")
+    }
+}
+
+/// The offsets on a page.
+pub(super) fn offsets(page: &Page) -> Vec<u64> {
+    page.entries.iter().map(Entry::offset).collect()
+}
+
+/// True for an append that was done before, and stands there.
+pub(super) fn is_repeated(outcome: &Result<Appended, EngineError>, at_offset: u64) -> bool {
+    matches!(outcome, Ok(Appended::Repeated { offset, .. }) if *offset == at_offset)
+}
+
+/// True for an append that was done now, and stands there.
+pub(super) fn is_new(outcome: &Result<Appended, EngineError>, at_offset: u64) -> bool {
+    matches!(outcome, Ok(Appended::New { entry, .. }) if entry.offset() == at_offset)
+}

@@ -1,0 +1,104 @@
+//! Order, offsets, times, epochs, and what is seen when.
+
+use std::sync::mpsc;
+
+use tautline_protocol::UserId;
+
+use super::{
+    Rig,
+    asking::{ALL, Log, NOW, answer_to, ask, offsets, receive},
+};
+use crate::engine::{Append, Appended, Content, Entry, Job, Span};
+
+pub(super) fn a_log_that_nobody_wrote_to_stands_at_zero_and_begins_in_that_epoch(rig: &mut dyn Rig) {
+    let engine = rig.engine();
+    assert_ne!(engine.life(), 0, "0 is nobody's life");
+    let log = Log::of(&*engine, "room:7");
+    let before = log.look(NOW);
+    let standing = &before.standing;
+    assert_eq!((standing.head, standing.head_at, standing.base, standing.base_at), (0, 0, 0, None));
+    assert_eq!((before.at, before.acknowledged, before.delivered), (None, None, None));
+    assert!(log.read(Span::After(0)).entries.is_empty());
+    let first = log.publish(NOW, "1");
+    assert_eq!(first.epoch, standing.epoch, "a cursor at 0 was good for it");
+    assert_eq!(log.look(NOW).standing.epoch, standing.epoch);
+    assert_eq!(log.read(Span::After(0)).standing.epoch, standing.epoch);
+}
+
+pub(super) fn offsets_rise_by_one_and_times_never_fall(rig: &mut dyn Rig) {
+    let engine = rig.engine();
+    let log = Log::of(&*engine, "room:7");
+    let walls = [NOW, NOW + 5, NOW - 1_000_000, NOW + 4, NOW + 9];
+    let published: Vec<_> = walls.map(|wall_ms| log.publish(wall_ms, "1").entry).into();
+    let placed: Vec<_> = published.iter().map(|entry| (entry.offset(), entry.at() - NOW)).collect();
+    assert_eq!(placed, [(1, 0), (2, 5), (3, 5), (4, 5), (5, 9)]);
+    let looked = log.look(NOW);
+    assert_eq!((looked.standing.head, looked.standing.head_at), (5, NOW + 9));
+    assert_eq!(log.read(Span::After(0)).entries, published);
+}
+
+pub(super) fn what_was_published_is_read_to_the_letter(rig: &mut dyn Rig) {
+    let engine = rig.engine();
+    let log = Log::of(&*engine, "raum:grün-\"7\"");
+    let big = format!("\"{}\"", "ä".repeat(100_000));
+    let contents = [
+        ("{\"a\":\n1}", None, None),
+        ("\"\\u0000 \\n ☎ 🦀\"", Some("u-\"1\""), Some("{}")),
+        ("null", None, Some("{\"a\":\r\n[1]}")),
+        (&*big, Some("u2"), None),
+    ];
+    for (offset, (data, from, tags)) in (1..).zip(contents) {
+        let from = from.map(|user| UserId::parse(user).expect("a valid user"));
+        let content = Content { data: data.into(), from, tags: tags.map(Into::into) };
+        let appended = ask(&*engine, |answer| {
+            let (channel, content) = (log.channel.clone(), content.clone());
+            let (origin, doubt, retention, wall_ms) = (None, None, ALL, NOW);
+            Job::Append(Append { channel, content, origin, doubt, retention, wall_ms, answer })
+        });
+        let Ok(Appended::New { entry, .. }) = appended else { panic!("{appended:?}") };
+        assert_eq!(entry, Entry::encode(&log.channel, offset, NOW, &content));
+        assert_eq!(log.read(Span::After(offset - 1)).entries, [entry]);
+    }
+}
+
+pub(super) fn logs_do_not_mix(rig: &mut dyn Rig) {
+    let engine = rig.engine();
+    let logs = ["a", "b", "ab", "A", "user:a"].map(|name| Log::of(&*engine, name));
+    for round in 1..=3 {
+        for log in &logs {
+            let entry = log.publish(NOW, "1").entry;
+            assert_eq!(entry.offset(), round);
+        }
+    }
+    for log in &logs {
+        let page = log.read(Span::After(0));
+        assert_eq!(offsets(&page), [1, 2, 3]);
+        let name = format!("{{\"pub\":{{\"channel\":\"{}\",", log.channel);
+        assert!(page.entries.iter().all(|entry| entry.line().starts_with(name.as_bytes())));
+    }
+}
+
+pub(super) fn what_was_answered_is_seen(rig: &mut dyn Rig) {
+    let engine = rig.engine();
+    let log = Log::of(&*engine, "room:7");
+    for offset in 1..=100 {
+        log.publish(NOW, "1");
+        assert_eq!(log.look(NOW).standing.head, offset);
+        assert_eq!(offsets(&log.read(Span::After(offset - 1))), [offset]);
+    }
+}
+
+pub(super) fn appends_take_effect_and_are_answered_in_the_order_they_came_in(rig: &mut dyn Rig) {
+    const COUNT: u64 = 500;
+    let engine = rig.engine();
+    let log = Log::of(&*engine, "room:7");
+    let (give, take) = mpsc::channel();
+    for number in 1..=COUNT {
+        engine.submit(log.job(NOW, &number.to_string(), (None, None), answer_to(&give)));
+    }
+    for offset in 1..=COUNT {
+        let Ok(Appended::New { entry, .. }) = receive(&take) else { panic!("it was not appended") };
+        let content = Content { data: offset.to_string().into(), from: None, tags: None };
+        assert_eq!(entry, Entry::encode(&log.channel, offset, NOW, &content));
+    }
+}

@@ -1,0 +1,78 @@
+//! Jobs from many threads, and answers that do something.
+
+use std::sync::{Arc, Mutex, mpsc};
+
+use tautline_protocol::ChannelName;
+
+use super::{
+    Rig,
+    asking::{ALL, Log, NOW, answer_to, receive},
+};
+use crate::{
+    engine::{Answer, Append, Appended, Content, Engine, Job},
+    sync::lock,
+};
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an engine is asked from many threads; what it does is still its own"
+)]
+pub(super) fn a_channel_written_from_many_threads_is_answered_in_order(rig: &mut dyn Rig) {
+    const THREADS: u64 = 8;
+    const EACH: u64 = 100;
+    let engine = rig.engine();
+    let answered = Arc::new(Mutex::new(Vec::new()));
+    let (give, take) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let log = Log::of(&*engine, "room:7");
+                for _ in 0..EACH {
+                    let (answered, give) = (Arc::clone(&answered), give.clone());
+                    let answer = Answer::new(move |outcome| {
+                        let Ok(Appended::New { entry, .. }) = outcome else { panic!("{outcome:?}") };
+                        lock(&answered).push(entry.offset());
+                        let _ = give.send(());
+                    });
+                    engine.submit(log.job(NOW, "1", (None, None), answer));
+                }
+            });
+        }
+    });
+    (0..THREADS * EACH).for_each(|_| receive(&take));
+    assert_eq!(*lock(&answered), (1..=THREADS * EACH).collect::<Vec<_>>());
+}
+
+pub(super) fn an_answer_may_submit_the_next_job(rig: &mut dyn Rig) {
+    const LENGTH: u64 = 200;
+    let (give, take) = mpsc::channel();
+    append_after_append(rig.engine(), LENGTH, give);
+    assert_eq!(receive(&take), LENGTH);
+}
+
+/// Appends, and in the answer the next one, until an offset is reached.
+fn append_after_append(engine: Arc<dyn Engine>, last: u64, done: mpsc::Sender<u64>) {
+    let next = Arc::clone(&engine);
+    let answer = Answer::new(move |outcome| {
+        let Ok(Appended::New { entry, .. }) = outcome else { panic!("{outcome:?}") };
+        if entry.offset() == last {
+            let _ = done.send(last);
+        } else {
+            append_after_append(next, last, done);
+        }
+    });
+    let channel = ChannelName::parse("room:7").expect("a valid name");
+    let content = Content { data: "1".into(), from: None, tags: None };
+    let (origin, doubt, retention, wall_ms) = (None, None, ALL, NOW);
+    engine.submit(Job::Append(Append { channel, content, origin, doubt, retention, wall_ms, answer }));
+}
+
+pub(super) fn answers_that_nobody_waits_for_hold_nobody_up(rig: &mut dyn Rig) {
+    let engine = rig.engine();
+    let log = Log::of(&*engine, "room:7");
+    for _ in 0..50 {
+        let (give, _) = mpsc::channel();
+        engine.submit(log.job(NOW, "1", (None, None), answer_to(&give)));
+    }
+    assert_eq!(log.publish(NOW, "1").entry.offset(), 51);
+}

@@ -1,0 +1,219 @@
+//! What passes between the hub and the engine: publications going in, news and pages coming back.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use tautline_protocol::{
+    ChannelName, ErrorCode, Now,
+    packet::{ErrorBody, server::Published},
+};
+
+use crate::{
+    Hub,
+    bell::Bell,
+    channel::{Channel, News},
+    engine::{
+        Answer, Append, Appended, Content, Doubt, EngineError, Job, Look, Looked, Mark, Origin, Page, Read,
+        Span,
+    },
+    log::{Pushed, join},
+    pages::{PageKey, Wanted},
+};
+
+/// What is to be appended.
+pub(crate) struct NewPublication {
+    pub(crate) channel: ChannelName,
+    pub(crate) content: Content,
+    pub(crate) origin: Option<Origin>,
+    pub(crate) doubt: Option<Doubt>,
+}
+
+impl Hub {
+    /// Hands a publication to the engine. Who reads the channel is rung when it is in the log, and `done` told.
+    pub(crate) fn append(
+        &self,
+        now: Now,
+        new: NewPublication,
+        done: impl FnOnce(Result<Published, ErrorBody>) + Send + 'static,
+    ) {
+        self.note(now);
+        let NewPublication { channel, content, origin, doubt } = new;
+        let bytes = content.data.len() + channel.as_str().len();
+        if self.0.append_bytes.fetch_add(bytes, Ordering::Relaxed) >= self.0.limits.appends_bytes_max {
+            self.0.append_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            let busy = ErrorBody::new(ErrorCode::Overloaded, "more is published than this node can store");
+            return done(Err(ErrorBody { retry_after_ms: Some(1000), ..busy }));
+        }
+        let retention = self.rule(&channel).retention;
+        let (hub, name) = (self.clone(), channel.clone());
+        let answer = Answer::new(move |outcome: Result<Appended, EngineError>| {
+            hub.0.append_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            done(match outcome {
+                Err(error) => Err(error.to_body()),
+                Ok(Appended::Repeated { epoch, offset, at }) => {
+                    Ok(Published { epoch: epoch.to_string(), offset, at })
+                }
+                Ok(Appended::New { epoch, entry, base, base_at }) => {
+                    let published =
+                        Published { epoch: epoch.to_string(), offset: entry.offset(), at: entry.at() };
+                    hub.spread(&name, News { epoch, entry, base, base_at });
+                    Ok(published)
+                }
+            });
+        });
+        let wall_ms = now.wall_ms;
+        self.0.engine.submit(Job::Append(Append {
+            channel,
+            content,
+            origin,
+            doubt,
+            retention,
+            wall_ms,
+            answer,
+        }));
+    }
+
+    /// Tells those who read a channel of a publication that the engine has appended.
+    fn spread(&self, name: &ChannelName, news: News) {
+        self.0.publications.fetch_add(1, Ordering::Relaxed);
+        // Nobody uses it here: whoever comes will ask the engine.
+        let Some(channel) = self.find_channel(name) else { return };
+        let crowded = self.0.channels.tail_bytes() >= self.0.limits.log_bytes_max;
+        let entries_max = if crowded { 1 } else { usize::MAX };
+        let (pushed, ring) = channel.take(news, &self.0.limits, entries_max);
+        self.pump_if(ring, &channel);
+        if pushed == Pushed::Unclear {
+            self.look_again(&channel);
+        }
+    }
+
+    /// Asks the engine where a channel's log really stands.
+    fn look_again(&self, channel: &Arc<Channel>) {
+        let (hub, of) = (self.clone(), Arc::clone(channel));
+        let head_then = channel.head();
+        let answer = Answer::new(move |looked: Result<Looked, _>| {
+            if let Ok(looked) = looked {
+                hub.learn(&of, &looked.standing, head_then);
+            }
+        });
+        let wall_ms = self.last_now().wall_ms;
+        let retention = channel.rule.retention;
+        let look =
+            Look { channel: channel.name.clone(), offset: None, user: None, retention, wall_ms, answer };
+        self.0.engine.submit(Job::Look(look));
+    }
+
+    pub(crate) fn learn(
+        &self,
+        channel: &Arc<Channel>,
+        standing: &crate::engine::Standing,
+        head_then: Option<u64>,
+    ) {
+        let ring = channel.learn(standing, head_then, &self.0.limits);
+        self.pump_if(ring, channel);
+    }
+
+    /// The channel of this name, made where it is not in use. `None`: the node has as many as it may have.
+    pub(crate) fn open_channel(&self, name: &ChannelName) -> Option<Arc<Channel>> {
+        let has_room = self.0.channels.len() < self.0.limits.channel_count_max;
+        match self.find_channel(name) {
+            None if has_room => Some(self.0.channels.get_or_open(name, || Arc::clone(self.rule(name)))),
+            found => found,
+        }
+    }
+
+    /// What a reader that is behind the tail gets; it is rung when there is something.
+    pub(crate) fn page(
+        &self,
+        now: Now,
+        channel: &Arc<Channel>,
+        (turn, after): (u32, u64),
+        bell: &Arc<Bell>,
+        slot: u32,
+    ) -> Option<(bytes::Bytes, u64)> {
+        self.note(now);
+        let key = || PageKey { channel: channel.name.clone(), turn, after };
+        let (mut wanted, mut next) = self.0.pages.take(key(), bell, slot);
+        if let Wanted::Wait(Some(first)) = &wanted {
+            self.read_page(first.clone());
+            // A quick engine has answered by now, and rung. That bell stays for what follows.
+            (wanted, next) = self.0.pages.take(key(), bell, slot);
+        }
+        next.into_iter().for_each(|next| self.read_page(next));
+        match wanted {
+            Wanted::Page(packets, to) => Some((packets, to)),
+            Wanted::Wait(_) => None,
+        }
+    }
+
+    fn read_page(&self, key: PageKey) {
+        let now = self.last_now();
+        let channel = self.find_channel(&key.channel);
+        let head_then = channel.as_ref().and_then(|channel| channel.head());
+        let hub = self.clone();
+        let read = Read {
+            channel: key.channel.clone(),
+            span: Span::After(key.after),
+            count_max: usize::MAX,
+            bytes_max: self.0.limits.batch_bytes_max,
+            retention: self.rule(&key.channel).retention,
+            wall_ms: now.wall_ms,
+            answer: Answer::new(move |page: Result<Page, EngineError>| {
+                let more = hub.take_page(&key, channel.as_ref(), head_then, page);
+                more.into_iter().for_each(|next| hub.read_page(next));
+            }),
+        };
+        self.0.engine.submit(Job::Read(read));
+    }
+
+    fn take_page(
+        &self,
+        key: &PageKey,
+        channel: Option<&Arc<Channel>>,
+        head_then: Option<u64>,
+        page: Result<Page, EngineError>,
+    ) -> Option<PageKey> {
+        let pages = &self.0.pages;
+        let Some(channel) = channel else { return pages.cancel(key) };
+        let Ok(page) = page else {
+            pages.put(self.last_now().mono_ms, key, None);
+            return None;
+        };
+        self.learn(channel, &page.standing, head_then);
+        let same_epoch = channel.epoch().is_some_and(|epoch| epoch == page.standing.epoch);
+        if !same_epoch || !channel.check_page(key.after, page.entries.first().map(|entry| entry.offset())) {
+            // The readers find out by themselves what became of it.
+            return pages.cancel(key);
+        }
+        let (packets, taken) = join(page.entries.iter(), self.0.limits.batch_bytes_max);
+        pages.put(self.last_now().mono_ms, key, Some((packets, key.after + taken)));
+        None
+    }
+
+    /// Housekeeping of channels, pages and positions.
+    pub(crate) fn tidy_logs(&self, now: Now) {
+        self.0.channels.tidy_some(now.wall_ms, |channel| self.note_delivered(channel));
+        self.0.pages.tidy(now.mono_ms).into_iter().for_each(|next| self.read_page(next));
+        self.flush_acks();
+        self.0.engine.submit(Job::Tidy { wall_ms: now.wall_ms, rules: Arc::clone(self.rules()) });
+    }
+
+    /// Hands all positions that are on their way to the engine: how far users have taken channels, and how far inboxes were
+    /// handed out. [`Hub::tick`] does so too, in its time; this is for the end.
+    pub fn flush(&self) {
+        self.0.channels.each_inbox(|channel| self.note_delivered(channel));
+        self.flush_acks();
+    }
+
+    fn note_delivered(&self, channel: &Channel) {
+        if let Some(delivered) = channel.take_delivered() {
+            self.0.acks.advance(&channel.name, None, &delivered.epoch, delivered.offset);
+        }
+    }
+
+    fn flush_acks(&self) {
+        let marks: Vec<Mark> = self.0.acks.take();
+        if !marks.is_empty() {
+            self.0.engine.submit(Job::Keep(marks));
+        }
+    }
+}

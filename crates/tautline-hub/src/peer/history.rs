@@ -1,0 +1,94 @@
+//! `history`: a page of a log, read for one client (protocol, section 4).
+
+use std::sync::Arc;
+
+use tautline_protocol::{
+    Cursor, ErrorCode, Now, RequestId, json,
+    packet::{
+        ErrorBody,
+        client::{After, History},
+    },
+};
+
+use super::Peer;
+use crate::{
+    engine::{Answer, EngineError, Entry, Job, Page, Read, Span},
+    log::{Place, locate},
+};
+
+impl Peer {
+    pub(super) fn history(&mut self, now: Now, id: RequestId, body: &History<'_>) {
+        let channel = match self.parse_readable(&body.channel) {
+            Ok(channel) => channel,
+            Err(error) => return json::write_reply(&mut self.control, id, Err::<&(), _>(&error)),
+        };
+        let (span, cursor) = span_of(body);
+        let limits = self.hub.limits();
+        let bell = Arc::clone(&self.bell);
+        let read = Read {
+            span,
+            count_max: body.limit.clamp(1, limits.history_page_max),
+            bytes_max: limits.history_page_bytes_max,
+            retention: self.hub.rule(&channel).retention,
+            channel,
+            wall_ms: now.wall_ms,
+            answer: Answer::new(move |page: Result<Page, EngineError>| {
+                let mut out = Vec::new();
+                match page.map_err(|error| error.to_body()).and_then(|page| prove(page, cursor.as_ref())) {
+                    Ok(page) => write_reply(&mut out, id, &page, span),
+                    Err(error) => json::write_reply(&mut out, id, Err::<&(), _>(&error)),
+                }
+                bell.finish(&out);
+            }),
+        };
+        self.aside.get_or_insert_default().with_engine += 1;
+        self.hub.engine().submit(Job::Read(read));
+    }
+}
+
+/// Which part of the log is asked for, and the cursor that has to be a true one.
+fn span_of(body: &History<'_>) -> (Span, Option<Cursor>) {
+    match (&body.after, &body.before) {
+        (Some(After::Word(_)), _) => (Span::After(0), None),
+        (Some(After::Cursor(cursor)), _) => (Span::After(cursor.offset), Some(cursor.clone())),
+        (None, Some(cursor)) => (Span::Before(cursor.offset), Some(cursor.clone())),
+        (None, None) => (Span::Before(u64::MAX), None),
+    }
+}
+
+/// The page, if the log can prove that it lies where the cursor says.
+fn prove(page: Page, cursor: Option<&Cursor>) -> Result<Page, ErrorBody> {
+    let Some(cursor) = cursor else { return Ok(page) };
+    let standing = &page.standing;
+    match locate(&standing.epoch, standing.head, standing.base, page.at, cursor) {
+        Place::At(_) => Ok(page),
+        Place::Gap { reason, .. } => {
+            let words = format!("the log cannot prove what follows this cursor ({reason:?})");
+            Err(ErrorBody::new(ErrorCode::Gap, words))
+        }
+    }
+}
+
+fn write_reply(out: &mut Vec<u8>, id: RequestId, page: &Page, span: Span) {
+    let more = match span {
+        Span::After(after) => {
+            let last = page.entries.last().map_or(after.max(page.standing.base), Entry::offset);
+            last < page.standing.head
+        }
+        Span::Before(_) => page.entries.first().is_some_and(|first| first.offset() > page.standing.base + 1),
+    };
+    out.extend_from_slice(b"{\"id\":");
+    json::write_json(out, &id);
+    out.extend_from_slice(b",\"ok\":{\"epoch\":");
+    json::write_json(out, &&*page.standing.epoch);
+    out.extend_from_slice(b",\"publications\":[");
+    for (index, entry) in page.entries.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        entry.write_history(out);
+    }
+    out.extend_from_slice(b"],\"more\":");
+    json::write_json(out, &more);
+    out.extend_from_slice(b"}}\n");
+}
