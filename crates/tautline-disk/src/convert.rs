@@ -1,0 +1,62 @@
+//! Between the contract's types and what SQLite stores.
+
+use rusqlite::Row;
+use tautline_hub::engine::{Content, Origin};
+use tautline_protocol::{ChannelName, RequestId, UserId};
+
+use crate::fault::Fault;
+
+/// As SQLite stores it. Offsets, times and sizes are far below its ceiling; what is not is cut off there.
+pub(crate) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The same for sizes.
+pub(crate) fn size(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number that is never negative.
+pub(crate) fn get(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+/// A number that is never negative, or nothing.
+pub(crate) fn get_option(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    match row.get_ref(column)? {
+        rusqlite::types::ValueRef::Null => Ok(None),
+        _ => get(row, column).map(Some),
+    }
+}
+
+/// An origin as the index sorts it: a request is its session's 16 bytes and its number's 8, both big-endian, so the requests
+/// of a session stand together and in order; a key is 16 bytes.
+pub(crate) fn origin_blob(origin: Origin) -> Vec<u8> {
+    match origin {
+        Origin::Key(key) => key.to_be_bytes().to_vec(),
+        Origin::Request { session, id } => request_blob(session, id),
+    }
+}
+
+/// A request as an origin.
+pub(crate) fn request_blob(session: u128, id: RequestId) -> Vec<u8> {
+    [&session.to_be_bytes()[..], &id.to_be_bytes()].concat()
+}
+
+/// A channel's name from the file.
+pub(crate) fn channel_name(name: &str) -> Result<ChannelName, Fault> {
+    ChannelName::parse(name).map_err(|error| Fault::Damaged(format!("a channel's name in the file: {error}")))
+}
+
+/// A publication from three columns: data, sender, tags.
+pub(crate) fn content(row: &Row<'_>, first: usize) -> Result<Content, Fault> {
+    let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
+    let damaged = |words: String| Fault::Damaged(format!("a publication in the file: {words}"));
+    let from = text(first + 1)?.map(UserId::parse).transpose().map_err(|error| damaged(error.to_string()))?;
+    Ok(Content {
+        data: text(first)?.ok_or_else(|| damaged("it has no data".to_owned()))?.into(),
+        from,
+        tags: text(first + 2)?.map(Into::into),
+    })
+}

@@ -1,0 +1,31 @@
+//! The engine that keeps logs on disk (ADR 0009): SQLite, one writer thread, group commit, readers of their own.
+//!
+//! Start at [`DiskEngine::open`]. What [`Durability::Strict`] has answered was synced to the disk before, and is there again
+//! after `kill -9` and after a power cut. [`TicketKeyFile`] keeps the keys of tickets beside the logs.
+//!
+//! ```text
+//!   submit ─▶ queue ─▶ writer: take all that waits ─▶ one transaction ─▶ commit, sync ─▶ answers, in order
+//!          └▶ queue ─▶ readers: a snapshot each ─▶ answers
+//! ```
+
+mod checkpoint;
+mod convert;
+mod directory;
+mod engine;
+mod fault;
+mod opening;
+mod options;
+mod queue;
+mod reader;
+mod reading;
+mod schema;
+mod store;
+mod ticket_keys;
+mod writer;
+
+pub use self::{
+    engine::DiskEngine,
+    opening::{OpenError, Opened},
+    options::{DiskOptions, Durability},
+    ticket_keys::{TicketKeyError, TicketKeyFile},
+};

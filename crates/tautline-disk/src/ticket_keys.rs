@@ -1,0 +1,243 @@
+//! The keys that seal tickets, in a file beside the logs, so that clients resume after a restart without their token.
+//!
+//! Start at [`TicketKeyFile::keys`]. Holds no clock: each call is told the time.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::directory;
+
+/// Keys on disk, newest first. One process uses them at a time: the one that holds the store's lock.
+pub struct TicketKeyFile {
+    file: PathBuf,
+    keys: Vec<TicketKey>,
+}
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TicketKeyError {
+    /// The file cannot be read or written.
+    #[error("{} cannot be read or written: see that this user may, and that its disk has room", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not what was written.
+    #[error("{} holds no ticket keys: restore it, or remove it, and every client will log in once more", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The system gave no randomness.
+    #[error("the system gave no randomness for a ticket key: {0}")]
+    Randomness(String),
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct TicketKey {
+    /// In wall milliseconds. It seals until the next one is made.
+    created_at: u64,
+    #[serde(with = "base64_text")]
+    key: [u8; 32],
+}
+
+#[derive(Serialize, Deserialize)]
+struct Keys {
+    ticket_keys: Vec<TicketKey>,
+}
+
+impl TicketKeyFile {
+    /// Reads the keys in `dir`. Where there are none, [`TicketKeyFile::keys`] makes the first.
+    ///
+    /// # Errors
+    /// [`TicketKeyError`] says what to do.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, TicketKeyError> {
+        let file = dir.as_ref().join("ticket-keys.json");
+        let failed = |source| TicketKeyError::File { file: file.clone(), source };
+        directory::make(dir.as_ref()).map_err(failed)?;
+        let keys = match fs::read(&file) {
+            Ok(text) => {
+                serde_json::from_slice::<Keys>(&text)
+                    .map_err(|source| TicketKeyError::Damaged { file: file.clone(), source })?
+                    .ticket_keys
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(failed(error)),
+        };
+        Ok(Self { file, keys })
+    }
+
+    /// The keys that open tickets, newest first: the first seals. To be called at the start and now and then: makes a new one
+    /// when the newest has sealed for `ticket_ms`, and drops those whose tickets have all expired.
+    ///
+    /// # Errors
+    /// Where there is no key and none can be made. Where one cannot be followed by another, it seals on, and that is logged.
+    pub fn keys(&mut self, now_wall_ms: u64, ticket_ms: u64) -> Result<Vec<[u8; 32]>, TicketKeyError> {
+        let is_good = |key: &TicketKey| now_wall_ms.abs_diff(key.created_at) <= ticket_ms;
+        if !self.keys.first().is_some_and(is_good) {
+            match self.rotate(now_wall_ms, ticket_ms) {
+                Err(error) if !self.keys.is_empty() => {
+                    tracing::warn!(%error, "the ticket key could not be renewed")
+                }
+                rotated => rotated?,
+            }
+        }
+        Ok(self.keys.iter().map(|key| key.key).collect())
+    }
+
+    fn rotate(&mut self, now_wall_ms: u64, ticket_ms: u64) -> Result<(), TicketKeyError> {
+        let mut key = TicketKey { created_at: now_wall_ms, key: [0; 32] };
+        getrandom::fill(&mut key.key).map_err(|error| TicketKeyError::Randomness(error.to_string()))?;
+        let mut keys = vec![key];
+        for key in &self.keys {
+            // It sealed until its successor was made, however late that was.
+            let sealed_until = keys.last().map_or(now_wall_ms, |next| next.created_at);
+            if sealed_until.saturating_add(ticket_ms) < now_wall_ms {
+                break;
+            }
+            keys.push(key.clone());
+        }
+        let keys = Keys { ticket_keys: keys };
+        self.write(&keys).map_err(|source| TicketKeyError::File { file: self.file.clone(), source })?;
+        self.keys = keys.ticket_keys;
+        Ok(())
+    }
+
+    /// Puts another file in the place of the old one, so that a crash leaves one of the two.
+    fn write(&self, keys: &Keys) -> io::Result<()> {
+        let fresh = self.file.with_extension("json.new");
+        let mut file = directory::private().create(true).truncate(true).write(true).open(&fresh)?;
+        file.write_all(&serde_json::to_vec_pretty(keys)?)?;
+        file.sync_all()?;
+        fs::rename(&fresh, &self.file)?;
+        self.file.parent().map_or(Ok(()), directory::sync_directory)
+    }
+}
+
+impl std::fmt::Debug for TicketKeyFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Keys are secrets.
+        f.debug_struct("TicketKeyFile").field("file", &self.file).field("keys", &self.keys.len()).finish()
+    }
+}
+
+mod base64_text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+    pub(super) fn serialize<S: Serializer>(key: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&BASE64_STANDARD.encode(key))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
+        let text = String::deserialize(from)?;
+        let key = BASE64_STANDARD.decode(text).map_err(D::Error::custom)?;
+        key.try_into().map_err(|_| D::Error::custom("a key has 32 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 24 * 3600 * 1000;
+
+    /// A directory that is gone afterwards.
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new(name: &str) -> Self {
+            let dir = std::env::temp_dir().join(format!("tautline-keys-{}-{name}", std::process::id()));
+            let _ = fs::remove_dir_all(&dir);
+            Self(dir)
+        }
+
+        fn keys(&self, now: u64) -> Vec<[u8; 32]> {
+            TicketKeyFile::open(&self.0).expect("readable").keys(now, DAY).expect("writable")
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_same_key_seals_after_a_restart() {
+        let dir = Dir::new("restart");
+        let keys = dir.keys(5 * DAY);
+        assert_eq!(keys.len(), 1);
+        assert_ne!(keys[0], [0; 32]);
+        assert_eq!(dir.keys(6 * DAY), keys);
+    }
+
+    #[test]
+    fn a_key_is_renewed_and_opens_for_as_long_as_its_tickets_live() {
+        let dir = Dir::new("renewed");
+        let first = dir.keys(5 * DAY);
+        let both = dir.keys(6 * DAY + 1);
+        assert_eq!(both[1..], first, "the old one still opens");
+        assert_eq!(dir.keys(7 * DAY + 1), both);
+        let later = dir.keys(7 * DAY + 2);
+        assert_eq!(later[1..], both[..1], "what the first one sealed has expired");
+    }
+
+    #[test]
+    fn a_key_that_sealed_for_longer_than_planned_opens_for_longer() {
+        let dir = Dir::new("late");
+        let first = dir.keys(5 * DAY);
+        let both = dir.keys(9 * DAY);
+        assert_eq!(both[1..], first, "nobody asked in between: it sealed until now");
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_once_does_not_keep_a_key_for_ever() {
+        let dir = Dir::new("clock");
+        let first = dir.keys(5_000 * DAY);
+        assert_eq!(dir.keys(5 * DAY)[1..], first);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = Dir::new("mode");
+        dir.keys(DAY);
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode(&dir.0), 0o700);
+        assert_eq!(mode(&dir.0.join("ticket-keys.json")), 0o600);
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_and_not_overwritten() {
+        let dir = Dir::new("damaged");
+        dir.keys(DAY);
+        fs::write(
+            dir.0.join("ticket-keys.json"),
+            "{\"ticket_keys\": [{\"created_at\": 1, \"key\": \"AAAA\"}]}",
+        )
+        .expect("written");
+        let error = TicketKeyFile::open(&dir.0).expect_err("damaged").to_string();
+        assert!(error.contains("restore it, or remove it"), "{error}");
+    }
+
+    #[test]
+    fn keys_are_in_no_debug_output() {
+        let dir = Dir::new("debug");
+        dir.keys(DAY);
+        let debug = format!("{:?}", TicketKeyFile::open(&dir.0).expect("readable"));
+        assert!(debug.ends_with("keys: 1 }"), "{debug}");
+    }
+}

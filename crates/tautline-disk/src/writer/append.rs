@@ -1,0 +1,143 @@
+//! Appending: was it done before, may it be done, do it.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, Row};
+use tautline_hub::engine::{Append, Appended, EngineError, Entry, Origin};
+use tautline_protocol::{RequestId, UserId};
+
+use super::{
+    state::{Cache, ChannelState},
+    transaction::Transaction,
+};
+use crate::{
+    convert::{get, int, origin_blob, request_blob},
+    fault::Fault,
+    options::CHORES_QUEUED_MAX,
+};
+
+impl Transaction<'_> {
+    /// Appends, unless it was done before or nobody can tell. `relaxed`: it is answered before it is on the disk.
+    pub(super) fn append(
+        &mut self,
+        job: &Append,
+        relaxed: bool,
+    ) -> Result<Result<Appended, EngineError>, Fault> {
+        let state = self.cache.load(self.connection, self.epoch, &job.channel)?.map(|state| &*state);
+        if let (Some(state), Some(origin)) = (state, job.origin)
+            && (job.doubt.is_some() || matches!(origin, Origin::Key(_)))
+            && let Some((offset, at)) = find(self.connection, state, origin)?
+        {
+            return Ok(Ok(Appended::Repeated { epoch: Arc::clone(&state.epoch), offset, at }));
+        }
+        if let (Some(doubt), Some(Origin::Request { session, id })) = (job.doubt, job.origin) {
+            let whole = doubt.session_life == self.life && state.is_none_or(|state| state.base == 0);
+            let never = whole
+                || match state {
+                    Some(state) => has_older(self.connection, state, session, id)?,
+                    None => false,
+                };
+            if !never {
+                let words = "the log does not reach back far enough to tell whether this was published";
+                return Ok(Err(EngineError::InDoubt(words.to_owned())));
+            }
+        }
+        if state.is_none() {
+            if self.counts.channels >= self.options.channels_max {
+                let words = "this node has as many logs as it may have";
+                return Ok(Err(EngineError::Full(words.to_owned())));
+            }
+            self.begin_log(job)?;
+        }
+        self.append_new(job, relaxed).map(Ok)
+    }
+
+    fn begin_log(&mut self, job: &Append) -> Result<(), Fault> {
+        let sql = "INSERT INTO channels (name, epoch, head, head_at, base, gone, indexed, bytes, relaxed)
+                   VALUES (?1, ?2, 0, 0, 0, 0, 0, 0, 0)";
+        let id = self.connection.prepare_cached(sql)?.insert((job.channel.as_str(), &**self.epoch))?;
+        self.counts.channels += 1;
+        self.cache.insert(&job.channel, ChannelState::new(id, Arc::clone(self.epoch)));
+        Ok(())
+    }
+
+    fn append_new(&mut self, job: &Append, relaxed: bool) -> Result<Appended, Fault> {
+        let Self { connection, cache, chores, counts, .. } = self;
+        let state = cache.get(&job.channel);
+        let before = state.bytes;
+        // `at` never goes back, whatever the clock does: age and order agree.
+        let at = job.wall_ms.max(state.head_at).min(i64::MAX.unsigned_abs());
+        let entry = Entry::encode(&job.channel, state.head + 1, at, &job.content);
+        let bytes = entry.line().len() as u64;
+        insert(connection, state.id, &entry, job)?;
+        state.push(at, bytes);
+        state.relaxed = relaxed;
+        state.retain(connection, job.wall_ms, &job.retention)?;
+        counts.bytes = (counts.bytes + state.bytes).saturating_sub(before);
+        let (epoch, base, base_at) = (Arc::clone(&state.epoch), state.base, state.base_at);
+        if !state.queued && state.wants_chores() && chores.len() < CHORES_QUEUED_MAX {
+            state.queued = true;
+            chores.push_back(job.channel.clone());
+        }
+        Cache::touch(cache, &job.channel);
+        Ok(Appended::New { epoch, entry, base, base_at })
+    }
+}
+
+fn insert(connection: &Connection, channel: i64, entry: &Entry, job: &Append) -> Result<(), Fault> {
+    // Replaces what somebody may have put there with tools of their own: offsets are given out here.
+    let sql = "INSERT OR REPLACE INTO publications (channel, offset, at, bytes, data, sender, tags, origin)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    connection.prepare_cached(sql)?.execute((
+        channel,
+        int(entry.offset()),
+        int(entry.at()),
+        crate::convert::size(entry.line().len()),
+        &*job.content.data,
+        job.content.from.as_ref().map(UserId::as_str),
+        job.content.tags.as_deref(),
+        job.origin.map(origin_blob),
+    ))?;
+    Ok(())
+}
+
+/// Where the publication of this origin stands, and when it was appended.
+fn find(connection: &Connection, state: &ChannelState, origin: Origin) -> Result<Option<(u64, u64)>, Fault> {
+    let (id, blob, base) = (state.id, origin_blob(origin), int(state.base));
+    let place = |row: &Row<'_>| Ok((get(row, 0)?, get(row, 1)?));
+    if matches!(origin, Origin::Key(_)) {
+        let sql = "SELECT offset, at FROM publications
+                   WHERE channel = ?1 AND origin = ?2 AND length(origin) = 16 AND offset > ?3 ORDER BY offset DESC LIMIT 1";
+        return Ok(connection.prepare_cached(sql)?.query_row((id, blob, base), place).optional()?);
+    }
+    // First among the newest, which are not indexed yet; then in the index.
+    let sql = "SELECT offset, at FROM publications
+               WHERE channel = ?1 AND offset > ?3 AND origin = ?2 ORDER BY offset DESC LIMIT 1";
+    let values = (id, &blob, int(state.indexed()));
+    let found = connection.prepare_cached(sql)?.query_row(values, place).optional()?;
+    if found.is_some() || state.indexed <= state.base {
+        return Ok(found);
+    }
+    let sql = "SELECT p.offset, p.at FROM requests r JOIN publications p ON p.channel = r.channel AND p.offset = r.offset
+               WHERE r.channel = ?1 AND r.origin = ?2 AND r.offset > ?3 ORDER BY r.offset DESC LIMIT 1";
+    Ok(connection.prepare_cached(sql)?.query_row((id, &blob, base), place).optional()?)
+}
+
+/// True where an older request of the session is in the log: a younger one that is not was never executed.
+fn has_older(
+    connection: &Connection,
+    state: &ChannelState,
+    session: u128,
+    id: RequestId,
+) -> Result<bool, Fault> {
+    let (first, this) = (request_blob(session, 0), request_blob(session, id));
+    let exists = |sql: &str, behind: u64| -> Result<bool, Fault> {
+        let values = (state.id, &first, &this, int(behind));
+        Ok(connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
+    };
+    let newest = "SELECT EXISTS (SELECT 1 FROM publications
+                  WHERE channel = ?1 AND offset > ?4 AND origin >= ?2 AND origin < ?3)";
+    let indexed = "SELECT EXISTS (SELECT 1 FROM requests
+                   WHERE channel = ?1 AND origin >= ?2 AND origin < ?3 AND offset > ?4)";
+    Ok(exists(newest, state.indexed())? || exists(indexed, state.base)?)
+}

@@ -1,0 +1,116 @@
+//! Chores: deleting what is not kept any more, and indexing requests, a part at a time.
+//!
+//! An append only moves its log's base. Here the publications before it go, in ranges, so many a transaction; requests are
+//! indexed, many of a channel at once; and logs that were empty for long enough are forgotten.
+
+use rusqlite::{Connection, params};
+use tautline_hub::Rules;
+use tautline_protocol::ChannelName;
+
+use super::{state::ChannelState, transaction::Transaction};
+use crate::{
+    convert::{channel_name, int, size},
+    fault::Fault,
+    options::{CHORE_MIN, CHORES_QUEUED_MAX, TIDY_CHANNELS},
+};
+
+impl Transaction<'_> {
+    /// Deletes or indexes up to so many publications of the channels that wait for it.
+    pub(super) fn do_chores(&mut self, mut budget: u64) -> Result<(), Fault> {
+        while budget > 0
+            && let Some(name) = self.chores.pop_front()
+        {
+            let Some(state) = self.cache.load(self.connection, self.epoch, &name)? else { continue };
+            budget -= delete(self.connection, state, budget)?;
+            budget -= index(self.connection, state, budget)?;
+            state.queued = state.gone < state.base || state.wants_chores();
+            if state.queued {
+                self.chores.push_back(name.clone());
+            }
+            self.cache.touch(&name);
+        }
+        Ok(())
+    }
+
+    /// Applies the rules to the channels behind `from`, so many at a time. Where to go on the next time.
+    pub(super) fn tidy(&mut self, from: i64, wall_ms: u64, rules: &Rules) -> Result<i64, Fault> {
+        let sql = "SELECT id, name FROM channels WHERE id > ?1 ORDER BY id LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![from, size(TIDY_CHANNELS)])?;
+        let (mut next, mut names) = (from, Vec::with_capacity(TIDY_CHANNELS));
+        while let Some(row) = rows.next()? {
+            next = row.get(0)?;
+            names.push(channel_name(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?);
+        }
+        for name in &names {
+            self.tidy_channel(name, wall_ms, rules)?;
+        }
+        Ok(if names.len() < TIDY_CHANNELS { 0 } else { next })
+    }
+
+    fn tidy_channel(&mut self, name: &ChannelName, wall_ms: u64, rules: &Rules) -> Result<(), Fault> {
+        let Some(state) = self.cache.load(self.connection, self.epoch, name)? else { return Ok(()) };
+        let before = state.bytes;
+        let moved = state.retain(self.connection, wall_ms, &rules.of(name).retention)?;
+        self.counts.bytes = (self.counts.bytes + state.bytes).saturating_sub(before);
+        if state.gone < state.base && !state.queued && self.chores.len() < CHORES_QUEUED_MAX {
+            state.queued = true;
+            self.chores.push_back(name.clone());
+        }
+        let forgotten = state.is_empty()
+            && state.gone == state.base
+            && state.head_at.saturating_add(self.options.remember_ms) < wall_ms;
+        if forgotten {
+            let id = state.id;
+            return self.forget(id, name);
+        }
+        if moved {
+            self.cache.touch(name);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, id: i64, name: &ChannelName) -> Result<(), Fault> {
+        let run = |sql| self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([id]));
+        let positions = run("DELETE FROM positions WHERE channel = ?1")?;
+        run("DELETE FROM requests WHERE channel = ?1")?;
+        run("DELETE FROM publications WHERE channel = ?1")?;
+        run("DELETE FROM channels WHERE id = ?1")?;
+        self.counts.positions = self.counts.positions.saturating_sub(positions);
+        self.counts.channels = self.counts.channels.saturating_sub(1);
+        self.cache.remove(name);
+        Ok(())
+    }
+}
+
+/// Deletes up to so many expired publications of a channel. How many.
+fn delete(connection: &Connection, state: &mut ChannelState, most: u64) -> Result<u64, Fault> {
+    let (from, to) = (state.gone, state.base.min(state.gone + most));
+    if from == to {
+        return Ok(0);
+    }
+    if from < state.indexed {
+        let sql = "DELETE FROM requests WHERE (channel, origin, offset) IN (
+                   SELECT channel, origin, offset FROM publications
+                   WHERE channel = ?1 AND offset > ?2 AND offset <= ?3 AND length(origin) = 24)";
+        connection.prepare_cached(sql)?.execute((state.id, int(from), int(to.min(state.indexed))))?;
+    }
+    let sql = "DELETE FROM publications WHERE channel = ?1 AND offset > ?2 AND offset <= ?3";
+    connection.prepare_cached(sql)?.execute((state.id, int(from), int(to)))?;
+    state.gone = to;
+    Ok(to - from)
+}
+
+/// Puts up to so many requests of a channel into the index of requests. How many publications were looked at.
+fn index(connection: &Connection, state: &mut ChannelState, most: u64) -> Result<u64, Fault> {
+    let from = state.indexed();
+    if state.head - from < CHORE_MIN {
+        return Ok(0);
+    }
+    let to = state.head.min(from + most);
+    let sql = "INSERT OR IGNORE INTO requests (channel, origin, offset) SELECT channel, origin, offset FROM publications
+               WHERE channel = ?1 AND offset > ?2 AND offset <= ?3 AND length(origin) = 24";
+    connection.prepare_cached(sql)?.execute((state.id, int(from), int(to)))?;
+    state.indexed = to;
+    Ok(to - from)
+}

@@ -1,0 +1,371 @@
+//! The writer's thread: takes what waits, does it in one transaction, commits, answers.
+//!
+//! Start at [`Writer::run`]. What the writer knows by heart follows the file: when a transaction fails, all of it is forgotten
+//! and read again.
+
+mod append;
+mod chores;
+mod state;
+mod transaction;
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+    thread::JoinHandle,
+};
+
+use tautline_hub::{
+    Rules,
+    engine::{Append, EngineError, Mark},
+};
+use tautline_protocol::ChannelName;
+
+use self::{state::Cache, transaction::Transaction};
+use crate::{
+    checkpoint::{self, copy},
+    directory::Directory,
+    engine::{Shared, Write, give},
+    fault::Fault,
+    options::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, CHORES_A_COMMIT, DiskOptions, Durability, TIDY_COMMITS_MAX},
+    schema::Refusal,
+    store::Store,
+};
+
+/// The writer.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    directory: Directory,
+    options: DiskOptions,
+    /// None where it could not be opened again: each batch tries.
+    store: Option<Store>,
+    cache: Cache,
+    /// Channels with publications that are to be deleted or indexed.
+    chores: VecDeque<ChannelName>,
+    /// The channel that was tidied last.
+    tidied: i64,
+    /// Commits are synced now.
+    synced: bool,
+    /// The last transaction failed. Said once, not with every batch.
+    failing: bool,
+    /// Threads that end before the file is closed.
+    others: Vec<JoinHandle<()>>,
+}
+
+/// What one transaction does, in order.
+enum Step {
+    Append(Append),
+    Keep(Vec<Mark>),
+}
+
+/// A transaction that did not come to be, or nobody knows.
+struct Aborted {
+    fault: Fault,
+    at_commit: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        directory: Directory,
+        options: DiskOptions,
+        store: Store,
+        others: Vec<JoinHandle<()>>,
+    ) -> Self {
+        let (cache, chores) = (Cache::default(), VecDeque::new());
+        Self {
+            shared,
+            directory,
+            options,
+            store: Some(store),
+            cache,
+            chores,
+            tidied: 0,
+            synced: true,
+            failing: false,
+            others,
+        }
+    }
+
+    /// Works until the queue is closed and empty, then closes the store.
+    pub(crate) fn run(mut self) {
+        // Even when the writer panics, nobody waits for ever.
+        let _end = Ending(Arc::clone(&self.shared));
+        if let Some(store) = &self.store {
+            checkpoint::count_pages(&store.connection);
+        }
+        while let Some(jobs) = self.shared.writes.take(BATCH_JOBS_MAX, BATCH_BYTES_MAX) {
+            self.work(jobs);
+        }
+        self.finish();
+    }
+
+    fn work(&mut self, jobs: Vec<Write>) {
+        let (mut steps, mut tidy) = (Vec::with_capacity(jobs.len()), None);
+        for job in jobs {
+            match job {
+                Write::Append(job) => steps.push(Step::Append(job)),
+                Write::Keep(marks) => steps.push(Step::Keep(marks)),
+                Write::Tidy { wall_ms, rules } => tidy = Some((wall_ms, rules)),
+                Write::Damaged { generation, reason } => {
+                    if generation == self.shared.generation.load(Ordering::Relaxed) {
+                        self.replace(&reason);
+                    }
+                }
+            }
+        }
+        if !steps.is_empty() {
+            self.write(steps);
+        }
+        if let Some((wall_ms, rules)) = tidy {
+            self.tidy(wall_ms, &rules);
+        }
+    }
+
+    /// One transaction for all, and then the answers, in order.
+    fn write(&mut self, steps: Vec<Step>) {
+        let sync = self.options.durability == Durability::Strict || self.any_first_relaxed(&steps);
+        let relaxed = self.options.durability == Durability::Relaxed;
+        let appends = steps.iter().filter(|step| matches!(step, Step::Append(_))).count();
+        let outcomes = self.transact(sync, |transaction| {
+            transaction.do_chores(CHORES_A_COMMIT.max(4 * appends as u64))?;
+            let outcome = |step: &Step| match step {
+                Step::Append(job) => transaction.append(job, relaxed).map(Some),
+                Step::Keep(marks) => transaction.keep(marks).map(|()| None),
+            };
+            steps.iter().map(outcome).collect::<Result<Vec<_>, Fault>>()
+        });
+        match outcomes {
+            Ok(outcomes) => {
+                for (step, outcome) in steps.into_iter().zip(outcomes) {
+                    if let (Step::Append(job), Some(outcome)) = (step, outcome) {
+                        give(job.answer, outcome);
+                    }
+                }
+            }
+            Err(error) => {
+                for step in steps {
+                    if let Step::Append(job) = step {
+                        give(job.answer, Err(error.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A channel's first relaxed append is synced, with the mark that says: this one may lose something.
+    fn any_first_relaxed(&self, steps: &[Step]) -> bool {
+        let is_first = |step: &Step| match step {
+            Step::Append(job) => !self.cache.peek(&job.channel).is_some_and(|state| state.relaxed),
+            Step::Keep(_) => false,
+        };
+        steps.iter().any(is_first)
+    }
+
+    /// Housekeeping, in transactions of its own: where appends fail because the disk is full, this still makes room.
+    fn tidy(&mut self, wall_ms: u64, rules: &Rules) {
+        let from = self.tidied;
+        let next = self.transact(false, |transaction| {
+            let next = transaction.tidy(from, wall_ms, rules)?;
+            transaction.do_chores(CHORES_A_COMMIT)?;
+            Ok(next)
+        });
+        let Ok(next) = next else { return };
+        self.tidied = next;
+        for _ in 0..TIDY_COMMITS_MAX {
+            if self.chores.is_empty() || !self.shared.writes.is_empty() {
+                return;
+            }
+            if self.transact(false, |transaction| transaction.do_chores(CHORES_A_COMMIT)).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Does `work` in a transaction of its own. What is known by heart and told to others follows when it has succeeded.
+    fn transact<T>(
+        &mut self,
+        sync: bool,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, EngineError> {
+        if self.store.is_none() {
+            self.reopen()?;
+        }
+        match self.attempt(sync, work) {
+            Ok(done) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the store takes transactions again");
+                }
+                Ok(done)
+            }
+            Err(aborted) => Err(self.recover(aborted)),
+        }
+    }
+
+    fn attempt<T>(
+        &mut self,
+        sync: bool,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Aborted> {
+        let early = |fault| Aborted { fault, at_commit: false };
+        let store = self.store.as_mut().expect("transact() opened it");
+        if self.options.durability == Durability::Relaxed && self.synced != sync {
+            let mode = if sync { "FULL" } else { "NORMAL" };
+            store.connection.pragma_update(None, "synchronous", mode).map_err(|error| early(error.into()))?;
+            self.synced = sync;
+        }
+        let mut transaction = Transaction {
+            connection: &store.connection,
+            cache: &mut self.cache,
+            chores: &mut self.chores,
+            counts: store.counts,
+            epoch: &store.epoch,
+            life: store.life,
+            options: &self.options,
+        };
+        let done = transaction.begin().and_then(|()| {
+            let done = work(&mut transaction)?;
+            transaction.flush()?;
+            Ok(done)
+        });
+        let done = done.map_err(early)?;
+        let counts = transaction.counts;
+        transaction.commit().map_err(|fault| Aborted { fault, at_commit: true })?;
+        store.counts = counts;
+        self.shared.bytes.store(counts.bytes, Ordering::Relaxed);
+        self.cache.trim();
+        // The transaction is safe; a log that could not be copied back is tried again after the next.
+        if let Err(fault) = self.shared.checkpoints.after_commit(&store.connection) {
+            tracing::warn!(%fault, "the write-ahead log could not be copied back: it grows until it can");
+        }
+        Ok(done)
+    }
+
+    /// After a transaction that failed: what to do with the file, and what to tell those whose jobs it held.
+    fn recover(&mut self, Aborted { fault, at_commit }: Aborted) -> EngineError {
+        self.forget();
+        let rolled_back = self.store.as_ref().is_some_and(|store| {
+            store.connection.is_autocommit() || store.connection.execute_batch("ROLLBACK").is_ok()
+        });
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::error!(%fault, at_commit, "the store takes no transactions: publications are refused until it does");
+        }
+        let words = fault.to_string();
+        let in_doubt = at_commit && matches!(fault, Fault::Disk(_) | Fault::Damaged(_));
+        match fault {
+            Fault::Damaged(reason) => self.replace(&reason),
+            Fault::Full(_) if rolled_back => {
+                // What is copied back frees the log's room for the next try.
+                let _ = self.store.as_ref().map(|store| copy(&store.connection));
+                let dir = self.options.dir.display();
+                return EngineError::Full(format!(
+                    "the disk of {dir} is full: nothing is stored until there is room"
+                ));
+            }
+            Fault::Other(_) if rolled_back => {}
+            _ => {
+                self.store = None;
+                // Where it fails, the next batch tries again and says why.
+                let _ = self.reopen();
+            }
+        }
+        if in_doubt {
+            EngineError::InDoubt(format!("nobody knows whether it was stored: {words}"))
+        } else {
+            EngineError::Unavailable(format!("it was not stored: {words}"))
+        }
+    }
+
+    /// Moves the damaged file aside and begins a new one, under a new life.
+    fn replace(&mut self, reason: &str) {
+        self.store = None;
+        match self.directory.set_aside() {
+            Ok(moved_to) => {
+                let moved_to = moved_to.display();
+                tracing::error!(%moved_to, reason, "the store is damaged: it was moved aside, and a new one begun");
+            }
+            Err(error) => tracing::error!(%error, reason, "the store is damaged, and cannot be moved aside"),
+        }
+        // Where it fails, the next batch tries again and says why.
+        let _ = self.reopen();
+    }
+
+    /// Opens the file again, or begins a new one where there is none.
+    fn reopen(&mut self) -> Result<(), EngineError> {
+        self.forget();
+        let opened = self.connect();
+        let mut store = match opened {
+            Err(Refusal::Fault(Fault::Damaged(reason))) => {
+                tracing::error!(reason, "the store is damaged: it is moved aside, and a new one begun");
+                self.directory.set_aside().map_err(|error| unavailable(&error))?;
+                self.connect()
+            }
+            opened => opened,
+        }
+        .map_err(|refusal| match refusal {
+            Refusal::Fault(fault) => unavailable(&fault),
+            Refusal::Foreign | Refusal::Newer { .. } => unavailable(&"its file was replaced by another"),
+        })?;
+        if self.options.durability == Durability::Relaxed {
+            // The disk failed, or the file is new: what was not synced may be lost.
+            store.doubt_relaxed().map_err(|fault| unavailable(&fault))?;
+        }
+        store.mark_open().map_err(|fault| unavailable(&fault))?;
+        checkpoint::count_pages(&store.connection);
+        self.shared.life.store(store.life, Ordering::Release);
+        self.shared.bytes.store(store.counts.bytes, Ordering::Relaxed);
+        // Before anything is answered from this file: readers that are asked later look into it, too.
+        self.shared.generation.fetch_add(1, Ordering::Release);
+        self.store = Some(store);
+        Ok(())
+    }
+
+    fn connect(&self) -> Result<Store, Refusal> {
+        if self.directory.has_database() {
+            Store::connect(&self.directory, &self.options)
+        } else {
+            Store::create(&self.directory, &self.options)
+        }
+    }
+
+    fn forget(&mut self) {
+        self.cache.clear();
+        self.chores.clear();
+        // Another connection syncs again.
+        self.synced = true;
+        if let Some(store) = &self.store {
+            self.synced = store.connection.pragma_update(None, "synchronous", "FULL").is_ok();
+        }
+    }
+
+    fn finish(&mut self) {
+        self.shared.reads.close();
+        self.shared.checkpoints.close();
+        for other in self.others.drain(..) {
+            if other.join().is_err() {
+                tracing::error!("a thread of the store had panicked");
+            }
+        }
+        let Some(store) = &self.store else { return };
+        match store.mark_closed() {
+            Ok(()) => tracing::info!("the store is closed"),
+            Err(fault) => {
+                tracing::warn!(%fault, "the store could not be closed: the next start will check the file")
+            }
+        }
+    }
+}
+
+fn unavailable(cause: &impl std::fmt::Display) -> EngineError {
+    EngineError::Unavailable(format!("the store cannot be opened again: {cause}"))
+}
+
+/// Ends everything when the writer does.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.checkpoints.close();
+        self.0.writes.abandon();
+        self.0.reads.abandon();
+    }
+}

@@ -1,0 +1,81 @@
+//! One transaction: what it may touch, how it begins and ends, and positions.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+};
+
+use rusqlite::{Connection, OptionalExtension as _};
+use tautline_hub::engine::{Mark, Position};
+use tautline_protocol::{ChannelName, UserId};
+
+use super::state::Cache;
+use crate::{
+    convert::{get, int},
+    fault::Fault,
+    options::DiskOptions,
+    store::Counts,
+};
+
+/// What a transaction works on. Nothing of it counts before [`Transaction::commit`] has returned.
+pub(super) struct Transaction<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) cache: &'a mut Cache,
+    pub(super) chores: &'a mut VecDeque<ChannelName>,
+    pub(super) counts: Counts,
+    pub(super) epoch: &'a Arc<str>,
+    pub(super) life: u32,
+    pub(super) options: &'a DiskOptions,
+}
+
+impl Transaction<'_> {
+    pub(super) fn begin(&self) -> Result<(), Fault> {
+        self.run("BEGIN IMMEDIATE")
+    }
+
+    /// Writes what is only known by heart so far.
+    pub(super) fn flush(&mut self) -> Result<(), Fault> {
+        self.cache.flush(self.connection)
+    }
+
+    pub(super) fn commit(&self) -> Result<(), Fault> {
+        self.run("COMMIT")?;
+        let doubtful = &self.options.doubtful_commits;
+        if doubtful.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            let code = rusqlite::ffi::SQLITE_IOERR_FSYNC;
+            return Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None).into());
+        }
+        Ok(())
+    }
+
+    fn run(&self, sql: &str) -> Result<(), Fault> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+
+    /// Keeps positions of channels that have a log; nobody can have taken another one anywhere.
+    pub(super) fn keep(&mut self, marks: &[Mark]) -> Result<(), Fault> {
+        for mark in marks {
+            let Some(state) = self.cache.load(self.connection, self.epoch, &mark.channel)? else { continue };
+            let (channel, reader) = (state.id, mark.user.as_ref().map_or("", UserId::as_str));
+            self.keep_one(channel, reader, &mark.position)?;
+        }
+        Ok(())
+    }
+
+    fn keep_one(&mut self, channel: i64, reader: &str, position: &Position) -> Result<(), Fault> {
+        let sql = "SELECT epoch = ?3 AND offset >= ?4 FROM positions WHERE channel = ?1 AND reader = ?2";
+        let values = (channel, reader, &*position.epoch, int(position.offset));
+        let is_passed =
+            self.connection.prepare_cached(sql)?.query_row(values, |row| get(row, 0)).optional()?;
+        match is_passed {
+            Some(1) => return Ok(()),
+            None if self.counts.positions >= self.options.positions_max => return Ok(()),
+            None => self.counts.positions += 1,
+            Some(_) => {}
+        }
+        let sql = "INSERT OR REPLACE INTO positions (channel, reader, epoch, offset) VALUES (?1, ?2, ?3, ?4)";
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! Damaged files, and files of others.
+
+mod common;
+
+use std::{fs, process::Command};
+
+use common::{Dir, append, look, publish, try_read};
+use tautline_disk::{DiskEngine, OpenError, Opened};
+use tautline_hub::{Engine as _, engine::EngineError};
+
+const CHANNELS: usize = 20;
+
+/// A store with some thousand publications, closed. The life it was in.
+fn filled(dir: &Dir) -> u32 {
+    let (engine, _) = dir.open();
+    let payload = format!("\"{}\"", "x".repeat(2_000));
+    for number in 0..CHANNELS * 10 {
+        publish(&engine, &format!("room:{}", number % CHANNELS), &payload);
+    }
+    let life = engine.life();
+    engine.close();
+    life
+}
+
+/// Overwrites everything behind the first pages. In another process: a file that is closed here loses the locks that SQLite
+/// holds on it here.
+fn overwrite(dir: &Dir, first_page: usize) {
+    let pages = fs::metadata(dir.file()).expect("there").len() / 4096;
+    let output = Command::new("dd")
+        .args(["if=/dev/urandom", "bs=4096", "conv=notrunc"])
+        .arg(format!("of={}", dir.file().display()))
+        .arg(format!("seek={first_page}"))
+        .arg(format!("count={}", pages - first_page as u64))
+        .output()
+        .expect("dd runs");
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// The store works, in another life, and the damaged file lies beside it.
+fn assert_begun_anew(engine: &DiskEngine, dir: &Dir, life: u32) {
+    assert_eq!(publish(engine, "room:1", "1"), 1);
+    assert_ne!(engine.life(), life);
+    let standing = look(engine, "room:1").standing;
+    assert_eq!((&*standing.epoch, standing.head), (&*format!("{:x}", engine.life()), 1));
+    assert_eq!(look(engine, "room:2").standing.head, 0);
+    assert!(!dir.files("channels.db.damaged-").is_empty(), "it is kept for those who can read it");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_moved_aside() {
+    let dir = Dir::new();
+    let life = filled(&dir);
+    fs::write(dir.file(), "this is no database, but it is long enough to be looked at".repeat(100))
+        .expect("written");
+    let (engine, opened) = dir.open();
+    let Opened::Damaged { moved_to, reason } = opened else { panic!("{opened:?}") };
+    assert!(moved_to.exists() && !reason.is_empty());
+    assert_begun_anew(&engine, &dir, life);
+}
+
+#[test]
+fn a_damage_is_found_after_an_unclean_stop() {
+    let dir = Dir::new();
+    let life = filled(&dir);
+    let connection = rusqlite::Connection::open(dir.file()).expect("a shop's tools open it");
+    connection.execute("UPDATE meta SET value = 1 WHERE key = 'open'", []).expect("written");
+    drop(connection);
+    // Deep in the file: nobody would meet it for long.
+    overwrite(&dir, 40);
+    let (engine, opened) = dir.open();
+    assert!(matches!(opened, Opened::Damaged { .. }), "{opened:?}");
+    assert_begun_anew(&engine, &dir, life);
+}
+
+#[test]
+fn a_file_that_is_damaged_under_a_reader_is_replaced_while_it_runs() {
+    let dir = Dir::new();
+    let life = filled(&dir);
+    let (engine, _) = dir.open();
+    overwrite(&dir, 1);
+    let told = try_read(&engine, "room:3");
+    assert!(matches!(told, Err(EngineError::Unavailable(_))), "{told:?}");
+    // The reader has told the writer before it answered.
+    assert_begun_anew(&engine, &dir, life);
+    engine.close();
+    assert_eq!(dir.open().1, Opened::Clean);
+}
+
+#[test]
+fn a_file_that_is_damaged_under_the_writer_is_replaced_while_it_runs() {
+    let dir = Dir::new();
+    let life = filled(&dir);
+    let (engine, _) = dir.open();
+    overwrite(&dir, 1);
+    let told = append(&engine, "room:3", "1").expect_err("its pages are gone");
+    assert!(matches!(told, EngineError::Unavailable(_)), "nothing was done: {told:?}");
+    assert_begun_anew(&engine, &dir, life);
+}
+
+#[test]
+fn a_newer_format_is_refused_in_words_and_left_alone() {
+    let dir = Dir::new();
+    filled(&dir);
+    let connection = rusqlite::Connection::open(dir.file()).expect("a shop's tools open it");
+    connection.pragma_update(None, "user_version", 99).expect("written");
+    drop(connection);
+    let error = DiskEngine::open(dir.options()).expect_err("it is newer");
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }));
+    assert!(error.to_string().contains("use the version that wrote it, or a later one"), "{error}");
+    assert!(dir.files("channels.db.damaged-").is_empty());
+}
+
+#[test]
+fn a_file_of_another_program_is_refused_and_left_alone() {
+    let dir = Dir::new();
+    fs::create_dir_all(dir.path()).expect("made");
+    let connection = rusqlite::Connection::open(dir.file()).expect("made");
+    connection.execute_batch("CREATE TABLE accounts (id)").expect("written");
+    drop(connection);
+    let error = DiskEngine::open(dir.options()).expect_err("it is not ours");
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
+    assert!(dir.files("channels.db.damaged-").is_empty());
+}

@@ -1,0 +1,92 @@
+//! A disk without room: nothing is stored, what is stored stays readable, and it mends itself.
+
+mod common;
+
+use std::{path::Path, process::Command, sync::Arc};
+
+use common::{ALL, Dir, NOW, append, publish, read};
+use tautline_disk::{DiskEngine, DiskOptions};
+use tautline_hub::{
+    Access, ChannelRule, Engine as _, PresenceMode, Retention, Rules,
+    engine::{EngineError, Job},
+};
+use tautline_protocol::Pattern;
+
+/// Publishes until it is refused. How many were taken, and the words.
+fn fill(engine: &DiskEngine) -> (usize, String) {
+    let payload = format!("\"{}\"", "x".repeat(5_000));
+    for taken in 0..100_000 {
+        match append(engine, "room:7", &payload) {
+            Ok(_) => {}
+            Err(EngineError::Full(words)) => return (taken, words),
+            Err(other) => panic!("after {taken}: {other:?}"),
+        }
+    }
+    panic!("it is never full");
+}
+
+#[test]
+fn a_full_store_says_so_reads_on_and_mends_itself() {
+    let dir = Dir::new();
+    let options = DiskOptions { file_bytes_max: Some(500_000), ..dir.options() };
+    let (engine, _) = DiskEngine::open(options).expect("the store opens");
+    let (taken, words) = fill(&engine);
+    assert!(words.contains("is full: nothing is stored until there is room"), "{words}");
+    assert_eq!(read(&engine, "room:7").entries.len(), taken, "what is stored stays readable");
+    let rule = ChannelRule {
+        pattern: Pattern::parse("*").expect("valid"),
+        subscribe: Access::None,
+        publish: Access::None,
+        presence: PresenceMode::Off,
+        retention: Retention { age_ms: 1_000, ..ALL },
+        ack: false,
+    };
+    let rules = Arc::new(Rules::new(vec![rule]));
+    engine.submit(Job::Tidy { wall_ms: NOW + 1_001, rules });
+    assert_eq!(
+        publish(&engine, "room:7", "1"),
+        taken as u64 + 1,
+        "what is too old made room, and no offset is left out"
+    );
+}
+
+/// A small disk. None where none can be mounted.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(at: &'a Path) -> Option<Self> {
+        std::fs::create_dir_all(at).expect("made");
+        let mounted = mount(&["-t", "tmpfs", "-o", "size=2m", "tmpfs"], at);
+        mounted.then_some(Self(at))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).output();
+    }
+}
+
+fn mount(args: &[&str], at: &Path) -> bool {
+    Command::new("mount").args(args).arg(at).output().is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn a_real_disk_that_is_full_takes_publications_again_when_it_has_grown() {
+    let dir = Dir::new();
+    let Some(disk) = SmallDisk::mount(dir.path()) else {
+        println!("skipped: this user may not mount a small disk");
+        return;
+    };
+    let (engine, _) = dir.open();
+    let (taken, _) = fill(&engine);
+    assert!(taken > 10, "{taken}");
+    assert!(
+        matches!(append(&engine, "room:8", &"1".repeat(50_000)), Err(EngineError::Full(_))),
+        "it stays full"
+    );
+    assert_eq!(read(&engine, "room:7").entries.len(), taken, "what is stored stays readable");
+    assert!(mount(&["-o", "remount,size=16m"], disk.0), "a disk that was mounted can grow");
+    assert_eq!(publish(&engine, "room:7", "1"), taken as u64 + 1);
+    engine.close();
+}

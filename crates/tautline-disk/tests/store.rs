@@ -1,0 +1,211 @@
+//! The store's own promises: who may read it, how it stays bounded, how it ends.
+
+mod common;
+
+use std::{
+    fs,
+    sync::{Arc, atomic::Ordering, mpsc},
+};
+
+use common::{ALL, Dir, NOW, append, append_job, ask, channel, data, look, publish, read};
+use tautline_disk::{DiskEngine, DiskOptions, Opened};
+use tautline_hub::{
+    Access, ChannelRule, Engine as _, PresenceMode, Retention, Rules,
+    engine::{Answer, Appended, EngineError, Job, Mark, Position},
+};
+use tautline_protocol::{Pattern, UserId};
+
+fn shop(dir: &Dir) -> rusqlite::Connection {
+    rusqlite::Connection::open(dir.file()).expect("a shop's tools open it")
+}
+
+fn rules(retention: Retention) -> Arc<Rules> {
+    let pattern = Pattern::parse("*").expect("valid");
+    let (subscribe, publish, presence) = (Access::None, Access::None, PresenceMode::Off);
+    Arc::new(Rules::new(vec![ChannelRule { pattern, subscribe, publish, presence, retention, ack: false }]))
+}
+
+#[cfg(unix)]
+#[test]
+fn the_store_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = Dir::new();
+    let (engine, opened) = dir.open();
+    assert_eq!(opened, Opened::Fresh);
+    publish(&engine, "room:7", "1");
+    let mode = |name: &str| fs::metadata(dir.path().join(name)).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(""), 0o700);
+    for name in ["channels.db", "channels.db-wal", "channels.db-shm", "lock"] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+}
+
+#[test]
+fn a_shop_reads_it_with_its_own_tools() {
+    let dir = Dir::new();
+    let (engine, _) = dir.open();
+    publish(&engine, "room:7", "{\"text\":\"hello\"}");
+    let sql = "SELECT channel, offset, at, json_extract(data, '$.text') FROM kept";
+    let row = shop(&dir).query_row(sql, [], |row| {
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, u32>(1)?,
+            row.get::<_, String>(2)?,
+            row.get::<_, String>(3)?,
+        ))
+    });
+    let expected = ("room:7".to_owned(), 1, "2023-11-14 22:13:20".to_owned(), "hello".to_owned());
+    assert_eq!(row.expect("a row"), expected);
+}
+
+#[test]
+fn what_a_shop_deletes_is_a_hole_and_no_end() {
+    let dir = Dir::new();
+    let (engine, _) = dir.open();
+    (1..=9).for_each(|number| assert_eq!(publish(&engine, "room:7", &number.to_string()), number));
+    shop(&dir).execute("DELETE FROM publications WHERE offset IN (1, 5)", []).expect("deleted");
+    assert_eq!(data(&read(&engine, "room:7")), ["2", "3", "4"], "a page has no hole");
+    let retention = Retention { count: 3, ..ALL };
+    let appended = ask(&engine, |answer| append_job("room:7", "10", retention, answer));
+    assert!(matches!(appended, Ok(Appended::New { base: 7, .. })), "{appended:?}");
+}
+
+#[test]
+fn deletes_come_many_at_a_time_and_leave_what_is_kept() {
+    const COUNT: usize = 2_000;
+    let dir = Dir::new();
+    let (engine, _) = dir.open();
+    let retention = Retention { count: 300, ..ALL };
+    let shop = shop(&dir);
+    let number = |sql: &str| shop.query_row(sql, [], |row| row.get::<_, u32>(0)).expect("a number");
+    let mut gone = Vec::new();
+    for _ in 0..COUNT {
+        ask(&engine, |answer| append_job("room:7", "1", retention, answer)).expect("the disk takes it");
+        gone.push(number("SELECT gone FROM channels"));
+    }
+    gone.dedup();
+    assert!((4..=10).contains(&gone.len()), "not with every publication: {gone:?}");
+    let rows = number("SELECT count(*) FROM publications");
+    assert!((300..900).contains(&rows), "{rows} rows");
+    engine.submit(Job::Tidy { wall_ms: NOW, rules: rules(retention) });
+    engine.close();
+    assert_eq!(number("SELECT count(*) FROM publications"), 300, "housekeeping takes the rest");
+    assert_eq!(number("SELECT count(*) FROM requests"), 0);
+    assert_eq!(dir.open().0.bytes(), number("SELECT sum(bytes) FROM publications") as usize);
+}
+
+#[test]
+fn the_write_ahead_log_stays_bounded() {
+    const JOBS: usize = 40_000;
+    let dir = Dir::new();
+    let (engine, _) = dir.open();
+    let (give, take) = mpsc::channel();
+    let payload = format!("\"{}\"", "x".repeat(3_000));
+    let log = dir.path().join("channels.db-wal");
+    let mut largest = 0;
+    for number in 0..JOBS {
+        let give = give.clone();
+        let answer =
+            Answer::new(move |outcome: Result<Appended, _>| give.send(outcome.is_ok()).expect("we wait"));
+        let retention = Retention { count: 100, ..ALL };
+        engine.submit(append_job(&format!("room:{}", number % 50), &payload, retention, answer));
+        if number >= 500 {
+            assert!(take.recv().expect("answered"), "the disk takes it");
+        }
+        if number % 500 == 0 {
+            largest = largest.max(fs::metadata(&log).expect("there").len());
+        }
+    }
+    assert!(largest < 80 * 1024 * 1024, "{largest} bytes, of more than {}", JOBS * payload.len());
+    engine.close();
+    assert_eq!(fs::metadata(&log).map_or(0, |file| file.len()), 0, "the file alone is all there is");
+}
+
+#[test]
+fn everything_that_was_submitted_before_the_end_is_done_and_later_jobs_are_refused() {
+    const JOBS: usize = 1_000;
+    let dir = Dir::new();
+    let (engine, _) = dir.open();
+    let (give, take) = mpsc::channel();
+    for _ in 0..JOBS {
+        let give = give.clone();
+        let answer =
+            Answer::new(move |outcome: Result<Appended, _>| give.send(outcome.is_ok()).expect("we wait"));
+        engine.submit(append_job("room:7", "1", ALL, answer));
+    }
+    engine.close();
+    assert_eq!(take.try_iter().filter(|done| *done).count(), JOBS);
+    assert!(matches!(append(&engine, "room:7", "1"), Err(EngineError::Unavailable(_))));
+    assert!(matches!(common::try_look(&engine, "room:7"), Err(EngineError::Unavailable(_))));
+    engine.close();
+    let (engine, opened) = dir.open();
+    assert_eq!((opened, look(&engine, "room:7").standing.head), (Opened::Clean, JOBS as u64));
+}
+
+#[test]
+fn an_engine_that_is_dropped_in_its_own_answer_ends() {
+    let dir = Dir::new();
+    let engine = Arc::new(dir.open().0);
+    let (give, take) = mpsc::channel();
+    let held = Arc::clone(&engine);
+    let answer = Answer::new(move |_: Result<Appended, _>| {
+        drop(held);
+        give.send(()).expect("we wait");
+    });
+    let weak = Arc::downgrade(&engine);
+    engine.submit(append_job("room:7", "1", ALL, answer));
+    drop(engine);
+    take.recv().expect("answered");
+    assert!(weak.upgrade().is_none());
+}
+
+#[test]
+fn an_answer_that_panics_takes_nobody_along() {
+    let dir = Dir::new();
+    let (engine, _) = dir.open();
+    engine.submit(append_job("room:7", "1", ALL, Answer::new(|_| panic!("on purpose"))));
+    assert_eq!(publish(&engine, "room:7", "1"), 2);
+}
+
+#[test]
+fn a_commit_of_which_nobody_knows_is_in_doubt_and_read_again() {
+    let dir = Dir::new();
+    let options = dir.options();
+    let doubtful = Arc::clone(&options.doubtful_commits);
+    let (engine, _) = DiskEngine::open(options).expect("the store opens");
+    publish(&engine, "room:7", "1");
+    let life = engine.life();
+    doubtful.store(1, Ordering::Relaxed);
+    let told = append(&engine, "room:7", "2").expect_err("nobody knows");
+    assert!(matches!(told, EngineError::InDoubt(_)), "{told:?}");
+    assert_eq!(publish(&engine, "room:7", "3"), 3, "this time it was done");
+    assert_eq!(data(&read(&engine, "room:7")), ["1", "2", "3"]);
+    assert_eq!(engine.life(), life);
+}
+
+#[test]
+fn ceilings_hold_and_what_is_forgotten_makes_room() {
+    let dir = Dir::new();
+    let options = DiskOptions { channels_max: 2, positions_max: 1, remember_ms: 5_000, ..dir.options() };
+    let (engine, _) = DiskEngine::open(options).expect("the store opens");
+    publish(&engine, "a", "1");
+    publish(&engine, "b", "1");
+    assert!(matches!(append(&engine, "c", "1"), Err(EngineError::Full(_))));
+    let mark = |user: &str| {
+        let user = Some(UserId::parse(user).expect("valid"));
+        Mark { channel: channel("a"), user, position: Position { epoch: "e".into(), offset: 1 } }
+    };
+    engine.submit(Job::Keep(vec![mark("anna"), mark("bert")]));
+    publish(&engine, "b", "1");
+    let positions = || shop(&dir).query_row("SELECT count(*) FROM positions", [], |row| row.get::<_, u32>(0));
+    assert_eq!(positions(), Ok(1));
+    let retention = Retention { age_ms: 1_000, ..ALL };
+    // The first empties the logs, the second forgets them.
+    for _ in 0..2 {
+        engine.submit(Job::Tidy { wall_ms: NOW + 5_001, rules: rules(retention) });
+        append(&engine, "d", "1").ok();
+    }
+    assert_eq!(publish(&engine, "c", "1"), 1);
+    assert_eq!(positions(), Ok(0));
+    assert_eq!(look(&engine, "a").standing.head, 0);
+}
