@@ -22,6 +22,7 @@ mod report;
 mod step;
 mod test;
 mod tidy;
+mod torture;
 
 /// Builds, tests and shows Tautline.
 #[derive(Parser)]
@@ -39,10 +40,12 @@ enum Task {
     Test(test::Options),
     /// Runs the RFC 6455 conformance suite (Autobahn; needs a Python 2.7)
     Autobahn,
-    /// Measures what an idle connection costs
-    Bench,
+    /// Measures what an idle connection costs, and what a disk does
+    Bench(bench::Options),
     /// Breaks the code on purpose, one fault at a time, and tells which of them no test notices
     Mutants(mutants::Options),
+    /// Kills a gateway with a disk again and again under hundreds of clients, and counts what is lost
+    Torture(torture::Options),
     /// Checks what no other tool does: module docs, file sizes, left-over notes, links, both READMEs
     Tidy,
 }
@@ -63,8 +66,9 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Demo => demo::run(&root),
         Task::Test(options) => test::run(&root, &options),
         Task::Autobahn => autobahn::run(&root, true).map(|()| ExitCode::SUCCESS),
-        Task::Bench => bench::run(&root),
+        Task::Bench(options) => bench::run(&root, &options),
         Task::Mutants(options) => mutants::run(&root, &options),
+        Task::Torture(options) => torture::run(&root, &options),
         Task::Tidy => tidy::run(&root).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -53,8 +53,8 @@ struct ServeArgs {
     /// Where to listen; port 0 takes any free one. [default: 127.0.0.1:8000]
     #[arg(long, value_name = "IP:PORT", value_parser = config::parse_listen)]
     listen: Option<SocketAddr>,
-    /// Where channels and their logs live. [default: memory]
-    #[arg(long, value_name = "ENGINE")]
+    /// Where channels and their logs live: `memory`, or `disk:` and a folder. [default: disk:./tautline-data]
+    #[arg(long, value_name = "ENGINE", value_parser = config::parse_engine)]
     engine: Option<Engine>,
     /// For development: open everything to everybody.
     #[arg(long)]
@@ -80,8 +80,12 @@ pub fn run() -> ExitCode {
 }
 
 fn run_serve(args: &ServeArgs, log: &str) -> anyhow::Result<ExitCode> {
-    let flags =
-        Flags { config: args.config.clone(), listen: args.listen, engine: args.engine, dev: args.dev };
+    let flags = Flags {
+        config: args.config.clone(),
+        listen: args.listen,
+        engine: args.engine.clone(),
+        dev: args.dev,
+    };
     let settings = Settings::load(&flags, &Environment::of_process()?)?;
     start_log(log);
     runtime()?.block_on(serve::run(settings))
@@ -147,7 +151,7 @@ mod tests {
         let error = Cli::try_parse_from(["tautline", "serve", "--listen", "8000"]).unwrap_err().to_string();
         assert!(error.contains("write IP:port"), "{error}");
         let error = Cli::try_parse_from(["tautline", "serve", "--engine", "disk"]).unwrap_err().to_string();
-        assert!(error.contains("memory"), "{error}");
+        assert!(error.contains("a folder"), "{error}");
         let error =
             Cli::try_parse_from(["tautline", "serve", "--log", "tautline=loud"]).unwrap_err().to_string();
         assert!(error.contains("write a level"), "{error}");

@@ -6,6 +6,7 @@ pub mod chaos;
 pub mod cli;
 pub mod config;
 pub mod demo;
+mod engine;
 mod secret;
 pub mod serve;
 mod signals;

@@ -7,11 +7,15 @@ use std::{io::Write as _, net::SocketAddr, process::ExitCode};
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tautline_gateway::{Gateway, GatewayConfig};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::AbortHandle,
+};
 use tracing::{info, warn};
 
 use crate::{
     config::{AUTH_SECRET, DEV_API_KEY, DrainSettings, Settings, TICKET_KEYS},
+    engine::Logs,
     signals::Signals,
 };
 
@@ -26,31 +30,41 @@ const BACKLOG: u32 = 4096;
 pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     raise_open_files_limit();
-    let gateway = build(&settings)?;
+    let mut logs = Logs::open(&settings)?;
+    let gateway = build(&settings, &mut logs)?;
     let listener = bind(settings.listen).with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr().context("cannot tell the address it listens on")?;
     let mut serving = tokio::spawn(gateway.serve(listener));
-    announce(&settings, address)?;
+    announce(&settings, address, logs.keeps_keys())?;
+    let changing_keys = logs.change_keys(&gateway);
 
-    tokio::select! {
-        ending = signals.next() => info!("{}: draining; a second signal ends it at once", ending.name()),
-        served = &mut serving => {
-            served.context("the accept loop panicked")?.context("cannot accept any more")?;
-            return Ok(ExitCode::SUCCESS);
+    let ending = tokio::select! {
+        ending = signals.next() => {
+            info!("{}: draining; a second signal ends it at once", ending.name());
+            Ok(drain(&settings.drain, &gateway, &mut signals).await)
         }
-    }
-    let DrainSettings { spread, timeout } = settings.drain;
+        served = &mut serving => {
+            let served = served.context("the accept loop panicked").and_then(|it| it.context("cannot accept any more"));
+            served.map(|()| ExitCode::SUCCESS)
+        }
+    };
+    changing_keys.inspect(AbortHandle::abort);
+    logs.close().await;
+    ending
+}
+
+async fn drain(settings: &DrainSettings, gateway: &Gateway, signals: &mut Signals) -> ExitCode {
     tokio::select! {
-        () = gateway.drain(spread, timeout) => Ok(ExitCode::SUCCESS),
+        () = gateway.drain(settings.spread, settings.timeout) => ExitCode::SUCCESS,
         ending = signals.next() => {
             warn!("{}: ending at once", ending.name());
-            Ok(ExitCode::from(ending.exit_code()))
+            ExitCode::from(ending.exit_code())
         }
     }
 }
 
 /// The gateway that these settings describe.
-fn build(settings: &Settings) -> anyhow::Result<Gateway> {
+fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
     let mut config = GatewayConfig::default();
     config.connections_max = settings.connections_max;
     let mut builder = Gateway::builder()
@@ -74,7 +88,7 @@ fn build(settings: &Settings) -> anyhow::Result<Gateway> {
     if settings.dev {
         builder = builder.call("echo", |call| async move { Ok(call.data) });
     }
-    builder.build().context("cannot build the gateway")
+    logs.equip(builder)?.build().context("cannot build the gateway")
 }
 
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
@@ -86,8 +100,8 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Tells people what they must know, then prints the one line on stdout that says it is ready.
-fn announce(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
-    if settings.ticket_keys.is_empty() {
+fn announce(settings: &Settings, address: SocketAddr, keeps_keys: bool) -> anyhow::Result<()> {
+    if settings.ticket_keys.is_empty() && !keeps_keys {
         info!(
             "ticket keys are made at random: sessions will not survive a restart ([tickets] keys, or {TICKET_KEYS})"
         );
@@ -111,7 +125,7 @@ fn announce(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
         stdout,
         "tautline {} listening on http://{address} (WebSocket at /connect, engine {})",
         env!("CARGO_PKG_VERSION"),
-        settings.engine.as_str()
+        settings.engine
     )
     .and_then(|()| stdout.flush())
     .context("cannot print the listening line")

@@ -5,6 +5,7 @@ use std::{fmt, net::SocketAddr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
+use super::Engine;
 use crate::secret::Secret;
 
 /// RFC 7518, section 3.2: a key for HS256 has at least as many bits as its hash.
@@ -34,6 +35,20 @@ pub fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("{text:?} is no address: write IP:port, like 127.0.0.1:8000 or [::]:8000 (port 0 takes any free one)")
     })
+}
+
+/// Where logs live.
+///
+/// # Errors
+/// In words.
+pub fn engine(text: &str) -> Result<Engine, String> {
+    match (text, text.strip_prefix("disk:")) {
+        ("memory", _) => Ok(Engine::Memory),
+        (_, Some(folder)) if !folder.is_empty() => Ok(Engine::Disk(folder.into())),
+        _ => Err(format!(
+            "{text:?} is no engine: write `memory`, or `disk:` and a folder, like disk:./tautline-data"
+        )),
+    }
 }
 
 pub(super) fn node(text: &str) -> Result<String, String> {

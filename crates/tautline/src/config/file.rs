@@ -12,7 +12,7 @@ use tautline_hub::{Access, PresenceMode};
 use tautline_protocol::Pattern;
 
 use super::{
-    ConfigError, Engine,
+    ConfigError, Durability, Engine,
     check::{self, TicketKey},
     limits::LimitsSection,
 };
@@ -42,7 +42,9 @@ pub(super) struct Server {
     pub listen: Option<SocketAddr>,
     #[serde(deserialize_with = "node")]
     pub node: Option<String>,
+    #[serde(deserialize_with = "engine")]
     pub engine: Option<Engine>,
+    pub durability: Option<Durability>,
     pub connections_max: Option<NonZero<usize>>,
     #[serde(deserialize_with = "origins")]
     pub allowed_origins: Option<Vec<String>>,
@@ -169,6 +171,10 @@ where
 
 fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
     checked(deserializer, |text: String| check::listen(&text).map(Some))
+}
+
+fn engine<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Engine>, D::Error> {
+    checked(deserializer, |text: String| check::engine(&text).map(Some))
 }
 
 fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

@@ -98,4 +98,8 @@ limits_section! {
     channel_count_max: NonZero<usize>,
     log_bytes_max: ByteSize,
     acks_max: NonZero<usize>,
+    tail_entries_max: NonZero<usize>,
+    tail_bytes_max: ByteSize,
+    pages_max: NonZero<usize>,
+    appends_bytes_max: ByteSize,
 }

@@ -9,7 +9,7 @@ mod file;
 mod limits;
 
 use std::{
-    fs,
+    fmt, fs,
     net::{Ipv4Addr, SocketAddr},
     num::NonZero,
     path::{Path, PathBuf},
@@ -21,29 +21,45 @@ use tautline_gateway::GatewayConfig;
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
 use tautline_protocol::{Limits, Pattern};
 
-pub use check::{TicketKey, listen as parse_listen};
+pub use check::{TicketKey, engine as parse_engine, listen as parse_listen};
 pub use environment::{API_KEY, AUTH_SECRET, Environment, LISTEN, NODE, TICKET_KEYS};
 pub use error::ConfigError;
 
 use crate::secret::Secret;
 
-/// Where channels and their logs live.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+/// Where channels and their logs live, as it is written in flags and files: `memory`, or `disk:` and a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// In this process: gone when it ends. The default.
-    #[default]
+    /// In this process: gone when it ends.
     Memory,
+    /// In this folder. The default: `disk:./tautline-data`.
+    Disk(PathBuf),
 }
 
-impl Engine {
-    /// As it is written in flags and files.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+impl Default for Engine {
+    fn default() -> Self {
+        Self::Disk("./tautline-data".into())
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Memory => "memory",
+            Self::Memory => f.write_str("memory"),
+            Self::Disk(folder) => write!(f, "disk:{}", folder.display()),
         }
     }
+}
+
+/// What an acknowledged publish means on a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// It is on the disk, and nobody has seen it before that. The default.
+    #[default]
+    Strict,
+    /// It will be on the disk in a moment. After a crash the last publications may be gone, and every client is told so.
+    Relaxed,
 }
 
 /// What the command line said; the last word on everything it names.
@@ -81,8 +97,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// This node's name in welcomes and tickets. Default `n1`.
     pub node: String,
-    /// Where channels and their logs live. Default memory.
+    /// Where channels and their logs live. Default `disk:./tautline-data`.
     pub engine: Engine,
+    /// What an acknowledged publish means on a disk. Default strict.
+    pub durability: Durability,
     /// WebSockets at once; one more is refused. Default 1,000,000, and the limit of open files where that is lower.
     pub connections_max: usize,
     /// Whose web pages may connect. Default none named: everybody's.
@@ -111,6 +129,7 @@ impl Default for Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
             node: "n1".to_owned(),
             engine: Engine::default(),
+            durability: Durability::default(),
             connections_max: GatewayConfig::default().connections_max,
             allowed_origins: Vec::new(),
             dev: false,
@@ -147,6 +166,7 @@ impl Settings {
         set(&mut self.listen, file.server.listen);
         set(&mut self.node, file.server.node);
         set(&mut self.engine, file.server.engine);
+        set(&mut self.durability, file.server.durability);
         set(&mut self.connections_max, file.server.connections_max.map(NonZero::get));
         set(&mut self.allowed_origins, file.server.allowed_origins);
         set(&mut self.guests, file.auth.guests);
@@ -172,7 +192,7 @@ impl Settings {
 
     fn apply_flags(&mut self, flags: &Flags) {
         set(&mut self.listen, flags.listen);
-        set(&mut self.engine, flags.engine);
+        set(&mut self.engine, flags.engine.clone());
         if flags.dev {
             self.open_for_development();
         }

@@ -37,7 +37,9 @@ fn a_wrong_type_or_word_points_at_the_value() {
     for (text, place, words) in [
         ("[auth]\nguests = \"yes\"", "2:10", "expected a boolean"),
         ("[server]\nlisten = \"localhost\"", "2:10", "IP:port"),
-        ("[server]\nengine = \"disk\"", "2:10", "`memory`"),
+        ("[server]\nengine = \"disk\"", "2:10", "`disk:`"),
+        ("[server]\nengine = \"disk:\"", "2:10", "a folder"),
+        ("[server]\ndurability = \"lax\"", "2:14", "`relaxed`"),
         ("[server]\nnode = \"node 1\"", "2:8", "letters"),
         ("[server]\nallowed_origins = [\"shop.example\"]", "2:19", "https://shop.example"),
         ("[limits]\nhello_ms = 0", "2:12", "nonzero"),

@@ -56,7 +56,7 @@ fn a_variable_with_a_fault_ends_with_code_2_and_its_name() {
 fn a_port_that_is_taken_ends_with_code_1_and_the_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = output_of(&["serve", "--listen", &address], &[]);
+    let output = output_of(&["serve", "--listen", &address, "--engine", "memory"], &[]);
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(

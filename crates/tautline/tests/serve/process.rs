@@ -46,9 +46,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `serve` on a free port and waits for the listening line.
+    /// Starts `serve` on a free port, in memory, and waits for the listening line.
     pub fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = tautline(&["serve", "--listen", "127.0.0.1:0"])
+        let mut child = tautline(&["serve", "--listen", "127.0.0.1:0", "--engine", "memory"])
             .args(arguments)
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())

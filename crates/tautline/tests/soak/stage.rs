@@ -86,7 +86,8 @@ impl Stage {
         let mut logs = BTreeMap::new();
         for room in ROOMS {
             let name = ChannelName::parse(room).expect("a name");
-            self.gateway.publish(&name, &last, PublishOptions::default()).expect("the log has room");
+            let published = self.gateway.publish(&name, &last, PublishOptions::default()).await;
+            published.expect("the log has room");
             let mut log = Log::default();
             let mut subscription = witness.subscribe(room, ReadFrom::Start).await.expect("subscribed once");
             while log.last().is_none_or(|payload| payload != LAST_WORD) {

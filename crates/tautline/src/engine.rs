@@ -1,0 +1,117 @@
+//! Where the gateway's logs live, and the keys of tickets beside them: opened, kept, closed.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use tautline_disk::{DiskEngine, DiskOptions, Opened, TicketKeyFile};
+use tautline_gateway::{Gateway, GatewayBuilder};
+use tokio::{task::AbortHandle, time::MissedTickBehavior};
+use tracing::{info, warn};
+
+use crate::config::{Durability, Engine, Settings};
+
+/// How often it is asked whether the keys of tickets have to change: far shorter than any life of a ticket worth having.
+const KEYS_EVERY: Duration = Duration::from_secs(60);
+
+/// What a process has opened for its logs.
+pub(crate) struct Logs {
+    disk: Option<Arc<DiskEngine>>,
+    keys: Option<TicketKeyFile>,
+    ticket_ms: u64,
+}
+
+impl Logs {
+    /// Opens what the settings name.
+    pub(crate) fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let ticket_ms = settings.limits.ticket_ms;
+        let Engine::Disk(folder) = &settings.engine else {
+            return Ok(Self { disk: None, keys: None, ticket_ms });
+        };
+        let mut options = DiskOptions::new(folder).limits(&settings.limits);
+        options.durability = match settings.durability {
+            Durability::Strict => tautline_disk::Durability::Strict,
+            Durability::Relaxed => tautline_disk::Durability::Relaxed,
+        };
+        let (engine, opened) =
+            DiskEngine::open(options).with_context(|| format!("cannot open {}", folder.display()))?;
+        tell(&opened);
+        if settings.durability == Durability::Relaxed {
+            warn!(
+                "durability is relaxed: a crash may take back what was acknowledged last; clients are told by a gap"
+            );
+        }
+        let keys = match settings.ticket_keys.is_empty() {
+            true => Some(TicketKeyFile::open(folder).context("cannot open the keys of tickets")?),
+            false => None,
+        };
+        Ok(Self { disk: Some(Arc::new(engine)), keys, ticket_ms })
+    }
+
+    /// Gives a gateway its engine, and the keys that lie beside it.
+    pub(crate) fn equip(&mut self, mut builder: GatewayBuilder) -> anyhow::Result<GatewayBuilder> {
+        if let Some(disk) = &self.disk {
+            builder = builder.engine(Arc::clone(disk) as Arc<dyn tautline_gateway::Engine>);
+        }
+        if let Some(keys) = &mut self.keys {
+            builder = builder.ticket_keys(keys.keys(wall_ms(), self.ticket_ms)?);
+        }
+        Ok(builder)
+    }
+
+    /// True where tickets stay good after a restart although no keys were set.
+    pub(crate) const fn keeps_keys(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Changes the keys in their time, until it is aborted.
+    pub(crate) fn change_keys(&mut self, gateway: &Gateway) -> Option<AbortHandle> {
+        let mut keys = self.keys.take()?;
+        let (hub, ticket_ms) = (gateway.hub().clone(), self.ticket_ms);
+        let task = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(KEYS_EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                // A small file once a day: not worth a thread of its own.
+                match keys.keys(wall_ms(), ticket_ms) {
+                    Ok(ring) => hub.set_ticket_keys(&ring),
+                    Err(error) => warn!("the keys of tickets stay as they are: {error}"),
+                }
+            }
+        });
+        Some(task.abort_handle())
+    }
+
+    /// Closes it: what was handed over before is kept, and the next start is quick.
+    pub(crate) async fn close(self) {
+        if let Some(disk) = self.disk {
+            let closing = tokio::task::spawn_blocking(move || disk.close());
+            if closing.await.is_err() {
+                warn!("the engine panicked while it was closed; the next start will check its file");
+            }
+        }
+    }
+}
+
+fn tell(opened: &Opened) {
+    match opened {
+        Opened::Recovered { new_epochs: 0 } => {
+            info!("the last process was not closed: all that it acknowledged is here")
+        }
+        Opened::Recovered { new_epochs } => {
+            warn!(
+                "the last process was not closed: {new_epochs} channels begin a new epoch, and clients are told of a gap"
+            );
+        }
+        Opened::Damaged { moved_to, reason } => warn!(
+            "the file of logs is damaged ({reason}): it is {} now, and every channel begins anew",
+            moved_to.display()
+        ),
+        _ => {}
+    }
+}
+
+fn wall_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    crate::config::whole_ms(since)
+}

@@ -1,0 +1,119 @@
+//! A gateway with a real disk, killed again and again under three hundred clients on a bad network: nothing acknowledged is
+//! lost, nothing is doubled or reordered, and what a relaxed disk takes back is told as a gap.
+//!
+//! A minute of it is a test. `cargo xtask torture` is the long form: `TORTURE_SECONDS`, `TORTURE_KILLS`, `TORTURE_PHONES`,
+//! `TORTURE_DURABILITY` (`strict`, `relaxed`) and `TORTURE_SEED` set it up.
+
+mod api;
+mod books;
+mod executioner;
+mod phone;
+mod processes;
+
+use std::{env, str::FromStr, sync::Arc, time::Duration};
+
+use tautline_netem::Rng;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, interval_at, timeout},
+};
+
+use self::{books::Books, phone::Phone, processes::Stage};
+
+/// Where everybody talks; each phone listens to some of it.
+pub const ROOMS: [&str; 12] = [
+    "room:a", "room:b", "room:c", "room:d", "room:e", "room:f", "room:g", "room:h", "room:i", "room:j",
+    "room:k", "room:l",
+];
+/// The last publication in every room.
+pub const LAST_WORD: &str = "the end";
+/// When all is over, everything must be settled and heard within this time.
+const QUIET_WITHIN: Duration = Duration::from_secs(150);
+
+/// How bad it gets.
+struct Plan {
+    seconds: u64,
+    kills: u64,
+    phones: usize,
+    durability: String,
+    seed: u64,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_is_killed_again_and_again_loses_nothing_that_it_acknowledged() {
+    let plan = Plan {
+        seconds: setting("TORTURE_SECONDS", 60),
+        kills: setting("TORTURE_KILLS", 6),
+        phones: setting("TORTURE_PHONES", 300),
+        durability: setting("TORTURE_DURABILITY", "strict".to_owned()),
+        seed: setting("TORTURE_SEED", 7),
+    };
+    torture(&plan).await;
+}
+
+async fn torture(plan: &Plan) {
+    let Plan { seconds, kills, phones, durability, seed } = plan;
+    println!("TORTURE_SEED={seed}: {phones} phones for {seconds} s, {kills} kills, {durability}");
+    let stage = Arc::new(Stage::set(durability, *seed, *seconds));
+    let mut everybody = Vec::new();
+    for number in 0..*phones {
+        everybody.push(Phone::connect(number, stage.through_chaos()).await);
+    }
+    for phone in &everybody {
+        phone.is_subscribed().await;
+    }
+
+    let lasts = Duration::from_secs(*seconds);
+    let deaths = executioner::run(Arc::clone(&stage), *seed, *kills, lasts);
+    let (deaths, mut requests) = tokio::join!(deaths, talk(&everybody, &stage, *seed, lasts));
+    stage.storm_is_over().await;
+
+    let mut books = Books::default();
+    let settled = async {
+        while let Some(request) = requests.join_next().await {
+            books.settle(request.expect("no request panics"));
+        }
+    };
+    timeout(QUIET_WITHIN, settled).await.expect("every request settles");
+    let logs = timeout(QUIET_WITHIN, phone::end_and_read_logs(&stage)).await.expect("the logs can be read");
+    let heard = timeout(QUIET_WITHIN, phone::hear_to_the_end(everybody)).await;
+    let heard = heard.expect("everybody hears the last word");
+
+    books.reckon(&logs, &heard);
+    println!("{deaths}; {}", books.summary(&heard, &logs));
+    assert!(books.faults().is_empty(), "TORTURE_SEED={seed}: {:#?}", books.faults());
+    let gaps: usize = heard.iter().map(|heard| heard.gaps).sum();
+    assert!(gaps == 0 || durability == "relaxed", "a strict disk has no gaps, these are {gaps}");
+    let talked: usize = logs.values().map(|log| log.publications.len()).sum();
+    assert!(talked as u64 > seconds * 10, "nobody talked: {talked} publications");
+    stage.ends_well();
+}
+
+/// Lets phones publish and call, and the back end publish, at their own pace; gives the requests that are under way.
+async fn talk(phones: &[Phone], stage: &Arc<Stage>, seed: u64, lasts: Duration) -> JoinSet<books::Asked> {
+    let mut rng = Rng::stream(seed, 1);
+    let mut requests = JoinSet::new();
+    let ends = Instant::now() + lasts;
+    let mut pace = interval_at(Instant::now(), Duration::from_millis(10));
+    let mut asked = 0_u64;
+    while Instant::now() < ends {
+        pace.tick().await;
+        let phone = &phones[usize::try_from(rng.below(phones.len() as u64)).expect("an index")];
+        let room = ROOMS[usize::try_from(rng.below(ROOMS.len() as u64)).expect("an index")];
+        let payload = format!("p{asked}");
+        asked += 1;
+        match rng.below(10) {
+            0..6 => requests.spawn(phone.publish(room, payload)),
+            6..8 => requests.spawn(phone.call(payload)),
+            _ => requests.spawn(api::publish_until_it_is_there(stage.direct(), room, payload)),
+        };
+    }
+    requests
+}
+
+fn setting<T: FromStr>(name: &str, default: T) -> T {
+    match env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, which cannot be understood")),
+        Err(_) => default,
+    }
+}

@@ -1,0 +1,168 @@
+//! One phone: a real client behind the bad network, and strict readers of what it hears.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use tautline_client::{
+    Client, ClientOptions, Cursor, Login, ReadFrom, RequestError, RequestOptions, Subscription,
+    SubscriptionEvent,
+};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinHandle, JoinSet},
+};
+
+use crate::{
+    LAST_WORD, ROOMS, api,
+    books::{Asked, Log},
+    processes::Stage,
+};
+
+/// Longer than all that is done to a gateway can keep a request from its answer.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Rooms that a phone listens to.
+const ROOMS_A_PHONE: usize = 2;
+
+/// What a phone heard in a room.
+pub struct Heard {
+    pub phone: usize,
+    pub room: &'static str,
+    /// Epoch, offset and payload, in the order in which they came.
+    pub publications: Vec<(String, u64, String)>,
+    pub gaps: usize,
+    /// What should not have happened.
+    pub faults: Vec<String>,
+}
+
+pub struct Phone {
+    client: Client,
+    /// One permit for each room that was confirmed.
+    subscribed: Arc<Semaphore>,
+    readers: Vec<JoinHandle<Heard>>,
+}
+
+impl Phone {
+    pub async fn connect(number: usize, gateway: SocketAddr) -> Self {
+        let client = client(gateway);
+        let subscribed = Arc::new(Semaphore::new(0));
+        let mut readers = Vec::new();
+        for room in (0..ROOMS_A_PHONE).map(|nth| ROOMS[(number + 5 * nth) % ROOMS.len()]) {
+            let subscription = client.subscribe(room, ReadFrom::Start).await.expect("subscribed once");
+            readers.push(tokio::spawn(read(number, room, subscription, Arc::clone(&subscribed))));
+        }
+        Self { client, subscribed, readers }
+    }
+
+    /// Waits until every room is confirmed.
+    pub async fn is_subscribed(&self) {
+        let rooms = u32::try_from(ROOMS_A_PHONE).expect("a few");
+        self.subscribed.acquire_many(rooms).await.expect("never closed").forget();
+    }
+
+    pub fn publish(&self, room: &'static str, payload: String) -> impl Future<Output = Asked> + Send + use<> {
+        let client = self.client.clone();
+        async move {
+            let options = RequestOptions { timeout: Some(PATIENCE), ..RequestOptions::default() };
+            let result = client.publish_with(room, &payload, options).await;
+            Asked::published(room, payload, result.map(|published| (published.epoch, published.offset)))
+        }
+    }
+
+    pub fn call(&self, payload: String) -> impl Future<Output = Asked> + Send + use<> {
+        let client = self.client.clone();
+        async move {
+            let options = RequestOptions { timeout: Some(PATIENCE), ..RequestOptions::default() };
+            let result: Result<String, RequestError> = client.call_with("echo", &payload, options).await;
+            Asked::called(payload, result)
+        }
+    }
+}
+
+fn client(gateway: SocketAddr) -> Client {
+    let mut options = ClientOptions::new(format!("ws://{gateway}/connect"), Login::guest());
+    options.session.retry_max_ms = 2_000;
+    options.session.connect_timeout_ms = 4_000;
+    Client::connect(options).expect("a good address")
+}
+
+/// Says the last word in every room, and reads all that was ever said, by a way without a network.
+pub async fn end_and_read_logs(stage: &Stage) -> BTreeMap<String, Log> {
+    let witness = client(stage.direct());
+    let mut logs = BTreeMap::new();
+    for room in ROOMS {
+        // Each a key of its own: the same payload in every room.
+        api::publish_until_it_is_there(stage.direct(), room, LAST_WORD.to_owned()).await;
+        let subscription = witness.subscribe(room, ReadFrom::Start).await.expect("subscribed once");
+        let heard = read(usize::MAX, room, subscription, Arc::new(Semaphore::new(0))).await;
+        assert!(heard.faults.is_empty(), "the witness of {room}: {:?}", heard.faults);
+        let epoch = heard.publications.last().expect("the last word").0.clone();
+        let first = heard.publications[0].1;
+        assert_eq!(first, 1, "the log of {room} keeps everything");
+        let publications = heard.publications.into_iter().map(|(_, _, payload)| payload).collect();
+        logs.insert(room.to_owned(), Log { epoch, publications });
+    }
+    logs
+}
+
+/// Waits until every phone has heard the last word in every room.
+pub async fn hear_to_the_end(phones: Vec<Phone>) -> Vec<Heard> {
+    // Clients live until the last reader is done.
+    let mut readers = JoinSet::new();
+    for phone in phones {
+        for reader in phone.readers {
+            let client = phone.client.clone();
+            readers.spawn(async move {
+                let heard = reader.await.expect("readers do not panic");
+                drop(client);
+                heard
+            });
+        }
+    }
+    readers.join_all().await
+}
+
+/// Reads up to the last word, and holds every event against where the app stands.
+async fn read(
+    phone: usize,
+    room: &'static str,
+    mut subscription: Subscription,
+    subscribed: Arc<Semaphore>,
+) -> Heard {
+    let mut heard = Heard { phone, room, publications: Vec::new(), gaps: 0, faults: Vec::new() };
+    let mut standing: Option<Cursor> = None;
+    while let Some(event) = subscription.next().await {
+        match event {
+            SubscriptionEvent::Subscribed { cursor, .. } => match &standing {
+                None => {
+                    standing = Some(cursor);
+                    subscribed.add_permits(1);
+                }
+                Some(at) if (&at.epoch, at.offset) == (&cursor.epoch, cursor.offset) => {}
+                Some(at) => heard.faults.push(format!("moved from {at:?} to {cursor:?}")),
+            },
+            SubscriptionEvent::Publication(publication) => {
+                let Some(at) = &mut standing else {
+                    heard.faults.push(format!("{} came before the confirmation", publication.offset));
+                    continue;
+                };
+                if publication.offset != at.offset + 1 || publication.epoch != at.epoch {
+                    let kind = if publication.offset <= at.offset { "doubled or reordered" } else { "lost" };
+                    heard.faults.push(format!("{kind}: {} after {at:?}", publication.offset));
+                }
+                *at = publication.cursor();
+                let payload: String = publication.json().expect("phones send text");
+                let ended = payload == LAST_WORD;
+                heard.publications.push((publication.epoch.clone(), publication.offset, payload));
+                if ended {
+                    return heard;
+                }
+            }
+            SubscriptionEvent::Gap(gap) => {
+                heard.gaps += 1;
+                standing = Some(gap.cursor);
+            }
+            other => heard.faults.push(format!("{other:?}")),
+        }
+    }
+    heard.faults.push("the subscription ended before the last word".to_owned());
+    heard
+}
