@@ -35,6 +35,7 @@ use crate::{
     random::Random,
     socket::{Lost, Socket},
     storage::OpenStorage,
+    tls::Door,
 };
 
 /// The driver's ends of what joins it to the handles.
@@ -55,6 +56,8 @@ pub(crate) struct Driver {
     started: Instant,
     random: Random,
     address: Address,
+    /// What `wss://` leads through.
+    door: Option<Door>,
     login: Login,
     ends: Ends,
     pending_login: Option<PendingLogin>,
@@ -86,6 +89,7 @@ enum Wake {
 impl Driver {
     pub(crate) fn new(mut options: ClientOptions, ends: Ends) -> Result<Self, ConnectError> {
         let address = Address::parse(&options.url)?;
+        let door = address.is_tls.then(|| options.tls.door(&address.host)).transpose()?;
         let mut random = Random::new().map_err(|error| ConnectError::NoRandom(error.to_string()))?;
         if options.session.instance.is_empty() {
             options.session.instance = random.hex::<16>();
@@ -106,6 +110,7 @@ impl Driver {
             started: Instant::now(),
             random,
             address,
+            door,
             login: options.login,
             ends,
             pending_login: None,

@@ -14,6 +14,11 @@ pub enum ConnectError {
     /// The system gave no random bytes, and without them a session could be guessed.
     #[error("the system gives no random bytes: {0}")]
     NoRandom(String),
+    /// Nobody is trusted, so that `wss://` can lead nowhere.
+    #[error(
+        "no root certificates: {0} (install the system's, such as the package ca-certificates, name a file in SSL_CERT_FILE, or add one with Tls::with_roots)"
+    )]
+    NoRoots(String),
     /// The storage cannot be used, or another client uses it.
     #[error("storage: {0}")]
     Storage(String),

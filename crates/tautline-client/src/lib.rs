@@ -28,7 +28,7 @@
 //!   published meanwhile waits in the gateway's log. All subscriptions of a client share the socket, and replies come
 //!   through it too: read every subscription, or use a client for each.
 //! - **Storage**: with [`ClientOptions::storage`] what waits and how far each channel was handled outlives the process.
-//! - **Connections** are plain `ws://`.
+//! - **Connections** are `wss://`, TLS by rustls to whom the system trusts and [`ClientOptions::tls`] adds, or plain `ws://`.
 //!
 //! All decisions are made by [`tautline_protocol::client::Session`]; this crate owns the socket, the clock and the task.
 
@@ -44,7 +44,9 @@ mod random;
 mod requests;
 mod socket;
 mod storage;
+mod stream;
 mod subscription;
+mod tls;
 
 pub use address::InvalidUrl;
 pub use client::{Client, ClientEvent};
@@ -64,3 +66,4 @@ pub use tautline_protocol::{
         server::{Gap, GapReason, Member, MemberState, PresenceChange, PresenceKind, Published, Roster},
     },
 };
+pub use tls::{InvalidRoot, Tls};

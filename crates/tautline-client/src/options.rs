@@ -4,15 +4,17 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use tautline_protocol::{client::Options as SessionOptions, packet::Auth};
 
-use crate::storage::Storage;
+use crate::{storage::Storage, tls::Tls};
 
 /// The options of a [`crate::Client`]. Begin with [`ClientOptions::new`].
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// The gateway, `ws://host:port/connect`.
+    /// The gateway, `wss://host/connect`, or `ws://` where nobody listens in.
     pub url: String,
     /// Who the client is.
     pub login: Login,
+    /// Which servers `wss://` may lead to. Default: those that the system trusts.
+    pub tls: Tls,
     /// Events that wait in a subscription for the app to read them. When they are this many, the client stops reading from
     /// its socket, and the log on the server keeps what follows. Default 256, at least 1.
     pub subscription_events_max: usize,
@@ -29,7 +31,14 @@ impl ClientOptions {
     pub fn new(url: impl Into<String>, login: Login) -> Self {
         // A program has no background that a host could send it to.
         let session = SessionOptions { background: false, ..SessionOptions::default() };
-        Self { url: url.into(), login, subscription_events_max: 256, storage: None, session }
+        Self {
+            url: url.into(),
+            login,
+            tls: Tls::default(),
+            subscription_events_max: 256,
+            storage: None,
+            session,
+        }
     }
 }
 

@@ -1,16 +1,21 @@
 //! An open WebSocket: bytes in, messages out, and the other way round.
 
-use std::{io, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use tautline_protocol::client::{DropCause, SocketClosed};
 use tautline_websocket::{Decoder, Event, Role, encode_close, encode_pong, encode_text};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
-    net::TcpStream,
+    io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _},
     time::timeout,
 };
 
-use crate::{dial::Opened, random::Random};
+use crate::{dial::Opened, random::Random, stream::Stream, tls};
 
 /// The largest message that is taken: a welcome may have 512 KiB, a page of history half as much.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -28,7 +33,7 @@ const CLOSE_UNSUPPORTED: u16 = 1003;
 #[derive(Debug)]
 pub(crate) struct Socket {
     pub number: u64,
-    stream: TcpStream,
+    stream: Stream,
     decoder: Decoder,
     /// What came and is not decoded yet.
     unread: Vec<u8>,
@@ -48,49 +53,40 @@ impl Socket {
     }
 
     /// Moves bytes in both directions as far as they go without waiting, once there is something to move. Nothing is read
-    /// unless `wants_read`. Safe to cancel.
+    /// unless `wants_read`. Safe to cancel: what was moved is noted before anything else is waited for.
     pub(crate) async fn carry(&mut self, wants_read: bool) -> Result<(), Lost> {
         if wants_read && !self.unread.is_empty() {
             return Ok(());
         }
-        let interest = match (wants_read, self.unsent.is_empty()) {
-            (true, true) => Interest::READABLE,
-            (true, false) => Interest::READABLE | Interest::WRITABLE,
-            (false, false) => Interest::WRITABLE,
+        if !wants_read && self.unsent.is_empty() && !self.stream.holds_back() {
             // An error is still to be noticed: the peer may be gone.
-            (false, true) => Interest::ERROR,
-        };
-        let ready = self.stream.ready(interest).await?;
-        if ready.is_error() {
-            return Err(self.stream.take_error()?.map_or_else(Lost::ended, Lost::from));
+            self.stream.failed().await?;
+            return Err(Lost::ended());
         }
-        if ready.is_writable() {
-            self.write()?;
-        }
-        if wants_read && ready.is_readable() {
-            self.read()?;
-        }
-        Ok(())
+        poll_fn(|cx| self.poll_carry(cx, wants_read)).await
     }
 
-    fn write(&mut self) -> Result<(), Lost> {
-        match self.stream.try_write(&self.unsent) {
-            Ok(taken) => drop(self.unsent.drain(..taken)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
+    fn poll_carry(&mut self, cx: &mut Context<'_>, wants_read: bool) -> Poll<Result<(), Lost>> {
+        let is_out = self.poll_write(cx)?.is_ready();
+        if !wants_read {
+            return if is_out { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
-        Ok(())
+        // Reading into what is reserved spares the zeroes. The future holds nothing from one poll to the next.
+        self.unread.reserve(READ_BYTES);
+        match ready!(pin!(self.stream.read_buf(&mut self.unread)).poll(cx)) {
+            Ok(0) => Poll::Ready(Err(Lost::ended())),
+            Ok(_) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
     }
 
-    fn read(&mut self) -> Result<(), Lost> {
-        self.unread.resize(READ_BYTES, 0);
-        let read = self.stream.try_read(&mut self.unread);
-        self.unread.truncate(*read.as_ref().unwrap_or(&0));
-        match read {
-            Ok(0) => Err(Lost::ended()),
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error.into()),
-            _ => Ok(()),
+    /// Ready when everything has gone out.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let taken = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.unsent))?;
+            self.unsent.drain(..taken);
         }
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     /// Decodes what was read: each message goes to `on_message`, pings are answered.
@@ -197,7 +193,12 @@ impl Lost {
 
 impl From<io::Error> for Lost {
     fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            // TLS that ended without its own goodbye. What was on its way is asked for again, however the line was lost.
+            return Self::ended();
+        }
         let code = error.raw_os_error().map(i64::from);
-        Self { code, reason: None, message: Some(error.to_string()), cause: None }
+        let cause = tls::fault(&error).map(|_| DropCause::TlsFailed);
+        Self { code, reason: None, message: Some(error.to_string()), cause }
     }
 }

@@ -139,6 +139,11 @@ impl Cable {
         self.down_bytes.load(Ordering::SeqCst)
     }
 
+    /// How many connections have come.
+    pub fn accepted_count(&self) -> u64 {
+        *self.accepted.borrow()
+    }
+
     /// Waits until so many connections have come.
     pub async fn accepted(&mut self, count: u64) {
         soon(self.accepted.wait_for(|accepted| *accepted >= count)).await.expect("the cable is there");
