@@ -311,6 +311,8 @@ impl Writer {
         }
         store.mark_open().map_err(|fault| unavailable(&fault))?;
         checkpoint::count_pages(&store.connection);
+        // A connection begins by syncing.
+        self.synced = true;
         self.shared.life.store(store.life, Ordering::Release);
         self.shared.bytes.store(store.counts.bytes, Ordering::Relaxed);
         // Before anything is answered from this file: readers that are asked later look into it, too.
@@ -330,11 +332,7 @@ impl Writer {
     fn forget(&mut self) {
         self.cache.clear();
         self.chores.clear();
-        // Another connection syncs again.
-        self.synced = true;
-        if let Some(store) = &self.store {
-            self.synced = store.connection.pragma_update(None, "synchronous", "FULL").is_ok();
-        }
+        self.tidied = 0;
     }
 
     fn finish(&mut self) {
