@@ -1,6 +1,9 @@
 //! The HTTP API: publishing for back ends, and health for load balancers.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::Ordering},
+};
 
 use axum::{
     Json, Router,
@@ -78,7 +81,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 }
 
 async fn ready(State(gateway): State<Arc<Shared>>) -> Response {
-    if *gateway.draining.borrow() {
+    if gateway.retiring.load(Ordering::Acquire) {
         return Reject::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "this node is going down")
             .into_response();
     }

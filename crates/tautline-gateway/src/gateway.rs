@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) api_keys: ApiKeys,
     pub(crate) origins: Origins,
     pub(crate) counters: Counters,
+    /// Load balancers are told to send nobody any more.
+    pub(crate) retiring: AtomicBool,
     pub(crate) draining: watch::Sender<bool>,
     tasks: OnceLock<[AbortHandle; 2]>,
 }
@@ -107,6 +109,7 @@ impl Gateway {
             api_keys,
             origins,
             counters: Counters::default(),
+            retiring: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             tasks: OnceLock::new(),
         }))
@@ -129,10 +132,17 @@ impl Gateway {
         serve::serve(Arc::clone(&self.0), self.router(), listener)
     }
 
+    /// Says `not ready` at `/health/ready` from now on, and goes on as before: load balancers get time to notice, before
+    /// [`Gateway::drain`] closes the port.
+    pub fn retire(&self) {
+        self.0.retiring.store(true, Ordering::Release);
+    }
+
     /// Takes the gateway down: stops accepting, tells every client to come back, each at a moment of its own within
     /// `spread` and once what it asked is answered, and returns when all connections and methods are gone, or after
     /// `timeout`. Positions that are on their way to the engine are handed over then; an engine that has something to close is the caller's to close.
     pub async fn drain(&self, spread: Duration, timeout: Duration) {
+        self.retire();
         self.0.draining.send_replace(true);
         self.0.hub.drain(u64::try_from(spread.as_millis()).unwrap_or(u64::MAX));
         let before = self.stats();

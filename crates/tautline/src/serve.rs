@@ -54,8 +54,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn drain(settings: &DrainSettings, gateway: &Gateway, signals: &mut Signals) -> ExitCode {
+    let draining = async {
+        gateway.retire();
+        tokio::time::sleep(settings.notice).await;
+        gateway.drain(settings.spread, settings.timeout).await;
+    };
     tokio::select! {
-        () = gateway.drain(settings.spread, settings.timeout) => ExitCode::SUCCESS,
+        () = draining => ExitCode::SUCCESS,
         ending = signals.next() => {
             warn!("{}: ending at once", ending.name());
             ExitCode::from(ending.exit_code())

@@ -1,6 +1,6 @@
 //! A client that costs next to nothing: our own codec on a plain socket.
 
-use std::net::SocketAddr;
+use std::{collections::VecDeque, net::SocketAddr};
 
 use serde_json::{Value, json};
 use tautline_websocket::{ClientRequest, Decoder, Event, Role, encode_text};
@@ -14,6 +14,8 @@ use crate::Outcome;
 pub struct Line {
     stream: TcpStream,
     decoder: Decoder,
+    /// Packets that came together with one that was wanted.
+    unheard: VecDeque<String>,
 }
 
 impl Line {
@@ -32,7 +34,7 @@ impl Line {
                 return Err("the server hung up".into());
             }
         }
-        Ok(Self { stream, decoder: Decoder::new(Role::Client, 1 << 20) })
+        Ok(Self { stream, decoder: Decoder::new(Role::Client, 1 << 20), unheard: VecDeque::new() })
     }
 
     /// Says hello and returns the welcome.
@@ -81,18 +83,19 @@ impl Line {
 
     async fn hear_line(&mut self, is_wanted: impl Fn(&str) -> bool) -> Outcome<String> {
         loop {
+            while let Some(line) = self.unheard.pop_front() {
+                if is_wanted(&line) {
+                    return Ok(line);
+                }
+            }
             let mut bytes = Vec::with_capacity(16 * 1024);
             if self.stream.read_buf(&mut bytes).await? == 0 {
                 return Err("the server hung up".into());
             }
             let mut unread = bytes.as_mut_slice();
-            let mut found = None;
             while let Some(event) = self.decoder.decode(&mut unread)? {
                 let Event::Text(text) = event else { return Err(format!("{event:?}").into()) };
-                found = found.or_else(|| text.lines().find(|line| is_wanted(line)).map(ToOwned::to_owned));
-            }
-            if let Some(found) = found {
-                return Ok(found);
+                self.unheard.extend(text.lines().map(ToOwned::to_owned));
             }
         }
     }

@@ -107,6 +107,7 @@ pub(super) struct History {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Drain {
+    pub notice: Option<Span>,
     pub spread: Option<Span>,
     pub timeout: Option<Span>,
 }

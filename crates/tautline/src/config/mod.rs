@@ -78,6 +78,8 @@ pub struct Flags {
 /// How a server goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainSettings {
+    /// `/health/ready` says no for this long before the port is closed, so that load balancers notice. Default 0 s.
+    pub notice: Duration,
     /// Clients are told to come back at moments spread over this time. Default 5 s.
     pub spread: Duration,
     /// How long the last connections are waited for. Default 30 s.
@@ -86,7 +88,7 @@ pub struct DrainSettings {
 
 impl Default for DrainSettings {
     fn default() -> Self {
-        Self { spread: Duration::from_secs(5), timeout: Duration::from_secs(30) }
+        Self { notice: Duration::ZERO, spread: Duration::from_secs(5), timeout: Duration::from_secs(30) }
     }
 }
 
@@ -175,6 +177,7 @@ impl Settings {
         set(&mut self.ticket_keys, file.tickets.keys);
         self.channels = file.channels.into_iter().map(channel_rule).collect();
         file.limits.apply(&mut self.limits);
+        set(&mut self.drain.notice, file.drain.notice.map(|span| span.0));
         set(&mut self.drain.spread, file.drain.spread.map(|span| span.0));
         set(&mut self.drain.timeout, file.drain.timeout.map(|span| span.0));
     }
