@@ -10,7 +10,7 @@ use std::{
 /// The directory, locked for this process until it is dropped.
 pub(crate) struct Directory {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// Why the directory cannot be used.
@@ -45,7 +45,7 @@ impl Directory {
         lock.set_len(0)?;
         lock.rewind()?;
         writeln!(lock, "{}", std::process::id())?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), lock })
     }
 
     /// The file with the logs.
@@ -84,6 +84,14 @@ impl Directory {
         }
         sync_directory(&self.path)?;
         Ok(aside)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // In words, and not by closing alone: a child that was forked and has not yet begun its own program still has the
+        // file open, and would hold the lock a moment longer. Where it fails, the end of the process does it.
+        let _ = self.lock.unlock();
     }
 }
 

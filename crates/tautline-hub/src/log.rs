@@ -398,7 +398,7 @@ mod tests {
     #[test]
     fn readers_that_stand_together_share_one_joined_batch() {
         let mut log = log_at(standing("e", 0, 0));
-        (1..=3).for_each(|offset| drop(push(&mut log, offset)));
+        (1..=3).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
         let (Read::Batch { packets: a, .. }, Read::Batch { packets: b, .. }) =
             (log.read(0, &mut 0, 999), log.read(0, &mut 0, 999))
         else {
@@ -412,7 +412,7 @@ mod tests {
     #[test]
     fn memory_holds_the_newest_and_the_engine_the_rest() {
         let mut log = log_at(standing("e", 0, 0));
-        (1..=6).for_each(|offset| drop(push(&mut log, offset)));
+        (1..=6).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
         assert_eq!(read(&mut log, 2, 999), (4, 6));
         assert!(matches!(log.read(1, &mut 0, 999), Read::Behind));
         log.learn(&standing("e", 6, 2), 6);
@@ -435,7 +435,7 @@ mod tests {
     #[test]
     fn an_engine_that_went_back_leaves_a_gap_for_those_beyond_the_fork_alone() {
         let mut log = log_at(standing("e", 0, 0));
-        (1..=4).for_each(|offset| drop(push(&mut log, offset)));
+        (1..=4).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
         assert_eq!(push_at(&mut log, "e", 3, 77), Pushed::Taken);
         assert_eq!(log.turn(), 1);
         assert_eq!(told(&mut log, 4, 0), Some((GapReason::Ahead, 3)));
@@ -447,7 +447,7 @@ mod tests {
     #[test]
     fn a_look_that_finds_less_than_before_is_a_gap_too() {
         let mut log = log_at(standing("e", 0, 0));
-        (1..=4).for_each(|offset| drop(push(&mut log, offset)));
+        (1..=4).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
         assert!(!log.learn(&standing("e", 4, 0), 4));
         assert!(!log.learn(&standing("e", 3, 0), 3), "it was asked before the fourth came");
         assert!(log.learn(&standing("e", 3, 0), 4));
