@@ -50,6 +50,15 @@ pub static NODE: Prerequisite = Prerequisite {
     hint: "install it from https://nodejs.org or with your package manager",
 };
 
+/// What sees the sync before the reply.
+pub static STRACE: Prerequisite = Prerequisite {
+    name: "strace",
+    is_there: |_| on_path("strace").is_some(),
+    apt: &["strace"],
+    otherwise: None,
+    hint: "install strace (Debian: apt-get install strace)",
+};
+
 /// The browser of the browser tests.
 pub static CHROMIUM: Prerequisite = Prerequisite {
     name: "Chromium",
