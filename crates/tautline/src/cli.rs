@@ -9,13 +9,16 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    call::{self, CallArgs, PublishArgs},
     chaos::{self, ChaosArgs},
     config::{self, ConfigError, Engine, Environment, Flags, Settings},
     demo::{self, DemoArgs},
+    listen::{self, ListenArgs},
     serve, token,
 };
 
@@ -43,6 +46,12 @@ enum Command {
     Chaos(Box<ChaosArgs>),
     /// Run the demo: two phones in a web page, a gateway, and a bad network between them, on one port.
     Demo(DemoArgs),
+    /// Print what is published in channels, as it comes.
+    Listen(ListenArgs),
+    /// Call a method of the back end, and print the answer.
+    Call(CallArgs),
+    /// Publish in a channel, and print where in its log it went.
+    Publish(PublishArgs),
 }
 
 #[derive(Debug, Args)]
@@ -71,6 +80,9 @@ pub fn run() -> ExitCode {
         Command::Token(args) => run_token(&args),
         Command::Chaos(args) => run_chaos(*args, &cli.log),
         Command::Demo(args) => run_demo(args, &cli.log),
+        Command::Listen(args) => at_terminal(&cli.log, listen::run(args)),
+        Command::Call(args) => at_terminal(&cli.log, call::run(args)),
+        Command::Publish(args) => at_terminal(&cli.log, call::publish(args)),
     };
     result.unwrap_or_else(|error| {
         eprintln!("tautline: {error:#}");
@@ -111,8 +123,17 @@ fn run_demo(args: DemoArgs, log: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// One thread is plenty for one line; and nothing of it happens before somebody looks at it.
+fn at_terminal(
+    log: &str,
+    command: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    start_log(log);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(command)
+}
+
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    use anyhow::Context as _;
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
 }
 

@@ -1,15 +1,18 @@
-//! The tautline binary: serve, chaos, demo, token.
+//! The tautline binary: serve, chaos, demo, token, and listen, call and publish for people at a terminal.
 //!
 //! `main.rs` is thin; everything is here, where tests and others can reach it. Start at [`cli::run`].
 
+pub mod call;
 pub mod chaos;
 pub mod cli;
 pub mod config;
 pub mod demo;
 mod engine;
+pub mod listen;
 mod secret;
 pub mod serve;
 mod signals;
+pub mod terminal;
 pub mod token;
 mod units;
 

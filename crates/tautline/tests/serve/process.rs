@@ -25,6 +25,7 @@ pub fn tautline(arguments: &[&str]) -> Command {
         "TAUTLINE_AUTH_SECRET",
         "TAUTLINE_API_KEY",
         "TAUTLINE_TICKET_KEYS",
+        "TAUTLINE_TOKEN",
         "RUST_LOG",
     ] {
         command.env_remove(name);

@@ -1,0 +1,69 @@
+//! `tautline call` and `tautline publish`: one request, its answer on stdout.
+
+use std::process::ExitCode;
+
+use serde_json::value::RawValue;
+use tautline_client::RequestOptions;
+
+use crate::terminal::{Terminal, Visit, json, print};
+
+/// What to ask of the back end.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CallArgs {
+    #[command(flatten)]
+    visit: Visit,
+    /// The method.
+    #[arg(value_name = "METHOD")]
+    method: String,
+    /// What it is given, like '{"order":17}'.
+    #[arg(value_name = "JSON", default_value = "null", value_parser = json)]
+    data: Box<RawValue>,
+}
+
+/// What to publish.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PublishArgs {
+    #[command(flatten)]
+    visit: Visit,
+    /// The channel.
+    #[arg(value_name = "CHANNEL")]
+    channel: String,
+    /// What to publish, like '{"text":"hello"}'.
+    #[arg(value_name = "JSON", value_parser = json)]
+    data: Box<RawValue>,
+}
+
+/// Calls a method, and prints the answer's data to the letter.
+///
+/// # Errors
+/// When it was refused, or nobody knows what became of it.
+pub async fn run(args: CallArgs) -> anyhow::Result<ExitCode> {
+    let terminal = Terminal::open(&args.visit)?;
+    let line = terminal.line.clone();
+    let call = line.call_with::<Box<RawValue>>(&args.method, &args.data, RequestOptions::default());
+    let answer = terminal.settle(&format!("call {}", args.method), call).await?;
+    finish(answer.map(|data| data.get().to_owned()))
+}
+
+/// Publishes, and prints where in the log it went.
+///
+/// # Errors
+/// When it was refused, or nobody knows what became of it.
+pub async fn publish(args: PublishArgs) -> anyhow::Result<ExitCode> {
+    let terminal = Terminal::open(&args.visit)?;
+    let line = terminal.line.clone();
+    let published = terminal
+        .settle(&format!("publish to {}", args.channel), line.publish(&args.channel, &args.data))
+        .await?;
+    finish(match published {
+        Ok(published) => Ok(serde_json::to_string(&published)?),
+        Err(code) => Err(code),
+    })
+}
+
+fn finish(answer: Result<String, u8>) -> anyhow::Result<ExitCode> {
+    match answer {
+        Ok(text) => print(&text).map(|_| ExitCode::SUCCESS),
+        Err(code) => Ok(ExitCode::from(code)),
+    }
+}

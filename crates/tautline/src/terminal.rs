@@ -1,0 +1,217 @@
+//! What `listen`, `call` and `publish` share: who goes where, and a line that tells a person at a terminal how it fares.
+//!
+//! Start at [`Terminal::open`].
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io::{self, Write as _},
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::value::RawValue;
+use tautline_client::{Client, ClientEvent, ClientOptions, Dropped, Login, RequestError, State};
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use crate::{
+    secret::Secret,
+    signals::{Ending, Signals},
+};
+
+/// The token, where the command line should not show it to everybody who lists processes.
+const TOKEN: &str = "TAUTLINE_TOKEN";
+
+/// Where to go, and as whom.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Visit {
+    /// The gateway: wss://host, or ws://host:port; without a path it is /connect. http and https are taken as ws and wss.
+    #[arg(value_name = "URL", value_parser = url)]
+    pub url: String,
+    /// A token (JWT) that says who comes; better in the environment, where other users of this machine do not see it.
+    /// Without one a guest comes.
+    #[arg(long, value_name = "TOKEN", env = TOKEN, hide_env_values = true, value_parser = secret)]
+    pub token: Option<Secret>,
+    /// Come as a guest, also where there is a token in the environment.
+    #[arg(long)]
+    pub guest: bool,
+}
+
+/// A line and the person who waits for it.
+pub(crate) struct Terminal {
+    pub line: Client,
+    url: String,
+    events: broadcast::Receiver<ClientEvent>,
+    signals: Signals,
+    last_drop: Option<Dropped>,
+    was_online: bool,
+}
+
+/// What happens beside that which was asked for.
+pub(crate) enum Aside {
+    Dropped(Dropped),
+    Ending(Ending),
+}
+
+impl Terminal {
+    pub(crate) fn open(visit: &Visit) -> anyhow::Result<Self> {
+        let signals = Signals::listen().context("cannot listen for signals")?;
+        let login = match &visit.token {
+            Some(token) if !visit.guest => Login::token(token.expose()),
+            _ => Login::guest(),
+        };
+        let line = Client::connect(ClientOptions::new(&visit.url, login))?;
+        let (url, events) = (visit.url.clone(), line.events());
+        Ok(Self { line, url, events, signals, last_drop: None, was_online: false })
+    }
+
+    /// Waits for the next thing to know. What is for people is told on stderr already. Safe to cancel.
+    ///
+    /// # Errors
+    /// When the line will not come back by itself.
+    pub(crate) async fn aside(&mut self) -> anyhow::Result<Aside> {
+        loop {
+            let event = tokio::select! {
+                event = self.events.recv() => event,
+                ending = self.signals.next() => return Ok(Aside::Ending(ending)),
+            };
+            match event {
+                Ok(ClientEvent::Welcome(welcome)) => {
+                    if self.was_online {
+                        let how = if welcome.resumed { "resumed" } else { "a new session" };
+                        eprintln!("tautline: back on the line ({how})");
+                    }
+                    self.was_online = true;
+                }
+                Ok(ClientEvent::Dropped(dropped)) => {
+                    eprintln!("tautline: {}", describe(&dropped));
+                    self.last_drop = Some(dropped.clone());
+                    return Ok(Aside::Dropped(dropped));
+                }
+                Ok(ClientEvent::State(State::Stopped(cause))) => {
+                    let why = self.last_drop.as_ref().map_or(cause.as_str().to_owned(), describe);
+                    bail!("{}: {why}; it is of no use to try again without another token or URL", self.url);
+                }
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => bail!("{}: the line is closed", self.url),
+            }
+        }
+    }
+
+    /// Waits for what was asked, and closes the line. The other outcome is an exit code: somebody has pressed Ctrl-C.
+    pub(crate) async fn settle<T>(
+        mut self,
+        what: &str,
+        request: impl Future<Output = Result<T, RequestError>>,
+    ) -> anyhow::Result<Result<T, u8>> {
+        tokio::pin!(request);
+        let outcome = loop {
+            tokio::select! {
+                // What is known already is told before it ends.
+                biased;
+                aside = self.aside() => match aside {
+                    Ok(Aside::Dropped(_)) => {}
+                    Ok(Aside::Ending(ending)) => {
+                        eprintln!("tautline: {what}: given up; if it was sent already, it may be done all the same");
+                        break Ok(Err(ending.exit_code()));
+                    }
+                    Err(error) => break Err(error),
+                },
+                settled = &mut request => break settled.map(Ok).map_err(|error| refusal(what, error)),
+            }
+        };
+        self.line.close().await;
+        outcome
+    }
+}
+
+/// An error that says what a person may do next.
+fn refusal(what: &str, error: RequestError) -> anyhow::Error {
+    let advice = if error.in_doubt() {
+        "; nobody can tell whether it was done: look before you ask again"
+    } else {
+        ""
+    };
+    anyhow::anyhow!("{what}: {error}{advice}")
+}
+
+/// A drop in one line.
+fn describe(dropped: &Dropped) -> String {
+    let begin = if dropped.online { "line lost" } else { "no line" };
+    let mut text = format!("{begin}: {}", dropped.cause.as_str());
+    for word in [&dropped.reason, &dropped.message].into_iter().flatten().filter(|word| !word.is_empty()) {
+        text = text + ", " + word;
+    }
+    text
+}
+
+/// Prints a line on stdout; false when nobody reads it any more (`… | head`).
+pub(crate) fn print(line: &str) -> anyhow::Result<bool> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("cannot print"),
+    }
+}
+
+/// Reads the JSON that a person typed, and keeps it to the letter.
+pub(crate) fn json(text: &str) -> Result<Box<RawValue>, String> {
+    serde_json::from_str(text)
+        .map_err(|error| format!("not JSON: {error}; a text has its own quotes, like '\"hello\"'"))
+}
+
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text))
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    let scheme = match scheme {
+        "ws" | "http" => "ws",
+        "wss" | "https" => "wss",
+        _ => return Err("write ws://host:port, or wss://host where there is TLS".to_owned()),
+    };
+    // What is copied from a browser ends in `/`, and nobody serves WebSockets there.
+    let path = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(path);
+    let target = target
+        .strip_prefix('/')
+        .filter(|rest| rest.is_empty() || rest.starts_with(['?', '#']))
+        .unwrap_or(target);
+    Ok(format!("{scheme}://{authority}{target}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tautline_client::LocalError;
+
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_as_it_was_copied() {
+        for (typed, meant) in [
+            ("http://127.0.0.1:8000", "ws://127.0.0.1:8000"),
+            ("https://rt.example.com/", "wss://rt.example.com"),
+            ("wss://rt.example.com/?format=json", "wss://rt.example.com?format=json"),
+            ("ws://rt.example.com/line/connect", "ws://rt.example.com/line/connect"),
+        ] {
+            assert_eq!(url(typed).as_deref(), Ok(meant));
+        }
+        assert!(url("rt.example.com").unwrap_err().contains("wss://"));
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_not_told_as_if_it_had_failed() {
+        let doubtful = refusal("call pay", RequestError::Local(LocalError::Timeout)).to_string();
+        assert_eq!(
+            doubtful,
+            "call pay: no reply came in time; nobody can tell whether it was done: look before you ask again"
+        );
+        let unsent = refusal("call pay", RequestError::Local(LocalError::Expired)).to_string();
+        assert_eq!(unsent, "call pay: no session was open in time to send it");
+    }
+
+    #[test]
+    fn json_stays_as_it_was_typed_and_a_text_without_quotes_is_pointed_at() {
+        assert_eq!(json("{\"a\":  1.50}").unwrap().get(), "{\"a\":  1.50}");
+        assert!(json("hello").unwrap_err().contains("own quotes"));
+    }
+}
