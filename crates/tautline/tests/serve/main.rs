@@ -1,9 +1,11 @@
 //! The binary as people meet it: flags, lines, signals, exit codes, and who gets in.
 
 mod process;
+mod terminal;
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
 };
@@ -104,6 +106,34 @@ fn sigterm_tells_clients_to_come_back_before_it_ends() {
     assert_eq!((&bye["bye"]["code"], &bye["bye"]["reconnect"]), (&json!("server_restart"), &json!("later")));
     drop(line);
     assert_eq!(server.end().0, Some(0));
+}
+
+#[test]
+fn a_server_that_is_to_go_down_says_not_ready_first_and_goes_on_meanwhile() {
+    let path = config_file("notice", "[drain]\nnotice = \"1h\"");
+    let server = Server::start(&["--dev", "--config", path.to_str().unwrap()], &[]);
+    assert!(http_get(server.address(), "/health/ready").starts_with("HTTP/1.1 200"));
+    server.signal(Signal::TERM);
+    while http_get(server.address(), "/health/ready").starts_with("HTTP/1.1 200") {
+        std::thread::yield_now();
+    }
+    assert!(http_get(server.address(), "/health/ready").starts_with("HTTP/1.1 503"));
+    assert!(http_get(server.address(), "/health/live").starts_with("HTTP/1.1 200"));
+    let mut line = server.connect();
+    line.hello(&json!({"guest": true}));
+    line.receive("welcome");
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().0, Some(143), "the second signal ends it at once");
+}
+
+/// The answer to one request.
+fn http_get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it takes the request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    answer
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tautline_client::RequestError;
 
-use crate::{phone::Heard, stage::Executed};
+use crate::{heard::Heard, stage::Executed};
 
 /// Everything that was ever published in a room; offsets begin at 1.
 #[derive(Debug, Default)]
@@ -98,8 +98,8 @@ impl Books {
         }
         for Heard { phone, room, publications, faults, .. } in heard {
             self.faults.extend(faults.iter().map(|fault| format!("phone {phone}, {room}: {fault}")));
-            for (offset, payload) in publications {
-                if logs[room].at(*offset) != Some(payload) {
+            for (_, offset, payload) in publications {
+                if logs[*room].at(*offset) != Some(payload) {
                     self.faults.push(format!("phone {phone}, {room}: something else at {offset}"));
                 }
             }

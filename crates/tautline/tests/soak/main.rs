@@ -4,6 +4,8 @@
 //! depends on the machine, so a seed repeats the weather, not the history).
 
 mod books;
+#[path = "../common/heard.rs"]
+mod heard;
 mod phone;
 mod stage;
 

@@ -1,11 +1,8 @@
-//! One phone: a real client behind the bad network, and strict readers of what it hears.
+//! One phone: a real client behind the bad network.
 
 use std::{sync::Arc, time::Duration};
 
-use tautline_client::{
-    Client, ClientOptions, Cursor, Login, ReadFrom, RequestError, RequestOptions, Subscription,
-    SubscriptionEvent,
-};
+use tautline_client::{Client, ClientOptions, Login, ReadFrom, RequestError, RequestOptions};
 use tokio::{
     sync::Semaphore,
     task::{JoinHandle, JoinSet},
@@ -13,23 +10,12 @@ use tokio::{
 
 use crate::{
     books::Asked,
-    stage::{LAST_WORD, ROOMS, Stage},
+    heard::{Heard, read},
+    stage::{ROOMS, Stage},
 };
 
 /// Longer than the storm can keep a request from its answer.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// What a phone heard in a room.
-#[derive(Default)]
-pub struct Heard {
-    pub phone: usize,
-    pub room: String,
-    /// Offset and payload, in the order in which they came.
-    pub publications: Vec<(u64, String)>,
-    pub gaps: usize,
-    /// What should not have happened.
-    pub faults: Vec<String>,
-}
 
 pub struct Phone {
     client: Client,
@@ -93,46 +79,4 @@ pub async fn hear_to_the_end(phones: Vec<Phone>) -> Vec<Heard> {
         }
     }
     readers.join_all().await
-}
-
-/// Reads up to the last word, and holds every event against where the app stands.
-async fn read(phone: usize, room: &str, mut subscription: Subscription, subscribed: Arc<Semaphore>) -> Heard {
-    let mut heard = Heard { phone, room: room.to_owned(), ..Heard::default() };
-    let mut standing: Option<Cursor> = None;
-    while let Some(event) = subscription.next().await {
-        match event {
-            SubscriptionEvent::Subscribed { cursor, .. } => match &standing {
-                None => {
-                    standing = Some(cursor);
-                    subscribed.add_permits(1);
-                }
-                Some(at) if (&at.epoch, at.offset) == (&cursor.epoch, cursor.offset) => {}
-                Some(at) => heard.faults.push(format!("moved from {at:?} to {cursor:?}")),
-            },
-            SubscriptionEvent::Publication(publication) => {
-                let Some(at) = &mut standing else {
-                    heard.faults.push(format!("{} came before the confirmation", publication.offset));
-                    continue;
-                };
-                if publication.offset != at.offset + 1 || publication.epoch != at.epoch {
-                    let kind = if publication.offset <= at.offset { "doubled or reordered" } else { "lost" };
-                    heard.faults.push(format!("{kind}: {} after {at:?}", publication.offset));
-                }
-                *at = publication.cursor();
-                let payload: String = publication.json().expect("phones send text");
-                let ended = payload == LAST_WORD;
-                heard.publications.push((publication.offset, payload));
-                if ended {
-                    return heard;
-                }
-            }
-            SubscriptionEvent::Gap(gap) => {
-                heard.gaps += 1;
-                standing = Some(gap.cursor);
-            }
-            other => heard.faults.push(format!("{other:?}")),
-        }
-    }
-    heard.faults.push("the subscription ended before the last word".to_owned());
-    heard
 }

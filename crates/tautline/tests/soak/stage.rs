@@ -19,12 +19,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::books::Log;
+use crate::{books::Log, heard::LAST_WORD};
 
 /// Each phone listens to all of them.
 pub const ROOMS: [&str; 4] = ["room:1", "room:2", "room:3", "room:4"];
-/// The last publication in every room.
-pub const LAST_WORD: &str = "the end";
 
 /// How long clients are told to stay away at most when the gateway drains, and how long it is closed.
 const DRAIN_SPREAD_MS: u64 = 2_000;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tautline_client::RequestError;
 
-use crate::phone::Heard;
+use crate::heard::Heard;
 
 /// A room's log at the end.
 pub struct Log {

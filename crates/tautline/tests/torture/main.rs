@@ -7,6 +7,8 @@
 mod api;
 mod books;
 mod executioner;
+#[path = "../common/heard.rs"]
+mod heard;
 mod phone;
 mod processes;
 
@@ -25,8 +27,6 @@ pub const ROOMS: [&str; 12] = [
     "room:a", "room:b", "room:c", "room:d", "room:e", "room:f", "room:g", "room:h", "room:i", "room:j",
     "room:k", "room:l",
 ];
-/// The last publication in every room.
-pub const LAST_WORD: &str = "the end";
 /// When all is over, everything must be settled and heard within this time.
 const QUIET_WITHIN: Duration = Duration::from_secs(150);
 

@@ -1,19 +1,17 @@
-//! One phone: a real client behind the bad network, and strict readers of what it hears.
+//! One phone: a real client behind the bad network.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use tautline_client::{
-    Client, ClientOptions, Cursor, Login, ReadFrom, RequestError, RequestOptions, Subscription,
-    SubscriptionEvent,
-};
+use tautline_client::{Client, ClientOptions, Login, ReadFrom, RequestError, RequestOptions};
 use tokio::{
     sync::Semaphore,
     task::{JoinHandle, JoinSet},
 };
 
 use crate::{
-    LAST_WORD, ROOMS, api,
+    ROOMS, api,
     books::{Asked, Log},
+    heard::{Heard, LAST_WORD, read},
     processes::Stage,
 };
 
@@ -21,17 +19,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Rooms that a phone listens to.
 const ROOMS_A_PHONE: usize = 2;
-
-/// What a phone heard in a room.
-pub struct Heard {
-    pub phone: usize,
-    pub room: &'static str,
-    /// Epoch, offset and payload, in the order in which they came.
-    pub publications: Vec<(String, u64, String)>,
-    pub gaps: usize,
-    /// What should not have happened.
-    pub faults: Vec<String>,
-}
 
 pub struct Phone {
     client: Client,
@@ -42,7 +29,8 @@ pub struct Phone {
 
 impl Phone {
     pub async fn connect(number: usize, gateway: SocketAddr) -> Self {
-        let client = client(gateway);
+        // A group of its own: a network that refuses dials is this phone's alone.
+        let client = client(&format!("ws://{gateway}/connect?chaos=phone-{number}"));
         let subscribed = Arc::new(Semaphore::new(0));
         let mut readers = Vec::new();
         for room in (0..ROOMS_A_PHONE).map(|nth| ROOMS[(number + 5 * nth) % ROOMS.len()]) {
@@ -77,8 +65,8 @@ impl Phone {
     }
 }
 
-fn client(gateway: SocketAddr) -> Client {
-    let mut options = ClientOptions::new(format!("ws://{gateway}/connect"), Login::guest());
+fn client(url: &str) -> Client {
+    let mut options = ClientOptions::new(url, Login::guest());
     options.session.retry_max_ms = 2_000;
     options.session.connect_timeout_ms = 4_000;
     Client::connect(options).expect("a good address")
@@ -86,7 +74,7 @@ fn client(gateway: SocketAddr) -> Client {
 
 /// Says the last word in every room, and reads all that was ever said, by a way without a network.
 pub async fn end_and_read_logs(stage: &Stage) -> BTreeMap<String, Log> {
-    let witness = client(stage.direct());
+    let witness = client(&format!("ws://{}/connect", stage.direct()));
     let mut logs = BTreeMap::new();
     for room in ROOMS {
         // Each a key of its own: the same payload in every room.
@@ -118,51 +106,4 @@ pub async fn hear_to_the_end(phones: Vec<Phone>) -> Vec<Heard> {
         }
     }
     readers.join_all().await
-}
-
-/// Reads up to the last word, and holds every event against where the app stands.
-async fn read(
-    phone: usize,
-    room: &'static str,
-    mut subscription: Subscription,
-    subscribed: Arc<Semaphore>,
-) -> Heard {
-    let mut heard = Heard { phone, room, publications: Vec::new(), gaps: 0, faults: Vec::new() };
-    let mut standing: Option<Cursor> = None;
-    while let Some(event) = subscription.next().await {
-        match event {
-            SubscriptionEvent::Subscribed { cursor, .. } => match &standing {
-                None => {
-                    standing = Some(cursor);
-                    subscribed.add_permits(1);
-                }
-                Some(at) if (&at.epoch, at.offset) == (&cursor.epoch, cursor.offset) => {}
-                Some(at) => heard.faults.push(format!("moved from {at:?} to {cursor:?}")),
-            },
-            SubscriptionEvent::Publication(publication) => {
-                let Some(at) = &mut standing else {
-                    heard.faults.push(format!("{} came before the confirmation", publication.offset));
-                    continue;
-                };
-                if publication.offset != at.offset + 1 || publication.epoch != at.epoch {
-                    let kind = if publication.offset <= at.offset { "doubled or reordered" } else { "lost" };
-                    heard.faults.push(format!("{kind}: {} after {at:?}", publication.offset));
-                }
-                *at = publication.cursor();
-                let payload: String = publication.json().expect("phones send text");
-                let ended = payload == LAST_WORD;
-                heard.publications.push((publication.epoch.clone(), publication.offset, payload));
-                if ended {
-                    return heard;
-                }
-            }
-            SubscriptionEvent::Gap(gap) => {
-                heard.gaps += 1;
-                standing = Some(gap.cursor);
-            }
-            other => heard.faults.push(format!("{other:?}")),
-        }
-    }
-    heard.faults.push("the subscription ended before the last word".to_owned());
-    heard
 }

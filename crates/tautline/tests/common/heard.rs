@@ -1,0 +1,67 @@
+//! A strict reader of one room: every event is held against where the app stands.
+
+use std::sync::Arc;
+
+use tautline_client::{Cursor, Subscription, SubscriptionEvent};
+use tokio::sync::Semaphore;
+
+/// The last publication in every room: whoever has heard it has heard everything.
+pub const LAST_WORD: &str = "the end";
+
+/// What a phone heard in a room.
+pub struct Heard {
+    pub phone: usize,
+    pub room: &'static str,
+    /// Epoch, offset and payload, in the order in which they came.
+    pub publications: Vec<(String, u64, String)>,
+    pub gaps: usize,
+    /// What should not have happened.
+    pub faults: Vec<String>,
+}
+
+/// Reads up to the last word, and holds every event against where the app stands.
+pub async fn read(
+    phone: usize,
+    room: &'static str,
+    mut subscription: Subscription,
+    subscribed: Arc<Semaphore>,
+) -> Heard {
+    let mut heard = Heard { phone, room, publications: Vec::new(), gaps: 0, faults: Vec::new() };
+    let mut standing: Option<Cursor> = None;
+    while let Some(event) = subscription.next().await {
+        match event {
+            SubscriptionEvent::Subscribed { cursor, .. } => match &standing {
+                None => {
+                    standing = Some(cursor);
+                    subscribed.add_permits(1);
+                }
+                Some(at) if (&at.epoch, at.offset) == (&cursor.epoch, cursor.offset) => {}
+                Some(at) => heard.faults.push(format!("moved from {at:?} to {cursor:?}")),
+            },
+            SubscriptionEvent::Publication(publication) => {
+                let Some(at) = &mut standing else {
+                    heard.faults.push(format!("{} came before the confirmation", publication.offset));
+                    continue;
+                };
+                if publication.offset != at.offset + 1 || publication.epoch != at.epoch {
+                    let kind = if publication.offset <= at.offset { "doubled or reordered" } else { "lost" };
+                    heard.faults.push(format!("{kind}: {} after {at:?}", publication.offset));
+                }
+                *at = publication.cursor();
+                let payload: String = publication.json().expect("phones send text");
+                let ended = payload == LAST_WORD;
+                heard.publications.push((publication.epoch.clone(), publication.offset, payload));
+                if ended {
+                    return heard;
+                }
+            }
+            SubscriptionEvent::Gap(gap) => {
+                heard.gaps += 1;
+                standing = Some(gap.cursor);
+            }
+            other => heard.faults.push(format!("{other:?}")),
+        }
+    }
+    heard.faults.push("the subscription ended before the last word".to_owned());
+    heard
+}
