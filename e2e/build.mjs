@@ -1,15 +1,18 @@
 // Compiles the tests into build/, one file each: those of this folder, and those of the demo's books, which they rely on.
+// `node build.mjs frameworks` compiles those of the frameworks instead.
 
 import { readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const testsIn = (folder) => readdirSync(here(folder)).map((name) => here(`${folder}/${name}`));
+const filesIn = (folder) => readdirSync(here(folder)).map((name) => here(`${folder}/${name}`));
+const testsIn = (folder) => filesIn(folder).filter((path) => path.endsWith('.test.ts'));
+const frameworks = process.argv[2] === 'frameworks';
 
 rmSync(here('build'), { recursive: true, force: true });
 await build({
-  entryPoints: [...testsIn('../examples/demo/test'), ...testsIn('test')],
+  entryPoints: frameworks ? testsIn('frameworks') : [...testsIn('../examples/demo/test'), ...testsIn('test')],
   entryNames: '[name]',
   outdir: here('build'),
   bundle: true,

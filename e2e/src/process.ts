@@ -10,9 +10,9 @@ export const TOP = fileURLToPath(new URL('../..', import.meta.url));
 const TAUTLINE = process.env['TAUTLINE'] ?? `${TOP}/target/release/tautline`;
 const PAGE = `${TOP}/examples/demo/dist`;
 
-/** The demo on a free port; where it is. */
-export async function startDemo(test: TestContext): Promise<string> {
-  const [, url] = await start(test, ['demo', '--listen', '127.0.0.1:0', '--page', PAGE], /open (http:\S+)/);
+/** The demo's gateway on a free port, with its own page or another one; where it is. */
+export async function startDemo(test: TestContext, page = PAGE): Promise<string> {
+  const [, url] = await start(test, ['demo', '--listen', '127.0.0.1:0', '--page', page], /open (http:\S+)/);
   return url!;
 }
 

@@ -18,7 +18,7 @@ use crate::{
 /// What to run of the tests.
 #[derive(Args)]
 pub struct Options {
-    /// Leave out what takes minutes: docs, browser, conformance
+    /// Leave out what takes minutes: docs, browser, frameworks, conformance
     #[arg(long)]
     quick: bool,
     /// Fail, rather than skip, where no Python 2.7 can be found for the conformance suite
@@ -43,7 +43,7 @@ struct Step {
 }
 
 /// Cheap ones first: a slip is told within seconds.
-static STEPS: [Step; 9] = [
+static STEPS: [Step; 10] = [
     Step {
         name: "tidy",
         about: "module docs, file sizes, left-over notes, links, both READMEs",
@@ -109,6 +109,14 @@ static STEPS: [Step; 9] = [
         jobs: browser_jobs,
     },
     Step {
+        name: "frameworks",
+        about: "apps of Taro and uni-app in a real Chromium behind a bad network",
+        quick: false,
+        needs: &[&C_TOOLCHAIN, &NODE, &CHROMIUM],
+        skip: never,
+        jobs: frameworks_jobs,
+    },
+    Step {
         name: "autobahn",
         about: "RFC 6455 conformance",
         quick: false,
@@ -162,16 +170,33 @@ fn run_step(root: &Path, options: &Options, step: &Step) -> Outcome {
     })
 }
 
-/// Everything that the demo needs, then the browser test, told where the two binaries are.
+/// Everything that the demo needs, then the browser test.
 fn browser_jobs(root: &Path) -> Result<Vec<Job>> {
-    let browser = chromium().context("Chromium was there a moment ago")?;
-    let test = npm(root, "e2e", ["run", "test:browser"])
-        .env("CHROMIUM", browser.to_string_lossy())
-        .env("TAUTLINE", demo::binary(root).to_string_lossy());
+    let test = in_browser(root, "test:browser")?;
     let build = demo::build(root);
     // The page's own bookkeeping is tested before anything that it says is believed.
     let page = npm(root, "examples/demo", ["test"]);
     Ok(build.into_iter().chain([page]).chain(npm::install(root, "e2e")).chain([test]).map(Job::Run).collect())
+}
+
+/// The same, for the books of the demo are those of this test; and each framework's app, by its own tool chain.
+fn frameworks_jobs(root: &Path) -> Result<Vec<Job>> {
+    let mut commands = demo::build(root);
+    for app in ["taro", "uni"] {
+        commands.extend(npm::install(root, &format!("e2e/{app}")));
+        commands.push(npm(root, "e2e", ["run", "build:app", app]));
+    }
+    commands.extend(npm::install(root, "e2e"));
+    commands.push(in_browser(root, "test:frameworks")?);
+    Ok(commands.into_iter().map(Job::Run).collect())
+}
+
+/// A script of the browser tests, told where the two binaries are.
+fn in_browser(root: &Path, script: &str) -> Result<Command> {
+    let browser = chromium().context("Chromium was there a moment ago")?;
+    Ok(npm(root, "e2e", ["run", script])
+        .env("CHROMIUM", browser.to_string_lossy())
+        .env("TAUTLINE", demo::binary(root).to_string_lossy()))
 }
 
 fn cargo<const N: usize>(args: [&str; N]) -> Job {

@@ -1,0 +1,3 @@
+/** As Taro's own templates have it. */
+
+module.exports = { presets: [['taro', { framework: 'react', ts: true, compiler: 'vite' }]] };

@@ -1,0 +1,3 @@
+/** One page, and nothing else. */
+
+export default { pages: ['pages/index/index'] };

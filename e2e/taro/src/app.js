@@ -1,0 +1,5 @@
+/** The app: nothing but its page. */
+
+export default function App({ children }) {
+  return children;
+}

@@ -1,0 +1,3 @@
+/** The page's title. */
+
+export default { navigationBarTitleText: 'Tautline on Taro' };
