@@ -19,15 +19,28 @@ export async function openApp(browser: Browser, url: string, query: Record<strin
 }
 
 export async function untilState(page: Page, state: string): Promise<void> {
-  await page.waitForFunction((state) => window.phone?.line.state === state, state);
+  await wait(page, () => page.waitForFunction((state) => window.phone?.line.state === state, state));
 }
 
 /** Waits until the line has come back from a drop with this cause, which is newer than the first `before` drops. */
 export async function untilBack(page: Page, cause: string, before: number): Promise<void> {
-  await page.waitForFunction(
-    ([cause, before]) => window.phone.drops.slice(before).includes(cause) && window.phone.line.state === 'online',
-    [cause, before] as const,
+  await wait(page, () =>
+    page.waitForFunction(
+      ([cause, before]) => window.phone.drops.slice(before).includes(cause) && window.phone.line.state === 'online',
+      [cause, before] as const,
+    ),
   );
+}
+
+/** A wait that is in vain says where the phone stands: a time-out alone tells nobody anything. */
+async function wait(page: Page, until: () => Promise<unknown>): Promise<void> {
+  await until().catch(async (cause: Error) => {
+    const said = await page.evaluate(() => {
+      const { line, drops, life, errors } = window.phone;
+      return JSON.stringify({ state: line.state, drops: drops.slice(-5), life: life.slice(-3), errors: errors.slice(0, 3) });
+    });
+    throw new Error(`the phone at ${page.url()} never got there: ${said}`, { cause });
+  });
 }
 
 /** Tells the browser's page that it is hidden, or seen again; telling the app is for the framework to do. */
