@@ -85,6 +85,7 @@ pub(crate) struct ReaderPlace {
 pub(crate) struct News {
     pub(crate) epoch: Arc<str>,
     pub(crate) entry: Entry,
+    pub(crate) before_at: u64,
     pub(crate) base: u64,
     pub(crate) base_at: Option<u64>,
 }
@@ -137,28 +138,29 @@ impl Channel {
             }
             return (Pushed::Known, Ring::Done);
         };
-        let pushed = log.push(&news.epoch, news.entry, (news.base, news.base_at), limits, entries_max);
+        let pushed = log.push(news, limits, entries_max);
         let ring = if pushed == Pushed::Taken { state.start_ringing() } else { Ring::Done };
         (pushed, ring)
     }
 
-    /// Takes what the engine says of the log; `head_then` is where memory stood when it was asked.
-    pub(crate) fn learn(&self, standing: &Standing, head_then: Option<u64>, limits: &Limits) -> Ring {
+    /// Takes what the engine says of the log; `then` is where memory stood when it was asked.
+    pub(crate) fn learn(&self, standing: &Standing, then: Option<Stand>, limits: &Limits) -> Ring {
         let mut state = lock(&self.state);
         let state = &mut *state;
         let early = std::mem::take(&mut state.early);
         match &mut state.log {
             Some(log) => {
-                if head_then.is_some_and(|head_then| log.learn(standing, head_then)) {
+                // Where memory has learned of another log since, the answer may be about the one before.
+                if then.is_some_and(|then| then.turn == log.turn() && log.learn(standing, then.head)) {
                     return state.start_ringing();
                 }
             }
             None => {
                 let log = state.log.insert(Log::new(standing, Arc::clone(&self.tail_bytes)));
-                for News { epoch, entry, base, base_at } in early {
+                for news in early {
                     // What the engine told of before it was asked, and after.
-                    if epoch != standing.epoch || entry.offset() > standing.head {
-                        log.push(&epoch, entry, (base, base_at), limits, usize::MAX);
+                    if news.epoch != standing.epoch || news.entry.offset() > standing.head {
+                        log.push(news, limits, usize::MAX);
                     }
                 }
             }
@@ -167,8 +169,8 @@ impl Channel {
     }
 
     /// Where memory stands; nothing before the engine has said it.
-    pub(crate) fn head(&self) -> Option<u64> {
-        lock(&self.state).log.as_ref().map(Log::head)
+    pub(crate) fn stand(&self) -> Option<Stand> {
+        lock(&self.state).log.as_ref().map(|log| Stand { head: log.head(), turn: log.turn() })
     }
 
     /// The log's life; nothing before the engine has said it.
@@ -176,13 +178,16 @@ impl Channel {
         lock(&self.state).log.as_ref().map(|log| Arc::clone(log.epoch()))
     }
 
-    /// True where memory alone can tell where a reader begins.
-    pub(crate) fn can_place(&self, from: &ReadFrom) -> bool {
-        match (&lock(&self.state).log, from) {
-            (Some(_), ReadFrom::Now) => true,
-            (Some(log), ReadFrom::Cursor(cursor)) => log.knows(cursor),
-            _ => false,
-        }
+    /// What memory alone knows of the place where a reader begins; nothing, where the engine has to be asked.
+    pub(crate) fn known(&self, from: &ReadFrom) -> Option<Known> {
+        let state = lock(&self.state);
+        let log = state.log.as_ref()?;
+        let at = match from {
+            ReadFrom::Now => None,
+            ReadFrom::Cursor(cursor) if log.knows(cursor) => log.at(cursor.offset),
+            _ => return None,
+        };
+        Some(Known { at, turn: log.turn() })
     }
 
     /// Lets a connection read from a place on. `None`: the engine has to be asked first.
@@ -190,10 +195,10 @@ impl Channel {
         &self,
         who: &Joining<'_>,
         from: &ReadFrom,
-        looked: Option<&Looked>,
+        seen: Seen<'_>,
     ) -> Option<(SeatNo, u64, Joined, Ring)> {
         let mut state = lock(&self.state);
-        let joined = state.place(&self.name, from, looked)?;
+        let joined = state.place(&self.name, from, seen)?;
         let seat = state.seat(Subscriber { bell: Arc::clone(who.bell), slot: who.slot, rung: true });
         let changed = match &mut state.presence {
             Some(presence) => presence.arrive(&self.name, who.session, who.user, who.wall_ms),
@@ -205,9 +210,9 @@ impl Channel {
     }
 
     /// Moves a subscription that exists. `None`: the engine has to be asked first.
-    pub(crate) fn rejoin(&self, seat: SeatNo, from: &ReadFrom, looked: Option<&Looked>) -> Option<Joined> {
+    pub(crate) fn rejoin(&self, seat: SeatNo, from: &ReadFrom, seen: Seen<'_>) -> Option<Joined> {
         let mut state = lock(&self.state);
-        let joined = state.place(&self.name, from, looked)?;
+        let joined = state.place(&self.name, from, seen)?;
         state.note(seat, true);
         Some(joined)
     }
@@ -327,6 +332,31 @@ impl Channel {
     }
 }
 
+/// Where memory stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stand {
+    /// The last offset that it was told of.
+    pub(crate) head: u64,
+    /// The turn of the log.
+    pub(crate) turn: u32,
+}
+
+/// What memory knew of a reader's place when it was asked; it may have let go of it since.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    /// When the publication at its offset was appended.
+    pub(crate) at: Option<u64>,
+    /// In which turn of the log.
+    pub(crate) turn: u32,
+}
+
+/// What is known of a reader's place, by the engine or by memory.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Seen<'a> {
+    pub(crate) looked: Option<&'a Looked>,
+    pub(crate) known: Option<Known>,
+}
+
 /// Who wants to read.
 pub(crate) struct Joining<'a> {
     pub(crate) bell: &'a Arc<Bell>,
@@ -343,8 +373,9 @@ pub(crate) struct Places<'a> {
 }
 
 impl State {
-    fn place(&self, name: &ChannelName, from: &ReadFrom, looked: Option<&Looked>) -> Option<Joined> {
+    fn place(&self, name: &ChannelName, from: &ReadFrom, seen: Seen<'_>) -> Option<Joined> {
         let log = self.log.as_ref()?;
+        let looked = seen.looked;
         let acknowledged = || {
             let position = looked?.acknowledged.as_ref().filter(|position| position.epoch == *log.epoch())?;
             Some(Cursor { epoch: position.epoch.to_string(), offset: position.offset, at: None })
@@ -357,12 +388,17 @@ impl State {
         let (offset, gap) = match (from, cursor) {
             (ReadFrom::Now, _) => (log.head(), None),
             (_, None) => (log.base(), None),
-            (_, Some(cursor)) => match log.locate(&cursor, looked) {
+            (_, Some(cursor)) => match log.locate(&cursor, looked, seen.known) {
                 Place::At(offset) => (offset, None),
                 Place::Gap { reason, at } => (at, Some(gap(name, log, reason, cursor.offset, at))),
             },
         };
-        let (head, at) = (log.head(), log.head_at());
+        // The engine may have been seen further on than memory is told of yet: a place behind the oldest that is kept may lie
+        // beyond memory's head, and a client without a cursor reckons its own from these.
+        let ahead = looked.map(|looked| &looked.standing);
+        let ahead = ahead.filter(|standing| standing.epoch == *log.epoch() && standing.head > log.head());
+        let (head, at) =
+            ahead.map_or((log.head(), log.head_at()), |standing| (standing.head, standing.head_at));
         let recovering = head.saturating_sub(offset);
         let reply = Subscribed { epoch: log.epoch().to_string(), offset: head, at, recovering };
         Some(Joined { reply, gap, place: ReaderPlace { offset, turn: log.turn() } })

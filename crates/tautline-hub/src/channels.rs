@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -18,7 +18,8 @@ const SHARDS: usize = 64;
 /// The registry.
 pub(crate) struct Channels {
     shards: [Mutex<HashMap<ChannelName, Arc<Channel>>>; SHARDS],
-    hasher: RandomState,
+    /// Nobody who chooses names can aim them at one shard, and the same seed spreads them alike.
+    seed: u128,
     count: AtomicUsize,
     /// The bytes of all tails.
     tail_bytes: Arc<AtomicUsize>,
@@ -27,10 +28,10 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(seed: u128) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
-            hasher: RandomState::new(),
+            seed,
             count: AtomicUsize::new(0),
             tail_bytes: Arc::default(),
             tidy_next: AtomicUsize::new(0),
@@ -105,6 +106,8 @@ impl Channels {
     }
 
     fn shard(&self, name: &ChannelName) -> &Mutex<HashMap<ChannelName, Arc<Channel>>> {
-        &self.shards[usize::try_from(self.hasher.hash_one(name) % SHARDS as u64).expect("below SHARDS")]
+        let mut hasher = DefaultHasher::new();
+        (self.seed, name).hash(&mut hasher);
+        &self.shards[usize::try_from(hasher.finish() % SHARDS as u64).expect("below SHARDS")]
     }
 }

@@ -143,6 +143,8 @@ impl Hub {
     /// When there is no ticket key.
     #[must_use]
     pub fn new(config: HubConfig, engine: Arc<dyn Engine>, seed: [u8; 32]) -> Self {
+        let random = Random::new(seed);
+        let channels = Channels::new(random.id_of(&[b"shards of channels"]));
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
             acks: Acks::new(config.limits.acks_max),
@@ -152,9 +154,9 @@ impl Hub {
             guest: Arc::default(),
             idempotent_methods: config.idempotent_methods,
             node: config.node,
-            random: Random::new(seed),
+            random,
             engine,
-            channels: Channels::new(),
+            channels,
             sessions: Sessions::new(),
             pump: Mutex::default(),
             next_connection: AtomicU64::new(1),

@@ -15,7 +15,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tautline_protocol::{Cursor, Limits, packet::server::GapReason};
 
-use crate::engine::{Entry, Looked, Standing};
+use crate::{
+    channel::{Known, News},
+    engine::{Entry, Looked, Standing},
+};
 
 /// What a reader finds behind its place.
 pub(crate) enum Read {
@@ -127,17 +130,11 @@ impl Log {
     }
 
     /// Takes a publication that the engine has appended. `entries_max`: how many stay in memory at most.
-    pub(crate) fn push(
-        &mut self,
-        epoch: &Arc<str>,
-        entry: Entry,
-        (base, base_at): (u64, Option<u64>),
-        limits: &Limits,
-        entries_max: usize,
-    ) -> Pushed {
+    pub(crate) fn push(&mut self, news: News, limits: &Limits, entries_max: usize) -> Pushed {
+        let News { epoch, entry, before_at, base, base_at } = news;
         let offset = entry.offset();
-        if *epoch != self.epoch {
-            self.begin_epoch(epoch);
+        if epoch != self.epoch {
+            self.begin_epoch(&epoch);
         } else if offset > self.head + 1 {
             // Appended through others: readers find what lies between in the engine.
             self.forget();
@@ -147,6 +144,9 @@ impl Log {
                 None if offset <= self.looked => return Pushed::Unclear,
                 _ => self.go_back(offset - 1),
             }
+        } else if before_at != self.head_at {
+            // It went back and was written to without a word to us. How far, nobody can tell.
+            self.go_back(0);
         }
         (self.head, self.head_at) = (offset, entry.at());
         (self.base, self.base_at) = (base, base_at);
@@ -207,17 +207,24 @@ impl Log {
         }
     }
 
-    /// Where a reader with this cursor may go on (protocol, section 5). `looked`: what the engine said of it.
-    pub(crate) fn locate(&self, cursor: &Cursor, looked: Option<&Looked>) -> Place {
+    /// Where a reader with this cursor may go on (protocol, section 5). `looked`: what the engine said of it. `known`: what
+    /// memory itself knew, when it was asked first.
+    pub(crate) fn locate(&self, cursor: &Cursor, looked: Option<&Looked>, known: Option<Known>) -> Place {
+        let asked = looked.is_some();
         let looked = looked.filter(|looked| looked.standing.epoch == self.epoch);
+        let known = known.filter(|known| known.turn == self.turn);
         let head = looked.map_or(self.head, |looked| looked.standing.head.max(self.head));
-        locate(
-            &self.epoch,
-            head,
-            self.base,
-            self.at(cursor.offset).or(looked.and_then(|looked| looked.at)),
-            cursor,
-        )
+        let at = self
+            .at(cursor.offset)
+            .or(looked.and_then(|looked| looked.at))
+            .or(known.and_then(|known| known.at));
+        match locate(&self.epoch, head, self.base, at, cursor) {
+            // Memory knew the place, and has learned of another log since: nobody can vouch for it now.
+            Place::At(_) if !asked && at.is_none() && known.is_none() && cursor.at.is_some() => {
+                Place::Gap { reason: GapReason::Mismatch, at: self.head }
+            }
+            place => place,
+        }
     }
 
     /// True where memory alone can tell where this cursor may go on.
@@ -369,8 +376,13 @@ mod tests {
     }
 
     fn push_at(log: &mut Log, epoch: &str, offset: u64, at: u64) -> Pushed {
+        push_behind(log, epoch, offset, at, (offset - 1) * 10)
+    }
+
+    fn push_behind(log: &mut Log, epoch: &str, offset: u64, at: u64, before_at: u64) -> Pushed {
         let limits = Limits { tail_entries_max: 4, ..Limits::default() };
-        log.push(&epoch.into(), entry(offset, at), (0, None), &limits, usize::MAX)
+        let news = News { epoch: epoch.into(), entry: entry(offset, at), before_at, base: 0, base_at: None };
+        log.push(news, &limits, usize::MAX)
     }
 
     fn push(log: &mut Log, offset: u64) -> Pushed {
@@ -442,6 +454,17 @@ mod tests {
         assert_eq!(told(&mut log, 3, 0), Some((GapReason::Mismatch, 3)));
         assert_eq!(told(&mut log, 2, 0), None);
         assert_eq!(read(&mut log, 2, 999), (1, 3));
+    }
+
+    /// Found by storm 363: the engine went back, and nobody was told of what it appended next.
+    #[test]
+    fn a_publication_behind_one_that_memory_does_not_know_is_a_gap() {
+        let mut log = log_at(standing("e", 0, 0));
+        (1..=4).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
+        assert_eq!(push_behind(&mut log, "e", 5, 90, 41), Pushed::Taken);
+        assert_eq!(told(&mut log, 4, 0), Some((GapReason::Mismatch, 5)));
+        assert_eq!(push_behind(&mut log, "e", 6, 95, 90), Pushed::Taken);
+        assert_eq!(read(&mut log, 5, 999), (1, 6));
     }
 
     #[test]

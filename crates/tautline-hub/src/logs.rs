@@ -10,7 +10,7 @@ use tautline_protocol::{
 use crate::{
     Hub,
     bell::Bell,
-    channel::{Channel, News},
+    channel::{Channel, News, Stand},
     engine::{
         Answer, Append, Appended, Content, Doubt, EngineError, Job, Look, Looked, Mark, Origin, Page, Read,
         Span,
@@ -52,10 +52,10 @@ impl Hub {
                 Ok(Appended::Repeated { epoch, offset, at }) => {
                     Ok(Published { epoch: epoch.to_string(), offset, at })
                 }
-                Ok(Appended::New { epoch, entry, base, base_at }) => {
+                Ok(Appended::New { epoch, entry, before_at, base, base_at }) => {
                     let published =
                         Published { epoch: epoch.to_string(), offset: entry.offset(), at: entry.at() };
-                    hub.spread(&name, News { epoch, entry, base, base_at });
+                    hub.spread(&name, News { epoch, entry, before_at, base, base_at });
                     Ok(published)
                 }
             });
@@ -89,10 +89,10 @@ impl Hub {
     /// Asks the engine where a channel's log really stands.
     fn look_again(&self, channel: &Arc<Channel>) {
         let (hub, of) = (self.clone(), Arc::clone(channel));
-        let head_then = channel.head();
+        let then = channel.stand();
         let answer = Answer::new(move |looked: Result<Looked, _>| {
             if let Ok(looked) = looked {
-                hub.learn(&of, &looked.standing, head_then);
+                hub.learn(&of, &looked.standing, then);
             }
         });
         let wall_ms = self.last_now().wall_ms;
@@ -106,9 +106,9 @@ impl Hub {
         &self,
         channel: &Arc<Channel>,
         standing: &crate::engine::Standing,
-        head_then: Option<u64>,
+        then: Option<Stand>,
     ) {
-        let ring = channel.learn(standing, head_then, &self.0.limits);
+        let ring = channel.learn(standing, then, &self.0.limits);
         self.pump_if(ring, channel);
     }
 
@@ -136,7 +136,7 @@ impl Hub {
         if let Wanted::Wait(Some(first)) = &wanted {
             self.read_page(first.clone());
             // A quick engine has answered by now, and rung. That bell stays for what follows.
-            (wanted, next) = self.0.pages.take(key(), bell, slot);
+            (wanted, next) = self.0.pages.take_asked(&key(), bell, slot);
         }
         next.into_iter().for_each(|next| self.read_page(next));
         match wanted {
@@ -148,7 +148,7 @@ impl Hub {
     fn read_page(&self, key: PageKey) {
         let now = self.last_now();
         let channel = self.find_channel(&key.channel);
-        let head_then = channel.as_ref().and_then(|channel| channel.head());
+        let then = channel.as_ref().and_then(|channel| channel.stand());
         let hub = self.clone();
         let read = Read {
             channel: key.channel.clone(),
@@ -158,7 +158,7 @@ impl Hub {
             retention: self.rule(&key.channel).retention,
             wall_ms: now.wall_ms,
             answer: Answer::new(move |page: Result<Page, EngineError>| {
-                let more = hub.take_page(&key, channel.as_ref(), head_then, page);
+                let more = hub.take_page(&key, channel.as_ref(), then, page);
                 more.into_iter().for_each(|next| hub.read_page(next));
             }),
         };
@@ -169,7 +169,7 @@ impl Hub {
         &self,
         key: &PageKey,
         channel: Option<&Arc<Channel>>,
-        head_then: Option<u64>,
+        then: Option<Stand>,
         page: Result<Page, EngineError>,
     ) -> Option<PageKey> {
         let pages = &self.0.pages;
@@ -178,15 +178,22 @@ impl Hub {
             pages.put(self.last_now().mono_ms, key, None);
             return None;
         };
-        self.learn(channel, &page.standing, head_then);
-        let same_epoch = channel.epoch().is_some_and(|epoch| epoch == page.standing.epoch);
-        if !same_epoch || !channel.check_page(key.after, page.entries.first().map(|entry| entry.offset())) {
+        self.learn(channel, &page.standing, then);
+        let stand = channel.stand().filter(|stand| stand.turn == key.turn);
+        let first = page.entries.first().map(|entry| entry.offset());
+        let Some(stand) = stand.filter(|_| channel.check_page(key.after, first)) else {
             // The readers find out by themselves what became of it.
             return pages.cancel(key);
+        };
+        // What memory was not told of yet has its turn later: it may be of another log than what is told first.
+        let entries = page.entries.iter().take_while(|entry| entry.offset() <= stand.head);
+        match join(entries, self.0.limits.batch_bytes_max) {
+            (_, 0) => pages.cancel(key),
+            (packets, taken) => {
+                pages.put(self.last_now().mono_ms, key, Some((packets, key.after + taken)));
+                None
+            }
         }
-        let (packets, taken) = join(page.entries.iter(), self.0.limits.batch_bytes_max);
-        pages.put(self.last_now().mono_ms, key, Some((packets, key.after + taken)));
-        None
     }
 
     /// Housekeeping of channels, pages and positions.

@@ -70,19 +70,8 @@ impl Pages {
     /// Takes a page, or waits for it.
     pub(crate) fn take(&self, key: PageKey, bell: &Arc<Bell>, slot: u32) -> (Wanted, Option<PageKey>) {
         let mut state = lock(&self.state);
-        let state = &mut *state;
-        if let Some(found) = state.slots.get_mut(&key) {
-            let mine = |(other, at): &Waiter| Arc::ptr_eq(other, bell) && *at == slot;
-            if let Stage::Here(_, Some((packets, to))) = &found.page {
-                let page = Wanted::Page(packets.clone(), *to);
-                found.waiters.retain(|waiter| !mine(waiter));
-                let next = if found.waiters.is_empty() { state.drop_page(&key) } else { None };
-                return (page, next);
-            }
-            if !found.waiters.iter().any(mine) {
-                found.waiters.push((Arc::clone(bell), slot));
-            }
-            return (Wanted::Wait(None), None);
+        if let Some(taken) = state.take_asked(&key, bell, slot) {
+            return taken;
         }
         let waiters = vec![(Arc::clone(bell), slot)];
         let has_room = state.live < self.pages_max;
@@ -94,6 +83,12 @@ impl Pages {
         }
         state.queue.push_back(key);
         (Wanted::Wait(None), None)
+    }
+
+    /// Takes a page that was asked for just now and may be here already. Where it was cancelled instead, its reader was rung
+    /// and looks anew: asking once more would begin a page that nobody reads.
+    pub(crate) fn take_asked(&self, key: &PageKey, bell: &Arc<Bell>, slot: u32) -> (Wanted, Option<PageKey>) {
+        lock(&self.state).take_asked(key, bell, slot).unwrap_or((Wanted::Wait(None), None))
     }
 
     /// A page was read: these packets, up to this offset. Nothing, where it could not be read: its readers come again after
@@ -120,12 +115,14 @@ impl Pages {
     /// Drops pages that nobody took, and lets those whose page could not be read try again. Returns what is to be read now.
     pub(crate) fn tidy(&self, now_ms: u64) -> Vec<PageKey> {
         let mut state = lock(&self.state);
-        let old: Vec<PageKey> = state
+        let mut old: Vec<PageKey> = state
             .slots
             .iter()
             .filter(|(_, slot)| matches!(slot.page, Stage::Here(since, _) if now_ms >= since + PAGE_MS))
             .map(|(key, _)| key.clone())
             .collect();
+        // Maps have no order of their own; what follows must not depend on the hasher.
+        old.sort_unstable_by(|a, b| (&a.channel, a.turn, a.after).cmp(&(&b.channel, b.turn, b.after)));
         let mut next = Vec::new();
         for key in old {
             if let Some(slot) = state.slots.get_mut(&key) {
@@ -138,6 +135,27 @@ impl Pages {
 }
 
 impl State {
+    /// Takes a page that somebody has asked for, or waits for it. Nothing, where nobody has.
+    fn take_asked(
+        &mut self,
+        key: &PageKey,
+        bell: &Arc<Bell>,
+        slot: u32,
+    ) -> Option<(Wanted, Option<PageKey>)> {
+        let found = self.slots.get_mut(key)?;
+        let mine = |(other, at): &Waiter| Arc::ptr_eq(other, bell) && *at == slot;
+        if let Stage::Here(_, Some((packets, to))) = &found.page {
+            let page = Wanted::Page(packets.clone(), *to);
+            found.waiters.retain(|waiter| !mine(waiter));
+            let next = if found.waiters.is_empty() { self.drop_page(key) } else { None };
+            return Some((page, next));
+        }
+        if !found.waiters.iter().any(mine) {
+            found.waiters.push((Arc::clone(bell), slot));
+        }
+        Some((Wanted::Wait(None), None))
+    }
+
     /// Gives a page's room to the next that waits for it.
     fn drop_page(&mut self, key: &PageKey) -> Option<PageKey> {
         self.slots.remove(key);
@@ -213,6 +231,16 @@ mod tests {
         assert!(pages.tidy(PAGE_MS - 1).is_empty());
         assert_eq!(pages.tidy(PAGE_MS), [key(2)]);
         assert_eq!(ann.next_news(), Some(0), "to ask again");
+    }
+
+    #[test]
+    fn a_page_that_was_cancelled_is_not_asked_for_in_passing() {
+        let (pages, ann) = (Pages::new(1), bell());
+        pages.take(key(1), &ann, 0);
+        pages.cancel(&key(1));
+        assert_eq!(ann.next_news(), Some(0), "to look anew");
+        assert!(matches!(pages.take_asked(&key(1), &ann, 0), (Wanted::Wait(None), None)));
+        assert_eq!(lock(&pages.state).live, 0, "nothing is being read");
     }
 
     #[test]

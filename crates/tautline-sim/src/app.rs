@@ -1,6 +1,7 @@
 //! The app on a phone: what it asks, what it is told, and a strict memory of both.
 //!
-//! Every rule that a client promises to its app is asserted here, at the moment when it would be broken.
+//! Every rule that a client promises to its app is asserted here, at the moment when it would be broken. An app that was
+//! destroyed goes on as another life of the same memory: what it may be told twice then is written down here as well.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use serde_json::value::RawValue;
 use tautline_protocol::{
     Cursor, ErrorCode,
     client::{LocalError, PublicationEvent, Settlement},
-    packet::server::Gap,
+    packet::server::{Gap, Published},
 };
 
 /// A request and what became of it.
@@ -20,6 +21,10 @@ pub struct Asked {
     pub payload: String,
     /// How it was settled.
     pub outcome: Option<Outcome>,
+    /// How it was settled in the eyes of apps that were destroyed before they had forgotten it.
+    pub earlier: Vec<Outcome>,
+    /// Where a publication stands, as its reply said.
+    pub published: Option<Published>,
 }
 
 /// A publication that the app was handed.
@@ -31,8 +36,14 @@ pub struct Received {
     pub epoch: String,
     /// Where in the log.
     pub offset: u64,
+    /// When it was appended.
+    pub at: u64,
+    /// When the one was appended that it follows, where the app had that one.
+    pub follows_at: Option<u64>,
     /// What it carries.
     pub payload: String,
+    /// It may have been handed over before.
+    pub redelivered: bool,
 }
 
 /// How a request was settled.
@@ -42,6 +53,8 @@ pub enum Outcome {
     Ok,
     /// It was not executed, or nobody knows (`in_doubt`, `timeout`).
     Failed(String),
+    /// The app was destroyed, and nothing was left of it on the device.
+    Forgotten,
 }
 
 impl Outcome {
@@ -54,8 +67,11 @@ impl Outcome {
     /// True where the request may have been executed or not.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
-        let Self::Failed(code) = self else { return false };
-        ["in_doubt", "timeout", "closed", "cancelled"].contains(&code.as_str())
+        match self {
+            Self::Ok => false,
+            Self::Forgotten => true,
+            Self::Failed(code) => ["in_doubt", "timeout", "closed", "cancelled"].contains(&code.as_str()),
+        }
     }
 }
 
@@ -70,6 +86,10 @@ pub struct App {
     pub received: Vec<Received>,
     /// Every gap it was told of.
     pub gaps: Vec<Gap>,
+    /// Requests that wait for their outcome.
+    pub waiting: usize,
+    /// How far lives before this one had come, where the device still knows of them.
+    before: BTreeMap<String, Cursor>,
 }
 
 impl App {
@@ -78,8 +98,10 @@ impl App {
     /// # Panics
     /// When its number was used before.
     pub fn ask(&mut self, request: u64, verb: &'static str, payload: &str) {
-        let asked = Asked { verb, payload: payload.to_owned(), outcome: None };
+        let payload = payload.to_owned();
+        let asked = Asked { verb, payload, outcome: None, earlier: Vec::new(), published: None };
         assert!(self.asked.insert(request, asked).is_none(), "request {request} was numbered twice");
+        self.waiting += 1;
     }
 
     /// A request was settled.
@@ -87,18 +109,22 @@ impl App {
     /// # Panics
     /// When it was settled before, or never asked.
     pub fn settled(&mut self, request: u64, settlement: &Settlement) {
+        let asked = self.asked.get_mut(&request).expect("only what was asked is settled");
         let outcome = match settlement {
-            Settlement::Ok(_) => Outcome::Ok,
+            Settlement::Ok(body) => {
+                asked.published = serde_json::from_str(body.get()).ok().or(asked.published.take());
+                Outcome::Ok
+            }
             Settlement::Refused(error) => Outcome::Failed(error.code.as_str().to_owned()),
             Settlement::Local(local) => Outcome::Failed(LocalError::as_str(*local).to_owned()),
         };
-        let asked = self.asked.get_mut(&request).expect("only what was asked is settled");
         assert!(
             asked.outcome.is_none(),
             "request {request} was settled twice: {:?}, then {outcome:?}",
             asked.outcome
         );
         asked.outcome = Some(outcome);
+        self.waiting -= 1;
     }
 
     /// A subscription was confirmed.
@@ -106,16 +132,22 @@ impl App {
     /// # Panics
     /// When that moved the app without a gap.
     pub fn subscribed(&mut self, channel: &str, cursor: &Cursor) {
-        match self.standing.get(channel) {
-            None => {
-                self.standing.insert(channel.to_owned(), cursor.clone());
-            }
-            Some(standing) => assert_eq!(
+        if let Some(standing) = self.standing.get(channel) {
+            return assert_eq!(
                 (&standing.epoch, standing.offset),
                 (&cursor.epoch, cursor.offset),
                 "confirming {channel} moved the app without a gap"
-            ),
+            );
         }
+        if let Some(before) = self.before.get(channel) {
+            assert!(
+                before.epoch != cursor.epoch || cursor.offset <= before.offset,
+                "{channel}: the app had come to {}, and goes on at {} in silence",
+                before.offset,
+                cursor.offset
+            );
+        }
+        self.standing.insert(channel.to_owned(), cursor.clone());
     }
 
     /// A publication was handed over.
@@ -123,16 +155,30 @@ impl App {
     /// # Panics
     /// When it is not the very next one.
     pub fn publication(&mut self, publication: &PublicationEvent) {
-        let PublicationEvent { channel, epoch, offset, at, data, .. } = publication;
+        let PublicationEvent { channel, epoch, offset, at, data, redelivered, .. } = publication;
         let standing =
             self.standing.get_mut(channel).unwrap_or_else(|| panic!("{channel} is not subscribed"));
         assert_eq!(&standing.epoch, epoch, "{channel}: another epoch without a gap");
         let expected = standing.offset + 1;
         assert!(*offset >= expected, "{channel}: {offset} was handed over twice");
         assert_eq!(*offset, expected, "{channel}: lost {expected}..{offset} without a gap");
+        let before = self.before.get(channel);
+        let had = before.is_some_and(|before| before.epoch == *epoch && *offset <= before.offset);
+        assert!(
+            !had || *redelivered,
+            "{channel}: {offset} was handed over in an earlier life, and is not marked"
+        );
+        let follows_at = standing.at;
         *standing = Cursor { epoch: epoch.clone(), offset: *offset, at: Some(*at) };
-        let (channel, epoch) = (channel.clone(), epoch.clone());
-        self.received.push(Received { channel, epoch, offset: *offset, payload: payload_of(data) });
+        self.received.push(Received {
+            channel: channel.clone(),
+            epoch: epoch.clone(),
+            offset: *offset,
+            at: *at,
+            follows_at,
+            payload: payload_of(data),
+            redelivered: *redelivered,
+        });
     }
 
     /// A gap was told.
@@ -141,8 +187,17 @@ impl App {
     /// When it does not begin where the app stands.
     pub fn gap(&mut self, gap: &Gap) {
         let standing = self.standing.get_mut(&gap.channel).expect("a gap in a channel that was confirmed");
-        assert_eq!(gap.after, standing.offset, "{}: the gap begins elsewhere", gap.channel);
+        // An app without a cursor begins where the gap ends that lies between it and what its user has acknowledged.
+        let begins_there = (&gap.cursor.epoch, gap.cursor.offset) == (&standing.epoch, standing.offset);
+        assert!(
+            gap.after == standing.offset || begins_there,
+            "{}: the gap begins elsewhere than at {}: {gap:?}",
+            gap.channel,
+            standing.offset
+        );
         *standing = gap.cursor.clone();
+        // What stands there now is not what earlier lives had.
+        self.before.retain(|channel, before| *channel != gap.channel || before.offset <= gap.cursor.offset);
         self.gaps.push(gap.clone());
     }
 
@@ -157,9 +212,44 @@ impl App {
         );
         self.standing.remove(channel);
     }
+
+    /// The app itself ends a subscription.
+    pub fn unsubscribe(&mut self, channel: &str) {
+        self.standing.remove(channel);
+        self.before.remove(channel);
+    }
+
+    /// The app was destroyed and begins again. `stored`: the requests that its device remembers, if it remembers anything.
+    /// `marks`: an offset means one publication in all lives, so what comes again can be told.
+    pub fn begin_again(&mut self, stored: Option<&[u64]>, marks: bool) {
+        for (request, asked) in &mut self.asked {
+            if stored.is_some_and(|stored| stored.contains(request)) {
+                self.waiting += usize::from(asked.outcome.is_some());
+                asked.earlier.extend(asked.outcome.take());
+            } else if asked.outcome.is_none() {
+                asked.outcome = Some(Outcome::Forgotten);
+                self.waiting -= 1;
+            }
+        }
+        let stood = std::mem::take(&mut self.standing);
+        if stored.is_none() || !marks {
+            return self.before.clear();
+        }
+        for (channel, cursor) in stood {
+            let known = self.before.get(&channel);
+            if known.is_none_or(|known| known.epoch != cursor.epoch || known.offset < cursor.offset) {
+                self.before.insert(channel, cursor);
+            }
+        }
+    }
 }
 
 /// The text that a payload carries.
 pub(crate) fn payload_of(data: &RawValue) -> String {
-    serde_json::from_str(data.get()).unwrap_or_else(|_| data.get().to_owned())
+    payload_of_text(data.get())
+}
+
+/// The same, of JSON.
+pub(crate) fn payload_of_text(json: &str) -> String {
+    serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())
 }

@@ -7,17 +7,24 @@
 //! Not published. Start at [`World::step`].
 
 mod app;
+mod device;
+mod engine;
+mod lives;
 mod pair;
 mod phone;
 mod server;
 mod socket;
 mod storm;
+mod story;
 mod wires;
 mod world;
 
 pub use app::{App, Asked, Outcome, Received};
+pub use device::{Moment, Remains};
+pub use engine::{Chronicle, EngineKind, EnginePlan, Logs, Written};
 pub use pair::Pair;
-pub use phone::{Ask, Event, Phone};
-pub use server::Logs;
-pub use storm::{Summary, run_storm};
+pub use phone::{Ask, Phone};
+pub use server::Pushed;
+pub use storm::{Summary, run_storm, tell_storm};
+pub use story::{Event, Teller};
 pub use world::{Air, Closing, World, WorldConfig};

@@ -8,7 +8,8 @@ use tautline_protocol::{
 
 use crate::{
     app::Outcome,
-    phone::{Ask, Event, Phone},
+    phone::{Ask, Phone},
+    story::Event,
     world::{Air, World, WorldConfig},
 };
 
@@ -33,9 +34,8 @@ impl Pair {
     #[must_use]
     pub fn new_with(options: Options, config: WorldConfig) -> Self {
         let rules = Rules { latency_ms: 20, ..Rules::default() };
-        let channels = vec![ROOM.to_owned()];
         let method_ms = Some(config.method_ms.unwrap_or(0));
-        let mut world = World::new(WorldConfig { rules, channels, method_ms, ..config });
+        let mut world = World::new(WorldConfig { rules, method_ms, ..config });
         world.add_phone(options);
         Self { world }
     }
@@ -165,6 +165,7 @@ impl Pair {
         self.phone().app.asked[&request].outcome.as_ref().map(|outcome| match outcome {
             Outcome::Ok => "ok",
             Outcome::Failed(code) => code,
+            Outcome::Forgotten => "forgotten",
         })
     }
 

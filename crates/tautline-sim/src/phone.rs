@@ -1,50 +1,23 @@
 //! A phone: the client's session, its sockets, its host with the habits of mini-program hosts, and an app.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::value::RawValue;
 use tautline_protocol::{
     Now,
-    client::{DropCause, Input, NewRequest, Options, Output, RequestVerb, Session, SocketClosed, State},
+    client::{Input, NewRequest, Options, Output, RequestVerb, Session, SocketClosed, State},
     packet::Auth,
 };
 
-use crate::{app::App, socket::Socket};
+use crate::{
+    app::App,
+    device::Device,
+    socket::Socket,
+    story::{Event, Teller},
+};
 
 /// JavaScript runs this long after the app went to the background.
 const FREEZE_AFTER_MS: u64 = 5_000;
-
-/// Something worth a line in a story.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The line's state changed.
-    State(State),
-    /// A connection, or a dial, ended.
-    Drop(DropCause),
-    /// The session is open; whether it went on.
-    Welcome(bool),
-    /// A socket was dialled.
-    Dial,
-    /// A message was sent.
-    Sent(String),
-    /// A message came.
-    Received(String),
-    /// A socket was told to close.
-    CloseSocket,
-    /// A login was asked for; whether a new one.
-    FetchAuth(bool),
-}
-
-impl Event {
-    /// The message, where one was sent.
-    #[must_use]
-    pub fn sent(&self) -> Option<&str> {
-        match self {
-            Self::Sent(text) => Some(text),
-            _ => None,
-        }
-    }
-}
 
 /// One phone.
 pub struct Phone {
@@ -58,6 +31,16 @@ pub struct Phone {
     pub dialled_at_ms: Vec<u64>,
     /// The login that it has.
     pub auth: Option<Auth>,
+    /// The channels that it wants.
+    pub wanted: BTreeSet<String>,
+    pub(crate) number: usize,
+    pub(crate) device: Device,
+    pub(crate) options: Options,
+    /// How far its wall clock is off, in milliseconds.
+    pub(crate) clock_off_ms: i64,
+    pub(crate) teller: Option<Teller>,
+    /// The time of its last input, for the story.
+    now_ms: u64,
     pub(crate) sockets: BTreeMap<u64, Socket>,
     pub(crate) hidden_since: Option<u64>,
     /// What the host holds back while the app is frozen.
@@ -102,15 +85,22 @@ pub(crate) struct Sent {
 }
 
 impl Phone {
-    pub(crate) fn new(options: Options, seed: u32) -> Self {
+    pub(crate) fn new(number: usize, options: Options, seed: u32) -> Self {
         Self {
             background_after_ms: options.background_after_ms,
             slots: options.slots,
-            session: Session::new(options, seed),
+            session: Session::new(options.clone(), seed),
             app: App::default(),
             events: Vec::new(),
             dialled_at_ms: Vec::new(),
             auth: Some(Auth::Guest { guest: true }),
+            wanted: BTreeSet::new(),
+            number,
+            device: Device::default(),
+            options,
+            clock_off_ms: 0,
+            teller: None,
+            now_ms: 0,
             sockets: BTreeMap::new(),
             hidden_since: None,
             backlog: VecDeque::new(),
@@ -137,7 +127,7 @@ impl Phone {
 
     /// When the app wants to be called.
     pub(crate) fn next_timeout(&self, now_ms: u64) -> Option<u64> {
-        if self.is_frozen(now_ms) {
+        if self.is_frozen(now_ms) || !self.device.is_alive() {
             return None;
         }
         let frozen_at = self.hidden_since.map_or(u64::MAX, |since| since + FREEZE_AFTER_MS);
@@ -157,6 +147,9 @@ impl Phone {
 
     /// Something that the host tells; held back while frozen.
     pub(crate) fn host(&mut self, now: Now, event: HostEvent) -> Vec<Sent> {
+        if !self.device.is_alive() {
+            return Vec::new();
+        }
         if self.is_frozen(now.mono_ms) {
             self.backlog.push_back(event);
             return Vec::new();
@@ -187,65 +180,85 @@ impl Phone {
 
     /// Feeds one input and does what the session says, but for the wire.
     pub(crate) fn feed(&mut self, now: Now, input: Input<'_>) -> Vec<Sent> {
+        let mut sent = Vec::new();
+        if !self.device.is_alive() {
+            return sent;
+        }
+        self.now_ms = now.mono_ms;
         self.session.handle_input(now, input);
-        self.drain(now)
+        while self.device.keep(self.session.poll_store()) {
+            let Some(output) = self.session.poll_output() else { break };
+            self.carry_out(now, output, &mut sent);
+        }
+        sent
     }
 
     fn take_host_event(&mut self, now: Now, event: HostEvent) -> Vec<Sent> {
         match event {
             HostEvent::Open(socket) => self.feed(now, Input::SocketOpen { socket }),
             HostEvent::Message(socket, text) => {
-                self.events.push(Event::Received(text.clone()));
+                self.note(Event::Received(text.clone()));
                 self.feed(now, Input::SocketMessage { socket, text: &text })
             }
             HostEvent::Closed(closed) => self.feed(now, Input::SocketClosed(closed)),
         }
     }
 
-    fn drain(&mut self, now: Now) -> Vec<Sent> {
-        let mut sent = Vec::new();
-        while let Some(output) = self.session.poll_output() {
-            match output {
-                Output::FetchAuth { renew } => {
-                    self.events.push(Event::FetchAuth(renew));
-                    let answer = match self.auth.clone() {
-                        Some(auth) => Input::Auth(auth),
-                        None => Input::AuthFailed { message: None },
-                    };
-                    self.session.handle_input(now, answer);
-                }
-                Output::Dial { socket } => self.note_dial(now, socket),
-                Output::Send { socket, text } => {
-                    self.events.push(Event::Sent(text.clone()));
-                    sent.push(Sent { socket, text });
-                }
-                Output::CloseSocket { socket } => {
-                    self.events.push(Event::CloseSocket);
-                    self.closes.push(socket);
-                }
-                Output::Settled { request, result } => self.app.settled(request, &result),
-                Output::Publication(publication) => {
-                    self.app.publication(&publication);
-                    let (channel, epoch, offset) =
-                        (publication.channel, publication.epoch, publication.offset);
-                    self.session.handle_input(now, Input::Handled { channel, epoch, offset });
-                }
-                Output::Gap(gap) => self.app.gap(&gap),
-                Output::Subscribed { channel, cursor, .. } => self.app.subscribed(&channel, &cursor),
-                Output::Unsubscribed { channel, code, .. } => self.app.unsubscribed(&channel, &code),
-                Output::Presence(..) => {}
-                Output::Welcome(welcome) => self.events.push(Event::Welcome(welcome.resumed)),
-                Output::Drop(dropped) => self.events.push(Event::Drop(dropped.cause)),
-                Output::State(state) => self.events.push(Event::State(state)),
-            }
+    /// The app was destroyed, and another begins with what the device still has. Its sockets bear other numbers to the world.
+    pub(crate) fn begin_again(&mut self, session: Session) {
+        self.session = session;
+        self.hidden_since = None;
+        self.backlog.clear();
+        self.dials.clear();
+        self.closes.clear();
+    }
+
+    pub(crate) fn note(&mut self, event: Event) {
+        if let Some(teller) = self.teller {
+            teller(&format!("{:>7} ms phone {}: {}", self.now_ms, self.number, event.in_words()));
         }
-        sent
+        self.events.push(event);
+    }
+
+    fn carry_out(&mut self, now: Now, output: Output, sent: &mut Vec<Sent>) {
+        match output {
+            Output::FetchAuth { renew } => {
+                self.note(Event::FetchAuth(renew));
+                let answer = match self.auth.clone() {
+                    Some(auth) => Input::Auth(auth),
+                    None => Input::AuthFailed { message: None },
+                };
+                self.session.handle_input(now, answer);
+            }
+            Output::Dial { socket } => self.note_dial(now, socket),
+            Output::Send { socket, text } => {
+                self.note(Event::Sent(text.clone()));
+                sent.push(Sent { socket, text });
+            }
+            Output::CloseSocket { socket } => {
+                self.note(Event::CloseSocket);
+                self.closes.push(socket);
+            }
+            Output::Settled { request, result } => self.app.settled(request, &result),
+            Output::Publication(publication) => {
+                self.app.publication(&publication);
+                let (channel, epoch, offset) = (publication.channel, publication.epoch, publication.offset);
+                self.session.handle_input(now, Input::Handled { channel, epoch, offset });
+            }
+            Output::Gap(gap) => self.app.gap(&gap),
+            Output::Subscribed { channel, cursor, .. } => self.app.subscribed(&channel, &cursor),
+            Output::Unsubscribed { channel, code, .. } => self.app.unsubscribed(&channel, &code),
+            Output::Presence(..) => {}
+            Output::Welcome(welcome) => self.note(Event::Welcome(welcome.resumed)),
+            Output::Drop(dropped) => self.note(Event::Drop(dropped.cause)),
+            Output::State(state) => self.note(Event::State(state)),
+        }
     }
 
     fn note_dial(&mut self, now: Now, socket: u64) {
         let hidden_ms = self.hidden_since.map_or(0, |since| now.mono_ms - since);
         assert!(hidden_ms < self.background_after_ms, "dialled while hidden for {hidden_ms} ms");
-        self.events.push(Event::Dial);
+        self.note(Event::Dial);
         self.dialled_at_ms.push(now.mono_ms);
         self.dials.push(socket);
     }

@@ -4,7 +4,7 @@
 use std::{sync::Arc, task::Waker, time::Duration};
 
 use tautline_hub::Output;
-use tautline_netem::{Arrival, Ending, Link, Way};
+use tautline_netem::{Arrival, Direction, Ending, Fault, Link, Way};
 use tautline_protocol::client::{Input, SocketClosed};
 
 use crate::{
@@ -13,6 +13,9 @@ use crate::{
     socket::{Frame, Socket, Woken},
     world::{Air, Closing, World},
 };
+
+/// How long a line is dead in one direction after it has lost a trapped packet.
+const LOST_MS: u64 = 4_000;
 
 impl World {
     pub(crate) fn link_now(&self) -> Duration {
@@ -65,32 +68,53 @@ impl World {
             assert!(rounds < 100_000, "the world does not come to rest at {} ms", self.now_ms);
             self.server.advance(self.now());
             let mut busy = false;
-            for phone in 0..self.phones.len() {
-                busy |= self.settle_phone(phone);
+            let phones = self.phones.len();
+            let first = if self.shuffle { self.rng.below(phones as u64) } else { 0 };
+            for phone in 0..phones {
+                busy |= self.settle_phone((phone + usize::try_from(first).expect("few")) % phones);
             }
             if !busy {
-                return;
+                break;
             }
         }
+        self.pushed.append(&mut self.server.take_pushed());
     }
 
     fn settle_phone(&mut self, phone: usize) -> bool {
-        let mut busy = false;
-        let numbers: Vec<u64> = self.phones[phone].sockets.keys().copied().collect();
-        for number in numbers {
-            busy |= self.settle_dial(phone, number);
-            busy |= self.settle_up(phone, number);
-            busy |= self.settle_peer(phone, number);
-            busy |= self.settle_down(phone, number);
-            if self.phones[phone].sockets.get(&number).is_some_and(|socket| socket.is_over(self.now_ms)) {
-                self.phones[phone].sockets.remove(&number);
-            }
+        let timeout_first = self.shuffle && self.rng.chance(0.5);
+        let mut busy = timeout_first && self.settle_timeout(phone);
+        let mut next = 0;
+        while let Some(number) = self.phones[phone].sockets.range(next..).next().map(|(number, _)| *number) {
+            next = number + 1;
+            busy |= self.settle_socket(phone, number);
         }
+        busy || !timeout_first && self.settle_timeout(phone)
+    }
+
+    fn settle_socket(&mut self, phone: usize, number: u64) -> bool {
+        let mut busy = self.settle_dial(phone, number);
+        // The server may look at what it has to say before it looks at what has arrived.
+        let speaks_first = self.shuffle && self.rng.chance(0.5);
+        if speaks_first {
+            busy |= self.settle_peer(phone, number);
+        }
+        busy |= self.settle_up(phone, number);
+        if !speaks_first {
+            busy |= self.settle_peer(phone, number);
+        }
+        busy |= self.settle_down(phone, number);
+        if self.phones[phone].sockets.get(&number).is_some_and(|socket| socket.is_over(self.now_ms)) {
+            self.phones[phone].sockets.remove(&number);
+        }
+        busy
+    }
+
+    fn settle_timeout(&mut self, phone: usize) -> bool {
         let due = self.phones[phone].next_timeout(self.now_ms).is_some_and(|at| at <= self.now_ms);
         if due {
             self.tell(phone, Input::Timeout);
         }
-        busy || due
+        due
     }
 
     /// A dial, or a close that the client asked for, ends.
@@ -184,6 +208,11 @@ impl World {
                 None => break,
                 Some(Output::Message(bytes)) => {
                     let text = String::from_utf8(bytes.to_vec()).expect("packets are text");
+                    self.largest_down = self.largest_down.max(text.len());
+                    if self.trap.take_if(|(whose, what)| *whose == phone && text.contains(*what)).is_some() {
+                        let direction = Direction::Down;
+                        socket.link.apply(at, Fault::HalfOpen { direction, for_ms: Some(LOST_MS) });
+                    }
                     socket.link.push(at, Way::Down, Frame::Text(text)).expect("has_room() was asked");
                 }
                 Some(Output::Login(auth)) => peer.handle_login(now, Server::check(&auth)),
@@ -237,7 +266,7 @@ impl World {
     }
 
     fn host(&mut self, phone: usize, event: HostEvent) {
-        let now = self.now();
+        let now = self.phone_now(phone);
         let sent = self.phones[phone].host(now, event);
         self.after_phone(phone, sent);
     }
@@ -256,6 +285,9 @@ impl World {
         }
         for number in std::mem::take(&mut self.phones[phone].dials) {
             self.dial(phone, number);
+        }
+        if !self.phones[phone].device.is_alive() {
+            self.bury(phone);
         }
     }
 

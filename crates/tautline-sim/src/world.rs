@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use tautline_hub::{HubStats, Retention};
 use tautline_netem::{Ending, Fault, Rng, Rules, Way};
 use tautline_protocol::{
-    Limits, Now,
+    Limits, Now, ReadFrom,
     client::{Input, Options},
 };
 
 use crate::{
+    engine::{Chronicle, EnginePlan, Logs},
     phone::{Ask, Phone},
-    server::{Logs, Server},
+    server::{Pushed, Server},
+    story::Teller,
 };
 
 /// Wall time at which every world begins.
@@ -30,10 +32,14 @@ pub struct WorldConfig {
     pub retention: Retention,
     /// How bad the links are all the time.
     pub rules: Rules,
-    /// Channels that the witness watches.
-    pub channels: Vec<String>,
     /// How long methods run, in milliseconds; none leaves it to chance, which also gives one up now and then.
     pub method_ms: Option<u64>,
+    /// What keeps the logs.
+    pub engine: EnginePlan,
+    /// What is due at one moment happens in any order.
+    pub shuffle: bool,
+    /// Who is told what happens.
+    pub teller: Option<Teller>,
 }
 
 /// What a dial meets.
@@ -74,6 +80,15 @@ pub struct World {
     pub(crate) rules: Rules,
     pub(crate) seed: u64,
     pub(crate) sockets_made: u64,
+    pub(crate) shuffle: bool,
+    pub(crate) teller: Option<Teller>,
+    /// Lost on its way, and the line with it, without a word: the next packet of this kind to this phone.
+    pub(crate) trap: Option<(usize, &'static str)>,
+    /// What the back end was told of its publications.
+    pub(crate) pushed: BTreeMap<String, Pushed>,
+    /// How far the server's wall clock is off, in milliseconds.
+    pub(crate) clock_off_ms: i64,
+    pub(crate) largest_down: usize,
     steps_at_once: u32,
 }
 
@@ -81,9 +96,9 @@ impl World {
     /// A world without phones.
     #[must_use]
     pub fn new(config: WorldConfig) -> Self {
-        let WorldConfig { seed, limits, retention, rules, channels, method_ms } = config;
+        let WorldConfig { seed, limits, retention, rules, method_ms, engine, shuffle, teller } = config;
         let now = Now::new(0, BEGIN_WALL_MS);
-        let server = Server::new(now, seed, limits, retention, &channels, method_ms);
+        let server = Server::new(now, seed, limits, retention, method_ms, (engine, teller));
         let rng = Rng::stream(seed, 1);
         Self {
             phones: Vec::new(),
@@ -95,6 +110,12 @@ impl World {
             rules,
             seed,
             sockets_made: 0,
+            shuffle,
+            teller,
+            trap: None,
+            pushed: BTreeMap::new(),
+            clock_off_ms: 0,
+            largest_down: 0,
             steps_at_once: 0,
         }
     }
@@ -104,27 +125,36 @@ impl World {
         let number = self.phones.len();
         options.instance = format!("phone{number}-");
         let seed = u32::try_from(self.rng.below(1 << 32)).expect("32 bits");
-        self.phones.push(Phone::new(options, seed));
+        let mut phone = Phone::new(number, options, seed);
+        phone.teller = self.teller;
+        self.phones.push(phone);
         self.air.push(Air::Clear);
         number
     }
 
-    /// The time.
+    /// The time, as the server sees it.
     #[must_use]
     pub fn now(&self) -> Now {
-        Now::new(self.now_ms, BEGIN_WALL_MS + self.now_ms)
+        self.clock(self.clock_off_ms)
     }
 
-    /// Every log as the server had it, by channel and epoch; offsets begin at 1.
-    #[must_use]
-    pub fn logs(&self) -> &Logs {
-        &self.server.witness.logs
+    pub(crate) fn phone_now(&self, phone: usize) -> Now {
+        self.clock(self.phones[phone].clock_off_ms)
     }
 
-    /// The epoch of the server's logs.
+    fn clock(&self, off_ms: i64) -> Now {
+        Now::new(self.now_ms, (BEGIN_WALL_MS + self.now_ms).saturating_add_signed(off_ms))
+    }
+
+    /// Every log as the engine had it, by channel and epoch; offsets begin at 1.
     #[must_use]
-    pub fn epoch(&self) -> &str {
-        &self.server.witness.epoch
+    pub fn logs(&self) -> Logs {
+        self.chronicle(Chronicle::logs)
+    }
+
+    /// Asks what really happened.
+    pub fn chronicle<T>(&self, ask: impl FnOnce(&Chronicle) -> T) -> T {
+        ask(&self.server.engine.lock().chronicle)
     }
 
     /// True where no session can have been lost by one who was away for `away_ms`.
@@ -133,10 +163,29 @@ impl World {
         self.server.lives == 0 && limits.park_ms > away_ms && limits.ticket_ms > 2 * away_ms
     }
 
-    /// Figures of the server; the witness has one connection, and one session for each time it was drained.
+    /// Tells a line of the story.
+    pub(crate) fn tell_story(&self, what: impl FnOnce() -> String) {
+        if let Some(teller) = self.teller {
+            teller(&format!("{:>7} ms {}", self.now_ms, what()));
+        }
+    }
+
+    /// Figures of the server.
     #[must_use]
     pub fn stats(&self) -> HubStats {
         self.server.hub.stats()
+    }
+
+    /// The largest message that the server has sent, in bytes.
+    #[must_use]
+    pub const fn largest_message(&self) -> usize {
+        self.largest_down
+    }
+
+    /// Connections that the server's end of a link still has.
+    pub(crate) fn peers(&self) -> usize {
+        let sockets = self.phones.iter().flat_map(|phone| phone.sockets.values());
+        sockets.filter(|socket| socket.peer.is_some()).count()
     }
 
     /// How often each call was executed, by its payload.
@@ -147,20 +196,27 @@ impl World {
 
     /// Tells a phone's session something.
     pub fn tell(&mut self, phone: usize, input: Input<'_>) {
-        let now = self.now();
+        let now = self.phone_now(phone);
         let sent = self.phones[phone].feed(now, input);
         self.after_phone(phone, sent);
     }
 
+    /// The app of a phone wants a channel.
+    pub fn subscribe(&mut self, phone: usize, channel: &str, from: ReadFrom) {
+        self.phones[phone].wanted.insert(channel.to_owned());
+        self.tell(phone, Input::Subscribe { channel: channel.to_owned(), from });
+    }
+
     /// The app of a phone does not want a channel any more.
     pub fn unsubscribe(&mut self, phone: usize, channel: &str) {
-        self.phones[phone].app.standing.remove(channel);
+        self.phones[phone].wanted.remove(channel);
+        self.phones[phone].app.unsubscribe(channel);
         self.tell(phone, Input::Unsubscribe { channel: channel.to_owned() });
     }
 
     /// The phone's app goes to the background; its host kills the sockets after five seconds, and may tell nobody.
     pub fn hide(&mut self, phone: usize, kill: Option<Fault>) {
-        let now = self.now();
+        let now = self.phone_now(phone);
         if let Some(kill) = kill {
             self.fault(phone, kill);
         }
@@ -170,14 +226,14 @@ impl World {
 
     /// The phone's app comes back.
     pub fn show(&mut self, phone: usize) {
-        let (now, backlog_first) = (self.now(), self.rng.chance(0.5));
+        let (now, backlog_first) = (self.phone_now(phone), self.rng.chance(0.5));
         let sent = self.phones[phone].show(now, backlog_first);
         self.after_phone(phone, sent);
     }
 
     /// A request of a phone's app. Returns its number.
     pub fn ask(&mut self, phone: usize, ask: Ask<'_>) -> u64 {
-        let now = self.now();
+        let now = self.phone_now(phone);
         let (request, sent) = self.phones[phone].ask(now, ask);
         self.after_phone(phone, sent);
         request
@@ -186,10 +242,23 @@ impl World {
     /// The back end publishes, by no session and no wire.
     ///
     /// # Panics
-    /// When the hub refuses it.
+    /// When the hub refuses it at once.
     pub fn publish(&mut self, channel: &str, payload: &str) {
-        self.server.publish(self.now(), channel, payload);
+        self.push(channel, payload, None);
+        let told = self.pushed.get(payload);
+        assert!(told.is_none_or(Result::is_ok), "{payload}: {told:?}");
+    }
+
+    /// The back end publishes, perhaps once more under the same key; what it is told is in [`World::pushed`].
+    pub fn push(&mut self, channel: &str, payload: &str, key: Option<&str>) {
+        self.server.publish(self.now(), channel, payload, key);
         self.settle();
+    }
+
+    /// What the back end was told of each of its publications last.
+    #[must_use]
+    pub fn pushed(&self) -> &BTreeMap<String, Pushed> {
+        &self.pushed
     }
 
     /// Something happens to every live link of a phone.
@@ -226,19 +295,25 @@ impl World {
     /// Clients may come again.
     pub fn reopen(&mut self) {
         self.server.hub.reopen();
-        self.server.witness.come_back(self.now());
         self.settle();
     }
 
-    /// The server's process is killed, and another begins at once: logs and sessions are gone, tickets stay good.
+    /// The server's process is killed, and another begins at once: sessions are gone, tickets stay good, and of the logs there
+    /// is what the engine has kept.
     pub fn restart(&mut self) {
+        self.crash(0);
+    }
+
+    /// The same, and so many of the appends that were on their way are done, though nobody is told.
+    pub fn crash(&mut self, commits: u64) {
         let at = self.link_now();
         for socket in self.phones.iter_mut().flat_map(|phone| phone.sockets.values_mut()) {
             if socket.peer.take().is_some() {
                 socket.link.end(at, Way::Down, Ending::Reset);
             }
         }
-        self.server.restart(self.now());
+        let lost = self.server.restart(commits);
+        self.tell_story(|| format!("the server is killed and begins again; {lost} publications are lost"));
         self.settle();
     }
 

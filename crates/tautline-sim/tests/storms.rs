@@ -40,7 +40,7 @@ fn run_all() -> (Summary, Vec<u64>) {
                 return (sum, failed);
             }
             match catch_unwind(AssertUnwindSafe(|| run_storm(seed))) {
-                Ok(summary) => add(&mut sum, &summary),
+                Ok(summary) => sum.add(&summary),
                 Err(_) => failed.push(seed),
             }
         }
@@ -49,7 +49,7 @@ fn run_all() -> (Summary, Vec<u64>) {
         let other = scope.spawn(run_some);
         let (mut sum, mut failed) = run_some();
         let (its_sum, its_failed) = other.join().expect("panics of storms are caught");
-        add(&mut sum, &its_sum);
+        sum.add(&its_sum);
         failed.extend(its_failed);
         failed.sort_unstable();
         (sum, failed)
@@ -61,14 +61,4 @@ fn one_seed_gives_one_history() {
     for seed in [3, 141, 592] {
         assert_eq!(run_storm(seed), run_storm(seed));
     }
-}
-
-fn add(sum: &mut Summary, one: &Summary) {
-    sum.faults += one.faults;
-    sum.drops += one.drops;
-    sum.publications += one.publications;
-    sum.deliveries += one.deliveries;
-    sum.gaps += one.gaps;
-    sum.settled += one.settled;
-    sum.unknown += one.unknown;
 }

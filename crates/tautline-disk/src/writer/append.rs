@@ -64,7 +64,7 @@ impl Transaction<'_> {
     fn append_new(&mut self, job: &Append, relaxed: bool) -> Result<Appended, Fault> {
         let Self { connection, cache, chores, counts, .. } = self;
         let state = cache.get(&job.channel);
-        let before = state.bytes;
+        let (before, before_at) = (state.bytes, state.head_at);
         // `at` never goes back, whatever the clock does: age and order agree.
         let at = job.wall_ms.max(state.head_at).min(i64::MAX.unsigned_abs());
         let entry = Entry::encode(&job.channel, state.head + 1, at, &job.content);
@@ -80,7 +80,7 @@ impl Transaction<'_> {
             chores.push_back(job.channel.clone());
         }
         Cache::touch(cache, &job.channel);
-        Ok(Appended::New { epoch, entry, base, base_at })
+        Ok(Appended::New { epoch, entry, before_at, base, base_at })
     }
 }
 

@@ -114,6 +114,9 @@ pub enum Appended {
         epoch: Arc<str>,
         /// The publication, as subscribers get it.
         entry: Entry,
+        /// When the one before it was appended; 0 before the first. An engine that went back, and was not heard since, has
+        /// another one there than it told of.
+        before_at: u64,
         /// The offset just before the oldest publication that is kept.
         base: u64,
         /// When that one was appended, where it is known.

@@ -8,7 +8,7 @@ use super::Peer;
 use crate::{
     Hub,
     bell::Bell,
-    channel::Channel,
+    channel::{Channel, Known, Seen, Stand},
     engine::{Answer, EngineError, Job, Look, Looked},
 };
 
@@ -27,7 +27,9 @@ pub(super) struct Wanted {
     /// `None`: the node has as many channels as it may have.
     pub(super) channel: Option<Arc<Channel>>,
     /// Where memory stood when the engine was asked.
-    head_then: Option<u64>,
+    then: Option<Stand>,
+    /// What memory knew then, where that is enough.
+    known: Option<Known>,
     /// What the engine said; nothing where memory knows enough.
     looked: Option<Looked>,
 }
@@ -44,8 +46,9 @@ impl Looking {
         let mut looking = Self { wanted: Vec::new(), open: 0, failed: None };
         for (number, (name, from)) in wishes.enumerate() {
             let channel = hub.open_channel(&name);
-            let head_then = channel.as_ref().and_then(|channel| channel.head());
-            if channel.as_ref().is_some_and(|channel| !channel.can_place(&from)) {
+            let then = channel.as_ref().and_then(|channel| channel.stand());
+            let known = channel.as_ref().and_then(|channel| channel.known(&from));
+            if channel.is_some() && known.is_none() {
                 looking.open += 1;
                 let bell = Arc::clone(bell);
                 let look = Look {
@@ -61,7 +64,7 @@ impl Looking {
                 };
                 hub.engine().submit(Job::Look(look));
             }
-            looking.wanted.push(Wanted { name, from, channel, head_then, looked: None });
+            looking.wanted.push(Wanted { name, from, channel, then, known, looked: None });
         }
         looking
     }
@@ -90,6 +93,11 @@ impl Looking {
 }
 
 impl Wanted {
+    /// What is known of the place, now that the channel was told of it.
+    pub(super) fn seen<'a>(&self, looked: Option<&'a Looked>) -> Seen<'a> {
+        Seen { looked, known: self.known }
+    }
+
     /// Tells the channel what the engine said, and returns it with what is on its way to the engine.
     pub(super) fn learn(
         &self,
@@ -100,7 +108,12 @@ impl Wanted {
             return Err(ErrorBody::new(ErrorCode::Limit, "this node has as many channels as it may have"));
         };
         let Some(looked) = &self.looked else { return Ok((channel, None)) };
-        hub.learn(channel, &looked.standing, self.head_then);
+        let turn_then = self.then.map_or(0, |then| then.turn);
+        if channel.stand().is_some_and(|now| now.turn != turn_then) {
+            // The log turned out to be another one meanwhile: what the engine saw may be the one before.
+            return Ok((channel, None));
+        }
+        hub.learn(channel, &looked.standing, self.then);
         let mut looked = looked.clone();
         if let Some(user) = user {
             looked.acknowledged = hub.acks().newest(&self.name, Some(user), looked.acknowledged);

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     Identity, LoginRefused,
+    bell::Bell,
     engine::{EngineError, Looked},
     session::{Login, Rosters, Session},
     session_id::SessionId,
@@ -289,6 +290,13 @@ impl Peer {
                     return self.dismiss(now, None, bye);
                 }
                 state.attempt = attempt;
+            }
+            // Two hellos of one key bear no attempts. The client has left the older connection, even where the engine held
+            // that one for longer.
+            let newer = |bell: &Arc<Bell>| bell.connection > self.bell.connection;
+            if attempt.is_none() && state.bell.as_ref().is_some_and(newer) {
+                drop(state);
+                return self.dismiss(now, None, taken_over(None));
             }
             if let Some(before) = state.bell.replace(Arc::clone(&self.bell)) {
                 before.dismiss(taken_over(attempt));

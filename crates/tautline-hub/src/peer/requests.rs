@@ -123,6 +123,11 @@ impl Peer {
         let (hub, session, bell) = (self.hub.clone(), Arc::clone(&open.session), Arc::clone(&self.bell));
         self.aside.get_or_insert_default().with_engine += 1;
         self.hub.append(now, new, move |result| {
+            // "Nothing was done" is said of this time: it may have been done the time before.
+            let result = result.map_err(|error| match in_doubt {
+                true => ErrorBody::new(ErrorCode::InDoubt, error.message),
+                false => error,
+            });
             let mut line = Vec::new();
             json::write_reply(&mut line, id, result.as_ref());
             settle_line(&hub, &session, id, &line);
@@ -203,8 +208,9 @@ impl Peer {
         let unseen = || ErrorBody::new(ErrorCode::Internal, "the log was never looked at");
         if let Some(slot) = open.slot_of(&wanted.name) {
             let subscription = open.subscriptions[slot].as_mut().expect("slot_of() found it");
-            let joined =
-                channel.rejoin(subscription.seat, &wanted.from, looked.as_ref()).ok_or_else(unseen)?;
+            let joined = channel
+                .rejoin(subscription.seat, &wanted.from, wanted.seen(looked.as_ref()))
+                .ok_or_else(unseen)?;
             subscription.place = joined.place;
             self.bell.come_again(slot_number(slot));
             return Ok((joined.reply, joined.gap));
@@ -218,7 +224,7 @@ impl Peer {
             wall_ms: now.wall_ms,
         };
         let (seat, presence_seen, joined, ring) =
-            channel.join(&who, &wanted.from, looked.as_ref()).ok_or_else(unseen)?;
+            channel.join(&who, &wanted.from, wanted.seen(looked.as_ref())).ok_or_else(unseen)?;
         self.hub.pump_if(ring, channel);
         if channel.rule.presence != crate::PresenceMode::Off {
             open.session.lock().present_in.insert(channel);

@@ -75,10 +75,10 @@ impl Heartbeat {
             && self.replies_unsaid >= REPLIES_UNSAID_MAX
     }
 
-    /// A ping leaves now.
-    pub(super) fn pinged(&mut self, now_ms: u64) {
-        self.outstanding =
-            Some(Ping { deadline_ms: now_ms.saturating_add(self.pong_ms), cause: DropCause::PeerSilent });
+    /// A ping leaves now, and its answer may take so many times as long as usual.
+    pub(super) fn pinged(&mut self, now_ms: u64, patience: u64) {
+        let deadline_ms = now_ms.saturating_add(self.pong_ms.saturating_mul(patience));
+        self.outstanding = Some(Ping { deadline_ms, cause: DropCause::PeerSilent });
     }
 
     /// True while a ping waits for its answer.
@@ -140,7 +140,7 @@ mod tests {
         assert!(!heartbeat.report_is_urgent(), "seen has not moved");
         heartbeat.note_report(1_000, true);
         assert!(heartbeat.report_is_urgent());
-        heartbeat.pinged(1_000);
+        heartbeat.pinged(1_000, 1);
         assert!(!heartbeat.report_is_urgent());
         heartbeat.note_received(1_100);
         heartbeat.note_seen_said(256);
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_probe_only_ever_shortens_the_patience() {
         let mut heartbeat = beating();
-        heartbeat.pinged(25_000);
+        heartbeat.pinged(25_000, 1);
         heartbeat.probe(40_000, DropCause::NetworkLost);
         assert_eq!(heartbeat.deadline(5_000), 33_000);
         heartbeat.probe(27_000, DropCause::Background);

@@ -73,6 +73,8 @@ pub enum Input<'a> {
         online: bool,
         /// Which kind; a change of this word is a change of network.
         kind: Option<String>,
+        /// Answers take their time on it, and are waited for twice as long.
+        weak: bool,
     },
     /// There is storage, and this is what it held; none where it held nothing, or nothing that could be read.
     ///

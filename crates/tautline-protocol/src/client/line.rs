@@ -10,6 +10,9 @@ use crate::{
     packet::client::{Pause, Ping},
 };
 
+/// Waits on a weak network are so many times as long: an answer that comes late is better than another handshake.
+const PATIENCE_WEAK: u64 = 2;
+
 impl Session {
     pub(super) fn hide(&mut self, now: Now) {
         if self.options.background && !self.is_hidden() {
@@ -36,10 +39,11 @@ impl Session {
         self.backoff.hurry();
     }
 
-    pub(super) fn network(&mut self, now: Now, online: bool, kind: Option<String>) {
+    pub(super) fn network(&mut self, now: Now, online: bool, kind: Option<String>, weak: bool) {
         let other_kind = kind.is_some() && self.network_kind.is_some() && kind != self.network_kind;
         let changed = online != self.network_online || other_kind;
         self.network_online = online;
+        self.patience = if weak { PATIENCE_WEAK } else { 1 };
         self.network_kind = kind.or(self.network_kind.take());
         if !changed {
             return;
@@ -62,7 +66,7 @@ impl Session {
         if !self.heartbeat.is_waiting() {
             self.ping(now);
         }
-        self.heartbeat.probe(now.mono_ms + self.options.probe_ms, cause);
+        self.heartbeat.probe(now.mono_ms + self.options.probe_ms * self.patience, cause);
     }
 
     /// A ping, with everything that waits to be reported.
@@ -72,7 +76,7 @@ impl Session {
         let acks = self.subscriptions.take_acks();
         self.heartbeat.note_seen_said(seen);
         self.say(now, marks, "ping", &Ping { acks });
-        self.heartbeat.pinged(now.mono_ms);
+        self.heartbeat.pinged(now.mono_ms, self.patience);
     }
 
     fn pause(&mut self, now: Now, reason: &str) {

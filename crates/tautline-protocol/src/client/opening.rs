@@ -43,7 +43,7 @@ impl Session {
             return;
         }
         self.sockets_made += 1;
-        let deadline_ms = now.mono_ms + self.options.connect_timeout_ms;
+        let deadline_ms = now.mono_ms + self.options.connect_timeout_ms * self.patience;
         self.socket = Some(Socket { number: self.sockets_made, stage: Stage::Dialing, deadline_ms });
         if let Some(first) = &mut self.identity.first_drop {
             first.dials += 1;
@@ -93,7 +93,7 @@ impl Session {
     }
 
     fn hello(&mut self, now: Now) {
-        let deadline_ms = now.mono_ms + self.options.connect_timeout_ms;
+        let deadline_ms = now.mono_ms + self.options.connect_timeout_ms * self.patience;
         let Some(socket) = &mut self.socket else { return };
         if socket.stage == Stage::Challenged {
             socket.deadline_ms = deadline_ms;

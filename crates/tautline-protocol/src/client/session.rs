@@ -82,6 +82,8 @@ pub struct Session {
     pub(super) hidden_since_ms: Option<u64>,
     pub(super) network_online: bool,
     pub(super) network_kind: Option<String>,
+    /// What the waits for an answer are multiplied with: more on a weak network.
+    pub(super) patience: u64,
     /// The end of the wait that was announced last.
     pub(super) waiting_until_ms: u64,
     pub(super) online_since_ms: u64,
@@ -114,6 +116,7 @@ impl Session {
             hidden_since_ms: None,
             network_online: true,
             network_kind: None,
+            patience: 1,
             waiting_until_ms: 0,
             online_since_ms: 0,
             active_ms: 0,
@@ -158,7 +161,7 @@ impl Session {
             Input::Handled { channel, epoch, offset } => self.subscriptions.handled(&channel, &epoch, offset),
             Input::Show => self.show(now),
             Input::Hide => self.hide(now),
-            Input::Network { online, kind } => self.network(now, online, kind),
+            Input::Network { online, kind, weak } => self.network(now, online, kind, weak),
             Input::Restore(stored) => self.restore(now, stored.map(|stored| *stored)),
             Input::StoreFailed => self.store_failed(),
             Input::Timeout => self.timeout(now),

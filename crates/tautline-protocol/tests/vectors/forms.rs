@@ -91,6 +91,7 @@ pub fn input<'a>(input: &Value, message: &'a str) -> Input<'a> {
         "network" => Input::Network {
             online: input["online"].as_bool().expect("a bool"),
             kind: optional_text(&input["kind"]),
+            weak: input["weak"].as_bool().unwrap_or(false),
         },
         "restore" => Input::Restore(stored(&input["stored"])),
         "store_failed" => Input::StoreFailed,

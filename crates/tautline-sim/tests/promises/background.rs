@@ -28,7 +28,7 @@ fn the_server_knows_at_once_that_a_phone_has_left_and_keeps_its_session() {
     let sessions = pair.world.stats().sessions;
     pair.world.hide(0, None);
     pair.advance(4_100);
-    assert_eq!(pair.world.stats().connections, 1, "only the witness is left");
+    assert_eq!(pair.world.stats().connections, 0, "nobody is left");
     assert_eq!(pair.world.stats().sessions, sessions);
 }
 

@@ -19,11 +19,11 @@ fn each_way_to_lose_a_line_has_its_own_name() {
         (DropCause::ClosedByApp, |pair| pair.tell(Input::Close)),
         (DropCause::Background, |pair| pair.world.hide(0, None)),
         (DropCause::NetworkLost, |pair| {
-            pair.tell(Input::Network { online: false, kind: None });
+            pair.tell(Input::Network { online: false, kind: None, weak: false });
             pair.fault(Fault::Cut);
         }),
         (DropCause::NetworkChanged, |pair| {
-            pair.tell(Input::Network { online: true, kind: Some("4g".into()) });
+            pair.tell(Input::Network { online: true, kind: Some("4g".into()), weak: false });
             pair.fault(Fault::half_open());
         }),
         (DropCause::PeerSilent, |pair| pair.fault(Fault::half_open())),
@@ -34,7 +34,7 @@ fn each_way_to_lose_a_line_has_its_own_name() {
     ];
     for (cause, story) in stories {
         let mut pair = Pair::connected();
-        pair.tell(Input::Network { online: true, kind: Some("wifi".into()) });
+        pair.tell(Input::Network { online: true, kind: Some("wifi".into()), weak: false });
         story(&mut pair);
         pair.advance(40_000);
         assert_eq!(pair.drops(), [cause]);

@@ -16,12 +16,12 @@ fn wherever_the_cut_falls_every_publication_is_handed_over_once() {
     for fault in [Fault::Cut, Fault::Fin, Fault::HalfOpen { direction: Direction::Down, for_ms: Some(100) }] {
         for moment_ms in 0..100 {
             let mut pair = Pair::subscribed();
-            pair.tell(Input::Network { online: true, kind: Some("wifi".into()) });
+            pair.tell(Input::Network { online: true, kind: Some("wifi".into()), weak: false });
             for number in 0..20 {
                 if number * 5 == moment_ms / 5 * 5 {
                     pair.advance(moment_ms % 5);
                     pair.fault(fault);
-                    pair.tell(Input::Network { online: true, kind: Some("4g".into()) });
+                    pair.tell(Input::Network { online: true, kind: Some("4g".into()), weak: false });
                 }
                 pair.hear(&format!("h{number}"));
                 pair.advance(5);

@@ -5,7 +5,7 @@ use tautline_protocol::client::{DropCause, Input, State};
 use tautline_sim::{Air, Pair};
 
 fn network(pair: &mut Pair, online: bool, kind: &str) {
-    pair.tell(Input::Network { online, kind: Some(kind.to_owned()) });
+    pair.tell(Input::Network { online, kind: Some(kind.to_owned()), weak: false });
 }
 
 #[test]

@@ -32,8 +32,8 @@ fn for_every_moment(story: impl Fn(&mut Pair) -> (u64, &'static str)) {
             pair.advance(moment_ms);
             pair.fault(fault);
             // The host notices what the client cannot: sooner than by the heartbeat, before requests grow too old.
-            pair.tell(Input::Network { online: true, kind: Some("a".into()) });
-            pair.tell(Input::Network { online: true, kind: Some("b".into()) });
+            pair.tell(Input::Network { online: true, kind: Some("a".into()), weak: false });
+            pair.tell(Input::Network { online: true, kind: Some("b".into()), weak: false });
             pair.advance(10_000);
             assert_eq!(
                 (pair.outcome(request), pair.executed(payload)),
@@ -96,7 +96,7 @@ fn away_until_forgotten(retention: Retention, ask: impl Fn(&mut Pair) -> u64) ->
     pair.set_air(Air::Refusing);
     pair.fault(Fault::Cut);
     pair.advance(8_000);
-    assert_eq!(pair.world.stats().sessions, 1, "only the witness's is left");
+    assert_eq!(pair.world.stats().sessions, 0, "none is left");
     for other in 0..3 {
         pair.hear(&format!("other {other}"));
     }

@@ -38,10 +38,10 @@ fn a_first_welcome_that_was_lost_leaves_no_ghost_behind() {
     pair.advance(50);
     pair.fault(Fault::HalfOpen { direction: Direction::Down, for_ms: None });
     pair.advance(20);
-    assert_eq!(pair.world.stats().sessions, 2, "the server took it in; the other one is the witness's");
+    assert_eq!(pair.world.stats().sessions, 1, "the server took it in");
     pair.advance(30_000);
     assert_eq!((pair.state(), pair.drops()), (State::Online, vec![DropCause::ConnectTimeout]));
-    assert_eq!((pair.welcomes(), pair.world.stats().sessions), (vec![true], 2), "the same one");
+    assert_eq!((pair.welcomes(), pair.world.stats().sessions), (vec![true], 1), "the same one");
     let hellos = pair.sent("hello");
     let key =
         |hello: &str| serde_json::from_str::<serde_json::Value>(hello).expect("json")["hello"]["key"].clone();
@@ -63,16 +63,16 @@ fn a_later_welcome_that_was_lost_costs_nothing_but_time() {
 #[test]
 fn a_session_has_one_connection_and_the_newest_has_it() {
     let mut pair = Pair::subscribed();
-    pair.tell(Input::Network { online: true, kind: Some("wifi".into()) });
+    pair.tell(Input::Network { online: true, kind: Some("wifi".into()), weak: false });
     // The server does not hear that the old connection is gone.
     pair.fault(Fault::half_open());
-    pair.tell(Input::Network { online: true, kind: Some("4g".into()) });
+    pair.tell(Input::Network { online: true, kind: Some("4g".into()), weak: false });
     pair.advance(2_000 + COME_BACK_MS);
     assert_eq!((pair.state(), pair.welcomes()), (State::Online, vec![true]));
     pair.hear("now");
     pair.advance(20);
     assert_eq!(pair.heard(), ["now"]);
-    assert_eq!((pair.world.stats().connections, pair.world.stats().sessions), (2, 2), "one, and the witness");
+    assert_eq!((pair.world.stats().connections, pair.world.stats().sessions), (1, 1), "one");
     pair.advance(120_000);
     assert_eq!(
         pair.drops(),
@@ -84,14 +84,14 @@ fn a_session_has_one_connection_and_the_newest_has_it() {
 #[test]
 fn a_hello_that_was_overtaken_by_a_newer_one_takes_nothing_over() {
     let mut pair = Pair::connected();
-    pair.tell(Input::Network { online: true, kind: Some("wifi".into()) });
+    pair.tell(Input::Network { online: true, kind: Some("wifi".into()), weak: false });
     pair.advance(10_000);
     pair.forget();
     pair.fault(Fault::Cut);
     pair.advance(45);
     // The hello is on its way and gets stuck; the client goes on by another network.
     pair.fault(Fault::Stall { direction: Direction::Up, for_ms: Some(3_000) });
-    pair.tell(Input::Network { online: true, kind: Some("4g".into()) });
+    pair.tell(Input::Network { online: true, kind: Some("4g".into()), weak: false });
     pair.advance(COME_BACK_MS);
     assert_eq!((pair.state(), pair.sent("hello").len()), (State::Online, 2));
     pair.advance(60_000);

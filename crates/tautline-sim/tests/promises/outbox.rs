@@ -102,11 +102,7 @@ fn closing_settles_everything_and_whatever_comes_later() {
     pair.advance(60_000);
     assert_eq!((pair.state(), pair.dials()), (State::Closed, 0));
     assert_eq!(["running", "later"].map(|payload| pair.executed(payload)), [1, 0]);
-    assert_eq!(
-        (pair.world.stats().connections, pair.world.stats().sessions),
-        (1, 1),
-        "only the witness is left"
-    );
+    assert_eq!((pair.world.stats().connections, pair.world.stats().sessions), (0, 0), "nobody is left");
 }
 
 /// The ticket grows old while the client is away, so that it comes back as somebody new; `idempotent` says of a call that
@@ -126,12 +122,12 @@ fn come_back_as_somebody_new(idempotent: bool) -> (Pair, [u64; 2]) {
     };
     let sent = pair.world.ask(0, ask);
     pair.advance(1_000);
-    pair.tell(Input::Network { online: false, kind: None });
+    pair.tell(Input::Network { online: false, kind: None, weak: false });
     pair.fault(Fault::Cut);
     let body = r#"{"method":"echo","data":"unsent"}"#;
     let unsent = pair.world.ask(0, Ask { body, payload: "unsent", ..ask });
     pair.advance(30_000);
-    pair.tell(Input::Network { online: true, kind: None });
+    pair.tell(Input::Network { online: true, kind: None, weak: false });
     pair.advance(5_000);
     assert_eq!(pair.welcomes(), [false], "another session");
     (pair, [sent, unsent])

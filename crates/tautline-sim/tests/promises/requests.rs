@@ -31,13 +31,13 @@ fn a_request_made_in_any_state_on_the_way_is_answered_in_the_end() {
     ask(&mut pair, "while dialling");
     pair.advance(100);
     ask(&mut pair, "while waiting");
-    pair.tell(Input::Network { online: false, kind: None });
+    pair.tell(Input::Network { online: false, kind: None, weak: false });
     ask(&mut pair, "while offline");
     pair.world.hide(0, None);
     pair.advance(4_100);
     ask(&mut pair, "while hidden");
     pair.set_air(Air::Clear);
-    pair.tell(Input::Network { online: true, kind: None });
+    pair.tell(Input::Network { online: true, kind: None, weak: false });
     pair.world.show(0);
     pair.advance(60);
     ask(&mut pair, "between hello and welcome");

@@ -6,7 +6,7 @@ use tautline_sim::{Closing, Pair};
 
 /// Changes the network under a line that is dead, so that the client drops it after its probe.
 fn leave_the_line(pair: &mut Pair, kind: &str) {
-    pair.tell(Input::Network { online: true, kind: Some(kind.to_owned()) });
+    pair.tell(Input::Network { online: true, kind: Some(kind.to_owned()), weak: false });
     pair.advance(2_000);
     assert_eq!(pair.drops().last(), Some(&DropCause::NetworkChanged));
 }
@@ -14,7 +14,7 @@ fn leave_the_line(pair: &mut Pair, kind: &str) {
 fn on_wifi(options: Options, closing: Closing) -> Pair {
     let mut pair = Pair::connected_with(options);
     pair.world.closing = closing;
-    pair.tell(Input::Network { online: true, kind: Some("wifi".into()) });
+    pair.tell(Input::Network { online: true, kind: Some("wifi".into()), weak: false });
     pair.advance(10_000);
     pair.fault(Fault::half_open());
     pair
@@ -54,7 +54,7 @@ fn however_often_the_line_is_lost_there_are_never_three_sockets() {
     pair.world.closing = Closing::Never;
     for kind in ["wifi", "4g"].into_iter().cycle().take(40) {
         pair.fault(Fault::half_open());
-        pair.tell(Input::Network { online: true, kind: Some(kind.to_owned()) });
+        pair.tell(Input::Network { online: true, kind: Some(kind.to_owned()), weak: false });
         for _ in 0..20 {
             pair.advance(113);
             assert!(pair.world.sockets(0) <= 2);
@@ -67,7 +67,7 @@ fn however_often_the_line_is_lost_there_are_never_three_sockets() {
 fn what_an_old_socket_still_says_is_not_believed() {
     let mut pair = Pair::subscribed();
     pair.world.closing = Closing::After(1_900);
-    pair.tell(Input::Network { online: true, kind: Some("wifi".into()) });
+    pair.tell(Input::Network { online: true, kind: Some("wifi".into()), weak: false });
     pair.advance(10_000);
     // The old line only stalls: what was on its way comes later, after the new line has brought it already, and with it
     // the farewell that the server said when the new line took over.

@@ -86,11 +86,11 @@ impl MemoryLogs {
             return Err(EngineError::Full("this node has as many logs as it may have".to_owned()));
         }
         let log = self.logs.entry(job.channel.clone()).or_default();
-        let before = log.bytes();
+        let (before, before_at) = (log.bytes(), log.head_at());
         let entry = log.append(&job.channel, &job.content, job.origin, job.wall_ms, &job.retention);
         let (base, base_at) = (log.base(), log.base_at());
         self.bytes = self.bytes + log.bytes() - before;
-        Ok(Appended::New { epoch: Arc::clone(&self.epoch), entry, base, base_at })
+        Ok(Appended::New { epoch: Arc::clone(&self.epoch), entry, before_at, base, base_at })
     }
 
     /// Tells where a log stands.

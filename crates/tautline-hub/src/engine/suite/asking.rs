@@ -98,7 +98,7 @@ impl<'a> Log<'a> {
     /// Appends what nobody can have appended before.
     pub(super) fn publish(&self, wall_ms: u64, data: &str) -> Fresh {
         match self.append(wall_ms, data, None, None) {
-            Ok(Appended::New { epoch, entry, base, base_at }) => Fresh { epoch, entry, base, base_at },
+            Ok(Appended::New { epoch, entry, base, base_at, .. }) => Fresh { epoch, entry, base, base_at },
             other => panic!("a publication was to be appended, and became {other:?}"),
         }
     }

@@ -171,7 +171,7 @@ impl Driver {
                     Input::Show
                 }
             }
-            _ => Input::Network { online: self.below(3) > 0, kind: None },
+            _ => Input::Network { online: self.below(3) > 0, kind: None, weak: self.below(2) > 0 },
         }
     }
 

@@ -1,0 +1,355 @@
+//! An engine that takes its time, fails, or forgets: what the hub holds back meanwhile, and what it tells then.
+
+mod common;
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use common::{Node, Phone, identity, resume};
+use serde_json::{Value, json};
+use tautline_hub::{
+    Engine, Retention,
+    engine::{EngineError, Job, MemoryLogs},
+};
+use tautline_protocol::Limits;
+
+/// Does nothing until it is told to.
+struct SlowEngine {
+    jobs: Mutex<VecDeque<Job>>,
+    logs: Mutex<MemoryLogs>,
+}
+
+impl SlowEngine {
+    fn new(limits: &Limits) -> Arc<Self> {
+        Arc::new(Self { jobs: Mutex::default(), logs: Mutex::new(MemoryLogs::new(3, limits, 1)) })
+    }
+
+    /// Does what waits, in order, and says how many jobs that were, positions and housekeeping not counted.
+    fn work(&self) -> usize {
+        let mut done = 0;
+        loop {
+            let Some(job) = self.jobs.lock().expect("no test panics over it").pop_front() else {
+                return done;
+            };
+            done += usize::from(!matches!(job, Job::Keep(_) | Job::Tidy { .. }));
+            self.run(job);
+        }
+    }
+
+    fn run(&self, job: Job) {
+        let mut logs = self.logs.lock().expect("no test panics over it");
+        match job {
+            Job::Append(job) => {
+                let outcome = logs.append(&job);
+                drop(logs);
+                job.answer.give(outcome);
+            }
+            Job::Look(job) => {
+                let looked = logs.look(&job);
+                drop(logs);
+                job.answer.give(Ok(looked));
+            }
+            Job::Read(job) => {
+                let page = logs.read(&job);
+                drop(logs);
+                job.answer.give(Ok(page));
+            }
+            Job::Keep(marks) => marks.iter().for_each(|mark| logs.keep(mark)),
+            Job::Tidy { wall_ms, rules } => logs.tidy(wall_ms, &rules),
+        }
+    }
+
+    fn fail(&self, error: &EngineError) {
+        let jobs = std::mem::take(&mut *self.jobs.lock().expect("no test panics over it"));
+        jobs.into_iter().for_each(|job| job.refuse(error));
+    }
+
+    fn forget(&self) {
+        drop(std::mem::take(&mut *self.jobs.lock().expect("no test panics over it")));
+    }
+
+    fn waiting(&self) -> usize {
+        self.jobs.lock().expect("no test panics over it").len()
+    }
+}
+
+impl Engine for SlowEngine {
+    fn submit(&self, job: Job) {
+        self.jobs.lock().expect("no test panics over it").push_back(job);
+    }
+
+    fn life(&self) -> u32 {
+        self.logs.lock().expect("no test panics over it").life()
+    }
+}
+
+fn slow() -> (Arc<SlowEngine>, Node) {
+    slow_within(Limits::default())
+}
+
+fn slow_within(limits: Limits) -> (Arc<SlowEngine>, Node) {
+    let engine = SlowEngine::new(&limits);
+    let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), 7);
+    (engine, node)
+}
+
+/// Another node on the same logs, as after a restart.
+fn next_node(engine: &Arc<SlowEngine>) -> Node {
+    Node::on(Arc::clone(engine) as Arc<dyn Engine>, Limits::default(), Retention::default(), 8)
+}
+
+/// A guest who reads room 7 from its start.
+fn reader(engine: &SlowEngine, node: &Node) -> Phone {
+    let mut phone = node.guest();
+    phone.say(node, json!({"id": 1, "subscribe": {"channel": "room:7", "from": "start"}}));
+    engine.work();
+    phone.drain(node);
+    phone
+}
+
+fn publish(id: u64, data: &Value) -> Value {
+    json!({"id": id, "publish": {"channel": "room:7", "data": data}})
+}
+
+fn write(engine: &SlowEngine, node: &Node, count: u64) {
+    let mut writer = node.guest();
+    (1..=count).for_each(|id| writer.say(node, publish(id, &json!(id))));
+    engine.work();
+}
+
+#[test]
+fn nobody_sees_a_publication_before_the_engine_has_it() {
+    let (engine, node) = slow();
+    let mut phone = reader(&engine, &node);
+    phone.hear(&node);
+    phone.say(&node, publish(2, &json!("x")));
+    assert!(phone.hear(&node).is_empty());
+    assert_eq!(engine.work(), 1);
+    assert!(phone.was_woken());
+    let heard = phone.hear(&node);
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert!(heard.iter().any(|packet| packet["ok"]["offset"] == 1), "{heard:?}");
+    assert!(heard.iter().any(|packet| packet["pub"]["offset"] == 1), "{heard:?}");
+}
+
+#[test]
+fn a_hello_waits_until_the_logs_of_its_channels_are_known_and_brings_all_at_once() {
+    let (engine, node) = slow();
+    write(&engine, &node, 3);
+    let mut phone = reader(&engine, &node);
+    let welcome = phone.welcome(&node);
+    drop(phone);
+    let mut back = node.dial();
+    let cursors = json!({"room:7": {"epoch": "3", "offset": 1}, "room:8": {"epoch": "3", "offset": 0}});
+    back.say(&node, resume(&welcome, 5, cursors));
+    back.say(&node, json!({"id": 2, "publish": {"channel": "room:8", "data": "behind the hello"}}));
+    assert!(back.hear(&node).is_empty() && !back.peer.wants_input());
+    engine.work();
+    let heard = back.hear(&node);
+    assert_eq!(heard[0]["welcome"]["channels"]["room:7"]["recovering"], 2, "{heard:?}");
+    assert_eq!(heard[0]["welcome"]["channels"]["room:8"]["offset"], 0);
+    while engine.work() > 0 {
+        back.drain(&node);
+    }
+    let offsets = back.offsets(&node);
+    assert_eq!(offsets.iter().filter(|offset| **offset > 1).count(), 2, "2 and 3 of room 7: {offsets:?}");
+}
+
+#[test]
+fn a_connection_that_goes_while_the_engine_is_asked_leaves_nothing_behind() {
+    let (engine, node) = slow();
+    let mut phone = node.dial();
+    phone.login = Ok(identity("u1", &[]));
+    phone.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+    assert_eq!(engine.waiting(), 1);
+    drop(phone);
+    engine.work();
+    assert_eq!((node.hub.stats().connections, node.hub.stats().sessions), (0, 0));
+}
+
+#[test]
+fn requests_take_effect_in_the_order_sent_however_slow_the_engine() {
+    let (engine, node) = slow();
+    let mut phone = node.guest();
+    phone.hear(&node);
+    let subscribe = json!({"id": 2, "subscribe": {"channel": "room:7"}});
+    let history = json!({"id": 3, "history": {"channel": "room:7"}});
+    phone.say_text(&node, &format!("{}\n{subscribe}\n{history}", publish(1, &json!("x"))));
+    assert_eq!(engine.waiting(), 1, "the publish alone");
+    for _ in 0..3 {
+        engine.work();
+        phone.drain(&node);
+    }
+    let heard = phone.hear(&node);
+    let ok = |id: u64| heard.iter().find(|packet| packet["id"] == id).map(|packet| packet["ok"].clone());
+    assert_eq!(ok(2).expect("subscribed")["offset"], 1, "from now on means after the own publication");
+    assert_eq!(ok(3).expect("a page")["publications"].as_array().map(Vec::len), Some(1));
+    assert!(heard.iter().all(|packet| packet.get("pub").is_none()), "{heard:?}");
+}
+
+#[test]
+fn what_the_engine_can_not_do_now_may_be_asked_again() {
+    let (engine, node) = slow();
+    let mut phone = node.guest();
+    phone.hear(&node);
+    let down = EngineError::Unavailable("the disk is not there".to_owned());
+    phone.say(&node, publish(1, &json!("x")));
+    engine.fail(&down);
+    phone.say(&node, json!({"id": 2, "history": {"channel": "room:7"}}));
+    engine.fail(&down);
+    let replies = phone.hear(&node);
+    assert_eq!(replies.len(), 2);
+    for reply in replies {
+        assert_eq!(reply["error"]["code"], "unavailable", "{reply}");
+        assert!(reply["error"]["retry_after_ms"].as_u64() > Some(0), "{reply}");
+    }
+}
+
+#[test]
+fn nobody_loses_a_subscription_because_the_engine_is_down_for_a_moment() {
+    let (engine, node) = slow();
+    let down = EngineError::Unavailable("the disk is not there".to_owned());
+    let mut phone = node.guest();
+    phone.say(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    engine.fail(&down);
+    let bye = phone.bye(&node);
+    assert_eq!((&bye["code"], &bye["reconnect"]), (&json!("overloaded"), &json!("later")));
+    let mut user = node.dial();
+    user.login = Ok(identity("u1", &[]));
+    user.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+    engine.fail(&down);
+    let bye = user.bye(&node);
+    assert_eq!((&bye["code"], &bye["reconnect"]), (&json!("overloaded"), &json!("later")));
+}
+
+#[test]
+fn a_publish_that_the_engine_never_answers_is_in_doubt_and_does_not_hang() {
+    let (engine, node) = slow();
+    let mut phone = node.guest();
+    phone.hear(&node);
+    phone.say(&node, publish(1, &json!("x")));
+    engine.forget();
+    assert_eq!(phone.hear(&node)[0]["error"]["code"], "in_doubt");
+}
+
+#[test]
+fn a_publish_asked_for_again_while_it_is_stored_is_stored_once_and_answered_where_it_was_asked_last() {
+    let (engine, node) = slow();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    phone.say(&node, publish(1, &json!("x")));
+    let mut back = node.dial();
+    back.say(&node, resume(&welcome, 5, json!({})));
+    back.hear(&node);
+    let mut again = publish(1, &json!("x"));
+    again["again"] = json!(true);
+    back.say(&node, again);
+    assert_eq!(engine.work(), 1);
+    assert_eq!(back.hear(&node)[0]["ok"]["offset"], 1);
+    assert!(phone.hear(&node).iter().all(|packet| packet.get("ok").is_none()));
+}
+
+#[test]
+fn those_who_are_behind_read_pages_once_for_all_and_within_bounds() {
+    let limits = Limits { tail_entries_max: 1, batch_bytes_max: 256, ..Limits::default() };
+    let (engine, node) = slow_within(limits);
+    write(&engine, &node, 12);
+    let (mut ann, mut bob) = (reader(&engine, &node), reader(&engine, &node));
+    let mut jobs = 0;
+    loop {
+        ann.drain(&node);
+        bob.drain(&node);
+        match engine.work() {
+            0 => break,
+            done => jobs += done,
+        }
+    }
+    let all: Vec<u64> = (1..=12).collect();
+    assert_eq!((ann.offsets(&node), bob.offsets(&node)), (all.clone(), all));
+    assert!(jobs <= 8, "{jobs} jobs for two readers of a few pages: pages are shared");
+}
+
+#[test]
+fn a_log_that_went_back_is_told_as_a_gap_and_read_on_from_its_head() {
+    let (engine, mut node) = slow();
+    write(&engine, &node, 2);
+    let older = engine.logs.lock().expect("no test panics over it").clone();
+    let mut phone = reader(&engine, &node);
+    write(&engine, &node, 3);
+    while engine.work() > 0 {
+        phone.drain(&node);
+    }
+    assert_eq!(phone.offsets(&node), [1, 2, 3, 4, 5]);
+    *engine.logs.lock().expect("no test panics over it") = older;
+    node.advance(5);
+    write(&engine, &node, 1);
+    let gap = phone.hear_only(&node, "gap").pop().expect("a gap");
+    assert_eq!(
+        (&gap["reason"], &gap["after"], &gap["cursor"]["offset"]),
+        (&json!("ahead"), &json!(5), &json!(3))
+    );
+    write(&engine, &node, 1);
+    assert_eq!(phone.offsets(&node), [4]);
+}
+
+#[test]
+fn a_node_that_goes_down_answers_what_runs_before_its_last_word() {
+    let (engine, node) = slow();
+    let mut phone = node.guest();
+    phone.hear(&node);
+    phone.say(&node, publish(1, &json!("x")));
+    phone.say(&node, json!({"id": 2, "call": {"method": "slow"}}));
+    node.hub.drain(0);
+    assert!(phone.hear(&node).is_empty(), "two requests run");
+    phone.say(&node, json!({"id": 3, "call": {"method": "late"}}));
+    assert_eq!(phone.calls.len(), 1, "nothing new is begun");
+    engine.work();
+    phone.settle_calls(&node, &json!("done"));
+    let heard = phone.hear(&node);
+    assert_eq!((&heard[0]["id"], &heard[1]["id"]), (&json!(1), &json!(2)), "{heard:?}");
+    assert_eq!(heard[2]["bye"]["code"], "server_restart");
+    assert_eq!(phone.close, Some(4001));
+}
+
+#[test]
+fn positions_survive_the_hub_that_took_them() {
+    let (engine, mut node) = slow();
+    let hello = json!({"hello": {"v": 1, "auth": {"token": "…"}}});
+    let mut phone = node.dial();
+    phone.login = Ok(identity("u1", &[]));
+    phone.say(&node, hello.clone());
+    engine.work();
+    node.publish_later("user:u1", &json!(1));
+    node.publish_later("user:u1", &json!(2));
+    engine.work();
+    assert_eq!(phone.offsets(&node), [1, 2]);
+    phone.say(&node, json!({"ping": {"acks": {"user:u1": {"epoch": "3", "offset": 1}}}}));
+    node.advance(1_000);
+    engine.work();
+    let next = next_node(&engine);
+    let mut new_phone = next.dial();
+    new_phone.login = Ok(identity("u1", &[]));
+    new_phone.say(&next, hello);
+    while engine.work() > 0 {
+        new_phone.drain(&next);
+    }
+    assert_eq!(new_phone.offsets(&next), [2]);
+}
+
+#[test]
+fn a_call_of_an_idempotent_method_is_made_again_under_its_key_by_the_next_node() {
+    let (engine, node) = slow();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    phone.say(&node, json!({"id": 1, "call": {"method": "count"}}));
+    let first = phone.calls[0].key.clone();
+    let next = next_node(&engine);
+    let mut back = next.dial();
+    back.say(&next, resume(&welcome, 5, json!({})));
+    back.say(&next, json!({"id": 1, "again": true, "call": {"method": "count"}}));
+    assert_eq!(back.calls[0].key, first);
+    back.say(&next, json!({"id": 2, "again": true, "call": {"method": "pay"}}));
+    assert_eq!(back.calls.len(), 1, "any other is in doubt");
+}

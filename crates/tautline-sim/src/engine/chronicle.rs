@@ -1,0 +1,164 @@
+//! What really happened to every log: the truth that checkers hold the apps' memories against.
+
+use std::collections::{BTreeMap, HashMap};
+
+/// Every log, by channel and epoch: its payloads, from offset 1.
+pub type Logs = BTreeMap<(String, String), Vec<String>>;
+
+/// A publication as it was appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// What it carries.
+    pub payload: String,
+    /// When, in wall milliseconds.
+    pub at: u64,
+    /// When the one before it in its log was appended.
+    pub before_at: Option<u64>,
+}
+
+/// All logs as they were written, whatever was dropped or taken back since.
+#[derive(Debug, Default)]
+pub struct Chronicle {
+    /// The epoch that is written to now.
+    pub epoch: String,
+    /// By epoch, then by channel: what the log consists of, retention apart.
+    epochs: BTreeMap<String, BTreeMap<String, Vec<Written>>>,
+    /// What stood at an offset once and was taken back, by epoch, channel and offset.
+    taken_back: HashMap<(String, String, u64), Vec<Written>>,
+    /// How often each payload was appended, and how often that was taken back.
+    counts: HashMap<String, (u32, u32)>,
+}
+
+impl Chronicle {
+    pub(crate) fn new(epoch: &str) -> Self {
+        let mut chronicle = Self { epoch: epoch.to_owned(), ..Self::default() };
+        chronicle.epochs.insert(epoch.to_owned(), BTreeMap::new());
+        chronicle
+    }
+
+    fn current(&mut self) -> &mut BTreeMap<String, Vec<Written>> {
+        self.epochs.entry(self.epoch.clone()).or_default()
+    }
+
+    /// A publication was appended.
+    pub(crate) fn note(&mut self, channel: &str, offset: u64, at: u64, payload: String) {
+        self.counts.entry(payload.clone()).or_default().0 += 1;
+        if !self.current().contains_key(channel) {
+            self.current().insert(channel.to_owned(), Vec::new());
+        }
+        let index = index_of(offset);
+        if self.log(channel).len() > index {
+            // The log was forgotten, and begins anew: what it held was dropped, not taken back.
+            self.cut(channel, index, false);
+        }
+        let log = self.current().get_mut(channel).expect("it was just made");
+        assert_eq!(log.len(), index, "{channel}: the log itself has a hole before {offset}");
+        let before_at = log.last().map(|last| last.at);
+        log.push(Written { payload, at, before_at });
+    }
+
+    /// Where each log of this epoch stands.
+    pub(crate) fn heads(&self) -> BTreeMap<String, usize> {
+        let logs = self.epochs.get(&self.epoch).into_iter().flatten();
+        logs.map(|(channel, log)| (channel.clone(), log.len())).collect()
+    }
+
+    /// The engine went back to an older state, and nobody says so.
+    pub(crate) fn go_back(&mut self, heads: &BTreeMap<String, usize>) -> usize {
+        let channels: Vec<String> = self.current().keys().cloned().collect();
+        channels.iter().map(|channel| self.cut(channel, heads.get(channel).copied().unwrap_or(0), true)).sum()
+    }
+
+    /// All logs go on in another epoch, as far as they were stored.
+    pub(crate) fn begin_epoch(&mut self, epoch: &str, heads: &BTreeMap<String, usize>) -> usize {
+        let mut begun = BTreeMap::new();
+        let mut lost = 0;
+        for (channel, log) in &self.epochs[&self.epoch] {
+            let head = heads.get(channel).copied().unwrap_or(0).min(log.len());
+            begun.insert(channel.clone(), log[..head].to_vec());
+            for written in &log[head..] {
+                self.counts.entry(written.payload.clone()).or_default().1 += 1;
+                lost += 1;
+            }
+        }
+        self.epochs.insert(epoch.to_owned(), begun);
+        epoch.clone_into(&mut self.epoch);
+        lost
+    }
+
+    fn cut(&mut self, channel: &str, head: usize, takes_back: bool) -> usize {
+        let epoch = self.epoch.clone();
+        let Some(log) = self.current().get_mut(channel) else { return 0 };
+        let cut = log.split_off(head.min(log.len()));
+        for (number, written) in cut.iter().enumerate() {
+            self.counts.entry(written.payload.clone()).or_default().1 += u32::from(takes_back);
+            let place = (epoch.clone(), channel.to_owned(), (head + number + 1) as u64);
+            self.taken_back.entry(place).or_default().push(written.clone());
+        }
+        cut.len()
+    }
+
+    fn log(&self, channel: &str) -> &[Written] {
+        self.log_of(channel, &self.epoch)
+    }
+
+    /// What a log consists of; nothing, where nobody ever wrote to it.
+    #[must_use]
+    pub fn log_of(&self, channel: &str, epoch: &str) -> &[Written] {
+        self.epochs.get(epoch).and_then(|logs| logs.get(channel)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Where a log stands: its last offset, and when that was appended.
+    #[must_use]
+    pub fn head(&self, channel: &str) -> (u64, u64) {
+        let log = self.log(channel);
+        (log.len() as u64, log.last().map_or(0, |last| last.at))
+    }
+
+    /// Everything that ever stood at this place, what stands there now first.
+    pub fn ever_at<'a>(
+        &'a self,
+        channel: &str,
+        epoch: &str,
+        offset: u64,
+    ) -> impl Iterator<Item = &'a Written> + use<'a> {
+        let now = self.log_of(channel, epoch).get(index_of(offset));
+        let before = self.taken_back.get(&(epoch.to_owned(), channel.to_owned(), offset));
+        now.into_iter().chain(before.into_iter().flatten())
+    }
+
+    /// How often a payload was appended, and how often that was taken back.
+    #[must_use]
+    pub fn count(&self, payload: &str) -> (u32, u32) {
+        self.counts.get(payload).copied().unwrap_or_default()
+    }
+
+    /// How many publications were taken back.
+    #[must_use]
+    pub fn publications_taken_back(&self) -> u64 {
+        self.counts.values().map(|(_, taken_back)| u64::from(*taken_back)).sum()
+    }
+
+    /// How many publications there were.
+    #[must_use]
+    pub fn publications(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Every log of every epoch.
+    #[must_use]
+    pub fn logs(&self) -> Logs {
+        let each = |(epoch, logs): (&String, &BTreeMap<String, Vec<Written>>)| {
+            let log = |(channel, log): (&String, &Vec<Written>)| {
+                let payloads = log.iter().map(|written| written.payload.clone()).collect();
+                ((channel.clone(), epoch.clone()), payloads)
+            };
+            logs.iter().map(log).collect::<Vec<_>>()
+        };
+        self.epochs.iter().flat_map(each).collect()
+    }
+}
+
+fn index_of(offset: u64) -> usize {
+    usize::try_from(offset.saturating_sub(1)).expect("few")
+}

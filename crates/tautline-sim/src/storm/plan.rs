@@ -1,0 +1,117 @@
+//! What a storm is made of, drawn from its seed before it begins.
+
+use tautline_hub::Retention;
+use tautline_netem::{Rng, Rules};
+use tautline_protocol::{
+    Limits, ReadFrom,
+    client::{Input, Options},
+    packet::Auth,
+};
+
+use super::{CHANNELS, writer};
+use crate::{
+    engine::{EngineKind, EnginePlan},
+    story::Teller,
+    world::{World, WorldConfig},
+};
+
+/// How long a storm lasts at least and at most, in virtual milliseconds.
+const STORM_MS: (u64, u64) = (15_000, 60_000);
+/// Requests of a phone that wait at once.
+pub(super) const OUTBOX_COUNT_MAX: usize = 40;
+
+/// The plan of one storm.
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) rng: Rng,
+    pub(super) engine: EnginePlan,
+    pub(super) lasts_ms: u64,
+    /// Channels keep less than a storm writes: slow readers are overtaken.
+    pub(super) short: bool,
+    retention: Retention,
+    limits: Limits,
+}
+
+impl Plan {
+    pub(super) fn of(seed: u64) -> Self {
+        let mut rng = Rng::stream(seed, 9);
+        let kinds = [EngineKind::Memory, EngineKind::Disk, EngineKind::Relaxed, EngineKind::Remote];
+        let kind = pick(&mut rng, [kinds[usize::try_from(seed % 4).expect("below 4")]; 1]);
+        let slow_ms = match kind {
+            EngineKind::Memory => 0,
+            _ => pick(&mut rng, [0, 20, 300, 3_000]),
+        };
+        let drops = if kind != EngineKind::Memory && rng.chance(0.2) { 0.01 } else { 0.0 };
+        let short = rng.chance(0.3);
+        let retention = if short {
+            short_retention(&mut rng)
+        } else {
+            Retention { count: 10_000, ..Retention::default() }
+        };
+        let limits = limits(&mut rng);
+        let lasts_ms = rng.between(STORM_MS.0, STORM_MS.1);
+        Self { seed, engine: EnginePlan { kind, slow_ms, drops }, lasts_ms, short, retention, limits, rng }
+    }
+
+    pub(super) fn make_world(&mut self, teller: Option<Teller>) -> World {
+        let rng = &mut self.rng;
+        let mut world = World::new(WorldConfig {
+            seed: self.seed,
+            limits: self.limits.clone(),
+            retention: self.retention,
+            rules: pick(rng, [Rules::default(), Rules::wifi(), Rules::cellular(), Rules::subway()]),
+            method_ms: None,
+            engine: self.engine,
+            shuffle: true,
+            teller,
+        });
+        world.tell_story(|| format!("a storm over {:?}, {:?}", self.engine, self.retention));
+        for phone in 0..2 + usize::try_from(rng.below(3)).expect("small") {
+            let slots = if rng.chance(0.2) { 1 } else { 2 };
+            world.add_phone(Options { slots, outbox_count_max: OUTBOX_COUNT_MAX, ..Options::default() });
+            if rng.chance(0.7) {
+                world.give_storage(phone);
+            }
+            if rng.chance(0.3) {
+                world.phones[phone].auth =
+                    Some(Auth::Token { token: format!("user:{}", writer::user_of(phone)) });
+            }
+            for channel in CHANNELS.iter().take(1 + usize::try_from(rng.below(3)).expect("small")) {
+                world.subscribe(phone, channel, ReadFrom::Start);
+            }
+            world.tell(phone, Input::Connect);
+        }
+        world
+    }
+}
+
+/// A log that overtakes slow readers: by count, by bytes or by age.
+fn short_retention(rng: &mut Rng) -> Retention {
+    let long = Retention { count: 10_000, ..Retention::default() };
+    let short = [
+        Retention { count: 60, ..long },
+        Retention { count: 5, ..long },
+        Retention { bytes: 2_000, ..long },
+        Retention { age_ms: 8_000, ..long },
+    ];
+    pick(rng, short)
+}
+
+fn limits(rng: &mut Rng) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        park_ms: if rng.chance(0.3) { 5_000 } else { 120_000 },
+        // Short tickets make sessions end where the phone was away for a while.
+        ticket_ms: if rng.chance(0.2) { rng.between(5_000, 30_000) } else { usual.ticket_ms },
+        // Small batches leave a reader standing in the middle of what there is.
+        batch_bytes_max: if rng.chance(0.3) { 500 } else { usual.batch_bytes_max },
+        // A short tail makes everybody read pages, and few pages make them wait for one another.
+        tail_entries_max: pick(rng, [1, 8, 256]),
+        pages_max: pick(rng, [1, 2, 256]),
+        ..usual
+    }
+}
+
+pub(super) fn pick<T: Clone, const N: usize>(rng: &mut Rng, from: [T; N]) -> T {
+    from[usize::try_from(rng.below(N as u64)).expect("small")].clone()
+}

@@ -1,0 +1,126 @@
+//! What apps and the back end ask for in a storm: each payload once in the whole history.
+
+use std::collections::BTreeMap;
+
+use tautline_netem::Rng;
+use tautline_protocol::{ReadFrom, client::RequestVerb};
+
+use super::CHANNELS;
+use crate::{phone::Ask, world::World};
+
+/// How often the back end tries at most, once the storm is over.
+const TRIES_MAX: u32 = 20;
+
+pub(super) struct Writer {
+    rng: Rng,
+    asked: u64,
+    /// What the back end published: its channel, its key, and which life of the server was asked last.
+    pub(super) pushed: BTreeMap<String, Push>,
+}
+
+pub(super) struct Push {
+    pub(super) channel: String,
+    pub(super) keyed: bool,
+    /// The server that was asked last.
+    life: u64,
+}
+
+impl Writer {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { rng: Rng::stream(seed, 10), asked: 0, pushed: BTreeMap::new() }
+    }
+
+    /// Somebody asks for something.
+    pub(super) fn write(&mut self, world: &mut World, phone: usize) {
+        if self.rng.chance(0.1) {
+            return self.push(world, phone);
+        }
+        if world.phones[phone].hidden_since.is_some() || !world.is_alive(phone) {
+            return;
+        }
+        if self.rng.chance(0.02) {
+            return self.change_mind(world, phone);
+        }
+        let payload = self.payload();
+        let ttl_ms = if self.rng.chance(0.2) { Some(self.rng.between(500, 5_000)) } else { Some(120_000) };
+        if self.rng.chance(0.3) {
+            let body = format!(r#"{{"method":"echo","data":"{payload}"}}"#);
+            world.ask(phone, ask(RequestVerb::Call, &body, &payload, ttl_ms));
+        } else {
+            let channel = self.channel();
+            let body = format!(r#"{{"channel":"{channel}","data":"{payload}"}}"#);
+            world.ask(phone, ask(RequestVerb::Publish, &body, &payload, ttl_ms));
+        }
+    }
+
+    /// The back end publishes, once or for as long as it takes.
+    fn push(&mut self, world: &mut World, phone: usize) {
+        let payload = self.payload();
+        let channel = if self.rng.chance(0.5) { inbox_of(phone) } else { self.channel().to_owned() };
+        let keyed = self.rng.chance(0.5);
+        let life = world.server.lives;
+        world.push(&channel, &payload, keyed.then_some(payload.as_str()));
+        self.pushed.insert(payload, Push { channel, keyed, life });
+        self.try_again(world);
+    }
+
+    /// The back end repeats what has a key and was not stored, as far as it was told. True: there was something.
+    fn try_again(&mut self, world: &mut World) -> bool {
+        let mut busy = false;
+        for (payload, push) in self.pushed.iter_mut().filter(|(_, push)| push.keyed) {
+            let again = match world.pushed().get(payload) {
+                Some(told) => told.is_err(),
+                None => push.life != world.server.lives,
+            };
+            if again {
+                busy = true;
+                push.life = world.server.lives;
+                world.pushed.remove(payload);
+                world.push(&push.channel, payload, Some(payload));
+            }
+        }
+        busy
+    }
+
+    /// The storm is over: everything that has a key gets through.
+    pub(super) fn settle(&mut self, world: &mut World) {
+        for _ in 0..TRIES_MAX {
+            let busy = self.try_again(world);
+            world.advance(1_000);
+            if !busy {
+                return;
+            }
+        }
+        panic!("the back end was refused {TRIES_MAX} times after the storm: {:?}", world.pushed());
+    }
+
+    /// Leaves a channel and comes back to it from its start, perhaps at once.
+    fn change_mind(&mut self, world: &mut World, phone: usize) {
+        let channel = self.channel();
+        world.unsubscribe(phone, channel);
+        world.advance(self.rng.below(3) * 50);
+        world.subscribe(phone, channel, ReadFrom::Start);
+    }
+
+    fn payload(&mut self) -> String {
+        self.asked += 1;
+        format!("p{}", self.asked)
+    }
+
+    fn channel(&mut self) -> &'static str {
+        CHANNELS[usize::try_from(self.rng.below(3)).expect("small")]
+    }
+}
+
+/// The user that a phone may belong to.
+pub(super) fn user_of(phone: usize) -> String {
+    format!("u{phone}")
+}
+
+pub(super) fn inbox_of(phone: usize) -> String {
+    format!("user:{}", user_of(phone))
+}
+
+fn ask<'a>(verb: RequestVerb, body: &'a str, payload: &'a str, ttl_ms: Option<u64>) -> Ask<'a> {
+    Ask { verb, body, payload, ttl_ms, idempotent: false, volatile: false }
+}
