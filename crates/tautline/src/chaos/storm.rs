@@ -1,6 +1,6 @@
 //! Lets a [`Storm`] loose on a live network.
 
-use tautline_netem::{Fault, Gust, Storm, StormPlan};
+use tautline_netem::{Fault, Gust, Reach, Storm, StormPlan};
 use tokio::time::{Instant, sleep_until};
 
 use super::books::Selector;
@@ -43,11 +43,22 @@ impl Network {
 
     fn blow(&self, gust: &Gust, selector: &Selector) -> Result<usize, ChaosError> {
         if matches!(gust.fault, Fault::Refuse { .. }) {
-            return self.fault(gust.fault, selector);
+            return self.refuse(gust, selector);
         }
         let alive = self.ids(selector);
         // One that closed since it was listed is out of the storm's reach, and that is no error.
         let hit = |id: &u64| self.fault(gust.fault, &Selector::Connection(*id)).unwrap_or(0);
         Ok(gust.reach.among(&alive).iter().map(hit).sum())
+    }
+
+    /// A refusal is for connections to come: of the group of the one that the gust reaches, or of everybody.
+    fn refuse(&self, gust: &Gust, selector: &Selector) -> Result<usize, ChaosError> {
+        let mut connections = self.connections();
+        let alive = self.ids(selector);
+        connections.retain(|connection| alive.contains(&connection.id));
+        match (gust.reach, gust.reach.among(&connections)) {
+            (Reach::One(_), [one]) => self.fault(gust.fault, &Selector::Group(one.group.clone())),
+            _ => self.fault(gust.fault, selector),
+        }
     }
 }
