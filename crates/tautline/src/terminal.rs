@@ -1,6 +1,6 @@
 //! What `listen`, `call` and `publish` share: who goes where, and a line that tells a person at a terminal how it fares.
 //!
-//! Start at [`Terminal::open`].
+//! Start at `Terminal::open`.
 
 use std::{
     convert::Infallible,
