@@ -19,6 +19,7 @@ mod mutants;
 mod npm;
 mod prerequisites;
 mod report;
+mod sim;
 mod step;
 mod test;
 mod tidy;
@@ -44,6 +45,8 @@ enum Task {
     Bench(bench::Options),
     /// Breaks the code on purpose, one fault at a time, and tells which of them no test notices
     Mutants(mutants::Options),
+    /// Hunts for histories in which a promise is broken, and tells one of them as a story
+    Sim(sim::Options),
     /// Kills a gateway with a disk again and again under hundreds of clients, and counts what is lost
     Torture(torture::Options),
     /// Checks what no other tool does: module docs, file sizes, left-over notes, links, both READMEs
@@ -68,6 +71,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Autobahn => autobahn::run(&root, true).map(|()| ExitCode::SUCCESS),
         Task::Bench(options) => bench::run(&root, &options),
         Task::Mutants(options) => mutants::run(&root, &options),
+        Task::Sim(options) => sim::run(&root, &options),
         Task::Torture(options) => torture::run(&root, &options),
         Task::Tidy => tidy::run(&root).map(|()| ExitCode::SUCCESS),
     }

@@ -1,0 +1,79 @@
+//! `cargo xtask sim`: hunts for a history that breaks a promise, or tells one as a story.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{ExitCode, Stdio},
+};
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::command::Command;
+
+/// What to hunt for.
+#[derive(clap::Args)]
+pub struct Options {
+    /// How many histories
+    #[arg(long, default_value_t = 100_000)]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// How many at once
+    #[arg(long, default_value_t = 2)]
+    jobs: u32,
+    /// One history alone
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    seed: Option<u64>,
+    /// Tells it as a story: when, who, what happened
+    #[arg(long, requires = "seed")]
+    trace: bool,
+}
+
+/// Builds the simulator for speed and runs it.
+///
+/// # Errors
+/// When cargo or the hunt cannot be started. What was found is printed, and in the exit code.
+pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
+    match options.seed {
+        Some(seed) if options.trace => {
+            let command = hunt(&["story", &seed.to_string()]);
+            let status = command.process(root).status().with_context(|| format!("starting `{command}`"))?;
+            Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Some(seed) => watch(root, seed, 1, 1),
+        None => watch(root, options.from, options.seeds, options.jobs),
+    }
+}
+
+/// Shows how far the hunt is, and what it has found so far.
+fn watch(root: &Path, from: u64, seeds: u64, jobs: u32) -> Result<ExitCode> {
+    let command = hunt(&["hunt", &from.to_string(), &seeds.to_string(), &jobs.to_string()]);
+    let mut child =
+        command.process(root).stdout(Stdio::piped()).spawn().with_context(|| format!("starting `{command}`"))?;
+    let bar = ProgressBar::new(seeds).with_style(
+        ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len}, {per_sec}, {eta} to go")
+            .context("the bar's template")?,
+    );
+    let output = child.stdout.take().context("its output is piped")?;
+    for line in BufReader::new(output).lines() {
+        let line = line.context("reading what the hunt says")?;
+        match line.strip_prefix("done ").and_then(|done| done.parse().ok()) {
+            Some(done) => bar.set_position(done),
+            None => bar.suspend(|| println!("{line}")),
+        }
+    }
+    let status = child.wait().context("waiting for the hunt")?;
+    bar.finish_and_clear();
+    if status.success() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("`cargo xtask sim --seed N --trace` tells what happened");
+    Ok(ExitCode::FAILURE)
+}
+
+fn hunt(args: &[&str]) -> Command {
+    let run = ["run", "--quiet", "--release", "--locked", "--package", "tautline-sim", "--example", "hunt", "--"];
+    Command::new("cargo", run.iter().chain(args).copied())
+}
