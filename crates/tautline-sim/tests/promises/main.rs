@@ -13,3 +13,4 @@ mod opening;
 mod outbox;
 mod requests;
 mod slots;
+mod week;
