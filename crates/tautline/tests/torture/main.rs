@@ -68,7 +68,7 @@ async fn torture(plan: &Plan) {
     let (deaths, mut requests) = tokio::join!(deaths, talk(&everybody, &stage, *seed, lasts));
     stage.storm_is_over().await;
 
-    let mut books = Books::default();
+    let mut books = Books::of(durability);
     let settled = async {
         while let Some(request) = requests.join_next().await {
             books.settle(request.expect("no request panics"));
