@@ -50,8 +50,11 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
 /// Shows how far the hunt is, and what it has found so far.
 fn watch(root: &Path, from: u64, seeds: u64, jobs: u32) -> Result<ExitCode> {
     let command = hunt(&["hunt", &from.to_string(), &seeds.to_string(), &jobs.to_string()]);
-    let mut child =
-        command.process(root).stdout(Stdio::piped()).spawn().with_context(|| format!("starting `{command}`"))?;
+    let mut child = command
+        .process(root)
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting `{command}`"))?;
     let bar = ProgressBar::new(seeds).with_style(
         ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len}, {per_sec}, {eta} to go")
             .context("the bar's template")?,
@@ -74,6 +77,7 @@ fn watch(root: &Path, from: u64, seeds: u64, jobs: u32) -> Result<ExitCode> {
 }
 
 fn hunt(args: &[&str]) -> Command {
-    let run = ["run", "--quiet", "--release", "--locked", "--package", "tautline-sim", "--example", "hunt", "--"];
+    let run =
+        ["run", "--quiet", "--release", "--locked", "--package", "tautline-sim", "--example", "hunt", "--"];
     Command::new("cargo", run.iter().chain(args).copied())
 }
