@@ -27,6 +27,8 @@ const RING_CHUNK: usize = 256;
 /// A channel that somebody reads or is about to read.
 pub(crate) struct Channel {
     pub(crate) name: ChannelName,
+    /// Tells it from those that bore its name before it, and were dropped.
+    pub(crate) number: u64,
     /// The rule that holds for it.
     pub(crate) rule: Arc<ChannelRule>,
     /// The bytes of all tails of the node.
@@ -112,7 +114,12 @@ pub(crate) enum Ring {
 
 impl Channel {
     /// A channel of which nothing is known yet.
-    pub(crate) fn new(name: ChannelName, rule: Arc<ChannelRule>, tail_bytes: Arc<AtomicUsize>) -> Arc<Self> {
+    pub(crate) fn new(
+        name: ChannelName,
+        number: u64,
+        rule: Arc<ChannelRule>,
+        tail_bytes: Arc<AtomicUsize>,
+    ) -> Arc<Self> {
         let state = State {
             log: None,
             early: Vec::new(),
@@ -124,7 +131,7 @@ impl Channel {
             ringing: None,
             ring_again: false,
         };
-        Arc::new(Self { name, rule, tail_bytes, state: Mutex::new(state) })
+        Arc::new(Self { name, number, rule, tail_bytes, state: Mutex::new(state) })
     }
 
     /// Takes a publication that the engine has appended. `entries_max`: how many may stay in memory.
@@ -151,7 +158,11 @@ impl Channel {
         match &mut state.log {
             Some(log) => {
                 // Where memory has learned of another log since, the answer may be about the one before.
-                if then.is_some_and(|then| then.turn == log.turn() && log.learn(standing, then.head)) {
+                let then = then.filter(|then| then.turn == log.turn());
+                let is_another = |then: Stand| then.head == standing.head && then.head_at != standing.head_at;
+                // Another publication where memory's last one was is as good as one less.
+                let head_then = then.map(|then| then.head + u64::from(is_another(then)));
+                if head_then.is_some_and(|head_then| log.learn(standing, head_then)) {
                     return state.start_ringing();
                 }
             }
@@ -170,7 +181,11 @@ impl Channel {
 
     /// Where memory stands; nothing before the engine has said it.
     pub(crate) fn stand(&self) -> Option<Stand> {
-        lock(&self.state).log.as_ref().map(|log| Stand { head: log.head(), turn: log.turn() })
+        lock(&self.state).log.as_ref().map(|log| Stand {
+            head: log.head(),
+            head_at: log.head_at(),
+            turn: log.turn(),
+        })
     }
 
     /// The log's life; nothing before the engine has said it.
@@ -261,14 +276,18 @@ impl Channel {
         more
     }
 
-    /// The engine was asked for what follows `after`, and its page began with `first`.
-    pub(crate) fn check_page(&self, after: u64, first: Option<u64>) -> bool {
+    /// The engine was asked for what follows `after`, and this is what it read. False: it is nothing to be handed out.
+    pub(crate) fn check_page(&self, after: u64, read: &[Entry]) -> (bool, Ring) {
         let mut state = lock(&self.state);
-        let Some(log) = &mut state.log else { return false };
+        let Some(log) = &mut state.log else { return (false, Ring::Done) };
+        if log.compare(read) {
+            return (false, state.start_ringing());
+        }
+        let first = read.first().map(Entry::offset);
         if first != Some(after + 1) {
             log.admit_hole(after, first);
         }
-        first == Some(after + 1)
+        (first == Some(after + 1), Ring::Done)
     }
 
     /// Ends a subscription.
@@ -337,6 +356,8 @@ impl Channel {
 pub(crate) struct Stand {
     /// The last offset that it was told of.
     pub(crate) head: u64,
+    /// When that one was appended.
+    pub(crate) head_at: u64,
     /// The turn of the log.
     pub(crate) turn: u32,
 }
@@ -354,7 +375,10 @@ pub(crate) struct Known {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Seen<'a> {
     pub(crate) looked: Option<&'a Looked>,
+    /// What memory knew when it was asked first.
     pub(crate) known: Option<Known>,
+    /// Memory had the log then.
+    pub(crate) live: bool,
 }
 
 /// Who wants to read.
@@ -388,17 +412,12 @@ impl State {
         let (offset, gap) = match (from, cursor) {
             (ReadFrom::Now, _) => (log.head(), None),
             (_, None) => (log.base(), None),
-            (_, Some(cursor)) => match log.locate(&cursor, looked, seen.known) {
+            (_, Some(cursor)) => match log.locate(&cursor, seen) {
                 Place::At(offset) => (offset, None),
                 Place::Gap { reason, at } => (at, Some(gap(name, log, reason, cursor.offset, at))),
             },
         };
-        // The engine may have been seen further on than memory is told of yet: a place behind the oldest that is kept may lie
-        // beyond memory's head, and a client without a cursor reckons its own from these.
-        let ahead = looked.map(|looked| &looked.standing);
-        let ahead = ahead.filter(|standing| standing.epoch == *log.epoch() && standing.head > log.head());
-        let (head, at) =
-            ahead.map_or((log.head(), log.head_at()), |standing| (standing.head, standing.head_at));
+        let (head, at) = (log.head(), log.head_at());
         let recovering = head.saturating_sub(offset);
         let reply = Subscribed { epoch: log.epoch().to_string(), offset: head, at, recovering };
         Some(Joined { reply, gap, place: ReaderPlace { offset, turn: log.turn() } })

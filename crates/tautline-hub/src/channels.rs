@@ -5,7 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -21,6 +21,8 @@ pub(crate) struct Channels {
     /// Nobody who chooses names can aim them at one shard, and the same seed spreads them alike.
     seed: u128,
     count: AtomicUsize,
+    /// How many there ever were.
+    made: AtomicU64,
     /// The bytes of all tails.
     tail_bytes: Arc<AtomicUsize>,
     /// The shard that [`Channels::tidy_some`] looks at next.
@@ -33,6 +35,7 @@ impl Channels {
             shards: std::array::from_fn(|_| Mutex::default()),
             seed,
             count: AtomicUsize::new(0),
+            made: AtomicU64::new(0),
             tail_bytes: Arc::default(),
             tidy_next: AtomicUsize::new(0),
         }
@@ -61,7 +64,8 @@ impl Channels {
         if let Some(found) = shard.get(name) {
             return Arc::clone(found);
         }
-        let made = Channel::new(name.clone(), rule(), Arc::clone(&self.tail_bytes));
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let made = Channel::new(name.clone(), number, rule(), Arc::clone(&self.tail_bytes));
         shard.insert(name.clone(), Arc::clone(&made));
         self.count.fetch_add(1, Ordering::Relaxed);
         made

@@ -16,8 +16,8 @@ use bytes::{Bytes, BytesMut};
 use tautline_protocol::{Cursor, Limits, packet::server::GapReason};
 
 use crate::{
-    channel::{Known, News},
-    engine::{Entry, Looked, Standing},
+    channel::{News, Seen},
+    engine::{Entry, Standing},
 };
 
 /// What a reader finds behind its place.
@@ -142,7 +142,8 @@ impl Log {
             match self.at(offset) {
                 Some(at) if at == entry.at() => return Pushed::Known,
                 None if offset <= self.looked => return Pushed::Unclear,
-                _ => self.go_back(offset - 1),
+                // Where the one before it is not the one that memory knows, nobody can tell how far it went back.
+                _ => self.go_back(if self.at(offset - 1) == Some(before_at) { offset - 1 } else { 0 }),
             }
         } else if before_at != self.head_at {
             // It went back and was written to without a word to us. How far, nobody can tell.
@@ -199,6 +200,17 @@ impl Log {
         }
     }
 
+    /// The engine has read these. True: memory knows other ones in their place, so the log is another one than before, and
+    /// readers are to be rung.
+    pub(crate) fn compare(&mut self, read: &[Entry]) -> bool {
+        let differs = |entry: &Entry| self.at(entry.offset()).is_some_and(|at| at != entry.at());
+        let another = read.iter().any(differs);
+        if another {
+            self.go_back(0);
+        }
+        another
+    }
+
     /// The engine does not have what follows `after`, although it should: readers are told of a gap up to what there is.
     pub(crate) fn admit_hole(&mut self, after: u64, next: Option<u64>) {
         let to = next.map_or(self.tail(), |next| next - 1);
@@ -207,9 +219,9 @@ impl Log {
         }
     }
 
-    /// Where a reader with this cursor may go on (protocol, section 5). `looked`: what the engine said of it. `known`: what
-    /// memory itself knew, when it was asked first.
-    pub(crate) fn locate(&self, cursor: &Cursor, looked: Option<&Looked>, known: Option<Known>) -> Place {
+    /// Where a reader with this cursor may go on (protocol, section 5), by what was seen of it when it was asked for.
+    pub(crate) fn locate(&self, cursor: &Cursor, seen: Seen<'_>) -> Place {
+        let Seen { looked, known, live } = seen;
         let asked = looked.is_some();
         let looked = looked.filter(|looked| looked.standing.epoch == self.epoch);
         let known = known.filter(|known| known.turn == self.turn);
@@ -218,7 +230,14 @@ impl Log {
             .at(cursor.offset)
             .or(looked.and_then(|looked| looked.at))
             .or(known.and_then(|known| known.at));
+        let beyond = looked.is_some_and(|looked| cursor.offset > looked.standing.head)
+            // Others have asked about a log that was new to memory, later, and did not see it.
+            || asked && !live && cursor.offset > self.head;
         match locate(&self.epoch, head, self.base, at, cursor) {
+            // The engine did not have it when it was asked, though a client had: what stands there now is something else.
+            Place::At(_) if beyond && self.at(cursor.offset).is_none() => {
+                Place::Gap { reason: GapReason::Ahead, at: head }
+            }
             // Memory knew the place, and has learned of another log since: nobody can vouch for it now.
             Place::At(_) if !asked && at.is_none() && known.is_none() && cursor.at.is_some() => {
                 Place::Gap { reason: GapReason::Mismatch, at: self.head }
@@ -289,6 +308,9 @@ impl Log {
     }
 
     fn raise_base(&mut self, base: u64, base_at: Option<u64>) {
+        // What lies beyond the head was not told of yet, and may turn out to be another log's: nobody is sent there.
+        let (base, base_at) =
+            if base > self.head { (self.head, Some(self.head_at)) } else { (base, base_at) };
         if base > self.base {
             (self.base, self.base_at) = (base, base_at);
             while !self.entries.is_empty() && self.tail() < base {

@@ -10,7 +10,7 @@ use tautline_protocol::{
 use crate::{
     Hub,
     bell::Bell,
-    channel::{Channel, News, Stand},
+    channel::{Channel, News, Ring, Stand},
     engine::{
         Answer, Append, Appended, Content, Doubt, EngineError, Job, Look, Looked, Mark, Origin, Page, Read,
         Span,
@@ -131,7 +131,7 @@ impl Hub {
         slot: u32,
     ) -> Option<(bytes::Bytes, u64)> {
         self.note(now);
-        let key = || PageKey { channel: channel.name.clone(), turn, after };
+        let key = || PageKey { channel: channel.name.clone(), number: channel.number, turn, after };
         let (mut wanted, mut next) = self.0.pages.take(key(), bell, slot);
         if let Wanted::Wait(Some(first)) = &wanted {
             self.read_page(first.clone());
@@ -147,7 +147,7 @@ impl Hub {
 
     fn read_page(&self, key: PageKey) {
         let now = self.last_now();
-        let channel = self.find_channel(&key.channel);
+        let channel = self.find_channel(&key.channel).filter(|channel| channel.number == key.number);
         let then = channel.as_ref().and_then(|channel| channel.stand());
         let hub = self.clone();
         let read = Read {
@@ -180,8 +180,10 @@ impl Hub {
         };
         self.learn(channel, &page.standing, then);
         let stand = channel.stand().filter(|stand| stand.turn == key.turn);
-        let first = page.entries.first().map(|entry| entry.offset());
-        let Some(stand) = stand.filter(|_| channel.check_page(key.after, first)) else {
+        let (good, ring) =
+            stand.map_or((false, Ring::Done), |_| channel.check_page(key.after, &page.entries));
+        self.pump_if(ring, channel);
+        let Some(stand) = stand.filter(|_| good) else {
             // The readers find out by themselves what became of it.
             return pages.cancel(key);
         };

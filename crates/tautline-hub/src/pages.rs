@@ -20,6 +20,8 @@ const PAGE_MS: u64 = 2_000;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PageKey {
     pub(crate) channel: ChannelName,
+    /// The channel's number: turns are counted anew in each that bears the name.
+    pub(crate) number: u64,
     pub(crate) turn: u32,
     pub(crate) after: u64,
 }
@@ -122,7 +124,7 @@ impl Pages {
             .map(|(key, _)| key.clone())
             .collect();
         // Maps have no order of their own; what follows must not depend on the hasher.
-        old.sort_unstable_by(|a, b| (&a.channel, a.turn, a.after).cmp(&(&b.channel, b.turn, b.after)));
+        old.sort_unstable_by_key(|key| (key.number, key.turn, key.after));
         let mut next = Vec::new();
         for key in old {
             if let Some(slot) = state.slots.get_mut(&key) {
@@ -181,7 +183,7 @@ mod tests {
     use super::*;
 
     fn key(after: u64) -> PageKey {
-        PageKey { channel: ChannelName::parse("room:7").expect("valid"), turn: 0, after }
+        PageKey { channel: ChannelName::parse("room:7").expect("valid"), number: 0, turn: 0, after }
     }
 
     fn bell() -> Arc<Bell> {

@@ -3,7 +3,7 @@
 //! Every rule that a client promises to its app is asserted here, at the moment when it would be broken. An app that was
 //! destroyed goes on as another life of the same memory: what it may be told twice then is written down here as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 use tautline_protocol::{
@@ -90,6 +90,10 @@ pub struct App {
     pub waiting: usize,
     /// How far lives before this one had come, where the device still knows of them.
     before: BTreeMap<String, Cursor>,
+    /// Channels in which a gap led back: offsets there mean more than one publication.
+    rewound: BTreeSet<String>,
+    /// Channels in which nothing was handed over since the last gap: the device may stand before it.
+    at_gap: BTreeSet<String>,
 }
 
 impl App {
@@ -169,6 +173,7 @@ impl App {
             "{channel}: {offset} was handed over in an earlier life, and is not marked"
         );
         let follows_at = standing.at;
+        self.at_gap.remove(channel);
         *standing = Cursor { epoch: epoch.clone(), offset: *offset, at: Some(*at) };
         self.received.push(Received {
             channel: channel.clone(),
@@ -196,8 +201,12 @@ impl App {
             standing.offset
         );
         *standing = gap.cursor.clone();
-        // What stands there now is not what earlier lives had.
-        self.before.retain(|channel, before| *channel != gap.channel || before.offset <= gap.cursor.offset);
+        self.at_gap.insert(gap.channel.clone());
+        if gap.cursor.offset < gap.after {
+            // What stands there now is not what earlier lives had.
+            self.before.remove(&gap.channel);
+            self.rewound.insert(gap.channel.clone());
+        }
         self.gaps.push(gap.clone());
     }
 
@@ -236,6 +245,9 @@ impl App {
             return self.before.clear();
         }
         for (channel, cursor) in stood {
+            if self.rewound.contains(&channel) || self.at_gap.contains(&channel) {
+                continue;
+            }
             let known = self.before.get(&channel);
             if known.is_none_or(|known| known.epoch != cursor.epoch || known.offset < cursor.offset) {
                 self.before.insert(channel, cursor);

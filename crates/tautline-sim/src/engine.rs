@@ -15,7 +15,7 @@ use tautline_hub::engine::{Append, Appended, Engine, EngineError, Job, MemoryLog
 use tautline_netem::Rng;
 use tautline_protocol::Limits;
 
-pub use self::chronicle::{Chronicle, Logs, Written};
+pub use self::chronicle::{Chronicle, Count, Logs, Written};
 pub(crate) use self::faults::Older;
 use crate::{app::payload_of_text, story::Teller};
 

@@ -21,7 +21,7 @@ mod world;
 
 pub use app::{App, Asked, Outcome, Received};
 pub use device::{Moment, Remains};
-pub use engine::{Chronicle, EngineKind, EnginePlan, Logs, Written};
+pub use engine::{Chronicle, Count, EngineKind, EnginePlan, Logs, Written};
 pub use pair::Pair;
 pub use phone::{Ask, Phone};
 pub use server::Pushed;

@@ -1,4 +1,5 @@
-//! What befalls devices and engines of a world: apps that are destroyed, clocks that jump, disks that fail.
+//! What befalls devices, server and engine of a world: apps that are destroyed, clocks that jump, processes that are killed,
+//! disks that fail.
 
 use std::collections::BTreeMap;
 
@@ -103,6 +104,43 @@ impl World {
         }
     }
 
+    /// Every connection is told to come back, spread over `spread_ms`.
+    pub fn drain(&mut self, spread_ms: u64) {
+        self.drain_and_stay_closed(spread_ms);
+        self.reopen();
+    }
+
+    /// The server drains, and stays closed until [`World::reopen`].
+    pub fn drain_and_stay_closed(&mut self, spread_ms: u64) {
+        self.server.hub.drain(spread_ms);
+        self.settle();
+    }
+
+    /// Clients may come again.
+    pub fn reopen(&mut self) {
+        self.server.hub.reopen();
+        self.settle();
+    }
+
+    /// The server's process is killed, and another begins at once: sessions are gone, tickets stay good, and of the logs there
+    /// is what the engine has kept.
+    pub fn restart(&mut self) {
+        self.crash(0);
+    }
+
+    /// The same, and so many of the appends that were on their way are done, though nobody is told.
+    pub fn crash(&mut self, commits: u64) {
+        let at = self.link_now();
+        for socket in self.phones.iter_mut().flat_map(|phone| phone.sockets.values_mut()) {
+            if socket.peer.take().is_some() {
+                socket.link.end(at, Way::Down, Ending::Reset);
+            }
+        }
+        let lost = self.server.restart(commits);
+        self.tell_story(|| format!("the server is killed and begins again; {lost} publications are lost"));
+        self.settle();
+    }
+
     /// The engine does nothing for a while.
     pub fn stall_engine(&mut self, for_ms: u64) {
         self.tell_story(|| format!("the disk stalls for {for_ms} ms"));
@@ -129,8 +167,15 @@ impl World {
 
     /// The copy takes over while the server runs, and nobody says so. Returns how many publications are gone.
     pub fn fail_over(&mut self) -> usize {
-        let gone = self.server.engine.fail_over();
+        let gone = self.server.engine.fail_over(false);
         self.tell_story(|| format!("the copy takes over: {gone} publications are gone"));
+        gone
+    }
+
+    /// The same, but the copy knows that it is one, and its logs begin a new epoch.
+    pub fn fail_over_aloud(&mut self) -> usize {
+        let gone = self.server.engine.fail_over(true);
+        self.tell_story(|| format!("the copy takes over in a new epoch: {gone} publications are gone"));
         gone
     }
 

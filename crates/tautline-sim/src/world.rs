@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tautline_hub::{HubStats, Retention};
-use tautline_netem::{Ending, Fault, Rng, Rules, Way};
+use tautline_netem::{Fault, Rng, Rules};
 use tautline_protocol::{
     Limits, Now, ReadFrom,
     client::{Input, Options},
@@ -277,43 +277,6 @@ impl World {
         for socket in self.phones[phone].sockets.values_mut() {
             socket.link.heal(at);
         }
-        self.settle();
-    }
-
-    /// Every connection is told to come back, spread over `spread_ms`.
-    pub fn drain(&mut self, spread_ms: u64) {
-        self.drain_and_stay_closed(spread_ms);
-        self.reopen();
-    }
-
-    /// The server drains, and stays closed until [`World::reopen`].
-    pub fn drain_and_stay_closed(&mut self, spread_ms: u64) {
-        self.server.hub.drain(spread_ms);
-        self.settle();
-    }
-
-    /// Clients may come again.
-    pub fn reopen(&mut self) {
-        self.server.hub.reopen();
-        self.settle();
-    }
-
-    /// The server's process is killed, and another begins at once: sessions are gone, tickets stay good, and of the logs there
-    /// is what the engine has kept.
-    pub fn restart(&mut self) {
-        self.crash(0);
-    }
-
-    /// The same, and so many of the appends that were on their way are done, though nobody is told.
-    pub fn crash(&mut self, commits: u64) {
-        let at = self.link_now();
-        for socket in self.phones.iter_mut().flat_map(|phone| phone.sockets.values_mut()) {
-            if socket.peer.take().is_some() {
-                socket.link.end(at, Way::Down, Ending::Reset);
-            }
-        }
-        let lost = self.server.restart(commits);
-        self.tell_story(|| format!("the server is killed and begins again; {lost} publications are lost"));
         self.settle();
     }
 

@@ -1,4 +1,4 @@
-//! A thousand random histories: nothing lost silently, nothing doubled, order kept, every request settled once.
+//! Two thousand random histories over four kinds of engines: nothing lost silently, nothing doubled, order kept, every request settled once.
 //!
 //! A failing seed is printed; `TAUTLINE_SEED=<n> cargo test -p tautline-sim --test storms` runs it alone.
 
@@ -9,23 +9,30 @@ use std::{
 
 use tautline_sim::{Summary, run_storm};
 
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 2_000;
 
 #[test]
-fn a_thousand_storms_lose_double_and_reorder_nothing() {
+fn two_thousand_storms_lose_double_and_reorder_nothing() {
     if let Ok(seed) = std::env::var("TAUTLINE_SEED") {
         let seed = seed.parse().expect("TAUTLINE_SEED is a number");
-        println!("seed {seed}: {:?}", run_storm(seed));
+        println!("seed {seed}; {}", run_storm(seed));
         return;
     }
     let (sum, failed) = run_all();
-    println!("{SEEDS} storms: {sum:?}");
+    println!("{SEEDS} storms; {sum}");
     assert!(failed.is_empty(), "failing seeds, each to be run alone with TAUTLINE_SEED: {failed:?}");
     // A storm that hits nobody would prove nothing.
-    assert!(
-        sum.drops > SEEDS * 5 && sum.deliveries > SEEDS * 100 && sum.gaps > 0 && sum.unknown > 0,
-        "{sum:?}"
-    );
+    let everything = [
+        sum.drops > SEEDS * 5,
+        sum.server_faults > SEEDS,
+        sum.destroyed > SEEDS / 2,
+        sum.deliveries > SEEDS * 100,
+        sum.taken_back > SEEDS,
+        sum.redelivered > SEEDS,
+        sum.gaps > SEEDS / 2,
+        sum.unknown > SEEDS,
+    ];
+    assert_eq!(everything, [true; 8], "{sum:?}");
 }
 
 /// Runs every seed, on two threads: the sum, and the seeds that failed.
@@ -58,7 +65,41 @@ fn run_all() -> (Summary, Vec<u64>) {
 
 #[test]
 fn one_seed_gives_one_history() {
-    for seed in [3, 141, 592] {
-        assert_eq!(run_storm(seed), run_storm(seed));
+    // One of each kind, and some that were found.
+    for seed in [0, 1, 2, 3, 127, 141, 592, 2047] {
+        assert_eq!(run_storm(seed), run_storm(seed), "seed {seed}");
+    }
+}
+
+/// Each of these broke a promise once. The stories that could be told with one phone are in `promises/finds.rs`; these took
+/// two, or more chance than a story bears.
+#[test]
+fn what_was_found_stays_found() {
+    let finds = [
+        (1, "a repeated publish was refused because the disk was full, though it had been executed"),
+        (127, "a page that retention had overtaken was begun again by nobody, and held its place for ever"),
+        (
+            499,
+            "memory let go of a publication between knowing a cursor and placing it: a failover passed in silence",
+        ),
+        (2047, "a cursor beyond what the engine had seen was believed as soon as the log had grown past it"),
+        (2326, "who subscribed from the start stood elsewhere than the server thought"),
+        (3455, "a page of the copy that took over was handed out before what the old one had told of"),
+        (3670, "a hello that the engine had held took the session from the newer one of the same key"),
+        (4641, "what was handed over before the app was destroyed came again unmarked"),
+        (4763, "a subscription behind memory's end was served with a hole"),
+        (9959, "an engine that went back behind an append in doubt was believed to have gone back by one"),
+        (12_351, "the second look at a log was older than the first, and was believed"),
+        (27_203, "a look that had waited for others was believed, though the log had become another one"),
+        (
+            67_339,
+            "readers were sent to a place beyond what memory had been told of, which became another log's",
+        ),
+        (74_791, "a page of a channel that had been dropped was handed out in the next one of its name"),
+        (39_751, "a page contradicted what memory knew, and was handed out"),
+    ];
+    for (seed, story) in finds {
+        let kept = catch_unwind(|| run_storm(seed));
+        assert!(kept.is_ok(), "seed {seed}, again: {story}");
     }
 }

@@ -95,7 +95,7 @@ impl Looking {
 impl Wanted {
     /// What is known of the place, now that the channel was told of it.
     pub(super) fn seen<'a>(&self, looked: Option<&'a Looked>) -> Seen<'a> {
-        Seen { looked, known: self.known }
+        Seen { looked, known: self.known, live: self.then.is_some() }
     }
 
     /// Tells the channel what the engine said, and returns it with what is on its way to the engine.
@@ -114,6 +114,10 @@ impl Wanted {
             return Ok((channel, None));
         }
         hub.learn(channel, &looked.standing, self.then);
+        if self.then.is_none() && channel.stand().is_some_and(|now| now.turn > 0) {
+            // So did what was appended meanwhile.
+            return Ok((channel, None));
+        }
         let mut looked = looked.clone();
         if let Some(user) = user {
             looked.acknowledged = hub.acks().newest(&self.name, Some(user), looked.acknowledged);

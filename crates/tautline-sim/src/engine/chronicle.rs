@@ -16,6 +16,18 @@ pub struct Written {
     pub before_at: Option<u64>,
 }
 
+/// What became of a payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// How often it was appended.
+    pub appended: u32,
+    /// How often that was taken back, by an engine that may.
+    pub taken_back: u32,
+    /// How often its log was forgotten, empty and unused for as long as tickets live, and began anew: nobody can tell then
+    /// that it was appended.
+    pub forgotten: u32,
+}
+
 /// All logs as they were written, whatever was dropped or taken back since.
 #[derive(Debug, Default)]
 pub struct Chronicle {
@@ -25,8 +37,7 @@ pub struct Chronicle {
     epochs: BTreeMap<String, BTreeMap<String, Vec<Written>>>,
     /// What stood at an offset once and was taken back, by epoch, channel and offset.
     taken_back: HashMap<(String, String, u64), Vec<Written>>,
-    /// How often each payload was appended, and how often that was taken back.
-    counts: HashMap<String, (u32, u32)>,
+    counts: HashMap<String, Count>,
 }
 
 impl Chronicle {
@@ -42,7 +53,7 @@ impl Chronicle {
 
     /// A publication was appended.
     pub(crate) fn note(&mut self, channel: &str, offset: u64, at: u64, payload: String) {
-        self.counts.entry(payload.clone()).or_default().0 += 1;
+        self.counts.entry(payload.clone()).or_default().appended += 1;
         if !self.current().contains_key(channel) {
             self.current().insert(channel.to_owned(), Vec::new());
         }
@@ -77,7 +88,7 @@ impl Chronicle {
             let head = heads.get(channel).copied().unwrap_or(0).min(log.len());
             begun.insert(channel.clone(), log[..head].to_vec());
             for written in &log[head..] {
-                self.counts.entry(written.payload.clone()).or_default().1 += 1;
+                self.counts.entry(written.payload.clone()).or_default().taken_back += 1;
                 lost += 1;
             }
         }
@@ -91,7 +102,9 @@ impl Chronicle {
         let Some(log) = self.current().get_mut(channel) else { return 0 };
         let cut = log.split_off(head.min(log.len()));
         for (number, written) in cut.iter().enumerate() {
-            self.counts.entry(written.payload.clone()).or_default().1 += u32::from(takes_back);
+            let count = self.counts.entry(written.payload.clone()).or_default();
+            count.taken_back += u32::from(takes_back);
+            count.forgotten += u32::from(!takes_back);
             let place = (epoch.clone(), channel.to_owned(), (head + number + 1) as u64);
             self.taken_back.entry(place).or_default().push(written.clone());
         }
@@ -127,16 +140,16 @@ impl Chronicle {
         now.into_iter().chain(before.into_iter().flatten())
     }
 
-    /// How often a payload was appended, and how often that was taken back.
+    /// What became of a payload.
     #[must_use]
-    pub fn count(&self, payload: &str) -> (u32, u32) {
+    pub fn count(&self, payload: &str) -> Count {
         self.counts.get(payload).copied().unwrap_or_default()
     }
 
     /// How many publications were taken back.
     #[must_use]
     pub fn publications_taken_back(&self) -> u64 {
-        self.counts.values().map(|(_, taken_back)| u64::from(*taken_back)).sum()
+        self.counts.values().map(|count| u64::from(count.taken_back)).sum()
     }
 
     /// How many publications there were.

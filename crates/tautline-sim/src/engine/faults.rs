@@ -44,12 +44,24 @@ impl State {
 
 impl SimEngine {
     /// The copy takes over, in the middle of everything: what was appended since it was made is gone, and nobody says so.
-    /// Returns how many publications that were.
-    pub(crate) fn fail_over(&self) -> usize {
-        let mut state = self.lock();
-        let Some(older) = state.older.take() else { return 0 };
-        state.logs = older.logs;
-        state.chronicle.go_back(&older.heads)
+    /// What the old one has done and not told goes with its connection. `aloud`: it knows what it is, and begins a new life.
+    /// Returns how many publications are gone.
+    pub(crate) fn fail_over(&self, aloud: bool) -> usize {
+        let (untold, gone) = {
+            let mut state = self.lock();
+            let Some(older) = state.older.take() else { return 0 };
+            state.logs = older.logs;
+            let gone =
+                if aloud { state.begin_life(&older.heads) } else { state.chronicle.go_back(&older.heads) };
+            let steps = std::mem::take(&mut state.queue);
+            let (untold, queue): (Vec<_>, Vec<_>) =
+                steps.into_iter().partition(|(_, step)| matches!(step, Step::Tell(_)));
+            state.queue = queue.into_iter().collect();
+            (untold, gone)
+        };
+        // Without the lock, as every answer.
+        drop(untold);
+        gone
     }
 
     /// The process is killed. `commits`: so many of the appends that wait are still done, and nobody is told. Returns how
@@ -89,13 +101,21 @@ impl State {
                 self.chronicle.begin_epoch(&format!("{life:x}"), &BTreeMap::new())
             }
             EngineKind::Relaxed => {
-                let older = self.older.take().expect("a relaxed engine has always stored something");
+                let mut older = self.older.take().expect("a relaxed engine has always stored something");
+                // A number that no other life has had.
+                older.logs.begin_life(life - 1);
                 self.logs = older.logs;
-                self.logs.begin_life(life);
-                let lost = self.chronicle.begin_epoch(&format!("{life:x}"), &older.heads);
+                let lost = self.begin_life(&older.heads);
                 self.remember();
                 lost
             }
         }
+    }
+
+    /// The logs go on under another life, as far as they were stored.
+    fn begin_life(&mut self, heads: &BTreeMap<String, usize>) -> usize {
+        let life = self.logs.life() + 1;
+        self.logs.begin_life(life);
+        self.chronicle.begin_epoch(&format!("{life:x}"), heads)
     }
 }

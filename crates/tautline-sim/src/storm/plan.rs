@@ -48,7 +48,11 @@ impl Plan {
         } else {
             Retention { count: 10_000, ..Retention::default() }
         };
-        let limits = limits(&mut rng);
+        let mut limits = limits(&mut rng);
+        if matches!(kind, EngineKind::Relaxed | EngineKind::Remote) {
+            // Else a log may be forgotten, begin anew, and be taken back to what it was before: no chronicle tells that.
+            limits.ticket_ms = Limits::default().ticket_ms;
+        }
         let lasts_ms = rng.between(STORM_MS.0, STORM_MS.1);
         Self { seed, engine: EnginePlan { kind, slow_ms, drops }, lasts_ms, short, retention, limits, rng }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     app::{Asked, Outcome, Received},
-    engine::{Chronicle, EngineKind},
+    engine::{Chronicle, Count, EngineKind},
     phone::Phone,
     storm::{Summary, writer::Writer},
     story::Event,
@@ -52,7 +52,10 @@ pub(super) fn reckon(world: &World, befallen: &Befallen, writer: &Writer, summar
             for (request, asked) in &phone.app.asked {
                 let done = match asked.verb {
                     "publish" => chronicle.count(&asked.payload),
-                    _ => (world.executed().get(&asked.payload).copied().unwrap_or(0), 0),
+                    _ => Count {
+                        appended: world.executed().get(&asked.payload).copied().unwrap_or(0),
+                        ..Count::default()
+                    },
                 };
                 witness.was_answered(*request, asked, done, knows_all);
                 summary.settled += 1;
@@ -78,7 +81,8 @@ pub(super) fn reckon(world: &World, befallen: &Befallen, writer: &Writer, summar
 /// What the back end was told is true, and what it repeated was done once.
 fn reckon_with_back_end(world: &World, chronicle: &Chronicle, befallen: &Befallen, writer: &Writer) {
     for (payload, push) in &writer.pushed {
-        let (appended, taken_back) = chronicle.count(payload);
+        let Count { appended, taken_back, forgotten } = chronicle.count(payload);
+        let stands = appended - taken_back - forgotten;
         match world.pushed().get(payload) {
             Some(Ok(published)) => {
                 let mut ever = chronicle.ever_at(&push.channel, &published.epoch, published.offset);
@@ -87,11 +91,7 @@ fn reckon_with_back_end(world: &World, chronicle: &Chronicle, befallen: &Befalle
                     "{payload} is acknowledged and not in its log: {published:?}"
                 );
                 let once = !push.keyed || !befallen.short;
-                assert!(
-                    !once || appended - taken_back <= 1,
-                    "{payload} stands in the log {} times",
-                    appended - taken_back
-                );
+                assert!(!once || stands <= 1, "{payload} stands in the log {stands} times");
                 assert!(befallen.may_lose() || appended > taken_back, "{payload} is acknowledged and lost");
             }
             Some(Err(_)) | None => assert!(appended <= 1, "{payload} was appended {appended} times"),
@@ -165,11 +165,12 @@ impl Witness<'_> {
     }
 
     /// A request was executed at most once, and answered once in each life of the app, with the truth.
-    fn was_answered(&self, request: u64, asked: &Asked, (done, taken_back): (u32, u32), knows_all: bool) {
+    fn was_answered(&self, request: u64, asked: &Asked, count: Count, knows_all: bool) {
         let Self { number, chronicle, .. } = self;
         let outcome =
             asked.outcome.as_ref().unwrap_or_else(|| panic!("phone {number}: {request} never settled"));
-        let stands = done - taken_back;
+        let done = count.appended;
+        let stands = done - count.taken_back - count.forgotten;
         assert!(stands <= 1, "phone {number}: {asked:?} doubled");
         for outcome in asked.earlier.iter().chain([outcome]) {
             match outcome {

@@ -146,7 +146,11 @@ impl Weather {
             Blow::Copy => world.copy_engine(),
             Blow::FailOver => {
                 self.fail_overs += 1;
-                world.fail_over();
+                if rng.chance(0.3) {
+                    world.fail_over_aloud();
+                } else {
+                    world.fail_over();
+                }
             }
             Blow::Jump => {
                 self.jumps += 1;

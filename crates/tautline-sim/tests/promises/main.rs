@@ -5,6 +5,7 @@ mod background;
 mod backoff;
 mod causes;
 mod delivery;
+mod finds;
 mod heartbeat;
 mod idle;
 mod network;
