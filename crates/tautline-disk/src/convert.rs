@@ -39,6 +39,12 @@ pub(crate) fn origin_blob(origin: Origin) -> Vec<u8> {
     }
 }
 
+/// The same of what was appended under a doubt: found like any other, and behind all that is older than itself, but of another
+/// length, because it proves nothing of younger requests.
+pub(crate) fn doubted_blob(origin: Origin) -> Vec<u8> {
+    [&origin_blob(origin)[..], &[1]].concat()
+}
+
 /// A request as an origin.
 pub(crate) fn request_blob(session: u128, id: RequestId) -> Vec<u8> {
     [&session.to_be_bytes()[..], &id.to_be_bytes()].concat()

@@ -25,7 +25,8 @@ const MIGRATIONS: &[&str] = &["
         head INTEGER NOT NULL, head_at INTEGER NOT NULL, base INTEGER NOT NULL, base_at INTEGER,
         gone INTEGER NOT NULL, indexed INTEGER NOT NULL, bytes INTEGER NOT NULL, relaxed INTEGER NOT NULL);
 
-    -- origin: who asked for it. A request: its session's 16 bytes and its id's 8, big-endian. A key: 16 bytes of its digest.
+    -- origin: who asked for it. A request: its session's 16 bytes and its id's 8, big-endian, and one more where it was
+    -- appended under a doubt. A key: 16 bytes of its digest.
     CREATE TABLE publications (
         channel INTEGER NOT NULL, offset INTEGER NOT NULL, at INTEGER NOT NULL, bytes INTEGER NOT NULL,
         data TEXT NOT NULL, sender TEXT, tags TEXT, origin BLOB, PRIMARY KEY (channel, offset)) WITHOUT ROWID;

@@ -97,6 +97,10 @@ fn what_was_found_stays_found() {
         ),
         (74_791, "a page of a channel that had been dropped was handed out in the next one of its name"),
         (39_751, "a page contradicted what memory knew, and was handed out"),
+        (
+            440_759,
+            "a repeated publish that came late passed as proof that a younger one never was, and doubled it",
+        ),
     ];
     for (seed, story) in finds {
         let kept = catch_unwind(|| run_storm(seed));

@@ -11,7 +11,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    convert::{get, int, origin_blob, request_blob},
+    convert::{doubted_blob, get, int, origin_blob, request_blob},
     fault::Fault,
     options::CHORES_QUEUED_MAX,
 };
@@ -96,7 +96,10 @@ fn insert(connection: &Connection, channel: i64, entry: &Entry, job: &Append) ->
         &*job.content.data,
         job.content.from.as_ref().map(UserId::as_str),
         job.content.tags.as_deref(),
-        job.origin.map(origin_blob),
+        job.origin.map(|origin| match (origin, job.doubt) {
+            (Origin::Request { .. }, Some(_)) => doubted_blob(origin),
+            _ => origin_blob(origin),
+        }),
     ))?;
     Ok(())
 }
@@ -111,19 +114,21 @@ fn find(connection: &Connection, state: &ChannelState, origin: Origin) -> Result
         return Ok(connection.prepare_cached(sql)?.query_row((id, blob, base), place).optional()?);
     }
     // First among the newest, which are not indexed yet; then in the index.
+    let doubted = doubted_blob(origin);
     let sql = "SELECT offset, at FROM publications
-               WHERE channel = ?1 AND offset > ?3 AND origin = ?2 ORDER BY offset DESC LIMIT 1";
-    let values = (id, &blob, int(state.indexed()));
+               WHERE channel = ?1 AND offset > ?3 AND origin IN (?2, ?4) ORDER BY offset DESC LIMIT 1";
+    let values = (id, &blob, int(state.indexed()), &doubted);
     let found = connection.prepare_cached(sql)?.query_row(values, place).optional()?;
     if found.is_some() || state.indexed <= state.base {
         return Ok(found);
     }
     let sql = "SELECT p.offset, p.at FROM requests r JOIN publications p ON p.channel = r.channel AND p.offset = r.offset
-               WHERE r.channel = ?1 AND r.origin = ?2 AND r.offset > ?3 ORDER BY r.offset DESC LIMIT 1";
-    Ok(connection.prepare_cached(sql)?.query_row((id, &blob, base), place).optional()?)
+               WHERE r.channel = ?1 AND r.origin IN (?2, ?4) AND r.offset > ?3 ORDER BY r.offset DESC LIMIT 1";
+    Ok(connection.prepare_cached(sql)?.query_row((id, &blob, base, &doubted), place).optional()?)
 }
 
-/// True where an older request of the session is in the log: a younger one that is not was never executed.
+/// True where an older request of the session is in the log since it was first made: requests are made in order, so a younger
+/// one that is not there was never executed.
 fn has_older(
     connection: &Connection,
     state: &ChannelState,
@@ -136,8 +141,8 @@ fn has_older(
         Ok(connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?)
     };
     let newest = "SELECT EXISTS (SELECT 1 FROM publications
-                  WHERE channel = ?1 AND offset > ?4 AND origin >= ?2 AND origin < ?3)";
+                  WHERE channel = ?1 AND offset > ?4 AND origin >= ?2 AND origin < ?3 AND length(origin) = 24)";
     let indexed = "SELECT EXISTS (SELECT 1 FROM requests
-                   WHERE channel = ?1 AND origin >= ?2 AND origin < ?3 AND offset > ?4)";
+                   WHERE channel = ?1 AND origin >= ?2 AND origin < ?3 AND offset > ?4 AND length(origin) = 24)";
     Ok(exists(newest, state.indexed())? || exists(indexed, state.base)?)
 }

@@ -92,7 +92,7 @@ fn delete(connection: &Connection, state: &mut ChannelState, most: u64) -> Resul
     if from < state.indexed {
         let sql = "DELETE FROM requests WHERE (channel, origin, offset) IN (
                    SELECT channel, origin, offset FROM publications
-                   WHERE channel = ?1 AND offset > ?2 AND offset <= ?3 AND length(origin) = 24)";
+                   WHERE channel = ?1 AND offset > ?2 AND offset <= ?3 AND length(origin) >= 24)";
         connection.prepare_cached(sql)?.execute((state.id, int(from), int(to.min(state.indexed))))?;
     }
     let sql = "DELETE FROM publications WHERE channel = ?1 AND offset > ?2 AND offset <= ?3";
@@ -109,7 +109,7 @@ fn index(connection: &Connection, state: &mut ChannelState, most: u64) -> Result
     }
     let to = state.head.min(from + most);
     let sql = "INSERT OR IGNORE INTO requests (channel, origin, offset) SELECT channel, origin, offset FROM publications
-               WHERE channel = ?1 AND offset > ?2 AND offset <= ?3 AND length(origin) = 24";
+               WHERE channel = ?1 AND offset > ?2 AND offset <= ?3 AND length(origin) >= 24";
     connection.prepare_cached(sql)?.execute((state.id, int(from), int(to)))?;
     state.indexed = to;
     Ok(to - from)

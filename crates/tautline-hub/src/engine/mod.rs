@@ -98,6 +98,9 @@ pub enum Origin {
 }
 
 /// What is known of the session whose request is in doubt.
+///
+/// The log proves that a request never was where it reaches back to its start and began no later than the session, or where an
+/// older request of the session is in it that was not in doubt itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doubt {
     /// The engine's life in which the session began; 0 where that is not known. In the same life, a log that reaches back

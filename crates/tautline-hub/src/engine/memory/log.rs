@@ -28,6 +28,9 @@ pub(super) struct MemoryLog {
 struct Kept {
     entry: Entry,
     origin: Option<Origin>,
+    /// It was appended on the log's word that it had not been before, perhaps long after younger ones: it proves nothing of
+    /// these.
+    doubted: bool,
 }
 
 impl MemoryLog {
@@ -69,7 +72,7 @@ impl MemoryLog {
         &mut self,
         channel: &ChannelName,
         content: &Content,
-        origin: Option<Origin>,
+        (origin, doubted): (Option<Origin>, bool),
         wall_ms: u64,
         retention: &Retention,
     ) -> Entry {
@@ -81,7 +84,7 @@ impl MemoryLog {
         if let Some(Origin::Key(key)) = origin {
             self.keys.insert(key, self.head);
         }
-        self.entries.push_back(Kept { entry: entry.clone(), origin });
+        self.entries.push_back(Kept { entry: entry.clone(), origin, doubted });
         self.retain(wall_ms, retention);
         entry
     }
@@ -120,10 +123,12 @@ impl MemoryLog {
         Some((offset, self.at(offset)?))
     }
 
-    /// True where an older request of the session is in the log: a younger one that is not was never executed.
+    /// True where an older request of the session is in the log since it was first made: requests are made in order, so a
+    /// younger one that is not there was never executed.
     pub(super) fn has_older(&self, session: u128, id: RequestId) -> bool {
         self.entries.iter().any(|kept| {
             matches!(kept.origin, Some(Origin::Request { session: of, id: older }) if of == session && older < id)
+                && !kept.doubted
         })
     }
 

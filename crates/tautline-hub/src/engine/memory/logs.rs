@@ -87,7 +87,13 @@ impl MemoryLogs {
         }
         let log = self.logs.entry(job.channel.clone()).or_default();
         let (before, before_at) = (log.bytes(), log.head_at());
-        let entry = log.append(&job.channel, &job.content, job.origin, job.wall_ms, &job.retention);
+        let entry = log.append(
+            &job.channel,
+            &job.content,
+            (job.origin, job.doubt.is_some()),
+            job.wall_ms,
+            &job.retention,
+        );
         let (base, base_at) = (log.base(), log.base_at());
         self.bytes = self.bytes + log.bytes() - before;
         Ok(Appended::New { epoch: Arc::clone(&self.epoch), entry, before_at, base, base_at })
