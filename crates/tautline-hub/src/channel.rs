@@ -14,7 +14,7 @@ use tautline_protocol::{
 use crate::{
     ChannelRule,
     bell::Bell,
-    engine::{Entry, Looked, Position, Standing},
+    engine::{Entry, Looked, Page, Position, Standing},
     log::{Log, Place, Pushed, Read},
     presence::Presence,
     session_id::SessionId,
@@ -277,13 +277,13 @@ impl Channel {
     }
 
     /// The engine was asked for what follows `after`, and this is what it read. False: it is nothing to be handed out.
-    pub(crate) fn check_page(&self, after: u64, read: &[Entry]) -> (bool, Ring) {
+    pub(crate) fn check_page(&self, after: u64, page: &Page) -> (bool, Ring) {
         let mut state = lock(&self.state);
         let Some(log) = &mut state.log else { return (false, Ring::Done) };
-        if log.compare(read) {
+        if log.compare(after, page.at, &page.entries) {
             return (false, state.start_ringing());
         }
-        let first = read.first().map(Entry::offset);
+        let first = page.entries.first().map(Entry::offset);
         if first != Some(after + 1) {
             log.admit_hole(after, first);
         }

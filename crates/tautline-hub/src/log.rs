@@ -20,6 +20,9 @@ use crate::{
     engine::{Entry, Standing},
 };
 
+/// How many seams are known at most; whoever still stands at an older one cannot be sure of what follows it.
+const SEAMS_MAX: usize = 8;
+
 /// What a reader finds behind its place.
 pub(crate) enum Read {
     /// Nothing new.
@@ -54,6 +57,8 @@ pub(crate) enum Pushed {
 pub(crate) struct Log {
     epoch: Arc<str>,
     entries: VecDeque<Entry>,
+    /// When the one before the oldest of these was appended: there, pages meet the tail.
+    before_at: u64,
     bytes: usize,
     /// The bytes of all tails of the node.
     sum: Arc<AtomicUsize>,
@@ -65,6 +70,9 @@ pub(crate) struct Log {
     base: u64,
     /// When that one was appended, where it is known.
     base_at: Option<u64>,
+    /// Where the tail ended, and when that was appended, each time when others had appended behind it: readers that stand
+    /// there go on from the engine, if it still has the same.
+    seams: Vec<(u64, u64)>,
     /// The head that the engine was last asked for. What was appended up to it may be told once more.
     looked: u64,
     /// The batch that was joined last: behind which offset it begins, where it ends, its bytes.
@@ -83,12 +91,14 @@ impl Log {
         Self {
             epoch: Arc::clone(&standing.epoch),
             entries: VecDeque::new(),
+            before_at: standing.head_at,
             bytes: 0,
             sum,
             head: standing.head,
             head_at: standing.head_at,
             base: standing.base,
             base_at: standing.base_at,
+            seams: Vec::new(),
             looked: standing.head,
             joined: None,
             turn: 0,
@@ -122,11 +132,16 @@ impl Log {
         if offset == self.head {
             return (self.head > 0).then_some(self.head_at);
         }
+        if offset == self.tail() && offset > 0 {
+            return Some(self.before_at);
+        }
         if offset == self.base {
             return self.base_at;
         }
-        let index = offset.checked_sub(self.tail() + 1)?;
-        self.entries.get(usize::try_from(index).ok()?).map(Entry::at)
+        let in_tail = offset.checked_sub(self.tail() + 1).and_then(|index| usize::try_from(index).ok());
+        let entry = in_tail.and_then(|index| self.entries.get(index));
+        let seam = || self.seams.iter().find(|(seam, _)| *seam == offset).map(|(_, at)| *at);
+        entry.map(Entry::at).or_else(seam)
     }
 
     /// Takes a publication that the engine has appended. `entries_max`: how many stay in memory at most.
@@ -138,6 +153,12 @@ impl Log {
         } else if offset > self.head + 1 {
             // Appended through others: readers find what lies between in the engine.
             self.forget();
+            if self.head > 0 {
+                self.seams.push((self.head, self.head_at));
+            }
+            if self.seams.len() > SEAMS_MAX {
+                self.seams.remove(0);
+            }
         } else if offset <= self.head {
             match self.at(offset) {
                 Some(at) if at == entry.at() => return Pushed::Known,
@@ -151,6 +172,9 @@ impl Log {
         }
         (self.head, self.head_at) = (offset, entry.at());
         (self.base, self.base_at) = (base, base_at);
+        if self.entries.is_empty() {
+            self.before_at = before_at;
+        }
         self.bytes += entry.line().len();
         self.sum.fetch_add(entry.line().len(), Ordering::Relaxed);
         self.entries.push_back(entry);
@@ -200,11 +224,12 @@ impl Log {
         }
     }
 
-    /// The engine has read these. True: memory knows other ones in their place, so the log is another one than before, and
-    /// readers are to be rung.
-    pub(crate) fn compare(&mut self, read: &[Entry]) -> bool {
-        let differs = |entry: &Entry| self.at(entry.offset()).is_some_and(|at| at != entry.at());
-        let another = read.iter().any(differs);
+    /// The engine has read these, behind a publication of `after_at`. True: memory knows other ones in their place, so the log
+    /// is another one than before, and readers are to be rung.
+    pub(crate) fn compare(&mut self, after: u64, after_at: Option<u64>, read: &[Entry]) -> bool {
+        let differs = |offset, theirs: u64| self.at(offset).is_some_and(|ours| ours != theirs);
+        let another = after_at.is_some_and(|at| differs(after, at))
+            || read.iter().any(|entry| differs(entry.offset(), entry.at()));
         if another {
             self.go_back(0);
         }
@@ -292,6 +317,7 @@ impl Log {
         self.turn += 1;
         self.epoch_turn = self.turn;
         self.fork = u64::MAX;
+        self.seams.clear();
         self.forget();
     }
 
@@ -299,6 +325,7 @@ impl Log {
     fn go_back(&mut self, fork: u64) {
         self.turn += 1;
         self.fork = self.fork.min(fork);
+        self.seams.clear();
         self.forget();
     }
 
@@ -321,6 +348,7 @@ impl Log {
 
     fn pop(&mut self) {
         if let Some(oldest) = self.entries.pop_front() {
+            self.before_at = oldest.at();
             self.bytes -= oldest.line().len();
             self.sum.fetch_sub(oldest.line().len(), Ordering::Relaxed);
             self.joined = None;
@@ -487,6 +515,27 @@ mod tests {
         assert_eq!(told(&mut log, 4, 0), Some((GapReason::Mismatch, 5)));
         assert_eq!(push_behind(&mut log, "e", 6, 95, 90), Pushed::Taken);
         assert_eq!(read(&mut log, 5, 999), (1, 6));
+    }
+
+    /// Found by storm 1078699: a page of the new branch, and then the tail of the old one.
+    #[test]
+    fn a_page_of_another_branch_is_noticed_where_it_meets_the_tail() {
+        let mut log = log_at(standing("e", 0, 0));
+        (1..=5).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
+        assert!(!log.compare(0, None, &[entry(1, 10)]));
+        assert!(log.compare(0, None, &[entry(1, 77)]), "the last one that left the tail");
+        assert_eq!(told(&mut log, 5, 0), Some((GapReason::Mismatch, 5)));
+    }
+
+    /// Found by storm 1107915: it went back, and others had appended behind when the next was told of.
+    #[test]
+    fn a_page_behind_another_publication_than_the_tail_ended_with_is_noticed() {
+        for (after_at, differs) in [(None, false), (Some(20), false), (Some(77), true)] {
+            let mut log = log_at(standing("e", 0, 0));
+            (1..=2).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
+            assert_eq!(push(&mut log, 5), Pushed::Taken, "others had appended 3 and 4");
+            assert_eq!(log.compare(2, after_at, &[entry(3, 80)]), differs, "{after_at:?}");
+        }
     }
 
     #[test]

@@ -180,8 +180,7 @@ impl Hub {
         };
         self.learn(channel, &page.standing, then);
         let stand = channel.stand().filter(|stand| stand.turn == key.turn);
-        let (good, ring) =
-            stand.map_or((false, Ring::Done), |_| channel.check_page(key.after, &page.entries));
+        let (good, ring) = stand.map_or((false, Ring::Done), |_| channel.check_page(key.after, &page));
         self.pump_if(ring, channel);
         let Some(stand) = stand.filter(|_| good) else {
             // The readers find out by themselves what became of it.

@@ -89,11 +89,41 @@ pub struct App {
     /// Requests that wait for their outcome.
     pub waiting: usize,
     /// How far lives before this one had come, where the device still knows of them.
-    before: BTreeMap<String, Cursor>,
+    before: BTreeMap<String, Before>,
     /// Channels in which a gap led back: offsets there mean more than one publication.
     rewound: BTreeSet<String>,
-    /// Channels in which nothing was handed over since the last gap: the device may stand before it.
-    at_gap: BTreeSet<String>,
+    /// Where the app stood before the last gap, in channels in which nothing was handed over since: the device may still stand
+    /// there.
+    at_gap: BTreeMap<String, Cursor>,
+}
+
+/// How far an app had come that was destroyed.
+#[derive(Debug)]
+struct Before {
+    /// The last publication that it was handed, or where it began.
+    handed: Cursor,
+    /// The same, or where the gap ended that it was told of last.
+    told: Cursor,
+}
+
+impl Before {
+    /// True where a life that goes on at `cursor` passes over what this one was not told of.
+    fn is_passed_by(&self, cursor: &Cursor) -> bool {
+        let reaches = |it: &Cursor| it.epoch == cursor.epoch && cursor.offset <= it.offset;
+        let is_of_it = [&self.handed, &self.told].iter().any(|it| it.epoch == cursor.epoch);
+        is_of_it && !reaches(&self.handed) && !reaches(&self.told)
+    }
+
+    /// True where a publication may have been handed over.
+    fn had(&self, epoch: &str, offset: u64) -> bool {
+        self.handed.epoch == epoch && offset <= self.handed.offset
+    }
+
+    /// What is known after one more life.
+    fn or_later(self, later: Self) -> Self {
+        let max = |a: Cursor, b: Cursor| if a.epoch == b.epoch && a.offset >= b.offset { a } else { b };
+        Self { handed: max(self.handed, later.handed), told: max(self.told, later.told) }
+    }
 }
 
 impl App {
@@ -145,9 +175,9 @@ impl App {
         }
         if let Some(before) = self.before.get(channel) {
             assert!(
-                before.epoch != cursor.epoch || cursor.offset <= before.offset,
+                !before.is_passed_by(cursor),
                 "{channel}: the app had come to {}, and goes on at {} in silence",
-                before.offset,
+                before.told.offset,
                 cursor.offset
             );
         }
@@ -166,8 +196,7 @@ impl App {
         let expected = standing.offset + 1;
         assert!(*offset >= expected, "{channel}: {offset} was handed over twice");
         assert_eq!(*offset, expected, "{channel}: lost {expected}..{offset} without a gap");
-        let before = self.before.get(channel);
-        let had = before.is_some_and(|before| before.epoch == *epoch && *offset <= before.offset);
+        let had = self.before.get(channel).is_some_and(|before| before.had(epoch, *offset));
         assert!(
             !had || *redelivered,
             "{channel}: {offset} was handed over in an earlier life, and is not marked"
@@ -200,8 +229,8 @@ impl App {
             gap.channel,
             standing.offset
         );
-        *standing = gap.cursor.clone();
-        self.at_gap.insert(gap.channel.clone());
+        let stood = std::mem::replace(standing, gap.cursor.clone());
+        self.at_gap.entry(gap.channel.clone()).or_insert(stood);
         if gap.cursor.offset < gap.after {
             // What stands there now is not what earlier lives had.
             self.before.remove(&gap.channel);
@@ -220,11 +249,13 @@ impl App {
             "{channel} was ended: {code}"
         );
         self.standing.remove(channel);
+        self.at_gap.remove(channel);
     }
 
     /// The app itself ends a subscription.
     pub fn unsubscribe(&mut self, channel: &str) {
         self.standing.remove(channel);
+        self.at_gap.remove(channel);
         self.before.remove(channel);
     }
 
@@ -240,18 +271,19 @@ impl App {
                 self.waiting -= 1;
             }
         }
-        let stood = std::mem::take(&mut self.standing);
+        let (stood, mut at_gap) = (std::mem::take(&mut self.standing), std::mem::take(&mut self.at_gap));
         if stored.is_none() || !marks {
             return self.before.clear();
         }
-        for (channel, cursor) in stood {
-            if self.rewound.contains(&channel) || self.at_gap.contains(&channel) {
+        for (channel, told) in stood {
+            if self.rewound.contains(&channel) {
                 continue;
             }
-            let known = self.before.get(&channel);
-            if known.is_none_or(|known| known.epoch != cursor.epoch || known.offset < cursor.offset) {
-                self.before.insert(channel, cursor);
+            let mut before = Before { handed: at_gap.remove(&channel).unwrap_or_else(|| told.clone()), told };
+            if let Some(known) = self.before.remove(&channel) {
+                before = known.or_later(before);
             }
+            self.before.insert(channel, before);
         }
     }
 }
