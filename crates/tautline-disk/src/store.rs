@@ -85,6 +85,16 @@ impl Store {
         Ok(())
     }
 
+    /// Copies all of the write-ahead log into the file and empties it.
+    ///
+    /// After a sync that failed: the kernel may have dropped what it could not write, and the next sync succeeds all the same.
+    /// Whatever were added behind such a hole would be lost with it.
+    pub(crate) fn copy_all(&self) -> Result<(), Fault> {
+        let is_busy: bool =
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if is_busy { Err(other(std::io::Error::other("others still read it"))) } else { Ok(()) }
+    }
+
     /// Logs that may have lost their newest publications go on in a new epoch, under a new life. How many there were.
     pub(crate) fn doubt_relaxed(&mut self) -> Result<usize, Fault> {
         let life = new_life(self.life)?;

@@ -6,8 +6,8 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     net::TcpStream,
-    path::Path,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -19,18 +19,16 @@ const PUBLICATIONS: u64 = 20;
 /// Ids of the publishes begin above it, and so are no other request's.
 const FIRST_ID: u64 = 100;
 const PATIENCE: Duration = Duration::from_secs(30);
+const TRACED: &str = "trace=fsync,fdatasync,pwrite64,write,writev,sendto,sendmsg";
 /// What each payload begins with; nothing else in the trace does.
 const MARK: &str = "seen-by-the-kernel-";
 
+/// The syncs that fail, of those that the store's writer asks for.
+const FAILING: &str = "inject=fsync,fdatasync:error=EIO:when=20..24";
+
 #[test]
 fn a_sync_has_returned_before_a_reply_or_a_publication_leaves() {
-    if Command::new("strace").arg("--version").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "strace is not installed: `cargo xtask test` installs it");
-        println!("skipped: strace is not installed");
-        return;
-    }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("synced-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("the target folder can be written");
+    let Some(folder) = folder("returned") else { return };
     let trace = folder.join("trace");
     publish_under_strace(&folder, &trace);
     let trace = String::from_utf8_lossy(&fs::read(&trace).expect("strace has written it")).into_owned();
@@ -40,19 +38,59 @@ fn a_sync_has_returned_before_a_reply_or_a_publication_leaves() {
     let _ = fs::remove_dir_all(&folder);
 }
 
-/// Publishes one after the other, each once the one before was answered and heard.
-fn publish_under_strace(folder: &Path, trace: &Path) {
+#[test]
+fn a_sync_that_fails_acknowledges_nothing_and_is_got_over() {
+    let Some(folder) = folder("fails") else { return };
+    let (mut gateway, address) = serve(&folder, &folder.join("trace"), &["-e", FAILING]);
+    let (mut writer, mut reader) = (Line::open(&address), Line::open(&address));
+    reader.say(&json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    reader.hear("ok");
+    let (mut acknowledged, mut refused) = (Vec::new(), Vec::new());
+    for number in 1..=2 * PUBLICATIONS {
+        let id = FIRST_ID + number;
+        writer.say(&json!({"id": id, "publish": {"channel": "room:7", "data": number}}));
+        let answer = writer.hear("id");
+        match answer["error"]["code"].as_str() {
+            None => acknowledged.push(number),
+            Some(code) => {
+                assert!(["in_doubt", "unavailable"].contains(&code), "{answer}");
+                refused.push(number);
+            }
+        }
+    }
+    assert!(!refused.is_empty(), "no sync failed: the story was not told");
+    assert_eq!(acknowledged.last(), Some(&(2 * PUBLICATIONS)), "the store has got over it");
+    // What nobody knows of may have been stored; what was acknowledged was, once and in order.
+    let mut heard = Vec::new();
+    while heard.last() != Some(&(2 * PUBLICATIONS)) {
+        heard.extend(reader.hear_all("pub").iter().filter_map(|packet| packet["pub"]["data"].as_u64()));
+    }
+    assert!(heard.is_sorted_by(|a, b| a < b), "{heard:?}");
+    heard.retain(|number| !refused.contains(number));
+    assert_eq!(heard, acknowledged);
+    end(&mut gateway);
+    let _ = fs::remove_dir_all(&folder);
+}
+
+/// A folder for one story. None: there is no `strace`.
+fn folder(name: &str) -> Option<PathBuf> {
+    if Command::new("strace").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "strace is not installed: `cargo xtask test` installs it");
+        println!("skipped: strace is not installed");
+        return None;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("synced-{name}-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("the target folder can be written");
+    Some(folder)
+}
+
+/// The gateway under `strace`, and its address.
+fn serve(folder: &Path, trace: &Path, more: &[&str]) -> (Child, String) {
     let mut strace = Command::new("strace")
         // The tracer is the grandchild, so that signals reach the gateway itself.
-        .args([
-            "-D",
-            "-f",
-            "-s",
-            "20000",
-            "-e",
-            "trace=fsync,fdatasync,pwrite64,write,writev,sendto,sendmsg",
-            "-o",
-        ])
+        .args(["-D", "-f", "-s", "20000", "-e", TRACED])
+        .args(more)
+        .arg("-o")
         .arg(trace)
         .arg(env!("CARGO_BIN_EXE_tautline"))
         .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--engine"])
@@ -67,7 +105,18 @@ fn publish_under_strace(folder: &Path, trace: &Path) {
     BufReader::new(stdout).read_line(&mut line).expect("stdout can be read");
     let address =
         line.split("http://").nth(1).and_then(|rest| rest.split(' ').next()).expect("the line names it");
-    let (mut writer, mut reader) = (Line::open(address), Line::open(address));
+    (strace, address.to_owned())
+}
+
+fn end(gateway: &mut Child) {
+    kill_process(Pid::from_child(gateway), Signal::TERM).expect("it runs");
+    gateway.wait().expect("it ends");
+}
+
+/// Publishes one after the other, each once the one before was answered and heard.
+fn publish_under_strace(folder: &Path, trace: &Path) {
+    let (mut gateway, address) = serve(folder, trace, &[]);
+    let (mut writer, mut reader) = (Line::open(&address), Line::open(&address));
     reader.say(&json!({"id": 1, "subscribe": {"channel": "room:7"}}));
     reader.hear("ok");
     for number in 1..=PUBLICATIONS {
@@ -76,8 +125,7 @@ fn publish_under_strace(folder: &Path, trace: &Path) {
         writer.hear("ok");
         assert_eq!(reader.hear("pub")["pub"]["data"], data.as_str());
     }
-    kill_process(Pid::from_child(&strace), Signal::TERM).expect("it runs");
-    strace.wait().expect("it ends");
+    end(&mut gateway);
     let begin = Instant::now();
     let is_whole = || fs::read(trace).is_ok_and(|trace| trace.ends_with(b"+++ exited with 0 +++\n"));
     while !is_whole() {
@@ -154,13 +202,19 @@ impl Line {
         self.0.send(Message::text(packet.to_string())).expect("the line is open");
     }
 
-    /// The next packet with this key; those before it are passed over.
+    /// The last packet with this key in the next message that has one; what else came is passed over.
     fn hear(&mut self, key: &str) -> Value {
+        self.hear_all(key).pop().expect("it has one")
+    }
+
+    /// All packets with this key in the next message that has one.
+    fn hear_all(&mut self, key: &str) -> Vec<Value> {
         loop {
             let message = self.0.read().expect("a message comes");
             let lines = message.to_text().expect("text").lines().filter(|line| !line.is_empty());
             let packets = lines.map(|line| serde_json::from_str::<Value>(line).expect("json"));
-            if let Some(found) = packets.rev().find(|packet| packet.get(key).is_some()) {
+            let found: Vec<Value> = packets.filter(|packet| packet.get(key).is_some()).collect();
+            if !found.is_empty() {
                 return found;
             }
         }

@@ -47,6 +47,8 @@ pub(crate) struct Writer {
     synced: bool,
     /// The last transaction failed. Said once, not with every batch.
     failing: bool,
+    /// A sync failed, and the write-ahead log has not been copied since.
+    sync_failed: bool,
     /// Threads that end before the file is closed.
     others: Vec<JoinHandle<()>>,
 }
@@ -82,6 +84,7 @@ impl Writer {
             tidied: 0,
             synced: true,
             failing: false,
+            sync_failed: false,
             others,
         }
     }
@@ -264,6 +267,7 @@ impl Writer {
             Fault::Other(_) if rolled_back => {}
             _ => {
                 self.store = None;
+                self.sync_failed |= matches!(fault, Fault::Disk(_));
                 // Where it fails, the next batch tries again and says why.
                 let _ = self.reopen();
             }
@@ -308,6 +312,10 @@ impl Writer {
         if self.options.durability == Durability::Relaxed {
             // The disk failed, or the file is new: what was not synced may be lost.
             store.doubt_relaxed().map_err(|fault| unavailable(&fault))?;
+        }
+        if self.sync_failed {
+            store.copy_all().map_err(|fault| unavailable(&fault))?;
+            self.sync_failed = false;
         }
         store.mark_open().map_err(|fault| unavailable(&fault))?;
         checkpoint::count_pages(&store.connection);
