@@ -8,7 +8,7 @@ use std::{
     task::Waker,
 };
 
-use tautline_protocol::packet::server::Bye;
+use tautline_protocol::{Format, packet::server::Bye};
 
 use crate::{
     engine::{EngineError, Looked},
@@ -17,7 +17,8 @@ use crate::{
 
 /// The bell of one connection.
 pub(crate) struct Bell {
-    /// Tells the connections of this hub apart.
+    /// Tells the connections of this hub apart, and rises. Its lowest bit says what they speak, see [`connection_number`]: a
+    /// field of its own would cost each of them 16 bytes.
     pub(crate) connection: u64,
     inner: Mutex<Inner>,
 }
@@ -43,9 +44,18 @@ pub(crate) struct Mail {
     pub(crate) done: u32,
 }
 
+/// The number of the `nth` connection of a hub.
+pub(crate) const fn connection_number(nth: u64, format: Format) -> u64 {
+    nth << 1 | matches!(format, Format::Msgpack) as u64
+}
+
 impl Bell {
     pub(crate) fn new(connection: u64, waker: Waker) -> Arc<Self> {
         Arc::new(Self { connection, inner: Mutex::new(Inner { waker, news: Vec::new(), mail: None }) })
+    }
+
+    pub(crate) const fn format(&self) -> Format {
+        if self.connection & 1 == 0 { Format::Json } else { Format::Msgpack }
     }
 
     /// The channel in `slot` has news. The channel rings once until it is read, so a slot is never listed twice.

@@ -5,9 +5,8 @@
 
 use std::sync::{Arc, Mutex, atomic::AtomicUsize};
 
-use bytes::Bytes;
 use tautline_protocol::{
-    ChannelName, Cursor, Limits, ReadFrom, UserId,
+    ChannelName, Cursor, Format, Limits, ReadFrom, UserId,
     packet::server::{Gap, GapReason, Roster, Subscribed},
 };
 
@@ -16,6 +15,7 @@ use crate::{
     bell::Bell,
     engine::{Entry, Looked, Page, Position, Standing},
     log::{Log, Place, Pushed, Read},
+    packets::Packets,
     presence::Presence,
     session_id::SessionId,
     sync::lock,
@@ -96,7 +96,7 @@ pub(crate) struct News {
 #[derive(Default)]
 pub(crate) struct Taken {
     /// Publications.
-    pub(crate) packets: Option<Bytes>,
+    pub(crate) packets: Option<Packets>,
     pub(crate) gap: Option<Gap>,
     /// There is more: come again.
     pub(crate) more: bool,
@@ -248,7 +248,7 @@ impl Channel {
         }
         let Some(log) = &mut state.log else { return taken };
         let place = places.place;
-        match log.read(place.offset, &mut place.turn, bytes_max) {
+        match log.read(place.offset, &mut place.turn, bytes_max, places.format) {
             Read::UpToDate => {}
             Read::Batch { packets, to } => {
                 place.offset = to;
@@ -394,6 +394,8 @@ pub(crate) struct Joining<'a> {
 pub(crate) struct Places<'a> {
     pub(crate) place: &'a mut ReaderPlace,
     pub(crate) presence_seen: &'a mut u64,
+    /// What it is sent.
+    pub(crate) format: Format,
 }
 
 impl State {

@@ -12,7 +12,7 @@ use std::{
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tautline_protocol::{
-    ByeCode, ChannelName, ErrorCode, Limits, Now, RequestId, UserId,
+    ByeCode, ChannelName, ErrorCode, Format, Limits, Now, RequestId, UserId,
     packet::server::{Bye, ErrorBody, Published},
     server::Ledger,
 };
@@ -20,7 +20,7 @@ use tautline_protocol::{
 use crate::{
     ChannelRule, Engine, Identity, Peer, ReplyTo, Rules,
     acks::Acks,
-    bell::Bell,
+    bell::{Bell, connection_number},
     channel::{Channel, Ring},
     channels::Channels,
     engine::{Answer, Content, Job, Look, Origin},
@@ -176,10 +176,17 @@ impl Hub {
         &self.0.limits
     }
 
-    /// The server's end of a new connection; `waker` is woken when [`Peer::poll_output`] has something new.
+    /// The server's end of a new connection in json; `waker` is woken when [`Peer::poll_output`] has something new.
     #[must_use]
     pub fn peer(&self, now: Now, waker: Waker) -> Peer {
-        let connection = self.0.next_connection.fetch_add(1, Ordering::Relaxed);
+        self.peer_in(Format::Json, now, waker)
+    }
+
+    /// The server's end of a new connection in this format.
+    #[must_use]
+    pub fn peer_in(&self, format: Format, now: Now, waker: Waker) -> Peer {
+        let nth = self.0.next_connection.fetch_add(1, Ordering::Relaxed);
+        let connection = connection_number(nth, format);
         self.0.connections.fetch_add(1, Ordering::Relaxed);
         Peer::new(self.clone(), Bell::new(connection, waker), now)
     }

@@ -19,6 +19,7 @@ mod hub;
 mod identity;
 mod log;
 mod logs;
+mod packets;
 mod pages;
 mod peer;
 mod presence;

@@ -16,6 +16,7 @@ use crate::{
         Span,
     },
     log::{Pushed, join},
+    packets::{Cell, Pair},
     pages::{PageKey, Wanted},
 };
 
@@ -129,7 +130,7 @@ impl Hub {
         (turn, after): (u32, u64),
         bell: &Arc<Bell>,
         slot: u32,
-    ) -> Option<(bytes::Bytes, u64)> {
+    ) -> Option<(Pair, u64)> {
         self.note(now);
         let key = || PageKey { channel: channel.name.clone(), number: channel.number, turn, after };
         let (mut wanted, mut next) = self.0.pages.take(key(), bell, slot);
@@ -191,7 +192,8 @@ impl Hub {
         match join(entries, self.0.limits.batch_bytes_max) {
             (_, 0) => pages.cancel(key),
             (packets, taken) => {
-                pages.put(self.last_now().mono_ms, key, Some((packets, key.after + taken)));
+                let page = (Pair::new(packets, Cell::default()), key.after + taken);
+                pages.put(self.last_now().mono_ms, key, Some(page));
                 None
             }
         }

@@ -3,25 +3,28 @@
 //! Same inputs, same outputs, on any machine: nothing here owns a socket, reads a clock or starts a task. The time is a
 //! parameter ([`Now`]), randomness is a seed, and every size and wait has a name in [`Limits`].
 //!
-//! Reading order: [`packet`] says what can be said, [`json`] how it looks on the wire, [`server`] and [`client`] what
+//! Reading order: [`packet`] says what can be said, [`json`] and [`msgpack`] how it looks on the wire, [`server`] and [`client`] what
 //! each end decides. The text of the protocol is `spec/protocol.md`.
 
 mod bye;
 mod cursor;
 mod error_code;
+mod format;
 mod limits;
 mod name;
 mod time;
 
 pub mod client;
 pub mod json;
+pub mod msgpack;
 pub mod packet;
 pub mod server;
 
 pub use bye::{AnyByeCode, ByeCode, Reconnect};
 pub use cursor::{Cursor, ReadFrom};
 pub use error_code::ErrorCode;
-pub use limits::Limits;
+pub use format::Format;
+pub use limits::{Limits, MSGPACK_DEPTH_MAX};
 pub use name::{ChannelName, InvalidName, Pattern, UserId};
 pub use time::Now;
 
@@ -30,6 +33,3 @@ pub type RequestId = u64;
 
 /// The version of the protocol that `hello` names.
 pub const VERSION: u32 = 1;
-
-/// The WebSocket subprotocol of the json format.
-pub const SUBPROTOCOL_JSON: &str = "tautline.v1.json";

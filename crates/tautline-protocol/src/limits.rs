@@ -1,5 +1,8 @@
 //! Every size, count and wait that has a ceiling, in one place (protocol, section 9).
 
+/// How deeply a packet in msgpack may be nested, its own map counted. No option: both ends must know it.
+pub const MSGPACK_DEPTH_MAX: usize = 64;
+
 /// The ceilings of a gateway. All are configurable; `Default` is what the protocol names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tautline_protocol::{ByeCode, Now, json, packet::server::MemberState};
+use tautline_protocol::{ByeCode, Format, Now, json, msgpack, packet::server::MemberState};
 
 use super::{Open, Output, Peer, Stage};
-use crate::channel::{Places, Ring};
+use crate::{
+    channel::{Places, Ring},
+    packets::Packets,
+};
 
 impl Peer {
     /// What the shell is to do next. Drain to `None` after every input and every wake, while the socket takes bytes:
@@ -15,7 +18,7 @@ impl Peer {
         self.take_mail(now);
         loop {
             if !self.control.is_empty() {
-                return Some(Output::Message(Bytes::from(std::mem::take(&mut self.control))));
+                return Some(Output::Message(self.take_control().into()));
             }
             if let Some(errand) = self.next_errand() {
                 return Some(errand);
@@ -96,8 +99,9 @@ impl Peer {
         };
         let bytes_max = self.hub.limits().batch_bytes_max;
         let channel = &subscription.channel;
+        let format = self.bell.format();
         let places =
-            Places { place: &mut subscription.place, presence_seen: &mut subscription.presence_seen };
+            Places { place: &mut subscription.place, presence_seen: &mut subscription.presence_seen, format };
         let mut taken = channel.read(subscription.seat, places, bytes_max, &mut self.control);
         if taken.behind {
             let place = &mut subscription.place;
@@ -106,7 +110,7 @@ impl Peer {
             {
                 place.offset = to;
                 taken.more = channel.read_page(subscription.seat, to);
-                taken.packets = Some(packets);
+                taken.packets = Some(Packets::Json(packets.encode(format).clone()));
             }
         }
         if taken.more {
@@ -115,13 +119,23 @@ impl Peer {
         if let Some(gap) = taken.gap {
             json::write_server(&mut self.control, "gap", &gap);
         }
-        match taken.packets {
+        match taken.packets.map(Packets::encode) {
             Some(packets) if self.control.is_empty() => Delivered::Packets(packets),
             Some(packets) => {
-                self.control.extend_from_slice(&packets);
-                Delivered::Control
+                let mut message = self.take_control();
+                message.extend_from_slice(&packets);
+                Delivered::Packets(message.into())
             }
             None => Delivered::Control,
+        }
+    }
+
+    /// What waits to be sent, as it is sent.
+    fn take_control(&mut self) -> Vec<u8> {
+        let control = std::mem::take(&mut self.control);
+        match self.bell.format() {
+            Format::Json => control,
+            Format::Msgpack => msgpack::from_json(&control),
         }
     }
 

@@ -15,7 +15,7 @@ use std::{collections::VecDeque, num::NonZeroU64, sync::Arc};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tautline_protocol::{
-    ByeCode, ErrorCode, Now, RequestId, UserId, json,
+    ByeCode, ErrorCode, Format, Now, RequestId, UserId, json, msgpack,
     packet::{
         Auth, ErrorBody, Hello, Request, Verb,
         client::ClientPacket,
@@ -36,7 +36,7 @@ use crate::{
 /// What the shell is to do next.
 #[derive(Debug)]
 pub enum Output {
-    /// Send one WebSocket text message.
+    /// Send one WebSocket message: text, or binary where [`Peer::format`] is msgpack.
     Message(Bytes),
     /// Check this login, which may take its time, and call [`Peer::handle_login`]. [`Peer::wants_input`] is false
     /// meanwhile.
@@ -129,7 +129,7 @@ pub struct Peer {
     stage: Stage,
     /// When the client was last heard, in monotonic milliseconds.
     heard_ms: u64,
-    /// Encoded packets that wait to be sent, before any publication.
+    /// Packets that wait to be sent, before any publication, encoded as json.
     control: Vec<u8>,
     /// The part of a message that cannot be read yet.
     held: Option<Box<str>>,
@@ -197,6 +197,17 @@ impl Peer {
     pub(crate) fn new(hub: Hub, bell: Arc<Bell>, now: Now) -> Self {
         let stage = Stage::Opening(Opening::new(now, hub.limits()));
         Self { hub, bell, stage, heard_ms: now.mono_ms, control: Vec::new(), held: None, aside: None }
+    }
+
+    /// What the connection speaks.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.bell.format()
+    }
+
+    /// Takes a whole binary message, in msgpack.
+    pub fn handle_binary(&mut self, now: Now, message: &[u8]) {
+        self.handle_message(now, &msgpack::to_json(message));
     }
 
     /// Takes a whole text message.

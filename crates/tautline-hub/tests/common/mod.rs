@@ -15,7 +15,7 @@ use tautline_hub::{
     Peer, PresenceMode, PublishOptions, Retention,
 };
 use tautline_protocol::{
-    ChannelName, Limits, Now, Pattern, UserId, json as codec,
+    ChannelName, Format, Limits, Now, Pattern, UserId, json as codec, msgpack,
     packet::{ErrorBody, server::Published},
 };
 
@@ -102,8 +102,12 @@ impl Node {
     }
 
     pub fn dial(&self) -> Phone {
+        self.dial_in(Format::Json)
+    }
+
+    pub fn dial_in(&self, format: Format) -> Phone {
         let woken = Arc::new(Woken(AtomicBool::new(false)));
-        let peer = self.hub.peer(self.now, Waker::from(Arc::clone(&woken)));
+        let peer = self.hub.peer_in(format, self.now, Waker::from(Arc::clone(&woken)));
         Phone {
             peer,
             woken,
@@ -167,7 +171,10 @@ impl Phone {
     }
 
     pub fn say_text(&mut self, node: &Node, message: &str) {
-        self.peer.handle_message(node.now, message);
+        match self.peer.format() {
+            Format::Json => self.peer.handle_message(node.now, message),
+            Format::Msgpack => self.peer.handle_binary(node.now, &msgpack::from_json(message.as_bytes())),
+        }
         self.drain(node);
     }
 
@@ -176,7 +183,11 @@ impl Phone {
         while let Some(output) = self.peer.poll_output(node.now) {
             match output {
                 Output::Message(bytes) => {
-                    let text = std::str::from_utf8(&bytes).expect("text");
+                    let text = match self.peer.format() {
+                        Format::Json => String::from_utf8(bytes.to_vec()).expect("text"),
+                        Format::Msgpack => msgpack::to_json(&bytes),
+                    };
+                    let text = &text;
                     self.inbox
                         .extend(codec::packets(text).map(|line| serde_json::from_str(line).expect("json")));
                 }

@@ -1,0 +1,149 @@
+//! Stories about clients that speak msgpack, among those that speak json (protocol, section 2).
+
+mod common;
+
+use common::{Node, Phone, resume};
+use serde_json::{Value, json};
+use tautline_hub::{Output, Retention};
+use tautline_protocol::{Format, Limits, MSGPACK_DEPTH_MAX};
+
+fn guest(node: &Node) -> Phone {
+    let mut phone = node.dial_in(Format::Msgpack);
+    phone.say(node, json!({"hello": {"v": 1, "auth": {"guest": true}}}));
+    phone
+}
+
+fn reader(node: &Node) -> Phone {
+    let mut phone = guest(node);
+    phone.ask(node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    phone
+}
+
+fn epoch_of(node: &Node) -> Value {
+    guest(node).ask(node, json!({"id": 1, "history": {"channel": "room:7"}}))["ok"]["epoch"].clone()
+}
+
+/// Where the bytes of the next message lie, and how many there are.
+fn next_message(node: &Node, phone: &mut Phone) -> (usize, usize) {
+    match phone.peer.poll_output(node.now) {
+        Some(Output::Message(bytes)) => (bytes.as_ptr().addr(), bytes.len()),
+        other => panic!("expected a message, got {other:?}"),
+    }
+}
+
+#[test]
+fn publications_cross_from_one_format_to_the_other_and_bytes_are_bytes() {
+    let node = Node::new();
+    let (mut talks_json, mut talks_msgpack) = (node.guest(), reader(&node));
+    talks_json.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    let data = json!({"photo": {"$bin": "AAECAw=="}, "big": u64::MAX, "small": i64::MIN, "real": 0.1});
+    let publish = json!({"id": 2, "publish": {"channel": "room:7", "data": data}});
+    talks_json.say(&node, publish.clone());
+    talks_msgpack.say(&node, publish);
+    for phone in [&mut talks_json, &mut talks_msgpack] {
+        let heard = phone.hear_only(&node, "pub");
+        assert_eq!(heard.iter().map(|publication| &publication["data"]).collect::<Vec<_>>(), [&data, &data]);
+    }
+}
+
+#[test]
+fn a_publication_is_encoded_once_for_all_who_read_msgpack() {
+    let node = Node::new();
+    let mut readers: Vec<_> = (0..3).map(|_| reader(&node)).collect();
+    readers.iter_mut().for_each(|phone| drop(phone.hear(&node)));
+    node.publish("room:7", &json!({"text": "x".repeat(1000)}));
+    let mut messages = readers.iter_mut().map(|phone| next_message(&node, phone));
+    let first = messages.next().expect("three of them");
+    assert!(messages.all(|message| message == first), "the same bytes, not a copy");
+}
+
+#[test]
+fn who_is_behind_reads_pages() {
+    let limits = Limits { tail_entries_max: 1, ..Limits::default() };
+    let node = Node::with(limits, Retention::default());
+    for n in 0..10 {
+        node.publish("room:7", &json!(n));
+    }
+    let epoch =
+        guest(&node).ask(&node, json!({"id": 1, "history": {"channel": "room:7"}}))["ok"]["epoch"].clone();
+    let from = json!({"channel": "room:7", "from": {"epoch": epoch, "offset": 0}});
+    let mut readers: Vec<_> = (0..2).map(|_| guest(&node)).collect();
+    for phone in &mut readers {
+        phone.hear(&node);
+        phone.say(&node, json!({"id": 1, "subscribe": from}));
+        assert_eq!(phone.offsets(&node), (1..=10).collect::<Vec<u64>>());
+    }
+}
+
+#[test]
+fn what_waits_leaves_in_one_message_and_everything_comes_back_after_a_cut() {
+    let node = Node::new();
+    let mut phone = reader(&node);
+    let welcome = phone.welcome(&node);
+    for n in 0..100 {
+        node.publish("room:7", &json!(n));
+    }
+    next_message(&node, &mut phone);
+    assert!(phone.hear(&node).is_empty(), "it was one message");
+    drop(phone);
+    node.publish("room:7", &json!("while it was away"));
+    let epoch = epoch_of(&node);
+    let mut again = node.dial_in(Format::Msgpack);
+    again.say(&node, resume(&welcome, 1, json!({"room:7": {"epoch": epoch, "offset": 99}})));
+    assert_eq!(again.offsets(&node), [100, 101]);
+}
+
+#[test]
+fn what_json_can_not_say_is_refused_and_the_line_goes_on() {
+    let node = Node::new();
+    let mut phone = guest(&node);
+    let mut message = b"\x82\xa2id\x01\xa7publish\x82\xa7channel\xa6room:7\xa4data".to_vec();
+    message.extend_from_slice(b"\xd6\xff\x00\x00\x00\x00");
+    phone.peer.handle_binary(node.now, &message);
+    let heard = phone.hear(&node);
+    assert_eq!(heard.last().map(|reply| &reply["error"]["code"]), Some(&json!("bad_request")), "{heard:?}");
+    let reply = phone.ask(&node, json!({"id": 2, "publish": {"channel": "room:7", "data": 1}}));
+    assert_eq!(reply["ok"]["offset"], 1, "nothing was appended before");
+}
+
+#[test]
+fn what_is_no_msgpack_is_dismissed_and_the_request_named() {
+    let node = Node::new();
+    for (message, id) in [
+        (&b"\x82\xa2id\x07\xa7publish\x82\xa7channel"[..], json!(7)),
+        (b"\xc1", Value::Null),
+        (b"\x93\x01\x02\x03", Value::Null),
+        (b"{\"ping\":{}}", Value::Null),
+    ] {
+        let mut phone = guest(&node);
+        phone.peer.handle_binary(node.now, message);
+        let heard = phone.hear(&node);
+        let last = heard.last().expect("a last word");
+        assert_eq!((&last["bye"]["code"], &last["id"]), (&json!("bad_packet"), &id));
+        assert_eq!(phone.close, Some(4201));
+    }
+}
+
+#[test]
+fn what_stands_before_the_broken_packet_is_done() {
+    let node = Node::new();
+    let mut phone = guest(&node);
+    phone.peer.handle_binary(node.now, b"\x82\xa2id\x01\xa7publish\x82\xa7channel\xa1a\xa4data\x01\xc1");
+    assert_eq!(phone.bye(&node)["code"], "bad_packet");
+    let reply = guest(&node).ask(&node, json!({"id": 1, "history": {"channel": "a"}}));
+    assert_eq!(reply["ok"]["publications"][0]["data"], 1);
+}
+
+/// Somebody else's deep nesting must not cut a line that did nothing wrong, again and again.
+#[test]
+fn what_msgpack_would_not_take_comes_as_text() {
+    let node = Node::new();
+    let mut phone = reader(&node);
+    let deep = format!("{}{}", "[".repeat(MSGPACK_DEPTH_MAX), "]".repeat(MSGPACK_DEPTH_MAX));
+    let mut other = node.guest();
+    other.say_text(&node, &format!("{{\"id\":1,\"publish\":{{\"channel\":\"room:7\",\"data\":{deep}}}}}"));
+    other.say_text(&node, "{\"id\":2,\"publish\":{\"channel\":\"room:7\",\"data\":1e999}}");
+    let heard = phone.hear_only(&node, "pub");
+    assert!(heard[0]["data"].to_string().contains("{\"$json\":\"[["), "{}", heard[0]);
+    assert_eq!(heard[1]["data"], json!({"$json": "1e999"}));
+}
