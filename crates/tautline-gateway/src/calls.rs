@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde_json::value::RawValue;
-use tautline_hub::{CallRequest, ReplyTo};
+use tautline_hub::{CallKey, CallRequest, ReplyTo};
 use tautline_protocol::{ErrorCode, UserId, packet::ErrorBody};
 
 use crate::gateway::Shared;
@@ -27,10 +27,9 @@ pub struct Call {
     pub data: Box<RawValue>,
     /// Who asks; none for a guest.
     pub user: Option<UserId>,
-    /// The session that asks.
-    pub session: String,
-    /// The same however often this call is sent, and no other call's: for methods that may be run once more.
-    pub key: String,
+    /// Which call it is: the same however often it is sent, and no other call's, for methods that may be run once more. As
+    /// text by `to_string()`; it names its session, too.
+    pub key: CallKey,
 }
 
 /// Why a method has no answer. The client gets both parts.
@@ -77,14 +76,14 @@ impl fmt::Debug for Methods {
 
 /// Starts a method. One that answers at once is settled before this returns and costs no task.
 pub(crate) fn start(gateway: &Arc<Shared>, cx: &mut Context<'_>, request: CallRequest) {
-    let CallRequest { reply_to, method, data, timeout_ms, user, session, key } = request;
+    let CallRequest { reply_to, method, data, timeout_ms, user, key } = request;
     let Some(handler) = gateway.methods.0.get(&method) else {
         return refuse(gateway, reply_to, ErrorCode::NotFound, "there is no such method");
     };
     let Some(place) = Place::take(gateway) else {
         return refuse(gateway, reply_to, ErrorCode::Overloaded, "too many methods are running on this node");
     };
-    let call = Call { method, data, user, session, key };
+    let call = Call { method, data, user, key };
     let Ok(running) = catch_unwind(AssertUnwindSafe(|| handler(call))) else {
         return settle(gateway, reply_to, Err(panicked()));
     };

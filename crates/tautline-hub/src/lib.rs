@@ -37,3 +37,4 @@ pub use hub::{Hub, HubConfig, HubStats, Inbox, PublishOptions};
 pub use identity::{Identity, LoginRefused};
 pub use peer::{CallRequest, Output, Peer, ReplyTo};
 pub use rules::{Access, ChannelRule, PresenceMode, Retention, Rules};
+pub use session_id::CallKey;

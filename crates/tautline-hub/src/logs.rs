@@ -13,7 +13,7 @@ use crate::{
     channel::{Channel, News, Ring, Stand},
     engine::{
         Answer, Append, Appended, Content, Doubt, EngineError, Job, Look, Looked, Mark, Origin, Page, Read,
-        Span,
+        Span, Standing,
     },
     log::{Pushed, join},
     packets::{Cell, Pair},
@@ -49,7 +49,12 @@ impl Hub {
         let answer = Answer::new(move |outcome: Result<Appended, EngineError>| {
             hub.0.append_bytes.fetch_sub(bytes, Ordering::Relaxed);
             done(match outcome {
-                Err(error) => Err(error.to_body()),
+                Err(error) => {
+                    if matches!(error, EngineError::InDoubt(_)) {
+                        hub.catch_up(&name);
+                    }
+                    Err(error.to_body())
+                }
                 Ok(Appended::Repeated { epoch, offset, at }) => {
                     Ok(Published { epoch: epoch.to_string(), offset, at })
                 }
@@ -87,6 +92,37 @@ impl Hub {
         }
     }
 
+    /// A publication may be in the log without a word to us: those who read live are not to wait for the next one.
+    fn catch_up(&self, name: &ChannelName) {
+        let Some(channel) = self.find_channel(name) else { return };
+        let Some(stand) = channel.stand() else { return };
+        let hub = self.clone();
+        let (name, retention) = (name.clone(), channel.rule.retention);
+        let read = Read {
+            channel: name.clone(),
+            span: Span::After(stand.head),
+            count_max: usize::MAX,
+            bytes_max: self.0.limits.batch_bytes_max,
+            retention,
+            wall_ms: self.last_now().wall_ms,
+            answer: Answer::new(move |page: Result<Page, EngineError>| {
+                let Ok(Page { standing, at, entries }) = page else { return };
+                // Where nobody knows what the first one follows, the next publication will tell.
+                let Some(mut before_at) = at.or((stand.head == 0).then_some(0)) else { return };
+                if entries.first().is_some_and(|first| first.offset() != stand.head + 1) {
+                    return;
+                }
+                let Standing { epoch, base, base_at, .. } = standing;
+                for entry in entries {
+                    let at = entry.at();
+                    hub.spread(&name, News { epoch: Arc::clone(&epoch), entry, before_at, base, base_at });
+                    before_at = at;
+                }
+            }),
+        };
+        self.0.engine.submit(Job::Read(read));
+    }
+
     /// Asks the engine where a channel's log really stands.
     fn look_again(&self, channel: &Arc<Channel>) {
         let (hub, of) = (self.clone(), Arc::clone(channel));
@@ -106,7 +142,7 @@ impl Hub {
     pub(crate) fn learn(
         &self,
         channel: &Arc<Channel>,
-        standing: &crate::engine::Standing,
+        standing: &Standing,
         then: Option<Stand>,
     ) {
         let ring = channel.learn(standing, then, &self.0.limits);

@@ -2,11 +2,15 @@
 
 use tautline_protocol::{RequestId, json, packet::server::ErrorBody};
 
+/// What stands round the data at most.
+const FRAME_BYTES: usize = 48;
+
 /// Appends the reply to a `call`: its `data` as it came from the method, or why there is none.
 pub(crate) fn write(out: &mut Vec<u8>, id: RequestId, result: Result<&str, &ErrorBody>) {
     match result {
         Err(error) => json::write_reply(out, id, Err::<&(), _>(error)),
         Ok(data) => {
+            out.reserve(data.len() + FRAME_BYTES);
             out.extend_from_slice(b"{\"id\":");
             json::write_json(out, &id);
             out.extend_from_slice(b",\"ok\":{\"data\":");

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use tautline_protocol::RequestId;
 
 /// The number of a session; 128 bits that cannot be guessed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,6 +12,27 @@ pub(crate) struct SessionId(pub(crate) u128);
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&BASE64_URL_SAFE_NO_PAD.encode(self.0.to_be_bytes()))
+    }
+}
+
+/// Names one call: the same however often it is sent, and no other call's. Whoever has seen it has run it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallKey {
+    pub(crate) session: SessionId,
+    pub(crate) id: RequestId,
+}
+
+impl CallKey {
+    /// The session that asks.
+    #[must_use]
+    pub fn session(&self) -> String {
+        self.session.to_string()
+    }
+}
+
+impl fmt::Display for CallKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.session, self.id)
     }
 }
 

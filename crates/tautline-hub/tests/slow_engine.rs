@@ -66,6 +66,16 @@ impl SlowEngine {
         jobs.into_iter().for_each(|job| job.refuse(error));
     }
 
+    /// Appends, and says that nobody knows.
+    fn doubt(&self) {
+        let jobs = std::mem::take(&mut *self.jobs.lock().expect("no test panics over it"));
+        for job in jobs {
+            let Job::Append(job) = job else { panic!("appends alone are waiting") };
+            self.logs.lock().expect("no test panics over it").append(&job).expect("there is room");
+            job.answer.give(Err(EngineError::InDoubt("who knows".to_owned())));
+        }
+    }
+
     fn forget(&self) {
         drop(std::mem::take(&mut *self.jobs.lock().expect("no test panics over it")));
     }
@@ -235,6 +245,24 @@ fn a_publish_that_the_engine_never_answers_is_in_doubt_and_does_not_hang() {
 }
 
 #[test]
+fn those_who_read_live_do_not_wait_for_the_next_publication_where_one_was_stored_in_doubt() {
+    let (engine, node) = slow();
+    write(&engine, &node, 1);
+    let mut ann = reader(&engine, &node);
+    engine.work();
+    ann.hear(&node);
+    let mut bob = node.guest();
+    bob.hear(&node);
+    bob.say(&node, publish(1, &json!("stored all the same")));
+    engine.doubt();
+    assert_eq!(bob.hear(&node)[0]["error"]["code"], "in_doubt");
+    engine.work();
+    let heard = ann.hear(&node);
+    assert_eq!(heard[0]["pub"]["data"], "stored all the same", "{heard:?}");
+    assert_eq!(heard[0]["pub"]["offset"], 2);
+}
+
+#[test]
 fn a_publish_asked_for_again_while_it_is_stored_is_stored_once_and_answered_where_it_was_asked_last() {
     let (engine, node) = slow();
     let mut phone = node.guest();
@@ -344,7 +372,7 @@ fn a_call_of_an_idempotent_method_is_made_again_under_its_key_by_the_next_node()
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
     phone.say(&node, json!({"id": 1, "call": {"method": "count"}}));
-    let first = phone.calls[0].key.clone();
+    let first = phone.calls[0].key;
     let next = next_node(&engine);
     let mut back = next.dial();
     back.say(&next, resume(&welcome, 5, json!({})));

@@ -22,7 +22,7 @@ fn with_all_kinds() -> GatewayBuilder {
         .call("sold_out", |_| async { Err(CallError::new("sold_out", "come back tomorrow")) })
         .call("never", |_| std::future::pending())
         .call("who", |call| async move {
-            let who = json!([call.user.map(|user| user.to_string()), call.session.is_empty()]);
+            let who = json!([call.user.map(|user| user.to_string()), call.key.session().is_empty()]);
             Ok(to_raw_value(&who).expect("it is JSON"))
         })
 }

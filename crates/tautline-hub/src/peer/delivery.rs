@@ -42,7 +42,11 @@ impl Peer {
     pub(super) fn take_mail(&mut self, now: Now) {
         let Some(mut mail) = self.bell.take_mail() else { return };
         if matches!(self.stage, Stage::Open(_)) {
-            self.control.extend_from_slice(&mail.packets);
+            if self.control.is_empty() {
+                self.control = std::mem::take(&mut mail.packets);
+            } else {
+                self.control.extend_from_slice(&mail.packets);
+            }
         }
         self.aside.take_if(|aside| {
             aside.with_engine = aside.with_engine.saturating_sub(mail.done);

@@ -31,6 +31,7 @@ use crate::{
     channel::{Channel, ReaderPlace, SeatNo},
     hub::settle,
     session::Session,
+    session_id::CallKey,
 };
 
 /// What the shell is to do next.
@@ -65,10 +66,8 @@ pub struct CallRequest {
     pub timeout_ms: u64,
     /// Who asks; none for a guest.
     pub user: Option<UserId>,
-    /// The session that asks.
-    pub session: String,
-    /// The same however often this call is sent, and no other call's: whoever has seen it has run it.
-    pub key: String,
+    /// Which call it is, and whose.
+    pub key: CallKey,
 }
 
 /// Where the result of one call goes. Dropped unused, it settles the call as `in_doubt`: a request never hangs.

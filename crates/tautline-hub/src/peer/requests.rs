@@ -23,6 +23,7 @@ use crate::{
     engine::{Content, Doubt, Origin},
     hub::settle_line,
     logs::NewPublication,
+    session_id::CallKey,
 };
 
 impl Peer {
@@ -108,8 +109,7 @@ impl Peer {
             data: call.data.map_or_else(|| serde_json::value::RawValue::NULL.to_owned(), ToOwned::to_owned),
             timeout_ms: call.timeout_ms.map_or(longest, |wanted| wanted.min(longest)),
             user: open.session.user(),
-            session: open.session.id.to_string(),
-            key: format!("{}:{id}", open.session.id),
+            key: CallKey { session: open.session.id, id },
         };
         self.errand(Output::Call(request));
     }

@@ -99,7 +99,7 @@ fn gateway(tally: &Arc<Tally>) -> anyhow::Result<Gateway> {
         .limits(Limits { ping_ms: PING_MS, pong_ms: PONG_MS, ..Limits::default() })
         .rules(vec![everything])
         .call("echo", move |call| {
-            tally.executed(&call.session, call.data.get());
+            tally.executed(&call.key.session(), call.data.get());
             async move { Ok(call.data) }
         })
         .build()
