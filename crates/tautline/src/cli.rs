@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    bench::{self, BenchArgs},
     call::{self, CallArgs, PublishArgs},
     chaos::{self, ChaosArgs},
     config::{self, ConfigError, Engine, Environment, Flags, Settings},
@@ -46,6 +47,8 @@ enum Command {
     Chaos(Box<ChaosArgs>),
     /// Run the demo: two phones in a web page, a gateway, and a bad network between them, on one port.
     Demo(DemoArgs),
+    /// Measure what a gateway costs, with a load from this machine.
+    Bench(BenchArgs),
     /// Print what is published in channels, as it comes.
     Listen(ListenArgs),
     /// Call a method of the back end, and print the answer.
@@ -80,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Token(args) => run_token(&args),
         Command::Chaos(args) => run_chaos(*args, &cli.log),
         Command::Demo(args) => run_demo(args, &cli.log),
+        Command::Bench(args) => run_bench(&args, &cli.log),
         Command::Listen(args) => at_terminal(&cli.log, listen::run(args)),
         Command::Call(args) => at_terminal(&cli.log, call::run(args)),
         Command::Publish(args) => at_terminal(&cli.log, call::publish(args)),
@@ -120,6 +124,12 @@ fn run_chaos(args: ChaosArgs, log: &str) -> anyhow::Result<ExitCode> {
 fn run_demo(args: DemoArgs, log: &str) -> anyhow::Result<ExitCode> {
     start_log(log);
     runtime()?.block_on(demo::run(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_bench(args: &BenchArgs, log: &str) -> anyhow::Result<ExitCode> {
+    start_log(log);
+    bench::run(args)?;
     Ok(ExitCode::SUCCESS)
 }
 

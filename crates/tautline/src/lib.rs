@@ -1,7 +1,8 @@
-//! The tautline binary: serve, chaos, demo, token, and listen, call and publish for people at a terminal.
+//! The tautline binary: serve, chaos, demo, bench, token, and listen, call and publish for people at a terminal.
 //!
 //! `main.rs` is thin; everything is here, where tests and others can reach it. Start at [`cli::run`].
 
+pub mod bench;
 pub mod call;
 pub mod chaos;
 pub mod cli;

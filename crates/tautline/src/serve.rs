@@ -96,7 +96,7 @@ fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
     logs.equip(builder)?.build().context("cannot build the gateway")
 }
 
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restarted server takes its port back although connections of the last one still linger.
     socket.set_reuseaddr(true)?;

@@ -1,0 +1,305 @@
+//! One WebSocket of the load: a small struct, because there are twenty thousand of them.
+//!
+//! Start at [`Line::turn`]. It checks what it is sent: publications belong to its channel and their offsets rise by one,
+//! or a gap stands between them.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::Shutdown,
+    rc::Rc,
+    time::Instant,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use mio::net::TcpStream;
+use socket2::SockRef;
+use tautline_websocket::{ClientHandshake, encode_pong, encode_text};
+
+use super::frames::{self, Kind};
+
+/// A client's frames are masked; with which key is all the same to a server.
+const MASK: [u8; 4] = [7, 1, 9, 4];
+
+/// What a line has heard.
+pub(super) enum Heard<'a> {
+    /// The last of what it waited for after its hello: it holds a ticket, and knows the epoch of what it subscribed to.
+    Online {
+        ticket: Option<&'a str>,
+        epoch: Option<&'a str>,
+    },
+    /// The next publication of its channel.
+    Publication {
+        offset: u64,
+    },
+    /// Publications that the log no longer keeps.
+    Gap,
+    /// An `ok`.
+    Reply {
+        id: u64,
+    },
+    Pong,
+}
+
+/// Takes what lines hear.
+pub(super) trait Scene {
+    /// # Errors
+    /// When this should not have been heard: the run is over.
+    fn hear(&mut self, line: &mut Line, heard: Heard<'_>, now: Instant) -> anyhow::Result<()>;
+}
+
+/// The channel that a line reads.
+pub(super) struct Reads {
+    pub number: usize,
+    /// How each of its publications begins, up to the offset.
+    prefix: Vec<u8>,
+}
+
+impl Reads {
+    pub(super) fn new(number: usize, name: &str) -> Rc<Self> {
+        Rc::new(Self { number, prefix: format!(r#"{{"pub":{{"channel":"{name}","offset":"#).into_bytes() })
+    }
+}
+
+/// What a line does once it is connected.
+pub(super) struct Plan {
+    pub request: Vec<u8>,
+    pub handshake: ClientHandshake,
+    /// Said behind the handshake: hello, and perhaps a subscription with id 1.
+    pub words: String,
+    /// How many answers make it online: the welcome, and the reply to the subscription.
+    pub answers: u8,
+}
+
+enum Phase {
+    Connecting(Box<Plan>),
+    Upgrading(Box<Plan>),
+    Opening { answers: u8 },
+    Online,
+    Gone,
+}
+
+pub(super) struct Line {
+    pub index: usize,
+    pub reads: Option<Rc<Reads>>,
+    /// The last offset it was sent.
+    pub offset: u64,
+    /// Where it began to read.
+    pub began: u64,
+    pub publications: u64,
+    pub gaps: u64,
+    /// Offsets that gaps stood for.
+    pub skipped: u64,
+    /// When it was dialled.
+    pub dialled: Instant,
+    /// While it sleeps, nothing is read: a phone in a tunnel.
+    pub asleep: bool,
+    stream: TcpStream,
+    phase: Phase,
+    ticket: Option<Box<str>>,
+    /// The front of a frame whose end has not come.
+    held: Vec<u8>,
+    unsent: Vec<u8>,
+}
+
+impl Line {
+    pub(super) fn new(index: usize, stream: TcpStream, plan: Plan, reads: Option<Rc<Reads>>) -> Self {
+        Self {
+            index,
+            reads,
+            offset: 0,
+            began: 0,
+            publications: 0,
+            gaps: 0,
+            skipped: 0,
+            dialled: Instant::now(),
+            asleep: false,
+            stream,
+            phase: Phase::Connecting(Box::new(plan)),
+            ticket: None,
+            held: Vec::new(),
+            unsent: Vec::new(),
+        }
+    }
+
+    pub(super) fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    pub(super) fn is_online(&self) -> bool {
+        matches!(self.phase, Phase::Online)
+    }
+
+    /// Sends packets, as one message.
+    pub(super) fn say(&mut self, packets: &str) -> anyhow::Result<()> {
+        encode_text(&mut self.unsent, packets, Some(MASK));
+        self.flush()
+    }
+
+    /// Hangs up without a word: a reset, as after a tunnel, which leaves nothing behind in the kernel either.
+    pub(super) fn cut(&mut self) {
+        // Where it fails the line was gone already.
+        drop(SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)));
+        self.phase = Phase::Gone;
+    }
+
+    /// Takes part in one event of its socket.
+    pub(super) fn turn<S: Scene>(
+        &mut self,
+        buffer: &mut [u8],
+        ended: bool,
+        scene: &mut S,
+    ) -> anyhow::Result<()> {
+        if let Phase::Connecting(_) = self.phase {
+            self.connected()?;
+        }
+        self.flush()?;
+        if self.asleep || matches!(self.phase, Phase::Gone | Phase::Connecting(_)) {
+            return Ok(());
+        }
+        loop {
+            let held = self.held.len();
+            buffer[..held].copy_from_slice(&self.held);
+            let room = buffer.len() - held;
+            ensure!(room > 0, "a message of more than {} bytes", buffer.len());
+            let read = match self.stream.read(&mut buffer[held..]) {
+                Ok(0) => bail!("the server hung up on line {}", self.index),
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error).with_context(|| format!("line {} was lost", self.index)),
+            };
+            self.held.clear();
+            let filled = held + read;
+            let used = self.consume(&buffer[..filled], Instant::now(), scene)?;
+            self.held.extend_from_slice(&buffer[used..filled]);
+            // Less than there was room for: the socket is empty, and tells us when it is not.
+            if read < room && !ended {
+                return Ok(());
+            }
+        }
+    }
+
+    fn connected(&mut self) -> anyhow::Result<()> {
+        if let Some(error) = self.stream.take_error()? {
+            return Err(error).context("cannot connect");
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
+            Err(error) => return Err(error).context("cannot connect"),
+        }
+        if let Phase::Connecting(plan) = std::mem::replace(&mut self.phase, Phase::Gone) {
+            self.unsent.extend_from_slice(&plan.request);
+            self.phase = Phase::Upgrading(plan);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        let mut sent = 0;
+        while sent < self.unsent.len() {
+            match self.stream.write(&self.unsent[sent..]) {
+                Ok(bytes) => sent += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).with_context(|| format!("line {} was lost", self.index)),
+            }
+        }
+        self.unsent.drain(..sent);
+        Ok(())
+    }
+
+    /// Reads what is whole, and says how much that was.
+    fn consume<S: Scene>(&mut self, bytes: &[u8], now: Instant, scene: &mut S) -> anyhow::Result<usize> {
+        let mut used = 0;
+        if let Phase::Upgrading(plan) = &self.phase {
+            let Some(accepted) = plan.handshake.read(bytes).context("no WebSocket was opened")? else {
+                return Ok(0);
+            };
+            used = accepted.head_bytes;
+            let (words, answers) = (plan.words.clone(), plan.answers);
+            self.phase = Phase::Opening { answers };
+            self.say(&words)?;
+            // Most lines never say so much again.
+            self.unsent.shrink_to_fit();
+        }
+        while let Some((kind, payload, length)) = frames::next(&bytes[used..])? {
+            used += length;
+            match kind {
+                Kind::Text => frames::packets(payload)
+                    .try_for_each(|packet| self.hear(packet, now, scene))
+                    .with_context(|| format!("line {}", self.index))?,
+                Kind::Ping => {
+                    encode_pong(&mut self.unsent, payload, Some(MASK));
+                    self.flush()?;
+                }
+                Kind::Pong => {}
+                Kind::Close => bail!("line {} was closed: {}", self.index, String::from_utf8_lossy(payload)),
+            }
+        }
+        Ok(used)
+    }
+
+    fn hear<S: Scene>(&mut self, packet: &[u8], now: Instant, scene: &mut S) -> anyhow::Result<()> {
+        if let Some(reads) = &self.reads
+            && let Some(rest) = packet.strip_prefix(reads.prefix.as_slice())
+        {
+            let offset = frames::number(rest).context("a publication without an offset")?;
+            let expected = self.offset + 1;
+            ensure!(offset == expected, "offset {offset} came where {expected} was next");
+            self.offset = offset;
+            self.publications += 1;
+            return scene.hear(self, Heard::Publication { offset }, now);
+        }
+        if let Some(rest) = packet.strip_prefix(b"{\"id\":") {
+            let id = frames::number(rest).context("a reply without a number")?;
+            ensure!(memchr::memmem::find(rest, b",\"ok\":").is_some(), "{}", String::from_utf8_lossy(packet));
+            if let Phase::Opening { .. } = self.phase {
+                return self.answered(packet, now, scene);
+            }
+            return scene.hear(self, Heard::Reply { id }, now);
+        }
+        match packet.get(2..5) {
+            Some(b"wel") => {
+                self.ticket = frames::text(packet, "ticket").map(Into::into);
+                self.answered(packet, now, scene)
+            }
+            Some(b"pon") => scene.hear(self, Heard::Pong, now),
+            Some(b"gap") => {
+                // The first offset is that of the cursor: `after` has a name of its own.
+                let to = frames::after(packet, "offset").and_then(frames::number);
+                let to = to.context("a gap without an offset")?;
+                self.gaps += 1;
+                self.skipped += to.saturating_sub(self.offset);
+                self.offset = to;
+                scene.hear(self, Heard::Gap, now)
+            }
+            Some(b"tic") => Ok(()),
+            _ => bail!("not expected: {}", String::from_utf8_lossy(packet)),
+        }
+    }
+
+    /// One of the answers that make it online. Where it subscribes, or resumes, one of them says where its channel stands.
+    fn answered<S: Scene>(&mut self, packet: &[u8], now: Instant, scene: &mut S) -> anyhow::Result<()> {
+        let Phase::Opening { answers } = self.phase else { bail!("a second welcome") };
+        if let Some(offset) = frames::after(packet, "offset").and_then(frames::number) {
+            let recovering = frames::after(packet, "recovering").and_then(frames::number).unwrap_or(0);
+            self.offset = offset - recovering;
+            self.began = self.offset;
+        }
+        if answers > 1 {
+            self.phase = Phase::Opening { answers: answers - 1 };
+            return Ok(());
+        }
+        self.phase = Phase::Online;
+        let ticket = self.ticket.take();
+        let epoch = frames::text(packet, "epoch");
+        scene.hear(self, Heard::Online { ticket: ticket.as_deref(), epoch }, now)
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        drop(self.stream.shutdown(Shutdown::Both));
+    }
+}

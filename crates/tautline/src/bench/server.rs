@@ -1,0 +1,132 @@
+//! A gateway that is there to be measured: `tautline bench serve`, and the child process that a scenario starts of it.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    thread::{CpuSet, sched_setaffinity},
+};
+use tautline_gateway::Gateway;
+use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
+use tautline_protocol::Pattern;
+
+use super::args::OwnServer;
+use crate::{config, serve};
+
+/// Runs the gateway that scenarios measure, until it is ended: everything in memory, guests may do everything, method `echo`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where to listen; port 0 takes any free one. Anybody may come in, so that it is on this machine alone
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0", value_parser = config::parse_listen)]
+    listen: SocketAddr,
+    /// Threads of the runtime
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    threads: usize,
+    /// The cores to run on, like 0 or 0,1. [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    cores: Vec<usize>,
+}
+
+/// Serves until the process is ended; prints one line on stdout when it is ready.
+///
+/// # Errors
+/// When it cannot listen.
+pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    ensure!(args.listen.ip().is_loopback(), "{}: open to everybody, so on this machine alone", args.listen);
+    pin(&args.cores)?;
+    raise_open_files();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(args.threads.max(1))
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let everything = ChannelRule {
+            pattern: Pattern::parse("*").expect("a star is a pattern"),
+            subscribe: Access::Any,
+            publish: Access::Any,
+            presence: PresenceMode::Off,
+            retention: Retention::default(),
+            ack: false,
+        };
+        let gateway = Gateway::builder()
+            .node("bench")
+            .guests(true)
+            .rules(vec![everything])
+            .call("echo", |call| async move { Ok(call.data) })
+            .build()
+            .context("cannot build the gateway")?;
+        let listener =
+            serve::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
+        let address = listener.local_addr().context("cannot tell the address it listens on")?;
+        let mut stdout = std::io::stdout();
+        let pid = std::process::id();
+        writeln!(stdout, "tautline bench listening on ws://{address}/connect pid {pid}")?;
+        stdout.flush()?;
+        gateway.serve(listener).await.context("cannot accept any more")
+    })
+}
+
+/// Keeps the process on these cores. None: on all.
+pub(super) fn pin(cores: &[usize]) -> anyhow::Result<()> {
+    if cores.is_empty() {
+        return Ok(());
+    }
+    let mut set = CpuSet::new();
+    for core in cores {
+        ensure!(*core < CpuSet::MAX_CPU, "there is no core {core}");
+        set.set(*core);
+    }
+    sched_setaffinity(None, &set).with_context(|| format!("cannot stay on cores {cores:?}"))
+}
+
+/// One descriptor a connection.
+pub(super) fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it fails, too many connections are an error that says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// `tautline bench serve` as a child process. Ended when dropped.
+pub(super) struct Running {
+    child: Child,
+    pub url: String,
+}
+
+impl Running {
+    pub(super) fn start(server: &OwnServer) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("cannot tell where this program is")?;
+        let mut command = Command::new(program);
+        command.args(["--log", "warn", "bench", "serve", "--threads", &server.threads.to_string()]);
+        if !server.cores.is_empty() {
+            let cores: Vec<_> = server.cores.iter().map(usize::to_string).collect();
+            command.args(["--cores", &cores.join(",")]);
+        }
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut running = Self { child: child.context("cannot start the server")?, url: String::new() };
+        let mut line = String::new();
+        let stdout = running.child.stdout.as_mut().context("the server has no stdout")?;
+        BufReader::new(stdout).read_line(&mut line).context("cannot read what the server says")?;
+        let url = line.split(' ').find(|word| word.starts_with("ws://"));
+        running.url = url.context("the server did not start")?.to_owned();
+        Ok(running)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nothing to save either way.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
