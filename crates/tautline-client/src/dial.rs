@@ -3,7 +3,7 @@
 use std::io;
 
 use tautline_protocol::{
-    SUBPROTOCOL_JSON,
+    Format,
     client::{DropCause, SocketClosed},
 };
 use tautline_websocket::{ClientRequest, HandshakeError};
@@ -77,7 +77,12 @@ pub(crate) struct Opened {
 }
 
 /// The session sets the time limit: it has the dial dropped when it takes too long.
-pub(crate) async fn dial(address: Address, door: Option<Door>, nonce: [u8; 16]) -> Result<Opened, DialError> {
+pub(crate) async fn dial(
+    address: Address,
+    door: Option<Door>,
+    format: Format,
+    nonce: [u8; 16],
+) -> Result<Opened, DialError> {
     let addresses = lookup_host((address.host.as_str(), address.port))
         .await
         .map_err(DialError::Name)?
@@ -93,7 +98,7 @@ pub(crate) async fn dial(address: Address, door: Option<Door>, nonce: [u8; 16]) 
     let request = ClientRequest {
         host: &address.authority,
         path: &address.target,
-        protocols: &[SUBPROTOCOL_JSON],
+        protocols: &[format.subprotocol()],
         headers: &[],
         nonce,
     };

@@ -14,7 +14,7 @@ use std::{
 };
 
 use tautline_protocol::{
-    Now,
+    Format, Now,
     client::{Input, Session, Settlement, SocketClosed, State, Stored},
     packet::Auth,
 };
@@ -56,6 +56,7 @@ pub(crate) struct Driver {
     started: Instant,
     random: Random,
     address: Address,
+    format: Format,
     /// What `wss://` leads through.
     door: Option<Door>,
     login: Login,
@@ -110,6 +111,7 @@ impl Driver {
             started: Instant::now(),
             random,
             address,
+            format: options.format,
             door,
             login: options.login,
             ends,
@@ -191,7 +193,7 @@ impl Driver {
                 self.dialling = None;
                 match dialled {
                     Ok(opened) => {
-                        self.socket = Some(Socket::new(number, opened));
+                        self.socket = Some(Socket::new(number, opened, self.format));
                         self.feed(Input::SocketOpen { socket: number });
                     }
                     Err(error) => self.feed(Input::SocketClosed(error.closed(number))),

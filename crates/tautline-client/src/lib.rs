@@ -56,7 +56,7 @@ pub use requests::{HistoryEntry, HistoryPage, HistoryPlace, RequestOptions};
 pub use storage::{Durability, RestoredRequest, Storage};
 pub use subscription::{Publication, Subscription, SubscriptionEvent};
 pub use tautline_protocol::{
-    Cursor, ErrorCode, ReadFrom,
+    Cursor, ErrorCode, Format, ReadFrom,
     client::{
         DropCause, Dropped, LocalError, Options as SessionOptions, OutboxFull, RequestVerb, State,
         WelcomeEvent,

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use tautline_protocol::{client::Options as SessionOptions, packet::Auth};
+use tautline_protocol::{Format, client::Options as SessionOptions, packet::Auth};
 
 use crate::{storage::Storage, tls::Tls};
 
@@ -13,6 +13,9 @@ pub struct ClientOptions {
     pub url: String,
     /// Who the client is.
     pub login: Login,
+    /// What messages look like on the wire. The app sees json in either: bytes are `{"$bin":"<base64>"}`. In msgpack they
+    /// travel as they are, and numbers and names take less room. Default: json.
+    pub format: Format,
     /// Which servers `wss://` may lead to. Default: those that the system trusts.
     pub tls: Tls,
     /// Events that wait in a subscription for the app to read them. When they are this many, the client stops reading from
@@ -34,6 +37,7 @@ impl ClientOptions {
         Self {
             url: url.into(),
             login,
+            format: Format::Json,
             tls: Tls::default(),
             subscription_events_max: 256,
             storage: None,

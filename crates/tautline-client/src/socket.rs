@@ -8,8 +8,12 @@ use std::{
     time::Duration,
 };
 
-use tautline_protocol::client::{DropCause, SocketClosed};
-use tautline_websocket::{Decoder, Event, Role, encode_close, encode_pong, encode_text};
+use tautline_protocol::{
+    Format,
+    client::{DropCause, SocketClosed},
+    msgpack,
+};
+use tautline_websocket::{Decoder, Event, Role, encode_binary, encode_close, encode_pong, encode_text};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _},
     time::timeout,
@@ -33,6 +37,7 @@ const CLOSE_UNSUPPORTED: u16 = 1003;
 #[derive(Debug)]
 pub(crate) struct Socket {
     pub number: u64,
+    format: Format,
     stream: Stream,
     decoder: Decoder,
     /// What came and is not decoded yet.
@@ -42,14 +47,20 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(number: u64, opened: Opened) -> Self {
+    pub(crate) fn new(number: u64, opened: Opened, format: Format) -> Self {
         let decoder = Decoder::new(Role::Client, MESSAGE_BYTES_MAX);
-        Self { number, stream: opened.stream, decoder, unread: opened.unread, unsent: Vec::new() }
+        Self { number, format, stream: opened.stream, decoder, unread: opened.unread, unsent: Vec::new() }
     }
 
-    /// Queues a message.
+    /// Queues a message: lines of json, in the format of the line.
     pub(crate) fn send(&mut self, text: &str, random: &mut Random) {
-        encode_text(&mut self.unsent, text, Some(random.bytes()));
+        let key = Some(random.bytes());
+        match self.format {
+            Format::Json => encode_text(&mut self.unsent, text, key),
+            Format::Msgpack => {
+                encode_binary(&mut self.unsent, &msgpack::from_json(text.as_bytes()), key);
+            }
+        }
     }
 
     /// Moves bytes in both directions as far as they go without waiting, once there is something to move. Nothing is read
@@ -89,7 +100,7 @@ impl Socket {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    /// Decodes what was read: each message goes to `on_message`, pings are answered.
+    /// Decodes what was read: each message goes to `on_message` as lines of json, pings are answered.
     pub(crate) fn decode(
         &mut self,
         random: &mut Random,
@@ -107,14 +118,17 @@ impl Socket {
                 }
             };
             match event {
-                Event::Text(text) => on_message(text),
+                Event::Text(text) if self.format == Format::Json => on_message(text),
+                Event::Binary(message) if self.format == Format::Msgpack => {
+                    on_message(&msgpack::to_json(message));
+                }
                 Event::Ping(payload) => encode_pong(&mut self.unsent, payload, Some(random.bytes())),
                 Event::Pong(_) => {}
-                Event::Binary(_) => {
+                Event::Text(_) | Event::Binary(_) => {
                     encode_close(&mut self.unsent, Some(CLOSE_UNSUPPORTED), "", Some(random.bytes()));
                     return Err(Lost::broken(
                         CLOSE_UNSUPPORTED,
-                        "a binary message, where text was agreed on".to_owned(),
+                        format!("a message of another format, where {} was agreed on", self.format.as_str()),
                     ));
                 }
                 Event::Close { code, reason } => {

@@ -20,7 +20,7 @@ use http::{
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade};
-use tautline_protocol::SUBPROTOCOL_JSON;
+use tautline_protocol::Format;
 use tautline_websocket::accept_key;
 use tokio::net::TcpStream;
 use tracing::debug;
@@ -51,7 +51,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 }
 
 async fn connect(State(gateway): State<Arc<Shared>>, mut request: Request) -> Result<Response, Reject> {
-    let answer = check(&request, &gateway.origins)?;
+    let (answer, format) = check(&request, &gateway.origins)?;
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let upgrade =
         upgrade.ok_or_else(|| Reject::bad_request("this HTTP connection cannot become a WebSocket"))?;
@@ -60,36 +60,36 @@ async fn connect(State(gateway): State<Arc<Shared>>, mut request: Request) -> Re
         Reject::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", words).with(RETRY_AFTER, "5")
     })?;
     gateway.keep_house();
-    tokio::spawn(open(upgrade, seat));
+    tokio::spawn(open(upgrade, seat, format));
     Ok(answer)
 }
 
 /// Waits until the answer is written, and starts the connection in a task of its own that is no larger than it must be.
-async fn open(upgrade: OnUpgrade, seat: Seat) {
+async fn open(upgrade: OnUpgrade, seat: Seat, format: Format) {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => return debug!(%error, "the peer left during the handshake"),
     };
     match upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => open_tcp(parts.io.into_inner(), parts.read_buf, seat),
-        Err(upgraded) => open_any(upgraded, seat),
+        Ok(parts) => open_tcp(parts.io.into_inner(), parts.read_buf, seat, format),
+        Err(upgraded) => open_any(upgraded, seat, format),
     }
 }
 
-fn open_tcp(stream: TcpStream, early: Bytes, seat: Seat) {
+fn open_tcp(stream: TcpStream, early: Bytes, seat: Seat, format: Format) {
     if let Err(error) = socket::tune(&stream, &seat.gateway().config) {
         return debug!(%error, "the peer left during the handshake");
     }
-    tokio::spawn(Connection::new(stream, early, seat));
+    tokio::spawn(Connection::new(stream, early, seat, format));
 }
 
 /// What is no plain TCP, such as TLS: it stays inside of hyper's wrapping.
-fn open_any(upgraded: Upgraded, seat: Seat) {
-    tokio::spawn(Connection::new(TokioIo::new(upgraded), Bytes::new(), seat));
+fn open_any(upgraded: Upgraded, seat: Seat, format: Format) {
+    tokio::spawn(Connection::new(TokioIo::new(upgraded), Bytes::new(), seat, format));
 }
 
-/// The answer to a request that asks for a WebSocket and may have it.
-fn check(request: &Request, origins: &Origins) -> Result<Response, Reject> {
+/// The answer to a request that asks for a WebSocket and may have it, and what will be spoken.
+fn check(request: &Request, origins: &Origins) -> Result<(Response, Format), Reject> {
     let headers = request.headers();
     if request.method() != Method::GET {
         let words = "a WebSocket is opened with GET";
@@ -115,8 +115,9 @@ fn check(request: &Request, origins: &Origins) -> Result<Response, Reject> {
         return Err(Reject::new(StatusCode::FORBIDDEN, "permission_denied", words));
     }
     let protocol = choose_protocol(headers)?;
-    check_format(request.uri().query().unwrap_or_default())?;
-    Ok(switching_protocols(key, protocol))
+    let wanted = format_in(request.uri().query().unwrap_or_default())?;
+    let response = switching_protocols(key, protocol.map(Format::subprotocol));
+    Ok((response, protocol.or(wanted).unwrap_or_default()))
 }
 
 fn switching_protocols(key: &str, protocol: Option<&'static str>) -> Response {
@@ -141,32 +142,35 @@ fn upgrade_required(words: &str) -> Reject {
     Reject::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", words)
 }
 
-/// The subprotocol to answer with.
+/// The format whose subprotocol is to be answered with: the first that is offered.
 ///
 /// Where only foreign ones are offered we go on without one, which leaves the decision to the client (RFC 6455 §4.2.2):
-/// some carry a login in this header. One of our own that we do not speak is refused, because json would not be understood.
-fn choose_protocol(headers: &HeaderMap) -> Result<Option<&'static str>, Reject> {
+/// some carry a login in this header. One of our own that we do not speak is refused, because another would not be understood.
+fn choose_protocol(headers: &HeaderMap) -> Result<Option<Format>, Reject> {
     let mut of_family = false;
     for offered in words(headers, &SEC_WEBSOCKET_PROTOCOL) {
-        if offered == SUBPROTOCOL_JSON {
-            return Ok(Some(SUBPROTOCOL_JSON));
+        if let Some(format) = Format::ALL.into_iter().find(|format| offered == format.subprotocol()) {
+            return Ok(Some(format));
         }
         of_family |= offered.starts_with(SUBPROTOCOL_FAMILY);
     }
     if of_family {
-        return Err(Reject::bad_request(format!("the one subprotocol spoken here is {SUBPROTOCOL_JSON}")));
+        let spoken = Format::ALL.map(Format::subprotocol).join(" and ");
+        return Err(Reject::bad_request(format!("the subprotocols spoken here are {spoken}")));
     }
     Ok(None)
 }
 
-/// For clients that cannot set subprotocols: `?format=json`.
-fn check_format(query: &str) -> Result<(), Reject> {
-    let wanted = query.split('&').find_map(|pair| pair.strip_prefix("format="));
-    match wanted {
-        None | Some("json") => Ok(()),
-        Some("msgpack") => Err(Reject::bad_request("msgpack is not spoken yet: use format=json")),
-        Some(_) => Err(Reject::bad_request("the one format spoken here is format=json")),
-    }
+/// For clients that cannot set subprotocols: `?format=msgpack`.
+fn format_in(query: &str) -> Result<Option<Format>, Reject> {
+    let Some(wanted) = query.split('&').find_map(|pair| pair.strip_prefix("format=")) else {
+        return Ok(None);
+    };
+    let format = Format::ALL.into_iter().find(|format| wanted == format.as_str());
+    format.map(Some).ok_or_else(|| {
+        let spoken = Format::ALL.map(Format::as_str).join(" and format=");
+        Reject::bad_request(format!("what is spoken here is format={spoken}"))
+    })
 }
 
 impl Origins {

@@ -139,12 +139,7 @@ impl Hub {
         self.0.engine.submit(Job::Look(look));
     }
 
-    pub(crate) fn learn(
-        &self,
-        channel: &Arc<Channel>,
-        standing: &Standing,
-        then: Option<Stand>,
-    ) {
+    pub(crate) fn learn(&self, channel: &Arc<Channel>, standing: &Standing, then: Option<Stand>) {
         let ring = channel.learn(standing, then, &self.0.limits);
         self.pump_if(ring, channel);
     }

@@ -19,7 +19,7 @@ impl Driver {
         match output {
             Output::FetchAuth { renew } => self.pending_login = Some(self.login.fetch(renew)),
             Output::Dial { socket } => {
-                let dial = dial(self.address.clone(), self.door.clone(), self.random.bytes());
+                let dial = dial(self.address.clone(), self.door.clone(), self.format, self.random.bytes());
                 self.dialling = Some((socket, Box::pin(dial)));
             }
             Output::Send { socket, text } => {

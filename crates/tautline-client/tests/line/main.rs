@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod dial;
+mod msgpack;
 mod stage;
 mod storage;
 mod tls;

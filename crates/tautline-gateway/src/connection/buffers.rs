@@ -49,9 +49,9 @@ impl Buffers {
         self.out.len() >= GATHER_BYTES
     }
 
-    /// Appends a text message.
-    pub(crate) fn push(&mut self, message: Bytes) {
-        self.out.extend_from_slice(FrameHeader::new(Opcode::Text, message.len(), None).as_bytes());
+    /// Appends a message.
+    pub(crate) fn push(&mut self, opcode: Opcode, message: Bytes) {
+        self.out.extend_from_slice(FrameHeader::new(opcode, message.len(), None).as_bytes());
         let start = self.out.len();
         self.out.extend_from_slice(&message);
         if message.len() > COPIED_BYTES_MAX {
@@ -94,7 +94,10 @@ mod tests {
 
     fn gathered(sizes: &[usize]) -> Box<Buffers> {
         let mut buffers = Buffers::take();
-        sizes.iter().zip(b'a'..).for_each(|(size, letter)| buffers.push(Bytes::from(vec![letter; *size])));
+        sizes
+            .iter()
+            .zip(b'a'..)
+            .for_each(|(size, letter)| buffers.push(Opcode::Text, Bytes::from(vec![letter; *size])));
         buffers
     }
 
@@ -112,8 +115,8 @@ mod tests {
     fn a_large_message_is_kept_by_reference_and_a_small_one_by_copy() {
         let large = Bytes::from(vec![b'l'; 100_000]);
         let mut buffers = Buffers::take();
-        buffers.push(Bytes::from_static(b"small"));
-        buffers.push(large.clone());
+        buffers.push(Opcode::Text, Bytes::from_static(b"small"));
+        buffers.push(Opcode::Text, large.clone());
         let unsent = buffers.keep_unsent(0);
         assert_eq!(unsent.parts().map(Bytes::len).collect::<Vec<_>>(), [7 + 10, 100_000]);
         assert!(unsent.parts().any(|part| part.as_ptr() == large.as_ptr()));
@@ -123,7 +126,7 @@ mod tests {
     fn the_tail_of_a_large_message_does_not_keep_all_of_it() {
         let large = Bytes::from(vec![b'l'; 100_000]);
         let mut buffers = Buffers::take();
-        buffers.push(large.clone());
+        buffers.push(Opcode::Text, large.clone());
         let all_bytes = buffers.out.len();
         let unsent = buffers.keep_unsent(all_bytes - 100);
         assert_eq!(unsent.concat(), &large[..100]);

@@ -16,8 +16,8 @@ pub(crate) enum Ended {
     },
     /// The peer broke RFC 6455 or a limit.
     Violation(WebSocketError),
-    /// The peer sent a binary message.
-    Binary,
+    /// The peer sent text where binary was agreed on, or the other way round.
+    WrongKind,
     /// The peer hung up without a word.
     HungUp,
     /// The peer took nothing for too long.
@@ -32,7 +32,7 @@ impl fmt::Display for Ended {
             Self::ByPeer(None) => f.write_str("closed by the peer"),
             Self::ByUs { code, reason } => write!(f, "closed with {code} {reason}"),
             Self::Violation(error) => write!(f, "closed for a violation: {error}"),
-            Self::Binary => f.write_str("closed for a binary message"),
+            Self::WrongKind => f.write_str("closed for a message of the other format"),
             Self::HungUp => f.write_str("the peer hung up without a word"),
             Self::Stalled => f.write_str("the peer took nothing for too long"),
             Self::Io(error) => write!(f, "the socket failed: {error}"),

@@ -20,7 +20,7 @@ use std::{
 
 use bytes::Bytes;
 use tautline_hub::Peer;
-use tautline_protocol::Now;
+use tautline_protocol::{Format, Now};
 use tautline_websocket::{Decoder, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
@@ -51,6 +51,8 @@ pub(crate) struct Connection<S> {
 struct Unusual {
     /// What came together with the HTTP request, until the first poll.
     early: Bytes,
+    /// What was agreed on, for the peer that is made at the first poll.
+    format: Format,
     /// What the socket did not take yet.
     unsent: Unsent,
     /// A stream with buffers of its own, such as TLS, could not flush them.
@@ -78,15 +80,15 @@ enum Step {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// A connection whose handshake is over; `early` came behind it.
-    pub(crate) fn new(stream: S, early: Bytes, seat: Seat) -> Self {
+    /// A connection whose handshake is over and agreed on `format`; `early` came behind it.
+    pub(crate) fn new(stream: S, early: Bytes, seat: Seat, format: Format) -> Self {
         Self {
             stream,
             peer: None,
             decoder: Decoder::new(Role::Server, seat.gateway().hub.limits().hello_bytes_max),
             seat,
             alarm: Alarm::default(),
-            unusual: Some(Box::new(Unusual { early, ..Unusual::default() })),
+            unusual: Some(Box::new(Unusual { early, format, ..Unusual::default() })),
         }
     }
 
@@ -119,8 +121,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// At the first poll: makes the peer, and reads what came with the handshake.
     fn begin(&mut self, now: Now, cx: &Context<'_>, buffers: &mut Buffers) {
         if self.peer.is_none() {
-            self.peer = Some(self.gateway().hub.peer(now, cx.waker().clone()));
-            debug!("connection opened");
+            let format = self.unusual().format;
+            self.peer = Some(self.gateway().hub.peer_in(format, now, cx.waker().clone()));
+            debug!(format = format.as_str(), "connection opened");
         }
         if let Some(unusual) = &mut self.unusual
             && !unusual.early.is_empty()

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use tautline_protocol::Now;
+use tautline_protocol::{Format, Now};
 use tautline_websocket::{Event, encode_close, encode_pong};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -63,20 +63,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Some(_) => return,
             };
             let peer = self.peer.as_mut().expect("begin() has made the peer");
+            let format = peer.format();
             self.decoder.set_message_bytes_max(peer.message_bytes_max());
             let (code, words, why) = match self.decoder.decode(&mut unread) {
                 Ok(None) => return,
-                Ok(Some(Event::Text(text))) if is_open => {
+                Ok(Some(Event::Text(text))) if is_open && format == Format::Json => {
                     peer.handle_message(now, text);
+                    continue;
+                }
+                Ok(Some(Event::Binary(message))) if is_open && format == Format::Msgpack => {
+                    peer.handle_binary(now, message);
                     continue;
                 }
                 Ok(Some(Event::Ping(payload))) if is_open => {
                     encode_pong(out, payload, None);
                     continue;
                 }
-                Ok(Some(Event::Text(_) | Event::Ping(_) | Event::Pong(_))) => continue,
-                Ok(Some(Event::Binary(_))) => {
-                    (Some(UNSUPPORTED_DATA), "this line speaks text".to_owned(), Ended::Binary)
+                Ok(Some(Event::Ping(_) | Event::Pong(_))) => continue,
+                Ok(Some(Event::Text(_) | Event::Binary(_))) if !is_open => continue,
+                Ok(Some(Event::Text(_) | Event::Binary(_))) => {
+                    let words = format!("this line speaks {}", format.as_str());
+                    (Some(UNSUPPORTED_DATA), words, Ended::WrongKind)
                 }
                 Ok(Some(Event::Close { code, .. })) => (code, String::new(), Ended::ByPeer(code)),
                 Err(error) => (Some(error.close_code()), error.to_string(), Ended::Violation(error)),

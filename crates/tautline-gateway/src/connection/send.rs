@@ -6,8 +6,8 @@ use std::{
 };
 
 use tautline_hub::Output;
-use tautline_protocol::Now;
-use tautline_websocket::encode_close;
+use tautline_protocol::{Format, Now};
+use tautline_websocket::{Opcode, encode_close};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Connection, Step, after, buffers::Buffers, ended::Ended};
@@ -57,7 +57,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             match self.peer().poll_output(now) {
                 None => break,
-                Some(Output::Message(message)) => buffers.push(message),
+                Some(Output::Message(message)) => buffers.push(opcode(self.peer().format()), message),
                 Some(Output::Login(auth)) => {
                     let login = self.gateway().logins.check(now, &auth);
                     self.peer().handle_login(now, login);
@@ -121,5 +121,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if unusual.closing.is_none() {
             unusual.patience_until_ms = Some(until_ms);
         }
+    }
+}
+
+fn opcode(format: Format) -> Opcode {
+    match format {
+        Format::Json => Opcode::Text,
+        Format::Msgpack => Opcode::Binary,
     }
 }

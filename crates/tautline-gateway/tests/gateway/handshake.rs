@@ -19,7 +19,7 @@ impl Handshake {
         Self::to("GET /connect HTTP/1.1")
     }
 
-    fn to(first_line: &str) -> Self {
+    pub fn to(first_line: &str) -> Self {
         let lines = [
             first_line,
             "Host: line.example",
@@ -92,11 +92,11 @@ fn a_key_is_sixteen_bytes_in_base64_and_comes_once() {
 }
 
 #[test]
-fn the_json_subprotocol_is_chosen_wherever_it_stands_among_those_offered() {
+fn the_first_subprotocol_that_is_spoken_is_chosen_among_those_offered() {
     let rig = Rig::serve(open_to_all());
     let offers = [
         "tautline.v1.json",
-        "chat, tautline.v1.msgpack,tautline.v1.json",
+        "chat, tautline.v1.json,tautline.v1.msgpack",
         "chat\r\nSec-WebSocket-Protocol: tautline.v1.json",
     ];
     for offer in offers {
@@ -104,6 +104,9 @@ fn the_json_subprotocol_is_chosen_wherever_it_stands_among_those_offered() {
         assert_eq!(status(&answer), "101", "{offer}");
         assert!(answer.contains("sec-websocket-protocol: tautline.v1.json\r\n"), "{answer}");
     }
+    let offer = "Sec-WebSocket-Protocol: tautline.v2.json, tautline.v1.msgpack, tautline.v1.json";
+    let answer = Handshake::new().with(offer).answer(&rig);
+    assert!(answer.contains("sec-websocket-protocol: tautline.v1.msgpack\r\n"), "{answer}");
 }
 
 #[test]
@@ -116,7 +119,7 @@ fn with_foreign_subprotocols_alone_the_line_is_opened_without_one() {
 #[test]
 fn a_format_that_is_not_spoken_is_refused_in_words() {
     let rig = Rig::serve(open_to_all());
-    for offer in ["tautline.v1.msgpack", "tautline.v2.json"] {
+    for offer in ["tautline.v1.cbor", "tautline.v2.json"] {
         let answer = Handshake::new().with(&format!("Sec-WebSocket-Protocol: {offer}")).answer(&rig);
         assert_eq!(status(&answer), "400", "{offer}");
         assert!(answer.contains("tautline.v1.json"), "{answer}");
@@ -124,8 +127,8 @@ fn a_format_that_is_not_spoken_is_refused_in_words() {
     let by_query = |query: &str| Handshake::to(&format!("GET /connect?{query} HTTP/1.1")).answer(&rig);
     assert_eq!(status(&by_query("format=json")), "101");
     assert_eq!(status(&by_query("a=b&format=json")), "101");
-    assert!(by_query("format=msgpack").contains("msgpack is not spoken yet"));
-    assert_eq!(status(&by_query("format=xml")), "400");
+    assert_eq!(status(&by_query("format=msgpack")), "101");
+    assert!(by_query("format=xml").contains("format=json and format=msgpack"));
 }
 
 #[test]

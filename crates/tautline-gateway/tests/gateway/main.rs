@@ -9,6 +9,7 @@ mod handshake;
 mod leaks;
 mod lines;
 mod logins;
+mod msgpack;
 mod offences;
 mod rig;
 mod slow;

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json, value::RawValue};
 use tautline_gateway::{Gateway, GatewayBuilder, GatewayConfig, PublishOptions};
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
-use tautline_protocol::{ChannelName, Pattern, packet::server::Published};
+use tautline_protocol::{ChannelName, Format, Pattern, msgpack, packet::server::Published};
 use tokio::runtime::Runtime;
 use tungstenite::{ClientRequestBuilder, Message, WebSocket, http::Uri};
 
@@ -123,8 +123,8 @@ impl Rig {
 
     /// A client behind the opening handshake, unless a short limit was faster.
     pub fn try_connect(&self) -> Option<Client> {
-        let (socket, _) = tungstenite::client(self.handshake(), self.dial()).ok()?;
-        Some(Client { socket, heard: VecDeque::new(), next_id: 1 })
+        let (socket, _) = tungstenite::client(self.handshake(Format::Json), self.dial()).ok()?;
+        Some(Client::new(socket, Format::Json))
     }
 
     /// What the server answers to these bytes until it hangs up, or goes on to WebSocket.
@@ -140,13 +140,23 @@ impl Rig {
     }
 
     pub fn connect_over(&self, stream: TcpStream) -> Client {
-        let (socket, _) = tungstenite::client(self.handshake(), stream).expect("the handshake succeeds");
-        Client { socket, heard: VecDeque::new(), next_id: 1 }
+        let (socket, _) =
+            tungstenite::client(self.handshake(Format::Json), stream).expect("the handshake succeeds");
+        Client::new(socket, Format::Json)
     }
 
-    fn handshake(&self) -> ClientRequestBuilder {
+    /// A client that is welcome, and speaks this format.
+    pub fn guest_in(&self, format: Format) -> Client {
+        let (socket, _) =
+            tungstenite::client(self.handshake(format), self.dial()).expect("the handshake succeeds");
+        let mut client = Client::new(socket, format);
+        client.hello_as_guest();
+        client
+    }
+
+    fn handshake(&self, format: Format) -> ClientRequestBuilder {
         let uri: Uri = format!("ws://{}/connect", self.address).parse().expect("a valid address");
-        ClientRequestBuilder::new(uri).with_sub_protocol("tautline.v1.json")
+        ClientRequestBuilder::new(uri).with_sub_protocol(format.subprotocol())
     }
 
     /// A client that is welcome.
@@ -193,13 +203,23 @@ pub fn read_answer(stream: &mut TcpStream) -> String {
 /// A client that speaks packets.
 pub struct Client {
     pub socket: WebSocket<TcpStream>,
+    format: Format,
     heard: VecDeque<Value>,
     next_id: u64,
 }
 
 impl Client {
+    fn new(socket: WebSocket<TcpStream>, format: Format) -> Self {
+        Self { socket, format, heard: VecDeque::new(), next_id: 1 }
+    }
+
     pub fn say(&mut self, packet: &Value) {
-        self.socket.send(Message::text(packet.to_string())).expect("the gateway reads");
+        let text = packet.to_string();
+        let message = match self.format {
+            Format::Json => Message::text(text),
+            Format::Msgpack => Message::binary(msgpack::from_json(text.as_bytes())),
+        };
+        self.socket.send(message).expect("the gateway reads");
     }
 
     /// The next packet.
@@ -221,7 +241,13 @@ impl Client {
 
     /// Takes the packets of one message, or says what a close frame says.
     fn hear_message(&mut self) -> Option<(u16, String)> {
-        match self.socket.read().expect("the gateway speaks in time") {
+        let message = match self.socket.read().expect("the gateway speaks in time") {
+            Message::Binary(bytes) if self.format == Format::Msgpack => {
+                Message::text(msgpack::to_json(&bytes))
+            }
+            message => message,
+        };
+        match message {
             Message::Text(text) => {
                 let lines = text.lines().filter(|line| !line.is_empty());
                 self.heard.extend(lines.map(|line| serde_json::from_str::<Value>(line).expect("a packet")));
