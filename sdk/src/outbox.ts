@@ -127,7 +127,8 @@ export function endOutbox(s: Session): void {
 /** A session is open: the old one, whose numbering goes on, or a new one, which knows of nothing. */
 export function beginOutbox(s: Session, resumed: boolean, requestsSeen: number): void {
   if (resumed) {
-    s.nextId_ = Math.max(s.nextId_, requestsSeen + 1);
+    // What is beyond the numbers that are the same everywhere, no honest server has seen.
+    if (requestsSeen < 9007199254740992) s.nextId_ = Math.max(s.nextId_, requestsSeen + 1);
     return;
   }
   s.nextId_ = 1;

@@ -77,7 +77,7 @@ export function confirm(s: Session, channel: string, log: Subscribed): void {
   it.confirmedOn_ = s.socket_;
   if (!it.cursor_) {
     // Without a cursor it stands before what is about to follow; `at` belongs to the log's last entry.
-    const stand = { epoch: log.epoch, offset: offset - recovering, at: recovering || !offset ? undefined : log.at };
+    const stand = { epoch: log.epoch, offset: Math.max(0, offset - recovering), at: recovering || !offset ? undefined : log.at };
     it.cursor_ = typeof it.from_ === 'object' ? it.from_ : (stand as Cursor);
   }
   emit(s, { type: 'subscribed', channel, cursor: it.cursor_, recovering });

@@ -77,7 +77,10 @@ impl Session {
         if !resumed {
             self.heartbeat.note_seen_said(0);
         }
-        let own = user.as_ref().map(|user| format!("{}{user}", crate::ChannelName::USER_PREFIX));
+        let own = user
+            .as_ref()
+            .filter(|user| !user.is_empty())
+            .map(|user| format!("{}{user}", crate::ChannelName::USER_PREFIX));
         self.subscriptions.begin(own.as_deref());
         let offline_ms = self.identity.first_drop.take().map_or(0, |first| now.mono_ms - first.since_ms);
         let (node, server_now) = (welcome.node, welcome.now);
@@ -250,18 +253,16 @@ impl Session {
     /// Sends what may be sent, and reports what must not wait. Called after every input while online.
     pub(super) fn pump(&mut self, now: Now) {
         let mut settled = Vec::new();
-        loop {
+        while let Some((entry, again)) = self.outbox.next_to_send(self.message_bytes_max, &mut settled) {
+            let (id, verb, body) = (entry.id, entry.verb, entry.body.clone());
+            // What had to be settled on the way has moved it, too.
             let seen = self.outbox.seen();
-            let Some((entry, again)) = self.outbox.next_to_send(self.message_bytes_max, &mut settled) else {
-                break;
-            };
             let moved = seen > self.heartbeat.seen_said;
-            let marks = Marks { id: entry.id, seen: moved.then_some(seen), again };
-            let (verb, body) = (entry.verb, entry.body.clone());
             if moved {
                 self.heartbeat.note_seen_said(seen);
             }
-            self.say(now, marks, verb, &body);
+            self.settle(std::mem::take(&mut settled));
+            self.say(now, Marks { id, seen: moved.then_some(seen), again }, verb, &body);
         }
         self.settle(settled);
         let waiting = self.has_report();

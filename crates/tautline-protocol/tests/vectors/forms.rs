@@ -143,7 +143,9 @@ pub fn output(output: &Output) -> Value {
         Output::CloseSocket { socket } => json!({"type": "close_socket", "socket": socket}),
         Output::Settled { request, result } => match result {
             Settlement::Ok(body) => json!({"type": "settled", "request": request, "ok": body}),
-            Settlement::Refused(error) => json!({"type": "settled", "request": request, "error": error}),
+            Settlement::Refused(error) => {
+                json!({"type": "settled", "request": request, "error": worded(json!(error))})
+            }
             Settlement::Local(error) => {
                 json!({"type": "settled", "request": request, "error": {"code": error.as_str()}})
             }
@@ -157,7 +159,7 @@ pub fn output(output: &Output) -> Value {
             json!({"type": "subscribed", "channel": channel, "cursor": cursor, "recovering": recovering})
         }
         Output::Unsubscribed { channel, code, message } => {
-            json!({"type": "unsubscribed", "channel": channel, "code": code, "message": message})
+            worded(json!({"type": "unsubscribed", "channel": channel, "code": code, "message": message}))
         }
         Output::Presence(kind, change) => {
             let mut event = typed("presence", json!(change));
@@ -185,6 +187,14 @@ pub fn output(output: &Output) -> Value {
 
 fn typed(name: &str, mut object: Value) -> Value {
     object["type"] = json!(name);
+    object
+}
+
+/// Without a message that is empty: it counts as none.
+fn worded(mut object: Value) -> Value {
+    if let Some(fields) = object.as_object_mut().filter(|fields| fields["message"] == "") {
+        fields.remove("message");
+    }
     object
 }
 

@@ -1,0 +1,72 @@
+/** A session in the words of `spec/vectors/client`: fed a step's input, it gives what the step says of it. */
+
+import { Session } from '../src/session.js';
+import { storing, type StoringInput, type StoringOptions, type StoringSession } from '../src/storing.js';
+import type { Input, Output, SessionOptions } from '../src/vocabulary.js';
+
+/** What `wall_ms` is at `mono_ms` 0, where a step does not say. */
+const WALL_START_MS = 1_763_666_000_000;
+
+/** What a session does about an input. */
+export interface Done {
+  /** What is to be stored before anything of `out` is done; `"clear"`: nothing any more. */
+  store?: object | 'clear' | undefined;
+  out: object[];
+  /** What `pollTimeout` gives afterwards; `null`: no timer is needed. */
+  next: number | null;
+}
+
+export interface Step extends Done {
+  at: number;
+  /** The wall clock, where it has jumped. */
+  wall?: number;
+  in: (Input | StoringInput) & { packets?: unknown[] };
+  /** The `timeout` comes after its time. */
+  late?: boolean;
+}
+
+export interface Vector {
+  name: string;
+  options?: Partial<SessionOptions> & StoringOptions;
+  seed: number;
+  steps: Step[];
+}
+
+export class Machine {
+  readonly session: Session;
+  private readonly storage: StoringSession | undefined;
+
+  constructor({ options, seed, steps }: Vector) {
+    this.session = new Session(options ?? {}, seed);
+    // A line without storage knows nothing of it: vectors that do not speak of it run without.
+    const stores = steps.some((step) => step.in.type === 'restore');
+    this.storage = stores ? storing(this.session, options ?? {}) : undefined;
+  }
+
+  feed(step: Step): Done {
+    const { session, storage } = this;
+    session.handleInput({ mono_ms: step.at, wall_ms: step.wall ?? WALL_START_MS + step.at }, fed(step.in));
+    const store = storage?.pollStore_();
+    const out: object[] = [];
+    for (let output = session.pollOutput(); output; output = session.pollOutput()) out.push(shown(output));
+    return { store: store === '' ? 'clear' : store && JSON.parse(store), out, next: session.pollTimeout() ?? null };
+  }
+}
+
+/** An input in the form of the session: `packets` written as `text`. */
+function fed(input: Step['in']): Input {
+  const { packets, ...rest } = input;
+  // Damage is written down as a text that is no session.
+  if (input.type === 'restore' && typeof input.stored !== 'string') return { ...input, stored: JSON.stringify(input.stored) } as never;
+  if (!packets) return input as Input;
+  return { ...rest, text: packets.map((packet) => JSON.stringify(packet)).join('\n') } as Input;
+}
+
+/** An output in the form of the vectors: JSON, and `text` read as `packets`. */
+function shown(output: Output): object {
+  const { text, ...rest } = output as { text?: string };
+  // A message that is empty counts as none.
+  if (text === undefined) return JSON.parse(JSON.stringify(output, (name, value) => (name === 'message' && value === '' ? undefined : value))) as object;
+  const packets = text.split('\n').filter((line) => line !== '');
+  return { ...rest, packets: packets.map((packet) => JSON.parse(packet) as object) };
+}
