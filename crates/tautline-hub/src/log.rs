@@ -270,13 +270,17 @@ impl Log {
             .or(looked.and_then(|looked| looked.at))
             .or(known.and_then(|known| known.at));
         let beyond = looked.is_some_and(|looked| cursor.offset > looked.standing.head)
+            // It is not kept any more, and memory was not told of it either: it may have been another branch's.
+            || cursor.offset > self.head && looked.is_some_and(|looked| cursor.offset < looked.standing.base)
             // Others have asked about a log that was new to memory, later, and did not see it.
             || asked && !live && cursor.offset > self.head;
         match locate(&self.epoch, head, self.base, at, cursor) {
             // The engine did not have it when it was asked, though a client had: what stands there now is something else.
             Place::At(_) if beyond && self.at(cursor.offset).is_none() => {
-                Place::Gap { reason: GapReason::Ahead, at: head }
+                Place::Gap { reason: GapReason::Ahead, at: self.head }
             }
+            // The look may be older than what memory has learned since: nobody is sent beyond memory's end.
+            Place::Gap { reason, at } => Place::Gap { reason, at: at.min(self.head) },
             // Memory knew the place, and has learned of another log since: nobody can vouch for it now.
             Place::At(_) if !asked && at.is_none() && known.is_none() && cursor.at.is_some() => {
                 Place::Gap { reason: GapReason::Mismatch, at: self.head }
