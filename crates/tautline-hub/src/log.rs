@@ -216,6 +216,7 @@ impl Log {
             self.go_back(if agrees { standing.head } else { 0 });
         } else {
             self.raise_base(standing.base, standing.base_at);
+            self.looked = self.looked.max(standing.head);
             return false;
         }
         (self.head, self.head_at) = (standing.head, standing.head_at);

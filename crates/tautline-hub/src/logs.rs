@@ -109,13 +109,23 @@ impl Hub {
                 let Ok(Page { standing, at, entries }) = page else { return };
                 // Where nobody knows what the first one follows, the next publication will tell.
                 let Some(mut before_at) = at.or((stand.head == 0).then_some(0)) else { return };
-                if entries.first().is_some_and(|first| first.offset() != stand.head + 1) {
+                let Some(channel) = hub.find_channel(&name) else { return };
+                if entries.first().is_none_or(|first| first.offset() != stand.head + 1) {
                     return;
                 }
+                hub.learn(&channel, &standing, Some(stand));
                 let Standing { epoch, base, base_at, .. } = standing;
                 for entry in entries {
                     let at = entry.at();
-                    hub.spread(&name, News { epoch: Arc::clone(&epoch), entry, before_at, base, base_at });
+                    // What memory was told of meanwhile it may have let go of again.
+                    let now = channel.stand();
+                    if now.is_none_or(|now| now.turn != stand.turn) {
+                        return;
+                    }
+                    if now.is_some_and(|now| entry.offset() == now.head + 1) {
+                        let epoch = Arc::clone(&epoch);
+                        hub.spread(&name, News { epoch, entry, before_at, base, base_at });
+                    }
                     before_at = at;
                 }
             }),
