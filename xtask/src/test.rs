@@ -43,7 +43,7 @@ struct Step {
 }
 
 /// Cheap ones first: a slip is told within seconds.
-static STEPS: [Step; 10] = [
+static STEPS: [Step; 11] = [
     Step {
         name: "tidy",
         about: "module docs, file sizes, left-over notes, links, both READMEs",
@@ -99,6 +99,14 @@ static STEPS: [Step; 10] = [
             let scripts = ["typecheck", "test"].map(|script| npm(root, "sdk", ["run", script]));
             Ok(npm::install(root, "sdk").into_iter().chain(scripts).map(Job::Run).collect())
         },
+    },
+    Step {
+        name: "traces",
+        about: "the SDK does in simulated storms what the Rust client does, event by event",
+        quick: true,
+        needs: &[&C_TOOLCHAIN, &NODE],
+        skip: never,
+        jobs: |root| Ok(traces_jobs(root)),
     },
     Step {
         name: "browser",
@@ -168,6 +176,15 @@ fn run_step(root: &Path, options: &Options, step: &Step) -> Outcome {
         step.needs.iter().try_for_each(|wanted| prerequisites::provide(root, wanted, live, log))?;
         step::do_jobs(root, &(step.jobs)(root)?, live, log)
     })
+}
+
+/// The recorder of storms is built first; the test runs it, and reads what it prints.
+fn traces_jobs(root: &Path) -> Vec<Job> {
+    let build = cargo(["build", "--locked", "--package", "tautline-sim", "--example", "traces"]);
+    let recorder = step::target_dir(root).join("debug/examples/traces");
+    let test = npm(root, "sdk", ["run", "test:traces"]).env("TRACES", recorder.to_string_lossy());
+    let test = npm::install(root, "sdk").into_iter().chain([test]);
+    [build].into_iter().chain(test.map(Job::Run)).collect()
 }
 
 /// Everything that the demo needs, then the browser test.

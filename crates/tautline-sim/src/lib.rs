@@ -16,6 +16,8 @@ mod server;
 mod socket;
 mod storm;
 mod story;
+mod trace;
+mod whims;
 mod wires;
 mod world;
 
@@ -25,6 +27,6 @@ pub use engine::{Chronicle, Count, EngineKind, EnginePlan, Logs, Written};
 pub use pair::Pair;
 pub use phone::{Ask, Phone};
 pub use server::Pushed;
-pub use storm::{Summary, run_storm, tell_storm};
+pub use storm::{Recording, Summary, record_storm, run_storm, tell_storm};
 pub use story::{Event, Teller};
 pub use world::{Air, Closing, World, WorldConfig};

@@ -8,10 +8,7 @@ use tautline_hub::{
     engine::{Answer, Look},
 };
 use tautline_netem::{Direction, Ending, Fault, Way};
-use tautline_protocol::{
-    ChannelName, ReadFrom,
-    client::{Input, Session},
-};
+use tautline_protocol::{ChannelName, ReadFrom, client::Input};
 
 use crate::{
     device::{Moment, Remains},
@@ -56,7 +53,7 @@ impl World {
         it.app.begin_again(requests.as_deref(), marks);
         let mut options = it.options.clone();
         options.instance = format!("phone{phone}-{now_ms}-");
-        it.begin_again(Session::new(options, seed));
+        it.begin_again(options, seed);
         let has_storage = it.device.has_storage();
         self.tell_story(|| {
             format!("phone {phone}: the app begins again, and finds {remains:?} (storage: {has_storage})")

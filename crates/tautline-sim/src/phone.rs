@@ -14,6 +14,8 @@ use crate::{
     device::Device,
     socket::Socket,
     story::{Event, Teller},
+    trace::Recorder,
+    whims::Whims,
 };
 
 /// JavaScript runs this long after the app went to the background.
@@ -39,6 +41,10 @@ pub struct Phone {
     /// How far its wall clock is off, in milliseconds.
     pub(crate) clock_off_ms: i64,
     pub(crate) teller: Option<Teller>,
+    /// Where its world is recorded: what its sessions were told, and did.
+    pub(crate) recorder: Option<Recorder>,
+    /// Where it is strange: by chance its line is told what no server says, and so nothing is asked of what its app hears.
+    pub(crate) whims: Option<Whims>,
     /// The time of its last input, for the story.
     now_ms: u64,
     pub(crate) sockets: BTreeMap<u64, Socket>,
@@ -100,6 +106,8 @@ impl Phone {
             options,
             clock_off_ms: 0,
             teller: None,
+            recorder: None,
+            whims: None,
             now_ms: 0,
             sockets: BTreeMap::new(),
             hidden_since: None,
@@ -185,15 +193,36 @@ impl Phone {
             return sent;
         }
         self.now_ms = now.mono_ms;
-        self.session.handle_input(now, input);
-        while self.device.keep(self.session.poll_store()) {
+        self.tell(now, input);
+        loop {
+            let store = self.session.poll_store();
+            if let (Some(recorder), Some(store)) = (&mut self.recorder, &store) {
+                recorder.note_store(store);
+            }
+            if !self.device.keep(store) {
+                break;
+            }
             let Some(output) = self.session.poll_output() else { break };
+            if let Some(recorder) = &mut self.recorder {
+                recorder.note_output(&output);
+            }
             self.carry_out(now, output, &mut sent);
         }
         sent
     }
 
+    fn tell(&mut self, now: Now, input: Input<'_>) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note_input(now, &input);
+        }
+        self.session.handle_input(now, input);
+    }
+
     fn take_host_event(&mut self, now: Now, event: HostEvent) -> Vec<Sent> {
+        let event = match &mut self.whims {
+            Some(whims) => whims.distort(event),
+            None => event,
+        };
         match event {
             HostEvent::Open(socket) => self.feed(now, Input::SocketOpen { socket }),
             HostEvent::Message(socket, text) => {
@@ -204,9 +233,23 @@ impl Phone {
         }
     }
 
+    /// From now on it is written down what happens to its session, which has not begun yet.
+    pub(crate) fn record(&mut self, seed: u32) {
+        let mut recorder = Recorder::default();
+        recorder.begin(self.options.clone(), seed);
+        self.recorder = Some(recorder);
+    }
+
+    fn begin(&mut self, options: Options, seed: u32) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.begin(options.clone(), seed);
+        }
+        self.session = Session::new(options, seed);
+    }
+
     /// The app was destroyed, and another begins with what the device still has. Its sockets bear other numbers to the world.
-    pub(crate) fn begin_again(&mut self, session: Session) {
-        self.session = session;
+    pub(crate) fn begin_again(&mut self, options: Options, seed: u32) {
+        self.begin(options, seed);
         self.hidden_since = None;
         self.backlog.clear();
         self.dials.clear();
@@ -228,7 +271,7 @@ impl Phone {
                     Some(auth) => Input::Auth(auth),
                     None => Input::AuthFailed { message: None },
                 };
-                self.session.handle_input(now, answer);
+                self.tell(now, answer);
             }
             Output::Dial { socket } => self.note_dial(now, socket),
             Output::Send { socket, text } => {
@@ -239,16 +282,19 @@ impl Phone {
                 self.note(Event::CloseSocket);
                 self.closes.push(socket);
             }
-            Output::Settled { request, result } => self.app.settled(request, &result),
             Output::Publication(publication) => {
-                self.app.publication(&publication);
+                if self.whims.is_none() {
+                    self.app.publication(&publication);
+                }
                 let (channel, epoch, offset) = (publication.channel, publication.epoch, publication.offset);
-                self.session.handle_input(now, Input::Handled { channel, epoch, offset });
+                self.tell(now, Input::Handled { channel, epoch, offset });
             }
+            Output::Presence(..) => {}
+            _ if self.whims.is_some() && tells_the_app(&output) => {}
+            Output::Settled { request, result } => self.app.settled(request, &result),
             Output::Gap(gap) => self.app.gap(&gap),
             Output::Subscribed { channel, cursor, .. } => self.app.subscribed(&channel, &cursor),
             Output::Unsubscribed { channel, code, .. } => self.app.unsubscribed(&channel, &code),
-            Output::Presence(..) => {}
             Output::Welcome(welcome) => self.note(Event::Welcome(welcome.resumed)),
             Output::Drop(dropped) => self.note(Event::Drop(dropped.cause)),
             Output::State(state) => self.note(Event::State(state)),
@@ -257,9 +303,18 @@ impl Phone {
 
     fn note_dial(&mut self, now: Now, socket: u64) {
         let hidden_ms = self.hidden_since.map_or(0, |since| now.mono_ms - since);
-        assert!(hidden_ms < self.background_after_ms, "dialled while hidden for {hidden_ms} ms");
+        let may = hidden_ms < self.background_after_ms || !self.options.background;
+        assert!(may, "dialled while hidden for {hidden_ms} ms");
         self.note(Event::Dial);
         self.dialled_at_ms.push(now.mono_ms);
         self.dials.push(socket);
     }
+}
+
+/// True for what an app that is not asked about anything need not hear.
+const fn tells_the_app(output: &Output) -> bool {
+    matches!(
+        output,
+        Output::Settled { .. } | Output::Gap(_) | Output::Subscribed { .. } | Output::Unsubscribed { .. }
+    )
 }

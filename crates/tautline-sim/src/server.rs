@@ -39,6 +39,14 @@ pub(crate) struct Server {
     pushed: Arc<Mutex<BTreeMap<String, Pushed>>>,
 }
 
+/// The rules of the house.
+pub(crate) struct House {
+    pub(crate) limits: Limits,
+    pub(crate) retention: Retention,
+    /// Channels tell who is there, and keep how far everybody got.
+    pub(crate) sociable: bool,
+}
+
 /// What became of what the back end published.
 pub type Pushed = Result<Published, ErrorBody>;
 
@@ -46,18 +54,18 @@ impl Server {
     pub(crate) fn new(
         now: Now,
         seed: u64,
-        limits: Limits,
-        retention: Retention,
+        house: House,
         method_ms: Option<u64>,
         (plan, teller): (EnginePlan, Option<Teller>),
     ) -> Self {
+        let House { limits, retention, sociable } = house;
         let rule = |pattern: &str| ChannelRule {
             pattern: Pattern::parse(pattern).expect("valid"),
             subscribe: Access::Any,
             publish: Access::Any,
-            presence: PresenceMode::Off,
+            presence: if sociable { PresenceMode::Events } else { PresenceMode::Off },
             retention,
-            ack: false,
+            ack: sociable,
         };
         let engine = SimEngine::new(plan, seed, &limits, teller);
         let config = HubConfig {

@@ -5,11 +5,12 @@
 mod plan;
 mod reckon;
 mod weather;
+mod whims;
 mod writer;
 
 use tautline_protocol::client::{Input, State};
 
-use self::{plan::Plan, weather::Weather, writer::Writer};
+use self::{plan::Plan, weather::Weather, whims::Whimsy, writer::Writer};
 use crate::{device::Remains, engine::EngineKind, story::Teller, world::World};
 
 /// Within this time every client with a network is online again: the longest back-off, a dial that hangs, another one.
@@ -103,7 +104,7 @@ impl std::fmt::Display for Summary {
 /// When a promise is broken; the message says which.
 #[must_use]
 pub fn run_storm(seed: u64) -> Summary {
-    storm(seed, None)
+    storm(seed, None, None).1
 }
 
 /// The same, and tells it as a story, line by line.
@@ -112,20 +113,54 @@ pub fn run_storm(seed: u64) -> Summary {
 /// As [`run_storm`].
 #[must_use]
 pub fn tell_storm(seed: u64, teller: Teller) -> Summary {
-    storm(seed, Some(teller))
+    storm(seed, Some(teller), None).1
 }
 
-fn storm(seed: u64, teller: Option<Teller>) -> Summary {
+/// How a storm is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// As it is.
+    Plain,
+    /// With what storms have none of: weak networks, second thoughts, odd options, storage that fails, servers of later
+    /// versions, and messages that no server sends. No promise holds there, and nothing is reckoned.
+    WithWhims,
+}
+
+/// Runs the history of `seed`, and gives a trace for each app that ran on any of its phones: a vector, as json.
+///
+/// # Panics
+/// As [`run_storm`]; and when a session that is told the same does anything else.
+#[must_use]
+pub fn record_storm(seed: u64, recording: Recording) -> Vec<serde_json::Value> {
+    let (world, _) = storm(seed, None, Some(recording));
+    let mut traces = Vec::new();
+    for (number, phone) in world.phones.iter().enumerate() {
+        let lives = phone.recorder.iter().flat_map(|recorder| &recorder.lives);
+        for (index, life) in lives.enumerate() {
+            traces
+                .push(life.replayed(&format!("storm {seed} ({recording:?}), phone {number}, life {index}")));
+        }
+    }
+    traces
+}
+
+fn storm(seed: u64, teller: Option<Teller>, recording: Option<Recording>) -> (World, Summary) {
     let mut plan = Plan::of(seed);
-    let mut world = plan.make_world(teller);
+    let mut world = plan.make_world(teller, recording);
     let mut writer = Writer::new(seed);
     let mut weather = Weather::new(seed, &plan);
-    weather.blow(&mut world, &mut plan.rng, &mut writer);
+    if recording == Some(Recording::WithWhims) {
+        let mut whimsy = Whimsy::new(seed);
+        weather.blow(&mut world, &mut plan.rng, &mut writer, Some(&mut whimsy));
+        whimsy.end(&mut world);
+        return (world, weather.summary);
+    }
+    weather.blow(&mut world, &mut plan.rng, &mut writer, None);
     calm(&mut world, &mut writer, &plan);
     let mut summary = Summary { histories: 1, phones: world.phones.len() as u64, ..weather.summary };
     summary.virtual_ms = world.now().mono_ms;
     reckon::reckon(&world, &weather.befallen(&plan), &writer, &mut summary);
-    summary
+    (world, summary)
 }
 
 /// Every fault ends, and everybody gets the time to come back.

@@ -12,12 +12,13 @@ use tautline_protocol::{
 use crate::{
     engine::{Chronicle, EnginePlan, Logs},
     phone::{Ask, Phone},
-    server::{Pushed, Server},
+    server::{House, Pushed, Server},
     story::Teller,
+    whims::Whims,
 };
 
 /// Wall time at which every world begins.
-const BEGIN_WALL_MS: u64 = 1_763_666_000_000;
+pub(crate) const BEGIN_WALL_MS: u64 = 1_763_666_000_000;
 /// Steps that may be taken at one moment: more means that somebody asks to be called again and again.
 const STEPS_AT_ONCE_MAX: u32 = 1_000;
 
@@ -40,6 +41,10 @@ pub struct WorldConfig {
     pub shuffle: bool,
     /// Who is told what happens.
     pub teller: Option<Teller>,
+    /// What happens to the session of each phone is written down.
+    pub recorded: bool,
+    /// Everybody is strange: phones, and what they are told.
+    pub whims: bool,
 }
 
 /// What a dial meets.
@@ -89,6 +94,8 @@ pub struct World {
     /// How far the server's wall clock is off, in milliseconds.
     pub(crate) clock_off_ms: i64,
     pub(crate) largest_down: usize,
+    recorded: bool,
+    whims: bool,
     steps_at_once: u32,
 }
 
@@ -96,9 +103,21 @@ impl World {
     /// A world without phones.
     #[must_use]
     pub fn new(config: WorldConfig) -> Self {
-        let WorldConfig { seed, limits, retention, rules, method_ms, engine, shuffle, teller } = config;
+        let WorldConfig {
+            seed,
+            limits,
+            retention,
+            rules,
+            method_ms,
+            engine,
+            shuffle,
+            teller,
+            recorded,
+            whims,
+        } = config;
         let now = Now::new(0, BEGIN_WALL_MS);
-        let server = Server::new(now, seed, limits, retention, method_ms, (engine, teller));
+        let house = House { limits, retention, sociable: whims };
+        let server = Server::new(now, seed, house, method_ms, (engine, teller));
         let rng = Rng::stream(seed, 1);
         Self {
             phones: Vec::new(),
@@ -116,6 +135,8 @@ impl World {
             pushed: BTreeMap::new(),
             clock_off_ms: 0,
             largest_down: 0,
+            recorded,
+            whims,
             steps_at_once: 0,
         }
     }
@@ -127,6 +148,10 @@ impl World {
         let seed = u32::try_from(self.rng.below(1 << 32)).expect("32 bits");
         let mut phone = Phone::new(number, options, seed);
         phone.teller = self.teller;
+        if self.recorded {
+            phone.record(seed);
+        }
+        phone.whims = self.whims.then(|| Whims::new(self.seed, number));
         self.phones.push(phone);
         self.air.push(Air::Clear);
         number

@@ -8,7 +8,7 @@ use tautline_protocol::{
     packet::Auth,
 };
 
-use super::{CHANNELS, writer};
+use super::{CHANNELS, Recording, whims, writer};
 use crate::{
     engine::{EngineKind, EnginePlan},
     story::Teller,
@@ -57,8 +57,9 @@ impl Plan {
         Self { seed, engine: EnginePlan { kind, slow_ms, drops }, lasts_ms, short, retention, limits, rng }
     }
 
-    pub(super) fn make_world(&mut self, teller: Option<Teller>) -> World {
+    pub(super) fn make_world(&mut self, teller: Option<Teller>, recording: Option<Recording>) -> World {
         let rng = &mut self.rng;
+        let whims = recording == Some(Recording::WithWhims);
         let mut world = World::new(WorldConfig {
             seed: self.seed,
             limits: self.limits.clone(),
@@ -68,11 +69,14 @@ impl Plan {
             engine: self.engine,
             shuffle: true,
             teller,
+            recorded: recording.is_some(),
+            whims,
         });
         world.tell_story(|| format!("a storm over {:?}, {:?}", self.engine, self.retention));
         for phone in 0..2 + usize::try_from(rng.below(3)).expect("small") {
             let slots = if rng.chance(0.2) { 1 } else { 2 };
-            world.add_phone(Options { slots, outbox_count_max: OUTBOX_COUNT_MAX, ..Options::default() });
+            let options = Options { slots, outbox_count_max: OUTBOX_COUNT_MAX, ..Options::default() };
+            world.add_phone(if whims { whims::options(rng, options) } else { options });
             if rng.chance(0.7) {
                 world.give_storage(phone);
             }

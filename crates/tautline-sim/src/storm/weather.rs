@@ -7,6 +7,7 @@ use super::{
     Summary,
     plan::{OUTBOX_COUNT_MAX, Plan, pick},
     reckon::Befallen,
+    whims::Whimsy,
     writer::Writer,
 };
 use crate::{
@@ -99,8 +100,14 @@ impl Weather {
         }
     }
 
-    /// Lets the storm blow while the apps talk.
-    pub(super) fn blow(&mut self, world: &mut World, rng: &mut Rng, writer: &mut Writer) {
+    /// Lets the storm blow while the apps talk; strange ones do more than that.
+    pub(super) fn blow(
+        &mut self,
+        world: &mut World,
+        rng: &mut Rng,
+        writer: &mut Writer,
+        mut whimsy: Option<&mut Whimsy>,
+    ) {
         let phones: Vec<usize> = (0..world.phones.len()).collect();
         while world.now().mono_ms < self.lasts_ms {
             world.advance(rng.between(1, 250));
@@ -122,7 +129,9 @@ impl Weather {
             for _ in 0..rng.between(0, 2) {
                 writer.write(world, phones[usize::try_from(rng.below(phones.len() as u64)).expect("small")]);
             }
-            if now_ms / 1000 > self.checked_s {
+            if let Some(whimsy) = &mut whimsy {
+                whimsy.strike(world);
+            } else if now_ms / 1000 > self.checked_s {
                 self.checked_s = now_ms / 1000;
                 check_bounds(world);
             }
