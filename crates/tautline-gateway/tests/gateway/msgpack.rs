@@ -75,7 +75,7 @@ fn last_words_after(message: Message) -> Answer {
     let rig = Rig::serve(open_to_all());
     let mut bystander = rig.guest_in(Format::Msgpack);
     let mut client = rig.guest_in(Format::Msgpack);
-    client.socket.send(message).unwrap();
+    client.socket.send(message).expect("the gateway reads");
     let answer = client.last_words();
     assert_eq!(bystander.echo(&json!("here")), "here");
     answer
