@@ -41,7 +41,7 @@ enum Task {
     Test(test::Options),
     /// Runs the RFC 6455 conformance suite (Autobahn; needs a Python 2.7)
     Autobahn,
-    /// Measures what an idle connection costs, and what a disk does
+    /// Measures what a gateway costs, and writes docs/performance.md
     Bench(bench::Options),
     /// Breaks the code on purpose, one fault at a time, and tells which of them no test notices
     Mutants(mutants::Options),

@@ -1,0 +1,121 @@
+//! `cargo xtask bench`: figures of the product, measured on this machine, and the page that tells them. No figure fails a run;
+//! something that was lost on the way to one does.
+//!
+//! [`shots`] is what is measured, [`tables`] what is read from it and what it should be, [`page`] and [`chart`] how it is shown.
+//! Each shot is kept in `target/xtask/bench`, so that one can be taken again without the others.
+
+use std::{fs, path::Path, process::ExitCode};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    command::Command,
+    demo,
+    prerequisites::{self, C_TOOLCHAIN},
+    report,
+    step::{self, Job, Verdict},
+};
+
+mod chart;
+mod page;
+mod shots;
+mod tables;
+
+/// What a disk does: an example of its own, because it starts another server.
+const DURABLE: &str = "durable";
+
+/// What to measure.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The beginnings of names (see --list); all but `durable` where none is given
+    names: Vec<String>,
+    /// Runs of each measurement, of which the median is taken
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// One run each, and the page goes to target/xtask in place of docs
+    #[arg(long)]
+    quick: bool,
+    /// Writes the page of what is kept from earlier, and measures nothing
+    #[arg(long)]
+    page: bool,
+    /// Prints the names, and measures nothing
+    #[arg(long)]
+    list: bool,
+}
+
+/// Builds the binary, takes the shots in the foreground one after the other, and writes the page of all that are kept.
+///
+/// # Errors
+/// When something cannot be started or written, or nothing has such a name. A failed build has printed why.
+pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
+    if options.list {
+        shots::SHOTS.iter().for_each(|shot| println!("{:20} tautline bench {}", shot.name, shot.arguments));
+        println!("{DURABLE:20} acknowledged publishes a second on a disk, and a resume storm that reads it");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let wants_durable = options.names.iter().any(|name| name == DURABLE);
+    let is_wanted = |name: &str| {
+        options.names.is_empty() || options.names.iter().any(|wanted| name.starts_with(wanted.as_str()))
+    };
+    let wanted: Vec<_> = shots::SHOTS.iter().filter(|shot| is_wanted(shot.name)).collect();
+    ensure!(!wanted.is_empty() || wants_durable, "nothing has such a name: see cargo xtask bench --list");
+    let kept = step::target_dir(root).join("xtask").join(if options.quick { "bench-quick" } else { "bench" });
+    let docs = if options.quick { kept.clone() } else { root.join("docs") };
+    if options.page {
+        return tell(&kept, &docs);
+    }
+    if !build(root, wants_durable) {
+        return Ok(ExitCode::FAILURE);
+    }
+    if wants_durable {
+        let durable = Command::new(
+            "cargo",
+            ["run", "--quiet", "--release", "--locked", "-p", "tautline", "--example", DURABLE],
+        );
+        let status = durable.process(root).status().with_context(|| format!("starting `{durable}`"))?;
+        if wanted.is_empty() || !status.success() {
+            return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+    }
+    fs::create_dir_all(&kept).with_context(|| format!("making {}", kept.display()))?;
+    let runs = if options.quick { 1 } else { options.runs };
+    let mut failed = Vec::new();
+    for (index, shot) in wanted.iter().enumerate() {
+        println!("→ {} ({} of {})", shot.name, index + 1, wanted.len());
+        let command = shot.command(&demo::binary(root), runs, &kept);
+        let status = command.process(root).status().with_context(|| format!("starting `{command}`"))?;
+        if !status.success() {
+            failed.push(shot.name);
+        }
+    }
+    tell(&kept, &docs)?;
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("failed: {}", failed.join(", "));
+    Ok(ExitCode::FAILURE)
+}
+
+/// Writes the page.
+fn tell(kept: &Path, docs: &Path) -> Result<ExitCode> {
+    let page = page::write(docs, &shots::Results::read(kept)?)?;
+    println!("written: {}", page.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn build(root: &Path, wants_durable: bool) -> bool {
+    let outcome = step::run(root, "bench", "building what is measured", |live, log| {
+        prerequisites::provide(root, &C_TOOLCHAIN, live, log)?;
+        let build = ["build", "--release", "--locked", "--package", "tautline"];
+        let mut jobs = vec![Job::Run(Command::new("cargo", build.into_iter().chain(["--bin", "tautline"])))];
+        if wants_durable {
+            jobs.push(Job::Run(Command::new("cargo", build.into_iter().chain(["--example", DURABLE]))));
+        }
+        step::do_jobs(root, &jobs, live, log)
+    });
+    let is_built = outcome.verdict != Verdict::Failed;
+    if !is_built {
+        print!("\n{}", report::table(&[outcome]));
+    }
+    is_built
+}
