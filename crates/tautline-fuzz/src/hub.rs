@@ -12,8 +12,9 @@ use tautline_hub::{
     Access, ChannelRule, Hub, HubConfig, Identity, MemoryEngine, Output, Peer, PresenceMode, Retention,
 };
 use tautline_protocol::{
-    Limits, Now, Pattern, UserId,
+    Format, Limits, Now, Pattern, UserId,
     json::{packets, parse_server},
+    msgpack,
     packet::{Auth, ServerPacket},
 };
 
@@ -22,22 +23,30 @@ const NONCE: [u8; 24] = [9; 24];
 /// Outputs of one input, at most.
 const ROUNDS_MAX: usize = 10_000;
 
-/// Messages of a client with a 0 byte between them; an empty one lets ten seconds pass.
+/// Messages of a client with a 0xff byte between them, which neither json nor msgpack needs; an empty one lets ten seconds
+/// pass. A line of json is said in msgpack, too, by a client of the same kind.
 pub fn hub_peer(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
     let mut node = Node::new();
-    let mut peer = node.dial();
-    for message in text.split('\0') {
+    let mut peers = Format::ALL.map(|format| node.dial(format));
+    for message in data.split(|byte| *byte == 0xff) {
         if message.is_empty() {
             node.pass(10_000);
-            peer.handle_timeout(node.now);
-        } else {
-            peer.handle_message(node.now, message);
         }
-        node.drain(&mut peer);
+        for peer in &mut peers {
+            match (peer.format(), std::str::from_utf8(message)) {
+                _ if message.is_empty() => peer.handle_timeout(node.now),
+                (Format::Json, Ok(text)) => peer.handle_message(node.now, text),
+                (Format::Json, Err(_)) => {}
+                (Format::Msgpack, Ok(text)) if text.starts_with('{') => {
+                    peer.handle_binary(node.now, &msgpack::from_json(message));
+                }
+                (Format::Msgpack, _) => peer.handle_binary(node.now, message),
+            }
+            node.drain(peer);
+        }
     }
     // Whoever comes next finds a node that works.
-    let mut guest = node.dial();
+    let mut guest = node.dial(Format::Json);
     guest.handle_message(node.now, r#"{"hello":{"v":1,"auth":{"guest":true}}}"#);
     assert!(node.drain(&mut guest).contains("\"welcome\""), "a guest is welcome");
 }
@@ -53,7 +62,7 @@ pub fn tickets(data: &[u8]) {
         text.to_owned()
     };
     let node = Node::new();
-    let mut peer = node.dial();
+    let mut peer = node.dial(Format::Json);
     let resume = json!({"ticket": ticket, "attempt": 1, "cursors": {"a": {"epoch": "e", "offset": 3}}});
     peer.handle_message(node.now, &json!({"hello": {"v": 1, "resume": resume}}).to_string());
     let said = node.drain(&mut peer);
@@ -108,8 +117,8 @@ impl Node {
         self.hub.tick(self.now);
     }
 
-    fn dial(&self) -> Peer {
-        self.hub.peer(self.now, Waker::noop().clone())
+    fn dial(&self, format: Format) -> Peer {
+        self.hub.peer_in(format, self.now, Waker::noop().clone())
     }
 
     /// All that the peer is told; each line of it is a packet that a client knows.
@@ -121,7 +130,10 @@ impl Node {
             match peer.poll_output(self.now) {
                 None => break,
                 Some(Output::Message(bytes)) => {
-                    said.push_str(std::str::from_utf8(&bytes).expect("messages are text"));
+                    said.push_str(&match peer.format() {
+                        Format::Json => String::from_utf8(bytes.into()).expect("messages are text"),
+                        Format::Msgpack => msgpack::to_json(&bytes),
+                    });
                 }
                 Some(Output::Login(auth)) => peer.handle_login(self.now, Ok(identity(&auth))),
                 Some(Output::Call(call)) => {

@@ -15,7 +15,7 @@ mod session;
 pub use frames::frames;
 pub use handshake::handshake;
 pub use hub::{hub_peer, tickets};
-pub use packets::{client_packets, server_packets};
+pub use packets::{client_packets, msgpack, server_packets};
 pub use rules::rules;
 pub use second_opinion::second_opinion;
 pub use session::client_session;
@@ -24,12 +24,13 @@ pub use session::client_session;
 pub type Target = fn(&[u8]);
 
 /// Every target under the name that its corpus has.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("client_packets", client_packets),
     ("client_session", client_session),
     ("frames", frames),
     ("handshake", handshake),
     ("hub_peer", hub_peer),
+    ("msgpack", msgpack),
     ("rules", rules),
     ("second_opinion", second_opinion),
     ("server_packets", server_packets),

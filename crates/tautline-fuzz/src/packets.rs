@@ -1,10 +1,11 @@
-//! The packet codecs: no line makes them panic, and what was understood comes out so that it is understood again.
+//! The packet codecs: no message makes them panic, and what was understood comes out so that it is understood again.
 
 use serde_json::{Value, json};
 use tautline_protocol::{
     json::{
         Marks, packets, parse_client, parse_server, write_client, write_reply, write_request, write_server,
     },
+    msgpack::{from_json, to_json},
     packet::{ClientPacket, ServerPacket, Verb},
 };
 
@@ -25,6 +26,19 @@ pub fn server_packets(data: &[u8]) {
         let Some(once) = parse_server(line).ok().and_then(|packet| written_server(&packet)) else { continue };
         let again = parse_server(one_line(&once)).ok().and_then(|packet| written_server(&packet));
         assert_eq!(again, Some(once), "from {line}");
+    }
+}
+
+/// A message in msgpack, of either end. What it says is said again by the json that it became, and by msgpack made of that.
+pub fn msgpack(data: &[u8]) {
+    let message = to_json(data);
+    for line in packets(&message) {
+        let client = parse_client(line).ok().and_then(|packet| written_client(&packet));
+        let server = parse_server(line).ok().and_then(|packet| written_server(&packet));
+        for once in [client, server].into_iter().flatten() {
+            let again = to_json(&from_json(&once));
+            assert_eq!(one_line(again.as_bytes()), one_line(&once), "from {line}");
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use tautline_websocket::{Decoder, Role, WebSocketError};
+use tautline_websocket::{CONTROL_BYTES_MAX, Decoder, Role, WebSocketError};
 use tungstenite::{
     Error, Message, WebSocket,
     protocol::{self, WebSocketConfig},
@@ -63,7 +63,8 @@ fn other_hears(role: Role, message_bytes_max: usize, stream: &[u8]) -> (Vec<Hear
     };
     let config = WebSocketConfig::default()
         .max_message_size(Some(message_bytes_max))
-        .max_frame_size(Some(message_bytes_max));
+        // It counts control frames, too.
+        .max_frame_size(Some(message_bytes_max.max(CONTROL_BYTES_MAX)));
     let mut socket = WebSocket::from_raw_socket(Said(stream), role, Some(config));
     let mut heard = Vec::new();
     loop {
