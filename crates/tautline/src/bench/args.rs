@@ -24,7 +24,7 @@ pub struct Load {
     /// Lets the load loose on a gateway that is not on this machine. It is a load: point it only at what is yours
     #[arg(long)]
     i_own_this_host: bool,
-    /// A token (JWT) that every connection comes with, else all are guests
+    /// A token (JWT) that every connection brings to the gateway of --url, else all are guests
     #[arg(long, env = "TAUTLINE_TOKEN", hide_env_values = true, value_parser = secret)]
     token: Option<Secret>,
     /// Connections that subscribe or ask; the publisher's is one more
@@ -146,10 +146,6 @@ impl Load {
 
     pub(super) fn own_server(&self) -> OwnServer {
         OwnServer { threads: self.server_threads, cores: self.server_cores.clone() }
-    }
-
-    pub(super) fn token(&self) -> Option<Secret> {
-        self.token.clone()
     }
 
     pub(super) fn load_cores(&self) -> &[usize] {
