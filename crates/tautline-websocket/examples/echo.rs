@@ -16,7 +16,8 @@ use std::{
 };
 
 use tautline_websocket::{
-    Decoder, Event, Role, accept_key, encode_binary, encode_close, encode_pong, encode_text,
+    Decoder, Deflate, Event, Opcode, Role, accept_key, encode_binary, encode_close, encode_compressed,
+    encode_pong, encode_text,
 };
 
 /// The suite's longest messages have 16 MiB.
@@ -45,9 +46,13 @@ fn serve(mut stream: TcpStream) -> Result<(), Box<dyn Error>> {
     stream.set_nodelay(true)?;
     // A client sends its first frame only after our answer, so nothing follows the request.
     let request = read_request(&mut stream)?;
-    stream.write_all(answer(&request)?.as_bytes())?;
+    let (answer, deflate) = answer(&request)?;
+    stream.write_all(answer.as_bytes())?;
 
     let mut decoder = Decoder::new(Role::Server, MESSAGE_BYTES_MAX);
+    if deflate.is_some() {
+        decoder = decoder.inflating();
+    }
     let mut buffer = vec![0; READ_BYTES_MAX];
     let mut out = Vec::new();
     while !decoder.is_over() {
@@ -55,7 +60,7 @@ fn serve(mut stream: TcpStream) -> Result<(), Box<dyn Error>> {
         if bytes == 0 {
             return Ok(());
         }
-        respond(&mut decoder, &mut buffer[..bytes], &mut out);
+        respond(&mut decoder, deflate, &mut buffer[..bytes], &mut out);
         stream.write_all(&out)?;
         out.clear();
     }
@@ -63,16 +68,22 @@ fn serve(mut stream: TcpStream) -> Result<(), Box<dyn Error>> {
 }
 
 /// Appends what is to be sent in answer to what was received.
-fn respond(decoder: &mut Decoder, mut unread: &mut [u8], out: &mut Vec<u8>) {
+fn respond(decoder: &mut Decoder, deflate: Option<Deflate>, mut unread: &mut [u8], out: &mut Vec<u8>) {
     loop {
-        match decoder.decode(&mut unread) {
-            Ok(None) => return,
-            Ok(Some(Event::Text(text))) => encode_text(out, text, None),
-            Ok(Some(Event::Binary(payload))) => encode_binary(out, payload, None),
-            Ok(Some(Event::Ping(payload))) => encode_pong(out, payload, None),
-            Ok(Some(Event::Pong(_))) => {}
-            Ok(Some(Event::Close { code, .. })) => encode_close(out, code, "", None),
-            Err(error) => encode_close(out, Some(error.close_code()), &error.to_string(), None),
+        match (decoder.decode(&mut unread), deflate) {
+            (Ok(None), _) => return,
+            (Ok(Some(Event::Text(text))), None) => encode_text(out, text, None),
+            (Ok(Some(Event::Binary(payload))), None) => encode_binary(out, payload, None),
+            (Ok(Some(Event::Text(text))), Some(deflate)) => {
+                encode_compressed(out, Opcode::Text, text.as_bytes(), deflate, None);
+            }
+            (Ok(Some(Event::Binary(payload))), Some(deflate)) => {
+                encode_compressed(out, Opcode::Binary, payload, deflate, None);
+            }
+            (Ok(Some(Event::Ping(payload))), _) => encode_pong(out, payload, None),
+            (Ok(Some(Event::Pong(_))), _) => {}
+            (Ok(Some(Event::Close { code, .. })), _) => encode_close(out, code, "", None),
+            (Err(error), _) => encode_close(out, Some(error.close_code()), &error.to_string(), None),
         }
     }
 }
@@ -90,16 +101,25 @@ fn read_request(stream: &mut TcpStream) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(request)
 }
 
-fn answer(request: &[u8]) -> Result<String, Box<dyn Error>> {
+/// The answer, and what it agrees on.
+fn answer(request: &[u8]) -> Result<(String, Option<Deflate>), Box<dyn Error>> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut parsed = httparse::Request::new(&mut headers);
     parsed.parse(request)?;
-    let key = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case("sec-websocket-key"));
-    let accept = accept_key(std::str::from_utf8(key.ok_or("no Sec-WebSocket-Key")?.value)?);
-    Ok(format!(
+    let named = |name: &'static str| {
+        let headers = parsed.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+        headers.filter_map(|header| std::str::from_utf8(header.value).ok())
+    };
+    let accept = accept_key(named("Sec-WebSocket-Key").next().ok_or("no Sec-WebSocket-Key")?);
+    let (deflate, extensions) = match Deflate::accept(named("Sec-WebSocket-Extensions")) {
+        Some((deflate, answer)) => (Some(deflate), format!("Sec-WebSocket-Extensions: {answer}\r\n")),
+        None => (None, String::new()),
+    };
+    let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
-    ))
+         Sec-WebSocket-Accept: {accept}\r\n{extensions}\r\n"
+    );
+    Ok((answer, deflate))
 }
 
 /// Closes so that the peer gets our last frame: with bytes unread, closing at once would reset the connection.

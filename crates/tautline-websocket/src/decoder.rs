@@ -25,6 +25,7 @@ pub struct Decoder {
     held: Option<Box<Held>>,
     message_bytes_max: usize,
     role: Role,
+    deflates: bool,
     is_over: bool,
 }
 
@@ -41,7 +42,15 @@ enum Found<'b> {
 impl Decoder {
     /// A decoder for a line just opened, which takes messages of up to `message_bytes_max` bytes.
     pub fn new(role: Role, message_bytes_max: usize) -> Self {
-        Self { held: None, message_bytes_max, role, is_over: false }
+        Self { held: None, message_bytes_max, role, deflates: false, is_over: false }
+    }
+
+    /// Takes compressed messages, too: permessage-deflate was agreed on ([`crate::Deflate`]). The longest message counts as
+    /// it is when inflated, and inflating stops there.
+    #[must_use]
+    pub fn inflating(mut self) -> Self {
+        self.deflates = true;
+        self
     }
 
     /// Sets the longest message from here on, in bytes. It is next looked at when a frame begins.
@@ -96,7 +105,8 @@ impl Decoder {
     fn find<'b>(&mut self, input: &mut &'b mut [u8]) -> Result<Option<Found<'b>>, WebSocketError> {
         self.held.take_if(|held| held.take_back());
         while let Some(mut frame) = self.next_frame(input)? {
-            if self.is_whole_in(&frame, input) {
+            let message_bytes_max = self.message_bytes_max;
+            if !frame.is_compressed && self.is_whole_in(&frame, input) {
                 let payload = take_payload(&mut frame, input);
                 return Event::from_frame(frame.opcode, payload).map(|event| Some(Found::InPlace(event)));
             }
@@ -109,7 +119,7 @@ impl Decoder {
             if frame.opcode.is_control() {
                 held.control.extend_from_slice(payload);
             } else {
-                held.message_for(frame.opcode).push(payload, frame.bytes_to_come)?;
+                held.message_for(&frame).push(payload, frame.bytes_to_come)?;
             }
             if frame.bytes_to_come > 0 {
                 held.frame = Some(frame);
@@ -120,7 +130,7 @@ impl Decoder {
                 return Ok(Some(Found::Control(frame.opcode)));
             }
             if frame.is_final {
-                held.message_for(frame.opcode).finish()?;
+                held.message_for(&frame).finish(message_bytes_max)?;
                 held.lent = Lent::Message;
                 return Ok(Some(Found::Message));
             }
@@ -163,7 +173,8 @@ impl Decoder {
         Rules {
             role: self.role,
             message_bytes_max: self.message_bytes_max,
-            message_bytes: message.map(|message| message.len()),
+            deflates: self.deflates,
+            message: message.map(|message| (message.len(), message.is_compressed())),
         }
     }
 

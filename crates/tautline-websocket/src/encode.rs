@@ -1,6 +1,6 @@
 //! Appends whole frames to a buffer. With a key they are a client's and masked, without one a server's.
 
-use crate::{FrameHeader, MaskKey, Opcode, apply_mask, close::close_reason};
+use crate::{Deflate, FrameHeader, MaskKey, Opcode, apply_mask, close::close_reason};
 
 /// Appends a text message.
 pub fn encode_text(out: &mut Vec<u8>, text: &str, key: Option<MaskKey>) {
@@ -10,6 +10,21 @@ pub fn encode_text(out: &mut Vec<u8>, text: &str, key: Option<MaskKey>) {
 /// Appends a binary message.
 pub fn encode_binary(out: &mut Vec<u8>, payload: &[u8], key: Option<MaskKey>) {
     encode(out, Opcode::Binary, &[payload], key);
+}
+
+/// Appends a message that is compressed, text or binary as `opcode` says.
+///
+/// # Panics
+/// When `opcode` is not for a message.
+pub fn encode_compressed(
+    out: &mut Vec<u8>,
+    opcode: Opcode,
+    payload: &[u8],
+    deflate: Deflate,
+    key: Option<MaskKey>,
+) {
+    let compressed = deflate.compress(payload);
+    write(out, FrameHeader::compressed(opcode, compressed.len(), key), &[&compressed], key);
 }
 
 /// Appends a ping.
@@ -40,8 +55,11 @@ pub fn encode_close(out: &mut Vec<u8>, code: Option<u16>, reason: &str, key: Opt
 
 fn encode(out: &mut Vec<u8>, opcode: Opcode, parts: &[&[u8]], key: Option<MaskKey>) {
     let payload_bytes = parts.iter().map(|part| part.len()).sum();
-    let header = FrameHeader::new(opcode, payload_bytes, key);
-    out.reserve(header.as_bytes().len() + payload_bytes);
+    write(out, FrameHeader::new(opcode, payload_bytes, key), parts, key);
+}
+
+fn write(out: &mut Vec<u8>, header: FrameHeader, parts: &[&[u8]], key: Option<MaskKey>) {
+    out.reserve(header.as_bytes().len() + parts.iter().map(|part| part.len()).sum::<usize>());
     out.extend_from_slice(header.as_bytes());
     let start = out.len();
     parts.iter().for_each(|part| out.extend_from_slice(part));

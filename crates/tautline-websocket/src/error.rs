@@ -4,8 +4,8 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebSocketError {
-    /// A reserved bit is set and no extension was negotiated (section 5.2). The value is the first byte of the frame.
-    #[error("reserved bits set without an extension in first byte {0:#04x}")]
+    /// A reserved bit is set where no extension that was negotiated allows it (section 5.2). The value is the first byte of the frame.
+    #[error("reserved bits set where no extension allows them, in first byte {0:#04x}")]
     ReservedBits(u8),
     /// An opcode that the RFC keeps for later (section 5.2).
     #[error("reserved opcode {0:#x}")]
@@ -43,7 +43,10 @@ pub enum WebSocketError {
     /// A text message or a close reason is not UTF-8 (section 8.1).
     #[error("text not valid UTF-8")]
     InvalidUtf8,
-    /// A message is longer than we take. Found in the header, before any of the payload is kept.
+    /// A compressed message is no deflate stream (RFC 7692 section 6.2).
+    #[error("compressed message cannot be inflated")]
+    InvalidDeflate,
+    /// A message is longer than we take. Found in the header, before any of the payload is kept, or while it was inflated.
     #[error("message of {bytes} bytes or more, at most {bytes_max} allowed")]
     MessageTooBig {
         /// What has come of the message, and what its newest frame claims.
@@ -54,10 +57,10 @@ pub enum WebSocketError {
 }
 
 impl WebSocketError {
-    /// The code to close with: 1002 (protocol error), 1007 (invalid UTF-8) or 1009 (too big), RFC 6455 section 7.4.1.
+    /// The code to close with: 1002 (protocol error), 1007 (invalid UTF-8, or nothing that can be inflated) or 1009 (too big), RFC 6455 section 7.4.1.
     pub fn close_code(&self) -> u16 {
         match self {
-            Self::InvalidUtf8 => 1007,
+            Self::InvalidUtf8 | Self::InvalidDeflate => 1007,
             Self::MessageTooBig { .. } => 1009,
             _ => 1002,
         }

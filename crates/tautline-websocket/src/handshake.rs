@@ -132,7 +132,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// RFC 9110 section 5.6.2.
-fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     is_word(text) && !text.contains(|c: char| "\"(),/:;<=>?@[\\]{}".contains(c))
 }
 

@@ -1,6 +1,6 @@
 //! The head of a frame, RFC 6455 section 5.2: [`FrameHeader`] writes it, [`Rules::parse`] reads it.
 
-use crate::{MaskKey, Role, WebSocketError};
+use crate::{MaskKey, Role, WebSocketError, deflate::compressed_bytes_max};
 
 /// The longest payload of a control frame, in bytes (section 5.5).
 pub const CONTROL_BYTES_MAX: usize = 125;
@@ -9,6 +9,8 @@ pub(crate) const HEADER_BYTES_MAX: usize = 14;
 
 const FINAL_BIT: u8 = 0x80;
 const RESERVED_BITS: u8 = 0x70;
+/// The first of the reserved bits: the message is compressed (RFC 7692 section 6).
+const COMPRESSED_BIT: u8 = 0x40;
 const OPCODE_BITS: u8 = 0x0f;
 const MASK_BIT: u8 = 0x80;
 const LENGTH_BITS: u8 = 0x7f;
@@ -71,9 +73,22 @@ impl FrameHeader {
             !opcode.is_control() || payload_bytes <= CONTROL_BYTES_MAX,
             "a control frame carries at most {CONTROL_BYTES_MAX} bytes"
         );
+        Self::with_first(FINAL_BIT | opcode as u8, payload_bytes, key)
+    }
+
+    /// A header for a message that [`crate::Deflate::compress`] has made this short.
+    ///
+    /// # Panics
+    /// When it is not for a message: control frames are never compressed.
+    pub fn compressed(opcode: Opcode, payload_bytes: usize, key: Option<MaskKey>) -> Self {
+        assert!(matches!(opcode, Opcode::Text | Opcode::Binary), "only messages are compressed");
+        Self::with_first(FINAL_BIT | COMPRESSED_BIT | opcode as u8, payload_bytes, key)
+    }
+
+    fn with_first(first: u8, payload_bytes: usize, key: Option<MaskKey>) -> Self {
         let mut header = Self { bytes: [0; HEADER_BYTES_MAX], len: 0 };
         let mask_bit = if key.is_some() { MASK_BIT } else { 0 };
-        header.push(&[FINAL_BIT | opcode as u8]);
+        header.push(&[first]);
         match (u8::try_from(payload_bytes), u16::try_from(payload_bytes)) {
             (Ok(length), _) if length < LENGTH_IN_TWO_BYTES => header.push(&[mask_bit | length]),
             (_, Ok(length)) => {
@@ -109,6 +124,8 @@ impl FrameHeader {
 pub(crate) struct Frame {
     pub opcode: Opcode,
     pub is_final: bool,
+    /// Begins a compressed message.
+    pub is_compressed: bool,
     pub bytes_to_come: usize,
     /// Turned so that its first byte meets the next byte of the payload.
     pub key: Option<MaskKey>,
@@ -119,8 +136,10 @@ pub(crate) struct Frame {
 pub(crate) struct Rules {
     pub role: Role,
     pub message_bytes_max: usize,
-    /// What has come of an unfinished message, where there is one.
-    pub message_bytes: Option<usize>,
+    /// Whether messages may be compressed.
+    pub deflates: bool,
+    /// What has come of an unfinished message, where there is one, and whether it is compressed.
+    pub message: Option<(usize, bool)>,
 }
 
 impl Rules {
@@ -130,7 +149,7 @@ impl Rules {
     /// error however it is split.
     pub fn parse(&self, bytes: &[u8]) -> Result<Option<(Frame, usize)>, WebSocketError> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
-        let (opcode, is_final) = self.judge_first(first)?;
+        let (opcode, is_final, is_compressed) = self.judge_first(first)?;
         let Some((&second, rest)) = rest.split_first() else { return Ok(None) };
         let is_masked = self.judge_second(opcode, second)?;
         let Some((length, rest)) = parse_length(second & LENGTH_BITS, rest)? else { return Ok(None) };
@@ -138,28 +157,33 @@ impl Rules {
             // A control frame is outside of every message, and `judge_second` has seen that it is short.
             usize::from(second & LENGTH_BITS)
         } else {
-            self.judge_message_length(length)?
+            self.judge_message_length(length, is_compressed)?
         };
         let (key, rest) = match rest.split_first_chunk() {
             Some((key, rest)) if is_masked => (Some(*key), rest),
             None if is_masked => return Ok(None),
             _ => (None, rest),
         };
-        let frame = Frame { opcode, is_final, bytes_to_come, key };
+        let frame = Frame { opcode, is_final, is_compressed, bytes_to_come, key };
         Ok(Some((frame, bytes.len() - rest.len())))
     }
 
-    fn judge_first(&self, first: u8) -> Result<(Opcode, bool), WebSocketError> {
-        if first & RESERVED_BITS != 0 {
-            return Err(WebSocketError::ReservedBits(first));
-        }
+    fn judge_first(&self, first: u8) -> Result<(Opcode, bool, bool), WebSocketError> {
+        let is_compressed = match first & RESERVED_BITS {
+            0 => false,
+            COMPRESSED_BIT if self.deflates => true,
+            _ => return Err(WebSocketError::ReservedBits(first)),
+        };
         let is_final = first & FINAL_BIT != 0;
         let opcode = Opcode::parse(first & OPCODE_BITS)?;
-        match (opcode, self.message_bytes) {
+        match (opcode, self.message) {
+            // Said once, with the first frame of a message (RFC 7692 section 6.1).
+            (Opcode::Continuation, _) if is_compressed => Err(WebSocketError::ReservedBits(first)),
+            _ if is_compressed && opcode.is_control() => Err(WebSocketError::ReservedBits(first)),
             (Opcode::Continuation, None) => Err(WebSocketError::NothingToContinue),
             (Opcode::Text | Opcode::Binary, Some(_)) => Err(WebSocketError::MessageInterrupted),
             _ if opcode.is_control() && !is_final => Err(WebSocketError::ControlFragmented),
-            _ => Ok((opcode, is_final)),
+            _ => Ok((opcode, is_final, is_compressed)),
         }
     }
 
@@ -176,13 +200,12 @@ impl Rules {
         Ok(is_masked)
     }
 
-    fn judge_message_length(&self, length: u64) -> Result<usize, WebSocketError> {
-        let so_far = self.message_bytes.unwrap_or(0);
-        let too_big = WebSocketError::MessageTooBig {
-            bytes: length + so_far as u64,
-            bytes_max: self.message_bytes_max,
-        };
-        let room = self.message_bytes_max.saturating_sub(so_far);
+    fn judge_message_length(&self, length: u64, is_compressed: bool) -> Result<usize, WebSocketError> {
+        let (so_far, is_compressed) = self.message.unwrap_or((0, is_compressed));
+        let bytes_max =
+            if is_compressed { compressed_bytes_max(self.message_bytes_max) } else { self.message_bytes_max };
+        let too_big = WebSocketError::MessageTooBig { bytes: length + so_far as u64, bytes_max };
+        let room = bytes_max.saturating_sub(so_far);
         usize::try_from(length).ok().filter(|length| *length <= room).ok_or(too_big)
     }
 }
@@ -213,7 +236,8 @@ fn parse_length(bits: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, WebSocket
 mod tests {
     use super::*;
 
-    const OPEN: Rules = Rules { role: Role::Client, message_bytes_max: usize::MAX, message_bytes: None };
+    const OPEN: Rules =
+        Rules { role: Role::Client, message_bytes_max: usize::MAX, deflates: false, message: None };
 
     #[test]
     fn a_header_says_the_length_in_its_shortest_form() {

@@ -2,6 +2,7 @@
 
 use crate::{
     Event, Opcode, WebSocketError,
+    deflate::inflate,
     header::{Frame, HEADER_BYTES_MAX},
 };
 
@@ -59,11 +60,12 @@ impl Held {
         self.header_len == 0 && self.frame.is_none() && self.control.is_empty() && self.message.is_none()
     }
 
-    /// The message that `opcode` begins or continues.
-    pub fn message_for(&mut self, opcode: Opcode) -> &mut Message {
+    /// The message that `frame` begins or continues.
+    pub fn message_for(&mut self, frame: &Frame) -> &mut Message {
         self.message.get_or_insert_with(|| Message {
             bytes: Vec::new(),
-            utf8_checked: (opcode == Opcode::Text).then_some(0),
+            utf8_checked: (frame.opcode == Opcode::Text).then_some(0),
+            is_compressed: frame.is_compressed,
         })
     }
 
@@ -80,6 +82,7 @@ pub(crate) struct Message {
     bytes: Vec<u8>,
     /// For text: how far it is known to be UTF-8. At most three bytes behind the end, the front of an incomplete character.
     utf8_checked: Option<usize>,
+    is_compressed: bool,
 }
 
 impl Message {
@@ -88,10 +91,18 @@ impl Message {
         self.bytes.len()
     }
 
+    /// Whether the bytes are to be inflated when all of them are there.
+    pub fn is_compressed(&self) -> bool {
+        self.is_compressed
+    }
+
     /// Appends what came of a frame of which `bytes_to_come` more will follow.
     pub fn push(&mut self, bytes: &[u8], bytes_to_come: usize) -> Result<(), WebSocketError> {
         self.make_room(bytes.len(), bytes_to_come);
         self.bytes.extend_from_slice(bytes);
+        if self.is_compressed {
+            return Ok(());
+        }
         let Some(checked) = &mut self.utf8_checked else { return Ok(()) };
         // Judged as it comes: a peer that sends rubbish is not listened to until the end of its message.
         match simdutf8::compat::from_utf8(&self.bytes[*checked..]) {
@@ -110,8 +121,13 @@ impl Message {
         }
     }
 
-    /// Checks that the end of the message is no half character.
-    pub fn finish(&self) -> Result<(), WebSocketError> {
+    /// Inflates the message, where it is compressed, to `bytes_max` at most, and checks that its end is no half character.
+    pub fn finish(&mut self, bytes_max: usize) -> Result<(), WebSocketError> {
+        if self.is_compressed {
+            self.bytes = inflate(&self.bytes, bytes_max)?;
+            // The event's own check sees all of it.
+            return Ok(());
+        }
         let is_whole = self.utf8_checked.is_none_or(|checked| checked == self.bytes.len());
         if is_whole { Ok(()) } else { Err(WebSocketError::InvalidUtf8) }
     }

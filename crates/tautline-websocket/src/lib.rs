@@ -19,13 +19,17 @@
 //! # Ok::<(), tautline_websocket::WebSocketError>(())
 //! ```
 //!
-//! Extensions are not negotiated, so every reserved bit is an error.
+//! One extension is spoken where both ends want it, permessage-deflate (RFC 7692): [`Deflate::accept`] for the handshake,
+//! [`Decoder::inflating`] and [`Deflate::compress`] for messages. No line keeps a context between messages, so that one
+//! compressed payload goes to many peers, and an idle line costs nothing for it.
 
 mod close;
 mod decoder;
+mod deflate;
 mod encode;
 mod error;
 mod event;
+mod extensions;
 mod handshake;
 mod header;
 mod held;
@@ -33,7 +37,8 @@ mod mask;
 
 pub use close::{CLOSE_REASON_BYTES_MAX, close_reason, is_close_code};
 pub use decoder::{Decoder, Role};
-pub use encode::{encode_binary, encode_close, encode_ping, encode_pong, encode_text};
+pub use deflate::Deflate;
+pub use encode::{encode_binary, encode_close, encode_compressed, encode_ping, encode_pong, encode_text};
 pub use error::WebSocketError;
 pub use event::Event;
 pub use handshake::{

@@ -1,6 +1,7 @@
-//! The crate as its users see it: the rules, the splits, the memory, the handshake, and a second opinion.
+//! The crate as its users see it: the rules, the splits, the memory, the handshake, compression, and a second opinion.
 
 mod common;
+mod deflate;
 mod handshake;
 mod memory;
 mod rules;
