@@ -1,8 +1,8 @@
 //! `tautline bench`: what a gateway costs, as a load from beside it sees.
 //!
-//! Start at [`run`]. A scenario opens connections ([`fleet`], [`line`]), lets them talk ([`crew`]), checks that everything
-//! arrived, and returns figures ([`report`]); [`server`] is the gateway that it measures unless another one is named. The load
-//! runs on one thread and reads without parsing ([`frames`]), so that the gateway is the bottleneck.
+//! Start at [`run`]. A scenario opens connections (`fleet.rs`, `line.rs`), lets them talk (`crew.rs`), checks that everything
+//! arrived, and returns figures (`report.rs`); `server.rs` is the gateway that it measures unless another one is named. The load
+//! runs on one thread and reads without parsing (`frames.rs`), so that the gateway is the bottleneck.
 
 mod args;
 mod calls;
