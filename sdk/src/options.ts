@@ -2,6 +2,7 @@
 
 import type { TautlineError } from './error.js';
 import type { Host } from './host.js';
+import type { Format } from './msgpack.js';
 import type { Storage } from './storage.js';
 import type {
   Auth,
@@ -33,6 +34,11 @@ export interface TautlineOptions extends Partial<SessionOptions> {
   trace?: (what: Input | Output) => void;
   /** Where the line runs: `wechatHost(wx)`, `browserHost(window)`, … @default found out */
   host?: Host;
+  /**
+   * How messages travel, and whether payloads may hold bytes: `msgpack`, or `json` for bytes in json, both from
+   * `tautline/msgpack`. @default json, without bytes
+   */
+  format?: Format;
   /** Lets the line outlive an app that is destroyed: `storage()` from `tautline/storage`. @default nothing is stored */
   storage?: Storage;
 }

@@ -12,6 +12,7 @@ import * as line from './line.js';
 import * as losing from './losing.js';
 import { merged } from './merged.js';
 import { nextExpiry, type Entry } from './outbox.js';
+import type { Format } from './msgpack.js';
 import * as opening from './opening.js';
 import { emit, flush, isOnline } from './outputs.js';
 import { randomFrom } from './random.js';
@@ -67,7 +68,7 @@ const DEFAULTS: SessionOptions = {
  * Times are monotonic milliseconds unless their name says `wall`. A field with `!` is set before it is first read.
  */
 export class Session {
-  options_: SessionOptions;
+  options_: SessionOptions & Partial<Pick<Format, 'read_'>>;
   random_: () => number;
   /** Both clocks, as the last input told them. */
   nowMs_!: number;

@@ -9,6 +9,7 @@ import { TautlineError } from './error.js';
 import type { Host, Socket } from './host.js';
 import { entropy } from './hosts/clock.js';
 import { merged } from './merged.js';
+import type { Format } from './msgpack.js';
 import type { AnyMethod, App, DataOf, EventOf, MethodOf, ResultOf } from './app.js';
 import type {
   HistoryOptions,
@@ -64,6 +65,12 @@ type Handler = (value: unknown) => void;
 
 function nothing(): void {}
 
+/** As json, bytes would be an empty object, and nobody the wiser. */
+function withoutBytes(_key: string, value: unknown): unknown {
+  if (value instanceof ArrayBuffer) throw new TautlineError({ code: 'no_format' });
+  return value;
+}
+
 function remove<T>(list: T[], item: T): void {
   const at = list.indexOf(item);
   if (at >= 0) list.splice(at, 1);
@@ -76,8 +83,10 @@ export function lineOn(detect: () => Host | undefined): TautlineConstructor {
   } as unknown as TautlineConstructor;
 }
 
-function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: TautlineOptions, host: Host): void {
-  if (!host) throw new TautlineError({ code: 'no_host' });
+function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: TautlineOptions, found: Host): void {
+  const format = options.format || ({} as Partial<Format>);
+  if (!found) throw new TautlineError({ code: 'no_host' });
+  const host = format.over_ ? format.over_(found) : found;
   const session = new Session(
     merged(
       {
@@ -85,6 +94,7 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
         client: { sdk: 'tautline-js/0.1.0', platform: host.platform },
         slots: host.slots,
         background: host.background,
+        read_: format.read_,
       },
       options,
     ),
@@ -208,7 +218,8 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
   function request(verb: RequestVerb, body: object, how?: RequestOptions): Promise<any> {
     return new Promise((resolve, reject) => {
       // What cannot be written as JSON throws here, and so rejects this promise alone.
-      JSON.stringify(body);
+      const text = JSON.stringify(body, format.write_ || withoutBytes);
+      if (format.write_) body = JSON.parse(text);
       waiters[++requests] = [resolve, reject];
       const input: RequestInput = { type: 'request', request: requests, verb, body, ttl_ms: how && how.timeout };
       feed(merged(input, how));

@@ -30,7 +30,7 @@ export function socketMessage(s: Session, { socket, text }: { socket: number; te
     // A packet may end the line; what follows it in the same message is of no more interest.
     if (!line.trim() || s.socket_ !== socket) return;
     try {
-      const packet = JSON.parse(line);
+      const packet = JSON.parse(line, s.options_.read_);
       const verbs = Object.keys(packet).filter((key) => !/^(id|seen|again)$/.test(key));
       const verb = verbs[0]!;
       // What is no packet throws here or in what follows: all of it ends the line. Lists and texts have keys, too.

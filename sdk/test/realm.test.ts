@@ -144,6 +144,56 @@ for (const [global, platform, fake] of [
   });
 }
 
+for (const [global, fake] of [
+  ['wx', () => new FakeWechat()],
+  ['my', () => new FakeAlipay()],
+  ['tt', () => new FakeDouyin()],
+  ['jd', () => new FakeJd()],
+] as [string, () => FakeWechat][]) {
+  test(`in a poor realm with nothing but ${global} a line in msgpack carries bytes, many packets a message, and goes on after a cut`, async () => {
+    const { served, world, wx, gateway, context } = realm(global, fake());
+    const seen: unknown[] = [];
+    Object.assign(context, { note: (what: unknown) => seen.push(JSON.parse(JSON.stringify(what))) });
+    runInContext(readFileSync(resolve(DIST, 'tautline.msgpack.global.js'), 'utf8'), context);
+    runInContext(
+      `var line = new Tautline({ url: 'wss://a.example/connect', format: tautline.msgpack.msgpack });
+       function bytes(it) { return [it instanceof ArrayBuffer].concat(Array.prototype.slice.call(new Uint8Array(it))); }
+       line.subscribe('room:7', { onPublication: function (it) { note(it.data.photo ? bytes(it.data.photo) : it.data); } });
+       line.call('echo', { photo: new Uint8Array([1, 2, 255]), text: '世界 😀' }).then(function (it) { note([bytes(it.photo), it.text]); });
+       line.publish('room:7', { photo: new Uint8Array([0, 128]).buffer });`,
+      context,
+    );
+    await world.advance(300);
+    for (const number of [1, -1000, 0.5, 1e15]) gateway.publish('room:7', number, world.now());
+    await world.advance(100);
+    for (const task of served.held) served.cut(task);
+    gateway.publish('room:7', { photo: { $bin: 'AP8=' } }, world.now());
+    await world.advance(120_000);
+    // Promises come a moment later in there.
+    assert.deepEqual(seen, [[true, 0, 128], [[true, 1, 2, 255], '世界 😀'], 1, -1000, 0.5, 1e15, [true, 0, 255]]);
+    assert.deepEqual(gateway.executed, [{ photo: { $bin: 'AQL/' }, text: '世界 😀' }]);
+    assert.ok(wx.tasks.every(({ sent }) => sent.every((data) => global === 'my' || typeof data !== 'string')));
+  });
+}
+
+test('what is no msgpack ends the connection, and the line comes back', async () => {
+  const { world, wx, context } = realm();
+  const seen: unknown[] = [];
+  Object.assign(context, { note: (what: unknown) => seen.push(what) });
+  runInContext(readFileSync(resolve(DIST, 'tautline.msgpack.global.js'), 'utf8'), context);
+  runInContext(
+    `var line = new Tautline({ url: 'wss://a.example/connect', format: tautline.msgpack.msgpack });
+     line.on('drop', function (drop) { note(drop.cause); });
+     line.connect();`,
+    context,
+  );
+  await world.advance(200);
+  wx.tasks[0]!.receivesBytes(new Uint8Array([0xc1]).buffer);
+  await world.advance(5_000);
+  assert.deepEqual(seen, ['protocol_error']);
+  assert.equal((context as unknown as { line: Tautline }).line.state, 'online');
+});
+
 test('every form of the main entry exports the same names, and the words come apart', async () => {
   const cjs = Object.keys((await import(resolve(DIST, 'tautline.cjs.js'))) as object);
   const hosts = ['alipayHost', 'baiduHost', 'browserHost', 'douyinHost', 'frameworkHost', 'jdHost', 'kuaishouHost', 'nodeHost', 'qqHost', 'wechatHost'];

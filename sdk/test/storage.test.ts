@@ -6,6 +6,7 @@ import { afterEach, test } from 'node:test';
 import { alipayDevice, browserDevice, deviceHere, type Device } from '../src/devices.js';
 import type { Host } from '../src/host.js';
 import { Tautline, type TautlineOptions } from '../src/index.js';
+import { json } from '../src/msgpack.js';
 import { storage, type RestoredOutcome, type RestoredRequest, type StorageOptions } from '../src/storage.js';
 import { World } from './fakes/world.js';
 
@@ -233,6 +234,21 @@ test('what ships fits together: storage reads the private parts of a line that c
     assert.deepEqual(phone.world.gateway.executed, ['once'], entry);
     assert.deepEqual(phone.outcomes.map(({ ok }) => ok), [{ data: 'once' }], entry);
   }
+});
+
+test('bytes that wait outlive the app, and are bytes again when they come back', async () => {
+  const phone = new Phone();
+  const { world } = phone;
+  world.unreachable = true;
+  const photo = new Uint8Array([0, 128, 255]).buffer;
+  void phone.start({}, { format: json }).call('echo', { photo });
+  await world.advance(2_000);
+  phone.destroy();
+  world.unreachable = false;
+  phone.start({}, { format: json });
+  await world.advance(200);
+  assert.deepEqual(world.gateway.executed, [{ photo: { $bin: 'AID/' } }]);
+  assert.deepEqual(phone.outcomes.map(({ ok }) => ok), [{ data: { photo } }]);
 });
 
 test('a line that is idle writes nothing', async () => {

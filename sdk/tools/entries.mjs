@@ -23,6 +23,7 @@ export const BESIDE = {
   vue: 'vue',
   debug: 'debug',
   storage: 'storage',
+  msgpack: 'entries/msgpack',
 };
 
 /** Packages of the app's that an entry uses and does not contain. */

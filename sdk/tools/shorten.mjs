@@ -2,6 +2,10 @@
 //
 // A minifier gives each a name of its own, and there are more than letters. But only names that are members of the same
 // class or interface must differ; so the names are the nodes of a graph, and letters its colours.
+//
+// That holds only for names whose every object has a declared type, and for letters that are nobody's real name. `v` is one,
+// of every hello and of what is stored: an object that bore it beside a private name that had become `v` would say something
+// else. So what the code itself calls by a letter is not given away, and a name without a type ends the build.
 
 /** Most frequent in code first, so that compression finds more to repeat. Pairs are for the names that find no letter free. */
 const SINGLE = [...'etnosriucaldfphmvgkybwxqjzABCDEFGHIJKLMNOPQRSTUVWXYZ_$'];
@@ -12,6 +16,10 @@ const PRIVATE_NAME = /\b(?:[a-zA-Z]\w*[^\W_]_|handleInput|pollOutput|pollTimeout
 export function shortNames(code, sources) {
   const uses = count(code.match(PRIVATE_NAME) ?? []);
   const rivals = new Map([...uses.keys()].map((name) => [name, new Set()]));
+  const real = realNames(code);
+  const typed = new Set(sources.flatMap(membersOfTypes).flat());
+  const untyped = [...uses.keys()].filter((name) => !typed.has(name));
+  if (untyped.length) throw new Error(`private names that no class or interface declares: ${untyped.join(', ')}`);
   for (const members of sources.flatMap(membersOfTypes)) {
     const known = members.filter((name) => uses.has(name));
     for (const name of known) known.forEach((other) => other !== name && rivals.get(name).add(other));
@@ -19,7 +27,7 @@ export function shortNames(code, sources) {
   const names = new Map();
   for (const name of [...uses.keys()].sort((a, b) => uses.get(b) - uses.get(a) || (a < b ? -1 : 1))) {
     const taken = new Set([...rivals.get(name)].map((rival) => names.get(rival)));
-    const letter = LETTERS.find((free) => !taken.has(free));
+    const letter = LETTERS.find((free) => !taken.has(free) && !real.has(free));
     if (!letter) throw new Error(`no letters are left for ${name}: more than ${LETTERS.length} private names in one type`);
     names.set(name, letter);
   }
@@ -35,6 +43,13 @@ export function shorten(code, names) {
 function membersOfTypes(source) {
   const types = source.match(/^(?:export )?(?:class|interface) \w+[^]*?^\}/gm) ?? [];
   return types.map((type) => [...new Set(type.match(PRIVATE_NAME))]);
+}
+
+/** Names of one or two letters by which the code calls properties: those on the wire, and those of the language. */
+function realNames(code) {
+  const accessed = code.matchAll(/\.([a-zA-Z_$][\w$]?)(?![\w$])/g);
+  const listed = code.matchAll(/[{,]\s*["']?([a-zA-Z_$][\w$]?)["']?\s*:/g);
+  return new Set([...accessed, ...listed].map(([, name]) => name));
 }
 
 function count(names) {

@@ -3,16 +3,16 @@
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
 /** Bytes as text. */
-export function toBase64(bytes: ArrayBuffer): string {
+export function toBase64(bytes: ArrayBuffer | Uint8Array): string {
   const from = new Uint8Array(bytes);
   let text = '';
-  for (let at = 0; at < from.length; at += 3) {
-    const three = (from[at]! << 16) | (from[at + 1]! << 8) | from[at + 2]!;
+  for (let bit = 0; bit < from.length * 8; bit += 6) {
     // Past the end there is nothing, which shifts and masks take for zeros.
-    for (let shift = 18; shift >= 0; shift -= 6) text += DIGITS.charAt((three >> shift) & 63);
+    const two = (from[bit >> 3]! << 8) | from[(bit >> 3) + 1]!;
+    text += DIGITS.charAt((two >> (10 - (bit & 7))) & 63);
   }
-  const missing = (3 - (from.length % 3)) % 3;
-  return text.slice(0, text.length - missing) + '=='.slice(0, missing);
+  while (text.length & 3) text += '=';
+  return text;
 }
 
 /** Text as bytes. What is no digit is skipped. */
@@ -22,7 +22,7 @@ export function fromBase64(text: string): ArrayBuffer {
   let bits = 0;
   for (let at = 0, to = 0; at < digits.length; at++) {
     bits = (bits << 6) | DIGITS.indexOf(digits.charAt(at));
-    if (at % 4) bytes[to++] = bits >> (6 - 2 * (at % 4));
+    if (at & 3) bytes[to++] = bits >> (6 - 2 * (at & 3));
   }
   return bytes.buffer as ArrayBuffer;
 }

@@ -3,18 +3,23 @@
 import { GlobalSocketApi } from './global-socket.js';
 import { FakeTask, FakeWechat, type ConnectOptions } from './wechat.js';
 
+function unpacked(base64: string): ArrayBuffer {
+  return Uint8Array.from(Buffer.from(base64, 'base64')).buffer;
+}
+
 /** A task of `multiple: true`. */
 export class AlipayTask extends FakeTask {
   /** What was sent, as it was given: `isBuffer` with bytes. */
   readonly packed: object[] = [];
   override send(options: { data: unknown; isBuffer?: boolean } & Parameters<FakeTask['send']>[0]): void {
     this.packed.push({ data: options.data, isBuffer: options.isBuffer });
-    super.send(options);
+    super.send(options.isBuffer ? { ...options, data: unpacked(options.data as string) } : options);
   }
   override receives(data: unknown): void {
     this.message({ data: { data, isBuffer: false, socketTaskID: '1' } });
   }
-  receivesBytes(data: unknown): void {
+  override receivesBytes(bytes: unknown): void {
+    const data = typeof bytes === 'string' ? bytes : Buffer.from(bytes as ArrayBuffer).toString('base64');
     this.message({ data: { data, isBuffer: true, socketTaskID: '1' } });
   }
   /** The host never gives codes to this event. */

@@ -3,6 +3,7 @@
  */
 
 import type { Host } from '../../src/host.js';
+import { decode, encode } from '../../src/msgpack.js';
 import { FakeGateway, type GatewayEnd } from './gateway.js';
 import type { FakeTask, FakeWechat } from './wechat.js';
 import { World } from './world.js';
@@ -51,11 +52,16 @@ export class Served {
       return;
     }
     this.held.add(task);
+    // A client that speaks msgpack is spoken to in it.
+    let binary = false;
     const end: GatewayEnd = {
-      send: (text) => later(() => task.receives(text)),
+      send: (text) => later(() => (binary ? task.receivesBytes(encode(text)) : task.receives(text))),
       close: (code, reason) => later(() => this.closed(task, code, reason)),
     };
-    task.onSend = (data) => later(() => gateway.receive(end, String(data), world.now()));
+    task.onSend = (data) => {
+      binary = typeof data !== 'string';
+      later(() => gateway.receive(end, binary ? decode(data as ArrayBuffer) : (data as string), world.now()));
+    };
     task.onClosing = () => {
       gateway.lost(end);
       later(() => this.closed(task, 1000, 'normal closure'));

@@ -57,6 +57,9 @@ export class FakeTask implements MiniTask {
   receives(data: unknown): void {
     this.message({ data });
   }
+  receivesBytes(data: ArrayBuffer): void {
+    this.receives(data);
+  }
   errs(errMsg: string): void {
     this.error({ errMsg });
   }
