@@ -34,7 +34,7 @@ export function socketMessage(s: Session, { socket, text }: { socket: number; te
       const verbs = Object.keys(packet).filter((key) => !/^(id|seen|again)$/.test(key));
       const verb = verbs[0]!;
       // What is no packet throws here or in what follows: all of it ends the line. Lists and texts have keys, too.
-      if (verbs.length !== 1 || !/^\s*\{/.test(line) || (verb === 'bye' && typeof packet.bye.code !== 'string')) throw 0;
+      if (verbs.length !== 1 || line.trim()[0] !== '{' || (verb === 'bye' && typeof packet.bye.code !== 'string')) throw 0;
       takePacket(s, verb, packet[verb], packet.id);
     } catch (_) {
       drop(s, 'protocol_error');

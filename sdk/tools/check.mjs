@@ -26,7 +26,7 @@ const GZIP_BYTES_MAX = {
   msgpack: 1.75 * KB,
 };
 const GZIP_BYTES_MAX_OTHERS = 7.25 * KB;
-/** What a line may take that brings storage and msgpack along, as one app holds all three (docs/adr/0011). */
+/** What a line may take that brings storage and msgpack along, as one app holds all three (docs/adr/0012). */
 const GZIP_BYTES_MAX_ALL = { index: 12 * KB, alipay: 11.25 * KB };
 const GZIP_BYTES_MAX_ALL_OTHERS = 11 * KB;
 

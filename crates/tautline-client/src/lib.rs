@@ -28,6 +28,7 @@
 //!   published meanwhile waits in the gateway's log. All subscriptions of a client share the socket, and replies come
 //!   through it too: read every subscription, or use a client for each.
 //! - **Storage**: with [`ClientOptions::storage`] what waits and how far each channel was handled outlives the process.
+//! - **Formats**: json, or msgpack with [`ClientOptions::format`]. The app sees json in either; bytes are `{"$bin":"<base64>"}`.
 //! - **Connections** are `wss://`, TLS by rustls to whom the system trusts and [`ClientOptions::tls`] adds, or plain `ws://`.
 //!
 //! All decisions are made by [`tautline_protocol::client::Session`]; this crate owns the socket, the clock and the task.
