@@ -2,4 +2,5 @@
 
 mod client;
 mod forms;
+mod msgpack;
 mod packets;
