@@ -180,7 +180,8 @@ fn run_step(root: &Path, options: &Options, step: &Step) -> Outcome {
 
 /// The recorder of storms is built first; the test runs it, and reads what it prints.
 fn traces_jobs(root: &Path) -> Vec<Job> {
-    let build = cargo(["build", "--locked", "--package", "tautline-sim", "--example", "traces"]);
+    // With the features of the whole workspace: the step before has built it so.
+    let build = cargo(["build", "--locked", "--workspace", "--example", "traces"]);
     let recorder = step::target_dir(root).join("debug/examples/traces");
     let test = npm(root, "sdk", ["run", "test:traces"]).env("TRACES", recorder.to_string_lossy());
     let test = npm::install(root, "sdk").into_iter().chain([test]);
