@@ -15,6 +15,7 @@ mod autobahn;
 mod bench;
 mod command;
 mod demo;
+mod fuzz;
 mod mutants;
 mod npm;
 mod prerequisites;
@@ -40,11 +41,13 @@ enum Task {
     /// Runs everything: lints, unit, integration, simulation, SDK, browser, conformance
     Test(test::Options),
     /// Runs the RFC 6455 conformance suite (Autobahn; needs a Python 2.7)
-    Autobahn,
+    Autobahn(autobahn::Options),
     /// Measures what a gateway costs, and writes docs/performance.md
     Bench(bench::Options),
     /// Breaks the code on purpose, one fault at a time, and tells which of them no test notices
     Mutants(mutants::Options),
+    /// Lets a fuzzer look for bytes that break a promise (needs a nightly toolchain)
+    Fuzz(fuzz::Options),
     /// Hunts for histories in which a promise is broken, and tells one of them as a story
     Sim(sim::Options),
     /// Kills a gateway with a disk again and again under hundreds of clients, and counts what is lost
@@ -68,9 +71,10 @@ fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Demo => demo::run(&root),
         Task::Test(options) => test::run(&root, &options),
-        Task::Autobahn => autobahn::run(&root, true).map(|()| ExitCode::SUCCESS),
+        Task::Autobahn(options) => autobahn::run(&root, &options, true).map(|()| ExitCode::SUCCESS),
         Task::Bench(options) => bench::run(&root, &options),
         Task::Mutants(options) => mutants::run(&root, &options),
+        Task::Fuzz(options) => fuzz::run(&root, &options),
         Task::Sim(options) => sim::run(&root, &options),
         Task::Torture(options) => torture::run(&root, &options),
         Task::Tidy => tidy::run(&root).map(|()| ExitCode::SUCCESS),

@@ -68,6 +68,42 @@ pub static CHROMIUM: Prerequisite = Prerequisite {
     hint: "install chromium or Google Chrome, or set CHROMIUM to the path of its binary",
 };
 
+/// What fuzzers are compiled with.
+pub static NIGHTLY: Prerequisite = Prerequisite {
+    name: "a nightly Rust toolchain",
+    is_there: |_| {
+        let asked =
+            std::process::Command::new("rustup").args(["run", "nightly", "cargo", "--version"]).output();
+        asked.is_ok_and(|asked| asked.status.success())
+    },
+    apt: &[],
+    otherwise: Some(|_| {
+        Command::new(
+            "rustup",
+            ["toolchain", "install", "nightly", "--profile", "minimal", "--no-self-update"],
+        )
+    }),
+    hint: "install rustup, then `rustup toolchain install nightly`",
+};
+
+/// What builds and runs fuzzers.
+pub static CARGO_FUZZ: Prerequisite = Prerequisite {
+    name: "cargo-fuzz",
+    is_there: |root| on_path("cargo-fuzz").is_some() || cargo_fuzz_bin(root).join("cargo-fuzz").exists(),
+    apt: &[],
+    otherwise: Some(|_| {
+        let args =
+            ["install", "cargo-fuzz", "--locked", "--version", "0.13.2", "--root", ".tools/cargo-fuzz"];
+        Command::new("cargo", args)
+    }),
+    hint: "`cargo install cargo-fuzz --locked` brings it",
+};
+
+/// Where the checkout's own cargo-fuzz lies.
+pub fn cargo_fuzz_bin(root: &Path) -> PathBuf {
+    root.join(".tools/cargo-fuzz/bin")
+}
+
 /// Sees to it that `wanted` is there, installing it where that is possible.
 ///
 /// # Errors

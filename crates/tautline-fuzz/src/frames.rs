@@ -10,13 +10,14 @@ use crate::heard::{Heard, read};
 const BOX_BYTES_MAX: usize = 192;
 const KEY: MaskKey = [0x37, 0xfa, 0x21, 0x3d];
 
-/// The first byte says who reads with which limit, the second how the rest is cut.
+/// The first byte says who reads with which limit and whether messages may be compressed, the second how the rest is cut.
 pub fn frames(data: &[u8]) {
     let [how, cut, stream @ ..] = data else { return };
     let (role, message_bytes_max) = setting(*how);
-    let whole = heard_in_pieces(role, message_bytes_max, stream, stream.len());
+    let inflates = how & 0x80 != 0;
+    let whole = heard_in_pieces(role, message_bytes_max, inflates, stream, stream.len());
     for piece_bytes in [1, 2 + usize::from(*cut)] {
-        let pieces = heard_in_pieces(role, message_bytes_max, stream, piece_bytes);
+        let pieces = heard_in_pieces(role, message_bytes_max, inflates, stream, piece_bytes);
         assert_eq!(pieces, whole, "in pieces of {piece_bytes}");
     }
     say_again(role, message_bytes_max, &whole);
@@ -28,8 +29,19 @@ pub(crate) fn setting(how: u8) -> (Role, usize) {
     (role, [4096, 0, 20, 130][usize::from(how >> 1) % 4])
 }
 
-fn heard_in_pieces(role: Role, message_bytes_max: usize, stream: &[u8], piece_bytes: usize) -> Vec<Heard> {
-    let mut decoder = Decoder::new(role, message_bytes_max);
+fn decoder(role: Role, message_bytes_max: usize, inflates: bool) -> Decoder {
+    let decoder = Decoder::new(role, message_bytes_max);
+    if inflates { decoder.inflating() } else { decoder }
+}
+
+fn heard_in_pieces(
+    role: Role,
+    message_bytes_max: usize,
+    inflates: bool,
+    stream: &[u8],
+    piece_bytes: usize,
+) -> Vec<Heard> {
+    let mut decoder = decoder(role, message_bytes_max, inflates);
     let mut heard = Vec::new();
     let mut sent = 0;
     for piece in stream.chunks(piece_bytes.max(1)) {
@@ -59,5 +71,5 @@ fn say_again(role: Role, message_bytes_max: usize, heard: &[Heard]) {
             Heard::Failed(_) => {}
         }
     }
-    assert_eq!(heard_in_pieces(role, message_bytes_max, &out, out.len()), said, "said again");
+    assert_eq!(heard_in_pieces(role, message_bytes_max, false, &out, out.len()), said, "said again");
 }

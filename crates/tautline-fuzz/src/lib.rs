@@ -3,6 +3,7 @@
 //! `cargo xtask fuzz` runs them under a fuzzer (`fuzz/`, which needs a nightly toolchain); what it found worth keeping lies in
 //! `fuzz/corpus`, and `tests/replay.rs` holds every commit against it. [`TARGETS`] lists them.
 
+mod deflate;
 mod frames;
 mod handshake;
 mod heard;
@@ -12,6 +13,7 @@ mod rules;
 mod second_opinion;
 mod session;
 
+pub use deflate::deflate;
 pub use frames::frames;
 pub use handshake::handshake;
 pub use hub::{hub_peer, tickets};
@@ -24,9 +26,10 @@ pub use session::client_session;
 pub type Target = fn(&[u8]);
 
 /// Every target under the name that its corpus has.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("client_packets", client_packets),
     ("client_session", client_session),
+    ("deflate", deflate),
     ("frames", frames),
     ("handshake", handshake),
     ("hub_peer", hub_peer),
