@@ -8,6 +8,7 @@ mod frames;
 mod handshake;
 mod heard;
 mod hub;
+mod independent;
 mod packets;
 mod rules;
 mod second_opinion;

@@ -1,16 +1,11 @@
 //! The frame parser against an independent one: both hear the same, and both give up or neither does.
 
-use std::io::{self, Read, Write};
-
-use tautline_websocket::{CONTROL_BYTES_MAX, Decoder, Role, WebSocketError};
-use tungstenite::{
-    Error, Message, WebSocket,
-    protocol::{self, WebSocketConfig},
-};
+use tautline_websocket::{Decoder, WebSocketError};
 
 use crate::{
     frames::setting,
     heard::{Heard, read},
+    independent::other_hears,
 };
 
 /// More than any message that is let through: a frame that is to be judged by its last byte gets it.
@@ -37,59 +32,4 @@ pub fn second_opinion(data: &[u8]) {
     }
     let (other_heard, other_failed) = other_hears(role, message_bytes_max, &stream);
     assert_eq!((other_heard, other_failed), (heard, error.is_some()), "{error:?}");
-}
-
-/// A peer that says all of this and then falls silent, and does not care for answers.
-struct Said<'s>(&'s [u8]);
-
-impl Read for Said<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.0.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { self.0.read(buffer) }
-    }
-}
-
-impl Write for Said<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What the other one hears, and whether it gave up.
-fn other_hears(role: Role, message_bytes_max: usize, stream: &[u8]) -> (Vec<Heard>, bool) {
-    let role = match role {
-        Role::Server => protocol::Role::Server,
-        Role::Client => protocol::Role::Client,
-    };
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(message_bytes_max))
-        // It counts control frames, too.
-        .max_frame_size(Some(message_bytes_max.max(CONTROL_BYTES_MAX)));
-    let mut socket = WebSocket::from_raw_socket(Said(stream), role, Some(config));
-    let mut heard = Vec::new();
-    loop {
-        match socket.read() {
-            Ok(Message::Text(text)) => heard.push(Heard::Text(text.to_string())),
-            Ok(Message::Binary(payload)) => heard.push(Heard::Binary(payload.to_vec())),
-            Ok(Message::Ping(payload)) => heard.push(Heard::Ping(payload.to_vec())),
-            Ok(Message::Pong(payload)) => heard.push(Heard::Pong(payload.to_vec())),
-            // How it reports a close code that is not allowed.
-            Ok(Message::Close(Some(close))) if close.reason.as_str() == "Protocol violation" => {
-                return (heard, true);
-            }
-            Ok(Message::Close(close)) => {
-                let said = close.map(|close| (u16::from(close.code), close.reason.to_string()));
-                let (code, reason) =
-                    said.map_or((None, String::new()), |(code, reason)| (Some(code), reason));
-                heard.push(Heard::Close(code, reason));
-                return (heard, false);
-            }
-            Ok(Message::Frame(_)) => unreachable!("raw frames are only written"),
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return (heard, false),
-            Err(_) => return (heard, true),
-        }
-    }
 }

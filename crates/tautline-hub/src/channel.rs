@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, atomic::AtomicUsize};
 
 use tautline_protocol::{
-    ChannelName, Cursor, Format, Limits, ReadFrom, UserId,
+    ChannelName, Cursor, Limits, ReadFrom, UserId,
     packet::server::{Gap, GapReason, Roster, Subscribed},
 };
 
@@ -248,7 +248,7 @@ impl Channel {
         }
         let Some(log) = &mut state.log else { return taken };
         let place = places.place;
-        match log.read(place.offset, &mut place.turn, bytes_max, places.format) {
+        match log.read(place.offset, &mut place.turn, bytes_max) {
             Read::UpToDate => {}
             Read::Batch { packets, to } => {
                 place.offset = to;
@@ -394,8 +394,6 @@ pub(crate) struct Joining<'a> {
 pub(crate) struct Places<'a> {
     pub(crate) place: &'a mut ReaderPlace,
     pub(crate) presence_seen: &'a mut u64,
-    /// What it is sent.
-    pub(crate) format: Format,
 }
 
 impl State {

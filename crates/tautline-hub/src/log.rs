@@ -13,12 +13,12 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use tautline_protocol::{Cursor, Format, Limits, packet::server::GapReason};
+use tautline_protocol::{Cursor, Limits, packet::server::GapReason};
 
 use crate::{
     channel::{News, Seen},
     engine::{Entry, Standing},
-    packets::{Cell, Packets, Pair},
+    packets::Packets,
 };
 
 /// How many seams are known at most; whoever still stands at an older one cannot be sure of what follows it.
@@ -54,23 +54,10 @@ pub(crate) enum Pushed {
     Unclear,
 }
 
-/// A publication in memory.
-struct Kept {
-    entry: Entry,
-    /// Since the first reader of msgpack has come to it.
-    msgpack: Option<Cell>,
-}
-
-impl Kept {
-    fn pair(&mut self) -> Pair {
-        Pair::new(self.entry.line().clone(), Arc::clone(self.msgpack.get_or_insert_default()))
-    }
-}
-
 /// The tail.
 pub(crate) struct Log {
     epoch: Arc<str>,
-    entries: VecDeque<Kept>,
+    entries: VecDeque<Entry>,
     /// When the one before the oldest of these was appended: there, pages meet the tail.
     before_at: u64,
     bytes: usize,
@@ -90,7 +77,7 @@ pub(crate) struct Log {
     /// The head that the engine was last asked for. What was appended up to it may be told once more.
     looked: u64,
     /// The batch that was joined last: behind which offset it begins, where it ends, its bytes.
-    joined: Option<(u64, u64, Bytes)>,
+    joined: Option<(u64, u64, Packets)>,
     /// How often the log turned out to be another one than before: of another epoch, or gone back to an older state.
     turn: u32,
     /// The turn in which its epoch began.
@@ -153,9 +140,9 @@ impl Log {
             return self.base_at;
         }
         let in_tail = offset.checked_sub(self.tail() + 1).and_then(|index| usize::try_from(index).ok());
-        let kept = in_tail.and_then(|index| self.entries.get(index));
+        let entry = in_tail.and_then(|index| self.entries.get(index));
         let seam = || self.seams.iter().find(|(seam, _)| *seam == offset).map(|(_, at)| *at);
-        kept.map(|kept| kept.entry.at()).or_else(seam)
+        entry.map(Entry::at).or_else(seam)
     }
 
     /// Takes a publication that the engine has appended. `entries_max`: how many stay in memory at most.
@@ -191,7 +178,7 @@ impl Log {
         }
         self.bytes += entry.line().len();
         self.sum.fetch_add(entry.line().len(), Ordering::Relaxed);
-        self.entries.push_back(Kept { entry, msgpack: None });
+        self.entries.push_back(entry);
         self.joined = None;
         let entries_max = entries_max.min(limits.tail_entries_max);
         while self.entries.len() > 1
@@ -227,7 +214,7 @@ impl Log {
 
     /// Drops what is too old.
     pub(crate) fn expire(&mut self, wall_ms: u64, age_ms: u64) {
-        while let Some(Kept { entry: oldest, .. }) = self.entries.front()
+        while let Some(oldest) = self.entries.front()
             && wall_ms.saturating_sub(oldest.at()) > age_ms
         {
             let (offset, at) = (oldest.offset(), oldest.at());
@@ -296,7 +283,7 @@ impl Log {
     }
 
     /// What follows a reader's place, at most `bytes_max` of it but at least one publication.
-    pub(crate) fn read(&mut self, after: u64, turn: &mut u32, bytes_max: usize, format: Format) -> Read {
+    pub(crate) fn read(&mut self, after: u64, turn: &mut u32, bytes_max: usize) -> Read {
         let turn = std::mem::replace(turn, self.turn);
         if turn < self.epoch_turn {
             // A new epoch begins with the oldest that it has.
@@ -315,35 +302,16 @@ impl Log {
         if after < self.tail() {
             return Read::Behind;
         }
-        if format == Format::Msgpack {
-            return self.read_msgpack(after, bytes_max);
-        }
-        if after + 1 == self.head {
-            let last = self.entries.back().expect("an offset between tail and head is in memory");
-            return Read::Batch { packets: Packets::Json(last.entry.line().clone()), to: self.head };
-        }
         if let Some((from, to, packets)) = &self.joined
             && *from == after
         {
-            return Read::Batch { packets: Packets::Json(packets.clone()), to: *to };
+            return Read::Batch { packets: packets.clone(), to: *to };
         }
-        let entries = self.entries.iter().skip(self.index_behind(after)).map(|kept| &kept.entry);
-        let (packets, taken) = join(entries, bytes_max);
-        let to = after + taken;
+        let skip = usize::try_from(after - self.tail()).expect("fewer entries than memory has bytes");
+        let (json, taken) = join(self.entries.iter().skip(skip), bytes_max);
+        let (packets, to) = (Packets::new(json), after + taken);
         self.joined = Some((after, to, packets.clone()));
-        Read::Batch { packets: Packets::Json(packets), to }
-    }
-
-    /// Joined outside of the lock, from bytes that are shared: not even in different company is anything converted twice.
-    fn read_msgpack(&mut self, after: u64, bytes_max: usize) -> Read {
-        let skip = self.index_behind(after);
-        let (taken, _) = take(self.entries.iter().skip(skip).map(|kept| &kept.entry), bytes_max);
-        let pairs = self.entries.iter_mut().skip(skip).take(taken).map(Kept::pair).collect();
-        Read::Batch { packets: Packets::Msgpack(pairs), to: after + taken as u64 }
-    }
-
-    fn index_behind(&self, after: u64) -> usize {
-        usize::try_from(after - self.tail()).expect("fewer entries than memory has bytes")
+        Read::Batch { packets, to }
     }
 
     fn begin_epoch(&mut self, epoch: &Arc<str>) {
@@ -381,7 +349,7 @@ impl Log {
     }
 
     fn pop(&mut self) {
-        if let Some(Kept { entry: oldest, .. }) = self.entries.pop_front() {
+        if let Some(oldest) = self.entries.pop_front() {
             self.before_at = oldest.at();
             self.bytes -= oldest.line().len();
             self.sum.fetch_sub(oldest.line().len(), Ordering::Relaxed);
@@ -423,31 +391,31 @@ pub(crate) fn locate(epoch: &str, head: u64, base: u64, at: Option<u64>, cursor:
 
 /// Joins the packets of the first publications, at most `bytes_max` but at least one, and says how many.
 pub(crate) fn join<'a>(entries: impl Iterator<Item = &'a Entry> + Clone, bytes_max: usize) -> (Bytes, u64) {
-    let (taken, size) = take(entries.clone(), bytes_max);
-    let mut joined = BytesMut::with_capacity(size);
-    for entry in entries.take(taken) {
-        joined.extend_from_slice(entry.line());
-    }
-    (joined.freeze(), taken as u64)
-}
-
-/// How many of the first publications are at most `bytes_max`, but at least one; and how large they are.
-fn take<'a>(entries: impl Iterator<Item = &'a Entry>, bytes_max: usize) -> (usize, usize) {
     let mut taken = 0;
     let mut size = 0;
-    for entry in entries {
+    for entry in entries.clone() {
         if taken > 0 && size + entry.line().len() > bytes_max {
             break;
         }
         size += entry.line().len();
         taken += 1;
     }
-    (taken, size)
+    let mut first = entries.take(taken);
+    if taken == 1
+        && let Some(only) = first.next()
+    {
+        return (only.line().clone(), 1);
+    }
+    let mut joined = BytesMut::with_capacity(size);
+    for entry in first {
+        joined.extend_from_slice(entry.line());
+    }
+    (joined.freeze(), taken as u64)
 }
 
 #[cfg(test)]
 mod tests {
-    use tautline_protocol::{ChannelName, msgpack};
+    use tautline_protocol::{ChannelName, Format, msgpack};
 
     use super::*;
     use crate::engine::Content;
@@ -481,9 +449,9 @@ mod tests {
 
     /// How many publications a reader takes, and where it then stands.
     fn read(log: &mut Log, after: u64, bytes_max: usize) -> (usize, u64) {
-        match log.read(after, &mut log.turn(), bytes_max, Format::Json) {
+        match log.read(after, &mut log.turn(), bytes_max) {
             Read::Batch { packets, to } => {
-                (packets.encode().iter().filter(|byte| **byte == b'\n').count(), to)
+                (packets.encode(Format::Json).iter().filter(|byte| **byte == b'\n').count(), to)
             }
             Read::UpToDate => (0, after),
             Read::Behind => panic!("behind the tail"),
@@ -493,7 +461,7 @@ mod tests {
 
     /// What a reader of an earlier turn is told.
     fn told(log: &mut Log, after: u64, mut turn: u32) -> Option<(GapReason, u64)> {
-        match log.read(after, &mut turn, 999, Format::Json) {
+        match log.read(after, &mut turn, 999) {
             Read::Gap { reason, to } => Some((reason, to)),
             _ => None,
         }
@@ -504,11 +472,15 @@ mod tests {
         let mut log = log_at(standing("e", 0, 0));
         (1..=3).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
         let (Read::Batch { packets: a, .. }, Read::Batch { packets: b, .. }) =
-            (log.read(0, &mut 0, 999, Format::Json), log.read(0, &mut 0, 999, Format::Json))
+            (log.read(0, &mut 0, 999), log.read(0, &mut 0, 999))
         else {
             panic!("both read")
         };
-        assert_eq!(a.encode().as_ptr(), b.encode().as_ptr(), "the same bytes, not a copy");
+        assert_eq!(
+            a.encode(Format::Json).as_ptr(),
+            b.encode(Format::Json).as_ptr(),
+            "the same bytes, not a copy"
+        );
         assert_eq!(read(&mut log, 1, 1), (1, 2), "a batch has at least one");
         assert_eq!(read(&mut log, 3, 999), (0, 3));
     }
@@ -519,10 +491,8 @@ mod tests {
         (1..=3).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
         for (after, bytes_max) in [(0, 999), (1, 1), (2, 999)] {
             let (count, until) = read(&mut log, after, bytes_max);
-            let Read::Batch { packets, to } = log.read(after, &mut 0, bytes_max, Format::Msgpack) else {
-                panic!("it reads")
-            };
-            let lines = msgpack::to_json(&packets.encode());
+            let Read::Batch { packets, to } = log.read(after, &mut 0, bytes_max) else { panic!("it reads") };
+            let lines = msgpack::to_json(packets.encode(Format::Msgpack));
             assert_eq!((lines.lines().count(), to), (count, until));
         }
     }
@@ -532,7 +502,7 @@ mod tests {
         let mut log = log_at(standing("e", 0, 0));
         (1..=6).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
         assert_eq!(read(&mut log, 2, 999), (4, 6));
-        assert!(matches!(log.read(1, &mut 0, 999, Format::Json), Read::Behind));
+        assert!(matches!(log.read(1, &mut 0, 999), Read::Behind));
         log.learn(&standing("e", 6, 2), 6);
         assert_eq!(told(&mut log, 1, 0), Some((GapReason::Retention, 2)));
         log.expire(1_000, 955);

@@ -16,7 +16,7 @@ use crate::{
         Span, Standing,
     },
     log::{Pushed, join},
-    packets::{Cell, Pair},
+    packets::Packets,
     pages::{PageKey, Wanted},
 };
 
@@ -78,59 +78,60 @@ impl Hub {
         }));
     }
 
-    /// Tells those who read a channel of a publication that the engine has appended.
+    /// Tells those who read a channel of a publication that was appended through this node.
     fn spread(&self, name: &ChannelName, news: News) {
         self.0.publications.fetch_add(1, Ordering::Relaxed);
         // Nobody uses it here: whoever comes will ask the engine.
         let Some(channel) = self.find_channel(name) else { return };
+        self.tell(&channel, news);
+    }
+
+    fn tell(&self, channel: &Arc<Channel>, news: News) {
         let crowded = self.0.channels.tail_bytes() >= self.0.limits.log_bytes_max;
         let entries_max = if crowded { 1 } else { usize::MAX };
         let (pushed, ring) = channel.take(news, &self.0.limits, entries_max);
-        self.pump_if(ring, &channel);
+        self.pump_if(ring, channel);
         if pushed == Pushed::Unclear {
-            self.look_again(&channel);
+            self.look_again(channel);
         }
     }
 
     /// A publication may be in the log without a word to us: those who read live are not to wait for the next one.
     fn catch_up(&self, name: &ChannelName) {
         let Some(channel) = self.find_channel(name) else { return };
-        let Some(stand) = channel.stand() else { return };
-        let hub = self.clone();
-        let (name, retention) = (name.clone(), channel.rule.retention);
+        let Some(then) = channel.stand() else { return };
+        let (hub, of) = (self.clone(), Arc::clone(&channel));
         let read = Read {
             channel: name.clone(),
-            span: Span::After(stand.head),
+            span: Span::After(then.head),
             count_max: usize::MAX,
             bytes_max: self.0.limits.batch_bytes_max,
-            retention,
+            retention: channel.rule.retention,
             wall_ms: self.last_now().wall_ms,
             answer: Answer::new(move |page: Result<Page, EngineError>| {
-                let Ok(Page { standing, at, entries }) = page else { return };
-                // Where nobody knows what the first one follows, the next publication will tell.
-                let Some(mut before_at) = at.or((stand.head == 0).then_some(0)) else { return };
-                let Some(channel) = hub.find_channel(&name) else { return };
-                if entries.first().is_none_or(|first| first.offset() != stand.head + 1) {
-                    return;
-                }
-                hub.learn(&channel, &standing, Some(stand));
-                let Standing { epoch, base, base_at, .. } = standing;
-                for entry in entries {
-                    let at = entry.at();
-                    // What memory was told of meanwhile it may have let go of again.
-                    let now = channel.stand();
-                    if now.is_none_or(|now| now.turn != stand.turn) {
-                        return;
-                    }
-                    if now.is_some_and(|now| entry.offset() == now.head + 1) {
-                        let epoch = Arc::clone(&epoch);
-                        hub.spread(&name, News { epoch, entry, before_at, base, base_at });
-                    }
-                    before_at = at;
+                if let Ok(page) = page {
+                    hub.take_missed(&of, then, page);
                 }
             }),
         };
         self.0.engine.submit(Job::Read(read));
+    }
+
+    /// What the engine has read behind where memory stood then.
+    fn take_missed(&self, channel: &Arc<Channel>, then: Stand, page: Page) {
+        self.learn(channel, &page.standing, Some(then));
+        let Page { standing: Standing { epoch, base, base_at, .. }, at, entries } = page;
+        // Where nobody knows what the first one follows, the next publication will tell.
+        let Some(mut before_at) = at.or((then.head == 0).then_some(0)) else { return };
+        for entry in entries {
+            let at = entry.at();
+            // What memory was told of meanwhile it may have let go of again.
+            if channel.stand().is_some_and(|now| now.turn == then.turn && now.head + 1 == entry.offset()) {
+                let epoch = Arc::clone(&epoch);
+                self.tell(channel, News { epoch, entry, before_at, base, base_at });
+            }
+            before_at = at;
+        }
     }
 
     /// Asks the engine where a channel's log really stands.
@@ -171,7 +172,7 @@ impl Hub {
         (turn, after): (u32, u64),
         bell: &Arc<Bell>,
         slot: u32,
-    ) -> Option<(Pair, u64)> {
+    ) -> Option<(Packets, u64)> {
         self.note(now);
         let key = || PageKey { channel: channel.name.clone(), number: channel.number, turn, after };
         let (mut wanted, mut next) = self.0.pages.take(key(), bell, slot);
@@ -233,7 +234,7 @@ impl Hub {
         match join(entries, self.0.limits.batch_bytes_max) {
             (_, 0) => pages.cancel(key),
             (packets, taken) => {
-                let page = (Pair::new(packets, Cell::default()), key.after + taken);
+                let page = (Packets::new(packets), key.after + taken);
                 pages.put(self.last_now().mono_ms, key, Some(page));
                 None
             }

@@ -10,7 +10,7 @@ use std::{
 
 use tautline_protocol::ChannelName;
 
-use crate::{bell::Bell, packets::Pair, sync::lock};
+use crate::{bell::Bell, packets::Packets, sync::lock};
 
 /// How long a page waits to be taken, and a place whose page could not be read for the next try, in milliseconds.
 const PAGE_MS: u64 = 2_000;
@@ -52,13 +52,13 @@ enum Stage {
     Queued,
     Reading,
     /// Here since this monotonic time; nothing, where it could not be read.
-    Here(u64, Option<(Pair, u64)>),
+    Here(u64, Option<(Packets, u64)>),
 }
 
 /// What a reader that is behind gets.
 pub(crate) enum Wanted {
     /// The packets, and where the reader then stands.
-    Page(Pair, u64),
+    Page(Packets, u64),
     /// It will be rung; this page is to be read now, if any.
     Wait(Option<PageKey>),
 }
@@ -94,7 +94,7 @@ impl Pages {
 
     /// A page was read: these packets, up to this offset. Nothing, where it could not be read: its readers come again after
     /// a while. Rings who waits for it.
-    pub(crate) fn put(&self, now_ms: u64, key: &PageKey, page: Option<(Pair, u64)>) {
+    pub(crate) fn put(&self, now_ms: u64, key: &PageKey, page: Option<(Packets, u64)>) {
         let mut state = lock(&self.state);
         let Some(slot) = state.slots.get_mut(key) else { return };
         let ring = page.is_some();
@@ -182,7 +182,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::packets::Cell;
 
     fn key(after: u64) -> PageKey {
         PageKey { channel: ChannelName::parse("room:7").expect("valid"), number: 0, turn: 0, after }
@@ -192,8 +191,8 @@ mod tests {
         Bell::new(1, Waker::noop().clone())
     }
 
-    fn page(to: u64) -> Option<(Pair, u64)> {
-        Some((Pair::new(Bytes::from_static(b"{}"), Cell::default()), to))
+    fn page(to: u64) -> Option<(Packets, u64)> {
+        Some((Packets::new(Bytes::from_static(b"{}")), to))
     }
 
     fn taken(wanted: &(Wanted, Option<PageKey>)) -> Option<u64> {

@@ -54,8 +54,7 @@ pub struct Limits {
     pub sessions_max: usize,
     /// Channels on this node. Default 1,000,000.
     pub channel_count_max: usize,
-    /// Bytes of publications that this node keeps in memory, as json; what somebody reads in msgpack is kept in that form, too.
-    /// Default 1 GiB.
+    /// Bytes of publications that this node keeps in memory. Default 1 GiB.
     pub log_bytes_max: usize,
     /// Acknowledged positions on this node; beyond it new ones are not kept. Default 1,000,000.
     pub acks_max: usize,

@@ -14,7 +14,7 @@ const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];
 pub(crate) const WINDOW_BITS_MAX: u8 = 15;
 /// The smallest that zlib's compressors have without a header; the RFC has one more.
 pub(crate) const WINDOW_BITS_MIN: u8 = 9;
-/// Twice as fast as the usual 6, for a few bytes in a hundred (docs/adr/0012).
+/// Twice as fast as the usual 6, for a few bytes in a hundred.
 const LEVEL: Compression = Compression::new(3);
 /// Inflated messages begin with room for this much times what came.
 const RATIO_USUAL: usize = 4;

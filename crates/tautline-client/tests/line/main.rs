@@ -18,8 +18,8 @@ use std::{
 use serde_json::{Value, json, value::RawValue};
 use stage::{Cable, client, guest, next_publication, open_gateway, serve, soon, subscribed, token_of};
 use tautline_client::{
-    ClientEvent, ClientOptions, DropCause, ErrorCode, HistoryPlace, Login, ReadFrom, RequestError, State,
-    SubscribeError, SubscriptionEvent,
+    ClientEvent, ClientOptions, DropCause, ErrorCode, Format, HistoryPlace, Login, ReadFrom, RequestError,
+    State, SubscribeError, SubscriptionEvent,
 };
 use tautline_gateway::Retention;
 use tautline_gateway::{Gateway, PublishOptions};
@@ -70,11 +70,16 @@ async fn calls_history_and_presence_answer_in_types() {
 
 #[tokio::test]
 async fn a_cable_that_is_pulled_again_and_again_loses_nothing_and_doubles_nothing() {
+    pull_the_cable(Format::Json).await;
+}
+
+/// Publishes and hears 400 publications over a cable that is pulled ten times meanwhile.
+async fn pull_the_cable(format: Format) {
     const PUBLICATIONS: u64 = 400;
-    let gateway = open_gateway(Retention::default()).build().unwrap();
+    let gateway = open_gateway(Retention::default()).build().expect("a gateway");
     let mut cable = Cable::to(serve(&gateway).await).await;
-    let line = client(guest(cable.address));
-    let mut room = line.subscribe("room:7", ReadFrom::Now).await.unwrap();
+    let line = client(ClientOptions { format, ..guest(cable.address) });
+    let mut room = line.subscribe("room:7", ReadFrom::Now).await.expect("subscribed");
     subscribed(&mut room).await;
 
     let publisher = tokio::spawn({
@@ -88,7 +93,7 @@ async fn a_cable_that_is_pulled_again_and_again_loses_nothing_and_doubles_nothin
     });
     for expected in 1..=PUBLICATIONS {
         let publication = next_publication(&mut room).await;
-        assert_eq!((publication.offset, publication.json::<u64>().unwrap()), (expected, expected));
+        assert_eq!((publication.offset, publication.json::<u64>().expect("a number")), (expected, expected));
         if expected % 40 == 0 {
             cable.pull();
         }

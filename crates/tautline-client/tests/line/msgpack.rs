@@ -4,17 +4,17 @@ use serde_json::{Value, json};
 use tautline_client::{ClientOptions, Format, HistoryPlace, ReadFrom};
 use tautline_gateway::Retention;
 
-use crate::stage::{Cable, client, guest, next_publication, open_gateway, serve, soon, subscribed};
-
-fn in_msgpack(options: ClientOptions) -> ClientOptions {
-    ClientOptions { format: Format::Msgpack, ..options }
-}
+use crate::{
+    pull_the_cable,
+    stage::{client, guest, next_publication, open_gateway, serve, soon, subscribed},
+};
 
 #[tokio::test]
 async fn a_line_in_msgpack_does_what_one_in_json_does_and_they_understand_each_other() {
     let gateway = open_gateway(Retention::default()).build().unwrap();
     let address = serve(&gateway).await;
-    let (line, other) = (client(in_msgpack(guest(address))), client(guest(address)));
+    let (line, other) =
+        (client(ClientOptions { format: Format::Msgpack, ..guest(address) }), client(guest(address)));
     let data =
         json!({"photo": {"$bin": "AAECAw=="}, "big": u64::MAX, "small": i64::MIN, "half": 0.5, "none": null});
     assert_eq!(soon(line.call::<Value>("echo", &data)).await.unwrap(), data);
@@ -40,27 +40,5 @@ async fn a_line_in_msgpack_does_what_one_in_json_does_and_they_understand_each_o
 
 #[tokio::test]
 async fn a_cable_that_is_pulled_loses_nothing_in_msgpack_either() {
-    const PUBLICATIONS: u64 = 200;
-    let gateway = open_gateway(Retention::default()).build().unwrap();
-    let cable = Cable::to(serve(&gateway).await).await;
-    let line = client(in_msgpack(guest(cable.address)));
-    let mut room = line.subscribe("room:7", ReadFrom::Now).await.unwrap();
-    subscribed(&mut room).await;
-    let publisher = tokio::spawn({
-        let line = line.clone();
-        async move {
-            for number in 1..=PUBLICATIONS {
-                let published = line.publish("room:7", &number).await.expect("each publish settles well");
-                assert_eq!(published.offset, number, "executed once, in order");
-            }
-        }
-    });
-    for expected in 1..=PUBLICATIONS {
-        let publication = next_publication(&mut room).await;
-        assert_eq!((publication.offset, publication.json::<u64>().unwrap()), (expected, expected));
-        if expected % 40 == 0 {
-            cable.pull();
-        }
-    }
-    soon(publisher).await.expect("the publisher is content");
+    pull_the_cable(Format::Msgpack).await;
 }

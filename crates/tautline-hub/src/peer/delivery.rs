@@ -6,10 +6,7 @@ use bytes::Bytes;
 use tautline_protocol::{ByeCode, Format, Now, json, msgpack, packet::server::MemberState};
 
 use super::{Open, Output, Peer, Stage};
-use crate::{
-    channel::{Places, Ring},
-    packets::Packets,
-};
+use crate::channel::{Places, Ring};
 
 impl Peer {
     /// What the shell is to do next. Drain to `None` after every input and every wake, while the socket takes bytes:
@@ -103,9 +100,8 @@ impl Peer {
         };
         let bytes_max = self.hub.limits().batch_bytes_max;
         let channel = &subscription.channel;
-        let format = self.bell.format();
         let places =
-            Places { place: &mut subscription.place, presence_seen: &mut subscription.presence_seen, format };
+            Places { place: &mut subscription.place, presence_seen: &mut subscription.presence_seen };
         let mut taken = channel.read(subscription.seat, places, bytes_max, &mut self.control);
         if taken.behind {
             let place = &mut subscription.place;
@@ -114,7 +110,7 @@ impl Peer {
             {
                 place.offset = to;
                 taken.more = channel.read_page(subscription.seat, to);
-                taken.packets = Some(Packets::Json(packets.encode(format).clone()));
+                taken.packets = Some(packets);
             }
         }
         if taken.more {
@@ -123,11 +119,12 @@ impl Peer {
         if let Some(gap) = taken.gap {
             json::write_server(&mut self.control, "gap", &gap);
         }
-        match taken.packets.map(Packets::encode) {
-            Some(packets) if self.control.is_empty() => Delivered::Packets(packets),
+        let format = self.bell.format();
+        match taken.packets.as_ref().map(|packets| packets.encode(format)) {
+            Some(packets) if self.control.is_empty() => Delivered::Packets(packets.clone()),
             Some(packets) => {
                 let mut message = self.take_control();
-                message.extend_from_slice(&packets);
+                message.extend_from_slice(packets);
                 Delivered::Packets(message.into())
             }
             None => Delivered::Control,

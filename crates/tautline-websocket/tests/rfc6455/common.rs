@@ -1,6 +1,8 @@
-//! What the tests share: a seeded generator, frames written by hand, and events that own their payload.
+//! What the tests share: a seeded generator, frames written by hand, and reading in pieces.
 
-use tautline_websocket::{Decoder, Event, MaskKey, Role, WebSocketError, apply_mask};
+use tautline_websocket::{Decoder, MaskKey, Role, apply_mask};
+
+pub(crate) use crate::heard::Heard;
 
 /// SplitMix64: the same seed gives the same numbers on any machine.
 pub struct Rng(pub u64);
@@ -46,42 +48,10 @@ pub fn frame(first: u8, payload: &[u8], key: Option<MaskKey>) -> Vec<u8> {
     out
 }
 
-/// An [`Event`] that outlives the bytes it came in, or the error that ended the stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
-    Text(String),
-    Binary(Vec<u8>),
-    Ping(Vec<u8>),
-    Pong(Vec<u8>),
-    Close(Option<u16>, String),
-    Failed(WebSocketError),
-}
-
-impl From<Event<'_>> for Heard {
-    fn from(event: Event<'_>) -> Self {
-        match event {
-            Event::Text(text) => Self::Text(text.to_owned()),
-            Event::Binary(payload) => Self::Binary(payload.to_owned()),
-            Event::Ping(payload) => Self::Ping(payload.to_owned()),
-            Event::Pong(payload) => Self::Pong(payload.to_owned()),
-            Event::Close { code, reason } => Self::Close(code, reason.to_owned()),
-        }
-    }
-}
-
 /// Everything that `decoder` makes of one read.
 pub fn read(decoder: &mut Decoder, bytes: &[u8]) -> Vec<Heard> {
-    let mut bytes = bytes.to_vec();
-    let mut unread = bytes.as_mut_slice();
     let mut heard = Vec::new();
-    loop {
-        match decoder.decode(&mut unread) {
-            Ok(Some(event)) => heard.push(event.into()),
-            Ok(None) => break,
-            Err(error) => heard.push(Heard::Failed(error)),
-        }
-    }
-    assert!(unread.is_empty(), "decode() said None before the end of its input");
+    crate::heard::read(decoder, bytes, &mut heard);
     heard
 }
 

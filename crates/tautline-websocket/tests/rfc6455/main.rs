@@ -3,6 +3,10 @@
 mod common;
 mod deflate;
 mod handshake;
+#[path = "../../../tautline-fuzz/src/heard.rs"]
+mod heard;
+#[path = "../../../tautline-fuzz/src/independent.rs"]
+mod independent;
 mod memory;
 mod rules;
 mod second_opinion;
