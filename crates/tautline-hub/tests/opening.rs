@@ -5,7 +5,7 @@ mod common;
 use common::{Node, identity, resume};
 use serde_json::json;
 use tautline_hub::{LoginRefused, Retention};
-use tautline_protocol::Limits;
+use tautline_protocol::{Limits, UserId};
 
 #[test]
 fn a_guest_is_welcomed_with_a_ticket() {
@@ -337,4 +337,25 @@ fn a_session_made_for_a_hello_that_is_refused_does_not_wait_for_ever() {
     assert_eq!(refused.bye(&node)["code"], "taken_over", "attempts begin at 1");
     node.advance(120_000);
     assert_eq!(node.hub.stats().sessions, 0);
+}
+
+/// Found by a mutant: a seat that nobody gives back is there for as long as the channel is.
+#[test]
+fn who_has_left_keeps_no_seat_in_a_channel_that_others_read() {
+    let node = Node::new();
+    let here = || {
+        let (done, outcome) = std::sync::mpsc::channel();
+        let user = UserId::parse("u1").expect("valid");
+        node.hub.inbox(node.now, &user, move |inbox| drop(done.send(inbox)));
+        outcome.try_recv().expect("answered at once").expect("there is an inbox").connections
+    };
+    let stays = node.user("u1", &[]);
+    for _ in 0..3 {
+        let leaves = node.user("u1", &[]);
+        assert_eq!(here(), 2);
+        drop(leaves);
+        assert_eq!(here(), 1);
+    }
+    drop(stays);
+    assert_eq!(here(), 0);
 }
