@@ -56,7 +56,8 @@ fn frame(payload: &[u8]) -> Vec<u8> {
 }
 
 fn heard_in_pieces(stream: &[u8], piece_bytes: usize) -> Vec<Heard> {
-    let mut decoder = Decoder::new(Role::Server, MESSAGE_BYTES_MAX).inflating();
+    let mut decoder =
+        Decoder::new(Role::Server, MESSAGE_BYTES_MAX).with_deflate(Some(Deflate::LARGEST_WINDOW));
     let mut heard = Vec::new();
     stream.chunks(piece_bytes).for_each(|piece| read(&mut decoder, piece, &mut heard));
     assert_eq!(decoder.held_bytes(), 0, "something is left behind");

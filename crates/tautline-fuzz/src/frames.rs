@@ -1,7 +1,7 @@
 //! The frame parser: however a stream is cut, it means the same, costs no more than it brought, and can be said again.
 
 use tautline_websocket::{
-    Decoder, MaskKey, Role, encode_binary, encode_close, encode_ping, encode_pong, encode_text,
+    Decoder, Deflate, MaskKey, Role, encode_binary, encode_close, encode_ping, encode_pong, encode_text,
 };
 
 use crate::heard::{Heard, read};
@@ -30,8 +30,7 @@ pub(crate) fn setting(how: u8) -> (Role, usize) {
 }
 
 fn decoder(role: Role, message_bytes_max: usize, inflates: bool) -> Decoder {
-    let decoder = Decoder::new(role, message_bytes_max);
-    if inflates { decoder.inflating() } else { decoder }
+    Decoder::new(role, message_bytes_max).with_deflate(inflates.then_some(Deflate::LARGEST_WINDOW))
 }
 
 fn heard_in_pieces(

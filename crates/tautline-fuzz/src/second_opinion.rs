@@ -19,7 +19,11 @@ pub fn second_opinion(data: &[u8]) {
     let mut heard = Vec::new();
     read(&mut decoder, stream, &mut heard);
     let error = heard.pop_if(|last| matches!(last, Heard::Failed(_)));
-    let is_lenient = matches!(error, Some(Heard::Failed(WebSocketError::LengthNotMinimal(_))));
+    // A control frame whose length takes more bytes than it must is too long at once, or not at all.
+    let is_lenient = matches!(
+        error,
+        Some(Heard::Failed(WebSocketError::LengthNotMinimal(_) | WebSocketError::ControlTooLong))
+    );
     // "Bad gateway" was registered after the RFC.
     let is_old = matches!(heard.last(), Some(Heard::Close(Some(1014), _)));
     if is_lenient || is_old {

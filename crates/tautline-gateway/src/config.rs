@@ -28,6 +28,10 @@ pub struct GatewayConfig {
     pub linger_timeout: Duration,
     /// How long sent bytes may stay unacknowledged (`TCP_USER_TIMEOUT`): a phone out of reach is noticed. Default 30 s.
     pub unacknowledged_timeout: Duration,
+    /// Whether messages are compressed (permessage-deflate, RFC 7692) for clients that offer it. Default no: it costs CPU.
+    pub compression: bool,
+    /// Messages shorter than this, in bytes, are never compressed: little is gained. Default 512.
+    pub compression_bytes_min: usize,
     /// Kernel memory for what a peer has not taken yet (`SO_SNDBUF`, which Linux doubles), in bytes. Default 20 KiB.
     pub send_buffer_bytes: usize,
     /// Kernel memory for what we have not read yet (`SO_RCVBUF`, which Linux doubles), in bytes. Default 8 KiB.
@@ -46,6 +50,8 @@ impl Default for GatewayConfig {
             stall_timeout: Duration::from_secs(30),
             linger_timeout: Duration::from_secs(3),
             unacknowledged_timeout: Duration::from_secs(30),
+            compression: false,
+            compression_bytes_min: 512,
             send_buffer_bytes: 20 * KIB,
             receive_buffer_bytes: 8 * KIB,
         }

@@ -14,14 +14,14 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
     header::{
-        ALLOW, CONNECTION, HOST, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+        ALLOW, CONNECTION, HOST, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+        SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
     },
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade};
 use tautline_protocol::Format;
-use tautline_websocket::accept_key;
+use tautline_websocket::{Deflate, accept_key};
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -45,13 +45,22 @@ pub(crate) enum Origins {
     Only(Vec<String>),
 }
 
+/// What the two ends have agreed on in the handshake.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Agreed {
+    /// What messages look like.
+    pub(crate) format: Format,
+    /// How they may be compressed.
+    pub(crate) deflate: Option<Deflate>,
+}
+
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     // Not `get`, which would let HEAD through.
     Router::new().route("/connect", any(connect))
 }
 
 async fn connect(State(gateway): State<Arc<Shared>>, mut request: Request) -> Result<Response, Reject> {
-    let (answer, format) = check(&request, &gateway.origins)?;
+    let (answer, agreed) = check(&request, &gateway)?;
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let upgrade =
         upgrade.ok_or_else(|| Reject::bad_request("this HTTP connection cannot become a WebSocket"))?;
@@ -60,36 +69,36 @@ async fn connect(State(gateway): State<Arc<Shared>>, mut request: Request) -> Re
         Reject::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", words).with(RETRY_AFTER, "5")
     })?;
     gateway.keep_house();
-    tokio::spawn(open(upgrade, seat, format));
+    tokio::spawn(open(upgrade, seat, agreed));
     Ok(answer)
 }
 
 /// Waits until the answer is written, and starts the connection in a task of its own that is no larger than it must be.
-async fn open(upgrade: OnUpgrade, seat: Seat, format: Format) {
+async fn open(upgrade: OnUpgrade, seat: Seat, agreed: Agreed) {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => return debug!(%error, "the peer left during the handshake"),
     };
     match upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => open_tcp(parts.io.into_inner(), parts.read_buf, seat, format),
-        Err(upgraded) => open_any(upgraded, seat, format),
+        Ok(parts) => open_tcp(parts.io.into_inner(), parts.read_buf, seat, agreed),
+        Err(upgraded) => open_any(upgraded, seat, agreed),
     }
 }
 
-fn open_tcp(stream: TcpStream, early: Bytes, seat: Seat, format: Format) {
+fn open_tcp(stream: TcpStream, early: Bytes, seat: Seat, agreed: Agreed) {
     if let Err(error) = socket::tune(&stream, &seat.gateway().config) {
         return debug!(%error, "the peer left during the handshake");
     }
-    tokio::spawn(Connection::new(stream, early, seat, format));
+    tokio::spawn(Connection::new(stream, early, seat, agreed));
 }
 
 /// What is no plain TCP, such as TLS: it stays inside of hyper's wrapping.
-fn open_any(upgraded: Upgraded, seat: Seat, format: Format) {
-    tokio::spawn(Connection::new(TokioIo::new(upgraded), Bytes::new(), seat, format));
+fn open_any(upgraded: Upgraded, seat: Seat, agreed: Agreed) {
+    tokio::spawn(Connection::new(TokioIo::new(upgraded), Bytes::new(), seat, agreed));
 }
 
 /// The answer to a request that asks for a WebSocket and may have it, and what will be spoken.
-fn check(request: &Request, origins: &Origins) -> Result<(Response, Format), Reject> {
+fn check(request: &Request, gateway: &Shared) -> Result<(Response, Agreed), Reject> {
     let headers = request.headers();
     if request.method() != Method::GET {
         let words = "a WebSocket is opened with GET";
@@ -110,14 +119,22 @@ fn check(request: &Request, origins: &Origins) -> Result<(Response, Format), Rej
     let key = only(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key));
     let key =
         key.ok_or_else(|| Reject::bad_request("`Sec-WebSocket-Key` is not one value of 16 bytes in base64"))?;
-    if !origins.allow(headers) {
+    if !gateway.origins.allow(headers) {
         let words = "pages of this origin may not connect";
         return Err(Reject::new(StatusCode::FORBIDDEN, "permission_denied", words));
     }
     let protocol = choose_protocol(headers)?;
     let wanted = format_in(request.uri().query().unwrap_or_default())?;
-    let response = switching_protocols(key, protocol.map(Format::subprotocol));
-    Ok((response, protocol.or(wanted).unwrap_or_default()))
+    let mut response = switching_protocols(key, protocol.map(Format::subprotocol));
+    let mut agreed = Agreed { format: protocol.or(wanted).unwrap_or_default(), deflate: None };
+    if gateway.config.compression
+        && let Some((deflate, answer)) = Deflate::accept(texts(headers, &SEC_WEBSOCKET_EXTENSIONS))
+    {
+        let answer = HeaderValue::try_from(answer).expect("words and numbers are fit for a header");
+        response.headers_mut().insert(SEC_WEBSOCKET_EXTENSIONS, answer);
+        agreed.deflate = Some(deflate);
+    }
+    Ok((response, agreed))
 }
 
 fn switching_protocols(key: &str, protocol: Option<&'static str>) -> Response {
@@ -186,8 +203,12 @@ impl Origins {
 
 /// The items of a list that may be spread over several headers.
 fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim)
+    texts(headers, name).flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// The values of all headers of this name that are text.
+fn texts<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
 }
 
 fn has_word(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {

@@ -49,10 +49,7 @@ fn serve(mut stream: TcpStream) -> Result<(), Box<dyn Error>> {
     let (answer, deflate) = answer(&request)?;
     stream.write_all(answer.as_bytes())?;
 
-    let mut decoder = Decoder::new(Role::Server, MESSAGE_BYTES_MAX);
-    if deflate.is_some() {
-        decoder = decoder.inflating();
-    }
+    let mut decoder = Decoder::new(Role::Server, MESSAGE_BYTES_MAX).with_deflate(deflate);
     let mut buffer = vec![0; READ_BYTES_MAX];
     let mut out = Vec::new();
     while !decoder.is_over() {
@@ -60,7 +57,7 @@ fn serve(mut stream: TcpStream) -> Result<(), Box<dyn Error>> {
         if bytes == 0 {
             return Ok(());
         }
-        respond(&mut decoder, deflate, &mut buffer[..bytes], &mut out);
+        respond(&mut decoder, &mut buffer[..bytes], &mut out);
         stream.write_all(&out)?;
         out.clear();
     }
@@ -68,7 +65,8 @@ fn serve(mut stream: TcpStream) -> Result<(), Box<dyn Error>> {
 }
 
 /// Appends what is to be sent in answer to what was received.
-fn respond(decoder: &mut Decoder, deflate: Option<Deflate>, mut unread: &mut [u8], out: &mut Vec<u8>) {
+fn respond(decoder: &mut Decoder, mut unread: &mut [u8], out: &mut Vec<u8>) {
+    let deflate = decoder.deflate();
     loop {
         match (decoder.decode(&mut unread), deflate) {
             (Ok(None), _) => return,

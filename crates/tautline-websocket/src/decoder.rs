@@ -1,7 +1,7 @@
 //! Turns the bytes of a peer into events. Start at [`Decoder::decode`].
 
 use crate::{
-    Event, Opcode, WebSocketError, apply_mask,
+    Deflate, Event, Opcode, WebSocketError, apply_mask,
     header::{Frame, Rules},
     held::{Held, Lent},
     mask::key_after,
@@ -25,7 +25,7 @@ pub struct Decoder {
     held: Option<Box<Held>>,
     message_bytes_max: usize,
     role: Role,
-    deflates: bool,
+    deflate: Option<Deflate>,
     is_over: bool,
 }
 
@@ -42,15 +42,20 @@ enum Found<'b> {
 impl Decoder {
     /// A decoder for a line just opened, which takes messages of up to `message_bytes_max` bytes.
     pub fn new(role: Role, message_bytes_max: usize) -> Self {
-        Self { held: None, message_bytes_max, role, deflates: false, is_over: false }
+        Self { held: None, message_bytes_max, role, deflate: None, is_over: false }
     }
 
-    /// Takes compressed messages, too: permessage-deflate was agreed on ([`crate::Deflate`]). The longest message counts as
-    /// it is when inflated, and inflating stops there.
+    /// Takes compressed messages, too, where that was agreed on ([`Deflate::accept`]). The longest message counts as it is
+    /// when inflated, and inflating stops there.
     #[must_use]
-    pub fn inflating(mut self) -> Self {
-        self.deflates = true;
+    pub fn with_deflate(mut self, agreed: Option<Deflate>) -> Self {
+        self.deflate = agreed;
         self
+    }
+
+    /// What was agreed on about compression. Kept here for those who send: it costs a line nothing.
+    pub fn deflate(&self) -> Option<Deflate> {
+        self.deflate
     }
 
     /// Sets the longest message from here on, in bytes. It is next looked at when a frame begins.
@@ -173,7 +178,7 @@ impl Decoder {
         Rules {
             role: self.role,
             message_bytes_max: self.message_bytes_max,
-            deflates: self.deflates,
+            deflates: self.deflate.is_some(),
             message: message.map(|message| (message.len(), message.is_compressed())),
         }
     }

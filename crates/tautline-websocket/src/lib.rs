@@ -20,7 +20,7 @@
 //! ```
 //!
 //! One extension is spoken where both ends want it, permessage-deflate (RFC 7692): [`Deflate::accept`] for the handshake,
-//! [`Decoder::inflating`] and [`Deflate::compress`] for messages. No line keeps a context between messages, so that one
+//! [`Decoder::with_deflate`] and [`Deflate::compress`] for messages. No line keeps a context between messages, so that one
 //! compressed payload goes to many peers, and an idle line costs nothing for it.
 
 mod close;

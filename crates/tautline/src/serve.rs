@@ -72,6 +72,8 @@ async fn drain(settings: &DrainSettings, gateway: &Gateway, signals: &mut Signal
 fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
     let mut config = GatewayConfig::default();
     config.connections_max = settings.connections_max;
+    config.compression = settings.compression;
+    config.compression_bytes_min = settings.compression_bytes_min;
     let mut builder = Gateway::builder()
         .config(config)
         .limits(settings.limits.clone())

@@ -3,9 +3,9 @@
 use std::cell::Cell;
 
 use bytes::Bytes;
-use tautline_websocket::{FrameHeader, Opcode};
+use tautline_websocket::{Deflate, FrameHeader, Opcode};
 
-use super::unsent::Unsent;
+use super::{compressed::Compressed, unsent::Unsent};
 
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 16 * 1024;
@@ -27,13 +27,19 @@ pub(crate) struct Buffers {
     pub(crate) out: Vec<u8>,
     /// Large messages in `out`, and where they begin.
     large: Vec<(usize, Bytes)>,
+    compressed: Compressed,
 }
 
 impl Buffers {
     /// Takes the thread's buffers. A connection that panics does not give them back, and the next one makes new ones.
     pub(crate) fn take() -> Box<Self> {
         SHARED.take().unwrap_or_else(|| {
-            Box::new(Self { read: vec![0; READ_BYTES].into(), out: Vec::new(), large: Vec::new() })
+            Box::new(Self {
+                read: vec![0; READ_BYTES].into(),
+                out: Vec::new(),
+                large: Vec::new(),
+                compressed: Compressed::default(),
+            })
         })
     }
 
@@ -49,9 +55,14 @@ impl Buffers {
         self.out.len() >= GATHER_BYTES
     }
 
-    /// Appends a message.
-    pub(crate) fn push(&mut self, opcode: Opcode, message: Bytes) {
-        self.out.extend_from_slice(FrameHeader::new(opcode, message.len(), None).as_bytes());
+    /// Appends a message, compressed where that is agreed on and makes it shorter.
+    pub(crate) fn push(&mut self, opcode: Opcode, message: Bytes, deflate: Option<Deflate>) {
+        let short = deflate.and_then(|deflate| self.compressed.get(deflate, &message));
+        let (header, message) = match short {
+            Some(short) => (FrameHeader::compressed(opcode, short.len(), None), short),
+            None => (FrameHeader::new(opcode, message.len(), None), message),
+        };
+        self.out.extend_from_slice(header.as_bytes());
         let start = self.out.len();
         self.out.extend_from_slice(&message);
         if message.len() > COPIED_BYTES_MAX {
@@ -97,7 +108,7 @@ mod tests {
         sizes
             .iter()
             .zip(b'a'..)
-            .for_each(|(size, letter)| buffers.push(Opcode::Text, Bytes::from(vec![letter; *size])));
+            .for_each(|(size, letter)| buffers.push(Opcode::Text, Bytes::from(vec![letter; *size]), None));
         buffers
     }
 
@@ -115,8 +126,8 @@ mod tests {
     fn a_large_message_is_kept_by_reference_and_a_small_one_by_copy() {
         let large = Bytes::from(vec![b'l'; 100_000]);
         let mut buffers = Buffers::take();
-        buffers.push(Opcode::Text, Bytes::from_static(b"small"));
-        buffers.push(Opcode::Text, large.clone());
+        buffers.push(Opcode::Text, Bytes::from_static(b"small"), None);
+        buffers.push(Opcode::Text, large.clone(), None);
         let unsent = buffers.keep_unsent(0);
         assert_eq!(unsent.parts().map(Bytes::len).collect::<Vec<_>>(), [7 + 10, 100_000]);
         assert!(unsent.parts().any(|part| part.as_ptr() == large.as_ptr()));
@@ -126,7 +137,7 @@ mod tests {
     fn the_tail_of_a_large_message_does_not_keep_all_of_it() {
         let large = Bytes::from(vec![b'l'; 100_000]);
         let mut buffers = Buffers::take();
-        buffers.push(Opcode::Text, large.clone());
+        buffers.push(Opcode::Text, large.clone(), None);
         let all_bytes = buffers.out.len();
         let unsent = buffers.keep_unsent(all_bytes - 100);
         assert_eq!(unsent.concat(), &large[..100]);

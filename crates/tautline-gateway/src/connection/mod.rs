@@ -6,6 +6,7 @@
 //! drained stays in the logs.
 
 mod buffers;
+mod compressed;
 mod ended;
 mod receive;
 mod send;
@@ -27,6 +28,7 @@ use tracing::debug;
 
 use self::{buffers::Buffers, ended::Ended, receive::Reading, unsent::Unsent};
 use crate::{
+    connect::Agreed,
     gateway::{Seat, Shared},
     wheel::Alarm,
 };
@@ -80,12 +82,14 @@ enum Step {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// A connection whose handshake is over and agreed on `format`; `early` came behind it.
-    pub(crate) fn new(stream: S, early: Bytes, seat: Seat, format: Format) -> Self {
+    /// A connection whose handshake is over; `early` came behind it.
+    pub(crate) fn new(stream: S, early: Bytes, seat: Seat, agreed: Agreed) -> Self {
+        let hello_bytes_max = seat.gateway().hub.limits().hello_bytes_max;
+        let Agreed { format, deflate } = agreed;
         Self {
             stream,
             peer: None,
-            decoder: Decoder::new(Role::Server, seat.gateway().hub.limits().hello_bytes_max),
+            decoder: Decoder::new(Role::Server, hello_bytes_max).with_deflate(deflate),
             seat,
             alarm: Alarm::default(),
             unusual: Some(Box::new(Unusual { early, format, ..Unusual::default() })),

@@ -57,7 +57,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             match self.peer().poll_output(now) {
                 None => break,
-                Some(Output::Message(message)) => buffers.push(opcode(self.peer().format()), message),
+                Some(Output::Message(message)) => {
+                    let opcode = opcode(self.peer().format());
+                    let is_long = message.len() >= self.gateway().config.compression_bytes_min;
+                    let deflate = self.decoder.deflate().filter(|_| is_long);
+                    buffers.push(opcode, message, deflate);
+                }
                 Some(Output::Login(auth)) => {
                     let login = self.gateway().logins.check(now, &auth);
                     self.peer().handle_login(now, login);

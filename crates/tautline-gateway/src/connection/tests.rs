@@ -28,7 +28,7 @@ fn connection<S: AsyncRead + AsyncWrite + Unpin>(
     early: &[u8],
 ) -> Connection<S> {
     let seat = Seat::take(gateway.shared()).unwrap();
-    Connection::new(stream, Bytes::copy_from_slice(early), seat, Format::Json)
+    Connection::new(stream, Bytes::copy_from_slice(early), seat, Agreed::default())
 }
 
 fn framed(text: &str) -> Vec<u8> {

@@ -4,6 +4,7 @@ mod api;
 mod bad_input;
 mod bystander;
 mod calls;
+mod compression;
 mod drain;
 mod handshake;
 mod leaks;

@@ -14,7 +14,7 @@ const BINARY: u8 = 0xc2;
 const TEXT_BEGINS: u8 = 0x41;
 
 fn decoder() -> Decoder {
-    Decoder::new(Role::Server, MESSAGE_BYTES_MAX).inflating()
+    Decoder::new(Role::Server, MESSAGE_BYTES_MAX).with_deflate(Some(Deflate::LARGEST_WINDOW))
 }
 
 fn heard(bytes: &[u8]) -> Vec<Heard> {

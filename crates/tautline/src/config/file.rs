@@ -48,6 +48,8 @@ pub(super) struct Server {
     pub connections_max: Option<NonZero<usize>>,
     #[serde(deserialize_with = "origins")]
     pub allowed_origins: Option<Vec<String>>,
+    pub compression: Option<bool>,
+    pub compression_bytes_min: Option<ByteSize>,
 }
 
 /// `[auth]`

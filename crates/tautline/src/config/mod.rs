@@ -107,6 +107,10 @@ pub struct Settings {
     pub connections_max: usize,
     /// Whose web pages may connect. Default none named: everybody's.
     pub allowed_origins: Vec<String>,
+    /// Whether messages are compressed for clients that offer it. Default false.
+    pub compression: bool,
+    /// Messages shorter than this are never compressed, in bytes. Default 512.
+    pub compression_bytes_min: usize,
     /// True when everything is open for development. Default false.
     pub dev: bool,
     /// Whether clients may connect without a login. Default false.
@@ -127,13 +131,16 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
+        let gateway = GatewayConfig::default();
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
             node: "n1".to_owned(),
             engine: Engine::default(),
             durability: Durability::default(),
-            connections_max: GatewayConfig::default().connections_max,
+            connections_max: gateway.connections_max,
             allowed_origins: Vec::new(),
+            compression: gateway.compression,
+            compression_bytes_min: gateway.compression_bytes_min,
             dev: false,
             guests: false,
             hs256_secret: None,
@@ -171,6 +178,8 @@ impl Settings {
         set(&mut self.durability, file.server.durability);
         set(&mut self.connections_max, file.server.connections_max.map(NonZero::get));
         set(&mut self.allowed_origins, file.server.allowed_origins);
+        set(&mut self.compression, file.server.compression);
+        set(&mut self.compression_bytes_min, file.server.compression_bytes_min.map(|size| size.0));
         set(&mut self.guests, file.auth.guests);
         self.hs256_secret = file.auth.hs256_secret;
         set(&mut self.api_keys, file.api.keys);
