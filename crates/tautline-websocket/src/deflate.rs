@@ -1,6 +1,6 @@
 //! permessage-deflate, RFC 7692: one message at a time, so that nothing is kept between two of them.
 //!
-//! What compresses and what inflates belong to the thread, as they take 300 KiB together: lines only know that they may.
+//! What compresses and what inflates belong to the thread, as they take some 300 KiB together: lines only know that they may.
 
 use std::{cell::RefCell, num::NonZeroU8};
 
@@ -14,7 +14,7 @@ const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];
 pub(crate) const WINDOW_BITS_MAX: u8 = 15;
 /// The smallest that zlib's compressors have without a header; the RFC has one more.
 pub(crate) const WINDOW_BITS_MIN: u8 = 9;
-/// Twice as fast as the usual 6, for a few bytes in a hundred.
+/// On long messages more than twice as fast as the usual 6, for a few bytes in a hundred (docs/adr/0013).
 const LEVEL: Compression = Compression::new(3);
 /// Inflated messages begin with room for this much times what came.
 const RATIO_USUAL: usize = 4;
