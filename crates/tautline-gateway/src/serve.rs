@@ -15,6 +15,7 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
+    task::JoinSet,
 };
 use tracing::{debug, warn};
 
@@ -23,8 +24,17 @@ use crate::{gateway::Shared, socket};
 /// The wait after a failure to accept that has to do with us, such as no file being left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts until the gateway drains.
+/// Accepts until the gateway drains, in a task of the runtime that ends with this future.
+///
+/// Whoever calls may be outside of the runtime's workers, under `block_on`: each connection would then wake one of them from
+/// another thread, which took a third of the CPU of a handshake.
 pub(crate) async fn serve(gateway: Arc<Shared>, router: Router, listener: TcpListener) -> io::Result<()> {
+    let mut task = JoinSet::new();
+    task.spawn(accept(gateway, router, listener));
+    task.join_next().await.expect("there is one task").map_err(io::Error::other)?
+}
+
+async fn accept(gateway: Arc<Shared>, router: Router, listener: TcpListener) -> io::Result<()> {
     socket::tune(&listener, &gateway.config)?;
     gateway.keep_house();
     let http = Arc::new(http_of(&gateway));

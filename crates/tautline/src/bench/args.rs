@@ -100,6 +100,8 @@ pub(super) struct Target {
     pub address: SocketAddr,
     pub host: String,
     pub path: String,
+    /// The load has a core for itself, and asks for events without end: to wake it would be the server's work.
+    pub sleepless: bool,
     token: Option<Secret>,
 }
 
@@ -148,6 +150,11 @@ impl Load {
         OwnServer { threads: self.server_threads, cores: self.server_cores.clone() }
     }
 
+    /// No server of ours is on the load's cores.
+    pub(super) fn has_own_cores(&self) -> bool {
+        !self.load_cores.is_empty() && !self.load_cores.iter().any(|core| self.server_cores.contains(core))
+    }
+
     pub(super) fn load_cores(&self) -> &[usize] {
         &self.load_cores
     }
@@ -194,7 +201,12 @@ impl Target {
             owns_host || address.ip().is_loopback(),
             "{address} is not on this machine, and a load could take it down: say --i-own-this-host if it is yours"
         );
-        Ok(Self { address, host: host.to_owned(), path: path.to_owned(), token })
+        Ok(Self { address, host: host.to_owned(), path: path.to_owned(), sleepless: false, token })
+    }
+
+    /// The same, loaded by those who sleep while nothing comes, or by those who never do.
+    pub(super) fn sleepless(self, sleepless: bool) -> Self {
+        Self { sleepless, ..self }
     }
 
     /// The packet that a new session begins with.

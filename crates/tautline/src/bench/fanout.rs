@@ -7,14 +7,13 @@ use clap::Args;
 use super::{
     Stage, WARM_UP,
     args::Load,
+    bystanders::{Bystanders, Quiet},
     crew::{Crew, Pace, Roll},
     meter::Window,
     report::Figures,
 };
 
-/// How long the crowd may keep the loop before bystanders are looked after.
-const SHORT: Duration = Duration::from_millis(1);
-/// How long a loop without bystanders waits for events.
+/// How long the loop waits for events.
 const LONG: Duration = Duration::from_millis(100);
 
 /// What only these scenarios know of.
@@ -31,18 +30,27 @@ pub struct FanoutArgs {
 }
 
 pub(super) fn run(stage: &Stage<'_>, args: &FanoutArgs) -> anyhow::Result<Figures> {
-    let mut stand = Stand::open(stage, args)?;
-    stage.progress.begin("warming up", 1000);
-    stand.go_on(stage, WARM_UP)?;
-    stand.crews().for_each(|crew| crew.desk.flights.count_anew());
+    let plan = stage.plan;
+    let roll = Roll {
+        name: &stage.name,
+        subscribers: plan.connections,
+        channels: plan.channels,
+        payload: plan.payload,
+        at_once: plan.at_once,
+    };
+    let mut crowd = Crew::gather(&stage.target, &roll, &stage.progress)?;
+    let bystanders = (args.bystanders > 0).then(|| stand_by(stage, args)).transpose()?;
+    go_on(stage, &mut crowd, WARM_UP, "warming up")?;
+    crowd.desk.flights.count_anew();
+    bystanders.as_ref().map_or(Ok(()), Bystanders::count_anew)?;
     let window = Window::open(stage.pid)?;
-    stage.progress.begin("publishing", 1000);
-    stand.go_on(stage, stage.plan.lasts)?;
+    go_on(stage, &mut crowd, plan.lasts, "publishing")?;
     let used = window.close()?;
-    let flights = &stand.crowd.desk.flights;
+    let flights = &crowd.desk.flights;
     let (publications, deliveries) = (flights.publications, flights.deliveries);
+    let bystanders = bystanders.map(Bystanders::end).transpose()?;
     // What is in flight now arrives outside of the window; it is checked, and not counted.
-    stand.crews().try_for_each(Crew::land)?;
+    crowd.land()?;
 
     let mut figures = Figures::default();
     if let Some(server) = used.server {
@@ -50,59 +58,32 @@ pub(super) fn run(stage: &Stage<'_>, args: &FanoutArgs) -> anyhow::Result<Figure
     }
     figures.add("deliveries_per_s", deliveries as f64 / used.lasted.as_secs_f64());
     figures.add("publications_per_s", publications as f64 / used.lasted.as_secs_f64());
-    let latency = &stand.crowd.desk.flights.latency;
+    let latency = &crowd.desk.flights.latency;
     figures.add_latency(["latency_p50_ms", "latency_p99_ms", "latency_max_ms"], latency);
-    if let Some(bystanders) = &stand.bystanders {
-        let latency = &bystanders.desk.flights.latency;
+    if let Some(latency) = &bystanders {
         figures.add_latency(["bystander_p50_ms", "bystander_p99_ms", "bystander_max_ms"], latency);
     }
     figures.add_load(&used);
     Ok(figures)
 }
 
-struct Stand {
-    crowd: Crew,
-    pace: Pace,
-    bystanders: Option<Crew>,
-    quiet_pace: Pace,
+fn stand_by(stage: &Stage<'_>, args: &FanoutArgs) -> anyhow::Result<Bystanders> {
+    let quiet = Quiet {
+        name: format!("{}:quiet", stage.name),
+        count: args.bystanders,
+        rate: args.bystanders_rate,
+        payload: stage.plan.payload,
+    };
+    Bystanders::begin(&stage.target, quiet)
 }
 
-impl Stand {
-    fn open(stage: &Stage<'_>, args: &FanoutArgs) -> anyhow::Result<Self> {
-        let plan = stage.plan;
-        let roll = Roll {
-            name: &stage.name,
-            subscribers: plan.connections,
-            channels: plan.channels,
-            payload: plan.payload,
-            at_once: plan.at_once,
-        };
-        let crowd = Crew::gather(&stage.target, &roll, &stage.progress)?;
-        let quiet_name = format!("{}:quiet", stage.name);
-        let quiet = Roll { name: &quiet_name, subscribers: args.bystanders, channels: 1, ..roll };
-        let gather = || Crew::gather(&stage.target, &quiet, &stage.progress);
-        Ok(Self {
-            crowd,
-            pace: plan.rate.map_or(Pace::InFlight(plan.in_flight), Pace::Rate),
-            bystanders: (args.bystanders > 0).then(gather).transpose()?,
-            quiet_pace: Pace::Rate(args.bystanders_rate),
-        })
+fn go_on(stage: &Stage<'_>, crowd: &mut Crew, lasts: Duration, phase: &'static str) -> anyhow::Result<()> {
+    stage.progress.begin(phase, 1000);
+    let pace = stage.plan.rate.map_or(Pace::InFlight(stage.plan.in_flight), Pace::Rate);
+    let begin = Instant::now();
+    while begin.elapsed() < lasts {
+        crowd.step(pace, LONG)?;
+        stage.progress.time(begin.elapsed(), lasts);
     }
-
-    fn go_on(&mut self, stage: &Stage<'_>, lasts: Duration) -> anyhow::Result<()> {
-        let begin = Instant::now();
-        while begin.elapsed() < lasts {
-            // Bystanders have an epoll of their own: they do not queue up behind the crowd in ours.
-            self.crowd.step(self.pace, if self.bystanders.is_some() { SHORT } else { LONG })?;
-            if let Some(bystanders) = &mut self.bystanders {
-                bystanders.step(self.quiet_pace, Duration::ZERO)?;
-            }
-            stage.progress.time(begin.elapsed(), lasts);
-        }
-        Ok(())
-    }
-
-    fn crews(&mut self) -> impl Iterator<Item = &mut Crew> {
-        std::iter::once(&mut self.crowd).chain(&mut self.bystanders)
-    }
+    Ok(())
 }

@@ -17,6 +17,7 @@ use super::{
     args::Target,
     line::{Line, Plan, Reads, Scene},
     progress::Progress,
+    source,
 };
 
 /// Events that are taken from the kernel at once: after so many others get a turn.
@@ -46,6 +47,7 @@ pub(super) struct Fleet {
     path: String,
     host: String,
     receive_buffer_bytes: Option<usize>,
+    sleepless: bool,
 }
 
 impl Fleet {
@@ -59,6 +61,7 @@ impl Fleet {
             path: target.path.clone(),
             host: target.host.clone(),
             receive_buffer_bytes: None,
+            sleepless: target.sleepless,
         })
     }
 
@@ -89,6 +92,9 @@ impl Fleet {
         let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
+        if self.address.ip().is_loopback() && self.address.is_ipv4() {
+            source::bind(&socket)?;
+        }
         if let Some(bytes) = self.receive_buffer_bytes {
             // Before it connects: the window is negotiated by then.
             socket.set_recv_buffer_size(bytes)?;
@@ -132,6 +138,7 @@ impl Fleet {
 
     /// Waits for events and hands out what they bring. Returns how many there were.
     pub(super) fn turn<S: Scene>(&mut self, scene: &mut S, wait: Duration) -> anyhow::Result<usize> {
+        let wait = if self.sleepless { Duration::ZERO } else { wait };
         if let Err(error) = self.poll.poll(&mut self.events, Some(wait)) {
             let interrupted = error.kind() == std::io::ErrorKind::Interrupted;
             return if interrupted { Ok(0) } else { Err(error).context("cannot wait for sockets") };

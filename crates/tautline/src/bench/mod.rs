@@ -5,6 +5,9 @@
 //! runs on one thread and reads without parsing (`frames.rs`), so that the gateway is the bottleneck.
 
 mod args;
+mod arrivals;
+mod aside;
+mod bystanders;
 mod calls;
 mod crew;
 mod fanout;
@@ -14,11 +17,13 @@ mod frames;
 mod idle;
 mod line;
 mod meter;
+mod newcomers;
 mod progress;
 mod report;
 mod requests;
 mod server;
 mod slow;
+mod source;
 mod storm;
 
 use std::{
@@ -143,6 +148,7 @@ fn repeat(
             (None, Some(own)) => (Target::parse(&own.url, None, false)?, Some(own.pid())),
             (None, None) => unreachable!("a server of its own was started where none was named"),
         };
+        let target = target.sleepless(load.has_own_cores());
         let progress = Progress::new(format!("{scenario} {number}/{}", load.runs()));
         let stage = Stage { plan: &plan, target, pid, progress, name: unique_name() };
         let figures = run(&stage).with_context(|| format!("{scenario}, run {number}"))?;

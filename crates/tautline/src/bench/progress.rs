@@ -16,6 +16,11 @@ impl Progress {
         Self { bar, run }
     }
 
+    /// For what goes on beside the load.
+    pub(super) fn hidden() -> Self {
+        Self { bar: ProgressBar::hidden(), run: String::new() }
+    }
+
     /// A phase begins.
     pub(super) fn begin(&self, phase: &'static str, total: usize) {
         self.bar.set_prefix(self.run.clone());

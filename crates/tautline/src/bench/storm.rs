@@ -9,24 +9,22 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use hdrhistogram::Histogram;
 use serde_json::json;
 
 use super::{
     Stage,
     args::Load,
+    arrivals::Arrivals,
     crew::{Crew, Roll},
     fleet::{Fleet, Visit},
-    flights::{histogram, record},
     line::{Heard, Line, Reads, Scene},
     meter::Window,
+    newcomers::Newcomers,
     report::Figures,
 };
 
 /// How many are dialled before the loop looks at its sockets again.
 const DIALS_A_TURN: usize = 32;
-/// A new client comes so often.
-const NEWCOMER_EVERY: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(1);
 
@@ -84,9 +82,10 @@ pub(super) fn run(stage: &Stage<'_>, args: &StormArgs) -> anyhow::Result<Figures
     }
     let cut = window.close()?;
 
+    let newcomers = Newcomers::begin(&stage.target);
     let mut storm = Storm::begin(stage)?;
     let window = Window::open(stage.pid)?;
-    while storm.back.online < plan.connections || storm.newcomers.online < storm.hall.lines.len() {
+    while storm.back.online < plan.connections {
         storm.dial(plan.connections, plan.at_once, |index| {
             let channel = index % plan.channels;
             Ok(Visit {
@@ -97,6 +96,7 @@ pub(super) fn run(stage: &Stage<'_>, args: &StormArgs) -> anyhow::Result<Figures
         })?;
         storm.turn(stage, plan.connections)?;
     }
+    let newcomers = newcomers.end()?;
     let used = window.close()?;
     let behind = args.behind as u64;
     storm.fleet.until(&mut storm.back, "what was published while they were away", |fleet, _| {
@@ -106,15 +106,15 @@ pub(super) fn run(stage: &Stage<'_>, args: &StormArgs) -> anyhow::Result<Figures
     let connections = plan.connections as f64;
     let mut figures = Figures::default();
     if let (Some(opened), Some(cut), Some(resumed)) = (opened.server, cut.server, used.server) {
-        let others = storm.hall.lines.len() as f64;
+        let others = newcomers.online as f64;
         figures.add("opening_cpu_us_each", opened.as_secs_f64() * 1e6 / connections);
         figures.add("cut_cpu_us_each", cut.as_secs_f64() * 1e6 / connections);
         figures.add("resume_cpu_us_each", resumed.as_secs_f64() * 1e6 / (connections + others));
     }
     figures.add("all_online_s", storm.back.last.context("nobody came back")?.as_secs_f64());
     figures.add_latency(["back_p50_ms", "back_p99_ms", "back_max_ms"], &storm.back.waited);
-    figures.add("newcomers", storm.hall.lines.len() as f64);
-    figures.add_latency(["newcomer_p50_ms", "newcomer_p99_ms", "newcomer_max_ms"], &storm.newcomers.waited);
+    figures.add("newcomers", newcomers.online as f64);
+    figures.add_latency(["newcomer_p50_ms", "newcomer_p99_ms", "newcomer_max_ms"], &newcomers.waited);
     figures.add_load(&used);
     Ok(figures)
 }
@@ -155,28 +155,18 @@ impl Scene for Tickets {
     }
 }
 
-/// Who comes back, and who comes for the first time: two loops, so that the one does not queue up behind the other in ours.
+/// Who comes back.
 struct Storm {
     fleet: Fleet,
     back: Arrivals,
-    hall: Fleet,
-    newcomers: Arrivals,
     begin: Instant,
-    next_newcomer: Instant,
 }
 
 impl Storm {
     fn begin(stage: &Stage<'_>) -> anyhow::Result<Self> {
         stage.progress.begin("all come back", stage.plan.connections);
         let begin = Instant::now();
-        Ok(Self {
-            fleet: Fleet::new(&stage.target)?,
-            back: Arrivals::new(begin),
-            hall: Fleet::new(&stage.target)?,
-            newcomers: Arrivals::new(begin),
-            begin,
-            next_newcomer: begin,
-        })
+        Ok(Self { fleet: Fleet::new(&stage.target)?, back: Arrivals::new(begin), begin })
     }
 
     fn dial(
@@ -196,47 +186,14 @@ impl Storm {
     }
 
     fn turn(&mut self, stage: &Stage<'_>, count: usize) -> anyhow::Result<()> {
-        let now = Instant::now();
-        if now >= self.next_newcomer && self.back.online < count {
-            self.hall.dial(Visit { words: stage.target.hello(), answers: 1, reads: None })?;
-            self.next_newcomer = now + NEWCOMER_EVERY;
-        }
         let is_dialling = self.fleet.lines.len() < count;
         self.fleet.turn(&mut self.back, if is_dialling { Duration::ZERO } else { SHORT })?;
-        self.hall.turn(&mut self.newcomers, Duration::ZERO)?;
         stage.progress.at(self.back.online);
         ensure!(
             self.begin.elapsed() < PATIENCE,
             "only {} of {count} came back in {PATIENCE:?}",
             self.back.online
         );
-        Ok(())
-    }
-}
-
-struct Arrivals {
-    online: usize,
-    begin: Instant,
-    /// When the last one came online.
-    last: Option<Duration>,
-    /// From dialling to the welcome, in microseconds.
-    waited: Histogram<u64>,
-}
-
-impl Arrivals {
-    fn new(begin: Instant) -> Self {
-        Self { online: 0, begin, last: None, waited: histogram() }
-    }
-}
-
-impl Scene for Arrivals {
-    fn hear(&mut self, line: &mut Line, heard: Heard<'_>, now: Instant) -> anyhow::Result<()> {
-        if let Heard::Online { .. } = heard {
-            self.online += 1;
-            self.last = Some(now - self.begin);
-            record(&mut self.waited, line.dialled, now);
-        }
-        ensure!(line.gaps == 0, "a gap, where nothing was missing");
         Ok(())
     }
 }
