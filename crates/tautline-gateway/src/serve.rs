@@ -1,8 +1,11 @@
 //! The accept loop, and the HTTP phase of each connection.
 
 use std::{
+    collections::VecDeque,
+    future::poll_fn,
     io,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 
@@ -23,6 +26,9 @@ use crate::{gateway::Shared, socket};
 
 /// The wait after a failure to accept that has to do with us, such as no file being left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How many connections begin before others have their turn. Where more are ready than a worker's queue holds, the runtime
+/// lets those that do not fit wait for the end of the storm.
+const GREETED_A_TURN: usize = 16;
 
 /// Accepts until the gateway drains, in a task of the runtime that ends with this future.
 ///
@@ -39,25 +45,50 @@ async fn accept(gateway: Arc<Shared>, router: Router, listener: TcpListener) -> 
     gateway.keep_house();
     let http = Arc::new(http_of(&gateway));
     let mut draining = gateway.draining.subscribe();
+    let mut arrived = VecDeque::new();
     loop {
-        let accepted = tokio::select! {
+        tokio::select! {
             biased;
             () = begun(&mut draining) => return Ok(()),
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => match Guest::enter(&gateway) {
-                Some(guest) => drop(tokio::spawn(greet(guest, Arc::clone(&http), router.clone(), stream))),
-                None => debug!("too many HTTP connections: one more was closed"),
-            },
-            Err(error) if concerns_one_connection(&error) => {
-                debug!(%error, "a connection failed before it was accepted")
-            }
-            Err(error) => {
-                warn!(%error, "cannot accept now");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+            () = await_arrivals(&gateway, &listener, &mut arrived) => {}
+        }
+        for (guest, stream) in arrived.drain(..arrived.len().min(GREETED_A_TURN)) {
+            tokio::spawn(greet(guest, Arc::clone(&http), router.clone(), stream));
+        }
+        if !arrived.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Takes all that have come from the kernel, which keeps only so many: the next one would be left to try again a second
+/// later. Waits where nobody waits already.
+async fn await_arrivals(
+    gateway: &Arc<Shared>,
+    listener: &TcpListener,
+    arrived: &mut VecDeque<(Guest, TcpStream)>,
+) {
+    let failed = poll_fn(|cx| {
+        loop {
+            match listener.poll_accept(cx) {
+                Poll::Ready(Ok((stream, _))) => match Guest::enter(gateway) {
+                    Some(guest) => arrived.push_back((guest, stream)),
+                    None => debug!("too many HTTP connections: one more was closed"),
+                },
+                Poll::Ready(Err(error)) if concerns_one_connection(&error) => {
+                    debug!(%error, "a connection failed before it was accepted");
+                }
+                // Those who are in go first; it will fail again.
+                Poll::Ready(Err(_)) if !arrived.is_empty() => return Poll::Ready(None),
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(error)),
+                Poll::Pending if arrived.is_empty() => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(None),
             }
         }
+    });
+    if let Some(error) = failed.await {
+        warn!(%error, "cannot accept now");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }
 

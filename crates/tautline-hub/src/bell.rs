@@ -42,6 +42,8 @@ pub(crate) struct Mail {
     pub(crate) looks: Vec<(usize, Result<Looked, EngineError>)>,
     /// Errands of this connection that the engine has done.
     pub(crate) done: u32,
+    /// It is this connection's turn to come in.
+    pub(crate) admitted: bool,
 }
 
 /// The number of the `nth` connection of a hub.
@@ -78,6 +80,13 @@ impl Bell {
     pub(crate) fn dismiss(&self, bye: Bye) {
         let mut inner = lock(&self.inner);
         inner.mail.get_or_insert_default().bye.get_or_insert(bye);
+        inner.waker.wake_by_ref();
+    }
+
+    /// It is this connection's turn to come in.
+    pub(crate) fn admit(&self) {
+        let mut inner = lock(&self.inner);
+        inner.mail.get_or_insert_default().admitted = true;
         inner.waker.wake_by_ref();
     }
 

@@ -32,6 +32,7 @@ use crate::{
     sessions::Sessions,
     sync::lock,
     ticket::{Claims, TicketKeys},
+    turnstile::{Coming, Turnstile},
 };
 
 /// The middle of the time after which those who found no room come again, in milliseconds.
@@ -116,6 +117,7 @@ pub(crate) struct Inner {
     pub(crate) pages: Pages,
     sessions: Sessions,
     pub(crate) acks: Acks,
+    turnstile: Turnstile,
     pump: Mutex<Pump>,
     next_connection: AtomicU64,
     connections: AtomicUsize,
@@ -147,6 +149,7 @@ impl Hub {
         let channels = Channels::new(random.id_of(&[b"shards of channels"]));
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
+            turnstile: Turnstile::new(config.limits.hellos_at_once_max),
             acks: Acks::new(config.limits.acks_max),
             pages: Pages::new(config.limits.pages_max),
             limits: config.limits,
@@ -261,8 +264,14 @@ impl Hub {
         to.settle(result);
     }
 
-    /// Rings the next chunk of subscribers. True: there is more; let others run and call again.
+    /// Lets the next few in where many came at once, and rings the next chunk of subscribers. True: there is more; let others
+    /// run and call again.
     pub fn pump(&self) -> bool {
+        let more_come = self.0.turnstile.turn();
+        self.ring_next() || more_come
+    }
+
+    fn ring_next(&self) -> bool {
         let Some(channel) = lock(&self.0.pump).queue.pop_front() else { return false };
         let more_of_channel = channel.ring_chunk();
         let mut pump = lock(&self.0.pump);
@@ -382,6 +391,15 @@ impl Hub {
 
     pub(crate) fn sessions(&self) -> &Sessions {
         &self.0.sessions
+    }
+
+    /// Whether a hello may go ahead; else its bell is rung when it may.
+    pub(crate) fn enter(&self, now: Now, coming: Coming, bell: &Arc<Bell>) -> bool {
+        let goes_ahead = self.0.turnstile.enter(now, coming, bell);
+        if !goes_ahead && let Some(waker) = &lock(&self.0.pump).waker {
+            waker.wake_by_ref();
+        }
+        goes_ahead
     }
 
     /// The last word while draining; `None` while open.

@@ -31,6 +31,7 @@ mod session_id;
 mod sessions;
 mod sync;
 mod ticket;
+mod turnstile;
 
 pub use engine::{Engine, MemoryEngine};
 pub use hub::{Hub, HubConfig, HubStats, Inbox, PublishOptions};

@@ -144,7 +144,11 @@ fn at_terminal(
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_io_events_per_tick(serve::IO_EVENTS_A_TURN)
+        .build()
+        .context("cannot start the runtime")
 }
 
 /// The filter is kept as text, because the parsed one cannot be cloned, as clap asks of values.

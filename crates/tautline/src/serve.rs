@@ -22,6 +22,9 @@ use crate::{
 /// Connections that may wait to be accepted: everybody comes back at once after a restart. The kernel may cut it
 /// (`net.core.somaxconn`).
 const BACKLOG: u32 = 4096;
+/// Sockets with news that the runtime takes from the kernel at once. As many tasks as a worker's queue holds would push
+/// others out of it, and those wait for the end of the storm.
+pub(crate) const IO_EVENTS_A_TURN: usize = 128;
 
 /// Runs until a signal comes, then drains. A second signal ends it at once.
 ///

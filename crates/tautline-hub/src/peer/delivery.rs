@@ -52,6 +52,9 @@ impl Peer {
         for (number, looked) in mail.looks.drain(..) {
             self.handle_look(now, number, looked);
         }
+        if mail.admitted {
+            self.take_turn(now);
+        }
         match mail.bye {
             // What runs is answered first; nothing new is taken.
             Some(bye) if bye.code == ByeCode::ServerRestart && self.is_running() => {

@@ -160,6 +160,8 @@ impl Aside {
 enum Stage {
     /// No welcome yet.
     Opening(Opening),
+    /// Many came at once: the `hello` waits for its turn, until this moment in monotonic milliseconds.
+    Queueing(Box<(Opening, Hello, u64)>),
     /// A login behind a `hello` is being checked.
     CheckingHello(Box<(Opening, Hello)>),
     /// The engine is asked about the channels of a `hello`.
@@ -243,6 +245,11 @@ impl Peer {
                 let bye = opening.expired();
                 self.dismiss(now, None, bye);
             }
+            Stage::Queueing(waiting) if now.mono_ms >= waiting.2 => self.leave_queue(now),
+            Stage::Queueing(waiting) => {
+                let bye = waiting.0.expired();
+                self.dismiss(now, None, bye);
+            }
             Stage::CheckingHello(waiting) => {
                 let bye = waiting.0.expired();
                 self.dismiss(now, None, bye);
@@ -280,6 +287,7 @@ impl Peer {
     pub fn poll_timeout(&self) -> u64 {
         match &self.stage {
             Stage::Opening(opening) => opening.deadline_ms(),
+            Stage::Queueing(waiting) => waiting.0.deadline_ms().min(waiting.2),
             Stage::CheckingHello(waiting) => waiting.0.deadline_ms(),
             Stage::Looking(waiting) => waiting.0.deadline_ms(),
             Stage::Open(open) => self.silent_until_ms().min(open.auth_until_ms).min(open.ticket_due_ms),
@@ -298,7 +306,7 @@ impl Peer {
     #[must_use]
     pub fn message_bytes_max(&self) -> usize {
         match self.stage {
-            Stage::Opening(_) | Stage::CheckingHello(_) | Stage::Looking(_) => {
+            Stage::Opening(_) | Stage::Queueing(_) | Stage::CheckingHello(_) | Stage::Looking(_) => {
                 self.hub.limits().hello_bytes_max
             }
             _ => self.hub.limits().message_bytes_max,
@@ -309,11 +317,11 @@ impl Peer {
         self.heard_ms + self.hub.limits().silence_ms()
     }
 
-    /// True while no packet can be taken: a login is being checked, the engine is asked, the node goes down, or replies are
+    /// True while no packet can be taken: it is not this connection's turn, a login is being checked, the engine is asked, the node goes down, or replies are
     /// piling up.
     fn must_wait(&self) -> bool {
         match &self.stage {
-            Stage::CheckingHello(_) | Stage::Looking(_) => true,
+            Stage::Queueing(_) | Stage::CheckingHello(_) | Stage::Looking(_) => true,
             Stage::Open(open) => {
                 open.refreshing.is_some()
                     || self
@@ -378,7 +386,11 @@ impl Peer {
         match &mut self.stage {
             Stage::Opening(_) => self.handle_opening_packet(now, packet),
             Stage::Open(_) => self.handle_open_packet(now, packet),
-            Stage::CheckingHello(_) | Stage::Looking(_) | Stage::Closing(_) | Stage::Lost => {}
+            Stage::Queueing(_)
+            | Stage::CheckingHello(_)
+            | Stage::Looking(_)
+            | Stage::Closing(_)
+            | Stage::Lost => {}
         }
     }
 
@@ -488,6 +500,7 @@ impl std::fmt::Debug for Peer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let stage = match &self.stage {
             Stage::Opening(_) => "opening",
+            Stage::Queueing(_) => "queueing",
             Stage::CheckingHello(_) => "checking hello",
             Stage::Looking(_) => "looking",
             Stage::Open(_) => "open",

@@ -23,6 +23,7 @@ use crate::{
     session::{Login, Rosters, Session},
     session_id::SessionId,
     ticket::Claims,
+    turnstile::Coming,
 };
 
 /// How a hello comes in.
@@ -50,7 +51,42 @@ impl Peer {
         }
     }
 
+    /// Goes on with a hello at once, or when it is its turn.
     fn handle_hello(&mut self, now: Now, hello: Hello) {
+        let coming = if hello.resume.is_some() { Coming::Back } else { Coming::New };
+        if self.hub.enter(now, coming, &self.bell) {
+            return self.identify(now, hello);
+        }
+        let until_ms = match coming {
+            Coming::Back => u64::MAX,
+            Coming::New => now.mono_ms.saturating_add(self.hub.limits().newcomer_wait_ms),
+        };
+        if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Lost) {
+            self.stage = Stage::Queueing(Box::new((opening, hello, until_ms)));
+        }
+    }
+
+    /// It is the turn of a hello that had to wait.
+    pub(super) fn take_turn(&mut self, now: Now) {
+        match std::mem::replace(&mut self.stage, Stage::Lost) {
+            Stage::Queueing(waiting) => {
+                let (opening, hello, _) = *waiting;
+                self.stage = Stage::Opening(opening);
+                self.identify(now, hello);
+            }
+            // It was sent away in the meantime.
+            stage => self.stage = stage,
+        }
+    }
+
+    /// Nobody came to fetch it in time.
+    pub(super) fn leave_queue(&mut self, now: Now) {
+        let words = "many come back at the same time: come again in a moment";
+        let retry_after_ms = Some(self.hub.retry_after_ms());
+        self.dismiss(now, None, Bye { retry_after_ms, ..Bye::new(ByeCode::Overloaded, words) });
+    }
+
+    fn identify(&mut self, now: Now, hello: Hello) {
         if let Some(bye) = self.hub.draining() {
             return self.dismiss(now, None, bye);
         }

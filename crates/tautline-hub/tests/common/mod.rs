@@ -121,7 +121,7 @@ impl Node {
     /// A guest that was welcomed.
     pub fn guest(&self) -> Phone {
         let mut phone = self.dial();
-        phone.say(self, json!({"hello": {"v": 1, "auth": {"guest": true}}}));
+        phone.enter(self, json!({"hello": {"v": 1, "auth": {"guest": true}}}));
         phone
     }
 
@@ -129,7 +129,7 @@ impl Node {
     pub fn user(&self, user: &str, channels: &[&str]) -> Phone {
         let mut phone = self.dial();
         phone.login = Ok(identity(user, channels));
-        phone.say(self, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+        phone.enter(self, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
         phone
     }
 }
@@ -175,6 +175,13 @@ impl Phone {
             Format::Json => self.peer.handle_message(node.now, message),
             Format::Msgpack => self.peer.handle_binary(node.now, &msgpack::from_json(message.as_bytes())),
         }
+        self.drain(node);
+    }
+
+    /// Says hello, and waits for its turn where many do so within the same millisecond.
+    pub fn enter(&mut self, node: &Node, hello: Value) {
+        self.say(node, hello);
+        while !self.peer.wants_input() && node.hub.pump() {}
         self.drain(node);
     }
 

@@ -15,6 +15,8 @@ use crate::{
     world::{World, WorldConfig},
 };
 
+/// In one storm of so many every hello has to wait for its turn.
+const HELLOS_QUEUE_UP_EVERY: u64 = 5;
 /// How long a storm lasts at least and at most, in virtual milliseconds.
 const STORM_MS: (u64, u64) = (15_000, 60_000);
 /// Requests of a phone that wait at once.
@@ -52,6 +54,10 @@ impl Plan {
         if matches!(kind, EngineKind::Relaxed | EngineKind::Remote) {
             // Else a log may be forgotten, begin anew, and be taken back to what it was before: no chronicle tells that.
             limits.ticket_ms = Limits::default().ticket_ms;
+        }
+        if seed % HELLOS_QUEUE_UP_EVERY == 0 {
+            // Not drawn: what else a seed stands for stays as it was.
+            limits.hellos_at_once_max = 0;
         }
         let lasts_ms = rng.between(STORM_MS.0, STORM_MS.1);
         Self { seed, engine: EnginePlan { kind, slow_ms, drops }, lasts_ms, short, retention, limits, rng }

@@ -44,6 +44,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(args.threads.max(1))
         .enable_all()
+        .max_io_events_per_tick(serve::IO_EVENTS_A_TURN)
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(async {

@@ -85,6 +85,8 @@ limits_section! {
     history_page_bytes_max: ByteSize,
     presence_members_max: NonZero<usize>,
     hellos_max: NonZero<u32>,
+    hellos_at_once_max: NonZero<u32>,
+    newcomer_wait_ms: NonZero<u64>,
     hello_ms: NonZero<u64>,
     challenge_ms: NonZero<u64>,
     ping_ms: NonZero<u64>,

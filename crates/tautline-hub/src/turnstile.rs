@@ -1,0 +1,103 @@
+//! Who goes first when many come at once: connections that are being opened before hellos, and a few new sessions beside
+//! many that go on.
+//!
+//! A hello costs more than anything else a connection does, and thousands arrive together after a tunnel or a restart. A few
+//! within a millisecond go ahead; more queue up, and [`crate::Hub::pump`] lets the next few in each time others have had
+//! their turn. So whoever is still to say who he is gets that far quickly, and a new client is not behind all who come back.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use tautline_protocol::Now;
+
+use crate::{bell::Bell, sync::lock};
+
+/// For each new session so many that go on are let in.
+const RESUMES_A_NEWCOMER: usize = 4;
+
+/// What a hello wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coming {
+    /// A session to go on.
+    Back,
+    /// A new one.
+    New,
+}
+
+pub(crate) struct Turnstile {
+    at_once: usize,
+    lanes: Mutex<Lanes>,
+}
+
+#[derive(Default)]
+struct Lanes {
+    /// The millisecond that `passed` counts.
+    ms: u64,
+    back: Lane,
+    new: Lane,
+}
+
+#[derive(Default)]
+struct Lane {
+    passed: usize,
+    waiting: VecDeque<Arc<Bell>>,
+}
+
+impl Lane {
+    /// Lets in so many at most. Returns how many there were.
+    fn admit(&mut self, most: usize) -> usize {
+        let next = most.min(self.waiting.len());
+        self.waiting.drain(..next).for_each(|bell| bell.admit());
+        if self.waiting.is_empty() {
+            // A storm does not keep its memory for the next one.
+            self.waiting = VecDeque::new();
+        }
+        next
+    }
+}
+
+impl Turnstile {
+    /// So many new sessions go ahead at once, and some times as many that go on.
+    pub(crate) fn new(at_once: u32) -> Self {
+        Self { at_once: at_once as usize, lanes: Mutex::default() }
+    }
+
+    fn room(&self, coming: Coming) -> usize {
+        match coming {
+            Coming::Back => self.at_once.saturating_mul(RESUMES_A_NEWCOMER),
+            Coming::New => self.at_once,
+        }
+    }
+
+    /// False: the bell is rung when it is this connection's turn.
+    pub(crate) fn enter(&self, now: Now, coming: Coming, bell: &Arc<Bell>) -> bool {
+        let mut lanes = lock(&self.lanes);
+        if lanes.ms != now.mono_ms {
+            lanes.ms = now.mono_ms;
+            lanes.back.passed = 0;
+            lanes.new.passed = 0;
+        }
+        let lane = match coming {
+            Coming::Back => &mut lanes.back,
+            Coming::New => &mut lanes.new,
+        };
+        if lane.waiting.is_empty() && lane.passed < self.room(coming) {
+            lane.passed += 1;
+            return true;
+        }
+        lane.waiting.push_back(Arc::clone(bell));
+        false
+    }
+
+    /// Lets the next few in. True: more are waiting.
+    pub(crate) fn turn(&self) -> bool {
+        let mut lanes = lock(&self.lanes);
+        let lanes = &mut *lanes;
+        let back = lanes.back.admit(self.room(Coming::Back).max(1));
+        // Where few come back, their room is for those who begin.
+        lanes.new.admit((self.room(Coming::Back) + self.room(Coming::New)).saturating_sub(back).max(1));
+        !lanes.back.waiting.is_empty() || !lanes.new.waiting.is_empty()
+    }
+}
