@@ -369,3 +369,62 @@ impl Drop for Line {
         drop(self.stream.shutdown(Shutdown::Both));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tautline_websocket::{ClientRequest, encode_binary};
+
+    use super::*;
+
+    /// The numbers of what was heard.
+    #[derive(Default)]
+    struct Tally(Vec<u64>);
+
+    impl Scene for Tally {
+        fn hear(&mut self, _: &mut Line, heard: Heard<'_>, _: Instant) -> anyhow::Result<()> {
+            if let Heard::Publication { offset } = heard {
+                self.0.push(offset);
+            }
+            Ok(())
+        }
+    }
+
+    fn subscriber_of_nats() -> Line {
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(nobody.local_addr().unwrap()).unwrap();
+        let request = ClientRequest { host: "x", path: "/", protocols: &[], headers: &[], nonce: [0; 16] };
+        let handshake = request.encode(&mut Vec::new()).unwrap();
+        let plan = Plan { request: Vec::new(), handshake, words: Vec::new(), answers: 0 };
+        let mut line = Line::new(0, Dialect::Nats, stream, plan, Some(Reads::new(0, "news")));
+        line.phase = Phase::Online;
+        line
+    }
+
+    fn news(numbers: &[u64]) -> Vec<u8> {
+        numbers.iter().flat_map(|number| format!("MSG news 1 12\r\n{number:012}\r\n").into_bytes()).collect()
+    }
+
+    #[test]
+    fn a_word_of_a_stream_may_lie_across_frames_and_a_frame_may_hold_many() {
+        let said = news(&[1, 2, 3]);
+        for cut in 0..said.len() {
+            let (mut line, mut heard) = (subscriber_of_nats(), Tally::default());
+            for piece in [&said[..cut], &said[cut..]] {
+                let mut frame = Vec::new();
+                encode_binary(&mut frame, piece, None);
+                assert_eq!(line.consume(&frame, Instant::now(), &mut heard).unwrap(), frame.len());
+            }
+            assert_eq!((heard.0.as_slice(), line.offset), (&[1, 2, 3][..], 3), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_lost_doubled_or_overtaken_ends_the_run() {
+        for (numbers, reason) in [([1, 3], "lost or overtaken"), ([1, 1], "doubled or late")] {
+            let mut frame = Vec::new();
+            encode_binary(&mut frame, &news(&numbers), None);
+            let refused = subscriber_of_nats().consume(&frame, Instant::now(), &mut Tally::default());
+            assert!(format!("{:#}", refused.unwrap_err()).contains(reason));
+        }
+    }
+}
