@@ -48,12 +48,12 @@ pub fn write(docs: &Path, results: &Results, others: &[Standing]) -> Result<Path
 
 fn text(tables: &[Table], runs: usize, machine: &str) -> String {
     let mut text = format!(
-        "# Performance\n\nWhat a gateway costs, measured, beside what it should cost. {}\n\n{machine}\n\n## Method\n\n{METHOD}",
+        "# Performance\n\nWhat a gateway costs, measured, beside what it should cost.{}\n\n{machine}\n\n## Method\n\n{METHOD}",
         match runs {
             // No shot is kept.
             usize::MAX => String::new(),
-            1 => "Single runs.".to_owned(),
-            runs => format!("Medians of {runs} runs."),
+            1 => " Single runs.".to_owned(),
+            runs => format!(" Medians of {runs} runs."),
         },
     );
     for table in tables {
