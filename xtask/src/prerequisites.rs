@@ -68,6 +68,47 @@ pub static CHROMIUM: Prerequisite = Prerequisite {
     hint: "install chromium or Google Chrome, or set CHROMIUM to the path of its binary",
 };
 
+/// nginx with nchan, which is measured beside us.
+pub static NCHAN: Prerequisite = Prerequisite {
+    name: "nginx with nchan",
+    is_there: |_| {
+        on_path("nginx").is_some() && Path::new("/usr/lib/nginx/modules/ngx_nchan_module.so").exists()
+    },
+    apt: &["nginx-light", "libnginx-mod-nchan"],
+    otherwise: None,
+    hint: "install nginx and its module nchan (Debian: apt-get install nginx-light libnginx-mod-nchan)",
+};
+
+/// NATS, which is measured beside us.
+pub static NATS: Prerequisite = Prerequisite {
+    name: "nats-server",
+    is_there: |_| on_path("nats-server").is_some(),
+    apt: &["nats-server"],
+    otherwise: None,
+    hint: "install nats-server (Debian: apt-get install nats-server)",
+};
+
+/// Mosquitto, which is measured beside us.
+pub static MOSQUITTO: Prerequisite = Prerequisite {
+    name: "mosquitto",
+    is_there: |_| on_path("mosquitto").is_some(),
+    apt: &["mosquitto"],
+    otherwise: None,
+    hint: "install mosquitto (Debian: apt-get install mosquitto)",
+};
+
+/// Where a Python package gets a folder of its own.
+pub static PYTHON: Prerequisite = Prerequisite {
+    name: "Python 3 with venv",
+    is_there: |_| {
+        let asked = std::process::Command::new("python3").args(["-c", "import venv, ensurepip"]).output();
+        asked.is_ok_and(|asked| asked.status.success())
+    },
+    apt: &["python3", "python3-venv"],
+    otherwise: None,
+    hint: "install Python 3 with venv (Debian: apt-get install python3 python3-venv)",
+};
+
 /// What fuzzers are compiled with.
 pub static NIGHTLY: Prerequisite = Prerequisite {
     name: "a nightly Rust toolchain",
@@ -154,6 +195,18 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|dir| dir.join(program)).find(|candidate| candidate.is_file())
 }
 
+/// Packages must not start their services: we want the program, and its usual port may be somebody's. Debian asks
+/// `policy-rc.d` first; where there is none, ours refuses for as long as we install.
+const WITHOUT_SERVICES: &str = r#"policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  trap 'exit 130' INT TERM
+  printf '#!/bin/sh\nexit 101\n' > "$policy"
+  chmod +x "$policy"
+fi
+apt-get "$@"
+"#;
+
 fn apt_install(root: &Path, packages: &[&str], live: &mut Live, log: &mut dyn Write) -> Result<()> {
     static UPDATED: Once = Once::new();
     let apt = |args: &[&str]| {
@@ -162,7 +215,9 @@ fn apt_install(root: &Path, packages: &[&str], live: &mut Live, log: &mut dyn Wr
     let mut update = Ok(());
     UPDATED.call_once(|| update = apt(&["update"]).run(root, live, log));
     update?;
-    apt(&[&["install", "-y", "--no-install-recommends"], packages].concat()).run(root, live, log)
+    let install = ["-c", WITHOUT_SERVICES, "apt-get", "install", "-y", "--no-install-recommends"];
+    let install = Command::new("sh", install.iter().chain(packages).copied());
+    install.env("DEBIAN_FRONTEND", "noninteractive").run(root, live, log)
 }
 
 fn may_install(wanted: &Prerequisite) -> bool {

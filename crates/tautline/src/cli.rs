@@ -48,7 +48,7 @@ enum Command {
     /// Run the demo: two phones in a web page, a gateway, and a bad network between them, on one port.
     Demo(DemoArgs),
     /// Measure what a gateway costs, with a load from this machine.
-    Bench(BenchArgs),
+    Bench(Box<BenchArgs>),
     /// Print what is published in channels, as it comes.
     Listen(ListenArgs),
     /// Call a method of the back end, and print the answer.

@@ -33,47 +33,69 @@ pub fn draw(table: &Table) -> String {
     let most = rows.iter().map(|row| measure(row)).fold(if has_counts { 0.0 } else { 1.25 }, f64::max);
     // One figure that is far off must not press the others flat.
     let most = if has_counts { most } else { most.min(2.5) }.max(f64::MIN_POSITIVE);
-    let height = TOP + ROW * rows.len() as f64 + 14.0;
     let scale = if has_counts {
         rows.first().map_or("", |row| row.unit)
     } else {
         "measured against its goal (the dashed line); shorter is better"
     };
+    let bars: Vec<_> = rows
+        .iter()
+        .map(|row| Bar {
+            label: clipped(&row.what),
+            length: measure(row) / most,
+            class: match meets(row) {
+                Some(true) => "bar good",
+                Some(false) => "bar bad",
+                None => "bar",
+            },
+            figure: match (row.measured, row.goal) {
+                (None, _) => "not measured".to_owned(),
+                (Some(measured), None) => number(measured.median),
+                (Some(measured), Some(goal)) => {
+                    format!("{} of {} {}", number(measured.median), number(goal), short(row.unit))
+                }
+            },
+        })
+        .collect();
+    draw_bars(table.title, scale, &bars, (!has_counts).then(|| 1.0 / most))
+}
+
+/// One bar of a chart.
+pub struct Bar<'a> {
+    pub label: &'a str,
+    /// As a part of the longest; what is more than 1 is drawn as 1.
+    pub length: f64,
+    pub class: &'static str,
+    pub figure: String,
+}
+
+/// Bars below each other, and a dashed line over a part of the longest.
+pub fn draw_bars(title: &str, scale: &str, bars: &[Bar<'_>], line: Option<f64>) -> String {
+    let height = TOP + ROW * bars.len() as f64 + 14.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{0}\">\n<style>{STYLE}</style>\n\
          <text class=\"title\" x=\"12\" y=\"22\">{0}</text>\n<text class=\"quiet\" x=\"12\" y=\"41\">{scale}</text>\n",
-        escaped(table.title)
+        escaped(title)
     );
-    for (index, row) in rows.iter().enumerate() {
+    for (index, bar) in bars.iter().enumerate() {
         let y = TOP + ROW * index as f64;
-        let length = (measure(row) / most).min(1.0) * BAR;
-        let class = match meets(row) {
-            Some(true) => "bar good",
-            Some(false) => "bar bad",
-            None => "bar",
-        };
-        let figure = match (row.measured, row.goal) {
-            (None, _) => "not measured".to_owned(),
-            (Some(measured), None) => number(measured.median),
-            (Some(measured), Some(goal)) => {
-                format!("{} of {} {}", number(measured.median), number(goal), short(row.unit))
-            }
-        };
         let _ = writeln!(
             svg,
-            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text><rect class=\"{class}\" x=\"{LEFT}\" y=\"{}\" width=\"{length:.1}\" height=\"16\" rx=\"3\"/>\
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text><rect class=\"{}\" x=\"{LEFT}\" y=\"{}\" width=\"{:.1}\" height=\"16\" rx=\"3\"/>\
              <text x=\"{:.0}\" y=\"{}\">{}</text>",
             LEFT - 10.0,
             y + 15.0,
-            escaped(clipped(&row.what)),
+            escaped(bar.label),
+            bar.class,
             y + 2.0,
+            bar.length.min(1.0) * BAR,
             LEFT + BAR + 10.0,
             y + 15.0,
-            escaped(&figure)
+            escaped(&bar.figure)
         );
     }
-    if !has_counts {
-        let x = LEFT + BAR / most;
+    if let Some(part) = line {
+        let x = LEFT + BAR * part;
         let _ = writeln!(
             svg,
             "<line class=\"goal\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{}\" y2=\"{}\"/>",

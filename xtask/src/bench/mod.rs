@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: figures of the product, measured on this machine, and the page that tells them. No figure fails a run;
 //! something that was lost on the way to one does.
 //!
-//! [`shots`] is what is measured, [`tables`] what is read from it and what it should be, [`page`] and [`chart`] how it is shown.
+//! [`shots`] is what is measured, [`tables`] what is read from it and what it should be, [`page`] and [`chart`] how it is shown;
+//! [`compare`] takes the same of other servers.
 //! Each shot is kept in `target/xtask/bench`, so that one can be taken again without the others.
 
 use std::{fs, path::Path, process::ExitCode};
@@ -17,6 +18,7 @@ use crate::{
 };
 
 mod chart;
+mod compare;
 mod page;
 mod shots;
 mod tables;
@@ -32,6 +34,11 @@ pub struct Options {
     /// Runs of each measurement, of which the median is taken
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
+    /// Measures other servers through the same load: ws and socket.io (npm), nchan, NATS and mosquitto (apt), tornado (pip), and
+    /// Tautline beside them. They are installed where that is allowed; nothing that a package serves is started by it. Without
+    /// names nothing else is measured
+    #[arg(long)]
+    compare: bool,
     /// One run each, and the page goes to target/xtask in place of docs
     #[arg(long)]
     quick: bool,
@@ -50,15 +57,20 @@ pub struct Options {
 pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     if options.list {
         shots::SHOTS.iter().for_each(|shot| println!("{:20} tautline bench {}", shot.name, shot.arguments));
+        compare::list();
         println!("{DURABLE:20} acknowledged publishes a second on a disk, and a resume storm that reads it");
         return Ok(ExitCode::SUCCESS);
     }
     let wants_durable = options.names.iter().any(|name| name == DURABLE);
     let is_wanted = |name: &str| {
-        options.names.is_empty() || options.names.iter().any(|wanted| name.starts_with(wanted.as_str()))
+        (options.names.is_empty() && !options.compare)
+            || options.names.iter().any(|wanted| name.starts_with(wanted.as_str()))
     };
     let wanted: Vec<_> = shots::SHOTS.iter().filter(|shot| is_wanted(shot.name)).collect();
-    ensure!(!wanted.is_empty() || wants_durable, "nothing has such a name: see cargo xtask bench --list");
+    ensure!(
+        !wanted.is_empty() || wants_durable || options.compare,
+        "nothing has such a name: see cargo xtask bench --list"
+    );
     let kept = step::target_dir(root).join("xtask").join(if options.quick { "bench-quick" } else { "bench" });
     let docs = if options.quick { kept.clone() } else { root.join("docs") };
     if options.page {
@@ -73,7 +85,7 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
             ["run", "--quiet", "--release", "--locked", "-p", "tautline", "--example", DURABLE],
         );
         let status = durable.process(root).status().with_context(|| format!("starting `{durable}`"))?;
-        if wanted.is_empty() || !status.success() {
+        if (wanted.is_empty() && !options.compare) || !status.success() {
             return Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }
@@ -88,6 +100,9 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
             failed.push(shot.name);
         }
     }
+    if options.compare {
+        compare::run(root, &kept, runs, options.quick)?;
+    }
     tell(&kept, &docs)?;
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -98,7 +113,7 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
 
 /// Writes the page.
 fn tell(kept: &Path, docs: &Path) -> Result<ExitCode> {
-    let page = page::write(docs, &shots::Results::read(kept)?)?;
+    let page = page::write(docs, &shots::Results::read(kept)?, &compare::read(kept)?)?;
     println!("written: {}", page.display());
     Ok(ExitCode::SUCCESS)
 }

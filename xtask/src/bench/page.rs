@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use super::{
     chart,
+    compare::{self, Standing},
     shots::{Measured, Results},
     tables::{self, Row, Table},
 };
@@ -26,7 +27,7 @@ const METHOD: &str = "\
 ";
 
 /// Writes `performance.md` and its charts into the folder, and returns where.
-pub fn write(docs: &Path, results: &Results) -> Result<PathBuf> {
+pub fn write(docs: &Path, results: &Results, others: &[Standing]) -> Result<PathBuf> {
     let charts = docs.join("performance");
     fs::create_dir_all(&charts).with_context(|| format!("making {}", charts.display()))?;
     let tables = tables::all(results);
@@ -34,16 +35,26 @@ pub fn write(docs: &Path, results: &Results) -> Result<PathBuf> {
         let file = charts.join(table.slug).with_extension("svg");
         fs::write(&file, chart::draw(table)).with_context(|| format!("writing {}", file.display()))?;
     }
+    let mut text = text(&tables, results.runs, &machine());
+    if !others.is_empty() {
+        let file = charts.join(compare::SLUG).with_extension("svg");
+        fs::write(&file, compare::chart(others)).with_context(|| format!("writing {}", file.display()))?;
+        text.push_str(&compare::section(others));
+    }
     let page = docs.join("performance.md");
-    fs::write(&page, text(&tables, results.runs, &machine()))
-        .with_context(|| format!("writing {}", page.display()))?;
+    fs::write(&page, text).with_context(|| format!("writing {}", page.display()))?;
     Ok(page)
 }
 
 fn text(tables: &[Table], runs: usize, machine: &str) -> String {
     let mut text = format!(
-        "# Performance\n\nWhat a gateway costs, measured, beside what it should cost. {}\n\n{machine}\n\n## Method\n\n{METHOD}",
-        if runs > 1 { format!("Medians of {runs} runs.") } else { "Single runs.".to_owned() },
+        "# Performance\n\nWhat a gateway costs, measured, beside what it should cost.{}\n\n{machine}\n\n## Method\n\n{METHOD}",
+        match runs {
+            // No shot is kept.
+            usize::MAX => String::new(),
+            1 => " Single runs.".to_owned(),
+            runs => format!(" Medians of {runs} runs."),
+        },
     );
     for table in tables {
         let _ = write!(

@@ -10,6 +10,7 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::dialect::{Dialect, NUMBER_BYTES};
 use crate::{secret::Secret, units::parse_duration};
 
 /// What every scenario can be told.
@@ -18,9 +19,14 @@ pub struct Load {
     /// The gateway: ws://127.0.0.1:PORT/connect. Without it every run starts a server of its own, a process beside this one
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// The gateway's process, whose CPU and memory are measured; that of a server of its own is known
-    #[arg(long, requires = "url")]
-    pid: Option<u32>,
+    /// The gateway's processes (like 17 or 17,18), whose CPU and memory are measured with those of their children; that of a
+    /// server of its own is known
+    #[arg(long, requires = "url", value_delimiter = ',')]
+    pid: Vec<u32>,
+    /// What the server of --url speaks, to measure another one (idle, fanout and echo, with one channel): its connections are then
+    /// made at the paths that are told here, and payloads begin with a number
+    #[arg(long, requires = "url", value_enum, default_value_t)]
+    dialect: Dialect,
     /// Lets the load loose on a gateway that is not on this machine. It is a load: point it only at what is yours
     #[arg(long)]
     i_own_this_host: bool,
@@ -102,6 +108,7 @@ pub(super) struct Target {
     pub path: String,
     /// The load has a core for itself, and asks for events without end: to wake it would be the server's work.
     pub sleepless: bool,
+    pub dialect: Dialect,
     token: Option<Secret>,
 }
 
@@ -136,14 +143,18 @@ impl Load {
             "--rate is above 0, and at most a million"
         );
         ensure!((2..=32 * 1024).contains(&plan.payload), "--payload is between 2 and 32768 bytes");
+        ensure!(
+            self.dialect.is_ours() || (plan.channels == 1 && plan.payload >= NUMBER_BYTES),
+            "in another dialect there is one channel, and a payload has {NUMBER_BYTES} bytes at least"
+        );
         Ok(plan)
     }
 
     /// The gateway that was named, if one was.
-    pub(super) fn target(&self) -> anyhow::Result<Option<(Target, Option<u32>)>> {
+    pub(super) fn target(&self) -> anyhow::Result<Option<(Target, Vec<u32>)>> {
         let Some(url) = &self.url else { return Ok(None) };
         let target = Target::parse(url, self.token.clone(), self.i_own_this_host)?;
-        Ok(Some((target, self.pid)))
+        Ok(Some((Target { dialect: self.dialect, ..target }, self.pid.clone())))
     }
 
     pub(super) fn own_server(&self) -> OwnServer {
@@ -153,6 +164,10 @@ impl Load {
     /// No server of ours is on the load's cores.
     pub(super) fn has_own_cores(&self) -> bool {
         !self.load_cores.is_empty() && !self.load_cores.iter().any(|core| self.server_cores.contains(core))
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     pub(super) fn load_cores(&self) -> &[usize] {
@@ -201,7 +216,14 @@ impl Target {
             owns_host || address.ip().is_loopback(),
             "{address} is not on this machine, and a load could take it down: say --i-own-this-host if it is yours"
         );
-        Ok(Self { address, host: host.to_owned(), path: path.to_owned(), sleepless: false, token })
+        Ok(Self {
+            address,
+            host: host.to_owned(),
+            path: path.to_owned(),
+            sleepless: false,
+            dialect: Dialect::default(),
+            token,
+        })
     }
 
     /// The same, loaded by those who sleep while nothing comes, or by those who never do.

@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 
 use super::{
     Stage, WARM_UP,
+    dialect::{Dialect, Opening, Payload, Role},
     fleet::{Fleet, Visit},
     flights::{histogram, record},
     line::{Heard, Line, Scene},
@@ -30,11 +31,9 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 pub(super) fn run(stage: &Stage<'_>, ask: Ask) -> anyhow::Result<Figures> {
     let mut fleet = Fleet::new(&stage.target)?;
     let mut desk = Desk::new(stage, ask);
-    let hello = stage.target.hello();
-    fleet.open(stage.plan.connections, stage.plan.at_once, &stage.progress, &mut desk, |_| Visit {
-        words: hello.clone(),
-        answers: 1,
-        reads: None,
+    let openings = desk.openings(stage)?;
+    fleet.open(stage.plan.connections, stage.plan.at_once, &stage.progress, &mut desk, |index| {
+        openings.get(index).cloned().map_or_else(|| visit(stage), Into::into)
     })?;
     let mut pace = Pace { rate: stage.plan.rate, due: None, next: 0 };
     stage.progress.begin("warming up", 1000);
@@ -60,6 +59,10 @@ pub(super) fn run(stage: &Stage<'_>, ask: Ask) -> anyhow::Result<Figures> {
     figures.add_latency(["latency_p50_ms", "latency_p99_ms", "latency_max_ms"], &desk.latency);
     figures.add_load(&used);
     Ok(figures)
+}
+
+fn visit(stage: &Stage<'_>) -> Visit {
+    Visit { words: stage.target.hello().into(), answers: 1, reads: None }
 }
 
 /// Waits for the last answers.
@@ -126,8 +129,11 @@ impl Pace {
 
 struct Desk {
     requests: Vec<Requests>,
-    /// What is asked by each line, behind its marks.
+    /// What is asked by each line, behind its marks; in another dialect, where it asks.
     bodies: Vec<String>,
+    dialect: Dialect,
+    /// What is asked in another dialect.
+    payload: Payload,
     /// Whether an answer is the cause of the next question.
     asks: bool,
     latency: Histogram<u64>,
@@ -136,7 +142,9 @@ struct Desk {
 impl Desk {
     fn new(stage: &Stage<'_>, ask: Ask) -> Self {
         let data = "x".repeat(stage.plan.payload - 2);
+        let dialect = stage.target.dialect;
         let body = |index: usize| match ask {
+            Ask::Echo if !dialect.is_ours() => format!("{}:{index}", stage.name),
             Ask::Echo => format!(r#""call":{{"method":"echo","data":"{data}"}}}}"#),
             Ask::Publish => {
                 let (name, number) = (&stage.name, index % stage.plan.channels);
@@ -146,13 +154,27 @@ impl Desk {
         Self {
             requests: (0..stage.plan.connections).map(|_| Requests::default()).collect(),
             bodies: (0..stage.plan.connections).map(body).collect(),
+            dialect,
+            payload: Payload::new(stage.plan.payload),
             asks: false,
             latency: histogram(),
         }
     }
 
+    /// How lines open in another dialect.
+    fn openings(&self, stage: &Stage<'_>) -> anyhow::Result<Vec<Opening>> {
+        let bodies = self.bodies.iter().filter(|_| !stage.target.dialect.is_ours());
+        bodies.map(|channel| stage.target.dialect.open(Role::Echo(channel))).collect()
+    }
+
     fn ask(&mut self, line: &mut Line, at: Instant) -> anyhow::Result<()> {
         let marks = self.requests[line.index].ask(at);
+        if !self.dialect.is_ours() {
+            let (mut frame, mut question) = (Vec::new(), Vec::new());
+            self.dialect.ask(&mut question, &self.bodies[line.index], self.payload.numbered(marks.id));
+            self.dialect.frame(&mut frame, &question);
+            return line.send(&frame);
+        }
         line.say(&format!("{marks}{}", self.bodies[line.index]))
     }
 }

@@ -13,6 +13,7 @@ use anyhow::{Context as _, ensure};
 
 use super::{
     args::Target,
+    dialect::{Dialect, Payload, Role},
     fleet::{Fleet, Visit},
     flights::Flights,
     line::{Heard, Line, Reads, Scene},
@@ -48,6 +49,9 @@ pub(super) struct Crew {
     pub desk: Desk,
     names: Vec<String>,
     data: String,
+    dialect: Dialect,
+    /// What is published in another dialect.
+    payload: Payload,
     /// For channels in a random order.
     dice: u64,
     due: Option<Instant>,
@@ -74,20 +78,37 @@ impl Crew {
             desk,
             names,
             data: "x".repeat(roll.payload.saturating_sub(2)),
+            dialect: target.dialect,
+            payload: Payload::new(roll.payload),
             dice: 0x9e37_79b9_7f4a_7c15,
             due: None,
         };
         let (fleet, desk, names) = (&mut crew.fleet, &mut crew.desk, &crew.names);
+        if !target.dialect.is_ours() {
+            let opening = target.dialect.open(Role::Subscriber(&names[0]))?;
+            fleet.open(roll.subscribers, roll.at_once, progress, desk, |_| Visit {
+                reads: Some(Rc::clone(&reads[0])),
+                ..opening.clone().into()
+            })?;
+            desk.publisher = fleet.lines.len();
+            let opening = target.dialect.open(Role::Publisher(&names[0]))?;
+            fleet.open(1, 1, progress, desk, |_| opening.clone().into())?;
+            return Ok(crew);
+        }
         fleet.open(roll.subscribers, roll.at_once, progress, desk, |index| {
             let channel = index % roll.channels;
             Visit {
-                words: target.hello() + "\n" + &subscription(&names[channel]),
+                words: (target.hello() + "\n" + &subscription(&names[channel])).into(),
                 answers: 2,
                 reads: Some(Rc::clone(&reads[channel])),
             }
         })?;
         desk.publisher = fleet.lines.len();
-        fleet.open(1, 1, progress, desk, |_| Visit { words: target.hello(), answers: 1, reads: None })?;
+        fleet.open(1, 1, progress, desk, |_| Visit {
+            words: target.hello().into(),
+            answers: 1,
+            reads: None,
+        })?;
         Ok(crew)
     }
 
@@ -128,6 +149,9 @@ impl Crew {
 
     /// Publishes so many, in channels at random, in as few messages as they fit in.
     fn publish(&mut self, count: usize, now: Instant) -> anyhow::Result<()> {
+        if !self.dialect.is_ours() {
+            return self.publish_numbered(count, now);
+        }
         let mut batch = String::new();
         for left in (0..count).rev() {
             let channel = self.throw(self.names.len());
@@ -140,8 +164,26 @@ impl Crew {
         Ok(())
     }
 
+    /// Publishes so many at another server, which has one channel: streams take them in few frames.
+    fn publish_numbered(&mut self, count: usize, now: Instant) -> anyhow::Result<()> {
+        let (mut frames, mut batch) = (Vec::new(), Vec::new());
+        for left in (0..count).rev() {
+            self.desk.flights.depart(0, now);
+            let payload = self.payload.numbered(self.desk.flights.last(0));
+            self.dialect.publish(&mut batch, &self.names[0], payload);
+            if left == 0 || batch.len() > BATCH_BYTES || !self.dialect.is_stream() {
+                self.dialect.frame(&mut frames, &batch);
+                batch.clear();
+            }
+        }
+        if count == 0 { Ok(()) } else { self.fleet.lines[self.desk.publisher].send(&frames) }
+    }
+
     /// Publishes in one channel.
     pub(super) fn publish_in(&mut self, channel: usize, now: Instant) -> anyhow::Result<()> {
+        if !self.dialect.is_ours() {
+            return self.publish_numbered(1, now);
+        }
         let mut packet = String::new();
         self.write(&mut packet, channel, now)?;
         self.fleet.lines[self.desk.publisher].say(&packet)

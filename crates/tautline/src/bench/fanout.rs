@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use clap::Args;
 
 use super::{
@@ -30,6 +31,10 @@ pub struct FanoutArgs {
 }
 
 pub(super) fn run(stage: &Stage<'_>, args: &FanoutArgs) -> anyhow::Result<Figures> {
+    ensure!(
+        stage.target.dialect.is_ours() || args.bystanders == 0,
+        "bystanders need a second channel, and another dialect has one"
+    );
     let plan = stage.plan;
     let roll = Roll {
         name: &stage.name,

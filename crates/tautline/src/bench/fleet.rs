@@ -11,11 +11,12 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use socket2::{Domain, Socket, Type};
-use tautline_websocket::ClientRequest;
+use tautline_websocket::{ClientRequest, encode_text};
 
 use super::{
     args::Target,
-    line::{Line, Plan, Reads, Scene},
+    dialect::{Dialect, Opening},
+    line::{Line, MASK, Plan, Reads, Scene},
     progress::Progress,
     source,
 };
@@ -31,11 +32,28 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a new line says, and what it reads.
 pub(super) struct Visit {
-    /// Packets that follow the handshake: hello first.
-    pub words: String,
+    pub words: Words,
     /// How many answers make it online.
     pub answers: u8,
     pub reads: Option<Rc<Reads>>,
+}
+
+/// What follows the handshake: packets, hello first; or how another server is spoken to, and where.
+pub(super) enum Words {
+    Packets(String),
+    Other(Opening),
+}
+
+impl From<String> for Words {
+    fn from(packets: String) -> Self {
+        Self::Packets(packets)
+    }
+}
+
+impl From<Opening> for Visit {
+    fn from(opening: Opening) -> Self {
+        Self { answers: opening.answers, words: Words::Other(opening), reads: None }
+    }
 }
 
 pub(super) struct Fleet {
@@ -46,6 +64,7 @@ pub(super) struct Fleet {
     address: SocketAddr,
     path: String,
     host: String,
+    dialect: Dialect,
     receive_buffer_bytes: Option<usize>,
     sleepless: bool,
 }
@@ -60,6 +79,7 @@ impl Fleet {
             address: target.address,
             path: target.path.clone(),
             host: target.host.clone(),
+            dialect: target.dialect,
             receive_buffer_bytes: None,
             sleepless: target.sleepless,
         })
@@ -76,12 +96,25 @@ impl Fleet {
         let stream = self.connect().with_context(|| format!("cannot connect to {}", self.address))?;
         let mut nonce = [7; 16];
         nonce[..8].copy_from_slice(&(index as u64).to_be_bytes());
-        let request =
-            ClientRequest { host: &self.host, path: &self.path, protocols: &[], headers: &[], nonce };
+        let (path, words) = match visit.words {
+            Words::Packets(packets) => {
+                let mut words = Vec::new();
+                encode_text(&mut words, &packets, Some(MASK));
+                (None, words)
+            }
+            Words::Other(opening) => (Some(opening.path), opening.frames),
+        };
+        let request = ClientRequest {
+            host: &self.host,
+            path: path.as_deref().unwrap_or(&self.path),
+            protocols: self.dialect.protocols(),
+            headers: &[],
+            nonce,
+        };
         let mut bytes = Vec::new();
         let handshake = request.encode(&mut bytes)?;
-        let plan = Plan { request: bytes, handshake, words: visit.words, answers: visit.answers };
-        let mut line = Line::new(index, stream, plan, visit.reads);
+        let plan = Plan { request: bytes, handshake, words, answers: visit.answers };
+        let mut line = Line::new(index, self.dialect, stream, plan, visit.reads);
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(line.stream(), Token(index), interest)?;
         self.lines.push(line);

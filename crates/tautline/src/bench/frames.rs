@@ -13,6 +13,9 @@ const LENGTH_BITS: u8 = 0x7f;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
+    Binary,
+    /// The rest of a message.
+    Continuation,
     Close,
     Ping,
     Pong,
@@ -21,13 +24,16 @@ pub(super) enum Kind {
 /// The first frame of `bytes` and its length with its header; `None` while it is incomplete.
 ///
 /// # Errors
-/// When it is none that a server of ours sends: those are whole, unmasked, and text or control.
-pub(super) fn next(bytes: &[u8]) -> anyhow::Result<Option<(Kind, &[u8], usize)>> {
+/// When it is none that a server sends: those are unmasked, and whole but for `in_pieces`.
+pub(super) fn next(bytes: &[u8], in_pieces: bool) -> anyhow::Result<Option<(Kind, &[u8], usize)>> {
     let &[first, second, ref rest @ ..] = bytes else { return Ok(None) };
-    ensure!(first & FINAL_BIT != 0 && first & RESERVED_BITS == 0, "a frame in pieces, or with an extension");
+    let is_whole = first & FINAL_BIT != 0 || in_pieces;
+    ensure!(is_whole && first & RESERVED_BITS == 0, "a frame in pieces, or with an extension");
     ensure!(second & MASK_BIT == 0, "a masked frame from a server");
     let kind = match first & 0x0f {
+        0x0 if in_pieces => Kind::Continuation,
         0x1 => Kind::Text,
+        0x2 => Kind::Binary,
         0x8 => Kind::Close,
         0x9 => Kind::Ping,
         0xa => Kind::Pong,
@@ -97,11 +103,20 @@ mod tests {
             let mut written = Vec::new();
             encode_text(&mut written, &"x".repeat(bytes), None);
             encode_close(&mut written, Some(1000), "", None);
-            let (kind, payload, used) = next(&written).unwrap().unwrap();
+            let (kind, payload, used) = next(&written, false).unwrap().unwrap();
             assert_eq!((kind, payload.len()), (Kind::Text, bytes));
-            assert_eq!(next(&written[used..]).unwrap().unwrap().0, Kind::Close);
-            assert!(next(&written[..used - 1]).unwrap().is_none());
+            assert_eq!(next(&written[used..], false).unwrap().unwrap().0, Kind::Close);
+            assert!(next(&written[..used - 1], false).unwrap().is_none());
         }
+    }
+
+    #[test]
+    fn pieces_are_only_read_where_they_mean_nothing() {
+        let pieces = b"\x02\x02ab\x80\x01c";
+        assert!(next(pieces, false).is_err());
+        assert_eq!(next(pieces, true).unwrap(), Some((Kind::Binary, &b"ab"[..], 4)));
+        assert_eq!(next(&pieces[4..], true).unwrap(), Some((Kind::Continuation, &b"c"[..], 3)));
+        assert!(next(&pieces[4..], false).is_err());
     }
 
     #[test]

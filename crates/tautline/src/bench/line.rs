@@ -15,10 +15,13 @@ use mio::net::TcpStream;
 use socket2::SockRef;
 use tautline_websocket::{ClientHandshake, encode_pong, encode_text};
 
-use super::frames::{self, Kind};
+use super::{
+    dialect::{Dialect, Said},
+    frames::{self, Kind},
+};
 
 /// A client's frames are masked; with which key is all the same to a server.
-const MASK: [u8; 4] = [7, 1, 9, 4];
+pub(super) const MASK: [u8; 4] = [7, 1, 9, 4];
 
 /// What a line has heard.
 pub(super) enum Heard<'a> {
@@ -64,8 +67,8 @@ impl Reads {
 pub(super) struct Plan {
     pub request: Vec<u8>,
     pub handshake: ClientHandshake,
-    /// Said behind the handshake: hello, and perhaps a subscription with id 1.
-    pub words: String,
+    /// Said behind the handshake, in frames: hello, and perhaps a subscription with id 1.
+    pub words: Vec<u8>,
     /// How many answers make it online: the welcome, and the reply to the subscription.
     pub answers: u8,
 }
@@ -80,6 +83,7 @@ enum Phase {
 
 pub(super) struct Line {
     pub index: usize,
+    dialect: Dialect,
     pub reads: Option<Rc<Reads>>,
     /// The last offset it was sent.
     pub offset: u64,
@@ -99,12 +103,21 @@ pub(super) struct Line {
     /// The front of a frame whose end has not come.
     held: Vec<u8>,
     unsent: Vec<u8>,
+    /// The front of a word of a stream whose end has not come.
+    word: Vec<u8>,
 }
 
 impl Line {
-    pub(super) fn new(index: usize, stream: TcpStream, plan: Plan, reads: Option<Rc<Reads>>) -> Self {
+    pub(super) fn new(
+        index: usize,
+        dialect: Dialect,
+        stream: TcpStream,
+        plan: Plan,
+        reads: Option<Rc<Reads>>,
+    ) -> Self {
         Self {
             index,
+            dialect,
             reads,
             offset: 0,
             began: 0,
@@ -118,6 +131,7 @@ impl Line {
             ticket: None,
             held: Vec::new(),
             unsent: Vec::new(),
+            word: Vec::new(),
         }
     }
 
@@ -132,6 +146,12 @@ impl Line {
     /// Sends packets, as one message.
     pub(super) fn say(&mut self, packets: &str) -> anyhow::Result<()> {
         encode_text(&mut self.unsent, packets, Some(MASK));
+        self.flush()
+    }
+
+    /// Sends frames as they are.
+    pub(super) fn send(&mut self, frames: &[u8]) -> anyhow::Result<()> {
+        self.unsent.extend_from_slice(frames);
         self.flush()
     }
 
@@ -217,15 +237,22 @@ impl Line {
                 return Ok(0);
             };
             used = accepted.head_bytes;
-            let (words, answers) = (plan.words.clone(), plan.answers);
+            self.unsent.extend_from_slice(&plan.words);
+            let answers = plan.answers;
             self.phase = Phase::Opening { answers };
-            self.say(&words)?;
+            self.flush()?;
             // Most lines never say so much again.
             self.unsent.shrink_to_fit();
+            if answers == 0 {
+                self.answered(b"", now, scene)?;
+            }
         }
-        while let Some((kind, payload, length)) = frames::next(&bytes[used..])? {
+        while let Some((kind, payload, length)) = frames::next(&bytes[used..], self.dialect.is_stream())? {
             used += length;
             match kind {
+                Kind::Text | Kind::Binary | Kind::Continuation if !self.dialect.is_ours() => {
+                    self.listen(payload, now, scene).with_context(|| format!("line {}", self.index))?
+                }
                 Kind::Text => frames::packets(payload)
                     .try_for_each(|packet| self.hear(packet, now, scene))
                     .with_context(|| format!("line {}", self.index))?,
@@ -233,7 +260,9 @@ impl Line {
                     encode_pong(&mut self.unsent, payload, Some(MASK));
                     self.flush()?;
                 }
+                Kind::Pong if !self.dialect.is_ours() => scene.hear(self, Heard::Pong, now)?,
                 Kind::Pong => {}
+                Kind::Binary | Kind::Continuation => bail!("line {} was sent what is no text", self.index),
                 Kind::Close => bail!("line {} was closed: {}", self.index, String::from_utf8_lossy(payload)),
             }
         }
@@ -279,6 +308,43 @@ impl Line {
         }
     }
 
+    /// Reads what another server says, word by word; the front of one waits for its end.
+    fn listen<S: Scene>(&mut self, payload: &[u8], now: Instant, scene: &mut S) -> anyhow::Result<()> {
+        let mut word = std::mem::take(&mut self.word);
+        if !word.is_empty() {
+            word.extend_from_slice(payload);
+        }
+        let bytes = if word.is_empty() { payload } else { word.as_slice() };
+        let mut used = 0;
+        while let Some((said, length)) = self.dialect.next(&bytes[used..])? {
+            used += length;
+            self.take(said, now, scene)?;
+        }
+        self.word.extend_from_slice(&bytes[used..]);
+        Ok(())
+    }
+
+    fn take<S: Scene>(&mut self, said: Said, now: Instant, scene: &mut S) -> anyhow::Result<()> {
+        match said {
+            Said::Message { number } if self.reads.is_some() => {
+                let next = self.offset + 1;
+                ensure!(number <= next, "lost or overtaken: number {number} came where {next} was next");
+                ensure!(number >= next, "doubled or late: number {number} came where {next} was next");
+                self.offset = number;
+                self.publications += 1;
+                scene.hear(self, Heard::Publication { offset: number }, now)
+            }
+            Said::Message { number } => scene.hear(self, Heard::Reply { id: number }, now),
+            Said::Ready if matches!(self.phase, Phase::Opening { .. }) => self.answered(b"", now, scene),
+            Said::Ready => scene.hear(self, Heard::Pong, now),
+            Said::Asks(answer) => {
+                self.dialect.frame(&mut self.unsent, answer);
+                self.flush()
+            }
+            Said::Nothing => Ok(()),
+        }
+    }
+
     /// One of the answers that make it online. Where it subscribes, or resumes, one of them says where its channel stands.
     fn answered<S: Scene>(&mut self, packet: &[u8], now: Instant, scene: &mut S) -> anyhow::Result<()> {
         let Phase::Opening { answers } = self.phase else { bail!("a second welcome") };
@@ -301,5 +367,64 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         drop(self.stream.shutdown(Shutdown::Both));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tautline_websocket::{ClientRequest, encode_binary};
+
+    use super::*;
+
+    /// The numbers of what was heard.
+    #[derive(Default)]
+    struct Tally(Vec<u64>);
+
+    impl Scene for Tally {
+        fn hear(&mut self, _: &mut Line, heard: Heard<'_>, _: Instant) -> anyhow::Result<()> {
+            if let Heard::Publication { offset } = heard {
+                self.0.push(offset);
+            }
+            Ok(())
+        }
+    }
+
+    fn subscriber_of_nats() -> Line {
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(nobody.local_addr().unwrap()).unwrap();
+        let request = ClientRequest { host: "x", path: "/", protocols: &[], headers: &[], nonce: [0; 16] };
+        let handshake = request.encode(&mut Vec::new()).unwrap();
+        let plan = Plan { request: Vec::new(), handshake, words: Vec::new(), answers: 0 };
+        let mut line = Line::new(0, Dialect::Nats, stream, plan, Some(Reads::new(0, "news")));
+        line.phase = Phase::Online;
+        line
+    }
+
+    fn news(numbers: &[u64]) -> Vec<u8> {
+        numbers.iter().flat_map(|number| format!("MSG news 1 12\r\n{number:012}\r\n").into_bytes()).collect()
+    }
+
+    #[test]
+    fn a_word_of_a_stream_may_lie_across_frames_and_a_frame_may_hold_many() {
+        let said = news(&[1, 2, 3]);
+        for cut in 0..said.len() {
+            let (mut line, mut heard) = (subscriber_of_nats(), Tally::default());
+            for piece in [&said[..cut], &said[cut..]] {
+                let mut frame = Vec::new();
+                encode_binary(&mut frame, piece, None);
+                assert_eq!(line.consume(&frame, Instant::now(), &mut heard).unwrap(), frame.len());
+            }
+            assert_eq!((heard.0.as_slice(), line.offset), (&[1, 2, 3][..], 3), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_lost_doubled_or_overtaken_ends_the_run() {
+        for (numbers, reason) in [([1, 3], "lost or overtaken"), ([1, 1], "doubled or late")] {
+            let mut frame = Vec::new();
+            encode_binary(&mut frame, &news(&numbers), None);
+            let refused = subscriber_of_nats().consume(&frame, Instant::now(), &mut Tally::default());
+            assert!(format!("{:#}", refused.unwrap_err()).contains(reason));
+        }
     }
 }

@@ -10,6 +10,38 @@ use anyhow::Context as _;
 /// Memory that goes on falling is taken as it is after this long; stalled peers are let go a little later.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The processes of a server: those that were named, and their children.
+#[derive(Debug)]
+pub(super) struct Processes(Vec<u32>);
+
+impl Processes {
+    /// `None` where none was named.
+    pub(super) fn of(named: &[u32]) -> Option<Self> {
+        let mut pids = named.to_vec();
+        let mut next = 0;
+        while let Some(pid) = pids.get(next) {
+            let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+            // What has no children, or is gone, has none to add.
+            let children =
+                tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+            let children: Vec<u32> = children
+                .flat_map(|line| line.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+                .collect();
+            pids.extend(children.into_iter().filter(|child| !named.contains(child)));
+            next += 1;
+        }
+        (!pids.is_empty()).then_some(Self(pids))
+    }
+
+    fn cpu(&self) -> anyhow::Result<Duration> {
+        self.0.iter().map(|pid| cpu(*pid)).sum()
+    }
+
+    fn resident(&self) -> anyhow::Result<u64> {
+        self.0.iter().map(|pid| resident(*pid)).sum()
+    }
+}
+
 /// CPU that a process has used, user and system, all threads that live.
 pub(super) fn cpu(pid: u32) -> anyhow::Result<Duration> {
     let mut nanoseconds = 0;
@@ -41,14 +73,14 @@ pub(super) fn resident(pid: u32) -> anyhow::Result<u64> {
 
 /// Resident memory once it did not fall for this long. `idle` is called meanwhile, so that sockets are read.
 pub(super) fn settled(
-    pid: u32,
+    server: &Processes,
     after: Duration,
     mut idle: impl FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<u64> {
     let begin = Instant::now();
     let (mut lowest, mut since) = (u64::MAX, begin);
     while since.elapsed() < after && begin.elapsed() < PATIENCE {
-        let bytes = resident(pid)?;
+        let bytes = server.resident()?;
         if bytes < lowest {
             (lowest, since) = (bytes, Instant::now());
         }
@@ -75,21 +107,21 @@ pub(super) struct Used {
 }
 
 /// Something is being measured.
-pub(super) struct Window {
-    server: Option<(u32, Duration)>,
+pub(super) struct Window<'a> {
+    server: Option<(&'a Processes, Duration)>,
     load: Duration,
     begin: Instant,
 }
 
-impl Window {
-    pub(super) fn open(server: Option<u32>) -> anyhow::Result<Self> {
-        let server = server.map(|pid| anyhow::Ok((pid, cpu(pid)?))).transpose()?;
+impl<'a> Window<'a> {
+    pub(super) fn open(server: Option<&'a Processes>) -> anyhow::Result<Self> {
+        let server = server.map(|server| anyhow::Ok((server, server.cpu()?))).transpose()?;
         Ok(Self { server, load: cpu(std::process::id())?, begin: Instant::now() })
     }
 
     pub(super) fn close(&self) -> anyhow::Result<Used> {
         let lasted = self.begin.elapsed();
-        let server = self.server.map(|(pid, before)| anyhow::Ok(cpu(pid)?.saturating_sub(before)));
+        let server = self.server.map(|(server, before)| anyhow::Ok(server.cpu()?.saturating_sub(before)));
         let load = cpu(std::process::id())?.saturating_sub(self.load);
         Ok(Used { lasted, server: server.transpose()?, load })
     }

@@ -1,8 +1,8 @@
 //! `tautline bench`: what a gateway costs, as a load from beside it sees.
 //!
 //! Start at [`run`]. A scenario opens connections (`fleet.rs`, `line.rs`), lets them talk (`crew.rs`), checks that everything
-//! arrived, and returns figures (`report.rs`); `server.rs` is the gateway that it measures unless another one is named. The load
-//! runs on one thread and reads without parsing (`frames.rs`), so that the gateway is the bottleneck.
+//! arrived, and returns figures (`report.rs`); `server.rs` is the gateway that it measures unless another one is named, which may
+//! even be none of ours (`dialect/`). The load runs on one thread and reads without parsing (`frames.rs`), so that the gateway is the bottleneck.
 
 mod args;
 mod arrivals;
@@ -10,6 +10,7 @@ mod aside;
 mod bystanders;
 mod calls;
 mod crew;
+mod dialect;
 mod fanout;
 mod fleet;
 mod flights;
@@ -38,6 +39,7 @@ use clap::{Args, Subcommand};
 
 use self::{
     args::{Defaults, Load, Plan, Target},
+    meter::Processes,
     progress::Progress,
     report::{Figures, Report},
     server::{Running, ServeArgs},
@@ -85,8 +87,8 @@ enum Scenario {
 struct Stage<'a> {
     plan: &'a Plan,
     target: Target,
-    /// The gateway's process, where it is known.
-    pid: Option<u32>,
+    /// The gateway's processes, where they are known.
+    pid: Option<&'a Processes>,
     progress: Progress,
     /// A name that no other run has, for channels.
     name: String,
@@ -133,6 +135,10 @@ fn repeat(
     defaults: Defaults,
     run: impl Fn(&Stage<'_>) -> anyhow::Result<Figures>,
 ) -> anyhow::Result<()> {
+    ensure!(
+        load.dialect().is_ours() || matches!(scenario, "idle" | "fanout" | "echo"),
+        "{scenario} is about what only Tautline does: another dialect has idle, fanout and echo"
+    );
     let plan = load.plan(defaults)?;
     let named = load.target()?;
     server::raise_open_files();
@@ -142,14 +148,16 @@ fn repeat(
         let own = if named.is_none() { Some(Running::start(&load.own_server())?) } else { None };
         // Not before: a child inherits where its parent may run.
         server::pin(load.load_cores())?;
-        let (target, pid) = match (&named, &own) {
+        let (target, pids) = match (&named, &own) {
             (Some(named), _) => named.clone(),
             // It lets everybody in, and knows no tokens.
-            (None, Some(own)) => (Target::parse(&own.url, None, false)?, Some(own.pid())),
+            (None, Some(own)) => (Target::parse(&own.url, None, false)?, vec![own.pid()]),
             (None, None) => unreachable!("a server of its own was started where none was named"),
         };
         let target = target.sleepless(load.has_own_cores());
         let progress = Progress::new(format!("{scenario} {number}/{}", load.runs()));
+        let processes = Processes::of(&pids);
+        let pid = processes.as_ref();
         let stage = Stage { plan: &plan, target, pid, progress, name: unique_name() };
         let figures = run(&stage).with_context(|| format!("{scenario}, run {number}"))?;
         ensure!(!figures.0.is_empty(), "{scenario} found nothing out");

@@ -48,7 +48,7 @@ fn come(target: &Target, stopped: &mpsc::Receiver<()>) -> anyhow::Result<Arrival
     let mut next = Instant::now();
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(Duration::ZERO) {
         if Instant::now() >= next {
-            fleet.dial(Visit { words: target.hello(), answers: 1, reads: None })?;
+            fleet.dial(Visit { words: target.hello().into(), answers: 1, reads: None })?;
             next += EVERY;
         }
         fleet.turn(&mut arrivals, next.saturating_duration_since(Instant::now()))?;

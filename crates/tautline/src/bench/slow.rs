@@ -47,7 +47,7 @@ pub(super) fn run(stage: &Stage<'_>, args: &SlowArgs) -> anyhow::Result<Figures>
     let mut sleepers = Sleepers { fleet: Fleet::with_receive_buffer(&stage.target, SLEEPER_BUFFER_BYTES)? };
     let reads = Reads::new(0, crew.channel(0));
     sleepers.fleet.open(args.stalled, plan.at_once, &stage.progress, &mut Deaf, |_| Visit {
-        words: stage.target.hello() + "\n" + &crew.subscription(0),
+        words: (stage.target.hello() + "\n" + &crew.subscription(0)).into(),
         answers: 2,
         reads: Some(Rc::clone(&reads)),
     })?;

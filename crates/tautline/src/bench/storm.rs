@@ -61,7 +61,7 @@ pub(super) fn run(stage: &Stage<'_>, args: &StormArgs) -> anyhow::Result<Figures
     before.open(plan.connections, 256, &stage.progress, &mut tickets, |index| {
         let channel = index % plan.channels;
         Visit {
-            words: stage.target.hello() + "\n" + &publisher.subscription(channel),
+            words: (stage.target.hello() + "\n" + &publisher.subscription(channel)).into(),
             answers: 2,
             reads: Some(Rc::clone(&reads[channel])),
         }
@@ -89,7 +89,7 @@ pub(super) fn run(stage: &Stage<'_>, args: &StormArgs) -> anyhow::Result<Figures
         storm.dial(plan.connections, plan.at_once, |index| {
             let channel = index % plan.channels;
             Ok(Visit {
-                words: tickets.resume(index, publisher.channel(channel), stands[index])?,
+                words: tickets.resume(index, publisher.channel(channel), stands[index])?.into(),
                 answers: 1,
                 reads: Some(Rc::clone(&reads[channel])),
             })
