@@ -20,7 +20,7 @@ const fn shot(name: &'static str, arguments: &'static str) -> Shot {
 }
 
 /// In the order in which they are taken.
-pub static SHOTS: [Shot; 34] = [
+pub static SHOTS: [Shot; 36] = [
     shot("idle-1000", "idle --connections 1000"),
     shot("idle-5000", "idle --connections 5000"),
     shot("idle-10000", "idle --connections 10000"),
@@ -39,6 +39,7 @@ pub static SHOTS: [Shot; 34] = [
     shot("publish", "publish"),
     shot("storm", "storm"),
     shot("storm-behind", "storm --behind 5"),
+    shot("storm-tokens", "storm --tokens"),
     shot("slow", "slow"),
     shot("calls-1", "echo --connections 1 --rate 5000"),
     shot("calls-10", "echo --connections 10 --rate 5000"),
@@ -54,6 +55,7 @@ pub static SHOTS: [Shot; 34] = [
     shot("crowd-10", "fanout --connections 10 --in-flight 1"),
     shot("crowd-100", "fanout --connections 100 --in-flight 1"),
     shot("crowd-1000", "fanout --connections 1000 --in-flight 1"),
+    shot("crowd-10000", "fanout --connections 10000 --in-flight 1"),
     shot("crowd-15000", "fanout --connections 15000 --in-flight 1"),
 ];
 

@@ -61,6 +61,13 @@ impl Read<'_> {
                 "idle-19000",
                 "heartbeat_cpu_us_per_s_each",
             ),
+            self.row(
+                "heartbeats every 25 s, as a million send them: 40,000 a second",
+                "µs of CPU a second each",
+                Some(0.5),
+                "idle-19000",
+                "heartbeat_cpu_us_per_s_each_of_a_million",
+            ),
         ];
         // A line through the smallest and the largest: what one more connection costs, and what is there without any.
         let [small, large] =
@@ -115,10 +122,17 @@ impl Read<'_> {
                     "fanout-10-one",
                     CPU_DELIVERY,
                 ),
+                self.row(
+                    "one channel of 10,000, one in flight",
+                    PER_DELIVERY,
+                    None,
+                    "crowd-10000",
+                    CPU_DELIVERY,
+                ),
                 self.ratio(
-                    "1,000 channels against one (one in flight: nothing can be joined in either)",
+                    "1,000 channels of 10 against one of 10,000 (one in flight: nothing can be joined in either)",
                     1.2,
-                    ["channels", "fanout-10-one"],
+                    ["channels", "crowd-10000"],
                     CPU_DELIVERY,
                 ),
             ],
@@ -188,6 +202,13 @@ impl Read<'_> {
                     us,
                     Some(50.0),
                     "storm",
+                    "opening_cpu_us_each",
+                ),
+                self.row(
+                    "a token: upgrade, hello, JWT checked, subscription",
+                    us,
+                    Some(50.0),
+                    "storm-tokens",
                     "opening_cpu_us_each",
                 ),
                 self.row("a ticket: upgrade, resume, welcome", us, Some(50.0), "storm", "resume_cpu_us_each"),

@@ -226,6 +226,11 @@ impl Target {
         })
     }
 
+    /// The same, with this token.
+    pub(super) fn bearing(self, token: Option<Secret>) -> Self {
+        Self { token, ..self }
+    }
+
     /// The same, loaded by those who sleep while nothing comes, or by those who never do.
     pub(super) fn sleepless(self, sleepless: bool) -> Self {
         Self { sleepless, ..self }

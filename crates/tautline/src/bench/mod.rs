@@ -37,6 +37,8 @@ use std::{
 use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
 
+use crate::secret::Secret;
+
 use self::{
     args::{Defaults, Load, Plan, Target},
     meter::Processes,
@@ -92,6 +94,15 @@ struct Stage<'a> {
     progress: Progress,
     /// A name that no other run has, for channels.
     name: String,
+    /// A token that a server of its own accepts.
+    token: Option<&'a Secret>,
+}
+
+impl Stage<'_> {
+    /// The target, for users in place of guests.
+    fn with_token(&self) -> Target {
+        self.target.clone().bearing(self.token.cloned())
+    }
 }
 
 /// # Errors
@@ -150,7 +161,6 @@ fn repeat(
         server::pin(load.load_cores())?;
         let (target, pids) = match (&named, &own) {
             (Some(named), _) => named.clone(),
-            // It lets everybody in, and knows no tokens.
             (None, Some(own)) => (Target::parse(&own.url, None, false)?, vec![own.pid()]),
             (None, None) => unreachable!("a server of its own was started where none was named"),
         };
@@ -158,7 +168,14 @@ fn repeat(
         let progress = Progress::new(format!("{scenario} {number}/{}", load.runs()));
         let processes = Processes::of(&pids);
         let pid = processes.as_ref();
-        let stage = Stage { plan: &plan, target, pid, progress, name: unique_name() };
+        let stage = Stage {
+            plan: &plan,
+            target,
+            pid,
+            progress,
+            name: unique_name(),
+            token: own.as_ref().map(|own| &own.token),
+        };
         let figures = run(&stage).with_context(|| format!("{scenario}, run {number}"))?;
         ensure!(!figures.0.is_empty(), "{scenario} found nothing out");
         report.runs.push(figures);

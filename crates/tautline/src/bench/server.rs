@@ -4,6 +4,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context as _, ensure};
@@ -14,12 +15,18 @@ use rustix::{
 };
 use tautline_gateway::Gateway;
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
-use tautline_protocol::Pattern;
+use tautline_protocol::{Pattern, UserId};
 
 use super::args::OwnServer;
-use crate::{config, serve};
+use crate::{
+    config::{self, AUTH_SECRET},
+    secret::Secret,
+    serve,
+    token::{self, TokenArgs},
+};
 
 /// Runs the gateway that scenarios measure, until it is ended: everything in memory, guests may do everything, method `echo`.
+/// Tokens are checked where TAUTLINE_AUTH_SECRET is set.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Where to listen; port 0 takes any free one. Anybody may come in, so that it is on this machine alone
@@ -60,9 +67,12 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             .node("bench")
             .guests(true)
             .rules(vec![everything])
-            .call("echo", |call| async move { Ok(call.data) })
-            .build()
-            .context("cannot build the gateway")?;
+            .call("echo", |call| async move { Ok(call.data) });
+        let gateway = match std::env::var(AUTH_SECRET) {
+            Ok(secret) => gateway.jwt_hs256(secret),
+            Err(_) => gateway,
+        };
+        let gateway = gateway.build().context("cannot build the gateway")?;
         let listener =
             serve::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
         let address = listener.local_addr().context("cannot tell the address it listens on")?;
@@ -73,6 +83,9 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         gateway.serve(listener).await.context("cannot accept any more")
     })
 }
+
+/// Longer than any run.
+const TOKEN_LASTS: Duration = Duration::from_hours(24);
 
 /// Keeps the process on these cores. None: on all.
 pub(super) fn pin(cores: &[usize]) -> anyhow::Result<()> {
@@ -98,6 +111,8 @@ pub(super) fn raise_open_files() {
 pub(super) struct Running {
     child: Child,
     pub url: String,
+    /// A token that it accepts.
+    pub token: Secret,
 }
 
 impl Running {
@@ -109,8 +124,20 @@ impl Running {
             let cores: Vec<_> = server.cores.iter().map(usize::to_string).collect();
             command.args(["--cores", &cores.join(",")]);
         }
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        let mut running = Self { child: child.context("cannot start the server")?, url: String::new() };
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).context("no random secret")?;
+        let secret = Secret::new(&format!("{:032x}", u128::from_be_bytes(secret)));
+        let child =
+            command.env(AUTH_SECRET, secret.expose()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let child = child.context("cannot start the server")?;
+        let bearer = TokenArgs {
+            user: UserId::parse("bench").expect("a word is a name"),
+            channels: Vec::new(),
+            expires: TOKEN_LASTS,
+            config: None,
+        };
+        let mut running =
+            Self { child, url: String::new(), token: Secret::new(&token::make(&bearer, Some(&secret))?) };
         let mut line = String::new();
         let stdout = running.child.stdout.as_mut().context("the server has no stdout")?;
         BufReader::new(stdout).read_line(&mut line).context("cannot read what the server says")?;

@@ -39,6 +39,9 @@ pub struct StormArgs {
     /// Publications that each channel has while they are
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     behind: usize,
+    /// Everybody comes with a token (JWT) the first time, in place of as a guest. A server of --url has --token for that
+    #[arg(long, conflicts_with = "url")]
+    tokens: bool,
 }
 
 pub(super) fn run(stage: &Stage<'_>, args: &StormArgs) -> anyhow::Result<Figures> {
@@ -51,6 +54,7 @@ pub(super) fn run(stage: &Stage<'_>, args: &StormArgs) -> anyhow::Result<Figures
         payload: plan.payload,
         at_once: 1,
     };
+    let visitors = if args.tokens { stage.with_token() } else { stage.target.clone() };
     let mut publisher = Crew::gather(&stage.target, &roll, &stage.progress)?;
     let reads: Vec<_> =
         (0..plan.channels).map(|number| Reads::new(number, publisher.channel(number))).collect();
@@ -61,7 +65,7 @@ pub(super) fn run(stage: &Stage<'_>, args: &StormArgs) -> anyhow::Result<Figures
     before.open(plan.connections, 256, &stage.progress, &mut tickets, |index| {
         let channel = index % plan.channels;
         Visit {
-            words: (stage.target.hello() + "\n" + &publisher.subscription(channel)).into(),
+            words: (visitors.hello() + "\n" + &publisher.subscription(channel)).into(),
             answers: 2,
             reads: Some(Rc::clone(&reads[channel])),
         }
