@@ -7,7 +7,7 @@
  */
 
 import type { Host } from './host.js';
-import { fromBase64, toBase64 } from './hosts/base64.js';
+import { base64, fromBase64, toBase64 } from './hosts/base64.js';
 
 /** The value of a line's option `format`. There are two. */
 export interface Format {
@@ -183,7 +183,7 @@ export const msgpack: Format = {
       const socket = inner.dial(url, 'tautline.v1.msgpack', number, (fact) => {
         if (fact.type === 'socket_message' && typeof fact.data !== 'string') fact.text = decode(fact.data as ArrayBuffer);
         tell(fact);
-      }, more);
+      }, more, base64);
       return { send: (lines) => socket.send(encode(lines as string)), close: socket.close, task: socket.task! };
     };
     return host;

@@ -2,7 +2,6 @@
 
 import type { Host } from '../host.js';
 import type { DropCause } from '../vocabulary.js';
-import { fromBase64, toBase64 } from './base64.js';
 import { globalSocket } from './global-socket.js';
 import type { MiniApi } from './mini-api.js';
 import { miniHost } from './mini.js';
@@ -34,12 +33,13 @@ export function alipayHost(my: MiniApi): Host {
     taskless: globalSocket,
     // Without it, one socket serves the whole app, and `connectSocket` returns nothing.
     dial: { multiple: true },
-    pack: (data) => (typeof data === 'string' ? { data } : { data: toBase64(data), isBuffer: true }),
-    unpack(message) {
+    pack: (data, base64) => (typeof data === 'string' ? { data } : { data: base64!.textOf_(data), isBuffer: true }),
+    unpack(message, base64) {
       // A task's message is in a box, that of the one global socket is not.
       const box = message.data as Message;
       const { data, isBuffer } = box && box.data !== undefined ? box : (message as Message);
-      return isBuffer && typeof data === 'string' ? fromBase64(data) : data;
+      // Who sends no bytes expects none: what is left as it came is no packet either.
+      return isBuffer && base64 && typeof data === 'string' ? base64.bytesOf_(data) : data;
     },
     causeOf: ({ error }) => CAUSES[error!],
   });

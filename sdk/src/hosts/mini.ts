@@ -5,7 +5,7 @@
  * Every odd line here answers something a host was seen to do; `test/hosts` names each.
  */
 
-import type { Host, Socket, Tell } from '../host.js';
+import type { Base64, Host, Socket, Tell } from '../host.js';
 import { merged } from '../merged.js';
 import type { DropCause } from '../vocabulary.js';
 import { causeOf } from './causes.js';
@@ -24,9 +24,9 @@ export interface Dialect {
   /** Options that every dial needs. */
   dial?: object;
   /** What is sent, in the host's own form. @default `{ data }` */
-  pack?(data: string | ArrayBuffer): { data: string | ArrayBuffer };
+  pack?(data: string | ArrayBuffer, base64: Base64 | undefined): { data: string | ArrayBuffer };
   /** The text or the bytes of a message. @default its `data` */
-  unpack?(message: { data: unknown }): unknown;
+  unpack?(message: { data: unknown }, base64: Base64 | undefined): unknown;
   /** The cause in an error, where its number says more than its words. */
   causeOf?(error: MiniError): DropCause | undefined;
 }
@@ -44,7 +44,7 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
     });
   }
 
-  function dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: object): Socket {
+  function dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: object, base64?: Base64): Socket {
     let task: MiniTask;
     let opened: boolean | undefined;
     let hungUp: boolean | undefined;
@@ -94,7 +94,7 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
         else tell({ type: 'socket_open', socket });
       });
       task.onMessage((message) => {
-        const data = dialect.unpack ? dialect.unpack(message) : message.data;
+        const data = dialect.unpack ? dialect.unpack(message, base64) : message.data;
         // As text, bytes are no packet: which is for the session to say.
         tell({ type: 'socket_message', socket, text: String(data), data });
       });
@@ -102,7 +102,7 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
       task.onClose(end);
     });
     return {
-      send: (data) => attempt(() => task.send(withCallbacks(dialect.pack ? dialect.pack(data) : { data }, failed))),
+      send: (data) => attempt(() => task.send(withCallbacks(dialect.pack ? dialect.pack(data, base64) : { data }, failed))),
       close,
       task: () => task,
     };
