@@ -8,11 +8,11 @@
  */
 
 import { utf8Length } from './bytes.js';
-import { newEntry, settle, type Entry } from './outbox.js';
+import { newEntry, type Entry } from './outbox.js';
 import { isOnline } from './outputs.js';
 import type { Session } from './session.js';
 import { parseStored, storedText, type StoredRequest } from './stored.js';
-import { askFor, eachChannel, type Cursors, type Subscription } from './subscriptions.js';
+import { eachChannel, type Cursors, type Subscription } from './subscriptions.js';
 import type { Input, Now, Output, ReadFrom } from './vocabulary.js';
 
 /** How long a restarted app has to subscribe again before the places of its former self are forgotten. Milliseconds. */
@@ -122,36 +122,41 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     storedAs[request] = id;
     const { outbox_count_max, outbox_bytes_max } = s.options_;
     const bytes = s.entries_.reduce((sum, other) => sum + other.bytes_, entry.bytes_);
-    if (leftMs <= 0) settle(s, entry, it.sent ? 'timeout' : 'expired');
-    else if (s.entries_.length >= outbox_count_max || bytes > outbox_bytes_max) settle(s, entry, 'overflow');
+    const over = s.entries_.length >= outbox_count_max || bytes > outbox_bytes_max;
+    const code = leftMs > 0 ? over && 'overflow' : it.sent ? 'timeout' : 'expired';
+    if (code) s.outputs_.push({ type: 'settled', request, error: { code } });
     else s.entries_.push(entry);
   }
 
   /** Goes on where a destroyed app was. */
   function claim(channel: string, from: ReadFrom): Subscription {
     const place = (places[channel] = unclaimed[channel]!);
-    const it: Subscription = { from_: from, cursor_: place, confirmedOn_: FORMER_SOCKET };
+    const it = (s.subscriptions_[channel] = s.subscriptions_[channel] || ({} as Subscription));
+    it.from_ = from;
+    it.cursor_ = place;
+    it.confirmedOn_ = FORMER_SOCKET;
     // The app may have been destroyed before this was reported.
     if (from === 'acked') it.handled_ = { epoch: place.epoch, offset: place.offset };
     if (unclaimedMayRepeat) repeats[channel] = Infinity;
     delete unclaimed[channel];
-    return (s.subscriptions_[channel] = it);
+    return it;
   }
 
   function forgetUnclaimed(nowMs: number): void {
     if (nowMs >= unclaimedUntilMs) unclaimed = {};
   }
 
-  /** The app wants a channel: from where a destroyed app was in it, unless it names a cursor of its own. */
-  function subscribe(now: Now, channel: string, from: ReadFrom): void {
-    if (s.subscriptions_[channel]) return;
+  /**
+   * The app wants a channel: from where a destroyed app was in it, unless it names a cursor of its own. True where it is to
+   * be claimed.
+   */
+  function claims(now: Now, channel: string, from: ReadFrom | undefined): boolean {
+    if (s.subscriptions_[channel]) return false;
     forgetUnclaimed(now.mono_ms);
-    if (!has(unclaimed, channel)) return;
-    if (typeof from === 'object') delete unclaimed[channel];
-    else {
-      claim(channel, from);
-      if (isOnline(s)) askFor(s, channel, false);
-    }
+    if (!has(unclaimed, channel)) return false;
+    if (typeof from !== 'object') return true;
+    delete unclaimed[channel];
+    return false;
   }
 
   /** The app's handler for a publication has returned. */
@@ -277,15 +282,22 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   }
 
   s.handleInput = (now, input: Input | StoringInput) => {
+    let known: Input | StoringInput | undefined = input;
     if (input.type === 'restore') {
       if (!book && s.goal_ === 'idle' && !s.socketsMade_) restore(now, input.stored);
     } else if (input.type === 'store_failed') fail();
     else if (book && input.type === 'request') askedAt[input.request] = now.wall_ms;
     // Also where storing has failed since: what was restored is good.
-    else if (input.type === 'subscribe') subscribe(now, input.channel, input.from || 'now');
+    else if (input.type === 'subscribe' && claims(now, input.channel, input.from)) {
+      const { channel, from = 'now' } = input;
+      // The core is told a place to begin at, which is what it says on an open line. Then it learns that it was there before.
+      handleInput.call(s, now, { type: 'subscribe', channel, from: unclaimed[channel]! });
+      claim(channel, from);
+      known = undefined;
+    }
     // What the core does not know, it is not told: it takes what changes nothing, and does what follows.
-    const known = input.type === 'restore' || input.type === 'store_failed' ? NOTHING : input;
-    handleInput.call(s, now, known);
+    if (input.type === 'restore' || input.type === 'store_failed') known = NOTHING;
+    if (known) handleInput.call(s, now, known as Input);
     if (input.type === 'handled') handled(input.channel, input.epoch, input.offset);
     if (input.type === 'unsubscribe') left(input.channel);
     s.outputs_.forEach(follow);
