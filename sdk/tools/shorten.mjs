@@ -7,6 +7,8 @@
 // of every hello and of what is stored: an object that bore it beside a private name that had become `v` would say something
 // else. So what the code itself calls by a letter is not given away, and a name without a type ends the build.
 
+import { edited, treeOf, walk } from './syntax.mjs';
+
 /** Most frequent in code first, so that compression finds more to repeat. Pairs are for the names that find no letter free. */
 const SINGLE = [...'etnosriucaldfphmvgkybwxqjzABCDEFGHIJKLMNOPQRSTUVWXYZ_$'];
 const LETTERS = [...SINGLE, ...SINGLE.map((letter) => letter + 'e')];
@@ -34,9 +36,19 @@ export function shortNames(code, sources) {
   return names;
 }
 
-/** `code` with its private names shortened. Run on minified code, where no comment or string can look like one. */
+/** The private names in `code`. */
+export function privateNames(code) {
+  return code.match(PRIVATE_NAME) ?? [];
+}
+
+/** `code` with its private names shortened, where they are names of properties: variables may be called the same. */
 export function shorten(code, names) {
-  return code.replace(PRIVATE_NAME, (name) => names.get(name));
+  const edits = [];
+  walk(treeOf(code), (node, parent, key) => {
+    if (node.type !== 'Identifier' || !names.has(node.name)) return;
+    if ((key === 'property' && !parent.computed) || key === 'key') edits.push([node.start, node.end, names.get(node.name)]);
+  });
+  return edited(code, edits);
 }
 
 /** For each class and interface in a source: the private names in its body, its own and those it uses. */
