@@ -10,7 +10,7 @@ import { BESIDE, EXTERNAL, LINES, PARTS, fileOf } from './entries.mjs';
 import { inward } from './inward.mjs';
 import { hintsFor, withLetters } from './letters.mjs';
 import { reference } from './reference.mjs';
-import { privateNames, shortNames, shorten } from './shorten.mjs';
+import { privateFields, privateNames, shortNames, shorten } from './shorten.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -25,9 +25,12 @@ const beside = await bundles(BESIDE);
 const kept = new Set(beside.flatMap(([, code]) => privateNames(code)));
 const all = [...(await bundles(LINES)).map(([entry, code]) => [entry, inward(code, kept)]), ...beside];
 // One list of names for all of them: `storage` reads private parts of a line that comes in another file.
-const names = shortNames(all.map(([, code]) => code).join(), sources(join(root, 'src')));
+const fields = privateFields(all.map(([, code]) => code).join(), sources(join(root, 'src')));
+const names = shortNames(fields, hintsFor('fields'));
 for (const [entry, code] of all) await ship(entry, code);
 for (const [part, code] of await bundles(PARTS)) await leave(part, inward(code, kept));
+const rivals = [...fields.rivals].map(([name, its]) => [name, [...its]]);
+writeFileSync(join(root, 'build/named/fields.json'), JSON.stringify({ uses: [...fields.uses], rivals, free: fields.free }));
 writeFileSync(join(root, 'build/shipped/names.json'), JSON.stringify(Object.fromEntries(names)));
 writeFileSync(join(root, 'dist/reference.md'), reference({ index: LINES.index, ...BESIDE }, join(root, 'dist/types')));
 
@@ -95,10 +98,9 @@ async function small(entry, code) {
     mangle: false,
     format: { comments: false },
   });
-  const named = shorten(minified, names);
   // For `npm run letters`.
-  writeFileSync(join(root, `build/named/${entry}.js`), named);
-  return withLetters(named, hintsFor(entry));
+  writeFileSync(join(root, `build/named/${entry}.js`), minified);
+  return withLetters(shorten(minified, names), hintsFor(entry));
 }
 
 function sources(folder) {
