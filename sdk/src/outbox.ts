@@ -32,6 +32,9 @@ export interface Entry {
   sentOn_: number;
   /** In monotonic milliseconds. */
   expiresAtMs_: number;
+  /** With storage: the id that it has on the device, 0 before it has one; nothing before it is there. And when it was asked, in wall milliseconds. */
+  storedAs_?: number;
+  askedAtMs_?: number;
 }
 
 /** The highest id up to which everything is settled; 0 before the first. */
