@@ -6,7 +6,7 @@
  */
 
 import { utf8Length } from './bytes.js';
-import { emit } from './outputs.js';
+import { tellSettled } from './outputs.js';
 import type { Session } from './session.js';
 import type { RequestInput } from './vocabulary.js';
 
@@ -150,7 +150,7 @@ export function settleAll(s: Session, code: string, test: (entry: Entry) => unkn
 /** Settles a request on this side. */
 export function settle(s: Session, entry: Entry, code: string): void {
   remove(s, entry);
-  if (entry.app_) emit(s, { type: 'settled', request: entry.app_.request, error: { code } });
+  tellSettled(s, entry.app_, { code });
 }
 
 function remove(s: Session, entry: Entry): void {

@@ -2,7 +2,7 @@
 
 import { utf8Length } from './bytes.js';
 import type { Session } from './session.js';
-import type { Output, StateName } from './vocabulary.js';
+import type { Output, RequestError, RequestInput, StateName } from './vocabulary.js';
 
 /** True after a welcome. */
 export function isOnline(s: Session): boolean {
@@ -12,6 +12,11 @@ export function isOnline(s: Session): boolean {
 /** Adds something for the shell to do. */
 export function emit(s: Session, output: Output): void {
   s.outputs_.push(output);
+}
+
+/** A request of the app's, where it is one, has its answer. */
+export function tellSettled(s: Session, app: RequestInput | undefined, error: RequestError | undefined, ok?: unknown): void {
+  if (app) emit(s, { type: 'settled', request: app.request, ok, error: error! });
 }
 
 /** Tells of a state, unless it is the one that was told last. */

@@ -94,7 +94,7 @@ async function small(entry, code) {
   const { code: minified } = await minify(code, {
     ecma: 5,
     module: true,
-    compress: { passes: 3, inline: 1, pure_getters: true, unsafe: true, unsafe_comps: true },
+    compress: { passes: 3, inline: 1, pure_getters: true, unsafe: true },
     mangle: false,
     format: { comments: false },
   });

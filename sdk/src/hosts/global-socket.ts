@@ -24,8 +24,10 @@ export function globalSocket(host: MiniApi): () => MiniTask {
     // No event says whose it is. While nothing has opened, an end can only be that of the socket before.
     const late = !opened && before;
     const listener = (late || newest)[event];
-    if (late && event === 'Close') before = undefined;
-    if (event === 'Close' && !late) opened = false;
+    if (event === 'Close') {
+      if (late) before = undefined;
+      else opened = false;
+    }
     if (listener) listener(value);
   });
   let listening: boolean | undefined;

@@ -40,7 +40,7 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
   // background the host interrupts all, and sometimes no task hears of it.
   if (api.onSocketClose) {
     api.onSocketClose((close) => {
-      if (causeOf((close && close.reason) || '') === 'background') endNewest(close);
+      if (causeOf(close && close.reason) === 'background') endNewest(close);
     });
   }
 
