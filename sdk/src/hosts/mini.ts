@@ -85,14 +85,14 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
       const made = api.connectSocket(
         withCallbacks(merged(merged(options, dialect.dial), more), (error) => opened || failed(error)),
       );
-      task = made && made.onMessage ? made : taskless!();
-      // In this same tick: a listener that is put on later misses the event.
-      task.onOpen(() => {
-        opened = true;
-        // A close while connecting fails, and the host goes on connecting.
-        if (hungUp) close(1000, '');
-        else tell({ type: 'socket_open', socket });
-      });
+      // In this same tick: a listener that is put on later misses the event. Where only a promise is made, and no global event
+      // tells either, it cannot be helped.
+      if (!api.onSocketOpen && made && made.then) made.then(listen, failed);
+      else listen(made && made.onMessage ? made : taskless!());
+    });
+    function listen(it: MiniTask): void {
+      task = it;
+      task.onOpen(onOpen);
       task.onMessage((message) => {
         const data = dialect.unpack ? dialect.unpack(message, base64) : message.data;
         // As text, bytes are no packet: which is for the session to say.
@@ -100,7 +100,14 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
       });
       task.onError(failed);
       task.onClose(end);
-    });
+      if (task.readyState === 1) onOpen();
+    }
+    function onOpen(): void {
+      opened = true;
+      // A close while connecting fails, and the host goes on connecting.
+      if (hungUp) close(1000, '');
+      else tell({ type: 'socket_open', socket });
+    }
     return {
       send: (data) => attempt(() => task.send(withCallbacks(dialect.pack ? dialect.pack(data, base64) : { data }, failed))),
       close,
