@@ -130,8 +130,8 @@ export function endOutbox(s: Session): void {
 /** A session is open: the old one, whose numbering goes on, or a new one, which knows of nothing. */
 export function beginOutbox(s: Session, resumed: boolean, requestsSeen: number): void {
   if (resumed) {
-    // What is beyond the numbers that are the same everywhere, no honest server has seen.
-    if (requestsSeen < 9007199254740992) s.nextId_ = Math.max(s.nextId_, requestsSeen + 1);
+    // 2⁵²: no honest server has seen so many. Ids count on from here, and never leave the numbers that are the same everywhere.
+    if (requestsSeen < 4503599627370496) s.nextId_ = Math.max(s.nextId_, requestsSeen + 1);
     return;
   }
   s.nextId_ = 1;

@@ -9,8 +9,8 @@ import type { RequestVerb } from './vocabulary.js';
 
 /** The form of the text. A session reads no other. */
 const VERSION = 1;
-/** 2⁵³, the highest number that is the same everywhere. */
-const NUMBER_MAX = 9007199254740992;
+/** 2⁵²: half of the numbers that are the same everywhere, so that counting on never leaves them. */
+const NUMBER_MAX = 4503599627370496;
 
 /** A request that was not settled. */
 export interface StoredRequest {

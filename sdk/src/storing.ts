@@ -22,8 +22,8 @@ const CLAIM_MS = 60000;
 const HEAD_BYTES = 1024;
 /** What is stored of a request besides what it weighs in the outbox. */
 const REQUEST_BYTES = 128;
-/** 2⁵³, the highest number that is the same everywhere. */
-const NUMBER_MAX = 9007199254740992;
+/** 2⁵², the highest number that is stored. */
+const NUMBER_MAX = 4503599627370496;
 /** Takes no request back. */
 const NOTHING: Input = { type: 'cancel', request: -1 };
 /** A connection of the app's former self. */

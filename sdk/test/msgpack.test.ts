@@ -112,7 +112,10 @@ test('half a pair of surrogates becomes U+FFFD, a whole pair stays', () => {
 
 test('without a format bytes are refused rather than lost', async () => {
   const { line } = await lined();
-  await assert.rejects(line.publish('room:7', { photo: new ArrayBuffer(3) }), { code: 'no_format' });
+  for (const photo of [new ArrayBuffer(3), new Uint8Array(3), new Float32Array(1), new DataView(new ArrayBuffer(1)), Buffer.from('abc')]) {
+    await assert.rejects(line.publish('room:7', { photo }), { code: 'no_format' }, photo.constructor.name);
+    await assert.rejects(line.call('echo', photo), { code: 'no_format' }, photo.constructor.name);
+  }
 });
 
 test('bytes of every kind become the object that stands for them, and an ArrayBuffer again', () => {
