@@ -21,15 +21,8 @@ export function advance(s: Session): void {
   else if (s.socket_) setState(s, 'connecting');
   else if (s.hiddenSinceMs_ < Infinity) setState(s, 'hidden');
   else if (!s.networkOnline_) setState(s, 'offline');
-  else if (s.nowMs_ < s.retryAtMs_) wait(s);
+  else if (s.nowMs_ < s.retryAtMs_) setState(s, 'waiting', s.retryAtMs_);
   else dial(s);
-}
-
-function wait(s: Session): void {
-  // The two clocks need not run in step: one wait is announced once.
-  if (s.state_ === 'waiting' && s.waitingUntilMs_ === s.retryAtMs_) return;
-  s.waitingUntilMs_ = s.retryAtMs_;
-  setState(s, 'waiting', s.wallMs_ + s.retryAtMs_ - s.nowMs_);
 }
 
 function dial(s: Session): void {

@@ -78,7 +78,8 @@ export class Session {
   goal_: 'idle' | 'up' | 'stopped' | 'closed' = 'idle';
   stopCause_: DropCause | undefined;
   state_: StateOutput['state'] = 'idle';
-  waitingUntilMs_!: number;
+  /** While it waits. */
+  waitingUntilMs_: number | undefined;
   hiddenSinceMs_ = Infinity;
   networkOnline_ = true;
   networkKind_: string | undefined;

@@ -150,7 +150,7 @@ export function subscribe(s: Session, { channel, from }: { channel: string; from
   const it = s.subscriptions_[channel];
   use(s);
   if (it) {
-    if (it.confirmedOn_ === s.socket_) emit(s, { type: 'subscribed', channel, cursor: it.cursor_!, recovering: 0 });
+    if (it.confirmedOn_ === s.socket_) subscriptions.confirm(s, channel, { recovering: 0 } as Subscribed);
     return;
   }
   s.subscriptions_[channel] = { from_: from || 'now' };
