@@ -1,5 +1,7 @@
 /** Synchronous storage, as each kind of host has it. Whatever fails throws. */
 
+import { ALIPAY, globalsHere } from './hosts/globals.js';
+
 /** Where texts are kept by key. Each method may throw; `set` keeps all of the text or none. */
 export interface Device {
   /** The text, or anything else where there is none. */
@@ -29,13 +31,6 @@ interface WebStorage {
   removeItem(key: string): void;
 }
 
-declare const tt: MiniStorage | undefined;
-declare const qq: MiniStorage | undefined;
-declare const swan: MiniStorage | undefined;
-declare const my: AlipayStorage | undefined;
-declare const ks: MiniStorage | undefined;
-declare const jd: MiniStorage | undefined;
-declare const wx: MiniStorage | undefined;
 declare const localStorage: WebStorage | undefined;
 
 /** `wx`, `tt`, `qq`, `swan`, `ks`, `jd`, `uni` or `Taro`. */
@@ -71,20 +66,10 @@ export function browserDevice(storage: WebStorage): Device {
  * @throws where there is none, or a browser forbids it.
  */
 export function deviceHere(): Device {
-  const alipay = typeof my !== 'undefined' && my;
-  // Not in a loop: only a name that stands in the code can be asked for. The specific before the imitated, as with hosts.
-  const minis = [
-    typeof tt !== 'undefined' && tt,
-    typeof qq !== 'undefined' && qq,
-    typeof swan !== 'undefined' && swan,
-    alipay,
-    typeof ks !== 'undefined' && ks,
-    typeof jd !== 'undefined' && jd,
-    typeof wx !== 'undefined' && wx,
-  ];
-  const mini = minis.filter((it) => it && it.setStorageSync)[0];
+  const globals = globalsHere() as unknown[] as (Partial<MiniStorage> | false | undefined)[];
+  const mini = globals.filter((it) => it && it.setStorageSync)[0];
   if (!mini) return browserDevice(localStorage!);
-  return mini === alipay ? alipayDevice(alipay) : miniDevice(mini as MiniStorage);
+  return mini === globals[ALIPAY] ? alipayDevice(mini as unknown as AlipayStorage) : miniDevice(mini as MiniStorage);
 }
 
 /** Some hosts return their errors. */

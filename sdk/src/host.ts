@@ -23,6 +23,17 @@ export interface Socket {
   task?(): unknown;
 }
 
+/**
+ * Bytes as text, for hosts that carry them so. It is lent to `dial` by those who send bytes, since most lines never do: a
+ * line in json need not load it.
+ */
+export interface Base64 {
+  /** @internal */
+  textOf_: (bytes: ArrayBuffer) => string;
+  /** @internal */
+  bytesOf_: (text: string) => ArrayBuffer;
+}
+
 /** A place that a line can run in. */
 export interface Host {
   /** Reported to the gateway: `browser`, `wechat`, `alipay`, … */
@@ -34,9 +45,9 @@ export interface Host {
   /**
    * Opens a WebSocket, and tells of it under the number `socket`. Never throws: what goes wrong is a `socket_closed`, with
    * the host's raw code and reason, and with a `cause` where its words mean something. `more` are options of the host's
-   * own that this one connection wants.
+   * own that this one connection wants; `base64` is there where bytes may be sent.
    */
-  dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: object): Socket;
+  dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: object, base64?: Base64): Socket;
   /** Wall clock, in milliseconds. */
   now(): number;
   /** Calls `fire` once after `delayMs`, soon where that is below 0; the result takes it back. */

@@ -2,7 +2,7 @@
 
 import { hasReport, heartbeatDeadline, ping, probe } from './heartbeat.js';
 import { drop, letGo } from './losing.js';
-import { hurry, authFailed } from './opening.js';
+import { authCame, hurry } from './opening.js';
 import { expire } from './outbox.js';
 import { isOnline, say } from './outputs.js';
 import type { Session } from './session.js';
@@ -63,7 +63,7 @@ export function timeout(s: Session): void {
 function lineTimeout(s: Session): void {
   if (isOnline(s)) return s.silence_ ? drop(s, s.silence_) : ping(s);
   if (s.socket_ && s.stage_ !== 'challenged') return drop(s, s.networkOnline_ ? 'connect_timeout' : 'network_lost');
-  if (s.authDueMs_ <= s.nowMs_) authFailed(s, {});
+  if (s.authDueMs_ <= s.nowMs_) authCame(s, {});
 }
 
 /** When the line itself needs attention. */

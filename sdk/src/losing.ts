@@ -79,8 +79,8 @@ export function drop(
 /** Plans the next dial: the first retry at once, then full jitter under a doubling ceiling. */
 function schedule(s: Session, advice?: Bye): void {
   const { retry_max_ms, retry_base_ms } = s.options_;
-  const afterMs = advice && advice.retry_after_ms;
-  if (advice && advice.reconnect === 'later' && typeof afterMs !== 'number') s.retries_ = s.retries_ || 1;
+  const { reconnect, retry_after_ms: afterMs } = advice || ({} as Partial<Bye>);
+  if (reconnect === 'later' && typeof afterMs !== 'number') s.retries_ = s.retries_ || 1;
   const ceilingMs = Math.min(retry_max_ms, retry_base_ms * Math.pow(2, s.retries_));
   const delayMs = s.retries_++ && Math.floor(s.random_() * ceilingMs);
   s.notBeforeMs_ = s.nowMs_ + (afterMs || 0);

@@ -7,7 +7,7 @@
  */
 
 import type { Host } from './host.js';
-import { fromBase64, toBase64 } from './hosts/base64.js';
+import { base64, fromBase64, toBase64 } from './hosts/base64.js';
 
 /** The value of a line's option `format`. There are two. */
 export interface Format {
@@ -141,7 +141,8 @@ export function decode(message: ArrayBuffer): string {
   function map(length: number, depth: number): unknown {
     // Where a key may have any name.
     const pairs = Object.create(null);
-    while (length--) pairs[value(depth) as string] = value(depth);
+    // Nothing but text has this method: any other key throws.
+    while (length--) pairs[(value(depth) as string).substring(0)] = value(depth);
     return pairs;
   }
   function value(depth: number): unknown {
@@ -160,7 +161,9 @@ export function decode(message: ArrayBuffer): string {
     if (head > 0xcb) return number(size, head > 0xcf);
     if (head > 0xc9) {
       const view = new DataView(take(size).buffer);
-      return size > 4 ? view.getFloat64(0) : view.getFloat32(0);
+      const float = size > 4 ? view.getFloat64(0) : view.getFloat32(0);
+      if (!isFinite(float)) throw 0;
+      return float;
     }
     if (head > 0xc6) throw 0;
     if (head > 0xc3) return take(number(size));
@@ -168,7 +171,12 @@ export function decode(message: ArrayBuffer): string {
     return head > 0xc0 ? head > 0xc2 : null;
   }
   try {
-    while (at < bytes.length) lines += JSON.stringify(value(DEPTH_MAX), write) + '\n';
+    while (at < bytes.length) {
+      const packet = value(DEPTH_MAX);
+      // Bytes alone would become an object.
+      if (packet instanceof Uint8Array) throw 0;
+      lines += JSON.stringify(packet, write) + '\n';
+    }
   } catch (_) {
     lines += '?';
   }
@@ -183,7 +191,7 @@ export const msgpack: Format = {
       const socket = inner.dial(url, 'tautline.v1.msgpack', number, (fact) => {
         if (fact.type === 'socket_message' && typeof fact.data !== 'string') fact.text = decode(fact.data as ArrayBuffer);
         tell(fact);
-      }, more);
+      }, more, base64);
       return { send: (lines) => socket.send(encode(lines as string)), close: socket.close, task: socket.task! };
     };
     return host;

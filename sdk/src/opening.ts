@@ -21,15 +21,8 @@ export function advance(s: Session): void {
   else if (s.socket_) setState(s, 'connecting');
   else if (s.hiddenSinceMs_ < Infinity) setState(s, 'hidden');
   else if (!s.networkOnline_) setState(s, 'offline');
-  else if (s.nowMs_ < s.retryAtMs_) wait(s);
+  else if (s.nowMs_ < s.retryAtMs_) setState(s, 'waiting', s.retryAtMs_);
   else dial(s);
-}
-
-function wait(s: Session): void {
-  // The two clocks need not run in step: one wait is announced once.
-  if (s.state_ === 'waiting' && s.waitingUntilMs_ === s.retryAtMs_) return;
-  s.waitingUntilMs_ = s.retryAtMs_;
-  setState(s, 'waiting', s.wallMs_ + s.retryAtMs_ - s.nowMs_);
 }
 
 function dial(s: Session): void {
@@ -40,7 +33,7 @@ function dial(s: Session): void {
   if (s.closing_.length >= s.options_.slots) return;
   s.socket_ = ++s.socketsMade_;
   s.stage_ = 'dialing';
-  s.stageDueMs_ = s.nowMs_ + s.options_.connect_timeout_ms * s.patience_;
+  giveTime(s);
   s.dials_++;
   emit(s, { type: 'dial', socket: s.socket_ });
 }
@@ -62,23 +55,23 @@ export function hurry(s: Session): void {
   s.retryAtMs_ = s.notBeforeMs_;
 }
 
-/** The app's login, as `fetch_auth` asked for. */
-export function authCame(s: Session, { auth }: { auth: Auth }): void {
+/** The app's login, as `fetch_auth` asked for; or it has none just now. */
+export function authCame(s: Session, { auth, message }: { auth?: Auth; message?: string | undefined }): void {
   if (s.authDueMs_ === Infinity) return;
   s.authDueMs_ = Infinity;
-  s.auth_ = auth;
-  s.authSinceMs_ = s.nowMs_;
-  if (s.stage_ === 'challenged') {
-    s.stageDueMs_ = s.nowMs_ + s.options_.connect_timeout_ms * s.patience_;
+  // No login at all, where one was promised, is a failure too: asked again at once, the app would give none again.
+  if (auth) {
+    s.auth_ = auth;
+    s.authSinceMs_ = s.nowMs_;
+    if (s.stage_ !== 'challenged') return;
+    giveTime(s);
     hello(s);
-  }
+  } else if (s.goal_ === 'up') drop(s, 'auth_failed', { message });
 }
 
-/** The app has no login just now. */
-export function authFailed(s: Session, { message }: { message?: string | undefined }): void {
-  if (s.authDueMs_ === Infinity) return;
-  s.authDueMs_ = Infinity;
-  if (s.goal_ === 'up') drop(s, 'auth_failed', { message });
+/** There must be a welcome within this time. */
+function giveTime(s: Session): void {
+  s.stageDueMs_ = s.nowMs_ + s.options_.connect_timeout_ms * s.patience_;
 }
 
 export function socketOpen(s: Session, { socket }: { socket: number }): void {

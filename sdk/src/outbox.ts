@@ -6,7 +6,7 @@
  */
 
 import { utf8Length } from './bytes.js';
-import { emit } from './outputs.js';
+import { tellSettled } from './outputs.js';
 import type { Session } from './session.js';
 import type { RequestInput } from './vocabulary.js';
 
@@ -32,6 +32,9 @@ export interface Entry {
   sentOn_: number;
   /** In monotonic milliseconds. */
   expiresAtMs_: number;
+  /** With storage: the id that it has on the device, 0 before it has one; nothing before it is there. And when it was asked, in wall milliseconds. */
+  storedAs_?: number;
+  askedAtMs_?: number;
 }
 
 /** The highest id up to which everything is settled; 0 before the first. */
@@ -127,8 +130,8 @@ export function endOutbox(s: Session): void {
 /** A session is open: the old one, whose numbering goes on, or a new one, which knows of nothing. */
 export function beginOutbox(s: Session, resumed: boolean, requestsSeen: number): void {
   if (resumed) {
-    // What is beyond the numbers that are the same everywhere, no honest server has seen.
-    if (requestsSeen < 9007199254740992) s.nextId_ = Math.max(s.nextId_, requestsSeen + 1);
+    // 2⁵²: no honest server has seen so many. Ids count on from here, and never leave the numbers that are the same everywhere.
+    if (requestsSeen < 4503599627370496) s.nextId_ = Math.max(s.nextId_, requestsSeen + 1);
     return;
   }
   s.nextId_ = 1;
@@ -147,7 +150,7 @@ export function settleAll(s: Session, code: string, test: (entry: Entry) => unkn
 /** Settles a request on this side. */
 export function settle(s: Session, entry: Entry, code: string): void {
   remove(s, entry);
-  if (entry.app_) emit(s, { type: 'settled', request: entry.app_.request, error: { code } });
+  tellSettled(s, entry.app_, { code });
 }
 
 function remove(s: Session, entry: Entry): void {

@@ -2,7 +2,7 @@
 
 import { utf8Length } from './bytes.js';
 import type { Session } from './session.js';
-import type { Output, StateName } from './vocabulary.js';
+import type { Output, RequestError, RequestInput, StateName } from './vocabulary.js';
 
 /** True after a welcome. */
 export function isOnline(s: Session): boolean {
@@ -14,11 +14,18 @@ export function emit(s: Session, output: Output): void {
   s.outputs_.push(output);
 }
 
-/** Tells of a state, unless it is the one that was told last. */
-export function setState(s: Session, state: StateName, retry_at?: number): void {
-  if (s.state_ === state && retry_at === undefined) return;
+/** A request of the app's, where it is one, has its answer. */
+export function tellSettled(s: Session, app: RequestInput | undefined, error: RequestError | undefined, ok?: unknown): void {
+  if (app) emit(s, { type: 'settled', request: app.request, ok, error: error! });
+}
+
+/** Tells of a state, and until when it lasts where it is a wait; unless it is the one that was told last. */
+export function setState(s: Session, state: StateName, untilMs?: number): void {
+  // The two clocks need not run in step: one wait is announced once.
+  if (s.state_ === state && s.waitingUntilMs_ === untilMs) return;
   s.state_ = state;
-  emit(s, { type: 'state', state, retry_at, cause: state === 'stopped' ? s.stopCause_ : undefined });
+  s.waitingUntilMs_ = untilMs;
+  emit(s, { type: 'state', state, retry_at: untilMs && s.wallMs_ + untilMs - s.nowMs_, cause: state === 'stopped' ? s.stopCause_ : undefined });
 }
 
 /** Adds a packet to the message of this drain: `marks`, then the verb. A message that would grow too large leaves first. */

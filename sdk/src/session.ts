@@ -14,7 +14,7 @@ import { merged } from './merged.js';
 import { nextExpiry, type Entry } from './outbox.js';
 import type { Format } from './msgpack.js';
 import * as opening from './opening.js';
-import { emit, flush, isOnline } from './outputs.js';
+import { flush, isOnline, tellSettled } from './outputs.js';
 import { randomFrom } from './random.js';
 import { handled, type Subscription } from './subscriptions.js';
 import * as traffic from './traffic.js';
@@ -25,7 +25,7 @@ const INPUTS: { [K in Input['type']]: (s: Session, input: never) => void } = {
   connect: opening.connect,
   close: losing.close,
   auth: opening.authCame,
-  auth_failed: opening.authFailed,
+  auth_failed: opening.authCame,
   socket_open: opening.socketOpen,
   socket_message: traffic.socketMessage,
   socket_closed: losing.socketClosed,
@@ -78,7 +78,8 @@ export class Session {
   goal_: 'idle' | 'up' | 'stopped' | 'closed' = 'idle';
   stopCause_: DropCause | undefined;
   state_: StateOutput['state'] = 'idle';
-  waitingUntilMs_!: number;
+  /** While it waits. */
+  waitingUntilMs_: number | undefined;
   hiddenSinceMs_ = Infinity;
   networkOnline_ = true;
   networkKind_: string | undefined;
@@ -156,7 +157,7 @@ export class Session {
     this.nowMs_ = now.mono_ms;
     this.wallMs_ = now.wall_ms;
     if (this.goal_ === 'closed') {
-      if (input.type === 'request') emit(this, { type: 'settled', request: input.request, error: { code: 'closed' } });
+      if (input.type === 'request') tellSettled(this, input, { code: 'closed' });
       return;
     }
     INPUTS[input.type](this, input as never);

@@ -9,8 +9,8 @@ import type { RequestVerb } from './vocabulary.js';
 
 /** The form of the text. A session reads no other. */
 const VERSION = 1;
-/** 2⁵³, the highest number that is the same everywhere. */
-const NUMBER_MAX = 9007199254740992;
+/** 2⁵²: half of the numbers that are the same everywhere, so that counting on never leaves them. */
+const NUMBER_MAX = 4503599627370496;
 
 /** A request that was not settled. */
 export interface StoredRequest {
@@ -61,41 +61,35 @@ function isWhole({ ticket, attempt, next_id, own, may_repeat, requests, cursors 
   // Ids rise, and those without one come last: they were not sent in this session.
   let last: number | undefined = 0;
   return (
-    isNumber(next_id) &&
     next_id > 0 &&
-    (attempt === undefined || isNumber(attempt)) &&
-    isMaybe(ticket, 'string') &&
-    isMaybe(own, 'string') &&
-    isMaybe(may_repeat, 'boolean') &&
+    /^#[#u][su][su][bu]$/.test(kinds([next_id, attempt, ticket, own, may_repeat])) &&
     requests.every(({ request, verb, body, id, sent, asked_at, ttl, idempotent, volatile }) => {
-      const rises = id === undefined || (last !== undefined && isNumber(id) && id > last && id < next_id);
+      // Nothing is above an id that is missing.
+      const rises = id === undefined || (isNumber(id) && id > last! && id < next_id);
       const isNew = !numbers[request];
       numbers[request] = true;
       last = id;
       return (
         rises &&
         isNew &&
-        isNumber(request) &&
-        isNumber(asked_at) &&
-        isNumber(ttl) &&
-        isMaybe(sent, 'boolean') &&
-        isMaybe(idempotent, 'boolean') &&
-        isMaybe(volatile, 'boolean') &&
-        body !== undefined &&
+        /^###[bu][bu][bu][^u]$/.test(kinds([request, asked_at, ttl, sent, idempotent, volatile, body])) &&
         (verb === 'publish' || verb === 'call')
       );
     }) &&
     Object.keys(cursors).every((channel) => {
       const { epoch, offset, at } = cursors[channel]!;
-      return typeof epoch === 'string' && isNumber(offset) && (at === undefined || isNumber(at));
+      return /^s#[#u]$/.test(kinds([epoch, offset, at]));
     })
   );
 }
 
-function isMaybe(value: unknown, type: string): boolean {
-  return value === undefined || typeof value === type;
+/** A letter for each: that of its type, `u` where it is missing; `#`: a number that may be stored. */
+function kinds(values: unknown[]): string {
+  return values.map((value) => (isNumber(value) ? '#' : (typeof value).charAt(0))).join('');
 }
 
-function isNumber(value: unknown): value is number {
-  return typeof value === 'number' && value >= 0 && value <= NUMBER_MAX && Math.floor(value) === value;
+function isNumber(value: unknown): boolean {
+  // What is no number is not its own floor either.
+  const number = value as number;
+  return number >= 0 && number <= NUMBER_MAX && Math.floor(number) === value;
 }

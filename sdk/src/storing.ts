@@ -8,11 +8,12 @@
  */
 
 import { utf8Length } from './bytes.js';
-import { newEntry, settle, type Entry } from './outbox.js';
+import { merged } from './merged.js';
+import { newEntry, type Entry } from './outbox.js';
 import { isOnline } from './outputs.js';
 import type { Session } from './session.js';
 import { parseStored, storedText, type StoredRequest } from './stored.js';
-import { askFor, eachChannel, type Cursors, type Subscription } from './subscriptions.js';
+import { eachChannel, type Cursors, type Subscription } from './subscriptions.js';
 import type { Input, Now, Output, ReadFrom } from './vocabulary.js';
 
 /** How long a restarted app has to subscribe again before the places of its former self are forgotten. Milliseconds. */
@@ -21,8 +22,8 @@ const CLAIM_MS = 60000;
 const HEAD_BYTES = 1024;
 /** What is stored of a request besides what it weighs in the outbox. */
 const REQUEST_BYTES = 128;
-/** 2⁵³, the highest number that is the same everywhere. */
-const NUMBER_MAX = 9007199254740992;
+/** 2⁵², the highest number that is stored. */
+const NUMBER_MAX = 4503599627370496;
 /** Takes no request back. */
 const NOTHING: Input = { type: 'cancel', request: -1 };
 /** A connection of the app's former self. */
@@ -53,29 +54,26 @@ export interface StoringSession {
   pollStore_(): string | undefined;
 }
 
-/** What the last written text says, and since when it is out of date. */
-interface Book {
-  ticket_?: string | undefined;
-  attempt_: number;
-  /** Requests, and those of them that had not been sent. */
-  requests_: number;
-  unsent_: number;
-  mayRepeat_: boolean | undefined;
-  /** The `seen` that the server had been told by then. */
-  seenSaid_: number;
-  staleSinceMs_: number;
-}
-
 /** Teaches a session to store. */
 export function storing(s: Session, options: StoringOptions): StoringSession {
   // Of the prototype, and so not shared with any other session.
   const { handleInput, pollTimeout } = s;
   const { store_ms = STORE_MS, store_bytes_max = STORE_BYTES_MAX } = options;
-  let book: Book | undefined;
+  /** It was begun, and has not failed. */
+  let stores: boolean | undefined;
   let pending: string | undefined;
-  /** When each request was asked, and the id that it has on the device, 0 before it has one. */
-  let askedAt: { [request: number]: number } = {};
-  let storedAs: { [request: number]: number } = {};
+  /** The moment of the input. */
+  let now: Now;
+  /** What the last written text says: of requests, how many, and how many of those had not been sent. */
+  let ticket: string | undefined;
+  let attempt = 0;
+  let count = 0;
+  let unsent = 0;
+  let mayRepeat = false;
+  /** The `seen` that the server had been told by then. */
+  let seen = 0;
+  /** Since when that is out of date. */
+  let staleSinceMs = Infinity;
   /** Where a restarted app goes on: the last publications that handlers have returned from. */
   const places: Cursors = Object.create(null);
   let placesMoved: boolean | undefined;
@@ -86,72 +84,76 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   /** Places of a destroyed app that nobody has claimed yet, and until when they may be. */
   let unclaimed: Cursors = {};
   let unclaimedUntilMs = 0;
-  let unclaimedMayRepeat: boolean | undefined;
+  let unclaimedMayRepeat = false;
 
-  function restore(now: Now, text: unknown): void {
+  function restore(text: unknown): void {
     const stored = parseStored(text);
-    book = { attempt_: 0, requests_: 0, unsent_: 0, mayRepeat_: false, seenSaid_: 0, staleSinceMs_: Infinity };
+    stores = true;
     if (!stored) return;
-    const { ticket, attempt = 0, may_repeat, own, requests, cursors } = stored;
-    s.ticket_ = book.ticket_ = ticket;
-    s.attempt_ = book.attempt_ = attempt;
-    book.requests_ = requests.length;
-    book.unsent_ = requests.filter(({ id }) => !id).length;
-    book.mayRepeat_ = unclaimedMayRepeat = !!may_repeat;
+    const { own, requests, cursors } = stored;
+    s.ticket_ = ticket = stored.ticket;
+    s.attempt_ = attempt = stored.attempt || 0;
+    count = requests.length;
+    unsent = requests.filter(({ id }) => !id).length;
+    mayRepeat = unclaimedMayRepeat = !!stored.may_repeat;
     s.nextId_ = stored.next_id;
     unclaimed = cursors;
     unclaimedUntilMs = now.mono_ms + CLAIM_MS;
     if (own && cursors[own]) claim(own, 'acked').own_ = true;
-    requests.forEach((it) => restoreRequest(now, it));
+    requests.forEach(restoreRequest);
     if (!s.entries_.length) return;
     s.goal_ = 'up';
     s.retryAtMs_ = s.notBeforeMs_;
   }
 
-  function restoreRequest(now: Now, it: StoredRequest): void {
-    const { request, verb, body, id = 0, ttl } = it;
+  function restoreRequest(it: StoredRequest): void {
+    const { request, verb, body, ttl } = it;
     const entry = newEntry(verb, body);
     // A clock that was set back lets nothing wait for longer than it was meant to.
     const asked = Math.min(it.asked_at, now.wall_ms);
     const leftMs = asked + ttl - now.wall_ms;
     entry.app_ = { type: 'request', request, verb, body, ttl_ms: ttl, idempotent: !!it.idempotent, volatile: !!it.volatile };
     entry.expiresAtMs_ = now.mono_ms + leftMs;
-    entry.id_ = id;
+    entry.id_ = entry.storedAs_ = it.id || 0;
+    entry.askedAtMs_ = asked;
     if (it.sent) entry.sentOn_ = FORMER_SOCKET;
-    askedAt[request] = asked;
-    storedAs[request] = id;
     const { outbox_count_max, outbox_bytes_max } = s.options_;
     const bytes = s.entries_.reduce((sum, other) => sum + other.bytes_, entry.bytes_);
-    if (leftMs <= 0) settle(s, entry, it.sent ? 'timeout' : 'expired');
-    else if (s.entries_.length >= outbox_count_max || bytes > outbox_bytes_max) settle(s, entry, 'overflow');
+    const over = s.entries_.length >= outbox_count_max || bytes > outbox_bytes_max;
+    const code = leftMs > 0 ? over && 'overflow' : it.sent ? 'timeout' : 'expired';
+    if (code) s.outputs_.push({ type: 'settled', request, error: { code } });
     else s.entries_.push(entry);
   }
 
   /** Goes on where a destroyed app was. */
   function claim(channel: string, from: ReadFrom): Subscription {
     const place = (places[channel] = unclaimed[channel]!);
-    const it: Subscription = { from_: from, cursor_: place, confirmedOn_: FORMER_SOCKET };
+    const it = (s.subscriptions_[channel] = s.subscriptions_[channel] || ({} as Subscription));
+    it.from_ = from;
+    it.cursor_ = place;
+    it.confirmedOn_ = FORMER_SOCKET;
     // The app may have been destroyed before this was reported.
     if (from === 'acked') it.handled_ = { epoch: place.epoch, offset: place.offset };
     if (unclaimedMayRepeat) repeats[channel] = Infinity;
     delete unclaimed[channel];
-    return (s.subscriptions_[channel] = it);
+    return it;
   }
 
-  function forgetUnclaimed(nowMs: number): void {
-    if (nowMs >= unclaimedUntilMs) unclaimed = {};
+  function forgetUnclaimed(): void {
+    if (now.mono_ms >= unclaimedUntilMs) unclaimed = {};
   }
 
-  /** The app wants a channel: from where a destroyed app was in it, unless it names a cursor of its own. */
-  function subscribe(now: Now, channel: string, from: ReadFrom): void {
-    if (s.subscriptions_[channel]) return;
-    forgetUnclaimed(now.mono_ms);
-    if (!has(unclaimed, channel)) return;
-    if (typeof from === 'object') delete unclaimed[channel];
-    else {
-      claim(channel, from);
-      if (isOnline(s)) askFor(s, channel, false);
-    }
+  /**
+   * The app wants a channel: from where a destroyed app was in it, unless it names a cursor of its own. True where it is to
+   * be claimed.
+   */
+  function claims(channel: string, from: ReadFrom | undefined): boolean {
+    if (s.subscriptions_[channel]) return false;
+    forgetUnclaimed();
+    if (!has(unclaimed, channel)) return false;
+    if (typeof from !== 'object') return true;
+    delete unclaimed[channel];
+    return false;
   }
 
   /** The app's handler for a publication has returned. */
@@ -188,9 +190,8 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   }
 
   /** True where what is handed over next, or was handed over last, may come once more after a restart. */
-  function mayRepeat(): boolean {
-    if (isOnline(s) || (unclaimedMayRepeat && Object.keys(unclaimed).length)) return true;
-    return Object.keys(s.subscriptions_).some((channel) => {
+  function mayRepeatNow(): boolean {
+    return isOnline(s) || (unclaimedMayRepeat && Object.keys(unclaimed).length > 0) || Object.keys(s.subscriptions_).some((channel) => {
       const { cursor_ } = s.subscriptions_[channel]!;
       const place = places[channel];
       return repeats[channel]! > 0 || !!cursor_ && (!place || place.epoch !== cursor_.epoch || place.offset !== cursor_.offset);
@@ -199,37 +200,35 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
 
   /** Decides whether to write. `hides`: the input was `hide`. */
   function noteStore(hides: boolean): void {
-    if (!book) return;
+    if (!stores) return;
     if (s.goal_ === 'closed') return fail();
-    const repeat = mayRepeat();
+    const repeat = mayRepeatNow();
     const lasting = s.entries_.filter(outlivesTheApp);
-    const known = lasting.filter((entry) => has(storedAs, entry.app_!.request));
+    const known = lasting.filter(({ storedAs_ }) => storedAs_ !== undefined);
     const must =
-      s.ticket_ !== book.ticket_ ||
-      s.attempt_ !== book.attempt_ ||
-      lasting.some((entry) => storedAs[entry.app_!.request] !== entry.id_) ||
+      s.ticket_ !== ticket ||
+      s.attempt_ !== attempt ||
+      lasting.some(({ storedAs_, id_ }) => storedAs_ !== id_) ||
       // The app was told that it was not sent, and so it must not be.
-      known.filter(isUnsent).length < book.unsent_ ||
+      known.filter(isUnsent).length < unsent ||
       // What is handed over next would be handed over again, unmarked, or passed over in silence.
       placesBegun ||
-      (repeat && !book.mayRepeat_);
-    const stale = placesMoved || known.length < book.requests_ || repeat !== book.mayRepeat_;
-    if (stale) book.staleSinceMs_ = Math.min(book.staleSinceMs_, s.nowMs_);
-    const hurries = hides || s.hiddenSinceMs_ < Infinity || book.seenSaid_ !== (s.seenSaid_ || 0);
-    if (must || book.staleSinceMs_ + store_ms <= s.nowMs_ || (stale && hurries)) write(repeat, lasting);
+      (repeat && !mayRepeat);
+    const stale = placesMoved || known.length < count || repeat !== mayRepeat;
+    if (stale) staleSinceMs = Math.min(staleSinceMs, now.mono_ms);
+    const hurries = hides || s.hiddenSinceMs_ < Infinity || seen !== (s.seenSaid_ || 0);
+    if (must || staleSinceMs + store_ms <= now.mono_ms || (stale && hurries)) write(lasting, repeat);
   }
 
-  function write(mayRepeat_: boolean, lasting: Entry[]): void {
+  function write(lasting: Entry[], repeat: boolean): void {
     const cursors: Cursors = Object.create(null);
     const requests: string[] = [];
     let own: string | undefined;
     let room = store_bytes_max - HEAD_BYTES - utf8Length(s.ticket_ || '');
-    forgetUnclaimed(s.nowMs_);
-    const all: Cursors = Object.create(null);
-    [unclaimed, places].forEach((some) => Object.keys(some).forEach((channel) => (all[channel] = some[channel]!)));
+    forgetUnclaimed();
     // Places first: they are small, and without its place a channel would skip in silence.
     let fits = true;
-    eachChannel(all, (place, channel) => {
+    eachChannel(merged(merged(Object.create(null) as Cursors, unclaimed), places), (place, channel) => {
       const { own_ } = s.subscriptions_[channel] || ({} as Partial<Subscription>);
       const bytes = 2 * utf8Length(channel + place.epoch) + 80;
       if (own_ && places[channel]) own = channel;
@@ -238,54 +237,60 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
       room -= bytes;
       cursors[channel] = place;
     });
-    const asked = askedAt;
-    askedAt = {};
-    storedAs = {};
     lasting.forEach((entry) => {
-      const { request } = entry.app_!;
+      // A request is written with the input that made it.
+      if (entry.storedAs_ === undefined) entry.askedAtMs_ = now.wall_ms;
       // What does not fit counts as stored all the same: it goes on without, and `next_id` covers its id.
-      storedAs[request] = entry.id_;
-      askedAt[request] = asked[request]!;
+      entry.storedAs_ = entry.id_;
       if (entry.bytes_ + REQUEST_BYTES > room) return;
       room -= entry.bytes_ + REQUEST_BYTES;
-      requests.push(requestText(entry, asked[request]!));
+      requests.push(requestText(entry));
     });
-    const { ticket_: ticket, attempt_: attempt } = s;
-    book = { ticket_: ticket, attempt_: attempt, requests_: lasting.length, unsent_: lasting.filter(isUnsent).length, mayRepeat_, seenSaid_: s.seenSaid_ || 0, staleSinceMs_: Infinity };
+    ticket = s.ticket_;
+    attempt = s.attempt_;
+    count = lasting.length;
+    unsent = lasting.filter(isUnsent).length;
+    mayRepeat = repeat;
+    seen = s.seenSaid_ || 0;
+    staleSinceMs = Infinity;
     placesMoved = placesBegun = false;
     // A server may claim any number to be the highest attempt; what is stored must be readable.
     const readable = Math.min(attempt, NUMBER_MAX);
-    pending = storedText({ ticket: ticket!, attempt: readable, next_id: s.nextId_, may_repeat: mayRepeat_, own: own!, cursors }, requests);
+    pending = storedText({ ticket: ticket!, attempt: readable, next_id: s.nextId_, may_repeat: repeat, own: own!, cursors }, requests);
   }
 
   /** True where the device has it as not sent. */
-  function isUnsent({ app_ }: Entry): boolean {
-    return storedAs[app_!.request] === 0;
+  function isUnsent({ storedAs_ }: Entry): boolean {
+    return storedAs_ === 0;
   }
 
-  function requestText({ app_, id_, sentOn_, body_ }: Entry, asked_at: number): string {
+  function requestText({ app_, id_, sentOn_, body_, askedAtMs_: asked_at }: Entry): string {
     const { request, verb, ttl_ms, idempotent, volatile } = app_!;
     const ttl = Math.min(ttl_ms === undefined ? s.options_.request_ttl_ms : ttl_ms, NUMBER_MAX);
-    const head = { request, verb, id: id_ || undefined, sent: !!sentOn_, asked_at, ttl, idempotent: !!idempotent, volatile: !!volatile };
+    const head = { request, verb, id: id_ || undefined, sent: !!sentOn_, asked_at: asked_at!, ttl, idempotent: !!idempotent, volatile: !!volatile };
     return '{"body":' + body_ + ',' + JSON.stringify(head).slice(1);
   }
 
   /** Goes on without. The text that is there is older than what was said since: better none. */
   function fail(): void {
-    if (book) pending = '';
-    book = undefined;
+    if (stores) pending = '';
+    stores = false;
   }
 
-  s.handleInput = (now, input: Input | StoringInput) => {
-    if (input.type === 'restore') {
-      if (!book && s.goal_ === 'idle' && !s.socketsMade_) restore(now, input.stored);
-    } else if (input.type === 'store_failed') fail();
-    else if (book && input.type === 'request') askedAt[input.request] = now.wall_ms;
-    // Also where storing has failed since: what was restored is good.
-    else if (input.type === 'subscribe') subscribe(now, input.channel, input.from || 'now');
+  s.handleInput = (moment, input: Input | StoringInput) => {
     // What the core does not know, it is not told: it takes what changes nothing, and does what follows.
-    const known = input.type === 'restore' || input.type === 'store_failed' ? NOTHING : input;
-    handleInput.call(s, now, known);
+    let told = NOTHING;
+    now = moment;
+    if (input.type === 'restore') {
+      if (!stores && s.goal_ === 'idle' && !s.socketsMade_) restore(input.stored);
+    } else if (input.type === 'store_failed') fail();
+    // Also where storing has failed since: what was restored is good. The core is told a place to begin at, which is what it
+    // says on an open line; then it learns that it was there before.
+    else if (input.type === 'subscribe' && claims(input.channel, input.from)) {
+      handleInput.call(s, now, { type: 'subscribe', channel: input.channel, from: unclaimed[input.channel]! });
+      claim(input.channel, input.from || 'now');
+    } else told = input;
+    handleInput.call(s, now, told);
     if (input.type === 'handled') handled(input.channel, input.epoch, input.offset);
     if (input.type === 'unsubscribe') left(input.channel);
     s.outputs_.forEach(follow);
@@ -294,8 +299,8 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
 
   s.pollTimeout = () => {
     const at = pollTimeout.call(s);
-    const storeAt = book ? book.staleSinceMs_ + store_ms : Infinity;
-    return storeAt < (at === undefined ? Infinity : at) ? storeAt : at;
+    const storeAt = stores ? staleSinceMs + store_ms : Infinity;
+    return at! <= storeAt || storeAt === Infinity ? at : storeAt;
   };
 
   return {

@@ -8,6 +8,7 @@
 import { TautlineError } from './error.js';
 import type { Host, Socket } from './host.js';
 import { entropy } from './hosts/clock.js';
+import { nothing } from './hosts/nothing.js';
 import { merged } from './merged.js';
 import type { Format } from './msgpack.js';
 import type { AnyMethod, App, DataOf, EventOf, MethodOf, ResultOf } from './app.js';
@@ -63,11 +64,11 @@ type ChannelOutput = Extract<Output, { channel: string }>;
 
 type Handler = (value: unknown) => void;
 
-function nothing(): void {}
-
-/** As json, bytes would be an empty object, and nobody the wiser. */
-function withoutBytes(_key: string, value: unknown): unknown {
-  if (value instanceof ArrayBuffer) throw new TautlineError({ code: 'no_format' });
+/** As json, bytes would be an empty object, or one of many numbers, and nobody the wiser. */
+function withoutBytes(this: any, key: string, value: unknown): unknown {
+  // Node's own bytes have turned themselves into something else already.
+  const it = this[key];
+  if (it && (it.buffer || it) instanceof ArrayBuffer) throw new TautlineError({ code: 'no_format' });
   return value;
 }
 
@@ -161,14 +162,10 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
         delete waiters[request];
         return error ? reject(new TautlineError(error)) : resolve(output.ok);
       }
-      case 'state':
-        line.state = output.state;
-        return emit(output.type, output);
-      case 'drop':
-      case 'welcome':
-        return emit(output.type, output);
       default:
-        return tell(output);
+        if ('channel' in output) return tell(output);
+        if (output.type === 'state') line.state = output.state;
+        return emit(output.type, output);
     }
   }
 

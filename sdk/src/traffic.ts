@@ -4,7 +4,7 @@ import { noteReport, seenMark } from './heartbeat.js';
 import { bye, drop } from './losing.js';
 import { challenged, connect, forgetLogin } from './opening.js';
 import { beginOutbox, nextToSend, pushRequest, pushUnsubscribe, seenOf, settleAll, takeAnswered } from './outbox.js';
-import { emit, isOnline, say, setState } from './outputs.js';
+import { emit, isOnline, say, setState, tellSettled } from './outputs.js';
 import type { Session } from './session.js';
 import * as subscriptions from './subscriptions.js';
 import type { Subscribed } from './subscriptions.js';
@@ -115,7 +115,7 @@ function reply(s: Session, id: number, ok?: unknown, error?: RequestError): void
   if (!entry) return;
   const channel = entry.channel_!;
   const it = s.subscriptions_[channel];
-  if (entry.app_) emit(s, { type: 'settled', request: entry.app_.request, ok, error });
+  tellSettled(s, entry.app_, error, ok);
   if (!it || it.asked_ !== entry) return;
   if (error) subscriptions.endSubscription(s, channel, error);
   else if (it.confirmedOn_ !== s.socket_) subscriptions.confirm(s, channel, ok as Subscribed);
@@ -124,7 +124,7 @@ function reply(s: Session, id: number, ok?: unknown, error?: RequestError): void
 /** A `bye` named the request that it is about. */
 export function blame(s: Session, id: number, error: RequestError): void {
   const { app_, channel_ } = takeAnswered(s, id) || {};
-  if (app_) emit(s, { type: 'settled', request: app_.request, error });
+  tellSettled(s, app_, error);
   subscriptions.endSubscription(s, channel_!, error);
 }
 
@@ -150,7 +150,7 @@ export function subscribe(s: Session, { channel, from }: { channel: string; from
   const it = s.subscriptions_[channel];
   use(s);
   if (it) {
-    if (it.confirmedOn_ === s.socket_) emit(s, { type: 'subscribed', channel, cursor: it.cursor_!, recovering: 0 });
+    if (it.confirmedOn_ === s.socket_) subscriptions.confirm(s, channel, { recovering: 0 } as Subscribed);
     return;
   }
   s.subscriptions_[channel] = { from_: from || 'now' };

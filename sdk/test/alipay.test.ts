@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { alipayHost } from '../src/hosts/alipay.js';
-import { fromBase64, toBase64 } from '../src/hosts/base64.js';
+import { base64, fromBase64, toBase64 } from '../src/hosts/base64.js';
 import type { Fact } from '../src/host.js';
 import { AlipayTask, FakeAlipay } from './fakes/alipay.js';
 import { heard } from './fakes/heard.js';
@@ -14,7 +14,7 @@ function dialled(my = new FakeAlipay()) {
   const socket = alipayHost(my).dial('wss://a.example/connect', 'tautline.v1.json', 1, (fact) => {
     facts.push(fact);
     tell(fact);
-  });
+  }, undefined, base64);
   return { my, socket, seen, facts, task: my.task as AlipayTask };
 }
 
@@ -39,6 +39,14 @@ test('bytes are sent as base64 and marked, text is not', () => {
   socket.send('{}');
   socket.send(bytes(0, 255, 128));
   assert.deepEqual(task.packed, [{ data: '{}', isBuffer: undefined }, { data: 'AP+A', isBuffer: true }]);
+});
+
+test('bytes that nobody asked for are told as they came, and are no packet', () => {
+  const my = new FakeAlipay();
+  const facts: Fact[] = [];
+  alipayHost(my).dial('wss://a.example/connect', 'tautline.v1.json', 1, (fact) => facts.push(fact));
+  (my.task as AlipayTask).receivesBytes('AP+A');
+  assert.deepEqual(facts, [{ type: 'socket_message', socket: 1, text: 'AP+A', data: 'AP+A' }]);
 });
 
 test('base64 goes there and back at every length', () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Host } from '../src/host.js';
 import { frameworkHost, type Framework } from '../src/hosts/framework.js';
-import { FakeTaro, FakeUniApp } from './fakes/frameworks.js';
+import { FakeTaro, FakeTaroNative, FakeUniApp, PromisedTask } from './fakes/frameworks.js';
 import { heard } from './fakes/heard.js';
 import { Served } from './fakes/served.js';
 import { Tautline } from '../src/index.js';
@@ -59,4 +59,60 @@ test('Taro, where it promises a task: the global events are heard, from the same
   socket.send('{}');
   assert.deepEqual(seen, ['open', 'hello']);
   assert.deepEqual(taro.task.sent, ['{}']);
+});
+
+const macrotask = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
+
+test('Taro, where only a promise comes: the task is listened to when it is there', async () => {
+  const taro = new FakeTaroNative();
+  const { seen, tell } = heard();
+  const socket = alone(taro).dial('wss://a.example/connect', undefined, 1, tell);
+  await macrotask();
+  taro.task.opens();
+  taro.task.receives('hello');
+  socket.send('{}');
+  taro.task.closesWith(1006, 'abnormal closure');
+  assert.deepEqual(seen, ['open', 'hello', { code: 1006, reason: 'abnormal closure', cause: 'network_lost' }]);
+  assert.deepEqual(taro.task.sent, ['{}']);
+});
+
+test('Taro, where only a promise comes: a task that has opened in the meantime is open', async () => {
+  const taro = new FakeTaroNative();
+  const { seen, tell } = heard();
+  alone(taro).dial('wss://a.example/connect', undefined, 1, tell);
+  (taro.task as PromisedTask).readyState = 1;
+  await macrotask();
+  assert.deepEqual(seen, ['open']);
+});
+
+test('Taro, where only a promise comes: a socket that is given up meanwhile is closed when it opens', async () => {
+  const taro = new FakeTaroNative();
+  const { seen, tell } = heard();
+  const socket = alone(taro).dial('wss://a.example/connect', undefined, 1, tell);
+  socket.close(1000, '');
+  await macrotask();
+  taro.task.opens();
+  assert.deepEqual(taro.task.closes, [{ code: 1000, reason: '' }]);
+  assert.ok(!seen.includes('open'));
+});
+
+test('Taro, where only a promise comes: one that is broken is a failure with its words', async () => {
+  const taro = new FakeTaroNative();
+  taro.refuses = 'connectSocket:fail timeout';
+  const { seen, tell } = heard();
+  alone(taro).dial('wss://a.example/connect', undefined, 1, tell);
+  await macrotask();
+  assert.equal((seen[0] as { cause: string }).cause, 'connect_timeout');
+  assert.equal(seen.length, 1);
+});
+
+test('Taro, where only a promise comes: a line opens, asks, and is answered', async () => {
+  const taro = new FakeTaroNative();
+  const served = new Served(taro);
+  const line = new Tautline({ url: 'wss://a.example/connect', host: served.host(() => alone(taro)) });
+  const answer = line.call('echo', 7);
+  await macrotask();
+  await served.world.advance(100);
+  assert.equal(line.state, 'online');
+  assert.deepEqual(await answer, 7);
 });

@@ -78,7 +78,8 @@ test('vue: a scope has the state of the line, follows a channel in a ref, and le
   world.unreachable = true;
   world.cut();
   await world.advance(100);
-  assert.equal(state.value, 'waiting');
+  // Chance decides when it dials next: now and then it is this very moment.
+  assert.match(state.value, /^(waiting|connecting)$/);
   world.unreachable = false;
   await world.advance(10_000);
   const heard = seen.length;

@@ -1,5 +1,7 @@
 /** A session in the words of `spec/vectors/client`: fed a step's input, it gives what the step says of it. */
 
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Session } from '../src/session.js';
 import { storing, type StoringInput, type StoringOptions, type StoringSession } from '../src/storing.js';
 import type { Input, Output, SessionOptions } from '../src/vocabulary.js';
@@ -32,11 +34,46 @@ export interface Vector {
   steps: Step[];
 }
 
+/** What a machine is made of: the source, or what ships. */
+export interface Parts {
+  Session: new (options: Partial<SessionOptions>, seed: number) => Pick<Session, 'handleInput' | 'pollOutput' | 'pollTimeout'>;
+  storing(session: unknown, options: StoringOptions): StoringSession;
+}
+
+const SOURCE = { Session, storing } as Parts;
+
+/** The same as it ships, minified and under short names: `npm run build` leaves it in `build/shipped`. */
+export function shippedParts(): Parts {
+  const folder = resolve(__dirname, '../../shipped');
+  const names = JSON.parse(readFileSync(resolve(folder, 'names.json'), 'utf8')) as Record<string, string>;
+  const parts = { ...require(resolve(folder, 'session.js')), ...require(resolve(folder, 'storing.js')) } as Parts;
+  type Small = Record<string, (...args: unknown[]) => never>;
+  const smalls = new WeakMap<object, Small>();
+  function named(small: Small): Session & StoringSession {
+    const call = (name: string, ...args: unknown[]): never => small[names[name]!]!(...args);
+    const renamed = (object: object) => Object.fromEntries(Object.entries(object).map(([name, value]) => [names[name] ?? name, value as unknown]));
+    const it = {
+      handleInput: (now: object, input: object) => call('handleInput', renamed(now), renamed(input)),
+      pollOutput: () => call('pollOutput'),
+      pollTimeout: () => call('pollTimeout'),
+      pollStore_: () => call('pollStore_'),
+    };
+    smalls.set(it, small);
+    return it as never;
+  }
+  return {
+    Session: function (options: Partial<SessionOptions>, seed: number) {
+      return named(new parts.Session(options, seed) as never);
+    } as never,
+    storing: (session, options) => named(parts.storing(smalls.get(session as object), options) as never),
+  };
+}
+
 export class Machine {
-  readonly session: Session;
+  readonly session: InstanceType<Parts['Session']>;
   private readonly storage: StoringSession | undefined;
 
-  constructor({ options, seed, steps }: Vector) {
+  constructor({ options, seed, steps }: Vector, { Session, storing }: Parts = SOURCE) {
     this.session = new Session(options ?? {}, seed);
     // A line without storage knows nothing of it: vectors that do not speak of it run without.
     const stores = steps.some((step) => step.in.type === 'restore');

@@ -92,6 +92,12 @@ test('a message that is cut anywhere is no packet in the end', () => {
   for (let cut = 2; cut < whole.length; cut += 2) assert.deepEqual(read(whole.slice(0, cut)), ['?'], String(cut));
 });
 
+test('what json cannot say is no packet: no number, the infinities, keys that are no text', () => {
+  for (const value of ['cb7ff8000000000000', 'cb7ff0000000000000', 'caff800000', '8107c0', '81c0c0', '8190c0', '81c40100c0']) {
+    assert.deepEqual(read('81a161' + value), ['?'], value);
+  }
+});
+
 test('whatever bytes come are lines', () => {
   const below = dice(3);
   for (let round = 0; round < 5000; round++) {
@@ -106,7 +112,10 @@ test('half a pair of surrogates becomes U+FFFD, a whole pair stays', () => {
 
 test('without a format bytes are refused rather than lost', async () => {
   const { line } = await lined();
-  await assert.rejects(line.publish('room:7', { photo: new ArrayBuffer(3) }), { code: 'no_format' });
+  for (const photo of [new ArrayBuffer(3), new Uint8Array(3), new Float32Array(1), new DataView(new ArrayBuffer(1)), Buffer.from('abc')]) {
+    await assert.rejects(line.publish('room:7', { photo }), { code: 'no_format' }, photo.constructor.name);
+    await assert.rejects(line.call('echo', photo), { code: 'no_format' }, photo.constructor.name);
+  }
 });
 
 test('bytes of every kind become the object that stands for them, and an ArrayBuffer again', () => {

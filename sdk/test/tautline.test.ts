@@ -86,6 +86,20 @@ test('an app without a login just now is asked again later', async () => {
   assert.equal(line.state, 'online');
 });
 
+test('an app that has no login where it promised one is not asked again in a tight loop', async () => {
+  let asked = 0;
+  const { world, line, drops } = lined({
+    auth: () => {
+      asked++;
+      return undefined as never;
+    },
+  });
+  line.connect();
+  await world.advance(2_000);
+  assert.equal(drops[0], 'auth_failed');
+  assert.ok(asked < 10, `asked ${asked} times in two seconds`);
+});
+
 test('publications come once and in order, across a cut, with what was missed in between', async () => {
   const { world, line, drops } = await online();
   const seen: unknown[] = [];

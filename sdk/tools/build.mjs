@@ -6,9 +6,11 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { minify } from 'terser';
-import { BESIDE, EXTERNAL, LINES, fileOf } from './entries.mjs';
+import { BESIDE, EXTERNAL, LINES, PARTS, fileOf } from './entries.mjs';
+import { inward } from './inward.mjs';
+import { hintsFor, withLetters } from './letters.mjs';
 import { reference } from './reference.mjs';
-import { shortNames, shorten } from './shorten.mjs';
+import { privateFields, privateNames, shortNames, shorten } from './shorten.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -16,13 +18,25 @@ rmSync(join(root, 'dist'), { recursive: true, force: true });
 rmSync(join(root, 'build/es5'), { recursive: true, force: true });
 execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root], { stdio: 'inherit' });
 mkdirSync(join(root, 'dist/mini'), { recursive: true });
+for (const folder of ['build/named', 'build/shipped']) mkdirSync(join(root, folder), { recursive: true });
 
-const bundles = [];
-for (const [entry, source] of Object.entries({ ...LINES, ...BESIDE })) bundles.push([entry, await bundle(source)]);
+const beside = await bundles(BESIDE);
+// What `storage` reads of a session must be there for it to read.
+const kept = new Set(beside.flatMap(([, code]) => privateNames(code)));
+const all = [...(await bundles(LINES)).map(([entry, code]) => [entry, inward(code, kept)]), ...beside];
 // One list of names for all of them: `storage` reads private parts of a line that comes in another file.
-const names = shortNames(bundles.map(([, code]) => code).join(), sources(join(root, 'src')));
-for (const [entry, code] of bundles) await ship(entry, code);
+const fields = privateFields(all.map(([, code]) => code).join(), sources(join(root, 'src')));
+const names = shortNames(fields, hintsFor('fields'));
+for (const [entry, code] of all) await ship(entry, code);
+for (const [part, code] of await bundles(PARTS)) await leave(part, inward(code, kept));
+const rivals = [...fields.rivals].map(([name, its]) => [name, [...its]]);
+writeFileSync(join(root, 'build/named/fields.json'), JSON.stringify({ uses: [...fields.uses], rivals, free: fields.free }));
+writeFileSync(join(root, 'build/shipped/names.json'), JSON.stringify(Object.fromEntries(names)));
 writeFileSync(join(root, 'dist/reference.md'), reference({ index: LINES.index, ...BESIDE }, join(root, 'dist/types')));
+
+async function bundles(entries) {
+  return Promise.all(Object.entries(entries).map(async ([entry, source]) => [entry, await bundle(source)]));
+}
 
 /** All code of one entry. */
 async function bundle(source) {
@@ -39,14 +53,8 @@ async function bundle(source) {
 
 /** Writes an entry in each form that it is loaded in. */
 async function ship(entry, code) {
-  const esm = await small(code);
-  const [, whole, list] = esm.match(/^([^]*)export\s*\{([^}]*)\};?\s*$/);
-  const exported = list.split(',').map((pair) => pair.trim().split(' as '));
-  const body = whole.replace(/import\s*\{([^}]*)\}\s*from\s*("[^"]*");?/g, (_, imported, from) => required(imported, from));
-  // With a default export, those who `import` it by way of `require` must be told.
-  const mark = exported.some(([, name]) => name === 'default') ? 'Object.defineProperty(exports,"__esModule",{value:true});' : '';
-  // The bundler's own wrappers for the other two cost 280 bytes, which phones would load for nothing.
-  const cjs = mark + body + exported.map(([local, name = local]) => `exports.${name}=${local};`).join('');
+  const esm = await small(entry, code);
+  const { whole, body, exported, cjs } = taken(esm);
   const file = fileOf(entry);
   write(`${file}.esm.js`, esm);
   write(`mini/${entry}.js`, cjs);
@@ -59,20 +67,40 @@ async function ship(entry, code) {
   else write(`${file}.global.js`, `${file}=${iife};`);
 }
 
+/** Writes a part for the tests. */
+async function leave(part, code) {
+  writeFileSync(join(root, `build/shipped/${part}.js`), taken(await small(part, code)).cjs);
+}
+
+/** A module taken apart, and as one that is required. */
+function taken(esm) {
+  const [, whole, list] = esm.match(/^([^]*)export\s*\{([^}]*)\};?\s*$/);
+  const exported = list.split(',').map((pair) => pair.trim().split(' as '));
+  const body = whole.replace(/import\s*\{([^}]*)\}\s*from\s*("[^"]*");?/g, (_, imported, from) => required(imported, from));
+  // With a default export, those who `import` it by way of `require` must be told.
+  const mark = exported.some(([, name]) => name === 'default') ? 'Object.defineProperty(exports,"__esModule",{value:true});' : '';
+  // The bundler's own wrappers for the other two cost 280 bytes, which phones would load for nothing.
+  const cjs = mark + body + exported.map(([local, name = local]) => `exports.${name}=${local};`).join('');
+  return { whole, body, exported, cjs };
+}
+
 /** `import{useEffect as e}from"react"` for those who `require`. */
 function required(imported, from) {
   const pairs = imported.split(',').map((pair) => pair.trim().split(' as '));
   return `var ${pairs.map(([name, local = name]) => `${local}=require(${from}).${name}`).join()};`;
 }
 
-async function small(code) {
+async function small(entry, code) {
   const { code: minified } = await minify(code, {
     ecma: 5,
     module: true,
-    compress: { passes: 3, inline: 1, pure_getters: true, unsafe: true, unsafe_comps: true },
+    compress: { passes: 3, inline: 1, pure_getters: true, unsafe: true },
+    mangle: false,
     format: { comments: false },
   });
-  return shorten(minified, names);
+  // For `npm run letters`.
+  writeFileSync(join(root, `build/named/${entry}.js`), minified);
+  return withLetters(shorten(minified, names), hintsFor(entry));
 }
 
 function sources(folder) {

@@ -26,6 +26,12 @@ export const BESIDE = {
   msgpack: 'entries/msgpack',
 };
 
+/** Parts that do not ship alone: tests run the vectors and the traces on them, in the form in which they ship. */
+export const PARTS = {
+  session: 'session',
+  storing: 'storing',
+};
+
 /** Packages of the app's that an entry uses and does not contain. */
 export const EXTERNAL = ['react', 'vue'];
 

@@ -7,13 +7,18 @@
 // of every hello and of what is stored: an object that bore it beside a private name that had become `v` would say something
 // else. So what the code itself calls by a letter is not given away, and a name without a type ends the build.
 
+import { edited, treeOf, walk } from './syntax.mjs';
+
 /** Most frequent in code first, so that compression finds more to repeat. Pairs are for the names that find no letter free. */
 const SINGLE = [...'etnosriucaldfphmvgkybwxqjzABCDEFGHIJKLMNOPQRSTUVWXYZ_$'];
 const LETTERS = [...SINGLE, ...SINGLE.map((letter) => letter + 'e')];
 const PRIVATE_NAME = /\b(?:[a-zA-Z]\w*[^\W_]_|handleInput|pollOutput|pollTimeout|mono_ms|wall_ms|ttl_ms)\b/g;
 
-/** Letters for all private names of `code`, which was compiled from the TypeScript files `sources`. */
-export function shortNames(code, sources) {
+/**
+ * All private names of `code`, which was compiled from the TypeScript files `sources`: with how often each is used, the names
+ * that must have other letters (`rivals`), and, for all, the letters that they may have (`free`).
+ */
+export function privateFields(code, sources) {
   const uses = count(code.match(PRIVATE_NAME) ?? []);
   const rivals = new Map([...uses.keys()].map((name) => [name, new Set()]));
   const real = realNames(code);
@@ -24,19 +29,37 @@ export function shortNames(code, sources) {
     const known = members.filter((name) => uses.has(name));
     for (const name of known) known.forEach((other) => other !== name && rivals.get(name).add(other));
   }
+  return { uses, rivals, free: LETTERS.filter((letter) => !real.has(letter)) };
+}
+
+/** Letters for private fields: those that were found to compress well (`hints`), where they fit, else the first that is free. */
+export function shortNames({ uses, rivals, free }, hints) {
   const names = new Map();
+  const fits = (name, letter) => ![...rivals.get(name)].some((rival) => names.get(rival) === letter);
+  const known = [...uses.keys()].filter((name) => free.includes(hints[name]));
+  for (const name of known) if (fits(name, hints[name])) names.set(name, hints[name]);
   for (const name of [...uses.keys()].sort((a, b) => uses.get(b) - uses.get(a) || (a < b ? -1 : 1))) {
-    const taken = new Set([...rivals.get(name)].map((rival) => names.get(rival)));
-    const letter = LETTERS.find((free) => !taken.has(free) && !real.has(free));
-    if (!letter) throw new Error(`no letters are left for ${name}: more than ${LETTERS.length} private names in one type`);
+    if (names.has(name)) continue;
+    const letter = free.find((one) => fits(name, one));
+    if (!letter) throw new Error(`no letters are left for ${name}: more than ${free.length} private names in one type`);
     names.set(name, letter);
   }
   return names;
 }
 
-/** `code` with its private names shortened. Run on minified code, where no comment or string can look like one. */
+/** The private names in `code`. */
+export function privateNames(code) {
+  return code.match(PRIVATE_NAME) ?? [];
+}
+
+/** `code` with its private names shortened, where they are names of properties: variables may be called the same. */
 export function shorten(code, names) {
-  return code.replace(PRIVATE_NAME, (name) => names.get(name));
+  const edits = [];
+  walk(treeOf(code), (node, parent, key) => {
+    if (node.type !== 'Identifier' || !names.has(node.name)) return;
+    if ((key === 'property' && !parent.computed) || key === 'key') edits.push([node.start, node.end, names.get(node.name)]);
+  });
+  return edited(code, edits);
 }
 
 /** For each class and interface in a source: the private names in its body, its own and those it uses. */

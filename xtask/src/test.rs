@@ -102,7 +102,7 @@ static STEPS: [Step; 11] = [
     },
     Step {
         name: "traces",
-        about: "the SDK does in simulated storms what the Rust client does, event by event",
+        about: "the SDK does in simulated storms what the Rust client does, and its codec what the Rust one does",
         quick: true,
         needs: &[&C_TOOLCHAIN, &NODE],
         skip: never,
@@ -178,12 +178,15 @@ fn run_step(root: &Path, options: &Options, step: &Step) -> Outcome {
     })
 }
 
-/// The recorder of storms is built first; the test runs it, and reads what it prints.
+/// The recorder of storms and the codec are built first; the tests run them, and read what they print.
 fn traces_jobs(root: &Path) -> Vec<Job> {
     // With the features of the whole workspace: the step before has built it so.
-    let build = cargo(["build", "--locked", "--workspace", "--example", "traces"]);
-    let recorder = step::target_dir(root).join("debug/examples/traces");
-    let test = npm(root, "sdk", ["run", "test:traces"]).env("TRACES", recorder.to_string_lossy());
+    let build = cargo(["build", "--locked", "--workspace", "--example", "traces", "--example", "codec"]);
+    let program =
+        |name| step::target_dir(root).join("debug/examples").join(name).to_string_lossy().into_owned();
+    let test = npm(root, "sdk", ["run", "test:traces"])
+        .env("TRACES", program("traces"))
+        .env("CODEC", program("codec"));
     let test = npm::install(root, "sdk").into_iter().chain([test]);
     [build].into_iter().chain(test.map(Job::Run)).collect()
 }

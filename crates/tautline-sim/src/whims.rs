@@ -104,7 +104,8 @@ impl Whims {
     fn welcome(&mut self, text: &str) -> String {
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
         let mut packet: Value = serde_json::from_str(first).expect("a server says what is json");
-        let high = 1_u64 << 53;
+        // Round the border to what is not believed.
+        let high = (1_u64 << 52) - 30;
         let (small, error) = (self.rng.below(60), self.error());
         let welcome = &mut packet["welcome"];
         match self.rng.below(12) {

@@ -1,6 +1,6 @@
 /** The types that every entry exports beside its line. */
 
-export type { Fact, Host, Socket, Tell } from '../host.js';
+export type { Base64, Fact, Host, Socket, Tell } from '../host.js';
 export type { BrowserSocket, BrowserWindow } from '../hosts/browser.js';
 export type { Framework } from '../hosts/framework.js';
 export type { MiniApi, MiniTask } from '../hosts/mini-api.js';

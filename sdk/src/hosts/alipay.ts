@@ -2,7 +2,6 @@
 
 import type { Host } from '../host.js';
 import type { DropCause } from '../vocabulary.js';
-import { fromBase64, toBase64 } from './base64.js';
 import { globalSocket } from './global-socket.js';
 import type { MiniApi } from './mini-api.js';
 import { miniHost } from './mini.js';
@@ -12,20 +11,11 @@ interface Message {
   isBuffer?: boolean;
 }
 
-/** What the numbers of `my.connectSocket` mean, where they mean something. */
-const CAUSES: { [error: number]: DropCause } = {
-  2: 'slots_exhausted',
-  3: 'slots_exhausted',
-  4: 'refused',
-  5: 'refused',
-  6: 'connect_timeout',
-  7: 'tls_failed',
-  8: 'domain_not_allowed',
-  9: 'protocol_error',
-  10: 'network_lost',
-  11: 'network_lost',
-  20: 'domain_not_allowed',
-};
+/** What the numbers of `my.connectSocket` mean, where they mean something: from 2 to 11, and 20. */
+const CAUSES: (DropCause | undefined)[] = [
+  , , 'slots_exhausted', 'slots_exhausted', 'refused', 'refused', 'connect_timeout', 'tls_failed', 'domain_not_allowed',
+  'protocol_error', 'network_lost', 'network_lost', , , , , , , , , 'domain_not_allowed',
+];
 
 /** A host over `my`. */
 export function alipayHost(my: MiniApi): Host {
@@ -34,12 +24,13 @@ export function alipayHost(my: MiniApi): Host {
     taskless: globalSocket,
     // Without it, one socket serves the whole app, and `connectSocket` returns nothing.
     dial: { multiple: true },
-    pack: (data) => (typeof data === 'string' ? { data } : { data: toBase64(data), isBuffer: true }),
-    unpack(message) {
+    pack: (data, base64) => (typeof data === 'string' ? { data } : { data: base64!.textOf_(data), isBuffer: true }),
+    unpack(message, base64) {
       // A task's message is in a box, that of the one global socket is not.
       const box = message.data as Message;
       const { data, isBuffer } = box && box.data !== undefined ? box : (message as Message);
-      return isBuffer && typeof data === 'string' ? fromBase64(data) : data;
+      // Who sends no bytes expects none: what is left as it came is no packet either.
+      return isBuffer && base64 && typeof data === 'string' ? base64.bytesOf_(data) : data;
     },
     causeOf: ({ error }) => CAUSES[error!],
   });

@@ -1,5 +1,7 @@
 /** Base64, for hosts that carry bytes as text and have no `atob`. */
 
+import type { Base64 } from '../host.js';
+
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
 /** Bytes as text. */
@@ -26,3 +28,6 @@ export function fromBase64(text: string): ArrayBuffer {
   }
   return bytes.buffer as ArrayBuffer;
 }
+
+/** Both, to lend to a host. */
+export const base64: Base64 = { textOf_: toBase64, bytesOf_: fromBase64 };

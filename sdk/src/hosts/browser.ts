@@ -81,8 +81,8 @@ export function browserHost(window: BrowserWindow, platform = 'browser'): Host {
       else show();
     }
     function onNetwork(): void {
-      const { type: kind, effectiveType = '' } = connection || {};
-      tell({ type: 'network', online: online(), kind, weak: /2g/.test(effectiveType) });
+      const { type: kind, effectiveType } = connection || ({} as Partial<NonNullable<typeof connection>>);
+      tell({ type: 'network', online: online(), kind, weak: /2g/.test(effectiveType!) });
     }
     function hooks(verb: 'addEventListener' | 'removeEventListener'): void {
       function hook(target: Partial<Target> | undefined, name: string, listener: () => void): void {

@@ -14,8 +14,8 @@ const MEANINGS: { [cause in DropCause]?: RegExp } = {
   network_lost: /network|abnormal|stream end|not /i,
 };
 
-/** The cause in an error message or close reason, where it tells. */
-export function causeOf(words: string): DropCause | undefined {
+/** The cause in an error message or close reason, where it tells. What is missing is tested as `undefined`, which tells nothing. */
+export function causeOf(words: string | undefined): DropCause | undefined {
   const causes = Object.keys(MEANINGS) as DropCause[];
-  return causes.filter((cause) => MEANINGS[cause]!.test(words))[0];
+  return causes.filter((cause) => MEANINGS[cause]!.test(words!))[0];
 }

@@ -37,6 +37,7 @@ export interface MiniTask {
   onMessage(listener: (message: any) => void): void;
   onError(listener: (error: any) => void): void;
   onClose(listener: (close: any) => void): void;
+  readonly readyState?: number;
 }
 
 /** What older versions and poorer hosts lack is optional. */

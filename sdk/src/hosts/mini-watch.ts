@@ -11,8 +11,8 @@ export function watchMini(api: MiniApi, tell: Tell): () => void {
   function onNetwork({ isConnected, networkType: kind, weakNet }: MiniNetwork): void {
     if (weakNet !== undefined) weak = weakNet;
     // Some iPhones say `offline` where the documents say `none`, and Alipay says NOTREACHABLE.
-    const online = isConnected !== false && !/^(none|offline|notreachable)$/i.test(kind || '');
-    tell({ type: 'network', online, kind, weak: weak || /^2g/i.test(kind || '') });
+    const online = isConnected !== false && !/^(none|offline|notreachable)$/i.test(kind!);
+    tell({ type: 'network', online, kind, weak: weak || /^2g/i.test(kind!) });
   }
   // Changes during the background, and some from mobile to Wi-Fi, are never announced.
   function askNetwork(): void {

@@ -5,7 +5,7 @@
  * Every odd line here answers something a host was seen to do; `test/hosts` names each.
  */
 
-import type { Host, Socket, Tell } from '../host.js';
+import type { Base64, Host, Socket, Tell } from '../host.js';
 import { merged } from '../merged.js';
 import type { DropCause } from '../vocabulary.js';
 import { causeOf } from './causes.js';
@@ -24,9 +24,9 @@ export interface Dialect {
   /** Options that every dial needs. */
   dial?: object;
   /** What is sent, in the host's own form. @default `{ data }` */
-  pack?(data: string | ArrayBuffer): { data: string | ArrayBuffer };
+  pack?(data: string | ArrayBuffer, base64: Base64 | undefined): { data: string | ArrayBuffer };
   /** The text or the bytes of a message. @default its `data` */
-  unpack?(message: { data: unknown }): unknown;
+  unpack?(message: { data: unknown }, base64: Base64 | undefined): unknown;
   /** The cause in an error, where its number says more than its words. */
   causeOf?(error: MiniError): DropCause | undefined;
 }
@@ -40,11 +40,11 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
   // background the host interrupts all, and sometimes no task hears of it.
   if (api.onSocketClose) {
     api.onSocketClose((close) => {
-      if (causeOf((close && close.reason) || '') === 'background') endNewest(close);
+      if (causeOf(close && close.reason) === 'background') endNewest(close);
     });
   }
 
-  function dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: object): Socket {
+  function dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: object, base64?: Base64): Socket {
     let task: MiniTask;
     let opened: boolean | undefined;
     let hungUp: boolean | undefined;
@@ -85,24 +85,31 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
       const made = api.connectSocket(
         withCallbacks(merged(merged(options, dialect.dial), more), (error) => opened || failed(error)),
       );
-      task = made && made.onMessage ? made : taskless!();
-      // In this same tick: a listener that is put on later misses the event.
-      task.onOpen(() => {
-        opened = true;
-        // A close while connecting fails, and the host goes on connecting.
-        if (hungUp) close(1000, '');
-        else tell({ type: 'socket_open', socket });
-      });
+      // In this same tick: a listener that is put on later misses the event. Where only a promise is made, and no global event
+      // tells either, it cannot be helped.
+      if (!api.onSocketOpen && made && made.then) made.then(listen, failed);
+      else listen(made && made.onMessage ? made : taskless!());
+    });
+    function listen(it: MiniTask): void {
+      task = it;
+      task.onOpen(onOpen);
       task.onMessage((message) => {
-        const data = dialect.unpack ? dialect.unpack(message) : message.data;
+        const data = dialect.unpack ? dialect.unpack(message, base64) : message.data;
         // As text, bytes are no packet: which is for the session to say.
         tell({ type: 'socket_message', socket, text: String(data), data });
       });
       task.onError(failed);
       task.onClose(end);
-    });
+      if (task.readyState === 1) onOpen();
+    }
+    function onOpen(): void {
+      opened = true;
+      // A close while connecting fails, and the host goes on connecting.
+      if (hungUp) close(1000, '');
+      else tell({ type: 'socket_open', socket });
+    }
     return {
-      send: (data) => attempt(() => task.send(withCallbacks(dialect.pack ? dialect.pack(data) : { data }, failed))),
+      send: (data) => attempt(() => task.send(withCallbacks(dialect.pack ? dialect.pack(data, base64) : { data }, failed))),
       close,
       task: () => task,
     };

@@ -8,6 +8,7 @@
  */
 
 import type { Fact, Host, Socket } from '../host.js';
+import { base64 } from '../hosts/base64.js';
 import { hostOf } from '../hosts/passed-in.js';
 import { merged } from '../merged.js';
 import type { HeartbeatCallbacks, HeartbeatOptions, HeartbeatTask } from './options.js';
@@ -101,7 +102,7 @@ function begin(host: Host, opts: typeof DEFAULTS & HeartbeatOptions): HeartbeatT
     const mine = ++number;
     state = 'connecting';
     timer(opts.connectTimeout, () => lost({ reason: 'connect timeout' }));
-    const made = host.dial(url, undefined, mine, (fact) => mine === number && hear(fact), opts.connectSocketParams);
+    const made = host.dial(url, undefined, mine, (fact) => mine === number && hear(fact), opts.connectSocketParams, base64);
     // It may have failed already, and even been replaced.
     if (mine === number) socket = made;
     // As the host's own `connectSocket` would: the request was made, or not.

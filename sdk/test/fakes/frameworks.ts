@@ -2,7 +2,7 @@
 
 import type { MiniTask } from '../../src/hosts/mini-api.js';
 import { GlobalSocketApi } from './global-socket.js';
-import { FakeWechat, type ConnectOptions } from './wechat.js';
+import { FakeTask, FakeWechat, type ConnectOptions } from './wechat.js';
 
 /** `uni` in a native app: a task only where a callback is passed, errors without a close, no life cycle, failures told twice. */
 export class FakeUniApp extends FakeWechat {
@@ -26,5 +26,35 @@ export class FakeTaro extends GlobalSocketApi {
   override connectSocket(options: ConnectOptions): MiniTask | undefined {
     super.connectSocket(options);
     return Promise.resolve(this.task) as unknown as MiniTask;
+  }
+}
+
+/** A task that says how far it is, as those of Taro do. */
+export class PromisedTask extends FakeTask {
+  readyState = 0;
+  override opens(): void {
+    this.readyState = 1;
+    super.opens();
+  }
+}
+
+/** `Taro` where nothing else tells: no global events, and a promise that is kept a macrotask later. */
+export class FakeTaroNative extends FakeWechat {
+  readonly getEnv = (): string => 'RN';
+  /** What the promise is broken with. */
+  refuses: string | undefined;
+  constructor() {
+    super('plugin');
+  }
+  override connectSocket(options: ConnectOptions): MiniTask | undefined {
+    const task = super.connectSocket(options);
+    const promised = new Promise((resolve, reject) => {
+      const { refuses } = this;
+      setTimeout(() => (refuses === undefined ? resolve(task) : reject(new Error(refuses))), 0);
+    });
+    return promised as unknown as MiniTask;
+  }
+  protected override newTask(options: ConnectOptions): FakeTask {
+    return new PromisedTask(options);
   }
 }

@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { Machine, type Step, type Vector } from '../machine.js';
+import { Machine, shippedParts, type Step, type Vector } from '../machine.js';
 import { KINDS, kindsOf } from './kinds.js';
 
 const STORMS = 600;
@@ -18,6 +18,8 @@ const TRACES_MIN = 2000;
 /** How often each kind of input and output was seen. */
 const seen: { [kind: string]: number } = Object.create(null);
 let events = 0;
+
+const SHIPPED = shippedParts();
 
 /** What the machine does about a step; a fault of its own is told like anything else that it should not do. */
 function done(machine: Machine, step: Step): object {
@@ -28,17 +30,19 @@ function done(machine: Machine, step: Step): object {
   }
 }
 
-/** Feeds a trace. Gives how it went, where it did not go as in Rust. */
+/** Feeds a trace to the source, and to what ships. Gives how it went, where it did not go as in Rust. */
 function divergence(trace: Vector): string | undefined {
   const machine = new Machine(trace);
+  const shipped = new Machine(trace, SHIPPED);
   for (const [index, step] of trace.steps.entries()) {
     const typescript = done(machine, step);
     for (const kind of kindsOf(step)) seen[kind] = (seen[kind] ?? 0) + 1;
     events++;
     const rust = { store: step.store, out: step.out, next: step.next };
-    if (isDeepStrictEqual(typescript, rust)) continue;
-    const shown = [step.in, rust, typescript].map((it) => JSON.stringify(it));
-    return `${trace.name}, event ${index} at ${step.at} ms:\n  told        ${shown[0]}\n  Rust        ${shown[1]}\n  TypeScript  ${shown[2]}`;
+    const minified = done(shipped, step);
+    if (isDeepStrictEqual(typescript, rust) && isDeepStrictEqual(minified, rust)) continue;
+    const told = Object.entries({ told: step.in, Rust: rust, TypeScript: typescript, 'as it ships': minified });
+    return `${trace.name}, event ${index} at ${step.at} ms:${told.map(([who, what]) => `\n  ${who.padEnd(11)} ${JSON.stringify(what)}`).join('')}`;
   }
   return undefined;
 }

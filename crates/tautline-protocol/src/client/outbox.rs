@@ -18,7 +18,7 @@ pub(super) const IN_FLIGHT_MAX: usize = 256;
 /// Ids past `seen`: the server keeps 1,024 replies that were not seen, and ends the session at one more.
 const UNSEEN_MAX: u64 = 1_000;
 
-/// The highest id that is the same number in JavaScript. No honest server has seen one like it.
+/// No honest server has seen an id like it; ids count on from what it has, and must be the same numbers in JavaScript.
 const ID_MAX: RequestId = NUMBER_MAX;
 
 /// What marks and punctuation add to a request, at most. Bytes.
