@@ -55,7 +55,7 @@ impl Plan {
             // Else a log may be forgotten, begin anew, and be taken back to what it was before: no chronicle tells that.
             limits.ticket_ms = Limits::default().ticket_ms;
         }
-        if seed % HELLOS_QUEUE_UP_EVERY == 0 {
+        if seed.is_multiple_of(HELLOS_QUEUE_UP_EVERY) {
             // Not drawn: what else a seed stands for stays as it was.
             limits.hellos_at_once_max = 0;
         }

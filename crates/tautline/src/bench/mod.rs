@@ -53,7 +53,8 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// Measures what a gateway costs: CPU of its process for each unit of work, memory, and latency.
 ///
 /// Everything that should arrive is counted, and a run in which something was lost, doubled or reordered fails. CPU is the
-/// figure to compare; rates and latencies belong to the machine, and are the load's own where `load_cpu_share` is near 1.
+/// figure to compare; rates and latencies belong to the machine, and are the load's own where the server's share of a core is
+/// well below 1 while `load_cpu_share` is near it. With `--load-cores` of its own the load never sleeps.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     #[command(subcommand)]

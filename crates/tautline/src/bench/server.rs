@@ -126,7 +126,7 @@ impl Running {
         }
         let mut secret = [0; 16];
         getrandom::fill(&mut secret).context("no random secret")?;
-        let secret = Secret::new(&format!("{:032x}", u128::from_be_bytes(secret)));
+        let secret = Secret::new(format!("{:032x}", u128::from_be_bytes(secret)));
         let child =
             command.env(AUTH_SECRET, secret.expose()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let child = child.context("cannot start the server")?;
