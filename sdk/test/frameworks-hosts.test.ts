@@ -61,13 +61,17 @@ test('Taro, where it promises a task: the global events are heard, from the same
   assert.deepEqual(taro.task.sent, ['{}']);
 });
 
-const macrotask = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
+/** The promise of a task is kept or broken, and whoever waited for it has heard. */
+const promiseKept = async (taro: FakeTaroNative): Promise<void> => {
+  await taro.kept;
+  await new Promise((resolve) => setTimeout(resolve, 0));
+};
 
 test('Taro, where only a promise comes: the task is listened to when it is there', async () => {
   const taro = new FakeTaroNative();
   const { seen, tell } = heard();
   const socket = alone(taro).dial('wss://a.example/connect', undefined, 1, tell);
-  await macrotask();
+  await promiseKept(taro);
   taro.task.opens();
   taro.task.receives('hello');
   socket.send('{}');
@@ -81,7 +85,7 @@ test('Taro, where only a promise comes: a task that has opened in the meantime i
   const { seen, tell } = heard();
   alone(taro).dial('wss://a.example/connect', undefined, 1, tell);
   (taro.task as PromisedTask).readyState = 1;
-  await macrotask();
+  await promiseKept(taro);
   assert.deepEqual(seen, ['open']);
 });
 
@@ -90,7 +94,7 @@ test('Taro, where only a promise comes: a socket that is given up meanwhile is c
   const { seen, tell } = heard();
   const socket = alone(taro).dial('wss://a.example/connect', undefined, 1, tell);
   socket.close(1000, '');
-  await macrotask();
+  await promiseKept(taro);
   taro.task.opens();
   assert.deepEqual(taro.task.closes, [{ code: 1000, reason: '' }]);
   assert.ok(!seen.includes('open'));
@@ -101,7 +105,7 @@ test('Taro, where only a promise comes: one that is broken is a failure with its
   taro.refuses = 'connectSocket:fail timeout';
   const { seen, tell } = heard();
   alone(taro).dial('wss://a.example/connect', undefined, 1, tell);
-  await macrotask();
+  await promiseKept(taro);
   assert.equal((seen[0] as { cause: string }).cause, 'connect_timeout');
   assert.equal(seen.length, 1);
 });
@@ -111,7 +115,7 @@ test('Taro, where only a promise comes: a line opens, asks, and is answered', as
   const served = new Served(taro);
   const line = new Tautline({ url: 'wss://a.example/connect', host: served.host(() => alone(taro)) });
   const answer = line.call('echo', 7);
-  await macrotask();
+  await promiseKept(taro);
   await served.world.advance(100);
   assert.equal(line.state, 'online');
   assert.deepEqual(await answer, 7);

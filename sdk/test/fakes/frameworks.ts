@@ -43,6 +43,9 @@ export class FakeTaroNative extends FakeWechat {
   readonly getEnv = (): string => 'RN';
   /** What the promise is broken with. */
   refuses: string | undefined;
+  private keep!: () => void;
+  /** The promise of a task was kept, or broken. */
+  readonly kept = new Promise<void>((resolve) => (this.keep = resolve));
   constructor() {
     super('plugin');
   }
@@ -50,7 +53,11 @@ export class FakeTaroNative extends FakeWechat {
     const task = super.connectSocket(options);
     const promised = new Promise((resolve, reject) => {
       const { refuses } = this;
-      setTimeout(() => (refuses === undefined ? resolve(task) : reject(new Error(refuses))), 0);
+      setTimeout(() => {
+        if (refuses === undefined) resolve(task);
+        else reject(new Error(refuses));
+        this.keep();
+      }, 0);
     });
     return promised as unknown as MiniTask;
   }

@@ -5,6 +5,7 @@ mod bad_input;
 mod bystander;
 mod calls;
 mod compression;
+mod crowd;
 mod drain;
 mod handshake;
 mod leaks;
