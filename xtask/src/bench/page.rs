@@ -19,6 +19,8 @@ const METHOD: &str = "\
 - `cargo xtask bench` writes this page; `tautline bench <scenario>` is each measurement alone, and its `--help` says what it does.
 - Server and load are two processes of the same binary on the same machine, over loopback, each on a core of its own; the server is
   fresh for each run, keeps everything in memory and has every promise on (ids, replies until seen, logs, cursors, tickets).
+- The load never sleeps: to wake it would be the server's work. What has a latency of its own (new clients, bystanders) has a thread
+  of its own, which sleeps.
 - Payloads are 128 bytes. A second warms up, then 5 s are measured (10 s of heartbeats, 20 s where latency is rare).
 - CPU is that of the server's process, user and system: its sockets are part of the price. It is the figure to compare; rates and
   latencies belong to the machine.
