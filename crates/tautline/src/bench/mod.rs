@@ -2,7 +2,8 @@
 //!
 //! Start at [`run`]. A scenario opens connections (`fleet.rs`, `line.rs`), lets them talk (`crew.rs`), checks that everything
 //! arrived, and returns figures (`report.rs`); `server.rs` is the gateway that it measures unless another one is named, which may
-//! even be none of ours (`dialect/`). The load runs on one thread and reads without parsing (`frames.rs`), so that the gateway is the bottleneck.
+//! even be none of ours (`dialect/`). The load runs on one thread and reads without
+//! parsing (`frames.rs`), so that the gateway is the bottleneck; what has a latency of its own beside it has a thread of its own (`aside.rs`).
 
 mod args;
 mod arrivals;

@@ -3,7 +3,7 @@
 //! Start at [`Newcomers::begin`]. They have a thread of their own, so that none queues up behind the others in the load.
 
 use std::{
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::mpsc::{self, TryRecvError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -46,7 +46,7 @@ fn come(target: &Target, stopped: &mpsc::Receiver<()>) -> anyhow::Result<Arrival
     let mut fleet = Fleet::new(target)?;
     let mut arrivals = Arrivals::new(Instant::now());
     let mut next = Instant::now();
-    while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(Duration::ZERO) {
+    while let Err(TryRecvError::Empty) = stopped.try_recv() {
         if Instant::now() >= next {
             fleet.dial(Visit { words: target.hello().into(), answers: 1, reads: None })?;
             next += EVERY;
