@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: figures of the product, measured on this machine, and the page that tells them. No figure fails a run;
 //! something that was lost on the way to one does.
 //!
-//! [`shots`] is what is measured, [`tables`] what is read from it and what it should be, [`page`] and [`chart`] how it is shown;
+//! [`shots`] is what is measured, [`tables`] what is read from it and [`goals`] what it should be, [`page`] and [`chart`] how it is shown;
 //! [`compare`] takes the same of other servers.
 //! Each shot is kept in `target/xtask/bench`, so that one can be taken again without the others.
 
@@ -19,6 +19,7 @@ use crate::{
 
 mod chart;
 mod compare;
+mod goals;
 mod page;
 mod shots;
 mod tables;
@@ -34,11 +35,15 @@ pub struct Options {
     /// Runs of each measurement, of which the median is taken
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// Measures other servers through the same load: ws and socket.io (npm), nchan, NATS and mosquitto (apt), tornado (pip), and
-    /// Tautline beside them. They are installed where that is allowed; nothing that a package serves is started by it. Without
+    /// Measures other servers through the same load: uWebSockets (Bun, by npm), ws and socket.io (npm), nchan, NATS and mosquitto
+    /// (apt), tornado (pip), and Tautline beside them. They are installed where that is allowed; nothing that a package serves is started by it. Without
     /// names nothing else is measured
     #[arg(long)]
     compare: bool,
+    /// With --compare: the beginnings of names of servers, of scenarios or of both (uWebSockets,echo); what is kept of the others
+    /// stays on the page. Tautline is always measured, too
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "compare")]
+    only: Vec<String>,
     /// One run each, and the page goes to target/xtask in place of docs
     #[arg(long)]
     quick: bool,
@@ -71,6 +76,7 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
         !wanted.is_empty() || wants_durable || options.compare,
         "nothing has such a name: see cargo xtask bench --list"
     );
+    let choice = compare::Choice::of(&options.only)?;
     let kept = step::target_dir(root).join("xtask").join(if options.quick { "bench-quick" } else { "bench" });
     let docs = if options.quick { kept.clone() } else { root.join("docs") };
     if options.page {
@@ -101,7 +107,7 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
         }
     }
     if options.compare {
-        compare::run(root, &kept, runs, options.quick)?;
+        compare::run(root, &kept, &choice, runs, options.quick)?;
     }
     tell(&kept, &docs)?;
     if failed.is_empty() {

@@ -74,11 +74,24 @@ impl Shot {
 }
 
 /// A figure over all runs.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Measured {
     pub median: f64,
     pub least: f64,
     pub most: f64,
+}
+
+impl Measured {
+    /// Where several values stand, if there is one.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        let upper = *values.get(middle)?;
+        let median =
+            if values.len().is_multiple_of(2) { f64::midpoint(values[middle - 1], upper) } else { upper };
+        Some(Self { median, least: *values.first()?, most: *values.last()? })
+    }
 }
 
 #[derive(Deserialize)]
@@ -133,6 +146,13 @@ mod tests {
             call,
             "tautline --log warn bench fanout --in-flight 1 --server-cores 0 --load-cores 1 --runs 5 --json kept/fanout-one.json"
         );
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+        let measured = Measured::of([4.0, 1.0, 2.0, 9.0]);
+        assert_eq!(measured, Some(Measured { median: 3.0, least: 1.0, most: 9.0 }));
+        assert_eq!(Measured::of([]), None);
     }
 
     #[test]

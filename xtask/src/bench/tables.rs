@@ -1,6 +1,9 @@
 //! What is read from the shots, and what each figure should be.
 
-use super::shots::{Measured, Results};
+use super::{
+    goals,
+    shots::{Measured, Results},
+};
 
 /// One table of the page, with a chart of its own.
 pub struct Table {
@@ -50,21 +53,33 @@ impl Read<'_> {
     fn idle(&self) -> Table {
         let (each, after) = ("resident_bytes_each", "resident_bytes_each_after_burst");
         let mut rows = vec![
-            self.row("10,000 connections", "bytes each", Some(1024.0), "idle-10000", each),
-            self.row("10,000 connections, after a burst", "bytes each", Some(1024.0), "idle-10000", after),
-            self.row("19,000 connections", "bytes each", Some(1024.0), "idle-19000", each),
-            self.row("19,000 connections, after a burst", "bytes each", Some(1024.0), "idle-19000", after),
+            self.row("10,000 connections", "bytes each", Some(goals::IDLE_BYTES), "idle-10000", each),
+            self.row(
+                "10,000 connections, after a burst",
+                "bytes each",
+                Some(goals::IDLE_BYTES),
+                "idle-10000",
+                after,
+            ),
+            self.row("19,000 connections", "bytes each", Some(goals::IDLE_BYTES), "idle-19000", each),
+            self.row(
+                "19,000 connections, after a burst",
+                "bytes each",
+                Some(goals::IDLE_BYTES),
+                "idle-19000",
+                after,
+            ),
             self.row(
                 "heartbeats every 25 s, 19,000 connections",
                 "µs of CPU a second each",
-                Some(0.5),
+                Some(goals::HEARTBEAT_US),
                 "idle-19000",
                 "heartbeat_cpu_us_per_s_each",
             ),
             self.row(
                 "heartbeats every 25 s, as a million send them: 40,000 a second",
                 "µs of CPU a second each",
-                Some(0.5),
+                Some(goals::HEARTBEAT_US),
                 "idle-19000",
                 "heartbeat_cpu_us_per_s_each_of_a_million",
             ),
@@ -96,9 +111,9 @@ impl Read<'_> {
             about: "One publisher. \"In flight\" are publications that not every subscriber has yet: the publisher sends the next one only while \
                     there are fewer.",
             rows: vec![
-                self.row("1 → 1,000, 16 in flight", PER_DELIVERY, Some(0.60), "fanout", CPU_DELIVERY),
-                self.row("1 → 1,000, one in flight", PER_DELIVERY, Some(4.8), "fanout-one", CPU_DELIVERY),
-                self.row("1 → 10,000, 8 in flight", PER_DELIVERY, Some(1.3), "fanout-10000", CPU_DELIVERY),
+                self.row("1 → 1,000, 16 in flight", PER_DELIVERY, Some(goals::FANOUT), "fanout", CPU_DELIVERY),
+                self.row("1 → 1,000, one in flight", PER_DELIVERY, Some(goals::FANOUT_ONE), "fanout-one", CPU_DELIVERY),
+                self.row("1 → 10,000, 8 in flight", PER_DELIVERY, Some(goals::FANOUT_10000), "fanout-10000", CPU_DELIVERY),
                 self.row(
                     "1 → 1,000, 16 in flight, on two cores",
                     PER_DELIVERY,
@@ -147,7 +162,7 @@ impl Read<'_> {
             about: "100 connections; requests have ids, replies are kept until they are seen. `publish` has nobody subscribed, and its latency \
                     ends with the reply.",
             rows: vec![
-                self.row("echo, one in flight a connection", unit, Some(6.7), "echo", CPU_CALL),
+                self.row("echo, one in flight a connection", unit, Some(goals::ECHO), "echo", CPU_CALL),
                 self.row("echo, 16 in flight a connection", unit, None, "echo-16", CPU_CALL),
                 self.row(
                     "publish → own reply, 10,000 a second, p99",
@@ -176,7 +191,13 @@ impl Read<'_> {
                     one has 10,000 and 8 publications in flight.",
             rows: vec![
                 self.row("1 → 1,000, 10 a second, p50", "ms", None, "fanout-slowly", "latency_p50_ms"),
-                self.row("1 → 1,000, 10 a second, p99", "ms", Some(6.0), "fanout-slowly", "latency_p99_ms"),
+                self.row(
+                    "1 → 1,000, 10 a second, p99",
+                    "ms",
+                    Some(goals::LATENCY_P99_MS),
+                    "fanout-slowly",
+                    "latency_p99_ms",
+                ),
                 self.row("a quiet channel beside a full one, p50", "ms", None, shot, "bystander_p50_ms"),
                 self.row(
                     "a quiet channel beside a full one, p99",

@@ -4,7 +4,7 @@ use std::{fs, io::Write, path::Path};
 
 use anyhow::{Context as _, Result};
 
-use super::running::Site;
+use super::{Scenario, running::Site, uws};
 use crate::{
     command::Command,
     npm,
@@ -24,7 +24,7 @@ pub struct Peer {
     pub name: &'static str,
     /// What the load has to speak; `None` is Tautline itself, which the load starts.
     pub dialect: Option<&'static str>,
-    pub has_echo: bool,
+    has_echo: bool,
     needs: &'static [&'static Prerequisite],
     /// What installs packages that are not there yet.
     install: fn(&Path) -> Vec<Command>,
@@ -34,7 +34,7 @@ pub struct Peer {
 }
 
 /// In the order of the rows.
-pub static PEERS: [Peer; 7] = [
+pub static PEERS: [Peer; 8] = [
     Peer {
         slug: "compare-tautline",
         name: "Tautline",
@@ -44,6 +44,20 @@ pub static PEERS: [Peer; 7] = [
         install: |_| Vec::new(),
         command: |_, _| Vec::new(),
         version: |_| Some(env!("CARGO_PKG_VERSION").to_owned()),
+    },
+    Peer {
+        slug: "compare-uws",
+        name: uws::NAME,
+        dialect: Some("ws"),
+        has_echo: true,
+        needs: &[&NODE],
+        install: |root| npm::install(root, PEERS_DIR).into_iter().collect(),
+        command: |root, site| words([&bun(root), &own_server(root, "uws.mjs"), &site.port.to_string()]),
+        version: |root| {
+            // Bun names what it is made of; that this is among it is why it is measured.
+            let about = said(&bun(root), &["--print", "process.versions.uwebsockets && Bun.version"])?;
+            about.starts_with(|first: char| first.is_ascii_digit()).then(|| format!("in Bun {about}"))
+        },
     },
     Peer {
         slug: "compare-nats",
@@ -121,8 +135,7 @@ pub static PEERS: [Peer; 7] = [
             vec![Command::new("python3", ["-m", "venv", VENV]), Command::new(&venv_python(root), install)]
         },
         command: |root, site| {
-            let server = root.join(PEERS_DIR).join("tornado_peer.py").display().to_string();
-            words([&venv_python(root), &server, &site.port.to_string()])
+            words([&venv_python(root), &own_server(root, "tornado_peer.py"), &site.port.to_string()])
         },
         version: |root| {
             let python = said(&venv_python(root), &["--version"])?;
@@ -132,6 +145,15 @@ pub static PEERS: [Peer; 7] = [
 ];
 
 impl Peer {
+    pub fn is_ours(&self) -> bool {
+        self.dialect.is_none()
+    }
+
+    /// Whether it has what a scenario measures.
+    pub fn takes(&self, scenario: &Scenario) -> bool {
+        self.has_echo || scenario.name != "echo"
+    }
+
     /// Installs it where that is possible.
     ///
     /// # Errors
@@ -154,8 +176,21 @@ fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
 fn node(root: &Path, server: &str, site: &Site) -> Vec<String> {
     let own = npm::own_node_bin(root).join("node");
     let node = if own.exists() { own.display().to_string() } else { "node".to_owned() };
-    let server = root.join(PEERS_DIR).join(server).display().to_string();
-    words([&node, &server, &site.port.to_string()])
+    words([&node, &own_server(root, server), &site.port.to_string()])
+}
+
+/// A small server of ours.
+fn own_server(root: &Path, server: &str) -> String {
+    root.join(PEERS_DIR).join(server).display().to_string()
+}
+
+/// npm installs the one that runs on this kind of machine, and leaves out the others.
+fn bun(root: &Path) -> String {
+    let package = match std::env::consts::ARCH {
+        "x86_64" => "bun-linux-x64",
+        arch => &format!("bun-linux-{arch}"),
+    };
+    root.join(PEERS_DIR).join("node_modules/@oven").join(package).join("bin/bun").display().to_string()
 }
 
 fn node_package(root: &Path, name: &str) -> Option<String> {
