@@ -106,34 +106,41 @@ pub fn run(root: &Path, kept: &Path, choice: &Choice, runs: u32, quick: bool) ->
         // All servers in one scenario, then in the next: what is compared stands as near in time as it can.
         for scenario in &choice.scenarios {
             println!("→ {} ({run} of {runs})", scenario.name);
-            let mut there: Vec<_> = all
-                .iter_mut()
-                .filter(|(peer, standing)| standing.missing.is_none() && peer.takes(scenario))
-                .collect();
+            if run == 1 {
+                all.iter_mut().for_each(|(_, standing)| standing.forget(scenario.name));
+            }
             // There and back again: a machine that grows tired, or wakes, does no server good over all runs.
-            if run.is_multiple_of(2) {
-                there.reverse();
-            }
-            let outcomes: Vec<Result<Figures>> = there
-                .iter()
-                .map(|(peer, _)| {
-                    println!("  {}", peer.name);
-                    let outcome = load::measure(root, peer, scenario, &kept, quick);
-                    outcome.inspect_err(|error| println!("  {error:#}"))
-                })
-                .collect();
-            let ours = there.iter().position(|(peer, _)| peer.is_ours());
-            let ours = ours.and_then(|index| outcomes[index].as_ref().ok()).cloned();
-            for ((_, standing), outcome) in there.into_iter().zip(outcomes) {
-                if run == 1 {
-                    standing.forget(scenario.name);
-                }
-                standing.add(scenario.name, outcome, ours.clone());
-                standing.write(&kept)?;
-            }
+            let is_back = run.is_multiple_of(2);
+            take_turns(&mut all, scenario, is_back, |peer| {
+                println!("  {}", peer.name);
+                let outcome = load::measure(root, peer, scenario, &kept, quick);
+                outcome.inspect_err(|error| println!("  {error:#}"))
+            });
+            all.iter().try_for_each(|(_, standing)| standing.write(&kept))?;
         }
     }
     Ok(())
+}
+
+/// Measures everybody once, from the first row to the last or back, and notes beside each what we needed in the same run.
+fn take_turns(
+    all: &mut [(&Peer, Standing)],
+    scenario: &Scenario,
+    is_back: bool,
+    measure: impl FnMut(&Peer) -> Result<Figures>,
+) {
+    let is_there =
+        |(peer, standing): &&mut (&Peer, Standing)| standing.missing.is_none() && peer.takes(scenario);
+    let mut there: Vec<_> = all.iter_mut().filter(is_there).collect();
+    if is_back {
+        there.reverse();
+    }
+    let outcomes: Vec<_> = there.iter().map(|(peer, _)| *peer).map(measure).collect();
+    let ours = there.iter().position(|(peer, _)| peer.is_ours());
+    let ours = ours.and_then(|index| outcomes[index].as_ref().ok()).cloned();
+    for ((_, standing), outcome) in there.into_iter().zip(outcomes) {
+        standing.add(scenario.name, outcome, ours.clone());
+    }
 }
 
 /// Sees to it that a server is there, or says why not. What is kept of the same version stays.
@@ -160,10 +167,55 @@ fn provide(root: &Path, kept: &Path, peer: &'static Peer) -> Standing {
     let version = version.unwrap_or_default();
     // A file that cannot be read is of another time, and is written anew.
     let earlier = Standing::read(kept, peer).ok().flatten();
-    match earlier
-        .filter(|earlier| missing.is_none() && earlier.missing.is_none() && earlier.version == version)
-    {
-        Some(earlier) => earlier,
-        None => Standing::new(peer.slug, peer.name, version, missing),
+    let is_same = |earlier: &Standing| (&earlier.version, &earlier.missing) == (&version, &None);
+    earlier
+        .filter(|earlier| missing.is_none() && is_same(earlier))
+        .unwrap_or_else(|| Standing::new(peer.slug, peer.name, version.clone(), missing.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+
+    use super::*;
+
+    fn everybody() -> Vec<(&'static Peer, Standing)> {
+        let named = |peer: &'static Peer| {
+            let missing = (peer.name == "tornado").then(|| "no pip".to_owned());
+            (peer, Standing::new(peer.slug, peer.name, String::new(), missing))
+        };
+        PEERS.iter().map(named).collect()
+    }
+
+    #[test]
+    fn servers_take_turns_from_either_end_and_are_held_against_ours() {
+        let mut all = everybody();
+        let mut order = Vec::new();
+        for (is_back, cost) in [(false, 1.0), (true, 3.0)] {
+            take_turns(&mut all, &SCENARIOS[4], is_back, |peer| {
+                order.push(peer.name);
+                let cost = if peer.is_ours() { cost } else { 2.0 * cost };
+                Ok(Figures::from([("cpu".to_owned(), cost)]))
+            });
+        }
+        assert_eq!(order[..3], ["Tautline", "uWebSockets", "NATS"]);
+        assert_eq!(order[order.len() - 2..], ["uWebSockets", "Tautline"]);
+        // Tornado is not there, and nchan has no echo.
+        assert_eq!(order.len(), 2 * (PEERS.len() - 2));
+        assert_eq!(all[1].1.pairs("echo", "cpu"), [(2.0, 1.0), (6.0, 3.0)]);
+    }
+
+    #[test]
+    fn where_ours_failed_the_others_have_figures_and_nothing_beside_them() {
+        let mut all = everybody();
+        take_turns(&mut all, &SCENARIOS[4], false, |peer| {
+            if peer.is_ours() {
+                bail!("lost: one");
+            }
+            Ok(Figures::from([("cpu".to_owned(), 2.0)]))
+        });
+        assert!(all[1].1.figure("echo", "cpu").is_some());
+        assert_eq!(all[1].1.pairs("echo", "cpu"), []);
+        assert_eq!(all[0].1.failures().count(), 1);
     }
 }

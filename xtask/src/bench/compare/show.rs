@@ -20,7 +20,8 @@ const TIMES_MIN: f64 = 0.25;
 
 const ABOUT: &str = "\
 The same load, in the same run: `cargo xtask bench --compare`. Each server is fresh for each figure, has one process or one worker, and \
-runs on core 0 while the load runs on core 1; compression is off everywhere, payloads are 128 bytes. NATS, nchan and mosquitto are spoken to \
+runs on core 0 while the load runs on core 1; compression is off everywhere, payloads are 128 bytes. After a second that warms up 3 s are measured (6 s with \
+10,000 subscribers, 10 s of heartbeats, 20 s of latency). NATS, nchan and mosquitto are spoken to \
 over their WebSockets (MQTT at quality of service 0); uWebSockets, ws, socket.io and tornado run the few lines of `xtask/peers`, uWebSockets as Bun \
 brings it. They promise different things: in Tautline's figures are ids, replies, a log and its cursors, and tickets for those who come back.";
 
