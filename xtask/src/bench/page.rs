@@ -21,6 +21,9 @@ const METHOD: &str = "\
   fresh for each run, keeps everything in memory and has every promise on (ids, replies until seen, logs, cursors, tickets).
 - The load never sleeps: to wake it would be the server's work. What has a latency of its own (new clients, bystanders) has a thread
   of its own, which sleeps.
+- Every shot is taken once before any is taken again, every second time in the opposite order; what is held against another figure is
+  held against it run by run. The same build wanders by a fifth and more on a machine that is shared: see *Beside uWebSockets* for the
+  machine's part.
 - Payloads are 128 bytes. A second warms up, then 5 s are measured (10 s of heartbeats, 20 s where latency is rare).
 - CPU is that of the server's process, user and system: its sockets are part of the price. It is the figure to compare; rates and
   latencies belong to the machine.
@@ -37,7 +40,7 @@ pub fn write(docs: &Path, results: &Results, others: &[Standing]) -> Result<Path
         let file = charts.join(table.slug).with_extension("svg");
         fs::write(&file, chart::draw(table)).with_context(|| format!("writing {}", file.display()))?;
     }
-    let mut text = text(&tables, results.runs, &machine());
+    let mut text = text(&tables, results.runs(), &machine());
     if !others.is_empty() {
         let file = charts.join(compare::SLUG).with_extension("svg");
         fs::write(&file, compare::chart(others)).with_context(|| format!("writing {}", file.display()))?;
@@ -48,14 +51,14 @@ pub fn write(docs: &Path, results: &Results, others: &[Standing]) -> Result<Path
     Ok(page)
 }
 
-fn text(tables: &[Table], runs: usize, machine: &str) -> String {
+fn text(tables: &[Table], runs: Option<usize>, machine: &str) -> String {
     let mut text = format!(
         "# Performance\n\nWhat a gateway costs, measured, beside what it should cost.{}\n\n{machine}\n\n## Method\n\n{METHOD}",
         match runs {
             // No shot is kept.
-            usize::MAX => String::new(),
-            1 => " Single runs.".to_owned(),
-            runs => format!(" Medians of {runs} runs."),
+            None => String::new(),
+            Some(1) => " Single runs.".to_owned(),
+            Some(runs) => format!(" Medians of {runs} runs."),
         },
     );
     for table in tables {

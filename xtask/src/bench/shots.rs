@@ -1,9 +1,9 @@
 //! What is measured: calls of `tautline bench`, each with a name, and what they found out.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
-use anyhow::{Context, Result};
-use serde::Deserialize;
+use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
 
@@ -20,20 +20,20 @@ const fn shot(name: &'static str, arguments: &'static str) -> Shot {
 }
 
 /// In the order in which they are taken.
-pub static SHOTS: [Shot; 36] = [
+pub static SHOTS: [Shot; 38] = [
     shot("idle-1000", "idle --connections 1000"),
     shot("idle-5000", "idle --connections 5000"),
     shot("idle-10000", "idle --connections 10000"),
     shot("idle-19000", "idle --connections 19000"),
     shot("fanout", "fanout"),
     shot("fanout-one", "fanout --in-flight 1"),
+    shot("channels-100", "channels --connections 1000 --channels 100"),
     shot("fanout-10000", "fanout --connections 10000 --in-flight 8"),
     Shot { name: "fanout-two-cores", arguments: "fanout --server-threads 2", shares_cores: true },
     shot("fanout-10", "fanout --connections 10 --in-flight 16"),
     shot("fanout-10-one", "fanout --connections 10 --in-flight 1"),
     shot("fanout-slowly", "fanout --rate 10 --seconds 20"),
     shot("fanout-bystanders", "fanout --connections 10000 --in-flight 8 --bystanders 10 --seconds 20"),
-    shot("channels", "channels"),
     shot("echo", "echo"),
     shot("echo-16", "echo --in-flight 16"),
     shot("publish", "publish"),
@@ -56,21 +56,58 @@ pub static SHOTS: [Shot; 36] = [
     shot("crowd-100", "fanout --connections 100 --in-flight 1"),
     shot("crowd-1000", "fanout --connections 1000 --in-flight 1"),
     shot("crowd-10000", "fanout --connections 10000 --in-flight 1"),
+    shot("channels", "channels"),
+    shot("crowd-10000-rarely", "fanout --connections 10000 --rate 4"),
     shot("crowd-15000", "fanout --connections 15000 --in-flight 1"),
 ];
 
 impl Shot {
-    /// The call that leaves its figures in a file of the folder.
-    pub fn command(&self, binary: &Path, runs: u32, kept: &Path) -> Command {
+    /// Takes it once.
+    ///
+    /// # Errors
+    /// When the load cannot be started, or something was lost on the way: it has said what.
+    pub fn take(&self, root: &Path, binary: &Path, kept: &Path) -> Result<Figures> {
+        let file = kept.join("last-run.json");
+        let command = self.command(binary, &file);
+        let status = command.process(root).status().with_context(|| format!("starting `{command}`"))?;
+        ensure!(status.success(), "`{command}` ended with {status}");
+        read_report(&file)
+    }
+
+    /// The call that leaves its figures in a file.
+    fn command(&self, binary: &Path, file: &Path) -> Command {
         let words = self.arguments.split(' ').map(str::to_owned);
         let cores = if self.shares_cores { ["0,1", "0,1"] } else { ["0", "1"] };
         let [server, load] = cores.map(str::to_owned);
-        let file = kept.join(self.name).with_extension("json").display().to_string();
         let more = ["--server-cores".to_owned(), server, "--load-cores".to_owned(), load];
-        let rest = ["--runs".to_owned(), runs.to_string(), "--json".to_owned(), file];
+        let rest = ["--json".to_owned(), file.display().to_string()];
         let begin = ["--log", "warn", "bench"].map(str::to_owned);
         Command::new(&binary.to_string_lossy(), begin.into_iter().chain(words).chain(more).chain(rest))
     }
+}
+
+/// The figures of a run, by their names.
+pub type Figures = BTreeMap<String, f64>;
+
+/// The figures that a load has just left in a file, which it takes away.
+///
+/// # Errors
+/// When there is no such file, or it holds something else.
+pub fn read_report(file: &Path) -> Result<Figures> {
+    #[derive(Deserialize)]
+    struct Figure {
+        name: String,
+        median: f64,
+    }
+    #[derive(Deserialize)]
+    struct Report {
+        figures: Vec<Figure>,
+    }
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let report: Report =
+        serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
+    drop(fs::remove_file(file));
+    Ok(report.figures.into_iter().map(|figure| (figure.name, figure.median)).collect())
 }
 
 /// A figure over all runs.
@@ -94,45 +131,59 @@ impl Measured {
     }
 }
 
-#[derive(Deserialize)]
-struct Row {
-    name: String,
-    #[serde(flatten)]
-    measured: Measured,
-}
-
-#[derive(Deserialize)]
-struct Report {
-    figures: Vec<Row>,
-    runs: Vec<serde::de::IgnoredAny>,
-}
+/// All runs of a shot, in their order; one that failed has no figures.
+#[derive(Default, Deserialize, Serialize)]
+struct Runs(Vec<Figures>);
 
 /// What all shots that are kept found out.
-pub struct Results {
-    figures: HashMap<(String, String), Measured>,
-    /// How often each was run at least.
-    pub runs: usize,
-}
+#[derive(Default)]
+pub struct Results(BTreeMap<&'static str, Runs>);
 
 impl Results {
-    pub fn read(kept: &Path) -> Result<Self> {
-        let mut results = Self { figures: HashMap::new(), runs: usize::MAX };
-        for shot in &SHOTS {
-            let file = kept.join(shot.name).with_extension("json");
-            let Ok(text) = fs::read_to_string(&file) else { continue };
-            let report: Report =
-                serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
-            results.runs = results.runs.min(report.runs.len());
-            let named = |row: Row| ((shot.name.to_owned(), row.name), row.measured);
-            results.figures.extend(report.figures.into_iter().map(named));
-        }
-        Ok(results)
+    /// Reads what is kept. A file that holds something else is of another time, and as good as none.
+    pub fn read(kept: &Path) -> Self {
+        let read = |shot: &Shot| {
+            let text = fs::read_to_string(file(kept, shot.name)).ok()?;
+            Some((shot.name, serde_json::from_str(&text).ok()?))
+        };
+        Self(SHOTS.iter().filter_map(read).collect())
+    }
+
+    /// Before a shot is taken anew.
+    pub fn forget(&mut self, shot: &'static str) {
+        self.0.remove(shot);
+    }
+
+    /// Keeps what came of one more run, of which nothing is known where it failed.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn add(&mut self, kept: &Path, shot: &'static str, figures: Option<Figures>) -> Result<()> {
+        let runs = self.0.entry(shot).or_default();
+        runs.0.push(figures.unwrap_or_default());
+        let (file, text) = (file(kept, shot), serde_json::to_string_pretty(runs).context("writing JSON")?);
+        fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
+    }
+
+    /// How often each shot was taken at least; `None` where none is kept.
+    pub fn runs(&self) -> Option<usize> {
+        self.0.values().map(|runs| runs.0.iter().filter(|figures| !figures.is_empty()).count()).min()
     }
 
     /// A figure of a shot, if that was taken.
     pub fn figure(&self, shot: &str, name: &str) -> Option<Measured> {
-        self.figures.get(&(shot.to_owned(), name.to_owned())).copied()
+        Measured::of(self.0.get(shot)?.0.iter().filter_map(|figures| figures.get(name).copied()))
     }
+
+    /// A figure of one shot against that of another, run by run: a machine wanders by more than what is compared differs.
+    pub fn ratio(&self, [above, below]: [&str; 2], name: &str) -> Option<Measured> {
+        let pairs = self.0.get(above)?.0.iter().zip(&self.0.get(below)?.0);
+        Measured::of(pairs.filter_map(|(above, below)| Some(above.get(name)? / below.get(name)?)))
+    }
+}
+
+fn file(kept: &Path, shot: &str) -> std::path::PathBuf {
+    kept.join(shot).with_extension("json")
 }
 
 #[cfg(test)]
@@ -141,10 +192,10 @@ mod tests {
 
     #[test]
     fn a_shot_is_a_call_that_a_person_could_type() {
-        let call = SHOTS[5].command(Path::new("tautline"), 5, Path::new("kept")).to_string();
+        let call = SHOTS[5].command(Path::new("tautline"), Path::new("kept.json")).to_string();
         assert_eq!(
             call,
-            "tautline --log warn bench fanout --in-flight 1 --server-cores 0 --load-cores 1 --runs 5 --json kept/fanout-one.json"
+            "tautline --log warn bench fanout --in-flight 1 --server-cores 0 --load-cores 1 --json kept.json"
         );
     }
 
@@ -153,6 +204,28 @@ mod tests {
         let measured = Measured::of([4.0, 1.0, 2.0, 9.0]);
         assert_eq!(measured, Some(Measured { median: 3.0, least: 1.0, most: 9.0 }));
         assert_eq!(Measured::of([]), None);
+    }
+
+    #[test]
+    fn what_is_compared_is_compared_run_by_run() {
+        let kept = std::env::temp_dir().join(format!("tautline-shots-{}", std::process::id()));
+        fs::create_dir_all(&kept).unwrap();
+        let mut results = Results::default();
+        for (tired, fails) in [(1.0, false), (2.0, true), (4.0, false)] {
+            let cpu = |cost: f64| Some(Figures::from([("cpu".to_owned(), cost * tired)]));
+            results.add(&kept, "echo", if fails { None } else { cpu(3.0) }).unwrap();
+            results.add(&kept, "echo-16", cpu(2.0)).unwrap();
+        }
+        let results = Results::read(&kept);
+        fs::remove_dir_all(&kept).unwrap();
+        assert_eq!(results.runs(), Some(2), "the one that failed does not count");
+        assert_eq!(results.figure("echo", "cpu"), Measured::of([3.0, 12.0]));
+        assert_eq!(
+            results.ratio(["echo", "echo-16"], "cpu"),
+            Measured::of([1.5, 1.5]),
+            "the second has no pair"
+        );
+        assert_eq!(results.ratio(["echo", "publish"], "cpu"), None);
     }
 
     #[test]

@@ -7,13 +7,12 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{
-    SLUG, Scenario, Slope,
-    peers::Peer,
-    running::Running,
-    standing::{self, Figures},
+use super::{SLUG, Scenario, Slope, peers::Peer, running::Running};
+use crate::{
+    bench::shots::{self, Figures},
+    command::Command,
+    demo,
 };
-use crate::{command::Command, demo};
 
 /// Small servers have short queues for those who knock.
 const AT_ONCE: &str = "64";
@@ -56,7 +55,7 @@ fn take(root: &Path, peer: &Peer, call: &Call, kept: &Path) -> Result<Figures> {
     let output = output.with_context(|| format!("starting `{load}`"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}", reason(&said));
-    let figures = standing::read_run(&file)?;
+    let figures = shots::read_report(&file)?;
     let has_arrived = figures.get("deliveries_per_s").is_none_or(|rate| *rate > 0.0);
     ensure!(has_arrived, "nothing was delivered while it was measured");
     Ok(figures)

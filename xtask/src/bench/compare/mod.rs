@@ -12,10 +12,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use self::{
-    peers::{PEERS, Peer},
-    standing::Figures,
-};
+use self::peers::{PEERS, Peer};
+use super::shots::Figures;
 use crate::step::{self, Verdict};
 
 mod choice;

@@ -6,10 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::peers::{PEERS, Peer};
-use crate::bench::shots::Measured;
-
-/// The figures of a run, by their names.
-pub type Figures = BTreeMap<String, f64>;
+use crate::bench::shots::{Figures, Measured};
 
 /// A run in which nothing was lost.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -106,26 +103,6 @@ impl Standing {
 /// When a file is there and cannot be read.
 pub fn read(kept: &Path) -> Result<Vec<Standing>> {
     PEERS.iter().filter_map(|peer| Standing::read(kept, peer).transpose()).collect()
-}
-
-#[derive(Deserialize)]
-struct Figure {
-    name: String,
-    median: f64,
-}
-
-#[derive(Deserialize)]
-struct Report {
-    figures: Vec<Figure>,
-}
-
-/// The figures that the load has just left in a file.
-pub fn read_run(file: &Path) -> Result<Figures> {
-    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    let report: Report =
-        serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
-    drop(fs::remove_file(file));
-    Ok(report.figures.into_iter().map(|figure| (figure.name, figure.median)).collect())
 }
 
 #[cfg(test)]
