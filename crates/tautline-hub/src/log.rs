@@ -212,8 +212,10 @@ impl Log {
         true
     }
 
-    /// Drops what is too old.
+    /// Drops what is too old, and what was joined for readers that have it by now: it is as large as a batch, and a reader that
+    /// still comes has it joined once more.
     pub(crate) fn expire(&mut self, wall_ms: u64, age_ms: u64) {
+        self.joined = None;
         while let Some(oldest) = self.entries.front()
             && wall_ms.saturating_sub(oldest.at()) > age_ms
         {
@@ -508,6 +510,16 @@ mod tests {
         log.expire(1_000, 955);
         assert_eq!(told(&mut log, 3, 0), Some((GapReason::Retention, 4)), "by age");
         assert_eq!(read(&mut log, 4, 999), (2, 6));
+    }
+
+    #[test]
+    fn what_was_joined_is_let_go_when_everybody_has_it() {
+        let mut log = log_at(standing("e", 0, 0));
+        (1..=3).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
+        let Read::Batch { packets, .. } = log.read(0, &mut 0, 999) else { panic!("it reads") };
+        log.expire(1_000, 999_999);
+        assert!(packets.encode(Format::Json).is_unique(), "a batch of its own beside the tail");
+        assert_eq!(read(&mut log, 0, 999), (3, 3), "and joined once more for who comes late");
     }
 
     #[test]
