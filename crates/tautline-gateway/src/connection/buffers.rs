@@ -59,6 +59,13 @@ impl Buffers {
         SHARED.set(Some(self));
     }
 
+    /// A second has passed: as good as many turns, where hardly any connection has one. Only this thread's are looked at.
+    pub(crate) fn rest() {
+        let mut buffers = Self::take();
+        buffers.turns = buffers.turns.saturating_add(KEPT_TURNS / 2);
+        buffers.give_back();
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.out.len() >= GATHER_BYTES
     }
@@ -113,6 +120,16 @@ impl Buffers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Buffers {
+        /// The size of the thread's buffer, without a turn.
+        fn peek() -> usize {
+            let buffers = Self::take();
+            let bytes = buffers.out.capacity();
+            SHARED.set(Some(buffers));
+            bytes
+        }
+    }
 
     fn gathered(sizes: &[usize]) -> Box<Buffers> {
         let mut buffers = Buffers::take();
@@ -171,5 +188,14 @@ mod tests {
         assert!(buffers.out.capacity() > STRETCHED_BYTES, "it may be needed again");
         buffers.give_back();
         assert_eq!(Buffers::take().out.capacity(), 0);
+    }
+
+    #[test]
+    fn a_stretched_buffer_is_given_back_where_nothing_happens() {
+        gathered(&[STRETCHED_BYTES + 1]).give_back();
+        Buffers::rest();
+        assert!(Buffers::peek() > STRETCHED_BYTES);
+        Buffers::rest();
+        assert_eq!(Buffers::peek(), 0);
     }
 }

@@ -26,7 +26,8 @@ use tautline_websocket::{Decoder, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
-use self::{buffers::Buffers, ended::Ended, receive::Reading, unsent::Unsent};
+pub(crate) use self::buffers::Buffers;
+use self::{ended::Ended, receive::Reading, unsent::Unsent};
 use crate::{
     connect::Agreed,
     gateway::{Seat, Shared},
