@@ -23,6 +23,9 @@ pub(crate) const MESSAGE_BYTES: usize = 190;
 pub(crate) const CHUNK: usize = 256;
 /// As the gateway has it: what a slow peer may cost the kernel.
 const SEND_BUFFER_BYTES: usize = 20 * 1024;
+/// The kernel moves what a full socket holds, and probes whether its peer has room: then a little more goes in.
+const FILLINGS: usize = 5;
+const FILLING_LASTS: Duration = Duration::from_millis(300);
 
 /// Where a way performs.
 pub(crate) struct Stage {
@@ -84,8 +87,10 @@ impl Stage {
         };
         let sockets: Vec<_> = (0..args.sockets).map(accept).collect::<Result<_, _>>()?;
         let read = per_channel - args.stalled;
-        for channel in sockets.chunks(per_channel).filter(|_| args.stalled > 0) {
-            channel[read..].iter().try_for_each(fill)?;
+        let stalled = || sockets.chunks(per_channel).flat_map(|channel| &channel[read..]);
+        for _ in 0..if args.stalled > 0 { FILLINGS } else { 0 } {
+            stalled().try_for_each(fill)?;
+            sleep(FILLING_LASTS);
         }
         let publications = u32::try_from(args.deliveries.div_ceil(read))?;
         let score = Score {
@@ -163,19 +168,15 @@ pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
     sched_setaffinity(None, &cores).with_context(|| format!("there is no core {core}"))
 }
 
-/// Writes until the socket takes no more, and then what it takes when the kernel has moved things about.
+/// Writes until the socket takes no more.
 fn fill(mut socket: &TcpStream) -> anyhow::Result<()> {
-    for _ in 0..3 {
-        loop {
-            match socket.write(&[0; MESSAGE_BYTES]) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error.into()),
-            }
+    loop {
+        match socket.write(&[0; MESSAGE_BYTES]) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error.into()),
         }
-        sleep(Duration::from_millis(1));
     }
-    Ok(())
 }
 
 /// What this process has used, all threads.
