@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Final frame of text, with a length in two bytes.
-const HEADER: [u8; 4] = [0x81, 126, 0, BODY_BYTES as u8];
+const HEADER: [u8; 4] = [0x81, 126, 0, BODY_BYTES.to_be_bytes()[7]];
 const BODY_BYTES: usize = MESSAGE_BYTES - 4;
 
 thread_local! {
