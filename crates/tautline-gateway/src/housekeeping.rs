@@ -9,7 +9,7 @@ use std::{
 use tautline_hub::Hub;
 use tokio::{task::AbortHandle, time::MissedTickBehavior};
 
-use crate::{connection::Buffers, gateway::Shared, wheel::TICK_MS};
+use crate::{gateway::Shared, wheel::TICK_MS};
 
 /// How often the hub tidies up, in ticks of the wheel.
 const TICKS_A_TIDY: u64 = 1000 / TICK_MS;
@@ -30,7 +30,6 @@ pub(crate) fn start(gateway: &Arc<Shared>) -> [AbortHandle; 2] {
             gateway.wheel.advance(now.mono_ms);
             if tick % TICKS_A_TIDY == 0 {
                 gateway.hub.tick(now);
-                Buffers::rest();
             }
         }
     });

@@ -76,15 +76,23 @@ impl Shot {
 
     /// The call that leaves its figures in a file.
     fn command(&self, binary: &Path, file: &Path) -> Command {
-        let words = self.arguments.split(' ').map(str::to_owned);
         let cores = if self.shares_cores { ["0,1", "0,1"] } else { ["0", "1"] };
         let [server, load] = cores.map(str::to_owned);
         let more = ["--server-cores".to_owned(), server, "--load-cores".to_owned(), load];
         let rest = ["--json".to_owned(), file.display().to_string()];
-        let begin = ["--log", "warn", "bench"].map(str::to_owned);
-        Command::new(&binary.to_string_lossy(), begin.into_iter().chain(words).chain(more).chain(rest))
+        call(binary, self.arguments, more.into_iter().chain(rest))
     }
 }
+
+/// A call of `tautline bench`, as a person could type it.
+pub fn call(binary: &Path, arguments: &str, more: impl IntoIterator<Item = String>) -> Command {
+    let words = ["--log", "warn", "bench"].into_iter().chain(arguments.split(' ')).map(str::to_owned);
+    Command::new(&binary.to_string_lossy(), words.chain(more))
+}
+
+/// Names of figures that are read in several places.
+pub const CPU_DELIVERY: &str = "server_cpu_s_per_1m_deliveries";
+pub const CPU_CALL: &str = "server_cpu_s_per_1m_calls";
 
 /// The figures of a run, by their names.
 pub type Figures = BTreeMap<String, f64>;

@@ -2,7 +2,7 @@
 
 use super::{
     goals,
-    shots::{Measured, Results},
+    shots::{CPU_CALL, CPU_DELIVERY, Measured, Results},
 };
 
 /// One table of the page, with a chart of its own.
@@ -23,8 +23,6 @@ pub struct Row {
     pub measured: Option<Measured>,
 }
 
-const CPU_DELIVERY: &str = "server_cpu_s_per_1m_deliveries";
-const CPU_CALL: &str = "server_cpu_s_per_1m_calls";
 const PER_DELIVERY: &str = "CPU s per 1M deliveries";
 /// What a delivery may cost in many channels, in times of what it costs in one.
 const CHANNELS: f64 = 1.2;

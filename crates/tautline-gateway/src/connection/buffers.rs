@@ -11,11 +11,8 @@ use super::{compressed::Compressed, unsent::Unsent};
 const READ_BYTES: usize = 16 * 1024;
 /// From here on what was gathered is written before more is gathered, in bytes.
 const GATHER_BYTES: usize = 64 * 1024;
-/// A buffer that a large message has stretched is given back above this size at once, in bytes.
+/// A buffer that a large message has stretched is given back above this size, in bytes.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
-/// Below it, and above this size, it is given back when so many turns had no need of it.
-const STRETCHED_BYTES: usize = 16 * 1024;
-const KEPT_TURNS: u16 = 256;
 /// A message up to this size is copied where the socket does not take it: a reference would keep all it was cut from.
 const COPIED_BYTES_MAX: usize = 512;
 
@@ -28,8 +25,6 @@ pub(crate) struct Buffers {
     pub(crate) read: Box<[u8]>,
     /// Frames ready for the socket.
     pub(crate) out: Vec<u8>,
-    /// Turns since `out` held more than [`STRETCHED_BYTES`].
-    turns: u16,
     /// Large messages in `out`, and where they begin.
     large: Vec<(usize, Bytes)>,
     compressed: Compressed,
@@ -42,7 +37,6 @@ impl Buffers {
             Box::new(Self {
                 read: vec![0; READ_BYTES].into(),
                 out: Vec::new(),
-                turns: 0,
                 large: Vec::new(),
                 compressed: Compressed::default(),
             })
@@ -51,19 +45,10 @@ impl Buffers {
 
     pub(crate) fn give_back(mut self: Box<Self>) {
         self.clear();
-        self.turns = self.turns.saturating_add(1);
-        let most = if self.turns > KEPT_TURNS { STRETCHED_BYTES } else { KEPT_BYTES_MAX };
-        if self.out.capacity() > most {
+        if self.out.capacity() > KEPT_BYTES_MAX {
             self.out = Vec::new();
         }
         SHARED.set(Some(self));
-    }
-
-    /// A second has passed: as good as many turns, where hardly any connection has one. Only this thread's are looked at.
-    pub(crate) fn rest() {
-        let mut buffers = Self::take();
-        buffers.turns = buffers.turns.saturating_add(KEPT_TURNS / 2);
-        buffers.give_back();
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -80,9 +65,6 @@ impl Buffers {
         self.out.extend_from_slice(header.as_bytes());
         let start = self.out.len();
         self.out.extend_from_slice(&message);
-        if self.out.len() > STRETCHED_BYTES {
-            self.turns = 0;
-        }
         if message.len() > COPIED_BYTES_MAX {
             self.large.push((start, message));
         }
@@ -120,16 +102,6 @@ impl Buffers {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    impl Buffers {
-        /// The size of the thread's buffer, without a turn.
-        fn peek() -> usize {
-            let buffers = Self::take();
-            let bytes = buffers.out.capacity();
-            SHARED.set(Some(buffers));
-            bytes
-        }
-    }
 
     fn gathered(sizes: &[usize]) -> Box<Buffers> {
         let mut buffers = Buffers::take();
@@ -173,29 +145,8 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_that_was_stretched_far_is_given_back() {
+    fn a_stretched_buffer_is_given_back() {
         gathered(&[KEPT_BYTES_MAX + 1]).give_back();
         assert_eq!(Buffers::take().out.capacity(), 0);
-    }
-
-    #[test]
-    fn a_stretched_buffer_is_given_back_when_nobody_needs_it() {
-        gathered(&[STRETCHED_BYTES + 1]).give_back();
-        for _ in 1..KEPT_TURNS {
-            gathered(&[100]).give_back();
-        }
-        let buffers = Buffers::take();
-        assert!(buffers.out.capacity() > STRETCHED_BYTES, "it may be needed again");
-        buffers.give_back();
-        assert_eq!(Buffers::take().out.capacity(), 0);
-    }
-
-    #[test]
-    fn a_stretched_buffer_is_given_back_where_nothing_happens() {
-        gathered(&[STRETCHED_BYTES + 1]).give_back();
-        Buffers::rest();
-        assert!(Buffers::peek() > STRETCHED_BYTES);
-        Buffers::rest();
-        assert_eq!(Buffers::peek(), 0);
     }
 }

@@ -26,8 +26,7 @@ use tautline_websocket::{Decoder, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
-pub(crate) use self::buffers::Buffers;
-use self::{ended::Ended, receive::Reading, unsent::Unsent};
+use self::{buffers::Buffers, ended::Ended, receive::Reading, unsent::Unsent};
 use crate::{
     connect::Agreed,
     gateway::{Seat, Shared},

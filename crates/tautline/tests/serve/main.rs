@@ -33,6 +33,16 @@ fn a_flag_that_is_not_known_ends_with_code_2_and_its_name() {
 }
 
 #[test]
+fn the_allocator_reads_what_it_is_told() {
+    // It says nothing of a symbol by another name: then it goes by its defaults.
+    let output = output_of(&["--version"], &[("_RJEM_MALLOC_CONF", "confirm_conf:true")]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    for setting in ["background_thread:true", "max_background_threads:1", "dirty_decay_ms:1000"] {
+        assert!(said.contains(&format!("Set conf value: {setting}")), "{said}");
+    }
+}
+
+#[test]
 fn a_file_with_a_fault_ends_with_code_2_and_one_line_that_points_at_it() {
     let path = config_file("fault", "[server]\nlisten = \"127.0.0.1:0\"\nnodes = \"n1\"\n");
     let path = path.to_str().unwrap();

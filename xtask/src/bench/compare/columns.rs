@@ -1,12 +1,10 @@
 //! What stands in a row of a server: figures over all runs, and how they stand to ours.
 
 use super::{super::page::number, load::RESIDENT_BYTES_MORE, standing::Standing};
-use crate::bench::shots::Measured;
+use crate::bench::shots::{CPU_CALL, CPU_DELIVERY, Measured};
 
 /// The server that the others are held against.
 pub const OURS: &str = "Tautline";
-pub const CPU_DELIVERY: &str = "server_cpu_s_per_1m_deliveries";
-pub const CPU_CALL: &str = "server_cpu_s_per_1m_calls";
 const RATE: &str = "deliveries_per_s";
 /// Below this share of its core the server was held back: by the load, or by others on the machine. What the load itself used says
 /// nothing, because it never sleeps where it has a core of its own.

@@ -1,9 +1,6 @@
 //! One measurement: a fresh server, the load beside it, and the figures that it leaves, or what went wrong.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::{path::Path, process::Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -61,11 +58,10 @@ fn take(root: &Path, peer: &Peer, call: &Call, kept: &Path) -> Result<Figures> {
     Ok(figures)
 }
 
-/// The load, as a person could type it.
+/// The load beside a server.
 fn load(binary: &Path, peer: &Peer, call: &Call, running: Option<&Running>, file: &Path) -> Command {
-    let words = ["--log", "warn", "bench"].into_iter().chain(call.arguments.split(' '));
-    let mut words: Vec<String> = words.map(str::to_owned).collect();
-    let mut say = |name: &str, value: String| words.extend([name.to_owned(), value]);
+    let mut more = Vec::new();
+    let mut say = |name: &str, value: String| more.extend([name.to_owned(), value]);
     match (peer.dialect, running) {
         (Some(dialect), Some(running)) => {
             say("--url", running.url());
@@ -78,8 +74,8 @@ fn load(binary: &Path, peer: &Peer, call: &Call, running: Option<&Running>, file
     say("--at-once", AT_ONCE.to_owned());
     say("--seconds", call.seconds.to_owned());
     say("--settle", if call.quick { "2s" } else { "3s" }.to_owned());
-    say("--json", PathBuf::from(file).display().to_string());
-    Command::new(&binary.to_string_lossy(), words)
+    say("--json", file.display().to_string());
+    shots::call(binary, call.arguments, more)
 }
 
 /// What went wrong, from the end of what the load said, without its own name and the scenario's.

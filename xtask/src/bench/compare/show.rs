@@ -107,10 +107,8 @@ pub fn chart(others: &[Standing]) -> String {
 mod tests {
     use anyhow::anyhow;
 
-    use super::{
-        super::{Figures, columns::CPU_DELIVERY},
-        *,
-    };
+    use super::{super::Figures, *};
+    use crate::bench::shots::CPU_DELIVERY;
 
     fn cpu(value: f64) -> Figures {
         Figures::from([(CPU_DELIVERY.to_owned(), value)])

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 
 use super::{
     super::{goals, page::number},
-    columns::{CPU_CALL, CPU_DELIVERY, spread},
+    columns::spread,
     load::RESIDENT_BYTES_MORE,
     standing::Standing,
 };
-use crate::bench::shots::Measured;
+use crate::bench::shots::{CPU_CALL, CPU_DELIVERY, Measured};
 
 /// Its row's name.
 pub const NAME: &str = "uWebSockets";
