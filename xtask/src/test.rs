@@ -87,7 +87,12 @@ static STEPS: [Step; 11] = [
         quick: true,
         needs: &[&C_TOOLCHAIN, &STRACE],
         skip: never,
-        jobs: |_| Ok(vec![cargo(["test", "--workspace", "--locked", "--no-fail-fast"])]),
+        jobs: |_| {
+            let gateway =
+                Command::new("cargo", ["test", "-p", "tautline-gateway", "--locked", "--test", "gateway"]);
+            let without_io_uring = Job::Run(gateway.env("TAUTLINE_TEST_IO_URING", "no"));
+            Ok(vec![cargo(["test", "--workspace", "--locked", "--no-fail-fast"]), without_io_uring])
+        },
     },
     Step {
         name: "sdk",

@@ -32,6 +32,9 @@ pub struct GatewayConfig {
     pub compression: bool,
     /// Messages shorter than this, in bytes, are never compressed: little is gained. Default 512.
     pub compression_bytes_min: usize,
+    /// Whether the sends of many connections go in one system call where the machine allows it: Linux from 5.18, outside
+    /// of what forbids `io_uring`, as most containers do. Default yes: large channels cost a fifth less CPU.
+    pub io_uring: bool,
     /// Kernel memory for what a peer has not taken yet (`SO_SNDBUF`, which Linux doubles), in bytes. Default 20 KiB.
     pub send_buffer_bytes: usize,
     /// Kernel memory for what we have not read yet (`SO_RCVBUF`, which Linux doubles), in bytes. Default 8 KiB.
@@ -52,6 +55,7 @@ impl Default for GatewayConfig {
             unacknowledged_timeout: Duration::from_secs(30),
             compression: false,
             compression_bytes_min: 512,
+            io_uring: true,
             send_buffer_bytes: 20 * KIB,
             receive_buffer_bytes: 8 * KIB,
         }

@@ -25,6 +25,8 @@ use tautline_websocket::{Deflate, accept_key};
 use tokio::net::TcpStream;
 use tracing::debug;
 
+#[cfg(target_os = "linux")]
+use crate::ring;
 use crate::{
     connection::Connection,
     gateway::{Seat, Shared},
@@ -88,6 +90,11 @@ async fn open(upgrade: OnUpgrade, seat: Seat, agreed: Agreed) {
 fn open_tcp(stream: TcpStream, early: Bytes, seat: Seat, agreed: Agreed) {
     if let Err(error) = socket::tune(&stream, &seat.gateway().config) {
         return debug!(%error, "the peer left during the handshake");
+    }
+    #[cfg(target_os = "linux")]
+    if seat.gateway().config.io_uring && ring::is_available() {
+        tokio::spawn(Connection::new(ring::RingStream::new(stream), early, seat, agreed));
+        return;
     }
     tokio::spawn(Connection::new(stream, early, seat, agreed));
 }

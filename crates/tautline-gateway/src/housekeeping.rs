@@ -16,6 +16,11 @@ const TICKS_A_TIDY: u64 = 1000 / TICK_MS;
 
 /// Starts both. They run until they are aborted.
 pub(crate) fn start(gateway: &Arc<Shared>) -> [AbortHandle; 2] {
+    #[cfg(target_os = "linux")]
+    if gateway.config.io_uring {
+        // Tried now, so that the log tells at the start.
+        crate::ring::is_available();
+    }
     // The tasks do not keep the gateway: it aborts them when the last of its connections has gone.
     let hub = gateway.hub.clone();
     let pump = tokio::spawn(std::future::poll_fn(move |cx| poll_pump(&hub, cx)));

@@ -31,6 +31,8 @@ mod connection;
 mod gateway;
 mod housekeeping;
 mod reject;
+#[cfg(target_os = "linux")]
+mod ring;
 mod serve;
 mod socket;
 mod wheel;

@@ -77,6 +77,7 @@ fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
     config.connections_max = settings.connections_max;
     config.compression = settings.compression;
     config.compression_bytes_min = settings.compression_bytes_min;
+    config.io_uring = settings.io_uring;
     let mut builder = Gateway::builder()
         .config(config)
         .limits(settings.limits.clone())

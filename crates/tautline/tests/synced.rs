@@ -86,6 +86,9 @@ fn folder(name: &str) -> Option<PathBuf> {
 
 /// The gateway under `strace`, and its address.
 fn serve(folder: &Path, trace: &Path, more: &[&str]) -> (Child, String) {
+    let config = folder.join("tautline.toml");
+    // What a ring sends is not seen under strace. It is sent later than what is written, never sooner.
+    fs::write(&config, "[server]\nio_uring = false\n").expect("the folder can be written");
     let mut strace = Command::new("strace")
         // The tracer is the grandchild, so that signals reach the gateway itself.
         .args(["-D", "-f", "-s", "20000", "-e", TRACED])
@@ -95,6 +98,8 @@ fn serve(folder: &Path, trace: &Path, more: &[&str]) -> (Child, String) {
         .arg(env!("CARGO_BIN_EXE_tautline"))
         .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--engine"])
         .arg(format!("disk:{}", folder.join("data").display()))
+        .arg("--config")
+        .arg(config)
         .env("RUST_LOG", "off")
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

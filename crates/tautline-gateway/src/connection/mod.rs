@@ -8,8 +8,10 @@
 mod buffers;
 mod compressed;
 mod ended;
+mod frames;
 mod receive;
 mod send;
+mod stream;
 mod unsent;
 
 use std::{
@@ -23,10 +25,10 @@ use bytes::Bytes;
 use tautline_hub::Peer;
 use tautline_protocol::{Format, Now};
 use tautline_websocket::{Decoder, Role};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
-use self::{buffers::Buffers, ended::Ended, receive::Reading, unsent::Unsent};
+use self::{buffers::Buffers, ended::Ended, receive::Reading};
+pub(crate) use self::{frames::Frames, stream::Stream, unsent::Unsent};
 use crate::{
     connect::Agreed,
     gateway::{Seat, Shared},
@@ -81,7 +83,7 @@ enum Step {
     AwaitingEnd,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: Stream> Connection<S> {
     /// A connection whose handshake is over; `early` came behind it.
     pub(crate) fn new(stream: S, early: Bytes, seat: Seat, agreed: Agreed) -> Self {
         let hello_bytes_max = seat.gateway().hub.limits().hello_bytes_max;
@@ -108,6 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         self.begin(now, cx, buffers);
         self.peer().handle_timeout(now);
+        self.take_back(now);
         for _ in 0..ROUNDS_MAX {
             ready!(self.poll_unsent(cx, now))?;
             let reading = self.read(cx, now, buffers)?;
@@ -133,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             && !unusual.early.is_empty()
         {
             let early = std::mem::take(&mut unusual.early);
-            self.take_bytes(now, &mut Vec::from(early), &mut buffers.out);
+            self.take_bytes(now, &mut Vec::from(early), &mut buffers.out.bytes);
         }
     }
 
@@ -207,7 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
+impl<S: Stream> Future for Connection<S> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

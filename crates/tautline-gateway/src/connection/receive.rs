@@ -7,9 +7,9 @@ use std::{
 
 use tautline_protocol::{Format, Now};
 use tautline_websocket::{Event, encode_close, encode_pong};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
-use super::{Connection, Step, buffers::Buffers, ended::Ended};
+use super::{Connection, Step, Stream, buffers::Buffers, ended::Ended};
 
 /// RFC 6455 §7.4.1: a kind of data that cannot be accepted.
 const UNSUPPORTED_DATA: u16 = 1003;
@@ -23,7 +23,7 @@ pub(super) enum Reading {
     NotWanted,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: Stream> Connection<S> {
     pub(super) fn wants_input(&self) -> bool {
         match &self.peer {
             Some(peer) if self.closing().is_none() => peer.wants_input(),
@@ -47,7 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(Err(error)) => Err(Ended::Io(error)),
             Poll::Ready(Ok(())) if read.filled().is_empty() => Err(Ended::HungUp),
             Poll::Ready(Ok(())) => {
-                self.take_bytes(now, read.filled_mut(), &mut buffers.out);
+                self.take_bytes(now, read.filled_mut(), &mut buffers.out.bytes);
                 Ok(Reading::Done)
             }
         }

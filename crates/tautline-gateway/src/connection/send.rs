@@ -8,12 +8,11 @@ use std::{
 use tautline_hub::Output;
 use tautline_protocol::{Format, Now};
 use tautline_websocket::{Opcode, encode_close};
-use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Connection, Step, after, buffers::Buffers, ended::Ended};
+use super::{Connection, Step, Stream, after, buffers::Buffers, ended::Ended};
 use crate::calls;
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: Stream> Connection<S> {
     /// Writes what the peer has to say until there is no more; pending while the socket takes no more.
     pub(super) fn poll_send(
         &mut self,
@@ -24,7 +23,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut must_flush = self.unusual.as_ref().is_some_and(|unusual| unusual.needs_flush);
         loop {
             let has_more = self.gather(cx, now, buffers);
-            if !buffers.out.is_empty() {
+            if !buffers.out.bytes.is_empty() {
                 must_flush = true;
                 ready!(self.poll_write(cx, now, buffers))?;
             }
@@ -69,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 Some(Output::Call(request)) => calls::start(self.gateway(), cx, request),
                 Some(Output::Close { code, reason }) => {
-                    encode_close(&mut buffers.out, Some(code), reason, None);
+                    encode_close(&mut buffers.out.bytes, Some(code), reason, None);
                     self.close(now, Ended::ByUs { code, reason }, Step::AwaitingClose);
                 }
             }
@@ -84,23 +83,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         now: Now,
         buffers: &mut Buffers,
     ) -> Poll<Result<(), Ended>> {
-        let mut sent = 0;
-        while sent < buffers.out.len() {
-            match Pin::new(&mut self.stream).poll_write(cx, &buffers.out[sent..]) {
+        let out = &mut buffers.out;
+        let mut sent = if self.stream.take(cx, out) { out.bytes.len() } else { 0 };
+        while sent < out.bytes.len() {
+            match Pin::new(&mut self.stream).poll_write(cx, &out.bytes[sent..]) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(Ended::HungUp)),
                 Poll::Ready(Ok(bytes)) => sent += bytes,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Ended::Io(error))),
                 Poll::Pending => {
-                    let unsent = buffers.keep_unsent(sent);
-                    self.unusual().unsent = unsent;
+                    self.unusual().unsent = out.unsent(sent..out.bytes.len());
                     self.unusual().needs_flush = true;
+                    out.clear();
                     self.wait_for_progress(now);
                     return Poll::Pending;
                 }
             }
         }
-        buffers.clear();
+        out.clear();
         Poll::Ready(Ok(()))
+    }
+
+    /// Keeps what the stream had taken and could not send.
+    pub(super) fn take_back(&mut self, now: Now) {
+        if let Some(earlier) = self.stream.take_back() {
+            self.unusual().unsent.go_behind(earlier);
+            self.wait_for_progress(now);
+        }
     }
 
     /// Goes on with what the socket did not take before.

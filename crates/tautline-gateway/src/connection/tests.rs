@@ -8,7 +8,7 @@ use std::{
 
 use tautline_websocket::{Event, encode_ping, encode_text};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex},
     net::TcpStream,
 };
 
@@ -22,11 +22,9 @@ fn gateway() -> Gateway {
     Gateway::builder().guests(true).call("echo", |call| async move { Ok(call.data) }).build().unwrap()
 }
 
-fn connection<S: AsyncRead + AsyncWrite + Unpin>(
-    gateway: &Gateway,
-    stream: S,
-    early: &[u8],
-) -> Connection<S> {
+impl Stream for DuplexStream {}
+
+fn connection<S: Stream>(gateway: &Gateway, stream: S, early: &[u8]) -> Connection<S> {
     let seat = Seat::take(gateway.shared()).unwrap();
     Connection::new(stream, Bytes::copy_from_slice(early), seat, Agreed::default())
 }
@@ -108,6 +106,8 @@ fn messages_end_with_close(bytes: &[u8]) -> bool {
 
 /// A stream with a bug.
 struct Explosive;
+
+impl Stream for Explosive {}
 
 impl AsyncRead for Explosive {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

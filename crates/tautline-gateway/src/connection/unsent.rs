@@ -20,6 +20,12 @@ impl Unsent {
         self.0.push_back(part);
     }
 
+    /// Lets `earlier` go first.
+    pub(crate) fn go_behind(&mut self, earlier: Self) {
+        let later = std::mem::replace(self, earlier);
+        self.0.extend(later.0);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,11 +1,11 @@
 //! The HTTP API.
 
 use serde_json::{Value, json};
-use tautline_gateway::{Gateway, GatewayConfig};
+use tautline_gateway::Gateway;
 
 use crate::{
     logins::{FAR_AWAY, SECRET, token},
-    rig::{API_KEY, Client, Rig, open_to_all},
+    rig::{API_KEY, Client, Rig, config, open_to_all},
 };
 
 fn post(rig: &Rig, key: Option<&str>, body: &str) -> (u16, Value) {
@@ -84,7 +84,7 @@ fn a_bad_body_is_refused_in_words() {
 
 #[test]
 fn a_body_too_large_is_refused() {
-    let mut config = GatewayConfig::default();
+    let mut config = config();
     config.api_body_bytes_max = 100;
     let rig = Rig::serve(open_to_all().config(config));
     let body = format!(r#"{{"channel":"room:7","data":"{}"}}"#, "x".repeat(100));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tautline_gateway::{GatewayBuilder, GatewayConfig};
+use tautline_gateway::GatewayBuilder;
 use tautline_protocol::Limits;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     handshake::Handshake,
     logins::{FAR_AWAY, SECRET, token},
     offences,
-    rig::{Answer, bye, http_answer, open_to_all, patient},
+    rig::{Answer, bye, config, http_answer, open_to_all, patient},
 };
 
 /// Short enough to be waited for. A test that fails to keep to it on a slow machine must not fail for that.
@@ -178,7 +178,7 @@ fn a_head_without_end_is_cut_by_its_size() {
 
 #[test]
 fn a_peer_that_never_answers_the_goodbye_is_not_waited_for() {
-    let mut config = GatewayConfig::default();
+    let mut config = config();
     config.linger_timeout = Duration::from_millis(SHORT_MS);
     undisturbed(open_to_all().config(config), |rig, bystander| {
         let mut offender = rig.guest();

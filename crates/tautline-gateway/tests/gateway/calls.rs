@@ -6,10 +6,10 @@ use std::sync::{
 };
 
 use serde_json::{Value, json, value::to_raw_value};
-use tautline_gateway::{CallError, GatewayBuilder, GatewayConfig};
+use tautline_gateway::{CallError, GatewayBuilder};
 use tokio::sync::Semaphore;
 
-use crate::rig::{Rig, open_to_all};
+use crate::rig::{Rig, config, open_to_all};
 
 fn with_all_kinds() -> GatewayBuilder {
     open_to_all()
@@ -107,7 +107,7 @@ fn a_method_runs_once_however_often_the_call_is_sent() {
 
 #[test]
 fn above_the_ceiling_a_call_is_refused_until_another_has_ended() {
-    let mut config = GatewayConfig::default();
+    let mut config = config();
     config.calls_running_max = 1;
     let rig = Rig::serve(with_all_kinds().config(config));
     let mut client = rig.guest();

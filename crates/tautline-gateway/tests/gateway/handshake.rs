@@ -6,10 +6,9 @@ use std::{
 };
 
 use serde_json::json;
-use tautline_gateway::GatewayConfig;
 use tungstenite::{WebSocket, protocol::Role};
 
-use crate::rig::{Rig, open_to_all};
+use crate::rig::{Rig, config, open_to_all};
 
 /// The request of the RFC, changed line by line.
 pub struct Handshake(Vec<String>);
@@ -143,7 +142,7 @@ fn pages_of_other_origins_are_kept_out_where_origins_are_named() {
 
 #[test]
 fn one_connection_too_many_is_told_to_come_later_and_has_a_place_when_another_has_gone() {
-    let mut config = GatewayConfig::default();
+    let mut config = config();
     config.connections_max = 1;
     let rig = Rig::serve(open_to_all().config(config));
     let first = rig.guest();

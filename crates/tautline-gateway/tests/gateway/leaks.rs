@@ -3,14 +3,13 @@
 
 use std::{process::Command, time::Duration};
 
-use tautline_gateway::GatewayConfig;
 use tautline_protocol::Limits;
 
 use crate::{
     bystander::Bystander,
     logins::SECRET,
     offences,
-    rig::{Rig, open_to_all},
+    rig::{Rig, config, open_to_all},
 };
 
 /// Says to a process of ours that it is there for one test alone.
@@ -96,7 +95,7 @@ fn five_thousand_that_only_keep_a_line_busy_leave_nothing_behind() {
     const OFFENDERS_AT_ONCE: usize = 250;
     const SHORT: Duration = Duration::from_millis(100);
     in_a_process_of_its_own("leaks::five_thousand_that_only_keep_a_line_busy_leave_nothing_behind", || {
-        let mut config = GatewayConfig::default();
+        let mut config = config();
         config.http_request_timeout = SHORT;
         config.linger_timeout = SHORT;
         let limits = Limits { hello_ms: 100, ..Limits::default() };

@@ -41,9 +41,17 @@ pub struct Rig {
     pub runtime: Runtime,
 }
 
-/// The defaults, but for a peer that is slow to hang up: the test itself may be.
-pub fn patient() -> GatewayConfig {
+/// The defaults. With `TAUTLINE_TEST_IO_URING=no` the gateway sends as it does where there is no `io_uring`: all of these tests
+/// run both ways.
+pub fn config() -> GatewayConfig {
     let mut config = GatewayConfig::default();
+    config.io_uring = std::env::var("TAUTLINE_TEST_IO_URING").as_deref() != Ok("no");
+    config
+}
+
+/// The same, but for a peer that is slow to hang up: the test itself may be.
+pub fn patient() -> GatewayConfig {
+    let mut config = config();
     config.linger_timeout = PATIENCE;
     config
 }

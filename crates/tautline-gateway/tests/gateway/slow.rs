@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tautline_gateway::GatewayConfig;
 
-use crate::rig::{Client, Rig, open_to_all};
+use crate::rig::{Client, Rig, config, open_to_all};
 
 const PUBLICATIONS: usize = 400;
 
@@ -51,7 +50,7 @@ fn a_stalled_reader_holds_up_nobody_and_gets_the_rest_when_it_wakes() {
 
 #[test]
 fn a_reader_that_takes_nothing_at_all_is_given_up() {
-    let mut config = GatewayConfig::default();
+    let mut config = config();
     config.stall_timeout = Duration::from_millis(100);
     let rig = Rig::serve(open_to_all().config(config));
     let (mut stalled, mut publisher) = (rig.guest(), rig.guest());

@@ -50,6 +50,7 @@ pub(super) struct Server {
     pub allowed_origins: Option<Vec<String>>,
     pub compression: Option<bool>,
     pub compression_bytes_min: Option<ByteSize>,
+    pub io_uring: Option<bool>,
 }
 
 /// `[auth]`

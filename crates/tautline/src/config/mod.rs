@@ -111,6 +111,8 @@ pub struct Settings {
     pub compression: bool,
     /// Messages shorter than this are never compressed, in bytes. Default 512.
     pub compression_bytes_min: usize,
+    /// Whether sends go together where the machine allows it. Default true.
+    pub io_uring: bool,
     /// True when everything is open for development. Default false.
     pub dev: bool,
     /// Whether clients may connect without a login. Default false.
@@ -141,6 +143,7 @@ impl Default for Settings {
             allowed_origins: Vec::new(),
             compression: gateway.compression,
             compression_bytes_min: gateway.compression_bytes_min,
+            io_uring: gateway.io_uring,
             dev: false,
             guests: false,
             hs256_secret: None,
@@ -180,6 +183,7 @@ impl Settings {
         set(&mut self.allowed_origins, file.server.allowed_origins);
         set(&mut self.compression, file.server.compression);
         set(&mut self.compression_bytes_min, file.server.compression_bytes_min.map(|size| size.0));
+        set(&mut self.io_uring, file.server.io_uring);
         set(&mut self.guests, file.auth.guests);
         self.hs256_secret = file.auth.hs256_secret;
         set(&mut self.api_keys, file.api.keys);

@@ -42,6 +42,29 @@ fn the_allocator_reads_what_it_is_told() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn sends_go_by_io_uring_where_there_is_some_unless_it_is_told_otherwise() {
+    let rings_of = |arguments: &[&str]| {
+        let server = Server::start(&[&["--dev"], arguments].concat(), &[]);
+        let mut line = server.connect();
+        line.hello(&json!({"guest": true}));
+        line.receive("welcome");
+        let rings = server.open_files().filter(|file| file.contains("io_uring")).count();
+        server.signal(Signal::TERM);
+        drop(line);
+        (rings, server.end().2)
+    };
+    let (rings, log) = rings_of(&[]);
+    let is_available = !log.contains("no io_uring for us");
+    assert_eq!(log.contains("messages are sent by io_uring"), is_available, "{log}");
+    assert_eq!(rings > 0, is_available, "{log}");
+    let without = config_file("without-io-uring", "[server]\nio_uring = false");
+    let (rings, log) = rings_of(&["--config", without.to_str().unwrap()]);
+    assert_eq!(rings, 0);
+    assert!(!log.contains("io_uring"), "{log}");
+}
+
 #[test]
 fn a_file_with_a_fault_ends_with_code_2_and_one_line_that_points_at_it() {
     let path = config_file("fault", "[server]\nlisten = \"127.0.0.1:0\"\nnodes = \"n1\"\n");

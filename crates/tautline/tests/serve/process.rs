@@ -77,6 +77,14 @@ impl Server {
         Line { socket, received: VecDeque::new() }
     }
 
+    /// What its open files are, by name.
+    #[cfg(target_os = "linux")]
+    pub fn open_files(&self) -> impl Iterator<Item = String> + use<> {
+        let directory = format!("/proc/{}/fd", self.child.id());
+        let files = std::fs::read_dir(directory).expect("the process is there").flatten();
+        files.filter_map(|file| Some(std::fs::read_link(file.path()).ok()?.display().to_string()))
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the process is there");

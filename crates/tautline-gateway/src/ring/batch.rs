@@ -1,0 +1,71 @@
+//! Sends that go to the kernel together.
+
+use std::{ops::Range, os::fd::RawFd, task::Waker};
+
+use super::SENDS_MAX;
+use crate::connection::{Frames, Unsent};
+
+/// Sends of different sockets: none has two in a batch, or bytes could be lost between them.
+pub(super) struct Batch {
+    pub(super) number: u32,
+    /// Somebody will submit it.
+    pub(super) has_turn: bool,
+    sends: Vec<Send>,
+    frames: Frames,
+}
+
+struct Send {
+    socket: RawFd,
+    /// What is not sent yet, in the frames of all.
+    left: Range<usize>,
+    waker: Waker,
+}
+
+impl Batch {
+    pub(super) fn new(number: u32) -> Self {
+        Self { number, has_turn: false, sends: Vec::with_capacity(SENDS_MAX), frames: Frames::default() }
+    }
+
+    /// Becomes, empty as it is, the one that is filled after `other`.
+    pub(super) fn follow(&mut self, other: &Self) {
+        self.number = other.number.wrapping_add(1);
+        self.has_turn = other.has_turn;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sends.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.sends.len() == SENDS_MAX
+    }
+
+    pub(super) fn push(&mut self, socket: RawFd, frames: &Frames, waker: Waker) {
+        let left = self.frames.append(frames);
+        self.sends.push(Send { socket, left, waker });
+    }
+
+    /// Sockets and what they are to be sent.
+    pub(super) fn sends(&self) -> impl ExactSizeIterator<Item = (RawFd, &[u8])> {
+        self.sends.iter().map(|send| (send.socket, &self.frames.bytes[send.left.clone()]))
+    }
+
+    /// Notes how many bytes the socket of a send has taken.
+    pub(super) fn note(&mut self, index: usize, bytes: usize) {
+        self.sends[index].left.start += bytes;
+    }
+
+    /// What was not sent, by socket, and who is to know.
+    pub(super) fn unsent(&self) -> impl Iterator<Item = (RawFd, Unsent, &Waker)> {
+        let is_left = |send: &&Send| !send.left.is_empty();
+        self.sends
+            .iter()
+            .filter(is_left)
+            .map(|send| (send.socket, self.frames.unsent(send.left.clone()), &send.waker))
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.sends.clear();
+        self.frames.clear();
+    }
+}

@@ -1,0 +1,198 @@
+//! The sends of many connections in one system call, where Linux lets us: `io_uring`.
+//!
+//! Each thread has a [`Ring`] to which its connections add what they send, and which goes to the kernel when it is full or
+//! when those who are ready have had their turn. Sends do not wait in the kernel: what a socket did not take comes back to
+//! its connection, which writes it as any other does. Why, and what it gives: `docs/adr/0019-sends-in-a-ring.md`.
+
+mod batch;
+mod kernel;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    cell::OnceCell,
+    collections::HashMap,
+    os::fd::RawFd,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    },
+    task::{Poll, Waker},
+};
+
+use tracing::{info, warn};
+
+pub(crate) use self::stream::RingStream;
+use self::{batch::Batch, kernel::Kernel};
+use crate::connection::{Frames, Unsent};
+
+/// Sends that go together. More gain nothing, and hold up their thread for longer.
+const SENDS_MAX: usize = 64;
+/// The longest send, in bytes: what is longer is written at once, for the copy would cost more than the call.
+const SEND_BYTES_MAX: usize = 4096;
+
+thread_local! {
+    static OF_THREAD: OnceCell<Option<Arc<Ring>>> = const { OnceCell::new() };
+}
+
+/// Whether this machine lets us have a ring; it is tried once.
+pub(crate) fn is_available() -> bool {
+    static IS_AVAILABLE: OnceLock<bool> = OnceLock::new();
+    *IS_AVAILABLE.get_or_init(|| match Kernel::new() {
+        Ok(_) => {
+            info!("messages are sent by io_uring");
+            true
+        }
+        Err(error) => {
+            info!(%error, "messages are sent one by one: there is no io_uring for us");
+            false
+        }
+    })
+}
+
+/// What one thread's connections are about to send.
+pub(crate) struct Ring {
+    waiting: Mutex<Batch>,
+    /// Held while a batch is with the kernel.
+    submitting: Mutex<Submitting>,
+    /// The number of the last batch of which everything is known.
+    done: AtomicU32,
+    /// What sockets did not take.
+    returned: Mutex<HashMap<RawFd, Unsent>>,
+    /// How many these are: mostly none.
+    returned_count: AtomicUsize,
+    /// It failed, and is not added to any more.
+    is_broken: AtomicBool,
+}
+
+struct Submitting {
+    /// None once it failed.
+    kernel: Option<Kernel>,
+    batch: Batch,
+}
+
+impl Ring {
+    /// Runs `action` with this thread's ring, if it has one.
+    fn with_own<T>(action: impl FnOnce(&Arc<Self>) -> T) -> Option<T> {
+        OF_THREAD
+            .try_with(|ring| {
+                let ring = ring.get_or_init(Self::new).as_ref()?;
+                (!ring.is_broken.load(Ordering::Relaxed)).then(|| action(ring))
+            })
+            .ok()
+            .flatten()
+    }
+
+    fn new() -> Option<Arc<Self>> {
+        let kernel = Kernel::new()
+            .inspect_err(|error| warn!(%error, "a thread has no io_uring, and sends one by one"))
+            .ok()?;
+        Some(Arc::new(Self {
+            waiting: Mutex::new(Batch::new(1)),
+            submitting: Mutex::new(Submitting { kernel: Some(kernel), batch: Batch::new(0) }),
+            done: AtomicU32::new(0),
+            returned: Mutex::default(),
+            returned_count: AtomicUsize::new(0),
+            is_broken: AtomicBool::new(false),
+        }))
+    }
+
+    /// Adds a send, and says with which batch it goes. Until that is done nothing else may be written to the socket, nor
+    /// may it be closed.
+    fn add(self: &Arc<Self>, socket: RawFd, frames: &Frames, waker: &Waker) -> u32 {
+        let mut waiting = lock(&self.waiting);
+        if waiting.is_full() {
+            drop(waiting);
+            self.submit();
+            waiting = lock(&self.waiting);
+        }
+        waiting.push(socket, frames, waker.clone());
+        if !std::mem::replace(&mut waiting.has_turn, true) {
+            tokio::spawn(Turn(Arc::clone(self)).take());
+        }
+        waiting.number
+    }
+
+    /// Whether the batch is still to be submitted, or with the kernel now. Of a batch so old that numbers have come round
+    /// it may say yes, which costs its connection a look.
+    fn is_waiting(&self, number: u32) -> bool {
+        number.wrapping_sub(self.done.load(Ordering::Acquire)).cast_signed() > 0
+    }
+
+    /// Sends what waits, by whichever thread. When it returns, every batch that was begun before is done.
+    fn submit(&self) {
+        let mut submitting = lock(&self.submitting);
+        let Submitting { kernel, batch } = &mut *submitting;
+        {
+            let mut waiting = lock(&self.waiting);
+            if waiting.is_empty() {
+                return;
+            }
+            batch.follow(&waiting);
+            std::mem::swap(batch, &mut *waiting);
+        }
+        if let Some(error) = kernel.as_mut().and_then(|kernel| kernel.send(batch).err()) {
+            warn!(%error, "io_uring failed: this thread sends one by one from now on");
+            // With what it still holds of this batch, which is returned as not sent.
+            *kernel = None;
+            self.is_broken.store(true, Ordering::Relaxed);
+        }
+        let mut woken = Vec::new();
+        for (socket, unsent, waker) in batch.unsent() {
+            lock(&self.returned).insert(socket, unsent);
+            self.returned_count.fetch_add(1, Ordering::Release);
+            woken.push(waker.clone());
+        }
+        self.done.store(batch.number, Ordering::Release);
+        batch.clear();
+        drop(submitting);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// What the socket did not take of the send that was done last.
+    fn take_back(&self, socket: RawFd) -> Option<Unsent> {
+        if self.returned_count.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let returned = lock(&self.returned).remove(&socket);
+        if returned.is_some() {
+            self.returned_count.fetch_sub(1, Ordering::Release);
+        }
+        returned
+    }
+
+    fn has_returned(&self, socket: RawFd) -> bool {
+        self.returned_count.load(Ordering::Acquire) > 0 && lock(&self.returned).contains_key(&socket)
+    }
+}
+
+/// Sees to it that what waits is sent, also where its runtime ends before.
+struct Turn(Arc<Ring>);
+
+impl Turn {
+    /// Lets those go first who are ready now: they may have something to send.
+    async fn take(self) {
+        let mut is_first = true;
+        // Tokio's own yield would look for input first, which is a system call more.
+        std::future::poll_fn(|cx| {
+            if std::mem::take(&mut is_first) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        lock(&self.0.waiting).has_turn = false;
+        self.0.submit();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,100 @@
+//! A TCP stream that sends short frames by the thread's ring.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, RawFd},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::{Ring, SEND_BYTES_MAX};
+use crate::connection::{Frames, Stream, Unsent};
+
+/// What it took goes without being flushed.
+pub(crate) struct RingStream {
+    pub(super) stream: TcpStream,
+    /// Where the last send was added, and with which batch it goes.
+    pub(super) ring: Option<Arc<Ring>>,
+    batch: u32,
+}
+
+impl RingStream {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, ring: None, batch: 0 }
+    }
+
+    pub(super) fn socket(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
+
+    /// Sees to it that nothing of ours is in a ring. Pending where the last send came back, of which the task is told.
+    pub(super) fn poll_settled(&self) -> Poll<()> {
+        let Some(ring) = &self.ring else { return Poll::Ready(()) };
+        if ring.is_waiting(self.batch) {
+            ring.submit();
+        }
+        if ring.has_returned(self.socket()) { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+impl Stream for RingStream {
+    fn take(&mut self, cx: &Context<'_>, frames: &Frames) -> bool {
+        if frames.bytes.len() > SEND_BYTES_MAX || self.poll_settled().is_pending() {
+            return false;
+        }
+        let socket = self.socket();
+        let added = Ring::with_own(|ring| {
+            self.batch = ring.add(socket, frames, cx.waker());
+            if !self.ring.as_ref().is_some_and(|last| Arc::ptr_eq(last, ring)) {
+                self.ring = Some(Arc::clone(ring));
+            }
+        });
+        added.is_some()
+    }
+
+    fn take_back(&mut self) -> Option<Unsent> {
+        self.ring.as_ref()?.take_back(self.socket())
+    }
+}
+
+impl AsyncRead for RingStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for RingStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        std::task::ready!(this.poll_settled());
+        Pin::new(&mut this.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        std::task::ready!(this.poll_settled());
+        Pin::new(&mut this.stream).poll_shutdown(cx)
+    }
+}
+
+impl Drop for RingStream {
+    /// The number of the socket is somebody else's as soon as it is closed.
+    fn drop(&mut self) {
+        let _ = self.poll_settled();
+        let _ = self.take_back();
+    }
+}

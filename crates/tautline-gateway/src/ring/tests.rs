@@ -1,0 +1,326 @@
+//! Stories about sends in a ring, over real sockets. Where the machine lets us have none there is nothing to tell.
+
+use std::{
+    future::poll_fn,
+    io::{ErrorKind, Read as _},
+    net::TcpListener,
+    pin::Pin,
+    sync::atomic::AtomicBool,
+    task::{Context, Wake},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use socket2::SockRef;
+use tokio::{
+    io::AsyncWrite as _,
+    net::TcpStream,
+    runtime::{Builder, Runtime},
+};
+
+use super::*;
+use crate::connection::Stream as _;
+
+type Reader = std::net::TcpStream;
+
+/// A stream with room for little, and who reads at its other end.
+fn pair() -> (RingStream, Reader) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    SockRef::from(&listener).set_recv_buffer_size(1).unwrap();
+    let writer = Reader::connect(listener.local_addr().unwrap()).unwrap();
+    SockRef::from(&writer).set_send_buffer_size(1).unwrap();
+    writer.set_nonblocking(true).unwrap();
+    let (reader, _) = listener.accept().unwrap();
+    reader.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    (RingStream::new(TcpStream::from_std(writer).unwrap()), reader)
+}
+
+fn runtime() -> Option<Runtime> {
+    if !is_available() {
+        eprintln!("not told: this machine has no io_uring for us");
+        return None;
+    }
+    Some(Builder::new_current_thread().enable_all().build().unwrap())
+}
+
+/// A task that knows whether it was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn framed(bytes: &[u8]) -> Frames {
+    let mut frames = Frames::default();
+    frames.bytes.extend_from_slice(bytes);
+    frames
+}
+
+/// Writes as a connection does: what comes back goes first, and what is not taken is written.
+async fn write(stream: &mut RingStream, bytes: &[u8]) {
+    let mut unsent = Unsent::default();
+    if !poll_fn(|cx| Poll::Ready(stream.take(cx, &framed(bytes)))).await {
+        unsent.push(Bytes::copy_from_slice(bytes));
+    }
+    write_unsent(stream, unsent).await;
+}
+
+async fn write_unsent(stream: &mut RingStream, mut unsent: Unsent) {
+    poll_fn(|cx| {
+        if let Some(earlier) = stream.take_back() {
+            unsent.go_behind(earlier);
+        }
+        unsent.poll_write(cx, stream).map(Result::unwrap)
+    })
+    .await;
+}
+
+/// Until nothing comes back any more.
+async fn settle(stream: &mut RingStream) {
+    while stream.poll_settled().is_pending() {
+        write_unsent(stream, Unsent::default()).await;
+    }
+}
+
+fn read(reader: &mut Reader, bytes: usize) -> Vec<u8> {
+    let mut read = vec![0; bytes];
+    reader.read_exact(&mut read).unwrap();
+    read
+}
+
+fn has_nothing(reader: &mut Reader) -> bool {
+    reader.set_nonblocking(true).unwrap();
+    let nothing = reader.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    reader.set_nonblocking(false).unwrap();
+    nothing
+}
+
+#[test]
+fn sends_wait_for_others_and_go_by_themselves() {
+    let Some(runtime) = runtime() else { return };
+    runtime.block_on(async {
+        let (mut one, mut at_one) = pair();
+        let (mut other, mut at_other) = pair();
+        poll_fn(|cx| {
+            assert!(one.take(cx, &framed(b"one")) && other.take(cx, &framed(b"other")));
+            assert!(has_nothing(&mut at_one) && has_nothing(&mut at_other));
+            Poll::Ready(())
+        })
+        .await;
+        tokio::task::spawn_blocking(move || {
+            assert_eq!(read(&mut at_one, 3), b"one");
+            assert_eq!(read(&mut at_other, 5), b"other");
+        })
+        .await
+        .unwrap();
+    });
+}
+
+#[test]
+fn a_full_batch_goes_at_once() {
+    let Some(runtime) = runtime() else { return };
+    runtime.block_on(poll_fn(|cx| {
+        let mut pairs: Vec<_> = (0..=SENDS_MAX).map(|_| pair()).collect();
+        for (stream, _) in &mut pairs {
+            assert!(stream.take(cx, &framed(b"x")));
+        }
+        let (last, first) = pairs.split_last_mut().unwrap();
+        assert!(first.iter_mut().all(|(_, reader)| read(reader, 1) == b"x"));
+        assert!(has_nothing(&mut last.1));
+        Poll::Ready(())
+    }));
+}
+
+#[test]
+fn a_stream_writes_in_order_whatever_is_in_the_ring() {
+    let Some(runtime) = runtime() else { return };
+    runtime.block_on(async {
+        let (mut stream, mut reader) = pair();
+        let long = vec![b'l'; SEND_BYTES_MAX + 1];
+        let all = [&b"shortanother"[..], &long, b"last"].concat();
+        let bytes = all.len();
+        let reading = tokio::task::spawn_blocking(move || read(&mut reader, bytes));
+        for part in [&b"short"[..], b"another", &long, b"last"] {
+            write(&mut stream, part).await;
+        }
+        settle(&mut stream).await;
+        assert_eq!(reading.await.unwrap(), all);
+    });
+}
+
+#[test]
+fn what_a_full_socket_did_not_take_comes_back_and_wakes_its_task() {
+    let Some(runtime) = runtime() else { return };
+    let _guard = runtime.enter();
+    let woken = Arc::new(Woken::default());
+    let waker = Arc::clone(&woken).into();
+    let mut cx = Context::from_waker(&waker);
+    let (mut stream, mut reader) = pair();
+    let mut written = Vec::new();
+    let mut part = vec![0; 1000];
+    while stream.take(&cx, &framed(&part)) {
+        written.extend_from_slice(&part);
+        part = vec![part[0] + 1; 1000];
+    }
+    assert!(
+        Pin::new(&mut stream).poll_write(&mut cx, &part).is_pending(),
+        "it takes nothing until it was asked"
+    );
+    let back = stream.take_back().expect("something came back").concat();
+    assert!(woken.0.load(Ordering::Relaxed));
+    assert!(stream.take_back().is_none());
+    let sent = written.len() - back.len();
+    assert!(written.ends_with(&back) && sent > 0);
+    assert_eq!(read(&mut reader, sent), written[..sent]);
+    assert!(has_nothing(&mut reader));
+}
+
+#[test]
+fn a_stream_that_goes_has_sent_what_it_took_and_nothing_to_whom_gets_its_number() {
+    let Some(runtime) = runtime() else { return };
+    let _guard = runtime.enter();
+    let (mut stream, mut reader) = pair();
+    let number = stream.socket();
+    assert!(stream.take(&Context::from_waker(Waker::noop()), &framed(b"goodbye")));
+    let ring = Arc::clone(stream.ring.as_ref().unwrap());
+    drop(stream);
+    assert_eq!(read(&mut reader, 7), b"goodbye");
+    assert!(lock(&ring.waiting).is_empty(), "{number} may be anybody's now");
+}
+
+#[test]
+fn what_came_back_is_forgotten_with_its_stream() {
+    let Some(runtime) = runtime() else { return };
+    let _guard = runtime.enter();
+    let (mut stream, _reader) = pair();
+    while stream.take(&Context::from_waker(Waker::noop()), &framed(&[0; 1000])) {}
+    let ring = Arc::clone(stream.ring.as_ref().unwrap());
+    assert!(ring.has_returned(stream.socket()));
+    drop(stream);
+    assert!(lock(&ring.returned).is_empty());
+    assert_eq!(ring.returned_count.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_stream_is_shut_behind_what_it_took() {
+    let Some(runtime) = runtime() else { return };
+    runtime.block_on(async {
+        let (mut stream, mut reader) = pair();
+        write(&mut stream, b"last words").await;
+        poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx)).await.unwrap();
+        let mut said = String::new();
+        reader.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "last words");
+    });
+}
+
+#[test]
+fn a_peer_that_left_is_noticed_by_the_next_write() {
+    let Some(runtime) = runtime() else { return };
+    runtime.block_on(async {
+        let (mut stream, reader) = pair();
+        drop(reader);
+        let failed = poll_fn(|cx| {
+            while stream.take(cx, &framed(b"anybody?")) {}
+            stream.take_back().expect("something came back").poll_write(cx, &mut stream)
+        });
+        let kind = failed.await.unwrap_err().kind();
+        assert!(matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{kind}");
+    });
+}
+
+#[test]
+fn a_runtime_that_ends_sends_what_waits_and_the_next_one_goes_on() {
+    let Some(ended) = runtime() else { return };
+    let mut kept = ended.block_on(async {
+        let (mut stream, reader) = pair();
+        write(&mut stream, b"first").await;
+        (stream, reader)
+    });
+    drop(ended);
+    assert_eq!(read(&mut kept.1, 5), b"first");
+    let Some(next) = runtime() else { return };
+    let mut reader = next.block_on(async {
+        let (mut stream, reader) = pair();
+        write(&mut stream, b"second").await;
+        // By itself: the stream is not dropped, nor does it write again.
+        for _ in 0..3 {
+            tokio::task::yield_now().await;
+        }
+        std::mem::forget(stream);
+        reader
+    });
+    assert_eq!(read(&mut reader, 6), b"second");
+}
+
+#[test]
+fn a_ring_that_fails_gives_everything_back_and_is_not_used_again() {
+    let Some(runtime) = runtime() else { return };
+    runtime.block_on(async {
+        let (mut stream, mut reader) = pair();
+        write(&mut stream, b"before ").await;
+        Ring::with_own(|ring| lock(&ring.submitting).kernel = Some(Kernel::broken())).unwrap();
+        write(&mut stream, b"meanwhile ").await;
+        settle(&mut stream).await;
+        assert!(Ring::with_own(|_| ()).is_none());
+        write(&mut stream, b"after").await;
+        assert_eq!(read(&mut reader, 22), b"before meanwhile after");
+    });
+}
+
+#[test]
+fn numbers_may_come_round() {
+    let Some(runtime) = runtime() else { return };
+    runtime.block_on(async {
+        Ring::with_own(|ring| {
+            ring.done.store(u32::MAX, Ordering::Relaxed);
+            assert!(ring.is_waiting(0) && ring.is_waiting(1));
+            assert!(!ring.is_waiting(u32::MAX) && !ring.is_waiting(u32::MAX - 7));
+        })
+        .unwrap();
+    });
+}
+
+/// Writers wander between threads, and their sockets are full most of the time.
+#[test]
+fn nothing_is_lost_doubled_or_out_of_order_between_threads() {
+    const WRITERS: u64 = 64;
+    const BYTES: usize = 200_000;
+    if runtime().is_none() {
+        return;
+    }
+    let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    let _guard = runtime.enter();
+    let told =
+        |seed: u64| (0..BYTES as u64).map(move |at| (at.wrapping_mul(seed * 2 + 1) >> 3).to_le_bytes()[0]);
+    let readers: Vec<_> = (0..WRITERS)
+        .map(|seed| {
+            let (mut stream, mut reader) = pair();
+            runtime.spawn(async move {
+                let bytes: Vec<u8> = told(seed).collect();
+                let mut left = &bytes[..];
+                for size in (1..=5000).rev().cycle().step_by(usize::try_from(seed).unwrap() * 7 + 3) {
+                    let (part, rest) = left.split_at(size.min(left.len()));
+                    write(&mut stream, part).await;
+                    left = rest;
+                    if left.is_empty() {
+                        break;
+                    }
+                    if size % 3 == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                settle(&mut stream).await;
+            });
+            std::thread::spawn(move || {
+                let mut read = Vec::new();
+                reader.read_to_end(&mut read).unwrap();
+                assert!(read.iter().copied().eq(told(seed)), "writer {seed}: {} bytes", read.len());
+            })
+        })
+        .collect();
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+}
