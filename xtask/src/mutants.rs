@@ -1,8 +1,8 @@
 //! `cargo xtask mutants`: breaks the code on purpose, one way at a time, and asks the tests whether they notice.
 //!
-//! Each `crates/tautline-sim/mutants/*.patch` is one promise broken, named for what the code then does. It is applied to a
-//! copy of the tree; the simulation's tests have to fail, or at least the unit tests and vectors of the crate that was
-//! broken. What nobody notices is a hole in the tests.
+//! Each patch of a `mutants` folder is one promise broken, named for what the code then does. It is applied to a copy of the
+//! tree; the simulation's tests have to fail, or at least the unit tests and vectors of the crate that was broken. What is
+//! below the simulation, the gateway's sockets, has its own tests. What nobody notices is a hole in the tests.
 
 use std::{
     fs,
@@ -14,18 +14,27 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::command::Command;
 
-/// Where the patches lie.
-const PATCHES: &str = "crates/tautline-sim/mutants";
+/// Where patches lie, and whom they are for.
+const PATCHES: [(&str, &[Jury]); 2] =
+    [("crates/tautline-sim/mutants", &JURIES), ("crates/tautline-gateway/mutants", &[SOCKETS])];
 /// The copy that is broken, and what is built of it. The same folder each time, so that only what was broken is built anew.
 const TREE: &str = "target/mutants/tree";
 const BUILD: &str = "target/mutants/build";
 
+/// Tests by name, and how they are run.
+type Jury = (&'static str, &'static [&'static str]);
+
 /// The tests that are asked, the next only where the one before noticed nothing.
-const JURIES: [(&str, &[&str]); 3] = [
+const JURIES: [Jury; 3] = [
     ("promises", &["-p", "tautline-sim", "--test", "promises"]),
     ("storms", &["-p", "tautline-sim", "--test", "storms"]),
     ("unit tests and vectors", &["-p", "tautline-protocol", "-p", "tautline-hub"]),
 ];
+
+/// The tests of what moves bytes.
+const SOCKETS: Jury = ("the gateway's unit tests", &["-p", "tautline-gateway", "--lib"]);
+/// A mutant may leave a test waiting for ever, which is noticed, too. In seconds, well above what any jury takes.
+const PATIENCE_S: &str = "120";
 
 /// Which mutants to try.
 #[derive(clap::Args)]
@@ -42,13 +51,13 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     let patches = patches(root, &options.names)?;
     copy_tree(root).context("copying the tree")?;
     println!("{} mutants; first the code as it is", patches.len());
-    for (jury, args) in JURIES {
-        ensure!(passes(root, args)?, "{jury}: the tests fail without any mutant");
+    for (jury, args) in JURIES.into_iter().chain([SOCKETS]) {
+        ensure!(builds(root, args)? && passes(root, args)?, "{jury}: the tests fail without any mutant");
     }
     let mut unnoticed = 0;
-    for patch in &patches {
+    for (patch, juries) in &patches {
         let name = patch.file_stem().unwrap_or_default().display();
-        let verdict = try_mutant(root, patch).with_context(|| format!("mutant {name}"))?;
+        let verdict = try_mutant(root, patch, juries).with_context(|| format!("mutant {name}"))?;
         unnoticed += u32::from(verdict.is_none());
         println!(
             "{name}: {}",
@@ -59,17 +68,19 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     Ok(if unnoticed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn patches(root: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
+fn patches(root: &Path, names: &[String]) -> Result<Vec<(PathBuf, &'static [Jury])>> {
     let mut patches = Vec::new();
-    for entry in fs::read_dir(root.join(PATCHES)).with_context(|| format!("reading {PATCHES}"))? {
-        let path = entry?.path();
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let wanted = names.is_empty() || names.iter().any(|name| stem.contains(name));
-        if wanted && path.extension().is_some_and(|extension| extension == "patch") {
-            patches.push(path);
+    for (folder, juries) in PATCHES {
+        for entry in fs::read_dir(root.join(folder)).with_context(|| format!("reading {folder}"))? {
+            let path = entry?.path();
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let wanted = names.is_empty() || names.iter().any(|name| stem.contains(name));
+            if wanted && path.extension().is_some_and(|extension| extension == "patch") {
+                patches.push((path, juries));
+            }
         }
     }
-    ensure!(!patches.is_empty(), "no mutant has such a name; they are in {PATCHES}");
+    ensure!(!patches.is_empty(), "no mutant has such a name; they are in {PATCHES:?}");
     patches.sort();
     Ok(patches)
 }
@@ -97,15 +108,15 @@ fn copy_tree(root: &Path) -> Result<()> {
 }
 
 /// Who noticed; nobody, where `None`.
-fn try_mutant(root: &Path, patch: &Path) -> Result<Option<&'static str>> {
+fn try_mutant(root: &Path, patch: &Path, juries: &[Jury]) -> Result<Option<&'static str>> {
     apply(root, patch, &[])?;
-    let verdict = judge(root);
+    let verdict = judge(root, juries);
     apply(root, patch, &["--reverse"])?;
     verdict
 }
 
-fn judge(root: &Path) -> Result<Option<&'static str>> {
-    for (jury, args) in JURIES {
+fn judge(root: &Path, juries: &[Jury]) -> Result<Option<&'static str>> {
+    for (jury, args) in juries {
         ensure!(builds(root, args)?, "it does not build: a mutant must be code that could have been written");
         if !passes(root, args)? {
             return Ok(Some(jury));
@@ -127,16 +138,16 @@ fn apply(root: &Path, patch: &Path, more: &[&str]) -> Result<()> {
 }
 
 fn builds(root: &Path, args: &[&str]) -> Result<bool> {
-    cargo_test(root, &["--no-run"], args)
+    cargo_test(root, "cargo", &["test", "--no-run"], args)
 }
 
 fn passes(root: &Path, args: &[&str]) -> Result<bool> {
-    cargo_test(root, &[], args)
+    cargo_test(root, "timeout", &[PATIENCE_S, "cargo", "test"], args)
 }
 
-fn cargo_test(root: &Path, first: &[&str], args: &[&str]) -> Result<bool> {
-    let all = ["test", "--quiet", "--locked"].iter().chain(first).chain(args).copied();
-    let command = Command::new("cargo", all)
+fn cargo_test(root: &Path, program: &str, first: &[&str], args: &[&str]) -> Result<bool> {
+    let all = first.iter().chain(&["--quiet", "--locked"]).chain(args).copied();
+    let command = Command::new(program, all)
         .within(TREE)
         .env("CARGO_TARGET_DIR", root.join(BUILD).display().to_string())
         .env("RUST_BACKTRACE", "0");

@@ -32,12 +32,16 @@ impl Batch {
         self.has_turn = other.has_turn;
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.sends.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.sends.is_empty()
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.sends.len() == SENDS_MAX
+        self.len() == SENDS_MAX
     }
 
     pub(super) fn push(&mut self, socket: RawFd, frames: &Frames, waker: Waker) {

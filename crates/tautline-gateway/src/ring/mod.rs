@@ -32,6 +32,11 @@ const SENDS_MAX: usize = 64;
 /// The longest send, in bytes: what is longer is written at once, for the copy would cost more than the call.
 const SEND_BYTES_MAX: usize = 4096;
 
+/// A smaller batch costs more than it saves.
+const COMPANY_MIN: usize = 3;
+/// After such a batch so many sends go alone, at once, before another one waits for company.
+const ALONE_MAX: u32 = 16;
+
 thread_local! {
     static OF_THREAD: OnceCell<Option<Arc<Ring>>> = const { OnceCell::new() };
 }
@@ -58,6 +63,8 @@ pub(crate) struct Ring {
     submitting: Mutex<Submitting>,
     /// The number of the last batch of which everything is known.
     done: AtomicU32,
+    /// How many of the next sends are to go alone.
+    alone: AtomicU32,
     /// What sockets did not take.
     returned: Mutex<HashMap<RawFd, Unsent>>,
     /// How many these are: mostly none.
@@ -92,10 +99,20 @@ impl Ring {
             waiting: Mutex::new(Batch::new(1)),
             submitting: Mutex::new(Submitting { kernel: Some(kernel), batch: Batch::new(0) }),
             done: AtomicU32::new(0),
+            alone: AtomicU32::new(0),
             returned: Mutex::default(),
             returned_count: AtomicUsize::new(0),
             is_broken: AtomicBool::new(false),
         }))
+    }
+
+    /// Whether the next send is not to be added but to go at once.
+    fn goes_alone(&self) -> bool {
+        let alone = self.alone.load(Ordering::Relaxed);
+        if alone > 0 {
+            self.alone.store(alone - 1, Ordering::Relaxed);
+        }
+        alone > 0
     }
 
     /// Adds a send, and says with which batch it goes. Until that is done nothing else may be written to the socket, nor
@@ -108,10 +125,14 @@ impl Ring {
             waiting = lock(&self.waiting);
         }
         waiting.push(socket, frames, waker.clone());
-        if !std::mem::replace(&mut waiting.has_turn, true) {
+        let number = waiting.number;
+        let has_turn = std::mem::replace(&mut waiting.has_turn, true);
+        drop(waiting);
+        if !has_turn {
+            // A runtime that has ended drops it at once, which submits.
             tokio::spawn(Turn(Arc::clone(self)).take());
         }
-        waiting.number
+        number
     }
 
     /// Whether the batch is still to be submitted, or with the kernel now. Of a batch so old that numbers have come round
@@ -129,6 +150,8 @@ impl Ring {
             if waiting.is_empty() {
                 return;
             }
+            let alone = if waiting.len() < COMPANY_MIN { ALONE_MAX } else { 0 };
+            self.alone.store(alone, Ordering::Relaxed);
             batch.follow(&waiting);
             std::mem::swap(batch, &mut *waiting);
         }

@@ -50,12 +50,16 @@ impl Stream for RingStream {
         }
         let socket = self.socket();
         let added = Ring::with_own(|ring| {
+            if ring.goes_alone() {
+                return false;
+            }
             self.batch = ring.add(socket, frames, cx.waker());
             if !self.ring.as_ref().is_some_and(|last| Arc::ptr_eq(last, ring)) {
                 self.ring = Some(Arc::clone(ring));
             }
+            true
         });
-        added.is_some()
+        added.unwrap_or(false)
     }
 
     fn take_back(&mut self) -> Option<Unsent> {

@@ -23,6 +23,14 @@ use crate::connection::Stream as _;
 
 type Reader = std::net::TcpStream;
 
+/// As good as in company: what is taken waits for others.
+fn take(stream: &mut RingStream, cx: &Context<'_>, bytes: &[u8]) -> bool {
+    // To settle is to be sent alone.
+    let _ = stream.poll_settled();
+    Ring::with_own(|ring| ring.alone.store(0, Ordering::Relaxed));
+    stream.take(cx, &framed(bytes))
+}
+
 /// A stream with room for little, and who reads at its other end.
 fn pair() -> (RingStream, Reader) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -62,20 +70,20 @@ fn framed(bytes: &[u8]) -> Frames {
 /// Writes as a connection does: what comes back goes first, and what is not taken is written.
 async fn write(stream: &mut RingStream, bytes: &[u8]) {
     let mut unsent = Unsent::default();
-    if !poll_fn(|cx| Poll::Ready(stream.take(cx, &framed(bytes)))).await {
+    if !poll_fn(|cx| Poll::Ready(take(stream, cx, bytes))).await {
         unsent.push(Bytes::copy_from_slice(bytes));
     }
     write_unsent(stream, unsent).await;
 }
 
 async fn write_unsent(stream: &mut RingStream, mut unsent: Unsent) {
-    poll_fn(|cx| {
+    let writing = poll_fn(|cx| {
         if let Some(earlier) = stream.take_back() {
             unsent.go_behind(earlier);
         }
         unsent.poll_write(cx, stream).map(Result::unwrap)
-    })
-    .await;
+    });
+    tokio::time::timeout(Duration::from_secs(20), writing).await.expect("it is woken when there is room");
 }
 
 /// Until nothing comes back any more.
@@ -105,7 +113,7 @@ fn sends_wait_for_others_and_go_by_themselves() {
         let (mut one, mut at_one) = pair();
         let (mut other, mut at_other) = pair();
         poll_fn(|cx| {
-            assert!(one.take(cx, &framed(b"one")) && other.take(cx, &framed(b"other")));
+            assert!(take(&mut one, cx, b"one") && take(&mut other, cx, b"other"));
             assert!(has_nothing(&mut at_one) && has_nothing(&mut at_other));
             Poll::Ready(())
         })
@@ -120,12 +128,31 @@ fn sends_wait_for_others_and_go_by_themselves() {
 }
 
 #[test]
+fn who_finds_no_company_goes_alone_for_a_while() {
+    let Some(runtime) = runtime() else { return };
+    let _guard = runtime.enter();
+    let cx = Context::from_waker(Waker::noop());
+    let mut pairs: Vec<_> = (0..ALONE_MAX + 3).map(|_| pair()).collect();
+    let mut take_all =
+        || pairs.iter_mut().map(|(stream, _)| stream.take(&cx, &framed(b"x"))).collect::<Vec<_>>();
+    let submit = || Ring::with_own(|ring| ring.submit());
+    let (mut lone, _reader) = pair();
+    assert!(lone.take(&cx, &framed(b"x")), "who was not alone yet waits for company");
+    submit();
+    let taken = take_all();
+    assert_eq!(taken.iter().filter(|taken| !**taken).count(), ALONE_MAX as usize);
+    assert!(taken.ends_with(&[true; COMPANY_MIN]), "then some look for company again");
+    submit();
+    assert!(take_all().iter().all(|taken| *taken), "and found each other");
+}
+
+#[test]
 fn a_full_batch_goes_at_once() {
     let Some(runtime) = runtime() else { return };
     runtime.block_on(poll_fn(|cx| {
         let mut pairs: Vec<_> = (0..=SENDS_MAX).map(|_| pair()).collect();
         for (stream, _) in &mut pairs {
-            assert!(stream.take(cx, &framed(b"x")));
+            assert!(take(stream, cx, b"x"));
         }
         let (last, first) = pairs.split_last_mut().unwrap();
         assert!(first.iter_mut().all(|(_, reader)| read(reader, 1) == b"x"));
@@ -157,18 +184,15 @@ fn what_a_full_socket_did_not_take_comes_back_and_wakes_its_task() {
     let _guard = runtime.enter();
     let woken = Arc::new(Woken::default());
     let waker = Arc::clone(&woken).into();
-    let mut cx = Context::from_waker(&waker);
+    let cx = Context::from_waker(&waker);
     let (mut stream, mut reader) = pair();
     let mut written = Vec::new();
     let mut part = vec![0; 1000];
-    while stream.take(&cx, &framed(&part)) {
+    while take(&mut stream, &cx, &part) {
         written.extend_from_slice(&part);
         part = vec![part[0] + 1; 1000];
     }
-    assert!(
-        Pin::new(&mut stream).poll_write(&mut cx, &part).is_pending(),
-        "it takes nothing until it was asked"
-    );
+    assert!(stream.poll_settled().is_pending(), "it takes nothing until it was asked");
     let back = stream.take_back().expect("something came back").concat();
     assert!(woken.0.load(Ordering::Relaxed));
     assert!(stream.take_back().is_none());
@@ -184,7 +208,7 @@ fn a_stream_that_goes_has_sent_what_it_took_and_nothing_to_whom_gets_its_number(
     let _guard = runtime.enter();
     let (mut stream, mut reader) = pair();
     let number = stream.socket();
-    assert!(stream.take(&Context::from_waker(Waker::noop()), &framed(b"goodbye")));
+    assert!(take(&mut stream, &Context::from_waker(Waker::noop()), b"goodbye"));
     let ring = Arc::clone(stream.ring.as_ref().unwrap());
     drop(stream);
     assert_eq!(read(&mut reader, 7), b"goodbye");
@@ -196,7 +220,7 @@ fn what_came_back_is_forgotten_with_its_stream() {
     let Some(runtime) = runtime() else { return };
     let _guard = runtime.enter();
     let (mut stream, _reader) = pair();
-    while stream.take(&Context::from_waker(Waker::noop()), &framed(&[0; 1000])) {}
+    while take(&mut stream, &Context::from_waker(Waker::noop()), &[0; 1000]) {}
     let ring = Arc::clone(stream.ring.as_ref().unwrap());
     assert!(ring.has_returned(stream.socket()));
     drop(stream);
@@ -224,7 +248,7 @@ fn a_peer_that_left_is_noticed_by_the_next_write() {
         let (mut stream, reader) = pair();
         drop(reader);
         let failed = poll_fn(|cx| {
-            while stream.take(cx, &framed(b"anybody?")) {}
+            while take(&mut stream, cx, b"anybody?") {}
             stream.take_back().expect("something came back").poll_write(cx, &mut stream)
         });
         let kind = failed.await.unwrap_err().kind();
@@ -257,6 +281,17 @@ fn a_runtime_that_ends_sends_what_waits_and_the_next_one_goes_on() {
 }
 
 #[test]
+fn a_runtime_that_has_ended_sends_at_once() {
+    let Some(runtime) = runtime() else { return };
+    let handle = runtime.handle().clone();
+    let _guard = handle.enter();
+    let (mut stream, mut reader) = pair();
+    runtime.shutdown_background();
+    assert!(take(&mut stream, &Context::from_waker(Waker::noop()), b"late"));
+    assert_eq!(read(&mut reader, 4), b"late");
+}
+
+#[test]
 fn a_ring_that_fails_gives_everything_back_and_is_not_used_again() {
     let Some(runtime) = runtime() else { return };
     runtime.block_on(async {
@@ -282,6 +317,32 @@ fn numbers_may_come_round() {
         })
         .unwrap();
     });
+}
+
+/// One thread submits while another writes on: what is with the kernel has not been sent.
+#[test]
+fn a_write_waits_for_the_thread_that_has_its_send() {
+    let Some(runtime) = runtime() else { return };
+    let _guard = runtime.enter();
+    let cx = Context::from_waker(Waker::noop());
+    let (mut stream, mut reader) = pair();
+    stream.stream.set_nodelay(true).unwrap();
+    SockRef::from(&stream.stream).set_send_buffer_size(1 << 20).unwrap();
+    let ring = Ring::with_own(Arc::clone).unwrap();
+    let token = Arc::new(());
+    let is_watched = Arc::downgrade(&token);
+    std::thread::spawn(move || {
+        while is_watched.strong_count() > 0 {
+            ring.submit();
+            std::thread::yield_now();
+        }
+    });
+    for _ in 0..2000 {
+        assert!(take(&mut stream, &cx, b"1"));
+        assert!(stream.poll_settled().is_ready());
+        assert_eq!(SockRef::from(&stream.stream).send(b"2").unwrap(), 1);
+        assert_eq!(read(&mut reader, 2), b"12", "the write has overtaken the send");
+    }
 }
 
 /// Writers wander between threads, and their sockets are full most of the time.
