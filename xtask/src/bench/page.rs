@@ -19,6 +19,7 @@ const METHOD: &str = "\
 - `cargo xtask bench` writes this page; `tautline bench <scenario>` is each measurement alone, and its `--help` says what it does.
 - Server and load are two processes of the same binary on the same machine, over loopback, each on a core of its own; the server is
   fresh for each run, keeps everything in memory and has every promise on (ids, replies until seen, logs, cursors, tickets).
+  What it sends goes by `io_uring` where the machine allows it (ADR 0019).
 - The load never sleeps: to wake it would be the server's work. What has a latency of its own (new clients, bystanders) has a thread
   of its own, which sleeps.
 - Every shot is taken once before any is taken again, every second time in the opposite order; what is held against another figure is
