@@ -8,8 +8,6 @@ use crate::connection::{Frames, Unsent};
 /// Sends of different sockets: none has two in a batch, or bytes could be lost between them.
 pub(super) struct Batch {
     pub(super) number: u32,
-    /// Somebody will submit it.
-    pub(super) has_turn: bool,
     sends: Vec<Send>,
     frames: Frames,
 }
@@ -23,13 +21,7 @@ struct Send {
 
 impl Batch {
     pub(super) fn new(number: u32) -> Self {
-        Self { number, has_turn: false, sends: Vec::with_capacity(SENDS_MAX), frames: Frames::default() }
-    }
-
-    /// Becomes, empty as it is, the one that is filled after `other`.
-    pub(super) fn follow(&mut self, other: &Self) {
-        self.number = other.number.wrapping_add(1);
-        self.has_turn = other.has_turn;
+        Self { number, sends: Vec::with_capacity(SENDS_MAX), frames: Frames::default() }
     }
 
     pub(super) fn len(&self) -> usize {

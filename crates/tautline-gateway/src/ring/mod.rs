@@ -63,11 +63,13 @@ pub(crate) struct Ring {
     submitting: Mutex<Submitting>,
     /// The number of the last batch of which everything is known.
     done: AtomicU32,
+    /// A task will submit what waits.
+    has_turn: AtomicBool,
     /// How many of the next sends are to go alone.
     alone: AtomicU32,
     /// What sockets did not take.
     returned: Mutex<HashMap<RawFd, Unsent>>,
-    /// How many these are: mostly none.
+    /// How many these are, to be seen without the lock: mostly none.
     returned_count: AtomicUsize,
     /// It failed, and is not added to any more.
     is_broken: AtomicBool,
@@ -99,6 +101,7 @@ impl Ring {
             waiting: Mutex::new(Batch::new(1)),
             submitting: Mutex::new(Submitting { kernel: Some(kernel), batch: Batch::new(0) }),
             done: AtomicU32::new(0),
+            has_turn: AtomicBool::new(false),
             alone: AtomicU32::new(0),
             returned: Mutex::default(),
             returned_count: AtomicUsize::new(0),
@@ -126,10 +129,9 @@ impl Ring {
         }
         waiting.push(socket, frames, waker.clone());
         let number = waiting.number;
-        let has_turn = std::mem::replace(&mut waiting.has_turn, true);
+        // A runtime that has ended drops the turn at once, which submits.
         drop(waiting);
-        if !has_turn {
-            // A runtime that has ended drops it at once, which submits.
+        if !self.has_turn.swap(true, Ordering::AcqRel) {
             tokio::spawn(Turn(Arc::clone(self)).take());
         }
         number
@@ -152,7 +154,7 @@ impl Ring {
             }
             let alone = if waiting.len() < COMPANY_MIN { ALONE_MAX } else { 0 };
             self.alone.store(alone, Ordering::Relaxed);
-            batch.follow(&waiting);
+            batch.number = waiting.number.wrapping_add(1);
             std::mem::swap(batch, &mut *waiting);
         }
         if let Some(error) = kernel.as_mut().and_then(|kernel| kernel.send(batch).err()) {
@@ -161,16 +163,23 @@ impl Ring {
             *kernel = None;
             self.is_broken.store(true, Ordering::Relaxed);
         }
-        let mut woken = Vec::new();
-        for (socket, unsent, waker) in batch.unsent() {
-            lock(&self.returned).insert(socket, unsent);
-            self.returned_count.fetch_add(1, Ordering::Release);
-            woken.push(waker.clone());
-        }
+        let woken = self.give_back(batch);
         self.done.store(batch.number, Ordering::Release);
         batch.clear();
         drop(submitting);
         woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Keeps what sockets did not take until it is asked for, and says who is to ask.
+    fn give_back(&self, batch: &Batch) -> Vec<Waker> {
+        let mut woken = Vec::new();
+        for (socket, unsent, waker) in batch.unsent() {
+            let mut returned = lock(&self.returned);
+            returned.insert(socket, unsent);
+            self.returned_count.store(returned.len(), Ordering::Release);
+            woken.push(waker.clone());
+        }
+        woken
     }
 
     /// What the socket did not take of the send that was done last.
@@ -178,11 +187,10 @@ impl Ring {
         if self.returned_count.load(Ordering::Acquire) == 0 {
             return None;
         }
-        let returned = lock(&self.returned).remove(&socket);
-        if returned.is_some() {
-            self.returned_count.fetch_sub(1, Ordering::Release);
-        }
-        returned
+        let mut returned = lock(&self.returned);
+        let unsent = returned.remove(&socket);
+        self.returned_count.store(returned.len(), Ordering::Release);
+        unsent
     }
 
     fn has_returned(&self, socket: RawFd) -> bool {
@@ -211,7 +219,8 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        lock(&self.0.waiting).has_turn = false;
+        // Before: what is added from now on has a turn of its own.
+        self.0.has_turn.store(false, Ordering::Release);
         self.0.submit();
     }
 }
