@@ -319,29 +319,33 @@ fn numbers_may_come_round() {
     });
 }
 
-/// One thread submits while another writes on: what is with the kernel has not been sent.
+/// One thread submits while another writes on: what is with the kernel has not been sent. There it stays for a while, as the
+/// last of a full batch.
 #[test]
 fn a_write_waits_for_the_thread_that_has_its_send() {
     let Some(runtime) = runtime() else { return };
     let _guard = runtime.enter();
     let cx = Context::from_waker(Waker::noop());
-    let (mut stream, mut reader) = pair();
-    stream.stream.set_nodelay(true).unwrap();
-    SockRef::from(&stream.stream).set_send_buffer_size(1 << 20).unwrap();
+    let mut pairs: Vec<_> = (0..SENDS_MAX).map(|_| pair()).collect();
+    for (stream, _) in &pairs {
+        stream.stream.set_nodelay(true).unwrap();
+        SockRef::from(&stream.stream).set_send_buffer_size(1 << 20).unwrap();
+    }
     let ring = Ring::with_own(Arc::clone).unwrap();
-    let token = Arc::new(());
-    let is_watched = Arc::downgrade(&token);
-    std::thread::spawn(move || {
-        while is_watched.strong_count() > 0 {
-            ring.submit();
-            std::thread::yield_now();
-        }
-    });
-    for _ in 0..2000 {
-        assert!(take(&mut stream, &cx, b"1"));
-        assert!(stream.poll_settled().is_ready());
-        assert_eq!(SockRef::from(&stream.stream).send(b"2").unwrap(), 1);
-        assert_eq!(read(&mut reader, 2), b"12", "the write has overtaken the send");
+    for _ in 0..100 {
+        assert!(pairs.iter_mut().all(|(stream, _)| take(stream, &cx, b"1")));
+        let last = &pairs.last().unwrap().0;
+        std::thread::scope(|scope| {
+            scope.spawn(|| ring.submit());
+            while !lock(&ring.waiting).is_empty() {
+                std::hint::spin_loop();
+            }
+            assert!(last.poll_settled().is_ready());
+            assert_eq!(SockRef::from(&last.stream).send(b"2").unwrap(), 1);
+        });
+        let ((_, last), others) = pairs.split_last_mut().unwrap();
+        assert!(others.iter_mut().all(|(_, reader)| read(reader, 1) == b"1"));
+        assert_eq!(read(last, 2), b"12", "the write has overtaken the send");
     }
 }
 
