@@ -127,6 +127,21 @@ pub static NIGHTLY: Prerequisite = Prerequisite {
     hint: "install rustup, then `rustup toolchain install nightly`",
 };
 
+/// The standard library of [`MACOS`].
+pub static MACOS_LIBRARY: Prerequisite = Prerequisite {
+    name: "the standard library for macOS",
+    is_there: |_| {
+        let asked = std::process::Command::new("rustup").args(["target", "list", "--installed"]).output();
+        asked.is_ok_and(|asked| String::from_utf8_lossy(&asked.stdout).lines().any(|target| target == MACOS))
+    },
+    apt: &[],
+    otherwise: Some(|_| Command::new("rustup", ["target", "add", MACOS])),
+    hint: "`rustup target add aarch64-apple-darwin` brings it",
+};
+
+/// macOS as Rust names it.
+pub const MACOS: &str = "aarch64-apple-darwin";
+
 /// What builds and runs fuzzers.
 pub static CARGO_FUZZ: Prerequisite = Prerequisite {
     name: "cargo-fuzz",

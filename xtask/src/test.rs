@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check there is, each a step, all of them reported even when one fails.
 
-use std::{path::Path, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Args, builder::PossibleValuesParser};
@@ -9,7 +9,10 @@ use crate::{
     command::Command,
     demo,
     npm::{self, npm},
-    prerequisites::{self, C_TOOLCHAIN, CHROMIUM, NODE, Prerequisite, STRACE, chromium, on_path, python27},
+    prerequisites::{
+        self, C_TOOLCHAIN, CHROMIUM, MACOS, MACOS_LIBRARY, NODE, Prerequisite, STRACE, chromium, on_path,
+        python27,
+    },
     report,
     step::{self, Job, Outcome, Verdict},
     tidy,
@@ -43,7 +46,7 @@ struct Step {
 }
 
 /// Cheap ones first: a slip is told within seconds.
-static STEPS: [Step; 11] = [
+static STEPS: [Step; 12] = [
     Step {
         name: "tidy",
         about: "module docs, file sizes, left-over notes, links, both READMEs",
@@ -69,6 +72,17 @@ static STEPS: [Step; 11] = [
         jobs: |_| {
             Ok(vec![cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])])
         },
+    },
+    Step {
+        name: "macos",
+        about: "it would compile for macOS, with nothing for lints to say",
+        quick: false,
+        needs: &[&C_TOOLCHAIN, &MACOS_LIBRARY],
+        skip: |_, _| {
+            let lacking = on_path("rustup").is_none();
+            lacking.then(|| "the standard library for macOS comes by rustup, which is not there".to_owned())
+        },
+        jobs: |root| Ok(vec![macos_job(root)?]),
     },
     Step {
         name: "docs",
@@ -181,6 +195,19 @@ fn run_step(root: &Path, options: &Options, step: &Step) -> Outcome {
         step.needs.iter().try_for_each(|wanted| prerequisites::provide(root, wanted, live, log))?;
         step::do_jobs(root, &(step.jobs)(root)?, live, log)
     })
+}
+
+/// Rust is checked and nothing linked, so that C may be left out: a Mac's compiler is not to be had here.
+fn macos_job(root: &Path) -> Result<Job> {
+    let no_jemalloc = step::target_dir(root).join("libjemalloc.a");
+    fs::write(&no_jemalloc, "").with_context(|| format!("cannot write {}", no_jemalloc.display()))?;
+    let args =
+        ["clippy", "--workspace", "--all-targets", "--locked", "--target", MACOS, "--", "-D", "warnings"];
+    let check = Command::new("cargo", args)
+        .env("CC_aarch64_apple_darwin", "true")
+        .env("AR_aarch64_apple_darwin", "true")
+        .env("JEMALLOC_OVERRIDE", no_jemalloc.to_string_lossy());
+    Ok(Job::Run(check))
 }
 
 /// The recorder of storms and the codec are built first; the tests run them, and read what they print.

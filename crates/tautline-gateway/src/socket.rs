@@ -1,6 +1,6 @@
 //! Socket options: what a slow or vanished peer may cost the kernel.
 
-use std::{io, os::fd::AsFd};
+use std::io;
 
 use socket2::SockRef;
 
@@ -9,8 +9,8 @@ use crate::GatewayConfig;
 /// Sets the options of a TCP connection, or of a listener: on Linux those it accepts inherit them.
 ///
 /// Without a bound of its own the kernel lets each stalled reader hold megabytes.
-pub(crate) fn tune(socket: &impl AsFd, config: &GatewayConfig) -> io::Result<()> {
-    let socket = SockRef::from(socket);
+pub(crate) fn tune<'s>(socket: impl Into<SockRef<'s>>, config: &GatewayConfig) -> io::Result<()> {
+    let socket = socket.into();
     // What belongs together is written at once, so waiting for more would only add delay.
     socket.set_tcp_nodelay(true)?;
     socket.set_send_buffer_size(config.send_buffer_bytes)?;
@@ -20,13 +20,12 @@ pub(crate) fn tune(socket: &impl AsFd, config: &GatewayConfig) -> io::Result<()>
     Ok(())
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn what_a_listener_accepts_has_the_options_of_the_listener() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

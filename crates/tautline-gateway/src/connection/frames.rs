@@ -29,6 +29,7 @@ impl Frames {
     }
 
     /// Appends the frames of another, and says where they are.
+    #[cfg(any(target_os = "linux", test))]
     pub(crate) fn append(&mut self, other: &Self) -> Range<usize> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&other.bytes);

@@ -493,7 +493,9 @@ impl Drop for Peer {
     }
 }
 
-// What a connection costs while idle is a figure of the product; a shell keeps one of these for each.
+// What a connection costs while idle is a figure of the product; a shell keeps one of these for each. Elsewhere a lock may
+// be larger.
+#[cfg(target_os = "linux")]
 const _: () = assert!(size_of::<Peer>() <= 136);
 
 impl std::fmt::Debug for Peer {

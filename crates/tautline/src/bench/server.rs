@@ -9,10 +9,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use rustix::{
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-    thread::{CpuSet, sched_setaffinity},
-};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tautline_gateway::Gateway;
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
 use tautline_protocol::{Pattern, UserId};
@@ -92,12 +89,24 @@ pub(super) fn pin(cores: &[usize]) -> anyhow::Result<()> {
     if cores.is_empty() {
         return Ok(());
     }
+    stay_on(cores).with_context(|| format!("cannot stay on cores {cores:?}"))
+}
+
+#[cfg(target_os = "linux")]
+fn stay_on(cores: &[usize]) -> anyhow::Result<()> {
+    use rustix::thread::{CpuSet, sched_setaffinity};
+
     let mut set = CpuSet::new();
     for core in cores {
         ensure!(*core < CpuSet::MAX_CPU, "there is no core {core}");
         set.set(*core);
     }
-    sched_setaffinity(None, &set).with_context(|| format!("cannot stay on cores {cores:?}"))
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stay_on(_: &[usize]) -> anyhow::Result<()> {
+    anyhow::bail!("only Linux lets a process say so")
 }
 
 /// One descriptor a connection.
