@@ -79,19 +79,19 @@ impl Wheel {
         alarm.tick = 0;
     }
 
-    /// Turns to `now_ms` and wakes whose deadline that is.
-    pub(crate) fn advance(&self, now_ms: u64) {
+    /// Turns to `now_ms`, and says whom to wake.
+    #[must_use]
+    pub(crate) fn advance(&self, now_ms: u64) -> Vec<Waker> {
+        let mut due = Vec::new();
         let from = self.tick.load(Ordering::Relaxed);
         for tick in from + 1..=tick_at(now_ms, u64::div) {
             // Before the slot is emptied: who still finds its place standing is woken in a moment.
             self.tick.store(tick, Ordering::Release);
-            let wakers = {
-                let mut slot = self.slot(tick);
-                slot.due = tick + SLOTS;
-                std::mem::take(&mut slot.wakers)
-            };
-            wakers.into_iter().flatten().for_each(Waker::wake);
+            let mut slot = self.slot(tick);
+            slot.due = tick + SLOTS;
+            due.extend(std::mem::take(&mut slot.wakers).into_iter().flatten());
         }
+        due
     }
 
     fn slot(&self, tick: u32) -> MutexGuard<'_, Slot> {
@@ -143,16 +143,20 @@ mod tests {
         }
     }
 
+    fn turn(wheel: &Wheel, now_ms: u64) {
+        wheel.advance(now_ms).into_iter().for_each(Waker::wake);
+    }
+
     #[test]
     fn a_sleeper_is_woken_once_within_two_ticks_of_its_deadline() {
         let wheel = Wheel::new();
         let mut sleeper = Sleeper::new();
         sleeper.set(&wheel, 1_050);
-        wheel.advance(1_049);
+        turn(&wheel, 1_049);
         assert_eq!(sleeper.woken(), 0);
-        wheel.advance(1_050 + 2 * TICK_MS);
+        turn(&wheel, 1_050 + 2 * TICK_MS);
         assert_eq!(sleeper.woken(), 1);
-        wheel.advance(500_000);
+        turn(&wheel, 500_000);
         assert_eq!(sleeper.woken(), 1);
     }
 
@@ -162,11 +166,11 @@ mod tests {
         let mut sleeper = Sleeper::new();
         sleeper.set(&wheel, 10_000);
         sleeper.set(&wheel, 20_000);
-        wheel.advance(10_000);
+        turn(&wheel, 10_000);
         assert_eq!(sleeper.woken(), 1, "it is to look at its deadline again");
         sleeper.set(&wheel, 20_000);
         sleeper.set(&wheel, 12_000);
-        wheel.advance(30_000);
+        turn(&wheel, 30_000);
         assert_eq!(sleeper.woken(), 2, "the place at 20 s was given up");
     }
 
@@ -175,18 +179,18 @@ mod tests {
         let wheel = Wheel::new();
         let mut sleeper = Sleeper::new();
         sleeper.set(&wheel, u64::MAX);
-        wheel.advance(u64::from(SLOTS) * TICK_MS);
+        turn(&wheel, u64::from(SLOTS) * TICK_MS);
         assert_eq!(sleeper.woken(), 1);
     }
 
     #[test]
     fn a_deadline_that_is_over_rings_at_the_next_tick() {
         let wheel = Wheel::new();
-        wheel.advance(5_000);
+        turn(&wheel, 5_000);
         let mut sleeper = Sleeper::new();
         sleeper.set(&wheel, 0);
         assert_eq!(sleeper.woken(), 0);
-        wheel.advance(5_000 + TICK_MS);
+        turn(&wheel, 5_000 + TICK_MS);
         assert_eq!(sleeper.woken(), 1);
     }
 
@@ -198,7 +202,7 @@ mod tests {
         let held = Arc::strong_count(&sleeper.count);
         wheel.clear(&mut sleeper.alarm);
         assert_eq!(Arc::strong_count(&sleeper.count), held - 1);
-        wheel.advance(2_000);
+        turn(&wheel, 2_000);
         assert_eq!(sleeper.woken(), 0);
     }
 }

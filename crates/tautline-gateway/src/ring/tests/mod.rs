@@ -1,5 +1,8 @@
 //! Stories about sends in a ring, over real sockets. Where the machine lets us have none there is nothing to tell.
 
+mod ends;
+mod threads;
+
 use std::{
     future::poll_fn,
     io::{ErrorKind, Read as _},
@@ -203,110 +206,6 @@ fn what_a_full_socket_did_not_take_comes_back_and_wakes_its_task() {
 }
 
 #[test]
-fn a_stream_that_goes_has_sent_what_it_took_and_nothing_to_whom_gets_its_number() {
-    let Some(runtime) = runtime() else { return };
-    let _guard = runtime.enter();
-    let (mut stream, mut reader) = pair();
-    let number = stream.socket();
-    assert!(take(&mut stream, &Context::from_waker(Waker::noop()), b"goodbye"));
-    let ring = Arc::clone(stream.ring.as_ref().unwrap());
-    drop(stream);
-    assert_eq!(read(&mut reader, 7), b"goodbye");
-    assert!(lock(&ring.waiting).is_empty(), "{number} may be anybody's now");
-}
-
-#[test]
-fn what_came_back_is_forgotten_with_its_stream() {
-    let Some(runtime) = runtime() else { return };
-    let _guard = runtime.enter();
-    let (mut stream, _reader) = pair();
-    while take(&mut stream, &Context::from_waker(Waker::noop()), &[0; 1000]) {}
-    let ring = Arc::clone(stream.ring.as_ref().unwrap());
-    assert!(ring.has_returned(stream.socket()));
-    drop(stream);
-    assert!(lock(&ring.returned).is_empty());
-    assert_eq!(ring.returned_count.load(Ordering::Relaxed), 0);
-}
-
-#[test]
-fn a_stream_is_shut_behind_what_it_took() {
-    let Some(runtime) = runtime() else { return };
-    runtime.block_on(async {
-        let (mut stream, mut reader) = pair();
-        write(&mut stream, b"last words").await;
-        poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx)).await.unwrap();
-        let mut said = String::new();
-        reader.read_to_string(&mut said).unwrap();
-        assert_eq!(said, "last words");
-    });
-}
-
-#[test]
-fn a_peer_that_left_is_noticed_by_the_next_write() {
-    let Some(runtime) = runtime() else { return };
-    runtime.block_on(async {
-        let (mut stream, reader) = pair();
-        drop(reader);
-        let failed = poll_fn(|cx| {
-            while take(&mut stream, cx, b"anybody?") {}
-            stream.take_back().expect("something came back").poll_write(cx, &mut stream)
-        });
-        let kind = failed.await.unwrap_err().kind();
-        assert!(matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{kind}");
-    });
-}
-
-#[test]
-fn a_runtime_that_ends_sends_what_waits_and_the_next_one_goes_on() {
-    let Some(ended) = runtime() else { return };
-    let mut kept = ended.block_on(async {
-        let (mut stream, reader) = pair();
-        write(&mut stream, b"first").await;
-        (stream, reader)
-    });
-    drop(ended);
-    assert_eq!(read(&mut kept.1, 5), b"first");
-    let Some(next) = runtime() else { return };
-    let mut reader = next.block_on(async {
-        let (mut stream, reader) = pair();
-        write(&mut stream, b"second").await;
-        // By itself: the stream is not dropped, nor does it write again.
-        for _ in 0..3 {
-            tokio::task::yield_now().await;
-        }
-        std::mem::forget(stream);
-        reader
-    });
-    assert_eq!(read(&mut reader, 6), b"second");
-}
-
-#[test]
-fn a_runtime_that_has_ended_sends_at_once() {
-    let Some(runtime) = runtime() else { return };
-    let handle = runtime.handle().clone();
-    let _guard = handle.enter();
-    let (mut stream, mut reader) = pair();
-    runtime.shutdown_background();
-    assert!(take(&mut stream, &Context::from_waker(Waker::noop()), b"late"));
-    assert_eq!(read(&mut reader, 4), b"late");
-}
-
-#[test]
-fn a_ring_that_fails_gives_everything_back_and_is_not_used_again() {
-    let Some(runtime) = runtime() else { return };
-    runtime.block_on(async {
-        let (mut stream, mut reader) = pair();
-        write(&mut stream, b"before ").await;
-        Ring::with_own(|ring| lock(&ring.submitting).kernel = Some(Kernel::broken())).unwrap();
-        write(&mut stream, b"meanwhile ").await;
-        settle(&mut stream).await;
-        assert!(Ring::with_own(|_| ()).is_none());
-        write(&mut stream, b"after").await;
-        assert_eq!(read(&mut reader, 22), b"before meanwhile after");
-    });
-}
-
-#[test]
 fn numbers_may_come_round() {
     let Some(runtime) = runtime() else { return };
     runtime.block_on(async {
@@ -317,75 +216,4 @@ fn numbers_may_come_round() {
         })
         .unwrap();
     });
-}
-
-/// One thread submits while another writes on: what is with the kernel has not been sent. There it stays for a while, as the
-/// last of a full batch.
-#[test]
-fn a_write_waits_for_the_thread_that_has_its_send() {
-    let Some(runtime) = runtime() else { return };
-    let _guard = runtime.enter();
-    let cx = Context::from_waker(Waker::noop());
-    let mut pairs: Vec<_> = (0..SENDS_MAX).map(|_| pair()).collect();
-    for (stream, _) in &pairs {
-        stream.stream.set_nodelay(true).unwrap();
-        SockRef::from(&stream.stream).set_send_buffer_size(1 << 20).unwrap();
-    }
-    let ring = Ring::with_own(Arc::clone).unwrap();
-    for _ in 0..100 {
-        assert!(pairs.iter_mut().all(|(stream, _)| take(stream, &cx, b"1")));
-        let last = &pairs.last().unwrap().0;
-        std::thread::scope(|scope| {
-            scope.spawn(|| ring.submit());
-            while !lock(&ring.waiting).is_empty() {
-                std::hint::spin_loop();
-            }
-            assert!(last.poll_settled().is_ready());
-            assert_eq!(SockRef::from(&last.stream).send(b"2").unwrap(), 1);
-        });
-        let ((_, last), others) = pairs.split_last_mut().unwrap();
-        assert!(others.iter_mut().all(|(_, reader)| read(reader, 1) == b"1"));
-        assert_eq!(read(last, 2), b"12", "the write has overtaken the send");
-    }
-}
-
-/// Writers wander between threads, and their sockets are full most of the time.
-#[test]
-fn nothing_is_lost_doubled_or_out_of_order_between_threads() {
-    const WRITERS: u64 = 64;
-    const BYTES: usize = 200_000;
-    if runtime().is_none() {
-        return;
-    }
-    let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
-    let _guard = runtime.enter();
-    let told =
-        |seed: u64| (0..BYTES as u64).map(move |at| (at.wrapping_mul(seed * 2 + 1) >> 3).to_le_bytes()[0]);
-    let readers: Vec<_> = (0..WRITERS)
-        .map(|seed| {
-            let (mut stream, mut reader) = pair();
-            runtime.spawn(async move {
-                let bytes: Vec<u8> = told(seed).collect();
-                let mut left = &bytes[..];
-                for size in (1..=5000).rev().cycle().step_by(usize::try_from(seed).unwrap() * 7 + 3) {
-                    let (part, rest) = left.split_at(size.min(left.len()));
-                    write(&mut stream, part).await;
-                    left = rest;
-                    if left.is_empty() {
-                        break;
-                    }
-                    if size % 3 == 0 {
-                        tokio::task::yield_now().await;
-                    }
-                }
-                settle(&mut stream).await;
-            });
-            std::thread::spawn(move || {
-                let mut read = Vec::new();
-                reader.read_to_end(&mut read).unwrap();
-                assert!(read.iter().copied().eq(told(seed)), "writer {seed}: {} bytes", read.len());
-            })
-        })
-        .collect();
-    readers.into_iter().for_each(|reader| reader.join().unwrap());
 }
