@@ -2,21 +2,20 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use tautline_hub::Hub;
 use tokio::{task::AbortHandle, time::MissedTickBehavior};
 
-use crate::{gateway::Shared, wheel::TICK_MS};
+use crate::{
+    gateway::Shared,
+    wheel::{TICK_MS, wake_in_turns},
+};
 
 /// How often the hub tidies up, in ticks of the wheel.
 const TICKS_A_TIDY: u64 = 1000 / TICK_MS;
-
-/// How many connections are woken before others have a turn. Thousands whose deadlines came together, because they were
-/// opened together, held up everybody else by milliseconds.
-const WAKES_AT_ONCE: usize = 64;
 
 /// Starts both. They run until they are aborted.
 pub(crate) fn start(gateway: &Arc<Shared>) -> [AbortHandle; 2] {
@@ -34,24 +33,18 @@ pub(crate) fn start(gateway: &Arc<Shared>) -> [AbortHandle; 2] {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for tick in 0.. {
             ticks.tick().await;
-            let Some(gateway) = gateway.upgrade() else { return };
-            let now = gateway.clock.now();
-            wake_in_turns(gateway.wheel.advance(now.mono_ms)).await;
-            if tick % TICKS_A_TIDY == 0 {
-                gateway.hub.tick(now);
-            }
+            let due = {
+                let Some(gateway) = gateway.upgrade() else { return };
+                let now = gateway.clock.now();
+                if tick % TICKS_A_TIDY == 0 {
+                    gateway.hub.tick(now);
+                }
+                gateway.wheel.advance(now.mono_ms)
+            };
+            wake_in_turns(due).await;
         }
     });
     [pump.abort_handle(), timer.abort_handle()]
-}
-
-async fn wake_in_turns(due: Vec<Waker>) {
-    for (woken, waker) in due.into_iter().enumerate() {
-        if woken > 0 && woken % WAKES_AT_ONCE == 0 {
-            tokio::task::yield_now().await;
-        }
-        waker.wake();
-    }
 }
 
 /// Rings one chunk of subscribers, then lets others run.
@@ -62,38 +55,4 @@ fn poll_pump(hub: &Hub, cx: &mut Context<'_>) -> Poll<()> {
         cx.waker().wake_by_ref();
     }
     Poll::Pending
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        pin::pin,
-        sync::atomic::{AtomicUsize, Ordering},
-        task::Wake,
-    };
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    #[test]
-    fn many_whose_deadlines_come_together_leave_turns_to_others() {
-        let count = Arc::new(Count::default());
-        let due = vec![Waker::from(Arc::clone(&count)); 2 * WAKES_AT_ONCE + 1];
-        let mut turns = pin!(wake_in_turns(due));
-        let mut cx = Context::from_waker(Waker::noop());
-        for woken in [WAKES_AT_ONCE, 2 * WAKES_AT_ONCE] {
-            assert!(turns.as_mut().poll(&mut cx).is_pending());
-            assert_eq!(count.0.load(Ordering::Relaxed), woken);
-        }
-        assert!(turns.as_mut().poll(&mut cx).is_ready());
-        assert_eq!(count.0.load(Ordering::Relaxed), 2 * WAKES_AT_ONCE + 1);
-    }
 }

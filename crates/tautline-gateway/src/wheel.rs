@@ -17,6 +17,10 @@ pub(crate) const TICK_MS: u64 = 200;
 /// A round takes 102 s; a deadline behind that is looked at once a round.
 const SLOTS: u32 = 512;
 
+/// How many connections are woken before others have a turn. Thousands whose deadlines came together, because they were
+/// opened together, held up everybody else by milliseconds.
+const WAKES_AT_ONCE: usize = 64;
+
 /// The wheel that all connections share.
 pub(crate) struct Wheel {
     slots: Box<[Mutex<Slot>]>,
@@ -99,6 +103,16 @@ impl Wheel {
     }
 }
 
+/// Wakes them, and lets others run in between.
+pub(crate) async fn wake_in_turns(due: Vec<Waker>) {
+    for (woken, waker) in due.into_iter().enumerate() {
+        if woken > 0 && woken % WAKES_AT_ONCE == 0 {
+            tokio::task::yield_now().await;
+        }
+        waker.wake();
+    }
+}
+
 /// The tick of a time. What lies behind the end of ticks is as far away.
 fn tick_at(ms: u64, divide: impl FnOnce(u64, u64) -> u64) -> u32 {
     u32::try_from(divide(ms, TICK_MS)).unwrap_or(u32::MAX - SLOTS)
@@ -107,8 +121,9 @@ fn tick_at(ms: u64, divide: impl FnOnce(u64, u64) -> u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use std::{
+        pin::pin,
         sync::{Arc, atomic::AtomicUsize},
-        task::Wake,
+        task::{Context, Wake},
     };
 
     use super::*;
@@ -204,5 +219,19 @@ mod tests {
         assert_eq!(Arc::strong_count(&sleeper.count), held - 1);
         turn(&wheel, 2_000);
         assert_eq!(sleeper.woken(), 0);
+    }
+
+    #[test]
+    fn many_whose_deadlines_come_together_leave_turns_to_others() {
+        let count = Arc::new(Count::default());
+        let due = vec![Waker::from(Arc::clone(&count)); 2 * WAKES_AT_ONCE + 1];
+        let mut turns = pin!(wake_in_turns(due));
+        let mut cx = Context::from_waker(Waker::noop());
+        for woken in [WAKES_AT_ONCE, 2 * WAKES_AT_ONCE] {
+            assert!(turns.as_mut().poll(&mut cx).is_pending());
+            assert_eq!(count.0.load(Ordering::Relaxed), woken);
+        }
+        assert!(turns.as_mut().poll(&mut cx).is_ready());
+        assert_eq!(count.0.load(Ordering::Relaxed), 2 * WAKES_AT_ONCE + 1);
     }
 }
