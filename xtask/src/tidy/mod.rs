@@ -7,6 +7,8 @@ use std::{fmt, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::mutants;
+
 mod markdown;
 mod source;
 
@@ -53,6 +55,7 @@ pub fn run(root: &Path) -> Result<()> {
     for (one, other) in PAIRS {
         findings.extend(check_pair(root, one, other)?);
     }
+    mutants::check(root)?;
     let count = findings.len();
     if count > 0 {
         let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
