@@ -14,7 +14,6 @@ use sha2::{Digest as _, Sha256};
 use tautline_protocol::{
     ByeCode, ChannelName, ErrorCode, Format, Limits, Now, RequestId, UserId,
     packet::server::{Bye, ErrorBody, Published},
-    server::Ledger,
 };
 
 use crate::{
@@ -28,7 +27,8 @@ use crate::{
     pages::Pages,
     random::Random,
     reply,
-    session::{Login, Session, SessionState},
+    session::{Login, Session},
+    session_id::SessionId,
     sessions::Sessions,
     sync::lock,
     ticket::{Claims, TicketKeys},
@@ -152,6 +152,7 @@ impl Hub {
             turnstile: Turnstile::new(config.limits.hellos_at_once_max),
             acks: Acks::new(config.limits.acks_max),
             pages: Pages::new(config.limits.pages_max),
+            sessions: Sessions::new(config.limits.sessions_max),
             limits: config.limits,
             rules: Arc::new(Rules::new(config.rules)),
             guest: Arc::default(),
@@ -160,7 +161,6 @@ impl Hub {
             random,
             engine,
             channels,
-            sessions: Sessions::new(),
             pump: Mutex::default(),
             next_connection: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
@@ -293,12 +293,8 @@ impl Hub {
         let parked_since = now.mono_ms.checked_sub(self.0.limits.park_ms);
         for parked in parked_since.map(|until| self.0.sessions.parked_until(until)).unwrap_or_default() {
             let Some(session) = self.0.sessions.get(parked.id) else { continue };
-            let expired = {
-                let state = session.lock();
-                state.bell.is_none() && state.parks == parked.parks
-            };
-            if expired {
-                self.end(&session);
+            if let Some(living) = session.living() {
+                living.end_if_parked_since(self, parked.parks);
             }
         }
         self.0.sessions.forget_revoked(now.wall_ms);
@@ -309,11 +305,11 @@ impl Hub {
     /// same answer until [`Hub::reopen`].
     pub fn drain(&self, spread_ms: u64) {
         self.0.drain_spread_ms.store(spread_ms, Ordering::Relaxed);
+        // First: a connection that is not found below looks at this under its session's lock, and is refused.
         self.0.draining.store(true, Ordering::Release);
         for session in self.0.sessions.all() {
-            let bell = session.lock().bell.clone();
-            if let Some(bell) = bell {
-                bell.dismiss(self.drain_bye());
+            if let Some(living) = session.living() {
+                living.dismiss(|| self.drain_bye());
             }
         }
     }
@@ -445,13 +441,10 @@ impl Hub {
         }
     }
 
-    /// Works on a session's book and keeps the node's sum of reply bytes.
-    pub(crate) fn book<T>(&self, state: &mut SessionState, work: impl FnOnce(&mut Ledger) -> T) -> T {
-        let before = state.ledger.reply_bytes();
-        let done = work(&mut state.ledger);
-        self.0.reply_bytes.fetch_add(state.ledger.reply_bytes(), Ordering::Relaxed);
+    /// The replies that one session keeps were so many bytes, and are so many now.
+    pub(crate) fn count_replies(&self, before: usize, now: usize) {
+        self.0.reply_bytes.fetch_add(now, Ordering::Relaxed);
         self.0.reply_bytes.fetch_sub(before, Ordering::Relaxed);
-        done
     }
 
     /// True while the unseen replies of all sessions are within their budget.
@@ -459,36 +452,20 @@ impl Hub {
         self.0.reply_bytes.load(Ordering::Relaxed) < self.0.limits.replies_bytes_max
     }
 
-    /// Ends a session: leaves its rosters, drops its replies. Its tickets stay good unless they are revoked.
-    pub(crate) fn end(&self, session: &Session) {
-        let present_in = {
-            let mut state = session.lock();
-            state.ended = true;
-            self.book(&mut state, |ledger| *ledger = Ledger::new());
-            std::mem::take(&mut state.present_in)
-        };
-        self.0.sessions.remove(session.id);
-        for channel in present_in.iter() {
-            let ring = channel.with_presence(|presence, name| presence.leave(name, session.id));
-            self.pump_if(ring, channel);
-        }
-    }
-
     /// A ticket for a session, and when it expires.
-    pub(crate) fn seal_ticket(&self, now: Now, session: &Session, login: &Login) -> (String, u64) {
+    pub(crate) fn seal_ticket(&self, now: Now, id: SessionId, life: u32, login: &Login) -> (String, u64) {
         let Login { identity, expires_at: auth_expires_at } = login;
         let auth_expires_at = *auth_expires_at;
         let expires_at = auth_expires_at.min(now.wall_ms + self.0.limits.ticket_ms);
-        // A session older than these logs stays so for as long as it lives: another life in its tickets says it, also to a
-        // node that has forgotten the session meanwhile.
-        let life = session.lock().life;
         let claims = Claims {
-            session: session.id.0,
+            session: id.0,
             user: identity.user.as_ref().map(ToString::to_string),
             channels: identity.channels.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
             auth_expires_at,
             expires_at,
             node: self.0.node.clone(),
+            // A session older than these logs stays so for as long as it lives: another life in its tickets says it, also to
+            // a node that has forgotten the session meanwhile.
             life,
         };
         (self.ticket_keys().seal(&claims, &self.0.random.bytes()), expires_at)
@@ -519,16 +496,11 @@ pub(crate) fn settle(hub: &Hub, session: &Session, id: RequestId, result: Result
     settle_line(hub, session, id, &line);
 }
 
-/// Settles one request of a session: keeps the reply and sends it to the connection that asked last.
+/// Settles one request of a session: keeps the reply and sends it to the connection that asked last. A session that has
+/// ended keeps nothing.
 pub(crate) fn settle_line(hub: &Hub, session: &Session, id: RequestId, line: &[u8]) {
-    let mut state = session.lock();
-    if state.ended {
-        return;
-    }
-    let asked = hub.book(&mut state, |ledger| ledger.settle(id, line));
-    if let Some(bell) = &state.bell {
-        // Even where the reply is not for it: one request less is running, so it may read on.
-        bell.post(if asked == Some(bell.connection) { line } else { &[] });
+    if let Some(mut living) = session.living() {
+        living.settle(hub, id, line);
     }
 }
 

@@ -1,44 +1,54 @@
 //! What outlives a connection: who the session belongs to, which requests it made, where it is present.
 
+mod living;
+mod owned;
+
 use std::{
     hash::{Hash, Hasher},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
 };
 
-use tautline_protocol::{Now, UserId, server::Ledger};
+use tautline_protocol::{Now, server::Ledger};
 
+pub(crate) use self::{
+    living::{Claim, Living, taken_over},
+    owned::Owned,
+};
 use crate::{Identity, bell::Bell, channel::Channel, session_id::SessionId, sync::lock};
 
-/// One session. Its lock is held for moments and never together with another session's.
+/// One session. Its lock is held for moments and never together with another session's; channels and mailboxes may be
+/// locked under it.
+///
+/// There are two ways in, and none round them: [`Session::living`] for what anybody may do, and [`Session::owned_by`] for
+/// what a connection does for its client. A session that has ended yields neither.
 pub(crate) struct Session {
     pub(crate) id: SessionId,
-    state: Mutex<SessionState>,
+    /// Nothing once it has ended.
+    state: Mutex<Option<State>>,
 }
 
 /// The part that changes.
-pub(crate) struct SessionState {
-    pub(crate) login: Login,
-    pub(crate) ledger: Ledger,
+struct State {
+    login: Login,
+    ledger: Ledger,
     /// The highest dial of the session.
-    pub(crate) attempt: u64,
+    attempt: u64,
     /// When it was opened, in monotonic milliseconds.
-    pub(crate) opened_ms: u64,
+    opened_ms: u64,
     /// The connection that has it; `None` while parked.
-    pub(crate) bell: Option<Arc<Bell>>,
+    bell: Option<Arc<Bell>>,
     /// How often it was parked, in small change: tells whether it came back since a certain time.
-    pub(crate) parks: u16,
+    parks: u16,
     /// Channels in whose roster it stands.
-    pub(crate) present_in: Rosters,
+    present_in: Rosters,
     /// The life of the logs in which the session began; 0 where that is not known.
-    pub(crate) life: u32,
-    /// Ended by `bye` or by time: nothing may attach to it any more.
-    pub(crate) ended: bool,
+    life: u32,
 }
 
 impl Session {
     /// A session that begins now, without a connection yet.
     pub(crate) fn new(id: SessionId, login: Login, ledger: Ledger, life: u32, now: Now) -> Arc<Self> {
-        let state = SessionState {
+        let state = State {
             login,
             ledger,
             attempt: 0,
@@ -47,43 +57,44 @@ impl Session {
             parks: 0,
             present_in: Rosters::default(),
             life,
-            ended: false,
         };
-        Arc::new(Self { id, state: Mutex::new(state) })
+        Arc::new(Self { id, state: Mutex::new(Some(state)) })
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, SessionState> {
-        lock(&self.state)
+    /// The session, locked, unless it has ended.
+    pub(crate) fn living(&self) -> Option<Living<'_>> {
+        Living::new(self.id, lock(&self.state))
     }
 
-    pub(crate) fn user(&self) -> Option<UserId> {
-        self.lock().login.identity.user.clone()
+    /// The session, locked, for the connection that has it. `None` where it has another one by now, or has ended: then
+    /// nothing that this connection's client says counts any more.
+    pub(crate) fn owned_by(&self, bell: &Arc<Bell>) -> Option<Owned<'_>> {
+        self.living()?.owned_by(bell)
     }
 }
 
 /// Channels in whose roster a session stands. Most sessions stand in none, so there is nothing but a pointer for them.
-#[derive(Clone, Default)]
-pub(crate) struct Rosters(Option<Box<Standing>>);
+#[derive(Default)]
+struct Rosters(Option<Box<Standing>>);
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Standing(Vec<Arc<Channel>>);
 
 impl Rosters {
-    pub(crate) fn insert(&mut self, channel: &Arc<Channel>) {
-        self.0.get_or_insert_default().0.push(Arc::clone(channel));
-    }
-
-    pub(crate) fn remove(&mut self, channel: &Arc<Channel>) {
-        if let Some(standing) = &mut self.0 {
-            standing.0.retain(|other| !Arc::ptr_eq(other, channel));
+    fn insert(&mut self, channel: &Arc<Channel>) {
+        if !self.iter().any(|other| Arc::ptr_eq(other, channel)) {
+            self.0.get_or_insert_default().0.push(Arc::clone(channel));
         }
     }
 
-    pub(crate) fn contains(&self, channel: &Arc<Channel>) -> bool {
-        self.iter().any(|other| Arc::ptr_eq(other, channel))
+    fn retain(&mut self, keep: impl FnMut(&Arc<Channel>) -> bool) {
+        if let Some(standing) = &mut self.0 {
+            standing.0.retain(keep);
+        }
+        self.0.take_if(|standing| standing.0.is_empty());
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Channel>> {
+    fn iter(&self) -> impl Iterator<Item = &Arc<Channel>> {
         self.0.iter().flat_map(|standing| &standing.0)
     }
 }

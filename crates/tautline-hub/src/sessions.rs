@@ -24,6 +24,7 @@ const REVOKED_MAX: usize = 1_000_000;
 pub(crate) struct Sessions {
     shards: [Mutex<HashSet<ById>>; SHARDS],
     count: AtomicUsize,
+    count_max: usize,
     /// In the order in which they were parked.
     parked: Mutex<VecDeque<Parked>>,
     revoked: Mutex<Revoked>,
@@ -36,6 +37,15 @@ pub(crate) struct Parked {
     pub(crate) parks: u16,
 }
 
+/// Why there is no session of an id, and none was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoSession {
+    /// It has ended for good: its tickets are void.
+    Revoked,
+    /// The node has as many as it may have.
+    Full,
+}
+
 #[derive(Default)]
 struct Revoked {
     ids: HashSet<SessionId>,
@@ -44,10 +54,11 @@ struct Revoked {
 }
 
 impl Sessions {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(count_max: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             count: AtomicUsize::new(0),
+            count_max,
             parked: Mutex::default(),
             revoked: Mutex::default(),
         }
@@ -61,18 +72,32 @@ impl Sessions {
         lock(self.shard(id)).get(&id).map(|found| Arc::clone(&found.0))
     }
 
-    /// Finds the session, or makes it. Two connections that ask at once get the same one.
-    pub(crate) fn get_or_insert(&self, id: SessionId, make: impl FnOnce() -> Arc<Session>) -> Arc<Session> {
+    /// Finds the session, or makes it: two connections that ask at once get the same one. Says whether it was made now.
+    ///
+    /// A session that ends is revoked before it is taken out of here, so none is made from a ticket that was good a moment
+    /// ago.
+    pub(crate) fn get_or_make(
+        &self,
+        id: SessionId,
+        make: impl FnOnce() -> Arc<Session>,
+    ) -> Result<(Arc<Session>, bool), NoSession> {
         let mut shard = lock(self.shard(id));
         if let Some(found) = shard.get(&id) {
-            return Arc::clone(&found.0);
+            return Ok((Arc::clone(&found.0), false));
+        }
+        if self.is_revoked(id) {
+            return Err(NoSession::Revoked);
+        }
+        if self.count.fetch_add(1, Ordering::Relaxed) >= self.count_max {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            return Err(NoSession::Full);
         }
         let made = make();
         shard.insert(ById(Arc::clone(&made)));
-        self.count.fetch_add(1, Ordering::Relaxed);
-        made
+        Ok((made, true))
     }
 
+    /// Takes out a session that ends. To be called under its lock, once.
     pub(crate) fn remove(&self, id: SessionId) {
         if lock(self.shard(id)).remove(&id) {
             self.count.fetch_sub(1, Ordering::Relaxed);
@@ -143,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_revoked_session_is_remembered_until_its_last_ticket_has_expired() {
-        let sessions = Sessions::new();
+        let sessions = Sessions::new(1);
         sessions.revoke(SessionId(1), 100);
         sessions.forget_revoked(100);
         assert!(sessions.is_revoked(SessionId(1)));

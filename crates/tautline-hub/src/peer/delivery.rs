@@ -1,12 +1,10 @@
 //! What a client is sent: replies first, then publications read from the logs at its own pace.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use tautline_protocol::{ByeCode, Format, Now, json, msgpack, packet::server::MemberState};
+use tautline_protocol::{ByeCode, Format, Now, json, msgpack};
 
 use super::{Open, Output, Peer, Stage};
-use crate::channel::{Places, Ring};
+use crate::channel::Places;
 
 impl Peer {
     /// What the shell is to do next. Drain to `None` after every input and every wake, while the socket takes bytes:
@@ -72,7 +70,8 @@ impl Peer {
 
     /// True while a request of the session is executed.
     fn is_running(&self) -> bool {
-        matches!(&self.stage, Stage::Open(open) if open.session.lock().ledger.running() > 0)
+        let Stage::Open(open) = &self.stage else { return false };
+        open.session.owned_by(&self.bell).is_some_and(|session| session.ledger().running() > 0)
     }
 
     /// Goes on with what had to wait. True: some of it was taken.
@@ -143,41 +142,13 @@ impl Peer {
         }
     }
 
-    /// The client goes away on purpose: others see it at once, and nothing more is sent.
+    /// The client goes away on purpose: others see it at once, and nothing more is sent. Anything said afterwards takes it
+    /// back.
     pub(super) fn pause(&mut self, now: Now) {
         let Stage::Open(open) = &mut self.stage else { return };
+        let Some(session) = open.session.owned_by(&self.bell) else { return };
         open.paused = true;
-        self.tell_presence(now, MemberState::Away);
-    }
-
-    /// Anything said after a pause takes it back.
-    pub(super) fn take_back_pause(&mut self, now: Now) {
-        let Stage::Open(open) = &mut self.stage else { return };
-        if !std::mem::take(&mut open.paused) {
-            return;
-        }
-        self.tell_presence(now, MemberState::Online);
-    }
-
-    fn tell_presence(&self, now: Now, to: MemberState) {
-        if let Stage::Open(open) = &self.stage {
-            self.tell_presence_of(now, open, to);
-        }
-    }
-
-    fn tell_presence_of(&self, now: Now, open: &Open, to: MemberState) {
-        let (present_in, user) = {
-            let state = open.session.lock();
-            (state.present_in.clone(), state.login.identity.user.clone())
-        };
-        for channel in present_in.iter() {
-            let session = open.session.id;
-            let ring: Ring = channel.with_presence(|presence, name| match to {
-                MemberState::Away => presence.leave_for_a_while(name, session),
-                MemberState::Online => presence.arrive(name, session, user.as_ref(), now.wall_ms),
-            });
-            self.hub.pump_if(ring, channel);
-        }
+        session.pause(&self.hub, now);
     }
 
     /// Ends the connection's part in its session: subscriptions go, the session waits, unless it has a newer connection.
@@ -185,18 +156,8 @@ impl Peer {
         for subscription in open.subscriptions.iter().flatten() {
             subscription.channel.part(subscription.seat);
         }
-        let parks = {
-            let mut state = open.session.lock();
-            let mine = state.bell.as_ref().is_some_and(|bell| Arc::ptr_eq(bell, &self.bell));
-            if mine {
-                state.bell = None;
-                state.parks = state.parks.wrapping_add(1);
-            }
-            mine.then_some(state.parks)
-        };
-        if let Some(parks) = parks {
-            self.tell_presence_of(now, open, MemberState::Away);
-            self.hub.sessions().park(now, open.session.id, parks);
+        if let Some(session) = open.session.owned_by(&self.bell) {
+            session.park(&self.hub, now);
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     bell::Bell,
     channel::{Channel, ReaderPlace, SeatNo},
     hub::settle,
-    session::Session,
+    session::{Session, taken_over},
     session_id::CallKey,
 };
 
@@ -98,11 +98,8 @@ impl ReplyTo {
     /// The call was never handed to the shell: it counts as not received, unless a newer connection waits for it. Then
     /// dropping it settles it.
     fn take_back(mut self, connection: u64) {
-        let session = Arc::clone(&self.session);
-        let mut state = session.lock();
-        self.settled =
-            state.ended || self.hub.book(&mut state, |ledger| ledger.take_back(self.id, connection));
-        drop(state);
+        let taken = self.session.living().map(|mut living| living.take_back(&self.hub, self.id, connection));
+        self.settled = taken.unwrap_or(true);
     }
 }
 
@@ -345,9 +342,9 @@ impl Peer {
         let Stage::Open(open) = &self.stage else { return false };
         match request {
             Request::Call(_) | Request::Publish(_) => {
-                let state = open.session.lock();
-                state.ledger.running() as usize >= self.hub.limits().requests_in_flight_max
-                    && packet.id.is_some_and(|id| !state.ledger.knows(id))
+                let Some(session) = open.session.owned_by(&self.bell) else { return false };
+                session.ledger().running() as usize >= self.hub.limits().requests_in_flight_max
+                    && packet.id.is_some_and(|id| !session.ledger().knows(id))
             }
             // Requests take effect in the order sent: what was published before is seen by these. And one page at a time.
             Request::Subscribe(_) | Request::History(_) => {
@@ -395,12 +392,15 @@ impl Peer {
     }
 
     fn handle_open_packet(&mut self, now: Now, packet: ClientPacket<'_>) {
-        self.take_back_pause(now);
-        let Stage::Open(open) = &self.stage else { return };
-        if let Some(seen) = packet.seen {
-            let mut state = open.session.lock();
-            self.hub.book(&mut state, |ledger| ledger.handle_seen(seen));
+        let Stage::Open(open) = &mut self.stage else { return };
+        let Some(mut session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
+        if std::mem::take(&mut open.paused) {
+            session.take_back_pause(&self.hub, now);
         }
+        if let Some(seen) = packet.seen {
+            session.handle_seen(&self.hub, seen);
+        }
+        drop(session);
         match packet.verb {
             Verb::Request(request) => {
                 let id = packet.id.expect("the codec lets no request without an id pass");
@@ -427,19 +427,25 @@ impl Peer {
     fn refuse_in_passing(&mut self, id: Option<RequestId>, code: ErrorCode, words: String) {
         let Stage::Open(open) = &self.stage else { return };
         let Some(id) = id else { return };
-        if open.session.lock().ledger.receive_harmless(id) {
+        let Some(mut session) = open.session.owned_by(&self.bell) else { return };
+        if session.receive_harmless(id) {
             json::write_reply(&mut self.control, id, Err::<&(), _>(&ErrorBody::new(code, words)));
         }
     }
 
     fn handle_bye(&mut self, now: Now) {
         let Stage::Open(open) = &self.stage else { return };
-        let session = Arc::clone(&open.session);
-        // Tickets that were given out before live no longer than one that would be given out now.
-        self.hub.sessions().revoke(session.id, now.wall_ms + self.hub.limits().ticket_ms);
+        let Some(session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
+        session.end_by_bye(&self.hub, now);
         self.detach(now);
-        self.hub.end(&session);
         self.stage = Stage::Closing(Some((1000, "bye")));
+    }
+
+    /// The session has another connection by now, or has ended: what this one's client says does not count any more.
+    fn step_aside(&mut self, now: Now) {
+        // Whoever took the session over has left the last word.
+        self.take_mail(now);
+        self.dismiss(now, None, taken_over(None));
     }
 
     /// Says the last word. What the client had sent behind it is not read.

@@ -18,10 +18,10 @@ use super::{
 };
 use crate::{
     Identity, LoginRefused,
-    bell::Bell,
     engine::{EngineError, Looked},
-    session::{Login, Rosters, Session},
+    session::{Claim, Living, Login, Session},
     session_id::SessionId,
+    sessions::NoSession,
     ticket::Claims,
     turnstile::Coming,
 };
@@ -35,8 +35,9 @@ pub(super) enum Entrance {
 }
 
 /// The session that a hello is to open.
-struct Opened {
-    session: Arc<Session>,
+struct Opened<'a> {
+    session: &'a Arc<Session>,
+    living: Living<'a>,
     /// It goes on, and does not begin.
     resumed: bool,
 }
@@ -187,9 +188,9 @@ impl Peer {
         match (looking.end(), entrance) {
             (Err(error), _) => self.dismiss_for_engine(now, &error),
             (Ok(wanted), Entrance::Resume { claims, fresh }) => {
-                self.resume(now, &hello, &claims, fresh, &wanted)
+                self.resume(now, &hello, &claims, fresh.as_ref(), &wanted)
             }
-            (Ok(wanted), Entrance::Begin { login }) => self.begin(now, &hello, login, &wanted),
+            (Ok(wanted), Entrance::Begin { login }) => self.begin(now, &hello, &login, &wanted),
         }
     }
 
@@ -208,17 +209,15 @@ impl Peer {
             }
             Entrance::Resume { claims, fresh: None } => {
                 let known = self.hub.sessions().get(SessionId(claims.session));
-                known.map_or_else(
-                    || Arc::new(identity_of(claims)),
-                    |session| Arc::clone(&session.lock().login.identity),
-                )
+                let identity = known.and_then(|session| {
+                    session.living().map(|session| Arc::clone(&session.login().identity))
+                });
+                identity.unwrap_or_else(|| Arc::new(identity_of(claims)))
             }
         }
     }
 
     fn check_ticket(&self, now: Now, ticket: &str) -> Result<Claims, Challenge> {
-        let challenge =
-            |code, message: &str| Challenge { code: Cow::Borrowed(code), message: message.to_owned() };
         let claims = self
             .hub
             .open_ticket(ticket)
@@ -227,7 +226,7 @@ impl Peer {
             return Err(challenge("ticket_expired", "the ticket has expired: log in again"));
         }
         if self.hub.sessions().is_revoked(SessionId(claims.session)) {
-            return Err(challenge("ticket_revoked", "the session was ended: log in again"));
+            return Err(revoked());
         }
         Ok(claims)
     }
@@ -247,42 +246,59 @@ impl Peer {
     }
 
     /// Opens the session that a ticket names.
-    fn resume(&mut self, now: Now, hello: &Hello, claims: &Claims, fresh: Option<Login>, wanted: &[Wanted]) {
+    fn resume(&mut self, now: Now, hello: &Hello, claims: &Claims, fresh: Option<&Login>, wanted: &[Wanted]) {
         let id = SessionId(claims.session);
-        let login = fresh.clone().unwrap_or_else(|| self.hub.login(now, identity_of(claims)));
-        if !self.has_room(now, id) {
-            return;
+        let login = || fresh.cloned().unwrap_or_else(|| self.hub.login(now, identity_of(claims)));
+        let make = || Session::new(id, login(), Ledger::incomplete(), claims.life, now);
+        loop {
+            let session = match self.hub.sessions().get_or_make(id, make) {
+                Ok((session, _)) => session,
+                Err(NoSession::Full) => return self.dismiss_for_room(now),
+                // Since the ticket was looked at.
+                Err(NoSession::Revoked) => return self.challenge(now, &revoked()),
+            };
+            let claim = Claim {
+                attempt: hello.resume.as_ref().map(|resume| resume.attempt),
+                login: fresh.cloned(),
+                seen: hello.resume.as_ref().and_then(|resume| resume.seen),
+            };
+            // Where it ended just now by its time, the ticket opens it again.
+            if let Some(living) = session.living() {
+                let opened = Opened { session: &session, living, resumed: true };
+                return self.attach(now, hello, opened, claim, wanted);
+            }
         }
-        let make = || Session::new(id, login, Ledger::incomplete(), claims.life, now);
-        let session = self.hub.sessions().get_or_insert(id, make);
-        if let Some(fresh) = fresh {
-            session.lock().login = fresh;
-        }
-        self.attach(now, hello, Opened { session, resumed: true }, wanted);
     }
 
     /// Opens a new session, or the one that the same key has opened a moment ago.
-    fn begin(&mut self, now: Now, hello: &Hello, login: Login, wanted: &[Wanted]) {
+    fn begin(&mut self, now: Now, hello: &Hello, login: &Login, wanted: &[Wanted]) {
         let key_id = hello.key.as_ref().map(|key| self.key_id(key, &login.identity));
-        if let Some(session) = key_id.and_then(|id| self.hub.sessions().get(id)) {
-            let fresh = {
-                let state = session.lock();
-                !state.ended && now.mono_ms < state.opened_ms + self.hub.limits().key_ms
-            };
-            if fresh {
-                return self.attach(now, hello, Opened { session, resumed: true }, wanted);
+        let claim = || Claim { attempt: None, login: Some(login.clone()), seen: None };
+        let known = key_id.and_then(|id| self.hub.sessions().get(id));
+        if let Some(session) = &known
+            && let Some(living) = session.living()
+            && now.mono_ms < living.opened_ms() + self.hub.limits().key_ms
+        {
+            let opened = Opened { session, living, resumed: true };
+            return self.attach(now, hello, opened, claim(), wanted);
+        }
+        let mut id = key_id.filter(|_| known.is_none()).unwrap_or_else(|| SessionId(self.hub.random().id()));
+        let life = self.hub.engine().life();
+        loop {
+            let make = || Session::new(id, login.clone(), Ledger::new(), life, now);
+            match self.hub.sessions().get_or_make(id, make) {
+                Ok((session, made)) => {
+                    // Two hellos of one key at once: the second goes on with what the first has made.
+                    if let Some(living) = session.living() {
+                        let opened = Opened { session: &session, living, resumed: !made };
+                        return self.attach(now, hello, opened, claim(), wanted);
+                    }
+                }
+                Err(NoSession::Full) => return self.dismiss_for_room(now),
+                // The session of this key was ended by its client.
+                Err(NoSession::Revoked) => id = SessionId(self.hub.random().id()),
             }
         }
-        let free =
-            |id: &SessionId| self.hub.sessions().get(*id).is_none() && !self.hub.sessions().is_revoked(*id);
-        let id = key_id.filter(free).unwrap_or_else(|| SessionId(self.hub.random().id()));
-        if !self.has_room(now, id) {
-            return;
-        }
-        let life = self.hub.engine().life();
-        let make = || Session::new(id, login, Ledger::new(), life, now);
-        let session = self.hub.sessions().get_or_insert(id, make);
-        self.attach(now, hello, Opened { session, resumed: false }, wanted);
     }
 
     /// The same key and the same user give the same session, without a table of keys.
@@ -291,62 +307,26 @@ impl Peer {
         SessionId(self.hub.random().id_of(&[key.as_bytes(), user.as_bytes()]))
     }
 
-    fn has_room(&mut self, now: Now, id: SessionId) -> bool {
-        let sessions = self.hub.sessions();
-        let room = sessions.len() < self.hub.limits().sessions_max || sessions.get(id).is_some();
-        if !room {
-            let words = "this node has as many sessions as it may have";
-            let retry_after_ms = Some(self.hub.retry_after_ms());
-            self.dismiss(now, None, Bye { retry_after_ms, ..Bye::new(ByeCode::Overloaded, words) });
-        }
-        room
+    fn dismiss_for_room(&mut self, now: Now) {
+        let words = "this node has as many sessions as it may have";
+        let retry_after_ms = Some(self.hub.retry_after_ms());
+        self.dismiss(now, None, Bye { retry_after_ms, ..Bye::new(ByeCode::Overloaded, words) });
     }
 
     /// Makes this connection the session's own, and says welcome.
-    fn attach(&mut self, now: Now, hello: &Hello, opened: Opened, wanted: &[Wanted]) {
-        let Opened { session, resumed } = opened;
-        let attempt = hello.resume.as_ref().filter(|_| resumed).map(|resume| resume.attempt);
-        let (login, requests_seen, present_before) = {
-            let mut state = session.lock();
-            if state.ended {
-                // It ended between looking it up and now: what a ticket of an ended session gets.
-                drop(state);
-                let words = "the session has just ended: come again";
-                return self.dismiss(now, None, Bye::new(ByeCode::ChallengeFailed, words));
-            }
-            if let Some(attempt) = attempt {
-                if attempt <= state.attempt {
-                    let bye = taken_over(Some(state.attempt));
-                    let orphan = state.bell.is_none().then_some(state.parks);
-                    drop(state);
-                    // It may have been made for this very hello: it must not wait for a connection for ever.
-                    if let Some(parks) = orphan {
-                        self.hub.sessions().park(now, session.id, parks);
-                    }
-                    return self.dismiss(now, None, bye);
-                }
-                state.attempt = attempt;
-            }
-            // Two hellos of one key bear no attempts. The client has left the older connection, even where the engine held
-            // that one for longer.
-            let newer = |bell: &Arc<Bell>| bell.connection > self.bell.connection;
-            if attempt.is_none() && state.bell.as_ref().is_some_and(newer) {
-                drop(state);
-                return self.dismiss(now, None, taken_over(None));
-            }
-            if let Some(before) = state.bell.replace(Arc::clone(&self.bell)) {
-                before.dismiss(taken_over(attempt));
-            }
-            if let Some(seen) = hello.resume.as_ref().filter(|_| resumed).and_then(|resume| resume.seen) {
-                self.hub.book(&mut state, |ledger| ledger.handle_seen(seen));
-            }
-            let present_before = std::mem::take(&mut state.present_in);
-            (state.login.clone(), state.ledger.requests_seen(), present_before)
+    fn attach(&mut self, now: Now, hello: &Hello, opened: Opened<'_>, claim: Claim, wanted: &[Wanted]) {
+        let Opened { session, living, resumed } = opened;
+        let owned = match living.take_over(&self.hub, &self.bell, claim) {
+            Ok(owned) => owned,
+            Err(bye) => return self.dismiss(now, None, bye),
         };
-        let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, &session, &login);
+        let (login, life) = (owned.login().clone(), owned.life());
+        let requests_seen = owned.ledger().requests_seen();
+        drop(owned);
+        let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, session.id, life, &login);
         let identity = Arc::clone(&login.identity);
         self.stage = Stage::Open(Open {
-            session: Arc::clone(&session),
+            session: Arc::clone(session),
             subscriptions: Vec::new(),
             auth_until_ms: until(now, login.expires_at),
             ticket_due_ms: ticket_due_ms(now, ticket_expires_at, &login),
@@ -376,7 +356,7 @@ impl Peer {
         for gap in gaps {
             json::write_server(&mut self.control, "gap", &gap);
         }
-        self.leave_others(&session, &present_before);
+        self.leave_others();
     }
 
     /// Subscribes to what the cursors name, and to the user's own channel.
@@ -432,19 +412,21 @@ impl Peer {
     }
 
     /// Leaves the rosters of channels that the client did not come back to.
-    fn leave_others(&self, session: &Session, present_before: &Rosters) {
-        let present = session.lock().present_in.clone();
-        for channel in present_before.iter().filter(|channel| !present.contains(channel)) {
-            let ring = channel.with_presence(|presence, name| presence.leave(name, session.id));
-            self.hub.pump_if(ring, channel);
-        }
+    fn leave_others(&self) {
+        let Stage::Open(open) = &self.stage else { return };
+        let Some(mut session) = open.session.owned_by(&self.bell) else { return };
+        session.leave_rosters(&self.hub, |channel| {
+            open.subscriptions.iter().flatten().any(|found| Arc::ptr_eq(&found.channel, channel))
+        });
     }
 
     /// Sends a fresh ticket: half the life of the last one has passed.
     pub(super) fn send_fresh_ticket(&mut self, now: Now) {
         let Stage::Open(open) = &mut self.stage else { return };
-        let login = open.session.lock().login.clone();
-        let (ticket, expires_at) = self.hub.seal_ticket(now, &open.session, &login);
+        let Some(session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
+        let (login, life) = (session.login().clone(), session.life());
+        drop(session);
+        let (ticket, expires_at) = self.hub.seal_ticket(now, open.session.id, life, &login);
         open.ticket_due_ms = ticket_due_ms(now, expires_at, &login);
         json::write_server(
             &mut self.control,
@@ -455,15 +437,23 @@ impl Peer {
 
     /// The channel of this name, if the client may read it.
     pub(super) fn parse_readable(&self, name: &str) -> Result<ChannelName, ErrorBody> {
+        self.parse_readable_by(name).map(|(channel, _)| channel)
+    }
+
+    /// The channel of this name, if the client may read it, and who the client is.
+    pub(super) fn parse_readable_by(&self, name: &str) -> Result<(ChannelName, Arc<Identity>), ErrorBody> {
         let channel = parse_channel(name)?;
-        let Stage::Open(open) = &self.stage else {
-            return Err(ErrorBody::new(ErrorCode::Internal, "no session is open"));
-        };
-        let identity = Arc::clone(&open.session.lock().login.identity);
+        let identity = self.identity().ok_or_else(no_session)?;
         match identity.may_read(&channel, self.hub.rule(&channel).subscribe) {
-            true => Ok(channel),
+            true => Ok((channel, identity)),
             false => Err(ErrorBody::new(ErrorCode::PermissionDenied, "you may not read this channel")),
         }
+    }
+
+    /// Who the session belongs to, while this connection has it.
+    pub(super) fn identity(&self) -> Option<Arc<Identity>> {
+        let Stage::Open(open) = &self.stage else { return None };
+        open.session.owned_by(&self.bell).map(|session| Arc::clone(&session.login().identity))
     }
 }
 
@@ -506,8 +496,17 @@ pub(super) fn until(now: Now, wall_ms: u64) -> u64 {
     now.mono_ms.saturating_add(wall_ms.saturating_sub(now.wall_ms))
 }
 
-fn taken_over(attempt: Option<u64>) -> Bye {
-    Bye { attempt, ..Bye::new(ByeCode::TakenOver, "the session has a newer connection") }
+fn challenge(code: &'static str, message: &str) -> Challenge {
+    Challenge { code: Cow::Borrowed(code), message: message.to_owned() }
+}
+
+fn revoked() -> Challenge {
+    challenge("ticket_revoked", "the session was ended: log in again")
+}
+
+/// What a request gets whose connection has lost its session meanwhile.
+pub(super) fn no_session() -> ErrorBody {
+    ErrorBody::new(ErrorCode::Internal, "this connection has no session any more")
 }
 
 fn identity_of(claims: &Claims) -> Identity {

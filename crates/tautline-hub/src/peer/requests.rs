@@ -15,7 +15,7 @@ use tautline_protocol::{
 use super::{
     CallRequest, Open, Output, Peer, ReplyTo, Stage, Subscription,
     looking::{Looking, Wanted},
-    opening::{parse_channel, ticket_due_ms, until},
+    opening::{no_session, parse_channel, ticket_due_ms, until},
 };
 use crate::{
     Identity, LoginRefused,
@@ -32,9 +32,11 @@ impl Peer {
             return self.handle_once(now, id, again, request);
         }
         let Stage::Open(open) = &mut self.stage else { return };
-        if !open.session.lock().ledger.receive_harmless(id) {
+        let Some(mut session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
+        if !session.receive_harmless(id) {
             return;
         }
+        drop(session);
         match request {
             Request::Subscribe(body) => self.handle_subscribe(now, id, &body.channel, body.from),
             Request::Unsubscribe(body) => {
@@ -62,29 +64,25 @@ impl Peer {
     /// `publish` and `call`: what the ledger has answered is not executed again.
     fn handle_once(&mut self, now: Now, id: RequestId, again: bool, request: Request<'_>) {
         let Stage::Open(open) = &self.stage else { return };
-        let verdict = {
-            let mut state = open.session.lock();
-            match self.hub.has_room_for_replies() || state.ledger.reply_bytes() == 0 {
-                true => {
-                    let connection = self.bell.connection;
-                    self.hub
-                        .book(&mut state, |ledger| ledger.receive(id, again, connection, self.hub.limits()))
-                }
-                false => Verdict::SlowPeer,
-            }
-        };
+        let Some(mut session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
+        let verdict = session.receive(&self.hub, &self.bell, id, again);
+        // The rights of this moment are those that count.
+        let asked_by = AskedBy { identity: Arc::clone(&session.login().identity), life: session.life() };
+        drop(session);
         match (verdict, request) {
-            (Verdict::Execute, Request::Call(call)) => self.call(id, call),
+            (Verdict::Execute, Request::Call(call)) => self.call(id, call, &asked_by),
             // Under the key that it had before, so whoever runs it can tell.
             (Verdict::InDoubt, Request::Call(call)) if self.hub.is_idempotent(&call.method) => {
-                self.call(id, call)
+                self.call(id, call, &asked_by)
             }
             (Verdict::InDoubt, Request::Call(_)) => {
                 let words = "the node that took this call is gone: it may have run";
                 self.settle(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::InDoubt, words)));
             }
-            (Verdict::Execute, Request::Publish(publish)) => self.publish(now, id, &publish, false),
-            (Verdict::InDoubt, Request::Publish(publish)) => self.publish(now, id, &publish, true),
+            (Verdict::Execute, Request::Publish(publish)) => {
+                self.publish(now, id, &publish, &asked_by, false)
+            }
+            (Verdict::InDoubt, Request::Publish(publish)) => self.publish(now, id, &publish, &asked_by, true),
             (Verdict::Replay(reply), _) => self.control.extend_from_slice(&reply),
             (Verdict::SlowPeer, _) => {
                 let words = "too many replies are unseen: say `seen`";
@@ -95,7 +93,7 @@ impl Peer {
         }
     }
 
-    fn call(&mut self, id: RequestId, call: Call<'_>) {
+    fn call(&mut self, id: RequestId, call: Call<'_>, asked_by: &AskedBy) {
         let Stage::Open(open) = &self.stage else { return };
         let longest = self.hub.limits().call_ms_max;
         let request = CallRequest {
@@ -108,14 +106,21 @@ impl Peer {
             method: call.method.into_owned(),
             data: call.data.map_or_else(|| serde_json::value::RawValue::NULL.to_owned(), ToOwned::to_owned),
             timeout_ms: call.timeout_ms.map_or(longest, |wanted| wanted.min(longest)),
-            user: open.session.user(),
+            user: asked_by.identity.user.clone(),
             key: CallKey { session: open.session.id, id },
         };
         self.errand(Output::Call(request));
     }
 
-    fn publish(&mut self, now: Now, id: RequestId, publish: &Publish<'_>, in_doubt: bool) {
-        let new = match self.check_publish(id, publish, in_doubt) {
+    fn publish(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        publish: &Publish<'_>,
+        asked_by: &AskedBy,
+        in_doubt: bool,
+    ) {
+        let new = match self.check_publish(id, publish, asked_by, in_doubt) {
             Ok(new) => new,
             Err(error) => return self.settle(id, Err::<&(), _>(&error)),
         };
@@ -139,36 +144,37 @@ impl Peer {
         &self,
         id: RequestId,
         publish: &Publish<'_>,
+        AskedBy { identity, life }: &AskedBy,
         in_doubt: bool,
     ) -> Result<NewPublication, ErrorBody> {
         let Stage::Open(open) = &self.stage else {
             return Err(ErrorBody::new(ErrorCode::Internal, "no session is open"));
         };
         let channel = parse_channel(&publish.channel)?;
-        let (identity, session_life) = {
-            let state = open.session.lock();
-            (Arc::clone(&state.login.identity), state.life)
-        };
         if !identity.may(&channel, self.hub.rule(&channel).publish) {
             return Err(ErrorBody::new(ErrorCode::PermissionDenied, "you may not publish in this channel"));
         }
         let content = Content { data: publish.data.get().into(), from: identity.user.clone(), tags: None };
         let origin = Some(Origin::Request { session: open.session.id.0, id });
-        Ok(NewPublication { channel, content, origin, doubt: in_doubt.then_some(Doubt { session_life }) })
+        Ok(NewPublication {
+            channel,
+            content,
+            origin,
+            doubt: in_doubt.then_some(Doubt { session_life: *life }),
+        })
     }
 
     fn handle_subscribe(&mut self, now: Now, id: RequestId, name: &str, from: ReadFrom) {
-        let name = match self.parse_readable(name) {
-            Ok(name) => name,
+        let (name, identity) = match self.parse_readable_by(name) {
+            Ok(readable) => readable,
             Err(error) => return self.reply(id, Err::<&(), _>(&error)),
         };
         let Stage::Open(open) = &self.stage else { return };
         if let Err(error) = open.check_room(&name, self.hub.limits().channels_max) {
             return self.reply(id, Err::<&(), _>(&error));
         }
-        let user = open.session.user();
         let wish = std::iter::once((name, from));
-        let mut looking = Looking::begin(&self.hub, now, &self.bell, user.as_ref(), wish);
+        let mut looking = Looking::begin(&self.hub, now, &self.bell, identity.user.as_ref(), wish);
         self.take_looks(&mut looking);
         self.aside.get_or_insert_default().subscribing = Some((id, looking));
         self.subscribe_if_seen(now);
@@ -203,8 +209,10 @@ impl Peer {
         let Stage::Open(open) = &mut self.stage else {
             return Err(ErrorBody::new(ErrorCode::Internal, "no session is open"));
         };
-        let user = open.session.user();
-        let (channel, looked) = wanted.learn(&self.hub, user.as_ref())?;
+        let identity =
+            Arc::clone(&open.session.owned_by(&self.bell).ok_or_else(no_session)?.login().identity);
+        let user = identity.user.as_ref();
+        let (channel, looked) = wanted.learn(&self.hub, user)?;
         let unseen = || ErrorBody::new(ErrorCode::Internal, "the log was never looked at");
         if let Some(slot) = open.slot_of(&wanted.name) {
             let subscription = open.subscriptions[slot].as_mut().expect("slot_of() found it");
@@ -220,15 +228,17 @@ impl Peer {
             bell: &self.bell,
             slot: slot_number(slot),
             session: open.session.id,
-            user: user.as_ref(),
+            user,
             wall_ms: now.wall_ms,
         };
+        let mut session = open.session.owned_by(&self.bell).ok_or_else(no_session)?;
         let (seat, presence_seen, joined, ring) =
             channel.join(&who, &wanted.from, wanted.seen(looked.as_ref())).ok_or_else(unseen)?;
-        self.hub.pump_if(ring, channel);
         if channel.rule.presence != crate::PresenceMode::Off {
-            open.session.lock().present_in.insert(channel);
+            session.note_present(channel);
         }
+        drop(session);
+        self.hub.pump_if(ring, channel);
         self.bell.come_again(slot_number(slot));
         let channel = Arc::clone(channel);
         open.subscriptions[slot] = Some(Subscription { channel, seat, place: joined.place, presence_seen });
@@ -238,8 +248,11 @@ impl Peer {
     /// Notes how far the app has taken channels that keep an acknowledged position.
     pub(super) fn take_acks(&self, acks: &BTreeMap<String, Cursor>) {
         let Stage::Open(open) = &self.stage else { return };
-        let identity = Arc::clone(&open.session.lock().login.identity);
-        let Some(user) = &identity.user else { return };
+        if acks.is_empty() {
+            return;
+        }
+        let Some(session) = open.session.owned_by(&self.bell) else { return };
+        let Some(user) = &session.login().identity.user else { return };
         for (name, cursor) in acks {
             // Only what this connection reads: whoever reads a channel may, and its log is at hand.
             let mut subscriptions = open.subscriptions.iter().flatten();
@@ -271,37 +284,42 @@ impl Peer {
         let Stage::Open(open) = &mut self.stage else { return };
         let Some(ended) = open.subscriptions[slot].take() else { return };
         ended.channel.part(ended.seat);
-        open.session.lock().present_in.remove(&ended.channel);
-        let session = open.session.id;
-        let ring = ended.channel.with_presence(|presence, name| presence.leave(name, session));
-        self.hub.pump_if(ring, &ended.channel);
+        if ended.channel.rule.presence != crate::PresenceMode::Off
+            && let Some(mut session) = open.session.owned_by(&self.bell)
+        {
+            session.leave_rosters(&self.hub, |channel| !Arc::ptr_eq(channel, &ended.channel));
+        }
     }
 
     /// Goes on with an `auth` request whose token was checked.
     pub(super) fn handle_refresh_login(&mut self, now: Now, result: Result<Identity, LoginRefused>) {
         let Stage::Open(open) = &mut self.stage else { return };
         let Some(id) = open.refreshing.take().map(NonZeroU64::get) else { return };
-        let session = Arc::clone(&open.session);
-        let refused = match result {
-            Err(error) => Some(error.to_string()),
-            Ok(identity) if identity.user != session.user() => Some("the token is another user's".to_owned()),
-            Ok(identity) => {
-                let login = self.hub.login(now, identity);
-                session.lock().login = login.clone();
-                let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, &session, &login);
-                let expires_at = login.expires_at;
-                if let Stage::Open(open) = &mut self.stage {
-                    open.auth_until_ms = until(now, expires_at);
-                    open.ticket_due_ms = ticket_due_ms(now, ticket_expires_at, &login);
-                }
-                self.reply(id, Ok(&AuthRefreshed { expires_at, ticket }));
-                self.end_forbidden(&login.identity);
-                None
+        let Some(mut session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
+        let login = match result {
+            Ok(identity) if identity.user == session.login().identity.user => {
+                Ok(self.hub.login(now, identity))
+            }
+            Ok(_) => Err("the token is another user's".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        let login = match login {
+            Ok(login) => login,
+            Err(words) => {
+                drop(session);
+                let error = ErrorBody::new(ErrorCode::PermissionDenied, words);
+                return self.reply(id, Err::<&(), _>(&error));
             }
         };
-        if let Some(words) = refused {
-            self.reply(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::PermissionDenied, words)));
-        }
+        session.set_login(login.clone());
+        let life = session.life();
+        drop(session);
+        let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, open.session.id, life, &login);
+        let expires_at = login.expires_at;
+        open.auth_until_ms = until(now, expires_at);
+        open.ticket_due_ms = ticket_due_ms(now, ticket_expires_at, &login);
+        self.reply(id, Ok(&AuthRefreshed { expires_at, ticket }));
+        self.end_forbidden(&login.identity);
     }
 
     /// Ends the subscriptions that a new token does not open any more.
@@ -331,12 +349,22 @@ impl Peer {
 
     /// Answers a request that is executed once: the reply is kept until it is seen.
     fn settle(&mut self, id: RequestId, result: Result<&impl serde::Serialize, &ErrorBody>) {
+        let Stage::Open(open) = &self.stage else { return };
         let from = self.control.len();
         json::write_reply(&mut self.control, id, result);
-        let Stage::Open(open) = &self.stage else { return };
-        let mut state = open.session.lock();
-        self.hub.book(&mut state, |ledger| ledger.settle(id, &self.control[from..]));
+        match open.session.owned_by(&self.bell) {
+            Some(mut session) => session.settle_here(&self.hub, id, &self.control[from..]),
+            // Taken over at this very moment: the reply is for whoever asks again.
+            None => settle_line(&self.hub, &open.session, id, &self.control.split_off(from)),
+        }
     }
+}
+
+/// Who asks for a publication or a call, as it was when the request came in.
+struct AskedBy {
+    identity: Arc<Identity>,
+    /// The life of the logs in which the session began.
+    life: u32,
 }
 
 /// The `ok` of requests that return nothing: `{}`.

@@ -1,6 +1,8 @@
 //! A rig for stories about the hub: phones without sockets, time moved by hand.
 #![allow(dead_code, reason = "each test file uses its own part of the rig")]
 
+pub mod slow;
+
 use std::{
     sync::{
         Arc,

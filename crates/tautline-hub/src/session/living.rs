@@ -1,0 +1,179 @@
+//! A session that has not ended: what anybody on the node may do with it.
+
+use std::sync::{Arc, MutexGuard};
+
+use tautline_protocol::{
+    ByeCode, RequestId,
+    packet::server::{Bye, MemberState},
+    server::Ledger,
+};
+
+use super::{Login, Owned, State};
+use crate::{Hub, bell::Bell, session_id::SessionId};
+
+/// A session that has not ended, locked.
+pub(crate) struct Living<'a> {
+    id: SessionId,
+    state: MutexGuard<'a, Option<State>>,
+}
+
+/// With what a connection asks for a session.
+pub(crate) struct Claim {
+    /// Which dial of the session it is; none where the session was found by its key.
+    pub(crate) attempt: Option<u64>,
+    /// A login that came with it.
+    pub(crate) login: Option<Login>,
+    /// The client has settled everything up to this request.
+    pub(crate) seen: Option<RequestId>,
+}
+
+impl<'a> Living<'a> {
+    pub(super) fn new(id: SessionId, state: MutexGuard<'a, Option<State>>) -> Option<Self> {
+        state.is_some().then_some(Self { id, state })
+    }
+
+    pub(super) fn owned_by(self, bell: &Arc<Bell>) -> Option<Owned<'a>> {
+        let is_owner = self.state().bell.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, bell));
+        is_owner.then(|| Owned::new(self))
+    }
+
+    pub(super) fn state(&self) -> &State {
+        self.state.as_ref().expect("new() has looked, and end() consumes")
+    }
+
+    pub(super) fn state_mut(&mut self) -> &mut State {
+        self.state.as_mut().expect("new() has looked, and end() consumes")
+    }
+
+    pub(super) const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(crate) fn login(&self) -> &Login {
+        &self.state().login
+    }
+
+    /// When it was opened, in monotonic milliseconds.
+    pub(crate) fn opened_ms(&self) -> u64 {
+        self.state().opened_ms
+    }
+
+    /// The life of the logs in which the session began; 0 where that is not known.
+    pub(crate) fn life(&self) -> u32 {
+        self.state().life
+    }
+
+    /// Makes this connection the session's own, and dismisses the one that had it. Everything that may speak against it is
+    /// looked at here, under the lock; nothing has changed where it is refused.
+    pub(crate) fn take_over(mut self, hub: &Hub, bell: &Arc<Bell>, claim: Claim) -> Result<Owned<'a>, Bye> {
+        if let Some(bye) = self.refusal(hub, bell, claim.attempt) {
+            if self.never_had_a_connection() {
+                // It was made for this very hello, and must not wait for a connection for ever.
+                self.end(hub);
+            }
+            return Err(bye);
+        }
+        let state = self.state_mut();
+        state.attempt = claim.attempt.unwrap_or(state.attempt);
+        if let Some(login) = claim.login {
+            state.login = login;
+        }
+        if let Some(before) = state.bell.replace(Arc::clone(bell)) {
+            before.dismiss(taken_over(claim.attempt));
+        }
+        if let Some(seen) = claim.seen {
+            self.book(hub, |ledger| ledger.handle_seen(seen));
+        }
+        Ok(Owned::new(self))
+    }
+
+    fn refusal(&self, hub: &Hub, bell: &Arc<Bell>, attempt: Option<u64>) -> Option<Bye> {
+        let state = self.state();
+        // Under the lock: whoever begins a drain finds this connection here, or is seen by it.
+        if let Some(bye) = hub.draining() {
+            return Some(bye);
+        }
+        match attempt {
+            Some(attempt) => (attempt <= state.attempt).then(|| taken_over(Some(state.attempt))),
+            // Two hellos of one key bear no attempts. The client has left the older connection, even where the engine held
+            // that one for longer.
+            None => {
+                let newer = |owner: &Arc<Bell>| owner.connection > bell.connection;
+                state.bell.as_ref().is_some_and(newer).then(|| taken_over(None))
+            }
+        }
+    }
+
+    fn never_had_a_connection(&self) -> bool {
+        self.state().bell.is_none() && self.state().parks == 0
+    }
+
+    /// Ends the session if it has had no connection since it was parked for the time number `parks`.
+    pub(crate) fn end_if_parked_since(self, hub: &Hub, parks: u16) {
+        if self.state().bell.is_none() && self.state().parks == parks {
+            self.end(hub);
+        }
+    }
+
+    /// Ends the session: it leaves its rosters, its replies are dropped, and a connection that it has is told. Its tickets
+    /// stay good unless they are revoked.
+    pub(super) fn end(mut self, hub: &Hub) {
+        let ended = self.state.take().expect("new() has looked, and end() consumes");
+        hub.count_replies(ended.ledger.reply_bytes(), 0);
+        for channel in ended.present_in.iter() {
+            let ring = channel.with_presence(|presence, name| presence.leave(name, self.id));
+            hub.pump_if(ring, channel);
+        }
+        if let Some(bell) = &ended.bell {
+            bell.dismiss(Bye::new(ByeCode::Kicked, "the session was ended"));
+        }
+        // Still under the lock: who finds it ended and looks again does not find it again.
+        hub.sessions().remove(self.id);
+    }
+
+    /// Sends the connection away, if there is one.
+    pub(crate) fn dismiss(&self, bye: impl FnOnce() -> Bye) {
+        if let Some(bell) = &self.state().bell {
+            bell.dismiss(bye());
+        }
+    }
+
+    /// A request has ended with this reply: keeps it, and sends it to the connection that asked last.
+    pub(crate) fn settle(&mut self, hub: &Hub, id: RequestId, line: &[u8]) {
+        let asked = self.book(hub, |ledger| ledger.settle(id, line));
+        if let Some(bell) = &self.state().bell {
+            // Even where the reply is not for it: one request less is running, so it may read on.
+            bell.post(if asked == Some(bell.connection) { line } else { &[] });
+        }
+    }
+
+    /// A request that `connection` took was never begun. False where another one waits for it by now.
+    pub(crate) fn take_back(&mut self, hub: &Hub, id: RequestId, connection: u64) -> bool {
+        self.book(hub, |ledger| ledger.take_back(id, connection))
+    }
+
+    /// Works on the session's book, and keeps the node's sum of reply bytes.
+    pub(super) fn book<T>(&mut self, hub: &Hub, work: impl FnOnce(&mut Ledger) -> T) -> T {
+        let ledger = &mut self.state_mut().ledger;
+        let before = ledger.reply_bytes();
+        let done = work(ledger);
+        hub.count_replies(before, ledger.reply_bytes());
+        done
+    }
+
+    /// Tells the rosters in which the session stands whether it is there.
+    pub(super) fn tell_presence(&self, hub: &Hub, wall_ms: u64, to: MemberState) {
+        let user = self.login().identity.user.as_ref();
+        for channel in self.state().present_in.iter() {
+            let ring = channel.with_presence(|presence, name| match to {
+                MemberState::Away => presence.leave_for_a_while(name, self.id),
+                MemberState::Online => presence.arrive(name, self.id, user, wall_ms),
+            });
+            hub.pump_if(ring, channel);
+        }
+    }
+}
+
+pub(crate) fn taken_over(attempt: Option<u64>) -> Bye {
+    Bye { attempt, ..Bye::new(ByeCode::TakenOver, "the session has a newer connection") }
+}

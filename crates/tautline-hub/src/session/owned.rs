@@ -1,0 +1,109 @@
+//! A session in the hands of its connection: everything that a client may change.
+
+use std::sync::Arc;
+
+use tautline_protocol::{
+    Now, RequestId,
+    packet::server::MemberState,
+    server::{Ledger, Verdict},
+};
+
+use super::{Living, Login};
+use crate::{Hub, bell::Bell, channel::Channel};
+
+/// A session, locked, for the connection that has it and for no other.
+///
+/// What a client says takes effect through this alone, so a connection that was superseded can do nothing. What is told of
+/// the session to others (rosters) changes under the same lock as the session itself.
+pub(crate) struct Owned<'a>(Living<'a>);
+
+impl<'a> std::ops::Deref for Owned<'a> {
+    type Target = Living<'a>;
+
+    fn deref(&self) -> &Living<'a> {
+        &self.0
+    }
+}
+
+impl<'a> Owned<'a> {
+    pub(super) const fn new(living: Living<'a>) -> Self {
+        Self(living)
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.state().ledger
+    }
+
+    /// The client has settled everything up to `id`.
+    pub(crate) fn handle_seen(&mut self, hub: &Hub, id: RequestId) {
+        self.0.book(hub, |ledger| ledger.handle_seen(id));
+    }
+
+    /// A request came whose repetition is harmless. False: the client has settled it already, drop it.
+    pub(crate) fn receive_harmless(&mut self, id: RequestId) -> bool {
+        self.0.state_mut().ledger.receive_harmless(id)
+    }
+
+    /// A `publish` or a `call` came.
+    pub(crate) fn receive(&mut self, hub: &Hub, bell: &Bell, id: RequestId, again: bool) -> Verdict {
+        if !hub.has_room_for_replies() && self.ledger().reply_bytes() > 0 {
+            return Verdict::SlowPeer;
+        }
+        self.0.book(hub, |ledger| ledger.receive(id, again, bell.connection, hub.limits()))
+    }
+
+    /// A request has ended within the call that brought it, and its connection sends this reply itself.
+    pub(crate) fn settle_here(&mut self, hub: &Hub, id: RequestId, line: &[u8]) {
+        self.0.book(hub, |ledger| ledger.settle(id, line));
+    }
+
+    pub(crate) fn set_login(&mut self, login: Login) {
+        self.0.state_mut().login = login;
+    }
+
+    /// The session stands in the channel's roster from now on. To be called under the lock under which it was seated there.
+    pub(crate) fn note_present(&mut self, channel: &Arc<Channel>) {
+        self.0.state_mut().present_in.insert(channel);
+    }
+
+    /// Leaves the rosters of the channels that are not to be kept.
+    pub(crate) fn leave_rosters(&mut self, hub: &Hub, keep: impl Fn(&Arc<Channel>) -> bool) {
+        let id = self.id();
+        self.0.state_mut().present_in.retain(|channel| {
+            let keeps = keep(channel);
+            if !keeps {
+                let ring = channel.with_presence(|presence, name| presence.leave(name, id));
+                hub.pump_if(ring, channel);
+            }
+            keeps
+        });
+    }
+
+    /// The client goes away on purpose, and keeps its connection.
+    pub(crate) fn pause(&self, hub: &Hub, now: Now) {
+        self.tell_presence(hub, now.wall_ms, MemberState::Away);
+    }
+
+    /// The client is back.
+    pub(crate) fn take_back_pause(&self, hub: &Hub, now: Now) {
+        self.tell_presence(hub, now.wall_ms, MemberState::Online);
+    }
+
+    /// The connection is gone: the session waits for the next.
+    pub(crate) fn park(mut self, hub: &Hub, now: Now) {
+        let state = self.0.state_mut();
+        state.bell = None;
+        state.parks = state.parks.wrapping_add(1);
+        let parks = state.parks;
+        self.tell_presence(hub, now.wall_ms, MemberState::Away);
+        hub.sessions().park(now, self.id(), parks);
+    }
+
+    /// The client has said goodbye: the session ends, and no ticket opens it again.
+    pub(crate) fn end_by_bye(mut self, hub: &Hub, now: Now) {
+        // Tickets that were given out before live no longer than one that would be given out now.
+        hub.sessions().revoke(self.id(), now.wall_ms + hub.limits().ticket_ms);
+        self.0.state_mut().bell = None;
+        self.0.end(hub);
+    }
+}

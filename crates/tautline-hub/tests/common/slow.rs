@@ -1,0 +1,92 @@
+//! An engine that does nothing until it is told to.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use tautline_hub::{
+    Engine,
+    engine::{EngineError, Job, MemoryLogs},
+};
+use tautline_protocol::Limits;
+
+/// Does nothing until it is told to.
+pub struct SlowEngine {
+    jobs: Mutex<VecDeque<Job>>,
+    pub logs: Mutex<MemoryLogs>,
+}
+
+impl SlowEngine {
+    pub fn new(limits: &Limits) -> Arc<Self> {
+        Arc::new(Self { jobs: Mutex::default(), logs: Mutex::new(MemoryLogs::new(3, limits, 1)) })
+    }
+
+    /// Does what waits, in order, and says how many jobs that were, positions and housekeeping not counted.
+    pub fn work(&self) -> usize {
+        let mut done = 0;
+        loop {
+            let Some(job) = self.jobs.lock().expect("no test panics over it").pop_front() else {
+                return done;
+            };
+            done += usize::from(!matches!(job, Job::Keep(_) | Job::Tidy { .. }));
+            self.run(job);
+        }
+    }
+
+    fn run(&self, job: Job) {
+        let mut logs = self.logs.lock().expect("no test panics over it");
+        match job {
+            Job::Append(job) => {
+                let outcome = logs.append(&job);
+                drop(logs);
+                job.answer.give(outcome);
+            }
+            Job::Look(job) => {
+                let looked = logs.look(&job);
+                drop(logs);
+                job.answer.give(Ok(looked));
+            }
+            Job::Read(job) => {
+                let page = logs.read(&job);
+                drop(logs);
+                job.answer.give(Ok(page));
+            }
+            Job::Keep(marks) => marks.iter().for_each(|mark| logs.keep(mark)),
+            Job::Tidy { wall_ms, rules } => logs.tidy(wall_ms, &rules),
+        }
+    }
+
+    pub fn fail(&self, error: &EngineError) {
+        let jobs = std::mem::take(&mut *self.jobs.lock().expect("no test panics over it"));
+        jobs.into_iter().for_each(|job| job.refuse(error));
+    }
+
+    /// Appends, and says that nobody knows.
+    pub fn doubt(&self) {
+        let jobs = std::mem::take(&mut *self.jobs.lock().expect("no test panics over it"));
+        for job in jobs {
+            let Job::Append(job) = job else { panic!("appends alone are waiting") };
+            self.logs.lock().expect("no test panics over it").append(&job).expect("there is room");
+            job.answer.give(Err(EngineError::InDoubt("who knows".to_owned())));
+        }
+    }
+
+    pub fn forget(&self) {
+        drop(std::mem::take(&mut *self.jobs.lock().expect("no test panics over it")));
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.jobs.lock().expect("no test panics over it").len()
+    }
+}
+
+impl Engine for SlowEngine {
+    fn submit(&self, job: Job) {
+        self.jobs.lock().expect("no test panics over it").push_back(job);
+    }
+
+    fn life(&self) -> u32 {
+        self.logs.lock().expect("no test panics over it").life()
+    }
+}
