@@ -25,7 +25,7 @@ pub use cursor::{Cursor, ReadFrom};
 pub use error_code::ErrorCode;
 pub use format::Format;
 pub use limits::{Limits, MSGPACK_DEPTH_MAX};
-pub use name::{ChannelName, InvalidName, Pattern, UserId};
+pub use name::{ChannelName, InvalidName, Pattern, UserId, is_bidi_control};
 pub use time::Now;
 
 /// The number of a request within its session; the first is 1.

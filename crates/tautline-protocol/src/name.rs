@@ -12,12 +12,13 @@ pub enum InvalidName {
     /// Names have at most [`ChannelName::BYTES_MAX`] bytes.
     #[error("a name has at most 255 bytes of UTF-8, this one has {0}")]
     TooLong(usize),
-    /// Control characters, white space and `*` would make names ambiguous in logs, patterns and commands.
-    #[error("a name holds no control character, white space or `*`, found {0:?}")]
+    /// Control characters, bidirectional ones too, white space and `*` would make names ambiguous in logs, patterns and
+    /// commands.
+    #[error("a name holds no control character, bidirectional control, white space or `*`, found {0:?}")]
     Forbidden(char),
 }
 
-/// The name of a channel: 1–255 bytes of UTF-8 without control characters, white space or `*`.
+/// The name of a channel: 1–255 bytes of UTF-8 without control characters, bidirectional controls, white space or `*`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelName(Arc<str>);
 
@@ -130,6 +131,18 @@ impl Pattern {
         }
     }
 
+    /// True when every name in `other` is in this set, too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        // A name as it stands, or the prefix of all names in it: what a prefix of ours matches it matches with any end.
+        let is_prefix = self.0.ends_with('*');
+        if other.0.ends_with('*') {
+            is_prefix && self.matches(&other.0[..other.0.len() - 1])
+        } else {
+            self.matches(&other.0)
+        }
+    }
+
     /// The pattern as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -144,15 +157,37 @@ fn check(name: &str) -> Result<(), InvalidName> {
     if name.len() > ChannelName::BYTES_MAX {
         return Err(InvalidName::TooLong(name.len()));
     }
-    match name.chars().find(|c| c.is_control() || c.is_whitespace() || *c == '*') {
+    match name.chars().find(|c| c.is_control() || is_bidi_control(*c) || c.is_whitespace() || *c == '*') {
         Some(found) => Err(InvalidName::Forbidden(found)),
         None => Ok(()),
     }
 }
 
+/// Whether `c` steers in which direction text is shown (Unicode's property `Bidi_Control`, all twelve of them): two names
+/// that differ could look the same, and the end of a line could be shown at its beginning.
+#[must_use]
+pub const fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_refuse_every_bidirectional_control() {
+        let controls =
+            "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
+        for control in controls.chars() {
+            let name = format!("room:{control}7");
+            assert_eq!(ChannelName::parse(&name), Err(InvalidName::Forbidden(control)));
+            assert!(UserId::parse(&name).is_err() && Pattern::parse(&(name + "*")).is_err());
+        }
+        // They join letters in Persian, Hindi and emoji, and steer nothing.
+        assert!(
+            ChannelName::parse("\u{646}\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}").is_ok()
+        );
+    }
 
     #[test]
     fn a_name_is_refused_for_the_rule_it_breaks() {

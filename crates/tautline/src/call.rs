@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use serde_json::value::RawValue;
 use tautline_client::RequestOptions;
 
-use crate::terminal::{Terminal, Visit, json, print};
+use crate::{
+    escape,
+    terminal::{Printed, Terminal, Visit, json},
+};
 
 /// What to ask of the back end.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,16 +36,16 @@ pub struct PublishArgs {
     data: Box<RawValue>,
 }
 
-/// Calls a method, and prints the answer's data to the letter.
+/// Calls a method, and prints the answer's data, to the letter but for characters that a terminal would obey.
 ///
 /// # Errors
 /// When it was refused, or nobody knows what became of it.
 pub async fn run(args: CallArgs) -> anyhow::Result<ExitCode> {
-    let terminal = Terminal::open(&args.visit)?;
+    let mut terminal = Terminal::open(&args.visit)?;
     let line = terminal.line.clone();
     let call = line.call_with::<Box<RawValue>>(&args.method, &args.data, RequestOptions::default());
     let answer = terminal.settle(&format!("call {}", args.method), call).await?;
-    finish(answer.map(|data| data.get().to_owned()))
+    finish(&mut terminal, answer.map(|data| data.get().to_owned())).await
 }
 
 /// Publishes, and prints where in the log it went.
@@ -50,20 +53,24 @@ pub async fn run(args: CallArgs) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When it was refused, or nobody knows what became of it.
 pub async fn publish(args: PublishArgs) -> anyhow::Result<ExitCode> {
-    let terminal = Terminal::open(&args.visit)?;
+    let mut terminal = Terminal::open(&args.visit)?;
     let line = terminal.line.clone();
     let published = terminal
         .settle(&format!("publish to {}", args.channel), line.publish(&args.channel, &args.data))
         .await?;
-    finish(match published {
+    let answer = match published {
         Ok(published) => Ok(serde_json::to_string(&published)?),
         Err(code) => Err(code),
-    })
+    };
+    finish(&mut terminal, answer).await
 }
 
-fn finish(answer: Result<String, u8>) -> anyhow::Result<ExitCode> {
-    match answer {
-        Ok(text) => print(&text).map(|_| ExitCode::SUCCESS),
-        Err(code) => Ok(ExitCode::from(code)),
-    }
+async fn finish(terminal: &mut Terminal, answer: Result<String, u8>) -> anyhow::Result<ExitCode> {
+    Ok(match answer {
+        Ok(answer) => match terminal.print(escape::json(&answer).into_owned()).await? {
+            Printed::Done | Printed::Unread => ExitCode::SUCCESS,
+            Printed::Ending(ending) => ExitCode::from(ending.exit_code()),
+        },
+        Err(code) => ExitCode::from(code),
+    })
 }

@@ -2,15 +2,11 @@
 //!
 //! 0: done. 1: it could not be done. 2: it was not understood (flags, file, environment), and nothing was started.
 
-use std::{
-    io::{IsTerminal as _, Write as _},
-    net::SocketAddr,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use tracing::{Level, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -19,7 +15,9 @@ use crate::{
     chaos::{self, ChaosArgs},
     config::{self, ConfigError, Engine, Environment, Flags, Settings},
     demo::{self, DemoArgs},
+    escape,
     listen::{self, ListenArgs},
+    log::{self, LogFormat},
     serve, token,
 };
 
@@ -35,12 +33,17 @@ pub struct Cli {
     /// What to log, and how much of it: `debug`, `warn,tautline_gateway=trace` …; goes to stderr.
     #[arg(long, global = true, env = "RUST_LOG", default_value = "info", value_name = "FILTER", value_parser = log_filter)]
     log: String,
+    /// What a line of the log looks like. [default: text]
+    #[arg(long, global = true, env = config::LOG_FORMAT, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway: HTTP API and WebSocket on one port.
     Serve(ServeArgs),
+    /// Read the configuration and the environment as `serve` would, and tell what is wrong or hardly meant.
+    Check(CheckArgs),
     /// Make a token (JWT, HS256) that lets a user in, and print it.
     Token(token::TokenArgs),
     /// Run a TCP proxy that behaves like a bad network, in front of any server.
@@ -73,38 +76,80 @@ struct ServeArgs {
     dev: bool,
 }
 
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// The configuration file (TOML); none: the environment alone.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// What the command line says of the log.
+struct Log {
+    filter: String,
+    format: Option<LogFormat>,
+}
+
+impl Log {
+    fn start(&self) {
+        log::start(&self.filter, self.format.unwrap_or_default());
+    }
+}
+
 /// Runs what the command line of this process asks for.
 #[must_use]
 pub fn run() -> ExitCode {
+    log::catch_panics();
     // Prints usage, help and version by itself, and exits with 2 for flags that it does not know.
     let cli = Cli::parse();
+    let log = Log { filter: cli.log, format: cli.log_format };
     let result = match cli.command {
-        Command::Serve(args) => run_serve(&args, &cli.log),
+        Command::Serve(args) => run_serve(&args, &log),
+        Command::Check(args) => run_check(args),
         Command::Token(args) => run_token(&args),
-        Command::Chaos(args) => run_chaos(*args, &cli.log),
-        Command::Demo(args) => run_demo(args, &cli.log),
-        Command::Bench(args) => run_bench(&args, &cli.log),
-        Command::Listen(args) => at_terminal(&cli.log, listen::run(args)),
-        Command::Call(args) => at_terminal(&cli.log, call::run(args)),
-        Command::Publish(args) => at_terminal(&cli.log, call::publish(args)),
+        Command::Chaos(args) => run_chaos(*args, &log),
+        Command::Demo(args) => run_demo(args, &log),
+        Command::Bench(args) => run_bench(&args, &log),
+        Command::Listen(args) => at_terminal(&log, listen::run(args)),
+        Command::Call(args) => at_terminal(&log, call::run(args)),
+        Command::Publish(args) => at_terminal(&log, call::publish(args)),
     };
-    result.unwrap_or_else(|error| {
-        eprintln!("tautline: {error:#}");
+    let code = result.unwrap_or_else(|error| {
+        log::say(Level::ERROR, &format!("{error:#}"));
         // Settings are the user's words; everything else is the machine's fault.
         if error.is::<ConfigError>() { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
-    })
+    });
+    log::flush();
+    code
 }
 
-fn run_serve(args: &ServeArgs, log: &str) -> anyhow::Result<ExitCode> {
+fn run_serve(args: &ServeArgs, log: &Log) -> anyhow::Result<ExitCode> {
     let flags = Flags {
         config: args.config.clone(),
         listen: args.listen,
         engine: args.engine.clone(),
         dev: args.dev,
+        log_format: log.format,
     };
-    let settings = Settings::load(&flags, &Environment::of_process()?)?;
-    start_log(log);
+    let environment = Environment::of_process()?;
+    let settings = Settings::load(&flags, &environment)?;
+    log::start(&log.filter, settings.log_format);
+    for finding in settings.findings(&environment) {
+        warn!("{finding}");
+    }
     runtime()?.block_on(serve::run(settings))
+}
+
+/// Code 0 where nothing is to be said, 1 where something is, 2 where `serve` would not start.
+fn run_check(args: CheckArgs) -> anyhow::Result<ExitCode> {
+    let environment = Environment::of_process()?;
+    let flags = Flags { config: args.config, ..Flags::default() };
+    let findings = Settings::load(&flags, &environment)?.findings(&environment);
+    let mut text: String = findings.iter().map(|finding| escape::line(finding).into_owned() + "\n").collect();
+    if findings.is_empty() {
+        text += "nothing to object to\n";
+    }
+    std::io::stdout().write_all(text.as_bytes()).context("cannot print")?;
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn run_token(args: &token::TokenArgs) -> anyhow::Result<ExitCode> {
@@ -115,30 +160,30 @@ fn run_token(args: &token::TokenArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_chaos(args: ChaosArgs, log: &str) -> anyhow::Result<ExitCode> {
-    start_log(log);
+fn run_chaos(args: ChaosArgs, log: &Log) -> anyhow::Result<ExitCode> {
+    log.start();
     runtime()?.block_on(chaos::run(args))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_demo(args: DemoArgs, log: &str) -> anyhow::Result<ExitCode> {
-    start_log(log);
+fn run_demo(args: DemoArgs, log: &Log) -> anyhow::Result<ExitCode> {
+    log.start();
     runtime()?.block_on(demo::run(args))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_bench(args: &BenchArgs, log: &str) -> anyhow::Result<ExitCode> {
-    start_log(log);
+fn run_bench(args: &BenchArgs, log: &Log) -> anyhow::Result<ExitCode> {
+    log.start();
     bench::run(args)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// One thread is plenty for one line; and nothing of it happens before somebody looks at it.
 fn at_terminal(
-    log: &str,
+    log: &Log,
     command: impl Future<Output = anyhow::Result<ExitCode>>,
 ) -> anyhow::Result<ExitCode> {
-    start_log(log);
+    log.start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(command)
 }
@@ -159,15 +204,6 @@ fn log_filter(text: &str) -> Result<String, String> {
             "{error}; write a level (error, warn, info, debug, trace), or target=level pairs with commas"
         )),
     }
-}
-
-fn start_log(filter: &str) {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        // Colours are for people; files get plain text.
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(EnvFilter::new(filter))
-        .init();
 }
 
 #[cfg(test)]

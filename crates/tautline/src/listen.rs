@@ -10,7 +10,11 @@ use serde_json::value::RawValue;
 use tautline_client::{Gap, ReadFrom, SubscriptionEvent};
 use tokio::sync::mpsc;
 
-use crate::terminal::{Aside, Terminal, Visit, print};
+use crate::{
+    escape,
+    terminal::{Aside, Printed, Terminal, Visit},
+    utc::utc,
+};
 
 /// Events of all channels that wait to be printed; what follows waits in the gateway's log.
 const UNPRINTED_MAX: usize = 64;
@@ -98,15 +102,17 @@ async fn listen(
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     loop {
-        let is_read = tokio::select! {
+        let line = tokio::select! {
             aside = terminal.aside() => match aside? {
-                Aside::Ending(_) => false,
-                Aside::Dropped(dropped) => !json || print_json(&Told::Drop {
+                Aside::Ending(_) => return Ok(ExitCode::SUCCESS),
+                // People have read it on stderr.
+                Aside::Dropped(_) if !json => continue,
+                Aside::Dropped(dropped) => line_of(&Told::Drop {
                     cause: dropped.cause.as_str(),
                     code: dropped.code,
                     reason: dropped.reason.as_deref(),
                     message: dropped.message.as_deref(),
-                })?,
+                }, json)?,
             },
             Some((channel, event)) = told.recv() => match event {
                 SubscriptionEvent::Publication(publication) => {
@@ -119,80 +125,48 @@ async fn listen(
                         from: publication.from.as_deref(),
                         tags: publication.tags.as_deref(),
                     };
-                    tell(&told, json)?
+                    line_of(&told, json)?
                 }
-                SubscriptionEvent::Gap(gap) => tell(&Told::Gap(&gap), json)?,
+                SubscriptionEvent::Gap(gap) => line_of(&Told::Gap(&gap), json)?,
                 SubscriptionEvent::Ended { code, message } => {
                     if json {
-                        print_json(&Told::Ended { channel: &channel, code: code.as_str(), message: &message })?;
+                        let told = Told::Ended { channel: &channel, code: code.as_str(), message: &message };
+                        terminal.print(line_of(&told, json)?).await?;
                     }
                     bail!("channel {channel:?}: {}: {message}", code.as_str());
                 }
-                _ => true,
+                _ => continue,
             },
         };
-        if !is_read {
+        if terminal.print(line).await? != Printed::Done {
             return Ok(ExitCode::SUCCESS);
         }
     }
 }
 
-fn tell(told: &Told<'_>, json: bool) -> anyhow::Result<bool> {
-    match told {
-        _ if json => print_json(told),
-        Told::Publication { channel, offset, at, data, from, .. } => {
+/// What is printed of it: nothing that a terminal obeys, whoever wrote it.
+fn line_of(told: &Told<'_>, json: bool) -> anyhow::Result<String> {
+    let text = match told {
+        Told::Publication { channel, offset, at, data, from, .. } if !json => {
             let from = from.map(|user| format!(" {user}:")).unwrap_or_default();
-            print(&format!("{} {channel} {offset}{from} {}", utc(*at), data.get()))
+            format!("{} {channel} {offset}{from} {}", utc(*at), escape::json(data.get()))
         }
-        Told::Gap(gap) => {
+        Told::Gap(gap) if !json => {
             let reason = serde_json::to_value(gap.reason)?;
             let reason = reason.as_str().unwrap_or_default();
-            print(&format!(
+            format!(
                 "-- gap in {} ({reason}): what followed {} may be missing; goes on behind {}",
                 gap.channel, gap.after, gap.cursor.offset
-            ))
+            )
         }
-        Told::Drop { .. } | Told::Ended { .. } => Ok(true),
-    }
-}
-
-fn print_json(told: &Told<'_>) -> anyhow::Result<bool> {
-    print(&serde_json::to_string(told)?)
-}
-
-/// Wall milliseconds as RFC 3339 in UTC, which is the same on every machine that prints it.
-fn utc(at: u64) -> String {
-    let (days, ms) = (at / 86_400_000, at % 86_400_000);
-    // Days since 0000-03-01: years that begin in March have their leap day at the end.
-    let shifted = days + 719_468;
-    let (era, day) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = 400 * era + year_of_era + u64::from(month <= 2);
-    let (seconds, ms) = (ms / 1_000, ms % 1_000);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+        _ => return Ok(escape::json(&serde_json::to_string(told)?).into_owned()),
+    };
+    Ok(escape::line(&text).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_moment_is_told_in_utc_across_leap_days_and_centuries() {
-        for (at, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-            (1_763_666_008_100, "2025-11-20T19:13:28.100Z"),
-            (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
-            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
-        ] {
-            assert_eq!(utc(at), text);
-        }
-    }
 
     #[test]
     fn a_line_of_json_carries_the_data_to_the_letter() {
@@ -209,5 +183,28 @@ mod tests {
         let expected =
             r#"{"type":"publication","channel":"room:7","epoch":"k3","offset":4,"at":1,"data":{"a":  1.50}}"#;
         assert_eq!(serde_json::to_string(&told).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_a_hostile_peer_wrote_moves_no_cursor() {
+        let data = RawValue::from_string("{\n\"a\": \"\u{9b}2J\u{202e}\"}".to_owned()).unwrap();
+        for (json, expected) in [
+            (false, "1970-01-01T00:00:00.001Z a\\u{1b}]0;b 4 \\u{7f}: { \"a\": \"\\u009b2J\\u202e\"}"),
+            (
+                true,
+                r#"{"type":"publication","channel":"a\u001b]0;b","epoch":"\u202ek","offset":4,"at":1,"data":{ "a": "\u009b2J\u202e"},"from":"\u007f"}"#,
+            ),
+        ] {
+            let told = Told::Publication {
+                channel: "a\u{1b}]0;b",
+                epoch: "\u{202e}k",
+                offset: 4,
+                at: 1,
+                data: &data,
+                from: Some("\u{7f}"),
+                tags: None,
+            };
+            assert_eq!(line_of(&told, json).unwrap(), expected);
+        }
     }
 }

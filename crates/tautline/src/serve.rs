@@ -2,7 +2,7 @@
 //!
 //! Start at [`run`]. What is decided here is only what a process does: files, signals, and the lines it prints.
 
-use std::{io::Write as _, net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -11,11 +11,12 @@ use tokio::{
     net::{TcpListener, TcpSocket},
     task::AbortHandle,
 };
-use tracing::{info, warn};
+use tracing::{Level, info, warn};
 
 use crate::{
-    config::{AUTH_SECRET, DEV_API_KEY, DrainSettings, Settings, TICKET_KEYS},
+    config::{DEV_API_KEY, DrainSettings, Settings, TICKET_KEYS},
     engine::Logs,
+    log,
     signals::Signals,
 };
 
@@ -38,7 +39,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let listener = bind(settings.listen).with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr().context("cannot tell the address it listens on")?;
     let mut serving = tokio::spawn(gateway.serve(listener));
-    announce(&settings, address, logs.keeps_keys())?;
+    announce(&settings, address, logs.keeps_keys());
     let changing_keys = logs.change_keys(&gateway);
 
     let ending = tokio::select! {
@@ -111,7 +112,7 @@ pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Tells people what they must know, then prints the one line on stdout that says it is ready.
-fn announce(settings: &Settings, address: SocketAddr, keeps_keys: bool) -> anyhow::Result<()> {
+fn announce(settings: &Settings, address: SocketAddr, keeps_keys: bool) {
     if settings.ticket_keys.is_empty() && !keeps_keys {
         info!(
             "ticket keys are made at random: sessions will not survive a restart ([tickets] keys, or {TICKET_KEYS})"
@@ -119,27 +120,20 @@ fn announce(settings: &Settings, address: SocketAddr, keeps_keys: bool) -> anyho
     }
     if settings.dev {
         // Not a log line, so that no filter hides it.
-        eprintln!(
-            "tautline: --dev: OPEN TO EVERYBODY. Guests may connect, subscribe to and publish in any channel, method `echo` \
+        let words = format!(
+            "--dev: OPEN TO EVERYBODY. Guests may connect, subscribe to and publish in any channel, method `echo` \
              answers, the API key is `{DEV_API_KEY}`. Not for production."
         );
+        log::say(Level::WARN, &words);
         if !address.ip().is_loopback() {
             warn!("--dev, and {address} can be reached from other machines");
         }
-    } else if settings.hs256_secret.is_none() && !settings.guests {
-        warn!(
-            "nobody can connect: set {AUTH_SECRET} or [auth] hs256_secret, or let guests in with [auth] guests"
-        );
     }
-    let mut stdout = std::io::stdout();
-    writeln!(
-        stdout,
+    log::announce(&format!(
         "tautline {} listening on http://{address} (WebSocket at /connect, engine {})",
         env!("CARGO_PKG_VERSION"),
         settings.engine
-    )
-    .and_then(|()| stdout.flush())
-    .context("cannot print the listening line")
+    ));
 }
 
 /// One descriptor a connection: the usual soft limit of 1,024 is there for programs that use `select`, and we do not.

@@ -6,20 +6,25 @@ use std::{
     convert::Infallible,
     future::Future,
     io::{self, Write as _},
+    sync::mpsc::{SyncSender, sync_channel},
+    thread,
 };
 
 use anyhow::{Context as _, bail};
 use serde_json::value::RawValue;
 use tautline_client::{Client, ClientEvent, ClientOptions, Dropped, Login, RequestError, State};
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::{
+    broadcast::{self, error::RecvError},
+    oneshot,
+};
+use tracing::Level;
 
 use crate::{
+    config::TOKEN,
+    log::say,
     secret::Secret,
     signals::{Ending, Signals},
 };
-
-/// The token, where the command line should not show it to everybody who lists processes.
-const TOKEN: &str = "TAUTLINE_TOKEN";
 
 /// Where to go, and as whom.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,8 +47,19 @@ pub(crate) struct Terminal {
     url: String,
     events: broadcast::Receiver<ClientEvent>,
     signals: Signals,
+    printer: Printer,
     last_drop: Option<Dropped>,
     was_online: bool,
+}
+
+/// What became of a line for stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Printed {
+    Done,
+    /// Nobody reads it any more (`… | head`).
+    Unread,
+    /// A signal came while it waited for somebody who reads.
+    Ending(Ending),
 }
 
 /// What happens beside that which was asked for.
@@ -61,7 +77,19 @@ impl Terminal {
         };
         let line = Client::connect(ClientOptions::new(&visit.url, login))?;
         let (url, events) = (visit.url.clone(), line.events());
-        Ok(Self { line, url, events, signals, last_drop: None, was_online: false })
+        let printer = Printer::start().context("cannot start the thread that prints")?;
+        Ok(Self { line, url, events, signals, printer, last_drop: None, was_online: false })
+    }
+
+    /// Prints a line on stdout. The line to the gateway lives on while nobody reads.
+    pub(crate) async fn print(&mut self, text: String) -> anyhow::Result<Printed> {
+        tokio::select! {
+            printed = self.printer.print(text) => match printed {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Printed::Unread),
+                printed => printed.map(|()| Printed::Done).context("cannot print"),
+            },
+            ending = self.signals.next() => Ok(Printed::Ending(ending)),
+        }
     }
 
     /// Waits for the next thing to know. What is for people is told on stderr already. Safe to cancel.
@@ -78,12 +106,12 @@ impl Terminal {
                 Ok(ClientEvent::Welcome(welcome)) => {
                     if self.was_online {
                         let how = if welcome.resumed { "resumed" } else { "a new session" };
-                        eprintln!("tautline: back on the line ({how})");
+                        say(Level::INFO, &format!("back on the line ({how})"));
                     }
                     self.was_online = true;
                 }
                 Ok(ClientEvent::Dropped(dropped)) => {
-                    eprintln!("tautline: {}", describe(&dropped));
+                    say(Level::WARN, &describe(&dropped));
                     self.last_drop = Some(dropped.clone());
                     return Ok(Aside::Dropped(dropped));
                 }
@@ -99,7 +127,7 @@ impl Terminal {
 
     /// Waits for what was asked, and closes the line. The other outcome is an exit code: somebody has pressed Ctrl-C.
     pub(crate) async fn settle<T>(
-        mut self,
+        &mut self,
         what: &str,
         request: impl Future<Output = Result<T, RequestError>>,
     ) -> anyhow::Result<Result<T, u8>> {
@@ -111,7 +139,8 @@ impl Terminal {
                 aside = self.aside() => match aside {
                     Ok(Aside::Dropped(_)) => {}
                     Ok(Aside::Ending(ending)) => {
-                        eprintln!("tautline: {what}: given up; if it was sent already, it may be done all the same");
+                        let words = "given up; if it was sent already, it may be done all the same";
+                        say(Level::WARN, &format!("{what}: {words}"));
                         break Ok(Err(ending.exit_code()));
                     }
                     Err(error) => break Err(error),
@@ -144,11 +173,30 @@ fn describe(dropped: &Dropped) -> String {
     text
 }
 
-/// Prints a line on stdout; false when nobody reads it any more (`… | head`).
-pub(crate) fn print(line: &str) -> anyhow::Result<bool> {
-    match writeln!(io::stdout(), "{line}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        written => written.map(|()| true).context("cannot print"),
+/// A line, and where to tell what became of it.
+type Order = (String, oneshot::Sender<io::Result<()>>);
+
+/// Prints on a thread of its own: where nobody reads, only that thread waits. It ends with the process.
+struct Printer(SyncSender<Order>);
+
+impl Printer {
+    fn start() -> io::Result<Self> {
+        // One line at a time: the next is not asked for before this one is printed.
+        let (orders, taken) = sync_channel::<Order>(1);
+        thread::Builder::new().name("print".to_owned()).spawn(move || {
+            for (line, done) in taken {
+                // Where nobody waits any more the process is about to end.
+                let _ = done.send(writeln!(io::stdout(), "{line}"));
+            }
+        })?;
+        Ok(Self(orders))
+    }
+
+    async fn print(&self, line: String) -> io::Result<()> {
+        let (done, printed) = oneshot::channel();
+        let gone = || io::Error::other("the thread that prints is gone");
+        self.0.try_send((line, done)).map_err(|_| gone())?;
+        printed.await.map_err(|_| gone())?
     }
 }
 
@@ -159,7 +207,8 @@ pub(crate) fn json(text: &str) -> Result<Box<RawValue>, String> {
 }
 
 fn secret(text: &str) -> Result<Secret, Infallible> {
-    Ok(Secret::new(text))
+    // A token holds no white space: it is the new line of the file that it was read from.
+    Ok(Secret::new(text.trim()))
 }
 
 fn url(text: &str) -> Result<String, String> {

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::dialect::{Dialect, NUMBER_BYTES};
-use crate::{secret::Secret, units::parse_duration};
+use crate::{config, secret::Secret, units::parse_duration};
 
 /// What every scenario can be told.
 #[derive(Clone, Debug, Args)]
@@ -31,7 +31,7 @@ pub struct Load {
     #[arg(long)]
     i_own_this_host: bool,
     /// A token (JWT) that every connection brings to the gateway of --url, else all are guests
-    #[arg(long, env = "TAUTLINE_TOKEN", hide_env_values = true, value_parser = secret)]
+    #[arg(long, env = config::TOKEN, hide_env_values = true, value_parser = secret)]
     token: Option<Secret>,
     /// Connections that subscribe or ask; the publisher's is one more
     #[arg(long, value_name = "COUNT")]

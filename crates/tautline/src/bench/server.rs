@@ -1,7 +1,7 @@
 //! A gateway that is there to be measured: `tautline bench serve`, and the child process that a scenario starts of it.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader},
     net::SocketAddr,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -17,6 +17,7 @@ use tautline_protocol::{Pattern, UserId};
 use super::args::OwnServer;
 use crate::{
     config::{self, AUTH_SECRET},
+    log,
     secret::Secret,
     serve,
     token::{self, TokenArgs},
@@ -73,10 +74,8 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         let listener =
             serve::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
         let address = listener.local_addr().context("cannot tell the address it listens on")?;
-        let mut stdout = std::io::stdout();
         let pid = std::process::id();
-        writeln!(stdout, "tautline bench listening on ws://{address}/connect pid {pid}")?;
-        stdout.flush()?;
+        log::announce(&format!("tautline bench listening on ws://{address}/connect pid {pid}"));
         gateway.serve(listener).await.context("cannot accept any more")
     })
 }

@@ -9,7 +9,10 @@ use tautline_netem::{Preset, Rules, RulesPatch, StormPlan};
 
 use super::books::Selector;
 use super::proxy::{CONNECTIONS_MAX, Chaos, loopback};
-use crate::units::{parse_bytes, parse_duration};
+use crate::{
+    log,
+    units::{parse_bytes, parse_duration},
+};
 
 /// Stands between clients and a server and makes the network bad: latency, loss, cuts, half-open connections, stalls.
 ///
@@ -69,7 +72,7 @@ pub struct ChaosArgs {
 /// When a rule is out of bounds or a port cannot be opened.
 pub async fn run(args: ChaosArgs) -> anyhow::Result<()> {
     let chaos = start(&args).await.context("cannot start the chaos proxy")?;
-    println!("{}", ready_line(&chaos, &args.upstream));
+    log::announce(&ready_line(&chaos, &args.upstream));
     if let Some(lasts) = args.storm {
         let weather = async {
             let every_ms_most = ms(args.gusts).max(1);
@@ -78,7 +81,10 @@ pub async fn run(args: ChaosArgs) -> anyhow::Result<()> {
                 StormPlan { lasts_ms: ms(lasts), every_ms_least, every_ms_most, ..StormPlan::default() };
             let report = chaos.run_storm(chaos.seed(), plan, &Selector::All).await?;
             chaos.heal(&Selector::All)?;
-            println!("chaos: the storm is over, {} gusts made {} hits", report.gusts, report.hits);
+            log::announce(&format!(
+                "chaos: the storm is over, {} gusts made {} hits",
+                report.gusts, report.hits
+            ));
             anyhow::Ok(())
         };
         tokio::select! {

@@ -16,30 +16,60 @@ pub const NODE: &str = "TAUTLINE_NODE";
 pub const AUTH_SECRET: &str = "TAUTLINE_AUTH_SECRET";
 /// A key for the HTTP API; stands for `[api] keys`. Several are separated by commas.
 pub const API_KEY: &str = "TAUTLINE_API_KEY";
+/// What a line of the log looks like; stands for `[log] format`.
+pub const LOG_FORMAT: &str = "TAUTLINE_LOG_FORMAT";
 /// The keys that tickets are sealed with, newest first; stands for `[tickets] keys`. Several are separated by commas.
 pub const TICKET_KEYS: &str = "TAUTLINE_TICKET_KEYS";
+
+/// The token of `listen`, `call`, `publish` and `bench`, where the command line should not show it to everybody who lists
+/// processes.
+pub const TOKEN: &str = "TAUTLINE_TOKEN";
 
 /// The variables as they were when the program started. Unset and empty are the same.
 #[derive(Clone, Default)]
 pub struct Environment(HashMap<String, String>);
 
 impl Environment {
-    /// What this process was started with.
+    /// What the names of all our variables begin with.
+    pub(super) const PREFIX: &'static str = "TAUTLINE_";
+    /// All that the binary reads.
+    pub(super) const KNOWN: [&'static str; 7] =
+        [LISTEN, NODE, AUTH_SECRET, API_KEY, TICKET_KEYS, LOG_FORMAT, TOKEN];
+
+    /// What this process was started with: all whose names look like ours.
     ///
     /// # Errors
     /// When one of ours is not UTF-8.
     pub fn of_process() -> Result<Self, ConfigError> {
         let mut variables = HashMap::new();
-        for name in [LISTEN, NODE, AUTH_SECRET, API_KEY, TICKET_KEYS] {
-            match env::var(name) {
-                Ok(value) => variables.extend([(name.to_owned(), value)]),
-                Err(env::VarError::NotPresent) => {}
-                Err(env::VarError::NotUnicode(_)) => {
+        for (name, value) in env::vars_os() {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(Self::PREFIX)) else { continue };
+            match value.into_string() {
+                Ok(value) => drop(variables.insert(name.to_owned(), value)),
+                Err(_) if Self::KNOWN.contains(&name) => {
                     return Err(ConfigError::in_variable(name, "is not UTF-8"));
                 }
+                Err(_) => {}
             }
         }
         Ok(Self(variables))
+    }
+
+    /// The names of those that nobody reads, in order. Kubernetes tells every container of a service called `tautline` in
+    /// variables such as `TAUTLINE_SERVICE_HOST`, which are no slips.
+    pub(super) fn strangers(&self) -> impl Iterator<Item = &str> {
+        let is_of_kubernetes = |name: &str, value: &str| {
+            let name = name.strip_prefix(Self::PREFIX).unwrap_or(name);
+            name.starts_with("SERVICE_")
+                || name.starts_with("PORT_")
+                || (name == "PORT" && value.contains("://"))
+        };
+        let strangers = self.0.iter().filter(move |(name, value)| {
+            !Self::KNOWN.contains(&name.as_str()) && !is_of_kubernetes(name, value)
+        });
+        let mut names: Vec<_> = strangers.map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names.into_iter()
     }
 
     /// The same from pairs, for tests and embedders.

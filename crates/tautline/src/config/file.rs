@@ -17,6 +17,7 @@ use super::{
     limits::LimitsSection,
 };
 use crate::{
+    log::LogFormat,
     secret::{Secret, Secrets},
     units::{ByteSize, Span},
 };
@@ -32,6 +33,7 @@ pub(super) struct File {
     pub channels: Vec<Channel>,
     pub limits: LimitsSection,
     pub drain: Drain,
+    pub log: Log,
 }
 
 /// `[server]`
@@ -113,6 +115,13 @@ pub(super) struct Drain {
     pub notice: Option<Span>,
     pub spread: Option<Span>,
     pub timeout: Option<Span>,
+}
+
+/// `[log]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Log {
+    pub format: Option<LogFormat>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

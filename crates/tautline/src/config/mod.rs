@@ -6,6 +6,7 @@ mod check;
 mod environment;
 mod error;
 mod file;
+mod findings;
 mod limits;
 
 use std::{
@@ -22,10 +23,10 @@ use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
 use tautline_protocol::{Limits, Pattern};
 
 pub use check::{TicketKey, engine as parse_engine, listen as parse_listen};
-pub use environment::{API_KEY, AUTH_SECRET, Environment, LISTEN, NODE, TICKET_KEYS};
+pub use environment::{API_KEY, AUTH_SECRET, Environment, LISTEN, LOG_FORMAT, NODE, TICKET_KEYS, TOKEN};
 pub use error::ConfigError;
 
-use crate::secret::Secret;
+use crate::{log::LogFormat, secret::Secret};
 
 /// Where channels and their logs live, as it is written in flags and files: `memory`, or `disk:` and a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub struct Flags {
     pub engine: Option<Engine>,
     /// Open everything to everybody.
     pub dev: bool,
+    /// What a line of the log looks like; clap reads [`LOG_FORMAT`], too.
+    pub log_format: Option<LogFormat>,
 }
 
 /// How a server goes down.
@@ -129,6 +132,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How to go down.
     pub drain: DrainSettings,
+    /// What a line of the log looks like. Default text.
+    pub log_format: LogFormat,
 }
 
 impl Default for Settings {
@@ -152,6 +157,7 @@ impl Default for Settings {
             channels: Vec::new(),
             limits: Limits::default(),
             drain: DrainSettings::default(),
+            log_format: LogFormat::default(),
         }
     }
 }
@@ -190,6 +196,7 @@ impl Settings {
         set(&mut self.ticket_keys, file.tickets.keys);
         self.channels = file.channels.into_iter().map(channel_rule).collect();
         file.limits.apply(&mut self.limits);
+        set(&mut self.log_format, file.log.format);
         set(&mut self.drain.notice, file.drain.notice.map(|span| span.0));
         set(&mut self.drain.spread, file.drain.spread.map(|span| span.0));
         set(&mut self.drain.timeout, file.drain.timeout.map(|span| span.0));
@@ -209,6 +216,7 @@ impl Settings {
     fn apply_flags(&mut self, flags: &Flags) {
         set(&mut self.listen, flags.listen);
         set(&mut self.engine, flags.engine.clone());
+        set(&mut self.log_format, flags.log_format);
         if flags.dev {
             self.open_for_development();
         }

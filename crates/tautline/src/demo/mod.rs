@@ -8,7 +8,7 @@ mod routes;
 mod switch;
 mod tally;
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
@@ -21,7 +21,7 @@ use tracing::info;
 use self::{routes::Stage, tally::Tally};
 use crate::{
     chaos::{Chaos, Network},
-    config,
+    config, log,
     signals::Signals,
 };
 
@@ -72,7 +72,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
 
     let network: Network = Network::clone(&chaos);
     let router = gateway.router().merge(routes::router(Stage { gateway, network, tally }, &args.page));
-    announce(chaos.addr(), chaos.seed())?;
+    announce(chaos.addr(), chaos.seed());
     tokio::select! {
         served = axum::serve(listener, router) => served.context("the gateway stopped"),
         ending = signals.next() => {
@@ -115,8 +115,7 @@ async fn chaos(args: &DemoArgs, upstream: SocketAddr) -> anyhow::Result<Chaos> {
 }
 
 /// The one line on stdout, once everything answers.
-fn announce(addr: SocketAddr, seed: u64) -> anyhow::Result<()> {
+fn announce(addr: SocketAddr, seed: u64) {
     info!(seed, "the network's random choices can be repeated with --seed");
-    let mut stdout = std::io::stdout();
-    writeln!(stdout, "open http://{addr}").and_then(|()| stdout.flush()).context("cannot print the address")
+    log::announce(&format!("open http://{addr}"));
 }

@@ -1,6 +1,8 @@
 //! The binary as people meet it: flags, lines, signals, exit codes, and who gets in.
 
 mod process;
+#[cfg(target_os = "linux")]
+mod streams;
 mod terminal;
 
 use std::{
@@ -76,6 +78,58 @@ fn a_file_with_a_fault_ends_with_code_2_and_one_line_that_points_at_it() {
         let message = String::from_utf8(output.stderr).unwrap();
         assert!(message.starts_with(&format!("tautline: {path}:3:1: unknown field `nodes`")), "{message}");
         assert_eq!(message.lines().count(), 1, "{message}");
+    }
+}
+
+#[test]
+fn check_tells_what_is_hardly_meant_with_code_1() {
+    let rules = "[[channels]]\nmatch = \"*\"\n[[channels]]\nmatch = \"room:*\"\nsubscribe = \"token\"\n";
+    let path = config_file("hardly_meant", rules);
+    let arguments = ["check", "--config", path.to_str().unwrap()];
+    let output = output_of(&arguments, &[("TAUTLINE_AUTH_SECRETS", SECRET)]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let words = ["is TAUTLINE_AUTH_SECRET meant?", "nobody can connect", "opens it to nobody", "never holds"];
+    assert_eq!(told.lines().count(), words.len(), "{told}");
+    assert!(told.lines().zip(words).all(|(line, words)| line.contains(words)), "{told}");
+    assert!(!told.contains(SECRET), "{told}");
+
+    let output = output_of(&["check"], &[("TAUTLINE_AUTH_SECRET", SECRET)]);
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"nothing to object to\n"[..]));
+    let fault = config_file("fault_to_check", "[server]\nnodes = \"n1\"\n");
+    assert_eq!(output_of(&["check", "--config", fault.to_str().unwrap()], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn serve_logs_what_is_hardly_meant_and_starts() {
+    let server = Server::start(&[], &[("TAUTLINE_AUTH_SECRETS", SECRET)]);
+    assert!(server.line.contains("listening"), "{}", server.line);
+    server.signal(Signal::TERM);
+    let log = server.end().2;
+    assert!(log.contains("is TAUTLINE_AUTH_SECRET meant?") && log.contains("nobody can connect"), "{log}");
+}
+
+#[test]
+fn every_line_of_a_json_log_is_an_object() {
+    let in_file = config_file("json_log", "[log]\nformat = \"json\"");
+    let by_file = ["--dev", "--log", "debug", "--config", in_file.to_str().unwrap()];
+    let by_flag = ["--dev", "--log", "debug", "--log-format", "json"];
+    let by_variable = [("TAUTLINE_LOG_FORMAT", "json")];
+    for (arguments, variables) in [(&by_file[..], &[][..]), (&by_flag, &[]), (&by_file[..3], &by_variable)] {
+        let server = Server::start(arguments, variables);
+        let mut line = server.connect();
+        line.hello(&json!({"guest": true}));
+        line.receive("welcome");
+        drop(line);
+        server.signal(Signal::TERM);
+        let log = server.end().2;
+        for line in log.lines() {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+            for name in ["timestamp", "level", "target", "message"] {
+                assert!(event[name].is_string(), "{line}");
+            }
+        }
+        assert!(log.contains("OPEN TO EVERYBODY") && log.contains("connection opened"), "{log}");
     }
 }
 

@@ -26,6 +26,7 @@ pub fn tautline(arguments: &[&str]) -> Command {
         "TAUTLINE_API_KEY",
         "TAUTLINE_TICKET_KEYS",
         "TAUTLINE_TOKEN",
+        "TAUTLINE_LOG_FORMAT",
         "RUST_LOG",
     ] {
         command.env_remove(name);
@@ -49,11 +50,16 @@ pub struct Server {
 impl Server {
     /// Starts `serve` on a free port, in memory, and waits for the listening line.
     pub fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_logging_to(Stdio::piped(), arguments, variables)
+    }
+
+    /// The same with a log that goes somewhere else.
+    pub fn start_logging_to(log: impl Into<Stdio>, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = tautline(&["serve", "--listen", "127.0.0.1:0", "--engine", "memory"])
             .args(arguments)
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(log)
             .spawn()
             .expect("the binary was built");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
@@ -90,12 +96,13 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
     }
 
-    /// Waits for its end: the exit code, what else it printed, and its log.
+    /// Waits for its end: the exit code, what else it printed, and its log where that goes nowhere else.
     pub fn end(mut self) -> (Option<i32>, String, String) {
         let (mut more, mut log) = (String::new(), String::new());
         self.stdout.read_to_string(&mut more).expect("stdout can be read");
-        let mut stderr = self.child.stderr.take().expect("stderr is piped");
-        stderr.read_to_string(&mut log).expect("stderr can be read");
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut log).expect("stderr can be read");
+        }
         (self.child.wait().expect("it ends").code(), more, log)
     }
 }

@@ -127,6 +127,57 @@ fn a_call_prints_its_answer_or_says_on_stderr_why_there_is_none() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("own quotes"));
 }
 
+/// Clears the screen (C1), sets the title, and runs backwards.
+const HOSTILE: &str = "\u{9b}2J\u{1b}]0;owned\u{7}\n\u{202e}gnp.exe";
+
+fn is_safe(text: &str) -> bool {
+    !text.trim_end_matches('\n').contains(|c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c))
+}
+
+#[test]
+fn a_payload_with_control_characters_is_printed_escaped() {
+    let server = Server::start(&["--dev"], &[]);
+    let url = format!("ws://{}", server.address());
+    let hostile = json!(HOSTILE).to_string();
+    publish(&url, "room:7", &hostile);
+    for arguments in
+        [&[&*url, "room:7", "--from", "start"][..], &[&url, "room:7", "--from", "start", "--json"]]
+    {
+        let line = Listener::start(arguments).line();
+        assert!(is_safe(&line) && line.contains("\\u009b2J"), "{line:?}");
+    }
+    let output = output_of(&["call", &url, "echo", &hostile], &[]);
+    let answer = String::from_utf8(output.stdout).unwrap();
+    assert!(is_safe(&answer), "{answer:?}");
+    assert_eq!(serde_json::from_str::<Value>(&answer).unwrap(), HOSTILE);
+}
+
+#[test]
+fn a_hostile_servers_words_are_printed_escaped() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        // First the transport's own close reason, then a `bye`: the client comes back in between.
+        for number in 0.. {
+            let mut line = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+            line.read().unwrap();
+            let bye = json!({"bye": {"code": "kicked", "message": HOSTILE, "reconnect": "never"}});
+            if number % 2 == 1 {
+                line.send(tungstenite::Message::text(bye.to_string())).unwrap();
+            }
+            let frame = tungstenite::protocol::CloseFrame { code: 4000.into(), reason: HOSTILE.into() };
+            line.close(Some(frame)).unwrap();
+            while line.read().is_ok() {}
+        }
+    });
+    for command in [&["publish", &url, "room:7", "1"][..], &["call", &url, "echo"]] {
+        let output = output_of(command, &[]);
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(words.matches("owned").count(), 3, "two drops and why it ends: {words:?}");
+        assert!(words.lines().all(is_safe), "{words:?}");
+    }
+}
+
 #[test]
 fn a_token_lets_in_is_never_shown_and_where_it_is_refused_nobody_waits() {
     let path =
