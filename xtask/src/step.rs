@@ -15,6 +15,9 @@ use crate::command::{Command, CommandFailed};
 /// Between two signs of life where there is no spinner; many build servers end a job that is silent for ten minutes.
 const PLAIN_SIGN_EVERY: Duration = Duration::from_secs(60);
 
+/// How a test begins the line that says what it could not do on this machine, and why.
+const SKIPPED: &str = "skipped: ";
+
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -35,6 +38,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// How long it took.
     pub took: Duration,
+    /// What its tests could not do here, as they said.
+    pub skipped: Vec<String>,
 }
 
 /// Something to do within a step.
@@ -53,6 +58,7 @@ pub struct Live {
     started: Instant,
     sign_due: Instant,
     last_line: String,
+    skipped: Vec<String>,
 }
 
 impl Live {
@@ -76,6 +82,7 @@ impl Live {
             started: now,
             sign_due: now + PLAIN_SIGN_EVERY,
             last_line: String::new(),
+            skipped: Vec::new(),
         }
     }
 
@@ -84,6 +91,11 @@ impl Live {
         let line = line.trim();
         if line.is_empty() {
             return;
+        }
+        if let Some(what) = line.strip_prefix(SKIPPED)
+            && !self.skipped.iter().any(|known| known == what)
+        {
+            self.skipped.push(what.to_owned());
         }
         line.clone_into(&mut self.last_line);
         if let Some(bar) = &self.bar {
@@ -109,7 +121,7 @@ impl Live {
         let (mark, ended) = if passed { ("✔", "passed") } else { ("✘", "failed") };
         println!("{mark} {} {ended} ({})", self.name, seconds(took));
         let verdict = if passed { Verdict::Passed } else { Verdict::Failed };
-        Outcome { name: self.name, verdict, took }
+        Outcome { name: self.name, verdict, took, skipped: self.skipped }
     }
 }
 
@@ -146,7 +158,7 @@ pub fn run(
 /// A step that is not run here, for this reason.
 pub fn skipped(name: &'static str, reason: String) -> Outcome {
     println!("- {name} skipped: {reason}");
-    Outcome { name, verdict: Verdict::Skipped(reason), took: Duration::ZERO }
+    Outcome { name, verdict: Verdict::Skipped(reason), took: Duration::ZERO, skipped: Vec::new() }
 }
 
 /// Does the jobs one after the other, up to the first that fails.
@@ -207,6 +219,16 @@ mod tests {
     fn long_times_are_told_in_minutes() {
         assert_eq!(seconds(Duration::from_millis(1_240)), "1.2 s");
         assert_eq!(seconds(Duration::from_secs(125)), "2 min 05 s");
+    }
+
+    #[test]
+    fn what_a_test_could_not_do_is_kept_for_the_table() {
+        let mut live = Live::silent();
+        let told =
+            "echo 'skipped: no strace'; echo ok; echo 'skipped: no strace'; echo '  skipped: no mount'";
+        let job = Job::Run(Command::new("sh", ["-c", told]));
+        do_jobs(Path::new("/"), &[job], &mut live, &mut Vec::new()).unwrap();
+        assert_eq!(live.finish(true).skipped, ["no strace", "no mount"]);
     }
 
     #[test]

