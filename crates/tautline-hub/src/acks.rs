@@ -5,14 +5,14 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use tautline_protocol::{ChannelName, UserId};
 
 use crate::{
     engine::{Mark, Position},
-    sync::lock,
+    sync::{Mutex, lock},
 };
 
 const SHARDS: usize = 16;

@@ -3,16 +3,13 @@
 //! A bell holds what the connection must look at (channels with news, replies, a last word) and wakes its task once. It
 //! is the only thing shared between a connection and the rest, and its lock is held for a few instructions.
 
-use std::{
-    sync::{Arc, Mutex},
-    task::Waker,
-};
+use std::{sync::Arc, task::Waker};
 
 use tautline_protocol::{Format, packet::server::Bye};
 
 use crate::{
     engine::{EngineError, Looked},
-    sync::lock,
+    sync::{Mutex, lock},
 };
 
 /// The bell of one connection.
@@ -121,6 +118,11 @@ impl Bell {
     /// Takes what the engine saw.
     pub(crate) fn take_looks(&self) -> Vec<(usize, Result<Looked, EngineError>)> {
         lock(&self.inner).mail.as_mut().map(|mail| std::mem::take(&mut mail.looks)).unwrap_or_default()
+    }
+
+    /// Takes the packets alone.
+    pub(crate) fn take_packets(&self) -> Vec<u8> {
+        lock(&self.inner).mail.as_mut().map(|mail| std::mem::take(&mut mail.packets)).unwrap_or_default()
     }
 
     /// Takes what was left besides news.

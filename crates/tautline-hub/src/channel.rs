@@ -3,7 +3,7 @@
 //! A publication enters the tail once the engine has it; subscribers are then rung in chunks, so that a channel with ten
 //! thousand of them does not hold up the others.
 
-use std::sync::{Arc, Mutex, atomic::AtomicUsize};
+use std::sync::Arc;
 
 use tautline_protocol::{
     ChannelName, Cursor, Limits, ReadFrom, UserId,
@@ -18,7 +18,7 @@ use crate::{
     packets::Packets,
     presence::Presence,
     session_id::SessionId,
-    sync::lock,
+    sync::{AtomicUsize, Mutex, lock},
 };
 
 /// Subscribers rung before the pump goes on to the next channel.

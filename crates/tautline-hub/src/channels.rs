@@ -3,15 +3,16 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::Arc,
 };
 
 use tautline_protocol::ChannelName;
 
-use crate::{ChannelRule, channel::Channel, sync::lock};
+use crate::{
+    ChannelRule,
+    channel::Channel,
+    sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock},
+};
 
 const SHARDS: usize = 64;
 

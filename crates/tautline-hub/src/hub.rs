@@ -2,10 +2,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{
-        Arc, Mutex, RwLock,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::Waker,
 };
 
@@ -30,7 +27,7 @@ use crate::{
     session::{Login, Session},
     session_id::SessionId,
     sessions::Sessions,
-    sync::lock,
+    sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, lock, read, write},
     ticket::{Claims, TicketKeys},
     turnstile::{Coming, Turnstile},
 };
@@ -325,7 +322,7 @@ impl Hub {
     /// When there is none.
     pub fn set_ticket_keys(&self, keys: &[[u8; 32]]) {
         let keys = Arc::new(TicketKeys::new(keys));
-        *self.0.keys.write().unwrap_or_else(std::sync::PoisonError::into_inner) = keys;
+        *write(&self.0.keys) = keys;
     }
 
     /// Figures of the moment.
@@ -480,7 +477,7 @@ impl Hub {
     }
 
     fn ticket_keys(&self) -> Arc<TicketKeys> {
-        Arc::clone(&self.0.keys.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        Arc::clone(&read(&self.0.keys))
     }
 }
 

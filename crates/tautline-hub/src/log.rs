@@ -4,13 +4,7 @@
 //! publications that wait for the same readers are joined once, and the joined bytes are shared too. Whoever is behind the
 //! tail reads pages ([`crate::pages`]).
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use tautline_protocol::{Cursor, Limits, packet::server::GapReason};
@@ -19,6 +13,7 @@ use crate::{
     channel::{News, Seen},
     engine::{Entry, Standing},
     packets::Packets,
+    sync::{AtomicUsize, Ordering},
 };
 
 /// How many seams are known at most; whoever still stands at an older one cannot be sure of what follows it.

@@ -1,6 +1,6 @@
 //! What passes between the hub and the engine: publications going in, news and pages coming back.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use tautline_protocol::{
     ChannelName, ErrorCode, Now,
@@ -18,6 +18,7 @@ use crate::{
     log::{Pushed, join},
     packets::Packets,
     pages::{PageKey, Wanted},
+    sync::Ordering,
 };
 
 /// What is to be appended.

@@ -5,12 +5,16 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use tautline_protocol::ChannelName;
 
-use crate::{bell::Bell, packets::Packets, sync::lock};
+use crate::{
+    bell::Bell,
+    packets::Packets,
+    sync::{Mutex, lock},
+};
 
 /// How long a page waits to be taken, and a place whose page could not be read for the next try, in milliseconds.
 const PAGE_MS: u64 = 2_000;

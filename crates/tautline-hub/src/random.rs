@@ -1,9 +1,9 @@
 //! Unpredictable numbers from one seed: the same seed gives the same sequence, so that a simulation can be replayed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+
+use crate::sync::{AtomicU64, Ordering};
 
 /// A keyed generator (HMAC-SHA-256 over a counter). Whoever does not know the seed cannot predict it.
 pub(crate) struct Random {

@@ -2,10 +2,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
 };
 
 use tautline_protocol::Now;
@@ -13,7 +10,7 @@ use tautline_protocol::Now;
 use crate::{
     session::{ById, Session},
     session_id::SessionId,
-    sync::lock,
+    sync::{AtomicUsize, Mutex, Ordering, lock},
 };
 
 const SHARDS: usize = 16;

@@ -5,14 +5,14 @@
 //! within a millisecond go ahead; more queue up, and [`crate::Hub::pump`] lets the next few in each time others have had
 //! their turn. So whoever is still to say who he is gets that far quickly, and a new client is not behind all who come back.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use tautline_protocol::Now;
 
-use crate::{bell::Bell, sync::lock};
+use crate::{
+    bell::Bell,
+    sync::{Mutex, lock},
+};
 
 /// For each new session so many that go on are let in.
 const RESUMES_A_NEWCOMER: usize = 4;

@@ -6,17 +6,13 @@ mod logs;
 use std::{
     collections::VecDeque,
     hash::{BuildHasher, RandomState},
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
 };
 
 use tautline_protocol::{ChannelName, Limits};
 
 pub use self::logs::MemoryLogs;
 use super::{Engine, EngineError, Job};
-use crate::sync::lock;
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 
 const SHARDS: usize = 64;
 /// Shards that one [`Job::Tidy`] looks at.

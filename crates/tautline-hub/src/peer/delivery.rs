@@ -36,13 +36,7 @@ impl Peer {
     /// Takes what was left with the bell.
     pub(super) fn take_mail(&mut self, now: Now) {
         let Some(mut mail) = self.bell.take_mail() else { return };
-        if matches!(self.stage, Stage::Open(_)) {
-            if self.control.is_empty() {
-                self.control = std::mem::take(&mut mail.packets);
-            } else {
-                self.control.extend_from_slice(&mail.packets);
-            }
-        }
+        self.take_replies(std::mem::take(&mut mail.packets));
         self.aside.take_if(|aside| {
             aside.with_engine = aside.with_engine.saturating_sub(mail.done);
             aside.is_empty()
@@ -55,16 +49,31 @@ impl Peer {
         }
         match mail.bye {
             // What runs is answered first; nothing new is taken.
-            Some(bye) if bye.code == ByeCode::ServerRestart && self.is_running() => {
+            Some(bye) if bye.code == ByeCode::ServerRestart => {
                 self.aside.get_or_insert_default().farewell = Some(bye);
             }
             Some(bye) => self.dismiss(now, None, bye),
             None => {}
         }
-        if !self.is_running()
+        if self.aside.as_ref().is_some_and(|aside| aside.farewell.is_some())
+            && !self.is_running()
             && let Some(bye) = self.aside.as_mut().and_then(|aside| aside.farewell.take())
         {
+            // The last of them may have ended since the mail was taken.
+            let packets = self.bell.take_packets();
+            self.take_replies(packets);
             self.dismiss(now, None, bye);
+        }
+    }
+
+    fn take_replies(&mut self, packets: Vec<u8>) {
+        if !matches!(self.stage, Stage::Open(_)) {
+            return;
+        }
+        if self.control.is_empty() {
+            self.control = packets;
+        } else {
+            self.control.extend_from_slice(&packets);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A session that has not ended: what anybody on the node may do with it.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use tautline_protocol::{
     ByeCode, RequestId,
@@ -9,7 +9,7 @@ use tautline_protocol::{
 };
 
 use super::{Login, Owned, State};
-use crate::{Hub, bell::Bell, session_id::SessionId};
+use crate::{Hub, bell::Bell, session_id::SessionId, sync::MutexGuard};
 
 /// A session that has not ended, locked.
 pub(crate) struct Living<'a> {
