@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, crypto::rust_crypto, errors::ErrorKind};
 use serde::Deserialize;
+use serde_json::Value;
 use tautline_hub::{Identity, LoginRefused};
 use tautline_protocol::{Now, Pattern, UserId, packet::Auth};
+
+/// The end of dates: clients believe no larger number.
+const DATE_MS_MAX: u64 = (1 << 52) - 1;
 
 /// Checks logins.
 pub(crate) struct Logins {
@@ -13,14 +17,18 @@ pub(crate) struct Logins {
     guests: bool,
 }
 
-/// What a token says (RFC 7519); other claims are the app's own business.
+/// What a token says (RFC 7519), of whatever type, so that each claim is refused in words of its own. Other claims are the
+/// app's own business.
 #[derive(Deserialize)]
 struct TokenClaims {
-    sub: String,
-    exp: f64,
-    nbf: Option<f64>,
     #[serde(default)]
-    channels: Vec<String>,
+    sub: Value,
+    #[serde(default)]
+    exp: Value,
+    #[serde(default)]
+    nbf: Value,
+    #[serde(default)]
+    channels: Value,
 }
 
 impl Logins {
@@ -53,22 +61,60 @@ impl Logins {
         // Checked below, against the time that everything else goes by, and without 60 s of grace. An `aud` is still
         // refused: we are nobody's named audience, and a token for somebody else is not for us (RFC 7519 §4.1.3).
         validation.validate_exp = false;
+        validation.required_spec_claims.clear();
         let claims = jsonwebtoken::decode::<TokenClaims>(token, key, &validation).map_err(words)?.claims;
-        if claims.nbf.is_some_and(|nbf| wall_ms(nbf) > now.wall_ms) {
+        if let Some(not_before) = date("nbf", &claims.nbf)?
+            && not_before > now.wall_ms
+        {
             return Err(refused("the token is not valid yet"));
         }
-        let expires_at = wall_ms(claims.exp);
+        let expires_at = date("exp", &claims.exp)?.ok_or_else(|| refused("the token has no `exp`"))?;
         if expires_at <= now.wall_ms {
             return Err(LoginRefused::Expired);
         }
-        let user = UserId::parse(&claims.sub)
-            .map_err(|why| refused(&format!("the token's `sub` is no user: {why}")))?;
-        let channels =
-            claims.channels.iter().map(|pattern| Pattern::parse(pattern)).collect::<Result<_, _>>();
-        let channels =
-            channels.map_err(|why| refused(&format!("the token's `channels` hold no pattern: {why}")))?;
+        let (user, channels) = (user(&claims.sub)?, channels(&claims.channels)?);
         Ok(Identity { user: Some(user), channels, expires_at: Some(expires_at) })
     }
+}
+
+fn user(sub: &Value) -> Result<UserId, LoginRefused> {
+    match sub {
+        Value::Null => Err(refused("the token has no `sub`, which names the user")),
+        Value::String(id) => {
+            UserId::parse(id).map_err(|why| refused(&format!("the token's `sub` is no user: {why}")))
+        }
+        _ => Err(refused("the token's `sub` is not text: a user's id is written in quotes, as \"42\"")),
+    }
+}
+
+fn channels<C: FromIterator<Pattern>>(channels: &Value) -> Result<C, LoginRefused> {
+    let patterns = match channels {
+        Value::Null => &[][..],
+        Value::Array(patterns) => patterns,
+        _ => return Err(refused("the token's `channels` are no list of patterns")),
+    };
+    let parse = |pattern: &Value| match pattern.as_str().map(Pattern::parse) {
+        Some(Ok(pattern)) => Ok(pattern),
+        Some(Err(why)) => Err(refused(&format!("the token's `channels` hold no pattern: {why}"))),
+        None => Err(refused("the token's `channels` hold what is not text")),
+    };
+    patterns.iter().map(parse).collect()
+}
+
+/// A NumericDate (seconds, fractions allowed) in milliseconds; none where the claim is absent. What lies behind the end of
+/// dates is there.
+fn date(claim: &str, value: &Value) -> Result<Option<u64>, LoginRefused> {
+    let seconds = match value {
+        Value::Null => return Ok(None),
+        value => value.as_f64().ok_or_else(|| {
+            refused(&format!("the token's `{claim}` is no number: it counts seconds since 1970"))
+        })?,
+    };
+    if seconds < 0.0 {
+        return Err(refused(&format!("the token's `{claim}` is negative: it counts seconds since 1970")));
+    }
+    let since_1970 = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    Ok(Some(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX).min(DATE_MS_MAX)))
 }
 
 fn refused(words: &str) -> LoginRefused {
@@ -80,22 +126,15 @@ fn words(error: jsonwebtoken::errors::Error) -> LoginRefused {
         ErrorKind::InvalidSignature => "the token is signed with another secret",
         ErrorKind::InvalidAlgorithm => "the token is not signed with HS256",
         ErrorKind::InvalidAudience => "the token is meant for another audience",
-        ErrorKind::MissingRequiredClaim(_) => "the token has no `exp`",
-        ErrorKind::Json(_) => "the token's claims are not `sub`, `exp` and, where wanted, `channels`",
+        ErrorKind::Json(_) => "the token's claims are no JSON object",
         _ => "this is no token",
     })
-}
-
-/// A NumericDate (seconds, fractions allowed) in milliseconds; what cannot be a date was long ago.
-fn wall_ms(seconds: f64) -> u64 {
-    let since_1970 = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use jsonwebtoken::{EncodingKey, Header, encode};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -154,6 +193,29 @@ mod tests {
         assert!(is_refused_for(login(&json!({"sub": "u42", "exp": SOON, "aud": "shop"})), "audience"));
         let logins = Logins::new(Some(SECRET), true);
         assert!(is_refused_for(logins.check(NOW, &Auth::Token { token: "a.b.c".to_owned() }), "no token"));
+    }
+
+    #[test]
+    fn a_claim_that_cannot_be_is_told_by_what_is_wrong() {
+        let sentences = [
+            (json!({"sub": "u42", "exp": -5}), "`exp` is negative"),
+            (json!({"sub": "u42", "exp": "soon"}), "`exp` is no number"),
+            (json!({"sub": "u42", "exp": SOON, "nbf": -1}), "`nbf` is negative"),
+            (json!({"sub": 42, "exp": SOON}), "`sub` is not text"),
+            (json!({"sub": "u".repeat(251), "exp": SOON}), "at most 250 bytes of UTF-8, this one has 251"),
+            (json!({"sub": "u42", "exp": SOON, "channels": "room:*"}), "no list of patterns"),
+            (json!({"sub": "u42", "exp": SOON, "channels": [7]}), "hold what is not text"),
+            (json!({"sub": "u42", "exp": SOON, "channels": ["c".repeat(256)]}), "at most 255 bytes"),
+        ];
+        for (claims, sentence) in sentences {
+            assert!(is_refused_for(login(&claims), sentence), "{claims}: {:?}", login(&claims));
+        }
+    }
+
+    #[test]
+    fn an_expiry_behind_the_end_of_dates_is_far_away() {
+        let identity = login(&json!({"sub": "u42", "exp": 1e300})).unwrap();
+        assert_eq!(identity.expires_at, Some(DATE_MS_MAX));
     }
 
     #[test]

@@ -12,9 +12,9 @@ use serde::{
 use serde_json::value::RawValue;
 
 use crate::{
-    RequestId,
+    DATA_DEPTH_MAX, RequestId,
     packet::{
-        client::{ClientPacket, Request, Verb},
+        client::{Call, ClientPacket, Publish, Request, Verb},
         server::{ErrorBody, PresenceKind, ServerPacket},
     },
 };
@@ -66,6 +66,11 @@ pub fn parse_client(line: &str) -> Result<ClientPacket<'_>, BadPacket> {
         return Err(BadPacket { id, message: format!("`{name}` needs an `id` of 1 or more") });
     }
     let verb = match request {
+        Ok(Request::Publish(Publish { data, .. }) | Request::Call(Call { data: Some(data), .. }))
+            if is_too_deep(data.get()) =>
+        {
+            Verb::BadRequest(format!("`{name}`: `data` is nested more than {DATA_DEPTH_MAX} deep"))
+        }
         Ok(request) => Verb::Request(request),
         Err(error) => Verb::BadRequest(format!("`{name}`: {error}")),
     };
@@ -169,6 +174,32 @@ pub fn write_reply(out: &mut Vec<u8>, id: RequestId, result: Result<&impl Serial
 /// When `value` holds a map whose keys are no text: packets have none.
 pub fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
     serde_json::to_writer(out, value).expect("packets serialise and memory takes every byte");
+}
+
+/// True where JSON is nested deeper than a payload may be, [`DATA_DEPTH_MAX`].
+#[must_use]
+pub fn is_too_deep(data: &str) -> bool {
+    // Each level takes two bytes at least: what is short need not be looked at.
+    if data.len() <= 2 * DATA_DEPTH_MAX {
+        return false;
+    }
+    let (mut depth, mut in_text, mut bytes) = (0_usize, false, data.bytes());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_text = !in_text,
+            b'\\' if in_text => drop(bytes.next()),
+            _ if in_text => {}
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > DATA_DEPTH_MAX {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Appends `data` so that it fits on one line: raw line breaks between tokens become spaces, nothing else changes.
@@ -282,6 +313,48 @@ mod tests {
         let packet = parse_client(r#"{"id":3,"subscribe":{"from":"now"}}"#).expect("a packet");
         assert_eq!(packet.id, Some(3));
         assert!(matches!(packet.verb, Verb::BadRequest(_)), "{:?}", packet.verb);
+    }
+
+    #[test]
+    fn data_is_nested_as_deep_as_msgpack_allows_and_no_deeper() {
+        let nested = |depth: usize, core: &str| format!("{}{core}{}", "[".repeat(depth), "]".repeat(depth));
+        for core in ["1", r#""[[[\\\"[[[""#, "{}"] {
+            let most = DATA_DEPTH_MAX - usize::from(core == "{}");
+            assert!(!is_too_deep(&nested(most, core)), "{core}");
+            assert!(is_too_deep(&nested(most + 1, core)), "{core}");
+        }
+        for request in [r#""publish":{"channel":"a","#, r#""call":{"method":"m","#] {
+            let packet = |depth| format!(r#"{{"id":3,{request}"data":{}}}}}"#, nested(depth, "1"));
+            let (good, bad) = (packet(DATA_DEPTH_MAX), packet(DATA_DEPTH_MAX + 1));
+            assert!(matches!(parse_client(&good).expect("a packet").verb, Verb::Request(_)));
+            assert!(matches!(parse_client(&bad).expect("a packet").verb, Verb::BadRequest(_)));
+            let there_and_back = crate::msgpack::to_json(&crate::msgpack::from_json(good.as_bytes()));
+            assert_eq!(there_and_back.trim_end(), good, "a packet in msgpack may be as deep");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_no_count_is_taken_as_the_nearest() {
+        for (limit, nearest) in [
+            ("-5", 0),
+            ("0", 0),
+            ("2.4", 2),
+            ("1e3", 1000),
+            ("18446744073709551616", u32::MAX as usize),
+            ("1e999", u32::MAX as usize),
+            ("-1e999", 0),
+        ] {
+            let packet = format!(r#"{{"id":3,"history":{{"channel":"a","limit":{limit}}}}}"#);
+            let packet = parse_client(&packet).expect("a packet");
+            assert!(
+                matches!(packet.verb, Verb::Request(Request::History(body)) if body.limit == nearest),
+                "{limit}"
+            );
+        }
+        for limit in [r#""7""#, "null", "[]"] {
+            let packet = format!(r#"{{"id":3,"history":{{"channel":"a","limit":{limit}}}}}"#);
+            assert!(matches!(parse_client(&packet).expect("a packet").verb, Verb::BadRequest(_)), "{limit}");
+        }
     }
 
     #[test]

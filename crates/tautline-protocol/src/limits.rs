@@ -3,6 +3,10 @@
 /// How deeply a packet in msgpack may be nested, its own map counted. No option: both ends must know it.
 pub const MSGPACK_DEPTH_MAX: usize = 64;
 
+/// How deeply the payload of a `publish` or a `call` may be nested in either format: in a packet of msgpack the packet's own
+/// map and its body's are around it.
+pub const DATA_DEPTH_MAX: usize = MSGPACK_DEPTH_MAX - 2;
+
 /// The ceilings of a gateway. All are configurable; `Default` is what the protocol names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -9,9 +9,14 @@ pub enum InvalidName {
     /// Names have at least one byte.
     #[error("a name cannot be empty")]
     Empty,
-    /// Names have at most [`ChannelName::BYTES_MAX`] bytes.
-    #[error("a name has at most 255 bytes of UTF-8, this one has {0}")]
-    TooLong(usize),
+    /// Names of channels have at most [`ChannelName::BYTES_MAX`] bytes, users' ids [`UserId::BYTES_MAX`].
+    #[error("a name has at most {bytes_max} bytes of UTF-8, this one has {bytes}")]
+    TooLong {
+        /// How many it has.
+        bytes: usize,
+        /// How many it may have.
+        bytes_max: usize,
+    },
     /// Control characters, bidirectional ones too, white space and `*` would make names ambiguous in logs, patterns and
     /// commands.
     #[error("a name holds no control character, bidirectional control, white space or `*`, found {0:?}")]
@@ -33,7 +38,7 @@ impl ChannelName {
     /// # Errors
     /// [`InvalidName`] says which rule was broken.
     pub fn parse(name: &str) -> Result<Self, InvalidName> {
-        check(name).map(|()| Self(name.into()))
+        check(name, Self::BYTES_MAX).map(|()| Self(name.into()))
     }
 
     /// The inbox of `user`.
@@ -74,15 +79,15 @@ impl fmt::Debug for ChannelName {
 pub struct UserId(Arc<str>);
 
 impl UserId {
+    /// The most bytes that an id may have: `user:` and the id are a channel's name.
+    pub const BYTES_MAX: usize = ChannelName::BYTES_MAX - ChannelName::USER_PREFIX.len();
+
     /// Checks a user's id.
     ///
     /// # Errors
     /// [`InvalidName`] says which rule was broken.
     pub fn parse(id: &str) -> Result<Self, InvalidName> {
-        if id.len() > ChannelName::BYTES_MAX - ChannelName::USER_PREFIX.len() {
-            return Err(InvalidName::TooLong(id.len()));
-        }
-        check(id).map(|()| Self(id.into()))
+        check(id, Self::BYTES_MAX).map(|()| Self(id.into()))
     }
 
     /// The id as text.
@@ -116,8 +121,8 @@ impl Pattern {
     pub fn parse(pattern: &str) -> Result<Self, InvalidName> {
         match pattern.strip_suffix('*') {
             Some("") => {}
-            Some(prefix) => check(prefix)?,
-            None => check(pattern)?,
+            Some(prefix) => check(prefix, ChannelName::BYTES_MAX)?,
+            None => check(pattern, ChannelName::BYTES_MAX)?,
         }
         Ok(Self(pattern.into()))
     }
@@ -150,12 +155,12 @@ impl Pattern {
     }
 }
 
-fn check(name: &str) -> Result<(), InvalidName> {
+fn check(name: &str, bytes_max: usize) -> Result<(), InvalidName> {
     if name.is_empty() {
         return Err(InvalidName::Empty);
     }
-    if name.len() > ChannelName::BYTES_MAX {
-        return Err(InvalidName::TooLong(name.len()));
+    if name.len() > bytes_max {
+        return Err(InvalidName::TooLong { bytes: name.len(), bytes_max });
     }
     match name.chars().find(|c| c.is_control() || is_bidi_control(*c) || c.is_whitespace() || *c == '*') {
         Some(found) => Err(InvalidName::Forbidden(found)),
@@ -195,9 +200,13 @@ mod tests {
         assert_eq!(ChannelName::parse("a b"), Err(InvalidName::Forbidden(' ')));
         assert_eq!(ChannelName::parse("a\u{7}"), Err(InvalidName::Forbidden('\u{7}')));
         assert_eq!(ChannelName::parse("room:*"), Err(InvalidName::Forbidden('*')));
-        assert_eq!(ChannelName::parse(&"x".repeat(256)), Err(InvalidName::TooLong(256)));
+        assert_eq!(
+            ChannelName::parse(&"x".repeat(256)),
+            Err(InvalidName::TooLong { bytes: 256, bytes_max: 255 })
+        );
         assert!(ChannelName::parse("房间:7").is_ok());
-        assert!(UserId::parse(&"u".repeat(251)).is_err(), "its inbox would have too long a name");
+        let too_long = InvalidName::TooLong { bytes: 251, bytes_max: 250 };
+        assert_eq!(UserId::parse(&"u".repeat(251)), Err(too_long), "its inbox would have too long a name");
     }
 
     #[test]

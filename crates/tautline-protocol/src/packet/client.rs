@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
 use crate::{Cursor, ReadFrom, RequestId};
@@ -237,8 +237,8 @@ pub struct History<'a> {
     /// Read the page that ends before this place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Cursor>,
-    /// Publications wanted. Default 100.
-    #[serde(default = "History::limit_default")]
+    /// Publications wanted. Default 100. What is no count is taken as the nearest one.
+    #[serde(default = "History::limit_default", deserialize_with = "nearest_count")]
     pub limit: usize,
 }
 
@@ -248,6 +248,17 @@ impl History<'_> {
     pub const fn limit_default() -> usize {
         100
     }
+}
+
+/// Any number, however large, as the nearest whole one from 0 to 2³² − 1, which is more than any page has.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casting takes the nearest")]
+fn nearest_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let text = <&RawValue>::deserialize(deserializer)?.get();
+    let is_number = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    let number = text.parse::<f64>().ok().filter(|_| is_number);
+    number
+        .map(|number| number.round() as u32 as usize)
+        .ok_or_else(|| D::Error::custom("`limit` is no number"))
 }
 
 /// Where a page of history begins.
