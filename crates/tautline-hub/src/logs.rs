@@ -12,8 +12,8 @@ use crate::{
     bell::Bell,
     channel::{Channel, News, Ring, Stand},
     engine::{
-        Answer, Append, Appended, Content, Doubt, EngineError, Job, Look, Looked, Mark, Origin, Page, Read,
-        Span, Standing,
+        Answer, Append, Appended, Content, Doubt, EngineError, Entry, Job, Look, Looked, Mark, Origin, Page,
+        Read, Span, Standing,
     },
     log::{Pushed, join},
     packets::Packets,
@@ -47,9 +47,11 @@ impl Hub {
         }
         let retention = self.rule(&channel).retention;
         let (hub, name) = (self.clone(), channel.clone());
+        // A key stands for one publication: whoever comes with it again must say the same.
+        let claimed = matches!(origin, Some(Origin::Key(_))).then(|| content.clone());
         let answer = Answer::new(move |outcome: Result<Appended, EngineError>| {
             hub.0.append_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            done(match outcome {
+            let outcome = match outcome {
                 Err(error) => {
                     if matches!(error, EngineError::InDoubt(_)) {
                         hub.catch_up(&name);
@@ -57,7 +59,11 @@ impl Hub {
                     Err(error.to_body())
                 }
                 Ok(Appended::Repeated { epoch, offset, at }) => {
-                    Ok(Published { epoch: epoch.to_string(), offset, at })
+                    let published = Published { epoch: epoch.to_string(), offset, at };
+                    match claimed {
+                        Some(content) => return hub.compare(&name, published, &content, done),
+                        None => Ok(published),
+                    }
                 }
                 Ok(Appended::New { epoch, entry, before_at, base, base_at }) => {
                     let published =
@@ -65,7 +71,8 @@ impl Hub {
                     hub.spread(&name, News { epoch, entry, before_at, base, base_at });
                     Ok(published)
                 }
-            });
+            };
+            done(outcome);
         });
         let wall_ms = now.wall_ms;
         self.0.engine.submit(Job::Append(Append {
@@ -77,6 +84,40 @@ impl Hub {
             wall_ms,
             answer,
         }));
+    }
+
+    /// Answers who came with a key again: with the publication of the first time, if it says the same.
+    fn compare(
+        &self,
+        channel: &ChannelName,
+        published: Published,
+        content: &Content,
+        done: impl FnOnce(Result<Published, ErrorBody>) + Send + 'static,
+    ) {
+        let offset = published.offset;
+        let claimed = Entry::encode(channel, offset, published.at, content);
+        let read = Read {
+            channel: channel.clone(),
+            span: Span::After(offset.saturating_sub(1)),
+            count_max: 1,
+            bytes_max: usize::MAX,
+            retention: self.rule(channel).retention,
+            wall_ms: self.last_now().wall_ms,
+            answer: Answer::new(move |page: Result<Page, EngineError>| {
+                done(match page {
+                    Err(error) => Err(error.to_body()),
+                    Ok(page) => match page.entries.first() {
+                        Some(found) if found.offset() == offset && !found.says_the_same(&claimed) => {
+                            let words = "this idempotency key stands for another publication";
+                            Err(ErrorBody::new(ErrorCode::Other("conflict".into()), words))
+                        }
+                        // It may have been dropped by now, and nobody can tell.
+                        _ => Ok(published),
+                    },
+                });
+            }),
+        };
+        self.0.engine.submit(Job::Read(read));
     }
 
     /// Tells those who read a channel of a publication that was appended through this node.

@@ -72,6 +72,12 @@ impl Entry {
         self.at
     }
 
+    /// True where both say the same, however it is spelled: by bytes, or else as JSON.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let json = |entry: &Self| serde_json::from_slice::<serde_json::Value>(&entry.line).ok();
+        self.line == other.line || json(self).is_some_and(|it| Some(it) == json(other))
+    }
+
     /// How many bytes [`Entry::write_history`] writes.
     #[must_use]
     pub fn history_bytes(&self) -> usize {
