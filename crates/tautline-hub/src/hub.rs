@@ -57,7 +57,7 @@ pub struct PublishOptions<'a> {
     /// Labels that travel with the publication; a JSON object.
     pub tags: Option<&'a RawValue>,
     /// Makes repeating harmless: for as long as the log keeps the publication, the same key in the same channel is the
-    /// same publication.
+    /// same publication. With other data or tags it is refused, with the code `conflict`.
     pub idempotency_key: Option<&'a str>,
 }
 
@@ -298,8 +298,8 @@ impl Hub {
         self.tidy_logs(now);
     }
 
-    /// Tells every connection `bye{server_restart}`, its `retry_after_ms` spread over `spread_ms`; a `hello` gets the
-    /// same answer until [`Hub::reopen`].
+    /// Tells every connection `bye{server_restart}`, its `retry_after_ms` spread over `spread_ms`. Those that are not welcome
+    /// yet are told by [`Peer::handle_timeout`], which is due at once, until [`Hub::reopen`].
     pub fn drain(&self, spread_ms: u64) {
         self.0.drain_spread_ms.store(spread_ms, Ordering::Relaxed);
         // First: a connection that is not found below looks at this under its session's lock, and is refused.
@@ -395,9 +395,13 @@ impl Hub {
         goes_ahead
     }
 
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
     /// The last word while draining; `None` while open.
     pub(crate) fn draining(&self) -> Option<Bye> {
-        self.0.draining.load(Ordering::Acquire).then(|| self.drain_bye())
+        self.is_draining().then(|| self.drain_bye())
     }
 
     /// When one of those who are sent away is to come again: spread, so that they do not come together.

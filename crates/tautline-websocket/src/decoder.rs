@@ -92,6 +92,11 @@ impl Decoder {
         event.map(Some)
     }
 
+    /// Gives back at once what the last event borrowed, where the next call of [`Decoder::decode`] may be long in coming.
+    pub fn give_back(&mut self) {
+        self.held.take_if(|held| held.take_back());
+    }
+
     /// Whether the peer has closed or broken a rule, so that nothing more will come.
     pub fn is_over(&self) -> bool {
         self.is_over
@@ -108,7 +113,7 @@ impl Decoder {
     }
 
     fn find<'b>(&mut self, input: &mut &'b mut [u8]) -> Result<Option<Found<'b>>, WebSocketError> {
-        self.held.take_if(|held| held.take_back());
+        self.give_back();
         while let Some(mut frame) = self.next_frame(input)? {
             let message_bytes_max = self.message_bytes_max;
             if !frame.is_compressed && self.is_whole_in(&frame, input) {

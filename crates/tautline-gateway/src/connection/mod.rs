@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tautline_hub::Peer;
 use tautline_protocol::{Format, Now};
 use tautline_websocket::{Decoder, Role};
@@ -53,8 +53,9 @@ pub(crate) struct Connection<S> {
 /// What a connection has while something is out of the ordinary.
 #[derive(Default)]
 struct Unusual {
-    /// What came together with the HTTP request, until the first poll.
-    early: Bytes,
+    /// What was read and is not decoded yet, because the peer has enough to do: at most what is read at once, or came together
+    /// with the HTTP request.
+    undecoded: BytesMut,
     /// What was agreed on, for the peer that is made at the first poll.
     format: Format,
     /// What the socket did not take yet.
@@ -63,6 +64,8 @@ struct Unusual {
     needs_flush: bool,
     /// When a stalled or lingering peer is given up, in monotonic milliseconds.
     patience_until_ms: Option<u64>,
+    /// Since when the socket has not taken all that it was to take, in monotonic milliseconds.
+    stalled_since_ms: Option<u64>,
     /// The last word is said, or is among the unsent bytes.
     closing: Option<Closing>,
 }
@@ -94,7 +97,7 @@ impl<S: Stream> Connection<S> {
             decoder: Decoder::new(Role::Server, hello_bytes_max).with_deflate(deflate),
             seat,
             alarm: Alarm::default(),
-            unusual: Some(Box::new(Unusual { early, format, ..Unusual::default() })),
+            unusual: Some(Box::new(Unusual { undecoded: early.into(), format, ..Unusual::default() })),
         }
     }
 
@@ -108,7 +111,7 @@ impl<S: Stream> Connection<S> {
         if self.patience_until_ms().is_some_and(|until| now.mono_ms >= until) {
             return Poll::Ready(Err(Ended::Stalled));
         }
-        self.begin(now, cx, buffers);
+        self.begin(now, cx);
         self.peer().handle_timeout(now);
         self.take_back(now);
         for _ in 0..ROUNDS_MAX {
@@ -125,24 +128,18 @@ impl<S: Stream> Connection<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// At the first poll: makes the peer, and reads what came with the handshake.
-    fn begin(&mut self, now: Now, cx: &Context<'_>, buffers: &mut Buffers) {
+    /// At the first poll: makes the peer.
+    fn begin(&mut self, now: Now, cx: &Context<'_>) {
         if self.peer.is_none() {
             let format = self.unusual().format;
             self.peer = Some(self.gateway().hub.peer_in(format, now, cx.waker().clone()));
             debug!(format = format.as_str(), "connection opened");
         }
-        if let Some(unusual) = &mut self.unusual
-            && !unusual.early.is_empty()
-        {
-            let early = std::mem::take(&mut unusual.early);
-            self.take_bytes(now, &mut Vec::from(early), &mut buffers.out.bytes);
-        }
     }
 
     /// Says no more than what is on its way; the first cause counts.
     fn close(&mut self, now: Now, why: Ended, step: Step) {
-        let patience_until_ms = after(now, self.gateway().config.linger_timeout);
+        let patience_until_ms = after_ms(now.mono_ms, self.linger_timeout());
         let unusual = self.unusual();
         if let Some(closing) = &mut unusual.closing {
             closing.step = step;
@@ -176,8 +173,15 @@ impl<S: Stream> Connection<S> {
             unusual.closing.is_none()
                 && unusual.unsent.is_empty()
                 && !unusual.needs_flush
-                && unusual.early.is_empty()
+                && unusual.undecoded.is_empty()
         });
+    }
+
+    /// Heap memory for what came and was not taken yet, in bytes.
+    #[cfg(test)]
+    fn held_bytes(&self) -> usize {
+        let undecoded = self.unusual.as_ref().map_or(0, |unusual| unusual.undecoded.capacity());
+        undecoded + self.decoder.held_bytes() + self.peer.as_ref().map_or(0, Peer::held_bytes)
     }
 
     fn unusual(&mut self) -> &mut Unusual {
@@ -189,8 +193,18 @@ impl<S: Stream> Connection<S> {
         self.unusual.as_ref().and_then(|unusual| unusual.closing.as_ref())
     }
 
+    /// While the node goes down a peer that takes nothing cannot be asked to go, and is not waited for.
     fn patience_until_ms(&self) -> Option<u64> {
-        self.unusual.as_ref().and_then(|unusual| unusual.patience_until_ms)
+        let unusual = self.unusual.as_ref()?;
+        let drain_until_ms = match unusual.stalled_since_ms {
+            Some(since_ms) => self.gateway().drain_until_ms().max(after_ms(since_ms, self.linger_timeout())),
+            None => u64::MAX,
+        };
+        unusual.patience_until_ms.map(|until_ms| until_ms.min(drain_until_ms))
+    }
+
+    fn linger_timeout(&self) -> Duration {
+        self.gateway().config.linger_timeout
     }
 
     fn deadline_ms(&self) -> u64 {
@@ -244,8 +258,8 @@ impl<S> Drop for Connection<S> {
     }
 }
 
-fn after(now: Now, wait: Duration) -> u64 {
-    now.mono_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+fn after_ms(since_ms: u64, wait: Duration) -> u64 {
+    since_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Buf as _;
 use tautline_protocol::{Format, Now};
 use tautline_websocket::{Event, encode_close, encode_pong};
 use tokio::io::ReadBuf;
@@ -41,32 +42,54 @@ impl<S: Stream> Connection<S> {
         if !self.wants_input() {
             return Ok(Reading::NotWanted);
         }
+        if let Some(unusual) = &mut self.unusual
+            && !unusual.undecoded.is_empty()
+        {
+            let mut undecoded = std::mem::take(&mut unusual.undecoded);
+            let left = self.take_bytes(now, &mut undecoded, &mut buffers.out.bytes);
+            let taken = undecoded.len() - left;
+            undecoded.advance(taken);
+            if left > 0 {
+                self.unusual().undecoded = undecoded;
+            }
+            return Ok(Reading::Done);
+        }
         let mut read = ReadBuf::new(&mut buffers.read);
         match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
             Poll::Pending => Ok(Reading::Waiting),
             Poll::Ready(Err(error)) => Err(Ended::Io(error)),
             Poll::Ready(Ok(())) if read.filled().is_empty() => Err(Ended::HungUp),
             Poll::Ready(Ok(())) => {
-                self.take_bytes(now, read.filled_mut(), &mut buffers.out.bytes);
+                let left = self.take_bytes(now, read.filled_mut(), &mut buffers.out.bytes);
+                if left > 0 {
+                    let undecoded = &read.filled()[read.filled().len() - left..];
+                    self.unusual().undecoded = undecoded.into();
+                }
                 Ok(Reading::Done)
             }
         }
     }
 
-    /// Decodes `unread` to its end; what RFC 6455 wants answered is answered in `out`.
-    pub(super) fn take_bytes(&mut self, now: Now, mut unread: &mut [u8], out: &mut Vec<u8>) {
+    /// Decodes `unread` for as long as the peer wants input, and says how many bytes at its end are left; what RFC 6455 wants
+    /// answered is answered in `out`. A compressed message may be a thousand times as large as its frame: decoded ahead, what
+    /// is read at once could be megabytes.
+    fn take_bytes(&mut self, now: Now, mut unread: &mut [u8], out: &mut Vec<u8>) -> usize {
         loop {
+            if !self.wants_input() {
+                self.decoder.give_back();
+                return unread.len();
+            }
             // Who has said the last word still listens for the peer's, but neither acts nor answers.
             let is_open = match self.closing() {
                 None => true,
                 Some(closing) if closing.step == Step::AwaitingClose => false,
-                Some(_) => return,
+                Some(_) => return 0,
             };
             let peer = self.peer.as_mut().expect("begin() has made the peer");
             let format = peer.format();
             self.decoder.set_message_bytes_max(peer.message_bytes_max());
             let (code, words, why) = match self.decoder.decode(&mut unread) {
-                Ok(None) => return,
+                Ok(None) => return 0,
                 Ok(Some(Event::Text(text))) if is_open && format == Format::Json => {
                     peer.handle_message(now, text);
                     continue;

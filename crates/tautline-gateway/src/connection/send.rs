@@ -9,7 +9,7 @@ use tautline_hub::Output;
 use tautline_protocol::{Format, Now};
 use tautline_websocket::{Opcode, encode_close};
 
-use super::{Connection, Step, Stream, after, buffers::Buffers, ended::Ended};
+use super::{Connection, Step, Stream, after_ms, buffers::Buffers, ended::Ended};
 use crate::calls;
 
 impl<S: Stream> Connection<S> {
@@ -121,6 +121,7 @@ impl<S: Stream> Connection<S> {
             }
             return Poll::Pending;
         }
+        unusual.stalled_since_ms = None;
         if unusual.closing.is_none() {
             unusual.patience_until_ms = None;
         }
@@ -129,8 +130,9 @@ impl<S: Stream> Connection<S> {
 
     /// A slow peer is waited for as long as it takes something now and then; not so once the last word is said.
     fn wait_for_progress(&mut self, now: Now) {
-        let until_ms = after(now, self.gateway().config.stall_timeout);
+        let until_ms = after_ms(now.mono_ms, self.gateway().config.stall_timeout);
         let unusual = self.unusual();
+        unusual.stalled_since_ms.get_or_insert(now.mono_ms);
         if unusual.closing.is_none() {
             unusual.patience_until_ms = Some(until_ms);
         }

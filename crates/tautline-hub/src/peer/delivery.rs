@@ -88,9 +88,13 @@ impl Peer {
         if self.must_wait() {
             return false;
         }
-        let Some(held) = self.held.take() else { return false };
-        self.read_packets(now, &held);
-        self.held.as_ref().is_none_or(|rest| rest.len() < held.len())
+        let Some(mut held) = self.held.take() else { return false };
+        let read = self.read_packets(now, &held.text[held.read..]);
+        held.read += read;
+        if held.read < held.text.len() {
+            self.held = Some(held);
+        }
+        read > 0
     }
 
     fn next_errand(&mut self) -> Option<Output> {

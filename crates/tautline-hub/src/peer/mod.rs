@@ -127,9 +127,15 @@ pub struct Peer {
     heard_ms: u64,
     /// Packets that wait to be sent, before any publication, encoded as json.
     control: Vec<u8>,
-    /// The part of a message that cannot be read yet.
-    held: Option<Box<str>>,
+    /// What cannot be read yet.
+    held: Option<Box<Held>>,
     aside: Option<Box<Aside>>,
+}
+
+/// Text of which the packets up to a place were read.
+struct Held {
+    text: String,
+    read: usize,
 }
 
 /// What a connection rarely has, kept apart.
@@ -191,6 +197,19 @@ struct Subscription {
     presence_seen: u64,
 }
 
+impl Stage {
+    /// What is known of a client that is not welcome yet.
+    fn opening(&self) -> Option<&Opening> {
+        match self {
+            Self::Opening(opening) => Some(opening),
+            Self::Queueing(waiting) => Some(&waiting.0),
+            Self::CheckingHello(waiting) => Some(&waiting.0),
+            Self::Looking(waiting) => Some(&waiting.0),
+            Self::Open(_) | Self::Closing(_) | Self::Lost => None,
+        }
+    }
+}
+
 impl Peer {
     pub(crate) fn new(hub: Hub, bell: Arc<Bell>, now: Now) -> Self {
         let stage = Stage::Opening(Opening::new(now, hub.limits()));
@@ -212,8 +231,16 @@ impl Peer {
     pub fn handle_message(&mut self, now: Now, message: &str) {
         self.heard_ms = now.mono_ms;
         match &mut self.held {
-            Some(held) => *held = format!("{held}\n{message}").into(),
-            None => self.read_packets(now, message),
+            Some(held) => {
+                held.text.push('\n');
+                held.text.push_str(message);
+            }
+            None => {
+                let read = self.read_packets(now, message);
+                if read < message.len() {
+                    self.held = Some(Box::new(Held { text: message[read..].to_owned(), read: 0 }));
+                }
+            }
         }
     }
 
@@ -238,22 +265,9 @@ impl Peer {
             return;
         }
         match &self.stage {
-            Stage::Opening(opening) => {
-                let bye = opening.expired();
-                self.dismiss(now, None, bye);
-            }
             Stage::Queueing(waiting) if now.mono_ms >= waiting.2 => self.leave_queue(now),
-            Stage::Queueing(waiting) => {
-                let bye = waiting.0.expired();
-                self.dismiss(now, None, bye);
-            }
-            Stage::CheckingHello(waiting) => {
-                let bye = waiting.0.expired();
-                self.dismiss(now, None, bye);
-            }
-            Stage::Looking(waiting) => {
-                let bye = waiting.0.expired();
-                self.dismiss(now, None, bye);
+            Stage::Opening(_) | Stage::Queueing(_) | Stage::CheckingHello(_) | Stage::Looking(_) => {
+                self.give_up_opening(now);
             }
             Stage::Open(open) if now.mono_ms >= open.auth_until_ms => {
                 let words = "the authentication has expired: come back with a new token";
@@ -265,6 +279,13 @@ impl Peer {
             Stage::Open(_) => self.send_fresh_ticket(now),
             Stage::Closing(_) | Stage::Lost => {}
         }
+    }
+
+    /// Sends away a client that is not welcome yet: the node goes down, or it took too long.
+    fn give_up_opening(&mut self, now: Now) {
+        let Some(opening) = self.stage.opening() else { return };
+        let bye = self.hub.draining().unwrap_or_else(|| opening.expired());
+        self.dismiss(now, None, bye);
     }
 
     /// The socket is gone. Idempotent; dropping does the same.
@@ -282,21 +303,30 @@ impl Peer {
     /// after a `hello`; a shell may look at it lazily.
     #[must_use]
     pub fn poll_timeout(&self) -> u64 {
+        if let Some(opening) = self.stage.opening() {
+            return match &self.stage {
+                _ if self.hub.is_draining() => 0,
+                Stage::Queueing(waiting) => opening.deadline_ms().min(waiting.2),
+                _ => opening.deadline_ms(),
+            };
+        }
         match &self.stage {
-            Stage::Opening(opening) => opening.deadline_ms(),
-            Stage::Queueing(waiting) => waiting.0.deadline_ms().min(waiting.2),
-            Stage::CheckingHello(waiting) => waiting.0.deadline_ms(),
-            Stage::Looking(waiting) => waiting.0.deadline_ms(),
             Stage::Open(open) => self.silent_until_ms().min(open.auth_until_ms).min(open.ticket_due_ms),
-            Stage::Closing(_) | Stage::Lost => u64::MAX,
+            _ => u64::MAX,
         }
     }
 
-    /// False: stop reading the socket until an output or a wake has changed that. What was read already may still be
-    /// handed over.
+    /// False: stop reading the socket until an output or a wake has changed that, and hand over no further message. A shell
+    /// that does so all the same is heard, and makes the connection hold what it says.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         self.held.is_none() && !self.must_wait()
+    }
+
+    /// The heap memory for what cannot be read yet, in bytes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| size_of::<Held>() + held.text.capacity())
     }
 
     /// The largest message that the client may send now, in bytes.
@@ -354,29 +384,28 @@ impl Peer {
         }
     }
 
-    fn read_packets(&mut self, now: Now, message: &str) {
-        let mut rest = message;
-        while !rest.is_empty() {
+    /// Reads packets until one has to wait, and says how far it came.
+    fn read_packets(&mut self, now: Now, message: &str) -> usize {
+        let mut read = 0;
+        while read < message.len() {
             if self.must_wait() {
-                self.held = Some(rest.into());
-                return;
+                break;
             }
-            let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+            let line_bytes = message[read..].find('\n');
+            let line = &message[read..][..line_bytes.unwrap_or(message.len() - read)];
             for packet in json::packets(line).map(json::parse_client) {
                 match packet {
-                    Ok(packet) if self.must_wait_with(now, &packet) => {
-                        self.held = Some(rest.into());
-                        return;
-                    }
+                    Ok(packet) if self.must_wait_with(now, &packet) => return read,
                     Ok(packet) => self.handle_packet(now, packet),
                     Err(bad) => self.dismiss(now, bad.id, Bye::new(ByeCode::BadPacket, bad.message)),
                 }
             }
-            rest = after;
+            read += line.len() + usize::from(line_bytes.is_some());
             if matches!(self.stage, Stage::Closing(_) | Stage::Lost) {
-                return;
+                return message.len();
             }
         }
+        read
     }
 
     fn handle_packet(&mut self, now: Now, packet: ClientPacket<'_>) {
