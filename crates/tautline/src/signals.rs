@@ -1,13 +1,19 @@
-//! The signals that end a server: the first one politely, the second one at once.
+//! The signals that end a server: the first one politely, the second one at once. Those by which others reload their files or
+//! turn their logs end nothing.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::info;
 
-/// SIGTERM (service managers) and SIGINT (Ctrl-C).
+/// SIGTERM (service managers) and SIGINT (Ctrl-C); and SIGHUP (a terminal that was closed, tools that turn logs), SIGUSR1 and
+/// SIGUSR2, which would end the process if nobody listened.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
+    user1: Signal,
+    user2: Signal,
 }
 
 /// A signal that came.
@@ -38,14 +44,26 @@ impl Ending {
 impl Signals {
     /// From now on the signals no longer end the process by themselves.
     pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
+        })
     }
 
-    /// The next one.
+    /// The next one that is to end it.
     pub(crate) async fn next(&mut self) -> Ending {
-        tokio::select! {
-            _ = self.terminate.recv() => Ending::Terminate,
-            _ = self.interrupt.recv() => Ending::Interrupt,
+        loop {
+            let harmless = tokio::select! {
+                _ = self.terminate.recv() => return Ending::Terminate,
+                _ = self.interrupt.recv() => return Ending::Interrupt,
+                _ = self.hangup.recv() => "SIGHUP",
+                _ = self.user1.recv() => "SIGUSR1",
+                _ = self.user2.recv() => "SIGUSR2",
+            };
+            info!("{harmless}: there is nothing to reload, and it goes on");
         }
     }
 }

@@ -4,25 +4,38 @@ use std::{fmt, time::Duration};
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// Reads a whole number and its unit: `ms`, `s`, `m`, `h` or `d`.
+/// Reads whole numbers with their units, `d`, `h`, `m`, `s` and `ms`, the largest first: `90s`, `1h30m`.
 ///
 /// # Errors
 /// In words, with what would be valid.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let refuse = || {
-        format!("{text:?} is no duration: write a whole number and ms, s, m, h or d, like 500ms, 90s or 24h")
+        format!(
+            "{text:?} is no duration: write whole numbers and ms, s, m, h or d, the largest first, like 500ms, 90s or 1h30m"
+        )
     };
-    let (number, unit) = split(text).ok_or_else(refuse)?;
-    let unit_ms = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60 * 1000,
-        "h" => 3600 * 1000,
-        "d" => 24 * 3600 * 1000,
-        _ => return Err(refuse()),
-    };
-    let ms = number.checked_mul(unit_ms).filter(|ms| *ms <= DURATION_MS_MAX);
-    ms.map(Duration::from_millis).ok_or_else(|| format!("{text:?} is too long: 36500d is the most"))
+    let too_long = || format!("{text:?} is too long: 36500d is the most");
+    let (mut rest, mut sum_ms, mut smallest_ms) = (text.trim_end(), 0_u64, u64::MAX);
+    while smallest_ms == u64::MAX || !rest.is_empty() {
+        let (number, behind) = split(rest).ok_or_else(refuse)?;
+        let unit_len = behind.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(behind.len());
+        let unit_ms = match &behind[..unit_len] {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60 * 1000,
+            "h" => 3600 * 1000,
+            "d" => 24 * 3600 * 1000,
+            _ => return Err(refuse()),
+        };
+        if unit_ms >= smallest_ms {
+            return Err(refuse());
+        }
+        smallest_ms = unit_ms;
+        rest = behind[unit_len..].trim_start();
+        let ms = number.checked_mul(unit_ms).and_then(|ms| sum_ms.checked_add(ms));
+        sum_ms = ms.filter(|ms| *ms <= DURATION_MS_MAX).ok_or_else(too_long)?;
+    }
+    Ok(Duration::from_millis(sum_ms))
 }
 
 /// A hundred years: whatever is added to a wall clock stays a date.
@@ -105,11 +118,54 @@ impl Visitor<'_> for SpanVisitor {
     type Value = Span;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a duration in quotes, like \"500ms\", \"90s\" or \"24h\"")
+        f.write_str("a duration in quotes, like \"500ms\", \"90s\" or \"1h30m\"")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
         parse_duration(text).map(Span).map_err(E::custom)
+    }
+}
+
+/// A wait in a file: a number of milliseconds, or a text like `"10s"`. At least one millisecond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Milliseconds(pub u64);
+
+impl Milliseconds {
+    /// The same as the standard library has it.
+    pub(crate) const fn duration(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Milliseconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MillisecondsVisitor)
+    }
+}
+
+struct MillisecondsVisitor;
+
+impl Visitor<'_> for MillisecondsVisitor {
+    type Value = Milliseconds;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a time above zero: milliseconds like 10000, or a duration in quotes like \"10s\" or \"1h30m\"",
+        )
+    }
+
+    fn visit_i64<E: Error>(self, ms: i64) -> Result<Milliseconds, E> {
+        match u64::try_from(ms) {
+            Ok(ms) if ms > 0 => Ok(Milliseconds(ms)),
+            _ => Err(E::invalid_value(serde::de::Unexpected::Signed(ms), &self)),
+        }
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Milliseconds, E> {
+        match crate::config::whole_ms(parse_duration(text).map_err(E::custom)?) {
+            0 => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+            ms => Ok(Milliseconds(ms)),
+        }
     }
 }
 
@@ -122,16 +178,21 @@ mod tests {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(parse_duration("7 d"), Ok(Duration::from_secs(7 * 24 * 3600)));
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("1d 2h 3m 4s 5ms"), Ok(Duration::from_millis(93_784_005)));
         assert_eq!(parse_bytes("1MiB"), Ok(1024 * 1024));
         assert_eq!(parse_bytes("512"), Ok(512));
     }
 
     #[test]
     fn what_has_no_unit_or_no_end_is_refused_in_words() {
-        for text in ["", "10", "s", "-1s", "1.5h", "10 sec", "99999999999999999999s"] {
+        for text in ["", "10", "s", "-1s", "1.5h", "10 sec", "99999999999999999999s", "30m1h", "1h1h", "1h30"]
+        {
             assert!(parse_duration(text).unwrap_err().contains("is no duration"), "{text}");
         }
-        assert!(parse_duration("40000d").unwrap_err().contains("too long"));
+        for text in ["40000d", "36500d1ms", "9999999999999999999d"] {
+            assert!(parse_duration(text).unwrap_err().contains("too long"), "{text}");
+        }
         for text in ["", "KiB", "1kb", "1.5MiB", "-1"] {
             assert!(parse_bytes(text).unwrap_err().contains("is no size"), "{text}");
         }

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use serde::Deserialize;
 use tautline_protocol::Limits;
 
-use crate::units::ByteSize;
+use crate::units::{ByteSize, Milliseconds};
 
 /// How an option of the file becomes a field of [`Limits`].
 trait Limit {
@@ -16,6 +16,13 @@ trait Limit {
 impl Limit for ByteSize {
     type Field = usize;
     fn field(self) -> usize {
+        self.0
+    }
+}
+
+impl Limit for Milliseconds {
+    type Field = u64;
+    fn field(self) -> u64 {
         self.0
     }
 }
@@ -31,7 +38,7 @@ macro_rules! plain_limits {
     )*};
 }
 
-plain_limits!(u32, u64, usize);
+plain_limits!(u32, usize);
 
 /// One line a limit: the struct, its names and the way over cannot disagree.
 macro_rules! limits_section {
@@ -86,16 +93,16 @@ limits_section! {
     presence_members_max: NonZero<usize>,
     hellos_max: NonZero<u32>,
     hellos_at_once_max: NonZero<u32>,
-    newcomer_wait_ms: NonZero<u64>,
-    hello_ms: NonZero<u64>,
-    challenge_ms: NonZero<u64>,
-    ping_ms: NonZero<u64>,
-    pong_ms: NonZero<u64>,
-    park_ms: NonZero<u64>,
-    key_ms: NonZero<u64>,
-    ticket_ms: NonZero<u64>,
-    auth_age_ms: NonZero<u64>,
-    call_ms_max: NonZero<u64>,
+    newcomer_wait_ms: Milliseconds,
+    hello_ms: Milliseconds,
+    challenge_ms: Milliseconds,
+    ping_ms: Milliseconds,
+    pong_ms: Milliseconds,
+    park_ms: Milliseconds,
+    key_ms: Milliseconds,
+    ticket_ms: Milliseconds,
+    auth_age_ms: Milliseconds,
+    call_ms_max: Milliseconds,
     sessions_max: NonZero<usize>,
     channel_count_max: NonZero<usize>,
     log_bytes_max: ByteSize,
