@@ -8,7 +8,7 @@ use std::{
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -22,7 +22,8 @@ use serde_json::{json, value::RawValue};
 use sha2::{Digest as _, Sha256};
 use tautline_hub::{Inbox, PublishOptions};
 use tautline_protocol::{
-    ChannelName, ErrorCode, InvalidName, UserId,
+    ChannelName, DATA_DEPTH_MAX, ErrorCode, InvalidName, UserId,
+    json::is_too_deep,
     packet::{ErrorBody, server::Published},
 };
 
@@ -78,6 +79,25 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/users/{id}/inbox", get(inbox))
         .route("/health/live", get(async || Json(json!({"status": "live"}))))
         .route("/health/ready", get(ready))
+        .method_not_allowed_fallback(wrong_method)
+}
+
+/// Asks for the key first: who has none learns nothing about the API.
+async fn wrong_method(State(gateway): State<Arc<Shared>>, request: Request) -> Reject {
+    let words = format!("this path takes no {}", request.method());
+    refuse_path(&gateway, &request, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", words)
+}
+
+/// What no route matches, where the whole port is the gateway's.
+pub(crate) async fn unknown_path(gateway: Arc<Shared>, request: Request) -> Reject {
+    let words = "there is nothing at this path";
+    refuse_path(&gateway, &request, StatusCode::NOT_FOUND, "not_found", words.to_owned())
+}
+
+fn refuse_path(gateway: &Shared, request: &Request, status: StatusCode, code: &str, words: String) -> Reject {
+    let is_api = request.uri().path() == "/api" || request.uri().path().starts_with("/api/");
+    let stranger = is_api.then(|| authorize(&gateway.api_keys, request.headers()).err()).flatten();
+    stranger.unwrap_or_else(|| Reject::new(status, code, words))
 }
 
 async fn ready(State(gateway): State<Arc<Shared>>) -> Response {
@@ -109,10 +129,11 @@ async fn push(State(gateway): State<Arc<Shared>>, request: Request) -> Result<Js
 /// Tells what became of what was pushed: sent is not delivered, and delivered is not acknowledged.
 async fn inbox(
     State(gateway): State<Arc<Shared>>,
-    Path(user): Path<String>,
+    user: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Json<Inbox>, Reject> {
     authorize(&gateway.api_keys, &headers)?;
+    let Path(user) = user.map_err(|_| Reject::bad_request("the user's id in the path is no UTF-8"))?;
     gateway.inbox(&parse_user(&user)?).await.map(Json).map_err(refused)
 }
 
@@ -140,6 +161,10 @@ async fn append(
 ) -> Result<Json<Published>, Reject> {
     if tags.is_some_and(|tags| !tags.get().starts_with('{')) {
         return Err(Reject::bad_request("`tags` is no object"));
+    }
+    if is_too_deep(data.get()) || tags.is_some_and(|tags| is_too_deep(tags.get())) {
+        let words = format!("`data` and `tags` are nested at most {DATA_DEPTH_MAX} deep");
+        return Err(Reject::bad_request(words));
     }
     let options = PublishOptions { tags, idempotency_key: idempotency_key(headers)? };
     gateway.publish(channel, data, options).await.map(Json).map_err(refused)
@@ -173,7 +198,7 @@ fn authorize(keys: &ApiKeys, headers: &HeaderMap) -> Result<(), Reject> {
 async fn read(gateway: &Shared, body: Body) -> Result<Bytes, Reject> {
     let bytes_max = gateway.config.api_body_bytes_max;
     let read = axum::body::to_bytes(body, bytes_max);
-    match tokio::time::timeout(gateway.config.http_request_timeout, read).await {
+    match tokio::time::timeout(gateway.config.http_body_timeout, read).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(_)) => {
             let words = format!("the body broke off, or is larger than {bytes_max} bytes");
@@ -188,6 +213,7 @@ fn refused(error: ErrorBody) -> Reject {
         ErrorCode::Overloaded | ErrorCode::Limit | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
+        _ if error.code.as_str() == "conflict" => StatusCode::CONFLICT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     Reject::new(status, error.code.as_str(), error.message).retry_after(error.retry_after_ms)

@@ -111,11 +111,12 @@ impl GatewayBuilder {
         self
     }
 
-    /// Whose web pages may connect, as browsers spell an origin (`https://shop.example`); clients that are no browser
-    /// name none and are not asked. Default: everybody's, because a login travels in `hello` and never in a cookie, so a
+    /// Whose web pages may connect: a scheme and a host (`https://shop.example`), or what mini games and apps send
+    /// (`weapp://wechat-game-runtime`, `capacitor://localhost`, `null`); clients that are no browser name none and are
+    /// not asked. Default: everybody's, because a login travels in `hello` and never in a cookie, so a
     /// foreign page can do nothing in its visitor's name.
     pub fn allowed_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.origins = Origins::Only(origins.into_iter().map(Into::into).collect());
+        self.origins = Origins::only(origins);
         self
     }
 

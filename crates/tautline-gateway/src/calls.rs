@@ -135,7 +135,11 @@ impl Place {
     fn take(gateway: &Arc<Shared>) -> Option<Self> {
         let before = gateway.counters.calls.fetch_add(1, Ordering::Relaxed);
         let place = Self(Arc::clone(gateway));
-        (before < gateway.config.calls_running_max).then_some(place)
+        if before < gateway.config.calls_running_max {
+            return Some(place);
+        }
+        gateway.causes.calls.note(gateway.clock.now(), || format!("{before} run"));
+        None
     }
 }
 

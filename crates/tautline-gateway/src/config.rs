@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+use crate::addresses::default_proxies;
+
 const KIB: usize = 1024;
 
 /// Every ceiling of the gateway that the protocol does not know of.
@@ -15,9 +19,20 @@ pub struct GatewayConfig {
     pub http_connections_max: usize,
     /// The longest head of an HTTP request, in bytes. Default 16 KiB, at least 8 KiB.
     pub http_head_bytes_max: usize,
-    /// How long an HTTP request may take to arrive: its head, then its body. An idle connection is closed after it
-    /// too. Default 10 s.
-    pub http_request_timeout: Duration,
+    /// How long the head of an HTTP request may take to arrive: the first from when the connection was accepted, later ones
+    /// from their first byte. Default 10 s.
+    pub http_head_timeout: Duration,
+    /// How long the body of an API request may take to arrive. Default 10 s.
+    pub http_body_timeout: Duration,
+    /// How long an HTTP connection may wait for its next request. Default 75 s: longer than the 60 s for which proxies
+    /// keep theirs, so that no request meets a connection that is just being closed.
+    pub http_idle_timeout: Duration,
+    /// Connections of [`crate::Gateway::serve`] from one address (in IPv6: from one /64), WebSockets and those that have said
+    /// nothing yet included; one more is closed at once. Default 4,096.
+    pub connections_per_address_max: usize,
+    /// Networks in which proxies and load balancers are: their connections are other people's, and are not counted by address.
+    /// Default: this host and private networks.
+    pub proxies: Vec<IpNet>,
     /// The longest body of an API request, in bytes. Default 128 KiB.
     pub api_body_bytes_max: usize,
     /// Methods running at once on this node; one more is answered `overloaded`. Default 65,536.
@@ -47,7 +62,11 @@ impl Default for GatewayConfig {
             connections_max: 1_000_000,
             http_connections_max: 16_384,
             http_head_bytes_max: 16 * KIB,
-            http_request_timeout: Duration::from_secs(10),
+            http_head_timeout: Duration::from_secs(10),
+            http_body_timeout: Duration::from_secs(10),
+            http_idle_timeout: Duration::from_secs(75),
+            connections_per_address_max: 4096,
+            proxies: default_proxies(),
             api_body_bytes_max: 128 * KIB,
             calls_running_max: 65_536,
             stall_timeout: Duration::from_secs(30),

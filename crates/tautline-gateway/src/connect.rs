@@ -30,6 +30,7 @@ use crate::ring;
 use crate::{
     connection::Connection,
     gateway::{Seat, Shared},
+    http_stream::HttpStream,
     reject::Reject,
     socket,
 };
@@ -43,7 +44,7 @@ pub(crate) enum Origins {
     /// Everybody's: nothing here is opened by a cookie, so a foreign page gains nothing by its visitor.
     #[default]
     Any,
-    /// These, as browsers spell them (`https://shop.example`), and what is no browser and names none.
+    /// These, spelled as [`spelled`] does it, and what is no browser and names none.
     Only(Vec<String>),
 }
 
@@ -67,6 +68,7 @@ async fn connect(State(gateway): State<Arc<Shared>>, mut request: Request) -> Re
     let upgrade =
         upgrade.ok_or_else(|| Reject::bad_request("this HTTP connection cannot become a WebSocket"))?;
     let seat = Seat::take(&gateway).ok_or_else(|| {
+        gateway.causes.connections.note(gateway.clock.now(), || "one was refused".to_owned());
         let words = "this node has as many connections as it may have";
         Reject::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", words).with(RETRY_AFTER, "5")
     })?;
@@ -81,6 +83,17 @@ async fn open(upgrade: OnUpgrade, seat: Seat, agreed: Agreed) {
         Ok(upgraded) => upgraded,
         Err(error) => return debug!(%error, "the peer left during the handshake"),
     };
+    match upgraded.downcast::<TokioIo<HttpStream>>() {
+        Ok(parts) => {
+            let (stream, place) = parts.io.into_inner().into_parts();
+            open_tcp(stream, parts.read_buf, seat.at(place), agreed);
+        }
+        Err(upgraded) => open_foreign(upgraded, seat, agreed),
+    }
+}
+
+/// A connection of an embedder's own accept loop.
+fn open_foreign(upgraded: Upgraded, seat: Seat, agreed: Agreed) {
     match upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
         Ok(parts) => open_tcp(parts.io.into_inner(), parts.read_buf, seat, agreed),
         Err(upgraded) => open_any(upgraded, seat, agreed),
@@ -198,14 +211,30 @@ fn format_in(query: &str) -> Result<Option<Format>, Reject> {
 }
 
 impl Origins {
+    pub(crate) fn only(origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::Only(origins.into_iter().map(|origin| spelled(&origin.into())).collect())
+    }
+
     fn allow(&self, headers: &HeaderMap) -> bool {
         match self {
             Self::Any => true,
-            Self::Only(allowed) => headers.get_all(ORIGIN).iter().all(|origin| {
-                allowed.iter().any(|allowed| origin.as_bytes().eq_ignore_ascii_case(allowed.as_bytes()))
-            }),
+            Self::Only(allowed) => headers
+                .get_all(ORIGIN)
+                .iter()
+                .all(|origin| origin.to_str().is_ok_and(|origin| allowed.contains(&spelled(origin)))),
         }
     }
+}
+
+/// An origin in small letters and without the port that its scheme implies, which is how browsers spell it.
+fn spelled(origin: &str) -> String {
+    let mut origin = origin.trim().to_ascii_lowercase();
+    for (scheme, port) in [("http://", ":80"), ("https://", ":443")] {
+        if origin.starts_with(scheme) && origin.ends_with(port) {
+            origin.truncate(origin.len() - port.len());
+        }
+    }
+    origin
 }
 
 /// The items of a list that may be spread over several headers.

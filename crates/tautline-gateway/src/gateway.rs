@@ -25,13 +25,15 @@ use tracing::{info, warn};
 
 use crate::{
     GatewayBuilder, GatewayConfig,
+    addresses::{AddressPlace, Addresses},
     api::{self, ApiKeys},
     auth::Logins,
     calls::Methods,
+    causes::Causes,
     clock::Clock,
     connect::{self, Origins},
     housekeeping, serve,
-    wheel::Wheel,
+    wheel::{Wheel, wake_in_turns},
 };
 
 /// An embeddable Tautline server. Cheap to clone; every clone is the same gateway.
@@ -68,9 +70,14 @@ pub(crate) struct Shared {
     pub(crate) api_keys: ApiKeys,
     pub(crate) origins: Origins,
     pub(crate) counters: Counters,
+    pub(crate) addresses: Arc<Addresses>,
+    pub(crate) causes: Causes,
     /// Load balancers are told to send nobody any more.
     pub(crate) retiring: AtomicBool,
     pub(crate) draining: watch::Sender<bool>,
+    /// How long a drain waits for those who cannot be asked, and until when, in milliseconds; `u64::MAX` before it begins.
+    drain_patience_ms: AtomicU64,
+    drain_until_ms: AtomicU64,
     tasks: OnceLock<[AbortHandle; 2]>,
 }
 
@@ -99,6 +106,7 @@ impl Gateway {
         api_keys: ApiKeys,
         origins: Origins,
     ) -> Self {
+        let addresses = Addresses::new(config.connections_per_address_max, config.proxies.clone());
         Self(Arc::new(Shared {
             hub,
             clock: Clock::start(),
@@ -109,8 +117,12 @@ impl Gateway {
             api_keys,
             origins,
             counters: Counters::default(),
+            addresses,
+            causes: Causes::default(),
             retiring: AtomicBool::new(false),
             draining: watch::Sender::new(false),
+            drain_patience_ms: AtomicU64::new(0),
+            drain_until_ms: AtomicU64::new(u64::MAX),
             tasks: OnceLock::new(),
         }))
     }
@@ -130,7 +142,9 @@ impl Gateway {
     /// # Errors
     /// When the listener's socket options cannot be set. Failures to accept are waited out.
     pub fn serve(&self, listener: TcpListener) -> impl Future<Output = io::Result<()>> + Send + use<> {
-        serve::serve(Arc::clone(&self.0), self.router(), listener)
+        let gateway = Arc::clone(&self.0);
+        let router = self.router().fallback(move |request| api::unknown_path(Arc::clone(&gateway), request));
+        serve::serve(Arc::clone(&self.0), router, listener)
     }
 
     /// Says `not ready` at `/health/ready` from now on, and goes on as before: load balancers get time to notice, before
@@ -141,14 +155,20 @@ impl Gateway {
 
     /// Takes the gateway down: stops accepting, tells every client to come back, each at a moment of its own within
     /// `spread` and once what it asked is answered, and returns when all connections and methods are gone, or after
-    /// `timeout`. Positions that are on their way to the engine are handed over then; an engine that has something to close is the caller's to close.
+    /// `timeout`. A peer that cannot be asked, because it does not read or has not said who it is, is waited for no longer
+    /// than `spread` and [`GatewayConfig::linger_timeout`] together. Positions that are on their way to the engine are
+    /// handed over then; an engine that has something to close is the caller's to close.
     pub async fn drain(&self, spread: Duration, timeout: Duration) {
         self.retire();
-        self.0.draining.send_replace(true);
-        self.0.hub.drain(u64::try_from(spread.as_millis()).unwrap_or(u64::MAX));
+        self.0.begin_to_drain(spread);
         let before = self.stats();
         info!(connections = before.connections, "draining");
-        if tokio::time::timeout(timeout, self.0.all_gone()).await.is_err() {
+        let going = async {
+            // Those who have not said hello are in no list of the hub's.
+            wake_in_turns(self.0.wheel.all()).await;
+            self.0.all_gone().await;
+        };
+        if tokio::time::timeout(timeout, going).await.is_err() {
             let left = self.stats();
             warn!(
                 connections = left.connections,
@@ -241,6 +261,26 @@ impl Shared {
         self.tasks.get_or_init(|| housekeeping::start(self));
     }
 
+    fn begin_to_drain(&self, spread: Duration) {
+        let patience_ms = whole_ms(spread.saturating_add(self.config.linger_timeout));
+        let until_ms = self.clock.now().mono_ms.saturating_add(patience_ms);
+        self.drain_patience_ms.store(patience_ms, Ordering::Release);
+        // The first drain counts, where somebody drains again.
+        self.drain_until_ms.fetch_min(until_ms, Ordering::AcqRel);
+        self.draining.send_replace(true);
+        self.hub.drain(whole_ms(spread));
+    }
+
+    /// How long a drain waits for those who cannot be asked.
+    pub(crate) fn drain_patience(&self) -> Duration {
+        Duration::from_millis(self.drain_patience_ms.load(Ordering::Acquire))
+    }
+
+    /// Until when it does, in monotonic milliseconds; `u64::MAX` while there is no drain.
+    pub(crate) fn drain_until_ms(&self) -> u64 {
+        self.drain_until_ms.load(Ordering::Acquire)
+    }
+
     async fn all_gone(&self) {
         loop {
             let gone = self.counters.gone.notified();
@@ -252,6 +292,11 @@ impl Shared {
             gone.await;
         }
     }
+}
+
+/// A duration in milliseconds; what is too long to count is for ever.
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Where an outcome is given, and a future that is ready when it was.
@@ -270,29 +315,38 @@ impl Drop for Shared {
     }
 }
 
-/// A WebSocket's place among [`GatewayConfig::connections_max`], and its way to what all share.
-pub(crate) struct Seat(Arc<Shared>);
+/// A WebSocket's place among [`GatewayConfig::connections_max`] and among those of its address, and its way to what all share.
+pub(crate) struct Seat {
+    gateway: Arc<Shared>,
+    place: AddressPlace,
+}
 
 impl Seat {
     /// `None`: all are taken.
     pub(crate) fn take(gateway: &Arc<Shared>) -> Option<Self> {
         let before = gateway.counters.connections.fetch_add(1, Ordering::AcqRel);
-        let seat = Self(Arc::clone(gateway));
+        let seat = Self { gateway: Arc::clone(gateway), place: AddressPlace::UNCOUNTED };
         (before < gateway.config.connections_max).then_some(seat)
     }
 
+    /// The same, with a place among the connections of an address.
+    pub(crate) fn at(mut self, place: AddressPlace) -> Self {
+        self.place = place;
+        self
+    }
+
     pub(crate) fn gateway(&self) -> &Arc<Shared> {
-        &self.0
+        &self.gateway
     }
 
     pub(crate) fn count_panic(&self) {
-        self.0.counters.panics.fetch_add(1, Ordering::Relaxed);
+        self.gateway.counters.panics.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.counters.connections.fetch_sub(1, Ordering::AcqRel);
-        self.0.counters.gone.notify_waiters();
+        self.gateway.counters.connections.fetch_sub(1, Ordering::AcqRel);
+        self.gateway.counters.gone.notify_waiters();
     }
 }

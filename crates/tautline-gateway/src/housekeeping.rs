@@ -38,6 +38,7 @@ pub(crate) fn start(gateway: &Arc<Shared>) -> [AbortHandle; 2] {
                 let now = gateway.clock.now();
                 if tick % TICKS_A_TIDY == 0 {
                     gateway.hub.tick(now);
+                    gateway.causes.tell_ends(now);
                 }
                 gateway.wheel.advance(now.mono_ms)
             };

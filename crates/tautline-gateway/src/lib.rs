@@ -20,16 +20,20 @@
 //! # }
 //! ```
 
+mod addresses;
 mod api;
 mod auth;
 mod builder;
 mod calls;
+mod causes;
 mod clock;
 mod config;
 mod connect;
 mod connection;
 mod gateway;
 mod housekeeping;
+mod http;
+mod http_stream;
 mod reject;
 #[cfg(target_os = "linux")]
 mod ring;
@@ -41,6 +45,7 @@ pub use builder::{BuildError, GatewayBuilder};
 pub use calls::{Call, CallError};
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayStats};
+pub use ipnet::IpNet;
 pub use tautline_hub::{
     Access, ChannelRule, Engine, Inbox, MemoryEngine, PresenceMode, PublishOptions, Retention,
 };

@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Why a request over HTTP was refused.
 #[derive(Debug)]
@@ -44,13 +44,19 @@ impl Reject {
     }
 }
 
+/// What every refusal says.
+pub(crate) fn body(code: &str, message: &str, retry_after_ms: Option<u64>) -> Value {
+    let mut error = json!({"code": code, "message": message});
+    if let Some(ms) = retry_after_ms {
+        error["retry_after_ms"] = json!(ms);
+    }
+    json!({"error": error})
+}
+
 impl IntoResponse for Reject {
     fn into_response(self) -> Response {
-        let mut error = json!({"code": self.code, "message": self.message});
-        if let Some(ms) = self.retry_after_ms {
-            error["retry_after_ms"] = json!(ms);
-        }
-        let mut response = (self.status, Json(json!({"error": error}))).into_response();
+        let body = body(&self.code, &self.message, self.retry_after_ms);
+        let mut response = (self.status, Json(body)).into_response();
         if let Some(ms) = self.retry_after_ms {
             // RFC 9110 §10.2.3: whole seconds.
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));

@@ -98,6 +98,12 @@ impl Wheel {
         due
     }
 
+    /// Everybody who has a place.
+    pub(crate) fn all(&self) -> Vec<Waker> {
+        let of = |slot: &Mutex<Slot>| slot.lock().unwrap_or_else(PoisonError::into_inner).wakers.clone();
+        self.slots.iter().flat_map(of).flatten().collect()
+    }
+
     fn slot(&self, tick: u32) -> MutexGuard<'_, Slot> {
         self.slots[(tick % SLOTS) as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -76,6 +76,12 @@ async fn drain(settings: &DrainSettings, gateway: &Gateway, signals: &mut Signal
 fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
     let mut config = GatewayConfig::default();
     config.connections_max = settings.connections_max;
+    config.connections_per_address_max = settings.connections_per_address_max;
+    config.proxies.clone_from(&settings.proxies);
+    config.http_connections_max = settings.http_connections_max;
+    config.http_head_timeout = settings.http_head_timeout;
+    config.http_body_timeout = settings.http_body_timeout;
+    config.http_idle_timeout = settings.http_idle_timeout;
     config.compression = settings.compression;
     config.compression_bytes_min = settings.compression_bytes_min;
     config.io_uring = settings.io_uring;

@@ -95,7 +95,8 @@ fn a_body_too_large_is_refused() {
 #[test]
 fn the_api_is_for_posts_and_says_so() {
     let rig = Rig::serve(open_to_all());
-    let answer = rig.exchange("GET /api/v1/publish HTTP/1.1\r\nHost: line.example\r\n\r\n");
+    let answer =
+        rig.exchange(&format!("GET /api/v1/publish HTTP/1.1\r\nHost: line.example\r\n{}\r\n", with_key("")));
     assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("allow: POST"), "{answer}");
 }
 
@@ -164,4 +165,40 @@ fn a_repeated_idempotency_key_is_the_same_publication() {
     assert_eq!(publish("room:8", "order-1").1["offset"], 1, "a key holds within its channel");
     assert_eq!(rig.gateway.stats().hub.publications, 3);
     assert_eq!(publish("room:7", &"k".repeat(256)).0, 400);
+}
+
+#[test]
+fn an_idempotency_key_with_other_data_is_a_conflict() {
+    let rig = Rig::serve(open_to_all());
+    let publish =
+        |body: &str| ask(&rig, "POST /api/v1/publish", &with_key("Idempotency-Key: order-1\r\n"), body);
+    let first = publish(r#"{"channel":"room:7","data":{"a":1,"b":2},"tags":{"lang":"en"}}"#);
+    assert_eq!(first.0, 200, "{first:?}");
+    let respelled = r#"{"channel":"room:7","tags":{"lang":"en"},"data":{"b": 2, "a": 1}}"#;
+    assert_eq!(publish(respelled), first, "the same, spelled in another way");
+    for other in [
+        r#"{"channel":"room:7","data":{"a":1,"b":3},"tags":{"lang":"en"}}"#,
+        r#"{"channel":"room:7","data":{"a":1,"b":2},"tags":{"lang":"de"}}"#,
+        r#"{"channel":"room:7","data":{"a":1,"b":2}}"#,
+    ] {
+        let (status, answer) = publish(other);
+        assert_eq!((status, &answer["error"]["code"]), (409, &json!("conflict")), "{other}");
+    }
+    assert_eq!(rig.gateway.stats().hub.publications, 1);
+    let push = |data: &str| {
+        let body = format!(r#"{{"user":"u42","data":{data}}}"#);
+        ask(&rig, "POST /api/v1/push", &with_key("Idempotency-Key: order-1\r\n"), &body).0
+    };
+    assert_eq!([push("1"), push("1"), push("2")], [200, 200, 409]);
+}
+
+#[test]
+fn data_nested_deeper_than_a_client_may_read_is_refused() {
+    let rig = Rig::serve(open_to_all());
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let with_data = |depth| format!(r#"{{"channel":"room:7","data":{}}}"#, nested(depth));
+    assert_eq!(post(&rig, Some(API_KEY), &with_data(62)).0, 200);
+    assert_eq!(post(&rig, Some(API_KEY), &with_data(63)).0, 400);
+    let with_tags = format!(r#"{{"channel":"room:7","data":1,"tags":{{"t":{}}}}}"#, nested(62));
+    assert_eq!(post(&rig, Some(API_KEY), &with_tags).0, 400);
 }

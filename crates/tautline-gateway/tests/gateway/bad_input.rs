@@ -23,7 +23,8 @@ fn with_limits(limits: Limits) -> GatewayBuilder {
 
 fn with_short_http_requests() -> GatewayBuilder {
     let mut config = patient();
-    config.http_request_timeout = Duration::from_millis(SHORT_MS);
+    config.http_head_timeout = Duration::from_millis(SHORT_MS);
+    config.http_body_timeout = Duration::from_millis(SHORT_MS);
     open_to_all().config(config)
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::rig::{PATIENCE, Rig, open_to_all, read_answer};
+use crate::rig::{PATIENCE, Rig, config, open_to_all, patient, read_answer};
 
 const SPREAD: Duration = Duration::from_millis(1500);
 
@@ -68,6 +68,69 @@ fn a_drain_waits_for_a_peer_that_does_not_go_no_longer_than_it_was_told() {
     rig.wait_until("it is there", |gateway| gateway.stats().connections == 1);
     rig.runtime.block_on(rig.gateway.drain(SPREAD, Duration::from_millis(50)));
     assert_eq!(rig.gateway.stats().connections, 1);
+}
+
+#[test]
+fn a_websocket_that_has_not_said_hello_is_told_at_once_that_the_node_goes_down() {
+    let rig = Rig::serve(open_to_all());
+    let mut mute = rig.connect();
+    rig.wait_until("it is there", |gateway| gateway.stats().hub.connections == 1);
+    let listening = std::thread::spawn(move || {
+        let bye = mute.hear()["bye"].clone();
+        (bye, mute.hear_close())
+    });
+    rig.runtime.block_on(rig.gateway.drain(SPREAD, PATIENCE));
+    assert_eq!(rig.gateway.stats().connections, 0);
+    let (bye, closed) = listening.join().unwrap();
+    assert_eq!((&bye["code"], &bye["reconnect"]), (&json!("server_restart"), &json!("later")));
+    assert_eq!(closed, (4001, "server_restart".to_owned()));
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_waited_for_no_longer_than_spread_and_linger() {
+    let mut config = config();
+    config.stall_timeout = Duration::from_secs(3600);
+    config.linger_timeout = Duration::from_millis(100);
+    let rig = Rig::serve(open_to_all().config(config));
+    let (mut stalled, mut publisher) = (rig.guest(), rig.guest());
+    stalled.request("subscribe", &json!({"channel": "busy"}));
+    for _ in 0..400 {
+        publisher.request("publish", &json!({"channel": "busy", "data": "x".repeat(4096)}));
+    }
+    publisher.vanish();
+    rig.wait_until("the publisher has gone", |gateway| gateway.stats().connections == 1);
+    rig.runtime.block_on(rig.gateway.drain(Duration::from_millis(100), PATIENCE));
+    assert_eq!(rig.gateway.stats().connections, 0, "the stalled one was not waited for");
+}
+
+#[test]
+fn a_method_that_runs_is_waited_for_longer_than_those_who_cannot_be_asked() {
+    let (end, ended) = tokio::sync::watch::channel(false);
+    let mut config = patient();
+    config.stall_timeout = Duration::from_millis(1);
+    let rig = Rig::serve(open_to_all().config(config).call("wait", move |call| {
+        let mut ended = ended.clone();
+        async move {
+            drop(ended.wait_for(|ended| *ended).await);
+            Ok(call.data)
+        }
+    }));
+    let (mut caller, mut mute) = (rig.guest(), rig.connect());
+    caller.ask("call", &json!({"method": "wait", "data": "done"}));
+    rig.wait_until("it runs", |gateway| gateway.stats().calls_running == 1);
+    let gateway = rig.gateway.clone();
+    let draining = rig.runtime.spawn(async move { gateway.drain(Duration::ZERO, PATIENCE).await });
+    // Whoever cannot be asked has gone before the method ends.
+    assert_eq!(mute.hear()["bye"]["code"], "server_restart");
+    mute.hear_close();
+    mute.expect_hang_up();
+    end.send_replace(true);
+    assert_eq!(caller.hear()["ok"]["data"], "done");
+    assert_eq!(caller.hear()["bye"]["code"], "server_restart");
+    caller.hear_close();
+    caller.expect_hang_up();
+    rig.runtime.block_on(draining).unwrap();
+    assert_eq!(rig.gateway.stats().connections, 0);
 }
 
 #[test]

@@ -141,6 +141,35 @@ fn pages_of_other_origins_are_kept_out_where_origins_are_named() {
 }
 
 #[test]
+fn origins_that_mini_games_and_apps_send_can_be_listed() {
+    let listed = ["weapp://wechat-game-runtime", "capacitor://localhost", "null"];
+    let rig = Rig::serve(open_to_all().allowed_origins(listed));
+    let from = |origin: &str| Handshake::new().with(&format!("Origin: {origin}")).answer(&rig);
+    for origin in listed {
+        assert_eq!(status(&from(origin)), "101", "{origin}");
+    }
+    for origin in ["weapp://another-runtime", "capacitor://localhost.evil.example", "file://", "nullable"] {
+        assert_eq!(status(&from(origin)), "403", "{origin}");
+    }
+}
+
+#[test]
+fn the_port_that_a_scheme_implies_may_be_listed_or_left_out() {
+    let listed =
+        ["https://shop.example:443", "http://shop.example", "HTTPS://Big.Example", "http://odd.example:443"];
+    let rig = Rig::serve(open_to_all().allowed_origins(listed));
+    let from = |origin: &str| Handshake::new().with(&format!("Origin: {origin}")).answer(&rig);
+    for origin in
+        ["https://shop.example", "http://shop.example:80", "https://big.example", "http://odd.example:443"]
+    {
+        assert_eq!(status(&from(origin)), "101", "{origin}");
+    }
+    for origin in ["https://shop.example:80", "https://shop.example:8443", "http://odd.example"] {
+        assert_eq!(status(&from(origin)), "403", "{origin}");
+    }
+}
+
+#[test]
 fn one_connection_too_many_is_told_to_come_later_and_has_a_place_when_another_has_gone() {
     let mut config = config();
     config.connections_max = 1;

@@ -96,7 +96,7 @@ fn five_thousand_that_only_keep_a_line_busy_leave_nothing_behind() {
     const SHORT: Duration = Duration::from_millis(100);
     in_a_process_of_its_own("leaks::five_thousand_that_only_keep_a_line_busy_leave_nothing_behind", || {
         let mut config = config();
-        config.http_request_timeout = SHORT;
+        config.http_head_timeout = SHORT;
         config.linger_timeout = SHORT;
         let limits = Limits { hello_ms: 100, ..Limits::default() };
         let rig = Rig::serve(open_to_all().config(config).limits(limits));

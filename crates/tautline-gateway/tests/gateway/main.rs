@@ -8,6 +8,7 @@ mod compression;
 mod crowd;
 mod drain;
 mod handshake;
+mod http;
 mod leaks;
 mod lines;
 mod logins;

@@ -1,9 +1,13 @@
 //! The rules that a single setting must obey, wherever it comes from. The words say what would be valid, and never quote
 //! a secret.
 
-use std::{fmt, net::SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use tautline_gateway::IpNet;
 
 use super::Engine;
 use crate::secret::Secret;
@@ -61,13 +65,31 @@ pub(super) fn node(text: &str) -> Result<String, String> {
     ))
 }
 
-/// RFC 6454, section 6.1: what a browser puts into `Origin`.
+/// Where proxies are: an address, or a network.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>().or(address).map_err(|_| {
+        format!("{text:?} is no network: write an address, or one and a length, like 10.0.0.0/8")
+    })
+}
+
+/// What a browser, a mini game or an app in a web view puts into `Origin` (RFC 6454, section 6.1): a scheme and a host, or
+/// `null`.
 pub(super) fn origin(text: String) -> Result<String, String> {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
-    if !host.is_empty() && host.chars().all(|c| c.is_ascii_graphic() && !"/?#@*".contains(c)) {
-        return Ok(text);
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
+    let is_host =
+        |host: &str| !host.is_empty() && host.chars().all(|c| c.is_ascii_graphic() && !"/?#@*".contains(c));
+    match text.split_once("://") {
+        Some((scheme, host)) if is_scheme(scheme) && is_host(host) => Ok(text),
+        None if text == "null" => Ok(text),
+        _ => Err(format!(
+            "{text:?} is no origin: write a scheme and a host without a path, like https://shop.example or \
+             weapp://wechat-game-runtime, or null"
+        )),
     }
-    Err(format!("{text:?} is no origin: write a scheme and a host without a path, like https://shop.example"))
 }
 
 pub(super) fn hs256_secret(secret: Secret) -> Result<Secret, String> {

@@ -8,6 +8,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
 };
+use tautline_gateway::IpNet;
 use tautline_hub::{Access, PresenceMode};
 use tautline_protocol::Pattern;
 
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     log::LogFormat,
     secret::{Secret, Secrets},
-    units::{ByteSize, Span},
+    units::{ByteSize, Milliseconds, Span},
 };
 
 /// The whole file.
@@ -48,6 +49,13 @@ pub(super) struct Server {
     pub engine: Option<Engine>,
     pub durability: Option<Durability>,
     pub connections_max: Option<NonZero<usize>>,
+    pub connections_per_address_max: Option<NonZero<usize>>,
+    #[serde(deserialize_with = "networks")]
+    pub proxies: Option<Vec<IpNet>>,
+    pub http_connections_max: Option<NonZero<usize>>,
+    pub http_head_timeout: Option<Milliseconds>,
+    pub http_body_timeout: Option<Milliseconds>,
+    pub http_idle_timeout: Option<Milliseconds>,
     #[serde(deserialize_with = "origins")]
     pub allowed_origins: Option<Vec<String>>,
     pub compression: Option<bool>,
@@ -192,6 +200,12 @@ fn engine<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Engine>, 
 
 fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     checked(deserializer, |text: String| check::node(&text).map(Some))
+}
+
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<IpNet>>, D::Error> {
+    checked(deserializer, |networks: Vec<String>| {
+        networks.iter().map(|text| check::network(text)).collect::<Result<_, _>>().map(Some)
+    })
 }
 
 fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {

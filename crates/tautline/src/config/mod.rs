@@ -18,7 +18,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use tautline_gateway::GatewayConfig;
+use tautline_gateway::{GatewayConfig, IpNet};
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
 use tautline_protocol::{Limits, Pattern};
 
@@ -26,7 +26,7 @@ pub use check::{TicketKey, engine as parse_engine, listen as parse_listen};
 pub use environment::{API_KEY, AUTH_SECRET, Environment, LISTEN, LOG_FORMAT, NODE, TICKET_KEYS, TOKEN};
 pub use error::ConfigError;
 
-use crate::{log::LogFormat, secret::Secret};
+use crate::{log::LogFormat, secret::Secret, units::Milliseconds};
 
 /// Where channels and their logs live, as it is written in flags and files: `memory`, or `disk:` and a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +108,18 @@ pub struct Settings {
     pub durability: Durability,
     /// WebSockets at once; one more is refused. Default 1,000,000, and the limit of open files where that is lower.
     pub connections_max: usize,
+    /// Connections from one address. Default 4,096.
+    pub connections_per_address_max: usize,
+    /// Networks of proxies, whose connections are not counted by address. Default this host and private networks.
+    pub proxies: Vec<IpNet>,
+    /// Connections that are still, or only, HTTP. Default 16,384.
+    pub http_connections_max: usize,
+    /// How long a request's head may take. Default 10 s.
+    pub http_head_timeout: Duration,
+    /// How long a request's body may take. Default 10 s.
+    pub http_body_timeout: Duration,
+    /// How long a connection may wait for its next request. Default 75 s.
+    pub http_idle_timeout: Duration,
     /// Whose web pages may connect. Default none named: everybody's.
     pub allowed_origins: Vec<String>,
     /// Whether messages are compressed for clients that offer it. Default false.
@@ -145,6 +157,12 @@ impl Default for Settings {
             engine: Engine::default(),
             durability: Durability::default(),
             connections_max: gateway.connections_max,
+            connections_per_address_max: gateway.connections_per_address_max,
+            proxies: gateway.proxies,
+            http_connections_max: gateway.http_connections_max,
+            http_head_timeout: gateway.http_head_timeout,
+            http_body_timeout: gateway.http_body_timeout,
+            http_idle_timeout: gateway.http_idle_timeout,
             allowed_origins: Vec::new(),
             compression: gateway.compression,
             compression_bytes_min: gateway.compression_bytes_min,
@@ -186,6 +204,12 @@ impl Settings {
         set(&mut self.engine, file.server.engine);
         set(&mut self.durability, file.server.durability);
         set(&mut self.connections_max, file.server.connections_max.map(NonZero::get));
+        set(&mut self.connections_per_address_max, file.server.connections_per_address_max.map(NonZero::get));
+        set(&mut self.proxies, file.server.proxies);
+        set(&mut self.http_connections_max, file.server.http_connections_max.map(NonZero::get));
+        set(&mut self.http_head_timeout, file.server.http_head_timeout.map(Milliseconds::duration));
+        set(&mut self.http_body_timeout, file.server.http_body_timeout.map(Milliseconds::duration));
+        set(&mut self.http_idle_timeout, file.server.http_idle_timeout.map(Milliseconds::duration));
         set(&mut self.allowed_origins, file.server.allowed_origins);
         set(&mut self.compression, file.server.compression);
         set(&mut self.compression_bytes_min, file.server.compression_bytes_min.map(|size| size.0));

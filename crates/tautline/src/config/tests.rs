@@ -42,8 +42,10 @@ fn a_wrong_type_or_word_points_at_the_value() {
         ("[server]\ndurability = \"lax\"", "2:14", "`relaxed`"),
         ("[server]\nnode = \"node 1\"", "2:8", "letters"),
         ("[server]\nallowed_origins = [\"shop.example\"]", "2:19", "https://shop.example"),
-        ("[limits]\nhello_ms = 0", "2:12", "nonzero"),
-        ("[limits]\nhello_ms = \"1s\"", "2:12", "nonzero"),
+        ("[limits]\nhello_ms = 0", "2:12", "above zero"),
+        ("[limits]\nhello_ms = \"0s\"", "2:12", "above zero"),
+        ("[limits]\nhello_ms = \"1 second\"", "2:12", "ms, s, m, h or d"),
+        ("[limits]\nchannels_max = 0", "2:16", "nonzero"),
         ("[limits]\nmessage_bytes_max = \"64kb\"", "2:21", "KiB"),
         ("[drain]\nspread = \"5 seconds\"", "2:10", "ms, s, m, h or d"),
         ("[drain]\nspread = 5", "2:10", "\"90s\""),
@@ -169,6 +171,26 @@ fn the_example_is_valid_and_shows_the_defaults() {
 fn the_example_names_every_limit() {
     let file = file::File::parse(Path::new("tautline.example.toml"), EXAMPLE).unwrap();
     assert_eq!(file.limits.absent(), [""; 0]);
+}
+
+#[test]
+fn a_limit_takes_a_duration_or_its_milliseconds() {
+    let by_text = settings_of("[limits]\npark_ms = \"1h30m\"\nhello_ms = \"10s\"", &[], &Flags::default());
+    let by_number = settings_of("[limits]\npark_ms = 5_400_000\nhello_ms = 10_000", &[], &Flags::default());
+    assert_eq!((by_text.limits.park_ms, by_text.limits.hello_ms), (5_400_000, 10_000));
+    assert_eq!(by_text, by_number);
+}
+
+#[test]
+fn what_mini_games_and_apps_send_is_an_origin() {
+    let listed =
+        r#"["weapp://wechat-game-runtime", "capacitor://localhost", "null", "https://shop.example:443"]"#;
+    let settings = settings_of(&format!("[server]\nallowed_origins = {listed}"), &[], &Flags::default());
+    assert_eq!(settings.allowed_origins.len(), 4);
+    for origin in ["nul", "://host", "weapp://", "https://shop.example/path", "1x://host", "*"] {
+        let error = error_of(&format!("[server]\nallowed_origins = [\"{origin}\"]"));
+        assert!(error.contains("is no origin"), "{origin}: {error}");
+    }
 }
 
 #[test]

@@ -224,6 +224,25 @@ fn http_get(address: &str, path: &str) -> String {
 }
 
 #[test]
+fn signals_that_reload_others_end_nothing() {
+    let server = Server::start(&["--dev"], &[]);
+    let mut line = server.connect();
+    line.hello(&json!({"guest": true}));
+    line.receive("welcome");
+    for (id, signal) in [(1, Signal::HUP), (2, Signal::USR1), (3, Signal::USR2)] {
+        server.signal(signal);
+        line.send(&json!({"id": id, "call": {"method": "echo", "data": id}}));
+        assert_eq!(line.receive("id")["ok"]["data"], id);
+    }
+    assert!(http_get(server.address(), "/health/ready").starts_with("HTTP/1.1 200"));
+    server.signal(Signal::TERM);
+    drop(line);
+    let (code, _, log) = server.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("SIGHUP: there is nothing to reload"), "{log}");
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let path = config_file("second_signal", "[drain]\nspread = \"1h\"\ntimeout = \"1h\"");
     let server = Server::start(&["--dev", "--config", path.to_str().unwrap()], &[]);

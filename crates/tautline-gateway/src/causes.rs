@@ -1,0 +1,68 @@
+//! What comes up again and again while something is at its ceiling, and is logged when it begins and when it is over.
+
+use tautline_hub::LogOnce;
+use tautline_protocol::Now;
+use tracing::{info, warn};
+
+/// All that a gateway warns of.
+#[derive(Debug)]
+pub(crate) struct Causes {
+    pub(crate) accept: Cause,
+    pub(crate) http_connections: Cause,
+    pub(crate) address: Cause,
+    pub(crate) connections: Cause,
+    pub(crate) calls: Cause,
+}
+
+/// One of them, and its words.
+#[derive(Debug)]
+pub(crate) struct Cause {
+    once: LogOnce,
+    words: &'static str,
+}
+
+impl Default for Causes {
+    fn default() -> Self {
+        let cause = |words| Cause { once: LogOnce::new(), words };
+        Self {
+            accept: cause("cannot accept connections"),
+            http_connections: cause(
+                "there are as many HTTP connections as there may be (http_connections_max): more are closed",
+            ),
+            address: cause(
+                "an address has as many connections as it may have (connections_per_address_max): more are closed",
+            ),
+            connections: cause(
+                "there are as many WebSockets as there may be (connections_max): more are refused",
+            ),
+            calls: cause(
+                "as many methods run as may run (calls_running_max): more calls are answered `overloaded`",
+            ),
+        }
+    }
+}
+
+impl Cause {
+    /// Notes that it came up, and warns where it has just begun.
+    pub(crate) fn note(&self, now: Now, detail: impl FnOnce() -> String) {
+        if self.once.note(now.mono_ms) {
+            warn!(detail = detail(), "{}", self.words);
+        }
+    }
+
+    fn tell_end(&self, now: Now) {
+        if let Some(times) = self.once.take_over(now.mono_ms) {
+            info!(times, "over: {}", self.words);
+        }
+    }
+}
+
+impl Causes {
+    /// Tells of those that are over. To be called about once a second.
+    pub(crate) fn tell_ends(&self, now: Now) {
+        let Self { accept, http_connections, address, connections, calls } = self;
+        [accept, http_connections, address, connections, calls]
+            .into_iter()
+            .for_each(|cause| cause.tell_end(now));
+    }
+}

@@ -1,0 +1,196 @@
+//! The socket of an HTTP connection, and how far its requests have come.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf as _, Bytes};
+use http::StatusCode;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use crate::{GatewayConfig, addresses::AddressPlace, reject};
+
+/// What an HTTP connection is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The head of its first request, of which nothing came yet.
+    Opened,
+    /// The rest of a request's head.
+    Head,
+    /// The answer, which is ours to give.
+    Serving,
+    /// That the peer takes its answer.
+    Answered,
+    /// The next request.
+    Idle,
+}
+
+/// How far an HTTP connection has come: its socket, its service and its deadline look at it in turns.
+pub(crate) struct Progress(Mutex<(Phase, Instant)>);
+
+impl Progress {
+    pub(crate) fn begin() -> Arc<Self> {
+        Arc::new(Self(Mutex::new((Phase::Opened, Instant::now()))))
+    }
+
+    /// A request is here.
+    pub(crate) fn is_asked(&self) {
+        *self.lock() = (Phase::Serving, Instant::now());
+    }
+
+    /// Its answer is made.
+    pub(crate) fn has_answered(&self) {
+        *self.lock() = (Phase::Answered, Instant::now());
+    }
+
+    /// When the connection is given up; `None` while it is ours to say something. A drain that began at `drain.0` waits until
+    /// `drain.1` for those who are being served, and for those who say nothing not at all.
+    pub(crate) fn deadline(
+        &self,
+        config: &GatewayConfig,
+        drain: Option<(Instant, Instant)>,
+    ) -> Option<Instant> {
+        let (phase, since) = *self.lock();
+        let wait = match phase {
+            Phase::Opened | Phase::Head => Some(config.http_head_timeout),
+            Phase::Serving => None,
+            Phase::Answered => Some(config.stall_timeout),
+            Phase::Idle => Some(config.http_idle_timeout),
+        };
+        let deadline = wait.map(|wait| since.checked_add(wait).unwrap_or_else(far_away));
+        let Some((begun, until)) = drain else { return deadline };
+        let latest = match phase {
+            Phase::Opened | Phase::Idle => begun,
+            Phase::Head | Phase::Serving | Phase::Answered => until,
+        };
+        Some(deadline.map_or(latest, |deadline| deadline.min(latest)))
+    }
+
+    fn has_read(&self) {
+        let mut state = self.lock();
+        *state = match *state {
+            (Phase::Opened, since) => (Phase::Head, since),
+            (Phase::Idle, _) => (Phase::Head, Instant::now()),
+            further => further,
+        };
+    }
+
+    fn has_flushed(&self) {
+        let mut state = self.lock();
+        if state.0 == Phase::Answered {
+            *state = (Phase::Idle, Instant::now());
+        }
+    }
+
+    /// True while nothing is to be written but what HTTP itself says about a bad head.
+    fn awaits_head(&self) -> bool {
+        matches!(self.lock().0, Phase::Opened | Phase::Head)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Phase, Instant)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A moment that does not come.
+pub(crate) fn far_away() -> Instant {
+    Instant::now() + Duration::from_secs(30 * 365 * 24 * 3600)
+}
+
+/// A socket that tells how far its connection has come.
+pub(crate) struct HttpStream {
+    tcp: TcpStream,
+    progress: Arc<Progress>,
+    place: AddressPlace,
+    /// What is left of the words for a head that cannot be read.
+    refusal: Bytes,
+}
+
+impl HttpStream {
+    pub(crate) fn new(tcp: TcpStream, progress: Arc<Progress>, place: AddressPlace) -> Self {
+        Self { tcp, progress, place, refusal: Bytes::new() }
+    }
+
+    /// The socket as it was before, for what does not speak HTTP any more.
+    pub(crate) fn into_parts(self) -> (TcpStream, AddressPlace) {
+        (self.tcp, self.place)
+    }
+
+    /// In place of hyper's answer to a head that it cannot read, one with a body like all others.
+    fn poll_refuse(&mut self, cx: &mut Context<'_>, answer: &[u8]) -> Poll<io::Result<usize>> {
+        if self.refusal.is_empty() {
+            let Some(refusal) = refusal_of(answer) else {
+                return Pin::new(&mut self.tcp).poll_write(cx, answer);
+            };
+            self.refusal = refusal;
+        }
+        while !self.refusal.is_empty() {
+            let bytes = ready!(Pin::new(&mut self.tcp).poll_write(cx, &self.refusal))?;
+            if bytes == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.refusal.advance(bytes);
+        }
+        Poll::Ready(Ok(answer.len()))
+    }
+}
+
+/// What is said in place of an answer without a body.
+fn refusal_of(answer: &[u8]) -> Option<Bytes> {
+    let status = answer.strip_prefix(b"HTTP/1.1 ").or_else(|| answer.strip_prefix(b"HTTP/1.0 "))?;
+    let status = StatusCode::from_bytes(status.get(..3)?).ok().filter(StatusCode::is_client_error)?;
+    let (code, words) = match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ("too_large", "the head of the request is too large"),
+        StatusCode::URI_TOO_LONG => ("too_large", "the address of the request is too long"),
+        _ => ("bad_request", "this is no request of HTTP/1.1"),
+    };
+    let body = reject::body(code, words, None).to_string();
+    let head = format!(
+        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        status.as_str(),
+        status.canonical_reason().unwrap_or_default(),
+        body.len()
+    );
+    Some((head + &body).into())
+}
+
+impl AsyncRead for HttpStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.progress.has_read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for HttpStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.progress.awaits_head() {
+            return self.poll_refuse(cx, bytes);
+        }
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.tcp).poll_flush(cx))?;
+        self.progress.has_flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,263 @@
+//! HTTP at its edges: what is waited for and for how long, who is turned away, and in which words.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpStream},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tautline_gateway::GatewayConfig;
+
+use crate::{
+    handshake::Handshake,
+    rig::{API_KEY, PATIENCE, Rig, open_to_all, patient, read_answer},
+};
+
+/// Short enough to be waited for.
+const SHORT: Duration = Duration::from_millis(100);
+/// So long that a test which waits for it fails.
+const HOURS: Duration = Duration::from_secs(3600);
+const HEALTH: &str = "GET /health/live HTTP/1.1\r\nHost: line.example\r\n\r\n";
+
+fn rig_with(change: impl FnOnce(&mut GatewayConfig)) -> Rig {
+    let mut config = patient();
+    config.http_head_timeout = HOURS;
+    config.http_body_timeout = HOURS;
+    config.http_idle_timeout = HOURS;
+    change(&mut config);
+    Rig::serve(open_to_all().config(config))
+}
+
+/// All that comes until the end of the stream; a reset ends it as well.
+fn hear_to_the_end(mut stream: TcpStream) -> String {
+    let mut heard = Vec::new();
+    drop(stream.read_to_end(&mut heard));
+    String::from_utf8_lossy(&heard).into_owned()
+}
+
+fn get_health(stream: &mut TcpStream) {
+    stream.write_all(HEALTH.as_bytes()).expect("the gateway reads");
+    let answer = read_answer(stream);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+}
+
+/// The status and the body.
+fn parse(answer: &str) -> (u16, Value) {
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+// Each wait has a deadline of its own.
+
+#[test]
+fn a_connection_that_says_nothing_is_closed_at_the_deadline_of_its_head() {
+    let rig = rig_with(|config| config.http_head_timeout = SHORT);
+    assert_eq!(hear_to_the_end(rig.dial()), "");
+    rig.wait_until("its place is free", |gateway| gateway.stats().http_connections == 0);
+}
+
+#[test]
+fn an_idle_connection_outlives_the_deadline_of_a_head() {
+    let rig = rig_with(|config| config.http_head_timeout = SHORT);
+    let mut kept = rig.dial();
+    get_health(&mut kept);
+    // It came later, and has to go first.
+    assert_eq!(hear_to_the_end(rig.dial()), "");
+    get_health(&mut kept);
+}
+
+#[test]
+fn an_idle_connection_is_closed_at_a_deadline_of_its_own() {
+    let rig = rig_with(|config| config.http_idle_timeout = SHORT);
+    let mut kept = rig.dial();
+    get_health(&mut kept);
+    assert_eq!(hear_to_the_end(kept), "");
+}
+
+#[test]
+fn the_head_of_a_second_request_has_the_deadline_of_a_head() {
+    let rig = rig_with(|config| config.http_head_timeout = SHORT);
+    let mut kept = rig.dial();
+    get_health(&mut kept);
+    kept.write_all(b"GET /health/live HT").expect("the gateway reads");
+    assert_eq!(hear_to_the_end(kept), "");
+}
+
+#[test]
+fn a_body_has_a_deadline_of_its_own() {
+    let rig = rig_with(|config| config.http_body_timeout = SHORT);
+    let request = format!(
+        "POST /api/v1/publish HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {API_KEY}\r\nContent-Length: 99\r\n\r\n{{"
+    );
+    let (status, answer) = parse(&rig.exchange(&request));
+    assert_eq!((status, &answer["error"]["code"]), (408, &json!("timeout")));
+}
+
+#[test]
+fn by_default_an_idle_connection_is_kept_for_longer_than_proxies_keep_theirs() {
+    assert_eq!(GatewayConfig::default().http_idle_timeout, Duration::from_secs(75));
+}
+
+// HTTP/1.1 alone.
+
+#[test]
+fn http2_by_prior_knowledge_is_not_spoken() {
+    const PREFACE_AND_SETTINGS: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let rig = rig_with(|_| {});
+    let mut stream = rig.dial();
+    stream.write_all(PREFACE_AND_SETTINGS).expect("the gateway reads");
+    let answer = hear_to_the_end(stream);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer:?}");
+    rig.wait_until("it has gone", |gateway| gateway.stats().http_connections == 0);
+}
+
+// Nobody takes all places.
+
+#[test]
+fn an_address_at_its_ceiling_has_a_place_again_when_one_has_gone() {
+    let rig = rig_with(|config| {
+        config.connections_per_address_max = 2;
+        config.proxies = Vec::new();
+    });
+    let websocket = rig.guest();
+    let silent = rig.dial();
+    rig.wait_until("both are there", |gateway| {
+        let stats = gateway.stats();
+        (stats.connections, stats.http_connections) == (1, 1)
+    });
+    assert_eq!(hear_to_the_end(rig.dial()), "", "it is closed at once");
+    drop(silent);
+    rig.wait_until("the silent one has gone", |gateway| gateway.stats().http_connections == 0);
+    let mut third = rig.guest();
+    assert_eq!(hear_to_the_end(rig.dial()), "", "two WebSockets have both places");
+    websocket.vanish();
+    rig.wait_until("one has gone", |gateway| gateway.stats().connections == 1);
+    get_health(&mut rig.dial());
+    assert_eq!(third.echo(&json!("still here")), "still here");
+}
+
+#[test]
+fn connections_of_a_proxy_are_not_counted_by_address() {
+    let rig = rig_with(|config| config.connections_per_address_max = 1);
+    let mut guests: Vec<_> = (0..5).map(|_| rig.guest()).collect();
+    guests.iter_mut().for_each(|guest| assert_eq!(guest.echo(&json!(1)), 1));
+}
+
+#[test]
+fn a_place_is_given_back_by_a_handshake_that_fails() {
+    let rig = rig_with(|config| {
+        config.connections_per_address_max = 1;
+        config.proxies = Vec::new();
+    });
+    for _ in 0..3 {
+        let mut stream = rig.dial();
+        stream.write_all(Handshake::new().without("Upgrade").text().as_bytes()).expect("the gateway reads");
+        assert!(read_answer(&mut stream).starts_with("HTTP/1.1 426"));
+        drop(stream);
+        rig.wait_until("it has gone", |gateway| gateway.stats().http_connections == 0);
+    }
+}
+
+// Every answer has a body, and the API asks for the key first.
+
+#[test]
+fn every_refusal_has_a_body_in_json() {
+    let rig = rig_with(|_| {});
+    let with_key = format!("Host: a\r\nAuthorization: Bearer {API_KEY}\r\n");
+    let long = "x".repeat(20_000);
+    let refusals = [
+        ("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 404, "not_found"),
+        ("GET /%ff HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 404, "not_found"),
+        ("POST /health/live HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 405, "method_not_allowed"),
+        ("PUT /connect HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 405, "method_not_allowed"),
+        (format!("GET /api/v1/publish HTTP/1.1\r\n{with_key}\r\n"), 405, "method_not_allowed"),
+        (format!("GET /api/v1/other HTTP/1.1\r\n{with_key}\r\n"), 404, "not_found"),
+        (format!("GET /api/v1/users/%ff/inbox HTTP/1.1\r\n{with_key}\r\n"), 400, "bad_request"),
+        (format!("GET /health/live HTTP/1.1\r\nX-Long: {long}"), 431, "too_large"),
+        ("\x16\x03\x01 this is TLS\r\n\r\n".to_owned(), 400, "bad_request"),
+    ];
+    for (request, status, code) in refusals {
+        let answer = rig.exchange(&request);
+        let (came, body) = parse(&answer);
+        assert_eq!((came, &body["error"]["code"]), (status, &json!(code)), "{answer}");
+        assert!(body["error"]["message"].is_string() && answer.contains("application/json"), "{answer}");
+    }
+}
+
+#[test]
+fn nothing_of_the_api_is_told_before_the_key_was_asked_for() {
+    let rig = rig_with(|_| {});
+    for what in [
+        "GET /api",
+        "GET /api/v1/other",
+        "GET /api/v1/publish",
+        "DELETE /api/v1/users/u42/inbox",
+        "GET /api/v1/users/%ff/inbox",
+        "GET /api/%ff",
+    ] {
+        let (status, body) = parse(&rig.exchange(&format!("{what} HTTP/1.1\r\nHost: a\r\n\r\n")));
+        assert_eq!((status, &body["error"]["code"]), (401, &json!("unauthorized")), "{what}");
+    }
+}
+
+#[test]
+fn an_application_that_mounts_the_routes_keeps_its_own_paths() {
+    let rig = Rig::start(open_to_all(), |gateway, listener| {
+        let app = axum::Router::new()
+            .route("/api/own", axum::routing::get(async || "own"))
+            .merge(gateway.router())
+            .fallback(async || "nothing of ours");
+        tokio::spawn(async move { axum::serve(listener, app).await });
+    });
+    let get = |path: &str| rig.exchange(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    assert!(get("/api/own").ends_with("own"));
+    assert!(get("/api/other").ends_with("nothing of ours"));
+    assert_eq!(parse(&get("/api/v1/publish")).0, 401);
+}
+
+// What was asked is answered.
+
+#[test]
+fn a_post_that_is_followed_by_the_end_of_the_stream_is_answered() {
+    let rig = rig_with(|_| {});
+    for _ in 0..20 {
+        let mut stream = rig.dial();
+        let body = r#"{"channel":"room:7","data":1}"#;
+        let head = format!(
+            "POST /api/v1/publish HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {API_KEY}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + body).as_bytes()).expect("the gateway reads");
+        stream.shutdown(Shutdown::Write).expect("it is open");
+        let (status, published) = parse(&hear_to_the_end(stream));
+        assert_eq!(status, 200, "{published}");
+    }
+}
+
+#[test]
+fn answers_to_requests_that_come_together_are_not_taken_for_refusals() {
+    let rig = rig_with(|_| {});
+    let mut stream = rig.dial();
+    stream.write_all(HEALTH.repeat(50).as_bytes()).expect("the gateway reads");
+    stream
+        .write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .expect("the gateway reads");
+    let answers = hear_to_the_end(stream);
+    assert_eq!(answers.matches(r#"{"status":"live"}"#).count(), 51, "{answers}");
+}
+
+// A drain waits for nobody who cannot be asked.
+
+#[test]
+fn a_drain_closes_connections_that_have_said_nothing_or_half_a_head() {
+    let rig = rig_with(|config| config.linger_timeout = SHORT);
+    let silent = rig.dial();
+    let mut half = rig.dial();
+    half.write_all(b"GET /health/live HT").expect("the gateway reads");
+    rig.wait_until("both are there", |gateway| gateway.stats().http_connections == 2);
+    rig.runtime.block_on(rig.gateway.drain(SHORT, PATIENCE));
+    assert_eq!(rig.gateway.stats().http_connections, 0);
+    drop((silent, half));
+}

@@ -1,0 +1,62 @@
+//! A line in the log that is written once, however often its cause comes up.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How long a cause must not come up before it is over, in milliseconds.
+const QUIET_MS: u64 = 10_000;
+
+/// A cause that may come up thousands of times a second, such as a ceiling that is reached: the log is told of the first time,
+/// and, once it has not come up for 10 s, how often it did. No lock, no clock: the time is a parameter.
+#[derive(Debug, Default)]
+pub struct LogOnce {
+    times: AtomicU64,
+    last_ms: AtomicU64,
+}
+
+impl LogOnce {
+    /// A cause that has not come up yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { times: AtomicU64::new(0), last_ms: AtomicU64::new(0) }
+    }
+
+    /// Notes that it came up. True: the log is to be told.
+    pub fn note(&self, now_ms: u64) -> bool {
+        self.last_ms.fetch_max(now_ms, Ordering::AcqRel);
+        self.times.fetch_add(1, Ordering::AcqRel) == 0
+    }
+
+    /// How often it came up, once it is over: the log is to be told. To be called now and then.
+    pub fn take_over(&self, now_ms: u64) -> Option<u64> {
+        let is_over = self.times.load(Ordering::Acquire) > 0
+            && now_ms >= self.last_ms.load(Ordering::Acquire).saturating_add(QUIET_MS);
+        is_over.then(|| self.times.swap(0, Ordering::AcqRel))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once_until_it_is_over() {
+        let cause = LogOnce::new();
+        assert_eq!(cause.take_over(50_000), None, "it never came up");
+        assert!(cause.note(50_000));
+        assert!((0..1000).all(|ms| !cause.note(50_000 + ms)));
+        assert_eq!(cause.take_over(50_999 + QUIET_MS - 1), None, "it may come up again");
+        assert_eq!(cause.take_over(50_999 + QUIET_MS), Some(1001));
+        assert_eq!(cause.take_over(90_000), None, "its end is told once, too");
+        assert!(cause.note(90_000));
+    }
+
+    #[test]
+    fn a_cause_that_comes_and_goes_is_not_over() {
+        let cause = LogOnce::new();
+        assert!(cause.note(0));
+        for second in 1..100 {
+            assert!(!cause.note(second * 1000));
+            assert_eq!(cause.take_over(second * 1000 + 999), None);
+        }
+    }
+}
