@@ -295,3 +295,17 @@ fn a_call_of_an_idempotent_method_is_made_again_under_its_key_by_the_next_node()
     back.say(&next, json!({"id": 2, "again": true, "call": {"method": "pay"}}));
     assert_eq!(back.calls.len(), 1, "any other is in doubt");
 }
+
+#[test]
+fn bye_while_a_resume_looks_voids_the_resume() {
+    let (engine, node) = slow();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    let mut other = node.dial();
+    other.say(&node, resume(&welcome, 5, json!({"room:8": {"epoch": "x", "offset": 1}})));
+    assert!(other.hear(&node).is_empty(), "the engine is still asked");
+    phone.say(&node, json!({"bye": {}}));
+    engine.work();
+    assert_eq!(other.bye(&node)["code"], "challenge_failed");
+    assert_eq!(node.hub.stats().sessions, 0, "nothing is left of it");
+}

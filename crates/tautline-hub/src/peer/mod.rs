@@ -188,6 +188,8 @@ struct Open {
     refreshing: Option<NonZeroU64>,
     /// The client said that it goes away.
     paused: bool,
+    /// The session began with this connection's hello: what was sent before was sent in another session.
+    began: bool,
 }
 
 struct Subscription {
