@@ -19,7 +19,7 @@ use crate::{
     bell::{Bell, connection_number},
     channel::{Channel, Ring},
     channels::Channels,
-    engine::{Answer, Content, Job, Look, Origin},
+    engine::{Answer, Content, Job, Look, Origin, Revocation, Revoke},
     logs::NewPublication,
     pages::Pages,
     random::Random,
@@ -144,12 +144,16 @@ impl Hub {
     pub fn new(config: HubConfig, engine: Arc<dyn Engine>, seed: [u8; 32]) -> Self {
         let random = Random::new(seed);
         let channels = Channels::new(random.id_of(&[b"shards of channels"]));
+        let sessions = Sessions::new(config.limits.sessions_max, config.limits.revocations_max);
+        for revocation in engine.revocations() {
+            sessions.revoke(SessionId(revocation.session), revocation.until);
+        }
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
             turnstile: Turnstile::new(config.limits.hellos_at_once_max),
             acks: Acks::new(config.limits.acks_max),
             pages: Pages::new(config.limits.pages_max),
-            sessions: Sessions::new(config.limits.sessions_max),
+            sessions,
             limits: config.limits,
             rules: Arc::new(Rules::new(config.rules)),
             guest: Arc::default(),
@@ -451,6 +455,16 @@ impl Hub {
     /// True while the unseen replies of all sessions are within their budget.
     pub(crate) fn has_room_for_replies(&self) -> bool {
         self.0.reply_bytes.load(Ordering::Relaxed) < self.0.limits.replies_bytes_max
+    }
+
+    /// Has the engine keep that a session's tickets are void, for the node after this one; `bell` is told when it has.
+    pub(crate) fn keep_revocation(&self, revocation: Revocation, bell: &Arc<Bell>) {
+        let bell = Arc::clone(bell);
+        self.0.engine.submit(Job::Revoke(Revoke {
+            revocation,
+            // Where it cannot be kept, nobody is helped by waiting: the engine says why to those who run it.
+            answer: Answer::new(move |_: Result<(), _>| bell.note_revoked()),
+        }));
     }
 
     /// A ticket for a session, and when it expires.

@@ -70,6 +70,9 @@ pub struct Limits {
     pub call_ms_max: u64,
     /// Sessions on this node, parked ones included. Default 1,000,000.
     pub sessions_max: usize,
+    /// Ended sessions whose tickets are remembered as void, until these expire; beyond it the one that ended first is
+    /// forgotten. Default 1,000,000.
+    pub revocations_max: usize,
     /// Channels on this node. Default 1,000,000.
     pub channel_count_max: usize,
     /// Bytes of publications that this node keeps in memory. Default 1 GiB.
@@ -125,6 +128,7 @@ impl Default for Limits {
             auth_age_ms: 7 * 24 * 3600 * SECOND,
             call_ms_max: 30 * SECOND,
             sessions_max: 1_000_000,
+            revocations_max: 1_000_000,
             channel_count_max: 1_000_000,
             log_bytes_max: 1024 * KIB * KIB,
             acks_max: 1_000_000,

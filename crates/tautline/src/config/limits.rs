@@ -105,6 +105,7 @@ limits_section! {
     auth_age_ms: Milliseconds,
     call_ms_max: Milliseconds,
     sessions_max: NonZero<usize>,
+    revocations_max: NonZero<usize>,
     channel_count_max: NonZero<usize>,
     log_bytes_max: ByteSize,
     acks_max: NonZero<usize>,
