@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::Waker,
 };
 
@@ -47,6 +47,9 @@ pub struct HubConfig {
     pub node: String,
     /// Keys of tickets: the first seals, all open. At least one.
     pub ticket_keys: Vec<[u8; 32]>,
+    /// What logins may have been accepted by ([`Identity::source`]) for their tickets to be good. Whoever does not tell sources
+    /// apart says 0 here and there.
+    pub login_sources: Vec<u64>,
     /// Methods that may be run once more under the same key ([`crate::CallRequest::key`]): a call of one is never in doubt.
     pub idempotent_methods: HashSet<String>,
 }
@@ -104,7 +107,9 @@ pub struct Hub(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) limits: Limits,
     rules: Arc<Rules>,
-    guest: Arc<Identity>,
+    login_sources: Vec<u64>,
+    /// All guests are alike: the first of them lends its identity to the others.
+    guest: OnceLock<Arc<Identity>>,
     idempotent_methods: HashSet<String>,
     node: String,
     keys: RwLock<Arc<TicketKeys>>,
@@ -156,7 +161,8 @@ impl Hub {
             sessions,
             limits: config.limits,
             rules: Arc::new(Rules::new(config.rules)),
-            guest: Arc::default(),
+            login_sources: config.login_sources,
+            guest: OnceLock::new(),
             idempotent_methods: config.idempotent_methods,
             node: config.node,
             random,
@@ -373,9 +379,18 @@ impl Hub {
     pub(crate) fn login(&self, now: Now, mut identity: Identity) -> Login {
         let latest = now.wall_ms + self.0.limits.auth_age_ms;
         let expires_at = identity.expires_at.take().unwrap_or(latest);
-        let is_guest = identity == Identity::default();
-        let identity = if is_guest { Arc::clone(&self.0.guest) } else { Arc::new(identity) };
+        let is_guest = identity.user.is_none();
+        let guest = is_guest.then(|| self.0.guest.get_or_init(|| Arc::new(identity.clone())));
+        let identity = match guest.filter(|guest| ***guest == identity) {
+            Some(guest) => Arc::clone(guest),
+            None => Arc::new(identity),
+        };
         Login { identity, expires_at }
+    }
+
+    /// Whether logins that were accepted by this still would be.
+    pub(crate) fn accepts_logins_of(&self, source: u64) -> bool {
+        self.0.login_sources.contains(&source)
     }
 
     pub(crate) fn node(&self) -> &str {
@@ -476,6 +491,7 @@ impl Hub {
             session: id.0,
             user: identity.user.as_ref().map(ToString::to_string),
             channels: identity.channels.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+            source: Some(identity.source),
             auth_expires_at,
             expires_at,
             node: self.0.node.clone(),
