@@ -280,6 +280,19 @@ test('a listener that was taken off hears nothing', async () => {
   assert.deepEqual(states, []);
 });
 
+test('a listener that takes itself off while it is called skips no other one', async () => {
+  const { world, line } = lined();
+  const heard: string[] = [];
+  const off = line.on('state', () => {
+    off();
+    heard.push('first');
+  });
+  line.on('state', ({ state }) => heard.push(state));
+  line.connect();
+  await world.advance(100);
+  assert.deepEqual(heard, ['first', 'connecting', 'online']);
+});
+
 test('after close every promise is settled, nothing is watched and no timer is left', async () => {
   const { world, line, states } = await online();
   world.gateway.deaf.add('call');
@@ -303,6 +316,17 @@ test('a wall clock that is set back an hour stops neither heartbeat nor time-out
   await world.advance(30_000);
   assert.ok(world.gateway.all('ping').length >= 1);
   assert.equal(line.state, 'online');
+});
+
+test('a request times out although the wall clock was set back meanwhile', async () => {
+  const { world, line } = await online();
+  world.gateway.deaf.add('call');
+  const failed = rejection(line.call('echo', 1, { timeout: 5000 }));
+  await world.advance(100);
+  world.jump(-3_600_000);
+  line.notifyShow();
+  await world.advance(10_000);
+  assert.equal((await failed).code, 'timeout');
 });
 
 test('an app in the background hangs up where its host would cut it, and comes back on show', async () => {
