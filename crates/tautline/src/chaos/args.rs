@@ -186,7 +186,7 @@ mod tests {
     fn what_makes_no_sense_is_refused_in_words() {
         let refused = |flags: &str| parse(flags).unwrap_err().to_string();
         assert!(refused("--upstream x:1 --preset train").contains("there is no preset"));
-        assert!(refused("--upstream x:1 --latency 80").contains("write a whole number and ms"));
+        assert!(refused("--upstream x:1 --latency 80").contains("write whole numbers and ms"));
         assert!(refused("--upstream x:1 --listen nowhere").contains("is no address"));
         assert!(refused("--upstream x:1 --control-cors").contains("--control"));
         let lossy = parse("--upstream x:1 --loss 5").unwrap().rules().unwrap_err().to_string();
