@@ -12,7 +12,7 @@ use std::{
 
 use tautline_hub::{
     Rules,
-    engine::{Answer, Append, Engine, EngineError, Job, Look, Mark, Read, Revocation, Revoke},
+    engine::{Answer, Append, Engine, EngineError, Job, Look, Mark, Read},
 };
 
 use crate::{
@@ -28,8 +28,6 @@ use crate::{
 pub struct DiskEngine {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    /// Sessions that were ended before it was opened.
-    revocations: Box<[Revocation]>,
 }
 
 /// What the threads and the engine share.
@@ -48,7 +46,6 @@ pub(crate) struct Shared {
 pub(crate) enum Write {
     Append(Append),
     Keep(Vec<Mark>),
-    Revoke(Revoke),
     Tidy {
         wall_ms: u64,
         rules: Arc<Rules>,
@@ -73,9 +70,6 @@ impl DiskEngine {
     /// [`OpenError`] says what to do. A damaged file is none: it is moved aside.
     pub fn open(options: DiskOptions) -> Result<(Self, Opened), OpenError> {
         let (directory, store, opened) = opening::open(&options)?;
-        let revocations = store
-            .revocations()
-            .map_err(|fault| OpenError::File { file: directory.database(), source: Box::new(fault) })?;
         match &opened {
             Opened::Damaged { moved_to, reason } => {
                 let moved_to = moved_to.display();
@@ -103,8 +97,7 @@ impl DiskEngine {
                 shared.checkpoints.close();
                 OpenError::Threads(error)
             })?;
-        let revocations = revocations.into();
-        Ok((Self { shared, writer: Mutex::new(Some(writer)), revocations }, opened))
+        Ok((Self { shared, writer: Mutex::new(Some(writer)) }, opened))
     }
 
     /// Does and answers everything that was submitted before, marks the store as closed and unlocks its directory. What is
@@ -124,17 +117,14 @@ impl DiskEngine {
 
     fn submit_write(&self, job: Write, bytes: usize) {
         let Err((job, refused)) = self.shared.writes.push(job, bytes) else { return };
-        let error = match refused {
-            Refused::Full => {
-                EngineError::Full("more is published than the disk can take: try again soon".to_owned())
-            }
-            Refused::Closed => closed(),
-        };
         // Positions that are not kept cost a redelivery, and what is not tidied now is tidied later.
-        match job {
-            Write::Append(job) => job.answer.give(Err(error)),
-            Write::Revoke(job) => job.answer.give(Err(error)),
-            Write::Keep(_) | Write::Tidy { .. } | Write::Damaged { .. } => {}
+        if let Write::Append(job) = job {
+            job.answer.give(Err(match refused {
+                Refused::Full => {
+                    EngineError::Full("more is published than the disk can take: try again soon".to_owned())
+                }
+                Refused::Closed => closed(),
+            }));
         }
     }
 
@@ -213,13 +203,8 @@ impl Engine for DiskEngine {
                 let bytes = marks.len() * size_of::<Mark>();
                 self.submit_write(Write::Keep(marks), bytes);
             }
-            Job::Revoke(job) => self.submit_write(Write::Revoke(job), size_of::<Revoke>()),
             Job::Tidy { wall_ms, rules } => self.submit_write(Write::Tidy { wall_ms, rules }, 0),
         }
-    }
-
-    fn revocations(&self) -> Vec<Revocation> {
-        self.revocations.to_vec()
     }
 
     fn life(&self) -> u32 {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
-use tautline_hub::engine::Revocation;
 
 use crate::{
     convert,
@@ -29,7 +28,6 @@ pub(crate) struct Store {
 pub(crate) struct Counts {
     pub(crate) channels: usize,
     pub(crate) positions: usize,
-    pub(crate) revocations: usize,
     /// Of packets that are kept.
     pub(crate) bytes: u64,
 }
@@ -59,25 +57,9 @@ impl Store {
         let counts = Counts {
             channels: few(count("SELECT count(*) FROM channels")?),
             positions: few(count("SELECT count(*) FROM positions")?),
-            revocations: few(count("SELECT count(*) FROM revoked")?),
             bytes: count("SELECT coalesce(sum(bytes), 0) FROM channels")?,
         };
         Ok(Self { epoch: epoch_of(life), connection, life, counts, unclean })
-    }
-
-    /// The sessions that were ended, those that are forgotten first in front.
-    pub(crate) fn revocations(&self) -> Result<Vec<Revocation>, Fault> {
-        let mut statement = self.connection.prepare("SELECT session, until FROM revoked ORDER BY until")?;
-        let mut rows = statement.query([])?;
-        let mut revocations = Vec::with_capacity(self.counts.revocations);
-        while let Some(row) = rows.next()? {
-            // A row that somebody else wrote is no reason to forget the others, or not to start.
-            match (row.get(0).map(u128::from_be_bytes), convert::get(row, 1)) {
-                (Ok(session), Ok(until)) => revocations.push(Revocation { session, until }),
-                _ => tracing::warn!("a row of `revoked` in the store is not ours: it is left alone"),
-            }
-        }
-        Ok(revocations)
     }
 
     /// Reads the whole file: is it whole?

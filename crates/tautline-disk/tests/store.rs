@@ -11,7 +11,7 @@ use common::{ALL, Dir, NOW, append, append_job, ask, channel, data, look, publis
 use tautline_disk::{DiskEngine, DiskOptions, Opened};
 use tautline_hub::{
     Access, ChannelRule, Engine as _, PresenceMode, Retention, Rules,
-    engine::{Answer, Appended, EngineError, Job, Mark, Position, Revocation, Revoke},
+    engine::{Answer, Appended, EngineError, Job, Mark, Position},
 };
 use tautline_protocol::{Pattern, UserId};
 
@@ -208,22 +208,4 @@ fn ceilings_hold_and_what_is_forgotten_makes_room() {
     assert_eq!(publish(&engine, "c", "1"), 1);
     assert_eq!(positions(), Ok(0));
     assert_eq!(look(&engine, "a").standing.head, 0);
-}
-
-#[test]
-fn revocations_beyond_the_limit_forget_the_oldest() {
-    let dir = Dir::new();
-    let options = DiskOptions { revocations_max: 2, ..dir.options() };
-    let revocation = |session| Revocation { session, until: NOW + u64::try_from(session).expect("small") };
-    let (engine, _) = DiskEngine::open(options.clone()).expect("opened");
-    for session in 1..=3 {
-        let revoke = |answer| Job::Revoke(Revoke { revocation: revocation(session), answer });
-        ask(&engine, revoke).expect("kept");
-    }
-    engine.close();
-    drop(engine);
-    // What a foreign tool wrote is left alone.
-    shop(&dir).execute("INSERT INTO revoked VALUES (x'00ff', 1)", []).expect("written");
-    let (engine, _) = DiskEngine::open(options).expect("opened");
-    assert_eq!(engine.revocations(), [revocation(2), revocation(3)]);
 }

@@ -2,19 +2,20 @@
 
 use std::{
     borrow::Cow,
+    net::SocketAddr,
     sync::{Arc, atomic::Ordering},
 };
 
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Path, Request, State, rejection::PathRejection},
+    extract::{ConnectInfo, Path, Request, State, rejection::PathRejection},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use bytes::Bytes;
 use http::{
-    HeaderMap, StatusCode,
+    Extensions, HeaderMap, StatusCode,
     header::{AUTHORIZATION, WWW_AUTHENTICATE},
 };
 use serde::Deserialize;
@@ -96,7 +97,8 @@ pub(crate) async fn unknown_path(gateway: Arc<Shared>, request: Request) -> Reje
 
 fn refuse_path(gateway: &Shared, request: &Request, status: StatusCode, code: &str, words: String) -> Reject {
     let is_api = request.uri().path() == "/api" || request.uri().path().starts_with("/api/");
-    let stranger = is_api.then(|| authorize(&gateway.api_keys, request.headers()).err()).flatten();
+    let stranger =
+        is_api.then(|| authorize(gateway, request.headers(), request.extensions()).err()).flatten();
     stranger.unwrap_or_else(|| Reject::new(status, code, words))
 }
 
@@ -131,8 +133,9 @@ async fn inbox(
     State(gateway): State<Arc<Shared>>,
     user: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
+    extensions: Extensions,
 ) -> Result<Json<Inbox>, Reject> {
-    authorize(&gateway.api_keys, &headers)?;
+    authorize(&gateway, &headers, &extensions)?;
     let Path(user) = user.map_err(|_| Reject::bad_request("the user's id in the path is no UTF-8"))?;
     gateway.inbox(&parse_user(&user)?).await.map(Json).map_err(refused)
 }
@@ -147,7 +150,7 @@ fn no_user(error: &InvalidName) -> Reject {
 
 /// Lets the back end in, and reads what it has to say.
 async fn accept(gateway: &Shared, request: Request) -> Result<(HeaderMap, Bytes), Reject> {
-    authorize(&gateway.api_keys, request.headers())?;
+    authorize(gateway, request.headers(), request.extensions())?;
     let (parts, body) = request.into_parts();
     Ok((parts.headers, read(gateway, body).await?))
 }
@@ -183,14 +186,17 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Reject> {
     }
 }
 
-fn authorize(keys: &ApiKeys, headers: &HeaderMap) -> Result<(), Reject> {
+fn authorize(gateway: &Shared, headers: &HeaderMap, extensions: &Extensions) -> Result<(), Reject> {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let key = header
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if key.is_some_and(|(_, key)| keys.contain(key.trim())) {
+    if key.is_some_and(|(_, key)| gateway.api_keys.contain(key.trim())) {
         return Ok(());
     }
+    let reason = if key.is_some() { "the key is not known" } else { "there is no bearer key" };
+    let address = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+    gateway.refusals.of_key(gateway.clock.now(), reason, address);
     let words = "this takes `Authorization: Bearer` and one of the keys that the gateway was given";
     Err(Reject::new(StatusCode::UNAUTHORIZED, "unauthorized", words).with(WWW_AUTHENTICATE, "Bearer"))
 }

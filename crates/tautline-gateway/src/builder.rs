@@ -7,16 +7,8 @@ use tautline_hub::{ChannelRule, Engine, Hub, HubConfig, MemoryEngine};
 use tautline_protocol::Limits;
 
 use crate::{
-    Call, CallError, Gateway, GatewayConfig, Hosts, api::ApiKeys, auth::Logins, calls::Methods,
-    connect::Origins,
+    Call, CallError, Gateway, GatewayConfig, api::ApiKeys, auth::Logins, calls::Methods, connect::Origins,
 };
-
-/// The fewest bytes of a secret that tokens are signed with. RFC 7518, section 3.2: a key for HS256 has at least as many bits
-/// as its hash.
-pub const HS256_SECRET_BYTES_MIN: usize = 32;
-
-/// The fewest characters of a key of the HTTP API: shorter ones can be guessed over the network.
-pub const API_KEY_BYTES_MIN: usize = 16;
 
 /// Made by [`Gateway::builder`]. What is not set has the default that its method names; the defaults let nobody in.
 #[derive(Default)]
@@ -29,11 +21,9 @@ pub struct GatewayBuilder {
     node: Option<String>,
     ticket_keys: Vec<[u8; 32]>,
     guests: bool,
-    hs256_secrets: Vec<Vec<u8>>,
-    environment: String,
+    hs256_secret: Option<Vec<u8>>,
     api_keys: ApiKeys,
     origins: Origins,
-    hosts: Hosts,
     methods: Methods,
     idempotent_methods: HashSet<String>,
     mistake: Option<BuildError>,
@@ -46,19 +36,9 @@ pub enum BuildError {
     /// The system has no random bytes, which session ids and ticket keys are made of.
     #[error("the system gives no random bytes")]
     NoRandomness(#[source] getrandom::Error),
-    /// A short secret or key can be guessed.
-    #[error("{what} has {bytes} bytes: at least {bytes_min} are needed, so that nobody guesses it")]
-    TooShort {
-        /// Which of them.
-        what: &'static str,
-        /// How long it is.
-        bytes: usize,
-        /// How long it has to be.
-        bytes_min: usize,
-    },
-    /// An API key that no header can carry.
-    #[error("an API key holds only visible ASCII characters, because it travels in a header")]
-    UnfitApiKey,
+    /// An empty secret or key would be guessed.
+    #[error("{0} is empty: whoever guesses that comes in")]
+    Empty(&'static str),
     /// Two handlers were given for one method.
     #[error("method {0:?} has two handlers")]
     MethodTwice(String),
@@ -111,57 +91,32 @@ impl GatewayBuilder {
         self
     }
 
-    /// The secret of JWTs signed with HS256, at least [`HS256_SECRET_BYTES_MIN`] bytes: `sub` is the user, `exp` is required, `channels` (patterns) opens what rules
-    /// leave to tokens. A token with an `aud` is refused. May be given more than once: a secret is changed by giving the new
-    /// one beside the old one until the old tokens have expired. Default: none, so that no token is good.
+    /// The secret of JWTs signed with HS256: `sub` is the user, `exp` is required, `channels` (patterns) opens what rules
+    /// leave to tokens. A token with an `aud` is refused. Default: none, so that no token is good.
     pub fn jwt_hs256(mut self, secret: impl Into<Vec<u8>>) -> Self {
         let secret = secret.into();
-        self.ask_for_bytes("the secret of tokens", secret.len(), HS256_SECRET_BYTES_MIN);
-        self.hs256_secrets.push(secret);
+        if secret.is_empty() {
+            self.mistake = Some(BuildError::Empty("the secret of tokens"));
+        }
+        self.hs256_secret = Some(secret);
         self
     }
 
-    /// Which deployment this is: tickets of another one are no good here, even where both have the same keys and secrets.
-    /// Default: `""`.
-    pub fn environment(mut self, name: impl Into<String>) -> Self {
-        self.environment = name.into();
-        self
-    }
-
-    /// A key for the HTTP API, beside those given before: at least [`API_KEY_BYTES_MIN`] visible ASCII characters. Default:
-    /// none, so that the API is closed.
+    /// A key for the HTTP API, beside those given before. Default: none, so that the API is closed.
     pub fn api_key(mut self, key: impl AsRef<str>) -> Self {
-        let key = key.as_ref();
-        self.ask_for_bytes("an API key", key.len(), API_KEY_BYTES_MIN);
-        if key.chars().any(|c| !c.is_ascii_graphic()) {
-            self.mistake = Some(BuildError::UnfitApiKey);
+        if key.as_ref().is_empty() {
+            self.mistake = Some(BuildError::Empty("an API key"));
         }
-        self.api_keys.insert(key);
+        self.api_keys.insert(key.as_ref());
         self
-    }
-
-    fn ask_for_bytes(&mut self, what: &'static str, bytes: usize, bytes_min: usize) {
-        if bytes < bytes_min {
-            self.mistake = Some(BuildError::TooShort { what, bytes, bytes_min });
-        }
     }
 
     /// Whose web pages may connect: a scheme and a host (`https://shop.example`), or what mini games and apps send
     /// (`weapp://wechat-game-runtime`, `capacitor://localhost`, `null`); clients that are no browser name none and are
-    /// not asked. Default: everybody's. A login travels in `hello` and never in a cookie, so a foreign page can
-    /// do nothing in its visitor's name; but where [guests](Self::guests) are let in it is one of them, in the browser of
-    /// whoever looks at it and from inside of their network.
+    /// not asked. Default: everybody's, because a login travels in `hello` and never in a cookie, so a
+    /// foreign page can do nothing in its visitor's name.
     pub fn allowed_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.origins = Origins::only(origins);
-        self
-    }
-
-    /// For which hosts requests are answered, as they name them in `Host`. Default: all.
-    ///
-    /// What is open to everybody who reaches it, such as a server for development, takes [`Hosts::Loopback`]: else any web page
-    /// reaches it through the browser of somebody on this machine.
-    pub fn hosts(mut self, hosts: Hosts) -> Self {
-        self.hosts = hosts;
         self
     }
 
@@ -223,17 +178,16 @@ impl GatewayBuilder {
             Some(engine) => engine,
             None => Arc::new(MemoryEngine::new(u32::from_ne_bytes(random()?).max(1), &self.limits)),
         };
-        let logins = Logins::new(&self.environment, &self.hs256_secrets, self.guests);
         let config = HubConfig {
             limits: self.limits,
             rules: self.rules,
             node,
             ticket_keys,
-            login_sources: logins.sources(),
             idempotent_methods: self.idempotent_methods,
         };
         let hub = Hub::new(config, engine, random()?);
-        Ok(Gateway::new(hub, self.config, logins, self.methods, self.api_keys, (self.hosts, self.origins)))
+        let logins = Logins::new(self.hs256_secret.as_deref(), self.guests);
+        Ok(Gateway::new(hub, self.config, logins, self.methods, self.api_keys, self.origins))
     }
 }
 
@@ -266,17 +220,6 @@ mod tests {
     }
 
     #[test]
-    fn short_secret_or_api_key_is_refused() {
-        let mistake = |builder: GatewayBuilder| builder.build().unwrap_err().to_string();
-        assert!(mistake(Gateway::builder().jwt_hs256([b's'; 31])).contains("31 bytes: at least 32"));
-        assert!(mistake(Gateway::builder().api_key("fifteen-letters")).contains("15 bytes: at least 16"));
-        assert!(
-            mistake(Gateway::builder().api_key("sixteen letters, but no token")).contains("visible ASCII")
-        );
-        assert!(Gateway::builder().jwt_hs256([b's'; 32]).api_key("sixteen-letters!").build().is_ok());
-    }
-
-    #[test]
     fn a_method_has_one_handler() {
         let echo = |call: Call| async move { Ok(call.data) };
         let mistake = Gateway::builder().call("echo", echo).call("echo", echo).build().unwrap_err();
@@ -285,11 +228,9 @@ mod tests {
 
     #[test]
     fn secrets_are_not_printed() {
-        let builder = Gateway::builder()
-            .jwt_hs256("hush-token")
-            .api_key("hush-key-of-the-api")
-            .ticket_keys(vec![[7; 32]]);
-        let printed = format!("{builder:?} {:?}", builder.hs256_secrets.len());
+        let builder =
+            Gateway::builder().jwt_hs256("hush-token").api_key("hush-key").ticket_keys(vec![[7; 32]]);
+        let printed = format!("{builder:?} {:?}", builder.hs256_secret.is_some());
         assert!(!printed.contains("hush") && !printed.contains("7, 7"));
     }
 }

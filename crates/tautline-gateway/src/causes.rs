@@ -12,6 +12,7 @@ pub(crate) struct Causes {
     pub(crate) address: Cause,
     pub(crate) connections: Cause,
     pub(crate) calls: Cause,
+    pub(crate) sessions: Cause,
 }
 
 /// One of them, and its words.
@@ -38,6 +39,10 @@ impl Default for Causes {
             calls: cause(
                 "as many methods run as may run (calls_running_max): more calls are answered `overloaded`",
             ),
+            sessions: cause(
+                "clients are told to come again later: there are as many sessions as there may be (sessions_max), or more \
+                 come than are let in at once (hellos_at_once_max)",
+            ),
         }
     }
 }
@@ -60,8 +65,8 @@ impl Cause {
 impl Causes {
     /// Tells of those that are over. To be called about once a second.
     pub(crate) fn tell_ends(&self, now: Now) {
-        let Self { accept, http_connections, address, connections, calls } = self;
-        [accept, http_connections, address, connections, calls]
+        let Self { accept, http_connections, address, connections, calls, sessions } = self;
+        [accept, http_connections, address, connections, calls, sessions]
             .into_iter()
             .for_each(|cause| cause.tell_end(now));
     }

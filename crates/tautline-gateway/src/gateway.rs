@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, middleware::from_fn_with_state};
+use axum::Router;
 use serde_json::value::RawValue;
 use tautline_hub::{Hub, HubStats, Inbox, PublishOptions};
 use tautline_protocol::{
@@ -32,8 +32,9 @@ use crate::{
     causes::Causes,
     clock::Clock,
     connect::{self, Origins},
-    hosts::{self, Hosts},
-    housekeeping, serve,
+    housekeeping,
+    refusals::Refusals,
+    serve,
     wheel::{Wheel, wake_in_turns},
 };
 
@@ -70,10 +71,10 @@ pub(crate) struct Shared {
     pub(crate) methods: Methods,
     pub(crate) api_keys: ApiKeys,
     pub(crate) origins: Origins,
-    pub(crate) hosts: Hosts,
     pub(crate) counters: Counters,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) causes: Causes,
+    pub(crate) refusals: Refusals,
     /// Load balancers are told to send nobody any more.
     pub(crate) retiring: AtomicBool,
     pub(crate) draining: watch::Sender<bool>,
@@ -106,7 +107,7 @@ impl Gateway {
         logins: Logins,
         methods: Methods,
         api_keys: ApiKeys,
-        (hosts, origins): (Hosts, Origins),
+        origins: Origins,
     ) -> Self {
         let addresses = Addresses::new(config.connections_per_address_max, config.proxies.clone());
         Self(Arc::new(Shared {
@@ -118,10 +119,10 @@ impl Gateway {
             methods,
             api_keys,
             origins,
-            hosts,
             counters: Counters::default(),
             addresses,
             causes: Causes::default(),
+            refusals: Refusals::default(),
             retiring: AtomicBool::new(false),
             draining: watch::Sender::new(false),
             drain_patience_ms: AtomicU64::new(0),
@@ -136,15 +137,7 @@ impl Gateway {
     /// Where it is served by [`axum::serve()`] on a plain `TcpListener`, WebSockets are as cheap as under
     /// [`Gateway::serve`]; behind another transport (TLS) each costs what that transport holds.
     pub fn router(&self) -> Router {
-        self.guarded(connect::routes().merge(api::routes()).with_state(Arc::clone(&self.0)))
-    }
-
-    /// Routes of yours, behind the same check of hosts and origins as the gateway's own: [`GatewayBuilder::hosts`].
-    pub fn guarded(&self, router: Router) -> Router {
-        match self.0.hosts {
-            Hosts::Any => router,
-            _ => router.layer(from_fn_with_state(Arc::clone(&self.0), hosts::guard)),
-        }
+        connect::routes().merge(api::routes()).with_state(Arc::clone(&self.0))
     }
 
     /// Serves the routes on `listener` until [`Gateway::drain`]. The future owns all it needs: it may be spawned. A runtime of

@@ -3,12 +3,13 @@
 use std::{
     convert::Infallible,
     future::poll_fn,
+    net::SocketAddr,
     pin::pin,
     sync::{Arc, atomic::Ordering},
     task::Poll,
 };
 
-use axum::{Router, response::Response};
+use axum::{Router, extract::ConnectInfo, response::Response};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
@@ -47,8 +48,10 @@ impl Drop for Guest {
 pub(crate) async fn greet(guest: Guest, router: Router, stream: TcpStream, place: AddressPlace) {
     let config = &guest.0.config;
     let progress = Progress::begin();
+    let address = stream.peer_addr().ok();
     let stream = TokioIo::new(HttpStream::new(stream, Arc::clone(&progress), place));
-    let service = Watched { router: TowerToHyperService::new(router), progress: Arc::clone(&progress) };
+    let service =
+        Watched { router: TowerToHyperService::new(router), progress: Arc::clone(&progress), address };
     let mut connection = pin!(
         http1::Builder::new()
             // Ours are better: hyper has one deadline for an idle connection and for a head.
@@ -94,6 +97,7 @@ pub(crate) async fn begun(draining: &mut watch::Receiver<bool>) {
 struct Watched {
     router: TowerToHyperService<Router>,
     progress: Arc<Progress>,
+    address: Option<SocketAddr>,
 }
 
 impl hyper::service::Service<http::Request<Incoming>> for Watched {
@@ -101,7 +105,11 @@ impl hyper::service::Service<http::Request<Incoming>> for Watched {
     type Error = Infallible;
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-    fn call(&self, request: http::Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: http::Request<Incoming>) -> Self::Future {
+        // Where axum puts it, too.
+        if let Some(address) = self.address {
+            request.extensions_mut().insert(ConnectInfo(address));
+        }
         self.progress.is_asked();
         let (answer, progress) = (self.router.call(request), Arc::clone(&self.progress));
         Box::pin(async move {

@@ -31,10 +31,10 @@ mod config;
 mod connect;
 mod connection;
 mod gateway;
-mod hosts;
 mod housekeeping;
 mod http;
 mod http_stream;
+mod refusals;
 mod reject;
 #[cfg(target_os = "linux")]
 mod ring;
@@ -42,11 +42,10 @@ mod serve;
 mod socket;
 mod wheel;
 
-pub use builder::{API_KEY_BYTES_MIN, BuildError, GatewayBuilder, HS256_SECRET_BYTES_MIN};
+pub use builder::{BuildError, GatewayBuilder};
 pub use calls::{Call, CallError};
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayStats};
-pub use hosts::Hosts;
 pub use ipnet::IpNet;
 pub use tautline_hub::{
     Access, ChannelRule, Engine, Inbox, MemoryEngine, PresenceMode, PublishOptions, Retention,

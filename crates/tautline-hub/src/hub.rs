@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::Waker,
 };
 
@@ -19,7 +19,7 @@ use crate::{
     bell::{Bell, connection_number},
     channel::{Channel, Ring},
     channels::Channels,
-    engine::{Answer, Content, Job, Look, Origin, Revocation, Revoke},
+    engine::{Answer, Content, Job, Look, Origin},
     logs::NewPublication,
     pages::Pages,
     random::Random,
@@ -47,9 +47,6 @@ pub struct HubConfig {
     pub node: String,
     /// Keys of tickets: the first seals, all open. At least one.
     pub ticket_keys: Vec<[u8; 32]>,
-    /// What logins may have been accepted by ([`Identity::source`]) for their tickets to be good. Whoever does not tell sources
-    /// apart says 0 here and there.
-    pub login_sources: Vec<u64>,
     /// Methods that may be run once more under the same key ([`crate::CallRequest::key`]): a call of one is never in doubt.
     pub idempotent_methods: HashSet<String>,
 }
@@ -107,9 +104,7 @@ pub struct Hub(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) limits: Limits,
     rules: Arc<Rules>,
-    login_sources: Vec<u64>,
-    /// All guests are alike: the first of them lends its identity to the others.
-    guest: OnceLock<Arc<Identity>>,
+    guest: Arc<Identity>,
     idempotent_methods: HashSet<String>,
     node: String,
     keys: RwLock<Arc<TicketKeys>>,
@@ -149,20 +144,15 @@ impl Hub {
     pub fn new(config: HubConfig, engine: Arc<dyn Engine>, seed: [u8; 32]) -> Self {
         let random = Random::new(seed);
         let channels = Channels::new(random.id_of(&[b"shards of channels"]));
-        let sessions = Sessions::new(config.limits.sessions_max, config.limits.revocations_max);
-        for revocation in engine.revocations() {
-            sessions.revoke(SessionId(revocation.session), revocation.until);
-        }
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
             turnstile: Turnstile::new(config.limits.hellos_at_once_max),
             acks: Acks::new(config.limits.acks_max),
             pages: Pages::new(config.limits.pages_max),
-            sessions,
+            sessions: Sessions::new(config.limits.sessions_max),
             limits: config.limits,
             rules: Arc::new(Rules::new(config.rules)),
-            login_sources: config.login_sources,
-            guest: OnceLock::new(),
+            guest: Arc::default(),
             idempotent_methods: config.idempotent_methods,
             node: config.node,
             random,
@@ -379,18 +369,9 @@ impl Hub {
     pub(crate) fn login(&self, now: Now, mut identity: Identity) -> Login {
         let latest = now.wall_ms + self.0.limits.auth_age_ms;
         let expires_at = identity.expires_at.take().unwrap_or(latest);
-        let is_guest = identity.user.is_none();
-        let guest = is_guest.then(|| self.0.guest.get_or_init(|| Arc::new(identity.clone())));
-        let identity = match guest.filter(|guest| ***guest == identity) {
-            Some(guest) => Arc::clone(guest),
-            None => Arc::new(identity),
-        };
+        let is_guest = identity == Identity::default();
+        let identity = if is_guest { Arc::clone(&self.0.guest) } else { Arc::new(identity) };
         Login { identity, expires_at }
-    }
-
-    /// Whether logins that were accepted by this still would be.
-    pub(crate) fn accepts_logins_of(&self, source: u64) -> bool {
-        self.0.login_sources.contains(&source)
     }
 
     pub(crate) fn node(&self) -> &str {
@@ -472,16 +453,6 @@ impl Hub {
         self.0.reply_bytes.load(Ordering::Relaxed) < self.0.limits.replies_bytes_max
     }
 
-    /// Has the engine keep that a session's tickets are void, for the node after this one; `bell` is told when it has.
-    pub(crate) fn keep_revocation(&self, revocation: Revocation, bell: &Arc<Bell>) {
-        let bell = Arc::clone(bell);
-        self.0.engine.submit(Job::Revoke(Revoke {
-            revocation,
-            // Where it cannot be kept, nobody is helped by waiting: the engine says why to those who run it.
-            answer: Answer::new(move |_: Result<(), _>| bell.note_revoked()),
-        }));
-    }
-
     /// A ticket for a session, and when it expires.
     pub(crate) fn seal_ticket(&self, now: Now, id: SessionId, life: u32, login: &Login) -> (String, u64) {
         let Login { identity, expires_at: auth_expires_at } = login;
@@ -491,7 +462,6 @@ impl Hub {
             session: id.0,
             user: identity.user.as_ref().map(ToString::to_string),
             channels: identity.channels.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
-            source: Some(identity.source),
             auth_expires_at,
             expires_at,
             node: self.0.node.clone(),

@@ -16,7 +16,7 @@ use std::{
 
 use tautline_hub::{
     Rules,
-    engine::{Append, EngineError, Mark, Revoke},
+    engine::{Append, EngineError, Mark},
 };
 use tautline_protocol::ChannelName;
 
@@ -57,7 +57,6 @@ pub(crate) struct Writer {
 enum Step {
     Append(Append),
     Keep(Vec<Mark>),
-    Revoke(Revoke),
 }
 
 /// A transaction that did not come to be, or nobody knows.
@@ -109,7 +108,6 @@ impl Writer {
             match job {
                 Write::Append(job) => steps.push(Step::Append(job)),
                 Write::Keep(marks) => steps.push(Step::Keep(marks)),
-                Write::Revoke(job) => steps.push(Step::Revoke(job)),
                 Write::Tidy { wall_ms, rules } => tidy = Some((wall_ms, rules)),
                 Write::Damaged { generation, reason } => {
                     if generation == self.shared.generation.load(Ordering::Relaxed) {
@@ -128,7 +126,7 @@ impl Writer {
 
     /// One transaction for all, and then the answers, in order.
     fn write(&mut self, steps: Vec<Step>) {
-        let sync = self.options.durability == Durability::Strict || self.must_sync(&steps);
+        let sync = self.options.durability == Durability::Strict || self.any_first_relaxed(&steps);
         let relaxed = self.options.durability == Durability::Relaxed;
         let appends = steps.iter().filter(|step| matches!(step, Step::Append(_))).count();
         let outcomes = self.transact(sync, |transaction| {
@@ -136,41 +134,34 @@ impl Writer {
             let outcome = |step: &Step| match step {
                 Step::Append(job) => transaction.append(job, relaxed).map(Some),
                 Step::Keep(marks) => transaction.keep(marks).map(|()| None),
-                Step::Revoke(job) => transaction.revoke(job.revocation).map(|()| None),
             };
             steps.iter().map(outcome).collect::<Result<Vec<_>, Fault>>()
         });
         match outcomes {
             Ok(outcomes) => {
                 for (step, outcome) in steps.into_iter().zip(outcomes) {
-                    match (step, outcome) {
-                        (Step::Append(job), Some(outcome)) => give(job.answer, outcome),
-                        (Step::Revoke(job), _) => give(job.answer, Ok(())),
-                        _ => {}
+                    if let (Step::Append(job), Some(outcome)) = (step, outcome) {
+                        give(job.answer, outcome);
                     }
                 }
             }
             Err(error) => {
                 for step in steps {
-                    match step {
-                        Step::Append(job) => give(job.answer, Err(error.clone())),
-                        Step::Revoke(job) => give(job.answer, Err(error.clone())),
-                        Step::Keep(_) => {}
+                    if let Step::Append(job) = step {
+                        give(job.answer, Err(error.clone()));
                     }
                 }
             }
         }
     }
 
-    /// A channel's first relaxed append is synced, with the mark that says: this one may lose something. The end of a session
-    /// is, because nothing could tell that it was lost.
-    fn must_sync(&self, steps: &[Step]) -> bool {
-        let must_sync = |step: &Step| match step {
+    /// A channel's first relaxed append is synced, with the mark that says: this one may lose something.
+    fn any_first_relaxed(&self, steps: &[Step]) -> bool {
+        let is_first = |step: &Step| match step {
             Step::Append(job) => !self.cache.peek(&job.channel).is_some_and(|state| state.relaxed),
             Step::Keep(_) => false,
-            Step::Revoke(_) => true,
         };
-        steps.iter().any(must_sync)
+        steps.iter().any(is_first)
     }
 
     /// Housekeeping, in transactions of its own: where appends fail because the disk is full, this still makes room.
@@ -178,7 +169,6 @@ impl Writer {
         let from = self.tidied;
         let next = self.transact(false, |transaction| {
             let next = transaction.tidy(from, wall_ms, rules)?;
-            transaction.forget_revocations(wall_ms)?;
             transaction.do_chores(CHORES_A_COMMIT)?;
             Ok(next)
         });

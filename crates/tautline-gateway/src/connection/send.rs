@@ -6,7 +6,7 @@ use std::{
 };
 
 use tautline_hub::Output;
-use tautline_protocol::{Format, Now};
+use tautline_protocol::{ByeCode, Format, Now};
 use tautline_websocket::{Opcode, encode_close};
 
 use super::{Connection, Step, Stream, after_ms, buffers::Buffers, ended::Ended};
@@ -64,10 +64,16 @@ impl<S: Stream> Connection<S> {
                 }
                 Some(Output::Login(auth)) => {
                     let login = self.gateway().logins.check(now, &auth);
+                    if let Err(refused) = &login {
+                        self.gateway().refusals.of_login(now, &auth, refused, self.stream.address());
+                    }
                     self.peer().handle_login(now, login);
                 }
                 Some(Output::Call(request)) => calls::start(self.gateway(), cx, request),
                 Some(Output::Close { code, reason }) => {
+                    if reason == ByeCode::Overloaded.as_str() {
+                        self.gateway().causes.sessions.note(now, || "one was refused".to_owned());
+                    }
                     encode_close(&mut buffers.out.bytes, Some(code), reason, None);
                     self.close(now, Ended::ByUs { code, reason }, Step::AwaitingClose);
                 }

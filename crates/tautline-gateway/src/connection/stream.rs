@@ -1,6 +1,6 @@
 //! What a connection moves its bytes over.
 
-use std::task::Context;
+use std::{net::SocketAddr, task::Context};
 
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -18,6 +18,11 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {
         false
     }
 
+    /// Who is at the other end, where that is known.
+    fn address(&self) -> Option<SocketAddr> {
+        None
+    }
+
     /// What it had taken and could not send. It wakes the task when there is some, takes and writes nothing until it was asked,
     /// and is to be given this first.
     fn take_back(&mut self) -> Option<Unsent> {
@@ -25,5 +30,10 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {
     }
 }
 
-impl Stream for TcpStream {}
+impl Stream for TcpStream {
+    fn address(&self) -> Option<SocketAddr> {
+        self.peer_addr().ok()
+    }
+}
+
 impl Stream for TokioIo<Upgraded> {}

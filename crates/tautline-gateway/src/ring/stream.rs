@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     os::fd::{AsRawFd, RawFd},
     pin::Pin,
     sync::Arc,
@@ -44,6 +45,10 @@ impl RingStream {
 }
 
 impl Stream for RingStream {
+    fn address(&self) -> Option<SocketAddr> {
+        self.stream.peer_addr().ok()
+    }
+
     fn take(&mut self, cx: &Context<'_>, frames: &Frames) -> bool {
         if frames.bytes.len() > SEND_BYTES_MAX || self.poll_settled().is_pending() {
             return false;

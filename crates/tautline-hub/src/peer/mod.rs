@@ -170,16 +170,11 @@ enum Stage {
     /// The engine is asked about the channels of a `hello`.
     Looking(Box<(Opening, Hello, Entrance, Looking)>),
     Open(Open),
-    /// The client ended its session: the engine has yet to keep that its tickets are void.
-    Leaving,
     /// The last word is said; the close frame may be still to send.
     Closing(Option<(u16, &'static str)>),
     /// Nothing to do any more.
     Lost,
 }
-
-/// The client said `bye`, and that is kept.
-const BYE_SAID: Stage = Stage::Closing(Some((1000, "bye")));
 
 /// A connection that was welcomed.
 struct Open {
@@ -193,8 +188,6 @@ struct Open {
     refreshing: Option<NonZeroU64>,
     /// The client said that it goes away.
     paused: bool,
-    /// The session began with this connection's hello: what was sent before was sent in another session.
-    began: bool,
 }
 
 struct Subscription {
@@ -212,7 +205,7 @@ impl Stage {
             Self::Queueing(waiting) => Some(&waiting.0),
             Self::CheckingHello(waiting) => Some(&waiting.0),
             Self::Looking(waiting) => Some(&waiting.0),
-            Self::Open(_) | Self::Leaving | Self::Closing(_) | Self::Lost => None,
+            Self::Open(_) | Self::Closing(_) | Self::Lost => None,
         }
     }
 }
@@ -284,8 +277,6 @@ impl Peer {
                 self.dismiss(now, None, Bye::new(ByeCode::PeerSilent, "nothing was heard for too long"));
             }
             Stage::Open(_) => self.send_fresh_ticket(now),
-            // The engine takes very long. The session is ended all the same, for as long as this node lives.
-            Stage::Leaving => self.stage = BYE_SAID,
             Stage::Closing(_) | Stage::Lost => {}
         }
     }
@@ -321,7 +312,6 @@ impl Peer {
         }
         match &self.stage {
             Stage::Open(open) => self.silent_until_ms().min(open.auth_until_ms).min(open.ticket_due_ms),
-            Stage::Leaving => self.silent_until_ms(),
             _ => u64::MAX,
         }
     }
@@ -411,7 +401,7 @@ impl Peer {
                 }
             }
             read += line.len() + usize::from(line_bytes.is_some());
-            if matches!(self.stage, Stage::Leaving | Stage::Closing(_) | Stage::Lost) {
+            if matches!(self.stage, Stage::Closing(_) | Stage::Lost) {
                 return message.len();
             }
         }
@@ -425,7 +415,6 @@ impl Peer {
             Stage::Queueing(_)
             | Stage::CheckingHello(_)
             | Stage::Looking(_)
-            | Stage::Leaving
             | Stage::Closing(_)
             | Stage::Lost => {}
         }
@@ -476,12 +465,9 @@ impl Peer {
     fn handle_bye(&mut self, now: Now) {
         let Stage::Open(open) = &self.stage else { return };
         let Some(session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
-        let revocation = session.end_by_bye(&self.hub, now);
+        session.end_by_bye(&self.hub, now);
         self.detach(now);
-        self.stage = Stage::Leaving;
-        self.hub.keep_revocation(revocation, &self.bell);
-        // A quick engine has kept it by now.
-        self.take_mail(now);
+        self.stage = Stage::Closing(Some((1000, "bye")));
     }
 
     /// The session has another connection by now, or has ended: what this one's client says does not count any more.
@@ -493,7 +479,7 @@ impl Peer {
 
     /// Says the last word. What the client had sent behind it is not read.
     fn dismiss(&mut self, now: Now, id: Option<RequestId>, bye: Bye) {
-        if matches!(self.stage, Stage::Leaving | Stage::Closing(_) | Stage::Lost) {
+        if matches!(self.stage, Stage::Closing(_) | Stage::Lost) {
             return;
         }
         match id {
@@ -555,7 +541,6 @@ impl std::fmt::Debug for Peer {
             Stage::CheckingHello(_) => "checking hello",
             Stage::Looking(_) => "looking",
             Stage::Open(_) => "open",
-            Stage::Leaving => "leaving",
             Stage::Closing(_) => "closing",
             Stage::Lost => "lost",
         };

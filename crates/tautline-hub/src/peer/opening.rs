@@ -118,8 +118,17 @@ impl Peer {
         let login = match result {
             Ok(identity) => self.hub.login(now, identity),
             Err(refused) => {
-                let bye = refused.to_bye(|| self.hub.retry_after_ms());
-                return self.dismiss(now, None, bye);
+                let code = match refused {
+                    LoginRefused::Expired => ByeCode::TokenExpired,
+                    LoginRefused::Unauthorized(_) => ByeCode::Unauthorized,
+                    LoginRefused::Unavailable(_) => ByeCode::Overloaded,
+                };
+                let retry_after_ms = (code == ByeCode::Overloaded).then(|| self.hub.retry_after_ms());
+                return self.dismiss(
+                    now,
+                    None,
+                    Bye { retry_after_ms, ..Bye::new(code, refused.to_string()) },
+                );
             }
         };
         let ticket = hello.resume.as_ref().and_then(|resume| self.check_ticket(now, &resume.ticket).ok());
@@ -213,11 +222,6 @@ impl Peer {
             .hub
             .open_ticket(ticket)
             .ok_or_else(|| challenge("ticket_invalid", "this is no ticket of this gateway: log in again"))?;
-        if !claims.source.is_some_and(|source| self.hub.accepts_logins_of(source)) {
-            let words =
-                "what the login behind the ticket was accepted by is no longer accepted: log in again";
-            return Err(challenge("ticket_revoked", words));
-        }
         if claims.expires_at <= now.wall_ms {
             return Err(challenge("ticket_expired", "the ticket has expired: log in again"));
         }
@@ -268,20 +272,17 @@ impl Peer {
 
     /// Opens a new session, or the one that the same key has opened a moment ago.
     fn begin(&mut self, now: Now, hello: &Hello, login: &Login, wanted: &[Wanted]) {
-        let key_ids = hello.key.as_ref().map(|key| self.key_ids(now, key, &login.identity));
+        let key_id = hello.key.as_ref().map(|key| self.key_id(key, &login.identity));
         let claim = || Claim { attempt: None, login: Some(login.clone()), seen: None };
-        for id in key_ids.into_iter().flatten() {
-            if let Some(session) = self.hub.sessions().get(id)
-                && let Some(living) = session.living()
-                && now.mono_ms < living.opened_ms() + self.hub.limits().key_ms
-            {
-                let opened = Opened { session: &session, living, resumed: true };
-                return self.attach(now, hello, opened, claim(), wanted);
-            }
+        let known = key_id.and_then(|id| self.hub.sessions().get(id));
+        if let Some(session) = &known
+            && let Some(living) = session.living()
+            && now.mono_ms < living.opened_ms() + self.hub.limits().key_ms
+        {
+            let opened = Opened { session, living, resumed: true };
+            return self.attach(now, hello, opened, claim(), wanted);
         }
-        let free = |id: &SessionId| self.hub.sessions().get(*id).is_none();
-        let key_id = key_ids.map(|[this_life, _]| this_life).filter(free);
-        let mut id = key_id.unwrap_or_else(|| SessionId(self.hub.random().id()));
+        let mut id = key_id.filter(|_| known.is_none()).unwrap_or_else(|| SessionId(self.hub.random().id()));
         let life = self.hub.engine().life();
         loop {
             let make = || Session::new(id, login.clone(), Ledger::new(), life, now);
@@ -300,16 +301,10 @@ impl Peer {
         }
     }
 
-    /// The same key and the same user give the same session within the life of a key, without a table of keys: the session
-    /// that begins now, and the one that may have begun in the life before this one. A key that is used once more much later
-    /// gives another session, in whose name nothing was ever published or called.
-    fn key_ids(&self, now: Now, key: &str, identity: &Identity) -> [SessionId; 2] {
+    /// The same key and the same user give the same session, without a table of keys.
+    fn key_id(&self, key: &str, identity: &Identity) -> SessionId {
         let user = identity.user.as_ref().map_or("", UserId::as_str);
-        let life = now.mono_ms / self.hub.limits().key_ms.max(1);
-        [life, life.wrapping_sub(1)].map(|life| {
-            let parts = [key.as_bytes(), user.as_bytes(), &life.to_le_bytes()];
-            SessionId(self.hub.random().id_of(&parts))
-        })
+        SessionId(self.hub.random().id_of(&[key.as_bytes(), user.as_bytes()]))
     }
 
     fn dismiss_for_room(&mut self, now: Now) {
@@ -321,7 +316,7 @@ impl Peer {
     /// Makes this connection the session's own, and says welcome.
     fn attach(&mut self, now: Now, hello: &Hello, opened: Opened<'_>, claim: Claim, wanted: &[Wanted]) {
         let Opened { session, living, resumed } = opened;
-        let owned = match living.take_over(&self.hub, now, &self.bell, claim) {
+        let owned = match living.take_over(&self.hub, &self.bell, claim) {
             Ok(owned) => owned,
             Err(bye) => return self.dismiss(now, None, bye),
         };
@@ -337,7 +332,6 @@ impl Peer {
             ticket_due_ms: ticket_due_ms(now, ticket_expires_at, &login),
             refreshing: None,
             paused: false,
-            began: !resumed,
         });
         let mut gaps = Vec::new();
         let cursors = hello.resume.as_ref().map(|resume: &Resume| &resume.cursors);
@@ -519,7 +513,6 @@ fn identity_of(claims: &Claims) -> Identity {
     Identity {
         user: claims.user.as_deref().and_then(|user| UserId::parse(user).ok()),
         channels: claims.channels.iter().filter_map(|pattern| Pattern::parse(pattern).ok()).collect(),
-        source: claims.source.unwrap_or_default(),
         expires_at: Some(claims.auth_expires_at),
     }
 }

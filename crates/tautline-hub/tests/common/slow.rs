@@ -7,7 +7,7 @@ use std::{
 
 use tautline_hub::{
     Engine,
-    engine::{EngineError, Job, MemoryLogs, Revocation},
+    engine::{EngineError, Job, MemoryLogs},
 };
 use tautline_protocol::Limits;
 
@@ -15,13 +15,11 @@ use tautline_protocol::Limits;
 pub struct SlowEngine {
     jobs: Mutex<VecDeque<Job>>,
     pub logs: Mutex<MemoryLogs>,
-    revoked: Mutex<Vec<Revocation>>,
 }
 
 impl SlowEngine {
     pub fn new(limits: &Limits) -> Arc<Self> {
-        let logs = Mutex::new(MemoryLogs::new(3, limits, 1));
-        Arc::new(Self { jobs: Mutex::default(), logs, revoked: Mutex::default() })
+        Arc::new(Self { jobs: Mutex::default(), logs: Mutex::new(MemoryLogs::new(3, limits, 1)) })
     }
 
     /// Does what waits, in order, and says how many jobs that were, positions and housekeeping not counted.
@@ -55,11 +53,6 @@ impl SlowEngine {
                 job.answer.give(Ok(page));
             }
             Job::Keep(marks) => marks.iter().for_each(|mark| logs.keep(mark)),
-            Job::Revoke(job) => {
-                drop(logs);
-                self.revoked.lock().expect("no test panics over it").push(job.revocation);
-                job.answer.give(Ok(()));
-            }
             Job::Tidy { wall_ms, rules } => logs.tidy(wall_ms, &rules),
         }
     }
@@ -91,10 +84,6 @@ impl SlowEngine {
 impl Engine for SlowEngine {
     fn submit(&self, job: Job) {
         self.jobs.lock().expect("no test panics over it").push_back(job);
-    }
-
-    fn revocations(&self) -> Vec<Revocation> {
-        self.revoked.lock().expect("no test panics over it").clone()
     }
 
     fn life(&self) -> u32 {

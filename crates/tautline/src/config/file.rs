@@ -69,8 +69,6 @@ pub(super) struct Server {
 pub(super) struct Auth {
     #[serde(deserialize_with = "hs256_secret")]
     pub hs256_secret: Option<Secret>,
-    #[serde(deserialize_with = "hs256_secret")]
-    pub hs256_secret_old: Option<Secret>,
     pub guests: Option<bool>,
 }
 
@@ -88,7 +86,6 @@ pub(super) struct Api {
 pub(super) struct Tickets {
     #[serde(deserialize_with = "ticket_keys")]
     pub keys: Option<Vec<TicketKey>>,
-    pub environment: Option<String>,
 }
 
 /// One `[[channels]]`

@@ -23,10 +23,7 @@ use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
 use tautline_protocol::{Limits, Pattern};
 
 pub use check::{TicketKey, engine as parse_engine, listen as parse_listen};
-pub use environment::{
-    API_KEY, AUTH_SECRET, AUTH_SECRET_OLD, ENVIRONMENT, Environment, LISTEN, LOG_FORMAT, NODE, TICKET_KEYS,
-    TOKEN,
-};
+pub use environment::{API_KEY, AUTH_SECRET, Environment, LISTEN, LOG_FORMAT, NODE, TICKET_KEYS, TOKEN};
 pub use error::ConfigError;
 
 use crate::{log::LogFormat, secret::Secret, units::Milliseconds};
@@ -133,20 +130,14 @@ pub struct Settings {
     pub io_uring: bool,
     /// True when everything is open for development. Default false.
     pub dev: bool,
-    /// The key of the HTTP API that was made at random for development, where none was configured; it is one of `api_keys`.
-    pub dev_api_key: Option<Secret>,
     /// Whether clients may connect without a login. Default false.
     pub guests: bool,
     /// What tokens are signed with. Default none: no token is accepted.
     pub hs256_secret: Option<Secret>,
-    /// What tokens were signed with before; they stay good. Default none.
-    pub hs256_secret_old: Option<Secret>,
     /// Keys for the HTTP API. Default none: it is closed.
     pub api_keys: Vec<Secret>,
     /// What tickets are sealed with, newest first. Default none: made at random at start.
     pub ticket_keys: Vec<TicketKey>,
-    /// Which deployment this is: tickets of another one are no good here. Default `""`.
-    pub environment: String,
     /// Who may do what where; the first match counts. Default none: every channel is closed.
     pub channels: Vec<ChannelRule>,
     /// Every ceiling.
@@ -177,13 +168,10 @@ impl Default for Settings {
             compression_bytes_min: gateway.compression_bytes_min,
             io_uring: gateway.io_uring,
             dev: false,
-            dev_api_key: None,
             guests: false,
             hs256_secret: None,
-            hs256_secret_old: None,
             api_keys: Vec::new(),
             ticket_keys: Vec::new(),
-            environment: String::new(),
             channels: Vec::new(),
             limits: Limits::default(),
             drain: DrainSettings::default(),
@@ -191,6 +179,9 @@ impl Default for Settings {
         }
     }
 }
+
+/// The API key under `--dev`.
+pub const DEV_API_KEY: &str = "dev";
 
 impl Settings {
     /// Puts flags over environment over file over defaults.
@@ -203,7 +194,7 @@ impl Settings {
             settings.apply_file(read_file(path)?);
         }
         settings.apply_environment(environment)?;
-        settings.apply_flags(flags)?;
+        settings.apply_flags(flags);
         Ok(settings)
     }
 
@@ -225,10 +216,8 @@ impl Settings {
         set(&mut self.io_uring, file.server.io_uring);
         set(&mut self.guests, file.auth.guests);
         self.hs256_secret = file.auth.hs256_secret;
-        self.hs256_secret_old = file.auth.hs256_secret_old;
         set(&mut self.api_keys, file.api.keys);
         set(&mut self.ticket_keys, file.tickets.keys);
-        set(&mut self.environment, file.tickets.environment);
         self.channels = file.channels.into_iter().map(channel_rule).collect();
         file.limits.apply(&mut self.limits);
         set(&mut self.log_format, file.log.format);
@@ -243,34 +232,25 @@ impl Settings {
         if let Some(secret) = environment.auth_secret()? {
             self.hs256_secret = Some(secret);
         }
-        if let Some(secret) = environment.auth_secret_old()? {
-            self.hs256_secret_old = Some(secret);
-        }
-        set(&mut self.environment, environment.environment()?);
         set(&mut self.api_keys, environment.api_keys()?);
         set(&mut self.ticket_keys, environment.ticket_keys()?);
         Ok(())
     }
 
-    fn apply_flags(&mut self, flags: &Flags) -> Result<(), ConfigError> {
+    fn apply_flags(&mut self, flags: &Flags) {
         set(&mut self.listen, flags.listen);
         set(&mut self.engine, flags.engine.clone());
         set(&mut self.log_format, flags.log_format);
         if flags.dev {
-            self.open_for_development()?;
+            self.open_for_development();
         }
-        Ok(())
     }
 
     /// Rules of the file keep their history and presence, so that an app can be tried as it will run; their doors open.
-    fn open_for_development(&mut self) -> Result<(), ConfigError> {
+    fn open_for_development(&mut self) {
         self.dev = true;
         self.guests = true;
-        if self.api_keys.is_empty() {
-            let key = Secret::random().map_err(|error| ConfigError::in_flag("--dev", &error.to_string()))?;
-            self.api_keys.push(key.clone());
-            self.dev_api_key = Some(key);
-        }
+        self.api_keys.push(Secret::new(DEV_API_KEY));
         for rule in &mut self.channels {
             rule.subscribe = Access::Any;
             rule.publish = Access::Any;
@@ -283,7 +263,6 @@ impl Settings {
             retention: Retention::default(),
             ack: false,
         });
-        Ok(())
     }
 }
 

@@ -4,7 +4,6 @@ mod process;
 #[cfg(target_os = "linux")]
 mod streams;
 mod terminal;
-mod trust;
 
 use std::{
     fs,
@@ -217,7 +216,7 @@ fn a_server_that_is_to_go_down_says_not_ready_first_and_goes_on_meanwhile() {
 /// The answer to one request.
 fn http_get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("it takes the request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers");
@@ -305,6 +304,29 @@ fn a_token_made_with_another_secret_is_refused() {
     let mut line = server.connect();
     line.hello(&json!({"token": String::from_utf8(output.stdout).unwrap().trim()}));
     assert_eq!(line.receive("bye")["bye"]["code"], "unauthorized");
+}
+
+#[test]
+fn what_is_refused_is_logged_with_user_address_and_reason() {
+    let server = Server::start(&[], &[("TAUTLINE_AUTH_SECRET", SECRET), ("TAUTLINE_API_KEY", SECRET)]);
+    let foreign = [("TAUTLINE_AUTH_SECRET", "another secret of 32 bytes, or so")];
+    let token = output_of(&["token", "--user", "u42"], &foreign).stdout;
+    let token = String::from_utf8(token).unwrap();
+    let mut line = server.connect();
+    line.hello(&json!({"token": token.trim()}));
+    line.receive("bye");
+    assert!(http_get(server.address(), "/api/v1/users/u42/inbox").starts_with("HTTP/1.1 401"));
+    server.signal(Signal::TERM);
+    drop(line);
+    let log = server.end().2;
+    let told = |words: &str| log.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{log}"));
+    let login = told("a login was refused");
+    for part in ["user=\"u42\"", "address=127.0.0.1:", "signed with another secret"] {
+        assert!(login.contains(part), "{login}");
+    }
+    let key = told("an API key was refused");
+    assert!(key.contains("address=127.0.0.1:") && key.contains("no bearer key"), "{key}");
+    assert!(!log.contains(token.trim()) && !log.contains(SECRET), "{log}");
 }
 
 #[test]

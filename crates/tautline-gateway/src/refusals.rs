@@ -1,0 +1,101 @@
+//! Refused logins and keys in the log, each with who, from where and why; of a flood only so many a second.
+//!
+//! Start at [`Refusals::of_login`] and [`Refusals::of_key`]. Tokens and keys are never logged.
+
+use std::{
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use tautline_hub::LoginRefused;
+use tautline_protocol::{Now, packet::Auth};
+use tracing::{field::display, info, warn};
+
+/// Lines within a second; what comes beyond is counted, and told by the next line.
+const LINES_A_SECOND_MAX: u32 = 10;
+
+/// What was logged of late.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Mutex<Window>);
+
+#[derive(Debug, Default)]
+struct Window {
+    second: u64,
+    lines: u32,
+    unlogged: u64,
+}
+
+impl Refusals {
+    /// A client's login was refused.
+    pub(crate) fn of_login(
+        &self,
+        now: Now,
+        auth: &Auth,
+        refused: &LoginRefused,
+        address: Option<SocketAddr>,
+    ) {
+        let Some(unlogged) = self.sample(now) else { return };
+        let (user, address) = (claimed_user(auth), address.map(display));
+        info!(user, address, reason = %refused, unlogged, "a login was refused");
+    }
+
+    /// A back end's key was refused.
+    pub(crate) fn of_key(&self, now: Now, reason: &str, address: Option<SocketAddr>) {
+        let Some(unlogged) = self.sample(now) else { return };
+        warn!(address = address.map(display), reason, unlogged, "an API key was refused");
+    }
+
+    /// How many were not logged before this one; `None`: nor is this one.
+    fn sample(&self, now: Now) -> Option<u64> {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let second = now.mono_ms / 1000;
+        if window.second != second {
+            (window.second, window.lines) = (second, 0);
+        }
+        if window.lines == LINES_A_SECOND_MAX {
+            window.unlogged += 1;
+            return None;
+        }
+        window.lines += 1;
+        Some(std::mem::take(&mut window.unlogged))
+    }
+}
+
+/// Whom a token names, whether or not it is right.
+fn claimed_user(auth: &Auth) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claims {
+        sub: String,
+    }
+    let Auth::Token { token } = auth else { return None };
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice(&claims).ok().map(|claims: Claims| claims.sub)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_is_sampled_and_counted() {
+        let refusals = Refusals::default();
+        let at = |mono_ms| refusals.sample(Now::new(mono_ms, 0));
+        let logged = (0..1000).filter(|_| at(5_500).is_some()).count();
+        assert_eq!(logged, LINES_A_SECOND_MAX as usize);
+        assert_eq!(at(6_000), Some(1000 - logged as u64));
+        assert_eq!(at(6_999), Some(0));
+    }
+
+    #[test]
+    fn a_token_names_its_user_although_it_is_refused() {
+        // {"sub":"u42","exp":1800000060}
+        let token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1NDIiLCJleHAiOjE4MDAwMDAwNjB9.".to_owned();
+        assert_eq!(claimed_user(&Auth::Token { token }).as_deref(), Some("u42"));
+        for token in ["", "a.b.c", "a.e30.c"] {
+            assert_eq!(claimed_user(&Auth::Token { token: token.to_owned() }), None);
+        }
+        assert_eq!(claimed_user(&Auth::Guest { guest: true }), None);
+    }
+}
