@@ -7,18 +7,20 @@
 
 import type { Input } from './vocabulary.js';
 
-/** What a host tells. A message also comes as the host gave it: text, or bytes. */
+/** What a host tells, with its own `event` beside it. A message also comes as the host gave it: text, or bytes. */
 export type Fact =
-  | Extract<Input, { type: 'socket_open' | 'socket_closed' | 'show' | 'hide' | 'network' }>
-  | (Extract<Input, { type: 'socket_message' }> & { data?: unknown });
+  | Extract<Input, { type: 'show' | 'hide' | 'network' }>
+  | (Extract<Input, { type: 'socket_open' | 'socket_closed' }> & { event?: unknown })
+  | (Extract<Input, { type: 'socket_message' }> & { data?: unknown; event?: unknown });
 
 /** Takes a fact. */
 export type Tell = (fact: Fact) => void;
 
 /** One WebSocket. Neither method ever throws. */
 export interface Socket {
-  send(data: string | ArrayBuffer): void;
-  close(code: number, reason: string): void;
+  /** With `callbacks` (`success`, `fail`, `complete`) what becomes of it is told to them, and a failure to nobody else. */
+  send(data: string | ArrayBuffer, callbacks?: object): void;
+  close(code: number, reason: string, callbacks?: object): void;
   /** The host's own object, for those who know it: a SocketTask, a WebSocket. */
   task?(): unknown;
 }

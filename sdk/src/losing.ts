@@ -9,16 +9,16 @@ import { blame } from './traffic.js';
 import type { DropCause, DropOutput, SocketClosedInput } from './vocabulary.js';
 
 export function socketClosed(s: Session, closed: SocketClosedInput): void {
-  const { socket, code, reason } = closed;
-  s.closing_ = s.closing_.filter((closing) => closing.socket_ !== socket);
+  const { socket, code, reason, held } = closed;
+  if (!held) s.closing_ = s.closing_.filter((closing) => closing.socket_ !== socket);
   if (s.socket_ !== socket) return;
   // Where the packet was lost on its way, its code was not.
   const last = byeOfCloseCode(code!, reason);
-  if (last) return bye(s, undefined, last, true);
+  if (last) return bye(s, undefined, last, !held);
   // What this version does not know is told by its range.
   const ours = code! >= 4000 && code! < 4300;
   if (ours && code! >= 4100) stop(s, 'unknown');
-  drop(s, ours ? 'unknown' : causeOf(s, closed), closed, true);
+  drop(s, ours ? 'unknown' : causeOf(s, closed), closed, !held);
 }
 
 /** Only the app leads back. */

@@ -188,7 +188,8 @@ export const msgpack: Format = {
   over_(inner) {
     const host: Host = Object.create(inner);
     host.dial = (url, _protocol, number, tell, more) => {
-      const socket = inner.dial(url, 'tautline.v1.msgpack', number, (fact) => {
+      // Some hosts drop the subprotocol: the gateway reads the format here, too.
+      const socket = inner.dial(url + (/\?/.test(url) ? '&' : '?') + 'format=msgpack', 'tautline.v1.msgpack', number, (fact) => {
         if (fact.type === 'socket_message' && typeof fact.data !== 'string') fact.text = decode(fact.data as ArrayBuffer);
         tell(fact);
       }, more, base64);

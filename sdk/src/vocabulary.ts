@@ -127,6 +127,8 @@ export interface SocketClosedInput {
   reason?: string | undefined;
   message?: string | undefined;
   cause?: DropCause | undefined;
+  /** It is lost, as an error told, but the host still counts it: another `socket_closed` follows. */
+  held?: boolean | undefined;
 }
 
 /** The app asks for something. */

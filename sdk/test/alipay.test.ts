@@ -46,7 +46,9 @@ test('bytes that nobody asked for are told as they came, and are no packet', () 
   const facts: Fact[] = [];
   alipayHost(my).dial('wss://a.example/connect', 'tautline.v1.json', 1, (fact) => facts.push(fact));
   (my.task as AlipayTask).receivesBytes('AP+A');
-  assert.deepEqual(facts, [{ type: 'socket_message', socket: 1, text: 'AP+A', data: 'AP+A' }]);
+  const [{ event, ...fact }] = facts as [Fact & { event: unknown }];
+  assert.deepEqual(fact, { type: 'socket_message', socket: 1, text: 'AP+A', data: 'AP+A' });
+  assert.ok(event, 'with the event as the host gave it');
 });
 
 test('base64 goes there and back at every length', () => {
@@ -87,7 +89,7 @@ test('an error event with a number and no words has its cause, and the number as
   const { task, seen } = dialled();
   task.opens();
   task.errsWith(11);
-  assert.deepEqual(seen[1], { code: undefined, reason: '11', cause: 'network_lost' });
+  assert.deepEqual(seen[1], { code: undefined, reason: '11', cause: 'network_lost', held: true });
 });
 
 test('its networks are in capitals, and NOTREACHABLE is none', () => {

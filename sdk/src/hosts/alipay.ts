@@ -11,7 +11,7 @@ interface Message {
   isBuffer?: boolean;
 }
 
-/** What the numbers of `my.connectSocket` mean, where they mean something: from 2 to 11, and 20. */
+/** What the numbers of `my.connectSocket` and `my.onSocketError` mean, where they mean something. */
 const CAUSES: (DropCause | undefined)[] = [
   , , 'slots_exhausted', 'slots_exhausted', 'refused', 'refused', 'connect_timeout', 'tls_failed', 'domain_not_allowed',
   'protocol_error', 'network_lost', 'network_lost', , , , , , , , , 'domain_not_allowed',

@@ -2,6 +2,7 @@
 
 import type { Host, Socket, Tell } from '../host.js';
 import { now, setTimer } from './clock.js';
+import type { Callbacks } from './mini-api.js';
 import { nothing } from './nothing.js';
 
 /** The part of a WebSocket that is used. */
@@ -36,15 +37,25 @@ export function browserHost(window: BrowserWindow, platform = 'browser'): Host {
     return !navigator || navigator.onLine !== false;
   }
 
-  function dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: { protocols?: string[] }): Socket {
+  /** As a mini program would. */
+  function answer(callbacks: Callbacks = {}, error?: unknown): void {
+    const { success = nothing, fail = nothing, complete = nothing } = callbacks;
+    if (error) fail({ errMsg: String(error) });
+    else success({ errMsg: 'ok' });
+    complete();
+  }
+
+  function dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: { protocols?: string[] } & Callbacks): Socket {
     let it: BrowserSocket;
     try {
       it = new window.WebSocket(url, protocol ? [protocol] : (more && more.protocols) || []);
     } catch (error) {
       // Not a URL, or plain `ws` from a secure page.
+      answer(more, error);
       tell({ type: 'socket_closed', socket, reason: String(error), cause: 'refused' });
-      return { send: nothing, close: nothing };
+      return { send: (_, callbacks) => answer(callbacks, error), close: (_, _2, callbacks) => answer(callbacks, error) };
     }
+    answer(more);
     // The default hands out blobs, which cannot be read in order.
     it.binaryType = 'arraybuffer';
     it.onopen = () => tell({ type: 'socket_open', socket });
@@ -56,8 +67,17 @@ export function browserHost(window: BrowserWindow, platform = 'browser'): Host {
       tell({ type: 'socket_closed', socket, code, reason, cause: online() ? undefined : 'network_lost' });
     };
     return {
-      send: (data) => it.send(data),
-      close(code, reason) {
+      send(data, callbacks) {
+        try {
+          it.send(data);
+          answer(callbacks);
+        } catch (error) {
+          // It is not open yet.
+          answer(callbacks, error);
+        }
+      },
+      close(code, reason, callbacks) {
+        answer(callbacks);
         try {
           it.close(code, reason);
         } catch (_) {

@@ -9,9 +9,12 @@ export function now(): number {
   return Date.now();
 }
 
-/** Calls `fire` once after `delayMs`; the result takes it back. */
+/** What a timer can wait at most: with more, it fires at once. Milliseconds. */
+const DELAY_MS_MAX = 2147483647;
+
+/** Calls `fire` once after `delayMs`, or early where no timer waits as long; the result takes it back. */
 export function setTimer(delayMs: number, fire: () => void): () => void {
-  const timer = setTimeout(fire, delayMs);
+  const timer = setTimeout(fire, Math.min(delayMs, DELAY_MS_MAX));
   return () => clearTimeout(timer);
 }
 

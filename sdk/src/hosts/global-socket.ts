@@ -1,62 +1,93 @@
 /**
  * Hosts whose `connectSocket` returns nothing: JD, and old versions of others. There is one socket for the whole app, and
  * its events come through the global object. This makes it look like a SocketTask of its own for each dial.
+ *
+ * All lines of an app share one set of listeners, and one owner of the socket. No event says whose it is: those that come
+ * while nobody owns the socket are of a socket that the app has opened for itself.
  */
 
 import type { MiniApi, MiniTask } from './mini-api.js';
+import { sharedOf } from './shared.js';
 
 type Listener = (event: unknown) => void;
 interface Api {
   [name: string]: Listener | undefined;
 }
+/** It listens under the names of the events. */
 interface Task {
-  [name: string]: Listener;
+  [event: string]: Listener;
+}
+interface Owner {
+  task_: Task;
+  opened_?: boolean;
+  closing_?: boolean;
 }
 
-/** Gives a maker of tasks over the one socket of `host`. */
-export function globalSocket(host: MiniApi): () => MiniTask {
-  const api = host as unknown as Api;
-  const events = ['Open', 'Message', 'Error', 'Close'];
-  /** The newest task, and the one before it until its close has come. */
-  let newest: Task;
-  let before: Task | undefined;
-  let opened: boolean | undefined;
+/** The one socket. Its names are plain ones: the files of a package, of different versions perhaps, share it. */
+export interface GlobalSocket {
+  /** A line has it, and has not given it up. */
+  busy(): boolean | undefined;
+  /** The task of the dial that was made just now. */
+  task(): MiniTask;
+}
 
-  const heads = events.map((event) => (value: unknown) => {
-    if (event === 'Open') opened = true;
-    // No event says whose it is. While nothing has opened, an end can only be that of the socket before.
-    const late = !opened && before;
-    const listener = (late || newest)[event];
-    if (event === 'Close') {
-      if (late) before = undefined;
-      else opened = false;
-    }
-    if (listener) listener(value);
-  });
-  let listening: boolean | undefined;
+/** The one socket of `host`. */
+export function globalSocket(host: MiniApi): GlobalSocket {
+  return sharedOf(host, 'tautlineSocket', () => {
+    const api = host as unknown as Api;
+    const events = ['Open', 'Message', 'Error', 'Close'];
+    let owner: Owner | undefined;
+    /** The owner before, which was given up before its close came. */
+    let before: Owner | undefined;
+    let listening: boolean | undefined;
 
-  return () => {
-    // It listens under the names of the events.
-    const task: Task = {
-      send: (options) => api.sendSocketMessage!(options),
-      close(options) {
-        // The one socket is another's by now.
-        if (newest === task) api.closeSocket!(options);
+    const heads = events.map((event) => (value: unknown) => {
+      const isOpen = event === 'Open';
+      // While nothing has opened, an end can only be that of the socket before.
+      const late = before && !isOpen && !(owner && owner.opened_);
+      const its = late ? before : owner;
+      // A second open is a stranger's.
+      if (!its || (isOpen && its.opened_)) return;
+      if (isOpen) its.opened_ = true;
+      if (event === 'Close') {
+        if (late) before = undefined;
+        else owner = undefined;
+      }
+      const listener = its.task_[event];
+      if (listener) listener(value);
+    });
+
+    return {
+      busy: () => owner && !owner.closing_,
+      task() {
+        const task: Task = {
+          send: (options) => api.sendSocketMessage!(options),
+          close(options) {
+            // Else it is nobody's, or another's by now.
+            if (owner !== its) return;
+            its.closing_ = true;
+            api.closeSocket!(options);
+          },
+          // The dial has failed: there is nothing to close.
+          over() {
+            owner = undefined;
+          },
+        };
+        const its: Owner = { task_: task };
+        before = owner && owner.opened_ ? owner : undefined;
+        owner = its;
+        events.forEach((event, i) => {
+          const off = api['offSocket' + event];
+          // Another part of the app may have taken all listeners off, which only hosts with an `off` allow to mend.
+          if (off) off.call(api, heads[i]);
+          if (off || !listening) api['onSocket' + event]!(heads[i]);
+          task['on' + event] = (listener) => {
+            task[event] = listener as Listener;
+          };
+        });
+        listening = true;
+        return task as unknown as MiniTask;
       },
     };
-    before = opened ? newest : undefined;
-    opened = false;
-    newest = task;
-    events.forEach((event, i) => {
-      const off = api['offSocket' + event];
-      // Another part of the app may have taken all listeners off, which only hosts with an `off` allow to mend.
-      if (off) off.call(api, heads[i]);
-      if (off || !listening) api['onSocket' + event]!(heads[i]);
-      task['on' + event] = (listener) => {
-        task[event] = listener as Listener;
-      };
-    });
-    listening = true;
-    return task as unknown as MiniTask;
-  };
+  });
 }

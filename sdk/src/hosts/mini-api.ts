@@ -38,6 +38,8 @@ export interface MiniTask {
   onError(listener: (error: any) => void): void;
   onClose(listener: (close: any) => void): void;
   readonly readyState?: number;
+  /** Of the one socket of an app: the dial has failed, and there is nothing to close. */
+  over?(): void;
 }
 
 /** What older versions and poorer hosts lack is optional. */
@@ -55,10 +57,15 @@ export interface MiniApi {
   getNetworkType?(options: any): any;
 }
 
-/** `options` with all three callbacks, of which only one is ever of interest. */
-export function withCallbacks<O extends object>(options: O, fail: (error: MiniError) => void): O & Required<Callbacks> {
+/** `options` with all three callbacks: those that are there stay, and `fail` hears of failures, too. */
+export function withCallbacks<O extends object>(options: O & Callbacks, fail: (error: MiniError) => void): O & Required<Callbacks> {
   const all = options as O & Required<Callbacks>;
-  all.success = all.complete = nothing;
-  all.fail = fail;
+  const own = all.fail;
+  all.success = all.success || nothing;
+  all.complete = all.complete || nothing;
+  all.fail = (error) => {
+    fail(error);
+    if (own) own(error);
+  };
   return all;
 }

@@ -4,6 +4,19 @@ import type { Tell } from '../host.js';
 import type { MiniApi, MiniNetwork } from './mini-api.js';
 import { nothing } from './nothing.js';
 
+/** Puts a listener on (`prefix` is `on`) or takes it off, where the host has such an event. */
+function hook(api: MiniApi, prefix: string, name: string, listener: unknown): void {
+  const it = api as unknown as { [name: string]: ((listener: unknown) => void) | undefined };
+  // A mini game has `onShow` where a mini program has `onAppShow`; a plugin has neither.
+  const own = prefix + (it['onAppShow'] ? name : name.replace('App', ''));
+  if (it[own]) it[own]!(listener);
+}
+
+/** Listens for the return of the app, or (`off`) no longer. */
+export function hookShow(api: MiniApi, prefix: 'on' | 'off', listener: () => void): void {
+  hook(api, prefix, 'AppShow', listener);
+}
+
 /** Tells about the app and the network until the result is called. */
 export function watchMini(api: MiniApi, tell: Tell): () => void {
   let weak: boolean | undefined;
@@ -25,17 +38,11 @@ export function watchMini(api: MiniApi, tell: Tell): () => void {
   function onHide(): void {
     tell({ type: 'hide' });
   }
-  // A mini game has `onShow` where a mini program has `onAppShow`; a plugin has neither.
-  const app = api.onAppShow ? 'App' : '';
-  function hooks(prefix: string): void {
-    hook(prefix + app + 'Show', onShow);
-    hook(prefix + app + 'Hide', onHide);
-    hook(prefix + 'NetworkStatusChange', onNetwork);
-    hook(prefix + 'NetworkWeakChange', onNetwork);
-  }
-  function hook(name: string, listener: unknown): void {
-    const it = api as unknown as { [name: string]: ((listener: unknown) => void) | undefined };
-    if (it[name]) it[name]!(listener);
+  function hooks(prefix: 'on' | 'off'): void {
+    hookShow(api, prefix, onShow);
+    hook(api, prefix, 'AppHide', onHide);
+    hook(api, prefix, 'NetworkStatusChange', onNetwork);
+    hook(api, prefix, 'NetworkWeakChange', onNetwork);
   }
   hooks('on');
   askNetwork();

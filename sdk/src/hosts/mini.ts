@@ -8,19 +8,21 @@
 import type { Base64, Host, Socket, Tell } from '../host.js';
 import { merged } from '../merged.js';
 import type { DropCause } from '../vocabulary.js';
-import { causeOf } from './causes.js';
+import { causeOf, wordsOf } from './causes.js';
 import { now, setTimer } from './clock.js';
+import type { GlobalSocket } from './global-socket.js';
 import { withCallbacks, type MiniApi, type MiniClose, type MiniError, type MiniTask } from './mini-api.js';
-import { watchMini } from './mini-watch.js';
+import { hookShow, watchMini } from './mini-watch.js';
 import { nothing } from './nothing.js';
+import { sharedOf } from './shared.js';
 
 /** How a host differs from WeChat. */
 export interface Dialect {
   platform: string;
   /** How many sockets the line may use at once. @default 2: the hosts allow five, and these leave the rest to the app */
   slots?: number;
-  /** Makes tasks where `connectSocket` returns none: `globalSocket`. */
-  taskless?(api: MiniApi): () => MiniTask;
+  /** The socket where `connectSocket` returns none: `globalSocket`. */
+  taskless?(api: MiniApi): GlobalSocket;
   /** Options that every dial needs. */
   dial?: object;
   /** What is sent, in the host's own form. @default `{ data }` */
@@ -31,85 +33,135 @@ export interface Dialect {
   causeOf?(error: MiniError): DropCause | undefined;
 }
 
+/** The task in what `connectSocket` gave: itself, or in a box. */
+function taskOf(made: any): MiniTask | undefined {
+  const it = made && (made.socketTask || made);
+  return it && it.onMessage ? it : undefined;
+}
+
 /** A host over the global object of a mini program. */
 export function miniHost(api: MiniApi, dialect: Dialect): Host {
-  /** Ends the newest socket; those before it are closing anyway. */
-  let endNewest: (close: MiniClose) => void = nothing;
-  const taskless = dialect.taskless && dialect.taskless(api);
-  // There is no way to take this listener off again. It does not say whose socket it means; but of an app in the
-  // background the host interrupts all, and sometimes no task hears of it.
-  if (api.onSocketClose) {
-    api.onSocketClose((close) => {
-      if (causeOf(close && close.reason) === 'background') endNewest(close);
-    });
+  /**
+   * How to interrupt each socket that has not ended, of all lines. The listener cannot be taken off again, and does not say
+   * whose socket it means; but of an app in the background the host interrupts all, and sometimes no task hears of it.
+   */
+  const live = sharedOf(api, 'tautlineLive', () => {
+    const all: ((close: MiniClose) => void)[] = [];
+    if (api.onSocketClose) {
+      api.onSocketClose((close) => {
+        if (causeOf(wordsOf(close)) === 'background') all.slice().forEach((interrupt) => interrupt(close));
+      });
+    }
+    return all;
+  });
+  const one = dialect.taskless && dialect.taskless(api);
+  /** Closes that the host has refused, as it does in the background: the sockets live on, and count. */
+  let refused: (() => void)[] = [];
+  function repeatCloses(): void {
+    const closes = refused;
+    refused = [];
+    hookShow(api, 'off', repeatCloses);
+    closes.forEach((close) => close());
   }
 
   function dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: object, base64?: Base64): Socket {
-    let task: MiniTask;
+    let task: MiniTask | undefined;
     let opened: boolean | undefined;
     let hungUp: boolean | undefined;
-    let ended: boolean | undefined;
+    /** An error told that it is lost; the host said that it is gone, or it never was. */
+    let lost: boolean | undefined;
+    let gone: boolean | undefined;
 
-    // Called with nothing at all by some versions, and with a number as a text by others.
-    function end(words?: MiniClose, known?: DropCause): void {
-      const { code, reason: said } = words || {};
-      const reason = said || '';
-      if (ended) return;
-      ended = true;
-      tell({ type: 'socket_closed', socket, code: code === undefined ? code : +code, reason, cause: known || causeOf(reason) });
-      // Often an error is all that comes, and a task that is not closed keeps its slot.
-      close(1000, '');
+    function told(event: MiniError | MiniClose, code?: number | string): void {
+      const reason = wordsOf(event);
+      const cause = (dialect.causeOf && dialect.causeOf((event || {}) as MiniError)) || causeOf(reason, url);
+      const numeric = code === undefined ? code : +code;
+      tell({ type: 'socket_closed', socket, code: numeric, reason, cause, held: !gone || undefined, event });
     }
-    function failed(error?: MiniError): void {
-      const it = error || {};
-      const reason = it.errMsg || it.errorMessage || String(it.error || error || '');
-      end({ reason }, dialect.causeOf && dialect.causeOf(it));
+    /** Often an error is all that comes. The host counts the socket until it was closed and has said so. */
+    function lose(error: MiniError): void {
+      if (lost || gone) return;
+      lost = true;
+      told(error);
     }
-    function close(code: number, reason: string): void {
+    function end(event: MiniClose, isError?: boolean): void {
+      if (gone) return;
+      gone = true;
+      live.splice(live.indexOf(end), 1);
+      // First of all: whoever is told may dial at once, and a task that is not closed keeps its slot.
+      if (!hungUp) close(1000, '');
+      // Called with nothing at all by some versions, and with a number as a text by others.
+      told(event, isError || !event ? undefined : event.code);
+    }
+    function failed(error: MiniError): void {
+      // After `open` a failure contradicts itself; if the socket is dead, the heartbeat finds out.
+      if (opened) return;
+      if (task && task.over) task.over();
+      end(error as MiniClose, true);
+    }
+    function close(code: number, reason: string, callbacks?: object): void {
       hungUp = true;
-      // It fails where the task was gone all along: then no other event will say so.
-      attempt(() => task.close(withCallbacks({ code, reason }, failed)));
+      if (!task) return;
+      attempt(() => task!.close(withCallbacks(merged({ code, reason }, callbacks), onRefused)), onRefused);
+      function onRefused(error: MiniError): void {
+        if (causeOf(wordsOf(error)) === 'background') {
+          if (gone) return;
+          if (!refused.length) hookShow(api, 'on', repeatCloses);
+          refused.push(() => gone || close(code, reason));
+        }
+        // It fails where the task was gone all along: then no other event will say so. While it connects it fails as well, and
+        // the host goes on connecting.
+        else if (opened || lost) end(error as MiniClose, true);
+      }
     }
-    function attempt(act: () => void): void {
+    function attempt(act: () => void, otherwise: (error: MiniError) => void): void {
       try {
         act();
       } catch (error) {
-        failed(error as MiniError);
+        otherwise(error as MiniError);
       }
     }
 
-    endNewest = end;
-    attempt(() => {
+    function connect(): void {
       const options = { url, protocols: protocol ? [protocol] : undefined, tcpNoDelay: true };
-      // After `open` a failure contradicts itself; if the socket is dead, the heartbeat finds out.
-      const made = api.connectSocket(
-        withCallbacks(merged(merged(options, dialect.dial), more), (error) => opened || failed(error)),
-      );
+      const made = api.connectSocket(withCallbacks(merged(merged(options, dialect.dial), more), failed));
+      const it = taskOf(made);
       // In this same tick: a listener that is put on later misses the event. Where only a promise is made, and no global event
       // tells either, it cannot be helped.
-      if (!api.onSocketOpen && made && made.then) made.then(listen, failed);
-      else listen(made && made.onMessage ? made : taskless!());
-    });
+      if (it) listen(it);
+      else if (one && api.onSocketOpen) gone || listen(one.task());
+      else if (made && made.then) made.then((late: any) => (taskOf(late) ? listen(taskOf(late)!) : late.close()), failed);
+      // Without a task it is over once the host says why, or the line has waited long enough.
+    }
     function listen(it: MiniTask): void {
       task = it;
-      task.onOpen(onOpen);
-      task.onMessage((message) => {
+      it.onOpen(onOpen);
+      it.onMessage((message) => {
         const data = dialect.unpack ? dialect.unpack(message, base64) : message.data;
         // As text, bytes are no packet: which is for the session to say.
-        tell({ type: 'socket_message', socket, text: String(data), data });
+        tell({ type: 'socket_message', socket, text: String(data), data, event: message });
       });
-      task.onError(failed);
-      task.onClose(end);
-      if (task.readyState === 1) onOpen();
+      it.onError(lose);
+      it.onClose(end);
+      if (it.readyState === 1) onOpen();
+      else if (hungUp) close(1000, '');
     }
-    function onOpen(): void {
+    function onOpen(event?: unknown): void {
       opened = true;
-      // A close while connecting fails, and the host goes on connecting.
       if (hungUp) close(1000, '');
-      else tell({ type: 'socket_open', socket });
+      else tell({ type: 'socket_open', socket, event });
     }
+
+    live.push(end);
+    repeatCloses();
+    if (one && one.busy()) failed({ errMsg: 'the one socket of this host already exists: another line has it' });
+    else attempt(connect, failed);
     return {
-      send: (data) => attempt(() => task.send(withCallbacks(dialect.pack ? dialect.pack(data, base64) : { data }, failed))),
+      send: (data, callbacks) => {
+        const packed = dialect.pack ? dialect.pack(data, base64) : { data };
+        const failed = callbacks ? nothing : lose;
+        attempt(() => task!.send(withCallbacks(merged(merged({}, callbacks), packed), failed)), failed);
+      },
       close,
       task: () => task,
     };

@@ -37,6 +37,22 @@ export class Served {
     for (const task of this.held) this.cut(task);
   }
 
+  /** From hide on the host refuses to send and to close, and after five seconds it kills what is left. */
+  hide(): void {
+    this.refuses('SocketTask:fail interrupted');
+    this.wx.emit('AppHide');
+    this.unhide = this.world.setTimer(5_000, () => this.kill());
+  }
+  show(): void {
+    this.unhide();
+    this.refuses(undefined);
+    this.wx.emit('AppShow');
+  }
+  private unhide = (): void => {};
+  private refuses(words: string | undefined): void {
+    for (const task of this.wx.tasks) task.failsWith = words;
+  }
+
   /** Nothing arrives any more, in either direction, and nobody is told. */
   cut(task: FakeTask): void {
     this.held.delete(task);

@@ -21,7 +21,7 @@ export class FakeTask implements MiniTask {
   /** Where a test joins it to a server: what was sent, and that it is to be closed. */
   onSend: ((data: unknown) => void) | undefined;
   onClosing: (() => void) | undefined;
-  private open: Listener<void> = missed;
+  private open: Listener<object> = missed;
   protected message: Listener<{ data: unknown }> = missed;
   protected error: Listener<{ errMsg?: string }> = missed;
   protected closed: Listener<{ code?: number; reason?: string }> = missed;
@@ -33,13 +33,13 @@ export class FakeTask implements MiniTask {
     this.settle(options);
     if (this.failsWith === undefined) this.onSend?.(options.data);
   }
-  close(options: { code?: number; reason?: string } & Callbacks): void {
+  close(options: { code?: number; reason?: string } & Callbacks = {}): void {
     this.closes.push({ code: options.code, reason: options.reason });
     this.settle(options);
     if (this.failsWith === undefined) this.onClosing?.();
   }
-  onOpen(listener: Listener<void>): void {
-    this.open = listener;
+  onOpen(listener: Listener<never>): void {
+    this.open = listener as Listener<object>;
   }
   onMessage(listener: Listener<{ data: unknown }>): void {
     this.message = listener;
@@ -52,7 +52,7 @@ export class FakeTask implements MiniTask {
   }
 
   opens(): void {
-    this.open();
+    this.open({ header: { server: 'test' } });
   }
   receives(data: unknown): void {
     this.message({ data });
