@@ -2,10 +2,34 @@
 
 import { merged } from './merged.js';
 
-/** Why a request failed or a subscription ended. */
-export interface TautlineError extends Error {
+/** The codes of the gateway and of the SDK. */
+export type ErrorCode =
+  | 'unknown_verb'
+  | 'bad_request'
+  | 'permission_denied'
+  | 'not_found'
+  | 'too_large'
+  | 'limit'
+  | 'rate_limited'
+  | 'timeout'
+  | 'in_doubt'
+  | 'unavailable'
+  | 'overloaded'
+  | 'gap'
+  | 'internal'
+  | 'expired'
+  | 'overflow'
+  | 'closed'
+  | 'cancelled'
+  | 'bad_data'
+  | 'bad_option'
+  | 'no_format'
+  | 'no_host';
+
+/** Why a request failed or a subscription ended. `C` are codes of the back end's own: `TautlineError<'card_refused'>`. */
+export interface TautlineError<C extends string = never> extends Error {
   /** For programs: `timeout`, `in_doubt`, `permission_denied`, … or a back end's own. Never changes its meaning. */
-  code: string;
+  code: ErrorCode | C;
   /** When trying again may help, in milliseconds, where the gateway says so. */
   retry_after_ms?: number | null | undefined;
 }
@@ -17,9 +41,11 @@ interface TautlineErrorConstructor {
 
 /** Built by hand: compiled to ES5, a class that extends `Error` makes instances of `Error` alone. */
 export const TautlineError = function (this: TautlineError, error: TautlineError): void {
+  const name = 'TautlineError';
   merged(this, error);
-  this.name = 'TautlineError';
-  this.message = error.message || error.code;
-  this.stack = new Error(error.code).stack;
+  this.name = name;
+  this.message = error.message || error.code.replace(/_/g, ' ');
+  // Not all engines begin it with name and message.
+  this.stack = String(new Error(this.message).stack).replace(/^Error/, name);
 } as unknown as TautlineErrorConstructor;
 TautlineError.prototype = Object.create(Error.prototype);

@@ -30,10 +30,25 @@ export interface PageLine<A extends App = App> {
   unload(): void;
 }
 
+/** What a page has besides its definition: `setData` is every host's own. */
+export interface PageMembers<A extends App = App> {
+  line: PageLine<A>;
+  setData(data: object, callback?: () => void): void;
+}
+
 interface Part {
   show(): void;
   hide(): void;
   end(): void;
+}
+
+/** Ends `it`, and does `own`: what they ask of the line leaves a moment later, since some hosts drop what is said here. */
+function leaving<T>(line: Tautline<App>, own: () => T): T | undefined {
+  let result: T | undefined;
+  line.later_(() => {
+    result = own();
+  });
+  return result;
 }
 
 type Hook = ((this: unknown, ...args: unknown[]) => unknown) | undefined;
@@ -72,14 +87,14 @@ export function page<A extends App>(line: Tautline<A>, instance?: object): PageL
       each('hide');
     },
     unload() {
-      each('end');
+      line.later_(() => each('end'));
       parts = [];
     },
   };
   if (instance) {
     after(instance as Instance, 'onShow', it.show);
     after(instance as Instance, 'onHide', it.hide);
-    after(instance as Instance, 'onUnload', it.unload);
+    after(instance as Instance, 'onUnload', it.unload, line);
   }
   return it;
 }
@@ -87,21 +102,27 @@ export function page<A extends App>(line: Tautline<A>, instance?: object): PageL
 /** Wraps a page's definition: `Page(withLine(line, { onLoad() { this.line.subscribe(…) } }))`. */
 export function withLine<A extends App, D extends object>(
   line: Tautline<A> | (() => Tautline<A>),
-  definition: D & ThisType<D & { line: PageLine<A> }>,
+  definition: D & ThisType<D & PageMembers<A>>,
 ): D {
   const wrapped = merged({}, definition) as D & Instance;
   const { onLoad } = wrapped as { onLoad?: Hook };
+  let its: Tautline<A> | undefined;
   (wrapped as Instance)['onLoad'] = function (this: { line: PageLine<A> }) {
     // Not before there is a page: the app makes the line, and definitions are read before it runs.
-    this.line = page(typeof line === 'function' ? line() : line);
+    its = typeof line === 'function' ? line() : line;
+    this.line = page(its);
     return onLoad && onLoad.apply(this, arguments as unknown as unknown[]);
   };
   (['show', 'hide', 'unload'] as const).forEach((name) => {
     const hook = 'on' + name.charAt(0).toUpperCase() + name.slice(1);
     const own = (wrapped as Instance)[hook] as Hook;
     (wrapped as Instance)[hook] = function (this: { line?: PageLine<A> }) {
-      if (this.line) this.line[name]();
-      return own && own.apply(this, arguments as unknown as unknown[]);
+      const args = arguments as unknown as unknown[];
+      const act = (): unknown => {
+        if (this.line) this.line[name]();
+        return own && own.apply(this, args);
+      };
+      return its && name === 'unload' ? leaving(its, act) : act();
     };
   });
   return wrapped;
@@ -109,11 +130,15 @@ export function withLine<A extends App, D extends object>(
 
 function nothing(): void {}
 
-function after(instance: Instance, name: string, act: () => void): void {
+function after(instance: Instance, name: string, act: () => void, leaves?: Tautline<any>): void {
   const own = instance[name] as Hook;
   instance[name] = function (this: unknown) {
-    act();
-    return own && own.apply(this, arguments as unknown as unknown[]);
+    const args = arguments as unknown as unknown[];
+    const both = (): unknown => {
+      act();
+      return own && own.apply(this, args);
+    };
+    return leaves ? leaving(leaves, both) : both();
   };
 }
 

@@ -68,7 +68,7 @@ const DEFAULTS: SessionOptions = {
  * Times are monotonic milliseconds unless their name says `wall`. A field with `!` is set before it is first read.
  */
 export class Session {
-  options_: SessionOptions & Partial<Pick<Format, 'read_'>>;
+  options_: SessionOptions & Partial<Format>;
   random_: () => number;
   /** Both clocks, as the last input told them. */
   nowMs_!: number;

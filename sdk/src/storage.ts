@@ -75,6 +75,7 @@ export function storage(options: StorageOptions = {}): Storage {
       return highest;
     }
     const { handleInput, pollStore_ } = storing(session, options);
+    let kept: boolean | undefined;
 
     function write(now: Now): void {
       const store = pollStore_();
@@ -82,6 +83,9 @@ export function storage(options: StorageOptions = {}): Storage {
       try {
         if (store) device.set(key, store);
         else device.remove(key);
+        // Some hosts return, and have stored nothing.
+        if (store && !kept && device.get(key) !== store) throw new Error('the device does not give back what it was given');
+        kept = true;
       } catch (error) {
         // What cannot even be removed stays.
         if (!store) return;

@@ -5,9 +5,11 @@
  * parts are variables of one function rather than fields: they are as private as can be, and smaller when minified.
  */
 
+import { checkOptions } from './checking.js';
 import { TautlineError } from './error.js';
 import type { Host, Socket } from './host.js';
-import { entropy } from './hosts/clock.js';
+import { wordsOf } from './hosts/causes.js';
+import { entropy, now, setTimer } from './hosts/clock.js';
 import { nothing } from './hosts/nothing.js';
 import { merged } from './merged.js';
 import type { Format } from './msgpack.js';
@@ -45,17 +47,29 @@ export interface Tautline<A extends App = App> {
   /** Appends to a channel. Executed at most once, however many connections it takes. */
   publish<C extends string>(channel: C, data: EventOf<A, C>, options?: RequestOptions): Promise<Published>;
   /** Asks a method of the back end. Executed at most once, however many connections it takes. */
-  call<M extends MethodOf<A>>(method: M, data: DataOf<A, M>, options?: RequestOptions): Promise<ResultOf<A, M>>;
+  call<M extends MethodOf<A>>(method: M, ...how: CallArguments<DataOf<A, M>>): Promise<ResultOf<A, M>>;
   call<T = unknown>(method: AnyMethod<A>, data?: unknown, options?: RequestOptions): Promise<T>;
   /** Reads a page of a channel's log: the newest one, or the one `after` or `before` a cursor. */
   history(channel: string, options?: HistoryOptions): Promise<HistoryPage>;
   /** Who is subscribed? The first 1,000. */
   presence(channel: string, options?: RequestOptions): Promise<Presence>;
+  /**
+   * Does `act` now, and what it asked for a moment later: some hosts drop what is said while a page unloads.
+   * @internal
+   */
+  later_(act: () => void): void;
 }
+
+/** Without data where the method takes none. */
+export type CallArguments<D> = undefined extends D ? [data?: D, options?: RequestOptions] : [data: D, options?: RequestOptions];
 
 /** What an entry exports as `Tautline`. */
 export interface TautlineConstructor {
-  /** @throws TautlineError `no_host` where no WebSocket can be found and no host is given. */
+  /**
+   * Where no WebSocket can be found and no host is given, as on a server, the line fails with `no_host` when it is used.
+   *
+   * @throws TautlineError `bad_option`
+   */
   new <A extends App = App>(options: TautlineOptions): Tautline<A>;
 }
 
@@ -68,7 +82,7 @@ type Handler = (value: unknown) => void;
 function withoutBytes(this: any, key: string, value: unknown): unknown {
   // Node's own bytes have turned themselves into something else already.
   const it = this[key];
-  if (it && (it.buffer || it) instanceof ArrayBuffer) throw new TautlineError({ code: 'no_format' });
+  if (it && (it.buffer || it) instanceof ArrayBuffer) throw new TautlineError({ code: 'no_format', message: 'bytes need a `format`' });
   return value;
 }
 
@@ -80,14 +94,16 @@ function remove<T>(list: T[], item: T): void {
 /** Makes the constructor of one entry, which decides where a line looks for its host: `detect` is asked when one is made. */
 export function lineOn(detect: () => Host | undefined): TautlineConstructor {
   return function (this: Tautline, options: TautlineOptions): void {
-    begin(this, options, options.host || (detect() as Host));
+    checkOptions(options || {});
+    begin(this, options, options.host || detect());
   } as unknown as TautlineConstructor;
 }
 
-function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: TautlineOptions, found: Host): void {
+function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: TautlineOptions, found: Host | undefined): void {
   const format = options.format || ({} as Partial<Format>);
-  if (!found) throw new TautlineError({ code: 'no_host' });
-  const host = format.over_ ? format.over_(found) : found;
+  // On a server that renders pages, for one, a line can be made, and nothing else.
+  const here = found || ({ now, setTimer, watch: () => nothing } as unknown as Host);
+  const host = format.over_ ? format.over_(here) : here;
   const session = new Session(
     merged(
       {
@@ -115,11 +131,14 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
 
   /** One input, then everything that follows from it. What handlers feed meanwhile waits its turn. */
   function feed(input: Input): void {
+    if (!found) throw new TautlineError({ code: 'no_host', message: 'no WebSocket here: pass a `host`' });
+    inputs.push(input);
+    if (!draining) drain();
+  }
+  function drain(): void {
     const trace = options.trace || nothing;
     let next: Input | undefined;
     let output: Output | undefined;
-    inputs.push(input);
-    if (draining) return;
     draining = true;
     while ((next = inputs.shift())) {
       const now = host.now();
@@ -134,10 +153,10 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
       }
     }
     draining = false;
-    setTimer();
+    planTimer();
   }
 
-  function setTimer(): void {
+  function planTimer(): void {
     const at = session.pollTimeout();
     cancelTimer();
     cancelTimer = at === undefined ? nothing : host.setTimer(at - mono, () => feed({ type: 'timeout' }));
@@ -173,7 +192,7 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
     const { auth } = options;
     new Promise<Auth>((resolve) => resolve(typeof auth === 'function' ? auth({ renew }) : auth || { guest: true })).then(
       (login) => feed({ type: 'auth', auth: login }),
-      (error) => feed({ type: 'auth_failed', message: String(error) }),
+      (error) => feed({ type: 'auth_failed', message: wordsOf(error) }),
     );
   }
 
@@ -214,8 +233,13 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
 
   function request(verb: RequestVerb, body: object, how?: RequestOptions): Promise<any> {
     return new Promise((resolve, reject) => {
-      // What cannot be written as JSON throws here, and so rejects this promise alone.
-      const text = JSON.stringify(body, format.write_ || withoutBytes);
+      let text: string;
+      try {
+        text = JSON.stringify(body, format.write_ || withoutBytes);
+      } catch (error) {
+        // A circle, a BigInt, or a fault of the app's own `toJSON`.
+        throw (error as TautlineError).code ? error : new TautlineError({ code: 'bad_data', message: wordsOf(error) });
+      }
       if (format.write_) body = JSON.parse(text);
       waiters[++requests] = [resolve, reject];
       const input: RequestInput = { type: 'request', request: requests, verb, body, ttl_ms: how && how.timeout };
@@ -231,18 +255,31 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
   };
   line.connect = () => feed({ type: 'connect' });
   line.close = () => {
-    feed({ type: 'close' });
+    if (found) feed({ type: 'close' });
     unwatch();
+  };
+  line.later_ = (act) => {
+    const busy = draining;
+    draining = true;
+    try {
+      act();
+    } finally {
+      if (!busy) host.setTimer(0, drain);
+    }
   };
   line.notifyShow = () => feed({ type: 'show' });
   line.notifyHide = () => feed({ type: 'hide' });
   line.subscribe = (channel, handlers) => {
     const list = (subscriptions[channel] = subscriptions[channel] || []);
+    let left: boolean | undefined;
     list.push(handlers);
     feed({ type: 'subscribe', channel, from: handlers.from });
     return {
       channel,
       unsubscribe() {
+        // Other subscriptions may have the same handlers.
+        if (left) return;
+        left = true;
         remove(list, handlers);
         if (list.length || subscriptions[channel] !== list) return;
         delete subscriptions[channel];
@@ -256,6 +293,6 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
   };
   line.history = (channel, how) => request('history', merged({ channel }, how), how);
   line.presence = (channel, how) => request('presence', { channel }, how);
-  if (options.storage) requests = options.storage(session, feed, host);
+  if (options.storage && found) requests = options.storage(session, feed, host);
   const unwatch = host.watch(feed);
 }

@@ -90,3 +90,57 @@ test('a definition that is wrapped gives every page of its own a line', async ()
   await publish('room:7', 1);
   assert.deepEqual(seen, ['unload', ['b', 1]]);
 });
+
+/** A host that drops what is said while a hook of a page runs. */
+async function dropping() {
+  const all = await lined();
+  const { world } = all;
+  const sent: string[] = [];
+  let unloading = false;
+  const { dial } = world;
+  world.dial = (...how) => {
+    const socket = dial(...how);
+    return { ...socket, send: (data) => void (unloading || (sent.push(String(data)), socket.send(data))) };
+  };
+  world.cut();
+  await world.advance(100);
+  return { ...all, sent, unload: (hook: (() => unknown) | undefined) => ((unloading = true), hook?.(), (unloading = false)) };
+}
+
+for (const how of ['page', 'withLine'] as const) {
+  test(`${how}: what is asked inside onUnload leaves afterwards`, async () => {
+    const { line, world, unload } = await dropping();
+    let published: unknown;
+    const seen: unknown[] = [];
+    const own: Page = {
+      onUnload: () => {
+        published = line.publish('room:7', 'goodbye');
+      },
+    };
+    const its = how === 'page' ? own : (withLine(() => line, own) as Page);
+    if (how === 'withLine') its['onLoad']?.();
+    const here = how === 'page' ? page(line, its) : (its as unknown as { line: PageLine }).line;
+    here.subscribe('room:7', { onPublication: ({ data }) => seen.push(data) });
+    await world.advance(100);
+    unload(() => its['onUnload']?.());
+    await world.advance(100);
+    assert.equal(world.gateway.all('unsubscribe').length, 1);
+    assert.equal(((await published) as { offset: number }).offset, 1);
+    assert.deepEqual(seen, [], 'and the page hears nothing any more');
+  });
+}
+
+test('a fault in the own onUnload stops nothing', async () => {
+  const { line, world } = await lined();
+  const its: Page = {
+    onUnload() {
+      throw new Error('of the app');
+    },
+  };
+  page(line, its).subscribe('room:7', {});
+  await world.advance(100);
+  assert.throws(() => its['onUnload']?.(), /of the app/);
+  await world.advance(100);
+  assert.equal(world.gateway.all('unsubscribe').length, 1);
+  assert.equal(line.state, 'online');
+});

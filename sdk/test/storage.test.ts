@@ -317,3 +317,21 @@ test("a browser's storage is found; where there is none, looking for it throws a
   delete globals.localStorage;
   assert.throws(() => deviceHere().get('a'));
 });
+
+for (const [what, set] of [
+  ['returns and has stored nothing', () => {}],
+  ['gives a boolean and has stored nothing', () => false],
+  ['stores half', function (this: FakeDevice, key: string, text: string) { this.texts.set(key, text.slice(0, 20)); }],
+] as [string, (this: FakeDevice, key: string, text: string) => void][]) {
+  test(`a device that ${what}: onFailed, and the line goes on`, async () => {
+    const phone = new Phone();
+    phone.device.set = set;
+    const line = phone.start();
+    const answer = line.call('echo', 1);
+    await phone.world.advance(200);
+    assert.equal(await answer, 1);
+    assert.equal(phone.failures.length, 1);
+    assert.match(String(phone.failures[0]), /does not give back/);
+    assert.equal(phone.device.texts.size, 0, 'half a text is worse than none');
+  });
+}

@@ -166,10 +166,10 @@ test('what cannot be written as JSON rejects its own promise and nothing else', 
   const { world, line } = await online();
   const circle: { self?: unknown } = {};
   circle.self = circle;
-  const failed = line.publish('room:7', circle).catch((error: Error) => error.constructor.name);
+  const failed = line.publish('room:7', circle).catch((error: TautlineError) => error.code);
   const fine = line.call('echo', 2);
   await world.advance(100);
-  assert.equal(await failed, 'TypeError');
+  assert.equal(await failed, 'bad_data');
   assert.equal(await fine, 2);
 });
 

@@ -1,6 +1,6 @@
 // An app for WeChat's mini programs, under the vendor's own typings.
 
-import { Tautline, wechatHost } from 'tautline';
+import { Tautline, TautlineError, wechatHost } from 'tautline';
 import { Tautline as Only } from 'tautline/wechat';
 import WebsocketHeartbeat from 'tautline/heartbeat';
 import { page, withLine, type PageLine } from 'tautline/page';
@@ -65,11 +65,28 @@ Page({
 
 Page(
   withLine(() => line, {
+    data: { titles: [] as string[] },
     onLoad() {
-      this.line.subscribe('news', { onPublication: ({ data }) => data.title });
+      this.line.subscribe('news', {
+        onPublication: ({ data }) => this.setData({ titles: this.data.titles.concat(data.title) }),
+        onGap: () => this.reload(1),
+      });
+    },
+    reload(page: number) {
+      return page;
     },
   }),
 );
+
+// A method that takes no data is called without, and a slip in a code is an error.
+line.call('logout').then((count): number => count);
+line.call('logout', undefined, { timeout: 5 });
+// @ts-expect-error the card is missing
+line.call('bindCard');
+declare const error: TautlineError<'card_refused'>;
+if (error.code === 'timeout' || error.code === 'card_refused') wx.showToast({ title: error.message });
+// @ts-expect-error there is no such code
+if (error.code === 'timout') wx.showToast({ title: error.message });
 
 WebsocketHeartbeat({ miniprogram: wx, connectSocketParams: { url: 'wss://a.example' }, pingMsg: 'ping' }).then((task) => {
   task.onMessage = ({ data }) => console.log(data);
