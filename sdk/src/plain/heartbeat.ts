@@ -1,6 +1,7 @@
 /**
  * A socket with a heartbeat to any server that answers one. A drop-in for the npm package
- * `websocket-heartbeat-miniprogram`: the same call, hooks, methods and option names.
+ * `websocket-heartbeat-miniprogram`: the same call, hooks, methods and option names, called in the same order with the
+ * host's own events. `test/drop-in.test.ts` runs both side by side.
  *
  * What it does better: hosts are not trusted to report a close, a connect or an open; a socket that was given up is closed
  * and never heard again; Alipay works, in the plural; overdue timers do not pile up; back on show it looks at once.
@@ -9,11 +10,15 @@
 
 import type { Fact, Host, Socket } from '../host.js';
 import { base64 } from '../hosts/base64.js';
+import { causeOf, wordsOf } from '../hosts/causes.js';
+import { nothing } from '../hosts/nothing.js';
 import { hostOf } from '../hosts/passed-in.js';
 import { merged } from '../merged.js';
+import { alarmOn } from './alarm.js';
 import type { HeartbeatCallbacks, HeartbeatOptions, HeartbeatTask } from './options.js';
 
 type HookName = 'onOpen' | 'onMessage' | 'onError' | 'onClose' | 'onReconnect';
+type Hook = (this: unknown, event?: object) => void;
 
 const DEFAULTS = {
   pingTimeout: 15000,
@@ -31,8 +36,6 @@ const PROBE_MS = 2000;
 /** How long a host may take over a close. Milliseconds. */
 const CLOSE_WAIT_MS = 2000;
 
-function nothing(): void {}
-
 /** Connects, and gives the task at once: before it is open. */
 export function WebsocketHeartbeat(options: HeartbeatOptions): Promise<HeartbeatTask> {
   return new Promise((resolve) => {
@@ -45,46 +48,35 @@ export function WebsocketHeartbeat(options: HeartbeatOptions): Promise<Heartbeat
 }
 
 function begin(host: Host, opts: typeof DEFAULTS & HeartbeatOptions): HeartbeatTask {
-  const hooks = {} as { [hook in HookName]: (event: never) => void };
-  let early: [HookName, object][] | undefined = [];
+  const hooks = {} as { [hook in HookName]: Hook };
+  let early: [HookName, object | undefined][] | undefined = [];
   let socket: Socket | undefined;
   /** Of the newest socket; what older ones still tell is not heard. */
   let number = 0;
-  let state: 'connecting' | 'open' | 'waiting' | 'closed' = 'waiting';
-  let repeat = 0;
-  let cancelTimer = nothing;
-  /** What the timer does, and when, by the wall clock: timers freeze in the background. */
-  let due = Infinity;
-  let overdue = nothing;
-  let unwatch = nothing;
+  let open: boolean | undefined;
+  /** The newest socket is lost, or was closed by the app: it is not lost again. */
+  let lost: boolean | undefined;
+  /** The host has said so, or was waited for. */
+  let gone: boolean | undefined;
+  /** It is being closed, with this to tell where the host says nothing. */
+  let leaving: object | undefined;
+  /** Another dial is planned. */
+  let locked: boolean | undefined;
+  let forbidden: boolean | undefined;
   let hidden: boolean | undefined;
   /** Of the network. */
   let kind: string | undefined;
+  let unwatch = nothing;
+  /** When to ping, and to give up on the answer. */
+  const beat = alarmOn(host);
+  /** When to give up on a connect or a close, and when to dial again. */
+  const line = alarmOn(host);
 
-  const { url } = opts.connectSocketParams;
-
-  function timer(delayMs: number, fire: () => void): void {
-    cancelTimer();
-    due = host.now() + delayMs;
-    overdue = fire;
-    cancelTimer = host.setTimer(delayMs, look);
-  }
-  function stop(): void {
-    cancelTimer();
-    due = Infinity;
-  }
-  function look(): void {
-    const restMs = due - host.now();
-    if (restMs > 0) return void (due < Infinity && timer(restMs, overdue));
-    due = Infinity;
-    overdue();
-  }
-
-  function tell(hook: HookName, event: object): void {
+  function tell(hook: HookName, event?: object): void {
     // Hooks are set after the promise has settled, which on some phones is a timer later.
     if (early) return void (early.length < EARLY_MAX && early.push([hook, event]));
     try {
-      hooks[hook](event as never);
+      hooks[hook].call(task, event);
     } catch (error) {
       // A fault of the app's must not stop the heartbeat.
       host.setTimer(0, () => {
@@ -98,68 +90,112 @@ function begin(host: Host, opts: typeof DEFAULTS & HeartbeatOptions): HeartbeatT
     kept.forEach(([hook, event]) => tell(hook, event));
   }
 
-  function dial(): void {
+  function createWebSocket(): void {
     const mine = ++number;
-    state = 'connecting';
-    timer(opts.connectTimeout, () => lost({ reason: 'connect timeout' }));
-    const made = host.dial(url, undefined, mine, (fact) => mine === number && hear(fact), opts.connectSocketParams, base64);
-    // It may have failed already, and even been replaced.
+    const { connectSocketParams, connectTimeout } = opts;
+    if (socket && !gone) socket.close(1000, '');
+    open = lost = gone = locked = false;
+    leaving = undefined;
+    line.set(connectTimeout, () => lose({ errMsg: 'connect timeout' }));
+    const made = host.dial(connectSocketParams.url, undefined, mine, (fact) => mine === number && hear(fact), connectSocketParams, base64);
+    // It may have been replaced already.
     if (mine === number) socket = made;
-    // As the host's own `connectSocket` would: the request was made, or not.
-    settle(opts.connectSocketParams as HeartbeatCallbacks, mine === number ? '' : 'connectSocket:fail');
   }
 
   function hear(fact: Fact): void {
     if (fact.type === 'socket_open') {
       // Some hosts say so twice.
-      if (state !== 'connecting') return;
-      state = 'open';
-      repeat = 0;
-      beat();
-      tell('onOpen', {});
+      if (open || lost) return;
+      open = true;
+      task.repeat = 0;
+      line.stop();
+      tell('onOpen', (fact.event as object) || {});
+      heartCheck();
     } else if (fact.type === 'socket_message') {
-      // Any message is a sign of life.
-      beat();
-      tell('onMessage', { data: fact.data });
-    } else if (fact.type === 'socket_closed') lost({ code: fact.code, reason: fact.reason || '' }, true);
+      // In the form that WeChat has, on every host. Any message is a sign of life.
+      tell('onMessage', merged(merged({}, fact.event as object), { data: fact.data }));
+      heartCheck();
+    } else if (fact.type === 'socket_closed') {
+      const { code, held } = fact;
+      const event = (fact.event as { reason?: string }) || { code, reason: fact.reason };
+      const isError = held || (code === undefined && wordsOf(event) !== (event.reason || ''));
+      if (!isError) ended(event);
+      else if (leaving) held || ended(leaving);
+      else {
+        gone = gone || !held;
+        lose(event);
+      }
+    }
   }
 
-  function beat(): void {
-    if (state === 'open') timer(opts.pingTimeout, ping);
+  /** It is lost, as an error says; the close may follow, and is told as the host tells it. */
+  function lose(error: object): void {
+    if (lost) return;
+    lost = true;
+    heartReset();
+    if (!gone) socket!.close(1000, '');
+    tell('onError', error);
+    reconnect();
   }
-  function ping(waitMs?: number): void {
-    timer(waitMs || opts.pongTimeout, () => lost({ reason: 'no answer to the heartbeat' }));
-    socket!.send(opts.pingMsg);
+  function ended(event: object): void {
+    if (gone) return;
+    gone = lost = true;
+    heartReset();
+    if (!locked) line.stop();
+    tell('onClose', event);
+    reconnect();
+  }
+  /** The host's own close is told, if it comes. */
+  function hangUp(event: { code?: number; reason: string }, callbacks?: HeartbeatCallbacks): void {
+    heartReset();
+    if (!gone && !lost) {
+      leaving = event;
+      line.set(CLOSE_WAIT_MS, () => ended(event));
+    }
+    lost = true;
+    socket!.close(event.code || 1000, event.code ? event.reason : '', callbacks);
   }
 
-  /** The socket is gone, or as good as gone: detach from it, and never wait for the host. */
-  function lost(how: { code?: number | undefined; reason: string }, told?: boolean): void {
-    const old = socket;
-    const wanted = state !== 'closed';
-    number++;
-    socket = undefined;
-    stop();
-    if (old && !told) old.close(1000, '');
-    if (wanted) state = 'waiting';
-    if (how.code === undefined) tell('onError', { errMsg: how.reason });
-    tell('onClose', how);
-    if (!wanted || state !== 'waiting') return;
-    if (opts.repeatLimit !== null && opts.repeatLimit! > 0 && repeat >= opts.repeatLimit!) return;
-    repeat++;
-    tell('onReconnect', {});
-    if (state === 'waiting') timer(opts.reconnectTimeout, dialWhenShown);
+  function reconnect(): void {
+    if (opts.repeatLimit !== null && opts.repeatLimit! > 0 && task.repeat >= opts.repeatLimit!) return;
+    if (locked || forbidden) return;
+    locked = true;
+    task.repeat++;
+    tell('onReconnect');
+    if (!forbidden) line.set(opts.reconnectTimeout, dialWhenShown);
   }
   function dialWhenShown(): void {
     // In the background it could only fail; `show` comes here again.
-    if (hidden) due = 0;
-    else dial();
+    if (!hidden) createWebSocket();
   }
 
-  function probe(): void {
-    if (state === 'open') ping(PROBE_MS);
-    else if (state === 'waiting' && due < Infinity) dialWhenShown();
-    else look();
+  function heartCheck(): void {
+    heartReset();
+    heartStart();
   }
+  function heartStart(): void {
+    if (!forbidden && !lost) beat.set(opts.pingTimeout, ping);
+  }
+  function heartReset(): void {
+    beat.stop();
+  }
+  function ping(waitMs?: number): void {
+    beat.set(waitMs || opts.pongTimeout, () => hangUp({ reason: 'no answer to the heartbeat' }));
+    send({ data: opts.pingMsg });
+  }
+
+  function send(message: Parameters<HeartbeatTask['send']>[0]): void {
+    const { data, fail } = message;
+    const mine = number;
+    socket!.send(data, merged(merged({}, message), {
+      fail(error: { errMsg: string }) {
+        if (fail) fail(error);
+        // Refused in the background, it may live on; else it has died, and nobody has said so.
+        if (mine === number && open && !lost && causeOf(wordsOf(error)) !== 'background') hangUp({ reason: wordsOf(error) });
+      },
+    }));
+  }
+
   function watch(fact: Fact): void {
     if (fact.type === 'hide') hidden = host.background;
     else if (fact.type === 'show') {
@@ -170,35 +206,29 @@ function begin(host: Host, opts: typeof DEFAULTS & HeartbeatOptions): HeartbeatT
       kind = fact.kind;
     }
   }
+  function probe(): void {
+    if (open && !lost) ping(PROBE_MS);
+    else if (locked) dialWhenShown();
+    else line.look();
+  }
 
   const task = {
     opts,
-    send(message: Parameters<HeartbeatTask['send']>[0]) {
-      const before = number;
-      if (state === 'open') socket!.send(message.data);
-      const errMsg = state === 'open' && before === number ? '' : 'send:fail the socket is not open';
-      settle(message, errMsg);
-    },
+    repeat: 0,
+    createWebSocket,
+    reconnect,
+    heartCheck,
+    heartStart,
+    heartReset,
+    send,
     close(options?: Parameters<HeartbeatTask['close']>[0]) {
       const { code = 1000, reason = '' } = options || {};
-      const was = state;
-      state = 'closed';
+      forbidden = true;
       unwatch();
-      stop();
-      settle(options || {}, '');
-      if (!socket) return void (was !== 'closed' && ++number);
-      // The host's own event comes, or does not.
-      timer(CLOSE_WAIT_MS, () => lost({ code, reason }));
-      socket.close(code, reason);
+      line.stop();
+      hangUp({ code, reason }, options);
     },
   };
-  function settle({ success = nothing, fail = nothing, complete = nothing }: HeartbeatCallbacks, errMsg: string): void {
-    host.setTimer(0, () => {
-      if (errMsg) fail({ errMsg });
-      else success({ errMsg: 'ok' });
-      complete();
-    });
-  }
   Object.defineProperty(task, 'socketTask', { enumerable: true, get: () => (socket && socket.task ? socket.task() : null) });
   HOOKS.forEach((name) => {
     hooks[name] = nothing;
@@ -214,6 +244,6 @@ function begin(host: Host, opts: typeof DEFAULTS & HeartbeatOptions): HeartbeatT
   });
 
   unwatch = host.watch(watch);
-  dial();
+  createWebSocket();
   return task as unknown as HeartbeatTask;
 }

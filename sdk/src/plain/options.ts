@@ -29,7 +29,7 @@ export interface HeartbeatOptions {
 export interface HeartbeatCallbacks {
   success?(result: object): void;
   fail?(error: { errMsg: string }): void;
-  complete?(): void;
+  complete?(result?: object): void;
 }
 
 /** One connection that comes back by itself. Hooks are set, not added. */
@@ -42,6 +42,16 @@ export interface HeartbeatTask {
   onError: (event: { errMsg: string }) => void;
   onClose: (event: { code?: number; reason: string }) => void;
   onReconnect: () => void;
+  /** Dials so far that failed in a row. */
+  repeat: number;
+  /** Connects anew at once. */
+  createWebSocket(): void;
+  /** Plans another dial, unless one is planned or the app has closed it. */
+  reconnect(): void;
+  /** Begins the time to the next heartbeat anew; `heartReset` stops it. */
+  heartCheck(): void;
+  heartStart(): void;
+  heartReset(): void;
   send(message: { data: string | ArrayBuffer } & HeartbeatCallbacks): void;
   /** Closes, and does not come back. */
   close(options?: { code?: number; reason?: string } & HeartbeatCallbacks): void;
