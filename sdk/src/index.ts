@@ -16,4 +16,4 @@ export { TautlineError } from './error.js';
 export const Tautline = /*#__PURE__*/ lineOn(detectHost);
 export type Tautline<A extends App = App> = Line<A>;
 
-export type * from './entries/types.js';
+export * from './entries/types.js';

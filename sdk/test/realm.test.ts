@@ -202,7 +202,7 @@ test('every form of the main entry exports the same names, and the words come ap
   const { context } = realm();
   runInContext(readFileSync(resolve(DIST, 'tautline.words.global.js'), 'utf8'), context);
   assert.deepEqual(Object.keys((context as { tautline: object }).tautline).sort(), [...names, 'words'].sort());
-  const esm = readFileSync(resolve(DIST, 'tautline.esm.js'), 'utf8');
+  const esm = readFileSync(resolve(DIST, 'esm/index.js'), 'utf8');
   for (const name of names) assert.match(esm, new RegExp(`export\\{.*\\b${name}\\b`));
 });
 

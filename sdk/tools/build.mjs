@@ -1,7 +1,7 @@
 // Builds what ships: types, then ES5 by the TypeScript compiler, then one minified file for each way to load it.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -17,7 +17,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 rmSync(join(root, 'build/es5'), { recursive: true, force: true });
 execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root], { stdio: 'inherit' });
-mkdirSync(join(root, 'dist/mini'), { recursive: true });
+for (const folder of ['mini', 'esm']) mkdirSync(join(root, 'dist', folder), { recursive: true });
 for (const folder of ['build/named', 'build/shipped']) mkdirSync(join(root, folder), { recursive: true });
 
 const beside = await bundles(BESIDE);
@@ -32,6 +32,11 @@ for (const [part, code] of await bundles(PARTS)) await leave(part, inward(code, 
 const rivals = [...fields.rivals].map(([name, its]) => [name, [...its]]);
 writeFileSync(join(root, 'build/named/fields.json'), JSON.stringify({ uses: [...fields.uses], rivals, free: fields.free }));
 writeFileSync(join(root, 'build/shipped/names.json'), JSON.stringify(Object.fromEntries(names)));
+// What is in this folder is ESM, for Node and for TypeScript, too.
+write('esm/package.json', JSON.stringify({ type: 'module', sideEffects: false }));
+cpSync(join(root, 'dist/types'), join(root, 'dist/esm/types'), { recursive: true });
+for (const [entry, source] of Object.entries({ ...LINES, ...BESIDE })) stub(entry, source);
+for (const licence of ['LICENSE-APACHE', 'LICENSE-MIT']) copyFileSync(join(root, '..', licence), join(root, licence));
 writeFileSync(join(root, 'dist/reference.md'), reference({ index: LINES.index, ...BESIDE }, join(root, 'dist/types')));
 
 async function bundles(entries) {
@@ -56,7 +61,7 @@ async function ship(entry, code) {
   const esm = await small(entry, code);
   const { whole, body, exported, cjs } = taken(esm);
   const file = fileOf(entry);
-  write(`${file}.esm.js`, esm);
+  write(`esm/${entry}.js`, esm);
   write(`mini/${entry}.js`, cjs);
   if (entry === 'index') write(`${file}.cjs.js`, cjs);
   // Whoever loads scripts by hand has no module to import from elsewhere.
@@ -65,6 +70,15 @@ async function ship(entry, code) {
   const iife = `(function(){${body}return{${object}}})()`;
   if (entry in LINES) write(`${file}.global.js`, `var tautline=${iife},Tautline=tautline.Tautline;`);
   else write(`${file}.global.js`, `${file}=${iife};`);
+}
+
+/** Where `exports` of package.json is not known (webpack 4, Metro, older TypeScript) a sub-path is a folder. */
+function stub(entry, source) {
+  if (entry === 'index') return;
+  const folder = join(root, entry);
+  mkdirSync(folder, { recursive: true });
+  const its = { main: `../dist/mini/${entry}.js`, module: `../dist/esm/${entry}.js`, types: `../dist/types/${source}.d.ts`, sideEffects: false };
+  writeFileSync(join(folder, 'package.json'), `${JSON.stringify(its, null, 2)}\n`);
 }
 
 /** Writes a part for the tests. */

@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'acorn';
 import { printOthers } from './compare.mjs';
-import { BESIDE, LINES, fileOf } from './entries.mjs';
+import { BESIDE, LINES } from './entries.mjs';
 
 const KB = 1024;
 /** What a line with one host may take, as `gzip -9` leaves it (docs/adr/0012); and with storage and msgpack, as one app holds all three. */
@@ -28,13 +28,13 @@ const GZIP_BYTES_MAX_BESIDE = {
 
 const faults = [];
 const read = (file) => readFileSync(fileURLToPath(new URL(`../${file}`, import.meta.url)), 'utf8');
-const { exports, typesVersions } = JSON.parse(read('package.json'));
+const { exports } = JSON.parse(read('package.json'));
 
 print('', 'bytes', 'gzip -9', 'at most');
 for (const entry of Object.keys({ ...LINES, ...BESIDE })) {
   const name = entry === 'index' ? 'tautline' : `tautline/${entry}`;
   const most = GZIP_BYTES_MAX_BESIDE[entry] ?? (entry === 'index' ? GZIP_BYTES_MAX_INDEX : GZIP_BYTES_MAX_HOST);
-  const code = read(`dist/${fileOf(entry)}.esm.js`);
+  const code = read(`dist/esm/${entry}.js`);
   mustBeSmall(name, code, most);
   mustBeEs5(`${name} (esm)`, code.replace(/^import\s*\{[^}]*\}\s*from\s*"[^"]*";?|export\s*\{[^}]*\};?\s*$/g, ''));
   mustBeEs5(`${name} (cjs)`, read(`dist/mini/${entry}.js`));
@@ -42,7 +42,7 @@ for (const entry of Object.keys({ ...LINES, ...BESIDE })) {
 }
 
 for (const line of Object.keys(LINES)) {
-  const code = [line, 'storage', 'msgpack'].map((entry) => read(`dist/${fileOf(entry)}.esm.js`)).join('');
+  const code = [line, 'storage', 'msgpack'].map((entry) => read(`dist/esm/${entry}.js`)).join('');
   const most = line === 'index' ? GZIP_BYTES_MAX_EVERYTHING : GZIP_BYTES_MAX_HOST_ALL;
   mustBeSmall(`${line === 'index' ? 'all hosts' : line}, storage, msgpack`, code, most);
 }
@@ -71,16 +71,22 @@ function mustBeEs5(what, code) {
 }
 
 function mustBeReachable(entry) {
-  const door = exports[entry === 'index' ? '.' : `./${entry}`];
-  for (const file of Object.values(door ?? { nothing: `exports of package.json for ${entry}` })) {
-    try {
-      read(file);
-    } catch {
-      faults.push(`${entry}: package.json names ${file}, which is not there`);
-    }
+  const name = entry === 'index' ? '.' : `./${entry}`;
+  for (const kind of ['import', 'require']) {
+    const door = exports[name]?.[kind] ?? { nothing: `${kind} in exports of package.json for ${name}` };
+    for (const file of Object.values(door)) mustBeThere(entry, file);
   }
-  // TypeScript's older resolution, which most mini program projects still use, knows no `exports`.
-  if (entry !== 'index' && !typesVersions['*'][entry]) faults.push(`${entry} is missing in typesVersions of package.json`);
+  if (entry === 'index') return;
+  const stub = JSON.parse(read(`${entry}/package.json`));
+  for (const kind of ['main', 'module', 'types']) mustBeThere(entry, `${entry}/${stub[kind]}`);
+}
+
+function mustBeThere(entry, file) {
+  try {
+    read(file);
+  } catch {
+    faults.push(`${entry}: ${file} is not there`);
+  }
 }
 
 for (const fault of faults) console.log(`FAILED: ${fault}`);

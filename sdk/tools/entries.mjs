@@ -1,5 +1,5 @@
 // What can be imported, and from which source each is made. The file names follow: `tautline/wechat` is
-// `dist/tautline.wechat.esm.js` for bundlers, and `dist/mini/wechat.js` for `require`, where the tools of mini programs look too.
+// `dist/esm/wechat.js` for bundlers and Node, and `dist/mini/wechat.js` for `require`, where the tools of mini programs look too.
 
 /** Entries with a line: one that knows all hosts, and one for each host. */
 export const LINES = {

@@ -11,4 +11,4 @@ export { TautlineError } from '../error.js';
 export const Tautline = /*#__PURE__*/ lineOn(browserHere);
 export type Tautline<A extends App = App> = Line<A>;
 
-export type * from './types.js';
+export * from './types.js';

@@ -14,4 +14,4 @@ export { TautlineError } from '../error.js';
 export const Tautline = /*#__PURE__*/ lineOn(() => (typeof ks !== 'undefined' ? kuaishouHost(ks) : undefined));
 export type Tautline<A extends App = App> = Line<A>;
 
-export type * from './types.js';
+export * from './types.js';
