@@ -41,11 +41,10 @@ interface TautlineErrorConstructor {
 
 /** Built by hand: compiled to ES5, a class that extends `Error` makes instances of `Error` alone. */
 export const TautlineError = function (this: TautlineError, error: TautlineError): void {
-  const name = 'TautlineError';
   merged(this, error);
-  this.name = name;
+  this.name = 'TautlineError';
   this.message = error.message || error.code.replace(/_/g, ' ');
-  // Not all engines begin it with name and message.
-  this.stack = String(new Error(this.message).stack).replace(/^Error/, name);
+  // Begun as the name says, where an engine begins it at all.
+  this.stack = String(new Error(this.message).stack).replace(/^Error/, this.name);
 } as unknown as TautlineErrorConstructor;
 TautlineError.prototype = Object.create(Error.prototype);

@@ -259,12 +259,11 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
     unwatch();
   };
   line.later_ = (act) => {
-    const busy = draining;
     draining = true;
     try {
       act();
     } finally {
-      if (!busy) host.setTimer(0, drain);
+      host.setTimer(0, drain);
     }
   };
   line.notifyShow = () => feed({ type: 'show' });

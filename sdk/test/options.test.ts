@@ -68,7 +68,7 @@ test('on a server a line can be made, and fails when it is used', async () => {
 test('an error prints as what it is, with its message', () => {
   const error = new TautlineError({ code: 'too_large' });
   assert.match(inspect(error), /^(Error \[TautlineError\]|TautlineError): too large\n +at /);
-  assert.match(String(error.stack), /^TautlineError: too large/);
+  assert.match(String(error.stack), /^TautlineError: too large\n/);
   assert.equal(`${error}`, 'TautlineError: too large');
 });
 

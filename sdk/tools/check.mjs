@@ -10,11 +10,14 @@ import { BESIDE, LINES } from './entries.mjs';
 
 const KB = 1024;
 /** What a line with one host may take, as `gzip -9` leaves it (docs/adr/0012); and with storage and msgpack, as one app holds all three. */
-const GZIP_BYTES_MAX_HOST = 7.5 * KB;
-const GZIP_BYTES_MAX_HOST_ALL = 11.5 * KB;
-/** The same with all hosts: 12 KB for everything. */
-const GZIP_BYTES_MAX_INDEX = 8.5 * KB;
-const GZIP_BYTES_MAX_EVERYTHING = 12 * KB;
+const GZIP_BYTES_MAX_HOST = 7.625 * KB;
+const GZIP_BYTES_MAX_HOST_ALL = 11.75 * KB;
+/** Hosts that may have one socket for the whole app carry `global-socket.ts`, too. */
+const GZIP_BYTES_MORE_ONE_SOCKET = 0.375 * KB;
+const ONE_SOCKET = ['alipay', 'baidu', 'jd'];
+/** The same with all hosts. */
+const GZIP_BYTES_MAX_INDEX = 8.75 * KB;
+const GZIP_BYTES_MAX_EVERYTHING = 12.25 * KB;
 const GZIP_BYTES_MAX_BESIDE = {
   heartbeat: 4.75 * KB,
   words: 3 * KB,
@@ -33,7 +36,7 @@ const { exports } = JSON.parse(read('package.json'));
 print('', 'bytes', 'gzip -9', 'at most');
 for (const entry of Object.keys({ ...LINES, ...BESIDE })) {
   const name = entry === 'index' ? 'tautline' : `tautline/${entry}`;
-  const most = GZIP_BYTES_MAX_BESIDE[entry] ?? (entry === 'index' ? GZIP_BYTES_MAX_INDEX : GZIP_BYTES_MAX_HOST);
+  const most = GZIP_BYTES_MAX_BESIDE[entry] ?? (entry === 'index' ? GZIP_BYTES_MAX_INDEX : GZIP_BYTES_MAX_HOST + moreOf(entry));
   const code = read(`dist/esm/${entry}.js`);
   mustBeSmall(name, code, most);
   mustBeEs5(`${name} (esm)`, code.replace(/^import\s*\{[^}]*\}\s*from\s*"[^"]*";?|export\s*\{[^}]*\};?\s*$/g, ''));
@@ -43,7 +46,7 @@ for (const entry of Object.keys({ ...LINES, ...BESIDE })) {
 
 for (const line of Object.keys(LINES)) {
   const code = [line, 'storage', 'msgpack'].map((entry) => read(`dist/esm/${entry}.js`)).join('');
-  const most = line === 'index' ? GZIP_BYTES_MAX_EVERYTHING : GZIP_BYTES_MAX_HOST_ALL;
+  const most = line === 'index' ? GZIP_BYTES_MAX_EVERYTHING : GZIP_BYTES_MAX_HOST_ALL + moreOf(line);
   mustBeSmall(`${line === 'index' ? 'all hosts' : line}, storage, msgpack`, code, most);
 }
 print('');
@@ -51,6 +54,10 @@ await printOthers(print);
 
 function print(what, bytes = '', gzipped = '', most = '') {
   console.log(`${what.padEnd(32)} ${String(bytes).padStart(8)} ${String(gzipped).padStart(9)} ${String(most).padStart(9)}`);
+}
+
+function moreOf(line) {
+  return ONE_SOCKET.includes(line) ? GZIP_BYTES_MORE_ONE_SOCKET : 0;
 }
 
 function mustBeSmall(what, code, most) {

@@ -9,7 +9,7 @@ import type { DropCause } from '../vocabulary.js';
 const MEANINGS: { [cause in DropCause]?: RegExp } = {
   domain_not_allowed: /domain list|合法域名/,
   slots_exhausted: /max \w*(conc|socket)|already exist|同时最多|并行/,
-  background: /\binterrupted/,
+  background: /interrupted/,
   dns_failed: /dns|resol|host ?name c|主机名/i,
   connect_timeout: /timed?.?out|超时/i,
   network_lost: /offline|was lost|disconn|unreach|reset|abort|abnormal|stream|not (open|connected)|D not exist|断开|中断/i,

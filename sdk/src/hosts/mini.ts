@@ -154,7 +154,7 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
 
     live.push(end);
     repeatCloses();
-    if (one && one.busy()) failed({ errMsg: 'the one socket of this host already exists: another line has it' });
+    if (one && one.busy()) failed({ errMsg: 'the one socket already exists, in another line' });
     else attempt(connect, failed);
     return {
       send: (data, callbacks) => {
