@@ -125,14 +125,14 @@ mod tests {
         let (quick, mut quick_events) = sink(2, 10);
         deliveries.add("slow".into(), slow);
         deliveries.add("quick".into(), quick);
-        for offset in 1..=3 {
+        for offset in 1..=4 {
             deliveries.deliver("slow", event(offset));
         }
         deliveries.deliver("quick", event(9));
         assert!(deliveries.is_held_up());
         assert!(quick_events.try_recv().is_err(), "what is behind waits too");
 
-        for expected in 1..=3 {
+        for expected in 1..=4 {
             assert_eq!(offset(slow_events.recv().await), Some(expected));
             if deliveries.is_held_up() {
                 deliveries.go_on().await;
