@@ -17,6 +17,7 @@ use std::{
 use tautline_disk::{DiskEngine, DiskOptions, Durability};
 use tautline_hub::{
     Retention,
+    budget::Holder,
     engine::{Answer, Append, Content, Engine, Job, Look, Origin, Read, Span},
 };
 use tautline_protocol::ChannelName;
@@ -116,6 +117,7 @@ fn publish_next(publishers: &Arc<Publishers>, publisher: u64) {
         content: Content { data: format!("\"{}\"", "x".repeat(126)).into(), from: None, tags: None },
         origin: Some(Origin::Request { session: u128::from(publisher) << 64 | 7, id }),
         doubt: None,
+        holder: Holder::BACK_END,
         retention: RETENTION,
         wall_ms,
         answer,
@@ -133,6 +135,7 @@ fn resume(dir: &Path) {
                 content: Content { data: format!("\"{}\"", "x".repeat(126)).into(), from: None, tags: None },
                 origin: None,
                 doubt: None,
+                holder: Holder::BACK_END,
                 retention: RETENTION,
                 wall_ms: 1_700_000_000_000,
                 answer: Answer::new(move |outcome| give.send(outcome.is_ok()).expect("main waits")),

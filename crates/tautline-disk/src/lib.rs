@@ -19,6 +19,7 @@ mod queue;
 mod reader;
 mod reading;
 mod schema;
+mod shares;
 mod store;
 mod ticket_keys;
 mod writer;

@@ -10,6 +10,7 @@ use crate::{
     fault::Fault,
     options::DiskOptions,
     schema::{self, Refusal},
+    shares::Shares,
 };
 
 /// The writer's side of the file.
@@ -19,6 +20,7 @@ pub(crate) struct Store {
     /// The epoch of logs that begin in this life.
     pub(crate) epoch: Arc<str>,
     pub(crate) counts: Counts,
+    pub(crate) shares: Shares,
     /// The process that used it last did not close it.
     pub(crate) unclean: bool,
 }
@@ -59,7 +61,8 @@ impl Store {
             positions: few(count("SELECT count(*) FROM positions")?),
             bytes: count("SELECT coalesce(sum(bytes), 0) FROM channels")?,
         };
-        Ok(Self { epoch: epoch_of(life), connection, life, counts, unclean })
+        let shares = Shares::new(options, &counts);
+        Ok(Self { epoch: epoch_of(life), connection, life, counts, shares, unclean })
     }
 
     /// Reads the whole file: is it whole?

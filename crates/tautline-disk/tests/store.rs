@@ -7,23 +7,13 @@ use std::{
     sync::{Arc, atomic::Ordering, mpsc},
 };
 
-use common::{ALL, Dir, NOW, append, append_job, ask, channel, data, look, publish, read};
+use common::{ALL, Dir, NOW, append, append_job, ask, channel, data, look, publish, read, rules, shop};
 use tautline_disk::{DiskEngine, DiskOptions, Opened};
 use tautline_hub::{
-    Access, ChannelRule, Engine as _, PresenceMode, Retention, Rules,
+    Engine as _, Retention,
     engine::{Answer, Appended, EngineError, Job, Mark, Position},
 };
-use tautline_protocol::{Pattern, UserId};
-
-fn shop(dir: &Dir) -> rusqlite::Connection {
-    rusqlite::Connection::open(dir.file()).expect("a shop's tools open it")
-}
-
-fn rules(retention: Retention) -> Arc<Rules> {
-    let pattern = Pattern::parse("*").expect("valid");
-    let (subscribe, publish, presence) = (Access::None, Access::None, PresenceMode::Off);
-    Arc::new(Rules::new(vec![ChannelRule { pattern, subscribe, publish, presence, retention, ack: false }]))
-}
+use tautline_protocol::UserId;
 
 #[cfg(unix)]
 #[test]

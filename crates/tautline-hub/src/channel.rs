@@ -13,6 +13,7 @@ use tautline_protocol::{
 use crate::{
     ChannelRule,
     bell::Bell,
+    budget::{Budget, Claim},
     engine::{Entry, Looked, Page, Position, Standing},
     log::{Log, Place, Pushed, Read},
     packets::Packets,
@@ -33,6 +34,8 @@ pub(crate) struct Channel {
     pub(crate) rule: Arc<ChannelRule>,
     /// The bytes of all tails of the node.
     tail_bytes: Arc<AtomicUsize>,
+    /// Its place among the channels of the node, booked on the one that opened it.
+    _claim: Claim,
     state: Mutex<State>,
 }
 
@@ -119,6 +122,8 @@ impl Channel {
         number: u64,
         rule: Arc<ChannelRule>,
         tail_bytes: Arc<AtomicUsize>,
+        claim: Claim,
+        changes: &Arc<Budget>,
     ) -> Arc<Self> {
         let state = State {
             log: None,
@@ -127,11 +132,11 @@ impl Channel {
             delivered_told: 0,
             subscribers: Vec::new(),
             free: Vec::new(),
-            presence: Presence::new(rule.presence),
+            presence: Presence::new(rule.presence, changes),
             ringing: None,
             ring_again: false,
         };
-        Arc::new(Self { name, number, rule, tail_bytes, state: Mutex::new(state) })
+        Arc::new(Self { name, number, rule, tail_bytes, _claim: claim, state: Mutex::new(state) })
     }
 
     /// Takes a publication that the engine has appended. `entries_max`: how many may stay in memory.
@@ -220,7 +225,7 @@ impl Channel {
             None => false,
         };
         let ring = if changed { state.start_ringing() } else { Ring::Done };
-        let presence_seen = state.presence.as_ref().map_or(0, |presence| presence.head());
+        let presence_seen = state.presence.as_mut().map_or(0, |presence| presence.enter());
         Some((seat, presence_seen, joined, ring))
     }
 
@@ -243,7 +248,7 @@ impl Channel {
         let mut state = lock(&self.state);
         let state = &mut *state;
         let mut taken = Taken::default();
-        if let Some(presence) = &state.presence {
+        if let Some(presence) = &mut state.presence {
             presence.read(places.presence_seen, out);
         }
         let Some(log) = &mut state.log else { return taken };
@@ -290,11 +295,14 @@ impl Channel {
         (first == Some(after + 1), Ring::Done)
     }
 
-    /// Ends a subscription.
-    pub(crate) fn part(&self, seat: SeatNo) {
+    /// Ends a subscription that has read presence up to `presence_seen`.
+    pub(crate) fn part(&self, seat: SeatNo, presence_seen: u64) {
         let mut state = lock(&self.state);
         if state.subscribers[seat.0 as usize].take().is_some() {
             state.free.push(seat.0);
+            if let Some(presence) = &mut state.presence {
+                presence.quit(presence_seen);
+            }
         }
         if state.free.len() == state.subscribers.len() {
             state.subscribers = Vec::new();

@@ -10,6 +10,7 @@ use tautline_protocol::ChannelName;
 
 use crate::{
     ChannelRule,
+    budget::{Budget, Claimant, Holder},
     channel::Channel,
     sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock},
 };
@@ -21,7 +22,10 @@ pub(crate) struct Channels {
     shards: [Mutex<HashMap<ChannelName, Arc<Channel>>>; SHARDS],
     /// Nobody who chooses names can aim them at one shard, and the same seed spreads them alike.
     seed: u128,
-    count: AtomicUsize,
+    /// How many there are, and who has opened them.
+    budget: Arc<Budget>,
+    /// The bytes of presence changes in all of them.
+    changes: Arc<Budget>,
     /// How many there ever were.
     made: AtomicU64,
     /// The bytes of all tails.
@@ -31,11 +35,12 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    pub(crate) fn new(seed: u128) -> Self {
+    pub(crate) fn new(seed: u128, count_max: usize, changes: Arc<Budget>) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             seed,
-            count: AtomicUsize::new(0),
+            budget: Budget::new(count_max),
+            changes,
             made: AtomicU64::new(0),
             tail_bytes: Arc::default(),
             tidy_next: AtomicUsize::new(0),
@@ -43,7 +48,7 @@ impl Channels {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.budget.used()
     }
 
     /// Bytes of all tails.
@@ -55,21 +60,26 @@ impl Channels {
         lock(self.shard(name)).get(name).cloned()
     }
 
-    /// Finds the channel, or makes it with the rule that holds for it.
+    /// Finds the channel, or makes it with the rule that holds for it. `None`: it would have to be made, and there is no
+    /// room for another one of this holder.
     pub(crate) fn get_or_open(
         &self,
         name: &ChannelName,
+        holder: Holder,
         rule: impl FnOnce() -> Arc<ChannelRule>,
-    ) -> Arc<Channel> {
+    ) -> Option<Arc<Channel>> {
         let mut shard = lock(self.shard(name));
         if let Some(found) = shard.get(name) {
-            return Arc::clone(found);
+            return Some(Arc::clone(found));
         }
+        // An inbox is the back end's, whoever opens it.
+        let claimant = if name.is_user() { Claimant::Entitled } else { Claimant::Ordinary };
+        let claim = self.budget.claim(holder, 1, claimant)?;
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let made = Channel::new(name.clone(), number, rule(), Arc::clone(&self.tail_bytes));
+        let made =
+            Channel::new(name.clone(), number, rule(), Arc::clone(&self.tail_bytes), claim, &self.changes);
         shard.insert(name.clone(), Arc::clone(&made));
-        self.count.fetch_add(1, Ordering::Relaxed);
-        made
+        Some(made)
     }
 
     /// Looks at a part of the channels, a few calls see them all: drops what is too old, and forgets those that nobody
@@ -95,7 +105,6 @@ impl Channels {
         leave: &impl Fn(&Channel),
     ) {
         let mut shard = lock(shard);
-        let before = shard.len();
         shard.retain(|_, channel| {
             if channel.name.is_user() {
                 leave(channel);
@@ -104,7 +113,6 @@ impl Channels {
             channel.expire(wall_ms);
             Arc::strong_count(channel) > 1
         });
-        self.count.fetch_sub(before - shard.len(), Ordering::Relaxed);
         if shard.len() * 4 < shard.capacity() {
             shard.shrink_to_fit();
         }

@@ -9,7 +9,7 @@ use std::{
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tautline_protocol::{
-    ByeCode, ChannelName, ErrorCode, Format, Limits, Now, RequestId, UserId,
+    ByeCode, ChannelName, ErrorCode, Format, Limits, Now, RequestId, UserId, json,
     packet::server::{Bye, ErrorBody, Published},
 };
 
@@ -17,6 +17,7 @@ use crate::{
     ChannelRule, Engine, Identity, Peer, ReplyTo, Rules,
     acks::Acks,
     bell::{Bell, connection_number},
+    budget::{Budgets, Claimant, Holder},
     channel::{Channel, Ring},
     channels::Channels,
     engine::{Answer, Content, Job, Look, Origin},
@@ -93,6 +94,8 @@ pub struct HubStats {
     pub log_bytes: usize,
     /// Bytes of replies that clients have not seen yet.
     pub reply_bytes: usize,
+    /// Bytes of presence changes that somebody is still to be told of.
+    pub presence_bytes: usize,
     /// Publications since the start.
     pub publications: u64,
 }
@@ -118,9 +121,7 @@ pub(crate) struct Inner {
     pump: Mutex<Pump>,
     next_connection: AtomicU64,
     connections: AtomicUsize,
-    /// Bytes of publications on their way to the engine.
-    pub(crate) append_bytes: AtomicUsize,
-    reply_bytes: AtomicUsize,
+    pub(crate) budgets: Budgets,
     pub(crate) publications: AtomicU64,
     /// The time as it was told last, for what engines answer in between.
     now: [AtomicU64; 2],
@@ -143,13 +144,17 @@ impl Hub {
     #[must_use]
     pub fn new(config: HubConfig, engine: Arc<dyn Engine>, seed: [u8; 32]) -> Self {
         let random = Random::new(seed);
-        let channels = Channels::new(random.id_of(&[b"shards of channels"]));
+        let seed_of_shards = random.id_of(&[b"shards of channels"]);
+        let (limits, budgets) = (&config.limits, Budgets::new(&config.limits));
+        let changes = Arc::clone(&budgets.changes);
+        let channels = Channels::new(seed_of_shards, limits.channel_count_max, changes);
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
             turnstile: Turnstile::new(config.limits.hellos_at_once_max),
             acks: Acks::new(config.limits.acks_max),
-            pages: Pages::new(config.limits.pages_max),
+            pages: Pages::new(config.limits.pages_max, config.limits.pages_connection_max),
             sessions: Sessions::new(config.limits.sessions_max),
+            budgets,
             limits: config.limits,
             rules: Arc::new(Rules::new(config.rules)),
             guest: Arc::default(),
@@ -161,8 +166,6 @@ impl Hub {
             pump: Mutex::default(),
             next_connection: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
-            append_bytes: AtomicUsize::new(0),
-            reply_bytes: AtomicUsize::new(0),
             publications: AtomicU64::new(0),
             now: [AtomicU64::new(0), AtomicU64::new(0)],
             draining: AtomicBool::new(false),
@@ -185,10 +188,25 @@ impl Hub {
     /// The server's end of a new connection in this format.
     #[must_use]
     pub fn peer_in(&self, format: Format, now: Now, waker: Waker) -> Peer {
+        // Nobody knows where it comes from: it has shares of its own.
+        let nth = self.0.next_connection.load(Ordering::Relaxed);
+        self.peer_of(self.holder(&nth.to_le_bytes()), format, now, waker)
+    }
+
+    /// The server's end of a new connection from an address, which a guest's shares are booked on.
+    #[must_use]
+    pub fn peer_of(&self, address: Holder, format: Format, now: Now, waker: Waker) -> Peer {
         let nth = self.0.next_connection.fetch_add(1, Ordering::Relaxed);
         let connection = connection_number(nth, format);
         self.0.connections.fetch_add(1, Ordering::Relaxed);
-        Peer::new(self.clone(), Bell::new(connection, waker), now)
+        Peer::new(self.clone(), Bell::new(connection, waker), address, now)
+    }
+
+    /// Who shares are booked on, by anything that tells it from others: an address, a user's id.
+    #[must_use]
+    pub fn holder(&self, name: &[u8]) -> Holder {
+        let id = self.0.random.id_of(&[b"holder", name]);
+        Holder::of_hash(u32::try_from(id >> 96).expect("32 of 128 bits"))
     }
 
     /// Appends for the back end: no rule is asked. A key that the log still knows changes nothing and is answered as it was
@@ -205,7 +223,9 @@ impl Hub {
         let origin = options.idempotency_key.map(|key| Origin::Key(digest(key)));
         let tags = options.tags.map(|tags| tags.get().into());
         let content = Content { data: data.get().into(), from: None, tags };
-        self.append(now, NewPublication { channel: channel.clone(), content, origin, doubt: None }, done);
+        let channel = channel.clone();
+        let new = NewPublication { channel, content, origin, doubt: None, holder: Holder::BACK_END };
+        self.append(now, new, done);
     }
 
     /// What became of what was pushed to a user: `done` is called once, from any thread.
@@ -333,7 +353,8 @@ impl Hub {
             sessions: self.0.sessions.len(),
             channels: self.0.channels.len(),
             log_bytes: self.0.channels.tail_bytes().max(self.0.engine.bytes()),
-            reply_bytes: self.0.reply_bytes.load(Ordering::Relaxed),
+            reply_bytes: self.0.budgets.replies.used(),
+            presence_bytes: self.0.budgets.changes.used(),
             publications: self.0.publications.load(Ordering::Relaxed),
         }
     }
@@ -442,15 +463,36 @@ impl Hub {
         }
     }
 
-    /// The replies that one session keeps were so many bytes, and are so many now.
-    pub(crate) fn count_replies(&self, before: usize, now: usize) {
-        self.0.reply_bytes.fetch_add(now, Ordering::Relaxed);
-        self.0.reply_bytes.fetch_sub(before, Ordering::Relaxed);
+    /// The replies that one session of a holder keeps were so many bytes, and are so many now.
+    pub(crate) fn count_replies(&self, holder: Holder, before: usize, now: usize) {
+        let replies = &self.0.budgets.replies;
+        match now.checked_sub(before) {
+            Some(0) => {}
+            Some(more) => replies.add(holder, more),
+            None => replies.give(holder, before - now),
+        }
     }
 
-    /// True while the unseen replies of all sessions are within their budget.
-    pub(crate) fn has_room_for_replies(&self) -> bool {
-        self.0.reply_bytes.load(Ordering::Relaxed) < self.0.limits.replies_bytes_max
+    /// Whether a session that holds so many bytes of replies may hold `wanted`: within its floor as long as there is any
+    /// room, beyond it within the share of its holder.
+    pub(crate) fn has_reply_room(&self, holder: Holder, held: usize, wanted: usize) -> bool {
+        let is_modest = wanted <= self.0.limits.replies_floor_bytes;
+        let claimant = if is_modest { Claimant::Entitled } else { Claimant::Ordinary };
+        wanted <= held || self.0.budgets.replies.has_room(holder, wanted - held, claimant)
+    }
+
+    /// Where the replies of all sessions take much room, those of parked sessions go first: what is asked again is then in
+    /// doubt. Locks one session at a time, so no session may be locked.
+    pub(crate) fn reclaim_replies(&self) {
+        while self.0.budgets.replies.is_crowded()
+            && let Some(id) = self.0.sessions.next_parked_replies()
+        {
+            if let Some(session) = self.0.sessions.get(id)
+                && let Some(mut living) = session.living()
+            {
+                living.drop_replies_if_parked(self);
+            }
+        }
     }
 
     /// A ticket for a session, and when it expires.
@@ -500,9 +542,16 @@ pub(crate) fn settle(hub: &Hub, session: &Session, id: RequestId, result: Result
 /// Settles one request of a session: keeps the reply and sends it to the connection that asked last. A session that has
 /// ended keeps nothing.
 pub(crate) fn settle_line(hub: &Hub, session: &Session, id: RequestId, line: &[u8]) {
+    hub.reclaim_replies();
     if let Some(mut living) = session.living() {
         living.settle(hub, id, line);
     }
+}
+
+/// Appends the reply to a request whose own reply is more than may be kept until it is seen. It is short, so it fits.
+pub(crate) fn write_too_large(out: &mut Vec<u8>, id: RequestId) {
+    let words = "there is no room to keep this reply: say `seen`";
+    json::write_reply(out, id, Err::<&(), _>(&ErrorBody::new(ErrorCode::TooLarge, words)));
 }
 
 impl std::fmt::Debug for Hub {

@@ -12,6 +12,7 @@
 
 mod acks;
 mod bell;
+pub mod budget;
 mod channel;
 mod channels;
 pub mod engine;

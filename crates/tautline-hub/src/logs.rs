@@ -10,6 +10,7 @@ use tautline_protocol::{
 use crate::{
     Hub,
     bell::Bell,
+    budget::Holder,
     channel::{Channel, News, Ring, Stand},
     engine::{
         Answer, Append, Appended, Content, Doubt, EngineError, Entry, Job, Look, Looked, Mark, Origin, Page,
@@ -27,6 +28,8 @@ pub(crate) struct NewPublication {
     pub(crate) content: Content,
     pub(crate) origin: Option<Origin>,
     pub(crate) doubt: Option<Doubt>,
+    /// Who publishes.
+    pub(crate) holder: Holder,
 }
 
 impl Hub {
@@ -38,19 +41,19 @@ impl Hub {
         done: impl FnOnce(Result<Published, ErrorBody>) + Send + 'static,
     ) {
         self.note(now);
-        let NewPublication { channel, content, origin, doubt } = new;
-        let bytes = content.data.len() + channel.as_str().len();
-        if self.0.append_bytes.fetch_add(bytes, Ordering::Relaxed) >= self.0.limits.appends_bytes_max {
-            self.0.append_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let NewPublication { channel, content, origin, doubt, holder } = new;
+        let tags = content.tags.as_ref().map_or(0, |tags| tags.len());
+        let bytes = content.data.len() + tags + channel.as_str().len();
+        let Some(claim) = self.0.budgets.appends.claim(holder, bytes, holder.claimant()) else {
             let busy = ErrorBody::new(ErrorCode::Overloaded, "more is published than this node can store");
             return done(Err(ErrorBody { retry_after_ms: Some(1000), ..busy }));
-        }
+        };
         let retention = self.rule(&channel).retention;
         let (hub, name) = (self.clone(), channel.clone());
         // A key stands for one publication: whoever comes with it again must say the same.
         let claimed = matches!(origin, Some(Origin::Key(_))).then(|| content.clone());
         let answer = Answer::new(move |outcome: Result<Appended, EngineError>| {
-            hub.0.append_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            drop(claim);
             let outcome = match outcome {
                 Err(error) => {
                     if matches!(error, EngineError::InDoubt(_)) {
@@ -80,6 +83,7 @@ impl Hub {
             content,
             origin,
             doubt,
+            holder,
             retention,
             wall_ms,
             answer,
@@ -197,13 +201,9 @@ impl Hub {
         self.pump_if(ring, channel);
     }
 
-    /// The channel of this name, made where it is not in use. `None`: the node has as many as it may have.
-    pub(crate) fn open_channel(&self, name: &ChannelName) -> Option<Arc<Channel>> {
-        let has_room = self.0.channels.len() < self.0.limits.channel_count_max;
-        match self.find_channel(name) {
-            None if has_room => Some(self.0.channels.get_or_open(name, || Arc::clone(self.rule(name)))),
-            found => found,
-        }
+    /// The channel of this name, made where it is not in use. `None`: this holder has as many as it may have.
+    pub(crate) fn open_channel(&self, name: &ChannelName, holder: Holder) -> Option<Arc<Channel>> {
+        self.0.channels.get_or_open(name, holder, || Arc::clone(self.rule(name)))
     }
 
     /// What a reader that is behind the tail gets; it is rung when there is something.
@@ -228,6 +228,12 @@ impl Hub {
             Wanted::Page(packets, to) => Some((packets, to)),
             Wanted::Wait(_) => None,
         }
+    }
+
+    /// A reader unsubscribes or moves: it wants no page any more.
+    pub(crate) fn leave_page(&self, bell: &Arc<Bell>, slot: u32) {
+        let next = self.0.pages.leave(bell, slot);
+        next.into_iter().for_each(|next| self.read_page(next));
     }
 
     fn read_page(&self, key: PageKey) {
@@ -260,8 +266,7 @@ impl Hub {
         let pages = &self.0.pages;
         let Some(channel) = channel else { return pages.cancel(key) };
         let Ok(page) = page else {
-            pages.put(self.last_now().mono_ms, key, None);
-            return None;
+            return pages.put(self.last_now().mono_ms, key, None);
         };
         self.learn(channel, &page.standing, then);
         let stand = channel.stand().filter(|stand| stand.turn == key.turn);
@@ -277,8 +282,7 @@ impl Hub {
             (_, 0) => pages.cancel(key),
             (packets, taken) => {
                 let page = (Packets::new(packets), key.after + taken);
-                pages.put(self.last_now().mono_ms, key, Some(page));
-                None
+                pages.put(self.last_now().mono_ms, key, Some(page))
             }
         }
     }

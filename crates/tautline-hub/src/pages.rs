@@ -1,10 +1,11 @@
 //! Pages of logs for readers that are behind the tail: read once for all who stand at the same place, bounded in number.
 //!
 //! A page stays until those who asked for it have taken it, or for a moment: a reader whose socket is stalled would hold
-//! it for ever, and asks again when it needs it.
+//! it for ever, and asks again when it needs it. It goes at once where its readers leave, and one connection waits for a
+//! few pages at a time.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::Arc,
 };
 
@@ -29,6 +30,9 @@ pub(crate) struct PageKey {
     pub(crate) after: u64,
 }
 
+/// The slot of a reader that has left while its page was being read: nobody is rung there.
+const GONE: u32 = u32::MAX;
+
 /// Who waits: a connection and the slot of its subscription.
 type Waiter = (Arc<Bell>, u32);
 
@@ -36,6 +40,8 @@ type Waiter = (Arc<Bell>, u32);
 pub(crate) struct Pages {
     state: Mutex<State>,
     pages_max: usize,
+    /// Pages that one connection waits for at once.
+    connection_max: usize,
 }
 
 #[derive(Default)]
@@ -45,11 +51,21 @@ struct State {
     queue: VecDeque<PageKey>,
     /// Pages that are being read or wait to be taken.
     live: usize,
+    /// The connections that wait for pages, by number.
+    waits: HashMap<u64, Waits>,
 }
 
 struct Slot {
     waiters: Vec<Waiter>,
     page: Stage,
+}
+
+/// What one connection waits for.
+#[derive(Default)]
+struct Waits {
+    pages: Vec<(u32, PageKey)>,
+    /// Slots that are rung when one of these pages is taken.
+    later: VecDeque<u32>,
 }
 
 enum Stage {
@@ -68,53 +84,56 @@ pub(crate) enum Wanted {
 }
 
 impl Pages {
-    pub(crate) fn new(pages_max: usize) -> Self {
-        Self { state: Mutex::default(), pages_max: pages_max.max(1) }
+    pub(crate) fn new(pages_max: usize, connection_max: usize) -> Self {
+        let (pages_max, connection_max) = (pages_max.max(1), connection_max.max(1));
+        Self { state: Mutex::default(), pages_max, connection_max }
     }
 
     /// Takes a page, or waits for it.
     pub(crate) fn take(&self, key: PageKey, bell: &Arc<Bell>, slot: u32) -> (Wanted, Option<PageKey>) {
         let mut state = lock(&self.state);
-        if let Some(taken) = state.take_asked(&key, bell, slot) {
-            return taken;
-        }
-        let waiters = vec![(Arc::clone(bell), slot)];
-        let has_room = state.live < self.pages_max;
-        let page = if has_room { Stage::Reading } else { Stage::Queued };
-        state.slots.insert(key.clone(), Slot { waiters, page });
-        if has_room {
-            state.live += 1;
-            return (Wanted::Wait(Some(key)), None);
-        }
-        state.queue.push_back(key);
-        (Wanted::Wait(None), None)
+        // It may wait where it stood before.
+        let left = match state.page_of(bell, slot) {
+            Some(other) if *other != key => state.leave(bell, slot),
+            _ => None,
+        };
+        let (wanted, next) = state.take(key, (bell, slot), self.pages_max, self.connection_max);
+        // Both give room to others only where a page went, and no more than one can have.
+        (wanted, next.or(left))
     }
 
     /// Takes a page that was asked for just now and may be here already. Where it was cancelled instead, its reader was rung
     /// and looks anew: asking once more would begin a page that nobody reads.
     pub(crate) fn take_asked(&self, key: &PageKey, bell: &Arc<Bell>, slot: u32) -> (Wanted, Option<PageKey>) {
-        lock(&self.state).take_asked(key, bell, slot).unwrap_or((Wanted::Wait(None), None))
+        let mut state = lock(&self.state);
+        state.take_asked(key, (bell, slot), self.connection_max).unwrap_or((Wanted::Wait(None), None))
+    }
+
+    /// A reader unsubscribes, or moves: its page is for others, or goes. Returns what there is room for now.
+    pub(crate) fn leave(&self, bell: &Arc<Bell>, slot: u32) -> Option<PageKey> {
+        lock(&self.state).leave(bell, slot)
     }
 
     /// A page was read: these packets, up to this offset. Nothing, where it could not be read: its readers come again after
-    /// a while. Rings who waits for it.
-    pub(crate) fn put(&self, now_ms: u64, key: &PageKey, page: Option<(Packets, u64)>) {
+    /// a while. Rings who waits for it; where all have left, returns what there is room for now.
+    pub(crate) fn put(&self, now_ms: u64, key: &PageKey, page: Option<(Packets, u64)>) -> Option<PageKey> {
         let mut state = lock(&self.state);
-        let Some(slot) = state.slots.get_mut(key) else { return };
+        let slot = state.slots.get_mut(key)?;
         let ring = page.is_some();
         slot.page = Stage::Here(now_ms, page);
+        let gone: Vec<_> = slot.waiters.extract_if(.., |(_, slot)| *slot == GONE).collect();
         if ring {
             slot.waiters.iter().for_each(|(bell, slot)| bell.ring(*slot));
         }
+        let is_left = slot.waiters.is_empty();
+        gone.iter().for_each(|waiter| state.release(waiter, key));
+        if is_left { state.drop_page(key) } else { None }
     }
 
     /// What was to be read is not to be found there any more: rings who waits, so that they look anew. Returns what there is
     /// room for now.
     pub(crate) fn cancel(&self, key: &PageKey) -> Option<PageKey> {
-        let mut state = lock(&self.state);
-        let slot = state.slots.get_mut(key)?;
-        slot.waiters.drain(..).for_each(|(bell, slot)| bell.ring(slot));
-        state.drop_page(key)
+        lock(&self.state).dismiss(key)
     }
 
     /// Drops pages that nobody took, and lets those whose page could not be read try again. Returns what is to be read now.
@@ -128,49 +147,140 @@ impl Pages {
             .collect();
         // Maps have no order of their own; what follows must not depend on the hasher.
         old.sort_unstable_by_key(|key| (key.number, key.turn, key.after));
-        let mut next = Vec::new();
-        for key in old {
-            if let Some(slot) = state.slots.get_mut(&key) {
-                slot.waiters.drain(..).for_each(|(bell, slot)| bell.ring(slot));
-            }
-            next.extend(state.drop_page(&key));
-        }
-        next
+        old.iter().filter_map(|key| state.dismiss(key)).collect()
     }
 }
 
 impl State {
+    fn take(
+        &mut self,
+        key: PageKey,
+        (bell, slot): (&Arc<Bell>, u32),
+        pages_max: usize,
+        connection_max: usize,
+    ) -> (Wanted, Option<PageKey>) {
+        if let Some(taken) = self.take_asked(&key, (bell, slot), connection_max) {
+            return taken;
+        }
+        if !self.wait((bell, slot), &key, connection_max) {
+            return (Wanted::Wait(None), None);
+        }
+        let waiters = vec![(Arc::clone(bell), slot)];
+        let has_room = self.live < pages_max;
+        let page = if has_room { Stage::Reading } else { Stage::Queued };
+        self.slots.insert(key.clone(), Slot { waiters, page });
+        if has_room {
+            self.live += 1;
+            return (Wanted::Wait(Some(key)), None);
+        }
+        self.queue.push_back(key);
+        (Wanted::Wait(None), None)
+    }
+
     /// Takes a page that somebody has asked for, or waits for it. Nothing, where nobody has.
     fn take_asked(
         &mut self,
         key: &PageKey,
-        bell: &Arc<Bell>,
-        slot: u32,
+        (bell, slot): (&Arc<Bell>, u32),
+        connection_max: usize,
     ) -> Option<(Wanted, Option<PageKey>)> {
         let found = self.slots.get_mut(key)?;
-        let mine = |(other, at): &Waiter| Arc::ptr_eq(other, bell) && *at == slot;
         if let Stage::Here(_, Some((packets, to))) = &found.page {
             let page = Wanted::Page(packets.clone(), *to);
-            found.waiters.retain(|waiter| !mine(waiter));
-            let next = if found.waiters.is_empty() { self.drop_page(key) } else { None };
-            return Some((page, next));
+            return Some((page, self.leave_page(bell, slot, key)));
         }
-        if !found.waiters.iter().any(mine) {
+        if self.page_of(bell, slot) != Some(key)
+            && self.wait((bell, slot), key, connection_max)
+            && let Some(found) = self.slots.get_mut(key)
+        {
             found.waiters.push((Arc::clone(bell), slot));
         }
         Some((Wanted::Wait(None), None))
     }
 
+    /// Notes that a connection waits for one page more. False: it waits for as many as it may, and is rung later.
+    fn wait(&mut self, (bell, slot): (&Arc<Bell>, u32), key: &PageKey, connection_max: usize) -> bool {
+        let waits = self.waits.entry(bell.connection).or_default();
+        let has_room = waits.pages.len() < connection_max;
+        if has_room {
+            waits.pages.push((slot, key.clone()));
+        } else if !waits.later.contains(&slot) {
+            waits.later.push_back(slot);
+        }
+        has_room
+    }
+
+    /// The page that a reader waits for.
+    fn page_of(&self, bell: &Bell, slot: u32) -> Option<&PageKey> {
+        let waits = self.waits.get(&bell.connection)?;
+        waits.pages.iter().find(|(waiting, _)| *waiting == slot).map(|(_, key)| key)
+    }
+
+    /// A reader leaves the page that it waits for.
+    fn leave(&mut self, bell: &Arc<Bell>, slot: u32) -> Option<PageKey> {
+        if let Some(waits) = self.waits.get_mut(&bell.connection) {
+            waits.later.retain(|later| *later != slot);
+        }
+        let key = self.page_of(bell, slot)?.clone();
+        let found = self.slots.get_mut(&key)?;
+        if matches!(found.page, Stage::Reading) && found.waiters.len() == 1 {
+            // It cannot be called back, so it counts until it was read.
+            found.waiters[0].1 = GONE;
+            let waits = self.waits.get_mut(&bell.connection)?;
+            waits.pages.iter_mut().filter(|(at, _)| *at == slot).for_each(|(at, _)| *at = GONE);
+            return None;
+        }
+        self.leave_page(bell, slot, &key)
+    }
+
+    /// A reader does not wait for this page any more; where nobody does, it goes.
+    fn leave_page(&mut self, bell: &Arc<Bell>, slot: u32, key: &PageKey) -> Option<PageKey> {
+        let found = self.slots.get_mut(key)?;
+        let mine = |(other, at): &Waiter| Arc::ptr_eq(other, bell) && *at == slot;
+        found.waiters.retain(|waiter| !mine(waiter));
+        let is_left = found.waiters.is_empty();
+        self.release(&(Arc::clone(bell), slot), key);
+        if is_left { self.drop_page(key) } else { None }
+    }
+
+    /// A connection waits for one page less: rings the next slot of it that wants one.
+    fn release(&mut self, (bell, slot): &Waiter, key: &PageKey) {
+        let Entry::Occupied(mut found) = self.waits.entry(bell.connection) else { return };
+        let waits = found.get_mut();
+        let Some(at) = waits.pages.iter().position(|(at, page)| at == slot && page == key) else { return };
+        waits.pages.swap_remove(at);
+        if let Some(next) = waits.later.pop_front() {
+            bell.ring(next);
+        }
+        if waits.pages.is_empty() {
+            found.remove();
+        }
+    }
+
+    /// Rings who waits for a page, so that they look anew, and gives its room to the next.
+    fn dismiss(&mut self, key: &PageKey) -> Option<PageKey> {
+        let waiters = std::mem::take(&mut self.slots.get_mut(key)?.waiters);
+        for waiter in &waiters {
+            self.release(waiter, key);
+            if waiter.1 != GONE {
+                waiter.0.ring(waiter.1);
+            }
+        }
+        self.drop_page(key)
+    }
+
     /// Gives a page's room to the next that waits for it.
     fn drop_page(&mut self, key: &PageKey) -> Option<PageKey> {
-        self.slots.remove(key);
+        if matches!(self.slots.remove(key)?.page, Stage::Queued) {
+            self.queue.retain(|queued| queued != key);
+            return None;
+        }
         self.live -= 1;
-        while let Some(next) = self.queue.pop_front() {
-            if let Some(slot) = self.slots.get_mut(&next) {
-                slot.page = Stage::Reading;
-                self.live += 1;
-                return Some(next);
-            }
+        if let Some(next) = self.queue.pop_front() {
+            let slot = self.slots.get_mut(&next).expect("what is dropped leaves the queue");
+            slot.page = Stage::Reading;
+            self.live += 1;
+            return Some(next);
         }
         if self.slots.is_empty() {
             *self = Self::default();
@@ -192,7 +302,11 @@ mod tests {
     }
 
     fn bell() -> Arc<Bell> {
-        Bell::new(1, Waker::noop().clone())
+        bell_of(1)
+    }
+
+    fn bell_of(connection: u64) -> Arc<Bell> {
+        Bell::new(connection, Waker::noop().clone())
     }
 
     fn page(to: u64) -> Option<(Packets, u64)> {
@@ -208,7 +322,7 @@ mod tests {
 
     #[test]
     fn those_who_stand_together_share_a_page_that_goes_when_all_have_it() {
-        let (pages, ann, bob) = (Pages::new(4), bell(), bell());
+        let (pages, ann, bob) = (Pages::new(4, 4), bell(), bell_of(2));
         assert!(matches!(pages.take(key(1), &ann, 0), (Wanted::Wait(Some(_)), None)), "it is to be read");
         assert!(matches!(pages.take(key(1), &bob, 5), (Wanted::Wait(None), None)), "once");
         pages.put(0, &key(1), page(9));
@@ -220,7 +334,7 @@ mod tests {
 
     #[test]
     fn pages_are_bounded_and_the_next_is_read_when_there_is_room() {
-        let (pages, ann) = (Pages::new(1), bell());
+        let (pages, ann) = (Pages::new(1, 4), bell());
         pages.take(key(1), &ann, 0);
         assert!(matches!(pages.take(key(2), &ann, 1), (Wanted::Wait(None), None)));
         pages.put(0, &key(1), page(9));
@@ -230,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_page_that_nobody_takes_goes_and_its_reader_is_rung() {
-        let (pages, ann) = (Pages::new(1), bell());
+        let (pages, ann) = (Pages::new(1, 4), bell());
         pages.take(key(1), &ann, 0);
         pages.put(0, &key(1), page(9));
         assert_eq!(ann.next_news(), Some(0));
@@ -242,7 +356,7 @@ mod tests {
 
     #[test]
     fn a_page_that_was_cancelled_is_not_asked_for_in_passing() {
-        let (pages, ann) = (Pages::new(1), bell());
+        let (pages, ann) = (Pages::new(1, 4), bell());
         pages.take(key(1), &ann, 0);
         pages.cancel(&key(1));
         assert_eq!(ann.next_news(), Some(0), "to look anew");
@@ -252,12 +366,74 @@ mod tests {
 
     #[test]
     fn a_page_that_can_not_be_read_is_tried_again_after_a_while() {
-        let (pages, ann) = (Pages::new(1), bell());
+        let (pages, ann) = (Pages::new(1, 4), bell());
         pages.take(key(1), &ann, 0);
         pages.put(0, &key(1), None);
         assert_eq!(ann.next_news(), None);
         pages.tidy(PAGE_MS);
         assert_eq!(ann.next_news(), Some(0));
         assert!(matches!(pages.take(key(1), &ann, 0), (Wanted::Wait(Some(_)), None)));
+    }
+
+    #[test]
+    fn a_page_goes_when_its_last_reader_leaves() {
+        let (pages, ann, bob) = (Pages::new(1, 4), bell(), bell_of(2));
+        pages.take(key(1), &ann, 0);
+        pages.take(key(1), &bob, 5);
+        pages.put(0, &key(1), page(9));
+        pages.take(key(2), &ann, 1);
+        assert_eq!(pages.leave(&ann, 0), None, "bob still wants it");
+        assert_eq!(pages.leave(&bob, 5), Some(key(2)));
+        assert_eq!(lock(&pages.state).live, 1);
+    }
+
+    #[test]
+    fn a_page_that_is_left_while_it_is_read_counts_until_it_was() {
+        let (pages, ann, bob) = (Pages::new(2, 1), bell(), bell_of(2));
+        pages.take(key(1), &ann, 0);
+        assert_eq!(pages.leave(&ann, 0), None);
+        assert!(matches!(pages.take(key(2), &ann, 0), (Wanted::Wait(None), None)), "ann has her share");
+        assert!(matches!(pages.take(key(3), &bob, 0), (Wanted::Wait(Some(_)), None)));
+        assert_eq!(pages.put(0, &key(1), page(9)), None);
+        assert_eq!(ann.next_news(), Some(0), "to look anew, once");
+        assert_eq!(ann.next_news(), None);
+        assert!(matches!(pages.take(key(2), &ann, 0), (Wanted::Wait(Some(_)), None)));
+    }
+
+    #[test]
+    fn a_queued_page_that_is_left_is_never_read() {
+        let (pages, ann) = (Pages::new(1, 4), bell());
+        pages.take(key(1), &ann, 0);
+        pages.take(key(2), &ann, 1);
+        pages.take(key(3), &ann, 2);
+        assert_eq!(pages.leave(&ann, 1), None);
+        assert_eq!(pages.cancel(&key(1)), Some(key(3)));
+    }
+
+    #[test]
+    fn a_reader_that_moves_leaves_the_page_where_it_stood() {
+        let (pages, ann) = (Pages::new(1, 4), bell());
+        pages.take(key(1), &ann, 0);
+        pages.put(0, &key(1), page(9));
+        let (wanted, next) = pages.take(key(2), &ann, 0);
+        assert!(matches!(wanted, Wanted::Wait(Some(_))) && next.is_none(), "its room is free at once");
+        assert_eq!(lock(&pages.state).slots.len(), 1);
+    }
+
+    #[test]
+    fn a_connection_waits_for_a_few_pages_at_a_time() {
+        let (pages, ann) = (Pages::new(9, 2), bell());
+        for slot in 0..4 {
+            pages.take(key(slot.into()), &ann, slot);
+        }
+        assert_eq!(lock(&pages.state).live, 2);
+        pages.put(0, &key(0), page(9));
+        assert_eq!(ann.next_news(), Some(0));
+        pages.take(key(0), &ann, 0);
+        assert_eq!(ann.next_news(), Some(2), "the next of its slots");
+        (0..4).for_each(|slot| drop(pages.leave(&ann, slot)));
+        (0..4).for_each(|after| drop(pages.put(0, &key(after), page(9))));
+        let state = lock(&pages.state);
+        assert!(state.slots.is_empty() && state.waits.is_empty() && state.live == 0);
     }
 }

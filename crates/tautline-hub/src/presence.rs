@@ -1,9 +1,14 @@
 //! Who is subscribed to a channel, and what is told of it.
 //!
 //! Changes go into a short ring that connections read from a place of their own, like the log: a connection that falls
-//! behind misses changes (and may ask for the roster), but never makes a queue grow.
+//! behind misses changes (and may ask for the roster), but never makes a queue grow. A change goes when all have read it,
+//! and at once where nobody reads; their bytes are booked on the sessions that made them. Whoever was not told of a join is
+//! not told of the leave that takes it back.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use tautline_protocol::{
@@ -11,7 +16,11 @@ use tautline_protocol::{
     packet::server::{Member, MemberState, PresenceChange, PresenceKind, Roster},
 };
 
-use crate::{PresenceMode, session_id::SessionId};
+use crate::{
+    PresenceMode,
+    budget::{Budget, Claim, Claimant, Holder},
+    session_id::SessionId,
+};
 
 /// Changes that a channel keeps for connections which have not read them yet.
 const CHANGES_MAX: usize = 256;
@@ -20,9 +29,26 @@ const CHANGES_MAX: usize = 256;
 pub(crate) struct Presence {
     events: bool,
     members: BTreeMap<SessionId, Seat>,
-    changes: VecDeque<Bytes>,
+    changes: VecDeque<Change>,
     /// Changes ever made.
     changes_head: u64,
+    /// Connections that read changes.
+    readers: usize,
+    /// The bytes of all changes of the node.
+    budget: Arc<Budget>,
+}
+
+/// A change that some reader was not told of yet.
+struct Change {
+    number: u64,
+    /// Only those are told who have read this one: the change that it takes back.
+    behind: u64,
+    session: SessionId,
+    kind: PresenceKind,
+    packet: Bytes,
+    /// Readers that are still to be told.
+    unread: usize,
+    _claim: Claim,
 }
 
 struct Seat {
@@ -33,18 +59,32 @@ struct Seat {
 
 impl Presence {
     /// `None` where the channel tells nothing.
-    pub(crate) fn new(mode: PresenceMode) -> Option<Box<Self>> {
+    pub(crate) fn new(mode: PresenceMode, budget: &Arc<Budget>) -> Option<Box<Self>> {
         let events = match mode {
             PresenceMode::Off => return None,
             PresenceMode::Roster => false,
             PresenceMode::Events => true,
         };
-        Some(Box::new(Self { events, members: BTreeMap::new(), changes: VecDeque::new(), changes_head: 0 }))
+        Some(Box::new(Self {
+            events,
+            members: BTreeMap::new(),
+            changes: VecDeque::new(),
+            changes_head: 0,
+            readers: 0,
+            budget: Arc::clone(budget),
+        }))
     }
 
-    /// How many changes there were, so that a new reader begins behind them.
-    pub(crate) const fn head(&self) -> u64 {
+    /// A connection reads from now on: how many changes there were, so that it begins behind them.
+    pub(crate) const fn enter(&mut self) -> u64 {
+        self.readers += 1;
         self.changes_head
+    }
+
+    /// A connection that had read up to `seen` reads no more.
+    pub(crate) fn quit(&mut self, seen: u64) {
+        self.tell_reader(seen, |_| {});
+        self.readers -= 1;
     }
 
     /// A session is there: it joins, or is back. True: subscribers must be told.
@@ -90,12 +130,24 @@ impl Presence {
     }
 
     /// Appends the changes behind `seen`, and moves it.
-    pub(crate) fn read(&self, seen: &mut u64, out: &mut Vec<u8>) {
-        let behind = usize::try_from(self.changes_head - *seen).unwrap_or(usize::MAX).min(self.changes.len());
-        for change in self.changes.iter().skip(self.changes.len() - behind) {
-            out.extend_from_slice(change);
+    pub(crate) fn read(&mut self, seen: &mut u64, out: &mut Vec<u8>) {
+        if *seen < self.changes_head {
+            self.tell_reader(*seen, |packet| out.extend_from_slice(packet));
+            *seen = self.changes_head;
         }
-        *seen = self.changes_head;
+    }
+
+    /// Tells one reader of the changes behind `seen`, and drops what all have read.
+    fn tell_reader(&mut self, seen: u64, mut tell: impl FnMut(&[u8])) {
+        let from = self.changes.partition_point(|change| change.number <= seen);
+        for change in self.changes.iter_mut().skip(from).filter(|change| change.behind <= seen) {
+            tell(&change.packet);
+            change.unread = change.unread.saturating_sub(1);
+        }
+        while self.changes.pop_front_if(|oldest| oldest.unread == 0).is_some() {}
+        if self.changes.is_empty() {
+            self.changes = VecDeque::new();
+        }
     }
 
     /// The first `members_max` members, and how many there are.
@@ -122,6 +174,11 @@ impl Presence {
         if !self.events {
             return false;
         }
+        self.changes_head += 1;
+        let (behind, unread) = self.take_back(kind, session);
+        if unread == 0 {
+            return false;
+        }
         let change = PresenceChange {
             channel: channel.to_string(),
             user: user.map(ToString::to_string),
@@ -132,17 +189,50 @@ impl Presence {
         if self.changes.len() == CHANGES_MAX {
             self.changes.pop_front();
         }
-        self.changes.push_back(packet.into());
-        self.changes_head += 1;
+        let claimant = Claimant::Ordinary;
+        // Session ids are random, so any part of one is as good as a hash.
+        let holder = Holder::of_hash((session.0 >> 96) as u32);
+        // Readers that find it gone miss it, as those do that fall too far behind.
+        let Some(claim) = self.budget.claim(holder, packet.len(), claimant) else { return false };
+        let number = self.changes_head;
+        let packet = packet.into();
+        self.changes.push_back(Change { number, behind, session, kind, packet, unread, _claim: claim });
         true
     }
+
+    /// Where the session's last change is undone by this one, it is told to nobody any more who was not told of it. Returns
+    /// who is to be told of this one: those behind which number, and how many they are.
+    fn take_back(&mut self, kind: PresenceKind, session: SessionId) -> (u64, usize) {
+        let last = self.changes.iter().rposition(|change| change.session == session);
+        match last.map(|at| (at, &self.changes[at])) {
+            Some((at, undone)) if undone.behind == 0 && undoes(kind, undone.kind) => {
+                let undone = self.changes.remove(at).expect("it was found there");
+                (undone.number, self.readers.saturating_sub(undone.unread))
+            }
+            _ => (0, self.readers),
+        }
+    }
+}
+
+const fn undoes(kind: PresenceKind, undone: PresenceKind) -> bool {
+    use PresenceKind::{Away, Back, Join, Leave};
+    matches!((undone, kind), (Join, Leave) | (Leave, Join) | (Away, Back) | (Back, Away))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn told(presence: &Presence, seen: &mut u64) -> Vec<String> {
+    fn presence() -> (Box<Presence>, Arc<Budget>) {
+        let budget = Budget::without_reserve(1 << 20);
+        (Presence::new(PresenceMode::Events, &budget).expect("on"), budget)
+    }
+
+    fn room() -> ChannelName {
+        ChannelName::parse("room:7").expect("valid")
+    }
+
+    fn told(presence: &mut Presence, seen: &mut u64) -> Vec<String> {
         let mut out = Vec::new();
         presence.read(seen, &mut out);
         let text = String::from_utf8(out).expect("packets are text");
@@ -151,30 +241,101 @@ mod tests {
 
     #[test]
     fn a_cut_is_away_a_return_is_back_and_only_the_end_is_leave() {
-        let channel = ChannelName::parse("room:7").expect("valid");
-        let mut presence = Presence::new(PresenceMode::Events).expect("on");
-        let (ann, mut seen) = (SessionId(1), 0);
-        assert!(presence.arrive(&channel, ann, None, 5));
-        assert!(presence.leave_for_a_while(&channel, ann));
-        assert!(!presence.leave_for_a_while(&channel, ann), "away is told once");
+        let (mut presence, _) = presence();
+        let (ann, mut seen) = (SessionId(1), presence.enter());
+        assert!(presence.arrive(&room(), ann, None, 5));
+        assert_eq!(told(&mut presence, &mut seen), ["join"]);
+        assert!(presence.leave_for_a_while(&room(), ann));
+        assert!(!presence.leave_for_a_while(&room(), ann), "away is told once");
         assert_eq!(presence.roster(9).members[0].state, MemberState::Away);
-        assert!(presence.arrive(&channel, ann, None, 6));
-        assert!(!presence.arrive(&channel, ann, None, 7), "a take-over is no news");
-        assert!(presence.leave(&channel, ann));
-        assert_eq!(told(&presence, &mut seen), ["join", "away", "back", "leave"]);
-        assert!(told(&presence, &mut seen).is_empty());
+        assert_eq!(told(&mut presence, &mut seen), ["away"]);
+        assert!(presence.arrive(&room(), ann, None, 6));
+        assert!(!presence.arrive(&room(), ann, None, 7), "a take-over is no news");
+        assert_eq!(told(&mut presence, &mut seen), ["back"]);
+        assert!(presence.leave(&room(), ann));
+        assert_eq!(told(&mut presence, &mut seen), ["leave"]);
+        assert!(told(&mut presence, &mut seen).is_empty());
     }
 
     #[test]
     fn a_reader_that_falls_behind_misses_changes_but_nothing_grows() {
-        let channel = ChannelName::parse("room:7").expect("valid");
-        let mut presence = Presence::new(PresenceMode::Events).expect("on");
+        let (mut presence, _) = presence();
+        let mut seen = presence.enter();
         for n in 0..1000 {
-            presence.arrive(&channel, SessionId(n), None, 5);
+            presence.arrive(&room(), SessionId(n), None, 5);
         }
-        let mut seen = 0;
-        assert_eq!(told(&presence, &mut seen).len(), CHANGES_MAX);
+        assert_eq!(told(&mut presence, &mut seen).len(), CHANGES_MAX);
         assert_eq!(presence.roster(10).members.len(), 10);
         assert_eq!(presence.roster(10).count, 1000);
+    }
+
+    #[test]
+    fn changes_go_when_the_last_reader_has_read_or_left() {
+        let (mut presence, budget) = presence();
+        let (mut first, second, mut third) = (presence.enter(), presence.enter(), presence.enter());
+        (0..10).for_each(|n| assert!(presence.arrive(&room(), SessionId(n), None, 5)));
+        assert_eq!(told(&mut presence, &mut first).len(), 10);
+        assert_eq!(presence.changes.len(), 10);
+        presence.quit(second);
+        assert_eq!(presence.changes.len(), 10);
+        assert_eq!(told(&mut presence, &mut third).len(), 10);
+        assert_eq!((presence.changes.capacity(), budget.used()), (0, 0));
+    }
+
+    #[test]
+    fn changes_that_nobody_reads_are_not_kept() {
+        let (mut presence, budget) = presence();
+        for n in 0..130 {
+            assert!(!presence.arrive(&room(), SessionId(n), None, 5));
+            presence.leave(&room(), SessionId(n));
+        }
+        assert_eq!((presence.changes.capacity(), budget.used()), (0, 0));
+    }
+
+    #[test]
+    fn unread_join_and_leave_cancel_out() {
+        let (mut presence, budget) = presence();
+        let mut slow = presence.enter();
+        for n in 0..100 {
+            presence.arrive(&room(), SessionId(n % 2), None, 5);
+            presence.leave(&room(), SessionId(n % 2));
+        }
+        assert!(told(&mut presence, &mut slow).is_empty());
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn reader_that_was_told_of_a_join_is_told_of_the_leave() {
+        let (mut presence, budget) = presence();
+        let (mut quick, mut slow) = (presence.enter(), presence.enter());
+        presence.arrive(&room(), SessionId(1), None, 5);
+        assert_eq!(told(&mut presence, &mut quick), ["join"]);
+        presence.leave(&room(), SessionId(1));
+        presence.arrive(&room(), SessionId(1), None, 6);
+        assert_eq!(told(&mut presence, &mut quick), ["leave", "join"]);
+        assert_eq!(told(&mut presence, &mut slow), ["join"], "and nothing of what came between");
+        presence.leave(&room(), SessionId(1));
+        assert_eq!(told(&mut presence, &mut slow), ["leave"]);
+        presence.quit(quick);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn greedy_session_takes_half_of_the_bytes_of_changes() {
+        let budget = Budget::without_reserve(20_000);
+        let mut rings: Vec<_> = (0..300)
+            .map(|_| {
+                let mut presence = Presence::new(PresenceMode::Events, &budget).expect("on");
+                presence.enter();
+                presence
+            })
+            .collect();
+        let greedy = SessionId(7 << 96);
+        let kept =
+            rings.iter_mut().filter_map(|ring| ring.arrive(&room(), greedy, None, 5).then_some(())).count();
+        assert!((8_000..12_000).contains(&budget.used()) && kept < 300, "{budget:?} {kept}");
+        assert!(rings[0].arrive(&room(), SessionId(9 << 96), None, 5), "another one is told of");
+        drop(rings);
+        assert_eq!(budget.used(), 0);
     }
 }

@@ -17,6 +17,7 @@ pub(crate) use self::{
 use crate::{
     Identity,
     bell::Bell,
+    budget::Holder,
     channel::Channel,
     session_id::SessionId,
     sync::{Mutex, lock},
@@ -39,8 +40,10 @@ struct State {
     ledger: Ledger,
     /// The highest dial of the session.
     attempt: u64,
-    /// When it was opened, in monotonic milliseconds.
-    opened_ms: u64,
+    /// When it was opened, in monotonic seconds, rounded up.
+    opened_s: u32,
+    /// Who its shares are booked on: its user, or the address that it was opened from.
+    holder: Holder,
     /// The connection that has it; `None` while parked.
     bell: Option<Arc<Bell>>,
     /// How often it was parked, in small change: tells whether it came back since a certain time.
@@ -53,12 +56,19 @@ struct State {
 
 impl Session {
     /// A session that begins now, without a connection yet.
-    pub(crate) fn new(id: SessionId, login: Login, ledger: Ledger, life: u32, now: Now) -> Arc<Self> {
+    pub(crate) fn new(
+        (id, holder): (SessionId, Holder),
+        login: Login,
+        ledger: Ledger,
+        life: u32,
+        now: Now,
+    ) -> Arc<Self> {
         let state = State {
             login,
             ledger,
             attempt: 0,
-            opened_ms: now.mono_ms,
+            opened_s: u32::try_from(now.mono_ms.div_ceil(1000)).unwrap_or(u32::MAX),
+            holder,
             bell: None,
             parks: 0,
             present_in: Rosters::default(),

@@ -1,16 +1,17 @@
 //! All sessions of a node: found by id, parked, ended.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeSet, HashSet, VecDeque},
     sync::Arc,
 };
 
 use tautline_protocol::Now;
 
 use crate::{
+    budget::{Budget, Claimant, Holder},
     session::{ById, Session},
     session_id::SessionId,
-    sync::{AtomicUsize, Mutex, Ordering, lock},
+    sync::{Mutex, lock},
 };
 
 const SHARDS: usize = 16;
@@ -20,10 +21,12 @@ const REVOKED_MAX: usize = 1_000_000;
 /// The registry.
 pub(crate) struct Sessions {
     shards: [Mutex<HashSet<ById>>; SHARDS],
-    count: AtomicUsize,
-    count_max: usize,
+    /// How many there are, and whose.
+    budget: Arc<Budget>,
     /// In the order in which they were parked.
     parked: Mutex<VecDeque<Parked>>,
+    /// Those of them that may hold replies.
+    parked_replies: Mutex<BTreeSet<SessionId>>,
     revoked: Mutex<Revoked>,
 }
 
@@ -39,7 +42,7 @@ pub(crate) struct Parked {
 pub(crate) enum NoSession {
     /// It has ended for good: its tickets are void.
     Revoked,
-    /// The node has as many as it may have.
+    /// The node, or this holder, has as many as it may have.
     Full,
 }
 
@@ -54,28 +57,29 @@ impl Sessions {
     pub(crate) fn new(count_max: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
-            count: AtomicUsize::new(0),
-            count_max,
+            budget: Budget::new(count_max),
             parked: Mutex::default(),
+            parked_replies: Mutex::default(),
             revoked: Mutex::default(),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.budget.used()
     }
 
     pub(crate) fn get(&self, id: SessionId) -> Option<Arc<Session>> {
         lock(self.shard(id)).get(&id).map(|found| Arc::clone(&found.0))
     }
 
-    /// Finds the session, or makes it: two connections that ask at once get the same one. Says whether it was made now.
+    /// Finds the session, or makes it, booked on its holder: two connections that ask at once get the same one. Says whether it was made now.
     ///
     /// A session that ends is revoked before it is taken out of here, so none is made from a ticket that was good a moment
     /// ago.
     pub(crate) fn get_or_make(
         &self,
-        id: SessionId,
+        (id, holder): (SessionId, Holder),
+        claimant: Claimant,
         make: impl FnOnce() -> Arc<Session>,
     ) -> Result<(Arc<Session>, bool), NoSession> {
         let mut shard = lock(self.shard(id));
@@ -85,8 +89,7 @@ impl Sessions {
         if self.is_revoked(id) {
             return Err(NoSession::Revoked);
         }
-        if self.count.fetch_add(1, Ordering::Relaxed) >= self.count_max {
-            self.count.fetch_sub(1, Ordering::Relaxed);
+        if !self.budget.take(holder, 1, claimant) {
             return Err(NoSession::Full);
         }
         let made = make();
@@ -95,15 +98,31 @@ impl Sessions {
     }
 
     /// Takes out a session that ends. To be called under its lock, once.
-    pub(crate) fn remove(&self, id: SessionId) {
+    pub(crate) fn remove(&self, id: SessionId, holder: Holder) {
         if lock(self.shard(id)).remove(&id) {
-            self.count.fetch_sub(1, Ordering::Relaxed);
+            self.budget.give(holder, 1);
         }
+        self.note_unparked(id);
     }
 
     /// Notes that a session lost its connection now, and that this was the time number `parks`.
     pub(crate) fn park(&self, now: Now, id: SessionId, parks: u16) {
         lock(&self.parked).push_back(Parked { at_ms: now.mono_ms, id, parks });
+    }
+
+    /// Notes that a session without a connection holds replies, or will.
+    pub(crate) fn note_parked_replies(&self, id: SessionId) {
+        lock(&self.parked_replies).insert(id);
+    }
+
+    /// The session has a connection again, or has ended.
+    pub(crate) fn note_unparked(&self, id: SessionId) {
+        lock(&self.parked_replies).remove(&id);
+    }
+
+    /// Takes a session that may hold replies without a connection; it may have one again.
+    pub(crate) fn next_parked_replies(&self) -> Option<SessionId> {
+        lock(&self.parked_replies).pop_first()
     }
 
     /// Sessions that were parked at `until_ms` or before, and may have come back since.

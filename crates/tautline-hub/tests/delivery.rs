@@ -313,7 +313,7 @@ fn a_full_node_refuses_publications_and_keeps_what_it_has() {
     let mut refused = 0;
     for id in 1..=10 {
         let reply = phone.ask(&node, json!({"id": id, "publish": {"channel": "room:7", "data": id}}));
-        refused += u32::from(reply["error"]["code"] == "overloaded");
+        refused += u32::from(reply["error"]["code"] == "limit");
     }
     assert!(refused > 0 && node.hub.stats().log_bytes < 500, "{refused} {:?}", node.hub.stats());
 }
@@ -379,7 +379,7 @@ fn forgotten_logs_are_bounded_and_what_is_forgotten_is_never_told_wrong() {
     for id in 1..=1000 {
         let body = json!({"channel": format!("c:{id}"), "data": id});
         let reply = phone.ask(&node, json!({"id": id, "seen": id - 1, "publish": body}));
-        refused += u32::from(reply["error"]["code"] == "overloaded");
+        refused += u32::from(reply["error"]["code"] == "limit");
         for _ in 0..4 {
             node.advance(1);
         }

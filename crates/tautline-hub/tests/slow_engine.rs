@@ -295,3 +295,25 @@ fn a_call_of_an_idempotent_method_is_made_again_under_its_key_by_the_next_node()
     back.say(&next, json!({"id": 2, "again": true, "call": {"method": "pay"}}));
     assert_eq!(back.calls.len(), 1, "any other is in doubt");
 }
+
+#[test]
+fn abandoned_pages_hold_up_nobody_else() {
+    let limits = Limits { pages_max: 4, tail_entries_max: 1, ..Limits::default() };
+    let (engine, node) = slow_within(limits);
+    let mut greedy = node.guest();
+    greedy.say(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    engine.work();
+    (1..=50).for_each(|n| node.publish_later("room:7", &json!(n)));
+    engine.work();
+    greedy.drain(&node);
+    let subscribed = greedy.hear(&node).into_iter().find(|packet| packet["id"] == 1).expect("subscribed");
+    for n in 0..40 {
+        let from = json!({"epoch": subscribed["ok"]["epoch"], "offset": n});
+        greedy.say(&node, json!({"id": n + 2, "subscribe": {"channel": "room:7", "from": from}}));
+        engine.work();
+        greedy.drain(&node);
+    }
+    let mut modest = reader(&engine, &node);
+    engine.work();
+    assert_eq!(modest.offsets(&node).len(), 50);
+}

@@ -28,12 +28,17 @@ pub struct Limits {
     pub replies_unseen_bytes_max: usize,
     /// Bytes of unseen replies over all sessions. Default 256 MiB.
     pub replies_bytes_max: usize,
+    /// Bytes of unseen replies that a session may hold whatever others hold, while the last eighth of
+    /// `replies_bytes_max` lasts. Default 16 KiB.
+    pub replies_floor_bytes: usize,
     /// Publications on one page of history. Default 1,000.
     pub history_page_max: usize,
     /// Bytes on one page of history. Default 256 KiB.
     pub history_page_bytes_max: usize,
     /// Members that a reply to `presence` names. Default 1,000.
     pub presence_members_max: usize,
+    /// Bytes of presence changes that somebody is still to be told of, on this node. Default 64 MiB.
+    pub presence_bytes_max: usize,
     /// Hellos a connection may send. Default 3.
     pub hellos_max: u32,
     /// New sessions that begin within one millisecond, beside four times as many that go on; more queue up behind connections
@@ -73,6 +78,8 @@ pub struct Limits {
     pub tail_bytes_max: usize,
     /// Pages that are read for those who are behind, or wait to be taken by them, on this node. Default 256.
     pub pages_max: usize,
+    /// Pages that one connection waits for at once. Default 8.
+    pub pages_connection_max: usize,
     /// Bytes of publications that are on their way into logs on this node. Default 64 MiB.
     pub appends_bytes_max: usize,
 }
@@ -99,9 +106,11 @@ impl Default for Limits {
             replies_unseen_max: 1024,
             replies_unseen_bytes_max: 1024 * KIB,
             replies_bytes_max: 256 * KIB * KIB,
+            replies_floor_bytes: 16 * KIB,
             history_page_max: 1000,
             history_page_bytes_max: 256 * KIB,
             presence_members_max: 1000,
+            presence_bytes_max: 64 * KIB * KIB,
             hellos_max: 3,
             hellos_at_once_max: 4,
             newcomer_wait_ms: 100,
@@ -121,6 +130,7 @@ impl Default for Limits {
             tail_entries_max: 256,
             tail_bytes_max: 64 * KIB,
             pages_max: 256,
+            pages_connection_max: 8,
             appends_bytes_max: 64 * KIB * KIB,
         }
     }

@@ -90,7 +90,7 @@ type Outcome = Box<dyn FnOnce() + Send>;
 
 impl SimEngine {
     pub(crate) fn new(plan: EnginePlan, seed: u64, limits: &Limits, teller: Option<Teller>) -> Arc<Self> {
-        let logs = MemoryLogs::new(1, limits, 1);
+        let logs = MemoryLogs::new(1, limits);
         let state = State {
             plan,
             teller,

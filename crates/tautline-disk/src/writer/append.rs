@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
-use tautline_hub::engine::{Append, Appended, EngineError, Entry, Origin};
+use tautline_hub::{
+    budget::Claim,
+    engine::{Append, Appended, EngineError, Entry, Origin},
+};
 use tautline_protocol::{RequestId, UserId};
 
 use super::{
@@ -43,20 +46,19 @@ impl Transaction<'_> {
             }
         }
         if state.is_none() {
-            if self.counts.channels >= self.options.channels_max {
-                let words = "this node has as many logs as it may have";
-                return Ok(Err(EngineError::Full(words.to_owned())));
+            match self.shares.claim_log(job.holder) {
+                Ok(claim) => self.begin_log(job, claim)?,
+                Err(error) => return Ok(Err(error)),
             }
-            self.begin_log(job)?;
         }
         self.append_new(job, relaxed).map(Ok)
     }
 
-    fn begin_log(&mut self, job: &Append) -> Result<(), Fault> {
+    fn begin_log(&mut self, job: &Append, claim: Claim) -> Result<(), Fault> {
         let sql = "INSERT INTO channels (name, epoch, head, head_at, base, gone, indexed, bytes, relaxed)
                    VALUES (?1, ?2, 0, 0, 0, 0, 0, 0, 0)";
         let id = self.connection.prepare_cached(sql)?.insert((job.channel.as_str(), &**self.epoch))?;
-        self.counts.channels += 1;
+        self.changes.begin_log(id, claim);
         self.cache.insert(&job.channel, ChannelState::new(id, Arc::clone(self.epoch)));
         Ok(())
     }

@@ -76,8 +76,7 @@ impl Transaction<'_> {
         run("DELETE FROM requests WHERE channel = ?1")?;
         run("DELETE FROM publications WHERE channel = ?1")?;
         run("DELETE FROM channels WHERE id = ?1")?;
-        self.counts.positions = self.counts.positions.saturating_sub(positions);
-        self.counts.channels = self.counts.channels.saturating_sub(1);
+        self.changes.forget(id, positions);
         self.cache.remove(name);
         Ok(())
     }

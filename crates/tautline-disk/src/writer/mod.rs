@@ -28,6 +28,7 @@ use crate::{
     fault::Fault,
     options::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, CHORES_A_COMMIT, DiskOptions, Durability, TIDY_COMMITS_MAX},
     schema::Refusal,
+    shares::Changes,
     store::Store,
 };
 
@@ -221,6 +222,8 @@ impl Writer {
             cache: &mut self.cache,
             chores: &mut self.chores,
             counts: store.counts,
+            shares: &store.shares,
+            changes: Changes::default(),
             epoch: &store.epoch,
             life: store.life,
             options: &self.options,
@@ -231,9 +234,10 @@ impl Writer {
             Ok(done)
         });
         let done = done.map_err(early)?;
-        let counts = transaction.counts;
+        let (counts, changes) = (transaction.counts, std::mem::take(&mut transaction.changes));
         transaction.commit().map_err(|fault| Aborted { fault, at_commit: true })?;
         store.counts = counts;
+        store.shares.commit(changes);
         self.shared.bytes.store(counts.bytes, Ordering::Relaxed);
         self.cache.trim();
         // The transaction is safe; a log that could not be copied back is tried again after the next.

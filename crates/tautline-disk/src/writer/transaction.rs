@@ -14,6 +14,7 @@ use crate::{
     convert::{get, int},
     fault::Fault,
     options::DiskOptions,
+    shares::{Changes, Shares},
     store::Counts,
 };
 
@@ -23,6 +24,8 @@ pub(super) struct Transaction<'a> {
     pub(super) cache: &'a mut Cache,
     pub(super) chores: &'a mut VecDeque<ChannelName>,
     pub(super) counts: Counts,
+    pub(super) shares: &'a Shares,
+    pub(super) changes: Changes,
     pub(super) epoch: &'a Arc<str>,
     pub(super) life: u32,
     pub(super) options: &'a DiskOptions,
@@ -70,8 +73,10 @@ impl Transaction<'_> {
             self.connection.prepare_cached(sql)?.query_row(values, |row| get(row, 0)).optional()?;
         match is_passed {
             Some(1) => return Ok(()),
-            None if self.counts.positions >= self.options.positions_max => return Ok(()),
-            None => self.counts.positions += 1,
+            None => match self.shares.claim_position(reader) {
+                Some(claim) => self.changes.keep_position(channel, claim),
+                None => return Ok(()),
+            },
             Some(_) => {}
         }
         let sql = "INSERT OR REPLACE INTO positions (channel, reader, epoch, offset) VALUES (?1, ?2, ?3, ?4)";

@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
+        Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -13,10 +14,11 @@ use std::{
 
 use tautline_disk::{DiskEngine, DiskOptions, Opened};
 use tautline_hub::{
-    Retention,
+    Access, ChannelRule, PresenceMode, Retention, Rules,
+    budget::Holder,
     engine::{Answer, Append, Appended, Content, Engine, EngineError, Job, Look, Looked, Page, Read, Span},
 };
-use tautline_protocol::ChannelName;
+use tautline_protocol::{ChannelName, Pattern};
 
 pub const NOW: u64 = 1_700_000_000_000;
 pub const ALL: Retention = Retention { count: 1_000_000, bytes: 1 << 40, age_ms: 1 << 40 };
@@ -81,9 +83,28 @@ pub fn channel(name: &str) -> ChannelName {
 }
 
 pub fn append_job(name: &str, data: &str, retention: Retention, answer: Answer<Appended>) -> Job {
+    append_job_of(Holder::BACK_END, name, data, retention, answer)
+}
+
+pub fn append_job_of(
+    holder: Holder,
+    name: &str,
+    data: &str,
+    retention: Retention,
+    answer: Answer<Appended>,
+) -> Job {
     let content = Content { data: data.into(), from: None, tags: None };
     let channel = channel(name);
-    Job::Append(Append { channel, content, origin: None, doubt: None, retention, wall_ms: NOW, answer })
+    Job::Append(Append {
+        channel,
+        content,
+        origin: None,
+        doubt: None,
+        holder,
+        retention,
+        wall_ms: NOW,
+        answer,
+    })
 }
 
 pub fn append(engine: &dyn Engine, name: &str, data: &str) -> Result<Appended, EngineError> {
@@ -127,4 +148,14 @@ pub fn data(page: &Page) -> Vec<String> {
         line[from..line.len() - 3].to_owned()
     };
     page.entries.iter().map(data).collect()
+}
+
+pub fn shop(dir: &Dir) -> rusqlite::Connection {
+    rusqlite::Connection::open(dir.file()).expect("a shop's tools open it")
+}
+
+pub fn rules(retention: Retention) -> Arc<Rules> {
+    let pattern = Pattern::parse("*").expect("valid");
+    let (subscribe, publish, presence) = (Access::None, Access::None, PresenceMode::Off);
+    Arc::new(Rules::new(vec![ChannelRule { pattern, subscribe, publish, presence, retention, ack: false }]))
 }

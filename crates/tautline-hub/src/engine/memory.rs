@@ -10,8 +10,9 @@ use std::{
 
 use tautline_protocol::{ChannelName, Limits};
 
+use self::logs::LogShares;
 pub use self::logs::MemoryLogs;
-use super::{Engine, EngineError, Job};
+use super::{Engine, Job};
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 
 const SHARDS: usize = 64;
@@ -23,8 +24,7 @@ pub struct MemoryEngine {
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
     life: u32,
-    bytes: AtomicUsize,
-    bytes_max: usize,
+    shares: LogShares,
     tidy_next: AtomicUsize,
 }
 
@@ -47,16 +47,16 @@ impl MemoryEngine {
     #[must_use]
     pub fn new(life: u32, limits: &Limits) -> Self {
         assert_ne!(life, 0, "0 is nobody's life");
+        let shares = LogShares::new(limits);
         let shard = |_| {
-            let logs = MemoryLogs::new(life, limits, SHARDS);
+            let logs = MemoryLogs::sharing(life, limits, shares.clone());
             Mutex::new(Shard { logs, outcomes: VecDeque::new(), telling: false })
         };
         Self {
             shards: std::array::from_fn(shard),
             hasher: RandomState::new(),
             life,
-            bytes: AtomicUsize::new(0),
-            bytes_max: limits.log_bytes_max,
+            shares: shares.clone(),
             tidy_next: AtomicUsize::new(0),
         }
     }
@@ -68,10 +68,7 @@ impl MemoryEngine {
     /// Works on a shard's logs, and tells what comes of it once those before it were told.
     fn work(&self, shard: &Mutex<Shard>, work: impl FnOnce(&mut MemoryLogs) -> Option<Outcome>) {
         let mut locked = lock(shard);
-        let before = locked.logs.bytes();
         let outcome = work(&mut locked.logs);
-        self.bytes.fetch_add(locked.logs.bytes(), Ordering::Relaxed);
-        self.bytes.fetch_sub(before, Ordering::Relaxed);
         let Some(outcome) = outcome else { return };
         if locked.telling {
             // By another thread, or further up in this one: it will tell this one, too.
@@ -109,16 +106,10 @@ impl Drop for Telling<'_> {
 impl Engine for MemoryEngine {
     fn submit(&self, job: Job) {
         match job {
-            Job::Append(job) => {
-                if self.bytes.load(Ordering::Relaxed) >= self.bytes_max {
-                    let full = EngineError::Full("the logs of this node are full".to_owned());
-                    return job.answer.give(Err(full));
-                }
-                self.work(self.shard(&job.channel), |logs| {
-                    let outcome = logs.append(&job);
-                    Some(Box::new(move || job.answer.give(outcome)))
-                });
-            }
+            Job::Append(job) => self.work(self.shard(&job.channel), |logs| {
+                let outcome = logs.append(&job);
+                Some(Box::new(move || job.answer.give(outcome)))
+            }),
             Job::Look(job) => self.work(self.shard(&job.channel), |logs| {
                 let looked = logs.look(&job);
                 Some(Box::new(move || job.answer.give(Ok(looked))))
@@ -152,7 +143,7 @@ impl Engine for MemoryEngine {
     }
 
     fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.shares.bytes.used()
     }
 }
 

@@ -105,7 +105,7 @@ impl Peer {
 
     fn deliver_next(&mut self, now: Now) -> Delivered {
         let Stage::Open(open) = &mut self.stage else { return Delivered::Nothing };
-        if open.paused {
+        if self.paused {
             return Delivered::Nothing;
         }
         let Some(slot) = self.bell.next_news() else { return Delivered::Nothing };
@@ -160,14 +160,17 @@ impl Peer {
     pub(super) fn pause(&mut self, now: Now) {
         let Stage::Open(open) = &mut self.stage else { return };
         let Some(session) = open.session.owned_by(&self.bell) else { return };
-        open.paused = true;
+        self.paused = true;
         session.pause(&self.hub, now);
     }
 
     /// Ends the connection's part in its session: subscriptions go, the session waits, unless it has a newer connection.
     pub(super) fn park(&self, now: Now, open: &Open) {
-        for subscription in open.subscriptions.iter().flatten() {
-            subscription.channel.part(subscription.seat);
+        for (slot, subscription) in (0..).zip(&open.subscriptions) {
+            if let Some(subscription) = subscription {
+                subscription.channel.part(subscription.seat, subscription.presence_seen);
+                self.hub.leave_page(&self.bell, slot);
+            }
         }
         if let Some(session) = open.session.owned_by(&self.bell) {
             session.park(&self.hub, now);

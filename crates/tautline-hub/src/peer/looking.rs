@@ -8,6 +8,7 @@ use super::Peer;
 use crate::{
     Hub,
     bell::Bell,
+    budget::Holder,
     channel::{Channel, Known, Seen, Stand},
     engine::{Answer, EngineError, Job, Look, Looked},
 };
@@ -24,7 +25,7 @@ pub(super) struct Looking {
 pub(super) struct Wanted {
     pub(super) name: ChannelName,
     pub(super) from: ReadFrom,
-    /// `None`: the node has as many channels as it may have.
+    /// `None`: there is no room for another channel.
     pub(super) channel: Option<Arc<Channel>>,
     /// Where memory stood when the engine was asked.
     then: Option<Stand>,
@@ -40,12 +41,12 @@ impl Looking {
         hub: &Hub,
         now: Now,
         bell: &Arc<Bell>,
-        user: Option<&UserId>,
+        (holder, user): (Holder, Option<&UserId>),
         wishes: impl Iterator<Item = (ChannelName, ReadFrom)>,
     ) -> Self {
         let mut looking = Self { wanted: Vec::new(), open: 0, failed: None };
         for (number, (name, from)) in wishes.enumerate() {
-            let channel = hub.open_channel(&name);
+            let channel = hub.open_channel(&name, holder);
             let then = channel.as_ref().and_then(|channel| channel.stand());
             let known = channel.as_ref().and_then(|channel| channel.known(&from));
             if channel.is_some() && known.is_none() {
@@ -105,7 +106,10 @@ impl Wanted {
         user: Option<&UserId>,
     ) -> Result<(&Arc<Channel>, Option<Looked>), ErrorBody> {
         let Some(channel) = &self.channel else {
-            return Err(ErrorBody::new(ErrorCode::Limit, "this node has as many channels as it may have"));
+            return Err(ErrorBody::new(
+                ErrorCode::Limit,
+                "there is no room for another channel of yours on this node",
+            ));
         };
         let Some(looked) = &self.looked else { return Ok((channel, None)) };
         let turn_then = self.then.map_or(0, |then| then.turn);

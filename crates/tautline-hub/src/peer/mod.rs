@@ -28,6 +28,7 @@ use self::{looking::Looking, opening::Entrance};
 use crate::{
     Hub, Identity, LoginRefused,
     bell::Bell,
+    budget::Holder,
     channel::{Channel, ReaderPlace, SeatNo},
     hub::settle,
     session::{Session, taken_over},
@@ -130,6 +131,10 @@ pub struct Peer {
     /// What cannot be read yet.
     held: Option<Box<Held>>,
     aside: Option<Box<Aside>>,
+    /// The address that it comes from.
+    holder: Holder,
+    /// The client said that it goes away.
+    paused: bool,
 }
 
 /// Text of which the packets up to a place were read.
@@ -186,8 +191,6 @@ struct Open {
     ticket_due_ms: u64,
     /// The request that refreshes the authentication, while the login is being checked.
     refreshing: Option<NonZeroU64>,
-    /// The client said that it goes away.
-    paused: bool,
 }
 
 struct Subscription {
@@ -211,9 +214,18 @@ impl Stage {
 }
 
 impl Peer {
-    pub(crate) fn new(hub: Hub, bell: Arc<Bell>, now: Now) -> Self {
-        let stage = Stage::Opening(Opening::new(now, hub.limits()));
-        Self { hub, bell, stage, heard_ms: now.mono_ms, control: Vec::new(), held: None, aside: None }
+    pub(crate) fn new(hub: Hub, bell: Arc<Bell>, holder: Holder, now: Now) -> Self {
+        Self {
+            stage: Stage::Opening(Opening::new(now, hub.limits())),
+            hub,
+            bell,
+            heard_ms: now.mono_ms,
+            control: Vec::new(),
+            held: None,
+            aside: None,
+            holder,
+            paused: false,
+        }
     }
 
     /// What the connection speaks.
@@ -423,7 +435,7 @@ impl Peer {
     fn handle_open_packet(&mut self, now: Now, packet: ClientPacket<'_>) {
         let Stage::Open(open) = &mut self.stage else { return };
         let Some(mut session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
-        if std::mem::take(&mut open.paused) {
+        if std::mem::take(&mut self.paused) {
             session.take_back_pause(&self.hub, now);
         }
         if let Some(seen) = packet.seen {

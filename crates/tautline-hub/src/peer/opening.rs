@@ -15,9 +15,11 @@ use tautline_protocol::{
 use super::{
     Open, Output, Peer, Stage,
     looking::{Looking, Wanted},
+    requests::AskedBy,
 };
 use crate::{
     Identity, LoginRefused,
+    budget::{Claimant, Holder},
     engine::{EngineError, Looked},
     session::{Claim, Living, Login, Session},
     session_id::SessionId,
@@ -154,8 +156,8 @@ impl Peer {
             .filter(|(name, _)| identity.may_read(name, self.hub.rule(name).subscribe))
             .take(channels_max)
             .collect();
-        let user = identity.user.as_ref();
-        let mut looking = Looking::begin(&self.hub, now, &self.bell, user, wishes.into_iter());
+        let who = (self.holder_of(&identity), identity.user.as_ref());
+        let mut looking = Looking::begin(&self.hub, now, &self.bell, who, wishes.into_iter());
         self.take_looks(&mut looking);
         if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Lost) {
             self.stage = Stage::Looking(Box::new((opening, hello, entrance, looking)));
@@ -249,9 +251,11 @@ impl Peer {
     fn resume(&mut self, now: Now, hello: &Hello, claims: &Claims, fresh: Option<&Login>, wanted: &[Wanted]) {
         let id = SessionId(claims.session);
         let login = || fresh.cloned().unwrap_or_else(|| self.hub.login(now, identity_of(claims)));
-        let make = || Session::new(id, login(), Ledger::incomplete(), claims.life, now);
+        // By its user's id, or a guest's address.
+        let who = (id, self.holder_of(&login().identity));
+        let make = || Session::new(who, login(), Ledger::incomplete(), claims.life, now);
         loop {
-            let session = match self.hub.sessions().get_or_make(id, make) {
+            let session = match self.hub.sessions().get_or_make(who, Claimant::Entitled, make) {
                 Ok((session, _)) => session,
                 Err(NoSession::Full) => return self.dismiss_for_room(now),
                 // Since the ticket was looked at.
@@ -283,10 +287,10 @@ impl Peer {
             return self.attach(now, hello, opened, claim(), wanted);
         }
         let mut id = key_id.filter(|_| known.is_none()).unwrap_or_else(|| SessionId(self.hub.random().id()));
-        let life = self.hub.engine().life();
+        let (life, holder) = (self.hub.engine().life(), self.holder_of(&login.identity));
         loop {
-            let make = || Session::new(id, login.clone(), Ledger::new(), life, now);
-            match self.hub.sessions().get_or_make(id, make) {
+            let make = || Session::new((id, holder), login.clone(), Ledger::new(), life, now);
+            match self.hub.sessions().get_or_make((id, holder), Claimant::Ordinary, make) {
                 Ok((session, made)) => {
                     // Two hellos of one key at once: the second goes on with what the first has made.
                     if let Some(living) = session.living() {
@@ -299,6 +303,11 @@ impl Peer {
                 Err(NoSession::Revoked) => id = SessionId(self.hub.random().id()),
             }
         }
+    }
+
+    /// Who a session of this login is booked on: its user, or a guest's address.
+    fn holder_of(&self, identity: &Identity) -> Holder {
+        identity.user.as_ref().map_or(self.holder, |user| self.hub.holder(user.as_str().as_bytes()))
     }
 
     /// The same key and the same user give the same session, without a table of keys.
@@ -331,7 +340,6 @@ impl Peer {
             auth_until_ms: until(now, login.expires_at),
             ticket_due_ms: ticket_due_ms(now, ticket_expires_at, &login),
             refreshing: None,
-            paused: false,
         });
         let mut gaps = Vec::new();
         let cursors = hello.resume.as_ref().map(|resume: &Resume| &resume.cursors);
@@ -440,20 +448,16 @@ impl Peer {
         self.parse_readable_by(name).map(|(channel, _)| channel)
     }
 
-    /// The channel of this name, if the client may read it, and who the client is.
-    pub(super) fn parse_readable_by(&self, name: &str) -> Result<(ChannelName, Arc<Identity>), ErrorBody> {
+    /// The channel of this name, if the client may read it, and who asks.
+    pub(super) fn parse_readable_by(&self, name: &str) -> Result<(ChannelName, AskedBy), ErrorBody> {
         let channel = parse_channel(name)?;
-        let identity = self.identity().ok_or_else(no_session)?;
-        match identity.may_read(&channel, self.hub.rule(&channel).subscribe) {
-            true => Ok((channel, identity)),
+        let Stage::Open(open) = &self.stage else { return Err(no_session()) };
+        let asked_by = open.session.owned_by(&self.bell).map(|session| AskedBy::of(&session));
+        let asked_by = asked_by.ok_or_else(no_session)?;
+        match asked_by.identity.may_read(&channel, self.hub.rule(&channel).subscribe) {
+            true => Ok((channel, asked_by)),
             false => Err(ErrorBody::new(ErrorCode::PermissionDenied, "you may not read this channel")),
         }
-    }
-
-    /// Who the session belongs to, while this connection has it.
-    pub(super) fn identity(&self) -> Option<Arc<Identity>> {
-        let Stage::Open(open) = &self.stage else { return None };
-        open.session.owned_by(&self.bell).map(|session| Arc::clone(&session.login().identity))
     }
 }
 

@@ -19,10 +19,12 @@ use super::{
 };
 use crate::{
     Identity, LoginRefused,
+    budget::Holder,
     channel::Joining,
     engine::{Content, Doubt, Origin},
     hub::settle_line,
     logs::NewPublication,
+    session::Owned,
     session_id::CallKey,
 };
 
@@ -64,10 +66,11 @@ impl Peer {
     /// `publish` and `call`: what the ledger has answered is not executed again.
     fn handle_once(&mut self, now: Now, id: RequestId, again: bool, request: Request<'_>) {
         let Stage::Open(open) = &self.stage else { return };
+        self.hub.reclaim_replies();
         let Some(mut session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
         let verdict = session.receive(&self.hub, &self.bell, id, again);
         // The rights of this moment are those that count.
-        let asked_by = AskedBy { identity: Arc::clone(&session.login().identity), life: session.life() };
+        let asked_by = AskedBy::of(&session);
         drop(session);
         match (verdict, request) {
             (Verdict::Execute, Request::Call(call)) => self.call(id, call, &asked_by),
@@ -144,7 +147,7 @@ impl Peer {
         &self,
         id: RequestId,
         publish: &Publish<'_>,
-        AskedBy { identity, life }: &AskedBy,
+        AskedBy { identity, holder, life }: &AskedBy,
         in_doubt: bool,
     ) -> Result<NewPublication, ErrorBody> {
         let Stage::Open(open) = &self.stage else {
@@ -156,16 +159,12 @@ impl Peer {
         }
         let content = Content { data: publish.data.get().into(), from: identity.user.clone(), tags: None };
         let origin = Some(Origin::Request { session: open.session.id.0, id });
-        Ok(NewPublication {
-            channel,
-            content,
-            origin,
-            doubt: in_doubt.then_some(Doubt { session_life: *life }),
-        })
+        let doubt = in_doubt.then_some(Doubt { session_life: *life });
+        Ok(NewPublication { channel, content, origin, doubt, holder: *holder })
     }
 
     fn handle_subscribe(&mut self, now: Now, id: RequestId, name: &str, from: ReadFrom) {
-        let (name, identity) = match self.parse_readable_by(name) {
+        let (name, AskedBy { identity, holder, .. }) = match self.parse_readable_by(name) {
             Ok(readable) => readable,
             Err(error) => return self.reply(id, Err::<&(), _>(&error)),
         };
@@ -174,7 +173,7 @@ impl Peer {
             return self.reply(id, Err::<&(), _>(&error));
         }
         let wish = std::iter::once((name, from));
-        let mut looking = Looking::begin(&self.hub, now, &self.bell, identity.user.as_ref(), wish);
+        let mut looking = Looking::begin(&self.hub, now, &self.bell, (holder, identity.user.as_ref()), wish);
         self.take_looks(&mut looking);
         self.aside.get_or_insert_default().subscribing = Some((id, looking));
         self.subscribe_if_seen(now);
@@ -220,6 +219,7 @@ impl Peer {
                 .rejoin(subscription.seat, &wanted.from, wanted.seen(looked.as_ref()))
                 .ok_or_else(unseen)?;
             subscription.place = joined.place;
+            self.hub.leave_page(&self.bell, slot_number(slot));
             self.bell.come_again(slot_number(slot));
             return Ok((joined.reply, joined.gap));
         }
@@ -283,7 +283,8 @@ impl Peer {
     fn end_subscription(&mut self, slot: usize) {
         let Stage::Open(open) = &mut self.stage else { return };
         let Some(ended) = open.subscriptions[slot].take() else { return };
-        ended.channel.part(ended.seat);
+        ended.channel.part(ended.seat, ended.presence_seen);
+        self.hub.leave_page(&self.bell, slot_number(slot));
         if ended.channel.rule.presence != crate::PresenceMode::Off
             && let Some(mut session) = open.session.owned_by(&self.bell)
         {
@@ -353,18 +354,27 @@ impl Peer {
         let from = self.control.len();
         json::write_reply(&mut self.control, id, result);
         match open.session.owned_by(&self.bell) {
-            Some(mut session) => session.settle_here(&self.hub, id, &self.control[from..]),
+            Some(mut session) => session.settle_here(&self.hub, id, (&mut self.control, from)),
             // Taken over at this very moment: the reply is for whoever asks again.
             None => settle_line(&self.hub, &open.session, id, &self.control.split_off(from)),
         }
     }
 }
 
-/// Who asks for a publication or a call, as it was when the request came in.
-struct AskedBy {
-    identity: Arc<Identity>,
+/// Who asks for something, as it was when the request came in.
+pub(super) struct AskedBy {
+    pub(super) identity: Arc<Identity>,
+    /// Who its shares are booked on.
+    holder: Holder,
     /// The life of the logs in which the session began.
     life: u32,
+}
+
+impl AskedBy {
+    pub(super) fn of(session: &Owned<'_>) -> Self {
+        let identity = Arc::clone(&session.login().identity);
+        Self { identity, holder: session.holder(), life: session.life() }
+    }
 }
 
 /// The `ok` of requests that return nothing: `{}`.

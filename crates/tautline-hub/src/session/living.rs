@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tautline_protocol::{
     ByeCode, RequestId,
     packet::server::{Bye, MemberState},
-    server::Ledger,
+    server::{Ledger, REPLY_ROOM},
 };
 
 use super::{Login, Owned, State};
-use crate::{Hub, bell::Bell, session_id::SessionId, sync::MutexGuard};
+use crate::{Hub, bell::Bell, budget::Holder, hub::write_too_large, session_id::SessionId, sync::MutexGuard};
 
 /// A session that has not ended, locked.
 pub(crate) struct Living<'a> {
@@ -53,9 +53,14 @@ impl<'a> Living<'a> {
         &self.state().login
     }
 
-    /// When it was opened, in monotonic milliseconds.
+    /// When it was opened, in monotonic milliseconds; up to a second later than it was.
     pub(crate) fn opened_ms(&self) -> u64 {
-        self.state().opened_ms
+        u64::from(self.state().opened_s) * 1000
+    }
+
+    /// Who its shares are booked on.
+    pub(crate) fn holder(&self) -> Holder {
+        self.state().holder
     }
 
     /// The life of the logs in which the session began; 0 where that is not known.
@@ -81,6 +86,7 @@ impl<'a> Living<'a> {
         if let Some(before) = state.bell.replace(Arc::clone(bell)) {
             before.dismiss(taken_over(claim.attempt));
         }
+        hub.sessions().note_unparked(self.id);
         if let Some(seen) = claim.seen {
             self.book(hub, |ledger| ledger.handle_seen(seen));
         }
@@ -119,7 +125,7 @@ impl<'a> Living<'a> {
     /// stay good unless they are revoked.
     pub(super) fn end(mut self, hub: &Hub) {
         let ended = self.state.take().expect("new() has looked, and end() consumes");
-        hub.count_replies(ended.ledger.reply_bytes(), 0);
+        hub.count_replies(ended.holder, ended.ledger.held_bytes(), 0);
         for channel in ended.present_in.iter() {
             let ring = channel.with_presence(|presence, name| presence.leave(name, self.id));
             hub.pump_if(ring, channel);
@@ -128,7 +134,7 @@ impl<'a> Living<'a> {
             bell.dismiss(Bye::new(ByeCode::Kicked, "the session was ended"));
         }
         // Still under the lock: who finds it ended and looks again does not find it again.
-        hub.sessions().remove(self.id);
+        hub.sessions().remove(self.id, ended.holder);
     }
 
     /// Sends the connection away, if there is one.
@@ -140,10 +146,33 @@ impl<'a> Living<'a> {
 
     /// A request has ended with this reply: keeps it, and sends it to the connection that asked last.
     pub(crate) fn settle(&mut self, hub: &Hub, id: RequestId, line: &[u8]) {
+        let mut short = Vec::new();
+        let line = match self.may_keep(hub, line.len()) {
+            true => line,
+            false => {
+                write_too_large(&mut short, id);
+                &short
+            }
+        };
         let asked = self.book(hub, |ledger| ledger.settle(id, line));
         if let Some(bell) = &self.state().bell {
             // Even where the reply is not for it: one request less is running, so it may read on.
             bell.post(if asked == Some(bell.connection) { line } else { &[] });
+        }
+    }
+
+    /// Whether the reply to a request that runs may be kept; a short one, such as [`write_too_large`], always may.
+    pub(super) fn may_keep(&self, hub: &Hub, bytes: usize) -> bool {
+        let State { ledger, holder, .. } = self.state();
+        let held = ledger.held_bytes();
+        let wanted = (held + bytes).saturating_sub(REPLY_ROOM);
+        ledger.may_keep(bytes, hub.limits()) && hub.has_reply_room(*holder, held, wanted)
+    }
+
+    /// Forgets the replies of a session that has no connection to see them.
+    pub(crate) fn drop_replies_if_parked(&mut self, hub: &Hub) {
+        if self.state().bell.is_none() {
+            self.book(hub, Ledger::drop_replies);
         }
     }
 
@@ -154,10 +183,10 @@ impl<'a> Living<'a> {
 
     /// Works on the session's book, and keeps the node's sum of reply bytes.
     pub(super) fn book<T>(&mut self, hub: &Hub, work: impl FnOnce(&mut Ledger) -> T) -> T {
-        let ledger = &mut self.state_mut().ledger;
-        let before = ledger.reply_bytes();
+        let State { ledger, holder, .. } = self.state_mut();
+        let before = ledger.held_bytes();
         let done = work(ledger);
-        hub.count_replies(before, ledger.reply_bytes());
+        hub.count_replies(*holder, before, ledger.held_bytes());
         done
     }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tautline_protocol::{
     Now, RequestId,
     packet::server::MemberState,
-    server::{Ledger, Verdict},
+    server::{Ledger, REPLY_ROOM, Verdict},
 };
 
 use super::{Living, Login};
-use crate::{Hub, bell::Bell, channel::Channel};
+use crate::{Hub, bell::Bell, channel::Channel, hub::write_too_large};
 
 /// A session, locked, for the connection that has it and for no other.
 ///
@@ -46,15 +46,21 @@ impl<'a> Owned<'a> {
 
     /// A `publish` or a `call` came.
     pub(crate) fn receive(&mut self, hub: &Hub, bell: &Bell, id: RequestId, again: bool) -> Verdict {
-        if !hub.has_room_for_replies() && self.ledger().reply_bytes() > 0 {
+        let held = self.ledger().held_bytes();
+        let has_room = held == 0 || hub.has_reply_room(self.holder(), held, held + REPLY_ROOM);
+        if !has_room && !self.ledger().knows(id) {
             return Verdict::SlowPeer;
         }
         self.0.book(hub, |ledger| ledger.receive(id, again, bell.connection, hub.limits()))
     }
 
-    /// A request has ended within the call that brought it, and its connection sends this reply itself.
-    pub(crate) fn settle_here(&mut self, hub: &Hub, id: RequestId, line: &[u8]) {
-        self.0.book(hub, |ledger| ledger.settle(id, line));
+    /// A request has ended within the call that brought it, and its connection sends this reply itself, the end of `out`.
+    pub(crate) fn settle_here(&mut self, hub: &Hub, id: RequestId, (out, from): (&mut Vec<u8>, usize)) {
+        if !self.may_keep(hub, out.len() - from) {
+            out.truncate(from);
+            write_too_large(out, id);
+        }
+        self.0.book(hub, |ledger| ledger.settle(id, &out[from..]));
     }
 
     pub(crate) fn set_login(&mut self, login: Login) {
@@ -94,7 +100,10 @@ impl<'a> Owned<'a> {
         let state = self.0.state_mut();
         state.bell = None;
         state.parks = state.parks.wrapping_add(1);
-        let parks = state.parks;
+        let (parks, holds_replies) = (state.parks, state.ledger.held_bytes() > 0);
+        if holds_replies {
+            hub.sessions().note_parked_replies(self.id());
+        }
         self.tell_presence(hub, now.wall_ms, MemberState::Away);
         hub.sessions().park(now, self.id(), parks);
     }

@@ -110,14 +110,22 @@ impl Node {
     pub fn dial_in(&self, format: Format) -> Phone {
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let peer = self.hub.peer_in(format, self.now, Waker::from(Arc::clone(&woken)));
-        Phone {
-            peer,
-            woken,
-            inbox: Vec::new(),
-            calls: Vec::new(),
-            close: None,
-            login: Ok(Identity::default()),
-        }
+        Phone::new(peer, woken)
+    }
+
+    /// A phone at this address.
+    pub fn dial_from(&self, address: &str) -> Phone {
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let holder = self.hub.holder(address.as_bytes());
+        Phone::new(self.hub.peer_of(holder, Format::Json, self.now, waker), woken)
+    }
+
+    /// A guest at this address that was welcomed.
+    pub fn guest_at(&self, address: &str) -> Phone {
+        let mut phone = self.dial_from(address);
+        phone.enter(self, json!({"hello": {"v": 1, "auth": {"guest": true}}}));
+        phone
     }
 
     /// A guest that was welcomed.
@@ -168,6 +176,11 @@ pub struct Phone {
 }
 
 impl Phone {
+    fn new(peer: Peer, woken: Arc<Woken>) -> Self {
+        let (inbox, calls, login) = (Vec::new(), Vec::new(), Ok(Identity::default()));
+        Self { peer, woken, inbox, calls, close: None, login }
+    }
+
     pub fn say(&mut self, node: &Node, packet: Value) {
         self.say_text(node, &packet.to_string());
     }

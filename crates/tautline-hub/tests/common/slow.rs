@@ -19,7 +19,7 @@ pub struct SlowEngine {
 
 impl SlowEngine {
     pub fn new(limits: &Limits) -> Arc<Self> {
-        Arc::new(Self { jobs: Mutex::default(), logs: Mutex::new(MemoryLogs::new(3, limits, 1)) })
+        Arc::new(Self { jobs: Mutex::default(), logs: Mutex::new(MemoryLogs::new(3, limits)) })
     }
 
     /// Does what waits, in order, and says how many jobs that were, positions and housekeeping not counted.

@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 
 use crate::{Limits, RequestId};
 
+/// What a request that runs counts, in bytes: room for a short reply, above all for an error that says why there is none.
+pub const REPLY_ROOM: usize = 128;
+
 /// The book of one session. Holds no memory while nothing is running and everything is seen.
 #[derive(Debug)]
 pub struct Ledger {
@@ -21,6 +24,8 @@ struct Open {
     /// Ids rising.
     entries: VecDeque<(RequestId, Entry)>,
     reply_bytes: usize,
+    /// Entries without a reply.
+    unreplied: usize,
 }
 
 #[derive(Debug)]
@@ -88,14 +93,39 @@ impl Ledger {
         self.open.as_ref().map_or(0, |open| open.reply_bytes)
     }
 
+    /// Bytes that the book counts: replies that are kept, and [`REPLY_ROOM`] for each that is to come.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.reply_bytes + open.unreplied * REPLY_ROOM)
+    }
+
+    /// Whether a reply of so many bytes may be kept beside the others. A short one may always, and one that is alone.
+    #[must_use]
+    pub fn may_keep(&self, bytes: usize, limits: &Limits) -> bool {
+        let kept = self.reply_bytes();
+        bytes <= REPLY_ROOM || kept == 0 || kept + bytes <= limits.replies_unseen_bytes_max
+    }
+
+    /// Forgets all replies: what is asked again is in doubt from now on, as on a node that never had this book.
+    pub fn drop_replies(&mut self) {
+        self.complete = false;
+        let Some(open) = &mut self.open else { return };
+        open.entries.retain(|(_, entry)| matches!(entry, Entry::Running { .. }));
+        open.reply_bytes = 0;
+        if open.entries.is_empty() {
+            self.open = None;
+        }
+    }
+
     /// The client has settled everything up to `id`.
     pub fn handle_seen(&mut self, id: RequestId) {
         self.seen = self.seen.max(id);
         self.highest = self.highest.max(self.seen);
         let Some(open) = &mut self.open else { return };
         while let Some((_, entry)) = open.entries.pop_front_if(|(id, _)| *id <= self.seen) {
-            if let Entry::Replied(reply) = entry {
-                open.reply_bytes -= reply.len();
+            match entry {
+                Entry::Replied(reply) => open.reply_bytes -= reply.len(),
+                Entry::Running { .. } => open.unreplied -= 1,
             }
         }
         if open.entries.is_empty() {
@@ -134,6 +164,7 @@ impl Ledger {
             return Verdict::SlowPeer;
         }
         open.entries.insert(place, (id, Entry::Running { connection }));
+        open.unreplied += 1;
         self.running += 1;
         self.highest = self.highest.max(id);
         if again && !self.complete { Verdict::InDoubt } else { Verdict::Execute }
@@ -148,6 +179,7 @@ impl Ledger {
         let entry = &mut open.entries[found].1;
         let Entry::Running { connection } = *entry else { panic!("request {id} was settled twice") };
         *entry = Entry::Replied(reply.into());
+        open.unreplied -= 1;
         open.reply_bytes += reply.len();
         Some(connection)
     }
@@ -163,6 +195,7 @@ impl Ledger {
                 return false;
             }
             open.entries.remove(found);
+            open.unreplied -= 1;
             if open.entries.is_empty() {
                 self.open = None;
             }
@@ -236,6 +269,48 @@ mod tests {
         ledger.settle(4, &[b'x'; 200]);
         ledger.handle_seen(2);
         assert_eq!(ledger.receive(5, false, 7, &limits()), Verdict::SlowPeer, "by bytes too");
+    }
+
+    #[test]
+    fn a_running_request_counts_room_for_a_short_reply() {
+        let mut ledger = Ledger::new();
+        for id in 1..=3 {
+            assert_eq!(ledger.receive(id, false, 7, &limits()), Verdict::Execute);
+        }
+        assert_eq!(ledger.held_bytes(), 3 * REPLY_ROOM);
+        ledger.settle(2, b"ok");
+        assert!(ledger.take_back(3, 7));
+        assert_eq!(ledger.held_bytes(), REPLY_ROOM + 2);
+        ledger.handle_seen(2);
+        assert_eq!(ledger.held_bytes(), 0, "also of what the client gave up");
+    }
+
+    #[test]
+    fn replies_that_come_together_stay_within_the_limit() {
+        let limits = Limits { replies_unseen_bytes_max: 1_000, ..Limits::default() };
+        let mut ledger = Ledger::new();
+        for id in 1..=3 {
+            assert_eq!(ledger.receive(id, false, 7, &limits), Verdict::Execute);
+        }
+        assert!(ledger.may_keep(2_000, &limits), "alone");
+        ledger.settle(1, &[b'x'; 600]);
+        assert!(ledger.may_keep(400, &limits) && !ledger.may_keep(401, &limits));
+        ledger.settle(2, &[b'x'; 400]);
+        assert!(ledger.may_keep(REPLY_ROOM, &limits), "an error always");
+    }
+
+    #[test]
+    fn a_reply_that_was_dropped_is_in_doubt_when_asked_again() {
+        let mut ledger = Ledger::new();
+        for id in 1..=2 {
+            assert_eq!(ledger.receive(id, false, 7, &limits()), Verdict::Execute);
+        }
+        ledger.settle(1, b"ok");
+        ledger.drop_replies();
+        assert_eq!((ledger.reply_bytes(), ledger.running()), (0, 1));
+        assert_eq!(ledger.receive(1, true, 8, &limits()), Verdict::InDoubt);
+        assert_eq!(ledger.receive(2, true, 8, &limits()), Verdict::Wait, "it still runs");
+        assert_eq!(ledger.requests_seen(), None);
     }
 
     #[test]

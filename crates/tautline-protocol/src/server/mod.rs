@@ -6,5 +6,5 @@
 mod ledger;
 mod opening;
 
-pub use ledger::{Ledger, Verdict};
+pub use ledger::{Ledger, REPLY_ROOM, Verdict};
 pub use opening::{Opening, Step};

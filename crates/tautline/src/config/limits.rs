@@ -88,9 +88,11 @@ limits_section! {
     replies_unseen_max: NonZero<usize>,
     replies_unseen_bytes_max: ByteSize,
     replies_bytes_max: ByteSize,
+    replies_floor_bytes: ByteSize,
     history_page_max: NonZero<usize>,
     history_page_bytes_max: ByteSize,
     presence_members_max: NonZero<usize>,
+    presence_bytes_max: ByteSize,
     hellos_max: NonZero<u32>,
     hellos_at_once_max: NonZero<u32>,
     newcomer_wait_ms: Milliseconds,
@@ -110,5 +112,6 @@ limits_section! {
     tail_entries_max: NonZero<usize>,
     tail_bytes_max: ByteSize,
     pages_max: NonZero<usize>,
+    pages_connection_max: NonZero<usize>,
     appends_bytes_max: ByteSize,
 }

@@ -2,16 +2,19 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use tautline_protocol::{ChannelName, RequestId};
+use tautline_protocol::RequestId;
 
 use crate::{
     Retention,
-    engine::{Content, Entry, Origin, Span},
+    budget::{Budget, Holder},
+    engine::{Append, Entry, Origin, Span},
 };
 
 /// A ring of publications, bounded by count, bytes and age.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct MemoryLog {
+    /// Who began it.
+    holder: Holder,
     entries: VecDeque<Kept>,
     bytes: usize,
     /// The last offset given out; 0 before the first publication.
@@ -31,9 +34,21 @@ struct Kept {
     /// It was appended on the log's word that it had not been before, perhaps long after younger ones: it proves nothing of
     /// these.
     doubted: bool,
+    /// Who its bytes are booked on.
+    holder: Holder,
 }
 
 impl MemoryLog {
+    pub(super) fn new(holder: Holder) -> Self {
+        let (entries, keys) = (VecDeque::new(), HashMap::new());
+        Self { holder, entries, bytes: 0, head: 0, head_at: 0, base_at: None, keys }
+    }
+
+    /// Who began it.
+    pub(super) const fn holder(&self) -> Holder {
+        self.holder
+    }
+
     pub(super) const fn head(&self) -> u64 {
         self.head
     }
@@ -51,10 +66,6 @@ impl MemoryLog {
         self.base_at
     }
 
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -67,30 +78,26 @@ impl MemoryLog {
         if offset == self.base() { self.base_at } else { self.kept(offset).map(|kept| kept.entry.at()) }
     }
 
-    /// Appends and drops what retention no longer covers.
-    pub(super) fn append(
-        &mut self,
-        channel: &ChannelName,
-        content: &Content,
-        (origin, doubted): (Option<Origin>, bool),
-        wall_ms: u64,
-        retention: &Retention,
-    ) -> Entry {
+    /// Appends, booking the bytes, and drops what retention no longer covers.
+    pub(super) fn append(&mut self, job: &Append, budget: &Budget) -> Entry {
+        let Append { channel, content, origin, holder, retention, wall_ms, .. } = job;
         self.head += 1;
         // `at` never goes back, whatever the clock does: age and order agree.
-        self.head_at = wall_ms.max(self.head_at);
+        self.head_at = self.head_at.max(*wall_ms);
         let entry = Entry::encode(channel, self.head, self.head_at, content);
         self.bytes += entry.line().len();
-        if let Some(Origin::Key(key)) = origin {
+        budget.add(*holder, entry.line().len());
+        if let Some(Origin::Key(key)) = *origin {
             self.keys.insert(key, self.head);
         }
-        self.entries.push_back(Kept { entry: entry.clone(), origin, doubted });
-        self.retain(wall_ms, retention);
+        let (entry_kept, doubted) = (entry.clone(), job.doubt.is_some());
+        self.entries.push_back(Kept { entry: entry_kept, origin: *origin, doubted, holder: *holder });
+        self.retain(*wall_ms, retention, budget);
         entry
     }
 
     /// Drops what retention no longer covers.
-    pub(super) fn retain(&mut self, wall_ms: u64, retention: &Retention) {
+    pub(super) fn retain(&mut self, wall_ms: u64, retention: &Retention, budget: &Budget) {
         while let Some(oldest) = self.entries.front() {
             let kept = self.entries.len() <= retention.count
                 && self.bytes <= retention.bytes
@@ -99,6 +106,7 @@ impl MemoryLog {
                 break;
             }
             self.bytes -= oldest.entry.line().len();
+            budget.give(oldest.holder, oldest.entry.line().len());
             self.base_at = Some(oldest.entry.at());
             if let Some(Origin::Key(key)) = oldest.origin {
                 self.keys.remove(&key);

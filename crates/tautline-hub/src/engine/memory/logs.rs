@@ -1,43 +1,93 @@
 //! Many logs in memory, without a lock: what the memory engine shards, and what a simulated engine is made of.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 use tautline_protocol::{ChannelName, Limits, UserId};
 
 use super::log::MemoryLog;
 use crate::{
     Retention, Rules,
+    budget::{Budget, Holder},
     engine::{Append, Appended, EngineError, Look, Looked, Mark, Origin, Page, Position, Read, Standing},
 };
 
-/// Logs and positions. A clone is an older state that one can go back to.
+/// What the logs of one engine share: how many there are, their bytes, and positions in them.
 #[derive(Clone)]
+pub(super) struct LogShares {
+    /// Logs, empty ones included. A log that began anew at 1 could not tell an old cursor what is missing, so where an
+    /// empty log was is remembered for [`Limits::ticket_ms`].
+    logs: Arc<Budget>,
+    pub(super) bytes: Arc<Budget>,
+    positions: Arc<Budget>,
+    /// Tells the holders of positions apart.
+    hasher: RandomState,
+}
+
+impl LogShares {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            logs: Budget::new(limits.channel_count_max),
+            bytes: Budget::new(limits.log_bytes_max),
+            positions: Budget::new(limits.acks_max),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Who a position is booked on: its user; how far an inbox was handed out is the node's own.
+    fn reader(&self, user: Option<&UserId>) -> Holder {
+        let hash = |user| Holder::of_hash((self.hasher.hash_one(user) >> 32) as u32);
+        user.map_or(Holder::BACK_END, hash)
+    }
+
+    fn copy(&self) -> Self {
+        let Self { logs, bytes, positions, hasher } = self;
+        Self { logs: logs.copy(), bytes: bytes.copy(), positions: positions.copy(), hasher: hasher.clone() }
+    }
+}
+
+/// Logs and positions. A clone is an older state that one can go back to.
 pub struct MemoryLogs {
     life: u32,
     epoch: Arc<str>,
     logs: HashMap<ChannelName, MemoryLog>,
     positions: HashMap<(ChannelName, Option<UserId>), Position>,
-    bytes: usize,
-    /// Logs, empty ones included. A log that began anew at 1 could not tell an old cursor what is missing, so where an
-    /// empty log was is remembered for `remember_ms`, and beyond this many no new ones begin.
-    logs_max: usize,
+    shares: LogShares,
     remember_ms: u64,
-    positions_max: usize,
+}
+
+impl Clone for MemoryLogs {
+    fn clone(&self) -> Self {
+        Self {
+            life: self.life,
+            epoch: Arc::clone(&self.epoch),
+            logs: self.logs.clone(),
+            positions: self.positions.clone(),
+            shares: self.shares.copy(),
+            remember_ms: self.remember_ms,
+        }
+    }
 }
 
 impl MemoryLogs {
-    /// No logs yet, and room for one of `parts` equal parts of what a node may keep.
+    /// No logs yet, and room for what a node may keep.
     #[must_use]
-    pub fn new(life: u32, limits: &Limits, parts: usize) -> Self {
+    pub fn new(life: u32, limits: &Limits) -> Self {
+        Self::sharing(life, limits, LogShares::new(limits))
+    }
+
+    /// A part of the logs of an engine.
+    pub(super) fn sharing(life: u32, limits: &Limits, shares: LogShares) -> Self {
         Self {
             life,
             epoch: format!("{life:x}").into(),
             logs: HashMap::new(),
             positions: HashMap::new(),
-            bytes: 0,
-            logs_max: limits.channel_count_max.div_ceil(parts),
+            shares,
             remember_ms: limits.ticket_ms,
-            positions_max: limits.acks_max.div_ceil(parts),
         }
     }
 
@@ -53,16 +103,10 @@ impl MemoryLogs {
         self.life
     }
 
-    /// Bytes of all publications.
-    #[must_use]
-    pub const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Appends, unless it was done before or nobody can tell.
     ///
     /// # Errors
-    /// `InDoubt` where the log cannot tell whether the request was executed, `Full` where no new log may begin.
+    /// `InDoubt` where the log cannot tell whether the request was executed, `Full` or `Limit` where there is no room.
     pub fn append(&mut self, job: &Append) -> Result<Appended, EngineError> {
         let whole = job.doubt.is_some_and(|doubt| doubt.session_life == self.life);
         match (self.logs.get(&job.channel), job.origin) {
@@ -82,20 +126,21 @@ impl MemoryLogs {
                 return Err(EngineError::InDoubt(words.to_owned()));
             }
         }
-        if self.logs.len() >= self.logs_max && !self.logs.contains_key(&job.channel) {
-            return Err(EngineError::Full("this node has as many logs as it may have".to_owned()));
+        let LogShares { logs, bytes, .. } = &self.shares;
+        let (holder, claimant) = (job.holder, job.holder.claimant());
+        if !bytes.has_room(holder, job.content.data.len(), claimant) {
+            return Err(EngineError::no_room(bytes, holder, "bytes of publications"));
         }
-        let log = self.logs.entry(job.channel.clone()).or_default();
-        let (before, before_at) = (log.bytes(), log.head_at());
-        let entry = log.append(
-            &job.channel,
-            &job.content,
-            (job.origin, job.doubt.is_some()),
-            job.wall_ms,
-            &job.retention,
-        );
+        let log = match self.logs.entry(job.channel.clone()) {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(_) if !logs.take(holder, 1, claimant) => {
+                return Err(EngineError::no_room(logs, holder, "channels"));
+            }
+            Entry::Vacant(room) => room.insert(MemoryLog::new(holder)),
+        };
+        let before_at = log.head_at();
+        let entry = log.append(job, bytes);
         let (base, base_at) = (log.base(), log.base_at());
-        self.bytes = self.bytes + log.bytes() - before;
         Ok(Appended::New { epoch: Arc::clone(&self.epoch), entry, before_at, base, base_at })
     }
 
@@ -126,10 +171,12 @@ impl MemoryLogs {
     /// Keeps a position, while there is room for it.
     pub fn keep(&mut self, mark: &Mark) {
         let key = (mark.channel.clone(), mark.user.clone());
-        if self.positions.len() >= self.positions_max && !self.positions.contains_key(&key) {
-            return;
-        }
-        let kept = self.positions.entry(key).or_insert_with(|| mark.position.clone());
+        let reader = self.shares.reader(mark.user.as_ref());
+        let kept = match self.positions.entry(key) {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(_) if !self.shares.positions.take(reader, 1, reader.claimant()) => return,
+            Entry::Vacant(room) => room.insert(mark.position.clone()),
+        };
         if kept.epoch != mark.position.epoch || kept.offset < mark.position.offset {
             *kept = mark.position.clone();
         }
@@ -137,16 +184,16 @@ impl MemoryLogs {
 
     /// Drops what rules no longer cover, and forgets logs that were empty for long enough.
     pub fn tidy(&mut self, wall_ms: u64, rules: &Rules) {
-        let mut bytes = 0;
-        for (channel, log) in &mut self.logs {
-            log.retain(wall_ms, &rules.of(channel).retention);
-            bytes += log.bytes();
+        let Self { logs, positions, shares, remember_ms, .. } = self;
+        for (channel, log) in &mut *logs {
+            log.retain(wall_ms, &rules.of(channel).retention, &shares.bytes);
         }
-        self.bytes = bytes;
-        let remember_ms = self.remember_ms;
-        let forgotten = |log: &MemoryLog| log.is_empty() && log.head_at() + remember_ms < wall_ms;
-        self.logs.retain(|_, log| !forgotten(log));
-        self.positions.retain(|(channel, _), _| self.logs.contains_key(channel));
+        for (_, log) in logs.extract_if(|_, log| log.is_empty() && log.head_at() + *remember_ms < wall_ms) {
+            shares.logs.give(log.holder(), 1);
+        }
+        for ((_, user), _) in positions.extract_if(|(channel, _), _| !logs.contains_key(channel)) {
+            shares.positions.give(shares.reader(user.as_ref()), 1);
+        }
         if self.logs.len() * 4 < self.logs.capacity() {
             self.logs.shrink_to_fit();
         }
@@ -157,9 +204,7 @@ impl MemoryLogs {
         let Some(log) = self.logs.get_mut(channel) else {
             return Standing { epoch, head: 0, head_at: 0, base: 0, base_at: None };
         };
-        let before = log.bytes();
-        log.retain(wall_ms, retention);
-        self.bytes = self.bytes + log.bytes() - before;
+        log.retain(wall_ms, retention, &self.shares.bytes);
         let (head, head_at) = (log.head(), log.head_at());
         Standing { epoch, head, head_at, base: log.base(), base_at: log.base_at() }
     }
@@ -173,7 +218,7 @@ impl std::fmt::Debug for MemoryLogs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemoryLogs")
             .field("logs", &self.logs.len())
-            .field("bytes", &self.bytes)
+            .field("bytes", &self.shares.bytes)
             .finish_non_exhaustive()
     }
 }

@@ -9,6 +9,7 @@ use tautline_protocol::{ChannelName, UserId};
 
 use crate::{
     Retention,
+    budget::Holder,
     engine::{
         Answer, Append, Appended, Content, Doubt, Engine, EngineError, Entry, Job, Look, Looked, Origin,
         Page, Read, Span,
@@ -92,7 +93,8 @@ impl<'a> Log<'a> {
     ) -> Job {
         let content = Content { data: data.into(), from: None, tags: None };
         let (channel, retention) = (self.channel.clone(), self.retention);
-        Job::Append(Append { channel, content, origin, doubt, retention, wall_ms, answer })
+        let holder = Holder::BACK_END;
+        Job::Append(Append { channel, content, origin, doubt, holder, retention, wall_ms, answer })
     }
 
     /// Appends what nobody can have appended before.

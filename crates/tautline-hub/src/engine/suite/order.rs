@@ -8,7 +8,10 @@ use super::{
     Rig,
     asking::{ALL, Log, NOW, answer_to, ask, offsets, receive},
 };
-use crate::engine::{Append, Appended, Content, Entry, Job, Span};
+use crate::{
+    budget::Holder,
+    engine::{Append, Appended, Content, Entry, Job, Span},
+};
 
 pub(super) fn a_log_that_nobody_wrote_to_stands_at_zero_and_begins_in_that_epoch(rig: &mut dyn Rig) {
     let engine = rig.engine();
@@ -53,7 +56,8 @@ pub(super) fn what_was_published_is_read_to_the_letter(rig: &mut dyn Rig) {
         let appended = ask(&*engine, |answer| {
             let (channel, content) = (log.channel.clone(), content.clone());
             let (origin, doubt, retention, wall_ms) = (None, None, ALL, NOW);
-            Job::Append(Append { channel, content, origin, doubt, retention, wall_ms, answer })
+            let holder = Holder::BACK_END;
+            Job::Append(Append { channel, content, origin, doubt, holder, retention, wall_ms, answer })
         });
         let Ok(Appended::New { entry, .. }) = appended else { panic!("{appended:?}") };
         assert_eq!(entry, Entry::encode(&log.channel, offset, NOW, &content));

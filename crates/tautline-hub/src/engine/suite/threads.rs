@@ -9,6 +9,7 @@ use super::{
     asking::{ALL, Log, NOW, answer_to, receive},
 };
 use crate::{
+    budget::Holder,
     engine::{Answer, Append, Appended, Content, Engine, Job},
     sync::lock,
 };
@@ -64,7 +65,17 @@ fn append_after_append(engine: Arc<dyn Engine>, last: u64, done: mpsc::Sender<u6
     let channel = ChannelName::parse("room:7").expect("a valid name");
     let content = Content { data: "1".into(), from: None, tags: None };
     let (origin, doubt, retention, wall_ms) = (None, None, ALL, NOW);
-    engine.submit(Job::Append(Append { channel, content, origin, doubt, retention, wall_ms, answer }));
+    let holder = Holder::BACK_END;
+    engine.submit(Job::Append(Append {
+        channel,
+        content,
+        origin,
+        doubt,
+        holder,
+        retention,
+        wall_ms,
+        answer,
+    }));
 }
 
 pub(super) fn answers_that_nobody_waits_for_hold_nobody_up(rig: &mut dyn Rig) {

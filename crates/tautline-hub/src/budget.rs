@@ -1,0 +1,303 @@
+//! Ceilings that many share: how much there is of something, how much of it each holder has, and who may have more.
+//!
+//! Start at [`Budget::take`]. A holder may take more while it holds no more than what is left for all others (the *dynamic
+//! threshold* of switches that share one buffer): a single greedy holder gets half, two get a third each, and whoever holds
+//! little always finds room. No share has to be configured, and none is wasted while nobody else wants it. The last eighth
+//! of a budget is for those who are entitled to it: the back end, or whoever is within a floor.
+//!
+//! Holders cost nothing: what each has is kept in two rows of counters that all share (a count-min sketch). Two holders
+//! with the same counters in both rows, one in a million, are taken for one. The rows are addressed by a keyed hash, so nobody can aim at
+//! another one's counters.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tautline_protocol::Limits;
+
+/// One part in so many of a budget is for those who are entitled to it.
+pub const RESERVED_PART: usize = 8;
+/// Counters in a row.
+const WIDTH: usize = 1024;
+const BITS: u32 = WIDTH.ilog2();
+
+/// Who holds a share: a user, an address or a connection, as a keyed hash ([`crate::Hub::holder`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Holder(pub(crate) u32);
+
+impl Holder {
+    /// The back end, or the node itself: entitled to what is reserved.
+    pub const BACK_END: Self = Self(0);
+
+    /// A holder by its keyed hash.
+    #[must_use]
+    pub const fn of_hash(hash: u32) -> Self {
+        Self(if hash == 0 { 1 } else { hash })
+    }
+
+    /// Whether its claims may use what is reserved.
+    #[must_use]
+    pub fn claimant(self) -> Claimant {
+        if self == Self::BACK_END { Claimant::Entitled } else { Claimant::Ordinary }
+    }
+}
+
+/// Whether a claim may use the reserve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimant {
+    /// Bound to its share.
+    Ordinary,
+    /// May take whatever is left.
+    Entitled,
+}
+
+/// A ceiling that many share.
+pub struct Budget {
+    total: usize,
+    reserved: usize,
+    used: AtomicUsize,
+    rows: [Box<[AtomicUsize]>; 2],
+}
+
+impl Budget {
+    /// A budget of `total`, the last part of which is reserved.
+    #[must_use]
+    pub fn new(total: usize) -> Arc<Self> {
+        Self::with_reserve(total, total / RESERVED_PART)
+    }
+
+    /// A budget of `total` with nothing reserved.
+    #[must_use]
+    pub fn without_reserve(total: usize) -> Arc<Self> {
+        Self::with_reserve(total, 0)
+    }
+
+    fn with_reserve(total: usize, reserved: usize) -> Arc<Self> {
+        let row = || (0..WIDTH).map(|_| AtomicUsize::new(0)).collect();
+        Arc::new(Self { total, reserved, used: AtomicUsize::new(0), rows: [row(), row()] })
+    }
+
+    /// What is taken by all.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// What a holder has; never too little.
+    #[must_use]
+    pub fn held(&self, holder: Holder) -> usize {
+        let [first, second] = self.counters(holder).map(|counter| counter.load(Ordering::Relaxed));
+        first.min(second)
+    }
+
+    /// True where more than half is taken of what is not reserved: shares begin to bind.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.used() > (self.total - self.reserved) / 2
+    }
+
+    /// Takes so much for a holder, which gives it back with [`Budget::give`]. False: it may not have it.
+    #[must_use]
+    pub fn take(&self, holder: Holder, amount: usize, claimant: Claimant) -> bool {
+        let before = self.used.fetch_add(amount, Ordering::Relaxed);
+        if !admits(self.total, self.reserved, before, self.held(holder), amount, claimant) {
+            self.used.fetch_sub(amount, Ordering::Relaxed);
+            return false;
+        }
+        self.note(holder, amount);
+        true
+    }
+
+    /// Whether a holder could take so much now.
+    #[must_use]
+    pub fn has_room(&self, holder: Holder, amount: usize, claimant: Claimant) -> bool {
+        admits(self.total, self.reserved, self.used(), self.held(holder), amount, claimant)
+    }
+
+    /// Whether a holder that was refused has its share already, rather than that there is no room for anybody.
+    #[must_use]
+    pub fn is_greedy(&self, holder: Holder) -> bool {
+        holder.claimant() == Claimant::Ordinary
+            && self.held(holder) > (self.total - self.reserved).saturating_sub(self.used())
+    }
+
+    /// The same state in another budget.
+    #[must_use]
+    pub(crate) fn copy(&self) -> Arc<Self> {
+        let copy = |counter: &AtomicUsize| AtomicUsize::new(counter.load(Ordering::Relaxed));
+        let rows = self.rows.each_ref().map(|row| row.iter().map(copy).collect());
+        Arc::new(Self { total: self.total, reserved: self.reserved, used: copy(&self.used), rows })
+    }
+
+    /// Takes so much whether or not there is room: it is there already.
+    pub fn add(&self, holder: Holder, amount: usize) {
+        self.used.fetch_add(amount, Ordering::Relaxed);
+        self.note(holder, amount);
+    }
+
+    /// Gives back what a holder has taken.
+    pub fn give(&self, holder: Holder, amount: usize) {
+        for counter in self.counters(holder) {
+            counter.fetch_sub(amount, Ordering::Relaxed);
+        }
+        self.used.fetch_sub(amount, Ordering::Relaxed);
+    }
+
+    /// Takes so much until the claim is dropped. `None`: the holder may not have it.
+    #[must_use]
+    pub fn claim(self: &Arc<Self>, holder: Holder, amount: usize, claimant: Claimant) -> Option<Claim> {
+        self.take(holder, amount, claimant).then(|| Claim { budget: Arc::clone(self), holder, amount })
+    }
+
+    fn note(&self, holder: Holder, amount: usize) {
+        for counter in self.counters(holder) {
+            counter.fetch_add(amount, Ordering::Relaxed);
+        }
+    }
+
+    fn counters(&self, Holder(hash): Holder) -> [&AtomicUsize; 2] {
+        let [first, second] = &self.rows;
+        let at = |bits: u32| bits as usize % WIDTH;
+        [&first[at(hash)], &second[at(hash >> BITS)]]
+    }
+}
+
+/// What the holders of a node share.
+pub(crate) struct Budgets {
+    /// Bytes of unseen replies.
+    pub(crate) replies: Arc<Budget>,
+    /// Bytes of publications on their way to the engine.
+    pub(crate) appends: Arc<Budget>,
+    /// Bytes of presence changes that somebody was not told of.
+    pub(crate) changes: Arc<Budget>,
+}
+
+impl Budgets {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            replies: Budget::new(limits.replies_bytes_max),
+            appends: Budget::new(limits.appends_bytes_max),
+            changes: Budget::without_reserve(limits.presence_bytes_max),
+        }
+    }
+}
+
+/// Whether a holder of `held` may have `amount` more where `used` is taken by all.
+const fn admits(
+    total: usize,
+    reserved: usize,
+    used: usize,
+    held: usize,
+    amount: usize,
+    claimant: Claimant,
+) -> bool {
+    match claimant {
+        Claimant::Entitled => amount <= total.saturating_sub(used),
+        Claimant::Ordinary => {
+            let free = (total - reserved).saturating_sub(used);
+            amount <= free && held <= free
+        }
+    }
+}
+
+/// What a holder has taken, until it is dropped.
+#[must_use]
+pub struct Claim {
+    budget: Arc<Budget>,
+    holder: Holder,
+    amount: usize,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.budget.give(self.holder, self.amount);
+    }
+}
+
+impl std::fmt::Debug for Budget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Budget({} of {})", self.used(), self.total)
+    }
+}
+
+impl std::fmt::Debug for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Claim({} for {:?})", self.amount, self.holder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Claimant::*, *};
+
+    /// Holders as a keyed hash makes them.
+    fn holder(n: u32) -> Holder {
+        Holder(n.wrapping_mul(0x9E37_79B1).rotate_left(13) ^ 0x5bd1_e995)
+    }
+
+    /// As many units as a holder gets.
+    fn fill(budget: &Budget, holder: Holder, claimant: Claimant) -> usize {
+        (0..).take_while(|_| budget.take(holder, 1, claimant)).count()
+    }
+
+    #[test]
+    fn one_greedy_holder_leaves_half_to_a_thousand_others() {
+        let budget = Budget::new(8_000);
+        let greedy = fill(&budget, holder(0), Ordinary);
+        assert!((3_500..=3_502).contains(&greedy), "half of what is not reserved: {greedy}");
+        for n in 1..=1_000 {
+            assert!(budget.take(holder(n), 3, Ordinary), "holder {n}");
+        }
+        assert!(!budget.take(holder(0), 1, Ordinary));
+    }
+
+    #[test]
+    fn ten_greedy_holders_leave_room_for_a_newcomer() {
+        let budget = Budget::without_reserve(8_000);
+        for _ in 0..8_000 {
+            (0..10).for_each(|n| _ = budget.take(holder(n), 1, Ordinary));
+        }
+        for n in 0..10 {
+            assert!((700..=750).contains(&budget.held(holder(n))), "an eleventh each");
+        }
+        assert!(budget.take(holder(11), 500, Ordinary));
+    }
+
+    #[test]
+    fn the_reserve_is_for_the_entitled_and_the_total_is_hard() {
+        let budget = Budget::new(80);
+        (0..70).for_each(|n| assert!(budget.take(holder(n), 1, Ordinary)));
+        assert!(!budget.take(holder(99), 1, Ordinary));
+        assert_eq!(fill(&budget, holder(99), Entitled), 10);
+        assert_eq!(budget.used(), 80);
+    }
+
+    #[test]
+    fn a_ceiling_of_one_admits_one() {
+        let budget = Budget::new(1);
+        let claim = budget.claim(holder(1), 1, Ordinary).expect("there is room");
+        assert!(budget.claim(holder(2), 1, Ordinary).is_none());
+        drop(claim);
+        assert!(budget.claim(holder(2), 1, Ordinary).is_some());
+    }
+
+    #[test]
+    fn what_is_given_back_leaves_no_trace() {
+        let budget = Budget::new(1_000);
+        let claims: Vec<_> = (0..100).map(|n| budget.claim(holder(n), 5, Ordinary)).collect();
+        assert!(budget.take(holder(7), 3, Ordinary));
+        budget.give(holder(7), 3);
+        assert_eq!(budget.used(), 500);
+        drop(claims);
+        assert_eq!(budget.used(), 0);
+        assert!((0..100).all(|n| budget.held(holder(n)) == 0));
+    }
+
+    #[test]
+    fn a_refusal_takes_nothing() {
+        let budget = Budget::new(10);
+        assert!(!budget.take(holder(1), 11, Ordinary) && !budget.take(holder(1), 11, Entitled));
+        assert_eq!((budget.used(), budget.held(holder(1))), (0, 0));
+    }
+}

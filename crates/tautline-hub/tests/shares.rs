@@ -1,0 +1,256 @@
+//! Stories about ceilings that all share: one client is greedy, a thousand are not.
+
+mod common;
+
+use common::{Node, Phone, resume};
+use serde_json::{Value, json, value::RawValue};
+use tautline_hub::{PublishOptions, Retention};
+use tautline_protocol::{ChannelName, Limits};
+
+const KIB: usize = 1024;
+
+fn node(limits: Limits) -> Node {
+    Node::with(limits, Retention::default())
+}
+
+fn code(reply: &Value) -> &str {
+    reply["error"]["code"].as_str().unwrap_or("ok")
+}
+
+/// A thousand guests, each at an address of its own, who each do this.
+fn thousand(node: &mut Node, mut act: impl FnMut(&Node, usize, &mut Phone)) -> Vec<Phone> {
+    (0..1_000)
+        .map(|n| {
+            if n % 4 == 0 {
+                // Hellos of one millisecond are few.
+                node.advance(1);
+            }
+            let mut phone = node.guest_at(&format!("10.0.{}.{}", n / 250, n % 250));
+            act(node, n, &mut phone);
+            phone
+        })
+        .collect()
+}
+
+/// Calls a method that answers with so many bytes.
+fn call(node: &Node, phone: &mut Phone, id: u64, bytes: usize) {
+    phone.say(node, json!({"id": id, "call": {"method": "echo"}}));
+    phone.settle_calls(node, &json!("x".repeat(bytes)));
+}
+
+fn publish(node: &Node, phone: &mut Phone, id: u64, channel: &str) -> String {
+    code(&phone.ask(node, json!({"id": id, "publish": {"channel": channel, "data": id}}))).to_owned()
+}
+
+#[test]
+fn greedy_guests_that_cut_cost_nobody_else_replies() {
+    let limits = Limits { replies_floor_bytes: KIB, replies_bytes_max: 1024 * KIB, ..Limits::default() };
+    let mut node = node(limits);
+    for _ in 0..100 {
+        let mut greedy = node.guest_at("6.6.6.6");
+        (1..=17).for_each(|id| call(&node, &mut greedy, id, 1_200));
+        greedy.peer.handle_lost(node.now);
+        node.advance(1);
+    }
+    thousand(&mut node, |node, _, phone| {
+        (1..=3).for_each(|id| assert_eq!(publish(node, phone, id, "room:7"), "ok"));
+    });
+}
+
+#[test]
+fn greedy_guests_that_stay_pay_with_their_own_replies() {
+    let limits = Limits { replies_floor_bytes: KIB, replies_bytes_max: 1024 * KIB, ..Limits::default() };
+    let mut node = node(limits);
+    let greedy: Vec<_> = (0..40)
+        .map(|_| {
+            node.advance(1);
+            let mut greedy = node.guest_at("6.6.6.6");
+            (1..=20).for_each(|id| call(&node, &mut greedy, id, 3_000));
+            greedy
+        })
+        .collect();
+    assert!(node.hub.stats().reply_bytes <= 512 * KIB, "half of the budget: {:?}", node.hub.stats());
+    thousand(&mut node, |node, _, phone| {
+        (1..=3).for_each(|id| assert_eq!(publish(node, phone, id, "room:7"), "ok"));
+    });
+    drop(greedy);
+    node.advance(120_000);
+    assert_eq!(node.hub.stats().reply_bytes, 0, "nothing is left behind");
+}
+
+#[test]
+fn a_session_within_its_floor_is_served_beside_a_greedy_one_at_its_address() {
+    let node = node(Limits { replies_bytes_max: 256 * KIB, ..Limits::default() });
+    let mut greedy = node.guest_at("6.6.6.6");
+    (1..=10).for_each(|id| call(&node, &mut greedy, id, 62_000));
+    let mut modest = node.guest_at("6.6.6.6");
+    (1..=8).for_each(|id| assert_eq!(publish(&node, &mut modest, id, "room:7"), "ok"));
+}
+
+#[test]
+fn a_parked_reply_that_was_dropped_is_in_doubt_and_not_run_again() {
+    let node = node(Limits { replies_bytes_max: 256 * KIB, ..Limits::default() });
+    let mut phone = node.guest_at("1.1.1.1");
+    let welcome = phone.welcome(&node);
+    call(&node, &mut phone, 1, 50_000);
+    phone.peer.handle_lost(node.now);
+    let mut other = node.guest_at("2.2.2.2");
+    (1..=2).for_each(|id| call(&node, &mut other, id, 50_000));
+    assert_eq!(publish(&node, &mut other, 3, "room:7"), "ok");
+    let mut back = node.dial_from("1.1.1.1");
+    back.say(&node, resume(&welcome, 5, json!({})));
+    assert_eq!(back.welcome(&node)["requests_seen"], Value::Null);
+    let again = back.ask(&node, json!({"id": 1, "again": true, "call": {"method": "echo"}}));
+    assert_eq!(code(&again), "in_doubt");
+    assert!(back.calls.is_empty());
+}
+
+#[test]
+fn replies_that_come_at_once_stay_within_the_session() {
+    let node = node(Limits { replies_unseen_bytes_max: 100 * KIB, ..Limits::default() });
+    let mut greedy = node.guest_at("6.6.6.6");
+    greedy.hear(&node);
+    for id in 1..=256 {
+        greedy.say(&node, json!({"id": id, "call": {"method": "echo"}}));
+    }
+    greedy.settle_calls(&node, &json!("x".repeat(10 * KIB)));
+    let replies = greedy.hear(&node);
+    let kept = replies.iter().filter(|reply| code(reply) == "ok").count();
+    assert_eq!((replies.len(), kept), (256, 9));
+    assert!(replies.iter().all(|reply| matches!(code(reply), "ok" | "too_large")));
+    assert!(node.hub.stats().reply_bytes < 150 * KIB, "{:?}", node.hub.stats());
+}
+
+#[test]
+fn one_guest_opens_half_of_the_channels_and_a_thousand_find_room() {
+    let mut node = node(Limits { channel_count_max: 4_000, ..Limits::default() });
+    let mut greedy: Vec<Phone> = Vec::new();
+    let mut refused = 0;
+    for n in 0..4_000 {
+        if n % 1_000 == 0 {
+            greedy.push(node.guest_at("6.6.6.6"));
+        }
+        let phone = greedy.last_mut().expect("there is one");
+        let asked = json!({"id": n + 1, "subscribe": {"channel": format!("new:{n}")}});
+        refused += usize::from(code(&phone.ask(&node, asked)) == "limit");
+    }
+    assert_eq!(refused, 4_000 - 1_751, "half of what is not reserved");
+    let phones = thousand(&mut node, |node, n, phone| {
+        let asked = json!({"id": 1, "subscribe": {"channel": format!("mine:{n}")}});
+        assert_eq!(code(&phone.ask(node, asked)), "ok", "guest {n}");
+    });
+    drop((phones, greedy));
+    (0..8).for_each(|_| node.advance(1));
+    assert_eq!(node.hub.stats().channels, 0, "nothing is left behind");
+}
+
+#[test]
+fn full_channels_leave_users_their_inbox() {
+    let mut node = node(Limits { channel_count_max: 80, ..Limits::default() });
+    let _full = thousand(&mut node, |node, n, phone| {
+        phone.say(node, json!({"id": 1, "subscribe": {"channel": format!("new:{n}")}}));
+    });
+    let mut user = node.user("u1", &[]);
+    assert!(user.welcome(&node)["channels"]["user:u1"]["error"].is_null(), "the back end's reserve");
+}
+
+#[test]
+fn one_publisher_begins_half_of_the_logs_and_the_api_finds_room() {
+    let mut node = node(Limits { channel_count_max: 50, ..Limits::default() });
+    let mut greedy = node.guest_at("6.6.6.6");
+    let codes: Vec<_> = (1..=60).map(|id| publish(&node, &mut greedy, id, &format!("room:{id}"))).collect();
+    assert_eq!(codes.iter().filter(|code| *code == "ok").count(), 23);
+    assert!(codes[23..].iter().all(|code| code == "limit"), "{codes:?}");
+    assert_eq!(publish(&node, &mut greedy, 61, "room:1"), "ok", "what exists is open");
+    let mut others = Vec::new();
+    for n in 0..30 {
+        node.advance(1);
+        let mut phone = node.guest_at(&format!("10.0.0.{n}"));
+        others.push(publish(&node, &mut phone, 1, &format!("mine:{n}")));
+    }
+    assert_eq!(others.iter().filter(|code| *code == "ok").count(), 21, "all but the reserve");
+    assert!(others[21..].iter().all(|code| code == "overloaded"), "none of them is greedy: {others:?}");
+    for n in 0..6 {
+        let channel = ChannelName::parse(&format!("api:{n}")).expect("valid");
+        node.try_publish(&channel, RawValue::NULL, PublishOptions::default()).expect("the reserve");
+    }
+}
+
+#[test]
+fn one_publisher_fills_half_of_the_memory_and_others_the_rest() {
+    let mut node = node(Limits { log_bytes_max: 800 * KIB, ..Limits::default() });
+    let mut greedy = node.guest_at("6.6.6.6");
+    let data = "x".repeat(4 * KIB);
+    let mut last = String::new();
+    for id in 1..=200 {
+        let body = json!({"channel": format!("room:{}", id % 20), "data": data});
+        last = code(&greedy.ask(&node, json!({"id": id, "seen": id - 1, "publish": body}))).to_owned();
+    }
+    assert_eq!(last, "limit");
+    let bytes = node.hub.stats().log_bytes;
+    assert!((350 * KIB..360 * KIB).contains(&bytes), "half of what is not reserved: {bytes}");
+    thousand(&mut node, |node, n, phone| {
+        assert_eq!(publish(node, phone, 1, "room:1"), "ok", "guest {n}");
+    });
+}
+
+#[test]
+fn presence_changes_that_nobody_reads_hold_no_memory() {
+    let node = node(Limits::default());
+    let mut greedy = node.guest_at("6.6.6.6");
+    let mut id = 0;
+    for n in 0..100 {
+        for _ in 0..130 {
+            for verb in ["subscribe", "unsubscribe"] {
+                id += 1;
+                greedy.say(&node, json!({"id": id, verb: {"channel": format!("party:{n}")}}));
+            }
+        }
+        greedy.inbox.clear();
+    }
+    assert_eq!(node.hub.stats().presence_bytes, 0);
+}
+
+#[test]
+fn one_session_fills_half_of_the_presence_changes_and_a_thousand_are_told() {
+    let mut node = node(Limits { presence_bytes_max: 256 * KIB, ..Limits::default() });
+    let mut stalled = node.guest_at("6.6.6.6");
+    let rooms: Vec<_> = (0..1_000).map(|n| format!("party:{n}")).collect();
+    for (id, room) in (1..).zip(&rooms) {
+        stalled.say(&node, json!({"id": id, "subscribe": {"channel": room}}));
+    }
+    stalled.say(&node, json!({"pause": {}}));
+    let mut flapping = node.guest_at("6.6.6.7");
+    for id in 1..=1_000 {
+        flapping.say(&node, json!({"id": id, "subscribe": {"channel": rooms[id - 1]}}));
+    }
+    let before = node.hub.stats().presence_bytes;
+    assert!((110 * KIB..150 * KIB).contains(&before), "about half: {before}");
+    let mut watcher = node.user("watcher", &[]);
+    watcher.say(&node, json!({"id": 1, "subscribe": {"channel": "party:quiet"}}));
+    watcher.hear(&node);
+    let phones = thousand(&mut node, |node, n, phone| {
+        phone.say(node, json!({"id": 1, "subscribe": {"channel": "party:quiet"}}));
+        while node.hub.pump() {}
+        assert_eq!(watcher.hear_only(node, "join").len(), 1, "guest {n}");
+    });
+    drop((phones, watcher, flapping, stalled));
+    assert_eq!(node.hub.stats().presence_bytes, 0, "nothing is left behind");
+}
+
+#[test]
+fn one_address_opens_half_of_the_sessions_and_a_thousand_find_room() {
+    let mut node = node(Limits { sessions_max: 4_000, ..Limits::default() });
+    let welcomed = (0..3_000).filter(|_| {
+        node.advance(u64::from(node.hub.stats().sessions % 4 == 0));
+        let mut phone = node.guest_at("6.6.6.6");
+        phone.hear(&node).iter().any(|packet| packet["welcome"].is_object())
+    });
+    assert_eq!(welcomed.count(), 1_751, "half of what is not reserved");
+    let mut phones = thousand(&mut node, |node, n, phone| {
+        assert!(phone.welcome(node)["ticket"].is_string(), "guest {n}");
+    });
+    phones.clear();
+    node.advance(120_000);
+    assert_eq!(node.hub.stats().sessions, 0, "nothing is left behind");
+}
