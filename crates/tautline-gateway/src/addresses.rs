@@ -41,9 +41,7 @@ struct Counted {
 }
 
 /// A connection's place among those of its address; nothing where they are not counted. It is to live as long as the socket.
-pub(crate) struct AddressPlace(
-    #[expect(dead_code, reason = "it is there to be dropped")] Option<Arc<Counted>>,
-);
+pub(crate) struct AddressPlace(Option<Arc<Counted>>);
 
 impl Addresses {
     pub(crate) fn new(connections_max: usize, proxies: Vec<IpNet>) -> Arc<Self> {
@@ -77,6 +75,11 @@ impl Addresses {
 impl AddressPlace {
     /// A connection that is counted nowhere: of an embedder's own listener.
     pub(crate) const UNCOUNTED: Self = Self(None);
+
+    /// The address, or in IPv6 its network; nothing where others are behind it.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.0.as_ref().map(|counted| counted.address)
+    }
 }
 
 impl Drop for Counted {

@@ -12,7 +12,10 @@ use std::{
 };
 
 use serde_json::value::RawValue;
-use tautline_hub::{CallKey, CallRequest, ReplyTo};
+use tautline_hub::{
+    CallKey, CallRequest, ReplyTo,
+    budget::{Claim, Claimant, Holder},
+};
 use tautline_protocol::{ErrorCode, UserId, packet::ErrorBody};
 
 use crate::gateway::Shared;
@@ -76,11 +79,11 @@ impl fmt::Debug for Methods {
 
 /// Starts a method. One that answers at once is settled before this returns and costs no task.
 pub(crate) fn start(gateway: &Arc<Shared>, cx: &mut Context<'_>, request: CallRequest) {
-    let CallRequest { reply_to, method, data, timeout_ms, user, key } = request;
+    let CallRequest { reply_to, method, data, timeout_ms, user, holder, key } = request;
     let Some(handler) = gateway.methods.0.get(&method) else {
         return refuse(gateway, reply_to, ErrorCode::NotFound, "there is no such method");
     };
-    let Some(place) = Place::take(gateway) else {
+    let Some(place) = Place::take(gateway, holder) else {
         return refuse(gateway, reply_to, ErrorCode::Overloaded, "too many methods are running on this node");
     };
     let call = Call { method, data, user, key };
@@ -98,7 +101,7 @@ async fn finish(place: Place, reply_to: ReplyTo, timeout_ms: u64, running: Unpan
     let result = tokio::time::timeout(Duration::from_millis(timeout_ms), running).await;
     let late =
         |_| Err(CallError { code: ErrorCode::Timeout, message: "the method took too long".to_owned() });
-    settle(&place.0, reply_to, result.unwrap_or_else(late));
+    settle(&place.gateway, reply_to, result.unwrap_or_else(late));
 }
 
 fn settle(gateway: &Shared, reply_to: ReplyTo, result: CallResult) {
@@ -129,24 +132,28 @@ impl Future for Unpanicking {
 }
 
 /// One of the places that [`crate::GatewayConfig::calls_running_max`] counts.
-struct Place(Arc<Shared>);
+struct Place {
+    gateway: Arc<Shared>,
+    _claim: Claim,
+}
 
 impl Place {
-    fn take(gateway: &Arc<Shared>) -> Option<Self> {
-        let before = gateway.counters.calls.fetch_add(1, Ordering::Relaxed);
-        let place = Self(Arc::clone(gateway));
-        if before < gateway.config.calls_running_max {
-            return Some(place);
-        }
-        gateway.causes.calls.note(gateway.clock.now(), || format!("{before} run"));
-        None
+    fn take(gateway: &Arc<Shared>, holder: Holder) -> Option<Self> {
+        let Some(claim) = gateway.calls.claim(holder, 1, Claimant::Ordinary) else {
+            let running = gateway.counters.calls.load(Ordering::Relaxed);
+            gateway.causes.calls.note(gateway.clock.now(), || format!("{running} run"));
+            return None;
+        };
+        gateway.counters.calls.fetch_add(1, Ordering::Relaxed);
+        Some(Self { gateway: Arc::clone(gateway), _claim: claim })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.0.counters.calls.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.counters.gone.notify_waiters();
+        let counters = &self.gateway.counters;
+        if counters.calls.fetch_sub(1, Ordering::AcqRel) == 1 {
+            counters.gone.notify_waiters();
         }
     }
 }

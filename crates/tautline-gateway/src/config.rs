@@ -35,7 +35,8 @@ pub struct GatewayConfig {
     pub proxies: Vec<IpNet>,
     /// The longest body of an API request, in bytes. Default 128 KiB.
     pub api_body_bytes_max: usize,
-    /// Methods running at once on this node; one more is answered `overloaded`. Default 65,536.
+    /// Methods running at once on this node; one more is answered `overloaded`, and so is one more of a user, or of an address
+    /// of guests, that has as many as are left for all others. Default 65,536.
     pub calls_running_max: usize,
     /// How long a peer may take nothing of what it is sent. Default 30 s.
     pub stall_timeout: Duration,

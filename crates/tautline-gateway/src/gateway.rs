@@ -11,7 +11,10 @@ use std::{
 
 use axum::Router;
 use serde_json::value::RawValue;
-use tautline_hub::{Hub, HubStats, Inbox, PublishOptions};
+use tautline_hub::{
+    Hub, HubStats, Inbox, PublishOptions,
+    budget::{Budget, Holder},
+};
 use tautline_protocol::{
     ChannelName, ErrorCode, UserId,
     packet::{ErrorBody, server::Published},
@@ -75,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) causes: Causes,
     pub(crate) refusals: Refusals,
+    /// Methods that run, and who asked for them.
+    pub(crate) calls: Arc<Budget>,
     /// Load balancers are told to send nobody any more.
     pub(crate) retiring: AtomicBool,
     pub(crate) draining: watch::Sender<bool>,
@@ -114,6 +119,7 @@ impl Gateway {
             hub,
             clock: Clock::start(),
             wheel: Wheel::new(),
+            calls: Budget::without_reserve(config.calls_running_max),
             config,
             logins,
             methods,
@@ -341,6 +347,12 @@ impl Seat {
 
     pub(crate) fn gateway(&self) -> &Arc<Shared> {
         &self.gateway
+    }
+
+    /// Who the shares of guests on this connection are booked on; `None` where it has an address of its own for all we know.
+    pub(crate) fn holder(&self) -> Option<Holder> {
+        let hub = &self.gateway.hub;
+        self.place.address().map(|address| hub.holder(address.to_string().as_bytes()))
     }
 
     pub(crate) fn count_panic(&self) {

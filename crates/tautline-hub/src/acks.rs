@@ -3,7 +3,7 @@
 //! Coalesced here, and handed over about once a second: losing the last of them costs a redelivery and nothing else.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     hash::{BuildHasher, RandomState},
     sync::Arc,
 };
@@ -11,6 +11,7 @@ use std::{
 use tautline_protocol::{ChannelName, UserId};
 
 use crate::{
+    budget::{Budget, Claim, Holder},
     engine::{Mark, Position},
     sync::{Mutex, lock},
 };
@@ -19,10 +20,16 @@ const SHARDS: usize = 16;
 
 /// What was not handed over yet.
 pub(crate) struct Acks {
-    shards: [Mutex<HashMap<Key, Position>>; SHARDS],
+    shards: [Mutex<HashMap<Key, Newest>>; SHARDS],
     hasher: RandomState,
     /// Beyond it new positions are not taken until the engine got the others.
-    shard_max: usize,
+    budget: Arc<Budget>,
+}
+
+/// How far, and on whom it is booked.
+struct Newest {
+    position: Position,
+    _claim: Claim,
 }
 
 type Key = (ChannelName, Option<UserId>);
@@ -32,7 +39,7 @@ impl Acks {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
-            shard_max: count_max.div_ceil(SHARDS),
+            budget: Budget::new(count_max),
         }
     }
 
@@ -41,17 +48,24 @@ impl Acks {
     pub(crate) fn advance(
         &self,
         channel: &ChannelName,
-        user: Option<&UserId>,
+        (user, holder): (Option<&UserId>, Holder),
         epoch: &Arc<str>,
         offset: u64,
     ) {
         let key = (channel.clone(), user.cloned());
         let mut shard = lock(self.shard(&key));
-        let is_full = shard.len() >= self.shard_max;
-        match shard.get_mut(&key) {
-            Some(known) if known.epoch == *epoch => known.offset = known.offset.max(offset),
-            None if is_full => {}
-            _ => drop(shard.insert(key, Position { epoch: Arc::clone(epoch), offset })),
+        match shard.entry(key) {
+            Entry::Occupied(mut known) => {
+                let known = &mut known.get_mut().position;
+                let older = if known.epoch == *epoch { known.offset } else { 0 };
+                *known = Position { epoch: Arc::clone(epoch), offset: older.max(offset) };
+            }
+            Entry::Vacant(room) => {
+                if let Some(claim) = self.budget.claim(holder, 1, holder.claimant()) {
+                    let position = Position { epoch: Arc::clone(epoch), offset };
+                    room.insert(Newest { position, _claim: claim });
+                }
+            }
         }
     }
 
@@ -63,7 +77,7 @@ impl Acks {
         kept: Option<Position>,
     ) -> Option<Position> {
         let key = (channel.clone(), user.cloned());
-        match (lock(self.shard(&key)).get(&key), kept) {
+        match (lock(self.shard(&key)).get(&key).map(|newest| &newest.position), kept) {
             (Some(new), Some(kept)) if new.epoch == kept.epoch && new.offset < kept.offset => Some(kept),
             (Some(new), _) => Some(new.clone()),
             (None, kept) => kept,
@@ -72,11 +86,12 @@ impl Acks {
 
     /// Takes everything that is on its way.
     pub(crate) fn take(&self) -> Vec<Mark> {
-        let mark = |((channel, user), position)| Mark { channel, user, position };
+        let mark =
+            |((channel, user), newest): (Key, Newest)| Mark { channel, user, position: newest.position };
         self.shards.iter().flat_map(|shard| std::mem::take(&mut *lock(shard)).into_iter().map(mark)).collect()
     }
 
-    fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Position>> {
+    fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Newest>> {
         &self.shards[usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).expect("below SHARDS")]
     }
 }
@@ -94,15 +109,16 @@ mod tests {
         let kept = |offset| Some(position("e", offset));
         let get = |kept| acks.newest(&channel, Some(&ann), kept);
         assert_eq!(get(None), None);
-        acks.advance(&channel, Some(&ann), &"e".into(), 7);
-        acks.advance(&channel, Some(&ann), &"e".into(), 3);
+        let (of_ann, greedy) = ((Some(&ann), Holder::of_hash(7)), Holder::of_hash(8));
+        acks.advance(&channel, of_ann, &"e".into(), 7);
+        acks.advance(&channel, of_ann, &"e".into(), 3);
         assert_eq!(get(None), kept(7));
         assert_eq!((get(kept(9)), get(kept(5))), (kept(9), kept(7)));
-        acks.advance(&channel, Some(&ann), &"f".into(), 1);
+        acks.advance(&channel, of_ann, &"f".into(), 1);
         assert_eq!(get(kept(9)), Some(position("f", 1)));
         let full = (0..100).map(|n| UserId::parse(&format!("u{n}")).expect("valid"));
-        full.for_each(|user| acks.advance(&channel, Some(&user), &"e".into(), 7));
-        assert!(acks.take().len() <= SHARDS, "one a shard");
+        full.for_each(|user| acks.advance(&channel, (Some(&user), greedy), &"e".into(), 7));
+        assert_eq!((acks.take().len(), acks.budget.used()), (1, 0));
         assert_eq!(acks.newest(&channel, Some(&bob), None), None, "handed over");
     }
 }

@@ -169,6 +169,8 @@ pub(crate) struct Budgets {
     pub(crate) replies: Arc<Budget>,
     /// Bytes of publications on their way to the engine.
     pub(crate) appends: Arc<Budget>,
+    /// Bytes of calls that run.
+    pub(crate) calls: Arc<Budget>,
     /// Bytes of presence changes that somebody was not told of.
     pub(crate) changes: Arc<Budget>,
 }
@@ -178,6 +180,7 @@ impl Budgets {
         Self {
             replies: Budget::new(limits.replies_bytes_max),
             appends: Budget::new(limits.appends_bytes_max),
+            calls: Budget::without_reserve(limits.calls_bytes_max),
             changes: Budget::without_reserve(limits.presence_bytes_max),
         }
     }

@@ -408,8 +408,8 @@ impl Hub {
     }
 
     /// Whether a hello may go ahead; else its bell is rung when it may.
-    pub(crate) fn enter(&self, now: Now, coming: Coming, bell: &Arc<Bell>) -> bool {
-        let goes_ahead = self.0.turnstile.enter(now, coming, bell);
+    pub(crate) fn enter(&self, now: Now, coming: Coming, address: Holder, bell: &Arc<Bell>) -> bool {
+        let goes_ahead = self.0.turnstile.enter(now, coming, address, bell);
         if !goes_ahead && let Some(waker) = &lock(&self.0.pump).waker {
             waker.wake_by_ref();
         }

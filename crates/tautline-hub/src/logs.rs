@@ -304,7 +304,8 @@ impl Hub {
 
     fn note_delivered(&self, channel: &Channel) {
         if let Some(delivered) = channel.take_delivered() {
-            self.0.acks.advance(&channel.name, None, &delivered.epoch, delivered.offset);
+            let node = (None, Holder::BACK_END);
+            self.0.acks.advance(&channel.name, node, &delivered.epoch, delivered.offset);
         }
     }
 

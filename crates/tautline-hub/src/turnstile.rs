@@ -4,13 +4,18 @@
 //! A hello costs more than anything else a connection does, and thousands arrive together after a tunnel or a restart. A few
 //! within a millisecond go ahead; more queue up, and [`crate::Hub::pump`] lets the next few in each time others have had
 //! their turn. So whoever is still to say who he is gets that far quickly, and a new client is not behind all who come back.
+//! Addresses take turns: thousands of hellos from one delay another one's by one.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use tautline_protocol::Now;
 
 use crate::{
     bell::Bell,
+    budget::Holder,
     sync::{Mutex, lock},
 };
 
@@ -42,19 +47,42 @@ struct Lanes {
 #[derive(Default)]
 struct Lane {
     passed: usize,
-    waiting: VecDeque<Arc<Bell>>,
+    /// Never an empty queue.
+    waiting: HashMap<Holder, VecDeque<Arc<Bell>>>,
+    /// Whose turn it is next.
+    order: VecDeque<Holder>,
 }
 
 impl Lane {
-    /// Lets in so many at most. Returns how many there were.
-    fn admit(&mut self, most: usize) -> usize {
-        let next = most.min(self.waiting.len());
-        self.waiting.drain(..next).for_each(|bell| bell.admit());
-        if self.waiting.is_empty() {
-            // A storm does not keep its memory for the next one.
-            self.waiting = VecDeque::new();
+    fn push(&mut self, address: Holder, bell: &Arc<Bell>) {
+        let queue = self.waiting.entry(address).or_default();
+        if queue.is_empty() {
+            self.order.push_back(address);
+        }
+        queue.push_back(Arc::clone(bell));
+    }
+
+    /// The next of the address whose turn it is.
+    fn pop(&mut self) -> Option<Arc<Bell>> {
+        let address = self.order.pop_front()?;
+        let queue = self.waiting.get_mut(&address)?;
+        let next = queue.pop_front();
+        if queue.is_empty() {
+            self.waiting.remove(&address);
+        } else {
+            self.order.push_back(address);
         }
         next
+    }
+
+    /// Lets in so many at most. Returns how many there were.
+    fn admit(&mut self, most: usize) -> usize {
+        let admitted = std::iter::from_fn(|| self.pop()).take(most).map(|bell| bell.admit()).count();
+        if self.order.is_empty() {
+            // A storm does not keep its memory for the next one.
+            (self.waiting, self.order) = (HashMap::new(), VecDeque::new());
+        }
+        admitted
     }
 }
 
@@ -72,7 +100,7 @@ impl Turnstile {
     }
 
     /// False: the bell is rung when it is this connection's turn.
-    pub(crate) fn enter(&self, now: Now, coming: Coming, bell: &Arc<Bell>) -> bool {
+    pub(crate) fn enter(&self, now: Now, coming: Coming, address: Holder, bell: &Arc<Bell>) -> bool {
         let mut lanes = lock(&self.lanes);
         if lanes.ms != now.mono_ms {
             lanes.ms = now.mono_ms;
@@ -83,11 +111,11 @@ impl Turnstile {
             Coming::Back => &mut lanes.back,
             Coming::New => &mut lanes.new,
         };
-        if lane.waiting.is_empty() && lane.passed < self.room(coming) {
+        if lane.order.is_empty() && lane.passed < self.room(coming) {
             lane.passed += 1;
             return true;
         }
-        lane.waiting.push_back(Arc::clone(bell));
+        lane.push(address, bell);
         false
     }
 
@@ -98,6 +126,6 @@ impl Turnstile {
         let back = lanes.back.admit(self.room(Coming::Back).max(1));
         // Where few come back, their room is for those who begin.
         lanes.new.admit((self.room(Coming::Back) + self.room(Coming::New)).saturating_sub(back).max(1));
-        !lanes.back.waiting.is_empty() || !lanes.new.waiting.is_empty()
+        !lanes.back.order.is_empty() || !lanes.new.order.is_empty()
     }
 }

@@ -242,7 +242,7 @@ fn one_session_fills_half_of_the_presence_changes_and_a_thousand_are_told() {
 fn one_address_opens_half_of_the_sessions_and_a_thousand_find_room() {
     let mut node = node(Limits { sessions_max: 4_000, ..Limits::default() });
     let welcomed = (0..3_000).filter(|_| {
-        node.advance(u64::from(node.hub.stats().sessions % 4 == 0));
+        node.advance(u64::from(node.hub.stats().sessions.is_multiple_of(4)));
         let mut phone = node.guest_at("6.6.6.6");
         phone.hear(&node).iter().any(|packet| packet["welcome"].is_object())
     });
@@ -253,4 +253,43 @@ fn one_address_opens_half_of_the_sessions_and_a_thousand_find_room() {
     phones.clear();
     node.advance(120_000);
     assert_eq!(node.hub.stats().sessions, 0, "nothing is left behind");
+}
+
+#[test]
+fn one_address_runs_half_of_the_calls_and_a_thousand_find_room() {
+    let mut node = node(Limits { calls_bytes_max: 4096 * KIB, ..Limits::default() });
+    let mut greedy: Vec<_> = (0..8).map(|_| node.guest_at("6.6.6.6")).collect();
+    let call = |id: usize| json!({"id": id, "call": {"method": "slow", "data": "x".repeat(30 * KIB)}});
+    for id in 1..=20 {
+        greedy.iter_mut().for_each(|phone| phone.say(&node, call(id)));
+    }
+    let running: usize = greedy.iter().map(|phone| phone.calls.len()).sum();
+    assert!((60..70).contains(&running), "half of 132: {running}");
+    let mut refused = greedy[7].hear_only(&node, "error");
+    assert_eq!(refused.pop().expect("one was refused")["code"], "overloaded");
+    let phones = thousand(&mut node, |node, n, phone| {
+        phone.say(node, json!({"id": 1, "call": {"method": "slow"}}));
+        assert_eq!(phone.calls.len(), 1, "guest {n}");
+    });
+    drop((phones, greedy));
+}
+
+#[test]
+fn one_address_with_many_hellos_lets_a_thousand_others_pass() {
+    let node = node(Limits { hellos_at_once_max: 0, ..Limits::default() });
+    let waiting = |address: &str| {
+        let mut phone = node.dial_from(address);
+        phone.say(&node, json!({"hello": {"v": 1, "auth": {"guest": true}}}));
+        phone
+    };
+    let welcomed = |phones: &mut [Phone]| {
+        let told = phones.iter_mut().map(|phone| phone.hear(&node));
+        told.filter(|told| told.iter().any(|packet| packet["welcome"].is_object())).count()
+    };
+    let mut greedy: Vec<_> = (0..1_500).map(|_| waiting("6.6.6.6")).collect();
+    let mut modest: Vec<_> = (0..1_000).map(|n| waiting(&format!("10.0.{}.{}", n / 250, n % 250))).collect();
+    for _ in 0..1_001 {
+        node.hub.pump();
+    }
+    assert_eq!((welcomed(&mut modest), welcomed(&mut greedy)), (1_000, 1), "one each");
 }

@@ -317,3 +317,77 @@ fn abandoned_pages_hold_up_nobody_else() {
     engine.work();
     assert_eq!(modest.offsets(&node).len(), 50);
 }
+
+#[test]
+fn one_publisher_fills_half_of_the_way_into_logs_and_a_thousand_pass() {
+    let (engine, mut node) = slow_within(Limits { appends_bytes_max: 256 * 1024, ..Limits::default() });
+    let data = json!("x".repeat(8_000));
+    let mut greedy = node.guest_at("6.6.6.6");
+    (1..=40).for_each(|id| greedy.say(&node, publish(id, &data)));
+    let refused = greedy.hear_only(&node, "error");
+    assert_eq!(refused.len(), 40 - 15, "half of what is not reserved");
+    assert!(refused.iter().all(|error| error["code"] == "overloaded" && error["retry_after_ms"] == 1000));
+    for n in 0..1_000 {
+        node.advance(u64::from(n % 4 == 0));
+        let mut phone = node.guest_at(&format!("10.0.{}.{}", n / 250, n % 250));
+        phone.say(&node, publish(1, &json!(1)));
+        assert!(phone.hear_only(&node, "error").is_empty(), "guest {n}");
+    }
+    engine.work();
+    greedy.say(&node, publish(41, &data));
+    engine.work();
+    assert_eq!(greedy.hear_only(&node, "ok").len(), 16, "there is room again");
+}
+
+#[test]
+fn one_user_fills_half_of_the_positions_and_others_are_kept() {
+    let (engine, mut node) = slow_within(Limits { acks_max: 80, ..Limits::default() });
+    let subscribe = |node: &Node, phone: &mut Phone, id: usize, channel: &str| {
+        phone.say(node, json!({"id": id, "subscribe": {"channel": channel}}));
+        engine.work();
+        phone.drain(node);
+    };
+    let mut greedy = node.dial();
+    greedy.login = Ok(identity("greedy", &[]));
+    let hello = json!({"hello": {"v": 1, "auth": {"token": "…"}}});
+    greedy.say(&node, hello.clone());
+    engine.work();
+    let mut acks = serde_json::Map::new();
+    for n in 0..80 {
+        let channel = format!("ack:{n}");
+        subscribe(&node, &mut greedy, n + 1, &channel);
+        acks.insert(channel, json!({"epoch": "3", "offset": 0}));
+    }
+    greedy.say(&node, json!({"ping": {"acks": acks}}));
+    for n in 0..30 {
+        node.now = node.now.plus_ms(1);
+        let mut phone = node.dial();
+        phone.login = Ok(identity(&format!("u{n}"), &[]));
+        phone.say(&node, hello.clone());
+        engine.work();
+        subscribe(&node, &mut phone, 1, "ack:1");
+        phone.say(&node, json!({"ping": {"acks": {"ack:1": {"epoch": "3", "offset": 0}}}}));
+    }
+    node.advance(1_000);
+    assert_eq!(engine.marks(), 36 + 30, "half of what is not reserved, and all others");
+}
+
+#[test]
+fn pages_of_a_reader_that_left_are_free_at_once() {
+    let limits = Limits { pages_max: 1, tail_entries_max: 1, ..Limits::default() };
+    let (engine, node) = slow_within(limits);
+    write(&engine, &node, 50);
+    for leave in ["unsubscribe", "hang up"] {
+        let mut gone = reader(&engine, &node);
+        engine.work();
+        match leave {
+            "unsubscribe" => {
+                gone.peer.handle_message(node.now, r#"{"id":2,"unsubscribe":{"channel":"room:7"}}"#)
+            }
+            _ => gone.peer.handle_lost(node.now),
+        }
+        let mut modest = reader(&engine, &node);
+        engine.work();
+        assert_eq!(modest.offsets(&node).len(), 50, "{leave}");
+    }
+}

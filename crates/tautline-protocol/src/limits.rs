@@ -64,6 +64,8 @@ pub struct Limits {
     pub auth_age_ms: u64,
     /// Longest wait for a method. Default 30 s.
     pub call_ms_max: u64,
+    /// Bytes of calls that run, each with its data and 1 KiB, on this node. Default 256 MiB.
+    pub calls_bytes_max: usize,
     /// Sessions on this node, parked ones included. Default 1,000,000.
     pub sessions_max: usize,
     /// Channels on this node. Default 1,000,000.
@@ -123,6 +125,7 @@ impl Default for Limits {
             ticket_ms: 24 * 3600 * SECOND,
             auth_age_ms: 7 * 24 * 3600 * SECOND,
             call_ms_max: 30 * SECOND,
+            calls_bytes_max: 256 * KIB * KIB,
             sessions_max: 1_000_000,
             channel_count_max: 1_000_000,
             log_bytes_max: 1024 * KIB * KIB,

@@ -1,14 +1,15 @@
 //! `cargo xtask tidy`: rules about the tree itself that no compiler or linter checks.
 //!
-//! [`source`] looks at one source file, [`markdown`] at one page and at pairs of pages. Both are pure: they take text and
-//! hand back findings; only this module reads the disk.
+//! [`source`] looks at one source file, [`markdown`] at one page and at pairs of pages, [`limits`] at the page of ceilings
+//! beside the code. All are pure: they take text and hand back findings; only this module reads the disk.
 
-use std::{fmt, fs, path::Path, process::Command};
+use std::{collections::BTreeSet, fmt, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::mutants;
 
+mod limits;
 mod markdown;
 mod source;
 
@@ -41,12 +42,15 @@ impl fmt::Display for Finding {
 /// # Errors
 /// All findings, one a line; or why the files could not be listed or read.
 pub fn run(root: &Path) -> Result<()> {
-    let mut findings = Vec::new();
+    let (mut findings, mut functions) = (Vec::new(), BTreeSet::new());
     for path in files(root)? {
         let bytes = fs::read(root.join(&path)).with_context(|| format!("reading {path}"))?;
         // Pictures and other binaries are nobody's prose.
         if let Ok(text) = String::from_utf8(bytes) {
             findings.extend(source::check(&path, &text));
+            if path.ends_with(".rs") {
+                functions.extend(limits::functions(&text).map(str::to_owned));
+            }
             if path.ends_with(".md") {
                 findings.extend(markdown::check_links(&path, &text, |target| root.join(target).exists()));
             }
@@ -55,6 +59,7 @@ pub fn run(root: &Path) -> Result<()> {
     for (one, other) in PAIRS {
         findings.extend(check_pair(root, one, other)?);
     }
+    findings.extend(check_limits(root, &functions)?);
     mutants::check(root)?;
     let count = findings.len();
     if count > 0 {
@@ -78,6 +83,12 @@ fn check_pair(root: &Path, one: &str, other: &str) -> Result<Vec<Finding>> {
         (None, None) => Vec::new(),
         _ => vec![Finding::new(one, 1, format!("{one} and {other} belong together, one is missing"))],
     })
+}
+
+fn check_limits(root: &Path, functions: &BTreeSet<String>) -> Result<Vec<Finding>> {
+    let read = |path: &str| fs::read_to_string(root.join(path)).with_context(|| format!("reading {path}"));
+    let declared = limits::DECLARED.into_iter().map(read).collect::<Result<Vec<_>>>()?;
+    Ok(limits::check(&read(limits::PAGE)?, &declared, functions))
 }
 
 fn files(root: &Path) -> Result<Vec<String>> {

@@ -132,7 +132,11 @@ impl<S: Stream> Connection<S> {
     fn begin(&mut self, now: Now, cx: &Context<'_>) {
         if self.peer.is_none() {
             let format = self.unusual().format;
-            self.peer = Some(self.gateway().hub.peer_in(format, now, cx.waker().clone()));
+            let (hub, waker) = (&self.gateway().hub, cx.waker().clone());
+            self.peer = Some(match self.seat.holder() {
+                Some(address) => hub.peer_of(address, format, now, waker),
+                None => hub.peer_in(format, now, waker),
+            });
             debug!(format = format.as_str(), "connection opened");
         }
     }

@@ -118,3 +118,22 @@ fn above_the_ceiling_a_call_is_refused_until_another_has_ended() {
     assert_eq!((&ended["id"], &ended["error"]["code"]), (&json!(first), &json!("timeout")));
     assert_eq!(client.echo(&json!(1)), 1);
 }
+
+#[test]
+fn one_user_runs_half_of_the_methods_and_others_find_room() {
+    let mut config = config();
+    config.calls_running_max = 9;
+    let rig = Rig::serve(with_all_kinds().config(config));
+    let mut greedy = rig.guest();
+    let forever = json!({"method": "never", "data": null, "timeout_ms": 30_000});
+    for _ in 0..9 {
+        greedy.ask("call", &forever);
+    }
+    for _ in 0..4 {
+        assert_eq!(greedy.hear()["error"]["code"], "overloaded");
+    }
+    for _ in 0..8 {
+        let mut modest = rig.guest();
+        assert_eq!(modest.request("call", &call("sold_out"))["error"]["code"], "sold_out");
+    }
+}

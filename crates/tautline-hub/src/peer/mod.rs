@@ -28,7 +28,7 @@ use self::{looking::Looking, opening::Entrance};
 use crate::{
     Hub, Identity, LoginRefused,
     bell::Bell,
-    budget::Holder,
+    budget::{Claim, Holder},
     channel::{Channel, ReaderPlace, SeatNo},
     hub::settle,
     session::{Session, taken_over},
@@ -67,6 +67,8 @@ pub struct CallRequest {
     pub timeout_ms: u64,
     /// Who asks; none for a guest.
     pub user: Option<UserId>,
+    /// Who its shares are booked on.
+    pub holder: Holder,
     /// Which call it is, and whose.
     pub key: CallKey,
 }
@@ -77,6 +79,8 @@ pub struct ReplyTo {
     session: Arc<Session>,
     id: RequestId,
     settled: bool,
+    /// The bytes of the call while it runs.
+    _claim: Claim,
 }
 
 impl ReplyTo {

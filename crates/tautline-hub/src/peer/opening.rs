@@ -57,7 +57,7 @@ impl Peer {
     /// Goes on with a hello at once, or when it is its turn.
     fn handle_hello(&mut self, now: Now, hello: Hello) {
         let coming = if hello.resume.is_some() { Coming::Back } else { Coming::New };
-        if self.hub.enter(now, coming, &self.bell) {
+        if self.hub.enter(now, coming, self.holder, &self.bell) {
             return self.identify(now, hello);
         }
         let until_ms = match coming {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Identity, LoginRefused,
-    budget::Holder,
+    budget::{Claimant, Holder},
     channel::Joining,
     engine::{Content, Doubt, Origin},
     hub::settle_line,
@@ -27,6 +27,9 @@ use crate::{
     session::Owned,
     session_id::CallKey,
 };
+
+/// What a call that runs counts beside its data, in bytes.
+const CALL_BYTES: usize = 1024;
 
 impl Peer {
     pub(super) fn handle_request(&mut self, now: Now, id: RequestId, again: bool, request: Request<'_>) {
@@ -97,6 +100,13 @@ impl Peer {
     }
 
     fn call(&mut self, id: RequestId, call: Call<'_>, asked_by: &AskedBy) {
+        let bytes = CALL_BYTES + call.method.len() + call.data.map_or(0, |data| data.get().len());
+        let Some(claim) = self.hub.0.budgets.calls.claim(asked_by.holder, bytes, Claimant::Ordinary) else {
+            let busy =
+                ErrorBody::new(ErrorCode::Overloaded, "more calls are running than this node has room for");
+            let busy = ErrorBody { retry_after_ms: Some(1_000), ..busy };
+            return self.settle(id, Err::<&(), _>(&busy));
+        };
         let Stage::Open(open) = &self.stage else { return };
         let longest = self.hub.limits().call_ms_max;
         let request = CallRequest {
@@ -105,7 +115,9 @@ impl Peer {
                 session: Arc::clone(&open.session),
                 id,
                 settled: false,
+                _claim: claim,
             },
+            holder: asked_by.holder,
             method: call.method.into_owned(),
             data: call.data.map_or_else(|| serde_json::value::RawValue::NULL.to_owned(), ToOwned::to_owned),
             timeout_ms: call.timeout_ms.map_or(longest, |wanted| wanted.min(longest)),
@@ -263,7 +275,8 @@ impl Peer {
             if let Some(epoch) =
                 epoch.filter(|_| found.channel.rule.ack && cursor.offset <= found.place.offset)
             {
-                self.hub.acks().advance(&found.channel.name, Some(user), &epoch, cursor.offset);
+                let who = (Some(user), session.holder());
+                self.hub.acks().advance(&found.channel.name, who, &epoch, cursor.offset);
             }
         }
     }

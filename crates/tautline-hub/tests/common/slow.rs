@@ -57,6 +57,13 @@ impl SlowEngine {
         }
     }
 
+    /// How many positions it was given to keep, in the job that waits.
+    pub fn marks(&self) -> usize {
+        let jobs = self.jobs.lock().expect("no test panics over it");
+        let marks = |job: &Job| if let Job::Keep(marks) = job { marks.len() } else { 0 };
+        jobs.iter().map(marks).sum()
+    }
+
     pub fn fail(&self, error: &EngineError) {
         let jobs = std::mem::take(&mut *self.jobs.lock().expect("no test panics over it"));
         jobs.into_iter().for_each(|job| job.refuse(error));

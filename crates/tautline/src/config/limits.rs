@@ -105,6 +105,7 @@ limits_section! {
     ticket_ms: Milliseconds,
     auth_age_ms: Milliseconds,
     call_ms_max: Milliseconds,
+    calls_bytes_max: ByteSize,
     sessions_max: NonZero<usize>,
     channel_count_max: NonZero<usize>,
     log_bytes_max: ByteSize,
