@@ -71,3 +71,48 @@ impl Causes {
             .for_each(|cause| cause.tell_end(now));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    /// Keeps what is logged.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_ceiling_that_is_reached_is_one_line_and_its_end_another() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(log, || {
+            let causes = Causes::default();
+            for ms in 0..1000 {
+                causes.accept.note(Now::new(ms, 0), || "too many open files".to_owned());
+                causes.tell_ends(Now::new(ms, 0));
+            }
+            causes.tell_ends(Now::new(60_000, 0));
+            causes.tell_ends(Now::new(61_000, 0));
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let logged: Vec<_> = text.lines().collect();
+        assert_eq!(logged.len(), 2, "{text}");
+        assert!(logged[0].contains("WARN") && logged[0].contains("too many open files"), "{text}");
+        assert!(logged[1].contains("over: cannot accept") && logged[1].contains("times=1000"), "{text}");
+    }
+}

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::json;
+use tautline_protocol::Limits;
 
 use crate::rig::{PATIENCE, Rig, config, open_to_all, patient, read_answer};
 
@@ -72,7 +73,8 @@ fn a_drain_waits_for_a_peer_that_does_not_go_no_longer_than_it_was_told() {
 
 #[test]
 fn a_websocket_that_has_not_said_hello_is_told_at_once_that_the_node_goes_down() {
-    let rig = Rig::serve(open_to_all());
+    let limits = Limits { hello_ms: 3_600_000, ..Limits::default() };
+    let rig = Rig::serve(open_to_all().limits(limits));
     let mut mute = rig.connect();
     rig.wait_until("it is there", |gateway| gateway.stats().hub.connections == 1);
     let listening = std::thread::spawn(move || {
@@ -90,6 +92,7 @@ fn a_websocket_that_has_not_said_hello_is_told_at_once_that_the_node_goes_down()
 fn a_reader_that_takes_nothing_is_waited_for_no_longer_than_spread_and_linger() {
     let mut config = config();
     config.stall_timeout = Duration::from_secs(3600);
+    config.unacknowledged_timeout = Duration::from_secs(3600);
     config.linger_timeout = Duration::from_millis(100);
     let rig = Rig::serve(open_to_all().config(config));
     let (mut stalled, mut publisher) = (rig.guest(), rig.guest());
