@@ -67,6 +67,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   /** What the last written text says: of requests, how many, and how many of those had not been sent. */
   let ticket: string | undefined;
   let attempt = 0;
+  let nextId = 1;
   let count = 0;
   let unsent = 0;
   let mayRepeat = false;
@@ -96,7 +97,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     count = requests.length;
     unsent = requests.filter(({ id }) => !id).length;
     mayRepeat = unclaimedMayRepeat = !!stored.may_repeat;
-    s.nextId_ = stored.next_id;
+    s.nextId_ = nextId = stored.next_id;
     unclaimed = cursors;
     unclaimedUntilMs = now.mono_ms + CLAIM_MS;
     if (own && cursors[own]) claim(own, 'acked').own_ = true;
@@ -209,6 +210,8 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
       s.ticket_ !== ticket ||
       s.attempt_ !== attempt ||
       lasting.some(({ storedAs_, id_ }) => storedAs_ !== id_) ||
+      // The server ignores every id up to what it is told is settled: a restarted app must number above it.
+      s.seenSaid_ >= nextId ||
       // The app was told that it was not sent, and so it must not be.
       known.filter(isUnsent).length < unsent ||
       // What is handed over next would be handed over again, unmarked, or passed over in silence.
@@ -248,6 +251,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     });
     ticket = s.ticket_;
     attempt = s.attempt_;
+    nextId = s.nextId_;
     count = lasting.length;
     unsent = lasting.filter(isUnsent).length;
     mayRepeat = repeat;

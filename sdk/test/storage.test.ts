@@ -115,6 +115,26 @@ test('an app that is destroyed before the answer comes asks again under the same
   assert.deepEqual(phone.outcomes.map(({ verb, ok }) => [verb, ok]), [['call', { data: 'once' }]]);
 });
 
+test('a restarted app numbers above ids that were said to be seen', async () => {
+  const phone = new Phone();
+  const { world } = phone;
+  world.gateway.saysNoRequestsSeen = true;
+  const line = phone.start();
+  void line.publish('room:7', 'first');
+  await world.advance(2_000);
+  for (let page = 0; page < 5; page++) void line.history('room:7');
+  await world.advance(20_000);
+  phone.destroy();
+  const next = phone.start();
+  const seen: unknown[] = [];
+  next.subscribe('room:7', { onPublication: ({ data }) => seen.push(data) });
+  await world.advance(200);
+  const published = [1, 2, 3, 4, 5, 6].map((n) => next.publish('room:7', n));
+  await world.advance(200);
+  assert.deepEqual(await Promise.all(published.map((one) => one.then(({ offset }) => offset))), [2, 3, 4, 5, 6, 7]);
+  assert.deepEqual(seen, [1, 2, 3, 4, 5, 6]);
+});
+
 test('from its start to the first missed publication an app needs one connection and one round trip', async () => {
   const phone = new Phone();
   const { world } = phone;

@@ -298,7 +298,30 @@ fn a_parked_session_is_forgotten_after_its_time_but_its_ticket_still_opens_it() 
     back.say(&node, resume(&welcome, 5, json!({})));
     let again = back.welcome(&node);
     assert_eq!((&again["session"], &again["resumed"]), (&welcome["session"], &json!(true)));
-    assert!(again.get("requests_seen").is_none(), "the node does not know them any more");
+    assert_eq!(again["requests_seen"], 0, "the node has none of them in its book any more");
+}
+
+#[test]
+fn forgotten_session_resumes_above_ids_said_seen() {
+    let mut node = Node::new();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    phone.peer.handle_lost(node.now);
+    node.advance(120_000);
+    // Away for longer than a session is parked: the book is a new one, and the client says what it has settled.
+    let mut back = node.dial();
+    back.say(&node, resume(&welcome, 5, json!({})));
+    let welcome = back.welcome(&node);
+    assert_eq!(welcome["requests_seen"], 0);
+    back.say(&node, json!({"ping": {}, "seen": 6}));
+    back.peer.handle_lost(node.now);
+    // The app was destroyed, and has an older number on its device: it is told where to go on.
+    let mut restarted = node.dial();
+    restarted.say(&node, resume(&welcome, 6, json!({})));
+    let welcome = restarted.welcome(&node);
+    assert_eq!(welcome["requests_seen"], 6);
+    restarted.say(&node, json!({"id": 7, "subscribe": {"channel": "room:7"}}));
+    assert_eq!(restarted.hear(&node)[0]["id"], 7);
 }
 
 #[test]

@@ -15,6 +15,8 @@ interface Session {
   end: GatewayEnd | undefined;
   cursors: Map<string, number>;
   requestsSeen: number;
+  /** Requests up to here are settled, and ignored. */
+  seen: number;
   replies: Map<number, object>;
 }
 // Read as whatever came: the tests check it.
@@ -35,6 +37,8 @@ export class FakeGateway {
   readonly executed: unknown[] = [];
   /** Refuses every hello with this `bye`. */
   refusal: object | undefined;
+  /** Of a gateway of an earlier version, which has lost its book: does not say where ids go on. */
+  saysNoRequestsSeen = false;
   /** Swallows requests of these verbs. */
   readonly deaf = new Set<string>();
   private readonly logs = new Map<string, Entry[]>();
@@ -83,6 +87,7 @@ export class FakeGateway {
 
   private handle(end: GatewayEnd, packet: Packet, now: number): void {
     const session = this.sessions.find((one) => one.end === end);
+    if (session && 'seen' in packet) session.seen = Math.max(session.seen, packet.seen);
     if ('hello' in packet) this.hello(end, packet.hello, now);
     else if (!session) return;
     else if ('ping' in packet) say(end, { pong: { now } });
@@ -107,7 +112,7 @@ export class FakeGateway {
     say(end, {
       welcome: {
         session: 's1', ticket: session.ticket, ticket_expires_at: now + 86_400_000, resumed: known !== undefined,
-        user: undefined, requests_seen: session.requestsSeen, ping_ms: 25_000, pong_ms: 8_000, park_ms: 120_000,
+        user: undefined, requests_seen: this.saysNoRequestsSeen ? undefined : session.requestsSeen, ping_ms: 25_000, pong_ms: 8_000, park_ms: 120_000,
         max_message_bytes: 65_536, now, node: 'n1', channels,
       },
     });
@@ -116,7 +121,7 @@ export class FakeGateway {
 
   private request(session: Session, packet: Packet, now: number): void {
     const id = packet.id!;
-    if ([...this.deaf].some((verb) => verb in packet)) return;
+    if (id <= session.seen || [...this.deaf].some((verb) => verb in packet)) return;
     const reply = session.replies.get(id) ?? this.execute(session, packet, now);
     session.requestsSeen = Math.max(session.requestsSeen, id);
     session.replies.set(id, reply);
@@ -168,7 +173,7 @@ export class FakeGateway {
 
   private newSession(): Session {
     const ticket = `ticket-${this.sessions.length + 1}`;
-    const session = { ticket, end: undefined, cursors: new Map(), requestsSeen: 0, replies: new Map() };
+    const session = { ticket, end: undefined, cursors: new Map(), requestsSeen: 0, seen: 0, replies: new Map() };
     this.sessions.push(session);
     return session;
   }

@@ -350,7 +350,7 @@ impl Peer {
             ticket_expires_at,
             resumed,
             user: identity.user.as_ref().map(ToString::to_string),
-            requests_seen: requests_seen.filter(|_| resumed),
+            requests_seen: resumed.then_some(requests_seen),
             ping_ms: limits.ping_ms,
             pong_ms: limits.pong_ms,
             park_ms: limits.park_ms,

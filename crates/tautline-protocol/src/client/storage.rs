@@ -31,6 +31,7 @@ pub(super) struct Storage {
 struct Book {
     ticket: Option<String>,
     attempt: u64,
+    next_id: RequestId,
     /// Requests, and those of them that had not been sent.
     requests: usize,
     unsent: usize,
@@ -62,10 +63,11 @@ impl Session {
             return;
         }
         self.subscriptions.keep_places();
-        let mut book = Book::default();
+        let mut book = Book { next_id: 1, ..Book::default() };
         if let Some(stored) = stored {
             book.ticket.clone_from(&stored.ticket);
             book.attempt = stored.attempt;
+            book.next_id = stored.next_id;
             book.requests = stored.requests.len();
             book.unsent = stored.requests.iter().filter(|it| it.id.is_none()).count();
             book.may_repeat = stored.may_repeat;
@@ -100,6 +102,8 @@ impl Session {
         let must = *ticket != book.ticket
             || attempt != book.attempt
             || self.outbox.has_unstored()
+            // The server ignores every id up to what it is told is settled: a restarted app must number above it.
+            || self.heartbeat.seen_said >= book.next_id
             // The app was told that it was not sent, and so it must not be.
             || unsent < book.unsent
             // What is handed over next would be handed over again, unmarked, or passed over in silence.
@@ -137,6 +141,7 @@ impl Session {
         self.storage.book = Some(Book {
             ticket: stored.ticket.clone(),
             attempt,
+            next_id: stored.next_id,
             requests,
             unsent,
             may_repeat,

@@ -67,10 +67,11 @@ impl Ledger {
         Self { complete: false, ..Self::new() }
     }
 
-    /// The highest id received; `None` where earlier requests may not be in this book.
+    /// The highest id received, or said to be settled. What the client numbers from here on is above everything that this
+    /// book ignores, also where earlier requests are not in it.
     #[must_use]
-    pub fn requests_seen(&self) -> Option<RequestId> {
-        self.complete.then_some(self.highest)
+    pub const fn requests_seen(&self) -> RequestId {
+        self.highest
     }
 
     /// Requests that are being executed.
@@ -316,7 +317,7 @@ mod tests {
     #[test]
     fn what_is_sent_again_to_a_book_that_is_lost_is_in_doubt_and_what_is_new_is_not() {
         let mut ledger = Ledger::incomplete();
-        assert_eq!(ledger.requests_seen(), None);
+        assert_eq!(ledger.requests_seen(), 0);
         assert_eq!(ledger.receive(5, true, 7, &limits()), Verdict::InDoubt);
         assert_eq!(ledger.receive(6, false, 7, &limits()), Verdict::Execute);
     }
@@ -325,10 +326,20 @@ mod tests {
     fn the_highest_id_counts_what_is_harmless_and_what_is_seen() {
         let mut ledger = Ledger::new();
         assert!(ledger.receive_harmless(4));
-        assert_eq!(ledger.requests_seen(), Some(4));
+        assert_eq!(ledger.requests_seen(), 4);
         ledger.handle_seen(9);
-        assert_eq!(ledger.requests_seen(), Some(9));
+        assert_eq!(ledger.requests_seen(), 9);
         assert!(!ledger.receive_harmless(9));
+    }
+
+    #[test]
+    fn an_incomplete_book_names_the_ids_it_ignores() {
+        let mut ledger = Ledger::incomplete();
+        ledger.handle_seen(6);
+        assert_eq!(ledger.requests_seen(), 6);
+        let next = ledger.requests_seen() + 1;
+        assert_eq!(ledger.receive(next - 1, false, 7, &limits()), Verdict::Ignore);
+        assert_eq!(ledger.receive(next, false, 7, &limits()), Verdict::Execute);
     }
 
     #[test]
