@@ -7,7 +7,7 @@
 import { seenOf } from './outbox.js';
 import { isOnline, say } from './outputs.js';
 import type { Session } from './session.js';
-import { acksOf, eachChannel } from './subscriptions.js';
+import { acksOf } from './subscriptions.js';
 import type { DropCause } from './vocabulary.js';
 
 /** Replies after which `seen` is reported at once (protocol, section 4). */
@@ -22,11 +22,14 @@ export function heartbeatDeadline(s: Session): number {
 /** A ping, with everything that waits to be reported. */
 export function ping(s: Session): void {
   const seen = seenOf(s);
-  const body = JSON.stringify({ acks: acksOf(s) });
-  eachChannel(s.subscriptions_, (subscription) => {
-    subscription.ackWaits_ = false;
+  const acks = acksOf(s);
+  const body = JSON.stringify({ acks });
+  Object.keys(acks || {}).forEach((channel) => {
+    s.subscriptions_[channel]!.ackWaits_ = false;
   });
   say(s, 'ping', body, seen ? seenMark(s, seen) : '');
+  // One that is outstanding already gets no more time.
+  if (s.silence_) return;
   s.pongDueMs_ = s.nowMs_ + s.pongMs_ * s.patience_;
   s.silence_ = 'peer_silent';
 }

@@ -1,10 +1,12 @@
 /** How a line is lost, and why; what follows is decided by `advance` (protocol, sections 6 and 7). */
 
 import { byeOfCloseCode, meaningOf, type Bye } from './bye.js';
+import { ping } from './heartbeat.js';
 import { forgetLogin } from './opening.js';
 import { endOutbox, settleAll } from './outbox.js';
 import { emit, flush, isOnline, say } from './outputs.js';
 import type { Session } from './session.js';
+import { acksOf } from './subscriptions.js';
 import { blame } from './traffic.js';
 import type { DropCause, DropOutput, SocketClosedInput } from './vocabulary.js';
 
@@ -104,7 +106,11 @@ export function letGo(s: Session, closed?: boolean): void {
 
 /** The app is done, for good. */
 export function close(s: Session): void {
-  if (isOnline(s)) say(s, 'bye', '{}');
+  if (isOnline(s)) {
+    // What the app has handled is told before there is nobody left to tell it.
+    if (acksOf(s)) ping(s);
+    say(s, 'bye', '{}');
+  }
   if (s.socket_) drop(s, 'closed_by_app');
   s.goal_ = 'closed';
   settleAll(s, 'closed', () => true);

@@ -57,7 +57,11 @@ export interface LineEvents {
 
 /** What an app wants to hear of a channel. */
 export interface SubscriptionHandlers<T = unknown> {
-  /** Where to begin. @default "now" */
+  /**
+   * Where to begin. From anywhere but `now` a handler is served from there also where the channel is subscribed already.
+   *
+   * @default "now"
+   */
   from?: ReadFrom;
   /** A publication, once and in order. When this returns, it is handled. */
   onPublication?(publication: PublicationOutput & { data: T }): void;

@@ -8,6 +8,7 @@
 import { utf8Length } from './bytes.js';
 import { tellSettled } from './outputs.js';
 import type { Session } from './session.js';
+import type { Subscription } from './subscriptions.js';
 import type { RequestInput } from './vocabulary.js';
 
 /** Requests of one connection that may be unanswered (protocol, section 9). */
@@ -26,6 +27,8 @@ export interface Entry {
   app_?: RequestInput | undefined;
   /** The channel to subscribe to. */
   channel_?: string | undefined;
+  /** The subscription to end, which stays until the answer. */
+  leaves_?: Subscription | undefined;
   /** Given when first sent in this session; 0 before. */
   id_: number;
   /** The socket that it was last sent on; 0: never sent. */
@@ -46,7 +49,7 @@ export function seenOf(s: Session): number {
 /** Takes a request of the app's. Something may have to be settled for it, itself perhaps. */
 export function pushRequest(s: Session, app: RequestInput): void {
   const { options_ } = s;
-  const entry = newEntry(app.verb, app.body);
+  const entry = newEntry(app.verb, app.body, app.json);
   entry.app_ = app;
   entry.expiresAtMs_ = s.nowMs_ + (app.ttl_ms === undefined ? options_.request_ttl_ms : app.ttl_ms);
   if (entry.bytes_ > s.messageBytesMax_) return settle(s, entry, 'too_large');
@@ -65,19 +68,21 @@ export function pushRequest(s: Session, app: RequestInput): void {
 export function pushSubscribe(s: Session, channel: string, from: unknown, early: boolean): Entry {
   const entry = newEntry('subscribe', { channel, from });
   entry.channel_ = channel;
-  const before = s.entries_.filter((other) => !early || other.id_ || !other.app_);
-  s.entries_.splice(before.length, 0, entry);
+  const unsent = early ? s.entries_.filter((other) => !other.id_ && other.app_)[0] : undefined;
+  s.entries_.splice(unsent ? s.entries_.indexOf(unsent) : s.entries_.length, 0, entry);
   return entry;
 }
 
-/** Adds an `unsubscribe`. Nobody waits for the answer. */
-export function pushUnsubscribe(s: Session, channel: string): void {
-  s.entries_.push(newEntry('unsubscribe', { channel }));
+/** Adds an `unsubscribe`. Gives its entry. */
+export function pushUnsubscribe(s: Session, channel: string): Entry {
+  const entry = newEntry('unsubscribe', { channel });
+  s.entries_.push(entry);
+  return entry;
 }
 
-/** A request that is nobody's yet, and never sent. */
-export function newEntry(verb: string, body: object): Entry {
-  const text = JSON.stringify(body);
+/** A request that is nobody's yet, and never sent; `written` is its body as JSON, where that is there. */
+export function newEntry(verb: string, body: object, written?: string): Entry {
+  const text = written || JSON.stringify(body);
   return {
     verb_: verb,
     body_: text,

@@ -58,6 +58,7 @@ type Instance = { [hook: string]: unknown };
 export function page<A extends App>(line: Tautline<A>, instance?: object): PageLine<A> {
   let parts: Part[] = [];
   let shown = true;
+  let gone: boolean | undefined;
 
   function add(part: Part): () => void {
     parts.push(part);
@@ -72,11 +73,13 @@ export function page<A extends App>(line: Tautline<A>, instance?: object): PageL
 
   const it: PageLine<A> = {
     subscribe(channel, handlers, how) {
+      // The user may have left while the page waited for something.
+      if (gone) return { channel, unsubscribe: nothing };
       const part = how && how.while === 'shown' ? whileShown(line, channel, handlers, shown) : whileLoaded(line, channel, handlers);
       return { channel, unsubscribe: add(part) };
     },
     on(event, handler) {
-      return add({ show: nothing, hide: nothing, end: line.on(event, handler) });
+      return gone ? nothing : add({ show: nothing, hide: nothing, end: line.on(event, handler) });
     },
     show() {
       shown = true;
@@ -87,6 +90,7 @@ export function page<A extends App>(line: Tautline<A>, instance?: object): PageL
       each('hide');
     },
     unload() {
+      gone = true;
       line.later_(() => each('end'));
       parts = [];
     },
@@ -151,6 +155,7 @@ function whileLoaded(line: Tautline<App>, channel: string, handlers: Subscriptio
 function whileShown(line: Tautline<App>, channel: string, handlers: SubscriptionHandlers<any>, shown: boolean): Part {
   let from: ReadFrom | undefined = handlers.from;
   let subscription: Subscription | undefined;
+  let ended: boolean | undefined;
 
   function noting<T>(cursorOf: (value: T) => Cursor, handler: ((value: T) => void) | undefined): (value: T) => void {
     return (value) => {
@@ -165,12 +170,19 @@ function whileShown(line: Tautline<App>, channel: string, handlers: Subscription
   } as SubscriptionHandlers<any>);
 
   function show(): void {
-    if (!subscription) subscription = line.subscribe(channel, merged(noted, { from }) as SubscriptionHandlers<any>);
+    if (!subscription && !ended) subscription = line.subscribe(channel, merged(noted, { from }) as SubscriptionHandlers<any>);
   }
   function hide(): void {
     if (subscription) subscription.unsubscribe();
     subscription = undefined;
   }
   if (shown) show();
-  return { show, hide, end: hide };
+  return {
+    show,
+    hide,
+    end() {
+      ended = true;
+      hide();
+    },
+  };
 }

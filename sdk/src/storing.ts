@@ -14,7 +14,7 @@ import { isOnline } from './outputs.js';
 import type { Session } from './session.js';
 import { parseStored, storedText, type StoredRequest } from './stored.js';
 import { eachChannel, type Cursors, type Subscription } from './subscriptions.js';
-import type { Input, Now, Output, ReadFrom } from './vocabulary.js';
+import type { Cursor, Input, Now, Output, ReadFrom } from './vocabulary.js';
 
 /** How long a restarted app has to subscribe again before the places of its former self are forgotten. Milliseconds. */
 const CLAIM_MS = 60000;
@@ -26,6 +26,8 @@ const REQUEST_BYTES = 128;
 const NUMBER_MAX = 4503599627370496;
 /** Takes no request back. */
 const NOTHING: Input = { type: 'cancel', request: -1 };
+/** Of what may be handed over again: up to where is not known yet. */
+const UNKNOWN: Cursor = { epoch: '', offset: 0 };
 /** A connection of the app's former self. */
 const FORMER_SOCKET = -1;
 
@@ -80,8 +82,10 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   let placesMoved: boolean | undefined;
   /** A channel has its first place. */
   let placesBegun: boolean | undefined;
-  /** How many of the next publications may have been handed over before; unknown until confirmed. */
-  const repeats: { [channel: string]: number } = Object.create(null);
+  /** Up to where publications may have been handed over before; nothing of it is known until it is confirmed. */
+  const repeats: Partial<Cursors> = Object.create(null);
+  /** Places of a destroyed app that somebody has claimed: whoever comes next begins there, too. */
+  const claimed: Cursors = Object.create(null);
   /** Places of a destroyed app that nobody has claimed yet, and until when they may be. */
   let unclaimed: Cursors = {};
   let unclaimedUntilMs = 0;
@@ -128,14 +132,15 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
 
   /** Goes on where a destroyed app was. */
   function claim(channel: string, from: ReadFrom): Subscription {
-    const place = (places[channel] = unclaimed[channel]!);
+    const place = (places[channel] = claimed[channel] = unclaimed[channel]!);
     const it = (s.subscriptions_[channel] = s.subscriptions_[channel] || ({} as Subscription));
     it.from_ = from;
     it.cursor_ = place;
     it.confirmedOn_ = FORMER_SOCKET;
     // The app may have been destroyed before this was reported.
     if (from === 'acked') it.handled_ = { epoch: place.epoch, offset: place.offset };
-    if (unclaimedMayRepeat) repeats[channel] = Infinity;
+    it.acks_ = from === 'acked';
+    if (unclaimedMayRepeat) repeats[channel] = UNKNOWN;
     delete unclaimed[channel];
     return it;
   }
@@ -149,7 +154,8 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
    * be claimed.
    */
   function claims(channel: string, from: ReadFrom | undefined): boolean {
-    if (s.subscriptions_[channel]) return false;
+    const it = s.subscriptions_[channel];
+    if (it && !it.leaving_) return false;
     forgetUnclaimed();
     if (!has(unclaimed, channel)) return false;
     if (typeof from !== 'object') return true;
@@ -159,9 +165,9 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
 
   /** The app's handler for a publication has returned. */
   function handled(channel: string, epoch: string, offset: number): void {
-    const { cursor_ } = s.subscriptions_[channel] || ({} as Partial<Subscription>);
+    const { cursor_, leaving_ } = s.subscriptions_[channel] || ({} as Partial<Subscription>);
     const place = places[channel];
-    if (!cursor_ || cursor_.epoch !== epoch || offset > cursor_.offset) return;
+    if (!cursor_ || leaving_ || cursor_.epoch !== epoch || offset > cursor_.offset) return;
     if (place && place.epoch === epoch && offset <= place.offset) return;
     // Only of the last publication is it known when it was appended.
     places[channel] = cursor_.offset === offset ? cursor_ : { epoch, offset };
@@ -169,9 +175,11 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   }
 
   function left(channel: string): void {
-    if (s.subscriptions_[channel]) return;
+    const it = s.subscriptions_[channel];
+    if (it && !it.leaving_) return;
     if (places[channel]) placesMoved = true;
     delete places[channel];
+    delete claimed[channel];
     delete repeats[channel];
   }
 
@@ -179,23 +187,25 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   function follow(output: Output): void {
     if (output.type === 'subscribed') {
       const { channel, cursor, recovering } = output;
-      if (repeats[channel] === Infinity) repeats[channel] = recovering;
+      if (repeats[channel] === UNKNOWN) repeats[channel] = recovering ? s.subscriptions_[channel]!.head_! : undefined;
       if (places[channel]) return;
       places[channel] = cursor;
       placesBegun = true;
     } else if (output.type === 'publication') {
-      const { channel } = output;
-      output.redelivered = repeats[channel]! > 0;
-      if (output.redelivered) repeats[channel]!--;
+      const { channel, epoch, offset } = output;
+      const last = repeats[channel];
+      output.redelivered = !!last && last.epoch === epoch && offset <= last.offset;
+      if (last && offset >= last.offset) repeats[channel] = undefined;
     } else if (output.type === 'unsubscribed') left(output.channel);
   }
 
   /** True where what is handed over next, or was handed over last, may come once more after a restart. */
   function mayRepeatNow(): boolean {
     return isOnline(s) || (unclaimedMayRepeat && Object.keys(unclaimed).length > 0) || Object.keys(s.subscriptions_).some((channel) => {
-      const { cursor_ } = s.subscriptions_[channel]!;
-      const place = places[channel];
-      return repeats[channel]! > 0 || !!cursor_ && (!place || place.epoch !== cursor_.epoch || place.offset !== cursor_.offset);
+      const { cursor_, leaving_ } = s.subscriptions_[channel]!;
+      const { epoch, offset } = places[channel] || ({} as Partial<Cursor>);
+      const handed = cursor_ || ({} as Partial<Cursor>);
+      return repeats[channel] || (!leaving_ && (epoch !== handed.epoch || offset !== handed.offset));
     });
   }
 
@@ -284,6 +294,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   s.handleInput = (moment, input: Input | StoringInput) => {
     // What the core does not know, it is not told: it takes what changes nothing, and does what follows.
     let told = NOTHING;
+    let acks: string | undefined;
     now = moment;
     if (input.type === 'restore') {
       if (!stores && s.goal_ === 'idle' && !s.socketsMade_) restore(input.stored);
@@ -293,8 +304,13 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     else if (input.type === 'subscribe' && claims(input.channel, input.from)) {
       handleInput.call(s, now, { type: 'subscribe', channel: input.channel, from: unclaimed[input.channel]! });
       claim(input.channel, input.from || 'now');
+    } else if (input.type === 'subscribe' && isStart(input.from) && claimed[input.channel] && now.mono_ms < unclaimedUntilMs) {
+      // Another handler of the same app, which had come as far.
+      told = { type: 'subscribe', channel: input.channel, from: claimed[input.channel]! };
+      if (input.from === 'acked') acks = input.channel;
     } else told = input;
     handleInput.call(s, now, told);
+    if (acks && s.subscriptions_[acks]) s.subscriptions_[acks]!.acks_ = true;
     if (input.type === 'handled') handled(input.channel, input.epoch, input.offset);
     if (input.type === 'unsubscribe') left(input.channel);
     s.outputs_.forEach(follow);
@@ -320,6 +336,11 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
 /** True where a restarted app should go on with it. An answer to `history` or `presence` would find nobody. */
 function outlivesTheApp({ app_, verb_ }: Entry): boolean {
   return !!app_ && (verb_ === 'publish' || verb_ === 'call');
+}
+
+/** True of a start that a destroyed app has left behind long ago. */
+function isStart(from: ReadFrom | undefined): boolean {
+  return from === 'start' || from === 'acked';
 }
 
 function has(object: object, key: string | number): boolean {

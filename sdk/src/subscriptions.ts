@@ -1,7 +1,8 @@
 /** The channels that the app wants, and how far it has read each (protocol, section 5). */
 
 import { utf8Length } from './bytes.js';
-import { pushSubscribe, type Entry } from './outbox.js';
+import { ping } from './heartbeat.js';
+import { pushSubscribe, pushUnsubscribe, type Entry } from './outbox.js';
 import { emit } from './outputs.js';
 import type { Session } from './session.js';
 import type { Cursor, GapOutput, PublicationOutput, ReadFrom, RequestError } from './vocabulary.js';
@@ -23,11 +24,19 @@ export interface Subscription {
   confirmedOn_?: number;
   /** The last `subscribe`; under way while it is in the outbox. */
   asked_?: Entry;
+  /** The last hello named its cursor: what the welcome says of the channel is the answer. */
+  said_?: boolean;
   /** The user's own channel, which the gateway subscribes. */
-  own_?: boolean;
+  own_?: boolean | undefined;
+  /** The server wants to know how far the app has come: somebody subscribed from `acked`. */
+  acks_?: boolean | undefined;
   /** The last publication that the app's handler has returned from, where the server wants to know. */
   handled_?: Cursor | undefined;
-  ackWaits_?: boolean;
+  ackWaits_?: boolean | undefined;
+  /** The app has unsubscribed; it stays until the server knows that, and before it what was handled. */
+  leaving_?: boolean;
+  /** Where the log stood when it was confirmed last. */
+  head_?: Cursor;
 }
 
 /** What the server says of a channel that is subscribed. */
@@ -44,24 +53,38 @@ export function eachChannel<T>(channels: { [channel: string]: T }, visit: (it: T
 
 /** A welcome says whose session it is: the own channel is there without being asked for. */
 export function beginSubscriptions(s: Session, own: string | undefined): void {
-  if (own && !s.subscriptions_[own]) s.subscriptions_[own] = { from_: 'acked' };
+  if (own && !s.subscriptions_[own]) s.subscriptions_[own] = { from_: 'acked', acks_: true };
   eachChannel(s.subscriptions_, (subscription, channel) => {
     subscription.own_ = own === channel;
     subscription.ackWaits_ = !!subscription.handled_;
   });
 }
 
-/** The cursors for a hello, as far as they fit. The rest is subscribed to after the welcome. */
+/**
+ * The cursors for a hello that resumes, as far as they fit: that of the user's own channel first, since the gateway
+ * subscribes it in any case. The rest is subscribed to after the welcome.
+ */
 export function helloCursors(s: Session): Cursors {
   const cursors: Cursors = Object.create(null);
-  let room = s.options_.hello_bytes_max - HELLO_REST_BYTES;
-  eachChannel(s.subscriptions_, ({ cursor_, confirmedOn_ }, channel) => {
-    if (!confirmedOn_ || room < 0) return;
-    // Twice: a quote or a backslash takes two bytes in JSON.
-    room -= 2 * utf8Length(channel + cursor_!.epoch) + 80;
-    if (room >= 0) cursors[channel] = cursor_!;
+  let room = s.ticket_ ? s.options_.hello_bytes_max - HELLO_REST_BYTES : 0;
+  [true, false].forEach((own) => {
+    eachChannel(s.subscriptions_, (it, channel) => {
+      if (!it.own_ === own) return;
+      it.said_ = false;
+      if (!it.confirmedOn_ || room < 0) return;
+      // Twice: a quote or a backslash takes two bytes in JSON.
+      room -= 2 * utf8Length(channel + it.cursor_!.epoch) + 80;
+      if (room < 0) return;
+      it.said_ = true;
+      cursors[channel] = it.cursor_!;
+    });
   });
   return cursors;
+}
+
+/** True where what a welcome says of the channel answers what the hello asked, or what the gateway does unasked. */
+export function isAnswered({ said_, own_, cursor_, from_ }: Subscription): unknown {
+  return said_ || (own_ && !cursor_ && from_ === 'acked');
 }
 
 /** Sends a `subscribe`, unless one is under way: from the cursor once there is one; `early`, before requests that wait. */
@@ -75,26 +98,63 @@ export function confirm(s: Session, channel: string, log: Subscribed): void {
   const { offset, recovering } = log;
   const it = s.subscriptions_[channel]!;
   it.confirmedOn_ = s.socket_;
+  if (log.epoch) it.head_ = log;
   if (!it.cursor_) {
     // Without a cursor it stands before what is about to follow; `at` belongs to the log's last entry.
     const stand = { epoch: log.epoch, offset: Math.max(0, offset - recovering), at: recovering || !offset ? undefined : log.at };
     it.cursor_ = typeof it.from_ === 'object' ? it.from_ : (stand as Cursor);
   }
+  if (it.leaving_) return leave(s, channel);
   emit(s, { type: 'subscribed', channel, cursor: it.cursor_, recovering });
 }
 
 /** It was refused, or the server ended it. */
 export function endSubscription(s: Session, channel: string, error: RequestError): void {
-  if (!s.subscriptions_[channel]) return;
+  const it = s.subscriptions_[channel];
+  if (!it) return;
   delete s.subscriptions_[channel];
+  if (it.leaving_) return;
   emit(s, { type: 'unsubscribed', channel, code: error.code, message: error.message });
+}
+
+/**
+ * The server has ended it. What it says while a `subscribe` is under way, or was not answered on this connection, is about a
+ * subscription before that one.
+ */
+export function unsubscribed(s: Session, channel: string, error: RequestError): void {
+  const { confirmedOn_, asked_ } = s.subscriptions_[channel] || ({} as Partial<Subscription>);
+  if (confirmedOn_ === s.socket_ && s.entries_.indexOf(asked_!) < 0) endSubscription(s, channel, error);
+}
+
+/**
+ * Tells the server that a channel is unsubscribed; and before it, where the server wants to know, what the app has handled.
+ * That it takes of subscriptions alone.
+ */
+export function leave(s: Session, channel: string): void {
+  const it = s.subscriptions_[channel];
+  if (it && it.confirmedOn_ !== s.socket_) return;
+  if (it && it.ackWaits_) ping(s);
+  pushUnsubscribe(s, channel).leaves_ = it;
+}
+
+/** An `unsubscribe` was answered: `it` is over, unless another one has taken its place. */
+export function hasLeft(s: Session, it: Subscription): void {
+  eachChannel(s.subscriptions_, (other, channel) => {
+    if (other === it) delete s.subscriptions_[channel];
+  });
+}
+
+/** The subscription that something was said of; nothing where it is of another time, or the app has left it. */
+export function heard(s: Session, channel: string): Subscription | undefined {
+  const it = s.subscriptions_[channel];
+  return it && it.confirmedOn_ === s.socket_ && !it.leaving_ ? it : undefined;
 }
 
 /** A publication came: hands it over where it is the next one, and asks again where something before it is missing. */
 export function publication(s: Session, body: PublicationOutput): void {
   const { channel, offset } = body;
-  const it = s.subscriptions_[channel];
-  if (!it || !it.confirmedOn_ || !(offset > it.cursor_!.offset)) return;
+  const it = heard(s, channel);
+  if (!it || !(offset > it.cursor_!.offset)) return;
   const { epoch, offset: last } = it.cursor_!;
   if (offset > last + 1) return askFor(s, channel, false);
   it.cursor_ = { epoch, offset, at: body.at };
@@ -106,8 +166,8 @@ export function publication(s: Session, body: PublicationOutput): void {
 
 /** The server could not prove what lay between. */
 export function gap(s: Session, body: GapOutput): void {
-  const it = s.subscriptions_[body.channel];
-  if (!it || !it.confirmedOn_) return;
+  const it = heard(s, body.channel);
+  if (!it) return;
   if (it.handled_ && it.handled_.epoch !== body.cursor.epoch) {
     it.handled_ = undefined;
     it.ackWaits_ = false;
@@ -120,7 +180,7 @@ export function gap(s: Session, body: GapOutput): void {
 /** The app's handler for a publication has returned. */
 export function handled(s: Session, { channel, epoch, offset }: { channel: string; epoch: string; offset: number }): void {
   const it = s.subscriptions_[channel];
-  if (!it || !(it.own_ || it.from_ === 'acked')) return;
+  if (!it || !(it.own_ || it.acks_)) return;
   const { cursor_, handled_ } = it;
   if (!cursor_ || cursor_.epoch !== epoch || offset > cursor_.offset) return;
   if (handled_ && handled_.epoch === epoch && offset <= handled_.offset) return;
@@ -128,11 +188,11 @@ export function handled(s: Session, { channel, epoch, offset }: { channel: strin
   it.ackWaits_ = true;
 }
 
-/** The acks that wait for a ping, where there are any. */
+/** The acks that wait for a ping, where there are any. The server takes those of subscriptions alone. */
 export function acksOf(s: Session): Cursors | undefined {
   let acks: Cursors | undefined;
-  eachChannel(s.subscriptions_, ({ ackWaits_, handled_ }, channel) => {
-    if (!ackWaits_) return;
+  eachChannel(s.subscriptions_, ({ ackWaits_, handled_, confirmedOn_ }, channel) => {
+    if (!ackWaits_ || confirmedOn_ !== s.socket_) return;
     acks = acks || Object.create(null);
     acks![channel] = handled_!;
   });

@@ -7,7 +7,8 @@
 
 import { checkOptions } from './checking.js';
 import { TautlineError } from './error.js';
-import type { Host, Socket } from './host.js';
+import { codeOf, placeOf, wellFormed, wholeOf } from './entering.js';
+import type { Fact, Host, Socket } from './host.js';
 import { wordsOf } from './hosts/causes.js';
 import { entropy, now, setTimer } from './hosts/clock.js';
 import { nothing } from './hosts/nothing.js';
@@ -26,7 +27,8 @@ import type {
   TautlineOptions,
 } from './options.js';
 import { Session } from './session.js';
-import type { Auth, Input, Output, RequestInput, RequestVerb, StateName } from './vocabulary.js';
+import { sharing } from './sharing.js';
+import type { Auth, Input, Output, RequestVerb, StateName } from './vocabulary.js';
 
 /** One line to a gateway. It comes back by itself until it is closed. */
 export interface Tautline<A extends App = App> {
@@ -73,9 +75,6 @@ export interface TautlineConstructor {
   new <A extends App = App>(options: TautlineOptions): Tautline<A>;
 }
 
-/** An output about one channel. */
-type ChannelOutput = Extract<Output, { channel: string }>;
-
 type Handler = (value: unknown) => void;
 
 /** As json, bytes would be an empty object, or one of many numbers, and nobody the wiser. */
@@ -118,42 +117,67 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
     Math.random() * 4294967296,
   );
   const listeners: { [event: string]: Handler[] } = {};
-  const subscriptions: { [channel: string]: SubscriptionHandlers[] } = Object.create(null);
+  const shared = sharing(feed, attempt);
   /** What settles each request: with what came, or with an error. */
   const waiters: { [request: number]: [(ok: unknown) => void, (error: TautlineError) => void] } = {};
   const sockets: { [socket: number]: Socket | undefined } = {};
-  const inputs: Input[] = [];
+  const inputs: [Input, (() => void) | undefined][] = [];
   let requests = 0;
   let draining: boolean | undefined;
-  let wall = host.now();
+  /** The app has closed the line: what is still under way is nobody's any more. */
+  let closed: boolean | undefined;
+  let wall = 0;
   let mono = 0;
   let cancelTimer = nothing;
 
-  /** One input, then everything that follows from it. What handlers feed meanwhile waits its turn. */
-  function feed(input: Input): void {
+  /** The host's clock. What is no time stands still, as a clock does that was set back; mini programs have no other. */
+  function clock(): number {
+    return wholeOf(host.now(), wall);
+  }
+
+  /** One input, then everything that follows from it. What handlers feed meanwhile waits its turn; then `taken` is called. */
+  function feed(input: Input, taken?: () => void): void {
     if (!found) throw new TautlineError({ code: 'no_host', message: 'no WebSocket here: pass a `host`' });
-    inputs.push(input);
+    // The handler has returned, and what it has asked for meanwhile comes after that.
+    if (input.type === 'handled') inputs.unshift([input, taken]);
+    else inputs.push([input, taken]);
     if (!draining) drain();
   }
+
   function drain(): void {
-    const trace = options.trace || nothing;
-    let next: Input | undefined;
+    let next: [Input, (() => void) | undefined] | undefined;
     let output: Output | undefined;
     draining = true;
     while ((next = inputs.shift())) {
-      const now = host.now();
-      // A wall clock that was set back stands still for a moment; mini programs have no other.
-      mono += Math.max(0, now - wall);
-      wall = now;
-      trace(next);
-      session.handleInput({ mono_ms: mono, wall_ms: now }, next);
+      attempt(take, next);
       while ((output = session.pollOutput())) {
         trace(output);
-        perform(output);
+        attempt(perform, output);
       }
     }
     draining = false;
     planTimer();
+  }
+
+  function take([input, taken]: [Input, (() => void) | undefined]): void {
+    const at = clock();
+    mono += Math.max(0, at - wall);
+    wall = at;
+    if (taken) taken();
+    trace(input);
+    session.handleInput({ mono_ms: mono, wall_ms: at }, input);
+    if (input.type === 'socket_closed') delete sockets[input.socket];
+  }
+
+  function trace(what: Input | Output): void {
+    if (options.trace) attempt(options.trace, what);
+  }
+
+  /** A fact of the host's, which may have any form. */
+  function hear(fact: Fact): void {
+    if (fact.type !== 'socket_closed') return feed(fact as Input);
+    const { socket, code, reason, message, cause } = fact;
+    feed({ type: 'socket_closed', socket, code: codeOf(code), reason: wellFormed(reason), message: wellFormed(message), cause });
   }
 
   function planTimer(): void {
@@ -168,7 +192,7 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
       case 'fetch_auth':
         return fetchAuth(output.renew);
       case 'dial':
-        sockets[output.socket] = host.dial(options.url, 'tautline.v1.json', output.socket, feed);
+        sockets[output.socket] = host.dial(options.url, 'tautline.v1.json', output.socket, hear);
         return;
       case 'send':
         return socket && socket.send(output.text);
@@ -181,72 +205,73 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
         delete waiters[request];
         return error ? reject(new TautlineError(error)) : resolve(output.ok);
       }
+      case 'state':
+        if (closed && output.state !== 'closed') return;
+        line.state = output.state;
+        break;
+      case 'welcome':
+        if (closed) return;
+        shared.welcome_();
+        break;
+      case 'drop':
+        break;
       default:
-        if ('channel' in output) return tell(output);
-        if (output.type === 'state') line.state = output.state;
-        return emit(output.type, output);
+        return shared.tell_(output);
     }
+    run(listeners[output.type] || [], output);
   }
 
   function fetchAuth(renew: boolean): void {
     const { auth } = options;
-    new Promise<Auth>((resolve) => resolve(typeof auth === 'function' ? auth({ renew }) : auth || { guest: true })).then(
-      (login) => feed({ type: 'auth', auth: login }),
-      (error) => feed({ type: 'auth_failed', message: wordsOf(error) }),
-    );
+    new Promise<Auth>((resolve) => resolve(typeof auth === 'function' ? auth({ renew }) : auth || { guest: true }))
+      // What cannot be written as JSON, or is nothing, throws here: it is no login.
+      .then((login) => JSON.parse(JSON.stringify(login)))
+      .then(
+        (login) => feed({ type: 'auth', auth: login }),
+        (error) => feed({ type: 'auth_failed', message: wordsOf(error) }),
+      );
   }
 
-  /** Something happened in a channel: tells everybody who subscribed to it here. */
-  function tell(output: ChannelOutput): void {
-    const { type, channel } = output;
-    const list = subscriptions[channel];
-    // Where nobody listens nobody has handled it: a user's own channel keeps it for the next device.
-    if (!list) return;
-    const value = type === 'unsubscribed' ? new TautlineError(output) : output;
-    // `publication` is for `onPublication`, and so with all five.
-    const name = ('on' + type.charAt(0).toUpperCase() + type.slice(1)) as 'onPublication';
-    run(list.map((handlers) => (handlers[name] as Handler | undefined) || nothing), value);
-    if (type === 'unsubscribed') delete subscriptions[channel];
-    if (type === 'publication') feed({ type: 'handled', channel, epoch: output.epoch, offset: output.offset });
-  }
-
-  function emit(event: keyof LineEvents, value: unknown): void {
-    run(listeners[event] || [], value);
-  }
-
-  /** Calls handlers. A fault in one is the app's: it is told, and the line goes on. */
+  /** Calls handlers, but those that an earlier one has taken off. */
   function run(handlers: Handler[], value: unknown): void {
     handlers.slice().forEach((handler) => {
-      try {
-        handler(value);
-      } catch (error) {
-        const { error: others } = listeners;
-        if (others && handlers !== others) run(others, error);
-        else {
-          host.setTimer(0, () => {
-            throw error;
-          });
-        }
-      }
+      if (handlers.indexOf(handler) >= 0) attempt(handler, value);
     });
+  }
+
+  /** What is thrown is the app's fault, or a host's: it is told, and the line goes on. */
+  function attempt<T>(act: (value: T) => void, value: T): void {
+    try {
+      act(value);
+    } catch (error) {
+      const others = listeners['error'] || [];
+      if (others.length && others.indexOf(act as Handler) < 0) run(others, error);
+      else {
+        host.setTimer(0, () => {
+          throw error;
+        });
+      }
+    }
   }
 
   function request(verb: RequestVerb, body: object, how?: RequestOptions): Promise<any> {
     return new Promise((resolve, reject) => {
       let text: string;
+      // What the app changes later is not sent.
       try {
         text = JSON.stringify(body, format.write_ || withoutBytes);
       } catch (error) {
         // A circle, a BigInt, or a fault of the app's own `toJSON`.
         throw (error as TautlineError).code ? error : new TautlineError({ code: 'bad_data', message: wordsOf(error) });
       }
-      if (format.write_) body = JSON.parse(text);
+      const { timeout, idempotent, volatile } = how || ({} as RequestOptions);
+      const ttl_ms = wholeOf(timeout, undefined);
       waiters[++requests] = [resolve, reject];
-      const input: RequestInput = { type: 'request', request: requests, verb, body, ttl_ms: how && how.timeout };
-      feed(merged(input, how));
+      feed({ type: 'request', request: requests, verb, body, json: text, ttl_ms, idempotent: !!idempotent, volatile: !!volatile });
     });
   }
 
+  wall = clock();
   line.state = 'idle';
   line.on = (event, handler) => {
     const list = (listeners[event] = listeners[event] || []);
@@ -255,6 +280,9 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
   };
   line.connect = () => feed({ type: 'connect' });
   line.close = () => {
+    closed = true;
+    line.state = 'closed';
+    shared.clear_();
     if (found) feed({ type: 'close' });
     unwatch();
   };
@@ -268,30 +296,16 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
   };
   line.notifyShow = () => feed({ type: 'show' });
   line.notifyHide = () => feed({ type: 'hide' });
-  line.subscribe = (channel, handlers) => {
-    const list = (subscriptions[channel] = subscriptions[channel] || []);
-    let left: boolean | undefined;
-    list.push(handlers);
-    feed({ type: 'subscribe', channel, from: handlers.from });
-    return {
-      channel,
-      unsubscribe() {
-        // Other subscriptions may have the same handlers.
-        if (left) return;
-        left = true;
-        remove(list, handlers);
-        if (list.length || subscriptions[channel] !== list) return;
-        delete subscriptions[channel];
-        feed({ type: 'unsubscribe', channel });
-      },
-    };
-  };
+  line.subscribe = (channel, handlers) => shared.add_(channel, handlers as SubscriptionHandlers);
   line.publish = (channel, data, how) => request('publish', { channel, data }, how);
   line.call = (method: string, data?: unknown, how?: RequestOptions) => {
-    return request('call', { method, data, timeout_ms: how && how.timeout }, how).then((ok) => ok.data);
+    return request('call', { method, data, timeout_ms: how && wholeOf(how.timeout, undefined) }, how).then((ok) => ok.data);
   };
-  line.history = (channel, how) => request('history', merged({ channel }, how), how);
+  line.history = (channel, how) => {
+    const { after, before, limit } = how || ({} as HistoryOptions);
+    return request('history', { channel, after: placeOf(after), before: placeOf(before), limit: wholeOf(limit, undefined) }, how);
+  };
   line.presence = (channel, how) => request('presence', { channel }, how);
   if (options.storage && found) requests = options.storage(session, feed, host);
-  const unwatch = host.watch(feed);
+  const unwatch = host.watch(hear);
 }

@@ -1,13 +1,13 @@
 /** What is said on an open line: packets in, requests out, subscriptions (protocol, sections 4 and 5). */
 
-import { noteReport, seenMark } from './heartbeat.js';
+import { noteReport, ping, seenMark } from './heartbeat.js';
 import { bye, drop } from './losing.js';
 import { challenged, connect, forgetLogin } from './opening.js';
 import { beginOutbox, nextToSend, pushRequest, pushUnsubscribe, seenOf, settleAll, takeAnswered } from './outbox.js';
 import { emit, isOnline, say, setState, tellSettled } from './outputs.js';
 import type { Session } from './session.js';
 import * as subscriptions from './subscriptions.js';
-import type { Subscribed } from './subscriptions.js';
+import type { Subscribed, Subscription } from './subscriptions.js';
 import type { PresenceOutput, ReadFrom, RequestError, RequestInput } from './vocabulary.js';
 
 interface Welcome {
@@ -55,14 +55,13 @@ function takePacket(s: Session, verb: string, body: any, id: number | undefined)
   else if (verb === 'error') reply(s, id!, undefined, body);
   else if (verb === 'pub') subscriptions.publication(s, body);
   else if (verb === 'gap') subscriptions.gap(s, body);
-  else if (verb === 'unsubscribed') subscriptions.endSubscription(s, body.channel, body);
+  else if (verb === 'unsubscribed') subscriptions.unsubscribed(s, body.channel, body);
   else if (verb === 'ticket') s.ticket_ = body.ticket;
   else if (/^(join|away|back|leave)$/.test(verb)) {
     const change: PresenceOutput = body;
-    const it = s.subscriptions_[change.channel];
     change.type = 'presence';
     change.kind = verb as PresenceOutput['kind'];
-    if (it && it.confirmedOn_) emit(s, change);
+    if (subscriptions.heard(s, change.channel)) emit(s, change);
   }
 }
 
@@ -94,12 +93,13 @@ function welcome(s: Session, body: Welcome): void {
   setState(s, 'online');
   beginOutbox(s, resumed, body.requests_seen || 0);
   const channels = body.channels || {};
-  subscriptions.eachChannel(s.subscriptions_, ({ own_, confirmedOn_ }, channel) => {
+  subscriptions.eachChannel(s.subscriptions_, (it, channel) => {
     // Not just `in`: a channel may be called as what every object has.
     const at = channels[channel] || ({} as Subscribed & { error?: RequestError });
-    if (at.error) subscriptions.endSubscription(s, channel, at.error);
-    // Named, but neither: the app left behind the hello and came again, perhaps from elsewhere.
-    else if (at.epoch && (own_ || confirmedOn_)) subscriptions.confirm(s, channel, at);
+    // Named, but not for what the hello said: it did not fit, or the app left behind the hello and came again.
+    if (!subscriptions.isAnswered(it)) subscriptions.askFor(s, channel, true);
+    else if (at.error) subscriptions.endSubscription(s, channel, at.error);
+    else if (at.epoch) subscriptions.confirm(s, channel, at);
     else subscriptions.askFor(s, channel, true);
   });
   // What was unsubscribed behind the hello is still subscribed on the server.
@@ -116,6 +116,7 @@ function reply(s: Session, id: number, ok?: unknown, error?: RequestError): void
   const channel = entry.channel_!;
   const it = s.subscriptions_[channel];
   tellSettled(s, entry.app_, error, ok);
+  if (entry.leaves_) subscriptions.hasLeft(s, entry.leaves_);
   if (!it || it.asked_ !== entry) return;
   if (error) subscriptions.endSubscription(s, channel, error);
   else if (it.confirmedOn_ !== s.socket_) subscriptions.confirm(s, channel, ok as Subscribed);
@@ -145,26 +146,33 @@ export function cancel(s: Session, { request }: { request: number }): void {
   settleAll(s, 'cancelled', ({ app_ }) => app_ && app_.request === request);
 }
 
-/** The app wants a channel. */
+/**
+ * The app wants a channel. One that it has already is told of again, or, from anywhere but `now`, begins again there: what is
+ * output then may have been output before.
+ */
 export function subscribe(s: Session, { channel, from }: { channel: string; from?: ReadFrom | undefined }): void {
   const it = s.subscriptions_[channel];
+  const { own_, acks_, handled_, ackWaits_, confirmedOn_, leaving_ } = it || ({} as Partial<Subscription>);
   use(s);
-  if (it) {
-    if (it.confirmedOn_ === s.socket_) subscriptions.confirm(s, channel, { recovering: 0 } as Subscribed);
+  if (it && !leaving_ && (from || 'now') === 'now') {
+    if (confirmedOn_ === s.socket_) subscriptions.confirm(s, channel, { recovering: 0 } as Subscribed);
     return;
   }
-  s.subscriptions_[channel] = { from_: from || 'now' };
+  // What lies behind the new start is not acknowledged any more, as far as the server can see.
+  if (ackWaits_ && isOnline(s) && confirmedOn_ === s.socket_) ping(s);
+  s.subscriptions_[channel] = { from_: from || 'now', own_, acks_: (acks_ && !leaving_) || from === 'acked', handled_, ackWaits_: it && it.ackWaits_ };
   if (isOnline(s)) subscriptions.askFor(s, channel, false);
 }
 
 /** The app does not want a channel any more. */
 export function unsubscribe(s: Session, { channel }: { channel: string }): void {
   const it = s.subscriptions_[channel];
-  if (!it || it.own_) return;
+  if (!it || it.own_ || it.leaving_) return;
   s.activeMs_ = s.nowMs_;
-  delete s.subscriptions_[channel];
-  // Without a connection nothing need be said: the next hello does not name the channel.
-  if (isOnline(s)) pushUnsubscribe(s, channel);
+  if (it.handled_) it.leaving_ = true;
+  else delete s.subscriptions_[channel];
+  // Without a connection nothing need be said: the next hello does not name the channel, or leaves it then.
+  if (isOnline(s)) subscriptions.leave(s, channel);
 }
 
 /** Sends what may be sent, and reports what must not wait. Called after every input while online. */

@@ -139,6 +139,8 @@ export interface RequestInput {
   verb: RequestVerb;
   /** The verb's body as on the wire. */
   body: object;
+  /** The same as JSON, where it is written already. */
+  json?: string;
   ttl_ms?: number;
   idempotent?: boolean;
   volatile?: boolean;

@@ -37,6 +37,12 @@ export class FakeGateway {
   readonly executed: unknown[] = [];
   /** Refuses every hello with this `bye`. */
   refusal: object | undefined;
+  /** Whose sessions these are: one user's, with a channel of its own; none: guests. */
+  user: string | undefined;
+  /** What is no longer kept of a channel: up to this offset. */
+  readonly trimmed = new Map<string, number>();
+  /** How far its apps have handled each channel. */
+  readonly acked = new Map<string, number>();
   /** Of a gateway of an earlier version, which has lost its book: does not say where ids go on. */
   saysNoRequestsSeen = false;
   /** Swallows requests of these verbs. */
@@ -90,7 +96,14 @@ export class FakeGateway {
     if (session && 'seen' in packet) session.seen = Math.max(session.seen, packet.seen);
     if ('hello' in packet) this.hello(end, packet.hello, now);
     else if (!session) return;
-    else if ('ping' in packet) say(end, { pong: { now } });
+    else if ('ping' in packet) {
+      const { acks = {} } = packet.ping as { acks?: { [channel: string]: Cursor } };
+      for (const [channel, { offset }] of Object.entries(acks)) {
+        // As the gateway does: only what is subscribed, and was sent.
+        if (offset <= (session.cursors.get(channel) ?? -1)) this.acked.set(channel, Math.max(offset, this.acked.get(channel) ?? 0));
+      }
+      say(end, { pong: { now } });
+    }
     else if ('bye' in packet) this.sessions.splice(this.sessions.indexOf(session), 1);
     else if (packet.id !== undefined) this.request(session, packet, now);
   }
@@ -105,14 +118,16 @@ export class FakeGateway {
     session.end = end;
     session.cursors = new Map();
     const channels: { [channel: string]: object } = {};
-    for (const [channel, cursor] of Object.entries(hello.resume?.cursors ?? {})) {
+    const own = this.user === undefined ? [] : [[`user:${this.user}`, { offset: this.acked.get(`user:${this.user}`) ?? 0 }] as [string, Cursor]];
+    const named = Object.entries(hello.resume?.cursors ?? {});
+    for (const [channel, cursor] of [...own, ...named]) {
       session.cursors.set(channel, cursor.offset);
       channels[channel] = this.stand(channel, cursor.offset);
     }
     say(end, {
       welcome: {
         session: 's1', ticket: session.ticket, ticket_expires_at: now + 86_400_000, resumed: known !== undefined,
-        user: undefined, requests_seen: this.saysNoRequestsSeen ? undefined : session.requestsSeen, ping_ms: 25_000, pong_ms: 8_000, park_ms: 120_000,
+        user: this.user, requests_seen: this.saysNoRequestsSeen ? undefined : session.requestsSeen, ping_ms: 25_000, pong_ms: 8_000, park_ms: 120_000,
         max_message_bytes: 65_536, now, node: 'n1', channels,
       },
     });
@@ -126,15 +141,22 @@ export class FakeGateway {
     session.requestsSeen = Math.max(session.requestsSeen, id);
     session.replies.set(id, reply);
     if (session.end) say(session.end, { id, ...reply });
-    if ('subscribe' in packet) this.pump(session, (packet.subscribe as { channel: string }).channel);
+    if ('subscribe' in packet) {
+      const { channel, from } = packet.subscribe as { channel: string; from?: unknown };
+      const trimmed = this.trimmed.get(channel) ?? 0;
+      const after = typeof from === 'object' ? (from as Cursor).offset : trimmed;
+      if (after < trimmed && session.end) say(session.end, { gap: { channel, reason: 'retention', after, cursor: { epoch: EPOCH, offset: trimmed } } });
+      this.pump(session, channel);
+    }
   }
 
   private execute(session: Session, packet: { [verb: string]: unknown }, now: number): object {
     if (packet.subscribe) {
-      const { channel, from } = packet.subscribe as { channel: string; from?: 'now' | 'start' | Cursor };
-      const after = typeof from === 'object' ? from.offset : from === 'start' ? 0 : this.log(channel).length;
-      session.cursors.set(channel, after);
-      return { ok: this.stand(channel, after) };
+      const { channel, from } = packet.subscribe as { channel: string; from?: 'now' | 'start' | 'acked' | Cursor };
+      const after = typeof from === 'object' ? from.offset : from === 'start' ? 0 : from === 'acked' ? (this.acked.get(channel) ?? 0) : this.log(channel).length;
+      const kept = Math.max(after, this.trimmed.get(channel) ?? 0);
+      session.cursors.set(channel, kept);
+      return { ok: this.stand(channel, kept) };
     }
     if (packet.unsubscribe) {
       session.cursors.delete((packet.unsubscribe as { channel: string }).channel);

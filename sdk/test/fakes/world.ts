@@ -91,7 +91,7 @@ export class World implements Host {
     return {
       send: (text) => later(() => this.gateway.receive(gatewayEnd, String(text), this.wall)),
       close: (code, reason) => {
-        this.gateway.lost(gatewayEnd);
+        this.setTimer(this.latencyMs, () => this.gateway.lost(gatewayEnd));
         later(() => wire.closed(code, reason));
       },
     };

@@ -75,10 +75,11 @@ impl Heartbeat {
             && self.replies_unsaid >= REPLIES_UNSAID_MAX
     }
 
-    /// A ping leaves now, and its answer may take so many times as long as usual.
+    /// A ping leaves now, and its answer may take so many times as long as usual. One that is outstanding already gets no
+    /// more time.
     pub(super) fn pinged(&mut self, now_ms: u64, patience: u64) {
         let deadline_ms = now_ms.saturating_add(self.pong_ms.saturating_mul(patience));
-        self.outstanding = Some(Ping { deadline_ms, cause: DropCause::PeerSilent });
+        self.outstanding.get_or_insert(Ping { deadline_ms, cause: DropCause::PeerSilent });
     }
 
     /// True while a ping waits for its answer.

@@ -45,6 +45,11 @@ impl Identity {
         self.auth.is_none() && (self.ticket.is_none() || self.renew)
     }
 
+    /// True where a hello opens the last session again.
+    pub(super) const fn has_ticket(&self) -> bool {
+        self.ticket.is_some()
+    }
+
     /// What a restarted app goes on with.
     pub(super) fn restore(&mut self, ticket: Option<String>, attempt: u64) {
         self.ticket = ticket;

@@ -135,6 +135,10 @@ impl Session {
 
     pub(super) fn close(&mut self, now: Now) {
         if self.is_online() {
+            // What the app has handled is told before there is nobody left to tell it.
+            if self.subscriptions.acks_wait() {
+                self.ping(now);
+            }
             self.say(now, Marks::default(), "bye", &serde_json::Map::new());
         }
         if self.socket.is_some() {

@@ -101,7 +101,8 @@ impl Session {
         socket.stage = Stage::Greeting;
         let seen = self.outbox.seen();
         self.heartbeat.note_seen_said(seen);
-        let cursors = self.subscriptions.cursors(self.options.hello_bytes_max);
+        let is_resuming = self.identity.has_ticket();
+        let cursors = self.subscriptions.cursors(is_resuming, self.options.hello_bytes_max);
         let hello = self.identity.hello(now, seen, cursors, &mut self.random, &self.options);
         self.say(now, Marks::default(), "hello", &hello);
     }

@@ -31,8 +31,8 @@ pub(super) enum Origin {
     App { request: u64, verb: RequestVerb, idempotent: bool, volatile: bool },
     /// Made here, to subscribe to a channel.
     Subscribe { channel: String },
-    /// Made here, to end a subscription. Nobody waits for the answer.
-    Unsubscribe,
+    /// Made here, to end a subscription.
+    Unsubscribe { channel: String },
 }
 
 /// One request.
@@ -65,7 +65,7 @@ impl Entry {
     const fn request(&self) -> Option<u64> {
         match self.origin {
             Origin::App { request, .. } => Some(request),
-            Origin::Subscribe { .. } | Origin::Unsubscribe => None,
+            Origin::Subscribe { .. } | Origin::Unsubscribe { .. } => None,
         }
     }
 
@@ -172,9 +172,12 @@ impl Outbox {
         serial
     }
 
-    pub(super) fn push_unsubscribe(&mut self, body: Box<RawValue>) {
-        let entry = self.make(Origin::Unsubscribe, "unsubscribe", body);
+    /// Adds an `unsubscribe`. Gives its serial.
+    pub(super) fn push_unsubscribe(&mut self, channel: String, body: Box<RawValue>) -> u64 {
+        let entry = self.make(Origin::Unsubscribe { channel }, "unsubscribe", body);
+        let serial = entry.serial;
         self.entries.push_back(entry);
+        serial
     }
 
     fn make(&mut self, origin: Origin, verb: &'static str, body: Box<RawValue>) -> Entry {

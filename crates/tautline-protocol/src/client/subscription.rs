@@ -12,9 +12,6 @@ use crate::{
 /// What a hello holds besides its cursors, taken generously. Bytes.
 const HELLO_REST_BYTES: usize = 16 * 1024;
 
-/// Of [`Subscription::repeats`]: how many will be known when the subscription is confirmed.
-const UNKNOWN: u64 = u64::MAX;
-
 /// One channel.
 #[derive(Debug, Default)]
 pub(super) struct Subscription {
@@ -27,15 +24,36 @@ pub(super) struct Subscription {
     confirmed: bool,
     /// The `subscribe` that is under way, by its place in the outbox.
     pub(super) asked: Option<u64>,
+    /// The last hello named its cursor: what the welcome says of the channel is the answer.
+    said: bool,
     /// The user's own channel, which the gateway subscribes.
     own: bool,
+    /// The server wants to know how far the app has come: somebody subscribed from `acked`.
+    acks: bool,
     /// The last publication that the app's handler has returned from, where the server wants to know.
     handled: Option<Cursor>,
     ack_waits: bool,
+    /// The app has unsubscribed; it stays until the server knows that, and before it what was handled.
+    pub(super) leaving: bool,
+    /// The `unsubscribe` that is under way, by its place in the outbox.
+    pub(super) left_by: Option<u64>,
     /// Where a restarted app goes on: the last publication that a handler has returned from. Kept only with storage.
     place: Option<Cursor>,
-    /// How many of the next publications may have been handed over before the app was destroyed.
-    repeats: u64,
+    /// Where a destroyed app was, which this one goes on for: whoever comes next begins there, too.
+    claimed: Option<Cursor>,
+    /// Which publications may have been handed over before the app was destroyed.
+    repeats: Repeats,
+}
+
+/// Which of the next publications may have been handed over before.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Repeats {
+    #[default]
+    None,
+    /// Some; up to where is known when the subscription is confirmed.
+    Unknown,
+    /// Up to this offset of this epoch.
+    UpTo(String, u64),
 }
 
 /// What to do with a publication.
@@ -51,7 +69,29 @@ pub(super) enum Arrival {
 
 impl Subscription {
     fn new(from: ReadFrom) -> Self {
-        Self { from, ..Self::default() }
+        let acks = from == ReadFrom::Acked;
+        Self { from, acks, ..Self::default() }
+    }
+
+    /// One that begins in the place of another, which the app has left or wants from elsewhere.
+    fn instead_of(before: Self, from: ReadFrom) -> Self {
+        let Self { own, acks, handled, ack_waits, leaving, place, claimed, repeats, .. } = before;
+        let fresh = Self { own, handled, ack_waits, ..Self::new(from) };
+        if leaving {
+            return fresh;
+        }
+        Self { acks: acks || fresh.acks, place, claimed, repeats, ..fresh }
+    }
+
+    /// True where the app is to hear what comes on this connection: before it is confirmed, that is about a subscription of
+    /// another time.
+    const fn is_heard(&self) -> bool {
+        self.confirmed && !self.leaving
+    }
+
+    /// True where what a welcome says of the channel answers what the hello asked, or what the gateway does unasked.
+    const fn is_answered(&self) -> bool {
+        self.said || (self.own && self.cursor.is_none() && matches!(self.from, ReadFrom::Acked))
     }
 
     /// Where a `subscribe` begins: the cursor once there is one.
@@ -67,8 +107,9 @@ impl Subscription {
             self.cursor = Some(from.clone());
         }
         // A client without a cursor stands before what is about to follow; `at` belongs to the log's last entry.
-        if self.repeats == UNKNOWN {
-            self.repeats = at.recovering;
+        if self.repeats == Repeats::Unknown {
+            let some = at.recovering > 0;
+            self.repeats = if some { Repeats::UpTo(at.epoch.clone(), at.offset) } else { Repeats::None };
         }
         let exact = at.recovering == 0 && at.offset > 0;
         self.cursor
@@ -86,7 +127,8 @@ impl Subscription {
     }
 
     fn arrive(&mut self, offset: u64, at_ms: u64) -> Arrival {
-        let Some(cursor) = self.cursor.as_mut().filter(|_| self.live) else { return Arrival::Known };
+        let is_heard = self.is_heard();
+        let Some(cursor) = self.cursor.as_mut().filter(|_| is_heard) else { return Arrival::Known };
         if offset <= cursor.offset {
             return Arrival::Known;
         }
@@ -95,15 +137,25 @@ impl Subscription {
         }
         cursor.offset = offset;
         cursor.at = Some(at_ms);
-        let (epoch, redelivered) = (cursor.epoch.clone(), self.repeats > 0);
-        if self.repeats != UNKNOWN {
-            self.repeats = self.repeats.saturating_sub(1);
+        let epoch = cursor.epoch.clone();
+        let (mut redelivered, mut is_last) = (false, false);
+        if let Repeats::UpTo(of, last) = &self.repeats {
+            redelivered = *of == epoch && offset <= *last;
+            is_last = offset >= *last;
+        }
+        if is_last {
+            self.repeats = Repeats::None;
         }
         Arrival::Next { epoch, redelivered }
     }
 
+    /// The server takes acks of subscriptions alone.
+    const fn ack_can_be_told(&self) -> bool {
+        self.ack_waits && self.confirmed
+    }
+
     const fn keeps_acks(&self) -> bool {
-        self.own || matches!(self.from, ReadFrom::Acked)
+        self.own || self.acks
     }
 }
 
@@ -139,14 +191,53 @@ impl Subscriptions {
         self.by_name.get(channel).is_some_and(|subscription| subscription.own)
     }
 
-    pub(super) fn is_live(&self, channel: &str) -> bool {
-        self.by_name.get(channel).is_some_and(|subscription| subscription.live)
+    pub(super) fn is_heard(&self, channel: &str) -> bool {
+        self.by_name.get(channel).is_some_and(Subscription::is_heard)
     }
 
-    /// True when what a welcome says of the channel is about this very subscription: it stood in the hello, or is the
-    /// user's own.
-    pub(super) fn is_resumed(&self, channel: &str) -> bool {
-        self.by_name.get(channel).is_some_and(|subscription| subscription.live || subscription.own)
+    /// True when what a welcome says of the channel is about this very subscription.
+    pub(super) fn is_answered(&self, channel: &str) -> bool {
+        self.by_name.get(channel).is_some_and(Subscription::is_answered)
+    }
+
+    /// True where the server may end it: what it says while a `subscribe` is under way, or was not answered on this
+    /// connection, is about a subscription before that one.
+    pub(super) fn can_be_ended(&self, channel: &str) -> bool {
+        self.by_name.get(channel).is_some_and(|it| it.confirmed && it.asked.is_none())
+    }
+
+    /// True where the app has unsubscribed, and the server is to be told.
+    pub(super) fn is_leaving(&self, channel: &str) -> bool {
+        self.by_name.get(channel).is_some_and(|subscription| subscription.leaving)
+    }
+
+    /// True where the channel's ack can be told, or need not be, so that an `unsubscribe` may follow.
+    pub(super) fn can_leave(&self, channel: &str) -> bool {
+        self.by_name.get(channel).is_none_or(|it| it.confirmed)
+    }
+
+    /// True where the app has handled what the server was not told of yet, and would take.
+    pub(super) fn ack_waits(&self, channel: &str) -> bool {
+        self.by_name.get(channel).is_some_and(Subscription::ack_can_be_told)
+    }
+
+    /// The app has unsubscribed. What was handled is told first, if need be on the next connection.
+    pub(super) fn leave(&mut self, channel: &str) {
+        let Some(subscription) = self.by_name.get_mut(channel) else { return };
+        if subscription.handled.is_none() {
+            return self.remove(channel);
+        }
+        subscription.leaving = true;
+        subscription.repeats = Repeats::None;
+        subscription.claimed = None;
+        self.places_moved |= subscription.place.take().is_some();
+    }
+
+    /// An `unsubscribe` was answered: the subscription is over, unless another one has taken its place.
+    pub(super) fn left(&mut self, channel: &str, serial: u64) {
+        if self.by_name.get(channel).is_some_and(|it| it.left_by == Some(serial)) {
+            self.remove(channel);
+        }
     }
 
     /// True when the app has asked for none.
@@ -169,6 +260,7 @@ impl Subscriptions {
     pub(super) fn end(&mut self) {
         for subscription in self.by_name.values_mut() {
             subscription.asked = None;
+            subscription.left_by = None;
             subscription.confirmed = false;
         }
     }
@@ -178,18 +270,26 @@ impl Subscriptions {
         self.by_name.keys().cloned().collect()
     }
 
-    /// The cursors for a hello, as far as they fit. The rest is subscribed to after the welcome.
-    pub(super) fn cursors(&self, hello_bytes_max: usize) -> BTreeMap<String, Cursor> {
+    /// The cursors for a hello that resumes, as far as they fit: that of the user's own channel first, since the gateway
+    /// subscribes it in any case. The rest is subscribed to after the welcome.
+    pub(super) fn cursors(&mut self, is_resuming: bool, hello_bytes_max: usize) -> BTreeMap<String, Cursor> {
         let mut room = hello_bytes_max.saturating_sub(HELLO_REST_BYTES);
+        let mut fits = is_resuming;
         let mut cursors = BTreeMap::new();
-        for (channel, subscription) in &self.by_name {
-            let Some(cursor) = subscription.cursor.as_ref().filter(|_| subscription.live) else { continue };
-            let bytes = weight(channel, cursor);
-            if bytes > room {
-                break;
+        for own in [true, false] {
+            for (channel, subscription) in self.by_name.iter_mut().filter(|(_, it)| it.own == own) {
+                subscription.said = false;
+                let Some(cursor) = subscription.cursor.as_ref().filter(|_| subscription.live) else {
+                    continue;
+                };
+                let left = room.checked_sub(weight(channel, cursor));
+                fits &= left.is_some();
+                if let Some(left) = left.filter(|_| fits) {
+                    room = left;
+                    subscription.said = true;
+                    cursors.insert(channel.clone(), cursor.clone());
+                }
             }
-            room -= bytes;
-            cursors.insert(channel.clone(), cursor.clone());
         }
         cursors
     }
@@ -198,6 +298,9 @@ impl Subscriptions {
     pub(super) fn confirm(&mut self, channel: &str, at: &Subscribed) -> Option<Cursor> {
         let subscription = self.by_name.get_mut(channel)?;
         let cursor = subscription.confirm(at);
+        if subscription.leaving {
+            return None;
+        }
         if self.keeps_places && subscription.place.is_none() {
             subscription.place = Some(cursor.clone());
             self.places_begun = true;
@@ -212,7 +315,7 @@ impl Subscriptions {
 
     /// The server could not prove what lay between. True where the app is to be told.
     pub(super) fn gap(&mut self, gap: &Gap) -> bool {
-        let Some(subscription) = self.get(&gap.channel).filter(|subscription| subscription.live) else {
+        let Some(subscription) = self.get(&gap.channel).filter(|subscription| subscription.is_heard()) else {
             return false;
         };
         if subscription.handled.as_ref().is_some_and(|handled| handled.epoch != gap.cursor.epoch) {
@@ -233,7 +336,7 @@ impl Subscriptions {
         let is_past = |last: &Option<Cursor>| {
             last.as_ref().is_none_or(|last| last.epoch != epoch || offset > last.offset)
         };
-        if self.keeps_places && is_past(&subscription.place) {
+        if self.keeps_places && !subscription.leaving && is_past(&subscription.place) {
             // Only of the last publication is it known when it was appended.
             let at = cursor.at.filter(|_| cursor.offset == offset);
             subscription.place = Some(Cursor { epoch: epoch.to_owned(), offset, at });
@@ -246,17 +349,20 @@ impl Subscriptions {
     }
 
     pub(super) fn acks_wait(&self) -> bool {
-        self.by_name.values().any(|subscription| subscription.ack_waits)
+        self.by_name.values().any(Subscription::ack_can_be_told)
     }
 
     /// The acks for a ping; they count as reported.
     pub(super) fn take_acks(&mut self) -> BTreeMap<String, Cursor> {
         let mut acks = BTreeMap::new();
         for (channel, subscription) in &mut self.by_name {
-            if let Some(handled) = subscription.handled.clone().filter(|_| subscription.ack_waits) {
-                acks.insert(channel.clone(), handled);
+            if !subscription.ack_can_be_told() {
+                continue;
             }
             subscription.ack_waits = false;
+            if let Some(handled) = subscription.handled.clone() {
+                acks.insert(channel.clone(), handled);
+            }
         }
         acks
     }

@@ -55,8 +55,10 @@ impl Session {
             ServerPacket::Reply(id, result) => self.reply(now, id, result),
             ServerPacket::Pub(publication) => self.publication(publication),
             ServerPacket::Gap(gap) => self.gap(gap),
-            ServerPacket::Unsubscribed(end) => self.end_subscription(end.channel, end.code, end.message),
-            ServerPacket::Presence(kind, change) if self.subscriptions.is_live(&change.channel) => {
+            ServerPacket::Unsubscribed(end) if self.subscriptions.can_be_ended(&end.channel) => {
+                self.end_subscription(end.channel, end.code, end.message);
+            }
+            ServerPacket::Presence(kind, change) if self.subscriptions.is_heard(&change.channel) => {
                 self.emit(Output::Presence(kind, change));
             }
             ServerPacket::Ticket(fresh) => self.identity.set_ticket(fresh.ticket),
@@ -96,15 +98,13 @@ impl Session {
         let settled = self.outbox.begin(resumed, requests_seen);
         self.settle(settled);
         for channel in self.subscriptions.names() {
-            match welcome.channels.get(&channel) {
-                Some(ChannelWelcome::Subscribed(at)) if self.subscriptions.is_resumed(&channel) => {
-                    self.confirm(channel, at);
-                }
+            match welcome.channels.get(&channel).filter(|_| self.subscriptions.is_answered(&channel)) {
+                Some(ChannelWelcome::Subscribed(at)) => self.confirm(now, channel, at),
                 Some(ChannelWelcome::Refused { error }) => {
                     self.end_subscription(channel, error.code.clone(), error.message.clone());
                 }
-                // Named, but not for what the app asked since: it left behind the hello, and came again.
-                Some(ChannelWelcome::Subscribed(_)) | None => self.ask_for(&channel, true),
+                // Or named, but not for what the hello said: it did not fit, or the app left behind the hello and came again.
+                None => self.ask_for(&channel, true),
             }
         }
         self.leave_unwanted(&welcome.channels);
@@ -115,7 +115,7 @@ impl Session {
         for (channel, standing) in named {
             let subscribed = matches!(standing, ChannelWelcome::Subscribed(_));
             if subscribed && self.subscriptions.get(channel).is_none() {
-                self.outbox.push_unsubscribe(raw(&ChannelOnly { channel: channel.into() }));
+                self.say_unsubscribe(channel);
             }
         }
     }
@@ -132,12 +132,18 @@ impl Session {
                 };
                 self.emit(Output::Settled { request, result });
             }
-            Origin::Subscribe { channel } => self.subscribe_reply(channel, entry.serial, result),
-            Origin::Unsubscribe => {}
+            Origin::Subscribe { channel } => self.subscribe_reply(now, channel, entry.serial, result),
+            Origin::Unsubscribe { channel } => self.subscriptions.left(&channel, entry.serial),
         }
     }
 
-    fn subscribe_reply(&mut self, channel: String, serial: u64, result: Result<&RawValue, ErrorBody>) {
+    fn subscribe_reply(
+        &mut self,
+        now: Now,
+        channel: String,
+        serial: u64,
+        result: Result<&RawValue, ErrorBody>,
+    ) {
         let Some(subscription) = self.subscriptions.get(&channel) else { return };
         if subscription.asked != Some(serial) {
             return;
@@ -145,7 +151,7 @@ impl Session {
         let known = subscription.confirmed_cursor().is_some();
         match result.map(|body| serde_json::from_str::<Subscribed>(body.get())) {
             Ok(Ok(_)) if known => subscription.asked = None,
-            Ok(Ok(at)) => self.confirm(channel, &at),
+            Ok(Ok(at)) => self.confirm(now, channel, &at),
             Ok(Err(error)) => self.end_subscription(channel, ErrorCode::Internal, error.to_string()),
             Err(error) => self.end_subscription(channel, error.code, error.message),
         }
@@ -161,7 +167,7 @@ impl Session {
                 self.emit(Output::Settled { request, result });
             }
             Origin::Subscribe { channel } => self.end_subscription(channel, code, message),
-            Origin::Unsubscribe => {}
+            Origin::Unsubscribe { .. } => {}
         }
     }
 
@@ -189,15 +195,21 @@ impl Session {
         }
     }
 
-    fn confirm(&mut self, channel: String, at: &Subscribed) {
+    fn confirm(&mut self, now: Now, channel: String, at: &Subscribed) {
         if let Some(cursor) = self.subscriptions.confirm(&channel, at) {
             self.emit(Output::Subscribed { channel, cursor, recovering: at.recovering });
+        } else if self.subscriptions.is_leaving(&channel) {
+            self.leave(now, &channel);
         }
     }
 
     fn end_subscription(&mut self, channel: String, code: ErrorCode, message: String) {
         if self.subscriptions.get(&channel).is_some() {
+            let was_leaving = self.subscriptions.is_leaving(&channel);
             self.subscriptions.remove(&channel);
+            if was_leaving {
+                return;
+            }
             self.emit(Output::Unsubscribed { channel, code, message });
         }
     }
@@ -226,28 +238,59 @@ impl Session {
     pub(super) fn subscribe(&mut self, now: Now, channel: String, from: ReadFrom) {
         self.want_up(false);
         self.active_ms = now.mono_ms;
-        if let Some(subscription) = self.subscriptions.get(&channel) {
+        if from == ReadFrom::Now
+            && let Some(subscription) = self.subscriptions.get(&channel).filter(|it| !it.leaving)
+        {
             if let Some(cursor) = subscription.confirmed_cursor() {
                 self.emit(Output::Subscribed { channel, cursor, recovering: 0 });
             }
             return;
         }
-        self.subscriptions.add(now.mono_ms, channel.clone(), from);
+        // What lies behind the new start is not acknowledged any more, as far as the server can see.
+        if self.is_online() && self.subscriptions.ack_waits(&channel) {
+            self.ping(now);
+        }
+        let claimed = self.subscriptions.claimed_start(now.mono_ms, &channel, &from);
+        let keeps_acks = claimed.is_some() && from == ReadFrom::Acked;
+        self.subscriptions.add(now.mono_ms, channel.clone(), claimed.map_or(from, ReadFrom::Cursor));
+        if keeps_acks {
+            self.subscriptions.keep_acks(&channel);
+        }
         if self.is_online() {
             self.ask_for(&channel, false);
         }
     }
 
     pub(super) fn unsubscribe(&mut self, now: Now, channel: &str) {
-        if self.subscriptions.get(channel).is_none() || self.subscriptions.is_own(channel) {
+        let is_there = self.subscriptions.get(channel).is_some_and(|it| !it.leaving);
+        if !is_there || self.subscriptions.is_own(channel) {
             return;
         }
         self.active_ms = now.mono_ms;
-        self.subscriptions.remove(channel);
-        // Without a connection nothing need be said: the next hello does not name the channel.
+        self.subscriptions.leave(channel);
+        // Without a connection nothing need be said: the next hello does not name the channel, or leaves it then.
         if self.is_online() {
-            self.outbox.push_unsubscribe(raw(&ChannelOnly { channel: channel.into() }));
+            self.leave(now, channel);
         }
+    }
+
+    /// Tells the server that a channel is unsubscribed; and before it, where the server wants to know, what the app has
+    /// handled.
+    fn leave(&mut self, now: Now, channel: &str) {
+        if !self.subscriptions.can_leave(channel) {
+            return;
+        }
+        if self.subscriptions.ack_waits(channel) {
+            self.ping(now);
+        }
+        let serial = self.say_unsubscribe(channel);
+        if let Some(subscription) = self.subscriptions.get(channel) {
+            subscription.left_by = Some(serial);
+        }
+    }
+
+    fn say_unsubscribe(&mut self, channel: &str) -> u64 {
+        self.outbox.push_unsubscribe(channel.to_owned(), raw(&ChannelOnly { channel: channel.into() }))
     }
 
     /// Sends what may be sent, and reports what must not wait. Called after every input while online.

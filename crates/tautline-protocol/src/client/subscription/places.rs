@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Subscription, Subscriptions, UNKNOWN, weight};
+use super::{Repeats, Subscription, Subscriptions, weight};
 use crate::{Cursor, ReadFrom, client::stored::Stored};
 
 /// How long a restarted app has to subscribe again before the places of its former self are forgotten. Milliseconds.
@@ -11,13 +11,14 @@ const CLAIM_MS: u64 = 60_000;
 impl Subscription {
     /// One that goes on where a destroyed app was.
     fn resumed(from: ReadFrom, place: Cursor, may_repeat: bool) -> Self {
-        let mut it =
-            Self { from, live: true, repeats: if may_repeat { UNKNOWN } else { 0 }, ..Self::default() };
+        let repeats = if may_repeat { Repeats::Unknown } else { Repeats::None };
+        let mut it = Self { live: true, repeats, ..Self::new(from) };
         if it.keeps_acks() {
             // The app may have been destroyed before this was reported.
             it.handled = Some(Cursor { at: None, ..place.clone() });
         }
         it.cursor = Some(place.clone());
+        it.claimed = Some(place.clone());
         it.place = Some(place);
         it
     }
@@ -25,20 +26,42 @@ impl Subscription {
     /// True where what is handed over next, or was handed over last, may come once more after a restart.
     fn may_repeat(&self) -> bool {
         let stand = |cursor: &Option<Cursor>| cursor.as_ref().map(|it| (it.epoch.clone(), it.offset));
-        self.repeats > 0 || stand(&self.place) != stand(&self.cursor)
+        self.repeats != Repeats::None || (!self.leaving && stand(&self.place) != stand(&self.cursor))
     }
 }
 
 impl Subscriptions {
-    /// The app wants a channel: from where a destroyed app was in it, unless it names a cursor of its own.
+    /// The app wants a channel: from where a destroyed app was in it, unless it names a cursor of its own. One that is there
+    /// begins again.
     pub(in crate::client) fn add(&mut self, now_ms: u64, channel: String, from: ReadFrom) {
         self.forget_unclaimed(now_ms);
         let place = self.unclaimed.remove(&channel).filter(|_| !matches!(from, ReadFrom::Cursor(_)));
         let subscription = match place {
             Some(place) => Subscription::resumed(from, place, self.unclaimed_may_repeat),
-            None => Subscription::new(from),
+            None => match self.by_name.remove(&channel) {
+                Some(before) => Subscription::instead_of(before, from),
+                None => Subscription::new(from),
+            },
         };
         self.by_name.insert(channel, subscription);
+    }
+
+    /// Where a start of long ago leads for one more handler of an app that goes on for a destroyed one: it had come as far.
+    pub(in crate::client) fn claimed_start(
+        &self,
+        now_ms: u64,
+        channel: &str,
+        from: &ReadFrom,
+    ) -> Option<Cursor> {
+        let is_old = matches!(from, ReadFrom::Start | ReadFrom::Acked) && now_ms < self.unclaimed_until_ms;
+        self.by_name.get(channel).filter(|_| is_old)?.claimed.clone()
+    }
+
+    /// Somebody wants what the user's apps have handled to be known.
+    pub(in crate::client) fn keep_acks(&mut self, channel: &str) {
+        if let Some(subscription) = self.by_name.get_mut(channel) {
+            subscription.acks = true;
+        }
     }
 
     /// There is storage: what the app has handled is to be remembered.
