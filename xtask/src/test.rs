@@ -46,7 +46,7 @@ struct Step {
 }
 
 /// Cheap ones first: a slip is told within seconds.
-static STEPS: [Step; 13] = [
+static STEPS: [Step; 14] = [
     Step {
         name: "tidy",
         about: "module docs, file sizes, left-over notes, links, both READMEs",
@@ -119,6 +119,19 @@ static STEPS: [Step; 13] = [
         jobs: |root| {
             let scripts = ["typecheck", "test"].map(|script| npm(root, "sdk", ["run", script]));
             Ok(npm::install(root, "sdk").into_iter().chain(scripts).map(Job::Run).collect())
+        },
+    },
+    Step {
+        name: "packages",
+        about: "the packed SDK, installed, compiled and bundled as apps do: old and new TypeScript, webpack, Metro",
+        quick: false,
+        needs: &[&NODE],
+        skip: never,
+        jobs: |root| {
+            let built = npm::install(root, "sdk").into_iter().chain([npm(root, "sdk", ["run", "build"])]);
+            let tools = npm::install(root, "sdk/matrix");
+            let test = npm(root, "sdk", ["run", "test:matrix"]);
+            Ok(built.chain(tools).chain([test]).map(Job::Run).collect())
         },
     },
     Step {
