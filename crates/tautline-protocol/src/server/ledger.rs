@@ -311,7 +311,7 @@ mod tests {
         assert_eq!((ledger.reply_bytes(), ledger.running()), (0, 1));
         assert_eq!(ledger.receive(1, true, 8, &limits()), Verdict::InDoubt);
         assert_eq!(ledger.receive(2, true, 8, &limits()), Verdict::Wait, "it still runs");
-        assert_eq!(ledger.requests_seen(), None);
+        assert_eq!(ledger.requests_seen(), 2);
     }
 
     #[test]
