@@ -386,8 +386,14 @@ fn pages_of_a_reader_that_left_are_free_at_once() {
             }
             _ => gone.peer.handle_lost(node.now),
         }
-        let mut modest = reader(&engine, &node);
+        let mut modest = node.guest();
+        // Another page than the one that was left.
+        let from = json!({"epoch": "3", "offset": 10});
+        modest.say(&node, json!({"id": 1, "subscribe": {"channel": "room:7", "from": from}}));
         engine.work();
-        assert_eq!(modest.offsets(&node).len(), 50, "{leave}");
+        modest.drain(&node);
+        engine.work();
+        assert_eq!(modest.offsets(&node).len(), 40, "{leave}");
+        modest.peer.handle_lost(node.now);
     }
 }
