@@ -96,6 +96,12 @@ pub struct HubStats {
     pub reply_bytes: usize,
     /// Bytes of presence changes that somebody is still to be told of.
     pub presence_bytes: usize,
+    /// Bytes of publications on their way to the engine.
+    pub append_bytes: usize,
+    /// Pages of logs that are read or wait for it, or for their readers.
+    pub pages: usize,
+    /// Hellos that wait for their turn.
+    pub hellos_waiting: usize,
     /// Publications since the start.
     pub publications: u64,
 }
@@ -355,6 +361,9 @@ impl Hub {
             log_bytes: self.0.channels.tail_bytes().max(self.0.engine.bytes()),
             reply_bytes: self.0.budgets.replies.used(),
             presence_bytes: self.0.budgets.changes.used(),
+            append_bytes: self.0.append_bytes.load(Ordering::Relaxed),
+            pages: self.0.pages.len(),
+            hellos_waiting: self.0.turnstile.waiting(),
             publications: self.0.publications.load(Ordering::Relaxed),
         }
     }

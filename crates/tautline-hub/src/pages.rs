@@ -89,6 +89,11 @@ impl Pages {
         Self { state: Mutex::default(), pages_max, connection_max }
     }
 
+    /// How many there are, in whatever state.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.state).slots.len()
+    }
+
     /// Takes a page, or waits for it.
     pub(crate) fn take(&self, key: PageKey, bell: &Arc<Bell>, slot: u32) -> (Wanted, Option<PageKey>) {
         let mut state = lock(&self.state);

@@ -92,6 +92,12 @@ impl Turnstile {
         Self { at_once: at_once as usize, lanes: Mutex::default() }
     }
 
+    /// How many wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        let lanes = lock(&self.lanes);
+        lanes.back.waiting.len() + lanes.new.waiting.len()
+    }
+
     fn room(&self, coming: Coming) -> usize {
         match coming {
             Coming::Back => self.at_once.saturating_mul(RESUMES_A_NEWCOMER),

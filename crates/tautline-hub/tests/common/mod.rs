@@ -1,6 +1,7 @@
 //! A rig for stories about the hub: phones without sockets, time moved by hand.
 #![allow(dead_code, reason = "each test file uses its own part of the rig")]
 
+pub mod acts;
 pub mod slow;
 
 use std::{
