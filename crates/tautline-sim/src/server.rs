@@ -43,8 +43,10 @@ pub(crate) struct Server {
 pub(crate) struct House {
     pub(crate) limits: Limits,
     pub(crate) retention: Retention,
-    /// Channels tell who is there, and keep how far everybody got.
-    pub(crate) sociable: bool,
+    /// Channels tell who is there.
+    pub(crate) presence: bool,
+    /// Channels keep how far everybody got.
+    pub(crate) ack: bool,
 }
 
 /// What became of what the back end published.
@@ -58,14 +60,14 @@ impl Server {
         method_ms: Option<u64>,
         (plan, teller): (EnginePlan, Option<Teller>),
     ) -> Self {
-        let House { limits, retention, sociable } = house;
+        let House { limits, retention, presence, ack } = house;
         let rule = |pattern: &str| ChannelRule {
             pattern: Pattern::parse(pattern).expect("valid"),
             subscribe: Access::Any,
             publish: Access::Any,
-            presence: if sociable { PresenceMode::Events } else { PresenceMode::Off },
+            presence: if presence { PresenceMode::Events } else { PresenceMode::Off },
             retention,
-            ack: sociable,
+            ack,
         };
         let engine = SimEngine::new(plan, seed, &limits, teller);
         let config = HubConfig {

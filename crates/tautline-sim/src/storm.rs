@@ -4,6 +4,7 @@
 
 mod plan;
 mod reckon;
+mod rosters;
 mod weather;
 mod whims;
 mod writer;
@@ -160,6 +161,9 @@ fn storm(seed: u64, teller: Option<Teller>, recording: Option<Recording>) -> (Wo
     let mut summary = Summary { histories: 1, phones: world.phones.len() as u64, ..weather.summary };
     summary.virtual_ms = world.now().mono_ms;
     reckon::reckon(&world, &weather.befallen(&plan), &writer, &mut summary);
+    if plan.presence {
+        rosters::check(&mut world);
+    }
     (world, summary)
 }
 

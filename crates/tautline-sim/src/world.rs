@@ -45,6 +45,8 @@ pub struct WorldConfig {
     pub recorded: bool,
     /// Everybody is strange: phones, and what they are told.
     pub whims: bool,
+    /// Channels tell who is there.
+    pub presence: bool,
 }
 
 /// What a dial meets.
@@ -114,9 +116,10 @@ impl World {
             teller,
             recorded,
             whims,
+            presence,
         } = config;
         let now = Now::new(0, BEGIN_WALL_MS);
-        let house = House { limits, retention, sociable: whims };
+        let house = House { limits, retention, presence: presence || whims, ack: whims };
         let server = Server::new(now, seed, house, method_ms, (engine, teller));
         let rng = Rng::stream(seed, 1);
         Self {

@@ -17,6 +17,9 @@ use crate::{
 
 /// In one storm of so many every hello has to wait for its turn.
 const HELLOS_QUEUE_UP_EVERY: u64 = 5;
+/// In storms whose seed leaves this rest channels tell who is there. Not drawn: what other seeds stand for stays as it was.
+const ROSTERS_EVERY: u64 = 6;
+const ROSTERS_REST: u64 = 2;
 /// How long a storm lasts at least and at most, in virtual milliseconds.
 const STORM_MS: (u64, u64) = (15_000, 60_000);
 /// Requests of a phone that wait at once.
@@ -30,6 +33,8 @@ pub(super) struct Plan {
     pub(super) lasts_ms: u64,
     /// Channels keep less than a storm writes: slow readers are overtaken.
     pub(super) short: bool,
+    /// Channels tell who is there.
+    pub(super) presence: bool,
     retention: Retention,
     limits: Limits,
 }
@@ -60,7 +65,9 @@ impl Plan {
             limits.hellos_at_once_max = 0;
         }
         let lasts_ms = rng.between(STORM_MS.0, STORM_MS.1);
-        Self { seed, engine: EnginePlan { kind, slow_ms, drops }, lasts_ms, short, retention, limits, rng }
+        let presence = seed % ROSTERS_EVERY == ROSTERS_REST;
+        let engine = EnginePlan { kind, slow_ms, drops };
+        Self { seed, engine, lasts_ms, short, presence, retention, limits, rng }
     }
 
     pub(super) fn make_world(&mut self, teller: Option<Teller>, recording: Option<Recording>) -> World {
@@ -77,6 +84,7 @@ impl Plan {
             teller,
             recorded: recording.is_some(),
             whims,
+            presence: self.presence,
         });
         world.tell_story(|| format!("a storm over {:?}, {:?}", self.engine, self.retention));
         for phone in 0..2 + usize::try_from(rng.below(3)).expect("small") {

@@ -1,0 +1,84 @@
+//! Who stands in the rosters once a storm is over: those who are there, each once, and nobody else.
+
+use std::{collections::BTreeMap, task::Waker};
+
+use serde_json::{Value, json};
+use tautline_hub::{Identity, Output, Peer};
+
+use super::CHANNELS;
+use crate::{story::Event, world::World};
+
+/// A line may be lost without a fault, and comes back: so often, and so long apart, is looked again.
+const LOOKS: u32 = 20;
+const BETWEEN_LOOKS_MS: u64 = 5_000;
+
+/// Members of a channel and how they stand there, by session.
+type Roster = BTreeMap<String, String>;
+
+/// Waits until sessions of apps that are gone have ended, and looks.
+///
+/// # Panics
+/// When the rosters do not come to say who is there.
+pub(super) fn check(world: &mut World) {
+    let limits = world.server.hub.limits();
+    world.advance(limits.silence_ms() + limits.park_ms + 2_000);
+    let (mut expected, mut seen) = (Vec::new(), Vec::new());
+    for _ in 0..LOOKS {
+        expected = CHANNELS.map(|channel| expect(world, channel)).to_vec();
+        seen = CHANNELS.map(|channel| look(world, channel)).to_vec();
+        if seen == expected {
+            return;
+        }
+        world.advance(BETWEEN_LOOKS_MS);
+    }
+    panic!("the rosters say {seen:?}, and there are {expected:?}");
+}
+
+/// Every phone is in front and online: those who want the channel are in it.
+fn expect(world: &World, channel: &str) -> Roster {
+    let there = world.phones.iter().filter(|phone| phone.wanted.contains(channel));
+    there
+        .filter_map(|phone| session_of(&phone.events))
+        .map(|session| (session, "online".to_owned()))
+        .collect()
+}
+
+/// The session of the last welcome.
+fn session_of(events: &[Event]) -> Option<String> {
+    events.iter().rev().find_map(|event| {
+        let Event::Received(text) = event else { return None };
+        let welcome = text.lines().find(|line| line.starts_with(r#"{"welcome""#))?;
+        let packet: Value = serde_json::from_str(welcome).ok()?;
+        packet["welcome"]["session"].as_str().map(ToOwned::to_owned)
+    })
+}
+
+/// Asks the hub as a guest of its own.
+fn look(world: &World, channel: &str) -> Roster {
+    let (hub, now) = (&world.server.hub, world.now());
+    let mut peer = hub.peer(now, Waker::noop().clone());
+    peer.handle_message(now, &json!({"hello": {"v": 1, "auth": {"guest": true}}}).to_string());
+    drain(world, &mut peer);
+    while !peer.wants_input() && hub.pump() {}
+    peer.handle_message(now, &json!({"id": 1, "presence": {"channel": channel}}).to_string());
+    let told = drain(world, &mut peer);
+    let reply = told.iter().find(|packet| packet["id"] == 1).expect("an answer at once");
+    let members = reply["ok"]["members"].as_array().into_iter().flatten();
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    members.map(|member| (text(&member["session"]), text(&member["state"]))).collect()
+}
+
+fn drain(world: &World, peer: &mut Peer) -> Vec<Value> {
+    let mut told = Vec::new();
+    while let Some(output) = peer.poll_output(world.now()) {
+        match output {
+            Output::Message(bytes) => {
+                let text = String::from_utf8(bytes.to_vec()).expect("packets are text");
+                told.extend(text.lines().filter_map(|line| serde_json::from_str(line).ok()));
+            }
+            Output::Login(_) => peer.handle_login(world.now(), Ok(Identity::default())),
+            Output::Call(_) | Output::Close { .. } => {}
+        }
+    }
+    told
+}
