@@ -361,7 +361,7 @@ impl Hub {
             log_bytes: self.0.channels.tail_bytes().max(self.0.engine.bytes()),
             reply_bytes: self.0.budgets.replies.used(),
             presence_bytes: self.0.budgets.changes.used(),
-            append_bytes: self.0.append_bytes.load(Ordering::Relaxed),
+            append_bytes: self.0.budgets.appends.used(),
             pages: self.0.pages.len(),
             hellos_waiting: self.0.turnstile.waiting(),
             publications: self.0.publications.load(Ordering::Relaxed),

@@ -1,4 +1,5 @@
 //! A hub for several threads, somebody who watches a channel, and the orders in which things happen.
+#![allow(dead_code, reason = "each test file uses its own part of the rig")]
 
 use std::{
     ops::{Deref, DerefMut},
