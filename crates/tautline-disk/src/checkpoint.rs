@@ -6,14 +6,17 @@
 use std::{
     cell::Cell,
     path::Path,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use rusqlite::Connection;
 
 use crate::{
     fault::Fault,
-    options::{WAL_PAGES_HARD, WAL_PAGES_SOFT},
+    options::{WAL_PAGES_HARD, WAL_PAGES_SOFT, WAL_PAGES_TOLD},
     schema,
 };
 
@@ -22,6 +25,8 @@ use crate::{
 pub(crate) struct Checkpoints {
     state: Mutex<State>,
     changed: Condvar,
+    /// How many pages the log had when its length was last told of; 0 while it is as short as it should be.
+    told: AtomicUsize,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -74,14 +79,34 @@ impl Checkpoints {
             State::Copied => {
                 *state = State::Idle;
                 drop(state);
-                copy(connection)
+                let copied = copy(connection)?;
+                self.tell_length(pages, &copied);
+                Ok(())
             }
             State::Copying | State::Closed => Ok(()),
         }
     }
 
-    /// The checkpointer's thread.
-    pub(crate) fn run(&self, database: &Path) {
+    /// Says when the log grows although all of it was copied that could be, each time that it has doubled.
+    fn tell_length(&self, pages: usize, copied: &Copied) {
+        let told = self.told.load(Ordering::Relaxed);
+        if pages >= WAL_PAGES_TOLD.max(2 * told) {
+            self.told.store(pages, Ordering::Relaxed);
+            tracing::warn!(
+                mib = pages / PAGES_A_MIB,
+                reason = copied.reason(),
+                "the write-ahead log cannot begin anew and grows: see who else has the store's file open"
+            );
+        } else if pages < WAL_PAGES_HARD && told > 0 {
+            self.told.store(0, Ordering::Relaxed);
+            tracing::info!("the write-ahead log is as short again as it should be");
+        }
+    }
+
+    /// The checkpointer's thread. `first` was opened when there were files to be had; `generation` says when the file is
+    /// another one.
+    pub(crate) fn run(&self, database: &Path, first: Connection, generation: &AtomicU64) {
+        let mut open = Some((generation.load(Ordering::Acquire), first));
         loop {
             let mut state = self.lock();
             while !matches!(*state, State::Copying | State::Closed) {
@@ -91,9 +116,15 @@ impl Checkpoints {
                 return;
             }
             drop(state);
-            // A connection a copy: it takes a moment, and the file may be another one than last time.
-            let copied = schema::connect_reader(database).and_then(|connection| copy(&connection));
+            let now = generation.load(Ordering::Acquire);
+            open = open.filter(|(of, _)| *of == now);
+            let copied = match &open {
+                Some((_, connection)) => copy(connection),
+                None => schema::connect_reader(database)
+                    .and_then(|connection| copy(&open.insert((now, connection)).1)),
+            };
             if let Err(fault) = copied {
+                open = None;
                 tracing::warn!(%fault, "the write-ahead log could not be copied back: it grows until it can");
             }
             let mut state = self.lock();
@@ -114,8 +145,33 @@ impl Checkpoints {
     }
 }
 
+/// Pages of 4 KiB.
+const PAGES_A_MIB: usize = 256;
+
+/// What a copy came to.
+pub(crate) struct Copied {
+    busy: bool,
+    /// Pages in the log, and those of them that are in the file now.
+    pages: i64,
+    copied: i64,
+}
+
+impl Copied {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self { busy: true, .. } => "another connection copies it back just now",
+            Self { pages, copied, .. } if copied < pages => {
+                "another process has been in one read transaction since an older state"
+            }
+            _ => "another process is in a read transaction at its end",
+        }
+    }
+}
+
 /// Copies as much as can be copied without waiting for anybody.
-pub(crate) fn copy(connection: &Connection) -> Result<(), Fault> {
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-    Ok(())
+pub(crate) fn copy(connection: &Connection) -> Result<Copied, Fault> {
+    let sql = "PRAGMA wal_checkpoint(PASSIVE)";
+    let row =
+        |row: &rusqlite::Row<'_>| Ok(Copied { busy: row.get(0)?, pages: row.get(1)?, copied: row.get(2)? });
+    Ok(connection.query_row(sql, [], row)?)
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 use tautline_hub::engine::{Content, Origin};
-use tautline_protocol::{ChannelName, RequestId, UserId};
+use tautline_protocol::{RequestId, UserId};
 
 use crate::fault::Fault;
 
@@ -50,18 +50,13 @@ pub(crate) fn request_blob(session: u128, id: RequestId) -> Vec<u8> {
     [&session.to_be_bytes()[..], &id.to_be_bytes()].concat()
 }
 
-/// A channel's name from the file.
-pub(crate) fn channel_name(name: &str) -> Result<ChannelName, Fault> {
-    ChannelName::parse(name).map_err(|error| Fault::Damaged(format!("a channel's name in the file: {error}")))
-}
-
 /// A publication from three columns: data, sender, tags.
 pub(crate) fn content(row: &Row<'_>, first: usize) -> Result<Content, Fault> {
     let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from);
-    let damaged = |words: String| Fault::Damaged(format!("a publication in the file: {words}"));
-    let from = text(first + 1)?.map(UserId::parse).transpose().map_err(|error| damaged(error.to_string()))?;
+    let foreign = |words: String| Fault::Row(format!("a publication: {words}"));
+    let from = text(first + 1)?.map(UserId::parse).transpose().map_err(|error| foreign(error.to_string()))?;
     Ok(Content {
-        data: text(first)?.ok_or_else(|| damaged("it has no data".to_owned()))?.into(),
+        data: text(first)?.ok_or_else(|| foreign("it has no data".to_owned()))?.into(),
         from,
         tags: text(first + 2)?.map(Into::into),
     })

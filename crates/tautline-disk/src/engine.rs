@@ -3,26 +3,29 @@
 use std::{
     cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     thread::JoinHandle,
 };
 
-use tautline_hub::{
-    Rules,
-    engine::{Answer, Append, Engine, EngineError, Job, Look, Mark, Read},
-};
+use tautline_hub::engine::{Answer, Append, Engine, EngineError, Job, Look, Mark, Read};
+use tautline_protocol::ChannelName;
 
 use crate::{
     checkpoint::Checkpoints,
     opening::{self, OpenError, Opened},
     options::{DiskOptions, READERS, READS_QUEUED_MAX, WRITES_QUEUED_BYTES_MAX, WRITES_QUEUED_MAX},
     queue::{Queue, Refused},
-    reader,
-    writer::Writer,
+    reader::{self, Reader},
+    schema,
+    writer::{Tidy, Writer},
 };
+
+/// Connections that were made at the start belong to it.
+const FIRST_GENERATION: u64 = 1;
 
 /// Logs on disk. [`DiskEngine::close`] it at the end; dropping it does the same.
 pub struct DiskEngine {
@@ -36,19 +39,53 @@ pub(crate) struct Shared {
     pub(crate) reads: Queue<Ask>,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) life: AtomicU32,
+    /// Of logs that nobody wrote to.
+    epoch: Mutex<Arc<str>>,
     /// Of packets that are kept.
     pub(crate) bytes: AtomicU64,
     /// Rises whenever connections have to be made anew.
     pub(crate) generation: AtomicU64,
+    /// Appends are likely to be taken.
+    pub(crate) takes_appends: AtomicBool,
+    /// A thread of the store has panicked.
+    pub(crate) died: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn epoch(&self) -> Arc<str> {
+        Arc::clone(&self.epoch.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: &Arc<str>) {
+        *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(epoch);
+    }
+}
+
+/// Ends everything when a thread of the store does: even where it panics, nobody waits for ever.
+pub(crate) struct Ending(pub(crate) Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.died.store(true, Ordering::Release);
+            tracing::error!("a thread of the store has panicked: nothing is stored any more");
+        }
+        self.0.takes_appends.store(false, Ordering::Release);
+        self.0.checkpoints.close();
+        self.0.writes.abandon();
+        self.0.reads.abandon();
+    }
 }
 
 /// What the writer does.
 pub(crate) enum Write {
     Append(Append),
     Keep(Vec<Mark>),
-    Tidy {
-        wall_ms: u64,
-        rules: Arc<Rules>,
+    Tidy(Tidy),
+    /// A reader found a foreign value in the row of this channel's log.
+    Foreign {
+        channel: ChannelName,
+        reason: String,
     },
     /// A reader of this generation found the file damaged.
     Damaged {
@@ -64,7 +101,8 @@ pub(crate) enum Ask {
 }
 
 impl DiskEngine {
-    /// Opens a store, or begins one, and says what was found. Blocks: after an unclean stop the whole file is read.
+    /// Opens a store, or begins one, and says what was found. Blocks for as long as it takes to count the channels. Where the
+    /// disk is full it opens all the same: what is there can be read.
     ///
     /// # Errors
     /// [`OpenError`] says what to do. A damaged file is none: it is moved aside.
@@ -82,20 +120,22 @@ impl DiskEngine {
             reads: Queue::new(READS_QUEUED_MAX, usize::MAX),
             checkpoints: Checkpoints::default(),
             life: AtomicU32::new(store.life),
+            epoch: Mutex::new(Arc::clone(&store.beginning.epoch)),
             bytes: AtomicU64::new(store.counts.bytes),
-            generation: AtomicU64::new(1),
+            generation: AtomicU64::new(FIRST_GENERATION),
+            takes_appends: AtomicBool::new(store.marked),
+            died: AtomicBool::new(false),
         });
         let mut others = Vec::new();
         let writer = start(&shared, &mut others, directory.database())
             .and_then(|()| {
                 let writer =
                     Writer::new(Arc::clone(&shared), directory, options, store, std::mem::take(&mut others));
-                spawn("tautline-disk-writer", move || writer.run())
+                spawn(&shared, "tautline-disk-writer", move || writer.run()).map_err(OpenError::Threads)
             })
-            .map_err(|error| {
+            .inspect_err(|_| {
                 shared.reads.close();
                 shared.checkpoints.close();
-                OpenError::Threads(error)
             })?;
         Ok((Self { shared, writer: Mutex::new(Some(writer)) }, opened))
     }
@@ -113,6 +153,12 @@ impl DiskEngine {
         {
             tracing::error!("the store's writer had panicked: the next start will check the file");
         }
+    }
+
+    /// True where a thread of the store has panicked: nothing is stored or read any more, and the next start looks at the file.
+    #[must_use]
+    pub fn has_died(&self) -> bool {
+        self.shared.died.load(Ordering::Acquire)
     }
 
     fn submit_write(&self, job: Write, bytes: usize) {
@@ -140,25 +186,36 @@ impl DiskEngine {
     }
 }
 
-/// Starts the readers and the checkpointer.
+/// Starts the readers and the checkpointer. Their connections are opened now: later there may be no file to be had.
 fn start(
     shared: &Arc<Shared>,
     threads: &mut Vec<JoinHandle<()>>,
-    database: std::path::PathBuf,
-) -> Result<(), std::io::Error> {
+    database: PathBuf,
+) -> Result<(), OpenError> {
+    let failed = |fault| OpenError::File { file: database.clone(), source: Box::new(fault) };
     for number in 1..=READERS {
-        let (shared, database) = (Arc::clone(shared), database.clone());
-        let name = format!("tautline-disk-read{number}");
-        threads.push(spawn(&name, move || reader::run(&shared, &database))?);
+        let reader = Reader::connect(&database, FIRST_GENERATION).map_err(failed)?;
+        let (of, database) = (Arc::clone(shared), database.clone());
+        let work = move || reader::run(&of, &database, reader);
+        threads
+            .push(spawn(shared, &format!("tautline-disk-read{number}"), work).map_err(OpenError::Threads)?);
     }
-    let checkpoints = Arc::clone(shared);
-    threads.push(spawn("tautline-disk-copy", move || checkpoints.checkpoints.run(&database))?);
+    let connection = schema::connect_reader(&database).map_err(failed)?;
+    let of = Arc::clone(shared);
+    let work = move || of.checkpoints.run(&database, connection, &of.generation);
+    threads.push(spawn(shared, "tautline-disk-copy", work).map_err(OpenError::Threads)?);
     Ok(())
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, std::io::Error> {
+fn spawn(
+    shared: &Arc<Shared>,
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, std::io::Error> {
+    let shared = Arc::clone(shared);
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         OWN_THREAD.set(true);
+        let _end = Ending(shared);
         work();
     })
 }
@@ -203,12 +260,18 @@ impl Engine for DiskEngine {
                 let bytes = marks.len() * size_of::<Mark>();
                 self.submit_write(Write::Keep(marks), bytes);
             }
-            Job::Tidy { wall_ms, rules } => self.submit_write(Write::Tidy { wall_ms, rules }, 0),
+            Job::Tidy { wall_ms, rules, in_use } => {
+                self.submit_write(Write::Tidy(Tidy { wall_ms, rules, in_use }), 0);
+            }
         }
     }
 
     fn life(&self) -> u32 {
         self.shared.life.load(Ordering::Acquire)
+    }
+
+    fn takes_appends(&self) -> bool {
+        self.shared.takes_appends.load(Ordering::Acquire)
     }
 
     fn bytes(&self) -> usize {

@@ -13,6 +13,7 @@ mod convert;
 mod directory;
 mod engine;
 mod fault;
+mod health;
 mod opening;
 mod options;
 mod queue;

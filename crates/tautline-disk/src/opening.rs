@@ -95,11 +95,11 @@ pub(crate) fn open(options: &DiskOptions) -> Result<(Directory, Store, Opened), 
     })?;
     let words = |refusal| to_words(&directory, refusal);
     if !directory.has_database() {
-        let store = Store::create(&directory, options).map_err(words)?;
+        let mut store = Store::create(&directory, options).map_err(words)?;
         store.mark_open().map_err(|fault| words(fault.into()))?;
         return Ok((directory, store, Opened::Fresh));
     }
-    let (store, opened) = match recover(&directory, options) {
+    let (mut store, opened) = match recover(&directory, options) {
         Err(Refusal::Fault(Fault::Damaged(reason))) => {
             let moved_to =
                 directory.set_aside().map_err(|source| OpenError::Directory { dir: dir(), source })?;
@@ -108,17 +108,20 @@ pub(crate) fn open(options: &DiskOptions) -> Result<(Directory, Store, Opened), 
         }
         other => other.map_err(words)?,
     };
-    store.mark_open().map_err(|fault| words(fault.into()))?;
+    match store.mark_open() {
+        // What is there can be read. The writer marks it before it writes anything.
+        Err(Fault::Full(_)) => tracing::error!("the disk is full: the store opens to be read"),
+        marked => marked.map_err(|fault| words(fault.into()))?,
+    }
     Ok((directory, store, opened))
 }
 
-/// Opens the file that is there, and looks at all of it where the last process did not close it.
+/// Opens the file that is there. SQLite itself brings back what a process that was killed had committed.
 fn recover(directory: &Directory, options: &DiskOptions) -> Result<(Store, Opened), Refusal> {
     let mut store = Store::connect(directory, options)?;
     if !store.unclean {
         return Ok((store, Opened::Clean));
     }
-    store.check()?;
     let new_epochs = store.doubt_relaxed()?;
     Ok((store, Opened::Recovered { new_epochs }))
 }

@@ -35,13 +35,16 @@ pub struct DiskOptions {
     /// Positions that are kept; beyond it new ones are not. Default 1,000,000.
     pub positions_max: usize,
     /// How long the place of an empty log is remembered. A log that began anew at 1 could not tell an old cursor what is
-    /// missing, so this is the life of a ticket. Default 24 h.
+    /// missing, so this is the life of a ticket. It begins anew in another epoch. Default 24 h.
     pub remember_ms: u64,
     /// How large the file with the logs may grow, in bytes; the write-ahead log beside it comes on top. Default: as the disk.
     pub file_bytes_max: Option<u64>,
     /// For tests: so many commits from now on succeed and say that they did not.
     #[doc(hidden)]
     pub doubtful_commits: Arc<AtomicUsize>,
+    /// For tests: the next commit panics.
+    #[doc(hidden)]
+    pub panicking_commits: Arc<AtomicUsize>,
 }
 
 impl DiskOptions {
@@ -55,6 +58,7 @@ impl DiskOptions {
             remember_ms: 0,
             file_bytes_max: None,
             doubtful_commits: Arc::default(),
+            panicking_commits: Arc::default(),
         };
         options.limits(&Limits::default())
     }
@@ -105,6 +109,8 @@ pub(crate) const TIDY_COMMITS_MAX: usize = 64;
 pub(crate) const WAL_PAGES_SOFT: usize = 4_096;
 /// Pages in the write-ahead log at which the writer stops to have it copied back: 64 MiB.
 pub(crate) const WAL_PAGES_HARD: usize = 16_384;
+/// Pages in the write-ahead log at which it is said that it grows, and why: 128 MiB.
+pub(crate) const WAL_PAGES_TOLD: usize = 2 * WAL_PAGES_HARD;
 /// Bytes that the file of the write-ahead log is cut back to when it begins anew.
 pub(crate) const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 /// Memory for pages of the writer's connection, in KiB.

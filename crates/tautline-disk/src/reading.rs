@@ -2,18 +2,18 @@
 //!
 //! What is too old is not deleted yet, perhaps: every answer is given as if it were.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 use tautline_hub::{
     Retention,
-    engine::{Entry, Look, Looked, Page, Position, Read, Span, Standing},
+    engine::{Content, Entry, Look, Looked, Page, Position, Read, Span, Standing},
 };
 use tautline_protocol::UserId;
 
 use crate::{
     convert::{self, get, get_option, int, size},
-    fault::Fault,
+    fault::{Fault, unless_foreign},
 };
 
 /// The file at one moment.
@@ -21,6 +21,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) connection: &'a Connection,
     /// Of logs that nobody wrote to.
     pub(crate) epoch: &'a Arc<str>,
+    /// The log with a row that cannot be read which was told of last.
+    pub(crate) told: &'a Cell<i64>,
 }
 
 /// A log as it stands in the file, and what its publications weigh.
@@ -106,9 +108,10 @@ impl Snapshot<'_> {
         let mut rows = statement.query((log.id, int(log.standing.base)))?;
         let mut room = u64::try_from(bytes_max).unwrap_or(u64::MAX);
         while let Some(row) = rows.next()? {
-            match room.checked_sub(get(row, 1)?) {
+            let (Ok(offset), Ok(bytes)) = (get(row, 0), get(row, 1)) else { continue };
+            match room.checked_sub(bytes) {
                 Some(left) => room = left,
-                None => return Ok(get(row, 0)?),
+                None => return Ok(offset),
             }
         }
         Ok(log.standing.base)
@@ -123,7 +126,8 @@ impl Snapshot<'_> {
         let sql = "SELECT at FROM publications WHERE channel = ?1 AND offset >= ?2 ORDER BY offset LIMIT 1";
         let mut statement = self.statement(sql)?;
         let mut is_young = |offset: u64| -> Result<bool, Fault> {
-            let at = statement.query_row((log.id, int(offset)), |row| get(row, 0)).optional()?;
+            let at = statement.query_row((log.id, int(offset)), |row| get(row, 0)).optional();
+            let at = unless_foreign(at.map_err(Fault::from))?;
             Ok(at.is_none_or(|at| at >= oldest_at))
         };
         if base == head || is_young(base + 1)? {
@@ -151,7 +155,8 @@ impl Snapshot<'_> {
             return Ok(None);
         }
         let sql = "SELECT at FROM publications WHERE channel = ?1 AND offset = ?2";
-        Ok(self.statement(sql)?.query_row((log.id, int(offset)), |row| get(row, 0)).optional()?)
+        let at = self.statement(sql)?.query_row((log.id, int(offset)), |row| get(row, 0)).optional();
+        unless_foreign(at.map_err(Fault::from))
     }
 
     fn position(&self, channel: i64, reader: Option<&UserId>) -> Result<Option<Position>, Fault> {
@@ -160,7 +165,7 @@ impl Snapshot<'_> {
         let position = self.statement(sql)?.query_row((channel, reader), |row| {
             Ok(Position { epoch: row.get_ref(0)?.as_str()?.into(), offset: get(row, 1)? })
         });
-        Ok(position.optional()?)
+        unless_foreign(position.optional().map_err(Fault::from))
     }
 
     fn entries(&self, log: &Log, job: &Read) -> Result<Vec<Entry>, Fault> {
@@ -184,18 +189,33 @@ impl Snapshot<'_> {
         let (mut entries, mut bytes): (Vec<Entry>, u64) = (Vec::new(), 0);
         let bytes_max = u64::try_from(job.bytes_max).unwrap_or(u64::MAX);
         while let Some(row) = rows.next()? {
-            let (offset, at) = (get(row, 0)?, get(row, 1)?);
-            bytes += get(row, 2)?;
-            // Somebody may have deleted from the middle with tools of their own: a page has no holes.
-            let follows = entries.last().is_none_or(|last| last.offset().abs_diff(offset) == 1);
-            if !follows || bytes > bytes_max && !entries.is_empty() {
-                break;
+            let foreign = match place_and_content(row) {
+                Ok((offset, at, size, content)) => {
+                    bytes += size;
+                    // Somebody may have deleted from the middle with tools of their own: a page has no holes.
+                    let follows = entries.last().is_none_or(|last| last.offset().abs_diff(offset) == 1);
+                    if !follows || bytes > bytes_max && !entries.is_empty() {
+                        break;
+                    }
+                    entries.push(Entry::encode(&job.channel, offset, at, &content));
+                    continue;
+                }
+                Err(Fault::Row(foreign)) => foreign,
+                Err(fault) => return Err(fault),
+            };
+            // Like one that was deleted: readers are told of a gap.
+            if self.told.replace(log.id) != log.id {
+                tracing::warn!(channel = %job.channel, foreign, "a publication cannot be read and is left out");
             }
-            entries.push(Entry::encode(&job.channel, offset, at, &convert::content(row, 3)?));
         }
         if matches!(job.span, Span::Before(_)) {
             entries.reverse();
         }
         Ok(entries)
     }
+}
+
+/// Where a publication stands, when it was appended, its size, and what it says.
+fn place_and_content(row: &Row<'_>) -> Result<(u64, u64, u64, Content), Fault> {
+    Ok((get(row, 0)?, get(row, 1)?, get(row, 2)?, convert::content(row, 3)?))
 }

@@ -17,12 +17,43 @@ use crate::{
 pub(crate) struct Store {
     pub(crate) connection: Connection,
     pub(crate) life: u32,
-    /// The epoch of logs that begin in this life.
-    pub(crate) epoch: Arc<str>,
+    pub(crate) beginning: Beginning,
     pub(crate) counts: Counts,
     pub(crate) shares: Shares,
     /// The process that used it last did not close it.
     pub(crate) unclean: bool,
+    /// The file says that it is in use.
+    pub(crate) marked: bool,
+}
+
+/// The epoch in which logs begin.
+#[derive(Clone, Debug)]
+pub(crate) struct Beginning {
+    pub(crate) epoch: Arc<str>,
+    /// How many epochs there were before it, and when it began, in wall milliseconds.
+    number: u32,
+    pub(crate) at: u64,
+}
+
+impl Beginning {
+    fn read(connection: &Connection, life: u32) -> Result<Self, Fault> {
+        // Where nobody knows the number, it is one that no epoch had, in all likelihood.
+        let number = get_meta_or(connection, "epochs", Some(new_life(0)?.into()))?.unwrap_or_default();
+        let at = get_meta(connection, "epoch_at")?.unwrap_or_default();
+        let (number, at) = (u32::try_from(number).unwrap_or_default(), u64::try_from(at).unwrap_or_default());
+        Ok(Self { epoch: epoch_of(life, number), number, at })
+    }
+
+    /// Another one, which no log is in.
+    pub(crate) fn next(&mut self, life: u32, wall_ms: u64) {
+        self.number = self.number.wrapping_add(1);
+        (self.epoch, self.at) = (epoch_of(life, self.number), wall_ms);
+    }
+
+    pub(crate) fn write(&self, connection: &Connection) -> Result<(), Fault> {
+        set_meta(connection, "epochs", self.number.into())?;
+        set_meta(connection, "epoch_at", convert::int(self.at))
+    }
 }
 
 /// What the file holds.
@@ -44,36 +75,35 @@ impl Store {
     /// Opens the file that is there.
     pub(crate) fn connect(directory: &Directory, options: &DiskOptions) -> Result<Self, Refusal> {
         let connection = schema::connect_writer(&directory.database(), options)?;
-        let life = match get_meta(&connection, "life")? {
-            Some(life) => u32::try_from(life).ok().filter(|life| *life != 0),
+        let known = get_meta(&connection, "life")?.and_then(|life| u32::try_from(life).ok());
+        let life = match known.filter(|life| *life != 0) {
+            Some(life) => life,
             None => {
                 let life = new_life(0)?;
                 set_meta(&connection, "life", life.into())?;
-                Some(life)
+                life
             }
         };
-        let life = life.ok_or_else(|| Fault::Damaged("its life is no number that we gave".to_owned()))?;
-        let unclean = get_meta(&connection, "open")? == Some(1);
+        // A foreign value here says nothing of how it was left.
+        let unclean = get_meta_or(&connection, "open", Some(1))?.is_some_and(|open| open != 0);
         let count = |sql: &str| connection.query_row(sql, [], |row| convert::get(row, 0));
         let few = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         let counts = Counts {
             channels: few(count("SELECT count(*) FROM channels")?),
             positions: few(count("SELECT count(*) FROM positions")?),
-            bytes: count("SELECT coalesce(sum(bytes), 0) FROM channels")?,
+            bytes: count("SELECT max(0, CAST(total(bytes) AS INTEGER)) FROM channels")?,
         };
-        let shares = Shares::new(options, &counts);
-        Ok(Self { epoch: epoch_of(life), connection, life, counts, shares, unclean })
-    }
-
-    /// Reads the whole file: is it whole?
-    pub(crate) fn check(&self) -> Result<(), Fault> {
-        let verdict: String = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if verdict == "ok" { Ok(()) } else { Err(Fault::Damaged(verdict)) }
+        let (beginning, shares) = (Beginning::read(&connection, life)?, Shares::new(options, &counts));
+        Ok(Self { connection, life, beginning, counts, shares, unclean, marked: false })
     }
 
     /// From here until [`Store::mark_closed`], a stop is an unclean one.
-    pub(crate) fn mark_open(&self) -> Result<(), Fault> {
-        set_meta(&self.connection, "open", 1)
+    pub(crate) fn mark_open(&mut self) -> Result<(), Fault> {
+        if !self.marked {
+            set_meta(&self.connection, "open", 1)?;
+            self.marked = true;
+        }
+        Ok(())
     }
 
     /// Everything is on the disk: nothing is in doubt any more.
@@ -101,28 +131,26 @@ impl Store {
     /// Logs that may have lost their newest publications go on in a new epoch, under a new life. How many there were.
     pub(crate) fn doubt_relaxed(&mut self) -> Result<usize, Fault> {
         let life = new_life(self.life)?;
+        let epoch = epoch_of(life, self.beginning.number);
         let transaction = self.connection.unchecked_transaction()?;
         let doubted = "UPDATE channels SET epoch = ?1, relaxed = 0 WHERE relaxed = 1";
-        let count = transaction.execute(doubted, [&*epoch_of(life)])?;
+        let count = transaction.execute(doubted, [&*epoch])?;
         if count == 0 {
             return Ok(0);
         }
         set_meta(&transaction, "life", life.into())?;
         transaction.commit()?;
-        (self.life, self.epoch) = (life, epoch_of(life));
+        (self.life, self.beginning.epoch) = (life, epoch);
         Ok(count)
     }
 }
 
-/// The epoch of logs that begin in this life.
-fn epoch_of(life: u32) -> Arc<str> {
-    format!("{life:x}").into()
-}
-
-/// The epoch of logs that begin in the life that the file is in.
-pub(crate) fn read_epoch(connection: &Connection) -> Result<Arc<str>, Fault> {
-    let life = get_meta(connection, "life")?.and_then(|life| u32::try_from(life).ok());
-    life.map(epoch_of).ok_or_else(|| Fault::Damaged("it does not say which life it is in".to_owned()))
+/// The epoch of logs that begin in this life, behind so many other ones.
+fn epoch_of(life: u32, number: u32) -> Arc<str> {
+    match number {
+        0 => format!("{life:x}").into(),
+        _ => format!("{life:x}.{number:x}").into(),
+    }
 }
 
 /// A number that nobody had before, in all likelihood.
@@ -138,8 +166,19 @@ fn new_life(old: u32) -> Result<u32, Fault> {
 }
 
 fn get_meta(connection: &Connection, key: &str) -> Result<Option<i64>, Fault> {
+    get_meta_or(connection, key, None)
+}
+
+/// The value of a key; `foreign` where it is not one that we wrote.
+fn get_meta_or(connection: &Connection, key: &str, foreign: Option<i64>) -> Result<Option<i64>, Fault> {
     let value = connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0));
-    Ok(value.optional()?)
+    match value.optional().map_err(Fault::from) {
+        Err(Fault::Row(reason)) => {
+            tracing::error!(key, reason, "the store's own notes hold a foreign value: it is not believed");
+            Ok(foreign)
+        }
+        value => value,
+    }
 }
 
 fn set_meta(connection: &Connection, key: &str, value: i64) -> Result<(), Fault> {
@@ -148,7 +187,7 @@ fn set_meta(connection: &Connection, key: &str, value: i64) -> Result<(), Fault>
 }
 
 /// What the file system said, in the words of the layer above.
-fn other(error: std::io::Error) -> Fault {
+pub(crate) fn other(error: std::io::Error) -> Fault {
     let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
     let error = rusqlite::Error::ToSqlConversionFailure(Box::new(error));
     if full { Fault::Full(error) } else { Fault::Other(error) }

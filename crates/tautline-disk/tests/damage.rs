@@ -59,16 +59,19 @@ fn a_file_that_is_no_database_is_moved_aside() {
 }
 
 #[test]
-fn a_damage_is_found_after_an_unclean_stop() {
+fn unclean_stop_does_not_have_the_file_read() {
     let dir = Dir::new();
     let life = filled(&dir);
     let connection = rusqlite::Connection::open(dir.file()).expect("a shop's tools open it");
     connection.execute("UPDATE meta SET value = 1 WHERE key = 'open'", []).expect("written");
     drop(connection);
-    // Deep in the file: nobody would meet it for long.
+    // Deep in the file, where a start has no business. A crash does not do that: SQLite's own log undoes what it did.
     overwrite(&dir, 40);
     let (engine, opened) = dir.open();
-    assert!(matches!(opened, Opened::Damaged { .. }), "{opened:?}");
+    assert_eq!(opened, Opened::Recovered { new_epochs: 0 });
+    assert_eq!(engine.life(), life);
+    let damaged = (0..CHANNELS).any(|number| try_read(&engine, &format!("room:{number}")).is_err());
+    assert!(damaged, "it is found by who reads it");
     assert_begun_anew(&engine, &dir, life);
 }
 

@@ -2,15 +2,11 @@
 
 mod common;
 
-use std::{path::Path, process::Command, sync::Arc};
+use std::{path::Path, process::Command};
 
-use common::{ALL, Dir, NOW, append, publish, read};
+use common::{ALL, Dir, NOW, append, publish, read, tidy};
 use tautline_disk::{DiskEngine, DiskOptions};
-use tautline_hub::{
-    Access, ChannelRule, Engine as _, PresenceMode, Retention, Rules,
-    engine::{EngineError, Job},
-};
-use tautline_protocol::Pattern;
+use tautline_hub::{Engine as _, Retention, engine::EngineError};
 
 /// Publishes until it is refused. How many were taken, and the words.
 fn fill(engine: &DiskEngine) -> (usize, String) {
@@ -33,16 +29,7 @@ fn a_full_store_says_so_reads_on_and_mends_itself() {
     let (taken, words) = fill(&engine);
     assert!(words.contains("is full: nothing is stored until there is room"), "{words}");
     assert_eq!(read(&engine, "room:7").entries.len(), taken, "what is stored stays readable");
-    let rule = ChannelRule {
-        pattern: Pattern::parse("*").expect("valid"),
-        subscribe: Access::None,
-        publish: Access::None,
-        presence: PresenceMode::Off,
-        retention: Retention { age_ms: 1_000, ..ALL },
-        ack: false,
-    };
-    let rules = Arc::new(Rules::new(vec![rule]));
-    engine.submit(Job::Tidy { wall_ms: NOW + 1_001, rules });
+    engine.submit(tidy(NOW + 1_001, Retention { age_ms: 1_000, ..ALL }));
     assert_eq!(
         publish(&engine, "room:7", "1"),
         taken as u64 + 1,

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ALL, Dir, NOW, append, append_job_of, ask, channel, publish, rules, shop};
+use common::{ALL, Dir, NOW, append, append_job_of, ask, channel, publish, shop};
 use tautline_disk::{DiskEngine, DiskOptions};
 use tautline_hub::{
     Engine as _, Retention,
@@ -28,7 +28,7 @@ fn tidy(engine: &DiskEngine) {
     let retention = Retention { age_ms: 1_000, ..ALL };
     // The first empties the logs, the second forgets them.
     for _ in 0..2 {
-        engine.submit(Job::Tidy { wall_ms: NOW + 5_001, rules: rules(retention) });
+        engine.submit(common::tidy(NOW + 5_001, retention));
         append(engine, "kept", "1").ok();
     }
 }

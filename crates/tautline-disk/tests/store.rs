@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, atomic::Ordering, mpsc},
 };
 
-use common::{ALL, Dir, NOW, append, append_job, ask, channel, data, look, publish, read, rules, shop};
+use common::{ALL, Dir, NOW, append, append_job, ask, channel, data, look, publish, read, shop, tidy};
 use tautline_disk::{DiskEngine, DiskOptions, Opened};
 use tautline_hub::{
     Engine as _, Retention,
@@ -28,6 +28,28 @@ fn the_store_is_its_owners_alone() {
     for name in ["channels.db", "channels.db-wal", "channels.db-shm", "lock"] {
         assert_eq!(mode(name), 0o600, "{name}");
     }
+}
+
+/// How often this process has the store's file open.
+#[cfg(target_os = "linux")]
+fn open_files(dir: &Dir) -> usize {
+    let links =
+        fs::read_dir("/proc/self/fd").expect("there").filter_map(|link| link.ok()?.path().read_link().ok());
+    links.filter(|file| *file == dir.file()).count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn reading_and_copying_back_open_no_file_later() {
+    let dir = Dir::new();
+    let (engine, _) = dir.open();
+    let open = open_files(&dir);
+    assert_eq!(open, 4, "a writer, two readers, and who copies back");
+    let payload = format!("\"{}\"", "x".repeat(200_000));
+    (1..=100).for_each(|number| assert_eq!(publish(&engine, "room:7", &payload), number));
+    assert!(fs::metadata(dir.file()).expect("there").len() > 4_000_000, "some was copied back");
+    assert_eq!(read(&engine, "room:7").entries.len(), 100);
+    assert_eq!(open_files(&dir), open);
 }
 
 #[test]
@@ -77,7 +99,7 @@ fn deletes_come_many_at_a_time_and_leave_what_is_kept() {
     assert!((4..=10).contains(&gone.len()), "not with every publication: {gone:?}");
     let rows = number("SELECT count(*) FROM publications");
     assert!((300..900).contains(&rows), "{rows} rows");
-    engine.submit(Job::Tidy { wall_ms: NOW, rules: rules(retention) });
+    engine.submit(tidy(NOW, retention));
     engine.close();
     assert_eq!(number("SELECT count(*) FROM publications"), 300, "housekeeping takes the rest");
     assert_eq!(number("SELECT count(*) FROM requests"), 0);
@@ -192,7 +214,7 @@ fn ceilings_hold_and_what_is_forgotten_makes_room() {
     let retention = Retention { age_ms: 1_000, ..ALL };
     // The first empties the logs, the second forgets them.
     for _ in 0..2 {
-        engine.submit(Job::Tidy { wall_ms: NOW + 5_001, rules: rules(retention) });
+        engine.submit(tidy(NOW + 5_001, retention));
         append(&engine, "d", "1").ok();
     }
     assert_eq!(publish(&engine, "c", "1"), 1);

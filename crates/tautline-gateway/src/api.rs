@@ -107,6 +107,10 @@ async fn ready(State(gateway): State<Arc<Shared>>) -> Response {
         return Reject::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "this node is going down")
             .into_response();
     }
+    if !gateway.hub.takes_appends() {
+        let words = "publications cannot be stored just now";
+        return Reject::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", words).into_response();
+    }
     Json(json!({"status": "ready"})).into_response()
 }
 

@@ -8,12 +8,15 @@ use std::{
 
 use tautline_hub::Hub;
 use tokio::{task::AbortHandle, time::MissedTickBehavior};
+use tracing::{info, warn};
 
 use crate::{
     gateway::Shared,
     wheel::{TICK_MS, wake_in_turns},
 };
 
+/// A difference of the clocks from which on it is worth a line.
+const CLOCK_TOLD_MS: u64 = 2_000;
 /// How often the hub tidies up, in ticks of the wheel.
 const TICKS_A_TIDY: u64 = 1000 / TICK_MS;
 
@@ -29,6 +32,7 @@ pub(crate) fn start(gateway: &Arc<Shared>) -> [AbortHandle; 2] {
     let pump = tokio::spawn(std::future::poll_fn(move |cx| poll_pump(&hub, cx)));
     let gateway = Arc::downgrade(gateway);
     let timer = tokio::spawn(async move {
+        let mut lead_ms = 0;
         let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for tick in 0.. {
@@ -39,6 +43,7 @@ pub(crate) fn start(gateway: &Arc<Shared>) -> [AbortHandle; 2] {
                 if tick % TICKS_A_TIDY == 0 {
                     gateway.hub.tick(now);
                     gateway.causes.tell_ends(now);
+                    tell_of_clock(&mut lead_ms, gateway.hub.clock_lead_ms(now));
                 }
                 gateway.wheel.advance(now.mono_ms)
             };
@@ -46,6 +51,25 @@ pub(crate) fn start(gateway: &Arc<Shared>) -> [AbortHandle; 2] {
         }
     });
     [pump.abort_handle(), timer.abort_handle()]
+}
+
+/// Says when the wall clock jumps ahead, further ahead, and when that is over.
+fn tell_of_clock(told_ms: &mut u64, lead_ms: u64) {
+    if lead_ms > *told_ms + CLOCK_TOLD_MS {
+        warn!(
+            ahead_s = lead_ms / 1000,
+            "the wall clock jumped ahead of the monotonic one: the jump counts as nobody's age, and nothing is deleted for it, \
+             until all that was published before has had its time"
+        );
+    } else if lead_ms + CLOCK_TOLD_MS < *told_ms {
+        info!(
+            ahead_s = lead_ms / 1000,
+            "the wall clock and the monotonic one agree again, or more than before"
+        );
+    } else {
+        return;
+    }
+    *told_ms = lead_ms;
 }
 
 /// Rings one chunk of subscribers, then lets others run.

@@ -14,8 +14,9 @@ use tautline_protocol::{
 };
 
 use crate::{
-    ChannelRule, Engine, Identity, Peer, ReplyTo, Rules,
+    ChannelRule, Engine, Identity, Peer, ReplyTo, Retention, Rules,
     acks::Acks,
+    aging::Aging,
     bell::{Bell, connection_number},
     budget::{Budgets, Claimant, Holder},
     channel::{Channel, Ring},
@@ -131,6 +132,7 @@ pub(crate) struct Inner {
     pub(crate) publications: AtomicU64,
     /// The time as it was told last, for what engines answer in between.
     now: [AtomicU64; 2],
+    aging: Aging,
     draining: AtomicBool,
     drain_spread_ms: AtomicU64,
 }
@@ -154,6 +156,8 @@ impl Hub {
         let (limits, budgets) = (&config.limits, Budgets::new(&config.limits));
         let changes = Arc::clone(&budgets.changes);
         let channels = Channels::new(seed_of_shards, limits.channel_count_max, changes);
+        let rules = Arc::new(Rules::new(config.rules));
+        let aging = Aging::new(rules.age_ms_max().max(limits.ticket_ms));
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
             turnstile: Turnstile::new(config.limits.hellos_at_once_max),
@@ -162,7 +166,7 @@ impl Hub {
             sessions: Sessions::new(config.limits.sessions_max),
             budgets,
             limits: config.limits,
-            rules: Arc::new(Rules::new(config.rules)),
+            rules,
             guest: Arc::default(),
             idempotent_methods: config.idempotent_methods,
             node: config.node,
@@ -174,6 +178,7 @@ impl Hub {
             connections: AtomicUsize::new(0),
             publications: AtomicU64::new(0),
             now: [AtomicU64::new(0), AtomicU64::new(0)],
+            aging,
             draining: AtomicBool::new(false),
             drain_spread_ms: AtomicU64::new(0),
         }))
@@ -251,7 +256,7 @@ impl Hub {
             channel: channel.clone(),
             offset: None,
             user: Some(user.clone()),
-            retention: self.rule(&channel).retention,
+            retention: self.kept(now, &channel),
             wall_ms: now.wall_ms,
             answer: Answer::new(move |looked: Result<crate::engine::Looked, _>| {
                 done(looked.map_err(|error| error.to_body()).map(|looked| {
@@ -313,6 +318,7 @@ impl Hub {
     /// Housekeeping: sessions parked for too long, publications too old, channels nobody needs. Call about once a second.
     pub fn tick(&self, now: Now) {
         self.note(now);
+        self.0.aging.observe(now);
         let parked_since = now.mono_ms.checked_sub(self.0.limits.park_ms);
         for parked in parked_since.map(|until| self.0.sessions.parked_until(until)).unwrap_or_default() {
             let Some(session) = self.0.sessions.get(parked.id) else { continue };
@@ -389,6 +395,25 @@ impl Hub {
 
     pub(crate) fn engine(&self) -> &dyn Engine {
         &*self.0.engine
+    }
+
+    /// What a channel keeps. A wall clock that jumped ahead makes nothing older (see [`crate::aging`]).
+    pub(crate) fn kept(&self, now: Now, channel: &ChannelName) -> Retention {
+        let retention = self.rule(channel).retention;
+        Retention { age_ms: retention.age_ms.saturating_add(self.clock_lead_ms(now)), ..retention }
+    }
+
+    /// True while the engine is likely to take publications (see [`Engine::takes_appends`]).
+    #[must_use]
+    pub fn takes_appends(&self) -> bool {
+        self.0.engine.takes_appends()
+    }
+
+    /// By how much the wall clock is ahead of what the monotonic clock bears out, in milliseconds: for as long as anything
+    /// may be kept, it does not count as age.
+    #[must_use]
+    pub fn clock_lead_ms(&self, now: Now) -> u64 {
+        self.0.aging.lead_ms(now)
     }
 
     pub(crate) fn rules(&self) -> &Arc<Rules> {

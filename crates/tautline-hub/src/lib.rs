@@ -11,6 +11,7 @@
 //! ```
 
 mod acks;
+mod aging;
 mod bell;
 pub mod budget;
 mod channel;

@@ -13,8 +13,8 @@ use crate::{
     budget::Holder,
     channel::{Channel, News, Ring, Stand},
     engine::{
-        Answer, Append, Appended, Content, Doubt, EngineError, Entry, Job, Look, Looked, Mark, Origin, Page,
-        Read, Span, Standing,
+        Answer, Append, Appended, Content, Doubt, EngineError, Entry, InUse, Job, Look, Looked, Mark, Origin,
+        Page, Read, Span, Standing,
     },
     log::{Pushed, join},
     packets::Packets,
@@ -48,7 +48,7 @@ impl Hub {
             let busy = ErrorBody::new(ErrorCode::Overloaded, "more is published than this node can store");
             return done(Err(ErrorBody { retry_after_ms: Some(1000), ..busy }));
         };
-        let retention = self.rule(&channel).retention;
+        let retention = self.kept(now, &channel);
         let (hub, name) = (self.clone(), channel.clone());
         // A key stands for one publication: whoever comes with it again must say the same.
         let claimed = matches!(origin, Some(Origin::Key(_))).then(|| content.clone());
@@ -146,14 +146,14 @@ impl Hub {
     fn catch_up(&self, name: &ChannelName) {
         let Some(channel) = self.find_channel(name) else { return };
         let Some(then) = channel.stand() else { return };
-        let (hub, of) = (self.clone(), Arc::clone(&channel));
+        let (hub, of, now) = (self.clone(), Arc::clone(&channel), self.last_now());
         let read = Read {
             channel: name.clone(),
             span: Span::After(then.head),
             count_max: usize::MAX,
             bytes_max: self.0.limits.batch_bytes_max,
-            retention: channel.rule.retention,
-            wall_ms: self.last_now().wall_ms,
+            retention: self.kept(now, name),
+            wall_ms: now.wall_ms,
             answer: Answer::new(move |page: Result<Page, EngineError>| {
                 if let Ok(page) = page {
                     hub.take_missed(&of, then, page);
@@ -189,8 +189,8 @@ impl Hub {
                 hub.learn(&of, &looked.standing, then);
             }
         });
-        let wall_ms = self.last_now().wall_ms;
-        let retention = channel.rule.retention;
+        let now = self.last_now();
+        let (retention, wall_ms) = (self.kept(now, &channel.name), now.wall_ms);
         let look =
             Look { channel: channel.name.clone(), offset: None, user: None, retention, wall_ms, answer };
         self.0.engine.submit(Job::Look(look));
@@ -246,7 +246,7 @@ impl Hub {
             span: Span::After(key.after),
             count_max: usize::MAX,
             bytes_max: self.0.limits.batch_bytes_max,
-            retention: self.rule(&key.channel).retention,
+            retention: self.kept(now, &key.channel),
             wall_ms: now.wall_ms,
             answer: Answer::new(move |page: Result<Page, EngineError>| {
                 let more = hub.take_page(&key, channel.as_ref(), then, page);
@@ -289,10 +289,13 @@ impl Hub {
 
     /// Housekeeping of channels, pages and positions.
     pub(crate) fn tidy_logs(&self, now: Now) {
-        self.0.channels.tidy_some(now.wall_ms, |channel| self.note_delivered(channel));
+        let wall_ms = now.wall_ms - self.clock_lead_ms(now);
+        self.0.channels.tidy_some(wall_ms, |channel| self.note_delivered(channel));
         self.0.pages.tidy(now.mono_ms).into_iter().for_each(|next| self.read_page(next));
         self.flush_acks();
-        self.0.engine.submit(Job::Tidy { wall_ms: now.wall_ms, rules: Arc::clone(self.rules()) });
+        let hub = self.clone();
+        let in_use = InUse::new(move |channel| hub.find_channel(channel).is_some());
+        self.0.engine.submit(Job::Tidy { wall_ms, rules: Arc::clone(self.rules()), in_use });
     }
 
     /// Hands all positions that are on their way to the engine: how far users have taken channels, and how far inboxes were

@@ -110,4 +110,10 @@ impl Rules {
         let rules = if channel.is_user() { &self.inboxes } else { &self.channels };
         rules.iter().find(|rule| rule.pattern.matches(channel.as_str())).unwrap_or(&self.closed)
     }
+
+    /// The longest that any rule keeps anything, in milliseconds.
+    pub(crate) fn age_ms_max(&self) -> u64 {
+        let rules = self.channels.iter().chain(&self.inboxes).chain([&self.closed]);
+        rules.map(|rule| rule.retention.age_ms).max().unwrap_or_default()
+    }
 }

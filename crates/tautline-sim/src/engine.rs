@@ -233,7 +233,7 @@ impl State {
                 self.tell(tell_in, false, move || job.answer.give(Ok(page)));
             }
             Job::Keep(marks) => marks.iter().for_each(|mark| self.logs.keep(mark)),
-            Job::Tidy { wall_ms, rules } => self.logs.tidy(wall_ms, &rules),
+            Job::Tidy { wall_ms, rules, in_use } => self.logs.tidy(wall_ms, &rules, &in_use),
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     convert::{doubted_blob, get, int, origin_blob, request_blob},
-    fault::Fault,
+    fault::{Fault, unless_foreign},
     options::CHORES_QUEUED_MAX,
 };
 
@@ -26,7 +26,8 @@ impl Transaction<'_> {
         job: &Append,
         relaxed: bool,
     ) -> Result<Result<Appended, EngineError>, Fault> {
-        let state = self.cache.load(self.connection, self.epoch, &job.channel)?.map(|state| &*state);
+        let known = self.fetch(&job.channel)?;
+        let state = known.then(|| &*self.cache.get(&job.channel));
         if let (Some(state), Some(origin)) = (state, job.origin)
             && (job.doubt.is_some() || matches!(origin, Origin::Key(_)))
             && let Some((offset, at)) = find(self.connection, state, origin)?
@@ -57,9 +58,10 @@ impl Transaction<'_> {
     fn begin_log(&mut self, job: &Append, claim: Claim) -> Result<(), Fault> {
         let sql = "INSERT INTO channels (name, epoch, head, head_at, base, gone, indexed, bytes, relaxed)
                    VALUES (?1, ?2, 0, 0, 0, 0, 0, 0, 0)";
-        let id = self.connection.prepare_cached(sql)?.insert((job.channel.as_str(), &**self.epoch))?;
+        let epoch = &self.beginning.epoch;
+        let id = self.connection.prepare_cached(sql)?.insert((job.channel.as_str(), &**epoch))?;
         self.changes.begin_log(id, claim);
-        self.cache.insert(&job.channel, ChannelState::new(id, Arc::clone(self.epoch)));
+        self.cache.insert(&job.channel, ChannelState::new(id, Arc::clone(epoch)));
         Ok(())
     }
 
@@ -113,20 +115,23 @@ fn find(connection: &Connection, state: &ChannelState, origin: Origin) -> Result
     if matches!(origin, Origin::Key(_)) {
         let sql = "SELECT offset, at FROM publications
                    WHERE channel = ?1 AND origin = ?2 AND length(origin) = 16 AND offset > ?3 ORDER BY offset DESC LIMIT 1";
-        return Ok(connection.prepare_cached(sql)?.query_row((id, blob, base), place).optional()?);
+        let found = connection.prepare_cached(sql)?.query_row((id, blob, base), place).optional();
+        return unless_foreign(found.map_err(Fault::from));
     }
     // First among the newest, which are not indexed yet; then in the index.
     let doubted = doubted_blob(origin);
     let sql = "SELECT offset, at FROM publications
                WHERE channel = ?1 AND offset > ?3 AND origin IN (?2, ?4) ORDER BY offset DESC LIMIT 1";
     let values = (id, &blob, int(state.indexed()), &doubted);
-    let found = connection.prepare_cached(sql)?.query_row(values, place).optional()?;
+    let found = connection.prepare_cached(sql)?.query_row(values, place).optional();
+    let found = unless_foreign(found.map_err(Fault::from))?;
     if found.is_some() || state.indexed <= state.base {
         return Ok(found);
     }
     let sql = "SELECT p.offset, p.at FROM requests r JOIN publications p ON p.channel = r.channel AND p.offset = r.offset
                WHERE r.channel = ?1 AND r.origin IN (?2, ?4) AND r.offset > ?3 ORDER BY r.offset DESC LIMIT 1";
-    Ok(connection.prepare_cached(sql)?.query_row((id, &blob, base, &doubted), place).optional()?)
+    let found = connection.prepare_cached(sql)?.query_row((id, &blob, base, &doubted), place).optional();
+    unless_foreign(found.map_err(Fault::from))
 }
 
 /// True where an older request of the session is in the log since it was first made: requests are made in order, so a younger

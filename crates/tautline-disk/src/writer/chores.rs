@@ -4,12 +4,11 @@
 //! indexed, many of a channel at once; and logs that were empty for long enough are forgotten.
 
 use rusqlite::{Connection, params};
-use tautline_hub::Rules;
 use tautline_protocol::ChannelName;
 
-use super::{state::ChannelState, transaction::Transaction};
+use super::{Tidy, state::ChannelState, transaction::Transaction};
 use crate::{
-    convert::{channel_name, int, size},
+    convert::{int, size},
     fault::Fault,
     options::{CHORE_MIN, CHORES_QUEUED_MAX, TIDY_CHANNELS},
 };
@@ -20,7 +19,10 @@ impl Transaction<'_> {
         while budget > 0
             && let Some(name) = self.chores.pop_front()
         {
-            let Some(state) = self.cache.load(self.connection, self.epoch, &name)? else { continue };
+            if !self.fetch(&name)? {
+                continue;
+            }
+            let state = self.cache.get(&name);
             budget -= delete(self.connection, state, budget)?;
             budget -= index(self.connection, state, budget)?;
             state.queued = state.gone < state.base || state.wants_chores();
@@ -33,41 +35,61 @@ impl Transaction<'_> {
     }
 
     /// Applies the rules to the channels behind `from`, so many at a time. Where to go on the next time.
-    pub(super) fn tidy(&mut self, from: i64, wall_ms: u64, rules: &Rules) -> Result<i64, Fault> {
+    pub(super) fn tidy(&mut self, from: i64, tidy: &Tidy) -> Result<i64, Fault> {
         let sql = "SELECT id, name FROM channels WHERE id > ?1 ORDER BY id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params![from, size(TIDY_CHANNELS)])?;
-        let (mut next, mut names) = (from, Vec::with_capacity(TIDY_CHANNELS));
+        let (mut next, mut seen, mut names) = (from, 0, Vec::with_capacity(TIDY_CHANNELS));
         while let Some(row) = rows.next()? {
-            next = row.get(0)?;
-            names.push(channel_name(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?);
+            (next, seen) = (row.get(0)?, seen + 1);
+            // What was set aside has no channel's name.
+            names.extend(row.get_ref(1)?.as_str().ok().and_then(|name| ChannelName::parse(name).ok()));
         }
         for name in &names {
-            self.tidy_channel(name, wall_ms, rules)?;
+            self.tidy_channel(name, tidy)?;
         }
-        Ok(if names.len() < TIDY_CHANNELS { 0 } else { next })
+        Ok(if seen < TIDY_CHANNELS { 0 } else { next })
     }
 
-    fn tidy_channel(&mut self, name: &ChannelName, wall_ms: u64, rules: &Rules) -> Result<(), Fault> {
-        let Some(state) = self.cache.load(self.connection, self.epoch, name)? else { return Ok(()) };
+    fn tidy_channel(&mut self, name: &ChannelName, tidy: &Tidy) -> Result<(), Fault> {
+        let Tidy { wall_ms, rules, in_use } = tidy;
+        if !self.fetch(name)? {
+            return Ok(());
+        }
+        let state = self.cache.get(name);
         let before = state.bytes;
-        let moved = state.retain(self.connection, wall_ms, &rules.of(name).retention)?;
+        let moved = state.retain(self.connection, *wall_ms, &rules.of(name).retention)?;
         self.counts.bytes = (self.counts.bytes + state.bytes).saturating_sub(before);
         if state.gone < state.base && !state.queued && self.chores.len() < CHORES_QUEUED_MAX {
             state.queued = true;
             self.chores.push_back(name.clone());
         }
-        let forgotten = state.is_empty()
+        let may_go = state.is_empty()
             && state.gone == state.base
-            && state.head_at.saturating_add(self.options.remember_ms) < wall_ms;
-        if forgotten {
-            let id = state.id;
+            && state.head_at.saturating_add(self.options.remember_ms) < *wall_ms
+            && !in_use.contains(name);
+        if may_go && self.ends_epoch(name, *wall_ms)? {
+            let id = self.cache.get(name).id;
             return self.forget(id, name);
         }
         if moved {
             self.cache.touch(name);
         }
         Ok(())
+    }
+
+    /// True where the log's epoch is not the one that logs begin in, or can be made so: a log that begins anew does so in
+    /// another one. That epoch is everybody's who waits at the start of a log, and so it changes rarely.
+    fn ends_epoch(&mut self, name: &ChannelName, wall_ms: u64) -> Result<bool, Fault> {
+        if self.cache.get(name).epoch != self.beginning.epoch {
+            return Ok(true);
+        }
+        let is_time = self.beginning.at.saturating_add(self.options.remember_ms) < wall_ms;
+        if is_time {
+            self.beginning.next(self.life, wall_ms);
+            self.beginning.write(self.connection)?;
+        }
+        Ok(is_time)
     }
 
     fn forget(&mut self, id: i64, name: &ChannelName) -> Result<(), Fault> {

@@ -10,13 +10,15 @@ mod transaction;
 
 use std::{
     collections::VecDeque,
+    io,
     sync::{Arc, atomic::Ordering},
     thread::JoinHandle,
+    time::Instant,
 };
 
 use tautline_hub::{
     Rules,
-    engine::{Append, EngineError, Mark},
+    engine::{Append, EngineError, InUse, Mark},
 };
 use tautline_protocol::ChannelName;
 
@@ -26,10 +28,11 @@ use crate::{
     directory::Directory,
     engine::{Shared, Write, give},
     fault::Fault,
+    health::Health,
     options::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, CHORES_A_COMMIT, DiskOptions, Durability, TIDY_COMMITS_MAX},
     schema::Refusal,
     shares::Changes,
-    store::Store,
+    store::{self, Store},
 };
 
 /// The writer.
@@ -46,8 +49,7 @@ pub(crate) struct Writer {
     tidied: i64,
     /// Commits are synced now.
     synced: bool,
-    /// The last transaction failed. Said once, not with every batch.
-    failing: bool,
+    health: Health,
     /// A sync failed, and the write-ahead log has not been copied since.
     sync_failed: bool,
     /// Threads that end before the file is closed.
@@ -58,6 +60,13 @@ pub(crate) struct Writer {
 enum Step {
     Append(Append),
     Keep(Vec<Mark>),
+}
+
+/// What housekeeping goes by.
+pub(crate) struct Tidy {
+    pub(crate) wall_ms: u64,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) in_use: InUse,
 }
 
 /// A transaction that did not come to be, or nobody knows.
@@ -84,7 +93,7 @@ impl Writer {
             chores,
             tidied: 0,
             synced: true,
-            failing: false,
+            health: Health::default(),
             sync_failed: false,
             others,
         }
@@ -92,8 +101,6 @@ impl Writer {
 
     /// Works until the queue is closed and empty, then closes the store.
     pub(crate) fn run(mut self) {
-        // Even when the writer panics, nobody waits for ever.
-        let _end = Ending(Arc::clone(&self.shared));
         if let Some(store) = &self.store {
             checkpoint::count_pages(&store.connection);
         }
@@ -109,7 +116,8 @@ impl Writer {
             match job {
                 Write::Append(job) => steps.push(Step::Append(job)),
                 Write::Keep(marks) => steps.push(Step::Keep(marks)),
-                Write::Tidy { wall_ms, rules } => tidy = Some((wall_ms, rules)),
+                Write::Tidy(job) => tidy = Some(job),
+                Write::Foreign { channel, reason } => self.set_aside(&channel, &reason),
                 Write::Damaged { generation, reason } => {
                     if generation == self.shared.generation.load(Ordering::Relaxed) {
                         self.replace(&reason);
@@ -120,8 +128,8 @@ impl Writer {
         if !steps.is_empty() {
             self.write(steps);
         }
-        if let Some((wall_ms, rules)) = tidy {
-            self.tidy(wall_ms, &rules);
+        if let Some(tidy) = tidy {
+            self.tidy(&tidy);
         }
     }
 
@@ -166,13 +174,16 @@ impl Writer {
     }
 
     /// Housekeeping, in transactions of its own: where appends fail because the disk is full, this still makes room.
-    fn tidy(&mut self, wall_ms: u64, rules: &Rules) {
+    fn tidy(&mut self, tidy: &Tidy) {
         let from = self.tidied;
         let next = self.transact(false, |transaction| {
-            let next = transaction.tidy(from, wall_ms, rules)?;
+            let next = transaction.tidy(from, tidy)?;
             transaction.do_chores(CHORES_A_COMMIT)?;
             Ok(next)
         });
+        if self.health.is_failing() || self.store.as_ref().is_some_and(|store| !store.marked) {
+            self.probe();
+        }
         let Ok(next) = next else { return };
         self.tidied = next;
         for _ in 0..TIDY_COMMITS_MAX {
@@ -185,6 +196,23 @@ impl Writer {
         }
     }
 
+    /// Is there room for a batch again? What housekeeping or a small append still finds room for proves nothing.
+    fn probe(&mut self) {
+        let taken = self.transact(true, |transaction| transaction.take_room(true)).is_ok();
+        let copied = taken && self.store.as_ref().is_some_and(|store| copy(&store.connection).is_ok());
+        let given_back = taken && self.transact(true, |transaction| transaction.take_room(false)).is_ok();
+        if copied && given_back {
+            self.health.recovers();
+            self.shared.takes_appends.store(true, Ordering::Release);
+        }
+    }
+
+    /// A reader could not read the row of this channel's log. Where that is so, it is set aside before the next append.
+    fn set_aside(&mut self, channel: &ChannelName, reason: &str) {
+        tracing::warn!(%channel, reason, "a channel's row could not be read");
+        let _ = self.transact(true, |transaction| transaction.fetch(channel));
+    }
+
     /// Does `work` in a transaction of its own. What is known by heart and told to others follows when it has succeeded.
     fn transact<T>(
         &mut self,
@@ -195,12 +223,7 @@ impl Writer {
             self.reopen()?;
         }
         match self.attempt(sync, work) {
-            Ok(done) => {
-                if std::mem::take(&mut self.failing) {
-                    tracing::info!("the store takes transactions again");
-                }
-                Ok(done)
-            }
+            Ok(done) => Ok(done),
             Err(aborted) => Err(self.recover(aborted)),
         }
     }
@@ -217,6 +240,7 @@ impl Writer {
             store.connection.pragma_update(None, "synchronous", mode).map_err(|error| early(error.into()))?;
             self.synced = sync;
         }
+        store.mark_open().map_err(early)?;
         let mut transaction = Transaction {
             connection: &store.connection,
             cache: &mut self.cache,
@@ -224,7 +248,7 @@ impl Writer {
             counts: store.counts,
             shares: &store.shares,
             changes: Changes::default(),
-            epoch: &store.epoch,
+            beginning: store.beginning.clone(),
             life: store.life,
             options: &self.options,
         };
@@ -234,9 +258,12 @@ impl Writer {
             Ok(done)
         });
         let done = done.map_err(early)?;
-        let (counts, changes) = (transaction.counts, std::mem::take(&mut transaction.changes));
         transaction.commit().map_err(|fault| Aborted { fault, at_commit: true })?;
-        store.counts = counts;
+        let Transaction { counts, beginning, changes, .. } = transaction;
+        if beginning.epoch != store.beginning.epoch {
+            self.shared.set_epoch(&beginning.epoch);
+        }
+        (store.counts, store.beginning) = (counts, beginning);
         store.shares.commit(changes);
         self.shared.bytes.store(counts.bytes, Ordering::Relaxed);
         self.cache.trim();
@@ -253,22 +280,19 @@ impl Writer {
         let rolled_back = self.store.as_ref().is_some_and(|store| {
             store.connection.is_autocommit() || store.connection.execute_batch("ROLLBACK").is_ok()
         });
-        if !std::mem::replace(&mut self.failing, true) {
-            tracing::error!(%fault, at_commit, "the store takes no transactions: publications are refused until it does");
-        }
-        let words = fault.to_string();
+        self.shared.takes_appends.store(false, Ordering::Release);
+        self.health.fails(Instant::now(), &fault);
         let in_doubt = at_commit && matches!(fault, Fault::Disk(_) | Fault::Damaged(_));
         match fault {
             Fault::Damaged(reason) => self.replace(&reason),
             Fault::Full(_) if rolled_back => {
                 // What is copied back frees the log's room for the next try.
                 let _ = self.store.as_ref().map(|store| copy(&store.connection));
-                let dir = self.options.dir.display();
-                return EngineError::Full(format!(
-                    "the disk of {dir} is full: nothing is stored until there is room"
-                ));
+                return EngineError::Full(
+                    "the disk is full: nothing is stored until there is room".to_owned(),
+                );
             }
-            Fault::Other(_) if rolled_back => {}
+            Fault::Other(_) | Fault::Row(_) if rolled_back => {}
             _ => {
                 self.store = None;
                 self.sync_failed |= matches!(fault, Fault::Disk(_));
@@ -277,9 +301,9 @@ impl Writer {
             }
         }
         if in_doubt {
-            EngineError::InDoubt(format!("nobody knows whether it was stored: {words}"))
+            EngineError::InDoubt("nobody knows whether it was stored".to_owned())
         } else {
-            EngineError::Unavailable(format!("it was not stored: {words}"))
+            EngineError::Unavailable("it was not stored: the store takes nothing just now".to_owned())
         }
     }
 
@@ -300,32 +324,41 @@ impl Writer {
     /// Opens the file again, or begins a new one where there is none.
     fn reopen(&mut self) -> Result<(), EngineError> {
         self.forget();
-        let opened = self.connect();
-        let mut store = match opened {
+        self.try_reopen().map_err(|fault| {
+            self.health.fails(Instant::now(), &fault);
+            EngineError::Unavailable("the store cannot be opened again: try later".to_owned())
+        })
+    }
+
+    fn try_reopen(&mut self) -> Result<(), Fault> {
+        let opened = match self.connect() {
             Err(Refusal::Fault(Fault::Damaged(reason))) => {
                 tracing::error!(reason, "the store is damaged: it is moved aside, and a new one begun");
-                self.directory.set_aside().map_err(|error| unavailable(&error))?;
+                self.directory.set_aside().map_err(store::other)?;
                 self.connect()
             }
             opened => opened,
-        }
-        .map_err(|refusal| match refusal {
-            Refusal::Fault(fault) => unavailable(&fault),
-            Refusal::Foreign | Refusal::Newer { .. } => unavailable(&"its file was replaced by another"),
+        };
+        let mut store = opened.map_err(|refusal| match refusal {
+            Refusal::Fault(fault) => fault,
+            Refusal::Foreign | Refusal::Newer { .. } => {
+                store::other(io::Error::other("its file was replaced by another"))
+            }
         })?;
         if self.options.durability == Durability::Relaxed {
             // The disk failed, or the file is new: what was not synced may be lost.
-            store.doubt_relaxed().map_err(|fault| unavailable(&fault))?;
+            store.doubt_relaxed()?;
         }
         if self.sync_failed {
-            store.copy_all().map_err(|fault| unavailable(&fault))?;
+            store.copy_all()?;
             self.sync_failed = false;
         }
-        store.mark_open().map_err(|fault| unavailable(&fault))?;
+        store.mark_open()?;
         checkpoint::count_pages(&store.connection);
         // A connection begins by syncing.
         self.synced = true;
         self.shared.life.store(store.life, Ordering::Release);
+        self.shared.set_epoch(&store.beginning.epoch);
         self.shared.bytes.store(store.counts.bytes, Ordering::Relaxed);
         // Before anything is answered from this file: readers that are asked later look into it, too.
         self.shared.generation.fetch_add(1, Ordering::Release);
@@ -362,20 +395,5 @@ impl Writer {
                 tracing::warn!(%fault, "the store could not be closed: the next start will check the file")
             }
         }
-    }
-}
-
-fn unavailable(cause: &impl std::fmt::Display) -> EngineError {
-    EngineError::Unavailable(format!("the store cannot be opened again: {cause}"))
-}
-
-/// Ends everything when the writer does.
-struct Ending(Arc<Shared>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.checkpoints.close();
-        self.0.writes.abandon();
-        self.0.reads.abandon();
     }
 }

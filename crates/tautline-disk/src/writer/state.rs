@@ -139,7 +139,10 @@ impl ChannelState {
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query((self.id, int(self.base), size(OLDEST_MAX)))?;
             while let Some(row) = rows.next()? {
-                self.oldest.push_back(Oldest { offset: get(row, 0)?, at: get(row, 1)?, bytes: get(row, 2)? });
+                // One with a foreign value goes with those before it, like one that was deleted.
+                if let (Ok(offset), Ok(at), Ok(bytes)) = (get(row, 0), get(row, 1), get(row, 2)) {
+                    self.oldest.push_back(Oldest { offset, at, bytes });
+                }
             }
         }
         Ok(self.oldest.front().copied())
@@ -191,25 +194,25 @@ impl Cache {
         self.states.get(name)
     }
 
-    /// The channel's state, read from the file where it has to be. None: nobody wrote to it.
-    pub(super) fn load(
+    /// Reads the channel's state from the file where it has to be. False: nobody wrote to it.
+    pub(super) fn fetch(
         &mut self,
         connection: &Connection,
         epoch: &Arc<str>,
         name: &ChannelName,
-    ) -> Result<Option<&mut ChannelState>, Fault> {
-        if !self.states.contains_key(name) {
-            let sql = "SELECT id, epoch, head, head_at, base, base_at, gone, indexed, bytes, relaxed
-                       FROM channels WHERE name = ?1";
-            let row = |row: &Row<'_>| ChannelState::of_row(row, epoch);
-            let Some(state) = connection.prepare_cached(sql)?.query_row([name.as_str()], row).optional()?
-            else {
-                return Ok(None);
-            };
-            check(&state)?;
-            self.states.insert(name.clone(), state);
+    ) -> Result<bool, Fault> {
+        if self.states.contains_key(name) {
+            return Ok(true);
         }
-        Ok(self.use_state(name))
+        let sql = "SELECT id, epoch, head, head_at, base, base_at, gone, indexed, bytes, relaxed
+                   FROM channels WHERE name = ?1";
+        let row = |row: &Row<'_>| ChannelState::of_row(row, epoch);
+        let Some(state) = connection.prepare_cached(sql)?.query_row([name.as_str()], row).optional()? else {
+            return Ok(false);
+        };
+        check(&state)?;
+        self.states.insert(name.clone(), state);
+        Ok(true)
     }
 
     pub(super) fn insert(&mut self, name: &ChannelName, state: ChannelState) {
@@ -220,16 +223,12 @@ impl Cache {
         self.states.remove(name);
     }
 
-    /// The state of a channel that was loaded or inserted in this transaction.
+    /// The state of a channel that was fetched or inserted in this transaction.
     pub(super) fn get(&mut self, name: &ChannelName) -> &mut ChannelState {
-        self.use_state(name).expect("it was loaded in this transaction")
-    }
-
-    fn use_state(&mut self, name: &ChannelName) -> Option<&mut ChannelState> {
         self.uses += 1;
-        let state = self.states.get_mut(name)?;
+        let state = self.states.get_mut(name).expect("it was fetched in this transaction");
         state.used = self.uses;
-        Some(state)
+        state
     }
 
     /// Has the channel's row written before the commit.
@@ -269,12 +268,12 @@ impl Cache {
     }
 }
 
-/// A row that could not have been written by us says that the file is damaged in a way that SQLite does not see.
+/// Numbers that contradict each other were written by somebody else.
 fn check(state: &ChannelState) -> Result<(), Fault> {
     if state.gone <= state.base && state.base <= state.head && state.indexed <= state.head {
         return Ok(());
     }
-    Err(Fault::Damaged(format!("channel {} ends before it begins", state.id)))
+    Err(Fault::Row(format!("channel {} ends before it begins", state.id)))
 }
 
 fn big(number: usize) -> u64 {

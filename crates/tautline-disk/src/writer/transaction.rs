@@ -1,9 +1,6 @@
 //! One transaction: what it may touch, how it begins and ends, and positions.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::VecDeque, sync::atomic::Ordering};
 
 use rusqlite::{Connection, OptionalExtension as _};
 use tautline_hub::engine::{Mark, Position};
@@ -11,11 +8,11 @@ use tautline_protocol::{ChannelName, UserId};
 
 use super::state::Cache;
 use crate::{
-    convert::{get, int},
+    convert::{get, int, size},
     fault::Fault,
-    options::DiskOptions,
+    options::{BATCH_BYTES_MAX, DiskOptions},
     shares::{Changes, Shares},
-    store::Counts,
+    store::{Beginning, Counts},
 };
 
 /// What a transaction works on. Nothing of it counts before [`Transaction::commit`] has returned.
@@ -26,7 +23,7 @@ pub(super) struct Transaction<'a> {
     pub(super) counts: Counts,
     pub(super) shares: &'a Shares,
     pub(super) changes: Changes,
-    pub(super) epoch: &'a Arc<str>,
+    pub(super) beginning: Beginning,
     pub(super) life: u32,
     pub(super) options: &'a DiskOptions,
 }
@@ -43,6 +40,8 @@ impl Transaction<'_> {
 
     pub(super) fn commit(&self) -> Result<(), Fault> {
         self.run("COMMIT")?;
+        let panicking = &self.options.panicking_commits;
+        assert!(panicking.swap(0, Ordering::Relaxed) == 0, "a test asked for it");
         let doubtful = &self.options.doubtful_commits;
         if doubtful.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
             let code = rusqlite::ffi::SQLITE_IOERR_FSYNC;
@@ -56,10 +55,43 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Reads the channel's state, where it has one. One that cannot be read is set aside, as if nobody had written to it.
+    pub(super) fn fetch(&mut self, name: &ChannelName) -> Result<bool, Fault> {
+        match self.cache.fetch(self.connection, &self.beginning.epoch, name) {
+            Err(Fault::Row(reason)) => self.set_aside(name, &reason).map(|()| false),
+            fetched => fetched,
+        }
+    }
+
+    /// Gives a log with a foreign value in its row another name, under which people find it. Its channel begins anew, in
+    /// another epoch.
+    fn set_aside(&mut self, name: &ChannelName, reason: &str) -> Result<(), Fault> {
+        // No channel has such a name.
+        let sql = "UPDATE channels SET name = name || ' (set aside ' || id || ')' WHERE name = ?1";
+        self.connection.prepare_cached(sql)?.execute([name.as_str()])?;
+        self.beginning.next(self.life, self.beginning.at);
+        self.beginning.write(self.connection)?;
+        tracing::error!(channel = %name, reason, "a channel's row cannot be read: it is set aside, and the channel begins anew");
+        Ok(())
+    }
+
+    /// Takes as much room as a batch does, or gives it back.
+    pub(super) fn take_room(&self, take: bool) -> Result<(), Fault> {
+        let sql = match take {
+            true => "INSERT OR REPLACE INTO meta (key, value) VALUES ('room', zeroblob(?1))",
+            false => "DELETE FROM meta WHERE key = 'room' AND ?1 > 0",
+        };
+        self.connection.prepare_cached(sql)?.execute([size(BATCH_BYTES_MAX)])?;
+        Ok(())
+    }
+
     /// Keeps positions of channels that have a log; nobody can have taken another one anywhere.
     pub(super) fn keep(&mut self, marks: &[Mark]) -> Result<(), Fault> {
         for mark in marks {
-            let Some(state) = self.cache.load(self.connection, self.epoch, &mark.channel)? else { continue };
+            if !self.fetch(&mark.channel)? {
+                continue;
+            }
+            let state = self.cache.get(&mark.channel);
             let (channel, reader) = (state.id, mark.user.as_ref().map_or("", UserId::as_str));
             self.keep_one(channel, reader, &mark.position)?;
         }

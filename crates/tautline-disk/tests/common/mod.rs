@@ -16,7 +16,9 @@ use tautline_disk::{DiskEngine, DiskOptions, Opened};
 use tautline_hub::{
     Access, ChannelRule, PresenceMode, Retention, Rules,
     budget::Holder,
-    engine::{Answer, Append, Appended, Content, Engine, EngineError, Job, Look, Looked, Page, Read, Span},
+    engine::{
+        Answer, Append, Appended, Content, Engine, EngineError, InUse, Job, Look, Looked, Page, Read, Span,
+    },
 };
 use tautline_protocol::{ChannelName, Pattern};
 
@@ -109,6 +111,11 @@ pub fn append_job_of(
 
 pub fn append(engine: &dyn Engine, name: &str, data: &str) -> Result<Appended, EngineError> {
     ask(engine, |answer| append_job(name, data, ALL, answer))
+}
+
+/// Housekeeping of channels that all keep so much.
+pub fn tidy(wall_ms: u64, retention: Retention) -> Job {
+    Job::Tidy { wall_ms, rules: rules(retention), in_use: InUse::nothing() }
 }
 
 /// Appends, and says where it stands.

@@ -1,7 +1,10 @@
 //! The HTTP API.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
-use tautline_gateway::Gateway;
+use tautline_gateway::{Engine, Gateway};
+use tautline_hub::engine::{EngineError, Job};
 
 use crate::{
     logins::{FAR_AWAY, SECRET, token},
@@ -108,6 +111,33 @@ fn health_tells_living_from_ready() {
     assert_eq!(get("/health/live"), (200, json!({"status": "live"})));
     assert_eq!(get("/health/ready"), (200, json!({"status": "ready"})));
     assert_eq!(get("/health/other").0, 404);
+}
+
+/// An engine that has no room for appends.
+struct FullEngine;
+
+impl Engine for FullEngine {
+    fn submit(&self, job: Job) {
+        job.refuse(&EngineError::Full("the disk is full".to_owned()));
+    }
+
+    fn life(&self) -> u32 {
+        1
+    }
+
+    fn takes_appends(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn store_that_takes_nothing_is_live_and_not_ready() {
+    let rig = Rig::serve(open_to_all().engine(Arc::new(FullEngine)));
+    let get =
+        |path: &str| parse(&rig.exchange(&format!("GET {path} HTTP/1.1\r\nHost: line.example\r\n\r\n")));
+    assert_eq!(get("/health/live").0, 200);
+    let (status, body) = get("/health/ready");
+    assert_eq!((status, &body["error"]["code"]), (503, &json!("unavailable")));
 }
 
 /// A phone of `u42`.

@@ -126,11 +126,11 @@ impl Engine for MemoryEngine {
                     });
                 }
             }
-            Job::Tidy { wall_ms, rules } => {
+            Job::Tidy { wall_ms, rules, in_use } => {
                 let first = self.tidy_next.fetch_add(SHARDS_A_TIDY, Ordering::Relaxed);
                 for shard in first..first + SHARDS_A_TIDY {
                     self.work(&self.shards[shard % SHARDS], |logs| {
-                        logs.tidy(wall_ms, &rules);
+                        logs.tidy(wall_ms, &rules, &in_use);
                         None
                     });
                 }

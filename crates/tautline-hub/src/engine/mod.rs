@@ -33,6 +33,8 @@ const RETRY_MS: u64 = 1_000;
 /// - An append that was answered is kept: nobody is told of a publication that a crash could take back. An engine that
 ///   promises less begins a new epoch after each crash, for every log that it cannot vouch for.
 /// - What was answered before a [`Look`] or [`Read`] was submitted is seen by it.
+/// - A log that was forgotten, because it was empty for long enough and nobody used it, begins anew in another epoch: an old
+///   cursor is never taken for one of the new log.
 /// - Answers are given without a lock that [`Engine::submit`] needs: an answer may submit the next job.
 pub trait Engine: Send + Sync + 'static {
     /// Takes a job and never waits.
@@ -44,6 +46,12 @@ pub trait Engine: Send + Sync + 'static {
     /// Bytes that the logs hold, where an engine counts them; 0 else.
     fn bytes(&self) -> usize {
         0
+    }
+
+    /// True while appends are likely to be taken. False where the last one was refused for want of room or by a disk that
+    /// fails, until there is a sign that the next one will not be; and for good where the engine has died.
+    fn takes_appends(&self) -> bool {
+        true
     }
 }
 
@@ -64,7 +72,38 @@ pub enum Job {
         wall_ms: u64,
         /// What is to be kept.
         rules: Arc<Rules>,
+        /// Logs that are not to be forgotten, however long they have been empty.
+        in_use: InUse,
     },
+}
+
+/// Tells whether anybody uses a channel now. Cheap to clone.
+#[derive(Clone)]
+pub struct InUse(Arc<dyn Fn(&ChannelName) -> bool + Send + Sync>);
+
+impl InUse {
+    /// Asks `is_in_use`, from any thread.
+    pub fn new(is_in_use: impl Fn(&ChannelName) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_in_use))
+    }
+
+    /// Nobody uses any.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::new(|_| false)
+    }
+
+    /// True where somebody does.
+    #[must_use]
+    pub fn contains(&self, channel: &ChannelName) -> bool {
+        (self.0)(channel)
+    }
+}
+
+impl std::fmt::Debug for InUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InUse(…)")
+    }
 }
 
 /// A publication to be appended.

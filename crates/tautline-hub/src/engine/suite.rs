@@ -4,6 +4,7 @@
 //! tests pass a [`Rig`] that can bring it up, and down and up again over the same data.
 
 mod asking;
+mod forgetting;
 mod order;
 mod origins;
 mod positions;
@@ -54,6 +55,9 @@ pub const PROMISES: &[(&str, Promise)] = promises![
     retention::a_log_that_keeps_nothing_still_counts,
     retention::a_long_log_moves_on_as_it_grows,
     retention::housekeeping_drops_what_is_too_old,
+    forgetting::a_forgotten_log_begins_anew_in_another_epoch,
+    forgetting::logs_forgotten_again_get_an_epoch_each_time,
+    forgetting::a_log_in_use_is_never_forgotten,
     origins::a_repeated_key_is_answered_as_it_was_the_first_time,
     origins::a_key_is_forgotten_with_its_publication,
     origins::keys_submitted_together_are_told_apart_or_recognised,

@@ -29,7 +29,7 @@ impl Peer {
             span,
             count_max: body.limit.clamp(1, limits.history_page_max),
             bytes_max: limits.history_page_bytes_max,
-            retention: self.hub.rule(&channel).retention,
+            retention: self.hub.kept(now, &channel),
             channel,
             wall_ms: now.wall_ms,
             answer: Answer::new(move |page: Result<Page, EngineError>| {

@@ -59,7 +59,7 @@ impl Looking {
                         _ => None,
                     },
                     user: user.filter(|_| from == ReadFrom::Acked).cloned(),
-                    retention: hub.rule(&name).retention,
+                    retention: hub.kept(now, &name),
                     wall_ms: now.wall_ms,
                     answer: Answer::new(move |looked| bell.report(number, looked)),
                 };

@@ -53,7 +53,7 @@ impl SlowEngine {
                 job.answer.give(Ok(page));
             }
             Job::Keep(marks) => marks.iter().for_each(|mark| logs.keep(mark)),
-            Job::Tidy { wall_ms, rules } => logs.tidy(wall_ms, &rules),
+            Job::Tidy { wall_ms, rules, in_use } => logs.tidy(wall_ms, &rules, &in_use),
         }
     }
 

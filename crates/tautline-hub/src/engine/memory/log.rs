@@ -1,6 +1,9 @@
 //! One log in memory.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use tautline_protocol::RequestId;
 
@@ -15,6 +18,7 @@ use crate::{
 pub(super) struct MemoryLog {
     /// Who began it.
     holder: Holder,
+    pub(super) epoch: Arc<str>,
     entries: VecDeque<Kept>,
     bytes: usize,
     /// The last offset given out; 0 before the first publication.
@@ -39,9 +43,9 @@ struct Kept {
 }
 
 impl MemoryLog {
-    pub(super) fn new(holder: Holder) -> Self {
+    pub(super) fn new(epoch: Arc<str>, holder: Holder) -> Self {
         let (entries, keys) = (VecDeque::new(), HashMap::new());
-        Self { holder, entries, bytes: 0, head: 0, head_at: 0, base_at: None, keys }
+        Self { holder, epoch, entries, bytes: 0, head: 0, head_at: 0, base_at: None, keys }
     }
 
     /// Who began it.

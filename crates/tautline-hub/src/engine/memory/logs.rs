@@ -12,7 +12,9 @@ use super::log::MemoryLog;
 use crate::{
     Retention, Rules,
     budget::{Budget, Holder},
-    engine::{Append, Appended, EngineError, Look, Looked, Mark, Origin, Page, Position, Read, Standing},
+    engine::{
+        Append, Appended, EngineError, InUse, Look, Looked, Mark, Origin, Page, Position, Read, Standing,
+    },
 };
 
 /// What the logs of one engine share: how many there are, their bytes, and positions in them.
@@ -52,7 +54,11 @@ impl LogShares {
 /// Logs and positions. A clone is an older state that one can go back to.
 pub struct MemoryLogs {
     life: u32,
+    /// Of logs that begin now.
     epoch: Arc<str>,
+    /// How many epochs of this life there were before it, and when it began.
+    epochs: u32,
+    epoch_at: u64,
     logs: HashMap<ChannelName, MemoryLog>,
     positions: HashMap<(ChannelName, Option<UserId>), Position>,
     shares: LogShares,
@@ -64,6 +70,8 @@ impl Clone for MemoryLogs {
         Self {
             life: self.life,
             epoch: Arc::clone(&self.epoch),
+            epochs: self.epochs,
+            epoch_at: self.epoch_at,
             logs: self.logs.clone(),
             positions: self.positions.clone(),
             shares: self.shares.copy(),
@@ -83,7 +91,9 @@ impl MemoryLogs {
     pub(super) fn sharing(life: u32, limits: &Limits, shares: LogShares) -> Self {
         Self {
             life,
-            epoch: format!("{life:x}").into(),
+            epoch: epoch_of(life, 0),
+            epochs: 0,
+            epoch_at: 0,
             logs: HashMap::new(),
             positions: HashMap::new(),
             shares,
@@ -94,7 +104,8 @@ impl MemoryLogs {
     /// All logs go on under another life, and so in another epoch: some may have lost something.
     pub fn begin_life(&mut self, life: u32) {
         self.life = life;
-        self.epoch = format!("{life:x}").into();
+        (self.epoch, self.epochs) = (epoch_of(life, 0), 0);
+        self.logs.values_mut().for_each(|log| log.epoch = Arc::clone(&self.epoch));
     }
 
     /// Which life this is.
@@ -112,7 +123,7 @@ impl MemoryLogs {
         match (self.logs.get(&job.channel), job.origin) {
             (Some(log), Some(origin)) if job.doubt.is_some() || matches!(origin, Origin::Key(_)) => {
                 if let Some((offset, at)) = log.of_origin(origin) {
-                    return Ok(Appended::Repeated { epoch: Arc::clone(&self.epoch), offset, at });
+                    return Ok(Appended::Repeated { epoch: Arc::clone(&log.epoch), offset, at });
                 }
             }
             _ => {}
@@ -136,12 +147,12 @@ impl MemoryLogs {
             Entry::Vacant(_) if !logs.take(holder, 1, claimant) => {
                 return Err(EngineError::no_room(logs, holder, "channels"));
             }
-            Entry::Vacant(room) => room.insert(MemoryLog::new(holder)),
+            Entry::Vacant(room) => room.insert(MemoryLog::new(Arc::clone(&self.epoch), holder)),
         };
         let before_at = log.head_at();
         let entry = log.append(job, bytes);
         let (base, base_at) = (log.base(), log.base_at());
-        Ok(Appended::New { epoch: Arc::clone(&self.epoch), entry, before_at, base, base_at })
+        Ok(Appended::New { epoch: Arc::clone(&log.epoch), entry, before_at, base, base_at })
     }
 
     /// Tells where a log stands.
@@ -182,13 +193,26 @@ impl MemoryLogs {
         }
     }
 
-    /// Drops what rules no longer cover, and forgets logs that were empty for long enough.
-    pub fn tidy(&mut self, wall_ms: u64, rules: &Rules) {
-        let Self { logs, positions, shares, remember_ms, .. } = self;
+    /// Drops what rules no longer cover, and forgets logs that were empty for long enough while nobody used them.
+    pub fn tidy(&mut self, wall_ms: u64, rules: &Rules, in_use: &InUse) {
+        let Self { life, epoch, epochs, epoch_at, logs, positions, shares, remember_ms } = self;
         for (channel, log) in &mut *logs {
             log.retain(wall_ms, &rules.of(channel).retention, &shares.bytes);
         }
-        for (_, log) in logs.extract_if(|_, log| log.is_empty() && log.head_at() + *remember_ms < wall_ms) {
+        let may_go = |channel: &ChannelName, log: &MemoryLog| {
+            log.is_empty()
+                && log.head_at().saturating_add(*remember_ms) < wall_ms
+                && !in_use.contains(channel)
+        };
+        // A log that begins anew does so in another epoch than the one that was forgotten. That epoch is everybody's who
+        // waits at the start of a log, and so it changes rarely.
+        if epoch_at.saturating_add(*remember_ms) < wall_ms
+            && logs.iter().any(|(channel, log)| log.epoch == *epoch && may_go(channel, log))
+        {
+            *epochs += 1;
+            (*epoch, *epoch_at) = (epoch_of(*life, *epochs), wall_ms);
+        }
+        for (_, log) in logs.extract_if(|channel, log| log.epoch != *epoch && may_go(channel, log)) {
             shares.logs.give(log.holder(), 1);
         }
         for ((_, user), _) in positions.extract_if(|(channel, _), _| !logs.contains_key(channel)) {
@@ -200,17 +224,25 @@ impl MemoryLogs {
     }
 
     fn standing(&mut self, channel: &ChannelName, wall_ms: u64, retention: &Retention) -> Standing {
-        let epoch = Arc::clone(&self.epoch);
         let Some(log) = self.logs.get_mut(channel) else {
+            let epoch = Arc::clone(&self.epoch);
             return Standing { epoch, head: 0, head_at: 0, base: 0, base_at: None };
         };
         log.retain(wall_ms, retention, &self.shares.bytes);
         let (head, head_at) = (log.head(), log.head_at());
-        Standing { epoch, head, head_at, base: log.base(), base_at: log.base_at() }
+        Standing { epoch: Arc::clone(&log.epoch), head, head_at, base: log.base(), base_at: log.base_at() }
     }
 
     fn at(&self, channel: &ChannelName, offset: u64) -> Option<u64> {
         self.logs.get(channel).and_then(|log| log.at(offset))
+    }
+}
+
+/// The epoch of logs that begin in this life, behind so many other ones.
+fn epoch_of(life: u32, epochs: u32) -> Arc<str> {
+    match epochs {
+        0 => format!("{life:x}").into(),
+        _ => format!("{life:x}.{epochs:x}").into(),
     }
 }
 

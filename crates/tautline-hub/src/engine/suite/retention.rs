@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Access, ChannelRule, PresenceMode, Retention, Rules,
-    engine::{Job, Span, Standing},
+    engine::{InUse, Job, Span, Standing},
 };
 
 pub(super) fn the_oldest_go_by_count(rig: &mut dyn Rig) {
@@ -108,7 +108,7 @@ pub(super) fn housekeeping_drops_what_is_too_old(rig: &mut dyn Rig) {
     let before = engine.bytes();
     let wall_ms = NOW + AGE_MS + 1;
     until(&*engine, || {
-        engine.submit(Job::Tidy { wall_ms, rules: Arc::clone(&rules) });
+        engine.submit(Job::Tidy { wall_ms, rules: Arc::clone(&rules), in_use: InUse::nothing() });
         before == 0 || engine.bytes() + 20 * 10_000 < before
     });
     let standing = log.look(wall_ms).standing;
@@ -120,7 +120,7 @@ pub(super) fn housekeeping_drops_what_is_too_old(rig: &mut dyn Rig) {
     assert_eq!(log.publish(wall_ms, "1").entry.offset(), 21);
 }
 
-fn rule(pattern: &str, retention: Retention) -> ChannelRule {
+pub(super) fn rule(pattern: &str, retention: Retention) -> ChannelRule {
     ChannelRule {
         pattern: Pattern::parse(pattern).expect("a valid pattern"),
         subscribe: Access::None,

@@ -1,0 +1,152 @@
+//! How old publications are: by the wall clock, as far as the monotonic clock bears it out.
+//!
+//! A publication carries the wall clock's time. Where that clock jumps ahead, everything looks old at once, and what is
+//! deleted does not come back when the clock does. So a jump ahead does not count as age until everything that was
+//! appended before it has had its full time by the monotonic clock. A jump back deletes nothing by itself.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use tautline_protocol::Now;
+
+/// What the two clocks may differ by from one [`Aging::observe`] to the next; a clock that is slewed differs by far less.
+const TOLERANCE_MS: i64 = 2_000;
+/// Nothing was observed yet: the wall clock is believed.
+const UNKNOWN: i64 = i64::MAX;
+
+/// The wall clock that ages are measured by.
+pub(crate) struct Aging {
+    /// The wall clock's time less the monotonic clock's, as far as it counts.
+    offset: AtomicI64,
+    /// The same as it was observed last: a further jump begins the wait anew.
+    observed: AtomicI64,
+    /// Until then, in monotonic milliseconds, a jump ahead does not count.
+    until: AtomicU64,
+    /// The longest that anything is kept, in milliseconds.
+    kept_ms: u64,
+}
+
+impl Aging {
+    pub(crate) const fn new(kept_ms: u64) -> Self {
+        Self {
+            offset: AtomicI64::new(UNKNOWN),
+            observed: AtomicI64::new(UNKNOWN),
+            until: AtomicU64::new(0),
+            kept_ms,
+        }
+    }
+
+    /// To be called about once a second, by one caller at a time.
+    pub(crate) fn observe(&self, now: Now) {
+        let offset = signed(now.wall_ms) - signed(now.mono_ms);
+        let before = self.observed.swap(offset, Ordering::Relaxed);
+        if before != UNKNOWN && offset.saturating_sub(before) > TOLERANCE_MS {
+            self.until.store(now.mono_ms.saturating_add(self.kept_ms), Ordering::Relaxed);
+        }
+        let counted = self.offset.load(Ordering::Relaxed);
+        let ahead = counted != UNKNOWN && offset.saturating_sub(counted) > TOLERANCE_MS;
+        if !ahead || now.mono_ms >= self.until.load(Ordering::Relaxed) {
+            self.offset.store(offset, Ordering::Relaxed);
+        }
+    }
+
+    /// By how much the wall clock is ahead of what counts as age, in milliseconds.
+    pub(crate) fn lead_ms(&self, now: Now) -> u64 {
+        match self.offset.load(Ordering::Relaxed) {
+            UNKNOWN => 0,
+            offset => now.wall_ms.saturating_sub(now.mono_ms.saturating_add_signed(offset)),
+        }
+    }
+}
+
+fn signed(ms: u64) -> i64 {
+    // Half of the range is 146 million years.
+    i64::try_from(ms).unwrap_or(i64::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WALL: u64 = 1_700_000_000_000;
+    const HOUR: u64 = 3_600_000;
+    const DAY: u64 = 24 * HOUR;
+
+    /// An hour of ticks, and the moment behind it.
+    fn aging() -> (Aging, Now) {
+        let aging = Aging::new(DAY);
+        let mut now = Now::new(0, WALL);
+        for _ in 0..3_600 {
+            aging.observe(now);
+            now = now.plus_ms(1_000);
+        }
+        (aging, now)
+    }
+
+    fn ahead(now: Now, ms: u64) -> Now {
+        Now::new(now.mono_ms, now.wall_ms + ms)
+    }
+
+    #[test]
+    fn clocks_that_agree_lead_by_nothing() {
+        let (aging, now) = aging();
+        assert_eq!(aging.lead_ms(now), 0);
+        assert_eq!(Aging::new(DAY).lead_ms(now), 0, "nothing was observed");
+    }
+
+    #[test]
+    fn step_ahead_does_not_count_before_its_first_tick() {
+        let (aging, now) = aging();
+        assert_eq!(aging.lead_ms(ahead(now, 2 * HOUR)), 2 * HOUR);
+    }
+
+    #[test]
+    fn step_ahead_that_stays_counts_once_the_past_has_expired() {
+        let (aging, now) = aging();
+        let stepped = ahead(now, 2 * HOUR);
+        aging.observe(stepped);
+        aging.observe(stepped.plus_ms(DAY - 1));
+        assert_eq!(aging.lead_ms(stepped.plus_ms(DAY - 1)), 2 * HOUR);
+        aging.observe(stepped.plus_ms(DAY));
+        assert_eq!(aging.lead_ms(stepped.plus_ms(DAY)), 0);
+    }
+
+    #[test]
+    fn step_ahead_that_is_taken_back_leaves_nothing() {
+        let (aging, now) = aging();
+        aging.observe(ahead(now, 2 * HOUR));
+        aging.observe(now.plus_ms(4_000));
+        assert_eq!(aging.lead_ms(now.plus_ms(5_000)), 0);
+    }
+
+    #[test]
+    fn step_back_and_its_return_age_nothing_early() {
+        let (aging, now) = aging();
+        let back = Now::new(now.mono_ms + 1_000, now.wall_ms - 2 * HOUR);
+        aging.observe(back);
+        // A publication of that moment is stamped two hours too early.
+        let returned = now.plus_ms(2_000);
+        aging.observe(returned);
+        let age = returned.wall_ms - aging.lead_ms(returned) - back.wall_ms;
+        assert!(age <= 2_000, "{age} ms old after 1 s");
+    }
+
+    #[test]
+    fn second_step_ahead_waits_its_own_time() {
+        let (aging, now) = aging();
+        aging.observe(ahead(now, HOUR));
+        let second = ahead(now, 2 * HOUR).plus_ms(DAY - 1_000);
+        aging.observe(second);
+        aging.observe(second.plus_ms(2_000));
+        assert_eq!(aging.lead_ms(second.plus_ms(2_000)), 2 * HOUR);
+    }
+
+    #[test]
+    fn slewed_clock_is_followed() {
+        let (aging, mut now) = aging();
+        for _ in 0..DAY / 1_000 {
+            now = Now::new(now.mono_ms + 1_000, now.wall_ms + 1_001);
+            aging.observe(now);
+        }
+        assert_eq!(aging.lead_ms(now), 0);
+    }
+}

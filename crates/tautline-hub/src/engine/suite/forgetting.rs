@@ -1,0 +1,74 @@
+//! Logs that are empty for long are forgotten, and begin anew as other logs.
+
+use std::sync::Arc;
+
+use tautline_protocol::Limits;
+
+use super::{
+    Rig,
+    asking::{ALL, Log, NOW, until},
+};
+use crate::{
+    Retention, Rules,
+    engine::{Engine, InUse, Job, Standing},
+};
+
+const AGE_MS: u64 = 1_000;
+const SHORT: Retention = Retention { age_ms: AGE_MS, ..ALL };
+
+/// When a log that was written to at [`NOW`] may be forgotten.
+fn later() -> u64 {
+    NOW + AGE_MS + Limits::default().ticket_ms + 1
+}
+
+/// Has the engine tidy up until something holds.
+fn tidy_until(engine: &dyn Engine, wall_ms: u64, in_use: &InUse, holds: impl Fn() -> bool) {
+    let rules = Arc::new(Rules::new(vec![super::retention::rule("room:*", SHORT)]));
+    until(engine, || {
+        let (rules, in_use) = (Arc::clone(&rules), in_use.clone());
+        engine.submit(Job::Tidy { wall_ms, rules, in_use });
+        holds()
+    });
+}
+
+pub(super) fn a_forgotten_log_begins_anew_in_another_epoch(rig: &mut dyn Rig) {
+    let engine = rig.engine();
+    let log = Log::of(&*engine, "room:7").keeping(SHORT);
+    let old = log.publish(NOW, "1").epoch;
+    tidy_until(&*engine, later(), &InUse::nothing(), || log.look(later()).standing.head == 0);
+    let standing = log.look(later()).standing;
+    assert_ne!(standing.epoch, old, "an old cursor at 1 is no cursor of this log");
+    let first = log.publish(later(), "1");
+    assert_eq!((first.entry.offset(), first.epoch), (1, standing.epoch), "a cursor at 0 was good for it");
+    if rig.reopen() {
+        let engine = rig.engine();
+        let elsewhere = Log::of(&*engine, "room:8").publish(later(), "1");
+        assert_ne!(elsewhere.epoch, old, "nor after a restart");
+    }
+}
+
+pub(super) fn logs_forgotten_again_get_an_epoch_each_time(rig: &mut dyn Rig) {
+    let engine = rig.engine();
+    let log = Log::of(&*engine, "room:7").keeping(SHORT);
+    let mut epochs = Vec::new();
+    for round in 0..3 {
+        let wall_ms = NOW + round * (later() - NOW);
+        epochs.push(log.publish(wall_ms, "1").epoch);
+        let after = wall_ms + later() - NOW;
+        tidy_until(&*engine, after, &InUse::nothing(), || log.look(after).standing.head == 0);
+    }
+    epochs.dedup();
+    assert_eq!(epochs.len(), 3, "{epochs:?}");
+}
+
+pub(super) fn a_log_in_use_is_never_forgotten(rig: &mut dyn Rig) {
+    let engine = rig.engine();
+    let log = |name| Log::of(&*engine, name).keeping(SHORT);
+    let epoch = log("room:7").publish(NOW, "1").epoch;
+    log("room:8").publish(NOW, "1");
+    let in_use = InUse::new(|channel| channel.as_str() == "room:7");
+    tidy_until(&*engine, later(), &in_use, || log("room:8").look(later()).standing.head == 0);
+    let Standing { head, epoch: still, .. } = log("room:7").look(later()).standing;
+    assert_eq!((head, still), (1, epoch));
+    assert_eq!(log("room:7").publish(later(), "2").entry.offset(), 2);
+}
