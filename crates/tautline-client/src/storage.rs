@@ -4,11 +4,12 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
 };
 
 use serde_json::value::RawValue;
+use tautline_files::Sync;
 use tautline_protocol::client::{LocalError, RequestVerb, Settlement, Store, Stored};
 use tokio::sync::oneshot;
 use tracing::warn;
@@ -29,7 +30,7 @@ pub enum Durability {
 /// The option [`crate::ClientOptions::storage`].
 ///
 /// The file is replaced by renaming, and so is whole at every moment. It holds the session's ticket: on Unix it is readable
-/// for its owner alone. A second client that is started on it while the first one runs is refused.
+/// for its owner alone, and one that is open to everybody, a link or somebody else's is refused. A second client that is started on it while the first one runs is refused.
 #[derive(Clone, Debug)]
 pub struct Storage {
     path: PathBuf,
@@ -37,7 +38,8 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// A file at `path`, whose folder must be there. Beside it two more appear, ending in `.new` and `.lock`.
+    /// A file at `path`, whose folder must be there. Beside it one more appears, ending in `.lock`, and while it is written one
+    /// ending in `.new`.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), durability: Durability::default() }
     }
@@ -54,8 +56,8 @@ impl Storage {
         let refuse = |what: &str, error: &dyn std::error::Error| {
             ConnectError::Storage(format!("{what} {}: {error}", self.path.display()))
         };
-        let lock =
-            File::create(beside(&self.path, ".lock")).map_err(|error| refuse("cannot lock", &error))?;
+        let lock = tautline_files::open_lock(&beside(&self.path, ".lock"))
+            .map_err(|error| refuse("cannot lock", &error))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -63,8 +65,12 @@ impl Storage {
             }
             Err(TryLockError::Error(error)) => return Err(refuse("cannot lock", &error)),
         }
-        let stored = match fs::read_to_string(&self.path) {
-            Ok(text) => Stored::parse(&text).inspect_err(|error| warn!(path = ?self.path, "{error}")).ok(),
+        tautline_files::sweep(&self.path);
+        let stored = match tautline_files::read(&self.path) {
+            // What is no text is nothing that was stored, either.
+            Ok(bytes) => Stored::parse(&String::from_utf8_lossy(&bytes))
+                .inspect_err(|error| warn!(path = ?self.path, "{error}"))
+                .ok(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(refuse("cannot read", &error)),
         };
@@ -82,37 +88,21 @@ pub(crate) struct OpenStorage {
 
 impl OpenStorage {
     pub(crate) fn carry_out(&self, store: &Store) -> io::Result<()> {
+        let sync = match self.durability {
+            Durability::Power => Sync::Disk,
+            Durability::Process => Sync::Later,
+        };
         match store {
-            Store::Write(text) => self.write(text)?,
+            Store::Write(text) => tautline_files::replace(&self.path, text.as_bytes(), sync),
             Store::Clear => match fs::remove_file(&self.path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ if sync == Sync::Later => Ok(()),
+                _ => {
+                    let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                    tautline_files::sync_directory(folder.unwrap_or(Path::new(".")))
+                }
             },
         }
-        self.settle_folder()
-    }
-
-    fn write(&self, text: &str) -> io::Result<()> {
-        let new = beside(&self.path, ".new");
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&new)?;
-        file.write_all(text.as_bytes())?;
-        if self.durability == Durability::Power {
-            file.sync_all()?;
-        }
-        fs::rename(&new, &self.path)
-    }
-
-    /// A rename is on the disk once its folder is. Elsewhere than on Unix a folder is no file, and the system sees to it.
-    fn settle_folder(&self) -> io::Result<()> {
-        if cfg!(unix) && self.durability == Durability::Power {
-            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-        }
-        Ok(())
     }
 }
 

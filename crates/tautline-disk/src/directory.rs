@@ -1,11 +1,13 @@
 //! The directory of a store: who may use it, and where a damaged file goes.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
+
+use tautline_files::{Holds, sync_directory};
 
 /// The directory, locked for this process until it is dropped.
 pub(crate) struct Directory {
@@ -29,9 +31,11 @@ impl From<io::Error> for Denied {
 impl Directory {
     /// Makes the directory where it is missing, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self, Denied> {
-        make(path)?;
-        let mut lock =
-            private().create(true).truncate(false).read(true).write(true).open(path.join("lock"))?;
+        tautline_files::make_directory(path)?;
+        // Where the directory itself is reached by a link, that is the operator's choice. In it, nothing is.
+        let path = path.canonicalize()?;
+        tautline_files::tell_of_others(&path);
+        let mut lock = tautline_files::open_lock(&path.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -42,10 +46,16 @@ impl Directory {
             }
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
-        lock.set_len(0)?;
-        lock.rewind()?;
-        writeln!(lock, "{}", std::process::id())?;
-        Ok(Self { path: path.to_owned(), lock })
+        // For people, and no reason to fail where the disk is full.
+        let _ = lock
+            .set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| writeln!(lock, "{}", std::process::id()));
+        let directory = Self { path, lock };
+        for beside in ["", "-wal", "-shm", "-journal"] {
+            tautline_files::check(&suffixed(&directory.database(), beside), Holds::Data)?;
+        }
+        Ok(directory)
     }
 
     /// The file with the logs.
@@ -63,7 +73,7 @@ impl Directory {
         for beside in ["-wal", "-shm"] {
             remove_if_there(&suffixed(&self.database(), beside))?;
         }
-        private().create_new(true).write(true).open(self.database())?;
+        tautline_files::create(&self.database())?;
         sync_directory(&self.path)
     }
 
@@ -76,7 +86,8 @@ impl Directory {
         };
         let free = (0..).map(|n| self.path.join(name(n))).find(|path| !path.exists());
         let aside = free.expect("some number is free");
-        for beside in ["-wal", "-shm", ""] {
+        // The file first: without what stands beside it, it would pass for a whole one that is older.
+        for beside in ["", "-wal", "-shm"] {
             match fs::rename(suffixed(&self.database(), beside), suffixed(&aside, beside)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -95,27 +106,6 @@ impl Drop for Directory {
     }
 }
 
-/// Makes a directory for its owner alone, where there is none.
-pub(crate) fn make(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(path)
-}
-
-/// Options for a file for its owner alone.
-pub(crate) fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// What was made, renamed or removed in a directory survives a power cut from here on.
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
 fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -127,4 +117,26 @@ fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory of this name that is empty.
+    fn directory(name: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!("tautline-directory-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Directory::open(&path).ok().expect("nobody else uses it")
+    }
+
+    #[test]
+    fn new_file_has_nothing_stale_beside_it() {
+        let directory = directory("stale");
+        let beside = ["-wal", "-shm"].map(|beside| suffixed(&directory.database(), beside));
+        beside.iter().for_each(|path| fs::write(path, "another file's").expect("written"));
+        directory.make_database().expect("made");
+        assert!(beside.iter().all(|path| !path.exists()));
+        fs::remove_dir_all(&directory.path).expect("removed");
+    }
 }

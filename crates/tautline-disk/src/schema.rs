@@ -100,9 +100,9 @@ pub(crate) fn connect_reader(path: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-/// Each connection is one thread's, so SQLite need not lock it.
+/// Each connection is one thread's, so SQLite need not lock it; and the file is no link.
 fn unshared() -> OpenFlags {
-    OpenFlags::SQLITE_OPEN_NO_MUTEX
+    OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
 }
 
 /// The format that a file has; 0 for an empty one.

@@ -3,14 +3,11 @@
 //! Start at [`TicketKeyFile::keys`]. Holds no clock: each call is told the time.
 
 use std::{
-    fs, io,
-    io::Write as _,
+    io,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
-
-use crate::directory;
 
 /// Keys on disk, newest first. One process uses them at a time: the one that holds the store's lock.
 pub struct TicketKeyFile {
@@ -23,7 +20,7 @@ pub struct TicketKeyFile {
 #[non_exhaustive]
 pub enum TicketKeyError {
     /// The file cannot be read or written.
-    #[error("{} cannot be read or written: see that this user may, and that its disk has room", file.display())]
+    #[error("{} cannot be read or written: see that it is this user's alone, and that its disk has room", file.display())]
     File {
         /// The file.
         file: PathBuf,
@@ -64,8 +61,9 @@ impl TicketKeyFile {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, TicketKeyError> {
         let file = dir.as_ref().join("ticket-keys.json");
         let failed = |source| TicketKeyError::File { file: file.clone(), source };
-        directory::make(dir.as_ref()).map_err(failed)?;
-        let keys = match fs::read(&file) {
+        tautline_files::make_directory(dir.as_ref()).map_err(failed)?;
+        tautline_files::sweep(&file);
+        let keys = match tautline_files::read(&file) {
             Ok(text) => {
                 serde_json::from_slice::<Keys>(&text)
                     .map_err(|source| TicketKeyError::Damaged { file: file.clone(), source })?
@@ -113,14 +111,8 @@ impl TicketKeyFile {
         Ok(())
     }
 
-    /// Puts another file in the place of the old one, so that a crash leaves one of the two.
     fn write(&self, keys: &Keys) -> io::Result<()> {
-        let fresh = self.file.with_extension("json.new");
-        let mut file = directory::private().create(true).truncate(true).write(true).open(&fresh)?;
-        file.write_all(&serde_json::to_vec_pretty(keys)?)?;
-        file.sync_all()?;
-        fs::rename(&fresh, &self.file)?;
-        self.file.parent().map_or(Ok(()), directory::sync_directory)
+        tautline_files::replace(&self.file, &serde_json::to_vec_pretty(keys)?, tautline_files::Sync::Disk)
     }
 }
 
@@ -149,6 +141,8 @@ mod base64_text {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const DAY: u64 = 24 * 3600 * 1000;
@@ -218,6 +212,24 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!(mode(&dir.0), 0o700);
         assert_eq!(mode(&dir.0.join("ticket-keys.json")), 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn planted_key_files_are_refused_or_not_used() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = Dir::new("planted");
+        fs::create_dir_all(&dir.0).expect("made");
+        let (file, new) = (dir.0.join("ticket-keys.json"), dir.0.join("ticket-keys.json.new"));
+        let open_to_all = || fs::Permissions::from_mode(0o666);
+        fs::write(&new, "theirs").expect("written");
+        fs::set_permissions(&new, open_to_all()).expect("ours");
+        dir.keys(DAY);
+        assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&file, open_to_all()).expect("ours");
+        let error = TicketKeyFile::open(&dir.0).expect_err("anybody can have written it");
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        assert!(cause.contains("open to everybody (mode 0666)"), "{cause}");
     }
 
     #[test]

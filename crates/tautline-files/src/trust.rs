@@ -1,0 +1,86 @@
+//! Whose a file is, and who else gets at it.
+
+use std::{
+    fs::{self, File, Metadata},
+    io,
+    path::Path,
+};
+
+/// What a file holds, and so who may get at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Whoever reads it can pass for somebody else: nobody but its owner, and a group where the owner let it in.
+    Secrets,
+    /// Others may read it, where the owner lets them, and must not write it.
+    Data,
+}
+
+/// Checks a file that another library opens. One that is not there is fine.
+///
+/// # Errors
+/// Where it is a link, somebody else's, or open to everybody.
+pub fn check(path: &Path, holds: Holds) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => judge(path, &found, holds),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Says in the log that others than its owner can read (or change) what is in a file or a directory of secrets.
+pub fn tell_of_others(path: &Path) {
+    #[cfg(unix)]
+    if let Ok(found) = fs::metadata(path) {
+        let mode = std::os::unix::fs::MetadataExt::mode(&found) & 0o7777;
+        let others = mode & if found.is_dir() { 0o022 } else { 0o066 };
+        if others != 0 || mode & 0o004 != 0 {
+            let (path, mode) = (path.display(), format!("{mode:04o}"));
+            tracing::warn!(%path, mode, "others than its owner get at it, and secrets are in it: take their rights away");
+        }
+    }
+}
+
+pub(crate) fn check_open(path: &Path, file: &File, holds: Holds) -> io::Result<()> {
+    judge(path, &file.metadata()?, holds)
+}
+
+#[cfg(unix)]
+fn judge(path: &Path, found: &Metadata, holds: Holds) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let refuse = |words: String| {
+        let words = format!("{} {words}", path.display());
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, words))
+    };
+    let (mode, owner) = (found.mode() & 0o777, found.uid());
+    if !found.is_file() {
+        return refuse("is a link, or no file at all: see who has put it there".to_owned());
+    }
+    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        return refuse(format!("belongs to user {owner}: see who has put it there, or run as that user"));
+    }
+    if found.nlink() > 1 {
+        return refuse("has a second name elsewhere: see who has linked it".to_owned());
+    }
+    let everybody = match holds {
+        Holds::Secrets => 0o006,
+        Holds::Data => 0o002,
+    };
+    if mode & everybody != 0 {
+        return refuse(format!(
+            "is open to everybody (mode {mode:04o}): `chmod 600` it, where nobody can have changed it or made use of it"
+        ));
+    }
+    // Orchestrators give a group its rights, and for a reason: it is told, not refused.
+    let group = if holds == Holds::Secrets { 0o060 } else { 0o020 };
+    if mode & group != 0 {
+        let (path, mode) = (path.display(), format!("{mode:04o}"));
+        tracing::warn!(%path, mode, group = found.gid(), "a group gets at it besides its owner");
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn judge(_: &Path, _: &Metadata, _: Holds) -> io::Result<()> {
+    Ok(())
+}
