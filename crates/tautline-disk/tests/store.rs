@@ -8,7 +8,7 @@ use std::{
 };
 
 use common::{ALL, Dir, NOW, append, append_job, ask, channel, data, look, publish, read, shop, tidy};
-use tautline_disk::{DiskEngine, DiskOptions, Opened};
+use tautline_disk::{DiskEngine, DiskOptions, Durability, Opened};
 use tautline_hub::{
     Engine as _, Retention,
     engine::{Answer, Appended, EngineError, Job, Mark, Position},
@@ -193,6 +193,37 @@ fn a_commit_of_which_nobody_knows_is_in_doubt_and_read_again() {
     assert_eq!(publish(&engine, "room:7", "3"), 3, "this time it was done");
     assert_eq!(data(&read(&engine, "room:7")), ["1", "2", "3"]);
     assert_eq!(engine.life(), life);
+}
+
+#[test]
+fn whole_log_is_copied_after_a_sync_that_failed() {
+    let dir = Dir::new();
+    let options = dir.options();
+    let doubtful = Arc::clone(&options.doubtful_commits);
+    let (engine, _) = DiskEngine::open(options).expect("the store opens");
+    publish(&engine, "room:7", "1");
+    doubtful.store(1, Ordering::Relaxed);
+    append(&engine, "room:7", "2").expect_err("nobody knows");
+    // The file alone, as if everything behind the hole were lost.
+    let alone = dir.path().join("alone.db");
+    fs::copy(dir.file(), &alone).expect("copied");
+    let alone = rusqlite::Connection::open(alone).expect("a shop's tools open it");
+    let count = alone.query_row("SELECT count(*) FROM publications", [], |row| row.get::<_, u32>(0));
+    assert_eq!(count, Ok(2));
+}
+
+#[test]
+fn relaxed_store_whose_disk_failed_goes_on_in_new_epochs() {
+    let dir = Dir::new();
+    let options = DiskOptions { durability: Durability::Relaxed, ..dir.options() };
+    let doubtful = Arc::clone(&options.doubtful_commits);
+    let (engine, _) = DiskEngine::open(options).expect("the store opens");
+    publish(&engine, "room:7", "1");
+    let (life, epoch) = (engine.life(), look(&engine, "room:7").standing.epoch);
+    doubtful.store(1, Ordering::Relaxed);
+    append(&engine, "room:7", "2").expect_err("nobody knows");
+    assert_ne!(engine.life(), life);
+    assert_ne!(look(&engine, "room:7").standing.epoch, epoch, "what was not synced may be lost");
 }
 
 #[test]
