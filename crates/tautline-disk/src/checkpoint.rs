@@ -59,6 +59,10 @@ impl Checkpoints {
     pub(crate) fn after_commit(&self, connection: &Connection) -> Result<(), Fault> {
         let pages = WAL_PAGES.get();
         if pages < WAL_PAGES_SOFT {
+            if self.told.load(Ordering::Relaxed) > 0 {
+                self.told.store(0, Ordering::Relaxed);
+                tracing::info!("the write-ahead log is as short again as it should be");
+            }
             return Ok(());
         }
         let mut state = self.lock();
@@ -97,9 +101,6 @@ impl Checkpoints {
                 reason = copied.reason(),
                 "the write-ahead log cannot begin anew and grows: see who else has the store's file open"
             );
-        } else if pages < WAL_PAGES_HARD && told > 0 {
-            self.told.store(0, Ordering::Relaxed);
-            tracing::info!("the write-ahead log is as short again as it should be");
         }
     }
 

@@ -16,7 +16,7 @@ use tautline_netem::Rng;
 use tautline_protocol::Limits;
 
 pub use self::chronicle::{Chronicle, Count, Logs, Written};
-pub(crate) use self::faults::Older;
+pub(crate) use self::{chronicle::life_of, faults::Older};
 use crate::{app::payload_of_text, story::Teller};
 
 /// How often a relaxed engine stores what it has shown, in milliseconds.

@@ -135,6 +135,8 @@ impl Chronicle {
         epoch: &str,
         offset: u64,
     ) -> impl Iterator<Item = &'a Written> + use<'a> {
+        // Logs that were forgotten and began anew are one here: what they held is among what stood there once.
+        let epoch = life_of(epoch);
         let now = self.log_of(channel, epoch).get(index_of(offset));
         let before = self.taken_back.get(&(epoch.to_owned(), channel.to_owned(), offset));
         now.into_iter().chain(before.into_iter().flatten())
@@ -170,6 +172,11 @@ impl Chronicle {
         };
         self.epochs.iter().flat_map(each).collect()
     }
+}
+
+/// The first epoch of the life that an epoch is of: logs that were forgotten begin anew in `1.1`, `1.2`…
+pub(crate) fn life_of(epoch: &str) -> &str {
+    epoch.split_once('.').map_or(epoch, |(life, _)| life)
 }
 
 fn index_of(offset: u64) -> usize {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     app::{Asked, Outcome, Received},
-    engine::{Chronicle, Count, EngineKind},
+    engine::{Chronicle, Count, EngineKind, life_of},
     phone::Phone,
     storm::{Summary, writer::Writer},
     story::Event,
@@ -128,7 +128,7 @@ impl Witness<'_> {
                 continue;
             }
             assert_eq!(
-                (standing.epoch.as_str(), standing.offset),
+                (life_of(&standing.epoch), standing.offset),
                 (chronicle.epoch.as_str(), head),
                 "phone {number} stands behind in {channel}"
             );
