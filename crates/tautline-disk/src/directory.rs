@@ -34,7 +34,9 @@ impl Directory {
         tautline_files::make_directory(path)?;
         // Where the directory itself is reached by a link, that is the operator's choice. In it, nothing is.
         let path = path.canonicalize()?;
-        tautline_files::tell_of_others(&path);
+        if let Some(told) = tautline_files::open_to_others(&path) {
+            tracing::warn!("{told}");
+        }
         let mut lock = tautline_files::open_lock(&path.join("lock"))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -65,6 +67,11 @@ impl Directory {
 
     pub(crate) fn has_database(&self) -> bool {
         self.database().exists()
+    }
+
+    /// How large the file is, or the one with this ending beside it; 0 where it is not there.
+    pub(crate) fn file_bytes(&self, beside: &str) -> u64 {
+        fs::metadata(suffixed(&self.database(), beside)).map_or(0, |found| found.len())
     }
 
     /// Makes an empty file for its owner alone; the files that SQLite puts beside it get the same mode.

@@ -99,6 +99,13 @@ pub(crate) fn open(options: &DiskOptions) -> Result<(Directory, Store, Opened), 
         store.mark_open().map_err(|fault| words(fault.into()))?;
         return Ok((directory, store, Opened::Fresh));
     }
+    let mib = |bytes: u64| bytes / (1024 * 1024);
+    let (file_mib, log_mib) = (mib(directory.file_bytes("")), mib(directory.file_bytes("-wal")));
+    tracing::info!(
+        file_mib,
+        log_mib,
+        "opening the store: its write-ahead log is read, and its channels are counted"
+    );
     let (mut store, opened) = match recover(&directory, options) {
         Err(Refusal::Fault(Fault::Damaged(reason))) => {
             let moved_to =

@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use trust::{Holds, check, tell_of_others};
+pub use trust::{Holds, check, open_to_others};
 
 /// Whether what was written outlives a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,16 +27,25 @@ pub fn check(path: &Path, holds: Holds) -> io::Result<()> {
     }
 }
 
-/// Says in the log that others than its owner can read (or change) what is in a file or a directory of secrets.
-pub fn tell_of_others(path: &Path) {
+/// A sentence about a file or a directory of secrets that others than its owner get at; nothing where none do.
+#[must_use]
+pub fn open_to_others(path: &Path) -> Option<String> {
     #[cfg(unix)]
-    if let Ok(found) = fs::metadata(path) {
-        let mode = std::os::unix::fs::MetadataExt::mode(&found) & 0o7777;
-        let others = mode & if found.is_dir() { 0o022 } else { 0o066 };
-        if others != 0 || mode & 0o004 != 0 {
-            let (path, mode) = (path.display(), format!("{mode:04o}"));
-            tracing::warn!(%path, mode, "others than its owner get at it, and secrets are in it: take their rights away");
-        }
+    {
+        let found = fs::metadata(path).ok()?;
+        let mode = std::os::unix::fs::MetadataExt::mode(&found) & 0o777;
+        // Who may only look into a directory reads no file of it that is its owner's alone.
+        let (kind, rights, own) =
+            if found.is_dir() { ("change", 0o022, 700) } else { ("read or change", 0o066, 600) };
+        (mode & rights != 0).then(|| {
+            let path = path.display();
+            format!("others than its owner can {kind} {path} (mode {mode:04o}), and secrets are in it: `chmod {own}` it")
+        })
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tautline_files::{Holds, Sync, check, open_lock, read, replace, sweep};
+use tautline_files::{Holds, Sync, check, open_lock, open_to_others, read, replace, sweep};
 
 /// A directory that is gone afterwards, and the place of a file in it.
 struct Dir(PathBuf);
@@ -150,4 +150,20 @@ fn what_a_crash_has_left_is_swept() {
     let mut left = dir.names();
     left.sort();
     assert_eq!(left, ["keys", "keys.txt", "other.00ff.new"]);
+}
+
+#[test]
+fn rights_of_others_on_secrets_are_told() {
+    let dir = Dir::new("told");
+    let path = dir.at("tautline.toml");
+    replace(&path, b"secret", Sync::Later).expect("written");
+    for (mode, file, folder) in
+        [(0o700, false, false), (0o755, true, false), (0o640, true, false), (0o777, true, true)]
+    {
+        set_mode(&path, mode);
+        assert_eq!(open_to_others(&path).is_some(), file, "{mode:o}");
+        set_mode(&dir.0, mode | 0o700);
+        assert_eq!(open_to_others(&dir.0).is_some(), folder, "{mode:o}");
+    }
+    assert_eq!(open_to_others(&dir.at("nothing")), None);
 }

@@ -13,6 +13,9 @@ use crate::config::{Durability, Engine, Settings};
 /// How often it is asked whether the keys of tickets have to change: far shorter than any life of a ticket worth having.
 const KEYS_EVERY: Duration = Duration::from_secs(60);
 
+/// How often it is asked whether the store has died.
+const DIED_EVERY: Duration = Duration::from_secs(1);
+
 /// What a process has opened for its logs.
 pub(crate) struct Logs {
     disk: Option<Arc<DiskEngine>>,
@@ -82,6 +85,15 @@ impl Logs {
         Some(task.abort_handle())
     }
 
+    /// Waits until a thread of the store has panicked. Without a store, for ever.
+    pub(crate) async fn died(&self) {
+        let Some(disk) = &self.disk else { return std::future::pending().await };
+        let mut ticks = tokio::time::interval(DIED_EVERY);
+        while !disk.has_died() {
+            ticks.tick().await;
+        }
+    }
+
     /// Closes it: what was handed over before is kept, and the next start is quick.
     pub(crate) async fn close(self) {
         if let Some(disk) = self.disk {
@@ -114,4 +126,35 @@ fn tell(opened: &Opened) {
 fn wall_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     crate::config::whole_ms(since)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use tautline_hub::{
+        Engine as _, Rules,
+        engine::{InUse, Job},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn store_that_panicked_is_noticed() {
+        let dir = std::env::temp_dir().join(format!("tautline-died-{}", std::process::id()));
+        let options = DiskOptions::new(&dir);
+        let panics = Arc::clone(&options.panicking_commits);
+        let disk = Arc::new(DiskEngine::open(options).expect("the store opens").0);
+        let logs = Logs { disk: Some(Arc::clone(&disk)), keys: None, ticket_ms: 1 };
+        panics.store(1, Ordering::Relaxed);
+        disk.submit(Job::Tidy {
+            wall_ms: 1,
+            rules: Arc::new(Rules::new(Vec::new())),
+            in_use: InUse::nothing(),
+        });
+        logs.died().await;
+        assert!(!disk.takes_appends());
+        logs.close().await;
+        std::fs::remove_dir_all(dir).expect("it was there");
+    }
 }

@@ -18,6 +18,7 @@ mod log;
 mod secret;
 pub mod serve;
 mod signals;
+mod starting;
 pub mod terminal;
 pub mod token;
 mod units;

@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, process::ExitCode};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tautline_gateway::{Gateway, GatewayConfig};
 use tokio::{
@@ -18,6 +18,7 @@ use crate::{
     engine::Logs,
     log,
     signals::Signals,
+    starting::answer_while,
 };
 
 /// Connections that may wait to be accepted: everybody comes back at once after a restart. The kernel may cut it
@@ -34,10 +35,14 @@ pub(crate) const IO_EVENTS_A_TURN: usize = 128;
 pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     raise_open_files_limit();
-    let mut logs = Logs::open(&settings)?;
-    let gateway = build(&settings, &mut logs)?;
     let listener = bind(settings.listen).with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr().context("cannot tell the address it listens on")?;
+    let of = settings.clone();
+    let mut logs = match answer_while(move || Logs::open(&of), &listener, signals.next()).await? {
+        Ok(logs) => logs,
+        Err(ending) => return Ok(ExitCode::from(ending.exit_code())),
+    };
+    let gateway = build(&settings, &mut logs)?;
     let mut serving = tokio::spawn(gateway.serve(listener));
     announce(&settings, address, logs.keeps_keys());
     let changing_keys = logs.change_keys(&gateway);
@@ -46,6 +51,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         ending = signals.next() => {
             info!("{}: draining; a second signal ends it at once", ending.name());
             Ok(drain(&settings.drain, &gateway, &mut signals).await)
+        }
+        () = logs.died() => {
+            drain(&settings.drain, &gateway, &mut signals).await;
+            Err(anyhow!("a thread of the store has panicked: nothing is stored before this process is started anew"))
         }
         served = &mut serving => {
             let served = served.context("the accept loop panicked").and_then(|it| it.context("cannot accept any more"));

@@ -37,6 +37,13 @@ pub(super) struct File {
     pub log: Log,
 }
 
+impl File {
+    /// True where who reads it can pass for somebody else.
+    pub fn has_secrets(&self) -> bool {
+        self.auth.hs256_secret.is_some() || self.api.keys.is_some() || self.tickets.keys.is_some()
+    }
+}
+
 /// `[server]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

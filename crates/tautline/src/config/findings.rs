@@ -15,6 +15,7 @@ impl Settings {
     #[must_use]
     pub fn findings(&self, environment: &Environment) -> Vec<String> {
         let mut findings = environment.findings();
+        findings.extend(self.secrets_in.as_deref().and_then(tautline_files::open_to_others));
         findings.extend(self.login_findings());
         findings.extend(self.rule_findings());
         findings.extend(self.limit_findings());

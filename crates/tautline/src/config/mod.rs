@@ -132,6 +132,8 @@ pub struct Settings {
     pub dev: bool,
     /// Whether clients may connect without a login. Default false.
     pub guests: bool,
+    /// The configuration file, where secrets are in it.
+    pub secrets_in: Option<PathBuf>,
     /// What tokens are signed with. Default none: no token is accepted.
     pub hs256_secret: Option<Secret>,
     /// Keys for the HTTP API. Default none: it is closed.
@@ -169,6 +171,7 @@ impl Default for Settings {
             io_uring: gateway.io_uring,
             dev: false,
             guests: false,
+            secrets_in: None,
             hs256_secret: None,
             api_keys: Vec::new(),
             ticket_keys: Vec::new(),
@@ -191,7 +194,9 @@ impl Settings {
     pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, ConfigError> {
         let mut settings = Self::default();
         if let Some(path) = &flags.config {
-            settings.apply_file(read_file(path)?);
+            let file = read_file(path)?;
+            settings.secrets_in = file.has_secrets().then(|| path.clone());
+            settings.apply_file(file);
         }
         settings.apply_environment(environment)?;
         settings.apply_flags(flags);

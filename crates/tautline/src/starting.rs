@@ -1,0 +1,177 @@
+//! The time before a gateway serves: the store is opened by a thread, while signals and `/health/live` are answered.
+//!
+//! A supervisor that hears nothing takes a process for dead and starts it over, and never gets to the end of a long start.
+
+use std::{io, thread, time::Duration};
+
+use anyhow::Context as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tracing::{info, warn};
+
+use crate::signals::Ending;
+
+/// How often it is said that it still takes.
+const SAY_EVERY: Duration = Duration::from_secs(5);
+/// Connections that are answered at once; the rest waits in the kernel.
+const CONNECTIONS_MAX: usize = 64;
+/// How long a request may take to come in.
+const REQUEST_WITHIN: Duration = Duration::from_secs(5);
+/// The longest head of a request that is read.
+const HEAD_BYTES_MAX: usize = 8192;
+
+/// Does `work`, which blocks, and answers meanwhile. `Err`: a signal came first, and what was begun is left alone, which a
+/// store gets over as it does over a kill.
+///
+/// # Errors
+/// What became of `work`, or that there is no thread for it.
+pub(crate) async fn answer_while<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    listener: &TcpListener,
+    ending: impl Future<Output = Ending>,
+) -> anyhow::Result<Result<T, Ending>> {
+    let (give, mut done) = oneshot::channel();
+    // No task: the runtime would wait for it at the end.
+    thread::Builder::new()
+        .name("tautline-start".to_owned())
+        .spawn(move || drop(give.send(work())))
+        .context("cannot start a thread")?;
+    let mut ending = std::pin::pin!(ending);
+    let mut answering = JoinSet::new();
+    let mut ticks = interval(SAY_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    let mut waited = Duration::ZERO;
+    loop {
+        tokio::select! {
+            outcome = &mut done => return outcome.context("the start panicked")?.map(Ok),
+            ending = &mut ending => {
+                info!("{}: ending before the start is over", ending.name());
+                return Ok(Err(ending));
+            }
+            _ = ticks.tick() => {
+                waited += SAY_EVERY;
+                info!(seconds = waited.as_secs(), "the store is still being opened");
+            }
+            accepted = listener.accept(), if answering.len() < CONNECTIONS_MAX => match accepted {
+                Ok((stream, _)) => drop(answering.spawn(timeout(REQUEST_WITHIN, answer(stream)))),
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            Some(_) = answering.join_next() => {}
+        }
+    }
+}
+
+/// Answers one request: this process lives, and is not ready for anything else.
+async fn answer(mut stream: TcpStream) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < HEAD_BYTES_MAX {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    let (status, body) = if head.starts_with(b"GET /health/live ") {
+        ("200 OK", r#"{"status":"live"}"#)
+    } else {
+        let body =
+            r#"{"error":{"code":"unavailable","message":"this node is starting","retry_after_ms":1000}}"#;
+        ("503 Service Unavailable\r\nretry-after: 1", body)
+    };
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::SocketAddr, sync::mpsc};
+
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// A start that is over when it is told so.
+    struct Start {
+        running: JoinHandle<anyhow::Result<Result<u32, Ending>>>,
+        finish: mpsc::Sender<u32>,
+        signal: oneshot::Sender<Ending>,
+        address: SocketAddr,
+    }
+
+    impl Start {
+        async fn begin() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+            let address = listener.local_addr().expect("it listens");
+            let (finish, finished) = mpsc::channel();
+            let (signal, signalled) = oneshot::channel();
+            let work = move || finished.recv().context("nobody is left to tell");
+            let ending = async { signalled.await.expect("the test holds it") };
+            let running = tokio::spawn(async move { answer_while(work, &listener, ending).await });
+            Self { running, finish, signal, address }
+        }
+
+        async fn is_over(self) {
+            self.finish.send(7).expect("it waits");
+            assert_eq!(self.running.await.expect("no panic").expect("it is over"), Ok(7));
+        }
+    }
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())
+            .await
+            .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("it answers");
+        answer
+    }
+
+    #[tokio::test]
+    async fn long_start_is_live_and_not_ready() {
+        let start = Start::begin().await;
+        assert!(get(start.address, "/health/live").await.starts_with("HTTP/1.1 200 "));
+        for path in ["/health/ready", "/connect", "/api/v1/publish"] {
+            let answer = get(start.address, path).await;
+            assert!(
+                answer.starts_with("HTTP/1.1 503 ") && answer.contains("this node is starting"),
+                "{answer}"
+            );
+        }
+        start.is_over().await;
+    }
+
+    #[tokio::test]
+    async fn connection_that_says_nothing_holds_no_start_up() {
+        let start = Start::begin().await;
+        let _silent = TcpStream::connect(start.address).await.expect("it listens");
+        assert!(get(start.address, "/health/live").await.starts_with("HTTP/1.1 200 "));
+        start.is_over().await;
+    }
+
+    #[tokio::test]
+    async fn start_that_fails_says_why() {
+        let Start { running, finish, signal: _signal, .. } = Start::begin().await;
+        drop(finish);
+        let error = running.await.expect("no panic").expect_err("it failed");
+        assert!(error.to_string().contains("nobody is left"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn signal_ends_start_that_takes_long() {
+        let Start { running, finish: _finish, signal, .. } = Start::begin().await;
+        signal.send(Ending::Terminate).expect("it listens");
+        assert_eq!(running.await.expect("no panic").expect("no failure"), Err(Ending::Terminate));
+    }
+}
