@@ -100,13 +100,14 @@ impl Hub {
     ) {
         let offset = published.offset;
         let claimed = Entry::encode(channel, offset, published.at, content);
+        let now = self.last_now();
         let read = Read {
             channel: channel.clone(),
             span: Span::After(offset.saturating_sub(1)),
             count_max: 1,
             bytes_max: usize::MAX,
-            retention: self.rule(channel).retention,
-            wall_ms: self.last_now().wall_ms,
+            retention: self.kept(now, channel),
+            wall_ms: now.wall_ms,
             answer: Answer::new(move |page: Result<Page, EngineError>| {
                 done(match page {
                     Err(error) => Err(error.to_body()),

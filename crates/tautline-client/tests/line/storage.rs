@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -224,8 +225,14 @@ async fn a_file_that_is_damaged_begins_afresh_and_what_is_written_survives_a_pow
     let folder = Folder::new();
     fs::write(folder.file(), "{\"v\":1,\"tick").unwrap();
     let gateway = open_gateway(Retention::default()).build().unwrap();
-    let storage = Some(Storage::file(folder.file()));
-    let line = client(ClientOptions { storage, ..guest(serve(&gateway).await) });
+    let options =
+        ClientOptions { storage: Some(Storage::file(folder.file())), ..guest(serve(&gateway).await) };
+    let set_mode = |mode| fs::set_permissions(folder.file(), fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(0o666);
+    let refused = Client::connect(options.clone()).unwrap_err();
+    assert!(matches!(refused, ConnectError::Storage(_)), "anybody can have written it: {refused}");
+    set_mode(0o600);
+    let line = client(options);
     soon(line.publish("room:7", &1)).await.unwrap();
     let stored: Value = serde_json::from_str(&fs::read_to_string(folder.file()).unwrap()).unwrap();
     assert_eq!((&stored["v"], &stored["next_id"]), (&json!(1), &json!(2)));
