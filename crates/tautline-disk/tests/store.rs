@@ -7,13 +7,12 @@ use std::{
     sync::{Arc, atomic::Ordering, mpsc},
 };
 
-use common::{ALL, Dir, NOW, append, append_job, ask, channel, data, look, publish, read, shop, tidy};
+use common::{ALL, Dir, NOW, append, append_job, ask, data, look, publish, read, shop, tidy};
 use tautline_disk::{DiskEngine, DiskOptions, Durability, Opened};
 use tautline_hub::{
     Engine as _, Retention,
-    engine::{Answer, Appended, EngineError, Job, Mark, Position},
+    engine::{Answer, Appended, EngineError},
 };
-use tautline_protocol::UserId;
 
 #[cfg(unix)]
 #[test]
@@ -224,31 +223,4 @@ fn relaxed_store_whose_disk_failed_goes_on_in_new_epochs() {
     append(&engine, "room:7", "2").expect_err("nobody knows");
     assert_ne!(engine.life(), life);
     assert_ne!(look(&engine, "room:7").standing.epoch, epoch, "what was not synced may be lost");
-}
-
-#[test]
-fn ceilings_hold_and_what_is_forgotten_makes_room() {
-    let dir = Dir::new();
-    let options = DiskOptions { channels_max: 2, positions_max: 1, remember_ms: 5_000, ..dir.options() };
-    let (engine, _) = DiskEngine::open(options).expect("the store opens");
-    publish(&engine, "a", "1");
-    publish(&engine, "b", "1");
-    assert!(matches!(append(&engine, "c", "1"), Err(EngineError::Full(_))));
-    let mark = |user: &str| {
-        let user = Some(UserId::parse(user).expect("valid"));
-        Mark { channel: channel("a"), user, position: Position { epoch: "e".into(), offset: 1 } }
-    };
-    engine.submit(Job::Keep(vec![mark("anna"), mark("bert")]));
-    publish(&engine, "b", "1");
-    let positions = || shop(&dir).query_row("SELECT count(*) FROM positions", [], |row| row.get::<_, u32>(0));
-    assert_eq!(positions(), Ok(1));
-    let retention = Retention { age_ms: 1_000, ..ALL };
-    // The first empties the logs, the second forgets them.
-    for _ in 0..2 {
-        engine.submit(tidy(NOW + 5_001, retention));
-        append(&engine, "d", "1").ok();
-    }
-    assert_eq!(publish(&engine, "c", "1"), 1);
-    assert_eq!(positions(), Ok(0));
-    assert_eq!(look(&engine, "a").standing.head, 0);
 }

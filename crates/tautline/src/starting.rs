@@ -121,7 +121,7 @@ mod tests {
             Self { running, finish, signal, address }
         }
 
-        async fn is_over(self) {
+        async fn end(self) {
             self.finish.send(7).expect("it waits");
             assert_eq!(self.running.await.expect("no panic").expect("it is over"), Ok(7));
         }
@@ -149,7 +149,7 @@ mod tests {
                 "{answer}"
             );
         }
-        start.is_over().await;
+        start.end().await;
     }
 
     #[tokio::test]
@@ -157,7 +157,7 @@ mod tests {
         let start = Start::begin().await;
         let _silent = TcpStream::connect(start.address).await.expect("it listens");
         assert!(get(start.address, "/health/live").await.starts_with("HTTP/1.1 200 "));
-        start.is_over().await;
+        start.end().await;
     }
 
     #[tokio::test]
