@@ -166,7 +166,7 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
     if (taken) taken();
     trace(input);
     session.handleInput({ mono_ms: mono, wall_ms: at }, input);
-    if (input.type === 'socket_closed') delete sockets[input.socket];
+    if (input.type === 'socket_closed' && !input.held) delete sockets[input.socket];
   }
 
   function trace(what: Input | Output): void {
@@ -176,8 +176,8 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
   /** A fact of the host's, which may have any form. */
   function hear(fact: Fact): void {
     if (fact.type !== 'socket_closed') return feed(fact as Input);
-    const { socket, code, reason, message, cause } = fact;
-    feed({ type: 'socket_closed', socket, code: codeOf(code), reason: wellFormed(reason), message: wellFormed(message), cause });
+    const { socket, code, reason, message, cause, held } = fact;
+    feed({ type: 'socket_closed', socket, code: codeOf(code), reason: wellFormed(reason), message: wellFormed(message), cause, held });
   }
 
   function planTimer(): void {
