@@ -101,7 +101,8 @@ fn start_on_full_disk_serves_reads_and_mends_itself() {
     assert!(mount(&["-o", "remount,size=32m"], disk.0), "a disk that was mounted can grow");
     assert_eq!(publish(&engine, "room:7", "1"), taken as u64 + 1);
     engine.submit(tidy(NOW, ALL));
-    publish(&engine, "room:7", "1");
+    // The first may be answered by the transaction before housekeeping.
+    (0..2).for_each(|_| drop(publish(&engine, "room:7", "1")));
     assert!(engine.takes_appends());
     engine.close();
 }
