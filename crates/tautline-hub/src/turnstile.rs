@@ -95,7 +95,7 @@ impl Turnstile {
     /// How many wait for their turn.
     pub(crate) fn waiting(&self) -> usize {
         let lanes = lock(&self.lanes);
-        lanes.back.waiting.len() + lanes.new.waiting.len()
+        [&lanes.back, &lanes.new].iter().flat_map(|lane| lane.waiting.values()).map(VecDeque::len).sum()
     }
 
     fn room(&self, coming: Coming) -> usize {
