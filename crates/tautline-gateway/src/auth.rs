@@ -8,6 +8,8 @@ use serde_json::Value;
 use tautline_hub::{Identity, LoginRefused};
 use tautline_protocol::{Now, Pattern, UserId, packet::Auth};
 
+/// How far ahead of this clock a token's `nbf` may be: the back end that signed it has a clock of its own. Milliseconds.
+const NBF_LEEWAY_MS: u64 = 60_000;
 /// The end of dates: clients believe no larger number.
 const DATE_MS_MAX: u64 = (1 << 52) - 1;
 
@@ -58,19 +60,18 @@ impl Logins {
             .as_ref()
             .ok_or_else(|| refused("tokens are not accepted here: no secret is configured"))?;
         let mut validation = Validation::new(Algorithm::HS256);
-        // Checked below, against the time that everything else goes by, and without 60 s of grace. An `aud` is still
+        // Checked below, against the time that everything else goes by, and without grace for `exp`. An `aud` is still
         // refused: we are nobody's named audience, and a token for somebody else is not for us (RFC 7519 §4.1.3).
         validation.validate_exp = false;
         validation.required_spec_claims.clear();
         let claims = jsonwebtoken::decode::<TokenClaims>(token, key, &validation).map_err(words)?.claims;
-        if let Some(not_before) = date("nbf", &claims.nbf)?
-            && not_before > now.wall_ms
-        {
-            return Err(refused("the token is not valid yet"));
-        }
         let expires_at = date("exp", &claims.exp)?.ok_or_else(|| refused("the token has no `exp`"))?;
         if expires_at <= now.wall_ms {
             return Err(LoginRefused::Expired);
+        }
+        let begins_at = date("nbf", &claims.nbf)?.unwrap_or(0).saturating_sub(NBF_LEEWAY_MS);
+        if begins_at > now.wall_ms {
+            return Err(LoginRefused::NotYet { in_ms: begins_at - now.wall_ms });
         }
         let (user, channels) = (user(&claims.sub)?, channels(&claims.channels)?);
         Ok(Identity { user: Some(user), channels, expires_at: Some(expires_at) })
@@ -177,6 +178,21 @@ mod tests {
     }
 
     #[test]
+    fn nbf_a_minute_ahead_is_accepted() {
+        let login_with = |nbf: u64| login(&json!({"sub": "u42", "exp": SOON + 600, "nbf": nbf}));
+        assert!(login_with(1_800_000_001).is_ok(), "the back end's clock is a second ahead");
+        assert!(login_with(SOON).is_ok());
+    }
+
+    #[test]
+    fn nbf_further_ahead_says_when_to_come_again() {
+        let refused = login(&json!({"sub": "u42", "exp": SOON + 600, "nbf": SOON + 5}));
+        assert_eq!(refused, Err(LoginRefused::NotYet { in_ms: 5_000 }));
+        let never = login(&json!({"sub": "u42", "exp": 1, "nbf": SOON + 5}));
+        assert_eq!(never, Err(LoginRefused::Expired), "a token that was good for no moment never will be");
+    }
+
+    #[test]
     fn each_bad_token_is_refused_for_its_own_reason() {
         let good = json!({"sub": "u42", "exp": SOON});
         let hs256 = Header::new(Algorithm::HS256);
@@ -189,7 +205,6 @@ mod tests {
             login(&json!({"sub": "u42", "exp": SOON, "channels": ["a*b"]})),
             "`channels`"
         ));
-        assert!(is_refused_for(login(&json!({"sub": "u42", "exp": SOON, "nbf": SOON})), "yet"));
         assert!(is_refused_for(login(&json!({"sub": "u42", "exp": SOON, "aud": "shop"})), "audience"));
         let logins = Logins::new(Some(SECRET), true);
         assert!(is_refused_for(logins.check(NOW, &Auth::Token { token: "a.b.c".to_owned() }), "no token"));

@@ -10,6 +10,13 @@ use crate::{
     Call, CallError, Gateway, GatewayConfig, api::ApiKeys, auth::Logins, calls::Methods, connect::Origins,
 };
 
+/// The fewest bytes of a secret that tokens are signed with. RFC 7518, section 3.2: a key for HS256 has at least as many bits
+/// as its hash.
+pub const HS256_SECRET_BYTES_MIN: usize = 32;
+
+/// The fewest characters of a key of the HTTP API: shorter ones can be guessed over the network.
+pub const API_KEY_BYTES_MIN: usize = 16;
+
 /// Made by [`Gateway::builder`]. What is not set has the default that its method names; the defaults let nobody in.
 #[derive(Default)]
 #[must_use]
@@ -36,9 +43,19 @@ pub enum BuildError {
     /// The system has no random bytes, which session ids and ticket keys are made of.
     #[error("the system gives no random bytes")]
     NoRandomness(#[source] getrandom::Error),
-    /// An empty secret or key would be guessed.
-    #[error("{0} is empty: whoever guesses that comes in")]
-    Empty(&'static str),
+    /// A short secret or key can be guessed.
+    #[error("{what} has {bytes} bytes: at least {bytes_min} are needed, so that nobody guesses it")]
+    TooShort {
+        /// Which of them.
+        what: &'static str,
+        /// How long it is.
+        bytes: usize,
+        /// How long it has to be.
+        bytes_min: usize,
+    },
+    /// An API key that no header can carry.
+    #[error("an API key holds only visible ASCII characters, because it travels in a header")]
+    UnfitApiKey,
     /// Two handlers were given for one method.
     #[error("method {0:?} has two handlers")]
     MethodTwice(String),
@@ -91,24 +108,31 @@ impl GatewayBuilder {
         self
     }
 
-    /// The secret of JWTs signed with HS256: `sub` is the user, `exp` is required, `channels` (patterns) opens what rules
+    /// The secret of JWTs signed with HS256, at least [`HS256_SECRET_BYTES_MIN`] bytes: `sub` is the user, `exp` is required, `channels` (patterns) opens what rules
     /// leave to tokens. A token with an `aud` is refused. Default: none, so that no token is good.
     pub fn jwt_hs256(mut self, secret: impl Into<Vec<u8>>) -> Self {
         let secret = secret.into();
-        if secret.is_empty() {
-            self.mistake = Some(BuildError::Empty("the secret of tokens"));
-        }
+        self.ask_for_bytes("the secret of tokens", secret.len(), HS256_SECRET_BYTES_MIN);
         self.hs256_secret = Some(secret);
         self
     }
 
-    /// A key for the HTTP API, beside those given before. Default: none, so that the API is closed.
+    /// A key for the HTTP API, beside those given before: at least [`API_KEY_BYTES_MIN`] visible ASCII characters. Default:
+    /// none, so that the API is closed.
     pub fn api_key(mut self, key: impl AsRef<str>) -> Self {
-        if key.as_ref().is_empty() {
-            self.mistake = Some(BuildError::Empty("an API key"));
+        let key = key.as_ref();
+        self.ask_for_bytes("an API key", key.len(), API_KEY_BYTES_MIN);
+        if key.chars().any(|c| !c.is_ascii_graphic()) {
+            self.mistake = Some(BuildError::UnfitApiKey);
         }
-        self.api_keys.insert(key.as_ref());
+        self.api_keys.insert(key);
         self
+    }
+
+    fn ask_for_bytes(&mut self, what: &'static str, bytes: usize, bytes_min: usize) {
+        if bytes < bytes_min {
+            self.mistake = Some(BuildError::TooShort { what, bytes, bytes_min });
+        }
     }
 
     /// Whose web pages may connect: a scheme and a host (`https://shop.example`), or what mini games and apps send
@@ -220,6 +244,15 @@ mod tests {
     }
 
     #[test]
+    fn short_secret_or_api_key_is_refused() {
+        let mistake = |builder: GatewayBuilder| builder.build().unwrap_err().to_string();
+        assert!(mistake(Gateway::builder().jwt_hs256([b's'; 31])).contains("31 bytes: at least 32"));
+        assert!(mistake(Gateway::builder().api_key("fifteen-letters")).contains("15 bytes: at least 16"));
+        assert!(mistake(Gateway::builder().api_key("sixteen letters, but no token")).contains("visible ASCII"));
+        assert!(Gateway::builder().jwt_hs256([b's'; 32]).api_key("sixteen-letters!").build().is_ok());
+    }
+
+    #[test]
     fn a_method_has_one_handler() {
         let echo = |call: Call| async move { Ok(call.data) };
         let mistake = Gateway::builder().call("echo", echo).call("echo", echo).build().unwrap_err();
@@ -229,7 +262,7 @@ mod tests {
     #[test]
     fn secrets_are_not_printed() {
         let builder =
-            Gateway::builder().jwt_hs256("hush-token").api_key("hush-key").ticket_keys(vec![[7; 32]]);
+            Gateway::builder().jwt_hs256("hush-token").api_key("hush-key-of-the-api").ticket_keys(vec![[7; 32]]);
         let printed = format!("{builder:?} {:?}", builder.hs256_secret.is_some());
         assert!(!printed.contains("hush") && !printed.contains("7, 7"));
     }

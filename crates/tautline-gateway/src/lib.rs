@@ -42,7 +42,7 @@ mod serve;
 mod socket;
 mod wheel;
 
-pub use builder::{BuildError, GatewayBuilder};
+pub use builder::{API_KEY_BYTES_MIN, BuildError, GatewayBuilder, HS256_SECRET_BYTES_MIN};
 pub use calls::{Call, CallError};
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayStats};

@@ -1,9 +1,16 @@
 //! Who a session belongs to, as an authenticator found out.
 
 use serde::{Deserialize, Serialize};
-use tautline_protocol::{ChannelName, Pattern, UserId};
+use tautline_protocol::{
+    ByeCode, ChannelName, ErrorCode, Pattern, Reconnect, UserId,
+    packet::{ErrorBody, server::Bye},
+};
 
 use crate::Access;
+
+/// A client whose token is not valid yet comes again after this time at the latest: by then the app may have another one,
+/// and the clock that was wrong may be right. Milliseconds.
+const NOT_YET_RETRY_MS_MAX: u64 = 60_000;
 
 /// A checked login.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,9 +33,53 @@ pub enum LoginRefused {
     /// The login is not accepted; the words are sent to the client.
     #[error("{0}")]
     Unauthorized(String),
+    /// The token becomes good after so many milliseconds.
+    #[error("the token is not valid yet: its `nbf` is ahead of the server's clock")]
+    NotYet {
+        /// From now on.
+        in_ms: u64,
+    },
     /// Whoever checks logins cannot be reached now.
     #[error("logins cannot be checked right now: {0}")]
     Unavailable(String),
+}
+
+impl LoginRefused {
+    /// As the `bye` that answers a `hello`; `retry_after_ms` spreads those who find nobody to check them.
+    pub(crate) fn to_bye(&self, retry_after_ms: impl FnOnce() -> u64) -> Bye {
+        let bye = |code| Bye::new(code, self.to_string());
+        match self {
+            Self::Expired => bye(ByeCode::TokenExpired),
+            Self::Unauthorized(_) => bye(ByeCode::Unauthorized),
+            Self::NotYet { .. } => Bye {
+                reconnect: Reconnect::Later,
+                retry_after_ms: self.retry_after_ms(),
+                ..bye(ByeCode::Unauthorized)
+            },
+            Self::Unavailable(_) => Bye { retry_after_ms: Some(retry_after_ms()), ..bye(ByeCode::Overloaded) },
+        }
+    }
+
+    /// As the error that answers an `auth` request.
+    pub(crate) fn to_body(&self, retry_after_ms: impl FnOnce() -> u64) -> ErrorBody {
+        let body = |code| ErrorBody::new(code, self.to_string());
+        match self {
+            Self::Expired | Self::Unauthorized(_) => body(ErrorCode::PermissionDenied),
+            Self::NotYet { .. } => {
+                ErrorBody { retry_after_ms: self.retry_after_ms(), ..body(ErrorCode::PermissionDenied) }
+            }
+            Self::Unavailable(_) => {
+                ErrorBody { retry_after_ms: Some(retry_after_ms()), ..body(ErrorCode::Unavailable) }
+            }
+        }
+    }
+
+    fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::NotYet { in_ms } => Some((*in_ms).min(NOT_YET_RETRY_MS_MAX)),
+            _ => None,
+        }
+    }
 }
 
 impl Identity {

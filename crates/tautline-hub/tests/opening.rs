@@ -7,6 +7,9 @@ use serde_json::json;
 use tautline_hub::{LoginRefused, Retention};
 use tautline_protocol::{Limits, UserId};
 
+/// A key as a client makes it.
+const KEY: &str = "b3f1c0de5ca1ab1e77aa01aa";
+
 #[test]
 fn a_guest_is_welcomed_with_a_ticket() {
     let node = Node::new();
@@ -149,7 +152,7 @@ fn the_newest_connection_takes_the_session_over_and_a_late_one_is_refused() {
 #[test]
 fn a_hello_repeated_with_its_key_opens_the_same_session_within_a_minute() {
     let mut node = Node::new();
-    let hello = json!({"hello": {"v": 1, "key": "b3f1", "auth": {"guest": true}}});
+    let hello = json!({"hello": {"v": 1, "key": KEY, "auth": {"guest": true}}});
     let open = |node: &Node| {
         let mut phone = node.dial();
         phone.say(node, hello.clone());
@@ -175,7 +178,7 @@ fn a_key_opens_nothing_for_another_user() {
     for user in ["u1", "u2"] {
         let mut phone = node.dial();
         phone.login = Ok(identity(user, &[]));
-        phone.say(&node, json!({"hello": {"v": 1, "key": "b3f1", "auth": {"token": "…"}}}));
+        phone.say(&node, json!({"hello": {"v": 1, "key": KEY, "auth": {"token": "…"}}}));
         sessions.push(phone.welcome(&node)["session"].clone());
     }
     assert_ne!(sessions[0], sessions[1]);
@@ -202,6 +205,7 @@ fn a_refused_login_is_told_why() {
     let node = Node::new();
     let cases = [
         (LoginRefused::Unauthorized("no such user".into()), "unauthorized", "never", 4102),
+        (LoginRefused::NotYet { in_ms: 7 }, "unauthorized", "later", 4102),
         (LoginRefused::Expired, "token_expired", "now", 4101),
         (LoginRefused::Unavailable("later".into()), "overloaded", "later", 4002),
     ];
@@ -381,4 +385,203 @@ fn who_has_left_keeps_no_seat_in_a_channel_that_others_read() {
     }
     drop(stays);
     assert_eq!(here(), 0);
+}
+
+/// The hello of a client with a key, its login being whatever [`common::Phone::login`] says.
+fn keyed_hello() -> serde_json::Value {
+    json!({"hello": {"v": 1, "key": KEY, "auth": {"token": "…"}}})
+}
+
+fn code_of(reply: &serde_json::Value) -> &serde_json::Value {
+    &reply["error"]["code"]
+}
+
+#[test]
+fn refused_late_hello_leaves_the_session_its_login() {
+    let node = Node::new();
+    let welcome = node.user("u1", &[]).welcome(&node);
+    let hello = |attempt: u64| {
+        json!({"hello": {"v": 1, "auth": {"token": "…"},
+            "resume": {"ticket": welcome["ticket"], "attempt": attempt, "cursors": {}}}})
+    };
+    let mut live = node.dial();
+    live.login = Ok(identity("u1", &["secret:new"]));
+    live.say(&node, hello(9));
+    assert_eq!(live.welcome(&node)["resumed"], true);
+    let mut late = node.dial();
+    late.login = Ok(identity("u1", &["secret:old"]));
+    late.say(&node, hello(8));
+    assert_eq!(late.bye(&node)["code"], "taken_over");
+    let new = live.ask(&node, json!({"id": 1, "publish": {"channel": "secret:new", "data": 1}}));
+    assert_eq!(new["ok"]["offset"], 1, "{new}");
+    let old = live.ask(&node, json!({"id": 2, "publish": {"channel": "secret:old", "data": 1}}));
+    assert_eq!(code_of(&old), "permission_denied");
+}
+
+#[test]
+fn hello_repeated_by_key_brings_its_own_login() {
+    let node = Node::new();
+    let mut first = node.dial();
+    first.login = Ok(identity("u1", &["secret:old"]));
+    first.say(&node, keyed_hello());
+    first.welcome(&node);
+    let mut second = node.dial();
+    let mut login = identity("u1", &["secret:new"]);
+    login.expires_at = Some(node.now.wall_ms + 5_000);
+    second.login = Ok(login);
+    second.say(&node, keyed_hello());
+    let welcome = second.welcome(&node);
+    assert_eq!(welcome["resumed"], true);
+    assert_eq!(welcome["ticket_expires_at"], node.now.wall_ms + 5_000);
+    let new = second.ask(&node, json!({"id": 1, "publish": {"channel": "secret:new", "data": 1}}));
+    assert_eq!(new["ok"]["offset"], 1, "{new}");
+    let old = second.ask(&node, json!({"id": 2, "publish": {"channel": "secret:old", "data": 1}}));
+    assert_eq!(code_of(&old), "permission_denied");
+}
+
+#[test]
+fn again_behind_a_hello_that_begins_a_session_is_in_doubt() {
+    let mut node = Node::new();
+    let hello = json!({"hello": {"v": 1, "key": KEY, "auth": {"guest": true}}});
+    let behind = |again: bool| {
+        let call = json!({"id": 1, "again": again, "call": {"method": "buy"}});
+        let counted = json!({"id": 2, "again": again, "call": {"method": "count"}});
+        let publish = json!({"id": 3, "again": again, "publish": {"channel": "room:7", "data": 1}});
+        format!("{hello}\n{call}\n{counted}\n{publish}")
+    };
+    let mut lost = node.dial();
+    lost.say_text(&node, &behind(false));
+    assert_eq!(lost.calls.len(), 2);
+    let first = lost.welcome(&node)["session"].clone();
+    drop(lost);
+    node.advance(200_000);
+    let mut back = node.dial();
+    back.say_text(&node, &behind(true));
+    let told = back.hear(&node);
+    assert_eq!(told[0]["welcome"]["resumed"], false);
+    assert_ne!(told[0]["welcome"]["session"], first, "nothing was ever done in the name of this one");
+    for (reply, id) in told[1..].iter().zip(1..) {
+        assert_eq!((&reply["id"], code_of(reply)), (&json!(id), &json!("in_doubt")), "{told:?}");
+    }
+    assert_eq!(told.len(), 4);
+    assert!(back.calls.is_empty());
+    assert_eq!(node.hub.stats().publications, 1);
+    back.say(&node, json!({"id": 4, "call": {"method": "buy"}}));
+    assert_eq!(back.calls.len(), 1, "what is new is executed");
+}
+
+#[test]
+fn again_in_a_session_resumed_by_key_is_executed() {
+    let node = Node::new();
+    let mut lost = node.dial();
+    lost.say(&node, keyed_hello());
+    drop(lost);
+    let mut back = node.dial();
+    back.say_text(
+        &node,
+        &format!("{}\n{}", keyed_hello(), json!({"id": 1, "again": true, "call": {"method": "buy"}})),
+    );
+    assert_eq!(back.welcome(&node)["resumed"], true);
+    assert_eq!(back.calls.len(), 1, "the session has seen all of its requests: this one never came");
+}
+
+#[test]
+fn late_auth_of_a_superseded_connection_changes_nothing() {
+    let node = Node::new();
+    let mut old = node.user("u1", &["secret:a"]);
+    let welcome = old.welcome(&node);
+    // Not drained: the token is still being checked.
+    old.peer.handle_message(node.now, &json!({"id": 1, "auth": {"token": "…"}}).to_string());
+    let Some(tautline_hub::Output::Login(_)) = old.peer.poll_output(node.now) else { panic!("a login") };
+    let mut new = node.dial();
+    new.login = Ok(identity("u1", &["secret:b"]));
+    let hello = json!({"hello": {"v": 1, "auth": {"token": "…"},
+        "resume": {"ticket": welcome["ticket"], "attempt": 5, "cursors": {}}}});
+    new.say(&node, hello);
+    new.welcome(&node);
+    old.peer.handle_login(node.now, Ok(identity("u1", &["secret:a"])));
+    let reply = new.ask(&node, json!({"id": 2, "publish": {"channel": "secret:b", "data": 1}}));
+    assert_eq!(reply["ok"]["offset"], 1, "{reply}");
+}
+
+#[test]
+fn auth_that_cannot_be_checked_now_is_unavailable() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    let cases = [
+        (LoginRefused::Unavailable("later".into()), "unavailable", true),
+        (LoginRefused::NotYet { in_ms: 7 }, "permission_denied", true),
+        (LoginRefused::Unauthorized("no".into()), "permission_denied", false),
+    ];
+    for (id, (refused, code, passes)) in (1..).zip(cases) {
+        phone.login = Err(refused);
+        let reply = phone.ask(&node, json!({"id": id, "auth": {"token": "…"}}));
+        assert_eq!(code_of(&reply), code);
+        assert_eq!(reply["error"].get("retry_after_ms").is_some(), passes, "{reply}");
+    }
+}
+
+#[test]
+fn token_not_valid_yet_says_when_to_come_again() {
+    let node = Node::new();
+    for (in_ms, retry_after_ms) in [(7, 7), (3_600_000, 60_000)] {
+        let mut phone = node.dial();
+        phone.login = Err(LoginRefused::NotYet { in_ms });
+        phone.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+        assert_eq!(phone.bye(&node)["retry_after_ms"], retry_after_ms);
+    }
+}
+
+#[test]
+fn stolen_ticket_with_the_highest_attempt_is_outbid_by_its_owner() {
+    let mut node = Node::new();
+    let welcome = node.guest().welcome(&node);
+    for highest in [1u64 << 52, node.now.wall_ms + 3 * 86_400_000] {
+        let mut thief = node.dial();
+        thief.say(&node, resume(&welcome, highest, json!({})));
+        assert_eq!(thief.welcome(&node)["resumed"], true);
+        node.advance(100);
+        let mut owner = node.dial();
+        owner.say(&node, resume(&welcome, node.now.wall_ms, json!({})));
+        let told = owner.bye(&node)["attempt"].as_u64().expect("the highest");
+        assert!(told <= node.now.wall_ms + 48 * 3_600_000, "{told}");
+        let mut owner = node.dial();
+        owner.say(&node, resume(&welcome, told + 1, json!({})));
+        assert_eq!(owner.welcome(&node)["resumed"], true);
+        assert_eq!(thief.bye(&node)["code"], "taken_over");
+    }
+}
+
+#[test]
+fn phone_with_a_clock_ahead_resumes_each_time() {
+    let mut node = Node::new();
+    let welcome = node.guest().welcome(&node);
+    const DAY: u64 = 86_400_000;
+    for ahead in [DAY, 400 * DAY] {
+        for _ in 0..3 {
+            let mut phone = node.dial();
+            phone.say(&node, resume(&welcome, node.now.wall_ms + ahead, json!({})));
+            assert_eq!(phone.welcome(&node)["resumed"], true, "{ahead}");
+            node.advance(1);
+        }
+    }
+    // And the clock of the server is set back.
+    node.now.wall_ms -= 30 * DAY;
+    let mut phone = node.dial();
+    phone.say(&node, resume(&welcome, node.now.wall_ms + 400 * DAY, json!({})));
+    assert_eq!(phone.welcome(&node)["resumed"], true);
+}
+
+#[test]
+fn short_key_or_huge_attempt_is_no_hello() {
+    let node = Node::new();
+    for hello in [
+        json!({"hello": {"v": 1, "key": "", "auth": {"guest": true}}}),
+        json!({"hello": {"v": 1, "key": "a", "auth": {"guest": true}}}),
+        json!({"hello": {"v": 1, "resume": {"ticket": "AAAA", "attempt": u64::MAX}}}),
+    ] {
+        let mut phone = node.dial();
+        phone.say(&node, hello);
+        assert_eq!(phone.bye(&node)["code"], "bad_packet");
+    }
 }

@@ -397,3 +397,17 @@ fn pages_of_a_reader_that_left_are_free_at_once() {
         modest.peer.handle_lost(node.now);
     }
 }
+
+#[test]
+fn bye_while_a_resume_looks_voids_the_resume() {
+    let (engine, node) = slow();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    let mut other = node.dial();
+    other.say(&node, resume(&welcome, 5, json!({"room:8": {"epoch": "x", "offset": 1}})));
+    assert!(other.hear(&node).is_empty(), "the engine is still asked");
+    phone.say(&node, json!({"bye": {}}));
+    engine.work();
+    assert_eq!(other.hear(&node)[0]["challenge"]["code"], "ticket_revoked");
+    assert_eq!(node.hub.stats().sessions, 0, "nothing is left of it");
+}

@@ -7,6 +7,12 @@ pub const MSGPACK_DEPTH_MAX: usize = 64;
 /// map and its body's are around it.
 pub const DATA_DEPTH_MAX: usize = MSGPACK_DEPTH_MAX - 2;
 
+/// The fewest bytes of a `hello.key`: for guests the key is all that tells them apart. No option: clients make it.
+pub const KEY_BYTES_MIN: usize = 16;
+
+/// The highest `resume.attempt`: one more still fits in a JavaScript number, whatever is said. No option: clients make it.
+pub const ATTEMPT_MAX: u64 = 1 << 52;
+
 /// The ceilings of a gateway. All are configurable; `Default` is what the protocol names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -58,6 +64,9 @@ pub struct Limits {
     pub park_ms: u64,
     /// How long a `key` opens the same session again. Default 60 s.
     pub key_ms: u64,
+    /// How far ahead of the server's clock an `attempt` counts: one beyond it wins, and is remembered as this far ahead, so
+    /// that it can be outbid a moment later. Default 48 h: the clocks of devices are often a day wrong.
+    pub attempt_ahead_ms: u64,
     /// Life of a ticket. Default 24 h.
     pub ticket_ms: u64,
     /// Longest life of an authentication that has no expiry of its own. Default 7 days.
@@ -122,6 +131,7 @@ impl Default for Limits {
             pong_ms: 8 * SECOND,
             park_ms: 120 * SECOND,
             key_ms: 60 * SECOND,
+            attempt_ahead_ms: 48 * 3600 * SECOND,
             ticket_ms: 24 * 3600 * SECOND,
             auth_age_ms: 7 * 24 * 3600 * SECOND,
             call_ms_max: 30 * SECOND,

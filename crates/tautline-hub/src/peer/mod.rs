@@ -195,6 +195,8 @@ struct Open {
     ticket_due_ms: u64,
     /// The request that refreshes the authentication, while the login is being checked.
     refreshing: Option<NonZeroU64>,
+    /// The session began with this connection's hello: what was sent before was sent in another session.
+    began: bool,
 }
 
 struct Subscription {

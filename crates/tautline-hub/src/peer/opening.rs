@@ -120,17 +120,8 @@ impl Peer {
         let login = match result {
             Ok(identity) => self.hub.login(now, identity),
             Err(refused) => {
-                let code = match refused {
-                    LoginRefused::Expired => ByeCode::TokenExpired,
-                    LoginRefused::Unauthorized(_) => ByeCode::Unauthorized,
-                    LoginRefused::Unavailable(_) => ByeCode::Overloaded,
-                };
-                let retry_after_ms = (code == ByeCode::Overloaded).then(|| self.hub.retry_after_ms());
-                return self.dismiss(
-                    now,
-                    None,
-                    Bye { retry_after_ms, ..Bye::new(code, refused.to_string()) },
-                );
+                let bye = refused.to_bye(|| self.hub.retry_after_ms());
+                return self.dismiss(now, None, bye);
             }
         };
         let ticket = hello.resume.as_ref().and_then(|resume| self.check_ticket(now, &resume.ticket).ok());
@@ -276,17 +267,20 @@ impl Peer {
 
     /// Opens a new session, or the one that the same key has opened a moment ago.
     fn begin(&mut self, now: Now, hello: &Hello, login: &Login, wanted: &[Wanted]) {
-        let key_id = hello.key.as_ref().map(|key| self.key_id(key, &login.identity));
+        let key_ids = hello.key.as_ref().map(|key| self.key_ids(now, key, &login.identity));
         let claim = || Claim { attempt: None, login: Some(login.clone()), seen: None };
-        let known = key_id.and_then(|id| self.hub.sessions().get(id));
-        if let Some(session) = &known
-            && let Some(living) = session.living()
-            && now.mono_ms < living.opened_ms() + self.hub.limits().key_ms
-        {
-            let opened = Opened { session, living, resumed: true };
-            return self.attach(now, hello, opened, claim(), wanted);
+        for id in key_ids.into_iter().flatten() {
+            if let Some(session) = self.hub.sessions().get(id)
+                && let Some(living) = session.living()
+                && now.mono_ms < living.opened_ms() + self.hub.limits().key_ms
+            {
+                let opened = Opened { session: &session, living, resumed: true };
+                return self.attach(now, hello, opened, claim(), wanted);
+            }
         }
-        let mut id = key_id.filter(|_| known.is_none()).unwrap_or_else(|| SessionId(self.hub.random().id()));
+        let free = |id: &SessionId| self.hub.sessions().get(*id).is_none();
+        let key_id = key_ids.map(|[this_life, _]| this_life).filter(free);
+        let mut id = key_id.unwrap_or_else(|| SessionId(self.hub.random().id()));
         let (life, holder) = (self.hub.engine().life(), self.holder_of(&login.identity));
         loop {
             let make = || Session::new((id, holder), login.clone(), Ledger::new(), life, now);
@@ -310,10 +304,16 @@ impl Peer {
         identity.user.as_ref().map_or(self.holder, |user| self.hub.holder(user.as_str().as_bytes()))
     }
 
-    /// The same key and the same user give the same session, without a table of keys.
-    fn key_id(&self, key: &str, identity: &Identity) -> SessionId {
+    /// The same key and the same user give the same session within the life of a key, without a table of keys: the session
+    /// that begins now, and the one that may have begun in the life before this one. A key that is used once more much later
+    /// gives another session, in whose name nothing was ever published or called.
+    fn key_ids(&self, now: Now, key: &str, identity: &Identity) -> [SessionId; 2] {
         let user = identity.user.as_ref().map_or("", UserId::as_str);
-        SessionId(self.hub.random().id_of(&[key.as_bytes(), user.as_bytes()]))
+        let life = now.mono_ms / self.hub.limits().key_ms.max(1);
+        [life, life.wrapping_sub(1)].map(|life| {
+            let parts = [key.as_bytes(), user.as_bytes(), &life.to_le_bytes()];
+            SessionId(self.hub.random().id_of(&parts))
+        })
     }
 
     fn dismiss_for_room(&mut self, now: Now) {
@@ -325,7 +325,7 @@ impl Peer {
     /// Makes this connection the session's own, and says welcome.
     fn attach(&mut self, now: Now, hello: &Hello, opened: Opened<'_>, claim: Claim, wanted: &[Wanted]) {
         let Opened { session, living, resumed } = opened;
-        let owned = match living.take_over(&self.hub, &self.bell, claim) {
+        let owned = match living.take_over(&self.hub, now, &self.bell, claim) {
             Ok(owned) => owned,
             Err(bye) => return self.dismiss(now, None, bye),
         };
@@ -340,6 +340,7 @@ impl Peer {
             auth_until_ms: until(now, login.expires_at),
             ticket_due_ms: ticket_due_ms(now, ticket_expires_at, &login),
             refreshing: None,
+            began: !resumed,
         });
         let mut gaps = Vec::new();
         let cursors = hello.resume.as_ref().map(|resume: &Resume| &resume.cursors);

@@ -76,6 +76,10 @@ impl Peer {
         let asked_by = AskedBy::of(&session);
         drop(session);
         match (verdict, request) {
+            (Verdict::Execute | Verdict::InDoubt, _) if again && open.began => {
+                let words = "it was sent before this session began, and may have been executed in the one before";
+                self.settle(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::InDoubt, words)));
+            }
             (Verdict::Execute, Request::Call(call)) => self.call(id, call, &asked_by),
             // Under the key that it had before, so whoever runs it can tell.
             (Verdict::InDoubt, Request::Call(call)) if self.hub.is_idempotent(&call.method) => {
@@ -314,14 +318,13 @@ impl Peer {
             Ok(identity) if identity.user == session.login().identity.user => {
                 Ok(self.hub.login(now, identity))
             }
-            Ok(_) => Err("the token is another user's".to_owned()),
-            Err(error) => Err(error.to_string()),
+            Ok(_) => Err(ErrorBody::new(ErrorCode::PermissionDenied, "the token is another user's")),
+            Err(refused) => Err(refused.to_body(|| self.hub.retry_after_ms())),
         };
         let login = match login {
             Ok(login) => login,
-            Err(words) => {
+            Err(error) => {
                 drop(session);
-                let error = ErrorBody::new(ErrorCode::PermissionDenied, words);
                 return self.reply(id, Err::<&(), _>(&error));
             }
         };

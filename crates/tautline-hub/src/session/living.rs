@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tautline_protocol::{
-    ByeCode, RequestId,
+    ByeCode, Now, RequestId,
     packet::server::{Bye, MemberState},
     server::{Ledger, REPLY_ROOM},
 };
@@ -70,7 +70,13 @@ impl<'a> Living<'a> {
 
     /// Makes this connection the session's own, and dismisses the one that had it. Everything that may speak against it is
     /// looked at here, under the lock; nothing has changed where it is refused.
-    pub(crate) fn take_over(mut self, hub: &Hub, bell: &Arc<Bell>, claim: Claim) -> Result<Owned<'a>, Bye> {
+    pub(crate) fn take_over(
+        mut self,
+        hub: &Hub,
+        now: Now,
+        bell: &Arc<Bell>,
+        claim: Claim,
+    ) -> Result<Owned<'a>, Bye> {
         if let Some(bye) = self.refusal(hub, bell, claim.attempt) {
             if self.never_had_a_connection() {
                 // It was made for this very hello, and must not wait for a connection for ever.
@@ -79,12 +85,17 @@ impl<'a> Living<'a> {
             return Err(bye);
         }
         let state = self.state_mut();
-        state.attempt = claim.attempt.unwrap_or(state.attempt);
+        if let Some(attempt) = claim.attempt {
+            // One that is far ahead of our clock wins like any other, and is remembered as less: whoever stole a ticket cannot
+            // put the session out of its owner's reach.
+            let ceiling = now.wall_ms.saturating_add(hub.limits().attempt_ahead_ms);
+            state.attempt = attempt.min(ceiling.max(state.attempt + 1));
+        }
         if let Some(login) = claim.login {
             state.login = login;
         }
         if let Some(before) = state.bell.replace(Arc::clone(bell)) {
-            before.dismiss(taken_over(claim.attempt));
+            before.dismiss(taken_over(claim.attempt.map(|_| state.attempt)));
         }
         hub.sessions().note_unparked(self.id);
         if let Some(seen) = claim.seen {

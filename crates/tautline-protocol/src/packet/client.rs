@@ -5,7 +5,10 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
-use crate::{Cursor, ReadFrom, RequestId};
+use crate::{
+    Cursor, ReadFrom, RequestId,
+    limits::{ATTEMPT_MAX, KEY_BYTES_MIN},
+};
 
 /// One packet from a client.
 #[derive(Debug)]
@@ -73,7 +76,7 @@ pub struct Hello {
     /// The protocol's version.
     pub v: u32,
     /// Made at random by the client for each new session: a repeated first hello opens the same one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "session_key")]
     pub key: Option<String>,
     /// Who the client is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,7 +131,8 @@ impl std::fmt::Debug for Auth {
 pub struct Resume {
     /// The last ticket that was given out.
     pub ticket: String,
-    /// Rises with every dial of the session; the highest wins.
+    /// Rises with every dial of the session; the highest wins. At most [`ATTEMPT_MAX`].
+    #[serde(deserialize_with = "attempt")]
     pub attempt: u64,
     /// As beside any verb: settled up to here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +140,25 @@ pub struct Resume {
     /// The channels to be subscribed to, each from its cursor.
     #[serde(default)]
     pub cursors: BTreeMap<String, Cursor>,
+}
+
+fn session_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let key = Option::<String>::deserialize(deserializer)?;
+    match &key {
+        // Not quoted: it opens a session.
+        Some(key) if key.len() < KEY_BYTES_MIN => {
+            Err(D::Error::custom(format_args!("`key` has {} bytes, at least {KEY_BYTES_MIN} are needed", key.len())))
+        }
+        _ => Ok(key),
+    }
+}
+
+fn attempt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let attempt = u64::deserialize(deserializer)?;
+    if attempt <= ATTEMPT_MAX {
+        return Ok(attempt);
+    }
+    Err(D::Error::custom(format_args!("`attempt` is {attempt}, at most {ATTEMPT_MAX} is allowed")))
 }
 
 impl std::fmt::Debug for Resume {

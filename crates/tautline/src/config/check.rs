@@ -7,16 +7,10 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tautline_gateway::IpNet;
+use tautline_gateway::{API_KEY_BYTES_MIN, HS256_SECRET_BYTES_MIN, IpNet};
 
 use super::Engine;
 use crate::secret::Secret;
-
-/// RFC 7518, section 3.2: a key for HS256 has at least as many bits as its hash.
-const HS256_SECRET_BYTES_MIN: usize = 32;
-
-/// Keys shorter than this can be guessed over the network.
-const API_KEY_BYTES_MIN: usize = 16;
 
 /// More would only make every welcome longer.
 const NODE_BYTES_MAX: usize = 64;

@@ -102,6 +102,7 @@ limits_section! {
     pong_ms: Milliseconds,
     park_ms: Milliseconds,
     key_ms: Milliseconds,
+    attempt_ahead_ms: Milliseconds,
     ticket_ms: Milliseconds,
     auth_age_ms: Milliseconds,
     call_ms_max: Milliseconds,
