@@ -11,7 +11,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use tautline_hub::engine::{Answer, Append, Engine, EngineError, Job, Look, Mark, Read};
+use tautline_hub::engine::{Answer, Append, Engine, EngineError, Job, Look, Mark, Read, Revocation, Revoke};
 use tautline_protocol::ChannelName;
 
 use crate::{
@@ -31,6 +31,8 @@ const FIRST_GENERATION: u64 = 1;
 pub struct DiskEngine {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Sessions that were ended before it was opened.
+    revocations: Box<[Revocation]>,
 }
 
 /// What the threads and the engine share.
@@ -81,6 +83,7 @@ impl Drop for Ending {
 pub(crate) enum Write {
     Append(Append),
     Keep(Vec<Mark>),
+    Revoke(Revoke),
     Tidy(Tidy),
     /// A reader found a foreign value in the row of this channel's log.
     Foreign {
@@ -108,6 +111,10 @@ impl DiskEngine {
     /// [`OpenError`] says what to do. A damaged file is none: it is moved aside.
     pub fn open(options: DiskOptions) -> Result<(Self, Opened), OpenError> {
         let (directory, store, opened) = opening::open(&options)?;
+        let revocations = store.revocations().map_err(|fault| OpenError::File {
+            file: directory.database(),
+            source: Box::new(fault),
+        })?;
         match &opened {
             Opened::Damaged { moved_to, reason } => {
                 let moved_to = moved_to.display();
@@ -137,7 +144,8 @@ impl DiskEngine {
                 shared.reads.close();
                 shared.checkpoints.close();
             })?;
-        Ok((Self { shared, writer: Mutex::new(Some(writer)) }, opened))
+        let revocations = revocations.into();
+        Ok((Self { shared, writer: Mutex::new(Some(writer)), revocations }, opened))
     }
 
     /// Does and answers everything that was submitted before, marks the store as closed and unlocks its directory. What is
@@ -163,14 +171,17 @@ impl DiskEngine {
 
     fn submit_write(&self, job: Write, bytes: usize) {
         let Err((job, refused)) = self.shared.writes.push(job, bytes) else { return };
+        let error = match refused {
+            Refused::Full => {
+                EngineError::Full("more is published than the disk can take: try again soon".to_owned())
+            }
+            Refused::Closed => closed(),
+        };
         // Positions that are not kept cost a redelivery, and what is not tidied now is tidied later.
-        if let Write::Append(job) = job {
-            job.answer.give(Err(match refused {
-                Refused::Full => {
-                    EngineError::Full("more is published than the disk can take: try again soon".to_owned())
-                }
-                Refused::Closed => closed(),
-            }));
+        match job {
+            Write::Append(job) => job.answer.give(Err(error)),
+            Write::Revoke(job) => job.answer.give(Err(error)),
+            Write::Keep(_) | Write::Tidy(_) | Write::Foreign { .. } | Write::Damaged { .. } => {}
         }
     }
 
@@ -260,10 +271,15 @@ impl Engine for DiskEngine {
                 let bytes = marks.len() * size_of::<Mark>();
                 self.submit_write(Write::Keep(marks), bytes);
             }
+            Job::Revoke(job) => self.submit_write(Write::Revoke(job), size_of::<Revoke>()),
             Job::Tidy { wall_ms, rules, in_use } => {
                 self.submit_write(Write::Tidy(Tidy { wall_ms, rules, in_use }), 0);
             }
         }
+    }
+
+    fn revocations(&self) -> Vec<Revocation> {
+        self.revocations.to_vec()
     }
 
     fn life(&self) -> u32 {

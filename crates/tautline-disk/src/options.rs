@@ -34,6 +34,8 @@ pub struct DiskOptions {
     pub channels_max: usize,
     /// Positions that are kept; beyond it new ones are not. Default 1,000,000.
     pub positions_max: usize,
+    /// Ended sessions that are remembered; beyond it the one that ended first is forgotten. Default 1,000,000.
+    pub revocations_max: usize,
     /// How long the place of an empty log is remembered. A log that began anew at 1 could not tell an old cursor what is
     /// missing, so this is the life of a ticket. It begins anew in another epoch. Default 24 h.
     pub remember_ms: u64,
@@ -55,6 +57,7 @@ impl DiskOptions {
             durability: Durability::Strict,
             channels_max: 0,
             positions_max: 0,
+            revocations_max: 0,
             remember_ms: 0,
             file_bytes_max: None,
             doubtful_commits: Arc::default(),
@@ -69,6 +72,7 @@ impl DiskOptions {
         Self {
             channels_max: limits.channel_count_max,
             positions_max: limits.acks_max,
+            revocations_max: limits.revocations_max,
             remember_ms: limits.ticket_ms,
             ..self
         }
@@ -103,6 +107,8 @@ pub(crate) const CHORES_A_COMMIT: u64 = 1_024;
 pub(crate) const CHORES_QUEUED_MAX: usize = 4_096;
 /// Channels that one [`tautline_hub::engine::Job::Tidy`] looks at.
 pub(crate) const TIDY_CHANNELS: usize = 512;
+/// Ended sessions that one [`tautline_hub::engine::Job::Tidy`] forgets.
+pub(crate) const TIDY_REVOCATIONS: usize = 4_096;
 /// Transactions of chores that follow one [`tautline_hub::engine::Job::Tidy`] while nothing else waits.
 pub(crate) const TIDY_COMMITS_MAX: usize = 64;
 /// Pages in the write-ahead log from which it is copied back, beside the writer: 16 MiB.

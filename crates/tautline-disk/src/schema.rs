@@ -46,6 +46,10 @@ const MIGRATIONS: &[&str] = &["
     CREATE VIEW kept AS
         SELECT c.name AS channel, c.epoch, p.offset, datetime(p.at / 1000, 'unixepoch') AS at, p.sender, p.data, p.tags
         FROM channels c JOIN publications p ON p.channel = c.id AND p.offset > c.base;
+", "
+    -- Sessions that were ended: their 16 bytes, big-endian, and when the last of their tickets expires by itself.
+    CREATE TABLE revoked (session BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX revoked_until ON revoked (until);
 "];
 
 /// Why a file is not opened.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
+use tautline_hub::engine::Revocation;
 
 use crate::{
     convert,
@@ -61,6 +62,7 @@ impl Beginning {
 pub(crate) struct Counts {
     pub(crate) channels: usize,
     pub(crate) positions: usize,
+    pub(crate) revocations: usize,
     /// Of packets that are kept.
     pub(crate) bytes: u64,
 }
@@ -91,10 +93,26 @@ impl Store {
         let counts = Counts {
             channels: few(count("SELECT count(*) FROM channels")?),
             positions: few(count("SELECT count(*) FROM positions")?),
+            revocations: few(count("SELECT count(*) FROM revoked")?),
             bytes: count("SELECT max(0, CAST(total(bytes) AS INTEGER)) FROM channels")?,
         };
         let (beginning, shares) = (Beginning::read(&connection, life)?, Shares::new(options, &counts));
         Ok(Self { connection, life, beginning, counts, shares, unclean, marked: false })
+    }
+
+    /// The sessions that were ended, those that are forgotten first in front.
+    pub(crate) fn revocations(&self) -> Result<Vec<Revocation>, Fault> {
+        let mut statement = self.connection.prepare("SELECT session, until FROM revoked ORDER BY until")?;
+        let mut rows = statement.query([])?;
+        let mut revocations = Vec::with_capacity(self.counts.revocations);
+        while let Some(row) = rows.next()? {
+            // A row that somebody else wrote is no reason to forget the others, or not to start.
+            match (row.get(0).map(u128::from_be_bytes), convert::get(row, 1)) {
+                (Ok(session), Ok(until)) => revocations.push(Revocation { session, until }),
+                _ => tracing::warn!("a row of `revoked` in the store is not ours: it is left alone"),
+            }
+        }
+        Ok(revocations)
     }
 
     /// From here until [`Store::mark_closed`], a stop is an unclean one.

@@ -11,7 +11,7 @@ use common::{ALL, Dir, NOW, append, append_job, ask, data, look, publish, read, 
 use tautline_disk::{DiskEngine, DiskOptions, Durability, Opened};
 use tautline_hub::{
     Engine as _, Retention,
-    engine::{Answer, Appended, EngineError},
+    engine::{Answer, Appended, EngineError, Job, Revocation, Revoke},
 };
 
 #[cfg(unix)]
@@ -223,4 +223,22 @@ fn relaxed_store_whose_disk_failed_goes_on_in_new_epochs() {
     append(&engine, "room:7", "2").expect_err("nobody knows");
     assert_ne!(engine.life(), life);
     assert_ne!(look(&engine, "room:7").standing.epoch, epoch, "what was not synced may be lost");
+}
+
+#[test]
+fn revocations_beyond_the_limit_forget_the_oldest() {
+    let dir = Dir::new();
+    let options = DiskOptions { revocations_max: 2, ..dir.options() };
+    let revocation = |session| Revocation { session, until: NOW + u64::try_from(session).expect("small") };
+    let (engine, _) = DiskEngine::open(options.clone()).expect("opened");
+    for session in 1..=3 {
+        let revoke = |answer| Job::Revoke(Revoke { revocation: revocation(session), answer });
+        ask(&engine, revoke).expect("kept");
+    }
+    engine.close();
+    drop(engine);
+    // What a foreign tool wrote is left alone.
+    shop(&dir).execute("INSERT INTO revoked VALUES (x'00ff', 1)", []).expect("written");
+    let (engine, _) = DiskEngine::open(options).expect("opened");
+    assert_eq!(engine.revocations(), [revocation(2), revocation(3)]);
 }

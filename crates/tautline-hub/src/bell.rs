@@ -41,6 +41,8 @@ pub(crate) struct Mail {
     pub(crate) done: u32,
     /// It is this connection's turn to come in.
     pub(crate) admitted: bool,
+    /// The engine has kept that the session was ended.
+    pub(crate) revoked: bool,
 }
 
 /// The number of the `nth` connection of a hub.
@@ -84,6 +86,13 @@ impl Bell {
     pub(crate) fn admit(&self) {
         let mut inner = lock(&self.inner);
         inner.mail.get_or_insert_default().admitted = true;
+        inner.waker.wake_by_ref();
+    }
+
+    /// The engine has kept that the session was ended, or cannot.
+    pub(crate) fn note_revoked(&self) {
+        let mut inner = lock(&self.inner);
+        inner.mail.get_or_insert_default().revoked = true;
         inner.waker.wake_by_ref();
     }
 

@@ -21,7 +21,7 @@ use crate::{
     budget::{Budgets, Claimant, Holder},
     channel::{Channel, Ring},
     channels::Channels,
-    engine::{Answer, Content, Job, Look, Origin},
+    engine::{Answer, Content, Job, Look, Origin, Revocation, Revoke},
     logs::NewPublication,
     pages::Pages,
     random::Random,
@@ -156,6 +156,10 @@ impl Hub {
         let (limits, budgets) = (&config.limits, Budgets::new(&config.limits));
         let changes = Arc::clone(&budgets.changes);
         let channels = Channels::new(seed_of_shards, limits.channel_count_max, changes);
+        let sessions = Sessions::new(limits.sessions_max, limits.revocations_max);
+        for revocation in engine.revocations() {
+            sessions.revoke(SessionId(revocation.session), revocation.until);
+        }
         let rules = Arc::new(Rules::new(config.rules));
         let aging = Aging::new(rules.age_ms_max().max(limits.ticket_ms));
         Self(Arc::new(Inner {
@@ -163,7 +167,7 @@ impl Hub {
             turnstile: Turnstile::new(config.limits.hellos_at_once_max),
             acks: Acks::new(config.limits.acks_max),
             pages: Pages::new(config.limits.pages_max, config.limits.pages_connection_max),
-            sessions: Sessions::new(config.limits.sessions_max),
+            sessions,
             budgets,
             limits: config.limits,
             rules,
@@ -527,6 +531,16 @@ impl Hub {
                 living.drop_replies_if_parked(self);
             }
         }
+    }
+
+    /// Has the engine keep that a session's tickets are void, for the node after this one; `bell` is told when it has.
+    pub(crate) fn keep_revocation(&self, revocation: Revocation, bell: &Arc<Bell>) {
+        let bell = Arc::clone(bell);
+        self.0.engine.submit(Job::Revoke(Revoke {
+            revocation,
+            // Where it cannot be kept, nobody is helped by waiting: the engine says why to those who run it.
+            answer: Answer::new(move |_: Result<(), _>| bell.note_revoked()),
+        }));
     }
 
     /// A ticket for a session, and when it expires.

@@ -15,8 +15,6 @@ use crate::{
 };
 
 const SHARDS: usize = 16;
-/// Ended sessions whose tickets are remembered as void; beyond it the oldest is forgotten.
-const REVOKED_MAX: usize = 1_000_000;
 
 /// The registry.
 pub(crate) struct Sessions {
@@ -28,6 +26,7 @@ pub(crate) struct Sessions {
     /// Those of them that may hold replies.
     parked_replies: Mutex<BTreeSet<SessionId>>,
     revoked: Mutex<Revoked>,
+    revocations_max: usize,
 }
 
 /// A session that lost its connection.
@@ -54,13 +53,15 @@ struct Revoked {
 }
 
 impl Sessions {
-    pub(crate) fn new(count_max: usize) -> Self {
+    /// At most `count_max` sessions. Beyond `revocations_max` ended ones the one that ended first is forgotten.
+    pub(crate) fn new(count_max: usize, revocations_max: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             budget: Budget::new(count_max),
             parked: Mutex::default(),
             parked_replies: Mutex::default(),
             revoked: Mutex::default(),
+            revocations_max,
         }
     }
 
@@ -137,7 +138,7 @@ impl Sessions {
         if revoked.ids.insert(id) {
             revoked.queue.push_back((until_wall_ms, id));
         }
-        if revoked.queue.len() > REVOKED_MAX {
+        if revoked.queue.len() > self.revocations_max {
             revoked.forget_oldest();
         }
     }
@@ -184,11 +185,18 @@ mod tests {
 
     #[test]
     fn a_revoked_session_is_remembered_until_its_last_ticket_has_expired() {
-        let sessions = Sessions::new(1);
+        let sessions = Sessions::new(1, 9);
         sessions.revoke(SessionId(1), 100);
         sessions.forget_revoked(100);
         assert!(sessions.is_revoked(SessionId(1)));
         sessions.forget_revoked(101);
         assert!(!sessions.is_revoked(SessionId(1)));
+    }
+
+    #[test]
+    fn revocation_beyond_the_limit_forgets_the_oldest() {
+        let sessions = Sessions::new(1, 2);
+        (1..=3).for_each(|id| sessions.revoke(SessionId(id), 100));
+        assert_eq!([1, 2, 3].map(|id| sessions.is_revoked(SessionId(id))), [false, true, true]);
     }
 }

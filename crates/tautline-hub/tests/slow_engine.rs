@@ -411,3 +411,41 @@ fn bye_while_a_resume_looks_voids_the_resume() {
     assert_eq!(other.hear(&node)[0]["challenge"]["code"], "ticket_revoked");
     assert_eq!(node.hub.stats().sessions, 0, "nothing is left of it");
 }
+
+#[test]
+fn bye_is_closed_when_the_engine_has_kept_it() {
+    let (engine, node) = slow();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    phone.say(&node, json!({"bye": {}}));
+    assert_eq!(phone.close, None, "a crash could still take it back");
+    engine.work();
+    assert!(phone.was_woken());
+    phone.drain(&node);
+    assert_eq!(phone.close, Some(1000));
+    let node = next_node(&engine);
+    let mut thief = node.dial();
+    thief.say(&node, resume(&welcome, 5, json!({})));
+    assert_eq!(thief.hear(&node)[0]["challenge"]["code"], "ticket_revoked");
+}
+
+#[test]
+fn bye_that_cannot_be_kept_is_closed_all_the_same() {
+    for silent in [false, true] {
+        let (engine, mut node) = slow();
+        let mut phone = node.guest();
+        let welcome = phone.welcome(&node);
+        phone.say(&node, json!({"bye": {}}));
+        if silent {
+            node.advance(node.hub.limits().silence_ms());
+            phone.peer.handle_timeout(node.now);
+        } else {
+            engine.fail(&EngineError::Full("no room".to_owned()));
+        }
+        phone.drain(&node);
+        assert_eq!(phone.close, Some(1000), "silent: {silent}");
+        let mut again = node.dial();
+        again.say(&node, resume(&welcome, 5, json!({})));
+        assert_eq!(again.hear(&node)[0]["challenge"]["code"], "ticket_revoked", "this node knows it");
+    }
+}

@@ -77,6 +77,9 @@ pub struct Limits {
     pub calls_bytes_max: usize,
     /// Sessions on this node, parked ones included. Default 1,000,000.
     pub sessions_max: usize,
+    /// Ended sessions whose tickets are remembered as void, until these expire; beyond it the one that ended first is
+    /// forgotten. Default 1,000,000.
+    pub revocations_max: usize,
     /// Channels on this node. Default 1,000,000.
     pub channel_count_max: usize,
     /// Bytes of publications that this node keeps in memory. Default 1 GiB.
@@ -137,6 +140,7 @@ impl Default for Limits {
             call_ms_max: 30 * SECOND,
             calls_bytes_max: 256 * KIB * KIB,
             sessions_max: 1_000_000,
+            revocations_max: 1_000_000,
             channel_count_max: 1_000_000,
             log_bytes_max: 1024 * KIB * KIB,
             acks_max: 1_000_000,

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tautline_hub::engine::{Append, Appended, Engine, EngineError, Job, MemoryLogs};
+use tautline_hub::engine::{Append, Appended, Engine, EngineError, Job, MemoryLogs, Revocation};
 use tautline_netem::Rng;
 use tautline_protocol::Limits;
 
@@ -78,6 +78,8 @@ pub(crate) struct State {
     pub(crate) older: Option<Older>,
     dirty: bool,
     store_due: u64,
+    /// Sessions that were ended.
+    pub(crate) revoked: Vec<Revocation>,
 }
 
 enum Step {
@@ -110,6 +112,7 @@ impl SimEngine {
             away_until: 0,
             dirty: false,
             store_due: 0,
+            revoked: Vec::new(),
         };
         Arc::new(Self { state: Mutex::new(state) })
     }
@@ -187,6 +190,9 @@ impl State {
 
     fn take(&mut self, job: Job) {
         let start = self.now_ms.max(self.stalled_until);
+        if matches!(job, Job::Revoke(_)) {
+            return self.enqueue(start, Step::Do(job, 0));
+        }
         let (wait, tell_in) = if self.plan.slow_ms == 0 { (0, 0) } else { (self.delay(), self.delay()) };
         let mut at = start + wait;
         if matches!(job, Job::Append(_)) {
@@ -201,6 +207,10 @@ impl State {
             return self.tell(tell_in, false, move || {
                 job.refuse(&EngineError::Unavailable("the engine is away".to_owned()))
             });
+        }
+        if let Job::Revoke(job) = job {
+            self.revoked.push(job.revocation);
+            return self.tell(tell_in, false, move || job.answer.give(Ok(())));
         }
         let given_up = self.plan.drops > 0.0 && self.rng.chance(self.plan.drops);
         if given_up {
@@ -233,6 +243,7 @@ impl State {
                 self.tell(tell_in, false, move || job.answer.give(Ok(page)));
             }
             Job::Keep(marks) => marks.iter().for_each(|mark| self.logs.keep(mark)),
+            Job::Revoke(_) => unreachable!("handled above"),
             Job::Tidy { wall_ms, rules, in_use } => self.logs.tidy(wall_ms, &rules, &in_use),
         }
     }
@@ -281,6 +292,10 @@ impl Engine for SimEngine {
             let now_ms = self.lock().now_ms;
             self.work(now_ms);
         }
+    }
+
+    fn revocations(&self) -> Vec<Revocation> {
+        self.lock().revoked.clone()
     }
 
     fn life(&self) -> u32 {

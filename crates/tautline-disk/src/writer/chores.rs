@@ -10,7 +10,7 @@ use super::{Tidy, state::ChannelState, transaction::Transaction};
 use crate::{
     convert::{int, size},
     fault::Fault,
-    options::{CHORE_MIN, CHORES_QUEUED_MAX, TIDY_CHANNELS},
+    options::{CHORE_MIN, CHORES_QUEUED_MAX, TIDY_CHANNELS, TIDY_REVOCATIONS},
 };
 
 impl Transaction<'_> {
@@ -31,6 +31,15 @@ impl Transaction<'_> {
             }
             self.cache.touch(&name);
         }
+        Ok(())
+    }
+
+    /// Forgets ended sessions whose tickets have expired by themselves, so many at a time.
+    pub(super) fn forget_revocations(&mut self, wall_ms: u64) -> Result<(), Fault> {
+        let sql = "DELETE FROM revoked WHERE session IN
+                   (SELECT session FROM revoked WHERE until < ?1 ORDER BY until LIMIT ?2)";
+        let gone = self.connection.prepare_cached(sql)?.execute((int(wall_ms), size(TIDY_REVOCATIONS)))?;
+        self.counts.revocations = self.counts.revocations.saturating_sub(gone);
         Ok(())
     }
 

@@ -18,7 +18,7 @@ use std::{
 
 use tautline_hub::{
     Rules,
-    engine::{Append, EngineError, InUse, Mark},
+    engine::{Append, EngineError, InUse, Mark, Revoke},
 };
 use tautline_protocol::ChannelName;
 
@@ -60,6 +60,7 @@ pub(crate) struct Writer {
 enum Step {
     Append(Append),
     Keep(Vec<Mark>),
+    Revoke(Revoke),
 }
 
 /// What housekeeping goes by.
@@ -116,6 +117,7 @@ impl Writer {
             match job {
                 Write::Append(job) => steps.push(Step::Append(job)),
                 Write::Keep(marks) => steps.push(Step::Keep(marks)),
+                Write::Revoke(job) => steps.push(Step::Revoke(job)),
                 Write::Tidy(job) => tidy = Some(job),
                 Write::Foreign { channel, reason } => self.set_aside(&channel, &reason),
                 Write::Damaged { generation, reason } => {
@@ -135,7 +137,7 @@ impl Writer {
 
     /// One transaction for all, and then the answers, in order.
     fn write(&mut self, steps: Vec<Step>) {
-        let sync = self.options.durability == Durability::Strict || self.any_first_relaxed(&steps);
+        let sync = self.options.durability == Durability::Strict || self.must_sync(&steps);
         let relaxed = self.options.durability == Durability::Relaxed;
         let appends = steps.iter().filter(|step| matches!(step, Step::Append(_))).count();
         let outcomes = self.transact(sync, |transaction| {
@@ -143,34 +145,41 @@ impl Writer {
             let outcome = |step: &Step| match step {
                 Step::Append(job) => transaction.append(job, relaxed).map(Some),
                 Step::Keep(marks) => transaction.keep(marks).map(|()| None),
+                Step::Revoke(job) => transaction.revoke(job.revocation).map(|()| None),
             };
             steps.iter().map(outcome).collect::<Result<Vec<_>, Fault>>()
         });
         match outcomes {
             Ok(outcomes) => {
                 for (step, outcome) in steps.into_iter().zip(outcomes) {
-                    if let (Step::Append(job), Some(outcome)) = (step, outcome) {
-                        give(job.answer, outcome);
+                    match (step, outcome) {
+                        (Step::Append(job), Some(outcome)) => give(job.answer, outcome),
+                        (Step::Revoke(job), _) => give(job.answer, Ok(())),
+                        _ => {}
                     }
                 }
             }
             Err(error) => {
                 for step in steps {
-                    if let Step::Append(job) = step {
-                        give(job.answer, Err(error.clone()));
+                    match step {
+                        Step::Append(job) => give(job.answer, Err(error.clone())),
+                        Step::Revoke(job) => give(job.answer, Err(error.clone())),
+                        Step::Keep(_) => {}
                     }
                 }
             }
         }
     }
 
-    /// A channel's first relaxed append is synced, with the mark that says: this one may lose something.
-    fn any_first_relaxed(&self, steps: &[Step]) -> bool {
-        let is_first = |step: &Step| match step {
+    /// A channel's first relaxed append is synced, with the mark that says: this one may lose something. The end of a session
+    /// is, because nothing could tell that it was lost.
+    fn must_sync(&self, steps: &[Step]) -> bool {
+        let must_sync = |step: &Step| match step {
             Step::Append(job) => !self.cache.peek(&job.channel).is_some_and(|state| state.relaxed),
             Step::Keep(_) => false,
+            Step::Revoke(_) => true,
         };
-        steps.iter().any(is_first)
+        steps.iter().any(must_sync)
     }
 
     /// Housekeeping, in transactions of its own: where appends fail because the disk is full, this still makes room.
@@ -178,6 +187,7 @@ impl Writer {
         let from = self.tidied;
         let next = self.transact(false, |transaction| {
             let next = transaction.tidy(from, tidy)?;
+            transaction.forget_revocations(tidy.wall_ms)?;
             transaction.do_chores(CHORES_A_COMMIT)?;
             Ok(next)
         });

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::atomic::Ordering};
 
 use rusqlite::{Connection, OptionalExtension as _};
-use tautline_hub::engine::{Mark, Position};
+use tautline_hub::engine::{Mark, Position, Revocation};
 use tautline_protocol::{ChannelName, UserId};
 
 use super::state::Cache;
@@ -95,6 +95,19 @@ impl Transaction<'_> {
             let (channel, reader) = (state.id, mark.user.as_ref().map_or("", UserId::as_str));
             self.keep_one(channel, reader, &mark.position)?;
         }
+        Ok(())
+    }
+
+    /// Keeps that a session was ended, in the place of the one that ended first where there is no room.
+    pub(super) fn revoke(&mut self, revocation: Revocation) -> Result<(), Fault> {
+        if self.counts.revocations >= self.options.revocations_max {
+            let sql = "DELETE FROM revoked WHERE session = (SELECT session FROM revoked ORDER BY until LIMIT 1)";
+            let gone = self.connection.prepare_cached(sql)?.execute([])?;
+            self.counts.revocations = self.counts.revocations.saturating_sub(gone);
+        }
+        let sql = "INSERT OR IGNORE INTO revoked (session, until) VALUES (?1, ?2)";
+        let values = (revocation.session.to_be_bytes(), int(revocation.until));
+        self.counts.revocations += self.connection.prepare_cached(sql)?.execute(values)?;
         Ok(())
     }
 

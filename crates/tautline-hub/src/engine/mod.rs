@@ -43,6 +43,12 @@ pub trait Engine: Send + Sync + 'static {
     /// Which life of all its logs together this is: another number as soon as any of them may have lost something. Never 0.
     fn life(&self) -> u32;
 
+    /// The sessions whose tickets are void, as they were kept when the engine was opened, those that are forgotten first in
+    /// front. None for an engine that does not outlive its process.
+    fn revocations(&self) -> Vec<Revocation> {
+        Vec::new()
+    }
+
     /// Bytes that the logs hold, where an engine counts them; 0 else.
     fn bytes(&self) -> usize {
         0
@@ -66,6 +72,8 @@ pub enum Job {
     Read(Read),
     /// Keep positions; losing one costs a redelivery and nothing else.
     Keep(Vec<Mark>),
+    /// Keep that a session's tickets are void.
+    Revoke(Revoke),
     /// About once a second: drop what rules no longer cover, a part at a time.
     Tidy {
         /// The time, in wall milliseconds.
@@ -104,6 +112,24 @@ impl std::fmt::Debug for InUse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("InUse(…)")
     }
+}
+
+/// A session that was ended is to be remembered.
+#[derive(Debug)]
+pub struct Revoke {
+    /// Which, and for how long.
+    pub revocation: Revocation,
+    /// Where the outcome goes: given when a crash can no longer take it back, where the engine outlives its process.
+    pub answer: Answer<()>,
+}
+
+/// A session whose tickets are void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// The session.
+    pub session: u128,
+    /// When the last of its tickets expires by itself, in wall milliseconds: it may be forgotten then.
+    pub until: u64,
 }
 
 /// A publication to be appended.
@@ -375,6 +401,7 @@ impl Job {
             Self::Append(job) => job.answer.give(Err(error.clone())),
             Self::Look(job) => job.answer.give(Err(error.clone())),
             Self::Read(job) => job.answer.give(Err(error.clone())),
+            Self::Revoke(job) => job.answer.give(Err(error.clone())),
             Self::Keep(_) | Self::Tidy { .. } => {}
         }
     }

@@ -72,6 +72,7 @@ pub const PROMISES: &[(&str, Promise)] = promises![
     positions::users_and_deliveries_are_kept_apart,
     restart::logs_go_on_where_they_were,
     restart::origins_and_positions_are_known_again,
+    restart::ended_sessions_are_known_again_until_they_expire,
     threads::a_channel_written_from_many_threads_is_answered_in_order,
     threads::an_answer_may_submit_the_next_job,
     threads::answers_that_nobody_waits_for_hold_nobody_up,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use tautline_protocol::{ByeCode, Format, Now, json, msgpack};
 
-use super::{Open, Output, Peer, Stage};
+use super::{BYE_SAID, Open, Output, Peer, Stage};
 use crate::channel::Places;
 
 impl Peer {
@@ -46,6 +46,9 @@ impl Peer {
         }
         if mail.admitted {
             self.take_turn(now);
+        }
+        if mail.revoked && matches!(self.stage, Stage::Leaving) {
+            self.stage = BYE_SAID;
         }
         match mail.bye {
             // What runs is answered first; nothing new is taken.

@@ -179,11 +179,16 @@ enum Stage {
     /// The engine is asked about the channels of a `hello`.
     Looking(Box<(Opening, Hello, Entrance, Looking)>),
     Open(Open),
+    /// The client ended its session: the engine has yet to keep that its tickets are void.
+    Leaving,
     /// The last word is said; the close frame may be still to send.
     Closing(Option<(u16, &'static str)>),
     /// Nothing to do any more.
     Lost,
 }
+
+/// The client said `bye`, and that is kept.
+const BYE_SAID: Stage = Stage::Closing(Some((1000, "bye")));
 
 /// A connection that was welcomed.
 struct Open {
@@ -214,7 +219,7 @@ impl Stage {
             Self::Queueing(waiting) => Some(&waiting.0),
             Self::CheckingHello(waiting) => Some(&waiting.0),
             Self::Looking(waiting) => Some(&waiting.0),
-            Self::Open(_) | Self::Closing(_) | Self::Lost => None,
+            Self::Open(_) | Self::Leaving | Self::Closing(_) | Self::Lost => None,
         }
     }
 }
@@ -295,6 +300,8 @@ impl Peer {
                 self.dismiss(now, None, Bye::new(ByeCode::PeerSilent, "nothing was heard for too long"));
             }
             Stage::Open(_) => self.send_fresh_ticket(now),
+            // The engine takes very long. The session is ended all the same, for as long as this node lives.
+            Stage::Leaving => self.stage = BYE_SAID,
             Stage::Closing(_) | Stage::Lost => {}
         }
     }
@@ -330,6 +337,7 @@ impl Peer {
         }
         match &self.stage {
             Stage::Open(open) => self.silent_until_ms().min(open.auth_until_ms).min(open.ticket_due_ms),
+            Stage::Leaving => self.silent_until_ms(),
             _ => u64::MAX,
         }
     }
@@ -419,7 +427,7 @@ impl Peer {
                 }
             }
             read += line.len() + usize::from(line_bytes.is_some());
-            if matches!(self.stage, Stage::Closing(_) | Stage::Lost) {
+            if matches!(self.stage, Stage::Leaving | Stage::Closing(_) | Stage::Lost) {
                 return message.len();
             }
         }
@@ -433,6 +441,7 @@ impl Peer {
             Stage::Queueing(_)
             | Stage::CheckingHello(_)
             | Stage::Looking(_)
+            | Stage::Leaving
             | Stage::Closing(_)
             | Stage::Lost => {}
         }
@@ -483,9 +492,12 @@ impl Peer {
     fn handle_bye(&mut self, now: Now) {
         let Stage::Open(open) = &self.stage else { return };
         let Some(session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
-        session.end_by_bye(&self.hub, now);
+        let revocation = session.end_by_bye(&self.hub, now);
         self.detach(now);
-        self.stage = Stage::Closing(Some((1000, "bye")));
+        self.stage = Stage::Leaving;
+        self.hub.keep_revocation(revocation, &self.bell);
+        // A quick engine has kept it by now.
+        self.take_mail(now);
     }
 
     /// The session has another connection by now, or has ended: what this one's client says does not count any more.
@@ -497,7 +509,7 @@ impl Peer {
 
     /// Says the last word. What the client had sent behind it is not read.
     fn dismiss(&mut self, now: Now, id: Option<RequestId>, bye: Bye) {
-        if matches!(self.stage, Stage::Closing(_) | Stage::Lost) {
+        if matches!(self.stage, Stage::Leaving | Stage::Closing(_) | Stage::Lost) {
             return;
         }
         match id {
@@ -559,6 +571,7 @@ impl std::fmt::Debug for Peer {
             Stage::CheckingHello(_) => "checking hello",
             Stage::Looking(_) => "looking",
             Stage::Open(_) => "open",
+            Stage::Leaving => "leaving",
             Stage::Closing(_) => "closing",
             Stage::Lost => "lost",
         };

@@ -9,7 +9,7 @@ use tautline_protocol::{
 };
 
 use super::{Living, Login};
-use crate::{Hub, bell::Bell, channel::Channel, hub::write_too_large};
+use crate::{Hub, bell::Bell, channel::Channel, engine::Revocation, hub::write_too_large};
 
 /// A session, locked, for the connection that has it and for no other.
 ///
@@ -108,11 +108,15 @@ impl<'a> Owned<'a> {
         hub.sessions().park(now, self.id(), parks);
     }
 
-    /// The client has said goodbye: the session ends, and no ticket opens it again.
-    pub(crate) fn end_by_bye(mut self, hub: &Hub, now: Now) {
+    /// The client has said goodbye: the session ends, and no ticket opens it again on this node. What is returned is for the
+    /// engine to keep.
+    pub(crate) fn end_by_bye(mut self, hub: &Hub, now: Now) -> Revocation {
         // Tickets that were given out before live no longer than one that would be given out now.
-        hub.sessions().revoke(self.id(), now.wall_ms + hub.limits().ticket_ms);
+        let until = now.wall_ms + hub.limits().ticket_ms;
+        let id = self.id();
+        hub.sessions().revoke(id, until);
         self.0.state_mut().bell = None;
         self.0.end(hub);
+        Revocation { session: id.0, until }
     }
 }

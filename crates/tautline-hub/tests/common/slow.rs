@@ -7,7 +7,7 @@ use std::{
 
 use tautline_hub::{
     Engine,
-    engine::{EngineError, Job, MemoryLogs},
+    engine::{EngineError, Job, MemoryLogs, Revocation},
 };
 use tautline_protocol::Limits;
 
@@ -15,11 +15,13 @@ use tautline_protocol::Limits;
 pub struct SlowEngine {
     jobs: Mutex<VecDeque<Job>>,
     pub logs: Mutex<MemoryLogs>,
+    revoked: Mutex<Vec<Revocation>>,
 }
 
 impl SlowEngine {
     pub fn new(limits: &Limits) -> Arc<Self> {
-        Arc::new(Self { jobs: Mutex::default(), logs: Mutex::new(MemoryLogs::new(3, limits)) })
+        let logs = Mutex::new(MemoryLogs::new(3, limits));
+        Arc::new(Self { jobs: Mutex::default(), logs, revoked: Mutex::default() })
     }
 
     /// Does what waits, in order, and says how many jobs that were, positions and housekeeping not counted.
@@ -53,6 +55,11 @@ impl SlowEngine {
                 job.answer.give(Ok(page));
             }
             Job::Keep(marks) => marks.iter().for_each(|mark| logs.keep(mark)),
+            Job::Revoke(job) => {
+                drop(logs);
+                self.revoked.lock().expect("no test panics over it").push(job.revocation);
+                job.answer.give(Ok(()));
+            }
             Job::Tidy { wall_ms, rules, in_use } => logs.tidy(wall_ms, &rules, &in_use),
         }
     }
@@ -93,6 +100,10 @@ impl SlowEngine {
 impl Engine for SlowEngine {
     fn submit(&self, job: Job) {
         self.jobs.lock().expect("no test panics over it").push_back(job);
+    }
+
+    fn revocations(&self) -> Vec<Revocation> {
+        self.revoked.lock().expect("no test panics over it").clone()
     }
 
     fn life(&self) -> u32 {

@@ -108,6 +108,7 @@ limits_section! {
     call_ms_max: Milliseconds,
     calls_bytes_max: ByteSize,
     sessions_max: NonZero<usize>,
+    revocations_max: NonZero<usize>,
     channel_count_max: NonZero<usize>,
     log_bytes_max: ByteSize,
     acks_max: NonZero<usize>,

@@ -1,5 +1,7 @@
 //! What an engine that outlives its process knows afterwards.
 
+use std::sync::{Arc, mpsc};
+
 use tautline_protocol::UserId;
 
 use super::{
@@ -7,8 +9,8 @@ use super::{
     asking::{ALL, Log, NOW, is_new, is_repeated},
 };
 use crate::{
-    Retention,
-    engine::{Doubt, Origin, Position, Span},
+    Retention, Rules,
+    engine::{Answer, Doubt, Engine, Job, Origin, Position, Revocation, Revoke, Span},
 };
 
 pub(super) fn logs_go_on_where_they_were(rig: &mut dyn Rig) {
@@ -57,4 +59,25 @@ pub(super) fn origins_and_positions_are_known_again(rig: &mut dyn Rig) {
     assert!(is_new(&log.append(NOW, "1", request(u64::MAX), Some(Doubt { session_life: 0 })), 3));
     let never = Log::of(&*engine, "room:8");
     assert!(is_new(&never.append(NOW, "1", request(1), ours), 1), "it began in this life");
+}
+
+pub(super) fn ended_sessions_are_known_again_until_they_expire(rig: &mut dyn Rig) {
+    let (early, late) = (Revocation { session: u128::MAX, until: NOW }, Revocation { session: 1, until: NOW + 9 });
+    let revoke = |engine: &dyn Engine, revocation: Revocation| {
+        let (done, outcome) = mpsc::channel();
+        let answer = Answer::new(move |outcome| drop(done.send(outcome)));
+        engine.submit(Job::Revoke(Revoke { revocation, answer }));
+        outcome.recv().expect("answered").expect("kept");
+    };
+    assert_eq!(rig.engine().revocations(), []);
+    revoke(&*rig.engine(), late);
+    revoke(&*rig.engine(), early);
+    revoke(&*rig.engine(), early);
+    if !rig.reopen() {
+        return;
+    }
+    assert_eq!(rig.engine().revocations(), [early, late], "in the order in which they are forgotten");
+    rig.engine().submit(Job::Tidy { wall_ms: NOW + 1, rules: Arc::new(Rules::new(Vec::new())) });
+    rig.reopen();
+    assert_eq!(rig.engine().revocations(), [late]);
 }
