@@ -82,7 +82,7 @@ pub enum OpenError {
     Threads(#[source] io::Error),
 }
 
-fn owner(pid: Option<u32>) -> String {
+pub(crate) fn owner(pid: Option<u32>) -> String {
     pid.map(|pid| format!(" ({pid})")).unwrap_or_default()
 }
 

@@ -9,6 +9,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    directory::{Denied, Directory},
+    opening::owner,
+};
+
 /// Keys on disk, newest first. One process uses them at a time: the one that holds the store's lock.
 pub struct TicketKeyFile {
     file: PathBuf,
@@ -34,6 +39,20 @@ pub enum TicketKeyError {
         file: PathBuf,
         /// Why.
         source: serde_json::Error,
+    },
+    /// There are no keys to be replaced.
+    #[error("{} holds no ticket keys: name the folder of a gateway that ran with the disk engine", dir.display())]
+    Missing {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A gateway runs on them, and knows the old ones by heart.
+    #[error("{} is used by another process{}: stop it first", dir.display(), owner(*pid))]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+        /// The process, where it says so.
+        pid: Option<u32>,
     },
     /// The system gave no randomness.
     #[error("the system gave no randomness for a ticket key: {0}")]
@@ -73,6 +92,25 @@ impl TicketKeyFile {
             Err(error) => return Err(failed(error)),
         };
         Ok(Self { file, keys })
+    }
+
+    /// Puts one new key in the place of all keys in `dir`, so that no ticket of before opens anything. For a store that no
+    /// process uses.
+    ///
+    /// # Errors
+    /// Where there is no store, a process uses it, or the key cannot be written.
+    pub fn replace_all(dir: impl AsRef<Path>, now_wall_ms: u64) -> Result<(), TicketKeyError> {
+        let dir = dir.as_ref();
+        let file = dir.join("ticket-keys.json");
+        if !file.exists() {
+            return Err(TicketKeyError::Missing { dir: dir.to_owned() });
+        }
+        // Held until the new key is there: a gateway that starts meanwhile would go on with the old ones.
+        let _directory = Directory::open(dir).map_err(|denied| match denied {
+            Denied::Locked(pid) => TicketKeyError::InUse { dir: dir.to_owned(), pid },
+            Denied::Io(source) => TicketKeyError::File { file: file.clone(), source },
+        })?;
+        Self { file, keys: Vec::new() }.rotate(now_wall_ms, 0)
     }
 
     /// The keys that open tickets, newest first: the first seals. To be called at the start and now and then: makes a new one
@@ -201,6 +239,30 @@ mod tests {
         let dir = Dir::new("clock");
         let first = dir.keys(5_000 * DAY);
         assert_eq!(dir.keys(5 * DAY)[1..], first);
+    }
+
+    #[test]
+    fn replaced_keys_open_nothing_of_before() {
+        let dir = Dir::new("replaced");
+        let missing = TicketKeyFile::replace_all(&dir.0, DAY).expect_err("nothing there").to_string();
+        assert!(missing.contains("holds no ticket keys"), "{missing}");
+        assert!(!dir.0.exists(), "a slip of the pen makes no folder");
+        dir.keys(5 * DAY);
+        let before = dir.keys(6 * DAY + 1);
+        TicketKeyFile::replace_all(&dir.0, 6 * DAY + 2).expect("replaced");
+        let after = dir.keys(6 * DAY + 3);
+        assert_eq!((before.len(), after.len()), (2, 1));
+        assert!(!before.contains(&after[0]));
+    }
+
+    #[test]
+    fn keys_in_use_are_not_replaced() {
+        let dir = Dir::new("in-use");
+        let before = dir.keys(5 * DAY);
+        let Ok(_used) = Directory::open(&dir.0) else { panic!("free") };
+        let error = TicketKeyFile::replace_all(&dir.0, 6 * DAY).expect_err("in use").to_string();
+        assert!(error.contains("stop it first"), "{error}");
+        assert_eq!(dir.keys(5 * DAY), before);
     }
 
     #[cfg(unix)]

@@ -106,6 +106,7 @@ impl Node {
             rules,
             node: "n1".into(),
             ticket_keys: vec![TICKET_KEY],
+            login_sources: vec![0],
             idempotent_methods: ["count".to_owned()].into(),
         };
         let hub = Hub::new(config, Arc::new(MemoryEngine::new(1, &limits)), [7; 32]);

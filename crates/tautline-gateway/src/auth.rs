@@ -5,6 +5,7 @@ use std::time::Duration;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, crypto::rust_crypto, errors::ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tautline_hub::{Identity, LoginRefused};
 use tautline_protocol::{Now, Pattern, UserId, packet::Auth};
 
@@ -13,10 +14,10 @@ const NBF_LEEWAY_MS: u64 = 60_000;
 /// The end of dates: clients believe no larger number.
 const DATE_MS_MAX: u64 = (1 << 52) - 1;
 
-/// Checks logins.
+/// Checks logins. Each that it accepts says by what it was accepted, in a digest that all nodes with the same settings share.
 pub(crate) struct Logins {
-    hs256: Option<DecodingKey>,
-    guests: bool,
+    hs256: Vec<(DecodingKey, u64)>,
+    guests: Option<u64>,
 }
 
 /// What a token says (RFC 7519), of whatever type, so that each claim is refused in words of its own. Other claims are the
@@ -34,11 +35,21 @@ struct TokenClaims {
 }
 
 impl Logins {
-    /// Without a secret no token is good.
-    pub(crate) fn new(hs256_secret: Option<&[u8]>, guests: bool) -> Self {
+    /// Without a secret no token is good. `environment` keeps the logins of one deployment apart from those of another.
+    pub(crate) fn new(environment: &str, hs256_secrets: &[Vec<u8>], guests: bool) -> Self {
         // Needed where another crate of the process turns on a second provider; one that is installed already is as good.
         rust_crypto::DEFAULT_PROVIDER.install_default().ok();
-        Self { hs256: hs256_secret.map(DecodingKey::from_secret), guests }
+        let with_source =
+            |secret: &Vec<u8>| (DecodingKey::from_secret(secret), source_of(environment, "hs256", secret));
+        Self {
+            hs256: hs256_secrets.iter().map(with_source).collect(),
+            guests: guests.then(|| source_of(environment, "guest", b"")),
+        }
+    }
+
+    /// By what logins are accepted.
+    pub(crate) fn sources(&self) -> Vec<u64> {
+        self.hs256.iter().map(|(_, source)| *source).chain(self.guests).collect()
     }
 
     /// Who logs in.
@@ -48,34 +59,63 @@ impl Logins {
     pub(crate) fn check(&self, now: Now, auth: &Auth) -> Result<Identity, LoginRefused> {
         match auth {
             Auth::Token { token } => self.check_token(now, token),
-            Auth::Guest { guest: true } if self.guests => Ok(Identity::default()),
-            Auth::Guest { .. } => Err(refused("guests are not let in here: log in with a token")),
+            Auth::Guest { guest: true } => {
+                let source = self.guests;
+                let source =
+                    source.ok_or_else(|| refused("guests are not let in here: log in with a token"))?;
+                Ok(Identity { source, ..Identity::default() })
+            }
+            Auth::Guest { .. } => Err(refused("a guest says `guest: true`")),
             Auth::Code { .. } => Err(refused("login codes are not accepted here: log in with a token")),
         }
     }
 
     fn check_token(&self, now: Now, token: &str) -> Result<Identity, LoginRefused> {
-        let key = self
-            .hs256
-            .as_ref()
-            .ok_or_else(|| refused("tokens are not accepted here: no secret is configured"))?;
         let mut validation = Validation::new(Algorithm::HS256);
         // Checked below, against the time that everything else goes by, and without grace for `exp`. An `aud` is still
         // refused: we are nobody's named audience, and a token for somebody else is not for us (RFC 7519 §4.1.3).
         validation.validate_exp = false;
         validation.required_spec_claims.clear();
-        let claims = jsonwebtoken::decode::<TokenClaims>(token, key, &validation).map_err(words)?.claims;
-        let expires_at = date("exp", &claims.exp)?.ok_or_else(|| refused("the token has no `exp`"))?;
-        if expires_at <= now.wall_ms {
-            return Err(LoginRefused::Expired);
+        let mut refusal = refused("tokens are not accepted here: no secret is configured");
+        for (key, source) in &self.hs256 {
+            match jsonwebtoken::decode::<TokenClaims>(token, key, &validation) {
+                Ok(decoded) => return identity_of(now, &decoded.claims, *source),
+                Err(error) => {
+                    let is_of_another = matches!(error.kind(), ErrorKind::InvalidSignature);
+                    refusal = words(error);
+                    if !is_of_another {
+                        break;
+                    }
+                }
+            }
         }
-        let begins_at = date("nbf", &claims.nbf)?.unwrap_or(0).saturating_sub(NBF_LEEWAY_MS);
-        if begins_at > now.wall_ms {
-            return Err(LoginRefused::NotYet { in_ms: begins_at - now.wall_ms });
-        }
-        let (user, channels) = (user(&claims.sub)?, channels(&claims.channels)?);
-        Ok(Identity { user: Some(user), channels, expires_at: Some(expires_at) })
+        Err(refusal)
     }
+}
+
+/// Whom the claims of a well signed token let in, if they still or already do.
+fn identity_of(now: Now, claims: &TokenClaims, source: u64) -> Result<Identity, LoginRefused> {
+    let expires_at = date("exp", &claims.exp)?.ok_or_else(|| refused("the token has no `exp`"))?;
+    if expires_at <= now.wall_ms {
+        return Err(LoginRefused::Expired);
+    }
+    let begins_at = date("nbf", &claims.nbf)?.unwrap_or(0).saturating_sub(NBF_LEEWAY_MS);
+    if begins_at > now.wall_ms {
+        return Err(LoginRefused::NotYet { in_ms: begins_at - now.wall_ms });
+    }
+    let (user, channels) = (user(&claims.sub)?, channels(&claims.channels)?);
+    Ok(Identity { user: Some(user), channels, source, expires_at: Some(expires_at) })
+}
+
+/// What a login was accepted by, in a number that tells nothing of the secret.
+fn source_of(environment: &str, kind: &str, secret: &[u8]) -> u64 {
+    let mut digest = Sha256::new_with_prefix("tautline login source 1");
+    for part in [environment.as_bytes(), kind.as_bytes(), secret] {
+        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    u64::from_le_bytes(digest.finalize()[..8].try_into().expect("8 of 32 bytes"))
 }
 
 fn user(sub: &Value) -> Result<UserId, LoginRefused> {
@@ -143,12 +183,20 @@ mod tests {
     const NOW: Now = Now::new(5_000, 1_800_000_000_000);
     const SOON: u64 = 1_800_000_060;
 
+    fn logins(guests: bool) -> Logins {
+        Logins::new("", &[SECRET.to_vec()], guests)
+    }
+
+    fn no_secret(guests: bool) -> Logins {
+        Logins::new("", &[], guests)
+    }
+
     fn login(claims: &Value) -> Result<Identity, LoginRefused> {
         login_signed(claims, &Header::new(Algorithm::HS256), SECRET)
     }
 
     fn login_signed(claims: &Value, header: &Header, secret: &[u8]) -> Result<Identity, LoginRefused> {
-        let logins = Logins::new(Some(SECRET), false);
+        let logins = logins(false);
         let token = encode(header, claims, &EncodingKey::from_secret(secret)).unwrap();
         logins.check(NOW, &Auth::Token { token })
     }
@@ -206,7 +254,7 @@ mod tests {
             "`channels`"
         ));
         assert!(is_refused_for(login(&json!({"sub": "u42", "exp": SOON, "aud": "shop"})), "audience"));
-        let logins = Logins::new(Some(SECRET), true);
+        let logins = logins(true);
         assert!(is_refused_for(logins.check(NOW, &Auth::Token { token: "a.b.c".to_owned() }), "no token"));
     }
 
@@ -237,28 +285,54 @@ mod tests {
     fn a_token_that_claims_to_need_no_signature_is_refused() {
         // {"alg":"none"} . {"sub":"u42","exp":1800000060} .
         let token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1NDIiLCJleHAiOjE4MDAwMDAwNjB9.".to_owned();
-        assert!(Logins::new(Some(SECRET), true).check(NOW, &Auth::Token { token }).is_err());
+        assert!(logins(true).check(NOW, &Auth::Token { token }).is_err());
     }
 
     #[test]
     fn without_a_secret_no_token_is_good() {
         let token =
             encode(&Header::default(), &json!({"sub": "u42", "exp": SOON}), &EncodingKey::from_secret(b""));
-        let result = Logins::new(None, true).check(NOW, &Auth::Token { token: token.unwrap() });
+        let result = no_secret(true).check(NOW, &Auth::Token { token: token.unwrap() });
         assert!(is_refused_for(result, "no secret"));
     }
 
     #[test]
     fn guests_come_in_only_where_they_are_allowed() {
         let guest = Auth::Guest { guest: true };
-        assert_eq!(Logins::new(None, true).check(NOW, &guest), Ok(Identity::default()));
-        assert!(is_refused_for(Logins::new(None, false).check(NOW, &guest), "guests"));
-        assert!(is_refused_for(Logins::new(None, true).check(NOW, &Auth::Guest { guest: false }), "guests"));
+        let let_in = no_secret(true).check(NOW, &guest).unwrap();
+        assert_eq!(let_in, Identity { source: let_in.source, ..Identity::default() });
+        assert!(is_refused_for(no_secret(false).check(NOW, &guest), "guests"));
+        assert!(is_refused_for(no_secret(true).check(NOW, &Auth::Guest { guest: false }), "guest"));
+    }
+
+    #[test]
+    fn each_source_of_logins_has_a_digest_of_its_own() {
+        const OTHER: &[u8] = b"another secret, of the same length!";
+        let both = |environment: &str| Logins::new(environment, &[SECRET.to_vec(), OTHER.to_vec()], true);
+        let mut sources = [both(""), both("staging")].map(|logins| logins.sources()).concat();
+        assert_eq!(sources[..1], logins(false).sources(), "other settings beside it do not matter");
+        sources.sort_unstable();
+        sources.dedup();
+        assert_eq!(sources.len(), 6, "secrets, guests and environments are told apart");
+    }
+
+    #[test]
+    fn token_of_an_older_secret_is_good_and_says_so() {
+        const OLD: &[u8] = b"the secret of before, long enough!!";
+        let token = |secret: &[u8]| {
+            let claims = json!({"sub": "u42", "exp": SOON});
+            encode(&Header::default(), &claims, &EncodingKey::from_secret(secret)).unwrap()
+        };
+        let logins = Logins::new("", &[SECRET.to_vec(), OLD.to_vec()], false);
+        let check = |secret: &[u8]| logins.check(NOW, &Auth::Token { token: token(secret) });
+        let source = |secret: &[u8]| check(secret).unwrap().source;
+        assert_eq!([source(SECRET), source(OLD)][..], logins.sources());
+        assert!(is_refused_for(check(b"a secret that never was one of ours"), "another secret"));
     }
 
     #[test]
     fn a_login_code_is_refused_in_words() {
         let code = Auth::Code { code: "c".to_owned(), provider: "wechat".to_owned() };
-        assert!(is_refused_for(Logins::new(None, true).check(NOW, &code), "codes"));
+        assert!(is_refused_for(no_secret(true).check(NOW, &code), "codes"));
     }
 }

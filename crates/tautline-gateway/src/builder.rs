@@ -28,7 +28,8 @@ pub struct GatewayBuilder {
     node: Option<String>,
     ticket_keys: Vec<[u8; 32]>,
     guests: bool,
-    hs256_secret: Option<Vec<u8>>,
+    hs256_secrets: Vec<Vec<u8>>,
+    environment: String,
     api_keys: ApiKeys,
     origins: Origins,
     methods: Methods,
@@ -109,11 +110,19 @@ impl GatewayBuilder {
     }
 
     /// The secret of JWTs signed with HS256, at least [`HS256_SECRET_BYTES_MIN`] bytes: `sub` is the user, `exp` is required, `channels` (patterns) opens what rules
-    /// leave to tokens. A token with an `aud` is refused. Default: none, so that no token is good.
+    /// leave to tokens. A token with an `aud` is refused. May be given more than once: a secret is changed by giving the new
+    /// one beside the old one until the old tokens have expired. Default: none, so that no token is good.
     pub fn jwt_hs256(mut self, secret: impl Into<Vec<u8>>) -> Self {
         let secret = secret.into();
         self.ask_for_bytes("the secret of tokens", secret.len(), HS256_SECRET_BYTES_MIN);
-        self.hs256_secret = Some(secret);
+        self.hs256_secrets.push(secret);
+        self
+    }
+
+    /// Which deployment this is: tickets of another one are no good here, even where both have the same keys and secrets.
+    /// Default: `""`.
+    pub fn environment(mut self, name: impl Into<String>) -> Self {
+        self.environment = name.into();
         self
     }
 
@@ -202,15 +211,16 @@ impl GatewayBuilder {
             Some(engine) => engine,
             None => Arc::new(MemoryEngine::new(u32::from_ne_bytes(random()?).max(1), &self.limits)),
         };
+        let logins = Logins::new(&self.environment, &self.hs256_secrets, self.guests);
         let config = HubConfig {
             limits: self.limits,
             rules: self.rules,
             node,
             ticket_keys,
+            login_sources: logins.sources(),
             idempotent_methods: self.idempotent_methods,
         };
         let hub = Hub::new(config, engine, random()?);
-        let logins = Logins::new(self.hs256_secret.as_deref(), self.guests);
         Ok(Gateway::new(hub, self.config, logins, self.methods, self.api_keys, self.origins))
     }
 }
@@ -263,7 +273,7 @@ mod tests {
     fn secrets_are_not_printed() {
         let builder =
             Gateway::builder().jwt_hs256("hush-token").api_key("hush-key-of-the-api").ticket_keys(vec![[7; 32]]);
-        let printed = format!("{builder:?} {:?}", builder.hs256_secret.is_some());
+        let printed = format!("{builder:?} {:?}", builder.hs256_secrets.len());
         assert!(!printed.contains("hush") && !printed.contains("7, 7"));
     }
 }

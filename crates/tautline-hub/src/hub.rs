@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::Waker,
 };
 
@@ -49,6 +49,9 @@ pub struct HubConfig {
     pub node: String,
     /// Keys of tickets: the first seals, all open. At least one.
     pub ticket_keys: Vec<[u8; 32]>,
+    /// What logins may have been accepted by ([`Identity::source`]) for their tickets to be good. Whoever does not tell sources
+    /// apart says 0 here and there.
+    pub login_sources: Vec<u64>,
     /// Methods that may be run once more under the same key ([`crate::CallRequest::key`]): a call of one is never in doubt.
     pub idempotent_methods: HashSet<String>,
 }
@@ -114,7 +117,9 @@ pub struct Hub(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) limits: Limits,
     rules: Arc<Rules>,
-    guest: Arc<Identity>,
+    login_sources: Vec<u64>,
+    /// All guests are alike: the first of them lends its identity to the others.
+    guest: OnceLock<Arc<Identity>>,
     idempotent_methods: HashSet<String>,
     node: String,
     keys: RwLock<Arc<TicketKeys>>,
@@ -171,7 +176,8 @@ impl Hub {
             budgets,
             limits: config.limits,
             rules,
-            guest: Arc::default(),
+            login_sources: config.login_sources,
+            guest: OnceLock::new(),
             idempotent_methods: config.idempotent_methods,
             node: config.node,
             random,
@@ -330,7 +336,8 @@ impl Hub {
                 living.end_if_parked_since(self, parked.parks);
             }
         }
-        self.0.sessions.forget_revoked(now.wall_ms);
+        // A clock that is ahead for a moment must not bring sessions back.
+        self.0.sessions.forget_revoked(now.wall_ms.saturating_sub(self.0.aging.lead_ms(now)));
         self.tidy_logs(now);
     }
 
@@ -428,9 +435,18 @@ impl Hub {
     pub(crate) fn login(&self, now: Now, mut identity: Identity) -> Login {
         let latest = now.wall_ms + self.0.limits.auth_age_ms;
         let expires_at = identity.expires_at.take().unwrap_or(latest);
-        let is_guest = identity == Identity::default();
-        let identity = if is_guest { Arc::clone(&self.0.guest) } else { Arc::new(identity) };
+        let is_guest = identity.user.is_none();
+        let guest = is_guest.then(|| self.0.guest.get_or_init(|| Arc::new(identity.clone())));
+        let identity = match guest.filter(|guest| ***guest == identity) {
+            Some(guest) => Arc::clone(guest),
+            None => Arc::new(identity),
+        };
         Login { identity, expires_at }
+    }
+
+    /// Whether logins that were accepted by this still would be.
+    pub(crate) fn accepts_logins_of(&self, source: u64) -> bool {
+        self.0.login_sources.contains(&source)
     }
 
     pub(crate) fn node(&self) -> &str {
@@ -552,6 +568,7 @@ impl Hub {
             session: id.0,
             user: identity.user.as_ref().map(ToString::to_string),
             channels: identity.channels.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+            source: Some(identity.source),
             auth_expires_at,
             expires_at,
             node: self.0.node.clone(),

@@ -19,6 +19,9 @@ pub struct Identity {
     pub user: Option<UserId>,
     /// The channels that the login opens where a rule says [`crate::Access::Token`].
     pub channels: Vec<Pattern>,
+    /// What the login was accepted by: a digest of the secret, or of the setting that lets guests in. A ticket carries it, and is
+    /// no good where it is not among [`crate::HubConfig::login_sources`] any more.
+    pub source: u64,
     /// When the authentication expires, in wall milliseconds; none means after [`tautline_protocol::Limits::auth_age_ms`].
     pub expires_at: Option<u64>,
 }

@@ -26,6 +26,9 @@ pub(crate) struct Claims {
     /// What the login behind it opens.
     #[serde(rename = "c", default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) channels: Vec<String>,
+    /// What that login was accepted by. Tickets of before this was asked have none, and are no good.
+    #[serde(rename = "o", default)]
+    pub(crate) source: Option<u64>,
     /// When that login expires, in wall milliseconds.
     #[serde(rename = "a")]
     pub(crate) auth_expires_at: u64,
@@ -89,6 +92,7 @@ mod tests {
             session: u128::MAX - 5,
             user: Some("u42".into()),
             channels: vec!["room:*".into()],
+            source: Some(u64::MAX),
             auth_expires_at: 2,
             expires_at: 1,
             node: "n1".into(),

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Node, identity, resume};
 use serde_json::json;
-use tautline_hub::{LoginRefused, Retention};
+use tautline_hub::{Identity, LoginRefused, Retention};
 use tautline_protocol::{Limits, UserId};
 
 /// A key as a client makes it.
@@ -212,13 +212,13 @@ fn a_refused_login_is_told_why() {
     for (refused, code, reconnect, close) in cases {
         let mut phone = node.dial();
         phone.login = Err(refused);
-        phone.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+        phone.enter(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
         let bye = phone.bye(&node);
         assert_eq!((&bye["code"], &bye["reconnect"]), (&json!(code), &json!(reconnect)));
         assert_eq!(phone.close, Some(close));
     }
     let mut phone = node.dial();
-    phone.say(&node, json!({"hello": {"v": 1}}));
+    phone.enter(&node, json!({"hello": {"v": 1}}));
     assert_eq!(phone.bye(&node)["code"], "unauthorized");
 }
 
@@ -584,4 +584,40 @@ fn short_key_or_huge_attempt_is_no_hello() {
         phone.say(&node, hello);
         assert_eq!(phone.bye(&node)["code"], "bad_packet");
     }
+}
+
+#[test]
+fn ticket_is_challenged_where_its_source_is_gone() {
+    let node = Node::new();
+    let tickets = [7, 0].map(|source| {
+        let mut phone = node.dial();
+        phone.login = Ok(Identity { source, ..identity("u1", &[]) });
+        phone.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+        phone.welcome(&node)
+    });
+    // The rig's node accepts the source 0.
+    for (ticket, is_good) in tickets.iter().zip([false, true]) {
+        let mut back = node.dial();
+        back.say(&node, resume(ticket, 5, json!({})));
+        let told = back.hear(&node);
+        assert_eq!(told[0].get("welcome").is_some(), is_good, "{told:?}");
+        assert!(is_good || told[0]["challenge"]["code"] == "ticket_revoked", "{told:?}");
+    }
+}
+
+#[test]
+fn ticket_of_a_foreign_source_beside_a_login_begins_anew() {
+    let node = Node::new();
+    let mut phone = node.dial();
+    phone.login = Ok(Identity { source: 7, ..identity("u1", &[]) });
+    phone.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+    let welcome = phone.welcome(&node);
+    let mut back = node.dial();
+    back.login = Ok(identity("u1", &[]));
+    back.say(
+        &node,
+        json!({"hello": {"v": 1, "auth": {"token": "…"},
+            "resume": {"ticket": welcome["ticket"], "attempt": 5, "cursors": {}}}}),
+    );
+    assert_eq!(back.welcome(&node)["resumed"], false);
 }

@@ -75,6 +75,7 @@ impl Server {
             rules: vec![rule("user:*"), rule("*")],
             node: "sim".into(),
             ticket_keys: vec![[7; 32]],
+            login_sources: vec![0],
             idempotent_methods: Default::default(),
         };
         Self {

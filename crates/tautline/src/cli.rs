@@ -15,6 +15,7 @@ use crate::{
     chaos::{self, ChaosArgs},
     config::{self, ConfigError, Engine, Environment, Flags, Settings},
     demo::{self, DemoArgs},
+    engine,
     escape,
     listen::{self, ListenArgs},
     log::{self, LogFormat},
@@ -46,6 +47,8 @@ enum Command {
     Check(CheckArgs),
     /// Make a token (JWT, HS256) that lets a user in, and print it.
     Token(token::TokenArgs),
+    /// Void every ticket: each client has to log in again. The gateway must be stopped.
+    RevokeAll(RevokeAllArgs),
     /// Run a TCP proxy that behaves like a bad network, in front of any server.
     Chaos(Box<ChaosArgs>),
     /// Run the demo: two phones in a web page, a gateway, and a bad network between them, on one port.
@@ -83,6 +86,16 @@ struct CheckArgs {
     config: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct RevokeAllArgs {
+    /// The folder with the gateway's logs and the keys of its tickets. [default: as the configuration says]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// The configuration file (TOML) that the gateway is run with.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
 /// What the command line says of the log.
 struct Log {
     filter: String,
@@ -106,6 +119,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => run_serve(&args, &log),
         Command::Check(args) => run_check(args),
         Command::Token(args) => run_token(&args),
+        Command::RevokeAll(args) => run_revoke_all(args),
         Command::Chaos(args) => run_chaos(*args, &log),
         Command::Demo(args) => run_demo(args, &log),
         Command::Bench(args) => run_bench(&args, &log),
@@ -157,6 +171,18 @@ fn run_token(args: &token::TokenArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&flags, &Environment::of_process()?)?;
     let token = token::make(args, settings.hs256_secret.as_ref())?;
     writeln!(std::io::stdout(), "{token}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_revoke_all(args: RevokeAllArgs) -> anyhow::Result<ExitCode> {
+    let flags = Flags { config: args.config, ..Flags::default() };
+    let settings = Settings::load(&flags, &Environment::of_process()?)?;
+    let folder = engine::revoke_all(&settings, args.data)?;
+    writeln!(
+        std::io::stdout(),
+        "every ticket of {} is void: each client logs in again when it comes back",
+        folder.display()
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,14 +1,14 @@
 //! Where the gateway's logs live, and the keys of tickets beside them: opened, kept, closed.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use tautline_disk::{DiskEngine, DiskOptions, Opened, TicketKeyFile};
 use tautline_gateway::{Gateway, GatewayBuilder};
 use tokio::{task::AbortHandle, time::MissedTickBehavior};
 use tracing::{info, warn};
 
-use crate::config::{Durability, Engine, Settings};
+use crate::config::{Durability, Engine, Settings, TICKET_KEYS};
 
 /// How often it is asked whether the keys of tickets have to change: far shorter than any life of a ticket worth having.
 const KEYS_EVERY: Duration = Duration::from_secs(60);
@@ -103,6 +103,28 @@ impl Logs {
             }
         }
     }
+}
+
+/// Voids every ticket of a gateway that is not running. Returns its folder.
+///
+/// # Errors
+/// Where the keys of tickets are not in a folder, or in use.
+pub(crate) fn revoke_all(settings: &Settings, data: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    ensure!(
+        settings.ticket_keys.is_empty(),
+        "the keys of tickets are not in a folder here: put a new one in the place of all of [tickets] keys or \
+         {TICKET_KEYS}, and start the gateway again"
+    );
+    let folder = match (data, &settings.engine) {
+        (Some(folder), _) => folder,
+        (None, Engine::Disk(folder)) => folder.clone(),
+        (None, Engine::Memory) => bail!(
+            "with the engine `memory` the key of tickets is made at random at start: start the gateway again"
+        ),
+    };
+    TicketKeyFile::replace_all(&folder, wall_ms())
+        .with_context(|| format!("the tickets of {} stay good", folder.display()))?;
+    Ok(folder)
 }
 
 fn tell(opened: &Opened) {

@@ -215,6 +215,10 @@ impl Peer {
             .hub
             .open_ticket(ticket)
             .ok_or_else(|| challenge("ticket_invalid", "this is no ticket of this gateway: log in again"))?;
+        if !claims.source.is_some_and(|source| self.hub.accepts_logins_of(source)) {
+            let words = "what the login behind the ticket was accepted by is no longer accepted: log in again";
+            return Err(challenge("ticket_revoked", words));
+        }
         if claims.expires_at <= now.wall_ms {
             return Err(challenge("ticket_expired", "the ticket has expired: log in again"));
         }
@@ -518,6 +522,7 @@ fn identity_of(claims: &Claims) -> Identity {
     Identity {
         user: claims.user.as_deref().and_then(|user| UserId::parse(user).ok()),
         channels: claims.channels.iter().filter_map(|pattern| Pattern::parse(pattern).ok()).collect(),
+        source: claims.source.unwrap_or_default(),
         expires_at: Some(claims.auth_expires_at),
     }
 }

@@ -66,6 +66,7 @@ impl Node {
             rules,
             node: "n1".into(),
             ticket_keys: vec![[1; 32]],
+            login_sources: vec![0],
             idempotent_methods: ["count".to_owned()].into(),
         };
         Self { hub: Hub::new(config, engine, [seed; 32]), now: Now::new(1_000_000, BEGIN_WALL_MS) }
@@ -150,6 +151,7 @@ pub fn identity(user: &str, channels: &[&str]) -> Identity {
     Identity {
         user: Some(UserId::parse(user).expect("valid")),
         channels: channels.iter().map(|pattern| Pattern::parse(pattern).expect("valid")).collect(),
+        source: 0,
         expires_at: None,
     }
 }

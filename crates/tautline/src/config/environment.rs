@@ -14,13 +14,16 @@ pub const LISTEN: &str = "TAUTLINE_LISTEN";
 pub const NODE: &str = "TAUTLINE_NODE";
 /// The secret that tokens are signed with; stands for `[auth] hs256_secret`.
 pub const AUTH_SECRET: &str = "TAUTLINE_AUTH_SECRET";
+/// The secret of before, whose tokens stay good; stands for `[auth] hs256_secret_old`.
+pub const AUTH_SECRET_OLD: &str = "TAUTLINE_AUTH_SECRET_OLD";
 /// A key for the HTTP API; stands for `[api] keys`. Several are separated by commas.
 pub const API_KEY: &str = "TAUTLINE_API_KEY";
 /// What a line of the log looks like; stands for `[log] format`.
 pub const LOG_FORMAT: &str = "TAUTLINE_LOG_FORMAT";
 /// The keys that tickets are sealed with, newest first; stands for `[tickets] keys`. Several are separated by commas.
 pub const TICKET_KEYS: &str = "TAUTLINE_TICKET_KEYS";
-
+/// Which deployment this is; stands for `[tickets] environment`.
+pub const ENVIRONMENT: &str = "TAUTLINE_ENVIRONMENT";
 /// The token of `listen`, `call`, `publish` and `bench`, where the command line should not show it to everybody who lists
 /// processes.
 pub const TOKEN: &str = "TAUTLINE_TOKEN";
@@ -33,8 +36,17 @@ impl Environment {
     /// What the names of all our variables begin with.
     pub(super) const PREFIX: &'static str = "TAUTLINE_";
     /// All that the binary reads.
-    pub(super) const KNOWN: [&'static str; 7] =
-        [LISTEN, NODE, AUTH_SECRET, API_KEY, TICKET_KEYS, LOG_FORMAT, TOKEN];
+    pub(super) const KNOWN: [&'static str; 9] = [
+        LISTEN,
+        NODE,
+        AUTH_SECRET,
+        AUTH_SECRET_OLD,
+        API_KEY,
+        TICKET_KEYS,
+        ENVIRONMENT,
+        LOG_FORMAT,
+        TOKEN,
+    ];
 
     /// What this process was started with: all whose names look like ours.
     ///
@@ -87,6 +99,14 @@ impl Environment {
 
     pub(super) fn auth_secret(&self) -> Result<Option<Secret>, ConfigError> {
         self.read(AUTH_SECRET, |text| check::hs256_secret(Secret::new(text)))
+    }
+
+    pub(super) fn auth_secret_old(&self) -> Result<Option<Secret>, ConfigError> {
+        self.read(AUTH_SECRET_OLD, |text| check::hs256_secret(Secret::new(text)))
+    }
+
+    pub(super) fn environment(&self) -> Result<Option<String>, ConfigError> {
+        self.read(ENVIRONMENT, |text| Ok(text.to_owned()))
     }
 
     pub(super) fn api_keys(&self) -> Result<Option<Vec<Secret>>, ConfigError> {

@@ -76,6 +76,8 @@ pub(super) struct Server {
 pub(super) struct Auth {
     #[serde(deserialize_with = "hs256_secret")]
     pub hs256_secret: Option<Secret>,
+    #[serde(deserialize_with = "hs256_secret")]
+    pub hs256_secret_old: Option<Secret>,
     pub guests: Option<bool>,
 }
 
@@ -93,6 +95,7 @@ pub(super) struct Api {
 pub(super) struct Tickets {
     #[serde(deserialize_with = "ticket_keys")]
     pub keys: Option<Vec<TicketKey>>,
+    pub environment: Option<String>,
 }
 
 /// One `[[channels]]`

@@ -23,7 +23,10 @@ use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
 use tautline_protocol::{Limits, Pattern};
 
 pub use check::{TicketKey, engine as parse_engine, listen as parse_listen};
-pub use environment::{API_KEY, AUTH_SECRET, Environment, LISTEN, LOG_FORMAT, NODE, TICKET_KEYS, TOKEN};
+pub use environment::{
+    API_KEY, AUTH_SECRET, AUTH_SECRET_OLD, ENVIRONMENT, Environment, LISTEN, LOG_FORMAT, NODE, TICKET_KEYS,
+    TOKEN,
+};
 pub use error::ConfigError;
 
 use crate::{log::LogFormat, secret::Secret, units::Milliseconds};
@@ -136,10 +139,14 @@ pub struct Settings {
     pub secrets_in: Option<PathBuf>,
     /// What tokens are signed with. Default none: no token is accepted.
     pub hs256_secret: Option<Secret>,
+    /// What tokens were signed with before; they stay good. Default none.
+    pub hs256_secret_old: Option<Secret>,
     /// Keys for the HTTP API. Default none: it is closed.
     pub api_keys: Vec<Secret>,
     /// What tickets are sealed with, newest first. Default none: made at random at start.
     pub ticket_keys: Vec<TicketKey>,
+    /// Which deployment this is: tickets of another one are no good here. Default `""`.
+    pub environment: String,
     /// Who may do what where; the first match counts. Default none: every channel is closed.
     pub channels: Vec<ChannelRule>,
     /// Every ceiling.
@@ -173,8 +180,10 @@ impl Default for Settings {
             guests: false,
             secrets_in: None,
             hs256_secret: None,
+            hs256_secret_old: None,
             api_keys: Vec::new(),
             ticket_keys: Vec::new(),
+            environment: String::new(),
             channels: Vec::new(),
             limits: Limits::default(),
             drain: DrainSettings::default(),
@@ -221,8 +230,10 @@ impl Settings {
         set(&mut self.io_uring, file.server.io_uring);
         set(&mut self.guests, file.auth.guests);
         self.hs256_secret = file.auth.hs256_secret;
+        self.hs256_secret_old = file.auth.hs256_secret_old;
         set(&mut self.api_keys, file.api.keys);
         set(&mut self.ticket_keys, file.tickets.keys);
+        set(&mut self.environment, file.tickets.environment);
         self.channels = file.channels.into_iter().map(channel_rule).collect();
         file.limits.apply(&mut self.limits);
         set(&mut self.log_format, file.log.format);
@@ -237,6 +248,10 @@ impl Settings {
         if let Some(secret) = environment.auth_secret()? {
             self.hs256_secret = Some(secret);
         }
+        if let Some(secret) = environment.auth_secret_old()? {
+            self.hs256_secret_old = Some(secret);
+        }
+        set(&mut self.environment, environment.environment()?);
         set(&mut self.api_keys, environment.api_keys()?);
         set(&mut self.ticket_keys, environment.ticket_keys()?);
         Ok(())
