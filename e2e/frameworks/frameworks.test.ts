@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
 import { WORDS_EN } from '../../sdk/src/words.ts';
 import { startBrowser } from '../src/browser.ts';
-import { TOP, startChaos, startDemo, type Chaos } from '../src/process.ts';
+import { TOP, drainGateway, startChaos, startDemo, type Chaos } from '../src/process.ts';
 import { storm } from '../src/storm.ts';
 import { summary } from '../src/summary.ts';
 import { untilQuiet } from './books.ts';
@@ -82,7 +82,7 @@ async function goThrough(pages: Record<string, Page>, chaos: Chaos, gateway: str
   const started = Date.now();
   for (const event of storm(SEED, STORM_MS, Object.keys(pages))) {
     await sleep(Math.max(0, started + event.at - Date.now()));
-    if (event.what === 'drain') await fetch(`${gateway}/demo/drain`, { method: 'POST' });
+    if (event.what === 'drain') await drainGateway(gateway);
     else if (event.what === 'fault') await chaos.control('/faults', { ...event.fault, group: `phone-${event.phone}.${ROOM}` });
     else await look(pages[event.phone]!, event.what === 'hide');
   }
@@ -91,7 +91,7 @@ async function goThrough(pages: Record<string, Page>, chaos: Chaos, gateway: str
 
 async function drain(pages: Page[], gateway: string): Promise<void> {
   const before = await Promise.all(pages.map(dropsOf));
-  await fetch(`${gateway}/demo/drain`, { method: 'POST' });
+  await drainGateway(gateway);
   await Promise.all(pages.map((page, i) => untilBack(page, 'server_restart', before[i]!)));
 }
 

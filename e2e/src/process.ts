@@ -16,6 +16,13 @@ export async function startDemo(test: TestContext, page = PAGE): Promise<string>
   return url!;
 }
 
+/** Tells every connection of the demo's gateway to come back. */
+export async function drainGateway(gateway: string): Promise<void> {
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(`${gateway}/demo/drain`, { method: 'POST', headers, body: '{}' });
+  if (!response.ok) throw new Error(`the drain answered ${response.status}: ${await response.text()}`);
+}
+
 /** A running `tautline chaos`. */
 export interface Chaos {
   /** Where browsers go instead of to the upstream. */

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { Ledger, type Entry } from '../../examples/demo/src/ledger.ts';
 import { WAIT_MS, openDemo, startBrowser } from '../src/browser.ts';
-import { startChaos, startDemo, type Chaos } from '../src/process.ts';
+import { drainGateway, startChaos, startDemo, type Chaos } from '../src/process.ts';
 import { storm, type Event } from '../src/storm.ts';
 import { summary } from '../src/summary.ts';
 
@@ -64,7 +64,7 @@ async function happen(event: Event, pages: Pages, chaos: Chaos, gateway: string)
     case 'fault':
       return chaos.control('/faults', { ...event.fault, group: `phone-${event.phone}.${ROOM}` });
     case 'drain':
-      await fetch(`${gateway}/demo/drain`, { method: 'POST' });
+      await drainGateway(gateway);
       return;
     case 'hide':
     case 'show': {

@@ -111,10 +111,9 @@ impl DiskEngine {
     /// [`OpenError`] says what to do. A damaged file is none: it is moved aside.
     pub fn open(options: DiskOptions) -> Result<(Self, Opened), OpenError> {
         let (directory, store, opened) = opening::open(&options)?;
-        let revocations = store.revocations().map_err(|fault| OpenError::File {
-            file: directory.database(),
-            source: Box::new(fault),
-        })?;
+        let revocations = store
+            .revocations()
+            .map_err(|fault| OpenError::File { file: directory.database(), source: Box::new(fault) })?;
         match &opened {
             Opened::Damaged { moved_to, reason } => {
                 let moved_to = moved_to.display();

@@ -7,7 +7,8 @@ use tautline_hub::{ChannelRule, Engine, Hub, HubConfig, MemoryEngine};
 use tautline_protocol::Limits;
 
 use crate::{
-    Call, CallError, Gateway, GatewayConfig, api::ApiKeys, auth::Logins, calls::Methods, connect::Origins,
+    Call, CallError, Gateway, GatewayConfig, Hosts, api::ApiKeys, auth::Logins, calls::Methods,
+    connect::Origins,
 };
 
 /// The fewest bytes of a secret that tokens are signed with. RFC 7518, section 3.2: a key for HS256 has at least as many bits
@@ -32,6 +33,7 @@ pub struct GatewayBuilder {
     environment: String,
     api_keys: ApiKeys,
     origins: Origins,
+    hosts: Hosts,
     methods: Methods,
     idempotent_methods: HashSet<String>,
     mistake: Option<BuildError>,
@@ -146,10 +148,20 @@ impl GatewayBuilder {
 
     /// Whose web pages may connect: a scheme and a host (`https://shop.example`), or what mini games and apps send
     /// (`weapp://wechat-game-runtime`, `capacitor://localhost`, `null`); clients that are no browser name none and are
-    /// not asked. Default: everybody's, because a login travels in `hello` and never in a cookie, so a
-    /// foreign page can do nothing in its visitor's name.
+    /// not asked. Default: everybody's. A login travels in `hello` and never in a cookie, so a foreign page can
+    /// do nothing in its visitor's name; but where [guests](Self::guests) are let in it is one of them, in the browser of
+    /// whoever looks at it and from inside of their network.
     pub fn allowed_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.origins = Origins::only(origins);
+        self
+    }
+
+    /// For which hosts requests are answered, as they name them in `Host`. Default: all.
+    ///
+    /// What is open to everybody who reaches it, such as a server for development, takes [`Hosts::Loopback`]: else any web page
+    /// reaches it through the browser of somebody on this machine.
+    pub fn hosts(mut self, hosts: Hosts) -> Self {
+        self.hosts = hosts;
         self
     }
 
@@ -221,7 +233,7 @@ impl GatewayBuilder {
             idempotent_methods: self.idempotent_methods,
         };
         let hub = Hub::new(config, engine, random()?);
-        Ok(Gateway::new(hub, self.config, logins, self.methods, self.api_keys, self.origins))
+        Ok(Gateway::new(hub, self.config, logins, self.methods, self.api_keys, (self.hosts, self.origins)))
     }
 }
 
@@ -258,7 +270,9 @@ mod tests {
         let mistake = |builder: GatewayBuilder| builder.build().unwrap_err().to_string();
         assert!(mistake(Gateway::builder().jwt_hs256([b's'; 31])).contains("31 bytes: at least 32"));
         assert!(mistake(Gateway::builder().api_key("fifteen-letters")).contains("15 bytes: at least 16"));
-        assert!(mistake(Gateway::builder().api_key("sixteen letters, but no token")).contains("visible ASCII"));
+        assert!(
+            mistake(Gateway::builder().api_key("sixteen letters, but no token")).contains("visible ASCII")
+        );
         assert!(Gateway::builder().jwt_hs256([b's'; 32]).api_key("sixteen-letters!").build().is_ok());
     }
 
@@ -271,8 +285,10 @@ mod tests {
 
     #[test]
     fn secrets_are_not_printed() {
-        let builder =
-            Gateway::builder().jwt_hs256("hush-token").api_key("hush-key-of-the-api").ticket_keys(vec![[7; 32]]);
+        let builder = Gateway::builder()
+            .jwt_hs256("hush-token")
+            .api_key("hush-key-of-the-api")
+            .ticket_keys(vec![[7; 32]]);
         let printed = format!("{builder:?} {:?}", builder.hs256_secrets.len());
         assert!(!printed.contains("hush") && !printed.contains("7, 7"));
     }

@@ -30,6 +30,7 @@ use crate::ring;
 use crate::{
     connection::Connection,
     gateway::{Seat, Shared},
+    hosts::Hosts,
     http_stream::HttpStream,
     reject::Reject,
     socket,
@@ -41,7 +42,8 @@ const SUBPROTOCOL_FAMILY: &str = "tautline.";
 /// Whose pages may connect.
 #[derive(Debug, Default)]
 pub(crate) enum Origins {
-    /// Everybody's: nothing here is opened by a cookie, so a foreign page gains nothing by its visitor.
+    /// Everybody's: nothing here is opened by a cookie, so a foreign page gains nothing by its visitor's login. But it comes in as
+    /// a guest where guests are let in, from wherever its visitor is.
     #[default]
     Any,
     /// These, spelled as [`spelled`] does it, and what is no browser and names none.
@@ -139,7 +141,8 @@ fn check(request: &Request, gateway: &Shared) -> Result<(Response, Agreed), Reje
     let key = only(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key));
     let key =
         key.ok_or_else(|| Reject::bad_request("`Sec-WebSocket-Key` is not one value of 16 bytes in base64"))?;
-    if !gateway.origins.allow(headers) {
+    // Where hosts are asked, so were origins.
+    if gateway.hosts == Hosts::Any && !gateway.origins.allow(headers) {
         let words = "pages of this origin may not connect";
         return Err(Reject::new(StatusCode::FORBIDDEN, "permission_denied", words));
     }
@@ -218,10 +221,24 @@ impl Origins {
     fn allow(&self, headers: &HeaderMap) -> bool {
         match self {
             Self::Any => true,
-            Self::Only(allowed) => headers
-                .get_all(ORIGIN)
-                .iter()
-                .all(|origin| origin.to_str().is_ok_and(|origin| allowed.contains(&spelled(origin)))),
+            Self::Only(_) => headers.get_all(ORIGIN).iter().all(|origin| self.list(origin)),
+        }
+    }
+
+    /// True where an origin of this host was named.
+    pub(crate) fn list_host(&self, host: &str) -> bool {
+        ["http://", "https://"].iter().any(|scheme| self.names(&format!("{scheme}{host}")))
+    }
+
+    /// True where this very origin was named.
+    pub(crate) fn list(&self, origin: &HeaderValue) -> bool {
+        origin.to_str().is_ok_and(|origin| self.names(origin))
+    }
+
+    fn names(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => false,
+            Self::Only(allowed) => allowed.contains(&spelled(origin)),
         }
     }
 }

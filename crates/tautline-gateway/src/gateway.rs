@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, middleware::from_fn_with_state};
 use serde_json::value::RawValue;
 use tautline_hub::{
     Hub, HubStats, Inbox, PublishOptions,
@@ -35,6 +35,7 @@ use crate::{
     causes::Causes,
     clock::Clock,
     connect::{self, Origins},
+    hosts::{self, Hosts},
     housekeeping,
     refusals::Refusals,
     serve,
@@ -74,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) methods: Methods,
     pub(crate) api_keys: ApiKeys,
     pub(crate) origins: Origins,
+    pub(crate) hosts: Hosts,
     pub(crate) counters: Counters,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) causes: Causes,
@@ -112,7 +114,7 @@ impl Gateway {
         logins: Logins,
         methods: Methods,
         api_keys: ApiKeys,
-        origins: Origins,
+        (hosts, origins): (Hosts, Origins),
     ) -> Self {
         let addresses = Addresses::new(config.connections_per_address_max, config.proxies.clone());
         Self(Arc::new(Shared {
@@ -125,6 +127,7 @@ impl Gateway {
             methods,
             api_keys,
             origins,
+            hosts,
             counters: Counters::default(),
             addresses,
             causes: Causes::default(),
@@ -143,7 +146,15 @@ impl Gateway {
     /// Where it is served by [`axum::serve()`] on a plain `TcpListener`, WebSockets are as cheap as under
     /// [`Gateway::serve`]; behind another transport (TLS) each costs what that transport holds.
     pub fn router(&self) -> Router {
-        connect::routes().merge(api::routes()).with_state(Arc::clone(&self.0))
+        self.guarded(connect::routes().merge(api::routes()).with_state(Arc::clone(&self.0)))
+    }
+
+    /// Routes of yours, behind the same check of hosts and origins as the gateway's own: [`GatewayBuilder::hosts`].
+    pub fn guarded(&self, router: Router) -> Router {
+        match self.0.hosts {
+            Hosts::Any => router,
+            _ => router.layer(from_fn_with_state(Arc::clone(&self.0), hosts::guard)),
+        }
     }
 
     /// Serves the routes on `listener` until [`Gateway::drain`]. The future owns all it needs: it may be spawned. A runtime of

@@ -31,6 +31,7 @@ mod config;
 mod connect;
 mod connection;
 mod gateway;
+mod hosts;
 mod housekeeping;
 mod http;
 mod http_stream;
@@ -46,6 +47,7 @@ pub use builder::{API_KEY_BYTES_MIN, BuildError, GatewayBuilder, HS256_SECRET_BY
 pub use calls::{Call, CallError};
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayStats};
+pub use hosts::Hosts;
 pub use ipnet::IpNet;
 pub use tautline_hub::{
     Access, ChannelRule, Engine, Inbox, MemoryEngine, PresenceMode, PublishOptions, Retention,

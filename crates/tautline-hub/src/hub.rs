@@ -337,7 +337,7 @@ impl Hub {
             }
         }
         // A clock that is ahead for a moment must not bring sessions back.
-        self.0.sessions.forget_revoked(now.wall_ms.saturating_sub(self.0.aging.lead_ms(now)));
+        self.0.sessions.forget_revoked(now.wall_ms.saturating_sub(self.clock_lead_ms(now)));
         self.tidy_logs(now);
     }
 

@@ -59,7 +59,9 @@ impl LoginRefused {
                 retry_after_ms: self.retry_after_ms(),
                 ..bye(ByeCode::Unauthorized)
             },
-            Self::Unavailable(_) => Bye { retry_after_ms: Some(retry_after_ms()), ..bye(ByeCode::Overloaded) },
+            Self::Unavailable(_) => {
+                Bye { retry_after_ms: Some(retry_after_ms()), ..bye(ByeCode::Overloaded) }
+            }
         }
     }
 

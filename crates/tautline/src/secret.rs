@@ -14,6 +14,16 @@ impl Secret {
         Self(text.into())
     }
 
+    /// 24 random bytes in hex.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub(crate) fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 24];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+
     /// The text itself, for whoever has to check or sign with it.
     #[must_use]
     pub fn expose(&self) -> &str {

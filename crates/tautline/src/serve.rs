@@ -6,7 +6,7 @@ use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::{Context as _, anyhow};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tautline_gateway::{Gateway, GatewayConfig};
+use tautline_gateway::{Gateway, GatewayConfig, Hosts};
 use tokio::{
     net::{TcpListener, TcpSocket},
     task::AbortHandle,
@@ -14,7 +14,7 @@ use tokio::{
 use tracing::{Level, info, warn};
 
 use crate::{
-    config::{DEV_API_KEY, DrainSettings, Settings, TICKET_KEYS},
+    config::{DrainSettings, Settings, TICKET_KEYS},
     engine::Logs,
     log,
     signals::Signals,
@@ -101,7 +101,11 @@ fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
         .node(settings.node.clone())
         .guests(settings.guests)
         // What was opened to everybody for development opens nothing afterwards, on whatever folder.
-        .environment(if settings.dev { format!("--dev {}", settings.environment) } else { settings.environment.clone() });
+        .environment(if settings.dev {
+            format!("--dev {}", settings.environment)
+        } else {
+            settings.environment.clone()
+        });
     if !settings.ticket_keys.is_empty() {
         builder = builder.ticket_keys(settings.ticket_keys.iter().map(|key| key.0).collect());
     }
@@ -115,9 +119,16 @@ fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
         builder = builder.api_key(key.expose());
     }
     if settings.dev {
+        builder = builder.hosts(hosts_at(settings.listen));
         builder = builder.call("echo", |call| async move { Ok(call.data) });
     }
     logs.equip(builder)?.build().context("cannot build the gateway")
+}
+
+/// For which hosts something is answered that is open to everybody: this machine's own, or its network's where it was told to
+/// listen there.
+pub(crate) fn hosts_at(listen: SocketAddr) -> Hosts {
+    if listen.ip().is_loopback() { Hosts::Loopback } else { Hosts::Network }
 }
 
 pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
@@ -137,9 +148,13 @@ fn announce(settings: &Settings, address: SocketAddr, keeps_keys: bool) {
     }
     if settings.dev {
         // Not a log line, so that no filter hides it.
+        let key = match &settings.dev_api_key {
+            Some(key) => format!("is `{}`, made for this run", key.expose()),
+            None => "is the configured one".to_owned(),
+        };
         let words = format!(
             "--dev: OPEN TO EVERYBODY. Guests may connect, subscribe to and publish in any channel, method `echo` \
-             answers, the API key is `{DEV_API_KEY}`. Not for production."
+             answers, the API key {key}. Not for production."
         );
         log::say(Level::WARN, &words);
         if !address.ip().is_loopback() {

@@ -51,13 +51,16 @@ impl Demo {
 
     /// The whole answer, head and body.
     fn ask(&self, method: &str, path: &str, body: &str) -> String {
+        self.ask_with("host: 127.0.0.1\r\ncontent-type: application/json", method, path, body)
+    }
+
+    fn ask_with(&self, headers: &str, method: &str, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         let length = body.len();
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nhost: demo\r\nconnection: close\r\ncontent-type: application/json\r\n\
-             content-length: {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\n{headers}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
         )
         .expect("the connection is open");
         let mut answer = String::new();
@@ -94,6 +97,29 @@ fn the_group_that_the_page_travels_in_is_never_hurt() {
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("name a phone's"), "{answer}");
     let answer = demo.ask("POST", "/demo/chaos/phone-a", r#"{"action":"explode"}"#);
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("explode"), "{answer}");
+}
+
+#[test]
+fn drain_needs_a_request_no_foreign_page_sends() {
+    let demo = Demo::start();
+    let drain = |headers: &str, body: &str| {
+        demo.ask_with(headers, "POST", "/demo/drain", body).lines().next().unwrap_or_default().to_owned()
+    };
+    let json = "content-type: application/json";
+    assert_eq!(drain("host: localhost", ""), "HTTP/1.1 400 Bad Request", "as a form of any page sends it");
+    assert_eq!(drain("host: localhost\r\ncontent-type: text/plain", "{}"), "HTTP/1.1 400 Bad Request");
+    let foreign = format!("host: localhost\r\norigin: https://evil.example\r\n{json}");
+    assert_eq!(drain(&foreign, "{}"), "HTTP/1.1 403 Forbidden");
+    assert_eq!(drain(&format!("host: localhost\r\n{json}"), "{}"), "HTTP/1.1 200 OK");
+}
+
+#[test]
+fn names_of_other_machines_get_nothing_of_the_demo() {
+    let demo = Demo::start();
+    for path in ["/", "/demo/state", "/connect", "/health/ready"] {
+        let answer = demo.ask_with("host: evil.example", "GET", path, "");
+        assert!(answer.starts_with("HTTP/1.1 403"), "{path}: {answer}");
+    }
 }
 
 #[test]

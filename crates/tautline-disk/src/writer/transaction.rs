@@ -101,7 +101,8 @@ impl Transaction<'_> {
     /// Keeps that a session was ended, in the place of the one that ended first where there is no room.
     pub(super) fn revoke(&mut self, revocation: Revocation) -> Result<(), Fault> {
         if self.counts.revocations >= self.options.revocations_max {
-            let sql = "DELETE FROM revoked WHERE session = (SELECT session FROM revoked ORDER BY until LIMIT 1)";
+            let sql =
+                "DELETE FROM revoked WHERE session = (SELECT session FROM revoked ORDER BY until LIMIT 1)";
             let gone = self.connection.prepare_cached(sql)?.execute([])?;
             self.counts.revocations = self.counts.revocations.saturating_sub(gone);
         }

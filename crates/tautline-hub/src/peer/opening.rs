@@ -216,7 +216,8 @@ impl Peer {
             .open_ticket(ticket)
             .ok_or_else(|| challenge("ticket_invalid", "this is no ticket of this gateway: log in again"))?;
         if !claims.source.is_some_and(|source| self.hub.accepts_logins_of(source)) {
-            let words = "what the login behind the ticket was accepted by is no longer accepted: log in again";
+            let words =
+                "what the login behind the ticket was accepted by is no longer accepted: log in again";
             return Err(challenge("ticket_revoked", words));
         }
         if claims.expires_at <= now.wall_ms {

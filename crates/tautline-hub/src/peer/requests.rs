@@ -77,7 +77,8 @@ impl Peer {
         drop(session);
         match (verdict, request) {
             (Verdict::Execute | Verdict::InDoubt, _) if again && open.began => {
-                let words = "it was sent before this session began, and may have been executed in the one before";
+                let words =
+                    "it was sent before this session began, and may have been executed in the one before";
                 self.settle(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::InDoubt, words)));
             }
             (Verdict::Execute, Request::Call(call)) => self.call(id, call, &asked_by),

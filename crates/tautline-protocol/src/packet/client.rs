@@ -146,9 +146,10 @@ fn session_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Stri
     let key = Option::<String>::deserialize(deserializer)?;
     match &key {
         // Not quoted: it opens a session.
-        Some(key) if key.len() < KEY_BYTES_MIN => {
-            Err(D::Error::custom(format_args!("`key` has {} bytes, at least {KEY_BYTES_MIN} are needed", key.len())))
-        }
+        Some(key) if key.len() < KEY_BYTES_MIN => Err(D::Error::custom(format_args!(
+            "`key` has {} bytes, at least {KEY_BYTES_MIN} are needed",
+            key.len()
+        ))),
         _ => Ok(key),
     }
 }

@@ -26,6 +26,11 @@ impl ConfigError {
         Self { place, message: message.trim_end().replace('\n', ", ") }
     }
 
+    /// What a flag asks for cannot be had.
+    pub(crate) fn in_flag(name: &str, message: &str) -> Self {
+        Self { place: name.to_owned(), message: message.to_owned() }
+    }
+
     /// A fault in an environment variable.
     pub(crate) fn in_variable(name: &str, message: impl Into<String>) -> Self {
         Self { place: format!("environment variable {name}"), message: message.into() }

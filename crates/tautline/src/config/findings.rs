@@ -32,6 +32,13 @@ impl Settings {
                  a file: tokens that are signed without it are refused"
             ));
         }
+        if self.guests && self.allowed_origins.is_empty() && !self.dev {
+            findings.push(
+                "guests are let in, and [server] allowed_origins names no origin: every web page may connect as a guest, in \
+                 the browser of whoever looks at it"
+                    .to_owned(),
+            );
+        }
         if self.dev || self.hs256_secret.is_some() {
             return findings;
         }
@@ -243,7 +250,8 @@ mod tests {
     #[test]
     fn rules_with_token_and_no_secret_open_to_nobody() {
         let rule = "[[channels]]\nmatch = \"room:*\"\nsubscribe = \"token\"\npublish = \"token\"\n";
-        let findings = findings_in(&format!("[auth]\nguests = true\n{rule}"), &[]);
+        let guests = "[server]\nallowed_origins = [\"https://shop.example\"]\n[auth]\nguests = true\n";
+        let findings = findings_in(&format!("{guests}{rule}"), &[]);
         assert_eq!(findings.len(), 2, "{findings:#?}");
         assert!(
             findings[0].contains("\"room:*\": subscribe = \"token\" opens it to nobody"),
@@ -252,6 +260,12 @@ mod tests {
         let variables = [(AUTH_SECRET, "0123456789abcdef0123456789abcdef")];
         assert_eq!(findings_in(rule, &variables), [""; 0]);
         assert!(findings_in("", &[])[0].contains("nobody can connect"));
+    }
+
+    #[test]
+    fn guests_without_listed_origins_are_found() {
+        let finding = &findings_in("[auth]\nguests = true\n", &[])[0];
+        assert!(finding.contains("allowed_origins") && finding.contains("every web page"), "{finding}");
     }
 
     #[test]

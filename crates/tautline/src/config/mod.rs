@@ -133,6 +133,8 @@ pub struct Settings {
     pub io_uring: bool,
     /// True when everything is open for development. Default false.
     pub dev: bool,
+    /// The key of the HTTP API that was made at random for development, where none was configured; it is one of `api_keys`.
+    pub dev_api_key: Option<Secret>,
     /// Whether clients may connect without a login. Default false.
     pub guests: bool,
     /// The configuration file, where secrets are in it.
@@ -177,6 +179,7 @@ impl Default for Settings {
             compression_bytes_min: gateway.compression_bytes_min,
             io_uring: gateway.io_uring,
             dev: false,
+            dev_api_key: None,
             guests: false,
             secrets_in: None,
             hs256_secret: None,
@@ -192,9 +195,6 @@ impl Default for Settings {
     }
 }
 
-/// The API key under `--dev`.
-pub const DEV_API_KEY: &str = "dev";
-
 impl Settings {
     /// Puts flags over environment over file over defaults.
     ///
@@ -208,7 +208,7 @@ impl Settings {
             settings.apply_file(file);
         }
         settings.apply_environment(environment)?;
-        settings.apply_flags(flags);
+        settings.apply_flags(flags)?;
         Ok(settings)
     }
 
@@ -257,20 +257,25 @@ impl Settings {
         Ok(())
     }
 
-    fn apply_flags(&mut self, flags: &Flags) {
+    fn apply_flags(&mut self, flags: &Flags) -> Result<(), ConfigError> {
         set(&mut self.listen, flags.listen);
         set(&mut self.engine, flags.engine.clone());
         set(&mut self.log_format, flags.log_format);
         if flags.dev {
-            self.open_for_development();
+            self.open_for_development()?;
         }
+        Ok(())
     }
 
     /// Rules of the file keep their history and presence, so that an app can be tried as it will run; their doors open.
-    fn open_for_development(&mut self) {
+    fn open_for_development(&mut self) -> Result<(), ConfigError> {
         self.dev = true;
         self.guests = true;
-        self.api_keys.push(Secret::new(DEV_API_KEY));
+        if self.api_keys.is_empty() {
+            let key = Secret::random().map_err(|error| ConfigError::in_flag("--dev", &error.to_string()))?;
+            self.api_keys.push(key.clone());
+            self.dev_api_key = Some(key);
+        }
         for rule in &mut self.channels {
             rule.subscribe = Access::Any;
             rule.publish = Access::Any;
@@ -283,6 +288,7 @@ impl Settings {
             retention: Retention::default(),
             ack: false,
         });
+        Ok(())
     }
 }
 

@@ -16,7 +16,7 @@ fn settings_of(text: &str, variables: &[(&str, &str)], flags: &Flags) -> Setting
     let mut settings = Settings::default();
     settings.apply_file(file::File::parse(Path::new("tautline.toml"), text).unwrap());
     settings.apply_environment(&Environment::of(variables.iter().copied())).unwrap();
-    settings.apply_flags(flags);
+    settings.apply_flags(flags).unwrap();
     settings
 }
 
@@ -145,13 +145,36 @@ fn dev_opens_every_channel_and_keeps_what_the_file_says_of_history() {
     let flags = Flags { dev: true, ..Flags::default() };
     let settings = settings_of("[[channels]]\nmatch = \"room:*\"\nhistory = { count = 5 }", &[], &flags);
     assert!(settings.guests);
-    assert_eq!(settings.api_keys, [Secret::new("dev")]);
     assert!(
         settings.channels.iter().all(|rule| rule.subscribe == Access::Any && rule.publish == Access::Any)
     );
     assert_eq!(settings.channels[0].retention.count, 5);
     assert!(settings.channels[1].pattern.matches("anything"));
     assert_eq!(settings.channels[1].presence, PresenceMode::Events);
+}
+
+#[test]
+fn dev_makes_a_random_api_key_where_none_is_set() {
+    let flags = Flags { dev: true, ..Flags::default() };
+    let [one, other] = [(); 2].map(|()| settings_of("", &[], &flags));
+    assert_eq!(one.api_keys.as_slice(), one.dev_api_key.as_slice());
+    assert!(one.api_keys[0].expose().len() >= 32);
+    assert_ne!(one.api_keys, other.api_keys);
+    let set = settings_of("", &[(API_KEY, SECRET)], &flags);
+    assert_eq!((set.api_keys, set.dev_api_key), (vec![Secret::new(SECRET)], None));
+}
+
+#[test]
+fn secret_of_before_and_environment_come_from_both_places() {
+    let text = format!("[auth]\nhs256_secret_old = \"{SECRET}\"\n[tickets]\nenvironment = \"staging\"");
+    let settings = settings_of(&text, &[], &Flags::default());
+    assert_eq!(settings.hs256_secret_old, Some(Secret::new(SECRET)));
+    assert_eq!(settings.environment, "staging");
+    let variables = [(AUTH_SECRET_OLD, OTHER_SECRET), (ENVIRONMENT, "production")];
+    let settings = settings_of(&text, &variables, &Flags::default());
+    assert_eq!(settings.hs256_secret_old, Some(Secret::new(OTHER_SECRET)));
+    assert_eq!(settings.environment, "production");
+    assert!(error_of("[auth]\nhs256_secret_old = \"short\"").contains("at least 32"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use tautline_gateway::Gateway;
+use tautline_gateway::{Gateway, Hosts};
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
 use tautline_protocol::{Limits, Pattern};
 use tokio::net::TcpListener;
@@ -22,6 +22,7 @@ use self::{routes::Stage, tally::Tally};
 use crate::{
     chaos::{Chaos, Network},
     config, log,
+    serve::hosts_at,
     signals::Signals,
 };
 
@@ -65,13 +66,14 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
         args.page.display()
     );
     let tally = Arc::new(Tally::default());
-    let gateway = gateway(&tally)?;
+    let gateway = gateway(&tally, hosts_at(args.listen))?;
     let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot open a port for the gateway")?;
     let upstream = listener.local_addr().context("cannot tell the gateway's port")?;
     let chaos = chaos(&args, upstream).await.context("cannot start the network before the gateway")?;
 
     let network: Network = Network::clone(&chaos);
-    let router = gateway.router().merge(routes::router(Stage { gateway, network, tally }, &args.page));
+    let stage = routes::router(Stage { gateway: gateway.clone(), network, tally }, &args.page);
+    let router = gateway.router().merge(gateway.guarded(stage));
     announce(chaos.addr(), chaos.seed());
     tokio::select! {
         served = axum::serve(listener, router) => served.context("the gateway stopped"),
@@ -83,7 +85,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
 }
 
 /// Open to every guest, and quick to notice a dead connection.
-fn gateway(tally: &Arc<Tally>) -> anyhow::Result<Gateway> {
+fn gateway(tally: &Arc<Tally>, hosts: Hosts) -> anyhow::Result<Gateway> {
     let tally = Arc::clone(tally);
     let everything = ChannelRule {
         pattern: Pattern::parse("*").expect("a star is a pattern"),
@@ -96,6 +98,7 @@ fn gateway(tally: &Arc<Tally>) -> anyhow::Result<Gateway> {
     Gateway::builder()
         .node("demo")
         .guests(true)
+        .hosts(hosts)
         .limits(Limits { ping_ms: PING_MS, pong_ms: PONG_MS, ..Limits::default() })
         .rules(vec![everything])
         .call("echo", move |call| {

@@ -3,7 +3,7 @@
 //! | request | does |
 //! |---|---|
 //! | `POST /demo/chaos/{group}` | throws a [`Switch`] for one group: `{"action":"unplug"}` |
-//! | `POST /demo/drain` | tells every connection to come back, and opens again a moment later |
+//! | `POST /demo/drain` | with `{}`: tells every connection to come back, and opens again a moment later |
 //! | `GET /demo/state` | executions, gateway figures, groups of the network |
 //! | `GET /…` | the page |
 
@@ -16,6 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use serde::Deserialize;
 use serde_json::json;
 use tautline_gateway::Gateway;
 use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer};
@@ -44,7 +45,8 @@ pub(super) fn router(stage: Stage, page: &Path) -> Router {
         .layer(fresh)
 }
 
-// A `Json` body is asked for its content type, so no other page in the visitor's browser can throw the switches.
+// A `Json` body is asked for its content type, which no page of another origin may send unasked. The gateway's guard refuses
+// their origins besides.
 async fn throw(
     State(stage): State<Stage>,
     UrlPath(group): UrlPath<String>,
@@ -59,7 +61,16 @@ async fn throw(
     Ok(Json(json!({ "reached": reached })).into_response())
 }
 
-async fn drain(State(stage): State<Stage>) -> Response {
+/// The body of a request that says nothing but what its path says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn drain(
+    State(stage): State<Stage>,
+    body: Result<Json<Nothing>, JsonRejection>,
+) -> Result<Response, Refusal> {
+    let Json(Nothing {}) = body.map_err(|error| refuse(&error))?;
     let spread_ms = u64::try_from(DRAIN_SPREAD.as_millis()).expect("two seconds fit");
     stage.gateway.hub().drain(spread_ms);
     let hub = stage.gateway.hub().clone();
@@ -67,7 +78,7 @@ async fn drain(State(stage): State<Stage>) -> Response {
         tokio::time::sleep(DRAIN_LASTS).await;
         hub.reopen();
     });
-    Json(json!({ "spread_ms": spread_ms })).into_response()
+    Ok(Json(json!({ "spread_ms": spread_ms })).into_response())
 }
 
 async fn state(State(stage): State<Stage>) -> Response {

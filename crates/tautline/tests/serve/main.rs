@@ -4,6 +4,7 @@ mod process;
 #[cfg(target_os = "linux")]
 mod streams;
 mod terminal;
+mod trust;
 
 use std::{
     fs,
@@ -216,7 +217,7 @@ fn a_server_that_is_to_go_down_says_not_ready_first_and_goes_on_meanwhile() {
 /// The answer to one request.
 fn http_get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("it takes the request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers");

@@ -23,6 +23,8 @@ pub fn tautline(arguments: &[&str]) -> Command {
         "TAUTLINE_LISTEN",
         "TAUTLINE_NODE",
         "TAUTLINE_AUTH_SECRET",
+        "TAUTLINE_AUTH_SECRET_OLD",
+        "TAUTLINE_ENVIRONMENT",
         "TAUTLINE_API_KEY",
         "TAUTLINE_TICKET_KEYS",
         "TAUTLINE_TOKEN",
@@ -50,12 +52,21 @@ pub struct Server {
 impl Server {
     /// Starts `serve` on a free port, in memory, and waits for the listening line.
     pub fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        Self::start_logging_to(Stdio::piped(), arguments, variables)
+        Self::spawn(Stdio::piped(), "memory", arguments, variables)
+    }
+
+    /// The same with an engine of one's own.
+    pub fn start_on(engine: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::spawn(Stdio::piped(), engine, arguments, variables)
     }
 
     /// The same with a log that goes somewhere else.
     pub fn start_logging_to(log: impl Into<Stdio>, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = tautline(&["serve", "--listen", "127.0.0.1:0", "--engine", "memory"])
+        Self::spawn(log, "memory", arguments, variables)
+    }
+
+    fn spawn(log: impl Into<Stdio>, engine: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut child = tautline(&["serve", "--listen", "127.0.0.1:0", "--engine", engine])
             .args(arguments)
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
@@ -72,6 +83,24 @@ impl Server {
     pub fn address(&self) -> &str {
         let (_, rest) = self.line.split_once("http://").expect("the line names a URL");
         rest.split_once(' ').expect("words follow the URL").0
+    }
+
+    /// The next line of its log with this word in it.
+    pub fn log_line(&mut self, word: &str) -> String {
+        let mut stderr = BufReader::with_capacity(1, self.child.stderr.as_mut().expect("stderr is piped"));
+        loop {
+            let mut line = String::new();
+            assert_ne!(stderr.read_line(&mut line).expect("stderr can be read"), 0, "no line has `{word}`");
+            if line.contains(word) {
+                return line;
+            }
+        }
+    }
+
+    /// Kills it where it stands.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
     }
 
     /// Opens a WebSocket.
@@ -128,6 +157,17 @@ impl Line {
         self.send(&json!({"hello": {"v": 1, "auth": auth}}));
     }
 
+    /// Waits for the close frame, and says its code.
+    pub fn closed(&mut self) -> u16 {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Close(Some(frame))) => return frame.code.into(),
+                Ok(_) => {}
+                Err(error) => panic!("no close frame: {error}"),
+            }
+        }
+    }
+
     /// Sends one packet.
     pub fn send(&mut self, packet: &Value) {
         self.socket.send(Message::text(packet.to_string())).expect("the connection is open");
@@ -135,9 +175,14 @@ impl Line {
 
     /// The next packet with this verb or key; those before it are passed over.
     pub fn receive(&mut self, key: &str) -> Value {
+        self.receive_any(&[key])
+    }
+
+    /// The same with one of several.
+    pub fn receive_any(&mut self, keys: &[&str]) -> Value {
         loop {
             while let Some(packet) = self.received.pop_front() {
-                if packet.get(key).is_some() {
+                if keys.iter().any(|key| packet.get(key).is_some()) {
                     return packet;
                 }
             }

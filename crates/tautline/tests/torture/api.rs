@@ -11,6 +11,9 @@ use tokio::{
 
 use crate::books::Asked;
 
+/// The key that the gateway is started with.
+pub const API_KEY: &str = "key-of-the-back-end";
+
 /// How long one attempt may take; the gateway may be stopped in the middle of it.
 const ATTEMPT: Duration = Duration::from_secs(3);
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -34,7 +37,7 @@ pub async fn publish_until_it_is_there(gateway: SocketAddr, room: &'static str, 
 async fn post(gateway: SocketAddr, room: &str, payload: &str) -> io::Result<Option<Value>> {
     let body = json!({"channel": room, "data": payload}).to_string();
     let request = format!(
-        "POST /api/v1/publish HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer dev\r\nIdempotency-Key: {payload}\r\n\
+        "POST /api/v1/publish HTTP/1.1\r\nHost: {gateway}\r\nAuthorization: Bearer {API_KEY}\r\nIdempotency-Key: {payload}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );

@@ -12,6 +12,8 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::spawn_blocking;
 
+use crate::api::API_KEY;
+
 /// Where the gateway is looked for a port: below those that the system gives to others.
 const PORTS: std::ops::Range<u16> = 21_000..31_000;
 /// The logs keep everything, and dead lines are noticed within seconds.
@@ -159,6 +161,7 @@ fn tautline() -> Command {
 /// Starts the gateway, and returns when it is ready.
 fn start_gateway(folder: &Path, address: SocketAddr) -> Child {
     let mut child = tautline()
+        .env("TAUTLINE_API_KEY", API_KEY)
         .args(["serve", "--dev", "--listen", &address.to_string(), "--config"])
         .arg(folder.join("tautline.toml"))
         .arg("--engine")

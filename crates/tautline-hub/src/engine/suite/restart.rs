@@ -62,7 +62,8 @@ pub(super) fn origins_and_positions_are_known_again(rig: &mut dyn Rig) {
 }
 
 pub(super) fn ended_sessions_are_known_again_until_they_expire(rig: &mut dyn Rig) {
-    let (early, late) = (Revocation { session: u128::MAX, until: NOW }, Revocation { session: 1, until: NOW + 9 });
+    let (early, late) =
+        (Revocation { session: u128::MAX, until: NOW }, Revocation { session: 1, until: NOW + 9 });
     let revoke = |engine: &dyn Engine, revocation: Revocation| {
         let (done, outcome) = mpsc::channel();
         let answer = Answer::new(move |outcome| drop(done.send(outcome)));
