@@ -37,7 +37,7 @@ impl Environment {
     pub(super) const PREFIX: &'static str = "TAUTLINE_";
     /// All that the binary reads.
     pub(super) const KNOWN: [&'static str; 9] =
-        [LISTEN, NODE, AUTH_SECRET, AUTH_SECRET_OLD, API_KEY, TICKET_KEYS, ENVIRONMENT, LOG_FORMAT, TOKEN];
+        [LISTEN, NODE, AUTH_SECRET_OLD, AUTH_SECRET, API_KEY, TICKET_KEYS, ENVIRONMENT, LOG_FORMAT, TOKEN];
 
     /// What this process was started with: all whose names look like ours.
     ///
