@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Retention, Rules,
-    engine::{Answer, Doubt, Engine, Job, Origin, Position, Revocation, Revoke, Span},
+    engine::{Answer, Doubt, Engine, InUse, Job, Origin, Position, Revocation, Revoke, Span},
 };
 
 pub(super) fn logs_go_on_where_they_were(rig: &mut dyn Rig) {
@@ -78,7 +78,11 @@ pub(super) fn ended_sessions_are_known_again_until_they_expire(rig: &mut dyn Rig
         return;
     }
     assert_eq!(rig.engine().revocations(), [early, late], "in the order in which they are forgotten");
-    rig.engine().submit(Job::Tidy { wall_ms: NOW + 1, rules: Arc::new(Rules::new(Vec::new())) });
+    rig.engine().submit(Job::Tidy {
+        wall_ms: NOW + 1,
+        rules: Arc::new(Rules::new(Vec::new())),
+        in_use: InUse::nothing(),
+    });
     rig.reopen();
     assert_eq!(rig.engine().revocations(), [late]);
 }
