@@ -11,7 +11,9 @@ use std::{
     thread::JoinHandle,
 };
 
-use tautline_hub::engine::{Answer, Append, Engine, EngineError, Job, Look, Mark, Read, Revocation, Revoke};
+use tautline_hub::engine::{
+    Answer, Append, Engine, EngineError, Job, Keep, Look, Mark, Read, Revocation, Revoke,
+};
 use tautline_protocol::ChannelName;
 
 use crate::{
@@ -82,7 +84,7 @@ impl Drop for Ending {
 /// What the writer does.
 pub(crate) enum Write {
     Append(Append),
-    Keep(Vec<Mark>),
+    Keep(Keep),
     Revoke(Revoke),
     Tidy(Tidy),
     /// A reader found a foreign value in the row of this channel's log.
@@ -266,9 +268,9 @@ impl Engine for DiskEngine {
             }
             Job::Look(job) => self.submit_ask(Ask::Look(job)),
             Job::Read(job) => self.submit_ask(Ask::Read(job)),
-            Job::Keep(marks) => {
-                let bytes = marks.len() * size_of::<Mark>();
-                self.submit_write(Write::Keep(marks), bytes);
+            Job::Keep(job) => {
+                let bytes = job.marks.len() * size_of::<Mark>();
+                self.submit_write(Write::Keep(job), bytes);
             }
             Job::Revoke(job) => self.submit_write(Write::Revoke(job), size_of::<Revoke>()),
             Job::Tidy { wall_ms, rules, in_use } => {

@@ -7,7 +7,7 @@ use tautline_disk::{DiskEngine, DiskOptions};
 use tautline_hub::{
     Engine as _, Retention,
     budget::Holder,
-    engine::{EngineError, Job, Mark, Position},
+    engine::{Answer, EngineError, Job, Keep, Mark, Position},
 };
 use tautline_protocol::UserId;
 
@@ -79,7 +79,8 @@ fn greedy_user_keeps_half_of_the_positions() {
             user: Some(UserId::parse(user).expect("valid")),
             position: Position { epoch: "e".into(), offset: 1 },
         };
-        engine.submit(Job::Keep((0..count).map(mark).collect()));
+        let marks = (0..count).map(mark).collect();
+        engine.submit(Job::Keep(Keep { marks, answer: Answer::new(drop) }));
         append(&engine, "kept", "1").expect("the disk takes it");
         let sql = "SELECT count(*) FROM positions WHERE reader = ?1";
         shop(&dir).query_row(sql, [user], |row| row.get::<_, u32>(0)).expect("a count")

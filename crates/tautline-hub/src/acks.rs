@@ -1,6 +1,7 @@
 //! Positions on their way to the engine: how far users have taken channels, and how far inboxes were handed out.
 //!
-//! Coalesced here, and handed over about once a second: losing the last of them costs a redelivery and nothing else.
+//! Coalesced here, handed over about once a second, and kept until the engine has them, so that nobody is told an older
+//! position meanwhile. Losing the last of them in a crash costs a redelivery and nothing else.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -18,7 +19,7 @@ use crate::{
 
 const SHARDS: usize = 16;
 
-/// What was not handed over yet.
+/// What the engine does not have yet.
 pub(crate) struct Acks {
     shards: [Mutex<HashMap<Key, Newest>>; SHARDS],
     hasher: RandomState,
@@ -29,6 +30,8 @@ pub(crate) struct Acks {
 /// How far, and on whom it is booked.
 struct Newest {
     position: Position,
+    /// The engine was given it, and has not answered.
+    handed_over: bool,
     _claim: Claim,
 }
 
@@ -56,14 +59,17 @@ impl Acks {
         let mut shard = lock(self.shard(&key));
         match shard.entry(key) {
             Entry::Occupied(mut known) => {
-                let known = &mut known.get_mut().position;
-                let older = if known.epoch == *epoch { known.offset } else { 0 };
-                *known = Position { epoch: Arc::clone(epoch), offset: older.max(offset) };
+                let known = known.get_mut();
+                let before = &known.position;
+                if before.epoch != *epoch || before.offset < offset {
+                    known.position = Position { epoch: Arc::clone(epoch), offset };
+                    known.handed_over = false;
+                }
             }
             Entry::Vacant(room) => {
                 if let Some(claim) = self.budget.claim(holder, 1, holder.claimant()) {
                     let position = Position { epoch: Arc::clone(epoch), offset };
-                    room.insert(Newest { position, _claim: claim });
+                    room.insert(Newest { position, handed_over: false, _claim: claim });
                 }
             }
         }
@@ -84,11 +90,41 @@ impl Acks {
         }
     }
 
-    /// Takes everything that is on its way.
-    pub(crate) fn take(&self) -> Vec<Mark> {
-        let mark =
-            |((channel, user), newest): (Key, Newest)| Mark { channel, user, position: newest.position };
-        self.shards.iter().flat_map(|shard| std::mem::take(&mut *lock(shard)).into_iter().map(mark)).collect()
+    /// What the engine was not given yet. [`Self::settle`] it when the engine has answered.
+    pub(crate) fn hand_over(&self) -> Vec<Mark> {
+        let mut marks = Vec::new();
+        for shard in &self.shards {
+            for ((channel, user), newest) in lock(shard).iter_mut().filter(|(_, newest)| !newest.handed_over)
+            {
+                newest.handed_over = true;
+                let (channel, user) = (channel.clone(), user.clone());
+                marks.push(Mark { channel, user, position: newest.position.clone() });
+            }
+        }
+        marks
+    }
+
+    /// The engine has these marks, or was given them in vain: then they are handed over again.
+    pub(crate) fn settle(&self, marks: Vec<Mark>, is_kept: bool) {
+        for Mark { channel, user, position } in marks {
+            let key = (channel, user);
+            let mut shard = lock(self.shard(&key));
+            // One that has moved on since settles with a later answer.
+            let Some(newest) = shard.get_mut(&key).filter(|newest| newest.position == position) else {
+                continue;
+            };
+            if is_kept {
+                shard.remove(&key);
+            } else {
+                newest.handed_over = false;
+            }
+        }
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            if shard.is_empty() {
+                shard.shrink_to_fit();
+            }
+        }
     }
 
     fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Newest>> {
@@ -118,7 +154,45 @@ mod tests {
         assert_eq!(get(kept(9)), Some(position("f", 1)));
         let full = (0..100).map(|n| UserId::parse(&format!("u{n}")).expect("valid"));
         full.for_each(|user| acks.advance(&channel, (Some(&user), greedy), &"e".into(), 7));
-        assert_eq!((acks.take().len(), acks.budget.used()), (1, 0));
-        assert_eq!(acks.newest(&channel, Some(&bob), None), None, "handed over");
+        let marks = acks.hand_over();
+        assert_eq!((marks.len(), acks.newest(&channel, Some(&bob), None)), (1, None));
+        acks.settle(marks, true);
+        assert_eq!((acks.hand_over().len(), acks.budget.used()), (0, 0));
+    }
+
+    #[test]
+    fn a_mark_is_seen_until_the_engine_has_it() {
+        let acks = Acks::new(100);
+        let ann = UserId::parse("ann").expect("valid");
+        let channel = ChannelName::parse("room:7").expect("valid");
+        let of_ann = (Some(&ann), Holder::of_hash(7));
+        let get = |kept: Option<u64>| {
+            let kept = kept.map(|offset| Position { epoch: "e".into(), offset });
+            acks.newest(&channel, Some(&ann), kept).map(|position| position.offset)
+        };
+        acks.advance(&channel, of_ann, &"e".into(), 7);
+        let first = acks.hand_over();
+        assert_eq!(get(Some(3)), Some(7), "handed over, and not confirmed");
+        acks.advance(&channel, of_ann, &"e".into(), 9);
+        let second = acks.hand_over();
+        acks.settle(first, true);
+        assert_eq!(get(Some(7)), Some(9));
+        acks.settle(second, true);
+        assert_eq!((get(Some(9)), get(None)), (Some(9), None), "the engine's word counts from here on");
+    }
+
+    #[test]
+    fn a_refused_mark_is_handed_over_again() {
+        let acks = Acks::new(100);
+        let ann = UserId::parse("ann").expect("valid");
+        let channel = ChannelName::parse("room:7").expect("valid");
+        let of_ann = (Some(&ann), Holder::of_hash(7));
+        acks.advance(&channel, of_ann, &"e".into(), 7);
+        acks.settle(acks.hand_over(), false);
+        let again = acks.hand_over();
+        assert_eq!((again.len(), acks.hand_over().len()), (1, 0));
+        acks.advance(&channel, of_ann, &"e".into(), 8);
+        acks.settle(again, false);
+        assert_eq!(acks.hand_over()[0].position.offset, 8, "a newer one has its place");
     }
 }

@@ -13,8 +13,8 @@ use crate::{
     budget::Holder,
     channel::{Channel, News, Ring, Stand},
     engine::{
-        Answer, Append, Appended, Content, Doubt, EngineError, Entry, InUse, Job, Look, Looked, Mark, Origin,
-        Page, Read, Span, Standing,
+        Answer, Append, Appended, Content, Doubt, EngineError, Entry, InUse, Job, Keep, Look, Looked, Mark,
+        Origin, Page, Read, Span, Standing,
     },
     log::{Pushed, join},
     packets::Packets,
@@ -314,9 +314,13 @@ impl Hub {
     }
 
     fn flush_acks(&self) {
-        let marks: Vec<Mark> = self.0.acks.take();
+        let marks: Vec<Mark> = self.0.acks.hand_over();
         if !marks.is_empty() {
-            self.0.engine.submit(Job::Keep(marks));
+            let (hub, given) = (self.clone(), marks.clone());
+            let answer = Answer::new(move |outcome: Result<(), EngineError>| {
+                hub.0.acks.settle(given, outcome.is_ok());
+            });
+            self.0.engine.submit(Job::Keep(Keep { marks, answer }));
         }
     }
 }

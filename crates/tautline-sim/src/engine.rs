@@ -242,7 +242,10 @@ impl State {
                 });
                 self.tell(tell_in, false, move || job.answer.give(Ok(page)));
             }
-            Job::Keep(marks) => marks.iter().for_each(|mark| self.logs.keep(mark)),
+            Job::Keep(job) => {
+                job.marks.iter().for_each(|mark| self.logs.keep(mark));
+                job.answer.give(Ok(()));
+            }
             Job::Revoke(_) => unreachable!("handled above"),
             Job::Tidy { wall_ms, rules, in_use } => self.logs.tidy(wall_ms, &rules, &in_use),
         }

@@ -18,7 +18,7 @@ use std::{
 
 use tautline_hub::{
     Rules,
-    engine::{Append, EngineError, InUse, Mark, Revoke},
+    engine::{Append, EngineError, InUse, Keep, Revoke},
 };
 use tautline_protocol::ChannelName;
 
@@ -59,7 +59,7 @@ pub(crate) struct Writer {
 /// What one transaction does, in order.
 enum Step {
     Append(Append),
-    Keep(Vec<Mark>),
+    Keep(Keep),
     Revoke(Revoke),
 }
 
@@ -116,7 +116,7 @@ impl Writer {
         for job in jobs {
             match job {
                 Write::Append(job) => steps.push(Step::Append(job)),
-                Write::Keep(marks) => steps.push(Step::Keep(marks)),
+                Write::Keep(job) => steps.push(Step::Keep(job)),
                 Write::Revoke(job) => steps.push(Step::Revoke(job)),
                 Write::Tidy(job) => tidy = Some(job),
                 Write::Foreign { channel, reason } => self.set_aside(&channel, &reason),
@@ -144,7 +144,7 @@ impl Writer {
             transaction.do_chores(CHORES_A_COMMIT.max(4 * appends as u64))?;
             let outcome = |step: &Step| match step {
                 Step::Append(job) => transaction.append(job, relaxed).map(Some),
-                Step::Keep(marks) => transaction.keep(marks).map(|()| None),
+                Step::Keep(job) => transaction.keep(&job.marks).map(|()| None),
                 Step::Revoke(job) => transaction.revoke(job.revocation).map(|()| None),
             };
             steps.iter().map(outcome).collect::<Result<Vec<_>, Fault>>()
@@ -154,8 +154,9 @@ impl Writer {
                 for (step, outcome) in steps.into_iter().zip(outcomes) {
                     match (step, outcome) {
                         (Step::Append(job), Some(outcome)) => give(job.answer, outcome),
+                        (Step::Keep(job), _) => give(job.answer, Ok(())),
                         (Step::Revoke(job), _) => give(job.answer, Ok(())),
-                        _ => {}
+                        (Step::Append(_), None) => {}
                     }
                 }
             }
@@ -163,8 +164,8 @@ impl Writer {
                 for step in steps {
                     match step {
                         Step::Append(job) => give(job.answer, Err(error.clone())),
+                        Step::Keep(job) => give(job.answer, Err(error.clone())),
                         Step::Revoke(job) => give(job.answer, Err(error.clone())),
-                        Step::Keep(_) => {}
                     }
                 }
             }

@@ -118,13 +118,14 @@ impl Engine for MemoryEngine {
                 let page = logs.read(&job);
                 Some(Box::new(move || job.answer.give(Ok(page))))
             }),
-            Job::Keep(marks) => {
-                for mark in marks {
+            Job::Keep(job) => {
+                for mark in job.marks {
                     self.work(self.shard(&mark.channel), |logs| {
                         logs.keep(&mark);
                         None
                     });
                 }
+                job.answer.give(Ok(()));
             }
             // Whoever asks knows it, and nothing here outlives them.
             Job::Revoke(job) => job.answer.give(Ok(())),

@@ -71,7 +71,7 @@ pub enum Job {
     /// Read a page.
     Read(Read),
     /// Keep positions; losing one costs a redelivery and nothing else.
-    Keep(Vec<Mark>),
+    Keep(Keep),
     /// Keep that a session's tickets are void.
     Revoke(Revoke),
     /// About once a second: drop what rules no longer cover, a part at a time.
@@ -309,6 +309,15 @@ pub struct Position {
     pub offset: u64,
 }
 
+/// Positions to be kept.
+#[derive(Debug)]
+pub struct Keep {
+    /// Which ones.
+    pub marks: Vec<Mark>,
+    /// Where the outcome goes: until then the hub keeps them itself.
+    pub answer: Answer<()>,
+}
+
 /// A position to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -401,8 +410,9 @@ impl Job {
             Self::Append(job) => job.answer.give(Err(error.clone())),
             Self::Look(job) => job.answer.give(Err(error.clone())),
             Self::Read(job) => job.answer.give(Err(error.clone())),
+            Self::Keep(job) => job.answer.give(Err(error.clone())),
             Self::Revoke(job) => job.answer.give(Err(error.clone())),
-            Self::Keep(_) | Self::Tidy { .. } => {}
+            Self::Tidy { .. } => {}
         }
     }
 }

@@ -54,7 +54,10 @@ impl SlowEngine {
                 drop(logs);
                 job.answer.give(Ok(page));
             }
-            Job::Keep(marks) => marks.iter().for_each(|mark| logs.keep(mark)),
+            Job::Keep(job) => {
+                job.marks.iter().for_each(|mark| logs.keep(mark));
+                job.answer.give(Ok(()));
+            }
             Job::Revoke(job) => {
                 drop(logs);
                 self.revoked.lock().expect("no test panics over it").push(job.revocation);
@@ -67,7 +70,7 @@ impl SlowEngine {
     /// How many positions it was given to keep, in the job that waits.
     pub fn marks(&self) -> usize {
         let jobs = self.jobs.lock().expect("no test panics over it");
-        let marks = |job: &Job| if let Job::Keep(marks) = job { marks.len() } else { 0 };
+        let marks = |job: &Job| if let Job::Keep(job) = job { job.marks.len() } else { 0 };
         jobs.iter().map(marks).sum()
     }
 

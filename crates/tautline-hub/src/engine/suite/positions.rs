@@ -8,7 +8,7 @@ use super::{
     Rig,
     asking::{Log, NOW, until},
 };
-use crate::engine::{Job, Mark, Position};
+use crate::engine::{Answer, Job, Keep, Mark, Position};
 
 fn user(name: &str) -> UserId {
     UserId::parse(name).expect("a valid user")
@@ -18,10 +18,15 @@ fn at(epoch: &str, offset: u64) -> Position {
     Position { epoch: epoch.into(), offset }
 }
 
+/// Marks whose outcome nobody waits for.
+fn kept(marks: Vec<Mark>) -> Keep {
+    Keep { marks, answer: Answer::new(drop) }
+}
+
 impl Log<'_> {
     pub(super) fn keep(&self, user: Option<&UserId>, position: Position) {
         let mark = Mark { channel: self.channel.clone(), user: user.cloned(), position };
-        self.engine.submit(Job::Keep(vec![mark]));
+        self.engine.submit(Job::Keep(kept(vec![mark])));
     }
 
     /// Waits until a user's position is this one.
@@ -45,7 +50,7 @@ pub(super) fn the_highest_position_of_an_epoch_wins(rig: &mut dyn Rig) {
         let (channel, user) = (log.channel.clone(), Some(anna.clone()));
         Mark { channel, user, position }
     });
-    engine.submit(Job::Keep(both.into()));
+    engine.submit(Job::Keep(kept(both.into())));
     log.expect_position(&anna, &at("e", 500));
 }
 
