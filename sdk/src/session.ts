@@ -8,6 +8,7 @@
  * output says; and asks `pollTimeout` when to feed `timeout`. It holds no clock, no socket and no timer.
  */
 
+import { wholeOf } from './entering.js';
 import * as line from './line.js';
 import * as losing from './losing.js';
 import { merged } from './merged.js';
@@ -148,7 +149,12 @@ export class Session {
 
   /** A session that has not begun: `connect`, a request or a subscription begins it. */
   constructor(options: Partial<SessionOptions>, seed: number) {
-    this.options_ = merged(merged({}, DEFAULTS), options) as SessionOptions;
+    const its = merged(merged({}, DEFAULTS), options) as SessionOptions & { [option: string]: unknown };
+    Object.keys(DEFAULTS).forEach((option) => {
+      const usual = DEFAULTS[option as 'slots'];
+      if (typeof usual === 'number') its[option] = wholeOf(its[option], usual);
+    });
+    this.options_ = its;
     this.random_ = randomFrom(seed);
   }
 

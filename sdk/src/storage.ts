@@ -42,8 +42,11 @@ export interface StorageOptions extends StoringOptions {
   name?: string;
   /** Where it is stored. @default found out: the mini program's storage, else `localStorage` */
   device?: Device;
-  /** The app was destroyed with these requests unsettled. They are sent now; `onSettled` tells what becomes of them. */
-  onRestored?(requests: RestoredRequest[]): void;
+  /**
+   * The app was destroyed with these requests unsettled. They are sent now; `onSettled` tells what becomes of them. With an
+   * `error` there was a text that cannot be read, of another version or damaged: what it held is lost, and a new session begins.
+   */
+  onRestored?(requests: RestoredRequest[], error?: Error): void;
   /** A restored request is settled; once for each. */
   onSettled?(outcome: RestoredOutcome): void;
   /** Storing failed, as the storage is full or forbidden. The line goes on without it. Told once. */
@@ -112,12 +115,15 @@ export function storage(options: StorageOptions = {}): Storage {
       session.outputs_ = session.outputs_.filter(isForOthers);
     };
 
-    const { requests = [] } = parseStored(text) || {};
+    const stored = parseStored(text);
+    const { requests = [] } = stored || {};
     requests.forEach((it) => {
       restored[it.request] = it;
       highest = Math.max(highest, it.request);
     });
-    if (highest) tell(options.onRestored, requests.map(({ verb, body }) => ({ verb, body })));
+    const { onRestored } = options;
+    if (highest) tell(onRestored, requests.map(({ verb, body }) => ({ verb, body })));
+    else if (text && !stored && onRestored) tell((error: Error) => onRestored([], error), new Error('tautline: what was stored cannot be read'));
     feed({ type: 'restore', stored: text } as never);
     return highest;
   };

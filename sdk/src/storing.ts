@@ -8,6 +8,7 @@
  */
 
 import { utf8Length } from './bytes.js';
+import { placeOf, wholeOf } from './entering.js';
 import { merged } from './merged.js';
 import { newEntry, type Entry } from './outbox.js';
 import { isOnline } from './outputs.js';
@@ -60,7 +61,8 @@ export interface StoringSession {
 export function storing(s: Session, options: StoringOptions): StoringSession {
   // Of the prototype, and so not shared with any other session.
   const { handleInput, pollTimeout } = s;
-  const { store_ms = STORE_MS, store_bytes_max = STORE_BYTES_MAX } = options;
+  const store_ms = wholeOf(options.store_ms, STORE_MS);
+  const store_bytes_max = wholeOf(options.store_bytes_max, STORE_BYTES_MAX);
   /** It was begun, and has not failed. */
   let stores: boolean | undefined;
   let pending: string | undefined;
@@ -248,7 +250,8 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
       fits = fits && bytes <= room;
       if (!fits) return;
       room -= bytes;
-      cursors[channel] = place;
+      // Whatever a server said: nothing is written that would not be read.
+      cursors[channel] = placeOf(place)!;
     });
     lasting.forEach((entry) => {
       // A request is written with the input that made it.
@@ -280,7 +283,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
 
   function requestText({ app_, id_, sentOn_, body_, askedAtMs_: asked_at }: Entry): string {
     const { request, verb, ttl_ms, idempotent, volatile } = app_!;
-    const ttl = Math.min(ttl_ms === undefined ? s.options_.request_ttl_ms : ttl_ms, NUMBER_MAX);
+    const ttl = wholeOf(ttl_ms, s.options_.request_ttl_ms);
     const head = { request, verb, id: id_ || undefined, sent: !!sentOn_, asked_at: asked_at!, ttl, idempotent: !!idempotent, volatile: !!volatile };
     return '{"body":' + body_ + ',' + JSON.stringify(head).slice(1);
   }

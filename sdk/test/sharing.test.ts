@@ -315,3 +315,29 @@ test('connections lost by the network leave no socket object', async () => {
   collect();
   assert.ok(refs.filter((ref) => ref.deref()).length <= 2);
 });
+
+test('whatever a host says of a close, the hello after it is well-formed', async () => {
+  const odd: { code?: unknown; reason?: unknown; message?: unknown }[] = [
+    { code: 1006, reason: {} },
+    { code: 1006.5, reason: 7 },
+    { code: 'none', reason: new Error('of the host') },
+    { code: NaN, reason: '\ud83d'.repeat(3), message: null },
+    { code: 1e300, reason: 'x'.repeat(300_000) },
+    { code: {}, reason: ['a'] },
+  ];
+  const { world, line } = await lined();
+  const { now } = world;
+  world.now = () => now() + 0.25;
+  for (const words of odd) {
+    const { wire } = world;
+    wire.dead = true;
+    (wire as unknown as { tell(fact: object): void }).tell({ type: 'socket_closed', socket: wire.socket, ...words });
+    await world.advance(60_000);
+    assert.equal(line.state, 'online', JSON.stringify(words));
+    const hello = world.gateway.all('hello').at(-1) as { resume: { attempt: number }; last_drop: { code?: number; reason?: string; offline_ms: number } };
+    const { code, reason = '', offline_ms } = hello.last_drop;
+    assert.ok(code === undefined || Number.isInteger(code), JSON.stringify(hello));
+    assert.ok(typeof reason === 'string' && reason.length <= 256 && !/[\ud800-\udfff]/.test(reason));
+    assert.ok(Number.isInteger(offline_ms) && Number.isInteger(hello.resume.attempt));
+  }
+});

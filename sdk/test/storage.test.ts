@@ -115,6 +115,44 @@ test('an app that is destroyed before the answer comes asks again under the same
   assert.deepEqual(phone.outcomes.map(({ verb, ok }) => [verb, ok]), [['call', { data: 'once' }]]);
 });
 
+test('a text that is refused is told to the app', async () => {
+  const phone = new Phone();
+  const told: unknown[] = [];
+  for (const text of ['{"v":2}', 'nonsense', '{"v":1,"next_id":1.5,"requests":[],"cursors":{}}', '']) {
+    phone.device.texts.set('tautline:line', text);
+    phone.start({ onRestored: (requests, error) => told.push([requests.length, error instanceof Error]) });
+    await phone.world.advance(10);
+  }
+  assert.deepEqual(told, [[0, true], [0, true], [0, true]]);
+});
+
+test('odd numbers of an app cost nothing that is stored', async () => {
+  const odd = [90_000.5, NaN, -1, Infinity, -Infinity, 1e300, 0.1, null, undefined, '7', {}] as never[];
+  for (const [index, timeout] of odd.entries()) {
+    const phone = new Phone();
+    const { world } = phone;
+    world.unreachable = true;
+    const option = odd[(index + 3) % odd.length]!;
+    const session = { request_ttl_ms: option, outbox_bytes_max: Math.max(4_096, index) + 0.5, store_ms: option };
+    const line = phone.start({ store_ms: option }, session);
+    const cursor = { epoch: 'k1', offset: index + 0.5, at: odd[(index + 5) % odd.length]! };
+    line.subscribe('room:7', { from: cursor });
+    line.publish('room:7', index, { timeout }).catch(() => {});
+    line.publish('room:7', 'sane', { timeout: 90_000 }).catch(() => {});
+    await world.advance(1_100);
+    world.unreachable = false;
+    phone.destroy();
+    const refused: unknown[] = [];
+    phone.start({ onRestored: (requests, error) => (error ? refused.push(error) : phone.restored.push(...requests)) });
+    await world.advance(2_000);
+    assert.deepEqual(refused, [], String(timeout));
+    assert.ok(world.gateway.all('publish').some((body) => (body as { data: unknown }).data === 'sane'), String(timeout));
+    for (const body of world.gateway.all('subscribe') as { from: { offset: number; at?: number } }[]) {
+      assert.ok(Number.isInteger(body.from.offset) && (body.from.at === undefined || Number.isInteger(body.from.at)));
+    }
+  }
+});
+
 test('a restarted app numbers above ids that were said to be seen', async () => {
   const phone = new Phone();
   const { world } = phone;

@@ -25,7 +25,7 @@ const GZIP_BYTES_MAX_BESIDE = {
   react: 0.5 * KB,
   vue: 0.5 * KB,
   debug: 0.75 * KB,
-  storage: 3 * KB,
+  storage: 3.125 * KB,
   msgpack: 1.625 * KB,
 };
 

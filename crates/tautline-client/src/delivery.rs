@@ -1,7 +1,8 @@
 //! Hands events to subscriptions, each with a bounded buffer.
 //!
 //! What finds its buffer full waits here, and everything behind it, so that order holds. While something waits
-//! ([`Deliveries::is_held_up`]) the driver reads nothing from the socket: what waits is at most what one read brought.
+//! ([`Deliveries::is_held_up`]) the driver reads nothing from the socket, or only replies that the app waits for, and
+//! passes over publications: what waits is at most what one read brought.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -158,6 +158,8 @@ impl Driver {
         };
         tokio::pin!(timer);
         let is_held_up = self.deliveries.is_held_up();
+        // What the app waits for lies behind what it has not read, and it may read nothing more before it has it.
+        let wants_read = !is_held_up || !self.requests.is_empty();
         let Self { ends, pending_login, dialling, socket, deliveries, leaving, .. } = self;
         loop {
             tokio::select! {
@@ -168,7 +170,7 @@ impl Driver {
                     let (number, dial) = dialling.as_mut()?;
                     Some((*number, dial.await))
                 } => return Wake::Dialled(number, dialled),
-                Some(carried) = async { Some(socket.as_mut()?.carry(!is_held_up).await) } => return Wake::Carried(carried),
+                Some(carried) = async { Some(socket.as_mut()?.carry(wants_read).await) } => return Wake::Carried(carried),
                 () = deliveries.go_on(), if is_held_up => return Wake::Delivered,
                 // Only to let go of its memory.
                 Some(_) = leaving.join_next() => {}
@@ -181,7 +183,8 @@ impl Driver {
         match wake {
             Wake::Command(Some(command)) => self.obey(command),
             Wake::Command(None) => self.feed(Input::Close),
-            Wake::Notes | Wake::Delivered => {}
+            Wake::Notes => {}
+            Wake::Delivered => self.take_publications_again(),
             Wake::Login(login) => {
                 self.pending_login = None;
                 match login {
@@ -204,6 +207,14 @@ impl Driver {
                 self.vouch_for_unheard_peer();
                 self.feed(Input::Timeout);
             }
+        }
+    }
+
+    /// The app has read: what was passed over meanwhile is asked for.
+    fn take_publications_again(&mut self) {
+        if !self.deliveries.is_held_up() {
+            self.session.hold_publications(self.now(), false);
+            self.drain();
         }
     }
 
@@ -258,6 +269,7 @@ impl Driver {
 
     fn take_messages(&mut self, carried: Result<(), Lost>) {
         let now = self.now();
+        self.session.hold_publications(now, self.deliveries.is_held_up());
         let Self { socket: Some(socket), session, random, .. } = self else { return };
         let number = socket.number;
         let mut outputs = Vec::new();

@@ -201,6 +201,32 @@ async fn an_app_that_does_not_read_stops_the_client_from_reading_and_still_misse
     }
 }
 
+#[tokio::test]
+async fn an_app_that_asks_for_each_publication_read_gets_its_answers() {
+    const PUBLICATIONS: u64 = 900;
+    let kept = Retention { count: 10_000, bytes: 64 * 1024 * 1024, ..Retention::default() };
+    let gateway = open_gateway(kept).build().unwrap();
+    let address = serve(&gateway).await;
+    let writer = client(guest(address));
+    for number in 1..=PUBLICATIONS {
+        soon(writer.publish("room:7", &number)).await.unwrap();
+    }
+    let mut options = guest(address);
+    options.subscription_events_max = 4;
+    let line = client(options);
+    let mut room = line.subscribe("room:7", ReadFrom::Start).await.unwrap();
+    for expected in 1..=PUBLICATIONS {
+        assert_eq!(next_publication(&mut room).await.offset, expected);
+        match expected % 3 {
+            0 => drop(soon(line.publish("room:log", &expected)).await.unwrap()),
+            1 => assert_eq!(soon(line.call::<u64>("echo", &expected)).await.unwrap(), expected),
+            _ => drop(soon(line.history("room:log", HistoryPlace::Newest, 1)).await.unwrap()),
+        }
+    }
+    let page = soon(line.history("room:log", HistoryPlace::Oldest, 1_000)).await.unwrap();
+    assert_eq!(page.publications.len() as u64, PUBLICATIONS / 3, "each was published once");
+}
+
 async fn publish_while_read(
     gateway: &Gateway,
     room: &ChannelName,

@@ -33,6 +33,8 @@ pub(super) struct Subscription {
     /// The last publication that the app's handler has returned from, where the server wants to know.
     handled: Option<Cursor>,
     ack_waits: bool,
+    /// Something was passed over while the app could take no more; what follows the cursor is asked for again.
+    passed_over: bool,
     /// The app has unsubscribed; it stays until the server knows that, and before it what was handled.
     pub(super) leaving: bool,
     /// The `unsubscribe` that is under way, by its place in the outbox.
@@ -163,6 +165,8 @@ impl Subscription {
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     by_name: BTreeMap<String, Subscription>,
+    /// The app can take no more just now.
+    holds: bool,
     keeps_places: bool,
     places_moved: bool,
     /// A channel has its first place.
@@ -262,6 +266,8 @@ impl Subscriptions {
             subscription.asked = None;
             subscription.left_by = None;
             subscription.confirmed = false;
+            // The next connection begins at the cursor.
+            subscription.passed_over = false;
         }
     }
 
@@ -310,14 +316,40 @@ impl Subscriptions {
 
     /// A publication came: moves the cursor where it is the next one.
     pub(super) fn arrive(&mut self, channel: &str, offset: u64, at_ms: u64) -> Arrival {
-        self.get(channel).map_or(Arrival::Known, |subscription| subscription.arrive(offset, at_ms))
+        let holds = self.holds;
+        let Some(subscription) = self.get(channel) else { return Arrival::Known };
+        if holds && subscription.is_heard() {
+            subscription.passed_over = true;
+            return Arrival::Known;
+        }
+        subscription.arrive(offset, at_ms)
+    }
+
+    /// The app can take no more, or can again. Gives the channels of which something was passed over meanwhile.
+    pub(super) fn hold(&mut self, holds: bool) -> Vec<String> {
+        let was_held = std::mem::replace(&mut self.holds, holds);
+        let mut passed_over = Vec::new();
+        if was_held && !holds {
+            for (channel, subscription) in &mut self.by_name {
+                if std::mem::take(&mut subscription.passed_over) {
+                    passed_over.push(channel.clone());
+                }
+            }
+        }
+        passed_over
     }
 
     /// The server could not prove what lay between. True where the app is to be told.
     pub(super) fn gap(&mut self, gap: &Gap) -> bool {
+        let holds = self.holds;
         let Some(subscription) = self.get(&gap.channel).filter(|subscription| subscription.is_heard()) else {
             return false;
         };
+        if holds {
+            // It is told again when what was passed over is asked for.
+            subscription.passed_over = true;
+            return false;
+        }
         if subscription.handled.as_ref().is_some_and(|handled| handled.epoch != gap.cursor.epoch) {
             subscription.handled = None;
             subscription.ack_waits = false;

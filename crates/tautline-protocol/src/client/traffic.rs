@@ -227,6 +227,21 @@ impl Session {
         }
     }
 
+    /// The app can take no more publications just now, or can again. What comes meanwhile is passed over, so that replies
+    /// behind it can be read, and asked for again afterwards. For shells whose apps read at their own pace.
+    pub fn hold_publications(&mut self, now: Now, holds: bool) {
+        let passed_over = self.subscriptions.hold(holds);
+        if !self.is_online() {
+            return;
+        }
+        for channel in passed_over {
+            self.ask_for(&channel, false);
+        }
+        self.pump(now);
+        self.flush();
+        self.note_store(now, false);
+    }
+
     pub(super) fn request(&mut self, now: Now, mut new: NewRequest) {
         self.want_up(false);
         self.active_ms = now.mono_ms;

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -85,10 +88,10 @@ pub struct Hello {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
     /// What software the client is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientInfo>,
     /// Why the connection before this one ended, as the client saw it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub last_drop: Option<LastDrop>,
 }
 
@@ -172,17 +175,24 @@ impl std::fmt::Debug for Resume {
     }
 }
 
+/// What is told for those who run the gateway. Words of a host may be anything: what does not fit is left out, and the
+/// client comes in all the same.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
+}
+
 /// What software a client is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientInfo {
     /// Name and version of the SDK.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub sdk: String,
     /// The host it runs in.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub platform: String,
     /// The host's version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
 
@@ -190,18 +200,19 @@ pub struct ClientInfo {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastDrop {
     /// One of the causes of section 6.
+    #[serde(default, deserialize_with = "lenient")]
     pub cause: String,
     /// The host's raw close code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
     /// The host's raw reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// How long the client was without a connection, in milliseconds.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub offline_ms: u64,
     /// How many dials it took.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub attempts: u32,
 }
 
