@@ -17,9 +17,12 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["story", seed] => tell(number(seed)),
-        ["hunt", from, seeds, jobs] => hunt(number(from), number(seeds), number(jobs)),
+        ["hunt", from, seeds, jobs] => hunt(number(from), number(seeds), number(jobs), 1),
+        ["hunt", from, seeds, jobs, every] => {
+            hunt(number(from), number(seeds), number(jobs), number(every).max(1))
+        }
         _ => {
-            eprintln!("usage: hunt story SEED | hunt hunt FROM SEEDS JOBS");
+            eprintln!("usage: hunt story SEED | hunt hunt FROM SEEDS JOBS [EVERY]");
             ExitCode::FAILURE
         }
     }
@@ -45,7 +48,7 @@ struct Tally {
 }
 
 #[expect(clippy::disallowed_methods, reason = "each world is pure; several of them may run at once")]
-fn hunt(from: u64, seeds: u64, jobs: u64) -> ExitCode {
+fn hunt(from: u64, seeds: u64, jobs: u64, every: u64) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let tally = Mutex::new(Tally { next: from, ..Tally::default() });
     let lock = || tally.lock().expect("nobody panics with it");
@@ -55,11 +58,11 @@ fn hunt(from: u64, seeds: u64, jobs: u64) -> ExitCode {
                 loop {
                     let seed = {
                         let mut tally = lock();
-                        if tally.next >= from + seeds {
+                        if tally.next >= from + seeds * every {
                             return;
                         }
-                        tally.next += 1;
-                        tally.next - 1
+                        tally.next += every;
+                        tally.next - every
                     };
                     let outcome = catch_unwind(AssertUnwindSafe(|| run_storm(seed)));
                     let mut tally = lock();

@@ -27,6 +27,29 @@ pub struct Asked {
     pub published: Option<Published>,
 }
 
+/// A request for a page of the past, and the pages that came.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// What was asked, in JSON.
+    pub(crate) body: String,
+    /// When, in monotonic milliseconds.
+    pub(crate) asked_ms: u64,
+    /// Each page, in JSON, and when it came: one in each life of the app.
+    pub(crate) pages: Vec<(u64, String)>,
+}
+
+/// A subscription that began with what was published from then on.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) channel: String,
+    /// When the app asked for it, in monotonic milliseconds.
+    pub(crate) asked_ms: u64,
+    /// When it was confirmed.
+    pub(crate) confirmed_ms: u64,
+    /// Where it began.
+    pub(crate) cursor: Cursor,
+}
+
 /// A publication that the app was handed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
@@ -95,6 +118,14 @@ pub struct App {
     /// Where the app stood before the last gap, in channels in which nothing was handed over since: the device may still stand
     /// there.
     at_gap: BTreeMap<String, Cursor>,
+    /// Every request for a page of the past, by number.
+    pub(crate) looks: BTreeMap<u64, Look>,
+    /// Every subscription from now on that was confirmed.
+    pub(crate) starts: Vec<Start>,
+    /// When it asked for subscriptions from now on that are not confirmed yet.
+    from_now: BTreeMap<String, u64>,
+    /// The device may know where an app before this one was: a subscription then goes on there.
+    may_go_on: bool,
 }
 
 /// How far an app had come that was destroyed.
@@ -161,11 +192,29 @@ impl App {
         self.waiting -= 1;
     }
 
+    /// A page of the past came.
+    pub(crate) fn looked(&mut self, request: u64, now_ms: u64, settlement: &Settlement) {
+        if let (Some(look), Settlement::Ok(page)) = (self.looks.get_mut(&request), settlement) {
+            look.pages.push((now_ms, page.get().to_owned()));
+        }
+    }
+
+    /// It asks for what is published in a channel from now on.
+    pub(crate) fn subscribe_from_now(&mut self, channel: &str, now_ms: u64) {
+        if !self.standing.contains_key(channel) && !self.may_go_on {
+            self.from_now.entry(channel.to_owned()).or_insert(now_ms);
+        }
+    }
+
     /// A subscription was confirmed.
     ///
     /// # Panics
     /// When that moved the app without a gap.
-    pub fn subscribed(&mut self, channel: &str, cursor: &Cursor) {
+    pub fn subscribed(&mut self, channel: &str, cursor: &Cursor, now_ms: u64) {
+        if let Some(asked_ms) = self.from_now.remove(channel) {
+            let (channel, cursor) = (channel.to_owned(), cursor.clone());
+            self.starts.push(Start { channel, asked_ms, confirmed_ms: now_ms, cursor });
+        }
         if let Some(standing) = self.standing.get(channel) {
             return assert_eq!(
                 (&standing.epoch, standing.offset),
@@ -257,11 +306,14 @@ impl App {
         self.standing.remove(channel);
         self.at_gap.remove(channel);
         self.before.remove(channel);
+        self.from_now.remove(channel);
     }
 
     /// The app was destroyed and begins again. `stored`: the requests that its device remembers, if it remembers anything.
     /// `marks`: an offset means one publication in all lives, so what comes again can be told.
     pub fn begin_again(&mut self, stored: Option<&[u64]>, marks: bool) {
+        self.from_now.clear();
+        self.may_go_on = stored.is_some();
         for (request, asked) in &mut self.asked {
             if stored.is_some_and(|stored| stored.contains(request)) {
                 self.waiting += usize::from(asked.outcome.is_some());

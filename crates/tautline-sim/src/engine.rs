@@ -85,7 +85,8 @@ pub(crate) struct State {
 enum Step {
     /// Do this, and tell so many milliseconds later.
     Do(Job, u64),
-    Tell(Outcome),
+    /// Give this answer; one about an append that was done says which.
+    Tell(Outcome, Option<(String, u64)>),
 }
 
 type Outcome = Box<dyn FnOnce() + Send>;
@@ -157,7 +158,11 @@ impl SimEngine {
             let first = state.queue.keys().next().filter(|(at, _)| *at <= state.now_ms).copied()?;
             match state.queue.remove(&first)? {
                 Step::Do(job, tell_in) => state.execute(job, tell_in),
-                Step::Tell(outcome) => {
+                Step::Tell(outcome, appended) => {
+                    if let Some((channel, offset)) = appended {
+                        let now_ms = state.now_ms;
+                        state.chronicle.note_told(&channel, offset, now_ms);
+                    }
                     state.telling = true;
                     return Some(outcome);
                 }
@@ -204,13 +209,13 @@ impl State {
 
     fn execute(&mut self, job: Job, tell_in: u64) {
         if self.now_ms < self.away_until {
-            return self.tell(tell_in, false, move || {
+            return self.tell(tell_in, move || {
                 job.refuse(&EngineError::Unavailable("the engine is away".to_owned()))
             });
         }
         if let Job::Revoke(job) = job {
             self.revoked.push(job.revocation);
-            return self.tell(tell_in, false, move || job.answer.give(Ok(())));
+            return self.tell(tell_in, move || job.answer.give(Ok(())));
         }
         let given_up = self.plan.drops > 0.0 && self.rng.chance(self.plan.drops);
         if given_up {
@@ -218,7 +223,7 @@ impl State {
         }
         match job {
             Job::Append(job) => self.append(job, tell_in, given_up),
-            Job::Look(_) | Job::Read(_) if given_up => self.tell(tell_in, false, move || drop(job)),
+            Job::Look(_) | Job::Read(_) if given_up => self.tell(tell_in, move || drop(job)),
             Job::Look(job) => {
                 let looked = self.logs.look(&job);
                 self.tell_story(|| {
@@ -227,7 +232,7 @@ impl State {
                         job.channel, looked.standing.head, looked.standing.base
                     )
                 });
-                self.tell(tell_in, false, move || job.answer.give(Ok(looked)));
+                self.tell(tell_in, move || job.answer.give(Ok(looked)));
             }
             Job::Read(job) => {
                 let page = self.logs.read(&job);
@@ -240,7 +245,7 @@ impl State {
                         page.standing.base
                     )
                 });
-                self.tell(tell_in, false, move || job.answer.give(Ok(page)));
+                self.tell(tell_in, move || job.answer.give(Ok(page)));
             }
             Job::Keep(job) => {
                 job.marks.iter().for_each(|mark| self.logs.keep(mark));
@@ -253,11 +258,23 @@ impl State {
 
     fn append(&mut self, job: Append, tell_in: u64, given_up: bool) {
         if given_up && self.rng.chance(0.5) {
-            return self.tell(tell_in, true, move || drop(job));
+            return self.tell_append(tell_in, None, move || drop(job));
         }
         let full = self.now_ms < self.full_until;
         let outcome = if full { Err(EngineError::Full("no room".to_owned())) } else { self.commit(&job) };
-        self.tell(tell_in, true, move || if given_up { drop(job) } else { job.answer.give(outcome) });
+        let appended = match &outcome {
+            Ok(Appended::New { entry, .. }) if !given_up => {
+                Some((job.channel.as_str().to_owned(), entry.offset()))
+            }
+            _ => None,
+        };
+        self.tell_append(
+            tell_in,
+            appended,
+            move || {
+                if given_up { drop(job) } else { job.answer.give(outcome) }
+            },
+        );
     }
 
     fn commit(&mut self, job: &Append) -> Result<Appended, EngineError> {
@@ -265,7 +282,7 @@ impl State {
         if let Appended::New { entry, .. } = &outcome {
             let payload = payload_of_text(&job.content.data);
             self.tell_story(|| format!("commits {payload} as {} of {}", entry.offset(), job.channel));
-            self.chronicle.note(job.channel.as_str(), entry.offset(), entry.at(), payload);
+            self.chronicle.note(job.channel.as_str(), entry.offset(), entry.at(), payload, self.now_ms);
             if self.plan.kind == EngineKind::Relaxed && !std::mem::replace(&mut self.dirty, true) {
                 self.store_due = self.now_ms + STORE_MS;
             }
@@ -273,14 +290,21 @@ impl State {
         Ok(outcome)
     }
 
-    /// Tells an outcome in a while; those of appends in their order.
-    fn tell(&mut self, in_ms: u64, append: bool, outcome: impl FnOnce() + Send + 'static) {
-        let mut at = self.now_ms + in_ms;
-        if append {
-            at = at.max(self.answer_after);
-            self.answer_after = at;
-        }
-        self.enqueue(at, Step::Tell(Box::new(outcome)));
+    /// Tells an outcome in a while.
+    fn tell(&mut self, in_ms: u64, outcome: impl FnOnce() + Send + 'static) {
+        self.enqueue(self.now_ms + in_ms, Step::Tell(Box::new(outcome), None));
+    }
+
+    /// The same, of an append: they are told in their order.
+    fn tell_append(
+        &mut self,
+        in_ms: u64,
+        appended: Option<(String, u64)>,
+        outcome: impl FnOnce() + Send + 'static,
+    ) {
+        let at = (self.now_ms + in_ms).max(self.answer_after);
+        self.answer_after = at;
+        self.enqueue(at, Step::Tell(Box::new(outcome), appended));
     }
 }
 

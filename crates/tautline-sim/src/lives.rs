@@ -8,7 +8,7 @@ use tautline_hub::{
     engine::{Answer, Look},
 };
 use tautline_netem::{Direction, Ending, Fault, Way};
-use tautline_protocol::{ChannelName, ReadFrom, client::Input};
+use tautline_protocol::{ChannelName, client::Input};
 
 use crate::{
     device::{Moment, Remains},
@@ -62,7 +62,7 @@ impl World {
             self.tell(phone, Input::Restore(stored.map(Box::new)));
         }
         for channel in self.phones[phone].wanted.clone() {
-            self.subscribe(phone, &channel, ReadFrom::Start);
+            self.subscribe(phone, &channel, self.from.clone());
         }
         self.tell(phone, Input::Connect);
     }

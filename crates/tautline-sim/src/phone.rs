@@ -10,7 +10,7 @@ use tautline_protocol::{
 };
 
 use crate::{
-    app::App,
+    app::{App, Look},
     device::Device,
     socket::Socket,
     story::{Event, Teller},
@@ -148,6 +148,10 @@ impl Phone {
         let request = self.next_request;
         self.next_request += 1;
         self.app.ask(request, verb.as_str(), payload);
+        if verb == RequestVerb::History {
+            let look = Look { body: body.to_owned(), asked_ms: now.mono_ms, pages: Vec::new() };
+            self.app.looks.insert(request, look);
+        }
         let body = RawValue::from_string(body.to_owned()).expect("the app asks in JSON");
         let new = NewRequest { request, verb, body, ttl_ms, idempotent, volatile };
         (request, self.feed(now, Input::Request(new)))
@@ -291,9 +295,12 @@ impl Phone {
             }
             Output::Presence(..) => {}
             _ if self.whims.is_some() && tells_the_app(&output) => {}
-            Output::Settled { request, result } => self.app.settled(request, &result),
+            Output::Settled { request, result } => {
+                self.app.settled(request, &result);
+                self.app.looked(request, now.mono_ms, &result);
+            }
             Output::Gap(gap) => self.app.gap(&gap),
-            Output::Subscribed { channel, cursor, .. } => self.app.subscribed(&channel, &cursor),
+            Output::Subscribed { channel, cursor, .. } => self.app.subscribed(&channel, &cursor, now.mono_ms),
             Output::Unsubscribed { channel, code, .. } => self.app.unsubscribed(&channel, &code),
             Output::Welcome(welcome) => self.note(Event::Welcome(welcome.resumed)),
             Output::Drop(dropped) => self.note(Event::Drop(dropped.cause)),

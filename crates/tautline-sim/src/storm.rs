@@ -2,9 +2,11 @@
 //!
 //! There are four kinds, by what keeps the logs; every fourth seed is of the same kind. Start at [`run_storm`].
 
+mod history;
 mod plan;
 mod reckon;
 mod rosters;
+mod starts;
 mod weather;
 mod whims;
 mod writer;
@@ -51,6 +53,10 @@ pub struct Summary {
     pub settled: u64,
     /// Of these, with an outcome that nobody can know.
     pub unknown: u64,
+    /// Subscriptions that began with what was published from then on.
+    pub starts: u64,
+    /// Pages of the past.
+    pub pages: u64,
 }
 
 impl Summary {
@@ -70,6 +76,8 @@ impl Summary {
         self.gaps += other.gaps;
         self.settled += other.settled;
         self.unknown += other.unknown;
+        self.starts += other.starts;
+        self.pages += other.pages;
     }
 }
 
@@ -81,7 +89,7 @@ impl std::fmt::Display for Summary {
             f,
             "one history on average: {:.1} phones, {:.0} virtual seconds, {:.1} faults of the network and {:.1} of the server, \
              {:.1} apps destroyed, {:.1} connections lost, {:.0} publications ({:.1} taken back), {:.0} deliveries ({:.1} marked), \
-             {:.1} gaps, {:.0} requests ({:.1} in doubt)",
+             {:.1} gaps, {:.0} requests ({:.1} in doubt), {:.1} subscriptions from now on, {:.1} pages of the past",
             each(self.phones),
             each(self.virtual_ms) / 1000.0,
             each(self.faults),
@@ -95,6 +103,8 @@ impl std::fmt::Display for Summary {
             each(self.gaps),
             each(self.settled),
             each(self.unknown),
+            each(self.starts),
+            each(self.pages),
         )
     }
 }
@@ -148,7 +158,7 @@ pub fn record_storm(seed: u64, recording: Recording) -> Vec<serde_json::Value> {
 fn storm(seed: u64, teller: Option<Teller>, recording: Option<Recording>) -> (World, Summary) {
     let mut plan = Plan::of(seed);
     let mut world = plan.make_world(teller, recording);
-    let mut writer = Writer::new(seed);
+    let mut writer = Writer::new(seed, plan.history);
     let mut weather = Weather::new(seed, &plan);
     if recording == Some(Recording::WithWhims) {
         let mut whimsy = Whimsy::new(seed);
@@ -160,7 +170,10 @@ fn storm(seed: u64, teller: Option<Teller>, recording: Option<Recording>) -> (Wo
     calm(&mut world, &mut writer, &plan);
     let mut summary = Summary { histories: 1, phones: world.phones.len() as u64, ..weather.summary };
     summary.virtual_ms = world.now().mono_ms;
-    reckon::reckon(&world, &weather.befallen(&plan), &writer, &mut summary);
+    let befallen = weather.befallen(&plan);
+    reckon::reckon(&world, &befallen, &writer, &mut summary);
+    summary.starts = starts::check(&world);
+    summary.pages = history::check(&world, &befallen);
     if plan.presence {
         rosters::check(&mut world);
     }

@@ -96,6 +96,8 @@ pub struct World {
     /// How far the server's wall clock is off, in milliseconds.
     pub(crate) clock_off_ms: i64,
     pub(crate) largest_down: usize,
+    /// From where apps subscribe in a storm.
+    pub(crate) from: ReadFrom,
     recorded: bool,
     whims: bool,
     steps_at_once: u32,
@@ -138,6 +140,7 @@ impl World {
             pushed: BTreeMap::new(),
             clock_off_ms: 0,
             largest_down: 0,
+            from: ReadFrom::Start,
             recorded,
             whims,
             steps_at_once: 0,
@@ -232,6 +235,9 @@ impl World {
     /// The app of a phone wants a channel.
     pub fn subscribe(&mut self, phone: usize, channel: &str, from: ReadFrom) {
         self.phones[phone].wanted.insert(channel.to_owned());
+        if from == ReadFrom::Now {
+            self.phones[phone].app.subscribe_from_now(channel, self.now_ms);
+        }
         self.tell(phone, Input::Subscribe { channel: channel.to_owned(), from });
     }
 

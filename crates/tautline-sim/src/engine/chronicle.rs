@@ -12,8 +12,12 @@ pub struct Written {
     pub payload: String,
     /// When, in wall milliseconds.
     pub at: u64,
-    /// When the one before it in its log was appended.
+    /// When the one before it in its log was appended, in wall milliseconds.
     pub before_at: Option<u64>,
+    /// When it was appended, in monotonic milliseconds.
+    pub committed_ms: u64,
+    /// When the server was told that it was appended; none where it never was.
+    pub told_ms: Option<u64>,
 }
 
 /// What became of a payload.
@@ -52,7 +56,7 @@ impl Chronicle {
     }
 
     /// A publication was appended.
-    pub(crate) fn note(&mut self, channel: &str, offset: u64, at: u64, payload: String) {
+    pub(crate) fn note(&mut self, channel: &str, offset: u64, at: u64, payload: String, committed_ms: u64) {
         self.counts.entry(payload.clone()).or_default().appended += 1;
         if !self.current().contains_key(channel) {
             self.current().insert(channel.to_owned(), Vec::new());
@@ -65,7 +69,22 @@ impl Chronicle {
         let log = self.current().get_mut(channel).expect("it was just made");
         assert_eq!(log.len(), index, "{channel}: the log itself has a hole before {offset}");
         let before_at = log.last().map(|last| last.at);
-        log.push(Written { payload, at, before_at });
+        log.push(Written { payload, at, before_at, committed_ms, told_ms: None });
+    }
+
+    /// The server was told that a publication was appended.
+    pub(crate) fn note_told(&mut self, channel: &str, offset: u64, now_ms: u64) {
+        let log = self.current().get_mut(channel);
+        if let Some(written) = log.and_then(|log| log.get_mut(index_of(offset))) {
+            written.told_ms.get_or_insert(now_ms);
+        }
+    }
+
+    /// The last offset that the server had been told of before `now_ms`, of those that still stand.
+    #[must_use]
+    pub fn told_before(&self, channel: &str, epoch: &str, now_ms: u64) -> u64 {
+        let is_told = |written: &Written| written.told_ms.is_some_and(|told_ms| told_ms < now_ms);
+        self.log_of(channel, epoch).iter().rposition(is_told).map_or(0, |index| index as u64 + 1)
     }
 
     /// Where each log of this epoch stands.

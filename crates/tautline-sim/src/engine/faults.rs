@@ -55,7 +55,7 @@ impl SimEngine {
                 if aloud { state.begin_life(&older.heads) } else { state.chronicle.go_back(&older.heads) };
             let steps = std::mem::take(&mut state.queue);
             let (untold, queue): (Vec<_>, Vec<_>) =
-                steps.into_iter().partition(|(_, step)| matches!(step, Step::Tell(_)));
+                steps.into_iter().partition(|(_, step)| matches!(step, Step::Tell(..)));
             state.queue = queue.into_iter().collect();
             (untold, gone)
         };

@@ -20,6 +20,13 @@ const HELLOS_QUEUE_UP_EVERY: u64 = 5;
 /// In storms whose seed leaves this rest channels tell who is there. Not drawn: what other seeds stand for stays as it was.
 const ROSTERS_EVERY: u64 = 6;
 const ROSTERS_REST: u64 = 2;
+/// Others are told apart by this rest. It has nothing in common with the kinds of engines, and no storm with a name leaves
+/// one of these.
+const OTHERS_EVERY: u64 = 17;
+/// Apps subscribe from now on.
+const FROM_NOW_REST: u64 = 10;
+/// Apps read the past.
+const HISTORY_REST: u64 = 11;
 /// How long a storm lasts at least and at most, in virtual milliseconds.
 const STORM_MS: (u64, u64) = (15_000, 60_000);
 /// Requests of a phone that wait at once.
@@ -35,6 +42,10 @@ pub(super) struct Plan {
     pub(super) short: bool,
     /// Channels tell who is there.
     pub(super) presence: bool,
+    /// Apps subscribe from now on, not from the start.
+    pub(super) from_now: bool,
+    /// Apps read the past.
+    pub(super) history: bool,
     retention: Retention,
     limits: Limits,
 }
@@ -66,8 +77,10 @@ impl Plan {
         }
         let lasts_ms = rng.between(STORM_MS.0, STORM_MS.1);
         let presence = seed % ROSTERS_EVERY == ROSTERS_REST;
+        let from_now = seed % OTHERS_EVERY == FROM_NOW_REST;
+        let history = seed % OTHERS_EVERY == HISTORY_REST;
         let engine = EnginePlan { kind, slow_ms, drops };
-        Self { seed, engine, lasts_ms, short, presence, retention, limits, rng }
+        Self { seed, engine, lasts_ms, short, presence, from_now, history, retention, limits, rng }
     }
 
     pub(super) fn make_world(&mut self, teller: Option<Teller>, recording: Option<Recording>) -> World {
@@ -86,6 +99,9 @@ impl Plan {
             whims,
             presence: self.presence,
         });
+        if self.from_now {
+            world.from = ReadFrom::Now;
+        }
         world.tell_story(|| format!("a storm over {:?}, {:?}", self.engine, self.retention));
         for phone in 0..2 + usize::try_from(rng.below(3)).expect("small") {
             let slots = if rng.chance(0.2) { 1 } else { 2 };
@@ -99,7 +115,7 @@ impl Plan {
                     Some(Auth::Token { token: format!("user:{}", writer::user_of(phone)) });
             }
             for channel in CHANNELS.iter().take(1 + usize::try_from(rng.below(3)).expect("small")) {
-                world.subscribe(phone, channel, ReadFrom::Start);
+                world.subscribe(phone, channel, world.from.clone());
             }
             world.tell(phone, Input::Connect);
         }

@@ -28,7 +28,7 @@ pub(super) struct Befallen {
 
 impl Befallen {
     /// True where a publication may have been taken back.
-    const fn may_lose(&self) -> bool {
+    pub(super) const fn may_lose(&self) -> bool {
         self.fail_overs > 0
             || self.crashes > 0 && matches!(self.kind, EngineKind::Memory | EngineKind::Relaxed)
     }
@@ -51,6 +51,10 @@ pub(super) fn reckon(world: &World, befallen: &Befallen, writer: &Writer, summar
             witness.was_served_without_holes();
             for (request, asked) in &phone.app.asked {
                 let done = match asked.verb {
+                    // Its pages are looked at, and reading twice does no harm.
+                    "history" => {
+                        Count { appended: u32::from(asked.outcome == Some(Outcome::Ok)), ..Count::default() }
+                    }
                     "publish" => chronicle.count(&asked.payload),
                     _ => Count {
                         appended: world.executed().get(&asked.payload).copied().unwrap_or(0),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
 use tautline_netem::Rng;
 use tautline_protocol::{ReadFrom, client::RequestVerb};
 
@@ -14,6 +15,8 @@ const TRIES_MAX: u32 = 20;
 pub(super) struct Writer {
     rng: Rng,
     asked: u64,
+    /// Apps ask for pages of the past.
+    looks_back: bool,
     /// What the back end published: its channel, its key, and which life of the server was asked last.
     pub(super) pushed: BTreeMap<String, Push>,
 }
@@ -26,8 +29,8 @@ pub(super) struct Push {
 }
 
 impl Writer {
-    pub(super) fn new(seed: u64) -> Self {
-        Self { rng: Rng::stream(seed, 10), asked: 0, pushed: BTreeMap::new() }
+    pub(super) fn new(seed: u64, looks_back: bool) -> Self {
+        Self { rng: Rng::stream(seed, 10), asked: 0, looks_back, pushed: BTreeMap::new() }
     }
 
     /// Somebody asks for something.
@@ -38,7 +41,11 @@ impl Writer {
         if world.phones[phone].hidden_since.is_some() || !world.is_alive(phone) {
             return;
         }
-        if self.rng.chance(0.02) {
+        if self.looks_back && self.rng.chance(0.2) {
+            return self.look_back(world, phone);
+        }
+        let often = if world.from == ReadFrom::Now { 0.1 } else { 0.02 };
+        if self.rng.chance(often) {
             return self.change_mind(world, phone);
         }
         let payload = self.payload();
@@ -99,7 +106,26 @@ impl Writer {
         let channel = self.channel();
         world.unsubscribe(phone, channel);
         world.advance(self.rng.below(3) * 50);
-        world.subscribe(phone, channel, ReadFrom::Start);
+        world.subscribe(phone, channel, world.from.clone());
+    }
+
+    /// Asks for a page: the newest, the oldest, or one beside a publication that the app has.
+    fn look_back(&mut self, world: &mut World, phone: usize) {
+        let (channel, payload) = (self.channel(), self.payload());
+        let limit = if self.rng.chance(0.3) { 1_000 } else { self.rng.between(1, 8) };
+        let mut body = json!({"channel": channel, "limit": limit});
+        let received = world.phones[phone].app.received.iter().filter(|it| it.channel == channel);
+        let places: Vec<Value> =
+            received.map(|it| json!({"epoch": it.epoch, "offset": it.offset, "at": it.at})).collect();
+        let place = places.get(usize::try_from(self.rng.below(places.len().max(1) as u64)).expect("few"));
+        match (self.rng.below(4), place) {
+            (0, _) => body["after"] = "start".into(),
+            (1, Some(place)) => body["after"] = place.clone(),
+            (2, Some(place)) => body["before"] = place.clone(),
+            _ => {}
+        }
+        let ttl_ms = self.rng.chance(0.2).then(|| self.rng.between(500, 5_000));
+        world.ask(phone, ask(RequestVerb::History, &body.to_string(), &payload, ttl_ms));
     }
 
     fn payload(&mut self) -> String {
