@@ -31,8 +31,10 @@ fn two_thousand_storms_lose_double_and_reorder_nothing() {
         sum.redelivered > SEEDS,
         sum.gaps > SEEDS / 2,
         sum.unknown > SEEDS,
+        sum.starts > SEEDS,
+        sum.pages > SEEDS,
     ];
-    assert_eq!(everything, [true; 8], "{sum:?}");
+    assert_eq!(everything, [true; 10], "{sum:?}");
 }
 
 /// Runs every seed, on two threads: the sum, and the seeds that failed.
