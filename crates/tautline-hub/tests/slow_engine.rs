@@ -44,6 +44,22 @@ fn write(engine: &SlowEngine, node: &Node, count: u64) {
 }
 
 #[test]
+fn a_login_that_expires_before_the_welcome_is_refused() {
+    let (engine, mut node) = slow();
+    let mut phone = node.dial();
+    let mut login = identity("u1", &[]);
+    login.expires_at = Some(node.now.wall_ms + 1_000);
+    phone.login = Ok(login);
+    phone.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+    node.advance(1_000);
+    engine.work();
+    let heard = phone.hear(&node);
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert_eq!(heard[0]["bye"]["code"], "token_expired");
+    assert_eq!(phone.close, Some(4101));
+}
+
+#[test]
 fn nobody_sees_a_publication_before_the_engine_has_it() {
     let (engine, node) = slow();
     let mut phone = reader(&engine, &node);

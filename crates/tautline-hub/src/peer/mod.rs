@@ -293,8 +293,7 @@ impl Peer {
                 self.give_up_opening(now);
             }
             Stage::Open(open) if now.mono_ms >= open.auth_until_ms => {
-                let words = "the authentication has expired: come back with a new token";
-                self.dismiss(now, None, Bye::new(ByeCode::TokenExpired, words));
+                self.dismiss_expired(now);
             }
             Stage::Open(_) if now.mono_ms >= self.silent_until_ms() => {
                 self.dismiss(now, None, Bye::new(ByeCode::PeerSilent, "nothing was heard for too long"));
@@ -304,6 +303,11 @@ impl Peer {
             Stage::Leaving => self.stage = BYE_SAID,
             Stage::Closing(_) | Stage::Lost => {}
         }
+    }
+
+    fn dismiss_expired(&mut self, now: Now) {
+        let words = "the authentication has expired: come back with a new token";
+        self.dismiss(now, None, Bye::new(ByeCode::TokenExpired, words));
     }
 
     /// Sends away a client that is not welcome yet: the node goes down, or it took too long.

@@ -347,6 +347,10 @@ impl Peer {
             refreshing: None,
             began: !resumed,
         });
+        if login.expires_at <= now.wall_ms {
+            // While the hello waited for its turn or for the engine.
+            return self.dismiss_expired(now);
+        }
         let mut gaps = Vec::new();
         let cursors = hello.resume.as_ref().map(|resume: &Resume| &resume.cursors);
         let limits = self.hub.limits();
