@@ -33,6 +33,8 @@ pub struct Phone {
     pub dialled_at_ms: Vec<u64>,
     /// The login that it has.
     pub auth: Option<Auth>,
+    /// Until when the login is good that the server accepted last, in monotonic milliseconds, while no clock jumps.
+    pub(crate) login_until_ms: Option<u64>,
     /// The channels that it wants.
     pub wanted: BTreeSet<String>,
     pub(crate) number: usize,
@@ -100,6 +102,7 @@ impl Phone {
             events: Vec::new(),
             dialled_at_ms: Vec::new(),
             auth: Some(Auth::Guest { guest: true }),
+            login_until_ms: None,
             wanted: BTreeSet::new(),
             number,
             device: Device::default(),

@@ -159,19 +159,30 @@ impl Server {
         }
     }
 
-    /// Checks a login: guests come in, the token `good`, and whoever says `user:` and a name.
-    pub(crate) fn check(auth: &Auth) -> Result<Identity, LoginRefused> {
+    /// Checks a login: guests come in, the token `good`, and whoever says `user:` and a name. Behind a `~` it may say for how
+    /// many milliseconds it is good from now on.
+    pub(crate) fn check(now: Now, auth: &Auth) -> Result<Identity, LoginRefused> {
         match auth {
             Auth::Guest { guest: true } => Ok(Identity::default()),
             Auth::Token { token } if token == "expired" => Err(LoginRefused::Expired),
             Auth::Token { token } if token == "good" => Ok(Identity::default()),
-            Auth::Token { token } => match token.strip_prefix("user:").map(UserId::parse) {
-                Some(Ok(user)) => Ok(Identity { user: Some(user), ..Identity::default() }),
-                _ => Err(LoginRefused::Unauthorized("no".into())),
-            },
+            Auth::Token { token } => {
+                let (token, _) = token.split_once('~').unwrap_or((token, ""));
+                let expires_at = life_of_login(auth).map(|life_ms| now.wall_ms + life_ms);
+                match token.strip_prefix("user:").map(UserId::parse) {
+                    Some(Ok(user)) => Ok(Identity { user: Some(user), expires_at, ..Identity::default() }),
+                    _ => Err(LoginRefused::Unauthorized("no".into())),
+                }
+            }
             _ => Err(LoginRefused::Unauthorized("no".into())),
         }
     }
+}
+
+/// For how long a login is good, where it says so, in milliseconds.
+pub(crate) fn life_of_login(auth: &Auth) -> Option<u64> {
+    let Auth::Token { token } = auth else { return None };
+    token.split_once('~')?.1.parse().ok()
 }
 
 fn make_hub(config: HubConfig, engine: &Arc<SimEngine>, seed: u64, lives: u64) -> Hub {

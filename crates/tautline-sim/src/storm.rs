@@ -3,6 +3,7 @@
 //! There are four kinds, by what keeps the logs; every fourth seed is of the same kind. Start at [`run_storm`].
 
 mod history;
+mod logins;
 mod plan;
 mod reckon;
 mod rosters;
@@ -57,6 +58,8 @@ pub struct Summary {
     pub starts: u64,
     /// Pages of the past.
     pub pages: u64,
+    /// Lines that ended with their login.
+    pub expired: u64,
 }
 
 impl Summary {
@@ -78,6 +81,7 @@ impl Summary {
         self.unknown += other.unknown;
         self.starts += other.starts;
         self.pages += other.pages;
+        self.expired += other.expired;
     }
 }
 
@@ -89,7 +93,7 @@ impl std::fmt::Display for Summary {
             f,
             "one history on average: {:.1} phones, {:.0} virtual seconds, {:.1} faults of the network and {:.1} of the server, \
              {:.1} apps destroyed, {:.1} connections lost, {:.0} publications ({:.1} taken back), {:.0} deliveries ({:.1} marked), \
-             {:.1} gaps, {:.0} requests ({:.1} in doubt), {:.1} subscriptions from now on, {:.1} pages of the past",
+             {:.1} gaps, {:.0} requests ({:.1} in doubt), {:.1} subscriptions from now on, {:.1} pages of the past, {:.1} logins expired",
             each(self.phones),
             each(self.virtual_ms) / 1000.0,
             each(self.faults),
@@ -105,6 +109,7 @@ impl std::fmt::Display for Summary {
             each(self.unknown),
             each(self.starts),
             each(self.pages),
+            each(self.expired),
         )
     }
 }
@@ -174,6 +179,9 @@ fn storm(seed: u64, teller: Option<Teller>, recording: Option<Recording>) -> (Wo
     reckon::reckon(&world, &befallen, &writer, &mut summary);
     summary.starts = starts::check(&world);
     summary.pages = history::check(&world, &befallen);
+    if plan.logins {
+        summary.expired = logins::check(&mut world, seed);
+    }
     if plan.presence {
         rosters::check(&mut world);
     }
@@ -190,6 +198,10 @@ fn calm(world: &mut World, writer: &mut Writer, plan: &Plan) {
             world.launch(phone, Remains::All);
         }
         world.heal(phone);
+        if plan.logins {
+            // The next one is good for long: to be online at a certain moment says something.
+            world.phones[phone].auth = Some(logins::token(&writer::user_of(phone), None));
+        }
         world.tell(phone, Input::Network { online: true, kind: Some("wifi".into()), weak: false });
         world.show(phone);
     }

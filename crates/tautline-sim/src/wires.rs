@@ -8,8 +8,8 @@ use tautline_netem::{Arrival, Direction, Ending, Fault, Link, Way};
 use tautline_protocol::client::{Input, SocketClosed};
 
 use crate::{
-    phone::{HostEvent, Sent},
-    server::Server,
+    phone::{HostEvent, Phone, Sent},
+    server::{Server, life_of_login},
     socket::{Frame, Socket, Woken},
     world::{Air, Closing, World},
 };
@@ -189,7 +189,8 @@ impl World {
     /// What the server does by itself, and says.
     fn settle_peer(&mut self, phone: usize, number: u64) -> bool {
         let (now, at) = (self.now(), self.link_now());
-        let Some(socket) = self.phones[phone].sockets.get_mut(&number) else { return false };
+        let Phone { sockets, login_until_ms, .. } = &mut self.phones[phone];
+        let Some(socket) = sockets.get_mut(&number) else { return false };
         let Some(peer) = &mut socket.peer else { return false };
         let due = peer.poll_timeout() <= now.mono_ms;
         if due {
@@ -209,13 +210,21 @@ impl World {
                 Some(Output::Message(bytes)) => {
                     let text = String::from_utf8(bytes.to_vec()).expect("packets are text");
                     self.largest_down = self.largest_down.max(text.len());
+                    let may_speak = login_until_ms.is_none_or(|until_ms| now.mono_ms <= until_ms)
+                        || self.clock_off_ms != 0;
+                    assert!(may_speak || says_no(&text), "phone {phone} is served without a login: {text}");
                     if self.trap.take_if(|(whose, what)| *whose == phone && text.contains(*what)).is_some() {
                         let direction = Direction::Down;
                         socket.link.apply(at, Fault::HalfOpen { direction, for_ms: Some(LOST_MS) });
                     }
                     socket.link.push(at, Way::Down, Frame::Text(text)).expect("has_room() was asked");
                 }
-                Some(Output::Login(auth)) => peer.handle_login(now, Server::check(&auth)),
+                Some(Output::Login(auth)) => {
+                    let life_ms = life_of_login(&auth).unwrap_or(u64::MAX);
+                    let until_ms = now.mono_ms.saturating_add(life_ms);
+                    *login_until_ms = Some(login_until_ms.unwrap_or(0).max(until_ms));
+                    peer.handle_login(now, Server::check(now, &auth));
+                }
                 Some(Output::Call(call)) => self.server.run_call(now, call),
                 Some(Output::Close { code, reason }) => {
                     let close = Frame::Close { code, reason: reason.to_owned() };
@@ -345,4 +354,9 @@ impl World {
             "socket {number} was dialled twice"
         );
     }
+}
+
+/// What is said to a client whose login has expired.
+fn says_no(text: &str) -> bool {
+    text.lines().all(|packet| [r#"{"bye""#, r#"{"challenge""#].iter().any(|no| packet.starts_with(no)))
 }

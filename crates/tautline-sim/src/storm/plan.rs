@@ -8,7 +8,7 @@ use tautline_protocol::{
     packet::Auth,
 };
 
-use super::{CHANNELS, Recording, whims, writer};
+use super::{CHANNELS, Recording, logins, whims, writer};
 use crate::{
     engine::{EngineKind, EnginePlan},
     story::Teller,
@@ -27,8 +27,12 @@ const OTHERS_EVERY: u64 = 17;
 const FROM_NOW_REST: u64 = 10;
 /// Apps read the past.
 const HISTORY_REST: u64 = 11;
+/// Logins expire soon.
+const LOGINS_REST: u64 = 12;
 /// How long a storm lasts at least and at most, in virtual milliseconds.
 const STORM_MS: (u64, u64) = (15_000, 60_000);
+/// How long logins are good where they expire soon, in milliseconds.
+const LOGIN_MS: (u64, u64) = (2_000, 20_000);
 /// Requests of a phone that wait at once.
 pub(super) const OUTBOX_COUNT_MAX: usize = 40;
 
@@ -46,6 +50,8 @@ pub(super) struct Plan {
     pub(super) from_now: bool,
     /// Apps read the past.
     pub(super) history: bool,
+    /// Logins expire soon.
+    pub(super) logins: bool,
     retention: Retention,
     limits: Limits,
 }
@@ -79,8 +85,9 @@ impl Plan {
         let presence = seed % ROSTERS_EVERY == ROSTERS_REST;
         let from_now = seed % OTHERS_EVERY == FROM_NOW_REST;
         let history = seed % OTHERS_EVERY == HISTORY_REST;
+        let logins = seed % OTHERS_EVERY == LOGINS_REST;
         let engine = EnginePlan { kind, slow_ms, drops };
-        Self { seed, engine, lasts_ms, short, presence, from_now, history, retention, limits, rng }
+        Self { seed, engine, lasts_ms, short, presence, from_now, history, logins, retention, limits, rng }
     }
 
     pub(super) fn make_world(&mut self, teller: Option<Teller>, recording: Option<Recording>) -> World {
@@ -113,6 +120,10 @@ impl Plan {
             if rng.chance(0.3) {
                 world.phones[phone].auth =
                     Some(Auth::Token { token: format!("user:{}", writer::user_of(phone)) });
+            }
+            if self.logins {
+                let life_ms = rng.between(LOGIN_MS.0, LOGIN_MS.1);
+                world.phones[phone].auth = Some(logins::token(&writer::user_of(phone), Some(life_ms)));
             }
             for channel in CHANNELS.iter().take(1 + usize::try_from(rng.below(3)).expect("small")) {
                 world.subscribe(phone, channel, world.from.clone());

@@ -24,6 +24,8 @@ pub(super) struct Befallen {
     pub(super) destroyed: u64,
     /// Logs keep less than was written.
     pub(super) short: bool,
+    /// Logins expire, and their sessions with them.
+    pub(super) logins: bool,
 }
 
 impl Befallen {
@@ -36,7 +38,7 @@ impl Befallen {
     /// True where the server must know what became of everything that it was asked.
     fn knows_all(&self, world: &World) -> bool {
         let calm = self.crashes + self.jumps + self.destroyed == 0;
-        self.kind == EngineKind::Memory && calm && world.sessions_outlast(self.lasts_ms)
+        self.kind == EngineKind::Memory && calm && !self.logins && world.sessions_outlast(self.lasts_ms)
     }
 }
 

@@ -193,6 +193,7 @@ impl Weather {
             jumps: self.jumps,
             destroyed: self.summary.destroyed,
             short: plan.short,
+            logins: plan.logins,
         }
     }
 }
