@@ -21,6 +21,9 @@ use crate::{
 /// JavaScript runs this long after the app went to the background.
 const FREEZE_AFTER_MS: u64 = 5_000;
 
+/// What a client says that has nothing to do.
+pub(crate) const HANGS_UP: &str = r#"{"pause":{"reason":"idle"}}"#;
+
 /// One phone.
 pub struct Phone {
     /// The client.
@@ -282,6 +285,9 @@ impl Phone {
             }
             Output::Dial { socket } => self.note_dial(now, socket),
             Output::Send { socket, text } => {
+                let has_work = self.app.waiting > 0 || !self.wanted.is_empty();
+                let may_end = !has_work || self.whims.is_some() || !text.contains(HANGS_UP);
+                assert!(may_end, "phone {} hangs up, and has something to do", self.number);
                 self.note(Event::Sent(text.clone()));
                 sent.push(Sent { socket, text });
             }

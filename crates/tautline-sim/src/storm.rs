@@ -3,6 +3,7 @@
 //! There are four kinds, by what keeps the logs; every fourth seed is of the same kind. Start at [`run_storm`].
 
 mod history;
+mod idle;
 mod logins;
 mod plan;
 mod reckon;
@@ -60,6 +61,8 @@ pub struct Summary {
     pub pages: u64,
     /// Lines that ended with their login.
     pub expired: u64,
+    /// Lines that had nothing to do, and ended.
+    pub hung_up: u64,
 }
 
 impl Summary {
@@ -82,6 +85,7 @@ impl Summary {
         self.starts += other.starts;
         self.pages += other.pages;
         self.expired += other.expired;
+        self.hung_up += other.hung_up;
     }
 }
 
@@ -93,7 +97,7 @@ impl std::fmt::Display for Summary {
             f,
             "one history on average: {:.1} phones, {:.0} virtual seconds, {:.1} faults of the network and {:.1} of the server, \
              {:.1} apps destroyed, {:.1} connections lost, {:.0} publications ({:.1} taken back), {:.0} deliveries ({:.1} marked), \
-             {:.1} gaps, {:.0} requests ({:.1} in doubt), {:.1} subscriptions from now on, {:.1} pages of the past, {:.1} logins expired",
+             {:.1} gaps, {:.0} requests ({:.1} in doubt), {:.1} subscriptions from now on, {:.1} pages of the past, {:.1} logins expired, {:.1} idle lines ended",
             each(self.phones),
             each(self.virtual_ms) / 1000.0,
             each(self.faults),
@@ -110,6 +114,7 @@ impl std::fmt::Display for Summary {
             each(self.starts),
             each(self.pages),
             each(self.expired),
+            each(self.hung_up),
         )
     }
 }
@@ -163,7 +168,7 @@ pub fn record_storm(seed: u64, recording: Recording) -> Vec<serde_json::Value> {
 fn storm(seed: u64, teller: Option<Teller>, recording: Option<Recording>) -> (World, Summary) {
     let mut plan = Plan::of(seed);
     let mut world = plan.make_world(teller, recording);
-    let mut writer = Writer::new(seed, plan.history);
+    let mut writer = Writer::new(&plan);
     let mut weather = Weather::new(seed, &plan);
     if recording == Some(Recording::WithWhims) {
         let mut whimsy = Whimsy::new(seed);
@@ -172,8 +177,8 @@ fn storm(seed: u64, teller: Option<Teller>, recording: Option<Recording>) -> (Wo
         return (world, weather.summary);
     }
     weather.blow(&mut world, &mut plan.rng, &mut writer, None);
-    calm(&mut world, &mut writer, &plan);
-    let mut summary = Summary { histories: 1, phones: world.phones.len() as u64, ..weather.summary };
+    let hung_up = calm(&mut world, &mut writer, &plan);
+    let mut summary = Summary { histories: 1, hung_up, phones: world.phones.len() as u64, ..weather.summary };
     summary.virtual_ms = world.now().mono_ms;
     let befallen = weather.befallen(&plan);
     reckon::reckon(&world, &befallen, &writer, &mut summary);
@@ -188,8 +193,8 @@ fn storm(seed: u64, teller: Option<Teller>, recording: Option<Recording>) -> (Wo
     (world, summary)
 }
 
-/// Every fault ends, and everybody gets the time to come back.
-fn calm(world: &mut World, writer: &mut Writer, plan: &Plan) {
+/// Every fault ends, and everybody gets the time to come back. Gives how often a client hung up for want of work.
+fn calm(world: &mut World, writer: &mut Writer, plan: &Plan) -> u64 {
     world.tell_story(|| "the storm is over".to_owned());
     world.trap = None;
     world.heal_engine();
@@ -208,7 +213,8 @@ fn calm(world: &mut World, writer: &mut Writer, plan: &Plan) {
     world.advance(RECOVERY_MS);
     for (number, phone) in world.phones.iter().enumerate() {
         let state = phone.state();
-        assert_eq!(state, State::Online, "phone {number} is not online {RECOVERY_MS} ms after the storm");
+        let expected = if plan.idle { State::Idle } else { State::Online };
+        assert_eq!(state, expected, "phone {number} is not {expected:?} {RECOVERY_MS} ms after the storm");
     }
     writer.settle(world);
     // What nobody was told of is found with the next publication: an append in doubt, or a copy that took over.
@@ -221,4 +227,5 @@ fn calm(world: &mut World, writer: &mut Writer, plan: &Plan) {
         }
         world.advance(DELIVERY_MS);
     }
+    if plan.idle { idle::check(world) } else { 0 }
 }

@@ -34,8 +34,9 @@ fn two_thousand_storms_lose_double_and_reorder_nothing() {
         sum.starts > SEEDS,
         sum.pages > SEEDS,
         sum.expired > SEEDS / 4,
+        sum.hung_up > SEEDS / 4,
     ];
-    assert_eq!(everything, [true; 11], "{sum:?}");
+    assert_eq!(everything, [true; 12], "{sum:?}");
 }
 
 /// Runs every seed, on two threads: the sum, and the seeds that failed.

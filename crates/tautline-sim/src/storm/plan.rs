@@ -29,10 +29,14 @@ const FROM_NOW_REST: u64 = 10;
 const HISTORY_REST: u64 = 11;
 /// Logins expire soon.
 const LOGINS_REST: u64 = 12;
+/// Nobody subscribes, and clients hang up soon where there is nothing to do.
+const IDLE_REST: u64 = 13;
 /// How long a storm lasts at least and at most, in virtual milliseconds.
 const STORM_MS: (u64, u64) = (15_000, 60_000);
 /// How long logins are good where they expire soon, in milliseconds.
 const LOGIN_MS: (u64, u64) = (2_000, 20_000);
+/// After how long a client hangs up, in milliseconds.
+const IDLE_MS: (u64, u64) = (200, 3_000);
 /// Requests of a phone that wait at once.
 pub(super) const OUTBOX_COUNT_MAX: usize = 40;
 
@@ -52,6 +56,8 @@ pub(super) struct Plan {
     pub(super) history: bool,
     /// Logins expire soon.
     pub(super) logins: bool,
+    /// Clients hang up where there is nothing to do.
+    pub(super) idle: bool,
     retention: Retention,
     limits: Limits,
 }
@@ -86,8 +92,22 @@ impl Plan {
         let from_now = seed % OTHERS_EVERY == FROM_NOW_REST;
         let history = seed % OTHERS_EVERY == HISTORY_REST;
         let logins = seed % OTHERS_EVERY == LOGINS_REST;
+        let idle = seed % OTHERS_EVERY == IDLE_REST;
         let engine = EnginePlan { kind, slow_ms, drops };
-        Self { seed, engine, lasts_ms, short, presence, from_now, history, logins, retention, limits, rng }
+        Self {
+            seed,
+            engine,
+            lasts_ms,
+            short,
+            presence,
+            from_now,
+            history,
+            logins,
+            idle,
+            retention,
+            limits,
+            rng,
+        }
     }
 
     pub(super) fn make_world(&mut self, teller: Option<Teller>, recording: Option<Recording>) -> World {
@@ -112,7 +132,10 @@ impl Plan {
         world.tell_story(|| format!("a storm over {:?}, {:?}", self.engine, self.retention));
         for phone in 0..2 + usize::try_from(rng.below(3)).expect("small") {
             let slots = if rng.chance(0.2) { 1 } else { 2 };
-            let options = Options { slots, outbox_count_max: OUTBOX_COUNT_MAX, ..Options::default() };
+            let mut options = Options { slots, outbox_count_max: OUTBOX_COUNT_MAX, ..Options::default() };
+            if self.idle {
+                options.idle_ms = rng.between(IDLE_MS.0, IDLE_MS.1);
+            }
             world.add_phone(if whims { whims::options(rng, options) } else { options });
             if rng.chance(0.7) {
                 world.give_storage(phone);
@@ -125,7 +148,8 @@ impl Plan {
                 let life_ms = rng.between(LOGIN_MS.0, LOGIN_MS.1);
                 world.phones[phone].auth = Some(logins::token(&writer::user_of(phone), Some(life_ms)));
             }
-            for channel in CHANNELS.iter().take(1 + usize::try_from(rng.below(3)).expect("small")) {
+            let channels = if self.idle { 0 } else { 1 + usize::try_from(rng.below(3)).expect("small") };
+            for channel in CHANNELS.iter().take(channels) {
                 world.subscribe(phone, channel, world.from.clone());
             }
             world.tell(phone, Input::Connect);

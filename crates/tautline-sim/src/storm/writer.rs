@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tautline_netem::Rng;
 use tautline_protocol::{ReadFrom, client::RequestVerb};
 
-use super::CHANNELS;
+use super::{CHANNELS, plan::Plan};
 use crate::{phone::Ask, world::World};
 
 /// How often the back end tries at most, once the storm is over.
@@ -17,6 +17,7 @@ pub(super) struct Writer {
     asked: u64,
     /// Apps ask for pages of the past.
     looks_back: bool,
+    subscribes_never: bool,
     /// What the back end published: its channel, its key, and which life of the server was asked last.
     pub(super) pushed: BTreeMap<String, Push>,
 }
@@ -29,8 +30,14 @@ pub(super) struct Push {
 }
 
 impl Writer {
-    pub(super) fn new(seed: u64, looks_back: bool) -> Self {
-        Self { rng: Rng::stream(seed, 10), asked: 0, looks_back, pushed: BTreeMap::new() }
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            rng: Rng::stream(plan.seed, 10),
+            asked: 0,
+            looks_back: plan.history,
+            subscribes_never: plan.idle,
+            pushed: BTreeMap::new(),
+        }
     }
 
     /// Somebody asks for something.
@@ -45,7 +52,7 @@ impl Writer {
             return self.look_back(world, phone);
         }
         let often = if world.from == ReadFrom::Now { 0.1 } else { 0.02 };
-        if self.rng.chance(often) {
+        if !self.subscribes_never && self.rng.chance(often) {
             return self.change_mind(world, phone);
         }
         let payload = self.payload();
