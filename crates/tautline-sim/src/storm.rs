@@ -63,6 +63,8 @@ pub struct Summary {
     pub expired: u64,
     /// Lines that had nothing to do, and ended.
     pub hung_up: u64,
+    /// Messages that arrived on a socket which its client had closed.
+    pub late: u64,
 }
 
 impl Summary {
@@ -86,6 +88,7 @@ impl Summary {
         self.pages += other.pages;
         self.expired += other.expired;
         self.hung_up += other.hung_up;
+        self.late += other.late;
     }
 }
 
@@ -97,7 +100,7 @@ impl std::fmt::Display for Summary {
             f,
             "one history on average: {:.1} phones, {:.0} virtual seconds, {:.1} faults of the network and {:.1} of the server, \
              {:.1} apps destroyed, {:.1} connections lost, {:.0} publications ({:.1} taken back), {:.0} deliveries ({:.1} marked), \
-             {:.1} gaps, {:.0} requests ({:.1} in doubt), {:.1} subscriptions from now on, {:.1} pages of the past, {:.1} logins expired, {:.1} idle lines ended",
+             {:.1} gaps, {:.0} requests ({:.1} in doubt), {:.1} subscriptions from now on, {:.1} pages of the past, {:.1} logins expired, {:.1} idle lines ended, {:.1} messages on closed sockets",
             each(self.phones),
             each(self.virtual_ms) / 1000.0,
             each(self.faults),
@@ -115,6 +118,7 @@ impl std::fmt::Display for Summary {
             each(self.pages),
             each(self.expired),
             each(self.hung_up),
+            each(self.late),
         )
     }
 }
@@ -180,6 +184,7 @@ fn storm(seed: u64, teller: Option<Teller>, recording: Option<Recording>) -> (Wo
     let hung_up = calm(&mut world, &mut writer, &plan);
     let mut summary = Summary { histories: 1, hung_up, phones: world.phones.len() as u64, ..weather.summary };
     summary.virtual_ms = world.now().mono_ms;
+    summary.late = world.late;
     let befallen = weather.befallen(&plan);
     reckon::reckon(&world, &befallen, &writer, &mut summary);
     summary.starts = starts::check(&world);

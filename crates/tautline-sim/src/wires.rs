@@ -17,6 +17,9 @@ use crate::{
 /// How long a line is dead in one direction after it has lost a trapped packet.
 const LOST_MS: u64 = 4_000;
 
+/// How long what was said on a closed socket is held on its way, in milliseconds.
+const LATE_MS: (u64, u64) = (1_000, 20_000);
+
 impl World {
     pub(crate) fn link_now(&self) -> Duration {
         Duration::from_millis(self.now_ms)
@@ -174,6 +177,7 @@ impl World {
         let Some(peer) = &mut socket.peer else { return true };
         match arrival {
             Arrival::Parcel(Frame::Text(text)) => {
+                self.late += u64::from(socket.client_done);
                 peer.handle_message(now, &text);
                 socket.woken.wake_now();
             }
@@ -313,10 +317,14 @@ impl World {
             Closing::After(ms) => Some(ms),
             Closing::Never => None,
         };
+        let late_ms = self.arrives_late.then(|| self.rng.between(LATE_MS.0, LATE_MS.1));
         let now_ms = self.now_ms;
         let Some(socket) = self.phones[phone].sockets.get_mut(&number) else { return };
         if socket.client_done {
             return;
+        }
+        if late_ms.is_some() {
+            socket.link.apply(at, Fault::Stall { direction: Direction::Up, for_ms: late_ms });
         }
         socket.client_done = true;
         socket.closed_at = Some(now_ms);

@@ -96,6 +96,10 @@ pub struct World {
     /// How far the server's wall clock is off, in milliseconds.
     pub(crate) clock_off_ms: i64,
     pub(crate) largest_down: usize,
+    /// What a client said on a socket that it closed arrives long after that.
+    pub(crate) arrives_late: bool,
+    /// Messages that arrived on a socket which its client had closed.
+    pub(crate) late: u64,
     /// From where apps subscribe in a storm.
     pub(crate) from: ReadFrom,
     recorded: bool,
@@ -140,6 +144,8 @@ impl World {
             pushed: BTreeMap::new(),
             clock_off_ms: 0,
             largest_down: 0,
+            arrives_late: false,
+            late: 0,
             from: ReadFrom::Start,
             recorded,
             whims,

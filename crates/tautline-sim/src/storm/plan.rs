@@ -31,6 +31,9 @@ const HISTORY_REST: u64 = 11;
 const LOGINS_REST: u64 = 12;
 /// Nobody subscribes, and clients hang up soon where there is nothing to do.
 const IDLE_REST: u64 = 13;
+/// In storms whose seed leaves this rest, which no storm with a name does, old connections drain late.
+const LATE_EVERY: u64 = 19;
+const LATE_REST: u64 = 4;
 /// How long a storm lasts at least and at most, in virtual milliseconds.
 const STORM_MS: (u64, u64) = (15_000, 60_000);
 /// How long logins are good where they expire soon, in milliseconds.
@@ -126,6 +129,7 @@ impl Plan {
             whims,
             presence: self.presence,
         });
+        world.arrives_late = self.seed % LATE_EVERY == LATE_REST;
         if self.from_now {
             world.from = ReadFrom::Now;
         }
