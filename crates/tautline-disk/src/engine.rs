@@ -288,7 +288,7 @@ impl Engine for DiskEngine {
     }
 
     fn takes_appends(&self) -> bool {
-        self.shared.takes_appends.load(Ordering::Acquire)
+        !self.has_died() && self.shared.takes_appends.load(Ordering::Acquire)
     }
 
     fn bytes(&self) -> usize {

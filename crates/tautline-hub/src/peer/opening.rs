@@ -274,17 +274,19 @@ impl Peer {
     fn begin(&mut self, now: Now, hello: &Hello, login: &Login, wanted: &[Wanted]) {
         let key_ids = hello.key.as_ref().map(|key| self.key_ids(now, key, &login.identity));
         let claim = || Claim { attempt: None, login: Some(login.clone()), seen: None };
+        let mut used = None;
         for id in key_ids.into_iter().flatten() {
-            if let Some(session) = self.hub.sessions().get(id)
-                && let Some(living) = session.living()
+            let Some(session) = self.hub.sessions().get(id) else { continue };
+            if let Some(living) = session.living()
                 && now.mono_ms < living.opened_ms() + self.hub.limits().key_ms
             {
                 let opened = Opened { session: &session, living, resumed: true };
                 return self.attach(now, hello, opened, claim(), wanted);
             }
+            used = used.or(Some(id));
         }
-        let free = |id: &SessionId| self.hub.sessions().get(*id).is_none();
-        let key_id = key_ids.map(|[this_life, _]| this_life).filter(free);
+        // Only what was seen above stands in the way: another hello of this key may be opening the session just now.
+        let key_id = key_ids.map(|[this_life, _]| this_life).filter(|id| used != Some(*id));
         let mut id = key_id.unwrap_or_else(|| SessionId(self.hub.random().id()));
         let (life, holder) = (self.hub.engine().life(), self.holder_of(&login.identity));
         loop {
