@@ -1,6 +1,6 @@
 //! What others wrote, made safe to print: a terminal obeys control characters, and text that runs backwards fakes lines.
 //!
-//! Everything that the binary prints goes through here: [`line`] for words, [`json`] for JSON, which stays JSON.
+//! Everything that the binary prints goes through here: [`line()`] for words, [`json`] for JSON, which stays JSON.
 
 use std::{borrow::Cow, fmt::Write as _};
 
