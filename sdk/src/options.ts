@@ -75,6 +75,9 @@ export interface SubscriptionHandlers<T = unknown> {
   onUnsubscribed?(error: TautlineError): void;
 }
 
+/** What an app wants to hear of the user's own channel. */
+export type InboxHandlers<T = unknown> = Pick<SubscriptionHandlers<T>, 'onPublication' | 'onGap' | 'onSubscribed' | 'onUnsubscribed'>;
+
 /** A subscription that was made. */
 export interface Subscription {
   readonly channel: string;

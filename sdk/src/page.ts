@@ -8,7 +8,7 @@
 
 import type { App, EventOf } from './app.js';
 import { merged } from './merged.js';
-import type { LineEvents, Subscription, SubscriptionHandlers } from './options.js';
+import type { InboxHandlers, LineEvents, Subscription, SubscriptionHandlers } from './options.js';
 import type { Tautline } from './tautline.js';
 import type { Cursor, ReadFrom } from './vocabulary.js';
 
@@ -22,6 +22,8 @@ export interface PageOptions {
 export interface PageLine<A extends App = App> {
   /** As the line's own, until the page unloads. */
   subscribe<C extends string>(channel: C, handlers: SubscriptionHandlers<EventOf<A, C>>, how?: PageOptions): Subscription;
+  /** As the line's own, until the page unloads. */
+  inbox(handlers: InboxHandlers<EventOf<A, 'user:'>>): Pick<Subscription, 'unsubscribe'>;
   /** As the line's own, until the page unloads. */
   on<E extends keyof LineEvents>(event: E, handler: (value: LineEvents[E]) => void): () => void;
   /** For pages whose life cycle cannot be seen from here, as components: call these from theirs. */
@@ -67,6 +69,10 @@ export function page<A extends App>(line: Tautline<A>, instance?: object): PageL
       part.end();
     };
   }
+  /** What is begun lasts until the page unloads; nothing is begun then. */
+  function addEnd(begin: () => () => void): () => void {
+    return gone ? nothing : add({ show: nothing, hide: nothing, end: begin() });
+  }
   function each(act: 'show' | 'hide' | 'end'): void {
     parts.forEach((part) => part[act]());
   }
@@ -78,8 +84,11 @@ export function page<A extends App>(line: Tautline<A>, instance?: object): PageL
       const part = how && how.while === 'shown' ? whileShown(line, channel, handlers, shown) : whileLoaded(line, channel, handlers);
       return { channel, unsubscribe: add(part) };
     },
+    inbox(handlers) {
+      return { unsubscribe: addEnd(() => line.inbox(handlers).unsubscribe) };
+    },
     on(event, handler) {
-      return gone ? nothing : add({ show: nothing, hide: nothing, end: line.on(event, handler) });
+      return addEnd(() => line.on(event, handler));
     },
     show() {
       shown = true;

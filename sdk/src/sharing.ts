@@ -9,7 +9,7 @@
 import { placeOf } from './entering.js';
 import { TautlineError } from './error.js';
 import type { Subscription, SubscriptionHandlers } from './options.js';
-import type { Cursor, Input, Output } from './vocabulary.js';
+import type { Cursor, Input, Output, ReadFrom } from './vocabulary.js';
 
 /** An output about one channel. */
 export type ChannelOutput = Extract<Output, { channel: string }>;
@@ -18,6 +18,8 @@ type HandlerName = 'onPublication' | 'onGap' | 'onSubscribed' | 'onPresence' | '
 /** One handler, or several that came as one. */
 interface Listener {
   handlers_: SubscriptionHandlers;
+  /** Where it begins. */
+  from_: ReadFrom | undefined;
   /** The session is told of it, when its turn comes. */
   asked_?: boolean;
   /** The session was told of it. What came before that belongs to others. */
@@ -33,10 +35,12 @@ interface Listener {
 /** All channels of a line, and who listens to them. */
 export interface Sharing {
   add_(channel: string, handlers: SubscriptionHandlers): Subscription;
+  /** For the life of the line: in the own channel of whichever user is logged in. */
+  inbox_(handlers: SubscriptionHandlers): Pick<Subscription, 'unsubscribe'>;
   /** Something happened in a channel. */
   tell_(output: ChannelOutput): void;
-  /** A connection is open: everybody is confirmed anew. */
-  welcome_(): void;
+  /** A connection is open, of this user, or of a guest: everybody is confirmed anew. */
+  welcome_(user: string | undefined): void;
   /** Nobody hears anything more. */
   clear_(): void;
 }
@@ -45,6 +49,10 @@ export interface Sharing {
 export function sharing(feed: (input: Input, taken?: () => void) => void, attempt: <T>(act: (value: T) => void, value: T) => void): Sharing {
   /** Without a prototype: a channel may have any name. */
   let channels: { [channel: string]: Listener[] } = Object.create(null);
+  /** Those in the user's own channel, whatever its name is. */
+  let inbox: Listener[] = [];
+  /** Its name, where it is known. */
+  let own: string | undefined;
   let connection = 0;
 
   /** Keeps those in a channel who pass the test, and asks for those whose turn it is now. True where there is nobody. */
@@ -64,7 +72,7 @@ export function sharing(feed: (input: Input, taken?: () => void) => void, attemp
     (channels[channel] || []).forEach((it) => {
       if (!it.asked_ && (!waits || isNow(it))) {
         it.asked_ = true;
-        feed({ type: 'subscribe', channel, from: placeOf(it.handlers_.from) }, () => {
+        feed({ type: 'subscribe', channel, from: it.from_ }, () => {
           it.joined_ = true;
         });
       }
@@ -147,22 +155,53 @@ export function sharing(feed: (input: Input, taken?: () => void) => void, attemp
     if (from !== stand) feed({ type: 'subscribe', channel, from });
   }
 
+  function enter(channel: string, it: Listener): void {
+    (channels[channel] = channels[channel] || []).push(it);
+    join(channel);
+  }
+
+  function leave(channel: string | undefined, it: Listener): void {
+    it.ended_ = true;
+    if (isIn(channel, it) && keep(channel!, (other) => other !== it)) feed({ type: 'unsubscribe', channel: channel! });
+  }
+
+  function isIn(channel: string | undefined, it: Listener): boolean {
+    return (channels[channel!] || []).indexOf(it) >= 0;
+  }
+
   return {
     add_(channel, handlers) {
-      const it: Listener = { handlers_: handlers };
-      (channels[channel] = channels[channel] || []).push(it);
-      join(channel);
+      const it: Listener = { handlers_: handlers, from_: placeOf(handlers.from) };
+      enter(channel, it);
+      return { channel, unsubscribe: () => leave(channel, it) };
+    },
+    inbox_(handlers) {
+      const it: Listener = { handlers_: handlers, from_: 'acked' };
+      inbox.push(it);
+      if (own) enter(own, it);
       return {
-        channel,
         unsubscribe() {
-          it.ended_ = true;
-          if ((channels[channel] || []).indexOf(it) >= 0 && keep(channel, (other) => other !== it)) feed({ type: 'unsubscribe', channel });
+          inbox = inbox.filter((other) => other !== it);
+          leave(own, it);
         },
       };
     },
     tell_: tell,
-    welcome_() {
+    welcome_(user) {
+      const before = own;
+      own = user && 'user:' + user;
       connection++;
+      // The one of another user, which the gateway refuses from now on.
+      if (own !== before && channels[before!]) keep(before!, (it) => inbox.indexOf(it) < 0);
+      if (!own) return;
+      // At first, and where nobody else has asked for it, the session begins it by itself, from `acked`.
+      const alone = !channels[own] && connection === 1;
+      inbox.forEach((it) => {
+        if (isIn(own, it)) return;
+        it.asked_ = it.joined_ = alone;
+        it.place_ = undefined;
+        enter(own!, it);
+      });
     },
     clear_() {
       Object.keys(channels).forEach((channel) => {
@@ -171,6 +210,7 @@ export function sharing(feed: (input: Input, taken?: () => void) => void, attemp
         });
       });
       channels = Object.create(null);
+      inbox = [];
     },
   };
 }
@@ -181,6 +221,6 @@ function isBefore(a: Cursor | undefined, b: Cursor | undefined): boolean | undef
 }
 
 /** True of those who begin with what is published from now on, and so wherever the session stands. */
-function isNow({ handlers_ }: Listener): boolean {
-  return (handlers_.from || 'now') === 'now';
+function isNow({ from_ }: Listener): boolean {
+  return (from_ || 'now') === 'now';
 }

@@ -18,6 +18,7 @@ import type { AnyMethod, App, DataOf, EventOf, MethodOf, ResultOf } from './app.
 import type {
   HistoryOptions,
   HistoryPage,
+  InboxHandlers,
   LineEvents,
   Presence,
   Published,
@@ -46,6 +47,11 @@ export interface Tautline<A extends App = App> {
   notifyHide(): void;
   /** Subscribes to a channel, now and on every later connection. Several handlers of one channel share one subscription. */
   subscribe<C extends string>(channel: C, handlers: SubscriptionHandlers<EventOf<A, C>>): Subscription;
+  /**
+   * Listens to the user's own channel (`user:<id>`) for the life of the line, from how far this user's devices have got. May be
+   * called before the user is known, and goes over to the next user's channel where another one logs in. Guests have none.
+   */
+  inbox(handlers: InboxHandlers<EventOf<A, 'user:'>>): Pick<Subscription, 'unsubscribe'>;
   /** Appends to a channel. Executed at most once, however many connections it takes. */
   publish<C extends string>(channel: C, data: EventOf<A, C>, options?: RequestOptions): Promise<Published>;
   /** Asks a method of the back end. Executed at most once, however many connections it takes. */
@@ -211,7 +217,7 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
         break;
       case 'welcome':
         if (closed) return;
-        shared.welcome_();
+        shared.welcome_(output.user);
         break;
       case 'drop':
         break;
@@ -297,6 +303,10 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
   line.notifyShow = () => feed({ type: 'show' });
   line.notifyHide = () => feed({ type: 'hide' });
   line.subscribe = (channel, handlers) => shared.add_(channel, handlers as SubscriptionHandlers);
+  line.inbox = (handlers) => {
+    if (line.state === 'idle') line.connect();
+    return shared.inbox_(handlers as SubscriptionHandlers);
+  };
   line.publish = (channel, data, how) => request('publish', { channel, data }, how);
   line.call = (method: string, data?: unknown, how?: RequestOptions) => {
     return request('call', { method, data, timeout_ms: how && wholeOf(how.timeout, undefined) }, how).then((ok) => ok.data);

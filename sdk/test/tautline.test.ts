@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Tautline, TautlineError } from '../src/index.js';
-import type { PublicationOutput, SubscriptionHandlers, TautlineOptions } from '../src/index.js';
+import type { SubscriptionHandlers, TautlineOptions } from '../src/index.js';
 import { World } from './fakes/world.js';
 
 /** A line in its world, and what it told. */
@@ -364,14 +364,4 @@ test('a user of the line may see all that goes in and out', async () => {
   const seen: string[] = [];
   await online({ trace: ({ type }) => seen.push(type) });
   assert.deepEqual(seen.slice(0, 5), ['connect', 'state', 'fetch_auth', 'auth', 'dial']);
-});
-
-test("a user's own channel is handed over to who subscribes to it on welcome", async () => {
-  const { world, line } = lined();
-  const seen: PublicationOutput['data'][] = [];
-  line.on('welcome', () => line.subscribe('user:u42', { from: 'start', onPublication: ({ data }) => seen.push(data) }));
-  world.gateway.publish('user:u42', 'for you', world.now());
-  line.connect();
-  await world.advance(100);
-  assert.deepEqual(seen, ['for you']);
 });

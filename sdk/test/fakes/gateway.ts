@@ -45,6 +45,8 @@ export class FakeGateway {
   readonly acked = new Map<string, number>();
   /** Of a gateway of an earlier version, which has lost its book: does not say where ids go on. */
   saysNoRequestsSeen = false;
+  /** What may be called: each answers what it was given. */
+  readonly methods = new Set(['echo']);
   /** Swallows requests of these verbs. */
   readonly deaf = new Set<string>();
   private readonly logs = new Map<string, Entry[]>();
@@ -76,6 +78,11 @@ export class FakeGateway {
       session.end?.close(closeCode, '');
       session.end = undefined;
     }
+  }
+
+  /** As after a restart: no ticket is known any more. */
+  forget(): void {
+    this.sessions.length = 0;
   }
 
   /** The other end of a connection is gone. */
@@ -153,6 +160,7 @@ export class FakeGateway {
   private execute(session: Session, packet: { [verb: string]: unknown }, now: number): object {
     if (packet.subscribe) {
       const { channel, from } = packet.subscribe as { channel: string; from?: 'now' | 'start' | 'acked' | Cursor };
+      if (channel.startsWith('user:') && channel !== `user:${this.user}`) return { error: { code: 'permission_denied', message: '' } };
       const after = typeof from === 'object' ? from.offset : from === 'start' ? 0 : from === 'acked' ? (this.acked.get(channel) ?? 0) : this.log(channel).length;
       const kept = Math.max(after, this.trimmed.get(channel) ?? 0);
       session.cursors.set(channel, kept);
@@ -170,7 +178,7 @@ export class FakeGateway {
     if (packet.call) {
       const { method, data } = packet.call as { method: string; data: unknown };
       this.executed.push(data);
-      if (method !== 'echo') return { error: { code: 'not_found', message: `no method ${method}` } };
+      if (!this.methods.has(method)) return { error: { code: 'not_found', message: `no method ${method}` } };
       return { ok: { data } };
     }
     if (packet.history) {

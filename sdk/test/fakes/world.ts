@@ -31,7 +31,7 @@ export class Wire {
     this.tell({ type: 'socket_open', socket: this.socket });
   }
   received(text: string): void {
-    if (this.open) this.tell({ type: 'socket_message', socket: this.socket, text });
+    if (this.open) this.tell({ type: 'socket_message', socket: this.socket, text, data: text });
   }
   closed(code: number, reason: string): void {
     this.open = false;
