@@ -1,4 +1,4 @@
-/** The processes that a test needs, started from the built binary. They end with the test. */
+/** The processes that a test needs, started from the built binaries. They end with the test. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,12 +7,14 @@ import type { TestContext } from 'node:test';
 
 /** The tests run from `build/`, two folders below the top. */
 export const TOP = fileURLToPath(new URL('../..', import.meta.url));
-const TAUTLINE = process.env['TAUTLINE'] ?? `${TOP}/target/release/tautline`;
+/** The folder of the binaries. */
+const BINARIES = process.env['TAUTLINE_BINARIES'] ?? `${TOP}/target/debug`;
 const PAGE = `${TOP}/examples/demo/dist`;
 
 /** The demo's gateway on a free port, with its own page or another one; where it is. */
 export async function startDemo(test: TestContext, page = PAGE): Promise<string> {
-  const [, url] = await start(test, ['demo', '--listen', '127.0.0.1:0', '--page', page], /open (http:\S+)/);
+  const args = ['--listen', '127.0.0.1:0', '--page', page];
+  const [, url] = await start(test, 'tautline-demo', args, /open (http:\S+)/);
   return url!;
 }
 
@@ -23,7 +25,7 @@ export async function drainGateway(gateway: string): Promise<void> {
   if (!response.ok) throw new Error(`the drain answered ${response.status}: ${await response.text()}`);
 }
 
-/** A running `tautline chaos`. */
+/** A running `tautline-chaos`. */
 export interface Chaos {
   /** Where browsers go instead of to the upstream. */
   url: string;
@@ -33,9 +35,10 @@ export interface Chaos {
 
 /** The chaos proxy on free ports, in front of `upstream`. */
 export async function startChaos(test: TestContext, upstream: string, seed: number): Promise<Chaos> {
-  const args = ['chaos', '--listen', '127.0.0.1:0', '--upstream', new URL(upstream).host];
+  const args = ['--listen', '127.0.0.1:0', '--upstream', new URL(upstream).host];
   const flags = ['--control', '127.0.0.1:0', '--seed', String(seed)];
-  const [, address, control] = await start(test, [...args, ...flags], /chaos: (\S+) -> .* control (http:[^,\s]+)/);
+  const ready = /chaos: (\S+) -> .* control (http:[^,\s]+)/;
+  const [, address, control] = await start(test, 'tautline-chaos', [...args, ...flags], ready);
   return {
     url: `http://${address}`,
     async control(path, body) {
@@ -45,9 +48,10 @@ export async function startChaos(test: TestContext, upstream: string, seed: numb
   };
 }
 
-/** Starts the binary and waits for the line that says it is ready. */
-async function start(test: TestContext, args: string[], ready: RegExp): Promise<RegExpMatchArray> {
-  const child = spawn(TAUTLINE, [...args, '--log', 'warn'], { stdio: ['ignore', 'pipe', 'inherit'] });
+/** Starts a program and waits for the line that says it is ready. */
+async function start(test: TestContext, program: string, args: string[], ready: RegExp): Promise<RegExpMatchArray> {
+  const path = `${BINARIES}/${program}`;
+  const child = spawn(path, [...args, '--log', 'warn'], { stdio: ['ignore', 'pipe', 'inherit'] });
   test.after(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'exit');
@@ -56,8 +60,8 @@ async function start(test: TestContext, args: string[], ready: RegExp): Promise<
   });
   let said = '';
   return new Promise((resolve, reject) => {
-    child.on('error', (error) => reject(new Error(`cannot start ${TAUTLINE}: ${error.message}; TAUTLINE names the binary`)));
-    child.on('exit', (code) => reject(new Error(`tautline ${args[0]} ended with ${code} before it was ready`)));
+    child.on('error', (error) => reject(new Error(`cannot start ${path}: ${error.message}; TAUTLINE_BINARIES names its folder`)));
+    child.on('exit', (code) => reject(new Error(`${program} ended with ${code} before it was ready`)));
     child.stdout.on('data', (text: Buffer) => {
       said += text.toString();
       const match = said.match(ready);

@@ -11,7 +11,7 @@ export type Event = { at: number } & (
   | { what: 'drain' }
 );
 
-/** As the control API of `tautline chaos` takes it. */
+/** As the control API of `tautline-chaos` takes it. */
 export interface Fault {
   fault: 'cut' | 'fin' | 'reset' | 'half_open' | 'stall' | 'refuse';
   direction?: 'up' | 'down' | 'both';

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{
+use tautline_steps::{
     command::Command,
     prerequisites::python27,
     step::{self, Live},
@@ -178,9 +178,9 @@ struct EchoServer {
 
 impl EchoServer {
     fn start(root: &Path) -> Result<Self> {
-        let args = ["build", "--release", "--locked", "--package", "tautline-websocket", "--example", "echo"];
+        let args = ["build", "--locked", "--workspace", "--example", "echo"];
         shell(root, &Command::new("cargo", args))?;
-        let binary = step::target_dir(root).join("release/examples/echo");
+        let binary = step::target_dir(root).join("debug/examples/echo");
         let command = Command::new(&binary.display().to_string(), [""; 0]);
         let mut process = command.process(root);
         let mut child =

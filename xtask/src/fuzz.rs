@@ -8,7 +8,7 @@ use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{
+use tautline_steps::{
     command::Command,
     prerequisites::{self, CARGO_FUZZ, NIGHTLY, cargo_fuzz_bin},
     step::{self, Live},

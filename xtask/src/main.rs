@@ -1,29 +1,20 @@
 //! Builds, tests and shows Tautline: `cargo xtask help`.
 //!
-//! Reading order: [`mod@test`] lists the steps, [`step`] runs and shows one, [`prerequisites`] finds or installs what a step
-//! needs, [`command`] is a child process as data, [`tidy`] holds the checks that no other tool makes.
+//! Reading order: [`mod@test`] lists the steps; [`tautline_steps`] runs and shows one, [`tautline_tidy`] holds the checks that
+//! no other tool makes.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::Path, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use tautline_steps::command::Command;
 
 mod autobahn;
-mod bench;
-mod command;
 mod demo;
 mod fuzz;
 mod mutants;
-mod npm;
-mod prerequisites;
-mod report;
 mod sim;
-mod step;
 mod test;
-mod tidy;
 mod torture;
 
 /// Builds, tests and shows Tautline.
@@ -43,7 +34,12 @@ enum Task {
     /// Runs the RFC 6455 conformance suite (Autobahn; needs a Python 2.7)
     Autobahn(autobahn::Options),
     /// Measures what a gateway costs, and writes docs/performance.md
-    Bench(bench::Options),
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Passed on as they are: `cargo xtask bench --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Breaks the code on purpose, one fault at a time, and tells which of them no test notices
     Mutants(mutants::Options),
     /// Lets a fuzzer look for bytes that break a promise (needs a nightly toolchain)
@@ -67,22 +63,34 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> Result<ExitCode> {
-    let root = root();
+    let root = tautline_steps::root();
     match task {
         Task::Demo => demo::run(&root),
         Task::Test(options) => test::run(&root, &options),
         Task::Autobahn(options) => autobahn::run(&root, &options, true).map(|()| ExitCode::SUCCESS),
-        Task::Bench(options) => bench::run(&root, &options),
+        Task::Bench { arguments } => bench(&root, arguments),
         Task::Mutants(options) => mutants::run(&root, &options),
         Task::Fuzz(options) => fuzz::run(&root, &options),
         Task::Sim(options) => sim::run(&root, &options),
         Task::Torture(options) => torture::run(&root, &options),
-        Task::Tidy => tidy::run(&root).map(|()| ExitCode::SUCCESS),
+        Task::Tidy => tidy(&root).map(|()| ExitCode::SUCCESS),
     }
 }
 
-/// The checkout that this very binary was built from.
-fn root() -> PathBuf {
-    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest_dir.parent().expect("xtask lies in a folder of the workspace").to_owned()
+/// Everything that needs no build: the tree's own rules, and that every mutant fits the code.
+fn tidy(root: &Path) -> Result<()> {
+    tautline_tidy::run(root)?;
+    mutants::check(root)
+}
+
+/// A program of its own, so that nothing else has to wait until it is built.
+fn bench(root: &Path, arguments: Vec<String>) -> Result<ExitCode> {
+    let run = ["run", "--quiet", "--locked", "--package", "tautline-bench-report", "--"].map(str::to_owned);
+    in_foreground(root, &Command::new("cargo", run.into_iter().chain(arguments)))
+}
+
+/// Runs a command with this process's own input and output.
+fn in_foreground(root: &Path, command: &Command) -> Result<ExitCode> {
+    let status = command.process(root).status().with_context(|| format!("starting `{command}`"))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

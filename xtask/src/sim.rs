@@ -4,12 +4,14 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{ExitCode, Stdio},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use tautline_steps::command::Command;
 
-use crate::command::Command;
+/// Between two lines that say how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// What to hunt for.
 #[derive(clap::Args)]
@@ -37,11 +39,7 @@ pub struct Options {
 /// When cargo or the hunt cannot be started. What was found is printed, and in the exit code.
 pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     match options.seed {
-        Some(seed) if options.trace => {
-            let command = hunt(&["story", &seed.to_string()]);
-            let status = command.process(root).status().with_context(|| format!("starting `{command}`"))?;
-            Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+        Some(seed) if options.trace => crate::in_foreground(root, &hunt(&["story", &seed.to_string()])),
         Some(seed) => watch(root, seed, 1, 1),
         None => watch(root, options.from, options.seeds, options.jobs),
     }
@@ -55,25 +53,33 @@ fn watch(root: &Path, from: u64, seeds: u64, jobs: u32) -> Result<ExitCode> {
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("starting `{command}`"))?;
-    let bar = ProgressBar::new(seeds).with_style(
-        ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len}, {per_sec}, {eta} to go")
-            .context("the bar's template")?,
-    );
+    let started = Instant::now();
+    let mut told = started;
     let output = child.stdout.take().context("its output is piped")?;
     for line in BufReader::new(output).lines() {
         let line = line.context("reading what the hunt says")?;
         match line.strip_prefix("done ").and_then(|done| done.parse().ok()) {
-            Some(done) => bar.set_position(done),
-            None => bar.suspend(|| println!("{line}")),
+            Some(done) => {
+                if told.elapsed() >= TELL_EVERY {
+                    told = Instant::now();
+                    eprintln!("{}", progress(done, seeds, started.elapsed()));
+                }
+            }
+            None => println!("{line}"),
         }
     }
     let status = child.wait().context("waiting for the hunt")?;
-    bar.finish_and_clear();
     if status.success() {
         return Ok(ExitCode::SUCCESS);
     }
     println!("`cargo xtask sim --seed N --trace` tells what happened");
     Ok(ExitCode::FAILURE)
+}
+
+fn progress(done: u64, seeds: u64, took: Duration) -> String {
+    let rate = done / took.as_secs().max(1);
+    let left_s = seeds.saturating_sub(done) / rate.max(1);
+    format!("{done} of {seeds}, {rate} a second, {left_s} s to go")
 }
 
 fn hunt(args: &[&str]) -> Command {

@@ -1,13 +1,16 @@
 //! `cargo xtask test`: every check there is, each a step, all of them reported even when one fails.
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, Result};
 use clap::{Args, builder::PossibleValuesParser};
 
-use crate::{
+use tautline_steps::{
     command::Command,
-    demo,
     npm::{self, npm},
     prerequisites::{
         self, C_TOOLCHAIN, CARGO_DENY, CHROMIUM, MACOS, MACOS_LIBRARY, NODE, PYTHON, Prerequisite, STRACE,
@@ -15,8 +18,9 @@ use crate::{
     },
     report,
     step::{self, Job, Outcome, Verdict},
-    tidy,
 };
+
+use crate::demo;
 
 /// What to run of the tests.
 #[derive(Args)]
@@ -53,7 +57,7 @@ static STEPS: [Step; 14] = [
         quick: true,
         needs: &[],
         skip: never,
-        jobs: |_| Ok(vec![Job::Check(tidy::run)]),
+        jobs: |_| Ok(vec![Job::Check(crate::tidy)]),
     },
     Step {
         name: "fmt",
@@ -102,9 +106,10 @@ static STEPS: [Step; 14] = [
         needs: &[&C_TOOLCHAIN, &STRACE],
         skip: never,
         jobs: |_| {
-            let gateway =
-                Command::new("cargo", ["test", "-p", "tautline-gateway", "--locked", "--test", "gateway"]);
-            let without_io_uring = Job::Run(gateway.env("TAUTLINE_TEST_IO_URING", "no"));
+            // Of the whole workspace: a package alone is built with other features, and so is all that it depends on.
+            let gateway = ["test", "--workspace", "--locked", "--test", "gateway"];
+            let without_io_uring =
+                Job::Run(Command::new("cargo", gateway).env("TAUTLINE_TEST_IO_URING", "no"));
             // What tests print that pass tells which of them could not run here (`skipped: …`).
             let all = ["test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"];
             Ok(vec![cargo(all), without_io_uring])
@@ -170,7 +175,7 @@ static STEPS: [Step; 14] = [
         jobs: |_| {
             // As a child process, so that what it prints is caught like any other output.
             let myself = std::env::current_exe().context("looking for xtask's own binary")?;
-            Ok(vec![Job::Run(Command::new(&myself.to_string_lossy(), ["autobahn"]))])
+            Ok(vec![programs(), Job::Run(Command::new(&myself.to_string_lossy(), ["autobahn"]))])
         },
     },
     Step {
@@ -239,46 +244,56 @@ fn macos_job(root: &Path) -> Result<Job> {
     Ok(Job::Run(check))
 }
 
-/// The recorder of storms and the codec are built first; the tests run them, and read what they print.
+/// The programs that tests of other languages start, as tests have built them: in the same profile, and with the features of
+/// the whole workspace and of its tests (the examples see to that), so that nothing is compiled for them alone.
+fn programs() -> Job {
+    let examples = ["--example", "traces", "--example", "codec", "--example", "echo"];
+    let binaries = ["--bin", "tautline-demo", "--bin", "tautline-chaos"];
+    let build = ["build", "--locked", "--workspace"].into_iter().chain(examples).chain(binaries);
+    Job::Run(Command::new("cargo", build))
+}
+
+/// Where [`programs`] are.
+fn binaries(root: &Path) -> PathBuf {
+    step::target_dir(root).join("debug")
+}
+
+/// The tests run the recorder of storms and the codec, and read what they print.
 fn traces_jobs(root: &Path) -> Vec<Job> {
-    // With the features of the whole workspace: the step before has built it so.
-    let build = cargo(["build", "--locked", "--workspace", "--example", "traces", "--example", "codec"]);
-    let program =
-        |name| step::target_dir(root).join("debug/examples").join(name).to_string_lossy().into_owned();
+    let program = |name| binaries(root).join("examples").join(name).to_string_lossy().into_owned();
     let test = npm(root, "sdk", ["run", "test:traces"])
         .env("TRACES", program("traces"))
         .env("CODEC", program("codec"));
     let test = npm::install(root, "sdk").into_iter().chain([test]);
-    [build].into_iter().chain(test.map(Job::Run)).collect()
+    [programs()].into_iter().chain(test.map(Job::Run)).collect()
 }
 
 /// Everything that the demo needs, then the browser test.
 fn browser_jobs(root: &Path) -> Result<Vec<Job>> {
-    let test = in_browser(root, "test:browser")?;
-    let build = demo::build(root);
     // The page's own bookkeeping is tested before anything that it says is believed.
-    let page = npm(root, "examples/demo", ["test"]);
-    Ok(build.into_iter().chain([page]).chain(npm::install(root, "e2e")).chain([test]).map(Job::Run).collect())
+    let page = demo::page(root).into_iter().chain([npm(root, "examples/demo", ["test"])]);
+    let test = npm::install(root, "e2e").into_iter().chain([in_browser(root, "test:browser")?]);
+    Ok([programs()].into_iter().chain(page.chain(test).map(Job::Run)).collect())
 }
 
 /// The same, for the books of the demo are those of this test; and each framework's app, by its own tool chain.
 fn frameworks_jobs(root: &Path) -> Result<Vec<Job>> {
-    let mut commands = demo::build(root);
+    let mut commands = demo::page(root);
     for app in ["taro", "uni"] {
         commands.extend(npm::install(root, &format!("e2e/{app}")));
         commands.push(npm(root, "e2e", ["run", "build:app", app]));
     }
     commands.extend(npm::install(root, "e2e"));
     commands.push(in_browser(root, "test:frameworks")?);
-    Ok(commands.into_iter().map(Job::Run).collect())
+    Ok([programs()].into_iter().chain(commands.into_iter().map(Job::Run)).collect())
 }
 
-/// A script of the browser tests, told where the two binaries are.
+/// A script of the browser tests, told where the browser and the binaries are.
 fn in_browser(root: &Path, script: &str) -> Result<Command> {
     let browser = chromium().context("Chromium was there a moment ago")?;
     Ok(npm(root, "e2e", ["run", script])
         .env("CHROMIUM", browser.to_string_lossy())
-        .env("TAUTLINE", demo::binary(root).to_string_lossy()))
+        .env("TAUTLINE_BINARIES", binaries(root).to_string_lossy()))
 }
 
 /// With the checkout's own cargo-deny where there is one.

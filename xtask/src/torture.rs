@@ -3,9 +3,8 @@
 
 use std::{path::Path, process::ExitCode};
 
-use anyhow::{Context, Result};
-
-use crate::command::Command;
+use anyhow::Result;
+use tautline_steps::command::Command;
 
 /// How bad it gets.
 #[derive(clap::Args)]
@@ -40,6 +39,5 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
         .env("TORTURE_PHONES", options.phones.to_string())
         .env("TORTURE_SEED", options.seed.to_string())
         .env("TORTURE_DURABILITY", durability);
-    let status = command.process(root).status().with_context(|| format!("starting `{command}`"))?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    crate::in_foreground(root, &command)
 }

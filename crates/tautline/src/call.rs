@@ -4,11 +4,9 @@ use std::process::ExitCode;
 
 use serde_json::value::RawValue;
 use tautline_client::RequestOptions;
+use tautline_process::escape;
 
-use crate::{
-    escape,
-    terminal::{Printed, Terminal, Visit, json},
-};
+use crate::terminal::{Printed, Terminal, Visit, json};
 
 /// What to ask of the back end.
 #[derive(Clone, Debug, clap::Args)]

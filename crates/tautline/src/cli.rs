@@ -6,18 +6,14 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use tracing::{Level, warn};
-use tracing_subscriber::EnvFilter;
+use tautline_process::{escape, log::LogArgs, runtime, socket};
+use tracing::warn;
 
 use crate::{
-    bench::{self, BenchArgs},
     call::{self, CallArgs, PublishArgs},
-    chaos::{self, ChaosArgs},
     config::{self, ConfigError, Engine, Environment, Flags, Settings},
-    demo::{self, DemoArgs},
-    engine, escape,
+    engine,
     listen::{self, ListenArgs},
-    log::{self, LogFormat},
     serve, token,
 };
 
@@ -30,12 +26,8 @@ const EXIT_USAGE: u8 = 2;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// What to log, and how much of it: `debug`, `warn,tautline_gateway=trace` …; goes to stderr.
-    #[arg(long, global = true, env = "RUST_LOG", default_value = "info", value_name = "FILTER", value_parser = log_filter)]
-    log: String,
-    /// What a line of the log looks like. [default: text]
-    #[arg(long, global = true, env = config::LOG_FORMAT, value_name = "FORMAT")]
-    log_format: Option<LogFormat>,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -48,12 +40,6 @@ enum Command {
     Token(token::TokenArgs),
     /// Void every ticket: each client has to log in again. The gateway must be stopped.
     RevokeAll(RevokeAllArgs),
-    /// Run a TCP proxy that behaves like a bad network, in front of any server.
-    Chaos(Box<ChaosArgs>),
-    /// Run the demo: two phones in a web page, a gateway, and a bad network between them, on one port.
-    Demo(DemoArgs),
-    /// Measure what a gateway costs, with a load from this machine.
-    Bench(Box<BenchArgs>),
     /// Print what is published in channels, as it comes.
     Listen(ListenArgs),
     /// Call a method of the back end, and print the answer.
@@ -68,7 +54,7 @@ struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where to listen; port 0 takes any free one. [default: 127.0.0.1:8000]
-    #[arg(long, value_name = "IP:PORT", value_parser = config::parse_listen)]
+    #[arg(long, value_name = "IP:PORT", value_parser = socket::parse_listen)]
     listen: Option<SocketAddr>,
     /// Where channels and their logs live: `memory`, or `disk:` and a folder. [default: disk:./tautline-data]
     #[arg(long, value_name = "ENGINE", value_parser = config::parse_engine)]
@@ -95,57 +81,41 @@ struct RevokeAllArgs {
     config: Option<PathBuf>,
 }
 
-/// What the command line says of the log.
-struct Log {
-    filter: String,
-    format: Option<LogFormat>,
-}
-
-impl Log {
-    fn start(&self) {
-        log::start(&self.filter, self.format.unwrap_or_default());
-    }
-}
-
 /// Runs what the command line of this process asks for.
 #[must_use]
 pub fn run() -> ExitCode {
-    log::catch_panics();
+    // Settings are the user's words; everything else is the machine's fault.
+    let exit_code_of = |error: &anyhow::Error| {
+        if error.is::<ConfigError>() { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
+    };
+    tautline_process::run(execute, exit_code_of)
+}
+
+fn execute() -> anyhow::Result<ExitCode> {
     // Prints usage, help and version by itself, and exits with 2 for flags that it does not know.
-    let cli = Cli::parse();
-    let log = Log { filter: cli.log, format: cli.log_format };
-    let result = match cli.command {
+    let Cli { command, log } = Cli::parse();
+    match command {
         Command::Serve(args) => run_serve(&args, &log),
         Command::Check(args) => run_check(args),
         Command::Token(args) => run_token(&args),
         Command::RevokeAll(args) => run_revoke_all(args),
-        Command::Chaos(args) => run_chaos(*args, &log),
-        Command::Demo(args) => run_demo(args, &log),
-        Command::Bench(args) => run_bench(&args, &log),
         Command::Listen(args) => at_terminal(&log, listen::run(args)),
         Command::Call(args) => at_terminal(&log, call::run(args)),
         Command::Publish(args) => at_terminal(&log, call::publish(args)),
-    };
-    let code = result.unwrap_or_else(|error| {
-        log::say(Level::ERROR, &format!("{error:#}"));
-        // Settings are the user's words; everything else is the machine's fault.
-        if error.is::<ConfigError>() { ExitCode::from(EXIT_USAGE) } else { ExitCode::FAILURE }
-    });
-    log::flush();
-    code
+    }
 }
 
-fn run_serve(args: &ServeArgs, log: &Log) -> anyhow::Result<ExitCode> {
+fn run_serve(args: &ServeArgs, log: &LogArgs) -> anyhow::Result<ExitCode> {
     let flags = Flags {
         config: args.config.clone(),
         listen: args.listen,
         engine: args.engine.clone(),
         dev: args.dev,
-        log_format: log.format,
+        log_format: log.format(),
     };
     let environment = Environment::of_process()?;
     let settings = Settings::load(&flags, &environment)?;
-    log::start(&log.filter, settings.log_format);
+    log.start_as(settings.log_format);
     for finding in settings.findings(&environment) {
         warn!("{finding}");
     }
@@ -185,50 +155,14 @@ fn run_revoke_all(args: RevokeAllArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_chaos(args: ChaosArgs, log: &Log) -> anyhow::Result<ExitCode> {
-    log.start();
-    runtime()?.block_on(chaos::run(args))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn run_demo(args: DemoArgs, log: &Log) -> anyhow::Result<ExitCode> {
-    log.start();
-    runtime()?.block_on(demo::run(args))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn run_bench(args: &BenchArgs, log: &Log) -> anyhow::Result<ExitCode> {
-    log.start();
-    bench::run(args)?;
-    Ok(ExitCode::SUCCESS)
-}
-
 /// One thread is plenty for one line; and nothing of it happens before somebody looks at it.
 fn at_terminal(
-    log: &Log,
+    log: &LogArgs,
     command: impl Future<Output = anyhow::Result<ExitCode>>,
 ) -> anyhow::Result<ExitCode> {
     log.start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(command)
-}
-
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_io_events_per_tick(serve::IO_EVENTS_A_TURN)
-        .build()
-        .context("cannot start the runtime")
-}
-
-/// The filter is kept as text, because the parsed one cannot be cloned, as clap asks of values.
-fn log_filter(text: &str) -> Result<String, String> {
-    match EnvFilter::try_new(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!(
-            "{error}; write a level (error, warn, info, debug, trace), or target=level pairs with commas"
-        )),
-    }
 }
 
 #[cfg(test)]

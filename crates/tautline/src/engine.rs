@@ -147,7 +147,7 @@ fn tell(opened: &Opened) {
 
 fn wall_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    crate::config::whole_ms(since)
+    tautline_process::units::whole_ms(since)
 }
 
 #[cfg(test)]

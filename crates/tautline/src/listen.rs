@@ -8,13 +8,10 @@ use anyhow::bail;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tautline_client::{Gap, ReadFrom, SubscriptionEvent};
+use tautline_process::{escape, utc::utc};
 use tokio::sync::mpsc;
 
-use crate::{
-    escape,
-    terminal::{Aside, Printed, Terminal, Visit},
-    utc::utc,
-};
+use crate::terminal::{Aside, Printed, Terminal, Visit};
 
 /// Events of all channels that wait to be printed; what follows waits in the gateway's log.
 const UNPRINTED_MAX: usize = 64;

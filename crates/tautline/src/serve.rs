@@ -5,28 +5,20 @@
 use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::{Context as _, anyhow};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tautline_gateway::{Gateway, GatewayConfig, Hosts};
-use tokio::{
-    net::{TcpListener, TcpSocket},
-    task::AbortHandle,
+use tautline_process::{
+    log,
+    signals::Signals,
+    socket::{bind, raise_open_files_limit},
 };
+use tokio::task::AbortHandle;
 use tracing::{Level, info, warn};
 
 use crate::{
     config::{DrainSettings, Settings, TICKET_KEYS},
     engine::Logs,
-    log,
-    signals::Signals,
     starting::answer_while,
 };
-
-/// Connections that may wait to be accepted: everybody comes back at once after a restart. The kernel may cut it
-/// (`net.core.somaxconn`).
-const BACKLOG: u32 = 4096;
-/// Sockets with news that the runtime takes from the kernel at once. As many tasks as a worker's queue holds would push
-/// others out of it, and those wait for the end of the storm.
-pub(crate) const IO_EVENTS_A_TURN: usize = 128;
 
 /// Runs until a signal comes, then drains. A second signal ends it at once.
 ///
@@ -34,7 +26,9 @@ pub(crate) const IO_EVENTS_A_TURN: usize = 128;
 /// When it cannot listen, or stops accepting.
 pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    raise_open_files_limit();
+    if let Err(why) = raise_open_files_limit() {
+        warn!("{why}");
+    }
     let listener = bind(settings.listen).with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr().context("cannot tell the address it listens on")?;
     let of = settings.clone();
@@ -127,16 +121,8 @@ fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
 
 /// For which hosts something is answered that is open to everybody: this machine's own, or its network's where it was told to
 /// listen there.
-pub(crate) fn hosts_at(listen: SocketAddr) -> Hosts {
+fn hosts_at(listen: SocketAddr) -> Hosts {
     if listen.ip().is_loopback() { Hosts::Loopback } else { Hosts::Network }
-}
-
-pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A restarted server takes its port back although connections of the last one still linger.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 /// Tells people what they must know, then prints the one line on stdout that says it is ready.
@@ -166,13 +152,4 @@ fn announce(settings: &Settings, address: SocketAddr, keeps_keys: bool) {
         env!("CARGO_PKG_VERSION"),
         settings.engine
     ));
-}
-
-/// One descriptor a connection: the usual soft limit of 1,024 is there for programs that use `select`, and we do not.
-fn raise_open_files_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        warn!("cannot raise the limit of open files from {:?}: {error}", limit.current);
-    }
 }

@@ -5,6 +5,7 @@
 use std::{io, thread, time::Duration};
 
 use anyhow::Context as _;
+use tautline_process::signals::Ending;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -13,8 +14,6 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 use tracing::{info, warn};
-
-use crate::signals::Ending;
 
 /// How often it is said that it still takes.
 const SAY_EVERY: Duration = Duration::from_secs(5);

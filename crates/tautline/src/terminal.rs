@@ -13,18 +13,18 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde_json::value::RawValue;
 use tautline_client::{Client, ClientEvent, ClientOptions, Dropped, Login, RequestError, State};
+use tautline_process::{
+    log::say,
+    secret::Secret,
+    signals::{Ending, Signals},
+};
 use tokio::sync::{
     broadcast::{self, error::RecvError},
     oneshot,
 };
 use tracing::Level;
 
-use crate::{
-    config::TOKEN,
-    log::say,
-    secret::Secret,
-    signals::{Ending, Signals},
-};
+use crate::config::TOKEN;
 
 /// Where to go, and as whom.
 #[derive(Clone, Debug, clap::Args)]

@@ -8,9 +8,10 @@ use std::{
 use anyhow::Context as _;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
+use tautline_process::{secret::Secret, units::parse_duration};
 use tautline_protocol::{Pattern, UserId};
 
-use crate::{config, secret::Secret, units::parse_duration};
+use crate::config;
 
 /// What a token says.
 #[derive(Clone, Debug, clap::Args)]

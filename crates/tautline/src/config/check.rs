@@ -1,16 +1,13 @@
 //! The rules that a single setting must obey, wherever it comes from. The words say what would be valid, and never quote
 //! a secret.
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-};
+use std::{fmt, net::IpAddr};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tautline_gateway::{API_KEY_BYTES_MIN, HS256_SECRET_BYTES_MIN, IpNet};
+use tautline_process::secret::Secret;
 
 use super::Engine;
-use crate::secret::Secret;
 
 /// More would only make every welcome longer.
 const NODE_BYTES_MAX: usize = 64;
@@ -23,16 +20,6 @@ impl fmt::Debug for TicketKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TicketKey(…)")
     }
-}
-
-/// An address to listen on.
-///
-/// # Errors
-/// In words.
-pub fn listen(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        format!("{text:?} is no address: write IP:port, like 127.0.0.1:8000 or [::]:8000 (port 0 takes any free one)")
-    })
 }
 
 /// Where logs live.

@@ -2,11 +2,12 @@
 
 use std::{collections::HashMap, env, net::SocketAddr};
 
+use tautline_process::{log::LOG_FORMAT, secret::Secret, socket};
+
 use super::{
     ConfigError,
     check::{self, TicketKey},
 };
-use crate::secret::Secret;
 
 /// Where to listen; stands for `[server] listen`.
 pub const LISTEN: &str = "TAUTLINE_LISTEN";
@@ -18,13 +19,11 @@ pub const AUTH_SECRET: &str = "TAUTLINE_AUTH_SECRET";
 pub const AUTH_SECRET_OLD: &str = "TAUTLINE_AUTH_SECRET_OLD";
 /// A key for the HTTP API; stands for `[api] keys`. Several are separated by commas.
 pub const API_KEY: &str = "TAUTLINE_API_KEY";
-/// What a line of the log looks like; stands for `[log] format`.
-pub const LOG_FORMAT: &str = "TAUTLINE_LOG_FORMAT";
 /// The keys that tickets are sealed with, newest first; stands for `[tickets] keys`. Several are separated by commas.
 pub const TICKET_KEYS: &str = "TAUTLINE_TICKET_KEYS";
 /// Which deployment this is; stands for `[tickets] environment`.
 pub const ENVIRONMENT: &str = "TAUTLINE_ENVIRONMENT";
-/// The token of `listen`, `call`, `publish` and `bench`, where the command line should not show it to everybody who lists
+/// The token of `listen`, `call`, `publish` and `tautline-bench`, where the command line should not show it to everybody who lists
 /// processes.
 pub const TOKEN: &str = "TAUTLINE_TOKEN";
 
@@ -81,7 +80,7 @@ impl Environment {
     }
 
     pub(super) fn listen(&self) -> Result<Option<SocketAddr>, ConfigError> {
-        self.read(LISTEN, check::listen)
+        self.read(LISTEN, socket::parse_listen)
     }
 
     pub(super) fn node(&self) -> Result<Option<String>, ConfigError> {

@@ -10,6 +10,11 @@ use serde::{
 };
 use tautline_gateway::IpNet;
 use tautline_hub::{Access, PresenceMode};
+use tautline_process::{
+    log::LogFormat,
+    secret::{Secret, Secrets},
+    socket,
+};
 use tautline_protocol::Pattern;
 
 use super::{
@@ -17,11 +22,7 @@ use super::{
     check::{self, TicketKey},
     limits::LimitsSection,
 };
-use crate::{
-    log::LogFormat,
-    secret::{Secret, Secrets},
-    units::{ByteSize, Milliseconds, Span},
-};
+use crate::units::{ByteSize, Milliseconds, Span};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -201,7 +202,7 @@ where
 }
 
 fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
-    checked(deserializer, |text: String| check::listen(&text).map(Some))
+    checked(deserializer, |text: String| socket::parse_listen(&text).map(Some))
 }
 
 fn engine<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Engine>, D::Error> {

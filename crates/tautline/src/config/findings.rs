@@ -3,9 +3,10 @@
 //! Start at [`Settings::findings`]. Each was somebody's lost evening.
 
 use tautline_hub::{Access, ChannelRule, PresenceMode};
+use tautline_process::units::whole_ms;
 use tautline_protocol::ChannelName;
 
-use super::{AUTH_SECRET, Durability, Engine, Environment, Settings, whole_ms};
+use super::{AUTH_SECRET, Durability, Engine, Environment, Settings};
 
 /// How alike two names are from which on one is taken for a slip of the other: 1 is the same.
 const ALIKE_MIN: f64 = 0.85;

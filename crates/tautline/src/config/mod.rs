@@ -20,16 +20,16 @@ use std::{
 use serde::Deserialize;
 use tautline_gateway::{GatewayConfig, IpNet};
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
+use tautline_process::{log::LogFormat, secret::Secret, units::whole_ms};
 use tautline_protocol::{Limits, Pattern};
 
-pub use check::{TicketKey, engine as parse_engine, listen as parse_listen};
+pub use check::{TicketKey, engine as parse_engine};
 pub use environment::{
-    API_KEY, AUTH_SECRET, AUTH_SECRET_OLD, ENVIRONMENT, Environment, LISTEN, LOG_FORMAT, NODE, TICKET_KEYS,
-    TOKEN,
+    API_KEY, AUTH_SECRET, AUTH_SECRET_OLD, ENVIRONMENT, Environment, LISTEN, NODE, TICKET_KEYS, TOKEN,
 };
 pub use error::ConfigError;
 
-use crate::{log::LogFormat, secret::Secret, units::Milliseconds};
+use crate::units::Milliseconds;
 
 /// Where channels and their logs live, as it is written in flags and files: `memory`, or `disk:` and a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub struct Flags {
     pub engine: Option<Engine>,
     /// Open everything to everybody.
     pub dev: bool,
-    /// What a line of the log looks like; clap reads [`LOG_FORMAT`], too.
+    /// What a line of the log looks like; clap reads [`LOG_FORMAT`](tautline_process::log::LOG_FORMAT), too.
     pub log_format: Option<LogFormat>,
 }
 
@@ -311,11 +311,6 @@ fn channel_rule(channel: file::Channel) -> ChannelRule {
         retention,
         ack: channel.ack,
     }
-}
-
-/// A duration in milliseconds; what is too long to count is for ever.
-pub(crate) fn whole_ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn set<T>(setting: &mut T, said: Option<T>) {

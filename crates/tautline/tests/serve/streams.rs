@@ -98,19 +98,6 @@ fn serve_that_cannot_print_its_address_serves_and_logs_it() {
     assert_eq!(end_of(serve).and_then(|status| status.code()), Some(0));
 }
 
-#[test]
-fn chaos_that_cannot_print_its_address_listens_and_logs_it() {
-    let mut chaos = tautline(&["chaos", "--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:9"])
-        .stdout(full())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let address = address_in_log(&mut chaos, "chaos: ");
-    TcpStream::connect(address).expect("it listens");
-    chaos.kill().unwrap();
-    chaos.wait().unwrap();
-}
-
 /// What follows `before` in the line that it could not print.
 fn address_in_log(child: &mut Child, before: &str) -> String {
     let log = BufReader::new(child.stderr.take().expect("stderr is piped"));

@@ -11,7 +11,7 @@ mod stage;
 
 use std::{env, str::FromStr, time::Duration};
 
-use tautline::chaos::Selector;
+use tautline_chaos::Selector;
 use tokio::{
     task::JoinSet,
     time::{Instant, interval_at, timeout},

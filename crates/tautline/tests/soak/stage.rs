@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::value::RawValue;
-use tautline::chaos::{Chaos, Selector, StormReport};
+use tautline_chaos::{Chaos, Selector, StormReport};
 use tautline_client::{Client, ClientOptions, Login, ReadFrom, SubscriptionEvent};
 use tautline_gateway::Gateway;
 use tautline_hub::{Access, ChannelRule, PresenceMode, PublishOptions, Retention};

@@ -54,7 +54,7 @@ async fn a_gateway_that_is_killed_again_and_again_loses_nothing_that_it_acknowle
 async fn torture(plan: &Plan) {
     let Plan { seconds, kills, phones, durability, seed } = plan;
     println!("TORTURE_SEED={seed}: {phones} phones for {seconds} s, {kills} kills, {durability}");
-    let stage = Arc::new(Stage::set(durability, *seed, *seconds));
+    let stage = Arc::new(Stage::set(durability, *seed, *seconds).await);
     let mut everybody = Vec::new();
     for number in 0..*phones {
         everybody.push(Phone::connect(number, stage.through_chaos()).await);

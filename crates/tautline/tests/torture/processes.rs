@@ -1,4 +1,4 @@
-//! The gateway and the bad network before it, each a process of its own.
+//! The gateway, a process of its own, and the bad network before it.
 
 use std::{
     fs,
@@ -10,7 +10,9 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::task::spawn_blocking;
+use tautline_chaos::{Chaos, Selector, StormReport};
+use tautline_netem::{Rules, StormPlan};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::api::API_KEY;
 
@@ -29,24 +31,19 @@ spread = "1s"
 timeout = "5s"
 "#;
 
-/// Both processes.
+/// Both of them.
 pub struct Stage {
     gateway: Mutex<Child>,
     address: SocketAddr,
     folder: PathBuf,
     durability: String,
-    chaos: Mutex<Chaos>,
-    chaos_address: SocketAddr,
-}
-
-struct Chaos {
-    child: Child,
-    lines: BufReader<ChildStdout>,
+    chaos: Arc<Chaos>,
+    storm: Mutex<Option<JoinHandle<StormReport>>>,
 }
 
 impl Stage {
     /// Starts both; the storm begins at once.
-    pub fn set(durability: &str, seed: u64, seconds: u64) -> Self {
+    pub async fn set(durability: &str, seed: u64, seconds: u64) -> Self {
         raise_open_files(8_192);
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("torture-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
@@ -55,26 +52,27 @@ impl Stage {
         fs::write(folder.join("tautline.toml"), config).expect("the folder can be written");
         let address = free_address();
         let gateway = start_gateway(&folder, address);
-        let mut child = tautline()
-            .args(["chaos", "--listen", "127.0.0.1:0", "--preset", "wifi"])
-            .args(["--upstream", &address.to_string(), "--seed", &seed.to_string()])
-            .args(["--storm", &format!("{seconds}s"), "--gusts", "50ms"])
-            // It would tell of every dial that finds no gateway.
-            .env("RUST_LOG", "error")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary was built");
-        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let ready = next_line(&mut lines);
-        let chaos_address = ready.split(' ').nth(1).and_then(|word| word.parse().ok());
-        let chaos_address = chaos_address.unwrap_or_else(|| panic!("{ready:?} names the address"));
+        let chaos = Chaos::builder().upstream(address.to_string()).rules(Rules::wifi()).seed(seed);
+        let chaos = Arc::new(chaos.start().await.expect("the proxy starts"));
+        let plan = StormPlan {
+            lasts_ms: seconds * 1_000,
+            every_ms_least: 5,
+            every_ms_most: 50,
+            ..StormPlan::default()
+        };
+        let network = Arc::clone(&chaos);
+        let storm = tokio::spawn(async move {
+            let report = network.run_storm(seed, plan, &Selector::All).await.expect("the plan is valid");
+            network.heal(&Selector::All).expect("everybody can be healed");
+            report
+        });
         Self {
             gateway: Mutex::new(gateway),
             address,
             folder,
             durability: durability.to_owned(),
-            chaos: Mutex::new(Chaos { child, lines }),
-            chaos_address,
+            chaos,
+            storm: Mutex::new(Some(storm)),
         }
     }
 
@@ -84,8 +82,8 @@ impl Stage {
     }
 
     /// The gateway behind the bad network.
-    pub const fn through_chaos(&self) -> SocketAddr {
-        self.chaos_address
+    pub fn through_chaos(&self) -> SocketAddr {
+        self.chaos.addr()
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -117,15 +115,10 @@ impl Stage {
     }
 
     /// Waits until the network is whole again.
-    pub async fn storm_is_over(self: &Arc<Self>) {
-        let stage = Arc::clone(self);
-        let wait = move || {
-            let mut chaos = stage.chaos.lock().expect("nobody panics over it");
-            let line = next_line(&mut chaos.lines);
-            assert!(line.contains("the storm is over"), "{line}");
-            println!("{}", line.trim_end());
-        };
-        spawn_blocking(wait).await.expect("it ends");
+    pub async fn storm_is_over(&self) {
+        let storm = self.storm.lock().expect("nobody panics over it").take().expect("it is waited for once");
+        let report = storm.await.expect("the storm ends");
+        println!("the storm is over, {} gusts made {} hits", report.gusts, report.hits);
     }
 
     /// The gateway ends by itself, and its folder goes.
@@ -139,11 +132,10 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        let chaos = self.chaos.get_mut().ok().map(|chaos| &mut chaos.child);
-        for child in chaos.into_iter().chain(self.gateway.get_mut().ok()) {
+        if let Ok(gateway) = self.gateway.get_mut() {
             // Already gone where all went well.
-            let _ = child.kill();
-            let _ = child.wait();
+            let _ = gateway.kill();
+            let _ = gateway.wait();
         }
     }
 }

@@ -1,0 +1,19 @@
+//! What every program of Tautline does as a process, the gateway and the tools alike.
+//!
+//! Start at [`run`]: it parses nothing, but catches panics, prints the error that ends the program, and flushes the log.
+//! [`log`] writes lines that can neither fail nor wait, [`signals`] tells what ends the process, [`socket`] opens what it
+//! listens on, [`units`] and [`secret`] read values that people write.
+
+// They panic where stderr is closed, and wait where nobody reads: `log` prints.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+pub mod escape;
+pub mod log;
+mod run;
+pub mod secret;
+pub mod signals;
+pub mod socket;
+pub mod units;
+pub mod utc;
+
+pub use run::{IO_EVENTS_PER_POLL, run, runtime};

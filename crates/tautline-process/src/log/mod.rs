@@ -1,0 +1,221 @@
+//! What a program says on stderr and, beside answers, on stdout: log lines, words for people, panics.
+//!
+//! Start at [`start`]. Nothing here can fail or wait: lines go to a [`Background`] writer, which drops what cannot be
+//! written and counts it. A full disk, a closed pipe or a reader that stops reading costs log lines, and nothing else.
+
+mod background;
+mod panics;
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal as _, Write},
+    os::fd::AsFd,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::Deserialize;
+use serde_json::json;
+use tracing::{Level, warn};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use self::background::Background;
+pub use self::panics::catch as catch_panics;
+use crate::{escape, units::whole_ms, utc::utc};
+
+/// The variable that says what a line of the log looks like.
+pub const LOG_FORMAT: &str = "TAUTLINE_LOG_FORMAT";
+/// Bytes of lines that wait to be written; more are dropped.
+const QUEUE_BYTES_MAX: usize = 1024 * 1024;
+/// How long the end of the process waits for what is not written yet.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a line of the log looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON object a line, with `timestamp`, `level`, `target`, `message` and what belongs to it.
+    Json,
+}
+
+/// What the command line says of the log.
+#[derive(Clone, Debug, clap::Args)]
+pub struct LogArgs {
+    /// What to log, and how much of it: `debug`, `warn,tautline_gateway=trace` …; goes to stderr.
+    #[arg(long, global = true, env = "RUST_LOG", default_value = "info", value_name = "FILTER", value_parser = parse_filter)]
+    log: String,
+    /// What a line of the log looks like. [default: text]
+    #[arg(long, global = true, env = LOG_FORMAT, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+impl LogArgs {
+    /// The format, where the command line or the environment names one.
+    #[must_use]
+    pub const fn format(&self) -> Option<LogFormat> {
+        self.log_format
+    }
+
+    /// Logs in this format from now on.
+    pub fn start_as(&self, format: LogFormat) {
+        start(&self.log, format);
+    }
+
+    /// Logs as the command line says from now on.
+    pub fn start(&self) {
+        self.start_as(self.log_format.unwrap_or_default());
+    }
+}
+
+/// The filter is kept as text, because the parsed one cannot be cloned, as clap asks of values.
+fn parse_filter(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!(
+            "{error}; write a level (error, warn, info, debug, trace), or target=level pairs with commas"
+        )),
+    }
+}
+
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+static IS_COLOURED: AtomicBool = AtomicBool::new(false);
+
+/// Logs what `filter`, which has been checked, lets through, on stderr, from now on.
+fn start(filter: &str, format: LogFormat) {
+    let is_json = format == LogFormat::Json;
+    // Colours are for people; files get plain text.
+    let is_coloured = !is_json && io::stderr().is_terminal();
+    IS_JSON.store(is_json, Ordering::Relaxed);
+    IS_COLOURED.store(is_coloured, Ordering::Relaxed);
+    let filter = EnvFilter::try_new(filter).expect("the command line has checked the filter");
+    let log = tracing_subscriber::fmt()
+        .with_writer(LogWriter)
+        .with_ansi(is_coloured)
+        // It would tell them by `eprintln!`, which panics where stderr is closed.
+        .log_internal_errors(false)
+        .with_env_filter(filter);
+    if is_json { log.json().flatten_event(true).init() } else { log.init() }
+}
+
+/// Tells a person what no filter may hide.
+pub fn say(level: Level, words: &str) {
+    let line = if IS_JSON.load(Ordering::Relaxed) {
+        object(level, "tautline", words).to_string()
+    } else {
+        format!("tautline: {words}")
+    };
+    stderr().write(one_line(&line).as_bytes());
+}
+
+/// Prints a line on stdout that others may wait for, such as the address that a server listens on. The server goes on
+/// where nobody can read it.
+pub fn announce(line: &str) {
+    stdout().write((escape::line(line).into_owned() + "\n").as_bytes());
+}
+
+/// Waits a moment until everything is written.
+pub fn flush() {
+    for background in [STDERR.get(), STDOUT.get()].into_iter().flatten() {
+        background.flush(FLUSH_PATIENCE);
+    }
+}
+
+static STDERR: OnceLock<Background> = OnceLock::new();
+static STDOUT: OnceLock<Background> = OnceLock::new();
+
+fn stderr() -> &'static Background {
+    STDERR.get_or_init(|| Background::start(file_of(&io::stderr()), QUEUE_BYTES_MAX, dropped_notice))
+}
+
+fn stdout() -> &'static Background {
+    STDOUT
+        .get_or_init(|| Background::start(Stdout(file_of(&io::stdout())), QUEUE_BYTES_MAX, |_| String::new()))
+}
+
+/// The same file without the standard library's lock, which whoever is stuck in writing would hold.
+fn file_of(stream: &impl AsFd) -> Box<dyn Write + Send> {
+    match stream.as_fd().try_clone_to_owned() {
+        Ok(file) => Box::new(File::from(file)),
+        // No descriptor is left: lines are dropped.
+        Err(_) => Box::new(&mut [][..]),
+    }
+}
+
+/// Stdout, whose faults are told in the log.
+struct Stdout(Box<dyn Write + Send>);
+
+impl Write for Stdout {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write(line).inspect_err(|error| {
+            if !matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) {
+                let line = String::from_utf8_lossy(line);
+                warn!(%error, line = line.trim_end(), "cannot print on stdout");
+            }
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What makes a line of an event. It is given whole events.
+struct LogWriter;
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        Self
+    }
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        stderr().write(one_line(&String::from_utf8_lossy(event)).as_bytes());
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a peer sent may stand in it: it ends where we end it, and moves no cursor.
+fn one_line(text: &str) -> String {
+    let text = text.trim_end_matches('\n');
+    let line = if IS_JSON.load(Ordering::Relaxed) {
+        escape::json(text)
+    } else if IS_COLOURED.load(Ordering::Relaxed) {
+        escape::coloured_line(text)
+    } else {
+        escape::line(text)
+    };
+    line.into_owned() + "\n"
+}
+
+fn object(level: Level, target: &str, message: &str) -> serde_json::Value {
+    json!({"timestamp": now(), "level": level.as_str(), "message": message, "target": target})
+}
+
+fn dropped_notice(count: u64) -> String {
+    let words = format!("{count} lines of the log were dropped: stderr did not take them in time");
+    one_line(&if IS_JSON.load(Ordering::Relaxed) {
+        object(Level::WARN, "tautline::log", &words).to_string()
+    } else {
+        format!("{}  WARN tautline::log: {words}", now())
+    })
+}
+
+fn now() -> String {
+    utc(whole_ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! Other servers, measured by the same load in the same run: `cargo xtask bench --compare`.
+//!
+//! Start at [`run`]. [`choice`] says who is measured, [`peers`] how each is installed, started and asked for its version,
+//! [`running`] is one that runs, [`load`] one measurement, [`standing`] what was found out; [`section`] and [`chart`]
+//! are how it is shown, [`columns`] and [`uws`] what stands in its tables. Each server is fresh for each figure, on core 0; the load is on core 1. One that cannot be had, or that
+//! loses something, is told of and stops nobody else.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use tautline_steps::step::{self, Verdict};
+
+use self::peers::{PEERS, Peer};
+use super::shots::Figures;
+
+mod choice;
+mod columns;
+mod load;
+mod peers;
+mod running;
+mod show;
+mod standing;
+mod uws;
+
+pub use self::{
+    choice::Choice,
+    show::{SLUG, chart, section},
+    standing::Standing,
+};
+
+/// One call of `tautline-bench`, for each server.
+pub struct Scenario {
+    pub name: &'static str,
+    arguments: &'static str,
+    /// How long it is measured, and how long where it has to be quick.
+    seconds: [&'static str; 2],
+    slope: Option<Slope>,
+}
+
+/// The same with fewer connections, at another fresh server: what the two differ by is what those between cost. A server that
+/// compiles and collects as it goes needs some megabytes more for its first thousand than before, and they are nobody's.
+pub struct Slope {
+    arguments: &'static str,
+    connections_between: f64,
+}
+
+const fn scenario(name: &'static str, arguments: &'static str) -> Scenario {
+    Scenario { name, arguments, seconds: ["3", "1"], slope: None }
+}
+
+/// In the order in which they are measured.
+pub static SCENARIOS: [Scenario; 6] = [
+    // Heartbeats are rare: 400 a second for the first of their two figures.
+    Scenario {
+        seconds: ["10", "2"],
+        slope: Some(Slope { arguments: "idle --connections 1000", connections_between: 9000.0 }),
+        ..scenario("idle", "idle --connections 10000")
+    },
+    scenario("fanout", "fanout --connections 1000 --in-flight 16"),
+    scenario("fanout-one", "fanout --connections 1000 --in-flight 1"),
+    // A slow server hands out 80,000 deliveries at once, then none for a while: a short look would see either.
+    Scenario { seconds: ["6", "4"], ..scenario("fanout-10000", "fanout --connections 10000 --in-flight 8") },
+    scenario("echo", "echo --connections 100 --in-flight 1"),
+    // One publication of a hundred decides.
+    Scenario { seconds: ["20", "4"], ..scenario("fanout-slowly", "fanout --connections 1000 --rate 10") },
+];
+
+/// Prints what there is.
+pub fn list() {
+    let names: Vec<_> = PEERS.iter().map(|peer| peer.name).collect();
+    println!("{:20} {} (--compare, --only)", SLUG, names.join(", "));
+    for scenario in &SCENARIOS {
+        println!("{:20} … {}: tautline-bench {}", SLUG, scenario.name, scenario.arguments);
+    }
+}
+
+/// All that is kept, in the order of the rows.
+///
+/// # Errors
+/// When a file is there and cannot be read.
+pub fn read(kept: &Path) -> Result<Vec<Standing>> {
+    standing::read(&folder(kept))
+}
+
+fn folder(kept: &Path) -> PathBuf {
+    kept.join(SLUG)
+}
+
+/// Measures every server that was chosen and is there, and keeps what was found out in a file each.
+///
+/// # Errors
+/// When something cannot be written, or the load cannot be started.
+pub fn run(root: &Path, kept: &Path, choice: &Choice, runs: u32, quick: bool) -> Result<()> {
+    let kept = folder(kept);
+    fs::create_dir_all(&kept).with_context(|| format!("making {}", kept.display()))?;
+    let mut all: Vec<(&Peer, Standing)> =
+        choice.peers.iter().map(|peer| (*peer, provide(root, &kept, peer))).collect();
+    // Who is not there is told of, too.
+    all.iter().try_for_each(|(_, standing)| standing.write(&kept))?;
+    for run in 1..=runs {
+        // All servers in one scenario, then in the next: what is compared stands as near in time as it can.
+        for scenario in &choice.scenarios {
+            println!("→ {} ({run} of {runs})", scenario.name);
+            if run == 1 {
+                all.iter_mut().for_each(|(_, standing)| standing.forget(scenario.name));
+            }
+            // There and back again: a machine that grows tired, or wakes, does no server good over all runs.
+            let is_back = run.is_multiple_of(2);
+            take_turns(&mut all, scenario, is_back, |peer| {
+                println!("  {}", peer.name);
+                let outcome = load::measure(root, peer, scenario, &kept, quick);
+                outcome.inspect_err(|error| println!("  {error:#}"))
+            });
+            all.iter().try_for_each(|(_, standing)| standing.write(&kept))?;
+        }
+    }
+    Ok(())
+}
+
+/// Measures everybody once, from the first row to the last or back, and notes beside each what we needed in the same run.
+fn take_turns(
+    all: &mut [(&Peer, Standing)],
+    scenario: &Scenario,
+    is_back: bool,
+    measure: impl FnMut(&Peer) -> Result<Figures>,
+) {
+    let is_there =
+        |(peer, standing): &&mut (&Peer, Standing)| standing.missing.is_none() && peer.takes(scenario);
+    let mut there: Vec<_> = all.iter_mut().filter(is_there).collect();
+    if is_back {
+        there.reverse();
+    }
+    let outcomes: Vec<_> = there.iter().map(|(peer, _)| *peer).map(measure).collect();
+    let ours = there.iter().position(|(peer, _)| peer.is_ours());
+    let ours = ours.and_then(|index| outcomes[index].as_ref().ok()).cloned();
+    for ((_, standing), outcome) in there.into_iter().zip(outcomes) {
+        standing.add(scenario.name, outcome, ours.clone());
+    }
+}
+
+/// Sees to it that a server is there, or says why not. What is kept of the same version stays.
+fn provide(root: &Path, kept: &Path, peer: &'static Peer) -> Standing {
+    let mut missing = None;
+    let outcome = step::run(root, peer.slug, &format!("looking for {}", peer.name), |live, log| {
+        if let Err(error) = peer.provide(root, live, log) {
+            missing =
+                Some(format!("{error:#}").lines().next().unwrap_or("it cannot be installed").to_owned());
+        }
+        Ok(())
+    });
+    if outcome.verdict == Verdict::Failed {
+        missing.get_or_insert_with(|| "it cannot be installed".to_owned());
+    }
+    let version = if missing.is_none() { (peer.version)(root) } else { None };
+    if version.is_none() {
+        // As a package that leaves out what this kind of machine cannot run.
+        missing.get_or_insert_with(|| "it is installed, and does not say its version".to_owned());
+    }
+    if let Some(why) = &missing {
+        println!("  not there: {why}");
+    }
+    let version = version.unwrap_or_default();
+    // A file that cannot be read is of another time, and is written anew.
+    let earlier = Standing::read(kept, peer).ok().flatten();
+    let is_same = |earlier: &Standing| (&earlier.version, &earlier.missing) == (&version, &None);
+    earlier
+        .filter(|earlier| missing.is_none() && is_same(earlier))
+        .unwrap_or_else(|| Standing::new(peer.slug, peer.name, version.clone(), missing.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+
+    use super::*;
+
+    fn everybody() -> Vec<(&'static Peer, Standing)> {
+        let named = |peer: &'static Peer| {
+            let missing = (peer.name == "tornado").then(|| "no pip".to_owned());
+            (peer, Standing::new(peer.slug, peer.name, String::new(), missing))
+        };
+        PEERS.iter().map(named).collect()
+    }
+
+    #[test]
+    fn servers_take_turns_from_either_end_and_are_held_against_ours() {
+        let mut all = everybody();
+        let mut order = Vec::new();
+        for (is_back, cost) in [(false, 1.0), (true, 3.0)] {
+            take_turns(&mut all, &SCENARIOS[4], is_back, |peer| {
+                order.push(peer.name);
+                let cost = if peer.is_ours() { cost } else { 2.0 * cost };
+                Ok(Figures::from([("cpu".to_owned(), cost)]))
+            });
+        }
+        assert_eq!(order[..3], ["Tautline", "uWebSockets", "NATS"]);
+        assert_eq!(order[order.len() - 2..], ["uWebSockets", "Tautline"]);
+        // Tornado is not there, and nchan has no echo.
+        assert_eq!(order.len(), 2 * (PEERS.len() - 2));
+        assert_eq!(all[1].1.pairs("echo", "cpu"), [(2.0, 1.0), (6.0, 3.0)]);
+    }
+
+    #[test]
+    fn where_ours_failed_the_others_have_figures_and_nothing_beside_them() {
+        let mut all = everybody();
+        take_turns(&mut all, &SCENARIOS[4], false, |peer| {
+            if peer.is_ours() {
+                bail!("lost: one");
+            }
+            Ok(Figures::from([("cpu".to_owned(), 2.0)]))
+        });
+        assert!(all[1].1.figure("echo", "cpu").is_some());
+        assert_eq!(all[1].1.pairs("echo", "cpu"), []);
+        assert_eq!(all[0].1.failures().count(), 1);
+    }
+}

@@ -1,0 +1,244 @@
+//! What is measured: calls of `tautline-bench`, each with a name, and what they found out.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use tautline_steps::command::Command;
+
+/// One call of `tautline-bench`.
+pub struct Shot {
+    pub name: &'static str,
+    pub arguments: &'static str,
+    /// Server and load share both cores, in place of one each.
+    shares_cores: bool,
+}
+
+const fn shot(name: &'static str, arguments: &'static str) -> Shot {
+    Shot { name, arguments, shares_cores: false }
+}
+
+/// In the order in which they are taken.
+pub static SHOTS: [Shot; 38] = [
+    shot("idle-1000", "idle --connections 1000"),
+    shot("idle-5000", "idle --connections 5000"),
+    shot("idle-10000", "idle --connections 10000"),
+    shot("idle-19000", "idle --connections 19000"),
+    shot("fanout", "fanout"),
+    shot("fanout-one", "fanout --in-flight 1"),
+    shot("channels-100", "channels --connections 1000 --channels 100"),
+    shot("fanout-10000", "fanout --connections 10000 --in-flight 8"),
+    Shot { name: "fanout-two-cores", arguments: "fanout --server-threads 2", shares_cores: true },
+    shot("fanout-10", "fanout --connections 10 --in-flight 16"),
+    shot("fanout-10-one", "fanout --connections 10 --in-flight 1"),
+    shot("fanout-slowly", "fanout --rate 10 --seconds 20"),
+    shot("fanout-bystanders", "fanout --connections 10000 --in-flight 8 --bystanders 10 --seconds 20"),
+    shot("echo", "echo"),
+    shot("echo-16", "echo --in-flight 16"),
+    shot("publish", "publish"),
+    shot("storm", "storm"),
+    shot("storm-behind", "storm --behind 5"),
+    shot("storm-tokens", "storm --tokens"),
+    shot("slow", "slow"),
+    shot("calls-1", "echo --connections 1 --rate 5000"),
+    shot("calls-10", "echo --connections 10 --rate 5000"),
+    shot("calls-100", "echo --connections 100 --rate 5000"),
+    shot("calls-1000", "echo --connections 1000 --rate 5000"),
+    shot("calls-15000", "echo --connections 15000 --rate 5000"),
+    shot("news-1", "channels --connections 1 --channels 1 --rate 5000"),
+    shot("news-10", "channels --connections 10 --channels 10 --rate 5000"),
+    shot("news-100", "channels --connections 100 --channels 100 --rate 5000"),
+    shot("news-1000", "channels --connections 1000 --channels 1000 --rate 5000"),
+    shot("news-15000", "channels --connections 15000 --channels 15000 --rate 5000"),
+    shot("crowd-1", "fanout --connections 1 --in-flight 1"),
+    shot("crowd-10", "fanout --connections 10 --in-flight 1"),
+    shot("crowd-100", "fanout --connections 100 --in-flight 1"),
+    shot("crowd-1000", "fanout --connections 1000 --in-flight 1"),
+    shot("crowd-10000", "fanout --connections 10000 --in-flight 1"),
+    shot("channels", "channels"),
+    shot("crowd-10000-rarely", "fanout --connections 10000 --rate 4"),
+    shot("crowd-15000", "fanout --connections 15000 --in-flight 1"),
+];
+
+impl Shot {
+    /// Takes it once.
+    ///
+    /// # Errors
+    /// When the load cannot be started, or something was lost on the way: it has said what.
+    pub fn take(&self, root: &Path, binary: &Path, kept: &Path) -> Result<Figures> {
+        let file = kept.join("last-run.json");
+        let command = self.command(binary, &file);
+        let status = command.process(root).status().with_context(|| format!("starting `{command}`"))?;
+        ensure!(status.success(), "`{command}` ended with {status}");
+        read_report(&file)
+    }
+
+    /// The call that leaves its figures in a file.
+    fn command(&self, binary: &Path, file: &Path) -> Command {
+        let cores = if self.shares_cores { ["0,1", "0,1"] } else { ["0", "1"] };
+        let [server, load] = cores.map(str::to_owned);
+        let more = ["--server-cores".to_owned(), server, "--load-cores".to_owned(), load];
+        let rest = ["--json".to_owned(), file.display().to_string()];
+        call(binary, self.arguments, more.into_iter().chain(rest))
+    }
+}
+
+/// A call of `tautline-bench`, as a person could type it.
+pub fn call(binary: &Path, arguments: &str, more: impl IntoIterator<Item = String>) -> Command {
+    let words = ["--log", "warn"].into_iter().chain(arguments.split(' ')).map(str::to_owned);
+    Command::new(&binary.to_string_lossy(), words.chain(more))
+}
+
+/// Names of figures that are read in several places.
+pub const CPU_DELIVERY: &str = "server_cpu_s_per_1m_deliveries";
+pub const CPU_CALL: &str = "server_cpu_s_per_1m_calls";
+
+/// The figures of a run, by their names.
+pub type Figures = BTreeMap<String, f64>;
+
+/// The figures that a load has just left in a file, which it takes away.
+///
+/// # Errors
+/// When there is no such file, or it holds something else.
+pub fn read_report(file: &Path) -> Result<Figures> {
+    #[derive(Deserialize)]
+    struct Figure {
+        name: String,
+        median: f64,
+    }
+    #[derive(Deserialize)]
+    struct Report {
+        figures: Vec<Figure>,
+    }
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let report: Report =
+        serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
+    drop(fs::remove_file(file));
+    Ok(report.figures.into_iter().map(|figure| (figure.name, figure.median)).collect())
+}
+
+/// A figure over all runs.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Measured {
+    pub median: f64,
+    pub least: f64,
+    pub most: f64,
+}
+
+impl Measured {
+    /// Where several values stand, if there is one.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        let upper = *values.get(middle)?;
+        let median =
+            if values.len().is_multiple_of(2) { f64::midpoint(values[middle - 1], upper) } else { upper };
+        Some(Self { median, least: *values.first()?, most: *values.last()? })
+    }
+}
+
+/// All runs of a shot, in their order; one that failed has no figures.
+#[derive(Default, Deserialize, Serialize)]
+struct Runs(Vec<Figures>);
+
+/// What all shots that are kept found out.
+#[derive(Default)]
+pub struct Results(BTreeMap<&'static str, Runs>);
+
+impl Results {
+    /// Reads what is kept. A file that holds something else is of another time, and as good as none.
+    pub fn read(kept: &Path) -> Self {
+        let read = |shot: &Shot| {
+            let text = fs::read_to_string(file(kept, shot.name)).ok()?;
+            Some((shot.name, serde_json::from_str(&text).ok()?))
+        };
+        Self(SHOTS.iter().filter_map(read).collect())
+    }
+
+    /// Before a shot is taken anew.
+    pub fn forget(&mut self, shot: &'static str) {
+        self.0.remove(shot);
+    }
+
+    /// Keeps what came of one more run, of which nothing is known where it failed.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn add(&mut self, kept: &Path, shot: &'static str, figures: Option<Figures>) -> Result<()> {
+        let runs = self.0.entry(shot).or_default();
+        runs.0.push(figures.unwrap_or_default());
+        let (file, text) = (file(kept, shot), serde_json::to_string_pretty(runs).context("writing JSON")?);
+        fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
+    }
+
+    /// How often each shot was taken at least; `None` where none is kept.
+    pub fn runs(&self) -> Option<usize> {
+        self.0.values().map(|runs| runs.0.iter().filter(|figures| !figures.is_empty()).count()).min()
+    }
+
+    /// A figure of a shot, if that was taken.
+    pub fn figure(&self, shot: &str, name: &str) -> Option<Measured> {
+        Measured::of(self.0.get(shot)?.0.iter().filter_map(|figures| figures.get(name).copied()))
+    }
+
+    /// A figure of one shot against that of another, run by run: a machine wanders by more than what is compared differs.
+    pub fn ratio(&self, [above, below]: [&str; 2], name: &str) -> Option<Measured> {
+        let pairs = self.0.get(above)?.0.iter().zip(&self.0.get(below)?.0);
+        Measured::of(pairs.filter_map(|(above, below)| Some(above.get(name)? / below.get(name)?)))
+    }
+}
+
+fn file(kept: &Path, shot: &str) -> std::path::PathBuf {
+    kept.join(shot).with_extension("json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shot_is_a_call_that_a_person_could_type() {
+        let call = SHOTS[5].command(Path::new("tautline-bench"), Path::new("kept.json")).to_string();
+        assert_eq!(
+            call,
+            "tautline-bench --log warn fanout --in-flight 1 --server-cores 0 --load-cores 1 --json kept.json"
+        );
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+        let measured = Measured::of([4.0, 1.0, 2.0, 9.0]);
+        assert_eq!(measured, Some(Measured { median: 3.0, least: 1.0, most: 9.0 }));
+        assert_eq!(Measured::of([]), None);
+    }
+
+    #[test]
+    fn what_is_compared_is_compared_run_by_run() {
+        let kept = std::env::temp_dir().join(format!("tautline-shots-{}", std::process::id()));
+        fs::create_dir_all(&kept).unwrap();
+        let mut results = Results::default();
+        for (tired, fails) in [(1.0, false), (2.0, true), (4.0, false)] {
+            let cpu = |cost: f64| Some(Figures::from([("cpu".to_owned(), cost * tired)]));
+            results.add(&kept, "echo", if fails { None } else { cpu(3.0) }).unwrap();
+            results.add(&kept, "echo-16", cpu(2.0)).unwrap();
+        }
+        let results = Results::read(&kept);
+        fs::remove_dir_all(&kept).unwrap();
+        assert_eq!(results.runs(), Some(2), "the one that failed does not count");
+        assert_eq!(results.figure("echo", "cpu"), Measured::of([3.0, 12.0]));
+        assert_eq!(
+            results.ratio(["echo", "echo-16"], "cpu"),
+            Measured::of([1.5, 1.5]),
+            "the second has no pair"
+        );
+        assert_eq!(results.ratio(["echo", "publish"], "cpu"), None);
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: std::collections::HashSet<_> = SHOTS.iter().map(|shot| shot.name).collect();
+        assert_eq!(names.len(), SHOTS.len());
+    }
+}

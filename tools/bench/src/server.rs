@@ -1,0 +1,167 @@
+//! A gateway that is there to be measured: `tautline-bench serve`, and the child process that a scenario starts of it.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::json;
+use tautline_gateway::Gateway;
+use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
+use tautline_process::{IO_EVENTS_PER_POLL, log, secret::Secret, socket};
+use tautline_protocol::Pattern;
+
+use super::args::OwnServer;
+
+/// The secret that tokens are signed with.
+const AUTH_SECRET: &str = "TAUTLINE_AUTH_SECRET";
+
+/// Runs the gateway that scenarios measure, until it is ended: everything in memory, guests may do everything, method `echo`.
+/// Tokens are checked where TAUTLINE_AUTH_SECRET is set.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where to listen; port 0 takes any free one. Anybody may come in, so that it is on this machine alone
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0", value_parser = socket::parse_listen)]
+    listen: SocketAddr,
+    /// Threads of the runtime
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    threads: usize,
+    /// The cores to run on, like 0 or 0,1. [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    cores: Vec<usize>,
+}
+
+/// Serves until the process is ended; prints one line on stdout when it is ready.
+///
+/// # Errors
+/// When it cannot listen.
+pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    ensure!(args.listen.ip().is_loopback(), "{}: open to everybody, so on this machine alone", args.listen);
+    pin(&args.cores)?;
+    raise_open_files();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(args.threads.max(1))
+        .enable_all()
+        .max_io_events_per_tick(IO_EVENTS_PER_POLL)
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let everything = ChannelRule {
+            pattern: Pattern::parse("*").expect("a star is a pattern"),
+            subscribe: Access::Any,
+            publish: Access::Any,
+            presence: PresenceMode::Off,
+            retention: Retention::default(),
+            ack: false,
+        };
+        let gateway = Gateway::builder()
+            .node("bench")
+            .guests(true)
+            .rules(vec![everything])
+            .call("echo", |call| async move { Ok(call.data) });
+        let gateway = match std::env::var(AUTH_SECRET) {
+            Ok(secret) => gateway.jwt_hs256(secret),
+            Err(_) => gateway,
+        };
+        let gateway = gateway.build().context("cannot build the gateway")?;
+        let listener =
+            socket::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
+        let address = listener.local_addr().context("cannot tell the address it listens on")?;
+        let pid = std::process::id();
+        log::announce(&format!("tautline-bench listening on ws://{address}/connect pid {pid}"));
+        gateway.serve(listener).await.context("cannot accept any more")
+    })
+}
+
+/// Longer than any run.
+const TOKEN_LASTS: Duration = Duration::from_hours(24);
+
+/// Keeps the process on these cores. None: on all.
+pub(super) fn pin(cores: &[usize]) -> anyhow::Result<()> {
+    if cores.is_empty() {
+        return Ok(());
+    }
+    stay_on(cores).with_context(|| format!("cannot stay on cores {cores:?}"))
+}
+
+#[cfg(target_os = "linux")]
+fn stay_on(cores: &[usize]) -> anyhow::Result<()> {
+    use rustix::thread::{CpuSet, sched_setaffinity};
+
+    let mut set = CpuSet::new();
+    for core in cores {
+        ensure!(*core < CpuSet::MAX_CPU, "there is no core {core}");
+        set.set(*core);
+    }
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stay_on(_: &[usize]) -> anyhow::Result<()> {
+    anyhow::bail!("only Linux lets a process say so")
+}
+
+/// One descriptor a connection.
+pub(super) fn raise_open_files() {
+    // Where it fails, too many connections are an error that says so.
+    drop(socket::raise_open_files_limit());
+}
+
+/// `tautline-bench serve` as a child process. Ended when dropped.
+pub(super) struct Running {
+    child: Child,
+    pub url: String,
+    /// A token that it accepts.
+    pub token: Secret,
+}
+
+impl Running {
+    pub(super) fn start(server: &OwnServer) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("cannot tell where this program is")?;
+        let mut command = Command::new(program);
+        command.args(["--log", "warn", "serve", "--threads", &server.threads.to_string()]);
+        if !server.cores.is_empty() {
+            let cores: Vec<_> = server.cores.iter().map(usize::to_string).collect();
+            command.args(["--cores", &cores.join(",")]);
+        }
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).context("no random secret")?;
+        let secret = Secret::new(format!("{:032x}", u128::from_be_bytes(secret)));
+        let child =
+            command.env(AUTH_SECRET, secret.expose()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let child = child.context("cannot start the server")?;
+        let mut running = Self { child, url: String::new(), token: token(&secret)? };
+        let mut line = String::new();
+        let stdout = running.child.stdout.as_mut().context("the server has no stdout")?;
+        BufReader::new(stdout).read_line(&mut line).context("cannot read what the server says")?;
+        let url = line.split(' ').find(|word| word.starts_with("ws://"));
+        running.url = url.context("the server did not start")?.to_owned();
+        Ok(running)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+/// A token of the user `bench`, as `tautline token` makes it.
+fn token(secret: &Secret) -> anyhow::Result<Secret> {
+    let now = SystemTime::UNIX_EPOCH.elapsed().context("the clock stands before 1970")?.as_secs();
+    let claims = json!({ "sub": "bench", "iat": now, "exp": now + TOKEN_LASTS.as_secs() });
+    let key = EncodingKey::from_secret(secret.expose().as_bytes());
+    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key);
+    Ok(Secret::new(token.context("cannot sign the token")?))
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nothing to save either way.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,101 @@
+//! `tautline-bench`: every scenario in small against a real server process. No figure is judged: that something was lost,
+//! doubled or reordered is an error of the command itself.
+
+use std::{
+    net::TcpListener,
+    process::{Command, Output},
+    thread,
+};
+
+use serde_json::Value;
+use tungstenite::Message;
+
+fn bench(arguments: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tautline-bench"));
+    command.args(arguments.split(' ')).env_remove("TAUTLINE_TOKEN").env_remove("RUST_LOG");
+    command.output().expect("the binary was built")
+}
+
+/// Runs a scenario, and returns one of its figures.
+fn figure(arguments: &str, name: &str) -> f64 {
+    let output = bench(&format!("{arguments} --seconds 0.3 --settle 100ms --json"));
+    assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON is on stdout");
+    let figures = report["figures"].as_array().expect("figures are a list");
+    let wanted = figures.iter().find(|figure| figure["name"] == name);
+    wanted.and_then(|figure| figure["median"].as_f64()).unwrap_or_else(|| panic!("no {name} in {report:#}"))
+}
+
+#[test]
+fn everybody_gets_every_publication() {
+    assert!(figure("fanout --connections 20", "deliveries_per_s") > 0.0);
+    assert!(figure("fanout --connections 20 --rate 50 --runs 2", "server_cpu_s_per_1m_deliveries") > 0.0);
+    assert!(figure("fanout --connections 20 --bystanders 3", "bystander_max_ms") > 0.0);
+    assert!(figure("channels --connections 20 --channels 5", "deliveries_per_s") > 0.0);
+}
+
+#[test]
+fn every_question_has_its_answer() {
+    assert!(figure("echo --connections 5 --in-flight 4", "answers_per_s") > 0.0);
+    assert!(figure("publish --connections 5 --rate 200", "latency_p99_ms") > 0.0);
+}
+
+#[test]
+fn connections_that_do_nothing_are_weighed_before_and_after_a_burst() {
+    assert!(figure("idle --connections 20 --channels 2", "resident_mib_in_all") > 0.0);
+}
+
+#[test]
+fn who_is_cut_comes_back_to_what_was_published_meanwhile() {
+    assert!(figure("storm --connections 20 --channels 3 --behind 4 --away 50ms", "all_online_s") > 0.0);
+}
+
+#[test]
+fn who_does_not_read_is_told_everything_or_a_gap() {
+    assert!(figure("slow --connections 5 --stalled 5", "publications_each_when_woken") > 0.0);
+}
+
+/// A server in the dialect `ws` that says again what it is told, so many times. Returns where it is.
+fn echoes(times: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let Ok(mut socket) = tungstenite::accept(stream) else { return };
+                let mut sent = socket.send(Message::text("ready"));
+                while let (Ok(()), Ok(message @ Message::Text(_))) = (sent, socket.read()) {
+                    sent = (0..times).try_for_each(|_| socket.send(message.clone()));
+                }
+            });
+        }
+    });
+    format!("ws://{address}/")
+}
+
+#[test]
+fn another_server_is_measured_in_its_dialect_and_found_out_where_it_says_things_twice() {
+    let url = echoes(1);
+    assert!(figure(&format!("echo --connections 3 --dialect ws --url {url}"), "answers_per_s") > 0.0);
+    let output = bench(&format!("echo --connections 3 --dialect ws --url {} --seconds 0.3", echoes(2)));
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && message.contains("which nobody waits for"), "{message}");
+}
+
+#[test]
+fn what_only_tautline_does_is_not_asked_of_others() {
+    let output = bench("storm --dialect nats --url ws://127.0.0.1:1/");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("another dialect has idle, fanout and echo"), "{message}");
+}
+
+#[test]
+fn a_host_that_is_not_this_one_is_not_loaded_by_accident() {
+    // 192.0.2.0/24 is for documentation: nobody is there.
+    let output = bench("fanout --url ws://192.0.2.1:8000/connect");
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("not on this machine") && message.contains("--i-own-this-host"), "{message}");
+    let output = bench("serve --listen 0.0.0.0:0");
+    assert_eq!(output.status.code(), Some(1));
+}
