@@ -61,6 +61,13 @@ test('every switch can be thrown, every drop is explained, and nothing is lost',
     await calm(page);
   });
 
+  await t.test('page on a phone-sized screen is not cut off', async () => {
+    const size = page.viewportSize()!;
+    await page.setViewportSize({ width: 390, height: 844 });
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+    await page.setViewportSize(size);
+  });
+
   await t.test('the picture is taken while a cable is out', async () => {
     await page.click('[data-switch=b-cable]');
     await page.waitForFunction(() => window.demo.phones['b']!.underway > 25);
