@@ -44,7 +44,7 @@ enum Task {
     Mutants(mutants::Options),
     /// Lets a fuzzer look for bytes that break a promise (needs a nightly toolchain)
     Fuzz(fuzz::Options),
-    /// Hunts for histories in which a promise is broken, and tells one of them as a story
+    /// Searches seeds for histories that break a promise, or prints the events of one
     Sim(sim::Options),
     /// Kills a gateway with a disk again and again under hundreds of clients, and counts what is lost
     Torture(torture::Options),

@@ -1,4 +1,4 @@
-//! `cargo xtask sim`: hunts for a history that breaks a promise, or tells one as a story.
+//! `cargo xtask sim`: searches seeds for a history that breaks a promise, or prints the events of one.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -13,7 +13,7 @@ use tautline_steps::command::Command;
 /// Between two lines that say how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// What to hunt for.
+/// Which seeds to run.
 #[derive(clap::Args)]
 pub struct Options {
     /// How many histories
@@ -28,7 +28,7 @@ pub struct Options {
     /// One history alone
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
-    /// Tells it as a story: when, who, what happened
+    /// Prints its events: when, which client, what happened
     #[arg(long, requires = "seed")]
     trace: bool,
 }
@@ -36,18 +36,18 @@ pub struct Options {
 /// Builds the simulator for speed and runs it.
 ///
 /// # Errors
-/// When cargo or the hunt cannot be started. What was found is printed, and in the exit code.
+/// When cargo or the search cannot be started. What was found is printed, and in the exit code.
 pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     match options.seed {
-        Some(seed) if options.trace => crate::in_foreground(root, &hunt(&["story", &seed.to_string()])),
+        Some(seed) if options.trace => crate::in_foreground(root, &search(&["trace", &seed.to_string()])),
         Some(seed) => watch(root, seed, 1, 1),
         None => watch(root, options.from, options.seeds, options.jobs),
     }
 }
 
-/// Shows how far the hunt is, and what it has found so far.
+/// Shows how far the search is, and what it has found so far.
 fn watch(root: &Path, from: u64, seeds: u64, jobs: u32) -> Result<ExitCode> {
-    let command = hunt(&["hunt", &from.to_string(), &seeds.to_string(), &jobs.to_string()]);
+    let command = search(&["search", &from.to_string(), &seeds.to_string(), &jobs.to_string()]);
     let mut child = command
         .process(root)
         .stdout(Stdio::piped())
@@ -57,7 +57,7 @@ fn watch(root: &Path, from: u64, seeds: u64, jobs: u32) -> Result<ExitCode> {
     let mut told = started;
     let output = child.stdout.take().context("its output is piped")?;
     for line in BufReader::new(output).lines() {
-        let line = line.context("reading what the hunt says")?;
+        let line = line.context("reading what the search prints")?;
         match line.strip_prefix("done ").and_then(|done| done.parse().ok()) {
             Some(done) => {
                 if told.elapsed() >= TELL_EVERY {
@@ -68,7 +68,7 @@ fn watch(root: &Path, from: u64, seeds: u64, jobs: u32) -> Result<ExitCode> {
             None => println!("{line}"),
         }
     }
-    let status = child.wait().context("waiting for the hunt")?;
+    let status = child.wait().context("waiting for the search")?;
     if status.success() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -82,8 +82,17 @@ fn progress(done: u64, seeds: u64, took: Duration) -> String {
     format!("{done} of {seeds}, {rate} a second, {left_s} s to go")
 }
 
-fn hunt(args: &[&str]) -> Command {
-    let run =
-        ["run", "--quiet", "--release", "--locked", "--package", "tautline-sim", "--example", "hunt", "--"];
+fn search(args: &[&str]) -> Command {
+    let run = [
+        "run",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--package",
+        "tautline-sim",
+        "--example",
+        "search_seeds",
+        "--",
+    ];
     Command::new("cargo", run.iter().chain(args).copied())
 }

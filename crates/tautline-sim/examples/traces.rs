@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let mut out = BufWriter::new(std::io::stdout().lock());
     for seed in from..from + storms {
         let recording =
-            if (seed / KINDS).is_multiple_of(2) { Recording::Plain } else { Recording::WithWhims };
+            if (seed / KINDS).is_multiple_of(2) { Recording::Plain } else { Recording::WithMutations };
         for trace in record_storm(seed, recording) {
             if writeln!(out, "{trace}").is_err() {
                 // Whoever reads has seen enough.

@@ -4,7 +4,7 @@ use tautline_protocol::client::{Store, Stored};
 
 /// When an app is destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum CrashPoint {
     /// Now, between two inputs.
     Now,
     /// When it writes next, and the write is lost with it.
@@ -17,7 +17,7 @@ pub enum Moment {
 
 /// What the device still has when the app begins again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remains {
+pub enum SurvivingState {
     /// What was written last: ticket, cursors, outbox.
     All,
     /// Nothing.
@@ -31,7 +31,7 @@ pub enum Remains {
 pub(crate) struct Device {
     /// None: the app has no storage.
     storage: Option<Option<String>>,
-    doom: Option<Moment>,
+    doom: Option<CrashPoint>,
     dead: bool,
 }
 
@@ -53,24 +53,24 @@ impl Device {
         self.storage.get_or_insert_default();
     }
 
-    pub(crate) fn destroy(&mut self, moment: Moment) {
+    pub(crate) fn destroy(&mut self, moment: CrashPoint) {
         self.doom = Some(moment);
-        self.dead |= moment == Moment::Now;
+        self.dead |= moment == CrashPoint::Now;
     }
 
     /// Writes what is to be written, before anything else is done. False: the app did not live to see more.
     pub(crate) fn keep(&mut self, store: Option<Store>) -> bool {
         let writes = store.is_some();
         let dies = match &mut self.doom {
-            Some(Moment::BeforeWrite | Moment::AfterWrite) => writes,
-            Some(Moment::Between(0)) => true,
-            Some(Moment::Between(more)) => {
+            Some(CrashPoint::BeforeWrite | CrashPoint::AfterWrite) => writes,
+            Some(CrashPoint::Between(0)) => true,
+            Some(CrashPoint::Between(more)) => {
                 *more -= 1;
                 false
             }
-            Some(Moment::Now) | None => false,
+            Some(CrashPoint::Now) | None => false,
         };
-        if self.doom != Some(Moment::BeforeWrite) || !dies {
+        if self.doom != Some(CrashPoint::BeforeWrite) || !dies {
             match (&mut self.storage, store) {
                 (Some(storage), Some(Store::Write(text))) => *storage = Some(text),
                 (Some(storage), Some(Store::Clear)) => *storage = None,
@@ -82,13 +82,13 @@ impl Device {
     }
 
     /// What a new app finds.
-    pub(crate) fn begin_again(&mut self, remains: Remains) -> Option<Stored> {
+    pub(crate) fn begin_again(&mut self, surviving: SurvivingState) -> Option<Stored> {
         (self.dead, self.doom) = (false, None);
         let storage = self.storage.as_mut()?;
-        match remains {
-            Remains::All => {}
-            Remains::Nothing => *storage = None,
-            Remains::Damaged => {
+        match surviving {
+            SurvivingState::All => {}
+            SurvivingState::Nothing => *storage = None,
+            SurvivingState::Damaged => {
                 if let Some(text) = storage {
                     let half = (0..=text.len() / 2).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
                     text.truncate(half);
@@ -98,7 +98,7 @@ impl Device {
         let text = storage.as_ref()?;
         let stored = Stored::parse(text);
         assert!(
-            remains != Remains::All || stored.is_ok(),
+            surviving != SurvivingState::All || stored.is_ok(),
             "what was written cannot be read, {stored:?}: {text}"
         );
         if stored.is_err() {

@@ -1,10 +1,10 @@
-//! An engine on the virtual clock: slow, failing, crashing, made of [`MemoryLogs`]. What it did is in its [`Chronicle`].
+//! An engine on the virtual clock: slow, failing, crashing, made of [`MemoryLogs`]. What it did is in its [`GroundTruth`].
 //!
 //! Jobs wait in a queue, each with the moment at which it is done and the moment at which that is told. Start at
 //! [`SimEngine::work`]. Where nothing is slow, [`Engine::submit`] answers before it returns, as a memory engine does.
 
-mod chronicle;
 mod faults;
+mod ground_truth;
 
 use std::{
     collections::BTreeMap,
@@ -15,9 +15,9 @@ use tautline_hub::engine::{Append, Appended, Engine, EngineError, Job, MemoryLog
 use tautline_netem::Rng;
 use tautline_protocol::Limits;
 
-pub use self::chronicle::{Chronicle, Count, Logs, Written};
-pub(crate) use self::{chronicle::life_of, faults::Older};
-use crate::{app::payload_of_text, story::Teller};
+pub use self::ground_truth::{Count, GroundTruth, Logs, Written};
+pub(crate) use self::{faults::Older, ground_truth::life_of};
+use crate::{app::payload_of_text, event_log::EventSink};
 
 /// How often a relaxed engine stores what it has shown, in milliseconds.
 const STORE_MS: u64 = 700;
@@ -54,12 +54,12 @@ pub struct SimEngine {
 
 pub(crate) struct State {
     pub(crate) plan: EnginePlan,
-    teller: Option<Teller>,
+    event_sink: Option<EventSink>,
     rng: Rng,
     now_ms: u64,
     limits: Limits,
     pub(crate) logs: MemoryLogs,
-    pub(crate) chronicle: Chronicle,
+    pub(crate) ground_truth: GroundTruth,
     /// What is to happen, by the time and in the order in which it was decided.
     queue: BTreeMap<(u64, u64), Step>,
     steps: u64,
@@ -92,15 +92,20 @@ enum Step {
 type Outcome = Box<dyn FnOnce() + Send>;
 
 impl SimEngine {
-    pub(crate) fn new(plan: EnginePlan, seed: u64, limits: &Limits, teller: Option<Teller>) -> Arc<Self> {
+    pub(crate) fn new(
+        plan: EnginePlan,
+        seed: u64,
+        limits: &Limits,
+        event_sink: Option<EventSink>,
+    ) -> Arc<Self> {
         let logs = MemoryLogs::new(1, limits);
         let state = State {
             plan,
-            teller,
+            event_sink,
             rng: Rng::stream(seed, 50),
             now_ms: 0,
             limits: limits.clone(),
-            chronicle: Chronicle::new("1"),
+            ground_truth: GroundTruth::new("1"),
             older: (plan.kind == EngineKind::Relaxed).then(|| Older::of(&logs)),
             logs,
             queue: BTreeMap::new(),
@@ -161,7 +166,7 @@ impl SimEngine {
                 Step::Tell(outcome, appended) => {
                     if let Some((channel, offset)) = appended {
                         let now_ms = state.now_ms;
-                        state.chronicle.note_told(&channel, offset, now_ms);
+                        state.ground_truth.note_told(&channel, offset, now_ms);
                     }
                     state.telling = true;
                     return Some(outcome);
@@ -177,9 +182,9 @@ impl State {
         self.queue.insert((at, self.steps), step);
     }
 
-    fn tell_story(&self, what: impl FnOnce() -> String) {
-        if let Some(teller) = self.teller {
-            teller(&format!("{:>7} ms the engine {}", self.now_ms, what()));
+    fn log_event(&self, what: impl FnOnce() -> String) {
+        if let Some(event_sink) = self.event_sink {
+            event_sink(&format!("{:>7} ms the engine {}", self.now_ms, what()));
         }
     }
 
@@ -219,14 +224,14 @@ impl State {
         }
         let given_up = self.plan.drops > 0.0 && self.rng.chance(self.plan.drops);
         if given_up {
-            self.tell_story(|| format!("gives up {job:?}"));
+            self.log_event(|| format!("gives up {job:?}"));
         }
         match job {
             Job::Append(job) => self.append(job, tell_in, given_up),
             Job::Look(_) | Job::Read(_) if given_up => self.tell(tell_in, move || drop(job)),
             Job::Look(job) => {
                 let looked = self.logs.look(&job);
-                self.tell_story(|| {
+                self.log_event(|| {
                     format!(
                         "looks at {}: head {}, base {}",
                         job.channel, looked.standing.head, looked.standing.base
@@ -236,7 +241,7 @@ impl State {
             }
             Job::Read(job) => {
                 let page = self.logs.read(&job);
-                self.tell_story(|| {
+                self.log_event(|| {
                     format!(
                         "reads {} {:?}: {} of them, base {}",
                         job.channel,
@@ -281,8 +286,8 @@ impl State {
         let outcome = self.logs.append(job)?;
         if let Appended::New { entry, .. } = &outcome {
             let payload = payload_of_text(&job.content.data);
-            self.tell_story(|| format!("commits {payload} as {} of {}", entry.offset(), job.channel));
-            self.chronicle.note(job.channel.as_str(), entry.offset(), entry.at(), payload, self.now_ms);
+            self.log_event(|| format!("commits {payload} as {} of {}", entry.offset(), job.channel));
+            self.ground_truth.note(job.channel.as_str(), entry.offset(), entry.at(), payload, self.now_ms);
             if self.plan.kind == EngineKind::Relaxed && !std::mem::replace(&mut self.dirty, true) {
                 self.store_due = self.now_ms + STORE_MS;
             }

@@ -8,9 +8,9 @@ use tautline_protocol::{
 
 use crate::{
     app::Outcome,
+    event_log::Event,
     phone::{Ask, Phone},
-    story::Event,
-    world::{Air, World, WorldConfig},
+    world::{DialBehavior, World, WorldConfig},
 };
 
 /// The channel that stories talk in.
@@ -121,8 +121,8 @@ impl Pair {
     }
 
     /// What dials meet from now on.
-    pub fn set_air(&mut self, air: Air) {
-        self.world.air[0] = air;
+    pub fn set_dial_behavior(&mut self, dial_behavior: DialBehavior) {
+        self.world.dial_behavior[0] = dial_behavior;
     }
 
     /// Starts the story here: what happened so far is not asked about any more.

@@ -12,10 +12,10 @@ use tautline_protocol::{
 use crate::{
     app::{App, Look},
     device::Device,
+    event_log::{Event, EventSink},
+    input_mutator::InputMutator,
     socket::Socket,
-    story::{Event, Teller},
     trace::Recorder,
-    whims::Whims,
 };
 
 /// JavaScript runs this long after the app went to the background.
@@ -45,11 +45,11 @@ pub struct Phone {
     pub(crate) options: Options,
     /// How far its wall clock is off, in milliseconds.
     pub(crate) clock_off_ms: i64,
-    pub(crate) teller: Option<Teller>,
+    pub(crate) event_sink: Option<EventSink>,
     /// Where its world is recorded: what its sessions were told, and did.
     pub(crate) recorder: Option<Recorder>,
     /// Where it is strange: by chance its line is told what no server says, and so nothing is asked of what its app hears.
-    pub(crate) whims: Option<Whims>,
+    pub(crate) input_mutator: Option<InputMutator>,
     /// The time of its last input, for the story.
     now_ms: u64,
     pub(crate) sockets: BTreeMap<u64, Socket>,
@@ -111,9 +111,9 @@ impl Phone {
             device: Device::default(),
             options,
             clock_off_ms: 0,
-            teller: None,
+            event_sink: None,
             recorder: None,
-            whims: None,
+            input_mutator: None,
             now_ms: 0,
             sockets: BTreeMap::new(),
             hidden_since: None,
@@ -229,8 +229,8 @@ impl Phone {
     }
 
     fn take_host_event(&mut self, now: Now, event: HostEvent) -> Vec<Sent> {
-        let event = match &mut self.whims {
-            Some(whims) => whims.distort(event),
+        let event = match &mut self.input_mutator {
+            Some(mutator) => mutator.mutate(event),
             None => event,
         };
         match event {
@@ -267,8 +267,8 @@ impl Phone {
     }
 
     pub(crate) fn note(&mut self, event: Event) {
-        if let Some(teller) = self.teller {
-            teller(&format!("{:>7} ms phone {}: {}", self.now_ms, self.number, event.in_words()));
+        if let Some(event_sink) = self.event_sink {
+            event_sink(&format!("{:>7} ms phone {}: {}", self.now_ms, self.number, event.describe()));
         }
         self.events.push(event);
     }
@@ -286,7 +286,7 @@ impl Phone {
             Output::Dial { socket } => self.note_dial(now, socket),
             Output::Send { socket, text } => {
                 let has_work = self.app.waiting > 0 || !self.wanted.is_empty();
-                let may_end = !has_work || self.whims.is_some() || !text.contains(HANGS_UP);
+                let may_end = !has_work || self.input_mutator.is_some() || !text.contains(HANGS_UP);
                 assert!(may_end, "phone {} hangs up, and has something to do", self.number);
                 self.note(Event::Sent(text.clone()));
                 sent.push(Sent { socket, text });
@@ -296,14 +296,14 @@ impl Phone {
                 self.closes.push(socket);
             }
             Output::Publication(publication) => {
-                if self.whims.is_none() {
+                if self.input_mutator.is_none() {
                     self.app.publication(&publication);
                 }
                 let (channel, epoch, offset) = (publication.channel, publication.epoch, publication.offset);
                 self.tell(now, Input::Handled { channel, epoch, offset });
             }
             Output::Presence(..) => {}
-            _ if self.whims.is_some() && tells_the_app(&output) => {}
+            _ if self.input_mutator.is_some() && tells_the_app(&output) => {}
             Output::Settled { request, result } => {
                 self.app.settled(request, &result);
                 self.app.looked(request, now.mono_ms, &result);

@@ -19,7 +19,7 @@ use tautline_protocol::{
 use crate::{
     app::payload_of,
     engine::{EnginePlan, SimEngine},
-    story::Teller,
+    event_log::EventSink,
 };
 
 /// The hub and what surrounds it.
@@ -40,7 +40,7 @@ pub(crate) struct Server {
 }
 
 /// The rules of the house.
-pub(crate) struct House {
+pub(crate) struct ServerConfig {
     pub(crate) limits: Limits,
     pub(crate) retention: Retention,
     /// Channels tell who is there.
@@ -56,11 +56,11 @@ impl Server {
     pub(crate) fn new(
         now: Now,
         seed: u64,
-        house: House,
+        config: ServerConfig,
         method_ms: Option<u64>,
-        (plan, teller): (EnginePlan, Option<Teller>),
+        (plan, event_sink): (EnginePlan, Option<EventSink>),
     ) -> Self {
-        let House { limits, retention, presence, ack } = house;
+        let ServerConfig { limits, retention, presence, ack } = config;
         let rule = |pattern: &str| ChannelRule {
             pattern: Pattern::parse(pattern).expect("valid"),
             subscribe: Access::Any,
@@ -69,7 +69,7 @@ impl Server {
             retention,
             ack,
         };
-        let engine = SimEngine::new(plan, seed, &limits, teller);
+        let engine = SimEngine::new(plan, seed, &limits, event_sink);
         let config = HubConfig {
             limits,
             rules: vec![rule("user:*"), rule("*")],

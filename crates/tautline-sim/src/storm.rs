@@ -2,21 +2,21 @@
 //!
 //! There are four kinds, by what keeps the logs; every fourth seed is of the same kind. Start at [`run_storm`].
 
+mod checker;
+mod fault_injector;
 mod history;
+mod host_mutator;
 mod idle;
 mod logins;
 mod plan;
-mod reckon;
 mod rosters;
 mod starts;
-mod weather;
-mod whims;
-mod writer;
+mod workload;
 
 use tautline_protocol::client::{Input, State};
 
-use self::{plan::Plan, weather::Weather, whims::Whimsy, writer::Writer};
-use crate::{device::Remains, engine::EngineKind, story::Teller, world::World};
+use self::{fault_injector::FaultInjector, host_mutator::HostMutator, plan::Plan, workload::Workload};
+use crate::{device::SurvivingState, engine::EngineKind, event_log::EventSink, world::World};
 
 /// Within this time every client with a network is online again: the longest back-off, a dial that hangs, another one.
 const RECOVERY_MS: u64 = 30_000 + 10_000 + 10_000;
@@ -137,8 +137,8 @@ pub fn run_storm(seed: u64) -> Summary {
 /// # Panics
 /// As [`run_storm`].
 #[must_use]
-pub fn tell_storm(seed: u64, teller: Teller) -> Summary {
-    storm(seed, Some(teller), None).1
+pub fn log_storm(seed: u64, event_sink: EventSink) -> Summary {
+    storm(seed, Some(event_sink), None).1
 }
 
 /// How a storm is recorded.
@@ -148,7 +148,7 @@ pub enum Recording {
     Plain,
     /// With what storms have none of: weak networks, second thoughts, odd options, storage that fails, servers of later
     /// versions, and messages that no server sends. No promise holds there, and nothing is reckoned.
-    WithWhims,
+    WithMutations,
 }
 
 /// Runs the history of `seed`, and gives a trace for each app that ran on any of its phones: a vector, as json.
@@ -169,26 +169,27 @@ pub fn record_storm(seed: u64, recording: Recording) -> Vec<serde_json::Value> {
     traces
 }
 
-fn storm(seed: u64, teller: Option<Teller>, recording: Option<Recording>) -> (World, Summary) {
+fn storm(seed: u64, event_sink: Option<EventSink>, recording: Option<Recording>) -> (World, Summary) {
     let mut plan = Plan::of(seed);
-    let mut world = plan.make_world(teller, recording);
-    let mut writer = Writer::new(&plan);
-    let mut weather = Weather::new(seed, &plan);
-    if recording == Some(Recording::WithWhims) {
-        let mut whimsy = Whimsy::new(seed);
-        weather.blow(&mut world, &mut plan.rng, &mut writer, Some(&mut whimsy));
-        whimsy.end(&mut world);
-        return (world, weather.summary);
+    let mut world = plan.make_world(event_sink, recording);
+    let mut workload = Workload::new(&plan);
+    let mut injector = FaultInjector::new(seed, &plan);
+    if recording == Some(Recording::WithMutations) {
+        let mut host_mutator = HostMutator::new(seed);
+        injector.run(&mut world, &mut plan.rng, &mut workload, Some(&mut host_mutator));
+        host_mutator.end(&mut world);
+        return (world, injector.summary);
     }
-    weather.blow(&mut world, &mut plan.rng, &mut writer, None);
-    let hung_up = calm(&mut world, &mut writer, &plan);
-    let mut summary = Summary { histories: 1, hung_up, phones: world.phones.len() as u64, ..weather.summary };
+    injector.run(&mut world, &mut plan.rng, &mut workload, None);
+    let hung_up = quiesce(&mut world, &mut workload, &plan);
+    let mut summary =
+        Summary { histories: 1, hung_up, phones: world.phones.len() as u64, ..injector.summary };
     summary.virtual_ms = world.now().mono_ms;
     summary.late = world.late;
-    let befallen = weather.befallen(&plan);
-    reckon::reckon(&world, &befallen, &writer, &mut summary);
+    let injected = injector.injected(&plan);
+    checker::check(&world, &injected, &workload, &mut summary);
     summary.starts = starts::check(&world);
-    summary.pages = history::check(&world, &befallen);
+    summary.pages = history::check(&world, &injected);
     if plan.logins {
         summary.expired = logins::check(&mut world, seed);
     }
@@ -199,18 +200,18 @@ fn storm(seed: u64, teller: Option<Teller>, recording: Option<Recording>) -> (Wo
 }
 
 /// Every fault ends, and everybody gets the time to come back. Gives how often a client hung up for want of work.
-fn calm(world: &mut World, writer: &mut Writer, plan: &Plan) -> u64 {
-    world.tell_story(|| "the storm is over".to_owned());
+fn quiesce(world: &mut World, workload: &mut Workload, plan: &Plan) -> u64 {
+    world.log_event(|| "the storm is over".to_owned());
     world.trap = None;
     world.heal_engine();
     for phone in 0..world.phones.len() {
         if world.phones[phone].device.is_doomed() {
-            world.launch(phone, Remains::All);
+            world.launch(phone, SurvivingState::All);
         }
         world.heal(phone);
         if plan.logins {
             // The next one is good for long: to be online at a certain moment says something.
-            world.phones[phone].auth = Some(logins::token(&writer::user_of(phone), None));
+            world.phones[phone].auth = Some(logins::token(&workload::user_of(phone), None));
         }
         world.tell(phone, Input::Network { online: true, kind: Some("wifi".into()), weak: false });
         world.show(phone);
@@ -221,14 +222,14 @@ fn calm(world: &mut World, writer: &mut Writer, plan: &Plan) -> u64 {
         let expected = if plan.idle { State::Idle } else { State::Online };
         assert_eq!(state, expected, "phone {number} is not {expected:?} {RECOVERY_MS} ms after the storm");
     }
-    writer.settle(world);
+    workload.settle(world);
     // What nobody was told of is found with the next publication: an append in doubt, or a copy that took over.
     if plan.engine.drops > 0.0 || plan.engine.kind == EngineKind::Remote {
         for channel in CHANNELS {
             world.publish(channel, &format!("last of {channel}"));
         }
         for phone in 0..world.phones.len() {
-            world.publish(&writer::inbox_of(phone), &format!("last of {phone}"));
+            world.publish(&workload::inbox_of(phone), &format!("last of {phone}"));
         }
         world.advance(DELIVERY_MS);
     }

@@ -10,11 +10,11 @@ use tautline_protocol::{
 };
 
 use crate::{
-    engine::{Chronicle, EnginePlan, Logs},
+    engine::{EnginePlan, GroundTruth, Logs},
+    event_log::EventSink,
+    input_mutator::InputMutator,
     phone::{Ask, Phone},
-    server::{House, Pushed, Server},
-    story::Teller,
-    whims::Whims,
+    server::{Pushed, Server, ServerConfig},
 };
 
 /// Wall time at which every world begins.
@@ -40,18 +40,18 @@ pub struct WorldConfig {
     /// What is due at one moment happens in any order.
     pub shuffle: bool,
     /// Who is told what happens.
-    pub teller: Option<Teller>,
+    pub event_sink: Option<EventSink>,
     /// What happens to the session of each phone is written down.
     pub recorded: bool,
     /// Everybody is strange: phones, and what they are told.
-    pub whims: bool,
+    pub mutated: bool,
     /// Channels tell who is there.
     pub presence: bool,
 }
 
 /// What a dial meets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Air {
+pub enum DialBehavior {
     /// The server.
     #[default]
     Clear,
@@ -78,7 +78,7 @@ pub struct World {
     /// The phones, by number.
     pub phones: Vec<Phone>,
     /// What each phone's dials meet.
-    pub air: Vec<Air>,
+    pub dial_behavior: Vec<DialBehavior>,
     /// What hosts do with sockets that were closed.
     pub closing: Closing,
     pub(crate) server: Server,
@@ -88,7 +88,7 @@ pub struct World {
     pub(crate) seed: u64,
     pub(crate) sockets_made: u64,
     pub(crate) shuffle: bool,
-    pub(crate) teller: Option<Teller>,
+    pub(crate) event_sink: Option<EventSink>,
     /// Lost on its way, and the line with it, without a word: the next packet of this kind to this phone.
     pub(crate) trap: Option<(usize, &'static str)>,
     /// What the back end was told of its publications.
@@ -103,7 +103,7 @@ pub struct World {
     /// From where apps subscribe in a storm.
     pub(crate) from: ReadFrom,
     recorded: bool,
-    whims: bool,
+    mutated: bool,
     steps_at_once: u32,
 }
 
@@ -119,18 +119,18 @@ impl World {
             method_ms,
             engine,
             shuffle,
-            teller,
+            event_sink,
             recorded,
-            whims,
+            mutated,
             presence,
         } = config;
         let now = Now::new(0, BEGIN_WALL_MS);
-        let house = House { limits, retention, presence: presence || whims, ack: whims };
-        let server = Server::new(now, seed, house, method_ms, (engine, teller));
+        let config = ServerConfig { limits, retention, presence: presence || mutated, ack: mutated };
+        let server = Server::new(now, seed, config, method_ms, (engine, event_sink));
         let rng = Rng::stream(seed, 1);
         Self {
             phones: Vec::new(),
-            air: Vec::new(),
+            dial_behavior: Vec::new(),
             closing: Closing::default(),
             server,
             rng,
@@ -139,7 +139,7 @@ impl World {
             seed,
             sockets_made: 0,
             shuffle,
-            teller,
+            event_sink,
             trap: None,
             pushed: BTreeMap::new(),
             clock_off_ms: 0,
@@ -148,7 +148,7 @@ impl World {
             late: 0,
             from: ReadFrom::Start,
             recorded,
-            whims,
+            mutated,
             steps_at_once: 0,
         }
     }
@@ -159,13 +159,13 @@ impl World {
         options.instance = format!("phone{number}-");
         let seed = u32::try_from(self.rng.below(1 << 32)).expect("32 bits");
         let mut phone = Phone::new(number, options, seed);
-        phone.teller = self.teller;
+        phone.event_sink = self.event_sink;
         if self.recorded {
             phone.record(seed);
         }
-        phone.whims = self.whims.then(|| Whims::new(self.seed, number));
+        phone.input_mutator = self.mutated.then(|| InputMutator::new(self.seed, number));
         self.phones.push(phone);
-        self.air.push(Air::Clear);
+        self.dial_behavior.push(DialBehavior::Clear);
         number
     }
 
@@ -186,12 +186,12 @@ impl World {
     /// Every log as the engine had it, by channel and epoch; offsets begin at 1.
     #[must_use]
     pub fn logs(&self) -> Logs {
-        self.chronicle(Chronicle::logs)
+        self.ground_truth(GroundTruth::logs)
     }
 
     /// Asks what really happened.
-    pub fn chronicle<T>(&self, ask: impl FnOnce(&Chronicle) -> T) -> T {
-        ask(&self.server.engine.lock().chronicle)
+    pub fn ground_truth<T>(&self, ask: impl FnOnce(&GroundTruth) -> T) -> T {
+        ask(&self.server.engine.lock().ground_truth)
     }
 
     /// True where no session can have been lost by one who was away for `away_ms`.
@@ -201,9 +201,9 @@ impl World {
     }
 
     /// Tells a line of the story.
-    pub(crate) fn tell_story(&self, what: impl FnOnce() -> String) {
-        if let Some(teller) = self.teller {
-            teller(&format!("{:>7} ms {}", self.now_ms, what()));
+    pub(crate) fn log_event(&self, what: impl FnOnce() -> String) {
+        if let Some(event_sink) = self.event_sink {
+            event_sink(&format!("{:>7} ms {}", self.now_ms, what()));
         }
     }
 
@@ -313,7 +313,7 @@ impl World {
     /// Every fault of a phone's links ends.
     pub fn heal(&mut self, phone: usize) {
         let at = self.link_now();
-        self.air[phone] = Air::Clear;
+        self.dial_behavior[phone] = DialBehavior::Clear;
         for socket in self.phones[phone].sockets.values_mut() {
             socket.link.heal(at);
         }

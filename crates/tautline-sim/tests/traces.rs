@@ -5,7 +5,7 @@ use tautline_sim::{Recording, record_storm};
 
 #[test]
 fn one_seed_gives_the_same_traces() {
-    for recording in [Recording::Plain, Recording::WithWhims] {
+    for recording in [Recording::Plain, Recording::WithMutations] {
         assert_eq!(record_storm(7, recording), record_storm(7, recording));
     }
 }
@@ -14,7 +14,7 @@ fn one_seed_gives_the_same_traces() {
 fn a_session_that_is_told_a_trace_does_what_the_one_in_the_storm_did() {
     // Recording asserts it. Four seeds: one for each kind of storm.
     for seed in 0..4 {
-        for recording in [Recording::Plain, Recording::WithWhims] {
+        for recording in [Recording::Plain, Recording::WithMutations] {
             let traces = record_storm(seed, recording);
             assert!(traces.len() >= 2, "seed {seed}: two phones at least");
             for trace in &traces {

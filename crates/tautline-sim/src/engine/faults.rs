@@ -21,7 +21,7 @@ impl Older {
 impl State {
     /// Keeps the state of this moment: a relaxed engine has stored it, or a copy has it.
     pub(crate) fn remember(&mut self) {
-        self.older = Some(Older { logs: self.logs.clone(), heads: self.chronicle.heads() });
+        self.older = Some(Older { logs: self.logs.clone(), heads: self.ground_truth.heads() });
     }
 
     /// Nothing is done before `until_ms`.
@@ -52,7 +52,7 @@ impl SimEngine {
             let Some(older) = state.older.take() else { return 0 };
             state.logs = older.logs;
             let gone =
-                if aloud { state.begin_life(&older.heads) } else { state.chronicle.go_back(&older.heads) };
+                if aloud { state.begin_life(&older.heads) } else { state.ground_truth.go_back(&older.heads) };
             let steps = std::mem::take(&mut state.queue);
             let (untold, queue): (Vec<_>, Vec<_>) =
                 steps.into_iter().partition(|(_, step)| matches!(step, Step::Tell(..)));
@@ -98,7 +98,7 @@ impl State {
             EngineKind::Disk | EngineKind::Remote => 0,
             EngineKind::Memory => {
                 self.logs = MemoryLogs::new(life, &self.limits);
-                self.chronicle.begin_epoch(&format!("{life:x}"), &BTreeMap::new())
+                self.ground_truth.begin_epoch(&format!("{life:x}"), &BTreeMap::new())
             }
             EngineKind::Relaxed => {
                 let mut older = self.older.take().expect("a relaxed engine has always stored something");
@@ -116,6 +116,6 @@ impl State {
     fn begin_life(&mut self, heads: &BTreeMap<String, usize>) -> usize {
         let life = self.logs.life() + 1;
         self.logs.begin_life(life);
-        self.chronicle.begin_epoch(&format!("{life:x}"), heads)
+        self.ground_truth.begin_epoch(&format!("{life:x}"), heads)
     }
 }

@@ -5,35 +5,35 @@ use tautline_protocol::packet::{
     server::HistoryPage,
 };
 
-use super::{World, reckon::Befallen};
+use super::{World, checker::InjectedFaults};
 use crate::{
     app::{Look, Outcome, payload_of},
-    engine::{Chronicle, Written, life_of},
+    engine::{GroundTruth, Written, life_of},
 };
 
 /// Looks at each page that came, and counts them.
 ///
 /// # Panics
 /// When one is not true, or leaves out what it should have.
-pub(super) fn check(world: &World, befallen: &Befallen) -> u64 {
+pub(super) fn check(world: &World, injected: &InjectedFaults) -> u64 {
     let mut pages = 0;
-    world.chronicle(|chronicle| {
+    world.ground_truth(|ground_truth| {
         for (number, phone) in world.phones.iter().enumerate() {
             for (request, look) in &phone.app.looks {
                 let asked: History<'_> = serde_json::from_str(&look.body).expect("the app asks in JSON");
                 let outcome = phone.app.asked.get(request).and_then(|asked| asked.outcome.as_ref());
                 let named = asked.before.is_some() || matches!(asked.after, Some(After::Cursor(_)));
-                let may_refuse = named && (befallen.may_lose() || befallen.short);
+                let may_refuse = named && (injected.may_lose() || injected.short);
                 assert!(
                     may_refuse || outcome != Some(&Outcome::Failed("gap".to_owned())),
                     "phone {number} was told of a gap where nothing can be missing: {look:?}"
                 );
                 for (came_ms, text) in &look.pages {
                     let page = serde_json::from_str(text).expect("a page");
-                    let keeps_all = !befallen.short;
+                    let keeps_all = !injected.short;
                     let reader =
-                        Reader { look, asked: &asked, came_ms: *came_ms, page, keeps_all, chronicle };
-                    let kept = reader.was_told_the_truth().and_then(|()| reader.was_given_all());
+                        Reader { look, asked: &asked, came_ms: *came_ms, page, keeps_all, ground_truth };
+                    let kept = reader.check_matches_log().and_then(|()| reader.check_complete());
                     assert!(kept.is_ok(), "phone {number}: {kept:?}, {look:?}");
                     pages += 1;
                 }
@@ -51,7 +51,7 @@ struct Reader<'a> {
     page: HistoryPage<'a>,
     /// Logs keep everything.
     keeps_all: bool,
-    chronicle: &'a Chronicle,
+    ground_truth: &'a GroundTruth,
 }
 
 /// What is wrong with a page.
@@ -59,7 +59,7 @@ type Wrong = String;
 
 impl Reader<'_> {
     /// Everything on the page stood there, one behind the other.
-    fn was_told_the_truth(&self) -> Result<(), Wrong> {
+    fn check_matches_log(&self) -> Result<(), Wrong> {
         let mut before: Option<(u64, u64)> = self.cursor_before();
         for entry in &self.page.publications {
             let offset = entry.offset;
@@ -79,7 +79,7 @@ impl Reader<'_> {
     }
 
     /// Nothing is left out at either end, and `more` says whether there is more.
-    fn was_given_all(&self) -> Result<(), Wrong> {
+    fn check_complete(&self) -> Result<(), Wrong> {
         let (page, limit) = (&self.page, self.asked.limit);
         let (first, last) = (page.publications.first(), page.publications.last());
         let (first, last) = (first.map(|it| it.offset), last.map(|it| it.offset));
@@ -129,18 +129,18 @@ impl Reader<'_> {
 
     /// Everything that stood at this place before the page came.
     fn ever_at(&self, offset: u64) -> impl Iterator<Item = &Written> {
-        let ever = self.chronicle.ever_at(&self.asked.channel, &self.page.epoch, offset);
+        let ever = self.ground_truth.ever_at(&self.asked.channel, &self.page.epoch, offset);
         ever.filter(|it| it.committed_ms <= self.came_ms)
     }
 
     /// How far the server had been told of the log before the page was asked for.
     fn told(&self) -> u64 {
         let epoch = &self.page.epoch;
-        // A log that was forgotten, and began anew, is in the chronicle of the one before it.
+        // A log that was forgotten, and began anew, is in the ground_truth of the one before it.
         if life_of(epoch) != epoch {
             return 0;
         }
-        self.chronicle.told_before(&self.asked.channel, epoch, self.look.asked_ms)
+        self.ground_truth.told_before(&self.asked.channel, epoch, self.look.asked_ms)
     }
 }
 

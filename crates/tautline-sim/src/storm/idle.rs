@@ -5,8 +5,8 @@ use tautline_protocol::client::{RequestVerb, State};
 use super::World;
 use crate::{
     app::Outcome,
+    event_log::Event,
     phone::{Ask, HANGS_UP},
-    story::Event,
 };
 
 /// Long enough for a line that is lost by the way to come back, and to hang up again.

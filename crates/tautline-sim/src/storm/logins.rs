@@ -11,7 +11,7 @@ use tautline_netem::Rng;
 use tautline_protocol::{Now, packet::Auth};
 
 use super::{CHANNELS, DELIVERY_MS};
-use crate::{server::Server, story::Event, world::World};
+use crate::{event_log::Event, server::Server, world::World};
 
 const USER: &str = "refreshes";
 /// How long the logins of that line are good, in milliseconds.
@@ -49,7 +49,7 @@ pub(super) fn check(world: &mut World, seed: u64) -> u64 {
     // Long enough for everything to be delivered.
     line.refresh(world, 2 * DELIVERY_MS);
     line.wait(world, DELIVERY_MS);
-    let head = world.chronicle(|chronicle| chronicle.head(CHANNELS[0]).0);
+    let head = world.ground_truth(|ground_truth| ground_truth.head(CHANNELS[0]).0);
     assert!((begins_at + 1..=head).eq(line.heard()), "of {begins_at} to {head} came {:?}", line.told);
     line.wait(world, line.until_ms - world.now().mono_ms - 1);
     assert!(!line.is_over, "a line ended before its login: {:?}", line.told);

@@ -8,10 +8,10 @@ use tautline_protocol::{
     packet::Auth,
 };
 
-use super::{CHANNELS, Recording, logins, whims, writer};
+use super::{CHANNELS, Recording, host_mutator, logins, workload};
 use crate::{
     engine::{EngineKind, EnginePlan},
-    story::Teller,
+    event_log::EventSink,
     world::{World, WorldConfig},
 };
 
@@ -83,7 +83,7 @@ impl Plan {
         };
         let mut limits = limits(&mut rng);
         if matches!(kind, EngineKind::Relaxed | EngineKind::Remote) {
-            // Else a log may be forgotten, begin anew, and be taken back to what it was before: no chronicle tells that.
+            // Else a log may be forgotten, begin anew, and be taken back to what it was before: no ground_truth tells that.
             limits.ticket_ms = Limits::default().ticket_ms;
         }
         if seed.is_multiple_of(HELLOS_QUEUE_UP_EVERY) {
@@ -113,9 +113,13 @@ impl Plan {
         }
     }
 
-    pub(super) fn make_world(&mut self, teller: Option<Teller>, recording: Option<Recording>) -> World {
+    pub(super) fn make_world(
+        &mut self,
+        event_sink: Option<EventSink>,
+        recording: Option<Recording>,
+    ) -> World {
         let rng = &mut self.rng;
-        let whims = recording == Some(Recording::WithWhims);
+        let mutated = recording == Some(Recording::WithMutations);
         let mut world = World::new(WorldConfig {
             seed: self.seed,
             limits: self.limits.clone(),
@@ -124,33 +128,33 @@ impl Plan {
             method_ms: None,
             engine: self.engine,
             shuffle: true,
-            teller,
+            event_sink,
             recorded: recording.is_some(),
-            whims,
+            mutated,
             presence: self.presence,
         });
         world.arrives_late = self.seed % LATE_EVERY == LATE_REST;
         if self.from_now {
             world.from = ReadFrom::Now;
         }
-        world.tell_story(|| format!("a storm over {:?}, {:?}", self.engine, self.retention));
+        world.log_event(|| format!("a storm over {:?}, {:?}", self.engine, self.retention));
         for phone in 0..2 + usize::try_from(rng.below(3)).expect("small") {
             let slots = if rng.chance(0.2) { 1 } else { 2 };
             let mut options = Options { slots, outbox_count_max: OUTBOX_COUNT_MAX, ..Options::default() };
             if self.idle {
                 options.idle_ms = rng.between(IDLE_MS.0, IDLE_MS.1);
             }
-            world.add_phone(if whims { whims::options(rng, options) } else { options });
+            world.add_phone(if mutated { host_mutator::options(rng, options) } else { options });
             if rng.chance(0.7) {
                 world.give_storage(phone);
             }
             if rng.chance(0.3) {
                 world.phones[phone].auth =
-                    Some(Auth::Token { token: format!("user:{}", writer::user_of(phone)) });
+                    Some(Auth::Token { token: format!("user:{}", workload::user_of(phone)) });
             }
             if self.logins {
                 let life_ms = rng.between(LOGIN_MS.0, LOGIN_MS.1);
-                world.phones[phone].auth = Some(logins::token(&writer::user_of(phone), Some(life_ms)));
+                world.phones[phone].auth = Some(logins::token(&workload::user_of(phone), Some(life_ms)));
             }
             let channels = if self.idle { 0 } else { 1 + usize::try_from(rng.below(3)).expect("small") };
             for channel in CHANNELS.iter().take(channels) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tautline_hub::{Identity, Output, Peer};
 
 use super::CHANNELS;
-use crate::{story::Event, world::World};
+use crate::{event_log::Event, world::World};
 
 /// A line may be lost without a fault, and comes back: so often, and so long apart, is looked again.
 const LOOKS: u32 = 20;

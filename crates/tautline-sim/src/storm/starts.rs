@@ -5,7 +5,7 @@
 use super::World;
 use crate::{
     app::Start,
-    engine::{Chronicle, life_of},
+    engine::{GroundTruth, life_of},
 };
 
 /// Looks at each confirmed subscription, and counts them.
@@ -14,11 +14,11 @@ use crate::{
 /// When one began elsewhere.
 pub(super) fn check(world: &World) -> u64 {
     let mut starts = 0;
-    world.chronicle(|chronicle| {
+    world.ground_truth(|ground_truth| {
         for (number, phone) in world.phones.iter().enumerate() {
             for start in &phone.app.starts {
-                began_behind_what_was_known(number, start, chronicle);
-                began_where_the_log_had_come(number, start, chronicle);
+                began_behind_what_was_known(number, start, ground_truth);
+                began_where_the_log_had_come(number, start, ground_truth);
                 starts += 1;
             }
         }
@@ -26,22 +26,22 @@ pub(super) fn check(world: &World) -> u64 {
     starts
 }
 
-fn began_behind_what_was_known(phone: usize, start: &Start, chronicle: &Chronicle) {
+fn began_behind_what_was_known(phone: usize, start: &Start, ground_truth: &GroundTruth) {
     let Start { channel, cursor, asked_ms, .. } = start;
-    // A log that was forgotten, and began anew, is in the chronicle of the one before it.
+    // A log that was forgotten, and began anew, is in the ground_truth of the one before it.
     if life_of(&cursor.epoch) != cursor.epoch {
         return;
     }
-    let told = chronicle.told_before(channel, &cursor.epoch, *asked_ms);
+    let told = ground_truth.told_before(channel, &cursor.epoch, *asked_ms);
     assert!(
         told <= cursor.offset,
         "phone {phone} subscribed from now on when {told} was known, and began elsewhere: {start:?}"
     );
 }
 
-fn began_where_the_log_had_come(phone: usize, start: &Start, chronicle: &Chronicle) {
+fn began_where_the_log_had_come(phone: usize, start: &Start, ground_truth: &GroundTruth) {
     let Start { channel, cursor, confirmed_ms, .. } = start;
-    let mut ever = chronicle.ever_at(channel, &cursor.epoch, cursor.offset);
+    let mut ever = ground_truth.ever_at(channel, &cursor.epoch, cursor.offset);
     assert!(
         cursor.offset == 0 || ever.any(|it| it.committed_ms <= *confirmed_ms),
         "phone {phone} subscribed from now on, and began with what nobody had published: {start:?}"

@@ -2,7 +2,7 @@
 
 use tautline_netem::Fault;
 use tautline_protocol::client::{DropCause, Options, State};
-use tautline_sim::{Air, Pair};
+use tautline_sim::{DialBehavior, Pair};
 
 #[test]
 fn four_seconds_after_hide_the_line_is_paused_and_nothing_stirs_until_show() {
@@ -89,14 +89,14 @@ fn what_was_published_meanwhile_is_there_on_return() {
 #[test]
 fn a_request_that_grew_too_old_in_the_background_settles_on_show_and_a_young_one_is_answered() {
     let mut pair = Pair::connected();
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     pair.fault(Fault::Cut);
     let old = pair.call("old");
     pair.world.hide(0, None);
     pair.advance(29_000);
     assert_eq!(pair.outcome(old), None, "nothing times out while hidden");
     pair.advance(11_000);
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.world.show(0);
     let young = pair.call("young");
     pair.advance(1_000);

@@ -2,7 +2,7 @@
 
 use tautline_netem::Fault;
 use tautline_protocol::client::{Input, State};
-use tautline_sim::{Air, Pair};
+use tautline_sim::{DialBehavior, Pair};
 
 /// A refused dial takes a round trip.
 const REFUSAL_MS: u64 = 40;
@@ -21,7 +21,7 @@ fn after_a_cut_the_first_dial_is_at_once() {
 #[test]
 fn dials_that_fail_come_ever_slower_under_a_doubling_ceiling() {
     let mut pair = Pair::connected();
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     pair.fault(Fault::Cut);
     pair.advance(600_000);
     let dials = &pair.phone().dialled_at_ms;
@@ -52,10 +52,10 @@ fn a_flapping_network_does_not_become_a_tight_loop() {
 #[test]
 fn a_connection_that_lived_five_seconds_makes_up_for_all_failures_before() {
     let mut pair = Pair::connected();
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     pair.fault(Fault::Cut);
     pair.advance(120_000);
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.advance(30_000 + 100);
     assert_eq!(pair.state(), State::Online);
     pair.advance(5_000);

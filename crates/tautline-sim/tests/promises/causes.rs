@@ -5,7 +5,7 @@ use tautline_protocol::{
     client::{DropCause, Input, Options, State},
     packet::Auth,
 };
-use tautline_sim::{Air, Pair};
+use tautline_sim::{DialBehavior, Pair};
 
 fn last_drop(pair: &Pair) -> serde_json::Value {
     let hello = *pair.sent("hello").last().expect("a hello was said");
@@ -43,17 +43,18 @@ fn each_way_to_lose_a_line_has_its_own_name() {
 
 #[test]
 fn dials_that_fail_have_causes_too() {
-    for (air, cause, expected) in
-        [(Air::Dead, DropCause::ConnectTimeout, 1..=3), (Air::Refusing, DropCause::Unknown, 4..=12)]
-    {
+    for (dial_behavior, cause, expected) in [
+        (DialBehavior::Dead, DropCause::ConnectTimeout, 1..=3),
+        (DialBehavior::Refusing, DropCause::Unknown, 4..=12),
+    ] {
         let mut pair = Pair::new(Options::default());
-        pair.set_air(air);
+        pair.set_dial_behavior(dial_behavior);
         pair.tell(Input::Connect);
         pair.advance(30_000);
         let drops = pair.drops();
         assert!(
             drops.iter().all(|drop| *drop == cause) && expected.contains(&drops.len()),
-            "{air:?}: {drops:?}"
+            "{dial_behavior:?}: {drops:?}"
         );
     }
 }
@@ -74,11 +75,11 @@ fn a_refused_login_is_the_cause_of_the_stop() {
 fn the_next_hello_reports_the_first_drop_and_how_long_and_often_it_took_since() {
     let mut pair = Pair::connected();
     pair.advance(10_000);
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     pair.fault(Fault::Cut);
     let cut_at_ms = pair.now_ms();
     pair.advance(20_000);
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.advance(30_000);
     let dials = pair.phone().dialled_at_ms.clone();
     let said_at_ms = dials.last().expect("came back") + 40;

@@ -7,7 +7,7 @@ use tautline_protocol::{
     client::{Input, Options, State},
     packet::Auth,
 };
-use tautline_sim::{Air, EngineKind, EnginePlan, Moment, Pair, Remains, WorldConfig};
+use tautline_sim::{CrashPoint, DialBehavior, EngineKind, EnginePlan, Pair, SurvivingState, WorldConfig};
 
 fn pair_on(kind: EngineKind, limits: Limits, retention: Retention) -> Pair {
     let engine = EnginePlan { kind, ..EnginePlan::default() };
@@ -75,7 +75,7 @@ fn however_often_retention_overtakes_who_reads_pages_the_pages_do_not_run_out() 
     for round in 0..3 {
         pair.hear(&format!("had {round}"));
         pair.advance(100);
-        pair.set_air(Air::Refusing);
+        pair.set_dial_behavior(DialBehavior::Refusing);
         pair.fault(Fault::Cut);
         pair.advance(6_000);
         // With this one memory learns that what the phone had is the last that is gone.
@@ -84,7 +84,7 @@ fn however_often_retention_overtakes_who_reads_pages_the_pages_do_not_run_out() 
         pair.hear(&format!("kept {round}"));
         pair.hear(&format!("last {round}"));
         pair.advance(1_500);
-        pair.set_air(Air::Clear);
+        pair.set_dial_behavior(DialBehavior::Clear);
         pair.tell(Input::Connect);
         pair.advance(2_000);
         assert_eq!(pair.heard().last(), Some(&&*format!("last {round}")), "round {round}");
@@ -169,15 +169,15 @@ fn a_relaxed_engine_that_lost_its_end_begins_a_new_epoch_and_says_so() {
 fn what_a_user_has_handled_is_not_handed_to_their_next_phone_after_a_crash() {
     let mut pair = disk();
     pair.phone_mut().auth = Some(Auth::Token { token: "user:ann".into() });
-    pair.world.destroy(0, Moment::Now);
-    pair.world.launch(0, Remains::Nothing);
+    pair.world.destroy(0, CrashPoint::Now);
+    pair.world.launch(0, SurvivingState::Nothing);
     pair.advance(1_000);
     pair.world.publish("user:ann", "handled");
     // The client says so within five seconds, and the hub hands it to the engine within one more.
     pair.advance(8_000);
     pair.world.restart();
-    pair.world.destroy(0, Moment::Now);
-    pair.world.launch(0, Remains::Nothing);
+    pair.world.destroy(0, CrashPoint::Now);
+    pair.world.launch(0, SurvivingState::Nothing);
     pair.advance(2_000);
     pair.world.publish("user:ann", "new");
     pair.advance(1_000);

@@ -1,7 +1,7 @@
 //! Promise 8: with nothing to do the client may hang up, to spare the phone.
 
 use tautline_protocol::client::{Options, State};
-use tautline_sim::{Air, Pair};
+use tautline_sim::{DialBehavior, Pair};
 
 fn sparing() -> Pair {
     Pair::connected_with(Options { idle_ms: 60_000, ..Options::default() })
@@ -39,11 +39,11 @@ fn a_line_with_a_subscription_is_never_idle() {
 fn a_request_that_waits_keeps_the_line_trying() {
     let mut pair = sparing();
     pair.advance(70_000);
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     let call = pair.call("waiting");
     pair.advance(20_000);
     assert_eq!((pair.outcome(call), pair.dials() > 2), (None, true));
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.advance(9_000);
     assert_eq!(pair.outcome(call), Some("ok"));
 }

@@ -2,7 +2,7 @@
 
 use tautline_netem::Fault;
 use tautline_protocol::client::{DropCause, Input, State};
-use tautline_sim::{Air, Pair};
+use tautline_sim::{DialBehavior, Pair};
 
 fn network(pair: &mut Pair, online: bool, kind: &str) {
     pair.tell(Input::Network { online, kind: Some(kind.to_owned()), weak: false });
@@ -53,13 +53,13 @@ fn saying_the_same_again_costs_nothing() {
 #[test]
 fn a_new_network_cuts_a_long_wait_short() {
     let mut pair = Pair::connected();
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     pair.fault(Fault::Cut);
     while !matches!(pair.state(), State::Waiting { retry_at } if retry_at > pair.world.now().wall_ms + 10_000)
     {
         pair.advance(500);
     }
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     network(&mut pair, false, "none");
     pair.forget();
     network(&mut pair, true, "4g");
@@ -73,11 +73,11 @@ fn a_dial_into_the_old_network_is_abandoned_for_the_new_one() {
     let mut pair = Pair::connected();
     network(&mut pair, true, "wifi");
     pair.advance(10_000);
-    pair.set_air(Air::Dead);
+    pair.set_dial_behavior(DialBehavior::Dead);
     pair.fault(Fault::Cut);
     pair.advance(3_000);
     assert_eq!(pair.state(), State::Connecting);
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     network(&mut pair, true, "4g");
     pair.advance(80);
     assert_eq!((pair.state(), pair.drops().last()), (State::Online, Some(&DropCause::NetworkChanged)));

@@ -6,7 +6,7 @@ use tautline_protocol::{
     Limits,
     client::{Input, Options, State},
 };
-use tautline_sim::{Air, Pair, WorldConfig};
+use tautline_sim::{DialBehavior, Pair, WorldConfig};
 
 /// From a request to its reply, and a little beyond.
 const ROUND_TRIP_MS: u64 = 50;
@@ -93,14 +93,14 @@ fn away_until_forgotten(retention: Retention, ask: impl Fn(&mut Pair) -> u64) ->
     pair.fault(Fault::HalfOpen { direction: Direction::Down, for_ms: None });
     let request = ask(&mut pair);
     pair.advance(30);
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     pair.fault(Fault::Cut);
     pair.advance(8_000);
     assert_eq!(pair.world.stats().sessions, 0, "none is left");
     for other in 0..3 {
         pair.hear(&format!("other {other}"));
     }
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.tell(Input::Connect);
     pair.advance(1_000);
     assert_eq!((pair.state(), pair.welcomes()), (State::Online, vec![true]));
@@ -176,10 +176,10 @@ fn a_session_that_is_older_than_the_logs_stays_so_when_it_is_forgotten_as_well()
     pair.fault(Fault::HalfOpen { direction: Direction::Up, for_ms: None });
     pair.advance(100);
     assert_eq!((pair.state(), pair.sent("again").len()), (State::Online, 1));
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     pair.fault(Fault::Cut);
     pair.advance(8_000);
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.tell(Input::Connect);
     pair.advance(1_000);
     assert_eq!((pair.outcome(publish), pair.executed("mine")), (Some("in_doubt"), 1));

@@ -7,7 +7,7 @@ use tautline_protocol::{
     client::{DropCause, Input, Options, State},
     packet::Auth,
 };
-use tautline_sim::{Air, Pair};
+use tautline_sim::{DialBehavior, Pair};
 
 /// A dial and a hello, each there and back.
 const COME_BACK_MS: u64 = 80;
@@ -171,10 +171,10 @@ fn an_app_without_a_login_just_now_is_asked_again() {
 fn a_server_that_was_killed_and_is_back_needs_no_login_either() {
     let mut pair = Pair::connected();
     pair.advance(10_000);
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     pair.world.restart();
     pair.advance(20_000);
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.advance(30_000);
     assert_eq!((pair.state(), pair.welcomes(), pair.logins()), (State::Online, vec![true], 0));
 }

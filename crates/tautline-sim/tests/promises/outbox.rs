@@ -5,11 +5,11 @@ use tautline_protocol::{
     Limits,
     client::{Input, Options, OutboxFull, RequestVerb, State},
 };
-use tautline_sim::{Air, Ask, Pair, WorldConfig};
+use tautline_sim::{Ask, DialBehavior, Pair, WorldConfig};
 
 fn offline_with(options: Options) -> Pair {
     let mut pair = Pair::new(options);
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     pair.tell(Input::Connect);
     pair
 }
@@ -25,7 +25,7 @@ fn a_full_outbox_rejects_the_new_request_and_keeps_the_old_ones() {
     let mut pair = offline_with(Options { outbox_count_max: 2, ..Options::default() });
     let requests = ["a", "b", "c"].map(|payload| pair.call(payload));
     assert_eq!(requests.map(|request| pair.outcome(request)), [None, None, Some("overflow")]);
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.advance(5_000);
     assert_eq!(requests.map(|request| pair.outcome(request)), [Some("ok"), Some("ok"), Some("overflow")]);
     assert_eq!(["a", "b", "c"].map(|payload| pair.executed(payload)), [1, 1, 0]);
@@ -39,7 +39,7 @@ fn a_full_outbox_may_drop_the_oldest_volatile_request_instead() {
     let volatile = ["v1", "v2"].map(|payload| ask_volatile(&mut pair, payload));
     let new = pair.call("new");
     assert_eq!(volatile.map(|request| pair.outcome(request)), [Some("overflow"), None]);
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.advance(5_000);
     assert_eq!([kept, volatile[1], new].map(|request| pair.outcome(request)), [Some("ok"); 3]);
     assert_eq!(pair.executed("v1"), 0);
@@ -62,7 +62,7 @@ fn a_request_that_was_never_sent_expires_and_is_never_executed() {
     assert_eq!(pair.outcome(call), None);
     pair.advance(1);
     assert_eq!(pair.outcome(call), Some("expired"));
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.advance(60_000);
     assert_eq!((pair.state(), pair.executed("late")), (State::Online, 0));
 }
@@ -71,11 +71,11 @@ fn a_request_that_was_never_sent_expires_and_is_never_executed() {
 fn a_request_that_was_sent_and_not_answered_times_out() {
     let mut pair = Pair::connected();
     pair.fault(Fault::HalfOpen { direction: Direction::Down, for_ms: None });
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     let call = pair.call("unheard");
     pair.advance(30_000);
     assert_eq!((pair.outcome(call), pair.executed("unheard")), (Some("timeout"), 1));
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.advance(60_000);
     assert_eq!((pair.state(), pair.executed("unheard")), (State::Online, 1));
 }

@@ -6,7 +6,7 @@ use tautline_protocol::{
     client::{Input, Options, RequestVerb, State},
     packet::Auth,
 };
-use tautline_sim::{Air, Pair};
+use tautline_sim::{DialBehavior, Pair};
 
 #[test]
 fn the_first_request_dials_by_itself() {
@@ -26,7 +26,7 @@ fn a_request_made_in_any_state_on_the_way_is_answered_in_the_end() {
         states.push(pair.state().as_str());
         asked.push(pair.call(payload));
     };
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     pair.fault(Fault::Cut);
     ask(&mut pair, "while dialling");
     pair.advance(100);
@@ -36,7 +36,7 @@ fn a_request_made_in_any_state_on_the_way_is_answered_in_the_end() {
     pair.world.hide(0, None);
     pair.advance(4_100);
     ask(&mut pair, "while hidden");
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.tell(Input::Network { online: true, kind: None, weak: false });
     pair.world.show(0);
     pair.advance(60);
@@ -51,12 +51,12 @@ fn a_request_made_in_any_state_on_the_way_is_answered_in_the_end() {
 #[test]
 fn requests_take_effect_in_the_order_in_which_they_were_made() {
     let mut pair = Pair::new(Options::default());
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     for number in 0..20 {
         pair.publish(&format!("p{number}"));
         pair.advance(100);
     }
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.advance(10_000);
     let log: Vec<String> = (0..20).map(|number| format!("p{number}")).collect();
     assert_eq!(pair.world.logs().values().flatten().cloned().collect::<Vec<_>>(), log);
@@ -102,10 +102,10 @@ fn a_request_that_asks_nonsense_fails_alone() {
 fn a_subscription_may_be_made_in_any_state_too() {
     let mut pair = Pair::new(Options::default());
     pair.hear("long ago");
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     pair.tell(Input::Subscribe { channel: "room:7".into(), from: ReadFrom::Start });
     pair.advance(5_000);
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.tell(Input::Connect);
     pair.advance(1_000);
     pair.hear("now");

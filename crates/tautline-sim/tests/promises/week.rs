@@ -5,7 +5,7 @@ use tautline_protocol::{
     Limits, ReadFrom,
     client::{Input, Options, State},
 };
-use tautline_sim::{Air, EngineKind, EnginePlan, Pair, WorldConfig};
+use tautline_sim::{DialBehavior, EngineKind, EnginePlan, Pair, WorldConfig};
 
 const WEEK_MS: u64 = 7 * 24 * 3600 * 1000;
 const PUBLICATIONS: usize = 100_000;
@@ -22,7 +22,7 @@ fn a_client_that_was_away_for_a_week_reads_a_hundred_thousand_publications_in_or
     let mut pair = Pair::new_with(Options::default(), config).connect();
     pair.subscribe("room:7");
     pair.advance(1_000);
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     pair.fault(tautline_netem::Fault::Cut);
     pair.world.phones[0].auth = Some(tautline_protocol::packet::Auth::Guest { guest: true });
     pair.world.hide(0, None);
@@ -33,7 +33,7 @@ fn a_client_that_was_away_for_a_week_reads_a_hundred_thousand_publications_in_or
         }
     }
     let other = reader_of_another_room(&mut pair);
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.forget();
     pair.world.show(0);
     let mut meanwhile = 0;

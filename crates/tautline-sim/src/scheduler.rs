@@ -11,7 +11,7 @@ use crate::{
     phone::{HostEvent, Phone, Sent},
     server::{Server, life_of_login},
     socket::{Frame, Socket, Woken},
-    world::{Air, Closing, World},
+    world::{Closing, DialBehavior, World},
 };
 
 /// How long a line is dead in one direction after it has lost a trapped packet.
@@ -288,7 +288,7 @@ impl World {
     pub(crate) fn after_phone(&mut self, phone: usize, sent: Vec<Sent>) {
         let at = self.link_now();
         for Sent { socket, text } in sent {
-            let strange = self.phones[phone].whims.is_some();
+            let strange = self.phones[phone].input_mutator.is_some();
             let socket = self.phones[phone].sockets.get_mut(&socket);
             let Some(socket) = socket.filter(|socket| socket.open && !socket.client_done) else {
                 // A strange phone may come back without having heard what befell its socket.
@@ -305,7 +305,7 @@ impl World {
             self.dial(phone, number);
         }
         if !self.phones[phone].device.is_alive() {
-            self.bury(phone);
+            self.abandon_sockets(phone);
         }
     }
 
@@ -338,10 +338,10 @@ impl World {
         assert!(self.sockets(phone) < slots, "phone {phone} holds more than {slots} sockets");
         self.sockets_made += 1;
         let round_trip_ms = 2 * self.rules.latency_ms + self.rng.below(self.rules.jitter_ms + 1);
-        let dial = match self.air[phone] {
-            Air::Clear => Some((self.now_ms + round_trip_ms, true)),
-            Air::Refusing => Some((self.now_ms + round_trip_ms, false)),
-            Air::Dead => None,
+        let dial = match self.dial_behavior[phone] {
+            DialBehavior::Clear => Some((self.now_ms + round_trip_ms, true)),
+            DialBehavior::Refusing => Some((self.now_ms + round_trip_ms, false)),
+            DialBehavior::Dead => None,
         };
         let socket = Socket {
             link: Link::new(

@@ -1,4 +1,4 @@
-//! Runs many storms and prints those that break a promise; or tells one of them as a story. `cargo xtask sim` does so.
+//! Runs many storms and prints those that break a promise; or prints the events of one of them. `cargo xtask sim` does so.
 //!
 //! A line `done N` says how far it is, a line `found SEED: …` what it found; the last one what a history contained.
 
@@ -8,7 +8,7 @@ use std::{
     sync::Mutex,
 };
 
-use tautline_sim::{Summary, run_storm, tell_storm};
+use tautline_sim::{Summary, log_storm, run_storm};
 
 /// Seeds between two lines that say how far it is.
 const REPORT_EVERY: u64 = 500;
@@ -16,13 +16,13 @@ const REPORT_EVERY: u64 = 500;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["story", seed] => tell(number(seed)),
-        ["hunt", from, seeds, jobs] => hunt(number(from), number(seeds), number(jobs), 1),
-        ["hunt", from, seeds, jobs, every] => {
-            hunt(number(from), number(seeds), number(jobs), number(every).max(1))
+        ["trace", seed] => tell(number(seed)),
+        ["search", from, seeds, jobs] => search(number(from), number(seeds), number(jobs), 1),
+        ["search", from, seeds, jobs, every] => {
+            search(number(from), number(seeds), number(jobs), number(every).max(1))
         }
         _ => {
-            eprintln!("usage: hunt story SEED | hunt hunt FROM SEEDS JOBS [EVERY]");
+            eprintln!("usage: search_seeds trace SEED | search_seeds search FROM SEEDS JOBS [EVERY]");
             ExitCode::FAILURE
         }
     }
@@ -33,7 +33,7 @@ fn number(text: &str) -> u64 {
 }
 
 fn tell(seed: u64) -> ExitCode {
-    let summary = tell_storm(seed, |line| println!("{line}"));
+    let summary = log_storm(seed, |line| println!("{line}"));
     println!("every promise was kept; {summary}");
     ExitCode::SUCCESS
 }
@@ -48,7 +48,7 @@ struct Tally {
 }
 
 #[expect(clippy::disallowed_methods, reason = "each world is pure; several of them may run at once")]
-fn hunt(from: u64, seeds: u64, jobs: u64, every: u64) -> ExitCode {
+fn search(from: u64, seeds: u64, jobs: u64, every: u64) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let tally = Mutex::new(Tally { next: from, ..Tally::default() });
     let lock = || tally.lock().expect("nobody panics with it");

@@ -12,7 +12,7 @@ use crate::{phone::Ask, world::World};
 /// How often the back end tries at most, once the storm is over.
 const TRIES_MAX: u32 = 20;
 
-pub(super) struct Writer {
+pub(super) struct Workload {
     rng: Rng,
     asked: u64,
     /// Apps ask for pages of the past.
@@ -29,7 +29,7 @@ pub(super) struct Push {
     life: u64,
 }
 
-impl Writer {
+impl Workload {
     pub(super) fn new(plan: &Plan) -> Self {
         Self {
             rng: Rng::stream(plan.seed, 10),
@@ -41,7 +41,7 @@ impl Writer {
     }
 
     /// Somebody asks for something.
-    pub(super) fn write(&mut self, world: &mut World, phone: usize) {
+    pub(super) fn issue(&mut self, world: &mut World, phone: usize) {
         if self.rng.chance(0.1) {
             return self.push(world, phone);
         }

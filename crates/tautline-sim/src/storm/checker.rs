@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     app::{Asked, Outcome, Received},
-    engine::{Chronicle, Count, EngineKind, life_of},
+    engine::{Count, EngineKind, GroundTruth, life_of},
+    event_log::Event,
     phone::Phone,
-    storm::{Summary, writer::Writer},
-    story::Event,
+    storm::{Summary, workload::Workload},
     world::World,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 const MENDING: &str = r#""from":{"epoch""#;
 
 /// What there was of everything that may cost something.
-pub(super) struct Befallen {
+pub(super) struct InjectedFaults {
     pub(super) kind: EngineKind,
     pub(super) lasts_ms: u64,
     pub(super) crashes: u64,
@@ -28,7 +28,7 @@ pub(super) struct Befallen {
     pub(super) logins: bool,
 }
 
-impl Befallen {
+impl InjectedFaults {
     /// True where a publication may have been taken back.
     pub(super) const fn may_lose(&self) -> bool {
         self.fail_overs > 0
@@ -42,33 +42,33 @@ impl Befallen {
     }
 }
 
-pub(super) fn reckon(world: &World, befallen: &Befallen, writer: &Writer, summary: &mut Summary) {
-    let knows_all = befallen.knows_all(world);
+pub(super) fn check(world: &World, injected: &InjectedFaults, workload: &Workload, summary: &mut Summary) {
+    let knows_all = injected.knows_all(world);
     let heads = world.engine_heads();
-    world.chronicle(|chronicle| {
+    world.ground_truth(|ground_truth| {
         for (number, phone) in world.phones.iter().enumerate() {
-            let witness = Witness { number, phone, chronicle, heads: &heads };
-            witness.stands_at_the_end();
-            witness.was_handed_the_truth();
-            witness.was_served_without_holes();
+            let checker = PhoneChecker { number, phone, ground_truth, heads: &heads };
+            checker.check_final_cursors();
+            checker.check_publications_match_log();
+            checker.check_no_silent_recovery();
             for (request, asked) in &phone.app.asked {
                 let done = match asked.verb {
                     // Its pages are looked at, and reading twice does no harm.
                     "history" => {
                         Count { appended: u32::from(asked.outcome == Some(Outcome::Ok)), ..Count::default() }
                     }
-                    "publish" => chronicle.count(&asked.payload),
+                    "publish" => ground_truth.count(&asked.payload),
                     _ => Count {
                         appended: world.executed().get(&asked.payload).copied().unwrap_or(0),
                         ..Count::default()
                     },
                 };
-                witness.was_answered(*request, asked, done, knows_all);
+                checker.check_request(*request, asked, done, knows_all);
                 summary.settled += 1;
                 summary.unknown += u64::from(asked.outcome.as_ref().is_some_and(Outcome::is_unknown));
             }
             assert!(
-                befallen.may_lose() || befallen.short || phone.app.gaps.is_empty(),
+                injected.may_lose() || injected.short || phone.app.gaps.is_empty(),
                 "phone {number} was told of gaps where nothing can be missing: {:?}",
                 phone.app.gaps
             );
@@ -78,27 +78,27 @@ pub(super) fn reckon(world: &World, befallen: &Befallen, writer: &Writer, summar
             summary.drops +=
                 phone.events.iter().filter(|event| matches!(event, Event::Drop(_))).count() as u64;
         }
-        reckon_with_back_end(world, chronicle, befallen, writer);
-        summary.publications = chronicle.publications() as u64;
-        summary.taken_back = chronicle.publications_taken_back();
+        check_back_end(world, ground_truth, injected, workload);
+        summary.publications = ground_truth.publications() as u64;
+        summary.taken_back = ground_truth.publications_taken_back();
     });
 }
 
 /// What the back end was told is true, and what it repeated was done once.
-fn reckon_with_back_end(world: &World, chronicle: &Chronicle, befallen: &Befallen, writer: &Writer) {
-    for (payload, push) in &writer.pushed {
-        let Count { appended, taken_back, forgotten } = chronicle.count(payload);
+fn check_back_end(world: &World, ground_truth: &GroundTruth, injected: &InjectedFaults, workload: &Workload) {
+    for (payload, push) in &workload.pushed {
+        let Count { appended, taken_back, forgotten } = ground_truth.count(payload);
         let stands = appended - taken_back - forgotten;
         match world.pushed().get(payload) {
             Some(Ok(published)) => {
-                let mut ever = chronicle.ever_at(&push.channel, &published.epoch, published.offset);
+                let mut ever = ground_truth.ever_at(&push.channel, &published.epoch, published.offset);
                 assert!(
                     ever.any(|it| it.payload == *payload),
                     "{payload} is acknowledged and not in its log: {published:?}"
                 );
-                let once = !push.keyed || !befallen.short;
+                let once = !push.keyed || !injected.short;
                 assert!(!once || stands <= 1, "{payload} stands in the log {stands} times");
-                assert!(befallen.may_lose() || appended > taken_back, "{payload} is acknowledged and lost");
+                assert!(injected.may_lose() || appended > taken_back, "{payload} is acknowledged and lost");
             }
             Some(Err(_)) | None => assert!(appended <= 1, "{payload} was appended {appended} times"),
         }
@@ -106,21 +106,21 @@ fn reckon_with_back_end(world: &World, chronicle: &Chronicle, befallen: &Befalle
 }
 
 /// A phone, asked in court.
-struct Witness<'a> {
+struct PhoneChecker<'a> {
     number: usize,
     phone: &'a Phone,
-    chronicle: &'a Chronicle,
+    ground_truth: &'a GroundTruth,
     /// Where the engine itself says that each log stands.
     heads: &'a BTreeMap<String, u64>,
 }
 
-impl Witness<'_> {
+impl PhoneChecker<'_> {
     fn engine_head(&self, channel: &str) -> u64 {
         self.heads.get(channel).copied().unwrap_or(0)
     }
 
-    fn stands_at_the_end(&self) {
-        let Self { number, phone, chronicle, .. } = self;
+    fn check_final_cursors(&self) {
+        let Self { number, phone, ground_truth, .. } = self;
         for channel in &phone.wanted {
             assert!(
                 phone.app.standing.contains_key(channel),
@@ -128,14 +128,14 @@ impl Witness<'_> {
             );
         }
         for (channel, standing) in &phone.app.standing {
-            let (head, head_at) = chronicle.head(channel);
+            let (head, head_at) = ground_truth.head(channel);
             // An empty log that nobody has used for as long as tickets live is forgotten, and begins anew at 0.
             if standing.offset == 0 && self.engine_head(channel) == 0 {
                 continue;
             }
             assert_eq!(
                 (life_of(&standing.epoch), standing.offset),
-                (chronicle.epoch.as_str(), head),
+                (ground_truth.epoch.as_str(), head),
                 "phone {number} stands behind in {channel}"
             );
             let at = standing.at.filter(|_| head > 0);
@@ -147,10 +147,10 @@ impl Witness<'_> {
     }
 
     /// Each publication stood where it was handed over, behind the one that was handed over before it.
-    fn was_handed_the_truth(&self) {
-        let Self { number, phone, chronicle, .. } = self;
+    fn check_publications_match_log(&self) {
+        let Self { number, phone, ground_truth, .. } = self;
         for Received { channel, epoch, offset, at, follows_at, payload, .. } in &phone.app.received {
-            let mut ever = chronicle.ever_at(channel, epoch, *offset);
+            let mut ever = ground_truth.ever_at(channel, epoch, *offset);
             let written = ever.find(|it| it.payload == *payload && it.at == *at);
             let written = written
                 .unwrap_or_else(|| panic!("phone {number} was given {payload} at {offset} of {channel}"));
@@ -164,15 +164,15 @@ impl Witness<'_> {
 
     /// Where a subscription goes on from a cursor while the line is up, the client had to mend a hole by itself: the app lost
     /// nothing, but the server did.
-    fn was_served_without_holes(&self) {
+    fn check_no_silent_recovery(&self) {
         for sent in self.phone.events.iter().filter_map(Event::sent) {
             assert!(!sent.contains(MENDING), "phone {} was served with a hole: {sent}", self.number);
         }
     }
 
     /// A request was executed at most once, and answered once in each life of the app, with the truth.
-    fn was_answered(&self, request: u64, asked: &Asked, count: Count, knows_all: bool) {
-        let Self { number, chronicle, .. } = self;
+    fn check_request(&self, request: u64, asked: &Asked, count: Count, knows_all: bool) {
+        let Self { number, ground_truth, .. } = self;
         let outcome =
             asked.outcome.as_ref().unwrap_or_else(|| panic!("phone {number}: {request} never settled"));
         let done = count.appended;
@@ -199,8 +199,8 @@ impl Witness<'_> {
         }
         if let Some(published) = asked.published.as_ref().filter(|_| asked.verb == "publish") {
             let channels = super::CHANNELS.iter();
-            let mut ever =
-                channels.flat_map(|channel| chronicle.ever_at(channel, &published.epoch, published.offset));
+            let mut ever = channels
+                .flat_map(|channel| ground_truth.ever_at(channel, &published.epoch, published.offset));
             assert!(
                 ever.any(|it| it.payload == asked.payload && it.at == published.at),
                 "phone {number}: {asked:?} is acknowledged and not in its log"

@@ -1,7 +1,7 @@
 //! What the line of a strange phone is told by chance: packets of later versions, packets of nobody, other welcomes, other
 //! last words. Only for recorded storms in which no promise is reckoned.
 //!
-//! Bodies keep the types that the protocol gives them: a client may leave those unchecked. Start at [`Whims::distort`].
+//! Bodies keep the types that the protocol gives them: a client may leave those unchecked. Start at [`InputMutator::mutate`].
 
 use serde_json::{Value, json};
 use tautline_netem::Rng;
@@ -64,17 +64,17 @@ const ODD_LINES: [&str; 18] = [
 ];
 
 /// The whims of one phone.
-pub(crate) struct Whims {
+pub(crate) struct InputMutator {
     rng: Rng,
 }
 
-impl Whims {
+impl InputMutator {
     pub(crate) fn new(seed: u64, phone: usize) -> Self {
         Self { rng: Rng::stream(seed, STREAM + phone as u64) }
     }
 
     /// Makes of what a host tells something that it did not.
-    pub(crate) fn distort(&mut self, event: HostEvent) -> HostEvent {
+    pub(crate) fn mutate(&mut self, event: HostEvent) -> HostEvent {
         match event {
             HostEvent::Message(socket, text) if text.starts_with(r#"{"welcome""#) => {
                 let other = self.rng.chance(WELCOME);

@@ -5,28 +5,28 @@ use tautline_protocol::client::Input;
 
 use super::{
     Summary,
+    checker::InjectedFaults,
+    host_mutator::HostMutator,
     plan::{OUTBOX_COUNT_MAX, Plan, pick},
-    reckon::Befallen,
-    whims::Whimsy,
-    writer::Writer,
+    workload::Workload,
 };
 use crate::{
-    device::{Moment, Remains},
+    device::{CrashPoint, SurvivingState},
     engine::EngineKind,
     phone::Phone,
-    world::{Air, World},
+    world::{DialBehavior, World},
 };
 
 /// What may be trapped: the packets whose loss leaves most to be guessed.
 const TRAPS: [&str; 4] = [r#"{"welcome""#, r#","ok":"#, r#"{"pub""#, r#"{"gap""#];
 
 /// Faults of the server that are still to come, and what there was of everything.
-pub(super) struct Weather {
+pub(super) struct FaultInjector {
     storm: std::iter::Peekable<Storm>,
     lasts_ms: u64,
     kind: EngineKind,
     slow: bool,
-    plans: Vec<(u64, Blow)>,
+    plans: Vec<(u64, ServerFault)>,
     pub(super) summary: Summary,
     crashes: u64,
     fail_overs: u64,
@@ -36,7 +36,7 @@ pub(super) struct Weather {
 
 /// What befalls the server, its engine, a clock or an app.
 #[derive(Clone, Copy, Debug)]
-enum Blow {
+enum ServerFault {
     Drain,
     Crash,
     Stall,
@@ -47,13 +47,13 @@ enum Blow {
     Jump,
     Trap,
     Destroy,
-    Launch(usize, Remains),
+    Launch(usize, SurvivingState),
 }
 
-impl Weather {
+impl FaultInjector {
     pub(super) fn new(seed: u64, plan: &Plan) -> Self {
         let storm = StormPlan { lasts_ms: plan.lasts_ms, every_ms_most: 4_000, ..StormPlan::default() };
-        let mut weather = Self {
+        let mut injector = Self {
             storm: Storm::new(seed, storm).expect("a valid plan").peekable(),
             lasts_ms: plan.lasts_ms,
             kind: plan.engine.kind,
@@ -65,8 +65,8 @@ impl Weather {
             jumps: 0,
             checked_s: 0,
         };
-        weather.draw(&mut Rng::stream(seed, 11));
-        weather
+        injector.draw(&mut Rng::stream(seed, 11));
+        injector
     }
 
     /// Draws what is to come, and when.
@@ -74,39 +74,39 @@ impl Weather {
         let kind = self.kind;
         let stored = kind != EngineKind::Memory;
         let chances = [
-            (Blow::Drain, 0.5),
-            (Blow::Crash, if stored { 0.5 } else { 0.25 }),
-            (Blow::Crash, if stored { 0.2 } else { 0.0 }),
-            (Blow::Stall, if self.slow { 0.5 } else { 0.0 }),
-            (Blow::Full, if stored { 0.3 } else { 0.0 }),
-            (Blow::Away, if stored { 0.3 } else { 0.0 }),
+            (ServerFault::Drain, 0.5),
+            (ServerFault::Crash, if stored { 0.5 } else { 0.25 }),
+            (ServerFault::Crash, if stored { 0.2 } else { 0.0 }),
+            (ServerFault::Stall, if self.slow { 0.5 } else { 0.0 }),
+            (ServerFault::Full, if stored { 0.3 } else { 0.0 }),
+            (ServerFault::Away, if stored { 0.3 } else { 0.0 }),
             // Where the wall clock goes back, two publications may bear one offset and one time: no cursor tells them apart.
-            (Blow::Jump, if kind == EngineKind::Remote { 0.0 } else { 0.3 }),
-            (Blow::Trap, 0.5),
-            (Blow::Trap, 0.3),
-            (Blow::Destroy, 0.5),
-            (Blow::Destroy, 0.5),
-            (Blow::Destroy, 0.3),
+            (ServerFault::Jump, if kind == EngineKind::Remote { 0.0 } else { 0.3 }),
+            (ServerFault::Trap, 0.5),
+            (ServerFault::Trap, 0.3),
+            (ServerFault::Destroy, 0.5),
+            (ServerFault::Destroy, 0.5),
+            (ServerFault::Destroy, 0.3),
         ];
-        for (blow, chance) in chances {
+        for (server_fault, chance) in chances {
             if rng.chance(chance) {
-                self.plans.push((rng.between(1_000, self.lasts_ms), blow));
+                self.plans.push((rng.between(1_000, self.lasts_ms), server_fault));
             }
         }
         if kind == EngineKind::Remote {
             let copied_at = rng.between(500, self.lasts_ms);
-            self.plans.push((copied_at, Blow::Copy));
-            self.plans.push((copied_at + rng.between(1, 5_000), Blow::FailOver));
+            self.plans.push((copied_at, ServerFault::Copy));
+            self.plans.push((copied_at + rng.between(1, 5_000), ServerFault::FailOver));
         }
     }
 
-    /// Lets the storm blow while the apps talk; strange ones do more than that.
-    pub(super) fn blow(
+    /// Lets the storm server_fault while the apps talk; strange ones do more than that.
+    pub(super) fn run(
         &mut self,
         world: &mut World,
         rng: &mut Rng,
-        writer: &mut Writer,
-        mut whimsy: Option<&mut Whimsy>,
+        workload: &mut Workload,
+        mut host_mutator: Option<&mut HostMutator>,
     ) {
         let phones: Vec<usize> = (0..world.phones.len()).collect();
         while world.now().mono_ms < self.lasts_ms {
@@ -123,14 +123,15 @@ impl Weather {
                 }
             }
             while let Some(due) = self.plans.iter().position(|(at, _)| *at <= now_ms) {
-                let (_, blow) = self.plans.swap_remove(due);
-                self.strike(world, rng, blow);
+                let (_, server_fault) = self.plans.swap_remove(due);
+                self.inject(world, rng, server_fault);
             }
             for _ in 0..rng.between(0, 2) {
-                writer.write(world, phones[usize::try_from(rng.below(phones.len() as u64)).expect("small")]);
+                workload
+                    .issue(world, phones[usize::try_from(rng.below(phones.len() as u64)).expect("small")]);
             }
-            if let Some(whimsy) = &mut whimsy {
-                whimsy.strike(world);
+            if let Some(host_mutator) = &mut host_mutator {
+                host_mutator.inject(world);
             } else if now_ms / 1000 > self.checked_s {
                 self.checked_s = now_ms / 1000;
                 check_bounds(world);
@@ -138,22 +139,25 @@ impl Weather {
         }
     }
 
-    fn strike(&mut self, world: &mut World, rng: &mut Rng, blow: Blow) {
+    fn inject(&mut self, world: &mut World, rng: &mut Rng, server_fault: ServerFault) {
         let summary = &mut self.summary;
-        summary.server_faults += u64::from(!matches!(blow, Blow::Destroy | Blow::Launch(..) | Blow::Copy));
+        summary.server_faults += u64::from(!matches!(
+            server_fault,
+            ServerFault::Destroy | ServerFault::Launch(..) | ServerFault::Copy
+        ));
         let some_phone = usize::try_from(rng.below(world.phones.len() as u64)).expect("small");
-        match blow {
-            Blow::Drain => world.drain(3_000),
-            Blow::Crash => {
+        match server_fault {
+            ServerFault::Drain => world.drain(3_000),
+            ServerFault::Crash => {
                 self.crashes += 1;
                 let commits = rng.below(4);
                 world.crash(commits);
             }
-            Blow::Stall => world.stall_engine(rng.between(100, 6_000)),
-            Blow::Full => world.fill_engine(rng.between(500, 8_000)),
-            Blow::Away => world.miss_engine(rng.between(500, 8_000)),
-            Blow::Copy => world.copy_engine(),
-            Blow::FailOver => {
+            ServerFault::Stall => world.stall_engine(rng.between(100, 6_000)),
+            ServerFault::Full => world.fill_engine(rng.between(500, 8_000)),
+            ServerFault::Away => world.miss_engine(rng.between(500, 8_000)),
+            ServerFault::Copy => world.copy_engine(),
+            ServerFault::FailOver => {
                 self.fail_overs += 1;
                 if rng.chance(0.3) {
                     world.fail_over_aloud();
@@ -161,31 +165,39 @@ impl Weather {
                     world.fail_over();
                 }
             }
-            Blow::Jump => {
+            ServerFault::Jump => {
                 self.jumps += 1;
                 let ms = i64::try_from(rng.between(0, 600_000)).expect("minutes") - 300_000;
                 let whose = rng.chance(0.5).then_some(some_phone);
                 world.jump(whose, ms);
-                self.plans.push((world.now().mono_ms + rng.between(100, 10_000), Blow::Trap));
+                self.plans.push((world.now().mono_ms + rng.between(100, 10_000), ServerFault::Trap));
             }
-            Blow::Trap => world.trap = Some((some_phone, pick(rng, TRAPS))),
-            Blow::Destroy => {
+            ServerFault::Trap => world.trap = Some((some_phone, pick(rng, TRAPS))),
+            ServerFault::Destroy => {
                 summary.destroyed += 1;
-                let between = Moment::Between(u32::try_from(rng.below(5)).expect("small"));
+                let between = CrashPoint::Between(u32::try_from(rng.below(5)).expect("small"));
                 world.destroy(
                     some_phone,
-                    pick(rng, [Moment::Now, Moment::BeforeWrite, Moment::AfterWrite, between]),
+                    pick(rng, [CrashPoint::Now, CrashPoint::BeforeWrite, CrashPoint::AfterWrite, between]),
                 );
-                let remains = pick(rng, [Remains::All, Remains::All, Remains::Nothing, Remains::Damaged]);
+                let surviving = pick(
+                    rng,
+                    [
+                        SurvivingState::All,
+                        SurvivingState::All,
+                        SurvivingState::Nothing,
+                        SurvivingState::Damaged,
+                    ],
+                );
                 let at = world.now().mono_ms + rng.between(0, 8_000);
-                self.plans.push((at, Blow::Launch(some_phone, remains)));
+                self.plans.push((at, ServerFault::Launch(some_phone, surviving)));
             }
-            Blow::Launch(phone, remains) => world.launch(phone, remains),
+            ServerFault::Launch(phone, surviving) => world.launch(phone, surviving),
         }
     }
 
-    pub(super) fn befallen(&self, plan: &Plan) -> Befallen {
-        Befallen {
+    pub(super) fn injected(&self, plan: &Plan) -> InjectedFaults {
+        InjectedFaults {
             kind: self.kind,
             lasts_ms: self.lasts_ms,
             crashes: self.crashes,
@@ -220,7 +232,7 @@ fn check_bounds(world: &World) {
 }
 
 fn hit(world: &mut World, rng: &mut Rng, phone: usize, fault: Fault) {
-    world.tell_story(|| format!("phone {phone}: {fault:?}"));
+    world.log_event(|| format!("phone {phone}: {fault:?}"));
     match fault {
         // A background trip: hidden for a while, and the host does what hosts do.
         Fault::BackgroundKill { .. } => match world.phones[phone].hidden_since {
@@ -228,14 +240,15 @@ fn hit(world: &mut World, rng: &mut Rng, phone: usize, fault: Fault) {
             None => world.hide(phone, Some(fault)),
         },
         Fault::Refuse { .. } => {
-            world.air[phone] = pick(rng, [Air::Refusing, Air::Dead, Air::Clear]);
+            world.dial_behavior[phone] =
+                pick(rng, [DialBehavior::Refusing, DialBehavior::Dead, DialBehavior::Clear]);
             if rng.chance(0.3) {
                 let online = rng.chance(0.5);
                 world.tell(phone, Input::Network { online, kind: None, weak: false });
             }
         }
         other => {
-            world.air[phone] = Air::Clear;
+            world.dial_behavior[phone] = DialBehavior::Clear;
             if rng.chance(0.1) {
                 let kind = Some(format!("kind{}", rng.below(3)));
                 world.tell(phone, Input::Network { online: true, kind, weak: false });

@@ -1,6 +1,6 @@
 //! What strange apps and hosts do in a recorded storm: all that a client can be told and other storms have none of.
 //!
-//! Start at [`Whimsy::strike`].
+//! Start at [`HostMutator::inject`].
 
 use tautline_netem::Rng;
 use tautline_protocol::{
@@ -18,7 +18,7 @@ const AFTERMATH_MS: u64 = 40_000;
 const ODD_CHANNELS: [&str; 6] = ["room:9", "user:u0", "user:u1", "constructor", "__proto__", "größe:😀"];
 
 /// Strange apps and hosts.
-pub(super) struct Whimsy {
+pub(super) struct HostMutator {
     rng: Rng,
     asked: u64,
 }
@@ -50,13 +50,13 @@ pub(super) fn options(rng: &mut Rng, usual: Options) -> Options {
     options
 }
 
-impl Whimsy {
+impl HostMutator {
     pub(super) fn new(seed: u64) -> Self {
         Self { rng: Rng::stream(seed, 12), asked: 0 }
     }
 
     /// A phone does something that others do not.
-    pub(super) fn strike(&mut self, world: &mut World) {
+    pub(super) fn inject(&mut self, world: &mut World) {
         let phone = usize::try_from(self.rng.below(world.phones.len() as u64)).expect("small");
         let channel = self.channel();
         if world.phones[phone].is_frozen(world.now().mono_ms) {
@@ -173,7 +173,7 @@ fn login(rng: &mut Rng, phone: usize) -> Option<Auth> {
     match rng.below(6) {
         0 => None,
         1 => token("expired"),
-        2 => token(&format!("user:{}", super::writer::user_of(phone))),
+        2 => token(&format!("user:{}", super::workload::user_of(phone))),
         3 => Some(Auth::Code { code: "c".into(), provider: "wechat".into() }),
         _ => Some(Auth::Guest { guest: true }),
     }

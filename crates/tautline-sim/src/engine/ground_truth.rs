@@ -34,7 +34,7 @@ pub struct Count {
 
 /// All logs as they were written, whatever was dropped or taken back since.
 #[derive(Debug, Default)]
-pub struct Chronicle {
+pub struct GroundTruth {
     /// The epoch that is written to now.
     pub epoch: String,
     /// By epoch, then by channel: what the log consists of, retention apart.
@@ -44,11 +44,11 @@ pub struct Chronicle {
     counts: HashMap<String, Count>,
 }
 
-impl Chronicle {
+impl GroundTruth {
     pub(crate) fn new(epoch: &str) -> Self {
-        let mut chronicle = Self { epoch: epoch.to_owned(), ..Self::default() };
-        chronicle.epochs.insert(epoch.to_owned(), BTreeMap::new());
-        chronicle
+        let mut ground_truth = Self { epoch: epoch.to_owned(), ..Self::default() };
+        ground_truth.epochs.insert(epoch.to_owned(), BTreeMap::new());
+        ground_truth
     }
 
     fn current(&mut self) -> &mut BTreeMap<String, Vec<Written>> {

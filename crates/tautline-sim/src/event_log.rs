@@ -8,7 +8,7 @@ const PACKET_CHARS_MAX: usize = 600;
 const TICKET_CHARS_MIN: usize = 80;
 
 /// Who is told a story, a line at a time.
-pub type Teller = fn(&str);
+pub type EventSink = fn(&str);
 
 /// Something worth a line in a story.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Event {
 impl Event {
     /// As it is told.
     #[must_use]
-    pub fn in_words(&self) -> String {
+    pub fn describe(&self) -> String {
         match self {
             Self::State(State::Waiting { retry_at }) => format!("waits until {retry_at} to dial again"),
             Self::State(state) => format!("is {}", state.as_str()),

@@ -11,13 +11,13 @@ use tautline_netem::{Direction, Ending, Fault, Way};
 use tautline_protocol::{ChannelName, client::Input};
 
 use crate::{
-    device::{Moment, Remains},
+    device::{CrashPoint, SurvivingState},
     engine::EngineKind,
     world::World,
 };
 
 /// What the numbers of a dead app's sockets are raised by, so that the next app can count from 1 again.
-const GHOSTS: u64 = 1 << 32;
+const STALE_SOCKETS: u64 = 1 << 32;
 
 impl World {
     /// A phone's app gets storage, as its first fact of all.
@@ -27,10 +27,10 @@ impl World {
     }
 
     /// The host destroys a phone's app; nothing of it lives on but what is stored.
-    pub fn destroy(&mut self, phone: usize, moment: Moment) {
+    pub fn destroy(&mut self, phone: usize, moment: CrashPoint) {
         self.phones[phone].device.destroy(moment);
         if !self.phones[phone].device.is_alive() {
-            self.bury(phone);
+            self.abandon_sockets(phone);
         }
     }
 
@@ -41,13 +41,13 @@ impl World {
     }
 
     /// The user starts a phone's app again; it wants what it wanted before.
-    pub fn launch(&mut self, phone: usize, remains: Remains) {
-        self.destroy(phone, Moment::Now);
+    pub fn launch(&mut self, phone: usize, surviving: SurvivingState) {
+        self.destroy(phone, CrashPoint::Now);
         let marks = self.server.engine.lock().plan.kind != EngineKind::Remote;
         let seed = u32::try_from(self.rng.below(1 << 32)).expect("32 bits");
         let now_ms = self.now_ms;
         let it = &mut self.phones[phone];
-        let stored = it.device.begin_again(remains);
+        let stored = it.device.begin_again(surviving);
         let requests: Option<Vec<u64>> =
             stored.as_ref().map(|stored| stored.requests().iter().map(|it| it.request).collect());
         it.app.begin_again(requests.as_deref(), marks);
@@ -55,8 +55,8 @@ impl World {
         options.instance = format!("phone{phone}-{now_ms}-");
         it.begin_again(options, seed);
         let has_storage = it.device.has_storage();
-        self.tell_story(|| {
-            format!("phone {phone}: the app begins again, and finds {remains:?} (storage: {has_storage})")
+        self.log_event(|| {
+            format!("phone {phone}: the app begins again, and finds {surviving:?} (storage: {has_storage})")
         });
         if has_storage {
             self.tell(phone, Input::Restore(stored.map(Box::new)));
@@ -68,8 +68,8 @@ impl World {
     }
 
     /// What an app leaves behind at the server: sockets that are reset, or of which nobody hears again.
-    pub(crate) fn bury(&mut self, phone: usize) {
-        self.tell_story(|| format!("phone {phone}: the app is destroyed"));
+    pub(crate) fn abandon_sockets(&mut self, phone: usize) {
+        self.log_event(|| format!("phone {phone}: the app is destroyed"));
         let at = self.link_now();
         let silent = self.rng.chance(0.3);
         let sockets = std::mem::take(&mut self.phones[phone].sockets);
@@ -83,13 +83,13 @@ impl World {
             }
             (socket.client_done, socket.reported) = (true, true);
             (socket.open, socket.dial, socket.report_close_at) = (false, None, None);
-            self.phones[phone].sockets.insert(number + GHOSTS, socket);
+            self.phones[phone].sockets.insert(number + STALE_SOCKETS, socket);
         }
     }
 
     /// A wall clock jumps: the server's, or a phone's.
     pub fn jump(&mut self, phone: Option<usize>, ms: i64) {
-        self.tell_story(|| {
+        self.log_event(|| {
             format!(
                 "the clock of {} jumps by {ms} ms",
                 phone.map_or("the server".to_owned(), |phone| format!("phone {phone}"))
@@ -134,45 +134,45 @@ impl World {
             }
         }
         let lost = self.server.restart(commits);
-        self.tell_story(|| format!("the server is killed and begins again; {lost} publications are lost"));
+        self.log_event(|| format!("the server is killed and begins again; {lost} publications are lost"));
         self.settle();
     }
 
     /// The engine does nothing for a while.
     pub fn stall_engine(&mut self, for_ms: u64) {
-        self.tell_story(|| format!("the disk stalls for {for_ms} ms"));
+        self.log_event(|| format!("the disk stalls for {for_ms} ms"));
         self.server.engine.lock().stall(self.now_ms + for_ms);
     }
 
     /// The engine has no room for a while.
     pub fn fill_engine(&mut self, for_ms: u64) {
-        self.tell_story(|| format!("the disk is full for {for_ms} ms"));
+        self.log_event(|| format!("the disk is full for {for_ms} ms"));
         self.server.engine.lock().full_until = self.now_ms + for_ms;
     }
 
     /// The engine refuses every job for a while.
     pub fn miss_engine(&mut self, for_ms: u64) {
-        self.tell_story(|| format!("the engine is away for {for_ms} ms"));
+        self.log_event(|| format!("the engine is away for {for_ms} ms"));
         self.server.engine.lock().away_until = self.now_ms + for_ms;
     }
 
     /// A copy of the engine's logs is made, to which [`World::fail_over`] goes back.
     pub fn copy_engine(&mut self) {
-        self.tell_story(|| "a copy of the logs is made".to_owned());
+        self.log_event(|| "a copy of the logs is made".to_owned());
         self.server.engine.lock().remember();
     }
 
     /// The copy takes over while the server runs, and nobody says so. Returns how many publications are gone.
     pub fn fail_over(&mut self) -> usize {
         let gone = self.server.engine.fail_over(false);
-        self.tell_story(|| format!("the copy takes over: {gone} publications are gone"));
+        self.log_event(|| format!("the copy takes over: {gone} publications are gone"));
         gone
     }
 
     /// The same, but the copy knows that it is one, and its logs begin a new epoch.
     pub fn fail_over_aloud(&mut self) -> usize {
         let gone = self.server.engine.fail_over(true);
-        self.tell_story(|| format!("the copy takes over in a new epoch: {gone} publications are gone"));
+        self.log_event(|| format!("the copy takes over in a new epoch: {gone} publications are gone"));
         gone
     }
 
@@ -180,7 +180,7 @@ impl World {
     pub(crate) fn engine_heads(&self) -> BTreeMap<String, u64> {
         let wall_ms = self.now().wall_ms;
         let mut state = self.server.engine.lock();
-        let channels: Vec<String> = state.chronicle.heads().into_keys().collect();
+        let channels: Vec<String> = state.ground_truth.heads().into_keys().collect();
         let head = |channel: String| {
             let look = Look {
                 channel: ChannelName::parse(&channel).expect("it was written to"),
