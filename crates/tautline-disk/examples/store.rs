@@ -18,7 +18,7 @@ use tautline_disk::{DiskEngine, DiskOptions, Durability};
 use tautline_hub::{
     Retention,
     budget::Holder,
-    engine::{Answer, Append, Content, Engine, Job, Look, Origin, Read, Span},
+    engine::{Answer, Append, Content, Engine, Job, Origin, Read, Span, StatRequest},
 };
 use tautline_protocol::ChannelName;
 
@@ -158,8 +158,8 @@ fn resume(dir: &Path) {
 fn look_and_read(engine: &Arc<DiskEngine>, channel: ChannelName, give: &mpsc::Sender<usize>) {
     let (then, name, give) = (Arc::clone(engine), channel.clone(), give.clone());
     let (retention, wall_ms) = (RETENTION, 1_700_000_000_000);
-    let answer = Answer::new(move |looked: Result<tautline_hub::engine::Looked, _>| {
-        assert_eq!(looked.expect("the store is whole").standing.head, PUBLICATIONS_EACH);
+    let answer = Answer::new(move |looked: Result<tautline_hub::engine::StatResult, _>| {
+        assert_eq!(looked.expect("the store is whole").log.head, PUBLICATIONS_EACH);
         let (count_max, bytes_max, span) = (usize::MAX, 64 * 1024, Span::After(0));
         let answer = Answer::new(move |page: Result<tautline_hub::engine::Page, _>| {
             give.send(page.expect("the store is whole").entries.len()).expect("main waits");
@@ -174,7 +174,14 @@ fn look_and_read(engine: &Arc<DiskEngine>, channel: ChannelName, give: &mpsc::Se
             answer,
         }));
     });
-    engine.submit(Job::Look(Look { channel, offset: Some(1), user: None, retention, wall_ms, answer }));
+    engine.submit(Job::Stat(StatRequest {
+        channel,
+        offset: Some(1),
+        user: None,
+        retention,
+        wall_ms,
+        answer,
+    }));
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

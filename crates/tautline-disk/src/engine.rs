@@ -12,7 +12,8 @@ use std::{
 };
 
 use tautline_hub::engine::{
-    Answer, Append, Engine, EngineError, Job, Keep, Look, Mark, Read, Revocation, Revoke,
+    Answer, Append, Engine, EngineError, Job, PositionUpdate, Read, Revocation, Revoke, SavePositions,
+    StatRequest,
 };
 use tautline_protocol::ChannelName;
 
@@ -84,7 +85,7 @@ impl Drop for Ending {
 /// What the writer does.
 pub(crate) enum Write {
     Append(Append),
-    Keep(Keep),
+    Keep(SavePositions),
     Revoke(Revoke),
     Tidy(Tidy),
     /// A reader found a foreign value in the row of this channel's log.
@@ -101,7 +102,7 @@ pub(crate) enum Write {
 
 /// What readers do.
 pub(crate) enum Ask {
-    Look(Look),
+    Look(StatRequest),
     Read(Read),
 }
 
@@ -266,10 +267,10 @@ impl Engine for DiskEngine {
                 let bytes = size_of::<Append>() + job.channel.as_str().len() + text;
                 self.submit_write(Write::Append(job), bytes);
             }
-            Job::Look(job) => self.submit_ask(Ask::Look(job)),
+            Job::Stat(job) => self.submit_ask(Ask::Look(job)),
             Job::Read(job) => self.submit_ask(Ask::Read(job)),
-            Job::Keep(job) => {
-                let bytes = job.marks.len() * size_of::<Mark>();
+            Job::SavePositions(job) => {
+                let bytes = job.updates.len() * size_of::<PositionUpdate>();
                 self.submit_write(Write::Keep(job), bytes);
             }
             Job::Revoke(job) => self.submit_write(Write::Revoke(job), size_of::<Revoke>()),
@@ -283,7 +284,7 @@ impl Engine for DiskEngine {
         self.revocations.to_vec()
     }
 
-    fn life(&self) -> u32 {
+    fn incarnation(&self) -> u32 {
         self.shared.life.load(Ordering::Acquire)
     }
 
@@ -305,7 +306,7 @@ impl Drop for DiskEngine {
 impl std::fmt::Debug for DiskEngine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DiskEngine")
-            .field("life", &self.life())
+            .field("life", &self.incarnation())
             .field("bytes", &self.bytes())
             .finish_non_exhaustive()
     }

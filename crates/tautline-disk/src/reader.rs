@@ -7,7 +7,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tautline_hub::engine::{EngineError, Looked, Page};
+use tautline_hub::engine::{EngineError, Page, StatResult};
 use tautline_protocol::ChannelName;
 
 use crate::{
@@ -65,7 +65,7 @@ pub(crate) fn run(shared: &Shared, database: &Path, first: Reader) {
 }
 
 enum Outcome {
-    Looked(Looked),
+    Looked(StatResult),
     Page(Page),
     /// The row of the log itself holds a foreign value.
     Foreign(String),
@@ -109,7 +109,7 @@ impl Ask {
 
 fn tell(job: Ask, outcome: Outcome) {
     match (job, outcome) {
-        (Ask::Look(job), Outcome::Looked(looked)) => give(job.answer, Ok(looked)),
+        (Ask::Look(job), Outcome::Looked(stat)) => give(job.answer, Ok(stat)),
         (Ask::Read(job), Outcome::Page(page)) => give(job.answer, Ok(page)),
         (job, Outcome::Foreign(_)) => {
             job.refuse(&EngineError::Unavailable("this log cannot be read: it begins anew".to_owned()));

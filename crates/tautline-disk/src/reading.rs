@@ -7,7 +7,7 @@ use std::{cell::Cell, sync::Arc};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 use tautline_hub::{
     Retention,
-    engine::{Content, Entry, Look, Looked, Page, Position, Read, Span, Standing},
+    engine::{Content, Entry, LogState, Page, Position, Read, Span, StatRequest, StatResult},
 };
 use tautline_protocol::UserId;
 
@@ -28,32 +28,32 @@ pub(crate) struct Snapshot<'a> {
 /// A log as it stands in the file, and what its publications weigh.
 struct Log {
     id: i64,
-    standing: Standing,
+    log_state: LogState,
     bytes: u64,
 }
 
 impl Snapshot<'_> {
-    pub(crate) fn look(&self, job: &Look) -> Result<Looked, Fault> {
+    pub(crate) fn look(&self, job: &StatRequest) -> Result<StatResult, Fault> {
         let Some(log) = self.log(job.channel.as_str(), job.wall_ms, &job.retention)? else {
-            return Ok(Looked { standing: self.unwritten(), at: None, acknowledged: None, delivered: None });
+            return Ok(StatResult { log: self.unwritten(), at: None, acknowledged: None, delivered: None });
         };
         let at = job.offset.map(|offset| self.at(&log, offset)).transpose()?.flatten();
         let acknowledged =
             job.user.as_ref().map(|user| self.position(log.id, Some(user))).transpose()?.flatten();
-        Ok(Looked { at, acknowledged, delivered: self.position(log.id, None)?, standing: log.standing })
+        Ok(StatResult { at, acknowledged, delivered: self.position(log.id, None)?, log: log.log_state })
     }
 
     pub(crate) fn read(&self, job: &Read) -> Result<Page, Fault> {
         let Some(log) = self.log(job.channel.as_str(), job.wall_ms, &job.retention)? else {
-            return Ok(Page { standing: self.unwritten(), at: None, entries: Vec::new() });
+            return Ok(Page { log: self.unwritten(), at: None, entries: Vec::new() });
         };
         let at = self.at(&log, job.span.offset())?;
         let entries = self.entries(&log, job)?;
-        Ok(Page { standing: log.standing, at, entries })
+        Ok(Page { log: log.log_state, at, entries })
     }
 
-    fn unwritten(&self) -> Standing {
-        Standing { epoch: Arc::clone(self.epoch), head: 0, head_at: 0, base: 0, base_at: None }
+    fn unwritten(&self) -> LogState {
+        LogState { epoch: Arc::clone(self.epoch), head: 0, head_at: 0, base: 0, base_at: None }
     }
 
     fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
@@ -65,28 +65,28 @@ impl Snapshot<'_> {
         let found = self.statement(sql)?.query_row([channel], |row| self.log_of(row)).optional()?;
         let Some(mut log) = found else { return Ok(None) };
         let base = self.base(&log, wall_ms, retention)?;
-        if base > log.standing.base {
-            log.standing.base_at = self.at(&log, base)?;
-            log.standing.base = base;
+        if base > log.log_state.base {
+            log.log_state.base_at = self.at(&log, base)?;
+            log.log_state.base = base;
         }
         Ok(Some(log))
     }
 
     fn log_of(&self, row: &Row<'_>) -> rusqlite::Result<Log> {
         let epoch = row.get_ref(1)?.as_str()?;
-        let standing = Standing {
+        let log_state = LogState {
             epoch: if epoch == &**self.epoch { Arc::clone(self.epoch) } else { epoch.into() },
             head: get(row, 2)?,
             head_at: get(row, 3)?,
             base: get(row, 4)?,
             base_at: get_option(row, 5)?,
         };
-        Ok(Log { id: row.get(0)?, standing, bytes: get(row, 6)? })
+        Ok(Log { id: row.get(0)?, log_state, bytes: get(row, 6)? })
     }
 
     /// The base as it would be if everything that is not to be kept were gone.
     fn base(&self, log: &Log, wall_ms: u64, retention: &Retention) -> Result<u64, Fault> {
-        let Standing { head, base, base_at, .. } = log.standing;
+        let LogState { head, base, base_at, .. } = log.log_state;
         let by_count = head.saturating_sub(u64::try_from(retention.count).unwrap_or(u64::MAX));
         let mut base = base.max(by_count);
         if usize::try_from(log.bytes).unwrap_or(usize::MAX) > retention.bytes {
@@ -105,7 +105,7 @@ impl Snapshot<'_> {
         let sql =
             "SELECT offset, bytes FROM publications WHERE channel = ?1 AND offset > ?2 ORDER BY offset DESC";
         let mut statement = self.statement(sql)?;
-        let mut rows = statement.query((log.id, int(log.standing.base)))?;
+        let mut rows = statement.query((log.id, int(log.log_state.base)))?;
         let mut room = u64::try_from(bytes_max).unwrap_or(u64::MAX);
         while let Some(row) = rows.next()? {
             let (Ok(offset), Ok(bytes)) = (get(row, 0), get(row, 1)) else { continue };
@@ -114,13 +114,13 @@ impl Snapshot<'_> {
                 None => return Ok(offset),
             }
         }
-        Ok(log.standing.base)
+        Ok(log.log_state.base)
     }
 
     /// The offset before the first behind `base` that was appended at `oldest_at` or later. Times never fall, so halving finds it.
     fn base_by_age(&self, log: &Log, base: u64, oldest_at: u64) -> Result<u64, Fault> {
-        let head = log.standing.head;
-        if log.standing.head_at < oldest_at {
+        let head = log.log_state.head;
+        if log.log_state.head_at < oldest_at {
             return Ok(head);
         }
         let sql = "SELECT at FROM publications WHERE channel = ?1 AND offset >= ?2 ORDER BY offset LIMIT 1";
@@ -144,7 +144,7 @@ impl Snapshot<'_> {
 
     /// When the publication at `offset` was appended, where it or the one behind it is kept.
     fn at(&self, log: &Log, offset: u64) -> Result<Option<u64>, Fault> {
-        let Standing { head, head_at, base, base_at, .. } = log.standing;
+        let LogState { head, head_at, base, base_at, .. } = log.log_state;
         if offset == head {
             return Ok((head > 0).then_some(head_at));
         }
@@ -169,7 +169,7 @@ impl Snapshot<'_> {
     }
 
     fn entries(&self, log: &Log, job: &Read) -> Result<Vec<Entry>, Fault> {
-        let Standing { head, base, .. } = log.standing;
+        let LogState { head, base, .. } = log.log_state;
         let (sql, from, to) = match job.span {
             Span::After(offset) => (
                 "SELECT offset, at, bytes, data, sender, tags FROM publications

@@ -62,7 +62,7 @@ fn kill_while_it_appends(durability: &str, dir: &Dir, after: usize) -> usize {
 #[test]
 fn what_was_acknowledged_is_there_after_kill_9() {
     let dir = Dir::new();
-    let life = dir.open().0.life();
+    let life = dir.open().0.incarnation();
     let acknowledged = kill_while_it_appends("strict", &dir, 300);
     let (engine, opened) = dir.open();
     assert_eq!(opened, Opened::Recovered { new_epochs: 0 });
@@ -70,7 +70,7 @@ fn what_was_acknowledged_is_there_after_kill_9() {
     assert!(kept.len() >= acknowledged && acknowledged >= 300, "{acknowledged} of {}", kept.len());
     let expected: Vec<String> = (1..=kept.len()).map(|number| number.to_string()).collect();
     assert_eq!(kept, expected, "in order, without a hole");
-    assert_eq!(engine.life(), life, "nothing was lost");
+    assert_eq!(engine.incarnation(), life, "nothing was lost");
     assert_eq!(publish(&engine, "room:7", "1"), kept.len() as u64 + 1);
 }
 
@@ -81,19 +81,19 @@ fn a_relaxed_crash_begins_new_epochs_for_what_was_written_to() {
         let (engine, _) = dir.open();
         publish(&engine, "quiet", "1");
         publish(&engine, "room:7", "0");
-        (look(&engine, "quiet").standing, engine.life())
+        (look(&engine, "quiet").log, engine.incarnation())
     };
     kill_while_it_appends("relaxed", &dir, 300);
     let (engine, opened) = dir.open();
     assert_eq!(opened, Opened::Recovered { new_epochs: 1 });
-    assert_ne!(engine.life(), life, "something may be lost");
-    assert_eq!(look(&engine, "quiet").standing, before, "nobody wrote to it");
+    assert_ne!(engine.incarnation(), life, "something may be lost");
+    assert_eq!(look(&engine, "quiet").log, before, "nobody wrote to it");
     let page = read(&engine, "room:7");
-    assert_ne!(page.standing.epoch, before.epoch);
+    assert_ne!(page.log.epoch, before.epoch);
     assert!(page.entries.len() > 300, "what is kept stays readable");
     match ask(&engine, |answer| append_job("room:7", "1", common::ALL, answer)) {
         Ok(Appended::New { epoch, entry, .. }) => {
-            assert_eq!((epoch, entry.offset()), (page.standing.epoch, page.standing.head + 1));
+            assert_eq!((epoch, entry.offset()), (page.log.epoch, page.log.head + 1));
         }
         other => panic!("{other:?}"),
     }
@@ -103,14 +103,14 @@ fn a_relaxed_crash_begins_new_epochs_for_what_was_written_to() {
 fn a_relaxed_store_that_was_closed_keeps_its_epochs() {
     let dir = Dir::new();
     let relaxed = DiskOptions { durability: Durability::Relaxed, ..dir.options() };
-    let (standing, life) = {
+    let (log_state, life) = {
         let (engine, _) = DiskEngine::open(relaxed.clone()).expect("the store opens");
         (1..=10).for_each(|offset| assert_eq!(publish(&engine, "room:7", "1"), offset));
-        (look(&engine, "room:7").standing, engine.life())
+        (look(&engine, "room:7").log, engine.incarnation())
     };
     let (engine, opened) = DiskEngine::open(relaxed).expect("the store opens");
-    assert_eq!((opened, engine.life()), (Opened::Clean, life));
-    assert_eq!(look(&engine, "room:7").standing, standing);
+    assert_eq!((opened, engine.incarnation()), (Opened::Clean, life));
+    assert_eq!(look(&engine, "room:7").log, log_state);
 }
 
 #[test]

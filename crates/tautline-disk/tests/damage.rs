@@ -17,7 +17,7 @@ fn filled(dir: &Dir) -> u32 {
     for number in 0..CHANNELS * 10 {
         publish(&engine, &format!("room:{}", number % CHANNELS), &payload);
     }
-    let life = engine.life();
+    let life = engine.incarnation();
     engine.close();
     life
 }
@@ -39,10 +39,10 @@ fn overwrite(dir: &Dir, first_page: usize) {
 /// The store works, in another life, and the damaged file lies beside it.
 fn assert_begun_anew(engine: &DiskEngine, dir: &Dir, life: u32) {
     assert_eq!(publish(engine, "room:1", "1"), 1);
-    assert_ne!(engine.life(), life);
-    let standing = look(engine, "room:1").standing;
-    assert_eq!((&*standing.epoch, standing.head), (&*format!("{:x}", engine.life()), 1));
-    assert_eq!(look(engine, "room:2").standing.head, 0);
+    assert_ne!(engine.incarnation(), life);
+    let log_state = look(engine, "room:1").log;
+    assert_eq!((&*log_state.epoch, log_state.head), (&*format!("{:x}", engine.incarnation()), 1));
+    assert_eq!(look(engine, "room:2").log.head, 0);
     assert!(!dir.files("channels.db.damaged-").is_empty(), "it is kept for those who can read it");
 }
 
@@ -69,7 +69,7 @@ fn unclean_stop_does_not_have_the_file_read() {
     overwrite(&dir, 40);
     let (engine, opened) = dir.open();
     assert_eq!(opened, Opened::Recovered { new_epochs: 0 });
-    assert_eq!(engine.life(), life);
+    assert_eq!(engine.incarnation(), life);
     let damaged = (0..CHANNELS).any(|number| try_read(&engine, &format!("room:{number}")).is_err());
     assert!(damaged, "it is found by who reads it");
     assert_begun_anew(&engine, &dir, life);

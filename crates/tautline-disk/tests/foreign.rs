@@ -15,7 +15,7 @@ fn changed(dir: &Dir, sql: &str) -> DiskEngine {
     for channel in ["room:7", "room:8"] {
         (1..=9).for_each(|number| assert_eq!(publish(&engine, channel, &number.to_string()), number));
     }
-    let life = engine.life();
+    let life = engine.incarnation();
     engine.close();
     let shop = rusqlite::Connection::open(dir.file()).expect("a shop's tools open it");
     assert!(shop.execute(sql, []).expect("written") > 0);
@@ -23,7 +23,7 @@ fn changed(dir: &Dir, sql: &str) -> DiskEngine {
     let (engine, opened) = dir.open();
     assert!(matches!(opened, Opened::Clean | Opened::Recovered { .. }), "{opened:?}");
     if !sql.contains("life") {
-        assert_eq!(engine.life(), life);
+        assert_eq!(engine.incarnation(), life);
     }
     engine
 }
@@ -71,13 +71,13 @@ fn foreign_head_read_first_costs_its_channel() {
     for column in ["head = 'many'", "head = -1", "epoch = x'00'", "bytes = 'heavy'"] {
         let dir = Dir::new();
         let engine = changed(&dir, &format!("UPDATE channels SET {column} WHERE name = 'room:7'"));
-        let epoch = look(&engine, "room:8").standing.epoch;
+        let epoch = look(&engine, "room:8").log.epoch;
         let refused = try_look(&engine, "room:7");
         assert!(matches!(refused, Err(EngineError::Unavailable(_))), "{column}: {refused:?}");
         assert_eq!(publish(&engine, "room:7", "1"), 1, "it begins anew");
-        let standing = look(&engine, "room:7").standing;
-        assert_eq!(standing.head, 1);
-        assert_ne!(standing.epoch, epoch, "as another log");
+        let log_state = look(&engine, "room:7").log;
+        assert_eq!(log_state.head, 1);
+        assert_ne!(log_state.epoch, epoch, "as another log");
         is_whole(&engine, &dir, "room:8");
     }
 }
@@ -87,7 +87,7 @@ fn foreign_head_written_first_costs_its_channel() {
     for column in ["head = 'many'", "base = 99", "gone = x'01'", "relaxed = 'maybe'"] {
         let dir = Dir::new();
         let engine = changed(&dir, &format!("UPDATE channels SET {column} WHERE name = 'room:7'"));
-        let epoch = look(&engine, "room:8").standing.epoch;
+        let epoch = look(&engine, "room:8").log.epoch;
         match ask(&engine, |answer| append_job("room:7", "1", ALL, answer)) {
             Ok(Appended::New { epoch: begun, entry, .. }) => {
                 assert_eq!(entry.offset(), 1, "{column}");
@@ -110,7 +110,7 @@ fn foreign_notes_of_the_store_cost_no_channel() {
         let dir = Dir::new();
         let sql = format!("INSERT OR REPLACE INTO meta (key, value) VALUES ('{key}', {value}) -- life");
         let engine = changed(&dir, &sql);
-        assert_ne!(engine.life(), 0);
+        assert_ne!(engine.incarnation(), 0);
         is_whole(&engine, &dir, "room:7");
         is_whole(&engine, &dir, "room:8");
     }
@@ -122,5 +122,5 @@ fn foreign_channel_name_is_passed_over_by_housekeeping() {
     let engine = changed(&dir, "UPDATE channels SET name = x'0001' WHERE name = 'room:7'");
     engine.submit(common::tidy(NOW, ALL));
     is_whole(&engine, &dir, "room:8");
-    assert_eq!(look(&engine, "room:7").standing.head, 0);
+    assert_eq!(look(&engine, "room:7").log.head, 0);
 }

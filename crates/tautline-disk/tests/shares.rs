@@ -7,7 +7,7 @@ use tautline_disk::{DiskEngine, DiskOptions};
 use tautline_hub::{
     Engine as _, Retention,
     budget::Holder,
-    engine::{Answer, EngineError, Job, Keep, Mark, Position},
+    engine::{Answer, EngineError, Job, Position, PositionUpdate, SavePositions},
 };
 use tautline_protocol::UserId;
 
@@ -74,13 +74,13 @@ fn greedy_user_keeps_half_of_the_positions() {
     let options = DiskOptions { positions_max: 40, remember_ms: 5_000, ..dir.options() };
     let (engine, _) = DiskEngine::open(options).expect("the store opens");
     let keep = |user: &str, count: usize| {
-        let mark = |n: usize| Mark {
+        let mark = |n: usize| PositionUpdate {
             channel: channel(&format!("c:{n}")),
             user: Some(UserId::parse(user).expect("valid")),
             position: Position { epoch: "e".into(), offset: 1 },
         };
         let marks = (0..count).map(mark).collect();
-        engine.submit(Job::Keep(Keep { marks, answer: Answer::new(drop) }));
+        engine.submit(Job::SavePositions(SavePositions { updates: marks, answer: Answer::new(drop) }));
         append(&engine, "kept", "1").expect("the disk takes it");
         let sql = "SELECT count(*) FROM positions WHERE reader = ?1";
         shop(&dir).query_row(sql, [user], |row| row.get::<_, u32>(0)).expect("a count")

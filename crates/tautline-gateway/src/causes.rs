@@ -41,7 +41,7 @@ impl Default for Causes {
             ),
             sessions: cause(
                 "clients are told to come again later: there are as many sessions as there may be (sessions_max), or more \
-                 come than are let in at once (hellos_at_once_max)",
+                 come than are let in at once (new_sessions_per_ms_max)",
             ),
         }
     }

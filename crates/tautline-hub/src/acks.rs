@@ -13,7 +13,7 @@ use tautline_protocol::{ChannelName, UserId};
 
 use crate::{
     budget::{Budget, Claim, Holder},
-    engine::{Mark, Position},
+    engine::{Position, PositionUpdate},
     sync::{Mutex, lock},
 };
 
@@ -91,22 +91,22 @@ impl Acks {
     }
 
     /// What the engine was not given yet. [`Self::settle`] it when the engine has answered.
-    pub(crate) fn hand_over(&self) -> Vec<Mark> {
-        let mut marks = Vec::new();
+    pub(crate) fn hand_over(&self) -> Vec<PositionUpdate> {
+        let mut updates = Vec::new();
         for shard in &self.shards {
             for ((channel, user), newest) in lock(shard).iter_mut().filter(|(_, newest)| !newest.handed_over)
             {
                 newest.handed_over = true;
                 let (channel, user) = (channel.clone(), user.clone());
-                marks.push(Mark { channel, user, position: newest.position.clone() });
+                updates.push(PositionUpdate { channel, user, position: newest.position.clone() });
             }
         }
-        marks
+        updates
     }
 
     /// The engine has these marks, or was given them in vain: then they are handed over again.
-    pub(crate) fn settle(&self, marks: Vec<Mark>, is_kept: bool) {
-        for Mark { channel, user, position } in marks {
+    pub(crate) fn settle(&self, updates: Vec<PositionUpdate>, is_kept: bool) {
+        for PositionUpdate { channel, user, position } in updates {
             let key = (channel, user);
             let mut shard = lock(self.shard(&key));
             // One that has moved on since settles with a later answer.
@@ -154,9 +154,9 @@ mod tests {
         assert_eq!(get(kept(9)), Some(position("f", 1)));
         let full = (0..100).map(|n| UserId::parse(&format!("u{n}")).expect("valid"));
         full.for_each(|user| acks.advance(&channel, (Some(&user), greedy), &"e".into(), 7));
-        let marks = acks.hand_over();
-        assert_eq!((marks.len(), acks.newest(&channel, Some(&bob), None)), (1, None));
-        acks.settle(marks, true);
+        let updates = acks.hand_over();
+        assert_eq!((updates.len(), acks.newest(&channel, Some(&bob), None)), (1, None));
+        acks.settle(updates, true);
         assert_eq!((acks.hand_over().len(), acks.budget.used()), (0, 0));
     }
 

@@ -16,22 +16,22 @@ use tautline_protocol::{
 use crate::{
     ChannelRule, Engine, Identity, Peer, ReplyTo, Retention, Rules,
     acks::Acks,
+    admission::{AdmissionQueue, HelloKind},
     aging::Aging,
-    bell::{Bell, connection_number},
+    append::NewPublication,
     budget::{Budgets, Claimant, Holder},
-    channel::{Channel, Ring},
-    channels::Channels,
-    engine::{Answer, Content, Job, Look, Origin, Revocation, Revoke},
-    logs::NewPublication,
+    channel::registry::Channels,
+    channel::{Channel, FanOut},
+    engine::{Answer, Content, Job, Origin, Revocation, Revoke, StatRequest},
+    mailbox::{PeerMailbox, connection_number},
     pages::Pages,
     random::Random,
     reply,
+    session::id::SessionId,
+    session::registry::Sessions,
     session::{Login, Session},
-    session_id::SessionId,
-    sessions::Sessions,
     sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, lock, read, write},
     ticket::{Claims, TicketKeys},
-    turnstile::{Coming, Turnstile},
 };
 
 /// The middle of the time after which those who found no room come again, in milliseconds.
@@ -129,7 +129,7 @@ pub(crate) struct Inner {
     pub(crate) pages: Pages,
     sessions: Sessions,
     pub(crate) acks: Acks,
-    turnstile: Turnstile,
+    admission: AdmissionQueue,
     pump: Mutex<Pump>,
     next_connection: AtomicU64,
     connections: AtomicUsize,
@@ -169,7 +169,7 @@ impl Hub {
         let aging = Aging::new(rules.age_ms_max().max(limits.ticket_ms));
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
-            turnstile: Turnstile::new(config.limits.hellos_at_once_max),
+            admission: AdmissionQueue::new(config.limits.new_sessions_per_ms_max),
             acks: Acks::new(config.limits.acks_max),
             pages: Pages::new(config.limits.pages_max, config.limits.pages_connection_max),
             sessions,
@@ -220,7 +220,7 @@ impl Hub {
         let nth = self.0.next_connection.fetch_add(1, Ordering::Relaxed);
         let connection = connection_number(nth, format);
         self.0.connections.fetch_add(1, Ordering::Relaxed);
-        Peer::new(self.clone(), Bell::new(connection, waker), address, now)
+        Peer::new(self.clone(), PeerMailbox::new(connection, waker), address, now)
     }
 
     /// Who shares are booked on, by anything that tells it from others: an address, a user's id.
@@ -262,39 +262,39 @@ impl Hub {
         };
         let (hub, user) = (self.clone(), user.clone());
         let open = self.find_channel(&channel);
-        let look = Look {
+        let request = StatRequest {
             channel: channel.clone(),
             offset: None,
             user: Some(user.clone()),
-            retention: self.kept(now, &channel),
+            retention: self.retention_of(now, &channel),
             wall_ms: now.wall_ms,
-            answer: Answer::new(move |looked: Result<crate::engine::Looked, _>| {
-                done(looked.map_err(|error| error.to_body()).map(|looked| {
-                    let standing = looked.standing;
+            answer: Answer::new(move |stat: Result<crate::engine::StatResult, _>| {
+                done(stat.map_err(|error| error.to_body()).map(|stat| {
+                    let log_state = stat.log;
                     let offset_of = |position: Option<crate::engine::Position>| {
                         position
-                            .filter(|position| position.epoch == standing.epoch)
+                            .filter(|position| position.epoch == log_state.epoch)
                             .map_or(0, |position| position.offset)
                     };
                     let acks = &hub.0.acks;
                     let delivered = open.as_ref().and_then(|open| open.delivered());
                     Inbox {
-                        sent: standing.head,
-                        at: standing.head_at,
-                        kept: standing.head - standing.base,
+                        sent: log_state.head,
+                        at: log_state.head_at,
+                        kept: log_state.head - log_state.base,
                         delivered: offset_of(delivered).max(offset_of(acks.newest(
                             &channel,
                             None,
-                            looked.delivered,
+                            stat.delivered,
                         ))),
-                        acknowledged: offset_of(acks.newest(&channel, Some(&user), looked.acknowledged)),
+                        acknowledged: offset_of(acks.newest(&channel, Some(&user), stat.acknowledged)),
                         connections: open.map_or(0, |open| open.subscribers()),
-                        epoch: standing.epoch.to_string(),
+                        epoch: log_state.epoch.to_string(),
                     }
                 }));
             }),
         };
-        self.0.engine.submit(Job::Look(look));
+        self.0.engine.submit(Job::Stat(request));
     }
 
     /// Settles a call that [`crate::Output::Call`] handed out.
@@ -305,13 +305,13 @@ impl Hub {
     /// Lets the next few in where many came at once, and rings the next chunk of subscribers. True: there is more; let others
     /// run and call again.
     pub fn pump(&self) -> bool {
-        let more_come = self.0.turnstile.turn();
-        self.ring_next() || more_come
+        let more_come = self.0.admission.admit_next();
+        self.notify_next() || more_come
     }
 
-    fn ring_next(&self) -> bool {
+    fn notify_next(&self) -> bool {
         let Some(channel) = lock(&self.0.pump).queue.pop_front() else { return false };
-        let more_of_channel = channel.ring_chunk();
+        let more_of_channel = channel.notify_chunk();
         let mut pump = lock(&self.0.pump);
         if more_of_channel {
             // Behind the others: one large channel must not hold them up.
@@ -327,12 +327,12 @@ impl Hub {
 
     /// Housekeeping: sessions parked for too long, publications too old, channels nobody needs. Call about once a second.
     pub fn tick(&self, now: Now) {
-        self.note(now);
+        self.observe_time(now);
         self.0.aging.observe(now);
         let parked_since = now.mono_ms.checked_sub(self.0.limits.park_ms);
         for parked in parked_since.map(|until| self.0.sessions.parked_until(until)).unwrap_or_default() {
             let Some(session) = self.0.sessions.get(parked.id) else { continue };
-            if let Some(living) = session.living() {
+            if let Some(living) = session.live() {
                 living.end_if_parked_since(self, parked.parks);
             }
         }
@@ -348,8 +348,8 @@ impl Hub {
         // First: a connection that is not found below looks at this under its session's lock, and is refused.
         self.0.draining.store(true, Ordering::Release);
         for session in self.0.sessions.all() {
-            if let Some(living) = session.living() {
-                living.dismiss(|| self.drain_bye());
+            if let Some(living) = session.live() {
+                living.close_with(|| self.drain_bye());
             }
         }
     }
@@ -380,7 +380,7 @@ impl Hub {
             presence_bytes: self.0.budgets.changes.used(),
             append_bytes: self.0.budgets.appends.used(),
             pages: self.0.pages.len(),
-            hellos_waiting: self.0.turnstile.waiting(),
+            hellos_waiting: self.0.admission.waiting(),
             publications: self.0.publications.load(Ordering::Relaxed),
         }
     }
@@ -389,7 +389,7 @@ impl Hub {
 /// What connections ask of the hub.
 impl Hub {
     /// Remembers the time for what engines answer before the next input.
-    pub(crate) fn note(&self, now: Now) {
+    pub(crate) fn observe_time(&self, now: Now) {
         self.0.now[0].fetch_max(now.mono_ms, Ordering::Relaxed);
         self.0.now[1].store(now.wall_ms, Ordering::Relaxed);
     }
@@ -409,7 +409,7 @@ impl Hub {
     }
 
     /// What a channel keeps. A wall clock that jumped ahead makes nothing older (see [`crate::aging`]).
-    pub(crate) fn kept(&self, now: Now, channel: &ChannelName) -> Retention {
+    pub(crate) fn retention_of(&self, now: Now, channel: &ChannelName) -> Retention {
         let retention = self.rule(channel).retention;
         Retention { age_ms: retention.age_ms.saturating_add(self.clock_lead_ms(now)), ..retention }
     }
@@ -462,8 +462,14 @@ impl Hub {
     }
 
     /// Whether a hello may go ahead; else its bell is rung when it may.
-    pub(crate) fn enter(&self, now: Now, coming: Coming, address: Holder, bell: &Arc<Bell>) -> bool {
-        let goes_ahead = self.0.turnstile.enter(now, coming, address, bell);
+    pub(crate) fn try_admit(
+        &self,
+        now: Now,
+        coming: HelloKind,
+        address: Holder,
+        mailbox: &Arc<PeerMailbox>,
+    ) -> bool {
+        let goes_ahead = self.0.admission.try_admit(now, coming, address, mailbox);
         if !goes_ahead && let Some(waker) = &lock(&self.0.pump).waker {
             waker.wake_by_ref();
         }
@@ -507,8 +513,8 @@ impl Hub {
     }
 
     /// Hands a channel to the pump if more of its subscribers wait to be rung.
-    pub(crate) fn pump_if(&self, ring: Ring, channel: &Arc<Channel>) {
-        if ring == Ring::Pump {
+    pub(crate) fn pump_if(&self, ring: FanOut, channel: &Arc<Channel>) {
+        if ring == FanOut::Pending {
             let mut pump = lock(&self.0.pump);
             pump.queue.push_back(Arc::clone(channel));
             if let Some(waker) = &pump.waker {
@@ -542,7 +548,7 @@ impl Hub {
             && let Some(id) = self.0.sessions.next_parked_replies()
         {
             if let Some(session) = self.0.sessions.get(id)
-                && let Some(mut living) = session.living()
+                && let Some(mut living) = session.live()
             {
                 living.drop_replies_if_parked(self);
             }
@@ -550,17 +556,23 @@ impl Hub {
     }
 
     /// Has the engine keep that a session's tickets are void, for the node after this one; `bell` is told when it has.
-    pub(crate) fn keep_revocation(&self, revocation: Revocation, bell: &Arc<Bell>) {
-        let bell = Arc::clone(bell);
+    pub(crate) fn keep_revocation(&self, revocation: Revocation, mailbox: &Arc<PeerMailbox>) {
+        let mailbox = Arc::clone(mailbox);
         self.0.engine.submit(Job::Revoke(Revoke {
             revocation,
             // Where it cannot be kept, nobody is helped by waiting: the engine says why to those who run it.
-            answer: Answer::new(move |_: Result<(), _>| bell.note_revoked()),
+            answer: Answer::new(move |_: Result<(), _>| mailbox.confirm_revocation()),
         }));
     }
 
     /// A ticket for a session, and when it expires.
-    pub(crate) fn seal_ticket(&self, now: Now, id: SessionId, life: u32, login: &Login) -> (String, u64) {
+    pub(crate) fn seal_ticket(
+        &self,
+        now: Now,
+        id: SessionId,
+        incarnation: u32,
+        login: &Login,
+    ) -> (String, u64) {
         let Login { identity, expires_at: auth_expires_at } = login;
         let auth_expires_at = *auth_expires_at;
         let expires_at = auth_expires_at.min(now.wall_ms + self.0.limits.ticket_ms);
@@ -574,7 +586,7 @@ impl Hub {
             node: self.0.node.clone(),
             // A session older than these logs stays so for as long as it lives: another life in its tickets says it, also to
             // a node that has forgotten the session meanwhile.
-            life,
+            incarnation: incarnation,
         };
         (self.ticket_keys().seal(&claims, &self.0.random.bytes()), expires_at)
     }
@@ -608,7 +620,7 @@ pub(crate) fn settle(hub: &Hub, session: &Session, id: RequestId, result: Result
 /// ended keeps nothing.
 pub(crate) fn settle_line(hub: &Hub, session: &Session, id: RequestId, line: &[u8]) {
     hub.reclaim_replies();
-    if let Some(mut living) = session.living() {
+    if let Some(mut living) = session.live() {
         living.settle(hub, id, line);
     }
 }

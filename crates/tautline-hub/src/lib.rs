@@ -11,17 +11,16 @@
 //! ```
 
 mod acks;
+mod admission;
 mod aging;
-mod bell;
+mod append;
 pub mod budget;
 mod channel;
-mod channels;
 pub mod engine;
 mod hub;
 mod identity;
-mod log;
 mod log_once;
-mod logs;
+mod mailbox;
 mod packets;
 mod pages;
 mod peer;
@@ -30,11 +29,9 @@ mod random;
 mod reply;
 mod rules;
 mod session;
-mod session_id;
-mod sessions;
 mod sync;
+mod tail;
 mod ticket;
-mod turnstile;
 
 pub use engine::{Engine, MemoryEngine};
 pub use hub::{Hub, HubConfig, HubStats, Inbox, PublishOptions};
@@ -42,4 +39,4 @@ pub use identity::{Identity, LoginRefused};
 pub use log_once::LogOnce;
 pub use peer::{CallRequest, Output, Peer, ReplyTo};
 pub use rules::{Access, ChannelRule, PresenceMode, Retention, Rules};
-pub use session_id::CallKey;
+pub use session::id::CallKey;

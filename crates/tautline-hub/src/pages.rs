@@ -12,7 +12,7 @@ use std::{
 use tautline_protocol::ChannelName;
 
 use crate::{
-    bell::Bell,
+    mailbox::PeerMailbox,
     packets::Packets,
     sync::{Mutex, lock},
 };
@@ -26,7 +26,7 @@ pub(crate) struct PageKey {
     pub(crate) channel: ChannelName,
     /// The channel's number: turns are counted anew in each that bears the name.
     pub(crate) number: u64,
-    pub(crate) turn: u32,
+    pub(crate) generation: u32,
     pub(crate) after: u64,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct PageKey {
 const GONE: u32 = u32::MAX;
 
 /// Who waits: a connection and the slot of its subscription.
-type Waiter = (Arc<Bell>, u32);
+type Waiter = (Arc<PeerMailbox>, u32);
 
 /// All pages of a node.
 pub(crate) struct Pages {
@@ -50,7 +50,7 @@ struct State {
     /// Those that wait for room.
     queue: VecDeque<PageKey>,
     /// Pages that are being read or wait to be taken.
-    live: usize,
+    in_memory: usize,
     /// The connections that wait for pages, by number.
     waits: HashMap<u64, Waits>,
 }
@@ -76,7 +76,7 @@ enum Stage {
 }
 
 /// What a reader that is behind gets.
-pub(crate) enum Wanted {
+pub(crate) enum PageLookup {
     /// The packets, and where the reader then stands.
     Page(Packets, u64),
     /// It will be rung; this page is to be read now, if any.
@@ -95,28 +95,38 @@ impl Pages {
     }
 
     /// Takes a page, or waits for it.
-    pub(crate) fn take(&self, key: PageKey, bell: &Arc<Bell>, slot: u32) -> (Wanted, Option<PageKey>) {
+    pub(crate) fn take(
+        &self,
+        key: PageKey,
+        mailbox: &Arc<PeerMailbox>,
+        slot: u32,
+    ) -> (PageLookup, Option<PageKey>) {
         let mut state = lock(&self.state);
         // It may wait where it stood before.
-        let left = match state.page_of(bell, slot) {
-            Some(other) if *other != key => state.leave(bell, slot),
+        let left = match state.page_of(mailbox, slot) {
+            Some(other) if *other != key => state.cancel_wait(mailbox, slot),
             _ => None,
         };
-        let (wanted, next) = state.take(key, (bell, slot), self.pages_max, self.connection_max);
+        let (wanted, next) = state.take(key, (mailbox, slot), self.pages_max, self.connection_max);
         // Both give room to others only where a page went, and no more than one can have.
         (wanted, next.or(left))
     }
 
     /// Takes a page that was asked for just now and may be here already. Where it was cancelled instead, its reader was rung
     /// and looks anew: asking once more would begin a page that nobody reads.
-    pub(crate) fn take_asked(&self, key: &PageKey, bell: &Arc<Bell>, slot: u32) -> (Wanted, Option<PageKey>) {
+    pub(crate) fn take_asked(
+        &self,
+        key: &PageKey,
+        mailbox: &Arc<PeerMailbox>,
+        slot: u32,
+    ) -> (PageLookup, Option<PageKey>) {
         let mut state = lock(&self.state);
-        state.take_asked(key, (bell, slot), self.connection_max).unwrap_or((Wanted::Wait(None), None))
+        state.take_asked(key, (mailbox, slot), self.connection_max).unwrap_or((PageLookup::Wait(None), None))
     }
 
     /// A reader unsubscribes, or moves: its page is for others, or goes. Returns what there is room for now.
-    pub(crate) fn leave(&self, bell: &Arc<Bell>, slot: u32) -> Option<PageKey> {
-        lock(&self.state).leave(bell, slot)
+    pub(crate) fn cancel_wait(&self, mailbox: &Arc<PeerMailbox>, slot: u32) -> Option<PageKey> {
+        lock(&self.state).cancel_wait(mailbox, slot)
     }
 
     /// A page was read: these packets, up to this offset. Nothing, where it could not be read: its readers come again after
@@ -128,7 +138,7 @@ impl Pages {
         slot.page = Stage::Here(now_ms, page);
         let gone: Vec<_> = slot.waiters.extract_if(.., |(_, slot)| *slot == GONE).collect();
         if ring {
-            slot.waiters.iter().for_each(|(bell, slot)| bell.ring(*slot));
+            slot.waiters.iter().for_each(|(mailbox, slot)| mailbox.notify(*slot));
         }
         let is_left = slot.waiters.is_empty();
         gone.iter().for_each(|waiter| state.release(waiter, key));
@@ -138,7 +148,7 @@ impl Pages {
     /// What was to be read is not to be found there any more: rings who waits, so that they look anew. Returns what there is
     /// room for now.
     pub(crate) fn cancel(&self, key: &PageKey) -> Option<PageKey> {
-        lock(&self.state).dismiss(key)
+        lock(&self.state).evict(key)
     }
 
     /// Drops pages that nobody took, and lets those whose page could not be read try again. Returns what is to be read now.
@@ -151,8 +161,8 @@ impl Pages {
             .map(|(key, _)| key.clone())
             .collect();
         // Maps have no order of their own; what follows must not depend on the hasher.
-        old.sort_unstable_by_key(|key| (key.number, key.turn, key.after));
-        old.iter().filter_map(|key| state.dismiss(key)).collect()
+        old.sort_unstable_by_key(|key| (key.number, key.generation, key.after));
+        old.iter().filter_map(|key| state.evict(key)).collect()
     }
 }
 
@@ -160,52 +170,57 @@ impl State {
     fn take(
         &mut self,
         key: PageKey,
-        (bell, slot): (&Arc<Bell>, u32),
+        (mailbox, slot): (&Arc<PeerMailbox>, u32),
         pages_max: usize,
         connection_max: usize,
-    ) -> (Wanted, Option<PageKey>) {
-        if let Some(taken) = self.take_asked(&key, (bell, slot), connection_max) {
+    ) -> (PageLookup, Option<PageKey>) {
+        if let Some(taken) = self.take_asked(&key, (mailbox, slot), connection_max) {
             return taken;
         }
-        if !self.wait((bell, slot), &key, connection_max) {
-            return (Wanted::Wait(None), None);
+        if !self.wait((mailbox, slot), &key, connection_max) {
+            return (PageLookup::Wait(None), None);
         }
-        let waiters = vec![(Arc::clone(bell), slot)];
-        let has_room = self.live < pages_max;
+        let waiters = vec![(Arc::clone(mailbox), slot)];
+        let has_room = self.in_memory < pages_max;
         let page = if has_room { Stage::Reading } else { Stage::Queued };
         self.slots.insert(key.clone(), Slot { waiters, page });
         if has_room {
-            self.live += 1;
-            return (Wanted::Wait(Some(key)), None);
+            self.in_memory += 1;
+            return (PageLookup::Wait(Some(key)), None);
         }
         self.queue.push_back(key);
-        (Wanted::Wait(None), None)
+        (PageLookup::Wait(None), None)
     }
 
     /// Takes a page that somebody has asked for, or waits for it. Nothing, where nobody has.
     fn take_asked(
         &mut self,
         key: &PageKey,
-        (bell, slot): (&Arc<Bell>, u32),
+        (mailbox, slot): (&Arc<PeerMailbox>, u32),
         connection_max: usize,
-    ) -> Option<(Wanted, Option<PageKey>)> {
+    ) -> Option<(PageLookup, Option<PageKey>)> {
         let found = self.slots.get_mut(key)?;
         if let Stage::Here(_, Some((packets, to))) = &found.page {
-            let page = Wanted::Page(packets.clone(), *to);
-            return Some((page, self.leave_page(bell, slot, key)));
+            let page = PageLookup::Page(packets.clone(), *to);
+            return Some((page, self.remove_waiter(mailbox, slot, key)));
         }
-        if self.page_of(bell, slot) != Some(key)
-            && self.wait((bell, slot), key, connection_max)
+        if self.page_of(mailbox, slot) != Some(key)
+            && self.wait((mailbox, slot), key, connection_max)
             && let Some(found) = self.slots.get_mut(key)
         {
-            found.waiters.push((Arc::clone(bell), slot));
+            found.waiters.push((Arc::clone(mailbox), slot));
         }
-        Some((Wanted::Wait(None), None))
+        Some((PageLookup::Wait(None), None))
     }
 
     /// Notes that a connection waits for one page more. False: it waits for as many as it may, and is rung later.
-    fn wait(&mut self, (bell, slot): (&Arc<Bell>, u32), key: &PageKey, connection_max: usize) -> bool {
-        let waits = self.waits.entry(bell.connection).or_default();
+    fn wait(
+        &mut self,
+        (mailbox, slot): (&Arc<PeerMailbox>, u32),
+        key: &PageKey,
+        connection_max: usize,
+    ) -> bool {
+        let waits = self.waits.entry(mailbox.connection).or_default();
         let has_room = waits.pages.len() < connection_max;
         if has_room {
             waits.pages.push((slot, key.clone()));
@@ -216,46 +231,46 @@ impl State {
     }
 
     /// The page that a reader waits for.
-    fn page_of(&self, bell: &Bell, slot: u32) -> Option<&PageKey> {
-        let waits = self.waits.get(&bell.connection)?;
+    fn page_of(&self, mailbox: &PeerMailbox, slot: u32) -> Option<&PageKey> {
+        let waits = self.waits.get(&mailbox.connection)?;
         waits.pages.iter().find(|(waiting, _)| *waiting == slot).map(|(_, key)| key)
     }
 
     /// A reader leaves the page that it waits for.
-    fn leave(&mut self, bell: &Arc<Bell>, slot: u32) -> Option<PageKey> {
-        if let Some(waits) = self.waits.get_mut(&bell.connection) {
+    fn cancel_wait(&mut self, mailbox: &Arc<PeerMailbox>, slot: u32) -> Option<PageKey> {
+        if let Some(waits) = self.waits.get_mut(&mailbox.connection) {
             waits.later.retain(|later| *later != slot);
         }
-        let key = self.page_of(bell, slot)?.clone();
+        let key = self.page_of(mailbox, slot)?.clone();
         let found = self.slots.get_mut(&key)?;
         if matches!(found.page, Stage::Reading) && found.waiters.len() == 1 {
             // It cannot be called back, so it counts until it was read.
             found.waiters[0].1 = GONE;
-            let waits = self.waits.get_mut(&bell.connection)?;
+            let waits = self.waits.get_mut(&mailbox.connection)?;
             waits.pages.iter_mut().filter(|(at, _)| *at == slot).for_each(|(at, _)| *at = GONE);
             return None;
         }
-        self.leave_page(bell, slot, &key)
+        self.remove_waiter(mailbox, slot, &key)
     }
 
     /// A reader does not wait for this page any more; where nobody does, it goes.
-    fn leave_page(&mut self, bell: &Arc<Bell>, slot: u32, key: &PageKey) -> Option<PageKey> {
+    fn remove_waiter(&mut self, mailbox: &Arc<PeerMailbox>, slot: u32, key: &PageKey) -> Option<PageKey> {
         let found = self.slots.get_mut(key)?;
-        let mine = |(other, at): &Waiter| Arc::ptr_eq(other, bell) && *at == slot;
+        let mine = |(other, at): &Waiter| Arc::ptr_eq(other, mailbox) && *at == slot;
         found.waiters.retain(|waiter| !mine(waiter));
         let is_left = found.waiters.is_empty();
-        self.release(&(Arc::clone(bell), slot), key);
+        self.release(&(Arc::clone(mailbox), slot), key);
         if is_left { self.drop_page(key) } else { None }
     }
 
     /// A connection waits for one page less: rings the next slot of it that wants one.
-    fn release(&mut self, (bell, slot): &Waiter, key: &PageKey) {
-        let Entry::Occupied(mut found) = self.waits.entry(bell.connection) else { return };
+    fn release(&mut self, (mailbox, slot): &Waiter, key: &PageKey) {
+        let Entry::Occupied(mut found) = self.waits.entry(mailbox.connection) else { return };
         let waits = found.get_mut();
         let Some(at) = waits.pages.iter().position(|(at, page)| at == slot && page == key) else { return };
         waits.pages.swap_remove(at);
         if let Some(next) = waits.later.pop_front() {
-            bell.ring(next);
+            mailbox.notify(next);
         }
         if waits.pages.is_empty() {
             found.remove();
@@ -263,12 +278,12 @@ impl State {
     }
 
     /// Rings who waits for a page, so that they look anew, and gives its room to the next.
-    fn dismiss(&mut self, key: &PageKey) -> Option<PageKey> {
+    fn evict(&mut self, key: &PageKey) -> Option<PageKey> {
         let waiters = std::mem::take(&mut self.slots.get_mut(key)?.waiters);
         for waiter in &waiters {
             self.release(waiter, key);
             if waiter.1 != GONE {
-                waiter.0.ring(waiter.1);
+                waiter.0.notify(waiter.1);
             }
         }
         self.drop_page(key)
@@ -280,11 +295,11 @@ impl State {
             self.queue.retain(|queued| queued != key);
             return None;
         }
-        self.live -= 1;
+        self.in_memory -= 1;
         if let Some(next) = self.queue.pop_front() {
             let slot = self.slots.get_mut(&next).expect("what is dropped leaves the queue");
             slot.page = Stage::Reading;
-            self.live += 1;
+            self.in_memory += 1;
             return Some(next);
         }
         if self.slots.is_empty() {
@@ -303,45 +318,45 @@ mod tests {
     use super::*;
 
     fn key(after: u64) -> PageKey {
-        PageKey { channel: ChannelName::parse("room:7").expect("valid"), number: 0, turn: 0, after }
+        PageKey { channel: ChannelName::parse("room:7").expect("valid"), number: 0, generation: 0, after }
     }
 
-    fn bell() -> Arc<Bell> {
+    fn mailbox() -> Arc<PeerMailbox> {
         bell_of(1)
     }
 
-    fn bell_of(connection: u64) -> Arc<Bell> {
-        Bell::new(connection, Waker::noop().clone())
+    fn bell_of(connection: u64) -> Arc<PeerMailbox> {
+        PeerMailbox::new(connection, Waker::noop().clone())
     }
 
     fn page(to: u64) -> Option<(Packets, u64)> {
         Some((Packets::new(Bytes::from_static(b"{}")), to))
     }
 
-    fn taken(wanted: &(Wanted, Option<PageKey>)) -> Option<u64> {
+    fn taken(wanted: &(PageLookup, Option<PageKey>)) -> Option<u64> {
         match wanted.0 {
-            Wanted::Page(_, to) => Some(to),
-            Wanted::Wait(_) => None,
+            PageLookup::Page(_, to) => Some(to),
+            PageLookup::Wait(_) => None,
         }
     }
 
     #[test]
     fn those_who_stand_together_share_a_page_that_goes_when_all_have_it() {
-        let (pages, ann, bob) = (Pages::new(4, 4), bell(), bell_of(2));
-        assert!(matches!(pages.take(key(1), &ann, 0), (Wanted::Wait(Some(_)), None)), "it is to be read");
-        assert!(matches!(pages.take(key(1), &bob, 5), (Wanted::Wait(None), None)), "once");
+        let (pages, ann, bob) = (Pages::new(4, 4), mailbox(), bell_of(2));
+        assert!(matches!(pages.take(key(1), &ann, 0), (PageLookup::Wait(Some(_)), None)), "it is to be read");
+        assert!(matches!(pages.take(key(1), &bob, 5), (PageLookup::Wait(None), None)), "once");
         pages.put(0, &key(1), page(9));
-        assert_eq!((ann.next_news(), bob.next_news()), (Some(0), Some(5)));
+        assert_eq!((ann.pop_ready(), bob.pop_ready()), (Some(0), Some(5)));
         assert_eq!(taken(&pages.take(key(1), &ann, 0)), Some(9));
         assert_eq!(taken(&pages.take(key(1), &bob, 5)), Some(9));
-        assert_eq!(lock(&pages.state).live, 0);
+        assert_eq!(lock(&pages.state).in_memory, 0);
     }
 
     #[test]
     fn pages_are_bounded_and_the_next_is_read_when_there_is_room() {
-        let (pages, ann) = (Pages::new(1, 4), bell());
+        let (pages, ann) = (Pages::new(1, 4), mailbox());
         pages.take(key(1), &ann, 0);
-        assert!(matches!(pages.take(key(2), &ann, 1), (Wanted::Wait(None), None)));
+        assert!(matches!(pages.take(key(2), &ann, 1), (PageLookup::Wait(None), None)));
         pages.put(0, &key(1), page(9));
         let (_, next) = pages.take(key(1), &ann, 0);
         assert_eq!(next, Some(key(2)));
@@ -349,96 +364,96 @@ mod tests {
 
     #[test]
     fn a_page_that_nobody_takes_goes_and_its_reader_is_rung() {
-        let (pages, ann) = (Pages::new(1, 4), bell());
+        let (pages, ann) = (Pages::new(1, 4), mailbox());
         pages.take(key(1), &ann, 0);
         pages.put(0, &key(1), page(9));
-        assert_eq!(ann.next_news(), Some(0));
+        assert_eq!(ann.pop_ready(), Some(0));
         pages.take(key(2), &ann, 3);
         assert!(pages.tidy(PAGE_MS - 1).is_empty());
         assert_eq!(pages.tidy(PAGE_MS), [key(2)]);
-        assert_eq!(ann.next_news(), Some(0), "to ask again");
+        assert_eq!(ann.pop_ready(), Some(0), "to ask again");
     }
 
     #[test]
     fn a_page_that_was_cancelled_is_not_asked_for_in_passing() {
-        let (pages, ann) = (Pages::new(1, 4), bell());
+        let (pages, ann) = (Pages::new(1, 4), mailbox());
         pages.take(key(1), &ann, 0);
         pages.cancel(&key(1));
-        assert_eq!(ann.next_news(), Some(0), "to look anew");
-        assert!(matches!(pages.take_asked(&key(1), &ann, 0), (Wanted::Wait(None), None)));
-        assert_eq!(lock(&pages.state).live, 0, "nothing is being read");
+        assert_eq!(ann.pop_ready(), Some(0), "to look anew");
+        assert!(matches!(pages.take_asked(&key(1), &ann, 0), (PageLookup::Wait(None), None)));
+        assert_eq!(lock(&pages.state).in_memory, 0, "nothing is being read");
     }
 
     #[test]
     fn a_page_that_can_not_be_read_is_tried_again_after_a_while() {
-        let (pages, ann) = (Pages::new(1, 4), bell());
+        let (pages, ann) = (Pages::new(1, 4), mailbox());
         pages.take(key(1), &ann, 0);
         pages.put(0, &key(1), None);
-        assert_eq!(ann.next_news(), None);
+        assert_eq!(ann.pop_ready(), None);
         pages.tidy(PAGE_MS);
-        assert_eq!(ann.next_news(), Some(0));
-        assert!(matches!(pages.take(key(1), &ann, 0), (Wanted::Wait(Some(_)), None)));
+        assert_eq!(ann.pop_ready(), Some(0));
+        assert!(matches!(pages.take(key(1), &ann, 0), (PageLookup::Wait(Some(_)), None)));
     }
 
     #[test]
     fn a_page_goes_when_its_last_reader_leaves() {
-        let (pages, ann, bob) = (Pages::new(1, 4), bell(), bell_of(2));
+        let (pages, ann, bob) = (Pages::new(1, 4), mailbox(), bell_of(2));
         pages.take(key(1), &ann, 0);
         pages.take(key(1), &bob, 5);
         pages.put(0, &key(1), page(9));
         pages.take(key(2), &ann, 1);
-        assert_eq!(pages.leave(&ann, 0), None, "bob still wants it");
-        assert_eq!(pages.leave(&bob, 5), Some(key(2)));
-        assert_eq!(lock(&pages.state).live, 1);
+        assert_eq!(pages.cancel_wait(&ann, 0), None, "bob still wants it");
+        assert_eq!(pages.cancel_wait(&bob, 5), Some(key(2)));
+        assert_eq!(lock(&pages.state).in_memory, 1);
     }
 
     #[test]
     fn a_page_that_is_left_while_it_is_read_counts_until_it_was() {
-        let (pages, ann, bob) = (Pages::new(2, 1), bell(), bell_of(2));
+        let (pages, ann, bob) = (Pages::new(2, 1), mailbox(), bell_of(2));
         pages.take(key(1), &ann, 0);
-        assert_eq!(pages.leave(&ann, 0), None);
-        assert!(matches!(pages.take(key(2), &ann, 0), (Wanted::Wait(None), None)), "ann has her share");
-        assert!(matches!(pages.take(key(3), &bob, 0), (Wanted::Wait(Some(_)), None)));
+        assert_eq!(pages.cancel_wait(&ann, 0), None);
+        assert!(matches!(pages.take(key(2), &ann, 0), (PageLookup::Wait(None), None)), "ann has her share");
+        assert!(matches!(pages.take(key(3), &bob, 0), (PageLookup::Wait(Some(_)), None)));
         assert_eq!(pages.put(0, &key(1), page(9)), None);
-        assert_eq!(ann.next_news(), Some(0), "to look anew, once");
-        assert_eq!(ann.next_news(), None);
-        assert!(matches!(pages.take(key(2), &ann, 0), (Wanted::Wait(Some(_)), None)));
+        assert_eq!(ann.pop_ready(), Some(0), "to look anew, once");
+        assert_eq!(ann.pop_ready(), None);
+        assert!(matches!(pages.take(key(2), &ann, 0), (PageLookup::Wait(Some(_)), None)));
     }
 
     #[test]
     fn a_queued_page_that_is_left_is_never_read() {
-        let (pages, ann) = (Pages::new(1, 4), bell());
+        let (pages, ann) = (Pages::new(1, 4), mailbox());
         pages.take(key(1), &ann, 0);
         pages.take(key(2), &ann, 1);
         pages.take(key(3), &ann, 2);
-        assert_eq!(pages.leave(&ann, 1), None);
+        assert_eq!(pages.cancel_wait(&ann, 1), None);
         assert_eq!(pages.cancel(&key(1)), Some(key(3)));
     }
 
     #[test]
     fn a_reader_that_moves_leaves_the_page_where_it_stood() {
-        let (pages, ann) = (Pages::new(1, 4), bell());
+        let (pages, ann) = (Pages::new(1, 4), mailbox());
         pages.take(key(1), &ann, 0);
         pages.put(0, &key(1), page(9));
         let (wanted, next) = pages.take(key(2), &ann, 0);
-        assert!(matches!(wanted, Wanted::Wait(Some(_))) && next.is_none(), "its room is free at once");
+        assert!(matches!(wanted, PageLookup::Wait(Some(_))) && next.is_none(), "its room is free at once");
         assert_eq!(lock(&pages.state).slots.len(), 1);
     }
 
     #[test]
     fn a_connection_waits_for_a_few_pages_at_a_time() {
-        let (pages, ann) = (Pages::new(9, 2), bell());
+        let (pages, ann) = (Pages::new(9, 2), mailbox());
         for slot in 0..4 {
             pages.take(key(slot.into()), &ann, slot);
         }
-        assert_eq!(lock(&pages.state).live, 2);
+        assert_eq!(lock(&pages.state).in_memory, 2);
         pages.put(0, &key(0), page(9));
-        assert_eq!(ann.next_news(), Some(0));
+        assert_eq!(ann.pop_ready(), Some(0));
         pages.take(key(0), &ann, 0);
-        assert_eq!(ann.next_news(), Some(2), "the next of its slots");
-        (0..4).for_each(|slot| drop(pages.leave(&ann, slot)));
+        assert_eq!(ann.pop_ready(), Some(2), "the next of its slots");
+        (0..4).for_each(|slot| drop(pages.cancel_wait(&ann, slot)));
         (0..4).for_each(|after| drop(pages.put(0, &key(after), page(9))));
         let state = lock(&pages.state);
-        assert!(state.slots.is_empty() && state.waits.is_empty() && state.live == 0);
+        assert!(state.slots.is_empty() && state.waits.is_empty() && state.in_memory == 0);
     }
 }

@@ -19,7 +19,7 @@ use tautline_protocol::{
 use crate::{
     PresenceMode,
     budget::{Budget, Claim, Claimant, Holder},
-    session_id::SessionId,
+    session::id::SessionId,
 };
 
 /// Changes that a channel keeps for connections which have not read them yet.
@@ -28,7 +28,7 @@ const CHANGES_MAX: usize = 256;
 /// The members of one channel.
 pub(crate) struct Presence {
     events: bool,
-    members: BTreeMap<SessionId, Seat>,
+    members: BTreeMap<SessionId, MemberEntry>,
     changes: VecDeque<Change>,
     /// Changes ever made.
     changes_head: u64,
@@ -51,7 +51,7 @@ struct Change {
     _claim: Claim,
 }
 
-struct Seat {
+struct MemberEntry {
     user: Option<UserId>,
     since: u64,
     state: MemberState,
@@ -76,19 +76,19 @@ impl Presence {
     }
 
     /// A connection reads from now on: how many changes there were, so that it begins behind them.
-    pub(crate) const fn enter(&mut self) -> u64 {
+    pub(crate) const fn add_reader(&mut self) -> u64 {
         self.readers += 1;
         self.changes_head
     }
 
     /// A connection that had read up to `seen` reads no more.
-    pub(crate) fn quit(&mut self, seen: u64) {
-        self.tell_reader(seen, |_| {});
+    pub(crate) fn remove_reader(&mut self, seen: u64) {
+        self.read_changes(seen, |_| {});
         self.readers -= 1;
     }
 
     /// A session is there: it joins, or is back. True: subscribers must be told.
-    pub(crate) fn arrive(
+    pub(crate) fn set_online(
         &mut self,
         channel: &ChannelName,
         session: SessionId,
@@ -97,34 +97,35 @@ impl Presence {
     ) -> bool {
         let kind = match self.members.get_mut(&session) {
             None => {
-                let seat = Seat { user: user.cloned(), since: wall_ms, state: MemberState::Online };
-                self.members.insert(session, seat);
+                let subscriber =
+                    MemberEntry { user: user.cloned(), since: wall_ms, state: MemberState::Online };
+                self.members.insert(session, subscriber);
                 PresenceKind::Join
             }
-            Some(seat) if seat.state == MemberState::Away => {
-                seat.state = MemberState::Online;
+            Some(subscriber) if subscriber.state == MemberState::Away => {
+                subscriber.state = MemberState::Online;
                 PresenceKind::Back
             }
             Some(_) => return false,
         };
-        self.tell(kind, channel, session, user)
+        self.record(kind, channel, session, user)
     }
 
     /// A session's connection is gone, or pauses. True: subscribers must be told.
-    pub(crate) fn leave_for_a_while(&mut self, channel: &ChannelName, session: SessionId) -> bool {
-        let Some(seat) = self.members.get_mut(&session) else { return false };
-        if seat.state == MemberState::Away {
+    pub(crate) fn set_away(&mut self, channel: &ChannelName, session: SessionId) -> bool {
+        let Some(subscriber) = self.members.get_mut(&session) else { return false };
+        if subscriber.state == MemberState::Away {
             return false;
         }
-        seat.state = MemberState::Away;
-        let user = seat.user.clone();
-        self.tell(PresenceKind::Away, channel, session, user.as_ref())
+        subscriber.state = MemberState::Away;
+        let user = subscriber.user.clone();
+        self.record(PresenceKind::Away, channel, session, user.as_ref())
     }
 
     /// A session is no member any more. True: subscribers must be told.
-    pub(crate) fn leave(&mut self, channel: &ChannelName, session: SessionId) -> bool {
+    pub(crate) fn remove_member(&mut self, channel: &ChannelName, session: SessionId) -> bool {
         match self.members.remove(&session) {
-            Some(seat) => self.tell(PresenceKind::Leave, channel, session, seat.user.as_ref()),
+            Some(subscriber) => self.record(PresenceKind::Leave, channel, session, subscriber.user.as_ref()),
             None => false,
         }
     }
@@ -132,13 +133,13 @@ impl Presence {
     /// Appends the changes behind `seen`, and moves it.
     pub(crate) fn read(&mut self, seen: &mut u64, out: &mut Vec<u8>) {
         if *seen < self.changes_head {
-            self.tell_reader(*seen, |packet| out.extend_from_slice(packet));
+            self.read_changes(*seen, |packet| out.extend_from_slice(packet));
             *seen = self.changes_head;
         }
     }
 
     /// Tells one reader of the changes behind `seen`, and drops what all have read.
-    fn tell_reader(&mut self, seen: u64, mut tell: impl FnMut(&[u8])) {
+    fn read_changes(&mut self, seen: u64, mut tell: impl FnMut(&[u8])) {
         let from = self.changes.partition_point(|change| change.number <= seen);
         for change in self.changes.iter_mut().skip(from).filter(|change| change.behind <= seen) {
             tell(&change.packet);
@@ -152,11 +153,11 @@ impl Presence {
 
     /// The first `members_max` members, and how many there are.
     pub(crate) fn roster(&self, members_max: usize) -> Roster {
-        let member = |(session, seat): (&SessionId, &Seat)| Member {
-            user: seat.user.as_ref().map(ToString::to_string),
+        let member = |(session, subscriber): (&SessionId, &MemberEntry)| Member {
+            user: subscriber.user.as_ref().map(ToString::to_string),
             session: session.to_string(),
-            since: seat.since,
-            state: seat.state,
+            since: subscriber.since,
+            state: subscriber.state,
         };
         Roster {
             members: self.members.iter().take(members_max).map(member).collect(),
@@ -164,7 +165,7 @@ impl Presence {
         }
     }
 
-    fn tell(
+    fn record(
         &mut self,
         kind: PresenceKind,
         channel: &ChannelName,
@@ -175,7 +176,7 @@ impl Presence {
             return false;
         }
         self.changes_head += 1;
-        let (behind, unread) = self.take_back(kind, session);
+        let (behind, unread) = self.cancel_opposite(kind, session);
         if unread == 0 {
             return false;
         }
@@ -202,7 +203,7 @@ impl Presence {
 
     /// Where the session's last change is undone by this one, it is told to nobody any more who was not told of it. Returns
     /// who is to be told of this one: those behind which number, and how many they are.
-    fn take_back(&mut self, kind: PresenceKind, session: SessionId) -> (u64, usize) {
+    fn cancel_opposite(&mut self, kind: PresenceKind, session: SessionId) -> (u64, usize) {
         let last = self.changes.iter().rposition(|change| change.session == session);
         match last.map(|at| (at, &self.changes[at])) {
             Some((at, undone)) if undone.behind == 0 && undoes(kind, undone.kind) => {
@@ -242,17 +243,17 @@ mod tests {
     #[test]
     fn a_cut_is_away_a_return_is_back_and_only_the_end_is_leave() {
         let (mut presence, _) = presence();
-        let (ann, mut seen) = (SessionId(1), presence.enter());
-        assert!(presence.arrive(&room(), ann, None, 5));
+        let (ann, mut seen) = (SessionId(1), presence.add_reader());
+        assert!(presence.set_online(&room(), ann, None, 5));
         assert_eq!(told(&mut presence, &mut seen), ["join"]);
-        assert!(presence.leave_for_a_while(&room(), ann));
-        assert!(!presence.leave_for_a_while(&room(), ann), "away is told once");
+        assert!(presence.set_away(&room(), ann));
+        assert!(!presence.set_away(&room(), ann), "away is told once");
         assert_eq!(presence.roster(9).members[0].state, MemberState::Away);
         assert_eq!(told(&mut presence, &mut seen), ["away"]);
-        assert!(presence.arrive(&room(), ann, None, 6));
-        assert!(!presence.arrive(&room(), ann, None, 7), "a take-over is no news");
+        assert!(presence.set_online(&room(), ann, None, 6));
+        assert!(!presence.set_online(&room(), ann, None, 7), "a take-over is no news");
         assert_eq!(told(&mut presence, &mut seen), ["back"]);
-        assert!(presence.leave(&room(), ann));
+        assert!(presence.remove_member(&room(), ann));
         assert_eq!(told(&mut presence, &mut seen), ["leave"]);
         assert!(told(&mut presence, &mut seen).is_empty());
     }
@@ -260,9 +261,9 @@ mod tests {
     #[test]
     fn a_reader_that_falls_behind_misses_changes_but_nothing_grows() {
         let (mut presence, _) = presence();
-        let mut seen = presence.enter();
+        let mut seen = presence.add_reader();
         for n in 0..1000 {
-            presence.arrive(&room(), SessionId(n), None, 5);
+            presence.set_online(&room(), SessionId(n), None, 5);
         }
         assert_eq!(told(&mut presence, &mut seen).len(), CHANGES_MAX);
         assert_eq!(presence.roster(10).members.len(), 10);
@@ -272,11 +273,12 @@ mod tests {
     #[test]
     fn changes_go_when_the_last_reader_has_read_or_left() {
         let (mut presence, budget) = presence();
-        let (mut first, second, mut third) = (presence.enter(), presence.enter(), presence.enter());
-        (0..10).for_each(|n| assert!(presence.arrive(&room(), SessionId(n), None, 5)));
+        let (mut first, second, mut third) =
+            (presence.add_reader(), presence.add_reader(), presence.add_reader());
+        (0..10).for_each(|n| assert!(presence.set_online(&room(), SessionId(n), None, 5)));
         assert_eq!(told(&mut presence, &mut first).len(), 10);
         assert_eq!(presence.changes.len(), 10);
-        presence.quit(second);
+        presence.remove_reader(second);
         assert_eq!(presence.changes.len(), 10);
         assert_eq!(told(&mut presence, &mut third).len(), 10);
         assert_eq!((presence.changes.capacity(), budget.used()), (0, 0));
@@ -286,8 +288,8 @@ mod tests {
     fn changes_that_nobody_reads_are_not_kept() {
         let (mut presence, budget) = presence();
         for n in 0..130 {
-            assert!(!presence.arrive(&room(), SessionId(n), None, 5));
-            presence.leave(&room(), SessionId(n));
+            assert!(!presence.set_online(&room(), SessionId(n), None, 5));
+            presence.remove_member(&room(), SessionId(n));
         }
         assert_eq!((presence.changes.capacity(), budget.used()), (0, 0));
     }
@@ -295,10 +297,10 @@ mod tests {
     #[test]
     fn unread_join_and_leave_cancel_out() {
         let (mut presence, budget) = presence();
-        let mut slow = presence.enter();
+        let mut slow = presence.add_reader();
         for n in 0..100 {
-            presence.arrive(&room(), SessionId(n % 2), None, 5);
-            presence.leave(&room(), SessionId(n % 2));
+            presence.set_online(&room(), SessionId(n % 2), None, 5);
+            presence.remove_member(&room(), SessionId(n % 2));
         }
         assert!(told(&mut presence, &mut slow).is_empty());
         assert_eq!(budget.used(), 0);
@@ -307,16 +309,16 @@ mod tests {
     #[test]
     fn reader_that_was_told_of_a_join_is_told_of_the_leave() {
         let (mut presence, budget) = presence();
-        let (mut quick, mut slow) = (presence.enter(), presence.enter());
-        presence.arrive(&room(), SessionId(1), None, 5);
+        let (mut quick, mut slow) = (presence.add_reader(), presence.add_reader());
+        presence.set_online(&room(), SessionId(1), None, 5);
         assert_eq!(told(&mut presence, &mut quick), ["join"]);
-        presence.leave(&room(), SessionId(1));
-        presence.arrive(&room(), SessionId(1), None, 6);
+        presence.remove_member(&room(), SessionId(1));
+        presence.set_online(&room(), SessionId(1), None, 6);
         assert_eq!(told(&mut presence, &mut quick), ["leave", "join"]);
         assert_eq!(told(&mut presence, &mut slow), ["join"], "and nothing of what came between");
-        presence.leave(&room(), SessionId(1));
+        presence.remove_member(&room(), SessionId(1));
         assert_eq!(told(&mut presence, &mut slow), ["leave"]);
-        presence.quit(quick);
+        presence.remove_reader(quick);
         assert_eq!(budget.used(), 0);
     }
 
@@ -326,15 +328,17 @@ mod tests {
         let mut rings: Vec<_> = (0..300)
             .map(|_| {
                 let mut presence = Presence::new(PresenceMode::Events, &budget).expect("on");
-                presence.enter();
+                presence.add_reader();
                 presence
             })
             .collect();
         let greedy = SessionId(7 << 96);
-        let kept =
-            rings.iter_mut().filter_map(|ring| ring.arrive(&room(), greedy, None, 5).then_some(())).count();
+        let kept = rings
+            .iter_mut()
+            .filter_map(|ring| ring.set_online(&room(), greedy, None, 5).then_some(()))
+            .count();
         assert!((8_000..12_000).contains(&budget.used()) && kept < 300, "{budget:?} {kept}");
-        assert!(rings[0].arrive(&room(), SessionId(9 << 96), None, 5), "another one is told of");
+        assert!(rings[0].set_online(&room(), SessionId(9 << 96), None, 5), "another one is told of");
         drop(rings);
         assert_eq!(budget.used(), 0);
     }

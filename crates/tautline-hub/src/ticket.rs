@@ -40,7 +40,7 @@ pub(crate) struct Claims {
     pub(crate) node: String,
     /// The life of the logs in which the session began; 0 where that is not known.
     #[serde(rename = "l")]
-    pub(crate) life: u32,
+    pub(crate) incarnation: u32,
 }
 
 /// The ring of keys.
@@ -96,7 +96,7 @@ mod tests {
             auth_expires_at: 2,
             expires_at: 1,
             node: "n1".into(),
-            life: 9,
+            incarnation: 9,
         }
     }
 

@@ -39,7 +39,7 @@ fn counters_are_zero_after_every_way_out() {
 fn play(story: u64) -> HubStats {
     let mut chance = chances(story);
     let limits = Limits {
-        hellos_at_once_max: u32::try_from(story % 3).expect("small"),
+        new_sessions_per_ms_max: u32::try_from(story % 3).expect("small"),
         tail_entries_max: 1,
         batch_bytes_max: 300,
         pages_max: 2,

@@ -276,7 +276,7 @@ fn one_address_runs_half_of_the_calls_and_a_thousand_find_room() {
 
 #[test]
 fn one_address_with_many_hellos_lets_a_thousand_others_pass() {
-    let node = node(Limits { hellos_at_once_max: 0, ..Limits::default() });
+    let node = node(Limits { new_sessions_per_ms_max: 0, ..Limits::default() });
     let waiting = |address: &str| {
         let mut phone = node.dial_from(address);
         phone.say(&node, json!({"hello": {"v": 1, "auth": {"guest": true}}}));

@@ -49,9 +49,9 @@ pub struct Limits {
     pub hellos_max: u32,
     /// New sessions that begin within one millisecond, beside four times as many that go on; more queue up behind connections
     /// that are just being opened. Default 4.
-    pub hellos_at_once_max: u32,
+    pub new_sessions_per_ms_max: u32,
     /// How long the `hello` of a new client waits in that queue before it is told to come again. Default 100 ms.
-    pub newcomer_wait_ms: u64,
+    pub admission_wait_ms: u64,
     /// Wait for the first packet. Default 10 s.
     pub hello_ms: u64,
     /// Wait for a `hello` that follows a challenge, where a login has to be made. Default 30 s.
@@ -126,8 +126,8 @@ impl Default for Limits {
             presence_members_max: 1000,
             presence_bytes_max: 64 * KIB * KIB,
             hellos_max: 3,
-            hellos_at_once_max: 4,
-            newcomer_wait_ms: 100,
+            new_sessions_per_ms_max: 4,
+            admission_wait_ms: 100,
             hello_ms: 10 * SECOND,
             challenge_ms: 30 * SECOND,
             ping_ms: 25 * SECOND,

@@ -228,16 +228,16 @@ impl State {
         }
         match job {
             Job::Append(job) => self.append(job, tell_in, given_up),
-            Job::Look(_) | Job::Read(_) if given_up => self.tell(tell_in, move || drop(job)),
-            Job::Look(job) => {
-                let looked = self.logs.look(&job);
+            Job::Stat(_) | Job::Read(_) if given_up => self.tell(tell_in, move || drop(job)),
+            Job::Stat(job) => {
+                let stat = self.logs.stat(&job);
                 self.log_event(|| {
                     format!(
                         "looks at {}: head {}, base {}",
-                        job.channel, looked.standing.head, looked.standing.base
+                        job.channel, stat.log.head, stat.log.base
                     )
                 });
-                self.tell(tell_in, move || job.answer.give(Ok(looked)));
+                self.tell(tell_in, move || job.answer.give(Ok(stat)));
             }
             Job::Read(job) => {
                 let page = self.logs.read(&job);
@@ -247,13 +247,13 @@ impl State {
                         job.channel,
                         job.span,
                         page.entries.len(),
-                        page.standing.base
+                        page.log.base
                     )
                 });
                 self.tell(tell_in, move || job.answer.give(Ok(page)));
             }
-            Job::Keep(job) => {
-                job.marks.iter().for_each(|mark| self.logs.keep(mark));
+            Job::SavePositions(job) => {
+                job.updates.iter().for_each(|update| self.logs.keep(update));
                 job.answer.give(Ok(()));
             }
             Job::Revoke(_) => unreachable!("handled above"),
@@ -330,8 +330,8 @@ impl Engine for SimEngine {
         self.lock().revoked.clone()
     }
 
-    fn life(&self) -> u32 {
-        self.lock().logs.life()
+    fn incarnation(&self) -> u32 {
+        self.lock().logs.incarnation()
     }
 }
 

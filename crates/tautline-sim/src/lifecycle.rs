@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tautline_hub::{
     Retention,
-    engine::{Answer, Look},
+    engine::{Answer, StatRequest},
 };
 use tautline_netem::{Direction, Ending, Fault, Way};
 use tautline_protocol::{ChannelName, client::Input};
@@ -182,7 +182,7 @@ impl World {
         let mut state = self.server.engine.lock();
         let channels: Vec<String> = state.ground_truth.heads().into_keys().collect();
         let head = |channel: String| {
-            let look = Look {
+            let request = StatRequest {
                 channel: ChannelName::parse(&channel).expect("it was written to"),
                 offset: None,
                 user: None,
@@ -190,7 +190,7 @@ impl World {
                 wall_ms,
                 answer: Answer::new(|_| {}),
             };
-            (channel, state.logs.look(&look).standing.head)
+            (channel, state.logs.stat(&request).log.head)
         };
         channels.into_iter().map(head).collect()
     }

@@ -35,7 +35,7 @@ impl Transaction<'_> {
             return Ok(Ok(Appended::Repeated { epoch: Arc::clone(&state.epoch), offset, at }));
         }
         if let (Some(doubt), Some(Origin::Request { session, id })) = (job.doubt, job.origin) {
-            let whole = doubt.session_life == self.life && state.is_none_or(|state| state.base == 0);
+            let whole = doubt.session_incarnation == self.life && state.is_none_or(|state| state.base == 0);
             let never = whole
                 || match state {
                     Some(state) => has_older(self.connection, state, session, id)?,

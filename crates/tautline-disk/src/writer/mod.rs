@@ -18,7 +18,7 @@ use std::{
 
 use tautline_hub::{
     Rules,
-    engine::{Append, EngineError, InUse, Keep, Revoke},
+    engine::{Append, EngineError, InUse, Revoke, SavePositions},
 };
 use tautline_protocol::ChannelName;
 
@@ -59,7 +59,7 @@ pub(crate) struct Writer {
 /// What one transaction does, in order.
 enum Step {
     Append(Append),
-    Keep(Keep),
+    Keep(SavePositions),
     Revoke(Revoke),
 }
 
@@ -144,7 +144,7 @@ impl Writer {
             transaction.do_chores(CHORES_A_COMMIT.max(4 * appends as u64))?;
             let outcome = |step: &Step| match step {
                 Step::Append(job) => transaction.append(job, relaxed).map(Some),
-                Step::Keep(job) => transaction.keep(&job.marks).map(|()| None),
+                Step::Keep(job) => transaction.keep(&job.updates).map(|()| None),
                 Step::Revoke(job) => transaction.revoke(job.revocation).map(|()| None),
             };
             steps.iter().map(outcome).collect::<Result<Vec<_>, Fault>>()

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::atomic::Ordering};
 
 use rusqlite::{Connection, OptionalExtension as _};
-use tautline_hub::engine::{Mark, Position, Revocation};
+use tautline_hub::engine::{Position, PositionUpdate, Revocation};
 use tautline_protocol::{ChannelName, UserId};
 
 use super::state::Cache;
@@ -86,7 +86,7 @@ impl Transaction<'_> {
     }
 
     /// Keeps positions of channels that have a log; nobody can have taken another one anywhere.
-    pub(super) fn keep(&mut self, marks: &[Mark]) -> Result<(), Fault> {
+    pub(super) fn keep(&mut self, marks: &[PositionUpdate]) -> Result<(), Fault> {
         for mark in marks {
             if !self.fetch(&mark.channel)? {
                 continue;

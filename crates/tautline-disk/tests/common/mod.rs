@@ -17,7 +17,8 @@ use tautline_hub::{
     Access, ChannelRule, PresenceMode, Retention, Rules,
     budget::Holder,
     engine::{
-        Answer, Append, Appended, Content, Engine, EngineError, InUse, Job, Look, Looked, Page, Read, Span,
+        Answer, Append, Appended, Content, Engine, EngineError, InUse, Job, Page, Read, Span, StatRequest,
+        StatResult,
     },
 };
 use tautline_protocol::{ChannelName, Pattern};
@@ -126,14 +127,14 @@ pub fn publish(engine: &dyn Engine, name: &str, data: &str) -> u64 {
     }
 }
 
-pub fn try_look(engine: &dyn Engine, name: &str) -> Result<Looked, EngineError> {
+pub fn try_look(engine: &dyn Engine, name: &str) -> Result<StatResult, EngineError> {
     let channel = channel(name);
     ask(engine, |answer| {
-        Job::Look(Look { channel, offset: None, user: None, retention: ALL, wall_ms: NOW, answer })
+        Job::Stat(StatRequest { channel, offset: None, user: None, retention: ALL, wall_ms: NOW, answer })
     })
 }
 
-pub fn look(engine: &dyn Engine, name: &str) -> Looked {
+pub fn look(engine: &dyn Engine, name: &str) -> StatResult {
     try_look(engine, name).expect("a whole store tells where a log stands")
 }
 

@@ -121,7 +121,7 @@ impl Engine for FullEngine {
         job.refuse(&EngineError::Full("the disk is full".to_owned()));
     }
 
-    fn life(&self) -> u32 {
+    fn incarnation(&self) -> u32 {
         1
     }
 

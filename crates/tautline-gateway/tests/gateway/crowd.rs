@@ -40,7 +40,7 @@ fn is_welcome(stream: &mut TcpStream) -> bool {
 
 #[test]
 fn a_crowd_is_let_in_whatever_the_order_and_leaves_nothing_behind() {
-    let limits = Limits { newcomer_wait_ms: 60_000, ..Limits::default() };
+    let limits = Limits { admission_wait_ms: 60_000, ..Limits::default() };
     let rig = Rig::serve(open_to_all().limits(limits));
     let mut streams = come(&rig);
     assert!(streams.iter_mut().all(is_welcome));
@@ -57,7 +57,7 @@ fn with_more_than_may_be_there_the_rest_are_closed_and_those_who_are_in_go_on() 
     let mut config = patient();
     config.http_connections_max = CROWD / 4;
     config.connections_max = CROWD / 4;
-    let limits = Limits { newcomer_wait_ms: 60_000, ..Limits::default() };
+    let limits = Limits { admission_wait_ms: 60_000, ..Limits::default() };
     let rig = Rig::serve(open_to_all().config(config).limits(limits));
     let mut streams = come(&rig);
     let welcomed = streams.iter_mut().map(is_welcome).filter(|is_welcome| *is_welcome).count();

@@ -23,7 +23,7 @@ const SHARDS_A_TIDY: usize = 16;
 pub struct MemoryEngine {
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
-    life: u32,
+    incarnation: u32,
     shares: LogShares,
     tidy_next: AtomicUsize,
 }
@@ -45,17 +45,17 @@ impl MemoryEngine {
     /// # Panics
     /// When `life` is 0.
     #[must_use]
-    pub fn new(life: u32, limits: &Limits) -> Self {
-        assert_ne!(life, 0, "0 is nobody's life");
+    pub fn new(incarnation: u32, limits: &Limits) -> Self {
+        assert_ne!(incarnation, 0, "0 is nobody's life");
         let shares = LogShares::new(limits);
         let shard = |_| {
-            let logs = MemoryLogs::sharing(life, limits, shares.clone());
+            let logs = MemoryLogs::sharing(incarnation, limits, shares.clone());
             Mutex::new(Shard { logs, outcomes: VecDeque::new(), telling: false })
         };
         Self {
             shards: std::array::from_fn(shard),
             hasher: RandomState::new(),
-            life,
+            incarnation,
             shares: shares.clone(),
             tidy_next: AtomicUsize::new(0),
         }
@@ -110,16 +110,16 @@ impl Engine for MemoryEngine {
                 let outcome = logs.append(&job);
                 Some(Box::new(move || job.answer.give(outcome)))
             }),
-            Job::Look(job) => self.work(self.shard(&job.channel), |logs| {
-                let looked = logs.look(&job);
-                Some(Box::new(move || job.answer.give(Ok(looked))))
+            Job::Stat(job) => self.work(self.shard(&job.channel), |logs| {
+                let stat = logs.stat(&job);
+                Some(Box::new(move || job.answer.give(Ok(stat))))
             }),
             Job::Read(job) => self.work(self.shard(&job.channel), |logs| {
                 let page = logs.read(&job);
                 Some(Box::new(move || job.answer.give(Ok(page))))
             }),
-            Job::Keep(job) => {
-                for mark in job.marks {
+            Job::SavePositions(job) => {
+                for mark in job.updates {
                     self.work(self.shard(&mark.channel), |logs| {
                         logs.keep(&mark);
                         None
@@ -141,8 +141,8 @@ impl Engine for MemoryEngine {
         }
     }
 
-    fn life(&self) -> u32 {
-        self.life
+    fn incarnation(&self) -> u32 {
+        self.incarnation
     }
 
     fn bytes(&self) -> usize {

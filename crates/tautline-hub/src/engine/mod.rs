@@ -41,7 +41,7 @@ pub trait Engine: Send + Sync + 'static {
     fn submit(&self, job: Job);
 
     /// Which life of all its logs together this is: another number as soon as any of them may have lost something. Never 0.
-    fn life(&self) -> u32;
+    fn incarnation(&self) -> u32;
 
     /// The sessions whose tickets are void, as they were kept when the engine was opened, those that are forgotten first in
     /// front. None for an engine that does not outlive its process.
@@ -67,11 +67,11 @@ pub enum Job {
     /// Append to a log.
     Append(Append),
     /// Tell where a log stands.
-    Look(Look),
+    Stat(StatRequest),
     /// Read a page.
     Read(Read),
     /// Keep positions; losing one costs a redelivery and nothing else.
-    Keep(Keep),
+    SavePositions(SavePositions),
     /// Keep that a session's tickets are void.
     Revoke(Revoke),
     /// About once a second: drop what rules no longer cover, a part at a time.
@@ -175,7 +175,7 @@ pub enum Origin {
 pub struct Doubt {
     /// The engine's life in which the session began; 0 where that is not known. In the same life, a log that reaches back
     /// to its start has seen all of the session's requests.
-    pub session_life: u32,
+    pub session_incarnation: u32,
 }
 
 /// What became of an append.
@@ -208,7 +208,7 @@ pub enum Appended {
 
 /// Where does a log stand, and a reader in it?
 #[derive(Debug)]
-pub struct Look {
+pub struct StatRequest {
     /// Which log.
     pub channel: ChannelName,
     /// Tell also when the publication at this offset was appended.
@@ -220,14 +220,14 @@ pub struct Look {
     /// The time, in wall milliseconds.
     pub wall_ms: u64,
     /// Where the outcome goes.
-    pub answer: Answer<Looked>,
+    pub answer: Answer<StatResult>,
 }
 
 /// What a [`Look`] saw.
 #[derive(Clone, Debug)]
-pub struct Looked {
+pub struct StatResult {
     /// Where the log stands.
-    pub standing: Standing,
+    pub log: LogState,
     /// When the publication that was asked about was appended, where it or the one behind it is kept.
     pub at: Option<u64>,
     /// How far the user has taken the channel; none where nothing was ever acknowledged.
@@ -238,7 +238,7 @@ pub struct Looked {
 
 /// Where a log stands. A log that nobody wrote to stands at 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct LogState {
     /// Its life.
     pub epoch: Arc<str>,
     /// The last offset given out; 0 before the first.
@@ -293,7 +293,7 @@ impl Span {
 #[derive(Clone, Debug)]
 pub struct Page {
     /// Where the log stands.
-    pub standing: Standing,
+    pub log: LogState,
     /// When the publication at the span's offset was appended, where it or the one behind it is kept.
     pub at: Option<u64>,
     /// What was read, offsets rising by one.
@@ -311,16 +311,16 @@ pub struct Position {
 
 /// Positions to be kept.
 #[derive(Debug)]
-pub struct Keep {
+pub struct SavePositions {
     /// Which ones.
-    pub marks: Vec<Mark>,
+    pub updates: Vec<PositionUpdate>,
     /// Where the outcome goes: until then the hub keeps them itself.
     pub answer: Answer<()>,
 }
 
 /// A position to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct PositionUpdate {
     /// Which log.
     pub channel: ChannelName,
     /// The user whose app has handled it; none: it was handed to any connection.
@@ -371,9 +371,9 @@ impl EngineError {
 }
 
 /// Where the outcome of one job goes. Dropped unused, it answers that the job is in doubt: nobody waits for ever.
-pub struct Answer<T>(Option<Taker<T>>);
+pub struct Answer<T>(Option<Callback<T>>);
 
-type Taker<T> = Box<dyn FnOnce(Result<T, EngineError>) + Send>;
+type Callback<T> = Box<dyn FnOnce(Result<T, EngineError>) + Send>;
 
 impl<T> Answer<T> {
     /// An answer that is taken by `take`, once.
@@ -408,9 +408,9 @@ impl Job {
     pub fn refuse(self, error: &EngineError) {
         match self {
             Self::Append(job) => job.answer.give(Err(error.clone())),
-            Self::Look(job) => job.answer.give(Err(error.clone())),
+            Self::Stat(job) => job.answer.give(Err(error.clone())),
             Self::Read(job) => job.answer.give(Err(error.clone())),
-            Self::Keep(job) => job.answer.give(Err(error.clone())),
+            Self::SavePositions(job) => job.answer.give(Err(error.clone())),
             Self::Revoke(job) => job.answer.give(Err(error.clone())),
             Self::Tidy { .. } => {}
         }

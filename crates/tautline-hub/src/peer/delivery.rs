@@ -3,74 +3,74 @@
 use bytes::Bytes;
 use tautline_protocol::{ByeCode, Format, Now, json, msgpack};
 
-use super::{BYE_SAID, Open, Output, Peer, Stage};
-use crate::channel::Places;
+use super::{ActiveSession, BYE_RECEIVED, Output, Peer, Stage};
+use crate::channel::ReaderPositions;
 
 impl Peer {
     /// What the shell is to do next. Drain to `None` after every input and every wake, while the socket takes bytes:
     /// what is not drained stays in the logs and costs nothing.
     pub fn poll_output(&mut self, now: Now) -> Option<Output> {
-        self.take_mail(now);
+        self.drain_mailbox(now);
         loop {
             if !self.control.is_empty() {
                 return Some(Output::Message(self.take_control().into()));
             }
-            if let Some(errand) = self.next_errand() {
-                return Some(errand);
+            if let Some(output) = self.next_output() {
+                return Some(output);
             }
             if let Stage::Closing(close) = &mut self.stage {
                 let (code, reason) = close.take()?;
                 return Some(Output::Close { code, reason });
             }
-            if self.read_held(now) {
+            if self.resume_held(now) {
                 continue;
             }
             match self.deliver_next(now) {
-                Delivered::Packets(packets) => return Some(Output::Message(packets)),
-                Delivered::Control => {}
-                Delivered::Nothing => return None,
+                NextDelivery::Packets(packets) => return Some(Output::Message(packets)),
+                NextDelivery::Control => {}
+                NextDelivery::Nothing => return None,
             }
         }
     }
 
     /// Takes what was left with the bell.
-    pub(super) fn take_mail(&mut self, now: Now) {
-        let Some(mut mail) = self.bell.take_mail() else { return };
-        self.take_replies(std::mem::take(&mut mail.packets));
-        self.aside.take_if(|aside| {
-            aside.with_engine = aside.with_engine.saturating_sub(mail.done);
-            aside.is_empty()
+    pub(super) fn drain_mailbox(&mut self, now: Now) {
+        let Some(mut pending) = self.mailbox.drain() else { return };
+        self.take_replies(std::mem::take(&mut pending.packets));
+        self.rare.take_if(|rare| {
+            rare.engine_jobs = rare.engine_jobs.saturating_sub(pending.completed);
+            rare.is_empty()
         });
-        for (number, looked) in mail.looks.drain(..) {
-            self.handle_look(now, number, looked);
+        for (number, stat) in pending.lookups.drain(..) {
+            self.handle_lookup(now, number, stat);
         }
-        if mail.admitted {
-            self.take_turn(now);
+        if pending.admitted {
+            self.on_admitted(now);
         }
-        if mail.revoked && matches!(self.stage, Stage::Leaving) {
-            self.stage = BYE_SAID;
+        if pending.revoked && matches!(self.stage, Stage::Leaving) {
+            self.stage = BYE_RECEIVED;
         }
-        match mail.bye {
+        match pending.bye {
             // What runs is answered first; nothing new is taken.
             Some(bye) if bye.code == ByeCode::ServerRestart => {
-                self.aside.get_or_insert_default().farewell = Some(bye);
+                self.rare.get_or_insert_default().deferred_bye = Some(bye);
             }
-            Some(bye) => self.dismiss(now, None, bye),
+            Some(bye) => self.close_with_bye(now, None, bye),
             None => {}
         }
-        if self.aside.as_ref().is_some_and(|aside| aside.farewell.is_some())
+        if self.rare.as_ref().is_some_and(|rare| rare.deferred_bye.is_some())
             && !self.is_running()
-            && let Some(bye) = self.aside.as_mut().and_then(|aside| aside.farewell.take())
+            && let Some(bye) = self.rare.as_mut().and_then(|rare| rare.deferred_bye.take())
         {
             // The last of them may have ended since the mail was taken.
-            let packets = self.bell.take_packets();
+            let packets = self.mailbox.take_packets();
             self.take_replies(packets);
-            self.dismiss(now, None, bye);
+            self.close_with_bye(now, None, bye);
         }
     }
 
     fn take_replies(&mut self, packets: Vec<u8>) {
-        if !matches!(self.stage, Stage::Open(_)) {
+        if !matches!(self.stage, Stage::Active(_)) {
             return;
         }
         if self.control.is_empty() {
@@ -82,13 +82,13 @@ impl Peer {
 
     /// True while a request of the session is executed.
     fn is_running(&self) -> bool {
-        let Stage::Open(open) = &self.stage else { return false };
-        open.session.owned_by(&self.bell).is_some_and(|session| session.ledger().running() > 0)
+        let Stage::Active(open) = &self.stage else { return false };
+        open.session.owned_by(&self.mailbox).is_some_and(|session| session.ledger().running() > 0)
     }
 
     /// Goes on with what had to wait. True: some of it was taken.
-    fn read_held(&mut self, now: Now) -> bool {
-        if self.must_wait() {
+    fn resume_held(&mut self, now: Now) -> bool {
+        if self.is_blocked() {
             return false;
         }
         let Some(mut held) = self.held.take() else { return false };
@@ -100,59 +100,61 @@ impl Peer {
         read > 0
     }
 
-    fn next_errand(&mut self) -> Option<Output> {
-        let next = self.aside.as_mut()?.errands.pop_front();
-        self.aside.take_if(|aside| aside.is_empty());
+    fn next_output(&mut self) -> Option<Output> {
+        let next = self.rare.as_mut()?.pending_outputs.pop_front();
+        self.rare.take_if(|rare| rare.is_empty());
         next
     }
 
-    fn deliver_next(&mut self, now: Now) -> Delivered {
-        let Stage::Open(open) = &mut self.stage else { return Delivered::Nothing };
+    fn deliver_next(&mut self, now: Now) -> NextDelivery {
+        let Stage::Active(open) = &mut self.stage else { return NextDelivery::Nothing };
         if self.paused {
-            return Delivered::Nothing;
+            return NextDelivery::Nothing;
         }
-        let Some(slot) = self.bell.next_news() else { return Delivered::Nothing };
+        let Some(slot) = self.mailbox.pop_ready() else { return NextDelivery::Nothing };
         let Some(subscription) = open.subscriptions.get_mut(slot as usize).and_then(Option::as_mut) else {
             // Rung before it was unsubscribed.
-            return Delivered::Control;
+            return NextDelivery::Control;
         };
         let bytes_max = self.hub.limits().batch_bytes_max;
         let channel = &subscription.channel;
-        let places =
-            Places { place: &mut subscription.place, presence_seen: &mut subscription.presence_seen };
-        let mut taken = channel.read(subscription.seat, places, bytes_max, &mut self.control);
-        if taken.behind {
-            let place = &mut subscription.place;
+        let positions = ReaderPositions {
+            position: &mut subscription.position,
+            presence_seen: &mut subscription.presence_seen,
+        };
+        let mut delivery = channel.read(subscription.subscriber, positions, bytes_max, &mut self.control);
+        if delivery.behind {
+            let position = &mut subscription.position;
             if let Some((packets, to)) =
-                self.hub.page(now, channel, (place.turn, place.offset), &self.bell, slot)
+                self.hub.page(now, channel, (position.generation, position.offset), &self.mailbox, slot)
             {
-                place.offset = to;
-                taken.more = channel.read_page(subscription.seat, to);
-                taken.packets = Some(packets);
+                position.offset = to;
+                delivery.more = channel.read_page(subscription.subscriber, to);
+                delivery.packets = Some(packets);
             }
         }
-        if taken.more {
-            self.bell.come_again(slot);
+        if delivery.more {
+            self.mailbox.requeue(slot);
         }
-        if let Some(gap) = taken.gap {
+        if let Some(gap) = delivery.gap {
             json::write_server(&mut self.control, "gap", &gap);
         }
-        let format = self.bell.format();
-        match taken.packets.as_ref().map(|packets| packets.encode(format)) {
-            Some(packets) if self.control.is_empty() => Delivered::Packets(packets.clone()),
+        let format = self.mailbox.format();
+        match delivery.packets.as_ref().map(|packets| packets.encode(format)) {
+            Some(packets) if self.control.is_empty() => NextDelivery::Packets(packets.clone()),
             Some(packets) => {
                 let mut message = self.take_control();
                 message.extend_from_slice(packets);
-                Delivered::Packets(message.into())
+                NextDelivery::Packets(message.into())
             }
-            None => Delivered::Control,
+            None => NextDelivery::Control,
         }
     }
 
     /// What waits to be sent, as it is sent.
     fn take_control(&mut self) -> Vec<u8> {
         let control = std::mem::take(&mut self.control);
-        match self.bell.format() {
+        match self.mailbox.format() {
             Format::Json => control,
             Format::Msgpack => msgpack::from_json(&control),
         }
@@ -161,27 +163,27 @@ impl Peer {
     /// The client goes away on purpose: others see it at once, and nothing more is sent. Anything said afterwards takes it
     /// back.
     pub(super) fn pause(&mut self, now: Now) {
-        let Stage::Open(open) = &mut self.stage else { return };
-        let Some(session) = open.session.owned_by(&self.bell) else { return };
+        let Stage::Active(open) = &mut self.stage else { return };
+        let Some(session) = open.session.owned_by(&self.mailbox) else { return };
         self.paused = true;
         session.pause(&self.hub, now);
     }
 
     /// Ends the connection's part in its session: subscriptions go, the session waits, unless it has a newer connection.
-    pub(super) fn park(&self, now: Now, open: &Open) {
+    pub(super) fn park(&self, now: Now, open: &ActiveSession) {
         for (slot, subscription) in (0..).zip(&open.subscriptions) {
             if let Some(subscription) = subscription {
-                subscription.channel.part(subscription.seat, subscription.presence_seen);
-                self.hub.leave_page(&self.bell, slot);
+                subscription.channel.remove_subscriber(subscription.subscriber, subscription.presence_seen);
+                self.hub.cancel_page(&self.mailbox, slot);
             }
         }
-        if let Some(session) = open.session.owned_by(&self.bell) {
+        if let Some(session) = open.session.owned_by(&self.mailbox) {
             session.park(&self.hub, now);
         }
     }
 }
 
-enum Delivered {
+enum NextDelivery {
     Packets(Bytes),
     /// Something may wait to be sent first, or to be looked at next.
     Control,

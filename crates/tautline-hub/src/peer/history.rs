@@ -13,7 +13,7 @@ use tautline_protocol::{
 use super::Peer;
 use crate::{
     engine::{Answer, EngineError, Entry, Job, Page, Read, Span},
-    log::{Place, locate},
+    tail::{ResumePoint, locate},
 };
 
 impl Peer {
@@ -24,12 +24,12 @@ impl Peer {
         };
         let (span, cursor) = span_of(body);
         let limits = self.hub.limits();
-        let bell = Arc::clone(&self.bell);
+        let mailbox = Arc::clone(&self.mailbox);
         let read = Read {
             span,
             count_max: body.limit.clamp(1, limits.history_page_max),
             bytes_max: limits.history_page_bytes_max,
-            retention: self.hub.kept(now, &channel),
+            retention: self.hub.retention_of(now, &channel),
             channel,
             wall_ms: now.wall_ms,
             answer: Answer::new(move |page: Result<Page, EngineError>| {
@@ -38,10 +38,10 @@ impl Peer {
                     Ok(page) => write_reply(&mut out, id, &page, span),
                     Err(error) => json::write_reply(&mut out, id, Err::<&(), _>(&error)),
                 }
-                bell.finish(&out);
+                mailbox.complete(&out);
             }),
         };
-        self.aside.get_or_insert_default().with_engine += 1;
+        self.rare.get_or_insert_default().engine_jobs += 1;
         self.hub.engine().submit(Job::Read(read));
     }
 }
@@ -59,10 +59,10 @@ fn span_of(body: &History<'_>) -> (Span, Option<Cursor>) {
 /// The page, if the log can prove that it lies where the cursor says.
 fn prove(page: Page, cursor: Option<&Cursor>) -> Result<Page, ErrorBody> {
     let Some(cursor) = cursor else { return Ok(page) };
-    let standing = &page.standing;
-    match locate(&standing.epoch, standing.head, standing.base, page.at, cursor) {
-        Place::At(_) => Ok(page),
-        Place::Gap { reason, .. } => {
+    let log = &page.log;
+    match locate(&log.epoch, log.head, log.base, page.at, cursor) {
+        ResumePoint::At(_) => Ok(page),
+        ResumePoint::Gap { reason, .. } => {
             let words = format!("the log cannot prove what follows this cursor ({reason:?})");
             Err(ErrorBody::new(ErrorCode::Gap, words))
         }
@@ -72,15 +72,15 @@ fn prove(page: Page, cursor: Option<&Cursor>) -> Result<Page, ErrorBody> {
 fn write_reply(out: &mut Vec<u8>, id: RequestId, page: &Page, span: Span) {
     let more = match span {
         Span::After(after) => {
-            let last = page.entries.last().map_or(after.max(page.standing.base), Entry::offset);
-            last < page.standing.head
+            let last = page.entries.last().map_or(after.max(page.log.base), Entry::offset);
+            last < page.log.head
         }
-        Span::Before(_) => page.entries.first().is_some_and(|first| first.offset() > page.standing.base + 1),
+        Span::Before(_) => page.entries.first().is_some_and(|first| first.offset() > page.log.base + 1),
     };
     out.extend_from_slice(b"{\"id\":");
     json::write_json(out, &id);
     out.extend_from_slice(b",\"ok\":{\"epoch\":");
-    json::write_json(out, &&*page.standing.epoch);
+    json::write_json(out, &&*page.log.epoch);
     out.extend_from_slice(b",\"publications\":[");
     for (index, entry) in page.entries.iter().enumerate() {
         if index > 0 {

@@ -6,7 +6,7 @@
 
 mod delivery;
 mod history;
-mod looking;
+mod lookup;
 mod opening;
 mod requests;
 
@@ -24,15 +24,15 @@ use tautline_protocol::{
     server::Opening,
 };
 
-use self::{looking::Looking, opening::Entrance};
+use self::{lookup::PendingLookups, opening::Authenticated};
 use crate::{
     Hub, Identity, LoginRefused,
-    bell::Bell,
     budget::{Claim, Holder},
-    channel::{Channel, ReaderPlace, SeatNo},
+    channel::{Channel, ReaderPosition, SubscriberSlot},
     hub::settle,
+    mailbox::PeerMailbox,
+    session::id::CallKey,
     session::{Session, taken_over},
-    session_id::CallKey,
 };
 
 /// What the shell is to do next.
@@ -103,8 +103,8 @@ impl ReplyTo {
     /// The call was never handed to the shell: it counts as not received, unless a newer connection waits for it. Then
     /// dropping it settles it.
     fn take_back(mut self, connection: u64) {
-        let taken = self.session.living().map(|mut living| living.take_back(&self.hub, self.id, connection));
-        self.settled = taken.unwrap_or(true);
+        let delivery = self.session.live().map(|mut living| living.take_back(&self.hub, self.id, connection));
+        self.settled = delivery.unwrap_or(true);
     }
 }
 
@@ -126,7 +126,7 @@ impl std::fmt::Debug for ReplyTo {
 /// The server's end of one connection.
 pub struct Peer {
     hub: Hub,
-    bell: Arc<Bell>,
+    mailbox: Arc<PeerMailbox>,
     stage: Stage,
     /// When the client was last heard, in monotonic milliseconds.
     heard_ms: u64,
@@ -134,7 +134,7 @@ pub struct Peer {
     control: Vec<u8>,
     /// What cannot be read yet.
     held: Option<Box<Held>>,
-    aside: Option<Box<Aside>>,
+    rare: Option<Box<RareState>>,
     /// The address that it comes from.
     holder: Holder,
     /// The client said that it goes away.
@@ -149,23 +149,23 @@ struct Held {
 
 /// What a connection rarely has, kept apart.
 #[derive(Default)]
-struct Aside {
+struct RareState {
     /// Logins and calls for the shell.
-    errands: VecDeque<Output>,
+    pending_outputs: VecDeque<Output>,
     /// Publishes and pages of history that the engine has not done yet.
-    with_engine: u32,
+    engine_jobs: u32,
     /// A `subscribe` that waits for the engine, and its id.
-    subscribing: Option<(RequestId, Looking)>,
+    subscribing: Option<(RequestId, PendingLookups)>,
     /// The last word of a node that goes down, until what runs is answered.
-    farewell: Option<Bye>,
+    deferred_bye: Option<Bye>,
 }
 
-impl Aside {
+impl RareState {
     fn is_empty(&self) -> bool {
-        self.errands.is_empty()
-            && self.with_engine == 0
+        self.pending_outputs.is_empty()
+            && self.engine_jobs == 0
             && self.subscribing.is_none()
-            && self.farewell.is_none()
+            && self.deferred_bye.is_none()
     }
 }
 
@@ -173,25 +173,25 @@ enum Stage {
     /// No welcome yet.
     Opening(Opening),
     /// Many came at once: the `hello` waits for its turn, until this moment in monotonic milliseconds.
-    Queueing(Box<(Opening, Hello, u64)>),
+    Queued(Box<(Opening, Hello, u64)>),
     /// A login behind a `hello` is being checked.
-    CheckingHello(Box<(Opening, Hello)>),
+    Authenticating(Box<(Opening, Hello)>),
     /// The engine is asked about the channels of a `hello`.
-    Looking(Box<(Opening, Hello, Entrance, Looking)>),
-    Open(Open),
+    LoadingChannels(Box<(Opening, Hello, Authenticated, PendingLookups)>),
+    Active(ActiveSession),
     /// The client ended its session: the engine has yet to keep that its tickets are void.
     Leaving,
     /// The last word is said; the close frame may be still to send.
     Closing(Option<(u16, &'static str)>),
     /// Nothing to do any more.
-    Lost,
+    Closed,
 }
 
 /// The client said `bye`, and that is kept.
-const BYE_SAID: Stage = Stage::Closing(Some((1000, "bye")));
+const BYE_RECEIVED: Stage = Stage::Closing(Some((1000, "bye")));
 
 /// A connection that was welcomed.
-struct Open {
+struct ActiveSession {
     session: Arc<Session>,
     subscriptions: Vec<Option<Subscription>>,
     /// When the authentication expires, in monotonic milliseconds.
@@ -201,13 +201,13 @@ struct Open {
     /// The request that refreshes the authentication, while the login is being checked.
     refreshing: Option<NonZeroU64>,
     /// The session began with this connection's hello: what was sent before was sent in another session.
-    began: bool,
+    is_new: bool,
 }
 
 struct Subscription {
     channel: Arc<Channel>,
-    seat: SeatNo,
-    place: ReaderPlace,
+    subscriber: SubscriberSlot,
+    position: ReaderPosition,
     presence_seen: u64,
 }
 
@@ -216,24 +216,24 @@ impl Stage {
     fn opening(&self) -> Option<&Opening> {
         match self {
             Self::Opening(opening) => Some(opening),
-            Self::Queueing(waiting) => Some(&waiting.0),
-            Self::CheckingHello(waiting) => Some(&waiting.0),
-            Self::Looking(waiting) => Some(&waiting.0),
-            Self::Open(_) | Self::Leaving | Self::Closing(_) | Self::Lost => None,
+            Self::Queued(waiting) => Some(&waiting.0),
+            Self::Authenticating(waiting) => Some(&waiting.0),
+            Self::LoadingChannels(waiting) => Some(&waiting.0),
+            Self::Active(_) | Self::Leaving | Self::Closing(_) | Self::Closed => None,
         }
     }
 }
 
 impl Peer {
-    pub(crate) fn new(hub: Hub, bell: Arc<Bell>, holder: Holder, now: Now) -> Self {
+    pub(crate) fn new(hub: Hub, mailbox: Arc<PeerMailbox>, holder: Holder, now: Now) -> Self {
         Self {
             stage: Stage::Opening(Opening::new(now, hub.limits())),
             hub,
-            bell,
+            mailbox: mailbox,
             heard_ms: now.mono_ms,
             control: Vec::new(),
             held: None,
-            aside: None,
+            rare: None,
             holder,
             paused: false,
         }
@@ -242,7 +242,7 @@ impl Peer {
     /// What the connection speaks.
     #[must_use]
     pub fn format(&self) -> Format {
-        self.bell.format()
+        self.mailbox.format()
     }
 
     /// Takes a whole binary message, in msgpack.
@@ -269,8 +269,8 @@ impl Peer {
 
     /// Takes the result of an [`Output::Login`].
     pub fn handle_login(&mut self, now: Now, result: Result<Identity, LoginRefused>) {
-        match std::mem::replace(&mut self.stage, Stage::Lost) {
-            Stage::CheckingHello(waiting) => {
+        match std::mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Authenticating(waiting) => {
                 let (opening, hello) = *waiting;
                 self.stage = Stage::Opening(opening);
                 self.handle_hello_login(now, hello, result);
@@ -288,43 +288,47 @@ impl Peer {
             return;
         }
         match &self.stage {
-            Stage::Queueing(waiting) if now.mono_ms >= waiting.2 => self.leave_queue(now),
-            Stage::Opening(_) | Stage::Queueing(_) | Stage::CheckingHello(_) | Stage::Looking(_) => {
-                self.give_up_opening(now);
+            Stage::Queued(waiting) if now.mono_ms >= waiting.2 => self.on_admission_timeout(now),
+            Stage::Opening(_) | Stage::Queued(_) | Stage::Authenticating(_) | Stage::LoadingChannels(_) => {
+                self.close_opening(now);
             }
-            Stage::Open(open) if now.mono_ms >= open.auth_until_ms => {
-                self.dismiss_expired(now);
+            Stage::Active(open) if now.mono_ms >= open.auth_until_ms => {
+                self.close_expired(now);
             }
-            Stage::Open(_) if now.mono_ms >= self.silent_until_ms() => {
-                self.dismiss(now, None, Bye::new(ByeCode::PeerSilent, "nothing was heard for too long"));
+            Stage::Active(_) if now.mono_ms >= self.silent_until_ms() => {
+                self.close_with_bye(
+                    now,
+                    None,
+                    Bye::new(ByeCode::PeerSilent, "nothing was heard for too long"),
+                );
             }
-            Stage::Open(_) => self.send_fresh_ticket(now),
+            Stage::Active(_) => self.send_fresh_ticket(now),
             // The engine takes very long. The session is ended all the same, for as long as this node lives.
-            Stage::Leaving => self.stage = BYE_SAID,
-            Stage::Closing(_) | Stage::Lost => {}
+            Stage::Leaving => self.stage = BYE_RECEIVED,
+            Stage::Closing(_) | Stage::Closed => {}
         }
     }
 
-    fn dismiss_expired(&mut self, now: Now) {
+    fn close_expired(&mut self, now: Now) {
         let words = "the authentication has expired: come back with a new token";
-        self.dismiss(now, None, Bye::new(ByeCode::TokenExpired, words));
+        self.close_with_bye(now, None, Bye::new(ByeCode::TokenExpired, words));
     }
 
     /// Sends away a client that is not welcome yet: the node goes down, or it took too long.
-    fn give_up_opening(&mut self, now: Now) {
+    fn close_opening(&mut self, now: Now) {
         let Some(opening) = self.stage.opening() else { return };
         let bye = self.hub.draining().unwrap_or_else(|| opening.expired());
-        self.dismiss(now, None, bye);
+        self.close_with_bye(now, None, bye);
     }
 
     /// The socket is gone. Idempotent; dropping does the same.
     pub fn handle_lost(&mut self, now: Now) {
         self.detach(now);
-        if !matches!(self.stage, Stage::Lost) {
-            self.stage = Stage::Lost;
+        if !matches!(self.stage, Stage::Closed) {
+            self.stage = Stage::Closed;
             self.control = Vec::new();
             self.held = None;
-            self.take_errands_back();
+            self.return_pending_calls();
         }
     }
 
@@ -335,12 +339,12 @@ impl Peer {
         if let Some(opening) = self.stage.opening() {
             return match &self.stage {
                 _ if self.hub.is_draining() => 0,
-                Stage::Queueing(waiting) => opening.deadline_ms().min(waiting.2),
+                Stage::Queued(waiting) => opening.deadline_ms().min(waiting.2),
                 _ => opening.deadline_ms(),
             };
         }
         match &self.stage {
-            Stage::Open(open) => self.silent_until_ms().min(open.auth_until_ms).min(open.ticket_due_ms),
+            Stage::Active(open) => self.silent_until_ms().min(open.auth_until_ms).min(open.ticket_due_ms),
             Stage::Leaving => self.silent_until_ms(),
             _ => u64::MAX,
         }
@@ -350,7 +354,7 @@ impl Peer {
     /// that does so all the same is heard, and makes the connection hold what it says.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.held.is_none() && !self.must_wait()
+        self.held.is_none() && !self.is_blocked()
     }
 
     /// The heap memory for what cannot be read yet, in bytes.
@@ -363,7 +367,7 @@ impl Peer {
     #[must_use]
     pub fn message_bytes_max(&self) -> usize {
         match self.stage {
-            Stage::Opening(_) | Stage::Queueing(_) | Stage::CheckingHello(_) | Stage::Looking(_) => {
+            Stage::Opening(_) | Stage::Queued(_) | Stage::Authenticating(_) | Stage::LoadingChannels(_) => {
                 self.hub.limits().hello_bytes_max
             }
             _ => self.hub.limits().message_bytes_max,
@@ -376,15 +380,15 @@ impl Peer {
 
     /// True while no packet can be taken: it is not this connection's turn, a login is being checked, the engine is asked, the node goes down, or replies are
     /// piling up.
-    fn must_wait(&self) -> bool {
+    fn is_blocked(&self) -> bool {
         match &self.stage {
-            Stage::Queueing(_) | Stage::CheckingHello(_) | Stage::Looking(_) => true,
-            Stage::Open(open) => {
+            Stage::Queued(_) | Stage::Authenticating(_) | Stage::LoadingChannels(_) => true,
+            Stage::Active(open) => {
                 open.refreshing.is_some()
                     || self
-                        .aside
+                        .rare
                         .as_ref()
-                        .is_some_and(|aside| aside.subscribing.is_some() || aside.farewell.is_some())
+                        .is_some_and(|rare| rare.subscribing.is_some() || rare.deferred_bye.is_some())
                     || self.control.len() >= self.hub.limits().batch_bytes_max
             }
             _ => false,
@@ -393,22 +397,22 @@ impl Peer {
 
     /// True where this packet cannot be taken yet. What runs nothing is taken all the same: neither a ping nor a call that
     /// runs already must wait for a slow method.
-    fn must_wait_with(&mut self, now: Now, packet: &ClientPacket<'_>) -> bool {
+    fn is_blocked_for(&mut self, now: Now, packet: &ClientPacket<'_>) -> bool {
         let Verb::Request(request) = &packet.verb else { return false };
-        if self.aside.is_some() {
+        if self.rare.is_some() {
             // A quick engine may have done by now what was asked before.
-            self.take_mail(now);
+            self.drain_mailbox(now);
         }
-        let Stage::Open(open) = &self.stage else { return false };
+        let Stage::Active(open) = &self.stage else { return false };
         match request {
             Request::Call(_) | Request::Publish(_) => {
-                let Some(session) = open.session.owned_by(&self.bell) else { return false };
+                let Some(session) = open.session.owned_by(&self.mailbox) else { return false };
                 session.ledger().running() as usize >= self.hub.limits().requests_in_flight_max
                     && packet.id.is_some_and(|id| !session.ledger().knows(id))
             }
             // Requests take effect in the order sent: what was published before is seen by these. And one page at a time.
             Request::Subscribe(_) | Request::History(_) => {
-                self.aside.as_ref().is_some_and(|aside| aside.with_engine > 0)
+                self.rare.as_ref().is_some_and(|rare| rare.engine_jobs > 0)
             }
             _ => false,
         }
@@ -418,20 +422,20 @@ impl Peer {
     fn read_packets(&mut self, now: Now, message: &str) -> usize {
         let mut read = 0;
         while read < message.len() {
-            if self.must_wait() {
+            if self.is_blocked() {
                 break;
             }
             let line_bytes = message[read..].find('\n');
             let line = &message[read..][..line_bytes.unwrap_or(message.len() - read)];
             for packet in json::packets(line).map(json::parse_client) {
                 match packet {
-                    Ok(packet) if self.must_wait_with(now, &packet) => return read,
+                    Ok(packet) if self.is_blocked_for(now, &packet) => return read,
                     Ok(packet) => self.handle_packet(now, packet),
-                    Err(bad) => self.dismiss(now, bad.id, Bye::new(ByeCode::BadPacket, bad.message)),
+                    Err(bad) => self.close_with_bye(now, bad.id, Bye::new(ByeCode::BadPacket, bad.message)),
                 }
             }
             read += line.len() + usize::from(line_bytes.is_some());
-            if matches!(self.stage, Stage::Leaving | Stage::Closing(_) | Stage::Lost) {
+            if matches!(self.stage, Stage::Leaving | Stage::Closing(_) | Stage::Closed) {
                 return message.len();
             }
         }
@@ -441,21 +445,23 @@ impl Peer {
     fn handle_packet(&mut self, now: Now, packet: ClientPacket<'_>) {
         match &mut self.stage {
             Stage::Opening(_) => self.handle_opening_packet(now, packet),
-            Stage::Open(_) => self.handle_open_packet(now, packet),
-            Stage::Queueing(_)
-            | Stage::CheckingHello(_)
-            | Stage::Looking(_)
+            Stage::Active(_) => self.handle_open_packet(now, packet),
+            Stage::Queued(_)
+            | Stage::Authenticating(_)
+            | Stage::LoadingChannels(_)
             | Stage::Leaving
             | Stage::Closing(_)
-            | Stage::Lost => {}
+            | Stage::Closed => {}
         }
     }
 
     fn handle_open_packet(&mut self, now: Now, packet: ClientPacket<'_>) {
-        let Stage::Open(open) = &mut self.stage else { return };
-        let Some(mut session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
+        let Stage::Active(open) = &mut self.stage else { return };
+        let Some(mut session) = open.session.owned_by(&self.mailbox) else {
+            return self.close_superseded(now);
+        };
         if std::mem::take(&mut self.paused) {
-            session.take_back_pause(&self.hub, now);
+            session.unpause(&self.hub, now);
         }
         if let Some(seen) = packet.seen {
             session.handle_seen(&self.hub, seen);
@@ -466,9 +472,9 @@ impl Peer {
                 let id = packet.id.expect("the codec lets no request without an id pass");
                 self.handle_request(now, id, packet.again, request);
             }
-            Verb::BadRequest(words) => self.refuse_in_passing(packet.id, ErrorCode::BadRequest, words),
+            Verb::BadRequest(words) => self.reject_request(packet.id, ErrorCode::BadRequest, words),
             Verb::Unknown(verb) => {
-                self.refuse_in_passing(packet.id, ErrorCode::UnknownVerb, format!("unknown verb `{verb}`"));
+                self.reject_request(packet.id, ErrorCode::UnknownVerb, format!("unknown verb `{verb}`"));
             }
             Verb::Ping(ping) => {
                 self.take_acks(&ping.acks);
@@ -477,79 +483,79 @@ impl Peer {
             Verb::Pause(_) => self.pause(now),
             Verb::Bye => self.handle_bye(now),
             Verb::Hello(_) => {
-                self.dismiss(now, packet.id, Bye::new(ByeCode::BadPacket, "`hello` was said before"));
+                self.close_with_bye(now, packet.id, Bye::new(ByeCode::BadPacket, "`hello` was said before"));
             }
             _ => {}
         }
     }
 
     /// A request that is wrong however often it is sent: answered each time, kept nowhere.
-    fn refuse_in_passing(&mut self, id: Option<RequestId>, code: ErrorCode, words: String) {
-        let Stage::Open(open) = &self.stage else { return };
+    fn reject_request(&mut self, id: Option<RequestId>, code: ErrorCode, words: String) {
+        let Stage::Active(open) = &self.stage else { return };
         let Some(id) = id else { return };
-        let Some(mut session) = open.session.owned_by(&self.bell) else { return };
-        if session.receive_harmless(id) {
+        let Some(mut session) = open.session.owned_by(&self.mailbox) else { return };
+        if session.receive_repeatable(id) {
             json::write_reply(&mut self.control, id, Err::<&(), _>(&ErrorBody::new(code, words)));
         }
     }
 
     fn handle_bye(&mut self, now: Now) {
-        let Stage::Open(open) = &self.stage else { return };
-        let Some(session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
+        let Stage::Active(open) = &self.stage else { return };
+        let Some(session) = open.session.owned_by(&self.mailbox) else { return self.close_superseded(now) };
         let revocation = session.end_by_bye(&self.hub, now);
         self.detach(now);
         self.stage = Stage::Leaving;
-        self.hub.keep_revocation(revocation, &self.bell);
+        self.hub.keep_revocation(revocation, &self.mailbox);
         // A quick engine has kept it by now.
-        self.take_mail(now);
+        self.drain_mailbox(now);
     }
 
     /// The session has another connection by now, or has ended: what this one's client says does not count any more.
-    fn step_aside(&mut self, now: Now) {
+    fn close_superseded(&mut self, now: Now) {
         // Whoever took the session over has left the last word.
-        self.take_mail(now);
-        self.dismiss(now, None, taken_over(None));
+        self.drain_mailbox(now);
+        self.close_with_bye(now, None, taken_over(None));
     }
 
     /// Says the last word. What the client had sent behind it is not read.
-    fn dismiss(&mut self, now: Now, id: Option<RequestId>, bye: Bye) {
-        if matches!(self.stage, Stage::Leaving | Stage::Closing(_) | Stage::Lost) {
+    fn close_with_bye(&mut self, now: Now, id: Option<RequestId>, bye: Bye) {
+        if matches!(self.stage, Stage::Leaving | Stage::Closing(_) | Stage::Closed) {
             return;
         }
         match id {
             Some(id) => {
-                let marks = json::Marks { id: Some(id), ..json::Marks::default() };
-                json::write_client(&mut self.control, marks, "bye", &bye);
+                let updates = json::Marks { id: Some(id), ..json::Marks::default() };
+                json::write_client(&mut self.control, updates, "bye", &bye);
             }
             None => json::write_server(&mut self.control, "bye", &bye),
         }
         self.held = None;
         let close = Some((bye.code.close_code(), bye.code.as_str()));
-        if let Stage::Open(open) = std::mem::replace(&mut self.stage, Stage::Closing(close)) {
+        if let Stage::Active(open) = std::mem::replace(&mut self.stage, Stage::Closing(close)) {
             self.park(now, &open);
         }
     }
 
     /// Leaves the session to itself.
     fn detach(&mut self, now: Now) {
-        if matches!(self.stage, Stage::Open(_))
-            && let Stage::Open(open) = std::mem::replace(&mut self.stage, Stage::Closing(None))
+        if matches!(self.stage, Stage::Active(_))
+            && let Stage::Active(open) = std::mem::replace(&mut self.stage, Stage::Closing(None))
         {
             self.park(now, &open);
         }
     }
 
     /// What the shell was not given is not done.
-    fn take_errands_back(&mut self) {
-        for errand in self.aside.take().into_iter().flat_map(|aside| aside.errands) {
-            if let Output::Call(call) = errand {
-                call.reply_to.take_back(self.bell.connection);
+    fn return_pending_calls(&mut self) {
+        for output in self.rare.take().into_iter().flat_map(|rare| rare.pending_outputs) {
+            if let Output::Call(call) = output {
+                call.reply_to.take_back(self.mailbox.connection);
             }
         }
     }
 
-    fn errand(&mut self, output: Output) {
-        self.aside.get_or_insert_default().errands.push_back(output);
+    fn queue_output(&mut self, output: Output) {
+        self.rare.get_or_insert_default().pending_outputs.push_back(output);
     }
 }
 
@@ -557,7 +563,7 @@ impl Drop for Peer {
     fn drop(&mut self) {
         // The time of the last message is near enough: a session is then parked a little shorter.
         self.detach(Now::new(self.heard_ms, 0));
-        self.take_errands_back();
+        self.return_pending_calls();
         self.hub.connection_ended();
     }
 }
@@ -571,16 +577,16 @@ impl std::fmt::Debug for Peer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let stage = match &self.stage {
             Stage::Opening(_) => "opening",
-            Stage::Queueing(_) => "queueing",
-            Stage::CheckingHello(_) => "checking hello",
-            Stage::Looking(_) => "looking",
-            Stage::Open(_) => "open",
+            Stage::Queued(_) => "queueing",
+            Stage::Authenticating(_) => "checking hello",
+            Stage::LoadingChannels(_) => "looking",
+            Stage::Active(_) => "open",
             Stage::Leaving => "leaving",
             Stage::Closing(_) => "closing",
-            Stage::Lost => "lost",
+            Stage::Closed => "lost",
         };
         f.debug_struct("Peer")
-            .field("connection", &self.bell.connection)
+            .field("connection", &self.mailbox.connection)
             .field("stage", &stage)
             .finish_non_exhaustive()
     }

@@ -13,33 +13,33 @@ use tautline_protocol::{
 };
 
 use super::{
-    Open, Output, Peer, Stage,
-    looking::{Looking, Wanted},
-    requests::AskedBy,
+    ActiveSession, Output, Peer, Stage,
+    lookup::{ChannelRequest, PendingLookups},
+    requests::Requester,
 };
 use crate::{
     Identity, LoginRefused,
+    admission::HelloKind,
     budget::{Claimant, Holder},
-    engine::{EngineError, Looked},
-    session::{Claim, Living, Login, Session},
-    session_id::SessionId,
-    sessions::NoSession,
+    engine::{EngineError, StatResult},
+    session::id::SessionId,
+    session::registry::NoSession,
+    session::{Claim, LiveSession, Login, Session},
     ticket::Claims,
-    turnstile::Coming,
 };
 
 /// How a hello comes in.
-pub(super) enum Entrance {
+pub(super) enum Authenticated {
     /// By a ticket, and perhaps by a login beside it.
     Resume { claims: Claims, fresh: Option<Login> },
     /// By a login.
-    Begin { login: Login },
+    New { login: Login },
 }
 
 /// The session that a hello is to open.
 struct Opened<'a> {
     session: &'a Arc<Session>,
-    living: Living<'a>,
+    living: LiveSession<'a>,
     /// It goes on, and does not begin.
     resumed: bool,
 }
@@ -50,29 +50,29 @@ impl Peer {
         match opening.handle_packet(packet, self.hub.limits()) {
             Step::Hello(hello) => self.handle_hello(now, *hello),
             Step::Ignore => {}
-            Step::Bye(bye) => self.dismiss(now, None, bye),
+            Step::Bye(bye) => self.close_with_bye(now, None, bye),
         }
     }
 
     /// Goes on with a hello at once, or when it is its turn.
     fn handle_hello(&mut self, now: Now, hello: Hello) {
-        let coming = if hello.resume.is_some() { Coming::Back } else { Coming::New };
-        if self.hub.enter(now, coming, self.holder, &self.bell) {
+        let kind = if hello.resume.is_some() { HelloKind::Resume } else { HelloKind::New };
+        if self.hub.try_admit(now, kind, self.holder, &self.mailbox) {
             return self.identify(now, hello);
         }
-        let until_ms = match coming {
-            Coming::Back => u64::MAX,
-            Coming::New => now.mono_ms.saturating_add(self.hub.limits().newcomer_wait_ms),
+        let until_ms = match kind {
+            HelloKind::Resume => u64::MAX,
+            HelloKind::New => now.mono_ms.saturating_add(self.hub.limits().admission_wait_ms),
         };
-        if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Lost) {
-            self.stage = Stage::Queueing(Box::new((opening, hello, until_ms)));
+        if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Closed) {
+            self.stage = Stage::Queued(Box::new((opening, hello, until_ms)));
         }
     }
 
     /// It is the turn of a hello that had to wait.
-    pub(super) fn take_turn(&mut self, now: Now) {
-        match std::mem::replace(&mut self.stage, Stage::Lost) {
-            Stage::Queueing(waiting) => {
+    pub(super) fn on_admitted(&mut self, now: Now) {
+        match std::mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Queued(waiting) => {
                 let (opening, hello, _) = *waiting;
                 self.stage = Stage::Opening(opening);
                 self.identify(now, hello);
@@ -83,15 +83,15 @@ impl Peer {
     }
 
     /// Nobody came to fetch it in time.
-    pub(super) fn leave_queue(&mut self, now: Now) {
+    pub(super) fn on_admission_timeout(&mut self, now: Now) {
         let words = "many come back at the same time: come again in a moment";
         let retry_after_ms = Some(self.hub.retry_after_ms());
-        self.dismiss(now, None, Bye { retry_after_ms, ..Bye::new(ByeCode::Overloaded, words) });
+        self.close_with_bye(now, None, Bye { retry_after_ms, ..Bye::new(ByeCode::Overloaded, words) });
     }
 
     fn identify(&mut self, now: Now, hello: Hello) {
         if let Some(bye) = self.hub.draining() {
-            return self.dismiss(now, None, bye);
+            return self.close_with_bye(now, None, bye);
         }
         let ticket = match hello.resume.as_ref().map(|resume| self.check_ticket(now, &resume.ticket)) {
             None => None,
@@ -102,10 +102,12 @@ impl Peer {
         match (ticket, hello.auth.clone()) {
             // A token beside a good ticket is checked: it may be another user's. Any other login is not needed.
             (Some(_), Some(auth @ Auth::Token { .. })) | (None, Some(auth)) => self.check_login(auth, hello),
-            (Some(claims), _) => self.admit(now, hello, Entrance::Resume { claims, fresh: None }),
+            (Some(claims), _) => {
+                self.load_channels(now, hello, Authenticated::Resume { claims, fresh: None })
+            }
             (None, None) => {
                 let words = "a first `hello` needs `auth`";
-                self.dismiss(now, None, Bye::new(ByeCode::Unauthorized, words));
+                self.close_with_bye(now, None, Bye::new(ByeCode::Unauthorized, words));
             }
         }
     }
@@ -121,90 +123,91 @@ impl Peer {
             Ok(identity) => self.hub.login(now, identity),
             Err(refused) => {
                 let bye = refused.to_bye(|| self.hub.retry_after_ms());
-                return self.dismiss(now, None, bye);
+                return self.close_with_bye(now, None, bye);
             }
         };
         let ticket = hello.resume.as_ref().and_then(|resume| self.check_ticket(now, &resume.ticket).ok());
-        let entrance = match ticket {
+        let authenticated = match ticket {
             Some(claims) if claims.user.as_deref() == login.identity.user.as_ref().map(UserId::as_str) => {
-                Entrance::Resume { claims, fresh: Some(login) }
+                Authenticated::Resume { claims, fresh: Some(login) }
             }
-            _ => Entrance::Begin { login },
+            _ => Authenticated::New { login },
         };
-        if matches!(entrance, Entrance::Begin { .. }) && hello.resume.is_some() {
+        if matches!(authenticated, Authenticated::New { .. }) && hello.resume.is_some() {
             // Sent in the hope that the session goes on; the client sends it again under new ids.
             self.held = None;
         }
-        self.admit(now, hello, entrance);
+        self.load_channels(now, hello, authenticated);
     }
 
     /// Asks the engine where the logs of the hello's channels stand, and goes on when it has said so.
-    fn admit(&mut self, now: Now, hello: Hello, entrance: Entrance) {
-        let identity = self.identity_of(&entrance);
+    fn load_channels(&mut self, now: Now, hello: Hello, authenticated: Authenticated) {
+        let identity = self.identity_of(&authenticated);
         let channels_max = self.hub.limits().channels_max;
-        let wishes: Vec<_> = wishes(&identity, &hello)
+        let requested: Vec<_> = requested_channels(&identity, &hello)
             .into_iter()
             .filter(|(name, _)| identity.may_read(name, self.hub.rule(name).subscribe))
             .take(channels_max)
             .collect();
         let who = (self.holder_of(&identity), identity.user.as_ref());
-        let mut looking = Looking::begin(&self.hub, now, &self.bell, who, wishes.into_iter());
-        self.take_looks(&mut looking);
-        if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Lost) {
-            self.stage = Stage::Looking(Box::new((opening, hello, entrance, looking)));
+        let mut lookups = PendingLookups::begin(&self.hub, now, &self.mailbox, who, requested.into_iter());
+        self.take_lookups(&mut lookups);
+        if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Closed) {
+            self.stage = Stage::LoadingChannels(Box::new((opening, hello, authenticated, lookups)));
         }
-        self.enter_if_seen(now);
+        self.finish_loading(now);
     }
 
     /// Takes what the engine saw, for a hello or for a `subscribe`.
-    pub(super) fn handle_look(&mut self, now: Now, number: usize, looked: Result<Looked, EngineError>) {
-        if let Stage::Looking(waiting) = &mut self.stage {
-            waiting.3.take(number, looked);
-            return self.enter_if_seen(now);
+    pub(super) fn handle_lookup(&mut self, now: Now, number: usize, stat: Result<StatResult, EngineError>) {
+        if let Stage::LoadingChannels(waiting) = &mut self.stage {
+            waiting.3.take(number, stat);
+            return self.finish_loading(now);
         }
-        if let Some((_, looking)) = self.aside.as_mut().and_then(|aside| aside.subscribing.as_mut()) {
-            looking.take(number, looked);
-            self.subscribe_if_seen(now);
+        if let Some((_, lookups)) = self.rare.as_mut().and_then(|rare| rare.subscribing.as_mut()) {
+            lookups.take(number, stat);
+            self.finish_subscribe(now);
         }
     }
 
-    fn enter_if_seen(&mut self, now: Now) {
-        if !matches!(&self.stage, Stage::Looking(waiting) if waiting.3.is_over()) {
+    fn finish_loading(&mut self, now: Now) {
+        if !matches!(&self.stage, Stage::LoadingChannels(waiting) if waiting.3.is_over()) {
             return;
         }
-        let Stage::Looking(waiting) = std::mem::replace(&mut self.stage, Stage::Lost) else { return };
-        let (opening, hello, entrance, looking) = *waiting;
+        let Stage::LoadingChannels(waiting) = std::mem::replace(&mut self.stage, Stage::Closed) else {
+            return;
+        };
+        let (opening, hello, authenticated, lookups) = *waiting;
         self.stage = Stage::Opening(opening);
         if let Some(bye) = self.hub.draining() {
-            return self.dismiss(now, None, bye);
+            return self.close_with_bye(now, None, bye);
         }
-        match (looking.end(), entrance) {
-            (Err(error), _) => self.dismiss_for_engine(now, &error),
-            (Ok(wanted), Entrance::Resume { claims, fresh }) => {
-                self.resume(now, &hello, &claims, fresh.as_ref(), &wanted)
+        match (lookups.end(), authenticated) {
+            (Err(error), _) => self.close_for_engine(now, &error),
+            (Ok(requests), Authenticated::Resume { claims, fresh }) => {
+                self.resume(now, &hello, &claims, fresh.as_ref(), &requests)
             }
-            (Ok(wanted), Entrance::Begin { login }) => self.begin(now, &hello, &login, &wanted),
+            (Ok(requests), Authenticated::New { login }) => self.begin(now, &hello, &login, &requests),
         }
     }
 
     /// Sends the client away for a while: the engine cannot say what it needs to know.
-    pub(super) fn dismiss_for_engine(&mut self, now: Now, error: &EngineError) {
+    pub(super) fn close_for_engine(&mut self, now: Now, error: &EngineError) {
         let retry_after_ms = Some(self.hub.retry_after_ms());
         let bye = Bye::new(ByeCode::Overloaded, error.to_string());
-        self.dismiss(now, None, Bye { retry_after_ms, ..bye });
+        self.close_with_bye(now, None, Bye { retry_after_ms, ..bye });
     }
 
     /// Who comes in: as the session knows it, where it is known here.
-    fn identity_of(&self, entrance: &Entrance) -> Arc<Identity> {
-        match entrance {
-            Entrance::Begin { login } | Entrance::Resume { fresh: Some(login), .. } => {
+    fn identity_of(&self, authenticated: &Authenticated) -> Arc<Identity> {
+        match authenticated {
+            Authenticated::New { login } | Authenticated::Resume { fresh: Some(login), .. } => {
                 Arc::clone(&login.identity)
             }
-            Entrance::Resume { claims, fresh: None } => {
+            Authenticated::Resume { claims, fresh: None } => {
                 let known = self.hub.sessions().get(SessionId(claims.session));
-                let identity = known.and_then(|session| {
-                    session.living().map(|session| Arc::clone(&session.login().identity))
-                });
+                let identity = known
+                    .and_then(|session| session.live().map(|session| Arc::clone(&session.login().identity)));
                 identity.unwrap_or_else(|| Arc::new(identity_of(claims)))
             }
         }
@@ -237,23 +240,30 @@ impl Peer {
     }
 
     fn check_login(&mut self, auth: Auth, hello: Hello) {
-        if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Lost) {
-            self.stage = Stage::CheckingHello(Box::new((opening, hello)));
-            self.errand(Output::Login(auth));
+        if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Closed) {
+            self.stage = Stage::Authenticating(Box::new((opening, hello)));
+            self.queue_output(Output::Login(auth));
         }
     }
 
     /// Opens the session that a ticket names.
-    fn resume(&mut self, now: Now, hello: &Hello, claims: &Claims, fresh: Option<&Login>, wanted: &[Wanted]) {
+    fn resume(
+        &mut self,
+        now: Now,
+        hello: &Hello,
+        claims: &Claims,
+        fresh: Option<&Login>,
+        requests: &[ChannelRequest],
+    ) {
         let id = SessionId(claims.session);
         let login = || fresh.cloned().unwrap_or_else(|| self.hub.login(now, identity_of(claims)));
         // By its user's id, or a guest's address.
         let who = (id, self.holder_of(&login().identity));
-        let make = || Session::new(who, login(), Ledger::incomplete(), claims.life, now);
+        let make = || Session::new(who, login(), Ledger::incomplete(), claims.incarnation, now);
         loop {
-            let session = match self.hub.sessions().get_or_make(who, Claimant::Entitled, make) {
+            let session = match self.hub.sessions().get_or_create(who, Claimant::Entitled, make) {
                 Ok((session, _)) => session,
-                Err(NoSession::Full) => return self.dismiss_for_room(now),
+                Err(NoSession::Full) => return self.close_for_room(now),
                 // Since the ticket was looked at.
                 Err(NoSession::Revoked) => return self.challenge(now, &revoked()),
             };
@@ -263,43 +273,43 @@ impl Peer {
                 seen: hello.resume.as_ref().and_then(|resume| resume.seen),
             };
             // Where it ended just now by its time, the ticket opens it again.
-            if let Some(living) = session.living() {
+            if let Some(living) = session.live() {
                 let opened = Opened { session: &session, living, resumed: true };
-                return self.attach(now, hello, opened, claim, wanted);
+                return self.attach(now, hello, opened, claim, requests);
             }
         }
     }
 
     /// Opens a new session, or the one that the same key has opened a moment ago.
-    fn begin(&mut self, now: Now, hello: &Hello, login: &Login, wanted: &[Wanted]) {
+    fn begin(&mut self, now: Now, hello: &Hello, login: &Login, requests: &[ChannelRequest]) {
         let key_ids = hello.key.as_ref().map(|key| self.key_ids(now, key, &login.identity));
         let claim = || Claim { attempt: None, login: Some(login.clone()), seen: None };
         let mut used = None;
         for id in key_ids.into_iter().flatten() {
             let Some(session) = self.hub.sessions().get(id) else { continue };
-            if let Some(living) = session.living()
+            if let Some(living) = session.live()
                 && now.mono_ms < living.opened_ms() + self.hub.limits().key_ms
             {
                 let opened = Opened { session: &session, living, resumed: true };
-                return self.attach(now, hello, opened, claim(), wanted);
+                return self.attach(now, hello, opened, claim(), requests);
             }
             used = used.or(Some(id));
         }
         // Only what was seen above stands in the way: another hello of this key may be opening the session just now.
         let key_id = key_ids.map(|[this_life, _]| this_life).filter(|id| used != Some(*id));
         let mut id = key_id.unwrap_or_else(|| SessionId(self.hub.random().id()));
-        let (life, holder) = (self.hub.engine().life(), self.holder_of(&login.identity));
+        let (incarnation, holder) = (self.hub.engine().incarnation(), self.holder_of(&login.identity));
         loop {
-            let make = || Session::new((id, holder), login.clone(), Ledger::new(), life, now);
-            match self.hub.sessions().get_or_make((id, holder), Claimant::Ordinary, make) {
+            let make = || Session::new((id, holder), login.clone(), Ledger::new(), incarnation, now);
+            match self.hub.sessions().get_or_create((id, holder), Claimant::Ordinary, make) {
                 Ok((session, made)) => {
                     // Two hellos of one key at once: the second goes on with what the first has made.
-                    if let Some(living) = session.living() {
+                    if let Some(living) = session.live() {
                         let opened = Opened { session: &session, living, resumed: !made };
-                        return self.attach(now, hello, opened, claim(), wanted);
+                        return self.attach(now, hello, opened, claim(), requests);
                     }
                 }
-                Err(NoSession::Full) => return self.dismiss_for_room(now),
+                Err(NoSession::Full) => return self.close_for_room(now),
                 // The session of this key was ended by its client.
                 Err(NoSession::Revoked) => id = SessionId(self.hub.random().id()),
             }
@@ -316,42 +326,49 @@ impl Peer {
     /// gives another session, in whose name nothing was ever published or called.
     fn key_ids(&self, now: Now, key: &str, identity: &Identity) -> [SessionId; 2] {
         let user = identity.user.as_ref().map_or("", UserId::as_str);
-        let life = now.mono_ms / self.hub.limits().key_ms.max(1);
-        [life, life.wrapping_sub(1)].map(|life| {
-            let parts = [key.as_bytes(), user.as_bytes(), &life.to_le_bytes()];
+        let incarnation = now.mono_ms / self.hub.limits().key_ms.max(1);
+        [incarnation, incarnation.wrapping_sub(1)].map(|incarnation| {
+            let parts = [key.as_bytes(), user.as_bytes(), &incarnation.to_le_bytes()];
             SessionId(self.hub.random().id_of(&parts))
         })
     }
 
-    fn dismiss_for_room(&mut self, now: Now) {
+    fn close_for_room(&mut self, now: Now) {
         let words = "this node has as many sessions as it may have";
         let retry_after_ms = Some(self.hub.retry_after_ms());
-        self.dismiss(now, None, Bye { retry_after_ms, ..Bye::new(ByeCode::Overloaded, words) });
+        self.close_with_bye(now, None, Bye { retry_after_ms, ..Bye::new(ByeCode::Overloaded, words) });
     }
 
     /// Makes this connection the session's own, and says welcome.
-    fn attach(&mut self, now: Now, hello: &Hello, opened: Opened<'_>, claim: Claim, wanted: &[Wanted]) {
+    fn attach(
+        &mut self,
+        now: Now,
+        hello: &Hello,
+        opened: Opened<'_>,
+        claim: Claim,
+        requests: &[ChannelRequest],
+    ) {
         let Opened { session, living, resumed } = opened;
-        let owned = match living.take_over(&self.hub, now, &self.bell, claim) {
+        let owned = match living.take_over(&self.hub, now, &self.mailbox, claim) {
             Ok(owned) => owned,
-            Err(bye) => return self.dismiss(now, None, bye),
+            Err(bye) => return self.close_with_bye(now, None, bye),
         };
-        let (login, life) = (owned.login().clone(), owned.life());
+        let (login, incarnation) = (owned.login().clone(), owned.incarnation());
         let requests_seen = owned.ledger().requests_seen();
         drop(owned);
-        let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, session.id, life, &login);
+        let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, session.id, incarnation, &login);
         let identity = Arc::clone(&login.identity);
-        self.stage = Stage::Open(Open {
+        self.stage = Stage::Active(ActiveSession {
             session: Arc::clone(session),
             subscriptions: Vec::new(),
             auth_until_ms: until(now, login.expires_at),
             ticket_due_ms: ticket_due_ms(now, ticket_expires_at, &login),
             refreshing: None,
-            began: !resumed,
+            is_new: !resumed,
         });
         if login.expires_at <= now.wall_ms {
             // While the hello waited for its turn or for the engine.
-            return self.dismiss_expired(now);
+            return self.close_expired(now);
         }
         let mut gaps = Vec::new();
         let cursors = hello.resume.as_ref().map(|resume: &Resume| &resume.cursors);
@@ -371,12 +388,12 @@ impl Peer {
             node: self.hub.node().to_owned(),
             channels: std::collections::BTreeMap::new(),
         };
-        self.restore(now, &identity, cursors.into_iter().flatten(), wanted, &mut welcome, &mut gaps);
+        self.restore(now, &identity, cursors.into_iter().flatten(), requests, &mut welcome, &mut gaps);
         json::write_server(&mut self.control, "welcome", &welcome);
         for gap in gaps {
             json::write_server(&mut self.control, "gap", &gap);
         }
-        self.leave_others();
+        self.leave_dropped_rosters();
     }
 
     /// Subscribes to what the cursors name, and to the user's own channel.
@@ -385,7 +402,7 @@ impl Peer {
         now: Now,
         identity: &Identity,
         cursors: impl Iterator<Item = (&'c String, &'c Cursor)>,
-        wanted: &[Wanted],
+        requests: &[ChannelRequest],
         welcome: &mut Welcome,
         gaps: &mut Vec<Gap>,
     ) {
@@ -410,11 +427,11 @@ impl Peer {
             }
             room -= bytes;
             let subscribed =
-                self.parse_readable(name).and_then(|channel| self.subscribe_to(now, &channel, wanted));
+                self.parse_readable(name).and_then(|channel| self.subscribe_to(now, &channel, requests));
             note(name.clone(), subscribed);
         }
         if let Some(own) = own {
-            note(own.to_string(), self.subscribe_to(now, &own, wanted));
+            note(own.to_string(), self.subscribe_to(now, &own, requests));
         }
     }
 
@@ -422,19 +439,19 @@ impl Peer {
         &mut self,
         now: Now,
         name: &ChannelName,
-        wanted: &[Wanted],
+        requests: &[ChannelRequest],
     ) -> Result<(Subscribed, Option<Gap>), ErrorBody> {
-        match wanted.iter().find(|wanted| wanted.name == *name) {
-            Some(wanted) => self.subscribe(now, wanted),
+        match requests.iter().find(|requests| requests.name == *name) {
+            Some(requests) => self.subscribe(now, requests),
             // The login became another one while the engine was asked, or these are too many.
             None => Err(ErrorBody::new(ErrorCode::Limit, "this channel was not looked up: subscribe to it")),
         }
     }
 
     /// Leaves the rosters of channels that the client did not come back to.
-    fn leave_others(&self) {
-        let Stage::Open(open) = &self.stage else { return };
-        let Some(mut session) = open.session.owned_by(&self.bell) else { return };
+    fn leave_dropped_rosters(&self) {
+        let Stage::Active(open) = &self.stage else { return };
+        let Some(mut session) = open.session.owned_by(&self.mailbox) else { return };
         session.leave_rosters(&self.hub, |channel| {
             open.subscriptions.iter().flatten().any(|found| Arc::ptr_eq(&found.channel, channel))
         });
@@ -442,11 +459,11 @@ impl Peer {
 
     /// Sends a fresh ticket: half the life of the last one has passed.
     pub(super) fn send_fresh_ticket(&mut self, now: Now) {
-        let Stage::Open(open) = &mut self.stage else { return };
-        let Some(session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
-        let (login, life) = (session.login().clone(), session.life());
+        let Stage::Active(open) = &mut self.stage else { return };
+        let Some(session) = open.session.owned_by(&self.mailbox) else { return self.close_superseded(now) };
+        let (login, incarnation) = (session.login().clone(), session.incarnation());
         drop(session);
-        let (ticket, expires_at) = self.hub.seal_ticket(now, open.session.id, life, &login);
+        let (ticket, expires_at) = self.hub.seal_ticket(now, open.session.id, incarnation, &login);
         open.ticket_due_ms = ticket_due_ms(now, expires_at, &login);
         json::write_server(
             &mut self.control,
@@ -461,10 +478,10 @@ impl Peer {
     }
 
     /// The channel of this name, if the client may read it, and who asks.
-    pub(super) fn parse_readable_by(&self, name: &str) -> Result<(ChannelName, AskedBy), ErrorBody> {
+    pub(super) fn parse_readable_by(&self, name: &str) -> Result<(ChannelName, Requester), ErrorBody> {
         let channel = parse_channel(name)?;
-        let Stage::Open(open) = &self.stage else { return Err(no_session()) };
-        let asked_by = open.session.owned_by(&self.bell).map(|session| AskedBy::of(&session));
+        let Stage::Active(open) = &self.stage else { return Err(no_session()) };
+        let asked_by = open.session.owned_by(&self.mailbox).map(|session| Requester::of(&session));
         let asked_by = asked_by.ok_or_else(no_session)?;
         match asked_by.identity.may_read(&channel, self.hub.rule(&channel).subscribe) {
             true => Ok((channel, asked_by)),
@@ -474,21 +491,21 @@ impl Peer {
 }
 
 /// The channels that a hello wants to read, and from where: the cursors', and the user's own.
-fn wishes(identity: &Identity, hello: &Hello) -> Vec<(ChannelName, ReadFrom)> {
+fn requested_channels(identity: &Identity, hello: &Hello) -> Vec<(ChannelName, ReadFrom)> {
     let own = own_channel(identity);
     let mut own_from = ReadFrom::Acked;
-    let mut wishes = Vec::new();
+    let mut requested = Vec::new();
     for (name, cursor) in hello.resume.iter().flat_map(|resume| &resume.cursors) {
         let from = ReadFrom::Cursor(cursor.clone());
         match ChannelName::parse(name) {
             Ok(name) if own.as_ref() == Some(&name) => own_from = from,
-            Ok(name) => wishes.push((name, from)),
+            Ok(name) => requested.push((name, from)),
             Err(_) => {}
         }
     }
     // First, because it is bound to be there, however many others are named.
-    wishes.splice(0..0, own.map(|own| (own, own_from)));
-    wishes
+    requested.splice(0..0, own.map(|own| (own, own_from)));
+    requested
 }
 
 fn own_channel(identity: &Identity) -> Option<ChannelName> {

@@ -13,19 +13,19 @@ use tautline_protocol::{
 };
 
 use super::{
-    CallRequest, Open, Output, Peer, ReplyTo, Stage, Subscription,
-    looking::{Looking, Wanted},
+    ActiveSession, CallRequest, Output, Peer, ReplyTo, Stage, Subscription,
+    lookup::{ChannelRequest, PendingLookups},
     opening::{no_session, parse_channel, ticket_due_ms, until},
 };
 use crate::{
     Identity, LoginRefused,
+    append::NewPublication,
     budget::{Claimant, Holder},
-    channel::Joining,
+    channel::SubscribeParams,
     engine::{Content, Doubt, Origin},
     hub::settle_line,
-    logs::NewPublication,
-    session::Owned,
-    session_id::CallKey,
+    session::OwnedSession,
+    session::id::CallKey,
 };
 
 /// What a call that runs counts beside its data, in bytes.
@@ -36,9 +36,11 @@ impl Peer {
         if request.at_most_once() {
             return self.handle_once(now, id, again, request);
         }
-        let Stage::Open(open) = &mut self.stage else { return };
-        let Some(mut session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
-        if !session.receive_harmless(id) {
+        let Stage::Active(open) = &mut self.stage else { return };
+        let Some(mut session) = open.session.owned_by(&self.mailbox) else {
+            return self.close_superseded(now);
+        };
+        if !session.receive_repeatable(id) {
             return;
         }
         drop(session);
@@ -60,7 +62,7 @@ impl Peer {
             }
             Request::Auth(body) => {
                 open.refreshing = NonZeroU64::new(id);
-                self.errand(Output::Login(Auth::Token { token: body.token.into_owned() }));
+                self.queue_output(Output::Login(Auth::Token { token: body.token.into_owned() }));
             }
             Request::Publish(_) | Request::Call(_) => unreachable!("handled above"),
         }
@@ -68,15 +70,17 @@ impl Peer {
 
     /// `publish` and `call`: what the ledger has answered is not executed again.
     fn handle_once(&mut self, now: Now, id: RequestId, again: bool, request: Request<'_>) {
-        let Stage::Open(open) = &self.stage else { return };
+        let Stage::Active(open) = &self.stage else { return };
         self.hub.reclaim_replies();
-        let Some(mut session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
-        let verdict = session.receive(&self.hub, &self.bell, id, again);
+        let Some(mut session) = open.session.owned_by(&self.mailbox) else {
+            return self.close_superseded(now);
+        };
+        let verdict = session.receive(&self.hub, &self.mailbox, id, again);
         // The rights of this moment are those that count.
-        let asked_by = AskedBy::of(&session);
+        let asked_by = Requester::of(&session);
         drop(session);
         match (verdict, request) {
-            (Verdict::Execute | Verdict::InDoubt, _) if again && open.began => {
+            (Verdict::Execute | Verdict::InDoubt, _) if again && open.is_new => {
                 let words =
                     "it was sent before this session began, and may have been executed in the one before";
                 self.settle(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::InDoubt, words)));
@@ -97,14 +101,14 @@ impl Peer {
             (Verdict::Replay(reply), _) => self.control.extend_from_slice(&reply),
             (Verdict::SlowPeer, _) => {
                 let words = "too many replies are unseen: say `seen`";
-                self.dismiss(now, None, Bye::new(ByeCode::SlowPeer, words));
+                self.close_with_bye(now, None, Bye::new(ByeCode::SlowPeer, words));
             }
             (Verdict::Wait | Verdict::Ignore, _) => {}
             (Verdict::Execute | Verdict::InDoubt, _) => unreachable!("only publish and call come here"),
         }
     }
 
-    fn call(&mut self, id: RequestId, call: Call<'_>, asked_by: &AskedBy) {
+    fn call(&mut self, id: RequestId, call: Call<'_>, asked_by: &Requester) {
         let bytes = CALL_BYTES + call.method.len() + call.data.map_or(0, |data| data.get().len());
         let Some(claim) = self.hub.0.budgets.calls.claim(asked_by.holder, bytes, Claimant::Ordinary) else {
             let busy =
@@ -112,7 +116,7 @@ impl Peer {
             let busy = ErrorBody { retry_after_ms: Some(1_000), ..busy };
             return self.settle(id, Err::<&(), _>(&busy));
         };
-        let Stage::Open(open) = &self.stage else { return };
+        let Stage::Active(open) = &self.stage else { return };
         let longest = self.hub.limits().call_ms_max;
         let request = CallRequest {
             reply_to: ReplyTo {
@@ -125,11 +129,11 @@ impl Peer {
             holder: asked_by.holder,
             method: call.method.into_owned(),
             data: call.data.map_or_else(|| serde_json::value::RawValue::NULL.to_owned(), ToOwned::to_owned),
-            timeout_ms: call.timeout_ms.map_or(longest, |wanted| wanted.min(longest)),
+            timeout_ms: call.timeout_ms.map_or(longest, |requests| requests.min(longest)),
             user: asked_by.identity.user.clone(),
             key: CallKey { session: open.session.id, id },
         };
-        self.errand(Output::Call(request));
+        self.queue_output(Output::Call(request));
     }
 
     fn publish(
@@ -137,16 +141,17 @@ impl Peer {
         now: Now,
         id: RequestId,
         publish: &Publish<'_>,
-        asked_by: &AskedBy,
+        asked_by: &Requester,
         in_doubt: bool,
     ) {
         let new = match self.check_publish(id, publish, asked_by, in_doubt) {
             Ok(new) => new,
             Err(error) => return self.settle(id, Err::<&(), _>(&error)),
         };
-        let Stage::Open(open) = &self.stage else { return };
-        let (hub, session, bell) = (self.hub.clone(), Arc::clone(&open.session), Arc::clone(&self.bell));
-        self.aside.get_or_insert_default().with_engine += 1;
+        let Stage::Active(open) = &self.stage else { return };
+        let (hub, session, mailbox) =
+            (self.hub.clone(), Arc::clone(&open.session), Arc::clone(&self.mailbox));
+        self.rare.get_or_insert_default().engine_jobs += 1;
         self.hub.append(now, new, move |result| {
             // "Nothing was done" is said of this time: it may have been done the time before.
             let result = result.map_err(|error| match in_doubt {
@@ -156,7 +161,7 @@ impl Peer {
             let mut line = Vec::new();
             json::write_reply(&mut line, id, result.as_ref());
             settle_line(&hub, &session, id, &line);
-            bell.finish(&[]);
+            mailbox.complete(&[]);
         });
     }
 
@@ -164,10 +169,10 @@ impl Peer {
         &self,
         id: RequestId,
         publish: &Publish<'_>,
-        AskedBy { identity, holder, life }: &AskedBy,
+        Requester { identity, holder, incarnation }: &Requester,
         in_doubt: bool,
     ) -> Result<NewPublication, ErrorBody> {
-        let Stage::Open(open) = &self.stage else {
+        let Stage::Active(open) = &self.stage else {
             return Err(ErrorBody::new(ErrorCode::Internal, "no session is open"));
         };
         let channel = parse_channel(&publish.channel)?;
@@ -176,38 +181,41 @@ impl Peer {
         }
         let content = Content { data: publish.data.get().into(), from: identity.user.clone(), tags: None };
         let origin = Some(Origin::Request { session: open.session.id.0, id });
-        let doubt = in_doubt.then_some(Doubt { session_life: *life });
+        let doubt = in_doubt.then_some(Doubt { session_incarnation: *incarnation });
         Ok(NewPublication { channel, content, origin, doubt, holder: *holder })
     }
 
     fn handle_subscribe(&mut self, now: Now, id: RequestId, name: &str, from: ReadFrom) {
-        let (name, AskedBy { identity, holder, .. }) = match self.parse_readable_by(name) {
+        let (name, Requester { identity, holder, .. }) = match self.parse_readable_by(name) {
             Ok(readable) => readable,
             Err(error) => return self.reply(id, Err::<&(), _>(&error)),
         };
-        let Stage::Open(open) = &self.stage else { return };
+        let Stage::Active(open) = &self.stage else { return };
         if let Err(error) = open.check_room(&name, self.hub.limits().channels_max) {
             return self.reply(id, Err::<&(), _>(&error));
         }
         let wish = std::iter::once((name, from));
-        let mut looking = Looking::begin(&self.hub, now, &self.bell, (holder, identity.user.as_ref()), wish);
-        self.take_looks(&mut looking);
-        self.aside.get_or_insert_default().subscribing = Some((id, looking));
-        self.subscribe_if_seen(now);
+        let mut lookups =
+            PendingLookups::begin(&self.hub, now, &self.mailbox, (holder, identity.user.as_ref()), wish);
+        self.take_lookups(&mut lookups);
+        self.rare.get_or_insert_default().subscribing = Some((id, lookups));
+        self.finish_subscribe(now);
     }
 
     /// Answers the `subscribe` that waits for the engine, where it has seen enough.
-    pub(super) fn subscribe_if_seen(&mut self, now: Now) {
-        let Some(aside) = &mut self.aside else { return };
-        let Some((id, looking)) = aside.subscribing.take_if(|(_, looking)| looking.is_over()) else { return };
-        self.aside.take_if(|aside| aside.is_empty());
-        let subscribed = match looking.end() {
+    pub(super) fn finish_subscribe(&mut self, now: Now) {
+        let Some(rare) = &mut self.rare else { return };
+        let Some((id, lookups)) = rare.subscribing.take_if(|(_, lookups)| lookups.is_over()) else { return };
+        self.rare.take_if(|rare| rare.is_empty());
+        let subscribed = match lookups.end() {
             // An error would end the subscription; so the client keeps it, and comes back with it.
-            Err(error) => return self.dismiss_for_engine(now, &error),
+            Err(error) => return self.close_for_engine(now, &error),
             // The login may have changed meanwhile.
-            Ok(wanted) => wanted.first().map_or_else(
+            Ok(requests) => requests.first().map_or_else(
                 || Err(ErrorBody::new(ErrorCode::Internal, "nothing was wanted")),
-                |wanted| self.parse_readable(wanted.name.as_str()).and_then(|_| self.subscribe(now, wanted)),
+                |requests| {
+                    self.parse_readable(requests.name.as_str()).and_then(|_| self.subscribe(now, requests))
+                },
             ),
         };
         self.reply(id, subscribed.as_ref().map(|(reply, _)| reply));
@@ -220,55 +228,56 @@ impl Peer {
     pub(super) fn subscribe(
         &mut self,
         now: Now,
-        wanted: &Wanted,
+        requests: &ChannelRequest,
     ) -> Result<(Subscribed, Option<Gap>), ErrorBody> {
-        let Stage::Open(open) = &mut self.stage else {
+        let Stage::Active(open) = &mut self.stage else {
             return Err(ErrorBody::new(ErrorCode::Internal, "no session is open"));
         };
         let identity =
-            Arc::clone(&open.session.owned_by(&self.bell).ok_or_else(no_session)?.login().identity);
+            Arc::clone(&open.session.owned_by(&self.mailbox).ok_or_else(no_session)?.login().identity);
         let user = identity.user.as_ref();
-        let (channel, looked) = wanted.learn(&self.hub, user)?;
+        let (channel, stat) = requests.apply_stat(&self.hub, user)?;
         let unseen = || ErrorBody::new(ErrorCode::Internal, "the log was never looked at");
-        if let Some(slot) = open.slot_of(&wanted.name) {
+        if let Some(slot) = open.find_subscription(&requests.name) {
             let subscription = open.subscriptions[slot].as_mut().expect("slot_of() found it");
-            let joined = channel
-                .rejoin(subscription.seat, &wanted.from, wanted.seen(looked.as_ref()))
+            let outcome = channel
+                .move_subscription(subscription.subscriber, &requests.from, requests.evidence(stat.as_ref()))
                 .ok_or_else(unseen)?;
-            subscription.place = joined.place;
-            self.hub.leave_page(&self.bell, slot_number(slot));
-            self.bell.come_again(slot_number(slot));
-            return Ok((joined.reply, joined.gap));
+            subscription.position = outcome.position;
+            self.hub.cancel_page(&self.mailbox, slot_number(slot));
+            self.mailbox.requeue(slot_number(slot));
+            return Ok((outcome.subscribed, outcome.gap));
         }
-        let slot = open.free_slot(&wanted.name, self.hub.limits().channels_max)?;
-        let who = Joining {
-            bell: &self.bell,
+        let slot = open.free_slot(&requests.name, self.hub.limits().channels_max)?;
+        let who = SubscribeParams {
+            mailbox: &self.mailbox,
             slot: slot_number(slot),
             session: open.session.id,
             user,
             wall_ms: now.wall_ms,
         };
-        let mut session = open.session.owned_by(&self.bell).ok_or_else(no_session)?;
-        let (seat, presence_seen, joined, ring) =
-            channel.join(&who, &wanted.from, wanted.seen(looked.as_ref())).ok_or_else(unseen)?;
+        let mut session = open.session.owned_by(&self.mailbox).ok_or_else(no_session)?;
+        let (subscriber, presence_seen, outcome, ring) =
+            channel.subscribe(&who, &requests.from, requests.evidence(stat.as_ref())).ok_or_else(unseen)?;
         if channel.rule.presence != crate::PresenceMode::Off {
-            session.note_present(channel);
+            session.add_roster(channel);
         }
         drop(session);
         self.hub.pump_if(ring, channel);
-        self.bell.come_again(slot_number(slot));
+        self.mailbox.requeue(slot_number(slot));
         let channel = Arc::clone(channel);
-        open.subscriptions[slot] = Some(Subscription { channel, seat, place: joined.place, presence_seen });
-        Ok((joined.reply, joined.gap))
+        open.subscriptions[slot] =
+            Some(Subscription { channel, subscriber: subscriber, position: outcome.position, presence_seen });
+        Ok((outcome.subscribed, outcome.gap))
     }
 
     /// Notes how far the app has taken channels that keep an acknowledged position.
     pub(super) fn take_acks(&self, acks: &BTreeMap<String, Cursor>) {
-        let Stage::Open(open) = &self.stage else { return };
+        let Stage::Active(open) = &self.stage else { return };
         if acks.is_empty() {
             return;
         }
-        let Some(session) = open.session.owned_by(&self.bell) else { return };
+        let Some(session) = open.session.owned_by(&self.mailbox) else { return };
         let Some(user) = &session.login().identity.user else { return };
         for (name, cursor) in acks {
             // Only what this connection reads: whoever reads a channel may, and its log is at hand.
@@ -278,7 +287,7 @@ impl Peer {
             };
             let epoch = found.channel.epoch().filter(|epoch| **epoch == *cursor.epoch);
             if let Some(epoch) =
-                epoch.filter(|_| found.channel.rule.ack && cursor.offset <= found.place.offset)
+                epoch.filter(|_| found.channel.rule.ack && cursor.offset <= found.position.offset)
             {
                 let who = (Some(user), session.holder());
                 self.hub.acks().advance(&found.channel.name, who, &epoch, cursor.offset);
@@ -291,20 +300,20 @@ impl Peer {
         if channel.is_user() {
             return Err(ErrorBody::new(ErrorCode::PermissionDenied, "an inbox cannot be unsubscribed"));
         }
-        let Stage::Open(open) = &mut self.stage else { return Ok(()) };
-        if let Some(slot) = open.slot_of(&channel) {
+        let Stage::Active(open) = &mut self.stage else { return Ok(()) };
+        if let Some(slot) = open.find_subscription(&channel) {
             self.end_subscription(slot);
         }
         Ok(())
     }
 
     fn end_subscription(&mut self, slot: usize) {
-        let Stage::Open(open) = &mut self.stage else { return };
+        let Stage::Active(open) = &mut self.stage else { return };
         let Some(ended) = open.subscriptions[slot].take() else { return };
-        ended.channel.part(ended.seat, ended.presence_seen);
-        self.hub.leave_page(&self.bell, slot_number(slot));
+        ended.channel.remove_subscriber(ended.subscriber, ended.presence_seen);
+        self.hub.cancel_page(&self.mailbox, slot_number(slot));
         if ended.channel.rule.presence != crate::PresenceMode::Off
-            && let Some(mut session) = open.session.owned_by(&self.bell)
+            && let Some(mut session) = open.session.owned_by(&self.mailbox)
         {
             session.leave_rosters(&self.hub, |channel| !Arc::ptr_eq(channel, &ended.channel));
         }
@@ -312,9 +321,11 @@ impl Peer {
 
     /// Goes on with an `auth` request whose token was checked.
     pub(super) fn handle_refresh_login(&mut self, now: Now, result: Result<Identity, LoginRefused>) {
-        let Stage::Open(open) = &mut self.stage else { return };
+        let Stage::Active(open) = &mut self.stage else { return };
         let Some(id) = open.refreshing.take().map(NonZeroU64::get) else { return };
-        let Some(mut session) = open.session.owned_by(&self.bell) else { return self.step_aside(now) };
+        let Some(mut session) = open.session.owned_by(&self.mailbox) else {
+            return self.close_superseded(now);
+        };
         let login = match result {
             Ok(identity) if identity.user == session.login().identity.user => {
                 Ok(self.hub.login(now, identity))
@@ -330,9 +341,9 @@ impl Peer {
             }
         };
         session.set_login(login.clone());
-        let life = session.life();
+        let incarnation = session.incarnation();
         drop(session);
-        let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, open.session.id, life, &login);
+        let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, open.session.id, incarnation, &login);
         let expires_at = login.expires_at;
         open.auth_until_ms = until(now, expires_at);
         open.ticket_due_ms = ticket_due_ms(now, ticket_expires_at, &login);
@@ -342,9 +353,9 @@ impl Peer {
 
     /// Ends the subscriptions that a new token does not open any more.
     fn end_forbidden(&mut self, identity: &Identity) {
-        let Stage::Open(open) = &self.stage else { return };
+        let Stage::Active(open) = &self.stage else { return };
         for slot in 0..open.subscriptions.len() {
-            let Stage::Open(open) = &self.stage else { return };
+            let Stage::Active(open) = &self.stage else { return };
             let Some(subscription) = &open.subscriptions[slot] else { continue };
             let channel = &subscription.channel;
             if identity.may_read(&channel.name, channel.rule.subscribe) {
@@ -367,10 +378,10 @@ impl Peer {
 
     /// Answers a request that is executed once: the reply is kept until it is seen.
     fn settle(&mut self, id: RequestId, result: Result<&impl serde::Serialize, &ErrorBody>) {
-        let Stage::Open(open) = &self.stage else { return };
+        let Stage::Active(open) = &self.stage else { return };
         let from = self.control.len();
         json::write_reply(&mut self.control, id, result);
-        match open.session.owned_by(&self.bell) {
+        match open.session.owned_by(&self.mailbox) {
             Some(mut session) => session.settle_here(&self.hub, id, (&mut self.control, from)),
             // Taken over at this very moment: the reply is for whoever asks again.
             None => settle_line(&self.hub, &open.session, id, &self.control.split_off(from)),
@@ -379,18 +390,18 @@ impl Peer {
 }
 
 /// Who asks for something, as it was when the request came in.
-pub(super) struct AskedBy {
+pub(super) struct Requester {
     pub(super) identity: Arc<Identity>,
     /// Who its shares are booked on.
     holder: Holder,
     /// The life of the logs in which the session began.
-    life: u32,
+    incarnation: u32,
 }
 
-impl AskedBy {
-    pub(super) fn of(session: &Owned<'_>) -> Self {
+impl Requester {
+    pub(super) fn of(session: &OwnedSession<'_>) -> Self {
         let identity = Arc::clone(&session.login().identity);
-        Self { identity, holder: session.holder(), life: session.life() }
+        Self { identity, holder: session.holder(), incarnation: session.incarnation() }
     }
 }
 
@@ -398,8 +409,8 @@ impl AskedBy {
 #[derive(serde::Serialize)]
 struct Empty {}
 
-impl Open {
-    fn slot_of(&self, name: &ChannelName) -> Option<usize> {
+impl ActiveSession {
+    fn find_subscription(&self, name: &ChannelName) -> Option<usize> {
         self.subscriptions
             .iter()
             .position(|slot| slot.as_ref().is_some_and(|found| found.channel.name == *name))
@@ -407,7 +418,9 @@ impl Open {
 
     /// Whether there is room for a subscription.
     fn check_room(&self, name: &ChannelName, channels_max: usize) -> Result<(), ErrorBody> {
-        if self.subscriptions.iter().flatten().count() < channels_max || self.slot_of(name).is_some() {
+        if self.subscriptions.iter().flatten().count() < channels_max
+            || self.find_subscription(name).is_some()
+        {
             return Ok(());
         }
         let words = format!("a connection may be subscribed to {channels_max} channels");

@@ -8,26 +8,26 @@ use tautline_protocol::{
     server::{Ledger, REPLY_ROOM, Verdict},
 };
 
-use super::{Living, Login};
-use crate::{Hub, bell::Bell, channel::Channel, engine::Revocation, hub::write_too_large};
+use super::{LiveSession, Login};
+use crate::{Hub, channel::Channel, engine::Revocation, hub::write_too_large, mailbox::PeerMailbox};
 
 /// A session, locked, for the connection that has it and for no other.
 ///
 /// What a client says takes effect through this alone, so a connection that was superseded can do nothing. What is told of
 /// the session to others (rosters) changes under the same lock as the session itself.
-pub(crate) struct Owned<'a>(Living<'a>);
+pub(crate) struct OwnedSession<'a>(LiveSession<'a>);
 
-impl<'a> std::ops::Deref for Owned<'a> {
-    type Target = Living<'a>;
+impl<'a> std::ops::Deref for OwnedSession<'a> {
+    type Target = LiveSession<'a>;
 
-    fn deref(&self) -> &Living<'a> {
+    fn deref(&self) -> &LiveSession<'a> {
         &self.0
     }
 }
 
-impl<'a> Owned<'a> {
-    pub(super) const fn new(living: Living<'a>) -> Self {
-        Self(living)
+impl<'a> OwnedSession<'a> {
+    pub(super) const fn new(live: LiveSession<'a>) -> Self {
+        Self(live)
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -36,22 +36,28 @@ impl<'a> Owned<'a> {
 
     /// The client has settled everything up to `id`.
     pub(crate) fn handle_seen(&mut self, hub: &Hub, id: RequestId) {
-        self.0.book(hub, |ledger| ledger.handle_seen(id));
+        self.0.with_ledger(hub, |ledger| ledger.handle_seen(id));
     }
 
     /// A request came whose repetition is harmless. False: the client has settled it already, drop it.
-    pub(crate) fn receive_harmless(&mut self, id: RequestId) -> bool {
+    pub(crate) fn receive_repeatable(&mut self, id: RequestId) -> bool {
         self.0.state_mut().ledger.receive_harmless(id)
     }
 
     /// A `publish` or a `call` came.
-    pub(crate) fn receive(&mut self, hub: &Hub, bell: &Bell, id: RequestId, again: bool) -> Verdict {
+    pub(crate) fn receive(
+        &mut self,
+        hub: &Hub,
+        mailbox: &PeerMailbox,
+        id: RequestId,
+        again: bool,
+    ) -> Verdict {
         let held = self.ledger().held_bytes();
         let has_room = held == 0 || hub.has_reply_room(self.holder(), held, held + REPLY_ROOM);
         if !has_room && !self.ledger().knows(id) {
             return Verdict::SlowPeer;
         }
-        self.0.book(hub, |ledger| ledger.receive(id, again, bell.connection, hub.limits()))
+        self.0.with_ledger(hub, |ledger| ledger.receive(id, again, mailbox.connection, hub.limits()))
     }
 
     /// A request has ended within the call that brought it, and its connection sends this reply itself, the end of `out`.
@@ -60,7 +66,7 @@ impl<'a> Owned<'a> {
             out.truncate(from);
             write_too_large(out, id);
         }
-        self.0.book(hub, |ledger| ledger.settle(id, &out[from..]));
+        self.0.with_ledger(hub, |ledger| ledger.settle(id, &out[from..]));
     }
 
     pub(crate) fn set_login(&mut self, login: Login) {
@@ -68,7 +74,7 @@ impl<'a> Owned<'a> {
     }
 
     /// The session stands in the channel's roster from now on. To be called under the lock under which it was seated there.
-    pub(crate) fn note_present(&mut self, channel: &Arc<Channel>) {
+    pub(crate) fn add_roster(&mut self, channel: &Arc<Channel>) {
         self.0.state_mut().present_in.insert(channel);
     }
 
@@ -78,8 +84,8 @@ impl<'a> Owned<'a> {
         self.0.state_mut().present_in.retain(|channel| {
             let keeps = keep(channel);
             if !keeps {
-                let ring = channel.with_presence(|presence, name| presence.leave(name, id));
-                hub.pump_if(ring, channel);
+                let fan_out = channel.with_presence(|presence, name| presence.remove_member(name, id));
+                hub.pump_if(fan_out, channel);
             }
             keeps
         });
@@ -87,24 +93,24 @@ impl<'a> Owned<'a> {
 
     /// The client goes away on purpose, and keeps its connection.
     pub(crate) fn pause(&self, hub: &Hub, now: Now) {
-        self.tell_presence(hub, now.wall_ms, MemberState::Away);
+        self.set_presence(hub, now.wall_ms, MemberState::Away);
     }
 
     /// The client is back.
-    pub(crate) fn take_back_pause(&self, hub: &Hub, now: Now) {
-        self.tell_presence(hub, now.wall_ms, MemberState::Online);
+    pub(crate) fn unpause(&self, hub: &Hub, now: Now) {
+        self.set_presence(hub, now.wall_ms, MemberState::Online);
     }
 
     /// The connection is gone: the session waits for the next.
     pub(crate) fn park(mut self, hub: &Hub, now: Now) {
         let state = self.0.state_mut();
-        state.bell = None;
+        state.mailbox = None;
         state.parks = state.parks.wrapping_add(1);
         let (parks, holds_replies) = (state.parks, state.ledger.held_bytes() > 0);
         if holds_replies {
-            hub.sessions().note_parked_replies(self.id());
+            hub.sessions().add_parked_replies(self.id());
         }
-        self.tell_presence(hub, now.wall_ms, MemberState::Away);
+        self.set_presence(hub, now.wall_ms, MemberState::Away);
         hub.sessions().park(now, self.id(), parks);
     }
 
@@ -115,8 +121,8 @@ impl<'a> Owned<'a> {
         let until = now.wall_ms + hub.limits().ticket_ms;
         let id = self.id();
         hub.sessions().revoke(id, until);
-        self.0.state_mut().bell = None;
-        self.0.end(hub);
+        self.0.state_mut().mailbox = None;
+        self.0.end_session(hub);
         Revocation { session: id.0, until }
     }
 }

@@ -31,7 +31,7 @@ impl SlowEngine {
             let Some(job) = self.jobs.lock().expect("no test panics over it").pop_front() else {
                 return done;
             };
-            done += usize::from(!matches!(job, Job::Keep(_) | Job::Tidy { .. }));
+            done += usize::from(!matches!(job, Job::SavePositions(_) | Job::Tidy { .. }));
             self.run(job);
         }
     }
@@ -44,18 +44,18 @@ impl SlowEngine {
                 drop(logs);
                 job.answer.give(outcome);
             }
-            Job::Look(job) => {
-                let looked = logs.look(&job);
+            Job::Stat(job) => {
+                let stat = logs.stat(&job);
                 drop(logs);
-                job.answer.give(Ok(looked));
+                job.answer.give(Ok(stat));
             }
             Job::Read(job) => {
                 let page = logs.read(&job);
                 drop(logs);
                 job.answer.give(Ok(page));
             }
-            Job::Keep(job) => {
-                job.marks.iter().for_each(|mark| logs.keep(mark));
+            Job::SavePositions(job) => {
+                job.updates.iter().for_each(|mark| logs.keep(mark));
                 job.answer.give(Ok(()));
             }
             Job::Revoke(job) => {
@@ -70,7 +70,7 @@ impl SlowEngine {
     /// How many positions it was given to keep, in the job that waits.
     pub fn marks(&self) -> usize {
         let jobs = self.jobs.lock().expect("no test panics over it");
-        let marks = |job: &Job| if let Job::Keep(job) = job { job.marks.len() } else { 0 };
+        let marks = |job: &Job| if let Job::SavePositions(job) = job { job.updates.len() } else { 0 };
         jobs.iter().map(marks).sum()
     }
 
@@ -109,7 +109,7 @@ impl Engine for SlowEngine {
         self.revoked.lock().expect("no test panics over it").clone()
     }
 
-    fn life(&self) -> u32 {
-        self.logs.lock().expect("no test panics over it").life()
+    fn incarnation(&self) -> u32 {
+        self.logs.lock().expect("no test panics over it").incarnation()
     }
 }

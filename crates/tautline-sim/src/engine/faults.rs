@@ -93,7 +93,7 @@ impl SimEngine {
 impl State {
     /// The next process finds what was stored.
     fn come_back(&mut self) -> usize {
-        let life = self.logs.life() + 1;
+        let life = self.logs.incarnation() + 1;
         match self.plan.kind {
             EngineKind::Disk | EngineKind::Remote => 0,
             EngineKind::Memory => {
@@ -103,7 +103,7 @@ impl State {
             EngineKind::Relaxed => {
                 let mut older = self.older.take().expect("a relaxed engine has always stored something");
                 // A number that no other life has had.
-                older.logs.begin_life(life - 1);
+                older.logs.begin_incarnation(life - 1);
                 self.logs = older.logs;
                 let lost = self.begin_life(&older.heads);
                 self.remember();
@@ -114,8 +114,8 @@ impl State {
 
     /// The logs go on under another life, as far as they were stored.
     fn begin_life(&mut self, heads: &BTreeMap<String, usize>) -> usize {
-        let life = self.logs.life() + 1;
-        self.logs.begin_life(life);
+        let life = self.logs.incarnation() + 1;
+        self.logs.begin_incarnation(life);
         self.ground_truth.begin_epoch(&format!("{life:x}"), heads)
     }
 }

@@ -88,7 +88,7 @@ impl Plan {
         }
         if seed.is_multiple_of(HELLOS_QUEUE_UP_EVERY) {
             // Not drawn: what else a seed stands for stays as it was.
-            limits.hellos_at_once_max = 0;
+            limits.new_sessions_per_ms_max = 0;
         }
         let lasts_ms = rng.between(STORM_MS.0, STORM_MS.1);
         let presence = seed % ROSTERS_EVERY == ROSTERS_REST;

@@ -116,8 +116,8 @@ impl Settings {
                 "ticket_ms is shorter than park_ms: a session is kept for longer than anybody can come back to it",
             ),
             (
-                limits.newcomer_wait_ms >= limits.hello_ms,
-                "newcomer_wait_ms is not shorter than hello_ms: who waits for a turn is let go before it comes",
+                limits.admission_wait_ms >= limits.hello_ms,
+                "admission_wait_ms is not shorter than hello_ms: who waits for a turn is let go before it comes",
             ),
             (
                 limits.replies_unseen_bytes_max > limits.replies_bytes_max,
@@ -316,7 +316,7 @@ mod tests {
         for (text, named) in [
             ("[limits]\npark_ms = 30_000", "park_ms"),
             ("[limits]\nticket_ms = 60_000", "ticket_ms"),
-            ("[limits]\nnewcomer_wait_ms = 10_000", "newcomer_wait_ms"),
+            ("[limits]\nadmission_wait_ms = 10_000", "admission_wait_ms"),
             ("[limits]\nreplies_bytes_max = \"512KiB\"", "replies_bytes_max"),
             ("[limits]\nreplies_unseen_bytes_max = \"32KiB\"", "replies_unseen_bytes_max"),
             ("[limits]\nreplies_unseen_max = 100", "replies_unseen_max"),

@@ -13,7 +13,8 @@ use crate::{
     Retention, Rules,
     budget::{Budget, Holder},
     engine::{
-        Append, Appended, EngineError, InUse, Look, Looked, Mark, Origin, Page, Position, Read, Standing,
+        Append, Appended, EngineError, InUse, LogState, Origin, Page, Position, PositionUpdate, Read,
+        StatRequest, StatResult,
     },
 };
 
@@ -53,7 +54,7 @@ impl LogShares {
 
 /// Logs and positions. A clone is an older state that one can go back to.
 pub struct MemoryLogs {
-    life: u32,
+    incarnation: u32,
     /// Of logs that begin now.
     epoch: Arc<str>,
     /// How many epochs of this life there were before it, and when it began.
@@ -68,7 +69,7 @@ pub struct MemoryLogs {
 impl Clone for MemoryLogs {
     fn clone(&self) -> Self {
         Self {
-            life: self.life,
+            incarnation: self.incarnation,
             epoch: Arc::clone(&self.epoch),
             epochs: self.epochs,
             epoch_at: self.epoch_at,
@@ -83,15 +84,15 @@ impl Clone for MemoryLogs {
 impl MemoryLogs {
     /// No logs yet, and room for what a node may keep.
     #[must_use]
-    pub fn new(life: u32, limits: &Limits) -> Self {
-        Self::sharing(life, limits, LogShares::new(limits))
+    pub fn new(incarnation: u32, limits: &Limits) -> Self {
+        Self::sharing(incarnation, limits, LogShares::new(limits))
     }
 
     /// A part of the logs of an engine.
-    pub(super) fn sharing(life: u32, limits: &Limits, shares: LogShares) -> Self {
+    pub(super) fn sharing(incarnation: u32, limits: &Limits, shares: LogShares) -> Self {
         Self {
-            life,
-            epoch: epoch_of(life, 0),
+            incarnation,
+            epoch: epoch_of(incarnation, 0),
             epochs: 0,
             epoch_at: 0,
             logs: HashMap::new(),
@@ -102,16 +103,16 @@ impl MemoryLogs {
     }
 
     /// All logs go on under another life, and so in another epoch: some may have lost something.
-    pub fn begin_life(&mut self, life: u32) {
-        self.life = life;
-        (self.epoch, self.epochs) = (epoch_of(life, 0), 0);
+    pub fn begin_incarnation(&mut self, incarnation: u32) {
+        self.incarnation = incarnation;
+        (self.epoch, self.epochs) = (epoch_of(incarnation, 0), 0);
         self.logs.values_mut().for_each(|log| log.epoch = Arc::clone(&self.epoch));
     }
 
     /// Which life this is.
     #[must_use]
-    pub const fn life(&self) -> u32 {
-        self.life
+    pub const fn incarnation(&self) -> u32 {
+        self.incarnation
     }
 
     /// Appends, unless it was done before or nobody can tell.
@@ -119,7 +120,7 @@ impl MemoryLogs {
     /// # Errors
     /// `InDoubt` where the log cannot tell whether the request was executed, `Full` or `Limit` where there is no room.
     pub fn append(&mut self, job: &Append) -> Result<Appended, EngineError> {
-        let whole = job.doubt.is_some_and(|doubt| doubt.session_life == self.life);
+        let whole = job.doubt.is_some_and(|doubt| doubt.session_incarnation == self.incarnation);
         match (self.logs.get(&job.channel), job.origin) {
             (Some(log), Some(origin)) if job.doubt.is_some() || matches!(origin, Origin::Key(_)) => {
                 if let Some((offset, at)) = log.of_origin(origin) {
@@ -156,12 +157,12 @@ impl MemoryLogs {
     }
 
     /// Tells where a log stands.
-    pub fn look(&mut self, job: &Look) -> Looked {
-        let standing = self.standing(&job.channel, job.wall_ms, &job.retention);
+    pub fn stat(&mut self, job: &StatRequest) -> StatResult {
+        let log_state = self.log_state(&job.channel, job.wall_ms, &job.retention);
         let position =
             |user: Option<&UserId>| self.positions.get(&(job.channel.clone(), user.cloned())).cloned();
-        Looked {
-            standing,
+        StatResult {
+            log: log_state,
             at: job.offset.and_then(|offset| self.at(&job.channel, offset)),
             acknowledged: job.user.as_ref().and_then(|user| position(Some(user))),
             delivered: position(None),
@@ -170,17 +171,17 @@ impl MemoryLogs {
 
     /// Reads a page.
     pub fn read(&mut self, job: &Read) -> Page {
-        let standing = self.standing(&job.channel, job.wall_ms, &job.retention);
+        let log_state = self.log_state(&job.channel, job.wall_ms, &job.retention);
         let log = self.logs.get(&job.channel);
         Page {
-            standing,
+            log: log_state,
             at: self.at(&job.channel, job.span.offset()),
             entries: log.map(|log| log.read(job.span, job.count_max, job.bytes_max)).unwrap_or_default(),
         }
     }
 
     /// Keeps a position, while there is room for it.
-    pub fn keep(&mut self, mark: &Mark) {
+    pub fn keep(&mut self, mark: &PositionUpdate) {
         let key = (mark.channel.clone(), mark.user.clone());
         let reader = self.shares.reader(mark.user.as_ref());
         let kept = match self.positions.entry(key) {
@@ -195,7 +196,7 @@ impl MemoryLogs {
 
     /// Drops what rules no longer cover, and forgets logs that were empty for long enough while nobody used them.
     pub fn tidy(&mut self, wall_ms: u64, rules: &Rules, in_use: &InUse) {
-        let Self { life, epoch, epochs, epoch_at, logs, positions, shares, remember_ms } = self;
+        let Self { incarnation, epoch, epochs, epoch_at, logs, positions, shares, remember_ms } = self;
         for (channel, log) in &mut *logs {
             log.retain(wall_ms, &rules.of(channel).retention, &shares.bytes);
         }
@@ -210,7 +211,7 @@ impl MemoryLogs {
             && logs.iter().any(|(channel, log)| log.epoch == *epoch && may_go(channel, log))
         {
             *epochs += 1;
-            (*epoch, *epoch_at) = (epoch_of(*life, *epochs), wall_ms);
+            (*epoch, *epoch_at) = (epoch_of(*incarnation, *epochs), wall_ms);
         }
         for (_, log) in logs.extract_if(|channel, log| log.epoch != *epoch && may_go(channel, log)) {
             shares.logs.give(log.holder(), 1);
@@ -223,14 +224,14 @@ impl MemoryLogs {
         }
     }
 
-    fn standing(&mut self, channel: &ChannelName, wall_ms: u64, retention: &Retention) -> Standing {
+    fn log_state(&mut self, channel: &ChannelName, wall_ms: u64, retention: &Retention) -> LogState {
         let Some(log) = self.logs.get_mut(channel) else {
             let epoch = Arc::clone(&self.epoch);
-            return Standing { epoch, head: 0, head_at: 0, base: 0, base_at: None };
+            return LogState { epoch, head: 0, head_at: 0, base: 0, base_at: None };
         };
         log.retain(wall_ms, retention, &self.shares.bytes);
         let (head, head_at) = (log.head(), log.head_at());
-        Standing { epoch: Arc::clone(&log.epoch), head, head_at, base: log.base(), base_at: log.base_at() }
+        LogState { epoch: Arc::clone(&log.epoch), head, head_at, base: log.base(), base_at: log.base_at() }
     }
 
     fn at(&self, channel: &ChannelName, offset: u64) -> Option<u64> {
@@ -239,10 +240,10 @@ impl MemoryLogs {
 }
 
 /// The epoch of logs that begin in this life, behind so many other ones.
-fn epoch_of(life: u32, epochs: u32) -> Arc<str> {
+fn epoch_of(incarnation: u32, epochs: u32) -> Arc<str> {
     match epochs {
-        0 => format!("{life:x}").into(),
-        _ => format!("{life:x}.{epochs:x}").into(),
+        0 => format!("{incarnation:x}").into(),
+        _ => format!("{incarnation:x}.{epochs:x}").into(),
     }
 }
 

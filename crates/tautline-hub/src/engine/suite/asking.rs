@@ -11,8 +11,8 @@ use crate::{
     Retention,
     budget::Holder,
     engine::{
-        Answer, Append, Appended, Content, Doubt, Engine, EngineError, Entry, Job, Look, Looked, Origin,
-        Page, Read, Span,
+        Answer, Append, Appended, Content, Doubt, Engine, EngineError, Entry, Job, Origin, Page, Read, Span,
+        StatRequest, StatResult,
     },
 };
 
@@ -115,14 +115,14 @@ impl<'a> Log<'a> {
         ask(self.engine, |answer| self.job(wall_ms, data, (origin, doubt), answer))
     }
 
-    pub(super) fn look(&self, wall_ms: u64) -> Looked {
+    pub(super) fn stat(&self, wall_ms: u64) -> StatResult {
         self.look_for(wall_ms, None, None)
     }
 
-    pub(super) fn look_for(&self, wall_ms: u64, offset: Option<u64>, user: Option<&UserId>) -> Looked {
+    pub(super) fn look_for(&self, wall_ms: u64, offset: Option<u64>, user: Option<&UserId>) -> StatResult {
         let (channel, user, retention) = (self.channel.clone(), user.cloned(), self.retention);
-        let look = |answer| Job::Look(Look { channel, offset, user, retention, wall_ms, answer });
-        ask(self.engine, look).expect("a whole engine tells where a log stands")
+        let request = |answer| Job::Stat(StatRequest { channel, offset, user, retention, wall_ms, answer });
+        ask(self.engine, request).expect("a whole engine tells where a log stands")
     }
 
     pub(super) fn read(&self, span: Span) -> Page {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Retention, Rules,
-    engine::{Engine, InUse, Job, Standing},
+    engine::{Engine, InUse, Job, LogState},
 };
 
 const AGE_MS: u64 = 1_000;
@@ -35,11 +35,11 @@ pub(super) fn a_forgotten_log_begins_anew_in_another_epoch(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7").keeping(SHORT);
     let old = log.publish(NOW, "1").epoch;
-    tidy_until(&*engine, later(), &InUse::nothing(), || log.look(later()).standing.head == 0);
-    let standing = log.look(later()).standing;
-    assert_ne!(standing.epoch, old, "an old cursor at 1 is no cursor of this log");
+    tidy_until(&*engine, later(), &InUse::nothing(), || log.stat(later()).log.head == 0);
+    let log_state = log.stat(later()).log;
+    assert_ne!(log_state.epoch, old, "an old cursor at 1 is no cursor of this log");
     let first = log.publish(later(), "1");
-    assert_eq!((first.entry.offset(), first.epoch), (1, standing.epoch), "a cursor at 0 was good for it");
+    assert_eq!((first.entry.offset(), first.epoch), (1, log_state.epoch), "a cursor at 0 was good for it");
     if rig.reopen() {
         let engine = rig.engine();
         let elsewhere = Log::of(&*engine, "room:8").publish(later(), "1");
@@ -55,7 +55,7 @@ pub(super) fn logs_forgotten_again_get_an_epoch_each_time(rig: &mut dyn Rig) {
         let wall_ms = NOW + round * (later() - NOW);
         epochs.push(log.publish(wall_ms, "1").epoch);
         let after = wall_ms + later() - NOW;
-        tidy_until(&*engine, after, &InUse::nothing(), || log.look(after).standing.head == 0);
+        tidy_until(&*engine, after, &InUse::nothing(), || log.stat(after).log.head == 0);
     }
     epochs.dedup();
     assert_eq!(epochs.len(), 3, "{epochs:?}");
@@ -67,8 +67,8 @@ pub(super) fn a_log_in_use_is_never_forgotten(rig: &mut dyn Rig) {
     let epoch = log("room:7").publish(NOW, "1").epoch;
     log("room:8").publish(NOW, "1");
     let in_use = InUse::new(|channel| channel.as_str() == "room:7");
-    tidy_until(&*engine, later(), &in_use, || log("room:8").look(later()).standing.head == 0);
-    let Standing { head, epoch: still, .. } = log("room:7").look(later()).standing;
+    tidy_until(&*engine, later(), &in_use, || log("room:8").stat(later()).log.head == 0);
+    let LogState { head, epoch: still, .. } = log("room:7").stat(later()).log;
     assert_eq!((head, still), (1, epoch));
     assert_eq!(log("room:7").publish(later(), "2").entry.offset(), 2);
 }

@@ -15,17 +15,17 @@ use crate::{
 
 pub(super) fn a_log_that_nobody_wrote_to_stands_at_zero_and_begins_in_that_epoch(rig: &mut dyn Rig) {
     let engine = rig.engine();
-    assert_ne!(engine.life(), 0, "0 is nobody's life");
+    assert_ne!(engine.incarnation(), 0, "0 is nobody's life");
     let log = Log::of(&*engine, "room:7");
-    let before = log.look(NOW);
-    let standing = &before.standing;
-    assert_eq!((standing.head, standing.head_at, standing.base, standing.base_at), (0, 0, 0, None));
+    let before = log.stat(NOW);
+    let log_state = &before.log;
+    assert_eq!((log_state.head, log_state.head_at, log_state.base, log_state.base_at), (0, 0, 0, None));
     assert_eq!((before.at, before.acknowledged, before.delivered), (None, None, None));
     assert!(log.read(Span::After(0)).entries.is_empty());
     let first = log.publish(NOW, "1");
-    assert_eq!(first.epoch, standing.epoch, "a cursor at 0 was good for it");
-    assert_eq!(log.look(NOW).standing.epoch, standing.epoch);
-    assert_eq!(log.read(Span::After(0)).standing.epoch, standing.epoch);
+    assert_eq!(first.epoch, log_state.epoch, "a cursor at 0 was good for it");
+    assert_eq!(log.stat(NOW).log.epoch, log_state.epoch);
+    assert_eq!(log.read(Span::After(0)).log.epoch, log_state.epoch);
 }
 
 pub(super) fn offsets_rise_by_one_and_times_never_fall(rig: &mut dyn Rig) {
@@ -35,8 +35,8 @@ pub(super) fn offsets_rise_by_one_and_times_never_fall(rig: &mut dyn Rig) {
     let published: Vec<_> = walls.map(|wall_ms| log.publish(wall_ms, "1").entry).into();
     let placed: Vec<_> = published.iter().map(|entry| (entry.offset(), entry.at() - NOW)).collect();
     assert_eq!(placed, [(1, 0), (2, 5), (3, 5), (4, 5), (5, 9)]);
-    let looked = log.look(NOW);
-    assert_eq!((looked.standing.head, looked.standing.head_at), (5, NOW + 9));
+    let stat = log.stat(NOW);
+    assert_eq!((stat.log.head, stat.log.head_at), (5, NOW + 9));
     assert_eq!(log.read(Span::After(0)).entries, published);
 }
 
@@ -87,7 +87,7 @@ pub(super) fn what_was_answered_is_seen(rig: &mut dyn Rig) {
     let log = Log::of(&*engine, "room:7");
     for offset in 1..=100 {
         log.publish(NOW, "1");
-        assert_eq!(log.look(NOW).standing.head, offset);
+        assert_eq!(log.stat(NOW).log.head, offset);
         assert_eq!(offsets(&log.read(Span::After(offset - 1))), [offset]);
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Nobody knows in which life the session began.
-const UNKNOWN: Option<Doubt> = Some(Doubt { session_life: 0 });
+const UNKNOWN: Option<Doubt> = Some(Doubt { session_incarnation: 0 });
 
 fn request(session: u128, id: u64) -> Option<Origin> {
     Some(Origin::Request { session, id })
@@ -98,7 +98,7 @@ pub(super) fn a_request_is_known_to_be_new_where_an_older_one_is_kept(rig: &mut 
 
 pub(super) fn a_request_is_known_to_be_new_where_the_log_reaches_back_to_its_session(rig: &mut dyn Rig) {
     let engine = rig.engine();
-    let ours = Some(Doubt { session_life: engine.life() });
+    let ours = Some(Doubt { session_incarnation: engine.incarnation() });
     let log = Log::of(&*engine, "room:7").keeping(Retention { count: 2, ..ALL });
     assert!(is_new(&log.append(NOW, "1", request(7, 5), ours), 1), "a log that nobody wrote to");
     assert!(is_new(&log.append(NOW, "1", request(8, 5), ours), 2), "a log of which nothing is gone");
@@ -112,19 +112,19 @@ pub(super) fn a_request_is_known_to_be_new_where_the_log_reaches_back_to_its_ses
 
 pub(super) fn a_request_of_which_nobody_knows_is_in_doubt_and_not_appended(rig: &mut dyn Rig) {
     let engine = rig.engine();
-    let another = Some(Doubt { session_life: engine.life() ^ 1 });
+    let another = Some(Doubt { session_incarnation: engine.incarnation() ^ 1 });
     let log = Log::of(&*engine, "room:7");
     for doubt in [UNKNOWN, another] {
         assert!(matches!(log.append(NOW, "1", request(7, 5), doubt), Err(EngineError::InDoubt(_))));
     }
-    assert_eq!(log.look(NOW).standing.head, 0, "nothing was written");
+    assert_eq!(log.stat(NOW).log.head, 0, "nothing was written");
     assert!(is_new(&log.append(NOW, "1", request(7, 5), None), 1));
     assert!(
         matches!(log.append(NOW, "1", request(7, 4), UNKNOWN), Err(EngineError::InDoubt(_))),
         "a younger one proves nothing"
     );
     assert!(matches!(log.append(NOW, "1", request(6, 9), another), Err(EngineError::InDoubt(_))));
-    assert_eq!(log.look(NOW).standing.head, 1);
+    assert_eq!(log.stat(NOW).log.head, 1);
 }
 
 pub(super) fn requests_are_found_and_proven_new_in_a_long_log(rig: &mut dyn Rig) {

@@ -8,7 +8,7 @@ use super::{
     Rig,
     asking::{Log, NOW, until},
 };
-use crate::engine::{Answer, Job, Keep, Mark, Position};
+use crate::engine::{Answer, Job, Position, PositionUpdate, SavePositions};
 
 fn user(name: &str) -> UserId {
     UserId::parse(name).expect("a valid user")
@@ -19,14 +19,14 @@ fn at(epoch: &str, offset: u64) -> Position {
 }
 
 /// Marks whose outcome nobody waits for.
-fn kept(marks: Vec<Mark>) -> Keep {
-    Keep { marks, answer: Answer::new(drop) }
+fn kept(updates: Vec<PositionUpdate>) -> SavePositions {
+    SavePositions { updates: updates, answer: Answer::new(drop) }
 }
 
 impl Log<'_> {
     pub(super) fn keep(&self, user: Option<&UserId>, position: Position) {
-        let mark = Mark { channel: self.channel.clone(), user: user.cloned(), position };
-        self.engine.submit(Job::Keep(kept(vec![mark])));
+        let mark = PositionUpdate { channel: self.channel.clone(), user: user.cloned(), position };
+        self.engine.submit(Job::SavePositions(kept(vec![mark])));
     }
 
     /// Waits until a user's position is this one.
@@ -48,9 +48,9 @@ pub(super) fn the_highest_position_of_an_epoch_wins(rig: &mut dyn Rig) {
     }
     let both = [at("e", 500), at("e", 400)].map(|position| {
         let (channel, user) = (log.channel.clone(), Some(anna.clone()));
-        Mark { channel, user, position }
+        PositionUpdate { channel, user, position }
     });
-    engine.submit(Job::Keep(kept(both.into())));
+    engine.submit(Job::SavePositions(kept(both.into())));
     log.expect_position(&anna, &at("e", 500));
 }
 
@@ -79,7 +79,7 @@ pub(super) fn users_and_deliveries_are_kept_apart(rig: &mut dyn Rig) {
     log.expect_position(&anna, &at("e", 5));
     log.expect_position(&bert, &at("e", 6));
     other.expect_position(&anna, &at("e", 7));
-    assert_eq!(log.look(NOW).delivered, Some(at("e", 9)));
-    assert_eq!(log.look(NOW).acknowledged, None, "nobody was named");
-    assert_eq!(other.look(NOW).delivered, None);
+    assert_eq!(log.stat(NOW).delivered, Some(at("e", 9)));
+    assert_eq!(log.stat(NOW).acknowledged, None, "nobody was named");
+    assert_eq!(other.stat(NOW).delivered, None);
 }

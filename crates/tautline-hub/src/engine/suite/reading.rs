@@ -14,7 +14,7 @@ pub(super) fn pages_follow_or_precede_an_offset(rig: &mut dyn Rig) {
     assert_eq!(read(Span::After(5), 99), [6, 7, 8, 9, 10]);
     assert_eq!(read(Span::After(5), 2), [6, 7], "the oldest behind it");
     assert_eq!(read(Span::After(0), 2), [3, 4], "what is not kept is skipped, and the standing says so");
-    assert_eq!(log.page(NOW, Span::After(0), 2, usize::MAX).standing.base, 2);
+    assert_eq!(log.page(NOW, Span::After(0), 2, usize::MAX).log.base, 2);
     assert_eq!(read(Span::After(10), 9), [0; 0]);
     assert_eq!(read(Span::After(99), 9), [0; 0]);
     assert_eq!(read(Span::Before(6), 99), [3, 4, 5]);
@@ -51,5 +51,5 @@ pub(super) fn an_offset_is_told_with_its_time_while_it_or_the_one_behind_it_is_k
         assert_eq!(log.read(Span::After(offset)).at, at, "{offset} by a page behind it");
         assert_eq!(log.read(Span::Before(offset)).at, at, "{offset} by a page before it");
     }
-    assert_eq!(log.look(NOW).at, None, "nobody asked");
+    assert_eq!(log.stat(NOW).at, None, "nobody asked");
 }

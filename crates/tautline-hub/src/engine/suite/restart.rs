@@ -15,23 +15,23 @@ use crate::{
 
 pub(super) fn logs_go_on_where_they_were(rig: &mut dyn Rig) {
     let retention = Retention { count: 40, ..ALL };
-    let (life, standing, page) = {
+    let (incarnation, log_state, page) = {
         let engine = rig.engine();
         let log = Log::of(&*engine, "room:7").keeping(retention);
         (1..=100).for_each(|n| drop(log.publish(NOW + n, &n.to_string())));
-        (engine.life(), log.look(NOW).standing, log.read(Span::After(0)))
+        (engine.incarnation(), log.stat(NOW).log, log.read(Span::After(0)))
     };
     if !rig.reopen() {
         return;
     }
     let engine = rig.engine();
-    assert_eq!(engine.life(), life, "nothing was lost");
+    assert_eq!(engine.incarnation(), incarnation, "nothing was lost");
     let log = Log::of(&*engine, "room:7").keeping(retention);
-    assert_eq!(log.look(NOW).standing, standing);
+    assert_eq!(log.stat(NOW).log, log_state);
     assert_eq!(log.read(Span::After(0)).entries, page.entries);
     let next = log.publish(NOW, "1");
     assert_eq!((next.entry.offset(), next.entry.at()), (101, NOW + 100), "times never fall");
-    assert_eq!((next.epoch, next.base, next.base_at), (standing.epoch, 61, Some(NOW + 61)));
+    assert_eq!((next.epoch, next.base, next.base_at), (log_state.epoch, 61, Some(NOW + 61)));
 }
 
 pub(super) fn origins_and_positions_are_known_again(rig: &mut dyn Rig) {
@@ -39,7 +39,7 @@ pub(super) fn origins_and_positions_are_known_again(rig: &mut dyn Rig) {
     let request = |id| Some(Origin::Request { session: u128::MAX, id });
     let anna = UserId::parse("anna").expect("a valid user");
     let position = Position { epoch: "e".into(), offset: 2 };
-    let ours = Some(Doubt { session_life: rig.engine().life() });
+    let ours = Some(Doubt { session_incarnation: rig.engine().incarnation() });
     {
         let engine = rig.engine();
         let log = Log::of(&*engine, "room:7");
@@ -56,7 +56,7 @@ pub(super) fn origins_and_positions_are_known_again(rig: &mut dyn Rig) {
     log.expect_position(&anna, &position);
     assert!(is_repeated(&log.append(NOW, "1", key, None), 1));
     assert!(is_repeated(&log.append(NOW, "1", request(u64::MAX - 1), ours), 2));
-    assert!(is_new(&log.append(NOW, "1", request(u64::MAX), Some(Doubt { session_life: 0 })), 3));
+    assert!(is_new(&log.append(NOW, "1", request(u64::MAX), Some(Doubt { session_incarnation: 0 })), 3));
     let never = Log::of(&*engine, "room:8");
     assert!(is_new(&never.append(NOW, "1", request(1), ours), 1), "it began in this life");
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Access, ChannelRule, PresenceMode, Retention, Rules,
-    engine::{InUse, Job, Span, Standing},
+    engine::{InUse, Job, LogState, Span},
 };
 
 pub(super) fn the_oldest_go_by_count(rig: &mut dyn Rig) {
@@ -21,7 +21,7 @@ pub(super) fn the_oldest_go_by_count(rig: &mut dyn Rig) {
         (fresh.base, fresh.base_at.map(|at| at - NOW))
     });
     assert_eq!(bases, [(0, None), (0, None), (0, None), (1, Some(1)), (2, Some(2))]);
-    let Standing { base, base_at, head, .. } = log.look(NOW).standing;
+    let LogState { base, base_at, head, .. } = log.stat(NOW).log;
     assert_eq!((base, base_at, head), (2, Some(NOW + 2), 5));
     assert_eq!(offsets(&log.read(Span::After(0))), [3, 4, 5]);
 }
@@ -41,17 +41,17 @@ pub(super) fn the_oldest_go_by_age_without_an_append(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7").keeping(Retention { age_ms: 1_000, ..ALL });
     [0, 0, 10, 20, 20].into_iter().for_each(|n| drop(log.publish(NOW + n, "1")));
-    let standing = |wall_ms| {
-        let Standing { base, base_at, head, head_at, .. } = log.look(wall_ms).standing;
+    let log_state = |wall_ms| {
+        let LogState { base, base_at, head, head_at, .. } = log.stat(wall_ms).log;
         assert_eq!((head, head_at), (5, NOW + 20), "the head stays");
         (base, base_at.map(|at| at - NOW))
     };
-    assert_eq!(standing(NOW + 1_000), (0, None), "not older than it may be");
-    assert_eq!(standing(NOW + 1_001), (2, Some(0)));
+    assert_eq!(log_state(NOW + 1_000), (0, None), "not older than it may be");
+    assert_eq!(log_state(NOW + 1_001), (2, Some(0)));
     assert_eq!(offsets(&log.page(NOW + 1_001, Span::After(0), 9, 999)), [3, 4, 5]);
-    assert_eq!(standing(NOW + 1_011), (3, Some(10)));
+    assert_eq!(log_state(NOW + 1_011), (3, Some(10)));
     assert_eq!(offsets(&log.page(NOW + 1_011, Span::Before(5), 9, 999)), [4]);
-    assert_eq!(standing(NOW + 1_021), (5, Some(20)), "nothing is left");
+    assert_eq!(log_state(NOW + 1_021), (5, Some(20)), "nothing is left");
     assert!(log.page(NOW + 1_021, Span::After(0), 9, 999).entries.is_empty());
     let next = log.publish(NOW + 2_000, "1");
     assert_eq!((next.entry.offset(), next.base, next.base_at), (6, 5, Some(NOW + 20)));
@@ -65,8 +65,8 @@ pub(super) fn a_rule_that_keeps_less_than_before_holds_at_once(rig: &mut dyn Rig
         (2..=5).for_each(|n| drop(log.publish(NOW + n, "1")));
         let less = if fewer { Retention { count: 2, ..ALL } } else { Retention { bytes: 2 * line, ..ALL } };
         let log = log.keeping(less);
-        let standing = log.look(NOW).standing;
-        assert_eq!((standing.base, standing.base_at, standing.head), (3, Some(NOW + 3), 5), "by {name}");
+        let log_state = log.stat(NOW).log;
+        assert_eq!((log_state.base, log_state.base_at, log_state.head), (3, Some(NOW + 3), 5), "by {name}");
         assert_eq!(offsets(&log.read(Span::After(0))), [4, 5]);
         assert_eq!(log.publish(NOW + 6, "1").base, 4);
     }
@@ -79,8 +79,8 @@ pub(super) fn a_log_that_keeps_nothing_still_counts(rig: &mut dyn Rig) {
         let fresh = log.publish(NOW + n, "1");
         assert_eq!((fresh.entry.offset(), fresh.base, fresh.base_at), (n, n, Some(NOW + n)));
     }
-    let standing = log.look(NOW).standing;
-    assert_eq!((standing.head, standing.head_at, standing.base), (3, NOW + 3, 3));
+    let log_state = log.stat(NOW).log;
+    assert_eq!((log_state.head, log_state.head_at, log_state.base), (3, NOW + 3, 3));
     assert!(log.read(Span::After(0)).entries.is_empty());
 }
 
@@ -111,9 +111,9 @@ pub(super) fn housekeeping_drops_what_is_too_old(rig: &mut dyn Rig) {
         engine.submit(Job::Tidy { wall_ms, rules: Arc::clone(&rules), in_use: InUse::nothing() });
         before == 0 || engine.bytes() + 20 * 10_000 < before
     });
-    let standing = log.look(wall_ms).standing;
+    let log_state = log.stat(wall_ms).log;
     assert_eq!(
-        (standing.head, standing.base, standing.base_at),
+        (log_state.head, log_state.base, log_state.base_at),
         (20, 20, Some(NOW)),
         "the place is remembered"
     );

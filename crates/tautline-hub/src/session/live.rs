@@ -8,11 +8,13 @@ use tautline_protocol::{
     server::{Ledger, REPLY_ROOM},
 };
 
-use super::{Login, Owned, State};
-use crate::{Hub, bell::Bell, budget::Holder, hub::write_too_large, session_id::SessionId, sync::MutexGuard};
+use super::{Login, OwnedSession, State};
+use crate::{
+    Hub, budget::Holder, hub::write_too_large, mailbox::PeerMailbox, session::id::SessionId, sync::MutexGuard,
+};
 
 /// A session that has not ended, locked.
-pub(crate) struct Living<'a> {
+pub(crate) struct LiveSession<'a> {
     id: SessionId,
     state: MutexGuard<'a, Option<State>>,
 }
@@ -27,14 +29,14 @@ pub(crate) struct Claim {
     pub(crate) seen: Option<RequestId>,
 }
 
-impl<'a> Living<'a> {
+impl<'a> LiveSession<'a> {
     pub(super) fn new(id: SessionId, state: MutexGuard<'a, Option<State>>) -> Option<Self> {
         state.is_some().then_some(Self { id, state })
     }
 
-    pub(super) fn owned_by(self, bell: &Arc<Bell>) -> Option<Owned<'a>> {
-        let is_owner = self.state().bell.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, bell));
-        is_owner.then(|| Owned::new(self))
+    pub(super) fn owned_by(self, mailbox: &Arc<PeerMailbox>) -> Option<OwnedSession<'a>> {
+        let is_owner = self.state().mailbox.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, mailbox));
+        is_owner.then(|| OwnedSession::new(self))
     }
 
     pub(super) fn state(&self) -> &State {
@@ -64,8 +66,8 @@ impl<'a> Living<'a> {
     }
 
     /// The life of the logs in which the session began; 0 where that is not known.
-    pub(crate) fn life(&self) -> u32 {
-        self.state().life
+    pub(crate) fn incarnation(&self) -> u32 {
+        self.state().incarnation
     }
 
     /// Makes this connection the session's own, and dismisses the one that had it. Everything that may speak against it is
@@ -74,13 +76,13 @@ impl<'a> Living<'a> {
         mut self,
         hub: &Hub,
         now: Now,
-        bell: &Arc<Bell>,
+        mailbox: &Arc<PeerMailbox>,
         claim: Claim,
-    ) -> Result<Owned<'a>, Bye> {
-        if let Some(bye) = self.refusal(hub, bell, claim.attempt) {
-            if self.never_had_a_connection() {
+    ) -> Result<OwnedSession<'a>, Bye> {
+        if let Some(bye) = self.refusal(hub, mailbox, claim.attempt) {
+            if self.is_unused() {
                 // It was made for this very hello, and must not wait for a connection for ever.
-                self.end(hub);
+                self.end_session(hub);
             }
             return Err(bye);
         }
@@ -94,17 +96,17 @@ impl<'a> Living<'a> {
         if let Some(login) = claim.login {
             state.login = login;
         }
-        if let Some(before) = state.bell.replace(Arc::clone(bell)) {
-            before.dismiss(taken_over(claim.attempt.map(|_| state.attempt)));
+        if let Some(before) = state.mailbox.replace(Arc::clone(mailbox)) {
+            before.close_with(taken_over(claim.attempt.map(|_| state.attempt)));
         }
-        hub.sessions().note_unparked(self.id);
+        hub.sessions().remove_parked_replies(self.id);
         if let Some(seen) = claim.seen {
-            self.book(hub, |ledger| ledger.handle_seen(seen));
+            self.with_ledger(hub, |ledger| ledger.handle_seen(seen));
         }
-        Ok(Owned::new(self))
+        Ok(OwnedSession::new(self))
     }
 
-    fn refusal(&self, hub: &Hub, bell: &Arc<Bell>, attempt: Option<u64>) -> Option<Bye> {
+    fn refusal(&self, hub: &Hub, mailbox: &Arc<PeerMailbox>, attempt: Option<u64>) -> Option<Bye> {
         let state = self.state();
         // Under the lock: whoever begins a drain finds this connection here, or is seen by it.
         if let Some(bye) = hub.draining() {
@@ -115,43 +117,43 @@ impl<'a> Living<'a> {
             // Two hellos of one key bear no attempts. The client has left the older connection, even where the engine held
             // that one for longer.
             None => {
-                let newer = |owner: &Arc<Bell>| owner.connection > bell.connection;
-                state.bell.as_ref().is_some_and(newer).then(|| taken_over(None))
+                let newer = |owner: &Arc<PeerMailbox>| owner.connection > mailbox.connection;
+                state.mailbox.as_ref().is_some_and(newer).then(|| taken_over(None))
             }
         }
     }
 
-    fn never_had_a_connection(&self) -> bool {
-        self.state().bell.is_none() && self.state().parks == 0
+    fn is_unused(&self) -> bool {
+        self.state().mailbox.is_none() && self.state().parks == 0
     }
 
     /// Ends the session if it has had no connection since it was parked for the time number `parks`.
     pub(crate) fn end_if_parked_since(self, hub: &Hub, parks: u16) {
-        if self.state().bell.is_none() && self.state().parks == parks {
-            self.end(hub);
+        if self.state().mailbox.is_none() && self.state().parks == parks {
+            self.end_session(hub);
         }
     }
 
     /// Ends the session: it leaves its rosters, its replies are dropped, and a connection that it has is told. Its tickets
     /// stay good unless they are revoked.
-    pub(super) fn end(mut self, hub: &Hub) {
+    pub(super) fn end_session(mut self, hub: &Hub) {
         let ended = self.state.take().expect("new() has looked, and end() consumes");
         hub.count_replies(ended.holder, ended.ledger.held_bytes(), 0);
         for channel in ended.present_in.iter() {
-            let ring = channel.with_presence(|presence, name| presence.leave(name, self.id));
-            hub.pump_if(ring, channel);
+            let fan_out = channel.with_presence(|presence, name| presence.remove_member(name, self.id));
+            hub.pump_if(fan_out, channel);
         }
-        if let Some(bell) = &ended.bell {
-            bell.dismiss(Bye::new(ByeCode::Kicked, "the session was ended"));
+        if let Some(mailbox) = &ended.mailbox {
+            mailbox.close_with(Bye::new(ByeCode::Kicked, "the session was ended"));
         }
         // Still under the lock: who finds it ended and looks again does not find it again.
         hub.sessions().remove(self.id, ended.holder);
     }
 
     /// Sends the connection away, if there is one.
-    pub(crate) fn dismiss(&self, bye: impl FnOnce() -> Bye) {
-        if let Some(bell) = &self.state().bell {
-            bell.dismiss(bye());
+    pub(crate) fn close_with(&self, bye: impl FnOnce() -> Bye) {
+        if let Some(mailbox) = &self.state().mailbox {
+            mailbox.close_with(bye());
         }
     }
 
@@ -165,10 +167,10 @@ impl<'a> Living<'a> {
                 &short
             }
         };
-        let asked = self.book(hub, |ledger| ledger.settle(id, line));
-        if let Some(bell) = &self.state().bell {
+        let asked = self.with_ledger(hub, |ledger| ledger.settle(id, line));
+        if let Some(mailbox) = &self.state().mailbox {
             // Even where the reply is not for it: one request less is running, so it may read on.
-            bell.post(if asked == Some(bell.connection) { line } else { &[] });
+            mailbox.push_packets(if asked == Some(mailbox.connection) { line } else { &[] });
         }
     }
 
@@ -182,18 +184,18 @@ impl<'a> Living<'a> {
 
     /// Forgets the replies of a session that has no connection to see them.
     pub(crate) fn drop_replies_if_parked(&mut self, hub: &Hub) {
-        if self.state().bell.is_none() {
-            self.book(hub, Ledger::drop_replies);
+        if self.state().mailbox.is_none() {
+            self.with_ledger(hub, Ledger::drop_replies);
         }
     }
 
     /// A request that `connection` took was never begun. False where another one waits for it by now.
     pub(crate) fn take_back(&mut self, hub: &Hub, id: RequestId, connection: u64) -> bool {
-        self.book(hub, |ledger| ledger.take_back(id, connection))
+        self.with_ledger(hub, |ledger| ledger.take_back(id, connection))
     }
 
     /// Works on the session's book, and keeps the node's sum of reply bytes.
-    pub(super) fn book<T>(&mut self, hub: &Hub, work: impl FnOnce(&mut Ledger) -> T) -> T {
+    pub(super) fn with_ledger<T>(&mut self, hub: &Hub, work: impl FnOnce(&mut Ledger) -> T) -> T {
         let State { ledger, holder, .. } = self.state_mut();
         let before = ledger.held_bytes();
         let done = work(ledger);
@@ -202,14 +204,14 @@ impl<'a> Living<'a> {
     }
 
     /// Tells the rosters in which the session stands whether it is there.
-    pub(super) fn tell_presence(&self, hub: &Hub, wall_ms: u64, to: MemberState) {
+    pub(super) fn set_presence(&self, hub: &Hub, wall_ms: u64, to: MemberState) {
         let user = self.login().identity.user.as_ref();
         for channel in self.state().present_in.iter() {
-            let ring = channel.with_presence(|presence, name| match to {
-                MemberState::Away => presence.leave_for_a_while(name, self.id),
-                MemberState::Online => presence.arrive(name, self.id, user, wall_ms),
+            let fan_out = channel.with_presence(|presence, name| match to {
+                MemberState::Away => presence.set_away(name, self.id),
+                MemberState::Online => presence.set_online(name, self.id, user, wall_ms),
             });
-            hub.pump_if(ring, channel);
+            hub.pump_if(fan_out, channel);
         }
     }
 }

@@ -10,17 +10,17 @@ use bytes::{Bytes, BytesMut};
 use tautline_protocol::{Cursor, Limits, packet::server::GapReason};
 
 use crate::{
-    channel::{News, Seen},
-    engine::{Entry, Standing},
+    channel::{AppendedEntry, ResumeEvidence},
+    engine::{Entry, LogState},
     packets::Packets,
     sync::{AtomicUsize, Ordering},
 };
 
 /// How many seams are known at most; whoever still stands at an older one cannot be sure of what follows it.
-const SEAMS_MAX: usize = 8;
+const BOUNDARIES_MAX: usize = 8;
 
 /// What a reader finds behind its place.
-pub(crate) enum Read {
+pub(crate) enum TailRead {
     /// Nothing new.
     UpToDate,
     /// These packets; the reader then stands at `to`.
@@ -33,24 +33,24 @@ pub(crate) enum Read {
 
 /// Where a reader with a cursor may go on.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ResumePoint {
     At(u64),
     Gap { reason: GapReason, at: u64 },
 }
 
 /// What became of a publication that the engine told of.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Pushed {
+pub(crate) enum AppendOutcome {
     /// Readers are to be rung.
-    Taken,
+    Applied,
     /// It was known already.
-    Known,
+    Duplicate,
     /// It may be known, or the engine may have gone back: look.
-    Unclear,
+    Uncertain,
 }
 
 /// The tail.
-pub(crate) struct Log {
+pub(crate) struct LogTail {
     epoch: Arc<str>,
     entries: VecDeque<Entry>,
     /// When the one before the oldest of these was appended: there, pages meet the tail.
@@ -68,38 +68,38 @@ pub(crate) struct Log {
     base_at: Option<u64>,
     /// Where the tail ended, and when that was appended, each time when others had appended behind it: readers that stand
     /// there go on from the engine, if it still has the same.
-    seams: Vec<(u64, u64)>,
+    boundaries: Vec<(u64, u64)>,
     /// The head that the engine was last asked for. What was appended up to it may be told once more.
-    looked: u64,
+    stat_head: u64,
     /// The batch that was joined last: behind which offset it begins, where it ends, its bytes.
-    joined: Option<(u64, u64, Packets)>,
+    last_batch: Option<(u64, u64, Packets)>,
     /// How often the log turned out to be another one than before: of another epoch, or gone back to an older state.
-    turn: u32,
+    generation: u32,
     /// The turn in which its epoch began.
-    epoch_turn: u32,
+    epoch_generation: u32,
     /// Up to where the log is the one of all turns of this epoch.
-    fork: u64,
+    common_up_to: u64,
 }
 
-impl Log {
+impl LogTail {
     /// A log of which nothing is in memory yet.
-    pub(crate) fn new(standing: &Standing, sum: Arc<AtomicUsize>) -> Self {
+    pub(crate) fn new(state: &LogState, sum: Arc<AtomicUsize>) -> Self {
         Self {
-            epoch: Arc::clone(&standing.epoch),
+            epoch: Arc::clone(&state.epoch),
             entries: VecDeque::new(),
-            before_at: standing.head_at,
+            before_at: state.head_at,
             bytes: 0,
             sum,
-            head: standing.head,
-            head_at: standing.head_at,
-            base: standing.base,
-            base_at: standing.base_at,
-            seams: Vec::new(),
-            looked: standing.head,
-            joined: None,
-            turn: 0,
-            epoch_turn: 0,
-            fork: u64::MAX,
+            head: state.head,
+            head_at: state.head_at,
+            base: state.base,
+            base_at: state.base_at,
+            boundaries: Vec::new(),
+            stat_head: state.head,
+            last_batch: None,
+            generation: 0,
+            epoch_generation: 0,
+            common_up_to: u64::MAX,
         }
     }
 
@@ -119,8 +119,8 @@ impl Log {
         self.base
     }
 
-    pub(crate) const fn turn(&self) -> u32 {
-        self.turn
+    pub(crate) const fn generation(&self) -> u32 {
+        self.generation
     }
 
     /// When the publication at `offset` was appended, where memory knows it.
@@ -128,21 +128,26 @@ impl Log {
         if offset == self.head {
             return (self.head > 0).then_some(self.head_at);
         }
-        if offset == self.tail() && offset > 0 {
+        if offset == self.tail_start() && offset > 0 {
             return Some(self.before_at);
         }
         if offset == self.base {
             return self.base_at;
         }
-        let in_tail = offset.checked_sub(self.tail() + 1).and_then(|index| usize::try_from(index).ok());
+        let in_tail = offset.checked_sub(self.tail_start() + 1).and_then(|index| usize::try_from(index).ok());
         let entry = in_tail.and_then(|index| self.entries.get(index));
-        let seam = || self.seams.iter().find(|(seam, _)| *seam == offset).map(|(_, at)| *at);
+        let seam = || self.boundaries.iter().find(|(seam, _)| *seam == offset).map(|(_, at)| *at);
         entry.map(Entry::at).or_else(seam)
     }
 
     /// Takes a publication that the engine has appended. `entries_max`: how many stay in memory at most.
-    pub(crate) fn push(&mut self, news: News, limits: &Limits, entries_max: usize) -> Pushed {
-        let News { epoch, entry, before_at, base, base_at } = news;
+    pub(crate) fn push(
+        &mut self,
+        appended: AppendedEntry,
+        limits: &Limits,
+        entries_max: usize,
+    ) -> AppendOutcome {
+        let AppendedEntry { epoch, entry, before_at, base, base_at } = appended;
         let offset = entry.offset();
         if epoch != self.epoch {
             self.begin_epoch(&epoch);
@@ -150,15 +155,15 @@ impl Log {
             // Appended through others: readers find what lies between in the engine.
             self.forget();
             if self.head > 0 {
-                self.seams.push((self.head, self.head_at));
+                self.boundaries.push((self.head, self.head_at));
             }
-            if self.seams.len() > SEAMS_MAX {
-                self.seams.remove(0);
+            if self.boundaries.len() > BOUNDARIES_MAX {
+                self.boundaries.remove(0);
             }
         } else if offset <= self.head {
             match self.at(offset) {
-                Some(at) if at == entry.at() => return Pushed::Known,
-                None if offset <= self.looked => return Pushed::Unclear,
+                Some(at) if at == entry.at() => return AppendOutcome::Duplicate,
+                None if offset <= self.stat_head => return AppendOutcome::Uncertain,
                 // Where the one before it is not the one that memory knows, nobody can tell how far it went back.
                 _ => self.go_back(if self.at(offset - 1) == Some(before_at) { offset - 1 } else { 0 }),
             }
@@ -174,43 +179,42 @@ impl Log {
         self.bytes += entry.line().len();
         self.sum.fetch_add(entry.line().len(), Ordering::Relaxed);
         self.entries.push_back(entry);
-        self.joined = None;
+        self.last_batch = None;
         let entries_max = entries_max.min(limits.tail_entries_max);
         while self.entries.len() > 1
             && (self.entries.len() > entries_max
                 || self.bytes > limits.tail_bytes_max
-                || self.tail() < self.base)
+                || self.tail_start() < self.base)
         {
             self.pop();
         }
-        Pushed::Taken
+        AppendOutcome::Applied
     }
 
     /// Takes what the engine says of the log; `head_then` is where memory stood when it was asked. True: it is another log
     /// than before, so readers are to be rung.
-    pub(crate) fn learn(&mut self, standing: &Standing, head_then: u64) -> bool {
-        let went_back =
-            standing.head < head_then || standing.head == self.head && standing.head_at != self.head_at;
-        if standing.epoch != self.epoch {
-            self.begin_epoch(&standing.epoch);
+    pub(crate) fn apply_state(&mut self, state: &LogState, head_then: u64) -> bool {
+        let went_back = state.head < head_then || state.head == self.head && state.head_at != self.head_at;
+        if state.epoch != self.epoch {
+            self.begin_epoch(&state.epoch);
         } else if went_back {
-            let agrees = self.at(standing.head) == Some(standing.head_at);
-            self.go_back(if agrees { standing.head } else { 0 });
+            let agrees = self.at(state.head) == Some(state.head_at);
+            self.go_back(if agrees { state.head } else { 0 });
         } else {
-            self.raise_base(standing.base, standing.base_at);
-            self.looked = self.looked.max(standing.head);
+            self.raise_base(state.base, state.base_at);
+            self.stat_head = self.stat_head.max(state.head);
             return false;
         }
-        (self.head, self.head_at) = (standing.head, standing.head_at);
-        (self.base, self.base_at) = (standing.base, standing.base_at);
-        self.looked = standing.head;
+        (self.head, self.head_at) = (state.head, state.head_at);
+        (self.base, self.base_at) = (state.base, state.base_at);
+        self.stat_head = state.head;
         true
     }
 
     /// Drops what is too old, and what was joined for readers that have it by now: it is as large as a batch, and a reader that
     /// still comes has it joined once more.
     pub(crate) fn expire(&mut self, wall_ms: u64, age_ms: u64) {
-        self.joined = None;
+        self.last_batch = None;
         while let Some(oldest) = self.entries.front()
             && wall_ms.saturating_sub(oldest.at()) > age_ms
         {
@@ -225,7 +229,7 @@ impl Log {
 
     /// The engine has read these, behind a publication of `after_at`. True: memory knows other ones in their place, so the log
     /// is another one than before, and readers are to be rung.
-    pub(crate) fn compare(&mut self, after: u64, after_at: Option<u64>, read: &[Entry]) -> bool {
+    pub(crate) fn verify_page(&mut self, after: u64, after_at: Option<u64>, read: &[Entry]) -> bool {
         let differs = |offset, theirs: u64| self.at(offset).is_some_and(|ours| ours != theirs);
         let another = after_at.is_some_and(|at| differs(after, at))
             || read.iter().any(|entry| differs(entry.offset(), entry.at()));
@@ -236,100 +240,98 @@ impl Log {
     }
 
     /// The engine does not have what follows `after`, although it should: readers are told of a gap up to what there is.
-    pub(crate) fn admit_hole(&mut self, after: u64, next: Option<u64>) {
-        let to = next.map_or(self.tail(), |next| next - 1);
+    pub(crate) fn record_gap(&mut self, after: u64, next: Option<u64>) {
+        let to = next.map_or(self.tail_start(), |next| next - 1);
         if after >= self.base && to > after {
             self.raise_base(to, None);
         }
     }
 
     /// Where a reader with this cursor may go on (protocol, section 5), by what was seen of it when it was asked for.
-    pub(crate) fn locate(&self, cursor: &Cursor, seen: Seen<'_>) -> Place {
-        let Seen { looked, known, live } = seen;
-        let asked = looked.is_some();
-        let looked = looked.filter(|looked| looked.standing.epoch == self.epoch);
-        let known = known.filter(|known| known.turn == self.turn);
-        let head = looked.map_or(self.head, |looked| looked.standing.head.max(self.head));
-        let at = self
-            .at(cursor.offset)
-            .or(looked.and_then(|looked| looked.at))
-            .or(known.and_then(|known| known.at));
-        let beyond = looked.is_some_and(|looked| cursor.offset > looked.standing.head)
+    pub(crate) fn locate(&self, cursor: &Cursor, evidence: ResumeEvidence<'_>) -> ResumePoint {
+        let ResumeEvidence { stat, cached, had_tail } = evidence;
+        let asked = stat.is_some();
+        let stat = stat.filter(|stat| stat.log.epoch == self.epoch);
+        let cached = cached.filter(|cached| cached.generation == self.generation);
+        let head = stat.map_or(self.head, |stat| stat.log.head.max(self.head));
+        let at =
+            self.at(cursor.offset).or(stat.and_then(|stat| stat.at)).or(cached.and_then(|cached| cached.at));
+        let beyond = stat.is_some_and(|stat| cursor.offset > stat.log.head)
             // It is not kept any more, and memory was not told of it either: it may have been another branch's.
-            || cursor.offset > self.head && looked.is_some_and(|looked| cursor.offset < looked.standing.base)
+            || cursor.offset > self.head && stat.is_some_and(|stat| cursor.offset < stat.log.base)
             // Others have asked about a log that was new to memory, later, and did not see it.
-            || asked && !live && cursor.offset > self.head;
+            || asked && !had_tail && cursor.offset > self.head;
         match locate(&self.epoch, head, self.base, at, cursor) {
             // The engine did not have it when it was asked, though a client had: what stands there now is something else.
-            Place::At(_) if beyond && self.at(cursor.offset).is_none() => {
-                Place::Gap { reason: GapReason::Ahead, at: self.head }
+            ResumePoint::At(_) if beyond && self.at(cursor.offset).is_none() => {
+                ResumePoint::Gap { reason: GapReason::Ahead, at: self.head }
             }
             // The look may be older than what memory has learned since: nobody is sent beyond memory's end.
-            Place::Gap { reason, at } => Place::Gap { reason, at: at.min(self.head) },
+            ResumePoint::Gap { reason, at } => ResumePoint::Gap { reason, at: at.min(self.head) },
             // Memory knew the place, and has learned of another log since: nobody can vouch for it now.
-            Place::At(_) if !asked && at.is_none() && known.is_none() && cursor.at.is_some() => {
-                Place::Gap { reason: GapReason::Mismatch, at: self.head }
+            ResumePoint::At(_) if !asked && at.is_none() && cached.is_none() && cursor.at.is_some() => {
+                ResumePoint::Gap { reason: GapReason::Mismatch, at: self.head }
             }
-            place => place,
+            point => point,
         }
     }
 
     /// True where memory alone can tell where this cursor may go on.
-    pub(crate) fn knows(&self, cursor: &Cursor) -> bool {
+    pub(crate) fn resolves(&self, cursor: &Cursor) -> bool {
         *cursor.epoch == *self.epoch && cursor.offset <= self.head && self.at(cursor.offset).is_some()
     }
 
     /// What follows a reader's place, at most `bytes_max` of it but at least one publication.
-    pub(crate) fn read(&mut self, after: u64, turn: &mut u32, bytes_max: usize) -> Read {
-        let turn = std::mem::replace(turn, self.turn);
-        if turn < self.epoch_turn {
+    pub(crate) fn read(&mut self, after: u64, generation: &mut u32, bytes_max: usize) -> TailRead {
+        let generation = std::mem::replace(generation, self.generation);
+        if generation < self.epoch_generation {
             // A new epoch begins with the oldest that it has.
-            return Read::Gap { reason: GapReason::NewEpoch, to: self.base };
+            return TailRead::Gap { reason: GapReason::NewEpoch, to: self.base };
         }
-        if turn < self.turn && after > self.fork {
+        if generation < self.generation && after > self.common_up_to {
             let reason = if after > self.head { GapReason::Ahead } else { GapReason::Mismatch };
-            return Read::Gap { reason, to: self.head };
+            return TailRead::Gap { reason, to: self.head };
         }
         if after >= self.head {
-            return Read::UpToDate;
+            return TailRead::UpToDate;
         }
         if after < self.base {
-            return Read::Gap { reason: GapReason::Retention, to: self.base };
+            return TailRead::Gap { reason: GapReason::Retention, to: self.base };
         }
-        if after < self.tail() {
-            return Read::Behind;
+        if after < self.tail_start() {
+            return TailRead::Behind;
         }
-        if let Some((from, to, packets)) = &self.joined
+        if let Some((from, to, packets)) = &self.last_batch
             && *from == after
         {
-            return Read::Batch { packets: packets.clone(), to: *to };
+            return TailRead::Batch { packets: packets.clone(), to: *to };
         }
-        let skip = usize::try_from(after - self.tail()).expect("fewer entries than memory has bytes");
+        let skip = usize::try_from(after - self.tail_start()).expect("fewer entries than memory has bytes");
         let (json, taken) = join(self.entries.iter().skip(skip), bytes_max);
         let (packets, to) = (Packets::new(json), after + taken);
-        self.joined = Some((after, to, packets.clone()));
-        Read::Batch { packets, to }
+        self.last_batch = Some((after, to, packets.clone()));
+        TailRead::Batch { packets, to }
     }
 
     fn begin_epoch(&mut self, epoch: &Arc<str>) {
         self.epoch = Arc::clone(epoch);
-        self.turn += 1;
-        self.epoch_turn = self.turn;
-        self.fork = u64::MAX;
-        self.seams.clear();
+        self.generation += 1;
+        self.epoch_generation = self.generation;
+        self.common_up_to = u64::MAX;
+        self.boundaries.clear();
         self.forget();
     }
 
     /// The engine has another log than before from `fork` on.
     fn go_back(&mut self, fork: u64) {
-        self.turn += 1;
-        self.fork = self.fork.min(fork);
-        self.seams.clear();
+        self.generation += 1;
+        self.common_up_to = self.common_up_to.min(fork);
+        self.boundaries.clear();
         self.forget();
     }
 
     /// The offset just before the oldest in memory.
-    fn tail(&self) -> u64 {
+    fn tail_start(&self) -> u64 {
         self.head - self.entries.len() as u64
     }
 
@@ -339,7 +341,7 @@ impl Log {
             if base > self.head { (self.head, Some(self.head_at)) } else { (base, base_at) };
         if base > self.base {
             (self.base, self.base_at) = (base, base_at);
-            while !self.entries.is_empty() && self.tail() < base {
+            while !self.entries.is_empty() && self.tail_start() < base {
                 self.pop();
             }
         }
@@ -350,18 +352,18 @@ impl Log {
             self.before_at = oldest.at();
             self.bytes -= oldest.line().len();
             self.sum.fetch_sub(oldest.line().len(), Ordering::Relaxed);
-            self.joined = None;
+            self.last_batch = None;
         }
     }
 
     fn forget(&mut self) {
         self.entries = VecDeque::new();
         self.sum.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
-        self.joined = None;
+        self.last_batch = None;
     }
 }
 
-impl Drop for Log {
+impl Drop for LogTail {
     fn drop(&mut self) {
         self.forget();
     }
@@ -369,8 +371,8 @@ impl Drop for Log {
 
 /// Where a reader with this cursor may go on in a log; `at` is when the publication at its offset was appended, where that
 /// is known (protocol, section 5).
-pub(crate) fn locate(epoch: &str, head: u64, base: u64, at: Option<u64>, cursor: &Cursor) -> Place {
-    let gap = |reason, at| Place::Gap { reason, at };
+pub(crate) fn locate(epoch: &str, head: u64, base: u64, at: Option<u64>, cursor: &Cursor) -> ResumePoint {
+    let gap = |reason, at| ResumePoint::Gap { reason, at };
     if cursor.epoch != epoch {
         return gap(GapReason::NewEpoch, base);
     }
@@ -382,7 +384,7 @@ pub(crate) fn locate(epoch: &str, head: u64, base: u64, at: Option<u64>, cursor:
     }
     match (cursor.at, at) {
         (Some(theirs), Some(ours)) if theirs != ours => gap(GapReason::Mismatch, head),
-        _ => Place::At(cursor.offset),
+        _ => ResumePoint::At(cursor.offset),
     }
 }
 
@@ -417,12 +419,12 @@ mod tests {
     use super::*;
     use crate::engine::Content;
 
-    fn standing(epoch: &str, head: u64, base: u64) -> Standing {
-        Standing { epoch: epoch.into(), head, head_at: head * 10, base, base_at: None }
+    fn state(epoch: &str, head: u64, base: u64) -> LogState {
+        LogState { epoch: epoch.into(), head, head_at: head * 10, base, base_at: None }
     }
 
-    fn log_at(standing: Standing) -> Log {
-        Log::new(&standing, Arc::default())
+    fn log_at(state: LogState) -> LogTail {
+        LogTail::new(&state, Arc::default())
     }
 
     fn entry(offset: u64, at: u64) -> Entry {
@@ -430,46 +432,52 @@ mod tests {
         Entry::encode(&channel, offset, at, &Content { data: "1".into(), from: None, tags: None })
     }
 
-    fn push_at(log: &mut Log, epoch: &str, offset: u64, at: u64) -> Pushed {
-        push_behind(log, epoch, offset, at, (offset - 1) * 10)
+    fn push_at(tail: &mut LogTail, epoch: &str, offset: u64, at: u64) -> AppendOutcome {
+        push_behind(tail, epoch, offset, at, (offset - 1) * 10)
     }
 
-    fn push_behind(log: &mut Log, epoch: &str, offset: u64, at: u64, before_at: u64) -> Pushed {
+    fn push_behind(tail: &mut LogTail, epoch: &str, offset: u64, at: u64, before_at: u64) -> AppendOutcome {
         let limits = Limits { tail_entries_max: 4, ..Limits::default() };
-        let news = News { epoch: epoch.into(), entry: entry(offset, at), before_at, base: 0, base_at: None };
-        log.push(news, &limits, usize::MAX)
+        let appended = AppendedEntry {
+            epoch: epoch.into(),
+            entry: entry(offset, at),
+            before_at,
+            base: 0,
+            base_at: None,
+        };
+        tail.push(appended, &limits, usize::MAX)
     }
 
-    fn push(log: &mut Log, offset: u64) -> Pushed {
-        push_at(log, "e", offset, offset * 10)
+    fn push(tail: &mut LogTail, offset: u64) -> AppendOutcome {
+        push_at(tail, "e", offset, offset * 10)
     }
 
     /// How many publications a reader takes, and where it then stands.
-    fn read(log: &mut Log, after: u64, bytes_max: usize) -> (usize, u64) {
-        match log.read(after, &mut log.turn(), bytes_max) {
-            Read::Batch { packets, to } => {
+    fn read(tail: &mut LogTail, after: u64, bytes_max: usize) -> (usize, u64) {
+        match tail.read(after, &mut tail.generation(), bytes_max) {
+            TailRead::Batch { packets, to } => {
                 (packets.encode(Format::Json).iter().filter(|byte| **byte == b'\n').count(), to)
             }
-            Read::UpToDate => (0, after),
-            Read::Behind => panic!("behind the tail"),
-            Read::Gap { reason, to } => panic!("{reason:?} to {to}"),
+            TailRead::UpToDate => (0, after),
+            TailRead::Behind => panic!("behind the tail"),
+            TailRead::Gap { reason, to } => panic!("{reason:?} to {to}"),
         }
     }
 
     /// What a reader of an earlier turn is told.
-    fn told(log: &mut Log, after: u64, mut turn: u32) -> Option<(GapReason, u64)> {
-        match log.read(after, &mut turn, 999) {
-            Read::Gap { reason, to } => Some((reason, to)),
+    fn told(tail: &mut LogTail, after: u64, mut generation: u32) -> Option<(GapReason, u64)> {
+        match tail.read(after, &mut generation, 999) {
+            TailRead::Gap { reason, to } => Some((reason, to)),
             _ => None,
         }
     }
 
     #[test]
     fn readers_that_stand_together_share_one_joined_batch() {
-        let mut log = log_at(standing("e", 0, 0));
-        (1..=3).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
-        let (Read::Batch { packets: a, .. }, Read::Batch { packets: b, .. }) =
-            (log.read(0, &mut 0, 999), log.read(0, &mut 0, 999))
+        let mut tail = log_at(state("e", 0, 0));
+        (1..=3).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
+        let (TailRead::Batch { packets: a, .. }, TailRead::Batch { packets: b, .. }) =
+            (tail.read(0, &mut 0, 999), tail.read(0, &mut 0, 999))
         else {
             panic!("both read")
         };
@@ -478,17 +486,19 @@ mod tests {
             b.encode(Format::Json).as_ptr(),
             "the same bytes, not a copy"
         );
-        assert_eq!(read(&mut log, 1, 1), (1, 2), "a batch has at least one");
-        assert_eq!(read(&mut log, 3, 999), (0, 3));
+        assert_eq!(read(&mut tail, 1, 1), (1, 2), "a batch has at least one");
+        assert_eq!(read(&mut tail, 3, 999), (0, 3));
     }
 
     #[test]
     fn readers_of_msgpack_take_what_readers_of_json_take() {
-        let mut log = log_at(standing("e", 0, 0));
-        (1..=3).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
+        let mut tail = log_at(state("e", 0, 0));
+        (1..=3).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
         for (after, bytes_max) in [(0, 999), (1, 1), (2, 999)] {
-            let (count, until) = read(&mut log, after, bytes_max);
-            let Read::Batch { packets, to } = log.read(after, &mut 0, bytes_max) else { panic!("it reads") };
+            let (count, until) = read(&mut tail, after, bytes_max);
+            let TailRead::Batch { packets, to } = tail.read(after, &mut 0, bytes_max) else {
+                panic!("it reads")
+            };
             let lines = msgpack::to_json(packets.encode(Format::Msgpack));
             assert_eq!((lines.lines().count(), to), (count, until));
         }
@@ -496,122 +506,126 @@ mod tests {
 
     #[test]
     fn memory_holds_the_newest_and_the_engine_the_rest() {
-        let mut log = log_at(standing("e", 0, 0));
-        (1..=6).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
-        assert_eq!(read(&mut log, 2, 999), (4, 6));
-        assert!(matches!(log.read(1, &mut 0, 999), Read::Behind));
-        log.learn(&standing("e", 6, 2), 6);
-        assert_eq!(told(&mut log, 1, 0), Some((GapReason::Retention, 2)));
-        log.expire(1_000, 955);
-        assert_eq!(told(&mut log, 3, 0), Some((GapReason::Retention, 4)), "by age");
-        assert_eq!(read(&mut log, 4, 999), (2, 6));
+        let mut tail = log_at(state("e", 0, 0));
+        (1..=6).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
+        assert_eq!(read(&mut tail, 2, 999), (4, 6));
+        assert!(matches!(tail.read(1, &mut 0, 999), TailRead::Behind));
+        tail.apply_state(&state("e", 6, 2), 6);
+        assert_eq!(told(&mut tail, 1, 0), Some((GapReason::Retention, 2)));
+        tail.expire(1_000, 955);
+        assert_eq!(told(&mut tail, 3, 0), Some((GapReason::Retention, 4)), "by age");
+        assert_eq!(read(&mut tail, 4, 999), (2, 6));
     }
 
     #[test]
     fn what_was_joined_is_let_go_when_everybody_has_it() {
-        let mut log = log_at(standing("e", 0, 0));
-        (1..=3).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
-        let Read::Batch { packets, .. } = log.read(0, &mut 0, 999) else { panic!("it reads") };
-        log.expire(1_000, 999_999);
+        let mut tail = log_at(state("e", 0, 0));
+        (1..=3).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
+        let TailRead::Batch { packets, .. } = tail.read(0, &mut 0, 999) else { panic!("it reads") };
+        tail.expire(1_000, 999_999);
         assert!(packets.encode(Format::Json).is_unique(), "a batch of its own beside the tail");
-        assert_eq!(read(&mut log, 0, 999), (3, 3), "and joined once more for who comes late");
+        assert_eq!(read(&mut tail, 0, 999), (3, 3), "and joined once more for who comes late");
     }
 
     #[test]
     fn what_a_look_has_told_already_is_not_taken_twice() {
-        let mut log = log_at(standing("e", 5, 0));
-        assert_eq!(push(&mut log, 5), Pushed::Known);
-        assert_eq!(push(&mut log, 4), Pushed::Unclear, "memory never saw it");
-        assert_eq!(push(&mut log, 6), Pushed::Taken);
-        assert_eq!(push(&mut log, 6), Pushed::Known);
-        assert_eq!((log.turn(), log.head()), (0, 6));
+        let mut tail = log_at(state("e", 5, 0));
+        assert_eq!(push(&mut tail, 5), AppendOutcome::Duplicate);
+        assert_eq!(push(&mut tail, 4), AppendOutcome::Uncertain, "memory never saw it");
+        assert_eq!(push(&mut tail, 6), AppendOutcome::Applied);
+        assert_eq!(push(&mut tail, 6), AppendOutcome::Duplicate);
+        assert_eq!((tail.generation(), tail.head()), (0, 6));
     }
 
     #[test]
     fn an_engine_that_went_back_leaves_a_gap_for_those_beyond_the_fork_alone() {
-        let mut log = log_at(standing("e", 0, 0));
-        (1..=4).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
-        assert_eq!(push_at(&mut log, "e", 3, 77), Pushed::Taken);
-        assert_eq!(log.turn(), 1);
-        assert_eq!(told(&mut log, 4, 0), Some((GapReason::Ahead, 3)));
-        assert_eq!(told(&mut log, 3, 0), Some((GapReason::Mismatch, 3)));
-        assert_eq!(told(&mut log, 2, 0), None);
-        assert_eq!(read(&mut log, 2, 999), (1, 3));
+        let mut tail = log_at(state("e", 0, 0));
+        (1..=4).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
+        assert_eq!(push_at(&mut tail, "e", 3, 77), AppendOutcome::Applied);
+        assert_eq!(tail.generation(), 1);
+        assert_eq!(told(&mut tail, 4, 0), Some((GapReason::Ahead, 3)));
+        assert_eq!(told(&mut tail, 3, 0), Some((GapReason::Mismatch, 3)));
+        assert_eq!(told(&mut tail, 2, 0), None);
+        assert_eq!(read(&mut tail, 2, 999), (1, 3));
     }
 
     /// Found by storm 363: the engine went back, and nobody was told of what it appended next.
     #[test]
     fn a_publication_behind_one_that_memory_does_not_know_is_a_gap() {
-        let mut log = log_at(standing("e", 0, 0));
-        (1..=4).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
-        assert_eq!(push_behind(&mut log, "e", 5, 90, 41), Pushed::Taken);
-        assert_eq!(told(&mut log, 4, 0), Some((GapReason::Mismatch, 5)));
-        assert_eq!(push_behind(&mut log, "e", 6, 95, 90), Pushed::Taken);
-        assert_eq!(read(&mut log, 5, 999), (1, 6));
+        let mut tail = log_at(state("e", 0, 0));
+        (1..=4).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
+        assert_eq!(push_behind(&mut tail, "e", 5, 90, 41), AppendOutcome::Applied);
+        assert_eq!(told(&mut tail, 4, 0), Some((GapReason::Mismatch, 5)));
+        assert_eq!(push_behind(&mut tail, "e", 6, 95, 90), AppendOutcome::Applied);
+        assert_eq!(read(&mut tail, 5, 999), (1, 6));
     }
 
     /// Found by storm 1078699: a page of the new branch, and then the tail of the old one.
     #[test]
     fn a_page_of_another_branch_is_noticed_where_it_meets_the_tail() {
-        let mut log = log_at(standing("e", 0, 0));
-        (1..=5).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
-        assert!(!log.compare(0, None, &[entry(1, 10)]));
-        assert!(log.compare(0, None, &[entry(1, 77)]), "the last one that left the tail");
-        assert_eq!(told(&mut log, 5, 0), Some((GapReason::Mismatch, 5)));
+        let mut tail = log_at(state("e", 0, 0));
+        (1..=5).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
+        assert!(!tail.verify_page(0, None, &[entry(1, 10)]));
+        assert!(tail.verify_page(0, None, &[entry(1, 77)]), "the last one that left the tail");
+        assert_eq!(told(&mut tail, 5, 0), Some((GapReason::Mismatch, 5)));
     }
 
     /// Found by storm 1107915: it went back, and others had appended behind when the next was told of.
     #[test]
     fn a_page_behind_another_publication_than_the_tail_ended_with_is_noticed() {
         for (after_at, differs) in [(None, false), (Some(20), false), (Some(77), true)] {
-            let mut log = log_at(standing("e", 0, 0));
-            (1..=2).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
-            assert_eq!(push(&mut log, 5), Pushed::Taken, "others had appended 3 and 4");
-            assert_eq!(log.compare(2, after_at, &[entry(3, 80)]), differs, "{after_at:?}");
+            let mut tail = log_at(state("e", 0, 0));
+            (1..=2).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
+            assert_eq!(push(&mut tail, 5), AppendOutcome::Applied, "others had appended 3 and 4");
+            assert_eq!(tail.verify_page(2, after_at, &[entry(3, 80)]), differs, "{after_at:?}");
         }
     }
 
     #[test]
     fn a_look_that_finds_less_than_before_is_a_gap_too() {
-        let mut log = log_at(standing("e", 0, 0));
-        (1..=4).for_each(|offset| assert_eq!(push(&mut log, offset), Pushed::Taken));
-        assert!(!log.learn(&standing("e", 4, 0), 4));
-        assert!(!log.learn(&standing("e", 3, 0), 3), "it was asked before the fourth came");
-        assert!(log.learn(&standing("e", 3, 0), 4));
-        assert_eq!(told(&mut log, 4, 0), Some((GapReason::Ahead, 3)));
-        assert_eq!(told(&mut log, 3, 0), None);
-        let rewritten = Standing { head_at: 99, ..standing("e", 3, 0) };
-        assert!(log.learn(&rewritten, 3), "the same offset, another publication");
-        assert_eq!(told(&mut log, 3, 1), Some((GapReason::Mismatch, 3)));
+        let mut tail = log_at(state("e", 0, 0));
+        (1..=4).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
+        assert!(!tail.apply_state(&state("e", 4, 0), 4));
+        assert!(!tail.apply_state(&state("e", 3, 0), 3), "it was asked before the fourth came");
+        assert!(tail.apply_state(&state("e", 3, 0), 4));
+        assert_eq!(told(&mut tail, 4, 0), Some((GapReason::Ahead, 3)));
+        assert_eq!(told(&mut tail, 3, 0), None);
+        let rewritten = LogState { head_at: 99, ..state("e", 3, 0) };
+        assert!(tail.apply_state(&rewritten, 3), "the same offset, another publication");
+        assert_eq!(told(&mut tail, 3, 1), Some((GapReason::Mismatch, 3)));
     }
 
     #[test]
     fn a_new_epoch_is_told_whoever_brings_it() {
-        let mut log = log_at(standing("e", 4, 0));
-        assert_eq!(push_at(&mut log, "f", 1, 50), Pushed::Taken);
-        assert_eq!(told(&mut log, 4, 0), Some((GapReason::NewEpoch, 0)));
-        assert_eq!(read(&mut log, 0, 999), (1, 1));
-        assert!(log.learn(&standing("g", 9, 7), 1));
-        assert_eq!(told(&mut log, 1, 1), Some((GapReason::NewEpoch, 7)));
+        let mut tail = log_at(state("e", 4, 0));
+        assert_eq!(push_at(&mut tail, "f", 1, 50), AppendOutcome::Applied);
+        assert_eq!(told(&mut tail, 4, 0), Some((GapReason::NewEpoch, 0)));
+        assert_eq!(read(&mut tail, 0, 999), (1, 1));
+        assert!(tail.apply_state(&state("g", 9, 7), 1));
+        assert_eq!(told(&mut tail, 1, 1), Some((GapReason::NewEpoch, 7)));
     }
 
     #[test]
     fn a_hole_in_the_engine_is_a_gap_and_no_endless_search() {
-        let mut log = log_at(standing("e", 9, 0));
-        log.admit_hole(2, Some(6));
-        assert_eq!(told(&mut log, 2, 0), Some((GapReason::Retention, 5)));
-        log.admit_hole(5, None);
-        assert_eq!(told(&mut log, 5, 0), Some((GapReason::Retention, 9)));
+        let mut tail = log_at(state("e", 9, 0));
+        tail.record_gap(2, Some(6));
+        assert_eq!(told(&mut tail, 2, 0), Some((GapReason::Retention, 5)));
+        tail.record_gap(5, None);
+        assert_eq!(told(&mut tail, 5, 0), Some((GapReason::Retention, 9)));
     }
 
     #[test]
     fn a_cursor_finds_its_place_or_the_reason_why_not() {
         let cursor = |epoch: &str, offset, at| Cursor { epoch: epoch.into(), offset, at };
-        let gap = |reason, at| Place::Gap { reason, at };
+        let gap = |reason, at| ResumePoint::Gap { reason, at };
         let find = |at, cursor| locate("e", 5, 2, at, &cursor);
-        assert_eq!(find(Some(30), cursor("e", 3, Some(30))), Place::At(3));
-        assert_eq!(find(None, cursor("e", 3, Some(30))), Place::At(3), "nobody knows better");
-        assert_eq!(find(Some(31), cursor("e", 3, None)), Place::At(3), "without `at` nothing is checked");
+        assert_eq!(find(Some(30), cursor("e", 3, Some(30))), ResumePoint::At(3));
+        assert_eq!(find(None, cursor("e", 3, Some(30))), ResumePoint::At(3), "nobody knows better");
+        assert_eq!(
+            find(Some(31), cursor("e", 3, None)),
+            ResumePoint::At(3),
+            "without `at` nothing is checked"
+        );
         assert_eq!(find(Some(31), cursor("e", 3, Some(30))), gap(GapReason::Mismatch, 5));
         assert_eq!(find(None, cursor("e", 1, Some(10))), gap(GapReason::Retention, 2));
         assert_eq!(find(None, cursor("e", 6, None)), gap(GapReason::Ahead, 5));

@@ -9,17 +9,17 @@ use tautline_protocol::{
 
 use crate::{
     Hub,
-    bell::Bell,
     budget::Holder,
-    channel::{Channel, News, Ring, Stand},
+    channel::{AppendedEntry, Channel, FanOut, TailPosition},
     engine::{
-        Answer, Append, Appended, Content, Doubt, EngineError, Entry, InUse, Job, Keep, Look, Looked, Mark,
-        Origin, Page, Read, Span, Standing,
+        Answer, Append, Appended, Content, Doubt, EngineError, Entry, InUse, Job, LogState, Origin, Page,
+        PositionUpdate, Read, SavePositions, Span, StatRequest, StatResult,
     },
-    log::{Pushed, join},
+    mailbox::PeerMailbox,
     packets::Packets,
-    pages::{PageKey, Wanted},
+    pages::{PageKey, PageLookup},
     sync::Ordering,
+    tail::{AppendOutcome, join},
 };
 
 /// What is to be appended.
@@ -40,7 +40,7 @@ impl Hub {
         new: NewPublication,
         done: impl FnOnce(Result<Published, ErrorBody>) + Send + 'static,
     ) {
-        self.note(now);
+        self.observe_time(now);
         let NewPublication { channel, content, origin, doubt, holder } = new;
         let tags = content.tags.as_ref().map_or(0, |tags| tags.len());
         let bytes = content.data.len() + tags + channel.as_str().len();
@@ -48,7 +48,7 @@ impl Hub {
             let busy = ErrorBody::new(ErrorCode::Overloaded, "more is published than this node can store");
             return done(Err(ErrorBody { retry_after_ms: Some(1000), ..busy }));
         };
-        let retention = self.kept(now, &channel);
+        let retention = self.retention_of(now, &channel);
         let (hub, name) = (self.clone(), channel.clone());
         // A key stands for one publication: whoever comes with it again must say the same.
         let claimed = matches!(origin, Some(Origin::Key(_))).then(|| content.clone());
@@ -57,21 +57,21 @@ impl Hub {
             let outcome = match outcome {
                 Err(error) => {
                     if matches!(error, EngineError::InDoubt(_)) {
-                        hub.catch_up(&name);
+                        hub.read_missed(&name);
                     }
                     Err(error.to_body())
                 }
                 Ok(Appended::Repeated { epoch, offset, at }) => {
                     let published = Published { epoch: epoch.to_string(), offset, at };
                     match claimed {
-                        Some(content) => return hub.compare(&name, published, &content, done),
+                        Some(content) => return hub.check_same_content(&name, published, &content, done),
                         None => Ok(published),
                     }
                 }
                 Ok(Appended::New { epoch, entry, before_at, base, base_at }) => {
                     let published =
                         Published { epoch: epoch.to_string(), offset: entry.offset(), at: entry.at() };
-                    hub.spread(&name, News { epoch, entry, before_at, base, base_at });
+                    hub.fan_out(&name, AppendedEntry { epoch, entry, before_at, base, base_at });
                     Ok(published)
                 }
             };
@@ -91,7 +91,7 @@ impl Hub {
     }
 
     /// Answers who came with a key again: with the publication of the first time, if it says the same.
-    fn compare(
+    fn check_same_content(
         &self,
         channel: &ChannelName,
         published: Published,
@@ -106,7 +106,7 @@ impl Hub {
             span: Span::After(offset.saturating_sub(1)),
             count_max: 1,
             bytes_max: usize::MAX,
-            retention: self.kept(now, channel),
+            retention: self.retention_of(now, channel),
             wall_ms: now.wall_ms,
             answer: Answer::new(move |page: Result<Page, EngineError>| {
                 done(match page {
@@ -126,38 +126,38 @@ impl Hub {
     }
 
     /// Tells those who read a channel of a publication that was appended through this node.
-    fn spread(&self, name: &ChannelName, news: News) {
+    fn fan_out(&self, name: &ChannelName, appended: AppendedEntry) {
         self.0.publications.fetch_add(1, Ordering::Relaxed);
         // Nobody uses it here: whoever comes will ask the engine.
         let Some(channel) = self.find_channel(name) else { return };
-        self.tell(&channel, news);
+        self.apply(&channel, appended);
     }
 
-    fn tell(&self, channel: &Arc<Channel>, news: News) {
+    fn apply(&self, channel: &Arc<Channel>, appended: AppendedEntry) {
         let crowded = self.0.channels.tail_bytes() >= self.0.limits.log_bytes_max;
         let entries_max = if crowded { 1 } else { usize::MAX };
-        let (pushed, ring) = channel.take(news, &self.0.limits, entries_max);
-        self.pump_if(ring, channel);
-        if pushed == Pushed::Unclear {
-            self.look_again(channel);
+        let (outcome, fan_out) = channel.apply(appended, &self.0.limits, entries_max);
+        self.pump_if(fan_out, channel);
+        if outcome == AppendOutcome::Uncertain {
+            self.restat(channel);
         }
     }
 
     /// A publication may be in the log without a word to us: those who read live are not to wait for the next one.
-    fn catch_up(&self, name: &ChannelName) {
+    fn read_missed(&self, name: &ChannelName) {
         let Some(channel) = self.find_channel(name) else { return };
-        let Some(then) = channel.stand() else { return };
+        let Some(then) = channel.tail_position() else { return };
         let (hub, of, now) = (self.clone(), Arc::clone(&channel), self.last_now());
         let read = Read {
             channel: name.clone(),
             span: Span::After(then.head),
             count_max: usize::MAX,
             bytes_max: self.0.limits.batch_bytes_max,
-            retention: self.kept(now, name),
+            retention: self.retention_of(now, name),
             wall_ms: now.wall_ms,
             answer: Answer::new(move |page: Result<Page, EngineError>| {
                 if let Ok(page) = page {
-                    hub.take_missed(&of, then, page);
+                    hub.apply_missed(&of, then, page);
                 }
             }),
         };
@@ -165,41 +165,50 @@ impl Hub {
     }
 
     /// What the engine has read behind where memory stood then.
-    fn take_missed(&self, channel: &Arc<Channel>, then: Stand, page: Page) {
-        self.learn(channel, &page.standing, Some(then));
-        let Page { standing: Standing { epoch, base, base_at, .. }, at, entries } = page;
+    fn apply_missed(&self, channel: &Arc<Channel>, then: TailPosition, page: Page) {
+        self.apply_state(channel, &page.log, Some(then));
+        let Page { log: LogState { epoch, base, base_at, .. }, at, entries } = page;
         // Where nobody knows what the first one follows, the next publication will tell.
         let Some(mut before_at) = at.or((then.head == 0).then_some(0)) else { return };
         for entry in entries {
             let at = entry.at();
             // What memory was told of meanwhile it may have let go of again.
-            if channel.stand().is_some_and(|now| now.turn == then.turn && now.head + 1 == entry.offset()) {
+            if channel
+                .tail_position()
+                .is_some_and(|now| now.generation == then.generation && now.head + 1 == entry.offset())
+            {
                 let epoch = Arc::clone(&epoch);
-                self.tell(channel, News { epoch, entry, before_at, base, base_at });
+                self.apply(channel, AppendedEntry { epoch, entry, before_at, base, base_at });
             }
             before_at = at;
         }
     }
 
     /// Asks the engine where a channel's log really stands.
-    fn look_again(&self, channel: &Arc<Channel>) {
+    fn restat(&self, channel: &Arc<Channel>) {
         let (hub, of) = (self.clone(), Arc::clone(channel));
-        let then = channel.stand();
-        let answer = Answer::new(move |looked: Result<Looked, _>| {
-            if let Ok(looked) = looked {
-                hub.learn(&of, &looked.standing, then);
+        let then = channel.tail_position();
+        let answer = Answer::new(move |stat: Result<StatResult, _>| {
+            if let Ok(stat) = stat {
+                hub.apply_state(&of, &stat.log, then);
             }
         });
         let now = self.last_now();
-        let (retention, wall_ms) = (self.kept(now, &channel.name), now.wall_ms);
-        let look =
-            Look { channel: channel.name.clone(), offset: None, user: None, retention, wall_ms, answer };
-        self.0.engine.submit(Job::Look(look));
+        let (retention, wall_ms) = (self.retention_of(now, &channel.name), now.wall_ms);
+        let request = StatRequest {
+            channel: channel.name.clone(),
+            offset: None,
+            user: None,
+            retention,
+            wall_ms,
+            answer,
+        };
+        self.0.engine.submit(Job::Stat(request));
     }
 
-    pub(crate) fn learn(&self, channel: &Arc<Channel>, standing: &Standing, then: Option<Stand>) {
-        let ring = channel.learn(standing, then, &self.0.limits);
-        self.pump_if(ring, channel);
+    pub(crate) fn apply_state(&self, channel: &Arc<Channel>, state: &LogState, then: Option<TailPosition>) {
+        let fan_out = channel.apply_state(state, then, &self.0.limits);
+        self.pump_if(fan_out, channel);
     }
 
     /// The channel of this name, made where it is not in use. `None`: this holder has as many as it may have.
@@ -212,56 +221,56 @@ impl Hub {
         &self,
         now: Now,
         channel: &Arc<Channel>,
-        (turn, after): (u32, u64),
-        bell: &Arc<Bell>,
+        (generation, after): (u32, u64),
+        mailbox: &Arc<PeerMailbox>,
         slot: u32,
     ) -> Option<(Packets, u64)> {
-        self.note(now);
-        let key = || PageKey { channel: channel.name.clone(), number: channel.number, turn, after };
-        let (mut wanted, mut next) = self.0.pages.take(key(), bell, slot);
-        if let Wanted::Wait(Some(first)) = &wanted {
+        self.observe_time(now);
+        let key = || PageKey { channel: channel.name.clone(), number: channel.number, generation, after };
+        let (mut lookup, mut next) = self.0.pages.take(key(), mailbox, slot);
+        if let PageLookup::Wait(Some(first)) = &lookup {
             self.read_page(first.clone());
             // A quick engine has answered by now, and rung. That bell stays for what follows.
-            (wanted, next) = self.0.pages.take_asked(&key(), bell, slot);
+            (lookup, next) = self.0.pages.take_asked(&key(), mailbox, slot);
         }
         next.into_iter().for_each(|next| self.read_page(next));
-        match wanted {
-            Wanted::Page(packets, to) => Some((packets, to)),
-            Wanted::Wait(_) => None,
+        match lookup {
+            PageLookup::Page(packets, to) => Some((packets, to)),
+            PageLookup::Wait(_) => None,
         }
     }
 
     /// A reader unsubscribes or moves: it wants no page any more.
-    pub(crate) fn leave_page(&self, bell: &Arc<Bell>, slot: u32) {
-        let next = self.0.pages.leave(bell, slot);
+    pub(crate) fn cancel_page(&self, mailbox: &Arc<PeerMailbox>, slot: u32) {
+        let next = self.0.pages.cancel_wait(mailbox, slot);
         next.into_iter().for_each(|next| self.read_page(next));
     }
 
     fn read_page(&self, key: PageKey) {
         let now = self.last_now();
         let channel = self.find_channel(&key.channel).filter(|channel| channel.number == key.number);
-        let then = channel.as_ref().and_then(|channel| channel.stand());
+        let then = channel.as_ref().and_then(|channel| channel.tail_position());
         let hub = self.clone();
         let read = Read {
             channel: key.channel.clone(),
             span: Span::After(key.after),
             count_max: usize::MAX,
             bytes_max: self.0.limits.batch_bytes_max,
-            retention: self.kept(now, &key.channel),
+            retention: self.retention_of(now, &key.channel),
             wall_ms: now.wall_ms,
             answer: Answer::new(move |page: Result<Page, EngineError>| {
-                let more = hub.take_page(&key, channel.as_ref(), then, page);
+                let more = hub.apply_page(&key, channel.as_ref(), then, page);
                 more.into_iter().for_each(|next| hub.read_page(next));
             }),
         };
         self.0.engine.submit(Job::Read(read));
     }
 
-    fn take_page(
+    fn apply_page(
         &self,
         key: &PageKey,
         channel: Option<&Arc<Channel>>,
-        then: Option<Stand>,
+        then: Option<TailPosition>,
         page: Result<Page, EngineError>,
     ) -> Option<PageKey> {
         let pages = &self.0.pages;
@@ -269,16 +278,17 @@ impl Hub {
         let Ok(page) = page else {
             return pages.put(self.last_now().mono_ms, key, None);
         };
-        self.learn(channel, &page.standing, then);
-        let stand = channel.stand().filter(|stand| stand.turn == key.turn);
-        let (good, ring) = stand.map_or((false, Ring::Done), |_| channel.check_page(key.after, &page));
-        self.pump_if(ring, channel);
-        let Some(stand) = stand.filter(|_| good) else {
+        self.apply_state(channel, &page.log, then);
+        let position = channel.tail_position().filter(|position| position.generation == key.generation);
+        let (good, fan_out) =
+            position.map_or((false, FanOut::Done), |_| channel.verify_page(key.after, &page));
+        self.pump_if(fan_out, channel);
+        let Some(position) = position.filter(|_| good) else {
             // The readers find out by themselves what became of it.
             return pages.cancel(key);
         };
         // What memory was not told of yet has its turn later: it may be of another log than what is told first.
-        let entries = page.entries.iter().take_while(|entry| entry.offset() <= stand.head);
+        let entries = page.entries.iter().take_while(|entry| entry.offset() <= position.head);
         match join(entries, self.0.limits.batch_bytes_max) {
             (_, 0) => pages.cancel(key),
             (packets, taken) => {
@@ -291,9 +301,9 @@ impl Hub {
     /// Housekeeping of channels, pages and positions.
     pub(crate) fn tidy_logs(&self, now: Now) {
         let wall_ms = now.wall_ms - self.clock_lead_ms(now);
-        self.0.channels.tidy_some(wall_ms, |channel| self.note_delivered(channel));
+        self.0.channels.tidy_some(wall_ms, |channel| self.save_delivered(channel));
         self.0.pages.tidy(now.mono_ms).into_iter().for_each(|next| self.read_page(next));
-        self.flush_acks();
+        self.save_positions();
         let hub = self.clone();
         let in_use = InUse::new(move |channel| hub.find_channel(channel).is_some());
         self.0.engine.submit(Job::Tidy { wall_ms, rules: Arc::clone(self.rules()), in_use });
@@ -302,25 +312,25 @@ impl Hub {
     /// Hands all positions that are on their way to the engine: how far users have taken channels, and how far inboxes were
     /// handed out. [`Hub::tick`] does so too, in its time; this is for the end.
     pub fn flush(&self) {
-        self.0.channels.each_inbox(|channel| self.note_delivered(channel));
-        self.flush_acks();
+        self.0.channels.each_inbox(|channel| self.save_delivered(channel));
+        self.save_positions();
     }
 
-    fn note_delivered(&self, channel: &Channel) {
+    fn save_delivered(&self, channel: &Channel) {
         if let Some(delivered) = channel.take_delivered() {
             let node = (None, Holder::BACK_END);
             self.0.acks.advance(&channel.name, node, &delivered.epoch, delivered.offset);
         }
     }
 
-    fn flush_acks(&self) {
-        let marks: Vec<Mark> = self.0.acks.hand_over();
-        if !marks.is_empty() {
-            let (hub, given) = (self.clone(), marks.clone());
+    fn save_positions(&self) {
+        let updates: Vec<PositionUpdate> = self.0.acks.hand_over();
+        if !updates.is_empty() {
+            let (hub, given) = (self.clone(), updates.clone());
             let answer = Answer::new(move |outcome: Result<(), EngineError>| {
                 hub.0.acks.settle(given, outcome.is_ok());
             });
-            self.0.engine.submit(Job::Keep(Keep { marks, answer }));
+            self.0.engine.submit(Job::SavePositions(SavePositions { updates: updates, answer }));
         }
     }
 }

@@ -9,7 +9,7 @@ use tautline_protocol::Limits;
 
 /// Every hello has to wait for its turn.
 fn one_at_a_time() -> Node {
-    Node::with(Limits { hellos_at_once_max: 0, ..Limits::default() }, Retention::default())
+    Node::with(Limits { new_sessions_per_ms_max: 0, ..Limits::default() }, Retention::default())
 }
 
 fn hello() -> Value {
@@ -55,7 +55,8 @@ fn tickets(node: &mut Node, count: usize) -> Vec<Value> {
 
 #[test]
 fn a_few_within_a_millisecond_go_ahead_and_the_next_wait_for_their_turn() {
-    let mut node = Node::with(Limits { hellos_at_once_max: 2, ..Limits::default() }, Retention::default());
+    let mut node =
+        Node::with(Limits { new_sessions_per_ms_max: 2, ..Limits::default() }, Retention::default());
     let mut phones: Vec<_> = (0..2).map(|_| node.guest()).collect();
     assert_eq!(welcomed(&phones), [0, 1]);
     phones.push(waiting(&node, hello()));

@@ -9,8 +9,8 @@ use tautline_protocol::Now;
 
 use crate::{
     budget::{Budget, Claimant, Holder},
+    session::id::SessionId,
     session::{ById, Session},
-    session_id::SessionId,
     sync::{Mutex, lock},
 };
 
@@ -77,7 +77,7 @@ impl Sessions {
     ///
     /// A session that ends is revoked before it is taken out of here, so none is made from a ticket that was good a moment
     /// ago.
-    pub(crate) fn get_or_make(
+    pub(crate) fn get_or_create(
         &self,
         (id, holder): (SessionId, Holder),
         claimant: Claimant,
@@ -103,7 +103,7 @@ impl Sessions {
         if lock(self.shard(id)).remove(&id) {
             self.budget.give(holder, 1);
         }
-        self.note_unparked(id);
+        self.remove_parked_replies(id);
     }
 
     /// Notes that a session lost its connection now, and that this was the time number `parks`.
@@ -112,12 +112,12 @@ impl Sessions {
     }
 
     /// Notes that a session without a connection holds replies, or will.
-    pub(crate) fn note_parked_replies(&self, id: SessionId) {
+    pub(crate) fn add_parked_replies(&self, id: SessionId) {
         lock(&self.parked_replies).insert(id);
     }
 
     /// The session has a connection again, or has ended.
-    pub(crate) fn note_unparked(&self, id: SessionId) {
+    pub(crate) fn remove_parked_replies(&self, id: SessionId) {
         lock(&self.parked_replies).remove(&id);
     }
 

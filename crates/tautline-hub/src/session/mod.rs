@@ -1,7 +1,9 @@
 //! What outlives a connection: who the session belongs to, which requests it made, where it is present.
 
-mod living;
+pub(crate) mod id;
+mod live;
 mod owned;
+pub(crate) mod registry;
 
 use std::{
     hash::{Hash, Hasher},
@@ -11,15 +13,15 @@ use std::{
 use tautline_protocol::{Now, server::Ledger};
 
 pub(crate) use self::{
-    living::{Claim, Living, taken_over},
-    owned::Owned,
+    live::{Claim, LiveSession, taken_over},
+    owned::OwnedSession,
 };
 use crate::{
     Identity,
-    bell::Bell,
     budget::Holder,
     channel::Channel,
-    session_id::SessionId,
+    mailbox::PeerMailbox,
+    session::id::SessionId,
     sync::{Mutex, lock},
 };
 
@@ -45,13 +47,13 @@ struct State {
     /// Who its shares are booked on: its user, or the address that it was opened from.
     holder: Holder,
     /// The connection that has it; `None` while parked.
-    bell: Option<Arc<Bell>>,
+    mailbox: Option<Arc<PeerMailbox>>,
     /// How often it was parked, in small change: tells whether it came back since a certain time.
     parks: u16,
     /// Channels in whose roster it stands.
     present_in: Rosters,
     /// The life of the logs in which the session began; 0 where that is not known.
-    life: u32,
+    incarnation: u32,
 }
 
 impl Session {
@@ -60,7 +62,7 @@ impl Session {
         (id, holder): (SessionId, Holder),
         login: Login,
         ledger: Ledger,
-        life: u32,
+        incarnation: u32,
         now: Now,
     ) -> Arc<Self> {
         let state = State {
@@ -69,32 +71,32 @@ impl Session {
             attempt: 0,
             opened_s: u32::try_from(now.mono_ms.div_ceil(1000)).unwrap_or(u32::MAX),
             holder,
-            bell: None,
+            mailbox: None,
             parks: 0,
             present_in: Rosters::default(),
-            life,
+            incarnation: incarnation,
         };
         Arc::new(Self { id, state: Mutex::new(Some(state)) })
     }
 
     /// The session, locked, unless it has ended.
-    pub(crate) fn living(&self) -> Option<Living<'_>> {
-        Living::new(self.id, lock(&self.state))
+    pub(crate) fn live(&self) -> Option<LiveSession<'_>> {
+        LiveSession::new(self.id, lock(&self.state))
     }
 
     /// The session, locked, for the connection that has it. `None` where it has another one by now, or has ended: then
     /// nothing that this connection's client says counts any more.
-    pub(crate) fn owned_by(&self, bell: &Arc<Bell>) -> Option<Owned<'_>> {
-        self.living()?.owned_by(bell)
+    pub(crate) fn owned_by(&self, mailbox: &Arc<PeerMailbox>) -> Option<OwnedSession<'_>> {
+        self.live()?.owned_by(mailbox)
     }
 }
 
 /// Channels in whose roster a session stands. Most sessions stand in none, so there is nothing but a pointer for them.
 #[derive(Default)]
-struct Rosters(Option<Box<Standing>>);
+struct Rosters(Option<Box<Attachment>>);
 
 #[derive(Default)]
-struct Standing(Vec<Arc<Channel>>);
+struct Attachment(Vec<Arc<Channel>>);
 
 impl Rosters {
     fn insert(&mut self, channel: &Arc<Channel>) {
@@ -104,14 +106,14 @@ impl Rosters {
     }
 
     fn retain(&mut self, keep: impl FnMut(&Arc<Channel>) -> bool) {
-        if let Some(standing) = &mut self.0 {
-            standing.0.retain(keep);
+        if let Some(attachment) = &mut self.0 {
+            attachment.0.retain(keep);
         }
-        self.0.take_if(|standing| standing.0.is_empty());
+        self.0.take_if(|attachment| attachment.0.is_empty());
     }
 
     fn iter(&self) -> impl Iterator<Item = &Arc<Channel>> {
-        self.0.iter().flat_map(|standing| &standing.0)
+        self.0.iter().flat_map(|attachment| &attachment.0)
     }
 }
 

@@ -14,56 +14,56 @@ use std::{
 use tautline_protocol::Now;
 
 use crate::{
-    bell::Bell,
     budget::Holder,
+    mailbox::PeerMailbox,
     sync::{Mutex, lock},
 };
 
 /// For each new session so many that go on are let in.
-const RESUMES_A_NEWCOMER: usize = 4;
+const RESUMES_PER_NEW: usize = 4;
 
 /// What a hello wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Coming {
+pub(crate) enum HelloKind {
     /// A session to go on.
-    Back,
+    Resume,
     /// A new one.
     New,
 }
 
-pub(crate) struct Turnstile {
-    at_once: usize,
-    lanes: Mutex<Lanes>,
+pub(crate) struct AdmissionQueue {
+    new_per_ms: usize,
+    queues: Mutex<Queues>,
 }
 
 #[derive(Default)]
-struct Lanes {
+struct Queues {
     /// The millisecond that `passed` counts.
     ms: u64,
-    back: Lane,
-    new: Lane,
+    resuming: Queue,
+    new: Queue,
 }
 
 #[derive(Default)]
-struct Lane {
-    passed: usize,
+struct Queue {
+    admitted: usize,
     /// Never an empty queue.
-    waiting: HashMap<Holder, VecDeque<Arc<Bell>>>,
+    waiting: HashMap<Holder, VecDeque<Arc<PeerMailbox>>>,
     /// Whose turn it is next.
     order: VecDeque<Holder>,
 }
 
-impl Lane {
-    fn push(&mut self, address: Holder, bell: &Arc<Bell>) {
+impl Queue {
+    fn push(&mut self, address: Holder, mailbox: &Arc<PeerMailbox>) {
         let queue = self.waiting.entry(address).or_default();
         if queue.is_empty() {
             self.order.push_back(address);
         }
-        queue.push_back(Arc::clone(bell));
+        queue.push_back(Arc::clone(mailbox));
     }
 
     /// The next of the address whose turn it is.
-    fn pop(&mut self) -> Option<Arc<Bell>> {
+    fn pop(&mut self) -> Option<Arc<PeerMailbox>> {
         let address = self.order.pop_front()?;
         let queue = self.waiting.get_mut(&address)?;
         let next = queue.pop_front();
@@ -77,7 +77,8 @@ impl Lane {
 
     /// Lets in so many at most. Returns how many there were.
     fn admit(&mut self, most: usize) -> usize {
-        let admitted = std::iter::from_fn(|| self.pop()).take(most).map(|bell| bell.admit()).count();
+        let admitted =
+            std::iter::from_fn(|| self.pop()).take(most).map(|mailbox| mailbox.grant_admission()).count();
         if self.order.is_empty() {
             // A storm does not keep its memory for the next one.
             (self.waiting, self.order) = (HashMap::new(), VecDeque::new());
@@ -86,52 +87,64 @@ impl Lane {
     }
 }
 
-impl Turnstile {
+impl AdmissionQueue {
     /// So many new sessions go ahead at once, and some times as many that go on.
     pub(crate) fn new(at_once: u32) -> Self {
-        Self { at_once: at_once as usize, lanes: Mutex::default() }
+        Self { new_per_ms: at_once as usize, queues: Mutex::default() }
     }
 
     /// How many wait for their turn.
     pub(crate) fn waiting(&self) -> usize {
-        let lanes = lock(&self.lanes);
-        [&lanes.back, &lanes.new].iter().flat_map(|lane| lane.waiting.values()).map(VecDeque::len).sum()
+        let queues = lock(&self.queues);
+        [&queues.resuming, &queues.new]
+            .iter()
+            .flat_map(|queue| queue.waiting.values())
+            .map(VecDeque::len)
+            .sum()
     }
 
-    fn room(&self, coming: Coming) -> usize {
-        match coming {
-            Coming::Back => self.at_once.saturating_mul(RESUMES_A_NEWCOMER),
-            Coming::New => self.at_once,
+    fn room(&self, kind: HelloKind) -> usize {
+        match kind {
+            HelloKind::Resume => self.new_per_ms.saturating_mul(RESUMES_PER_NEW),
+            HelloKind::New => self.new_per_ms,
         }
     }
 
     /// False: the bell is rung when it is this connection's turn.
-    pub(crate) fn enter(&self, now: Now, coming: Coming, address: Holder, bell: &Arc<Bell>) -> bool {
-        let mut lanes = lock(&self.lanes);
-        if lanes.ms != now.mono_ms {
-            lanes.ms = now.mono_ms;
-            lanes.back.passed = 0;
-            lanes.new.passed = 0;
+    pub(crate) fn try_admit(
+        &self,
+        now: Now,
+        kind: HelloKind,
+        address: Holder,
+        mailbox: &Arc<PeerMailbox>,
+    ) -> bool {
+        let mut queues = lock(&self.queues);
+        if queues.ms != now.mono_ms {
+            queues.ms = now.mono_ms;
+            queues.resuming.admitted = 0;
+            queues.new.admitted = 0;
         }
-        let lane = match coming {
-            Coming::Back => &mut lanes.back,
-            Coming::New => &mut lanes.new,
+        let queue = match kind {
+            HelloKind::Resume => &mut queues.resuming,
+            HelloKind::New => &mut queues.new,
         };
-        if lane.order.is_empty() && lane.passed < self.room(coming) {
-            lane.passed += 1;
+        if queue.order.is_empty() && queue.admitted < self.room(kind) {
+            queue.admitted += 1;
             return true;
         }
-        lane.push(address, bell);
+        queue.push(address, mailbox);
         false
     }
 
     /// Lets the next few in. True: more are waiting.
-    pub(crate) fn turn(&self) -> bool {
-        let mut lanes = lock(&self.lanes);
-        let lanes = &mut *lanes;
-        let back = lanes.back.admit(self.room(Coming::Back).max(1));
+    pub(crate) fn admit_next(&self) -> bool {
+        let mut queues = lock(&self.queues);
+        let queues = &mut *queues;
+        let resuming = queues.resuming.admit(self.room(HelloKind::Resume).max(1));
         // Where few come back, their room is for those who begin.
-        lanes.new.admit((self.room(Coming::Back) + self.room(Coming::New)).saturating_sub(back).max(1));
-        !lanes.back.order.is_empty() || !lanes.new.order.is_empty()
+        queues.new.admit(
+            (self.room(HelloKind::Resume) + self.room(HelloKind::New)).saturating_sub(resuming).max(1),
+        );
+        !queues.resuming.order.is_empty() || !queues.new.order.is_empty()
     }
 }

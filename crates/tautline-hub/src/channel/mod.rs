@@ -3,6 +3,8 @@
 //! A publication enters the tail once the engine has it; subscribers are then rung in chunks, so that a channel with ten
 //! thousand of them does not hold up the others.
 
+pub(crate) mod registry;
+
 use std::sync::Arc;
 
 use tautline_protocol::{
@@ -12,18 +14,18 @@ use tautline_protocol::{
 
 use crate::{
     ChannelRule,
-    bell::Bell,
     budget::{Budget, Claim},
-    engine::{Entry, Looked, Page, Position, Standing},
-    log::{Log, Place, Pushed, Read},
+    engine::{Entry, LogState, Page, Position, StatResult},
+    mailbox::PeerMailbox,
     packets::Packets,
     presence::Presence,
-    session_id::SessionId,
+    session::id::SessionId,
     sync::{AtomicUsize, Mutex, lock},
+    tail::{AppendOutcome, LogTail, ResumePoint, TailRead},
 };
 
 /// Subscribers rung before the pump goes on to the next channel.
-const RING_CHUNK: usize = 256;
+const NOTIFY_CHUNK: usize = 256;
 
 /// A channel that somebody reads or is about to read.
 pub(crate) struct Channel {
@@ -41,53 +43,53 @@ pub(crate) struct Channel {
 
 struct State {
     /// Nothing until the engine has said where the log stands.
-    log: Option<Log>,
+    tail: Option<LogTail>,
     /// What was appended meanwhile.
-    early: Vec<News>,
+    early_entries: Vec<AppendedEntry>,
     /// The last offset that was handed to any connection.
     delivered: u64,
     /// The same when the engine was last told of it.
-    delivered_told: u64,
+    delivered_saved: u64,
     subscribers: Vec<Option<Subscriber>>,
     free: Vec<u32>,
     presence: Option<Box<Presence>>,
     /// The next subscriber to ring; `None` while nothing is being rung.
-    ringing: Option<usize>,
+    fan_out_at: Option<usize>,
     /// Something came while ringing: ring everybody once more.
-    ring_again: bool,
+    repeat_fan_out: bool,
 }
 
 struct Subscriber {
-    bell: Arc<Bell>,
+    mailbox: Arc<PeerMailbox>,
     /// The subscription's place at its connection.
     slot: u32,
     /// Rung, and has not read since.
-    rung: bool,
+    notified: bool,
 }
 
 /// A subscriber's place in the channel.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SeatNo(u32);
+pub(crate) struct SubscriberSlot(u32);
 
 /// How a subscription began, or where it was moved.
-pub(crate) struct Joined {
-    pub(crate) reply: Subscribed,
+pub(crate) struct SubscribeOutcome {
+    pub(crate) subscribed: Subscribed,
     pub(crate) gap: Option<Gap>,
-    pub(crate) place: ReaderPlace,
+    pub(crate) position: ReaderPosition,
 }
 
 /// What a reader has taken.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ReaderPlace {
+pub(crate) struct ReaderPosition {
     /// The last offset.
     pub(crate) offset: u64,
     /// Of which turn of the log.
-    pub(crate) turn: u32,
+    pub(crate) generation: u32,
 }
 
 /// A publication that the engine has appended.
 #[derive(Clone)]
-pub(crate) struct News {
+pub(crate) struct AppendedEntry {
     pub(crate) epoch: Arc<str>,
     pub(crate) entry: Entry,
     pub(crate) before_at: u64,
@@ -97,7 +99,7 @@ pub(crate) struct News {
 
 /// What a reader got.
 #[derive(Default)]
-pub(crate) struct Taken {
+pub(crate) struct Delivery {
     /// Publications.
     pub(crate) packets: Option<Packets>,
     pub(crate) gap: Option<Gap>,
@@ -110,9 +112,9 @@ pub(crate) struct Taken {
 /// Whether subscribers wait to be rung by the pump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Ring {
+pub(crate) enum FanOut {
     Done,
-    Pump,
+    Pending,
 }
 
 impl Channel {
@@ -126,182 +128,202 @@ impl Channel {
         changes: &Arc<Budget>,
     ) -> Arc<Self> {
         let state = State {
-            log: None,
-            early: Vec::new(),
+            tail: None,
+            early_entries: Vec::new(),
             delivered: 0,
-            delivered_told: 0,
+            delivered_saved: 0,
             subscribers: Vec::new(),
             free: Vec::new(),
             presence: Presence::new(rule.presence, changes),
-            ringing: None,
-            ring_again: false,
+            fan_out_at: None,
+            repeat_fan_out: false,
         };
         Arc::new(Self { name, number, rule, tail_bytes, _claim: claim, state: Mutex::new(state) })
     }
 
     /// Takes a publication that the engine has appended. `entries_max`: how many may stay in memory.
-    pub(crate) fn take(&self, news: News, limits: &Limits, entries_max: usize) -> (Pushed, Ring) {
+    pub(crate) fn apply(
+        &self,
+        appended: AppendedEntry,
+        limits: &Limits,
+        entries_max: usize,
+    ) -> (AppendOutcome, FanOut) {
         let mut state = lock(&self.state);
-        let Some(log) = &mut state.log else {
-            state.early.push(news);
+        let Some(tail) = &mut state.tail else {
+            state.early_entries.push(appended);
             // Whoever reads that far behind reads pages.
-            if state.early.len() > limits.tail_entries_max {
-                state.early.remove(0);
+            if state.early_entries.len() > limits.tail_entries_max {
+                state.early_entries.remove(0);
             }
-            return (Pushed::Known, Ring::Done);
+            return (AppendOutcome::Duplicate, FanOut::Done);
         };
-        let pushed = log.push(news, limits, entries_max);
-        let ring = if pushed == Pushed::Taken { state.start_ringing() } else { Ring::Done };
-        (pushed, ring)
+        let outcome = tail.push(appended, limits, entries_max);
+        let fan_out = if outcome == AppendOutcome::Applied { state.start_fan_out() } else { FanOut::Done };
+        (outcome, fan_out)
     }
 
     /// Takes what the engine says of the log; `then` is where memory stood when it was asked.
-    pub(crate) fn learn(&self, standing: &Standing, then: Option<Stand>, limits: &Limits) -> Ring {
+    pub(crate) fn apply_state(
+        &self,
+        log_state: &LogState,
+        then: Option<TailPosition>,
+        limits: &Limits,
+    ) -> FanOut {
         let mut state = lock(&self.state);
         let state = &mut *state;
-        let early = std::mem::take(&mut state.early);
-        match &mut state.log {
-            Some(log) => {
+        let early = std::mem::take(&mut state.early_entries);
+        match &mut state.tail {
+            Some(tail) => {
                 // Where memory has learned of another log since, the answer may be about the one before.
-                let then = then.filter(|then| then.turn == log.turn());
-                let is_another = |then: Stand| then.head == standing.head && then.head_at != standing.head_at;
+                let then = then.filter(|then| then.generation == tail.generation());
+                let is_another =
+                    |then: TailPosition| then.head == log_state.head && then.head_at != log_state.head_at;
                 // Another publication where memory's last one was is as good as one less.
                 let head_then = then.map(|then| then.head + u64::from(is_another(then)));
-                if head_then.is_some_and(|head_then| log.learn(standing, head_then)) {
-                    return state.start_ringing();
+                if head_then.is_some_and(|head_then| tail.apply_state(log_state, head_then)) {
+                    return state.start_fan_out();
                 }
             }
             None => {
-                let log = state.log.insert(Log::new(standing, Arc::clone(&self.tail_bytes)));
-                for news in early {
+                let tail = state.tail.insert(LogTail::new(log_state, Arc::clone(&self.tail_bytes)));
+                for appended in early {
                     // What the engine told of before it was asked, and after.
-                    if news.epoch != standing.epoch || news.entry.offset() > standing.head {
-                        log.push(news, limits, usize::MAX);
+                    if appended.epoch != log_state.epoch || appended.entry.offset() > log_state.head {
+                        tail.push(appended, limits, usize::MAX);
                     }
                 }
             }
         }
-        Ring::Done
+        FanOut::Done
     }
 
     /// Where memory stands; nothing before the engine has said it.
-    pub(crate) fn stand(&self) -> Option<Stand> {
-        lock(&self.state).log.as_ref().map(|log| Stand {
-            head: log.head(),
-            head_at: log.head_at(),
-            turn: log.turn(),
+    pub(crate) fn tail_position(&self) -> Option<TailPosition> {
+        lock(&self.state).tail.as_ref().map(|tail| TailPosition {
+            head: tail.head(),
+            head_at: tail.head_at(),
+            generation: tail.generation(),
         })
     }
 
     /// The log's life; nothing before the engine has said it.
     pub(crate) fn epoch(&self) -> Option<Arc<str>> {
-        lock(&self.state).log.as_ref().map(|log| Arc::clone(log.epoch()))
+        lock(&self.state).tail.as_ref().map(|tail| Arc::clone(tail.epoch()))
     }
 
     /// What memory alone knows of the place where a reader begins; nothing, where the engine has to be asked.
-    pub(crate) fn known(&self, from: &ReadFrom) -> Option<Known> {
+    pub(crate) fn cached_position(&self, from: &ReadFrom) -> Option<CachedPosition> {
         let state = lock(&self.state);
-        let log = state.log.as_ref()?;
+        let tail = state.tail.as_ref()?;
         let at = match from {
             ReadFrom::Now => None,
-            ReadFrom::Cursor(cursor) if log.knows(cursor) => log.at(cursor.offset),
+            ReadFrom::Cursor(cursor) if tail.resolves(cursor) => tail.at(cursor.offset),
             _ => return None,
         };
-        Some(Known { at, turn: log.turn() })
+        Some(CachedPosition { at, generation: tail.generation() })
     }
 
     /// Lets a connection read from a place on. `None`: the engine has to be asked first.
-    pub(crate) fn join(
+    pub(crate) fn subscribe(
         &self,
-        who: &Joining<'_>,
+        who: &SubscribeParams<'_>,
         from: &ReadFrom,
-        seen: Seen<'_>,
-    ) -> Option<(SeatNo, u64, Joined, Ring)> {
+        evidence: ResumeEvidence<'_>,
+    ) -> Option<(SubscriberSlot, u64, SubscribeOutcome, FanOut)> {
         let mut state = lock(&self.state);
-        let joined = state.place(&self.name, from, seen)?;
-        let seat = state.seat(Subscriber { bell: Arc::clone(who.bell), slot: who.slot, rung: true });
+        let outcome = state.resolve_start(&self.name, from, evidence)?;
+        let subscriber = state.add_subscriber(Subscriber {
+            mailbox: Arc::clone(who.mailbox),
+            slot: who.slot,
+            notified: true,
+        });
         let changed = match &mut state.presence {
-            Some(presence) => presence.arrive(&self.name, who.session, who.user, who.wall_ms),
+            Some(presence) => presence.set_online(&self.name, who.session, who.user, who.wall_ms),
             None => false,
         };
-        let ring = if changed { state.start_ringing() } else { Ring::Done };
-        let presence_seen = state.presence.as_mut().map_or(0, |presence| presence.enter());
-        Some((seat, presence_seen, joined, ring))
+        let fan_out = if changed { state.start_fan_out() } else { FanOut::Done };
+        let presence_seen = state.presence.as_mut().map_or(0, |presence| presence.add_reader());
+        Some((subscriber, presence_seen, outcome, fan_out))
     }
 
     /// Moves a subscription that exists. `None`: the engine has to be asked first.
-    pub(crate) fn rejoin(&self, seat: SeatNo, from: &ReadFrom, seen: Seen<'_>) -> Option<Joined> {
+    pub(crate) fn move_subscription(
+        &self,
+        subscriber: SubscriberSlot,
+        from: &ReadFrom,
+        evidence: ResumeEvidence<'_>,
+    ) -> Option<SubscribeOutcome> {
         let mut state = lock(&self.state);
-        let joined = state.place(&self.name, from, seen)?;
-        state.note(seat, true);
-        Some(joined)
+        let outcome = state.resolve_start(&self.name, from, evidence)?;
+        state.set_notified(subscriber, true);
+        Some(outcome)
     }
 
     /// What a subscriber has not taken yet: moves its places, appends presence changes to `out`.
     pub(crate) fn read(
         &self,
-        seat: SeatNo,
-        places: Places<'_>,
+        subscriber: SubscriberSlot,
+        positions: ReaderPositions<'_>,
         bytes_max: usize,
         out: &mut Vec<u8>,
-    ) -> Taken {
+    ) -> Delivery {
         let mut state = lock(&self.state);
         let state = &mut *state;
-        let mut taken = Taken::default();
+        let mut delivery = Delivery::default();
         if let Some(presence) = &mut state.presence {
-            presence.read(places.presence_seen, out);
+            presence.read(positions.presence_seen, out);
         }
-        let Some(log) = &mut state.log else { return taken };
-        let place = places.place;
-        match log.read(place.offset, &mut place.turn, bytes_max) {
-            Read::UpToDate => {}
-            Read::Batch { packets, to } => {
-                place.offset = to;
+        let Some(tail) = &mut state.tail else { return delivery };
+        let position = positions.position;
+        match tail.read(position.offset, &mut position.generation, bytes_max) {
+            TailRead::UpToDate => {}
+            TailRead::Batch { packets, to } => {
+                position.offset = to;
                 state.delivered = state.delivered.max(to);
-                taken.packets = Some(packets);
+                delivery.packets = Some(packets);
             }
-            Read::Behind => taken.behind = true,
-            Read::Gap { reason, to } => {
-                taken.gap = Some(gap(&self.name, log, reason, place.offset, to));
-                place.offset = to;
+            TailRead::Behind => delivery.behind = true,
+            TailRead::Gap { reason, to } => {
+                delivery.gap = Some(gap(&self.name, tail, reason, position.offset, to));
+                position.offset = to;
             }
         }
-        taken.more = place.offset < log.head() && !taken.behind;
+        delivery.more = position.offset < tail.head() && !delivery.behind;
         // Who waits for a page is rung by it.
-        state.note(seat, taken.more || taken.behind);
-        taken
+        state.set_notified(subscriber, delivery.more || delivery.behind);
+        delivery
     }
 
     /// A subscriber has taken a page. True: there is more.
-    pub(crate) fn read_page(&self, seat: SeatNo, to: u64) -> bool {
+    pub(crate) fn read_page(&self, subscriber: SubscriberSlot, to: u64) -> bool {
         let mut state = lock(&self.state);
         state.delivered = state.delivered.max(to);
-        let more = state.log.as_ref().is_some_and(|log| to < log.head());
-        state.note(seat, more);
+        let more = state.tail.as_ref().is_some_and(|tail| to < tail.head());
+        state.set_notified(subscriber, more);
         more
     }
 
     /// The engine was asked for what follows `after`, and this is what it read. False: it is nothing to be handed out.
-    pub(crate) fn check_page(&self, after: u64, page: &Page) -> (bool, Ring) {
+    pub(crate) fn verify_page(&self, after: u64, page: &Page) -> (bool, FanOut) {
         let mut state = lock(&self.state);
-        let Some(log) = &mut state.log else { return (false, Ring::Done) };
-        if log.compare(after, page.at, &page.entries) {
-            return (false, state.start_ringing());
+        let Some(tail) = &mut state.tail else { return (false, FanOut::Done) };
+        if tail.verify_page(after, page.at, &page.entries) {
+            return (false, state.start_fan_out());
         }
         let first = page.entries.first().map(Entry::offset);
         if first != Some(after + 1) {
-            log.admit_hole(after, first);
+            tail.record_gap(after, first);
         }
-        (first == Some(after + 1), Ring::Done)
+        (first == Some(after + 1), FanOut::Done)
     }
 
     /// Ends a subscription that has read presence up to `presence_seen`.
-    pub(crate) fn part(&self, seat: SeatNo, presence_seen: u64) {
+    pub(crate) fn remove_subscriber(&self, subscriber: SubscriberSlot, presence_seen: u64) {
         let mut state = lock(&self.state);
-        if state.subscribers[seat.0 as usize].take().is_some() {
-            state.free.push(seat.0);
+        if state.subscribers[subscriber.0 as usize].take().is_some() {
+            state.free.push(subscriber.0);
             if let Some(presence) = &mut state.presence {
-                presence.quit(presence_seen);
+                presence.remove_reader(presence_seen);
             }
         }
         if state.free.len() == state.subscribers.len() {
@@ -311,15 +333,15 @@ impl Channel {
     }
 
     /// Rings the next chunk. False: everybody was rung.
-    pub(crate) fn ring_chunk(&self) -> bool {
-        lock(&self.state).ring_chunk()
+    pub(crate) fn notify_chunk(&self) -> bool {
+        lock(&self.state).notify_chunk()
     }
 
     /// Changes the roster and tells subscribers if they asked for it.
-    pub(crate) fn with_presence(&self, change: impl FnOnce(&mut Presence, &ChannelName) -> bool) -> Ring {
+    pub(crate) fn with_presence(&self, change: impl FnOnce(&mut Presence, &ChannelName) -> bool) -> FanOut {
         let mut state = lock(&self.state);
         let changed = state.presence.as_mut().is_some_and(|presence| change(presence, &self.name));
-        if changed { state.start_ringing() } else { Ring::Done }
+        if changed { state.start_fan_out() } else { FanOut::Done }
     }
 
     /// The roster; `None` where the channel keeps none.
@@ -336,62 +358,62 @@ impl Channel {
     /// How far it was handed to any connection, where it was at all.
     pub(crate) fn delivered(&self) -> Option<Position> {
         let state = lock(&self.state);
-        let epoch = Arc::clone(state.log.as_ref()?.epoch());
+        let epoch = Arc::clone(state.tail.as_ref()?.epoch());
         (state.delivered > 0).then_some(Position { epoch, offset: state.delivered })
     }
 
     /// The same, where it has risen since the last time.
     pub(crate) fn take_delivered(&self) -> Option<Position> {
         let mut state = lock(&self.state);
-        if state.delivered_told == state.delivered {
+        if state.delivered_saved == state.delivered {
             return None;
         }
-        state.delivered_told = state.delivered;
-        let epoch = Arc::clone(state.log.as_ref()?.epoch());
+        state.delivered_saved = state.delivered;
+        let epoch = Arc::clone(state.tail.as_ref()?.epoch());
         Some(Position { epoch, offset: state.delivered })
     }
 
     /// Drops what is too old.
     pub(crate) fn expire(&self, wall_ms: u64) {
-        if let Some(log) = &mut lock(&self.state).log {
-            log.expire(wall_ms, self.rule.retention.age_ms);
+        if let Some(tail) = &mut lock(&self.state).tail {
+            tail.expire(wall_ms, self.rule.retention.age_ms);
         }
     }
 }
 
 /// Where memory stands.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stand {
+pub(crate) struct TailPosition {
     /// The last offset that it was told of.
     pub(crate) head: u64,
     /// When that one was appended.
     pub(crate) head_at: u64,
     /// The turn of the log.
-    pub(crate) turn: u32,
+    pub(crate) generation: u32,
 }
 
 /// What memory knew of a reader's place when it was asked; it may have let go of it since.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Known {
+pub(crate) struct CachedPosition {
     /// When the publication at its offset was appended.
     pub(crate) at: Option<u64>,
     /// In which turn of the log.
-    pub(crate) turn: u32,
+    pub(crate) generation: u32,
 }
 
 /// What is known of a reader's place, by the engine or by memory.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Seen<'a> {
-    pub(crate) looked: Option<&'a Looked>,
+pub(crate) struct ResumeEvidence<'a> {
+    pub(crate) stat: Option<&'a StatResult>,
     /// What memory knew when it was asked first.
-    pub(crate) known: Option<Known>,
+    pub(crate) cached: Option<CachedPosition>,
     /// Memory had the log then.
-    pub(crate) live: bool,
+    pub(crate) had_tail: bool,
 }
 
 /// Who wants to read.
-pub(crate) struct Joining<'a> {
-    pub(crate) bell: &'a Arc<Bell>,
+pub(crate) struct SubscribeParams<'a> {
+    pub(crate) mailbox: &'a Arc<PeerMailbox>,
     pub(crate) slot: u32,
     pub(crate) session: SessionId,
     pub(crate) user: Option<&'a UserId>,
@@ -399,17 +421,22 @@ pub(crate) struct Joining<'a> {
 }
 
 /// A reader's places.
-pub(crate) struct Places<'a> {
-    pub(crate) place: &'a mut ReaderPlace,
+pub(crate) struct ReaderPositions<'a> {
+    pub(crate) position: &'a mut ReaderPosition,
     pub(crate) presence_seen: &'a mut u64,
 }
 
 impl State {
-    fn place(&self, name: &ChannelName, from: &ReadFrom, seen: Seen<'_>) -> Option<Joined> {
-        let log = self.log.as_ref()?;
-        let looked = seen.looked;
+    fn resolve_start(
+        &self,
+        name: &ChannelName,
+        from: &ReadFrom,
+        evidence: ResumeEvidence<'_>,
+    ) -> Option<SubscribeOutcome> {
+        let tail = self.tail.as_ref()?;
+        let stat = evidence.stat;
         let acknowledged = || {
-            let position = looked?.acknowledged.as_ref().filter(|position| position.epoch == *log.epoch())?;
+            let position = stat?.acknowledged.as_ref().filter(|position| position.epoch == *tail.epoch())?;
             Some(Cursor { epoch: position.epoch.to_string(), offset: position.offset, at: None })
         };
         let cursor = match from {
@@ -418,72 +445,76 @@ impl State {
             ReadFrom::Cursor(cursor) => Some(cursor.clone()),
         };
         let (offset, gap) = match (from, cursor) {
-            (ReadFrom::Now, _) => (log.head(), None),
-            (_, None) => (log.base(), None),
-            (_, Some(cursor)) => match log.locate(&cursor, seen) {
-                Place::At(offset) => (offset, None),
-                Place::Gap { reason, at } => (at, Some(gap(name, log, reason, cursor.offset, at))),
+            (ReadFrom::Now, _) => (tail.head(), None),
+            (_, None) => (tail.base(), None),
+            (_, Some(cursor)) => match tail.locate(&cursor, evidence) {
+                ResumePoint::At(offset) => (offset, None),
+                ResumePoint::Gap { reason, at } => (at, Some(gap(name, tail, reason, cursor.offset, at))),
             },
         };
-        let (head, at) = (log.head(), log.head_at());
+        let (head, at) = (tail.head(), tail.head_at());
         let recovering = head.saturating_sub(offset);
-        let reply = Subscribed { epoch: log.epoch().to_string(), offset: head, at, recovering };
-        Some(Joined { reply, gap, place: ReaderPlace { offset, turn: log.turn() } })
+        let reply = Subscribed { epoch: tail.epoch().to_string(), offset: head, at, recovering };
+        Some(SubscribeOutcome {
+            subscribed: reply,
+            gap,
+            position: ReaderPosition { offset, generation: tail.generation() },
+        })
     }
 
     /// Whether a subscriber has been rung and not read since.
-    fn note(&mut self, seat: SeatNo, rung: bool) {
-        if let Some(Some(subscriber)) = self.subscribers.get_mut(seat.0 as usize) {
-            subscriber.rung = rung;
+    fn set_notified(&mut self, slot: SubscriberSlot, notified: bool) {
+        if let Some(Some(subscriber)) = self.subscribers.get_mut(slot.0 as usize) {
+            subscriber.notified = notified;
         }
     }
 
-    fn seat(&mut self, subscriber: Subscriber) -> SeatNo {
+    fn add_subscriber(&mut self, subscriber: Subscriber) -> SubscriberSlot {
         if let Some(free) = self.free.pop() {
             self.subscribers[free as usize] = Some(subscriber);
-            return SeatNo(free);
+            return SubscriberSlot(free);
         }
         if self.subscribers.len() == self.subscribers.capacity() {
             // Most channels have very few subscribers, and doubling a large list would leave half of it unused.
             self.subscribers.reserve_exact(self.subscribers.len() / 8 + 1);
         }
-        let seat = u32::try_from(self.subscribers.len()).expect("fewer connections than 2^32");
+        let slot = u32::try_from(self.subscribers.len()).expect("fewer connections than 2^32");
         self.subscribers.push(Some(subscriber));
-        SeatNo(seat)
+        SubscriberSlot(slot)
     }
 
     /// Rings the first chunk at once, so that a small channel never waits for the pump.
-    fn start_ringing(&mut self) -> Ring {
-        if self.ringing.is_some() {
-            self.ring_again = true;
-            return Ring::Done;
+    fn start_fan_out(&mut self) -> FanOut {
+        if self.fan_out_at.is_some() {
+            self.repeat_fan_out = true;
+            return FanOut::Done;
         }
-        self.ringing = Some(0);
-        if self.ring_chunk() { Ring::Pump } else { Ring::Done }
+        self.fan_out_at = Some(0);
+        if self.notify_chunk() { FanOut::Pending } else { FanOut::Done }
     }
 
-    fn ring_chunk(&mut self) -> bool {
-        let Some(from) = self.ringing else { return false };
-        let to = self.subscribers.len().min(from + RING_CHUNK);
+    fn notify_chunk(&mut self) -> bool {
+        let Some(from) = self.fan_out_at else { return false };
+        let to = self.subscribers.len().min(from + NOTIFY_CHUNK);
         for subscriber in self.subscribers.get_mut(from..to).unwrap_or_default().iter_mut().flatten() {
-            if !subscriber.rung {
-                subscriber.rung = true;
-                subscriber.bell.ring(subscriber.slot);
+            if !subscriber.notified {
+                subscriber.notified = true;
+                subscriber.mailbox.notify(subscriber.slot);
             }
         }
-        self.ringing = match (to < self.subscribers.len(), std::mem::take(&mut self.ring_again)) {
+        self.fan_out_at = match (to < self.subscribers.len(), std::mem::take(&mut self.repeat_fan_out)) {
             (true, again) => {
-                self.ring_again = again;
+                self.repeat_fan_out = again;
                 Some(to)
             }
             (false, true) => Some(0),
             (false, false) => None,
         };
-        self.ringing.is_some()
+        self.fan_out_at.is_some()
     }
 }
 
-fn gap(name: &ChannelName, log: &Log, reason: GapReason, after: u64, to: u64) -> Gap {
-    let cursor = Cursor { epoch: log.epoch().to_string(), offset: to, at: log.at(to) };
+fn gap(name: &ChannelName, tail: &LogTail, reason: GapReason, after: u64, to: u64) -> Gap {
+    let cursor = Cursor { epoch: tail.epoch().to_string(), offset: to, at: tail.at(to) };
     Gap { channel: name.to_string(), reason, after, cursor }
 }
