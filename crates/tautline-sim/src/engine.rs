@@ -232,10 +232,7 @@ impl State {
             Job::Stat(job) => {
                 let stat = self.logs.stat(&job);
                 self.log_event(|| {
-                    format!(
-                        "looks at {}: head {}, base {}",
-                        job.channel, stat.log.head, stat.log.base
-                    )
+                    format!("looks at {}: head {}, base {}", job.channel, stat.log.head, stat.log.base)
                 });
                 self.tell(tell_in, move || job.answer.give(Ok(stat)));
             }

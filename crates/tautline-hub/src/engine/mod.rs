@@ -32,7 +32,7 @@ const RETRY_MS: u64 = 1_000;
 ///   Offsets rise by one within an epoch, times (`at`) never fall.
 /// - An append that was answered is kept: nobody is told of a publication that a crash could take back. An engine that
 ///   promises less begins a new epoch after each crash, for every log that it cannot vouch for.
-/// - What was answered before a [`Look`] or [`Read`] was submitted is seen by it.
+/// - What was answered before a [`StatRequest`] or [`Read`] was submitted is seen by it.
 /// - A log that was forgotten, because it was empty for long enough and nobody used it, begins anew in another epoch: an old
 ///   cursor is never taken for one of the new log.
 /// - Answers are given without a lock that [`Engine::submit`] needs: an answer may submit the next job.
@@ -223,7 +223,7 @@ pub struct StatRequest {
     pub answer: Answer<StatResult>,
 }
 
-/// What a [`Look`] saw.
+/// What a [`StatRequest`] saw.
 #[derive(Clone, Debug)]
 pub struct StatResult {
     /// Where the log stands.
