@@ -32,7 +32,9 @@ const CONSOLES: { [platform: string]: string } = {
 export function hint(drop: Pick<DropOutput, 'cause'>, { url = '', platform = '', language = 'en' }: HintOptions = {}): string {
   const { cause } = drop;
   const zh = language === 'zh';
-  const sentence = (zh ? WORDS_ZH : WORDS_EN)[cause];
+  const words = zh ? WORDS_ZH : WORDS_EN;
+  // A cause may be of a later version.
+  const sentence = words[cause] || words.unknown;
   const [origin = ''] = /^wss?:\/\/[^/?#]+/i.exec(url) || [];
   const plain = /^ws:/i.test(origin);
 

@@ -69,19 +69,32 @@ test('a close without code or reason is a close', () => {
 
 test('the numbers of its errors are understood, with the words kept beside them', () => {
   const meanings: [number, string][] = [
-    [2, 'slots_exhausted'],
     [3, 'slots_exhausted'],
     [4, 'refused'],
     [6, 'connect_timeout'],
     [7, 'tls_failed'],
     [9, 'protocol_error'],
     [11, 'network_lost'],
-    [20, 'domain_not_allowed'],
+    [8, 'refused'],
+    [20, 'refused'],
+    [50, 'network_lost'],
   ];
   for (const [error, cause] of meanings) {
     const { task, seen } = dialled();
     task.fails(error, 'a sentence');
     assert.deepEqual(seen, [{ code: undefined, reason: 'a sentence', cause }]);
+  }
+});
+
+test('the number 2, which means different things, is read by its words', () => {
+  for (const [words, cause] of [
+    ['网络连接已经存在。', 'slots_exhausted'],
+    ['A network connection already exists.', 'slots_exhausted'],
+    ['接口参数无效。', undefined],
+  ] as const) {
+    const { task, seen } = dialled();
+    task.fails(2, words);
+    assert.deepEqual(seen, [{ code: undefined, reason: words, cause }]);
   }
 });
 

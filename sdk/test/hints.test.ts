@@ -27,3 +27,13 @@ test('every other cause has its sentence, in both languages, whatever is known',
     if (cause !== 'domain_not_allowed') assert.equal(hint({ cause }, { language: 'zh' }), WORDS_ZH[cause]);
   }
 });
+
+test('an address that Alipay wants with TLS is pointed out, and not taken for a missing domain', () => {
+  const said = hint({ cause: 'refused' }, { url: 'ws://a.example/connect', platform: 'alipay' });
+  assert.match(said, /ws:\/\/a\.example.*only wss:/);
+  assert.doesNotMatch(said, /Add /);
+});
+
+test('a cause of a later version has the sentence of an unknown one', () => {
+  assert.equal(hint({ cause: 'new_fault' as 'unknown' }), WORDS_EN.unknown);
+});

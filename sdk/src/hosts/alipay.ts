@@ -11,11 +11,14 @@ interface Message {
   isBuffer?: boolean;
 }
 
-/** What the numbers of `my.connectSocket` and `my.onSocketError` mean, where they mean something. */
-const CAUSES: (DropCause | undefined)[] = [
-  , , 'slots_exhausted', 'slots_exhausted', 'refused', 'refused', 'connect_timeout', 'tls_failed', 'domain_not_allowed',
-  'protocol_error', 'network_lost', 'network_lost', , , , , , , , , 'domain_not_allowed',
-];
+/**
+ * What the numbers of `my.connectSocket` and `my.onSocketError` mean, where they mean something. 2 had another meaning in
+ * each version: its words say. 8 and 20 are said of an address without TLS.
+ */
+const CAUSES: { [error: number]: DropCause } = {
+  3: 'slots_exhausted', 4: 'refused', 5: 'refused', 6: 'connect_timeout', 7: 'tls_failed', 8: 'refused',
+  9: 'protocol_error', 10: 'network_lost', 11: 'network_lost', 20: 'refused', 50: 'network_lost',
+};
 
 /** A host over `my`. */
 export function alipayHost(my: MiniApi): Host {

@@ -7,14 +7,17 @@ import type { DropCause } from '../vocabulary.js';
 
 /** The most telling first: a time-out of DNS is one of DNS, a reset inside of TLS is the network's. */
 const MEANINGS: { [cause in DropCause]?: RegExp } = {
-  domain_not_allowed: /domain list|合法域名/,
-  slots_exhausted: /max \w*(conc|socket)|already exist|同时最多|并行/,
-  background: /interrupted/,
-  dns_failed: /dns|resol|host ?name c|主机名/i,
-  connect_timeout: /timed?.?out|超时/i,
-  network_lost: /offline|was lost|disconn|unreach|reset|abort|abnormal|stream|not (open|connected)|D not exist|断开|中断/i,
-  tls_failed: /TLS|SSL|CERT|certif|证书|安全连接/,
-  refused: /refused|拒绝|[dr1] response|to the server|到服务器/i,
+  domain_not_allowed: /not in domain|access this domain|合法域名|域名不合法/,
+  slots_exhausted: /max \w*(conc|socket)|already exist|已经?存在|同时最多|并行/,
+  background: /(^|fail)\W*interrupted|in background|suspen/i,
+  network_changed: /K_CHANGED/,
+  // A certificate lists names as `DNS:a.example`.
+  dns_failed: /dns(?!:\w)|resol|host ?name c|with hostname|nodename|getaddr|主机名/i,
+  connect_timeout: /timed?.?out|handshake timed|timer exp|超时/i,
+  network_lost:
+    /offline|was lost|disconn|unreach|reset|abort|abnormal|stream|not.(open|connected)|D not exist|broken pipe|EPIPE|hang up|no route|network (is down|inter)|断开|中断/i,
+  tls_failed: /TLS|SSL|CERT|certif|not verified|证书/,
+  refused: /refused|拒绝|[dr1] response|to (the )?server|到服务器|invalid http ?(status|code)|tunnel/i,
 };
 
 /**
@@ -23,7 +26,7 @@ const MEANINGS: { [cause in DropCause]?: RegExp } = {
  */
 export function causeOf(words: string, url = ''): DropCause | undefined {
   const causes = Object.keys(MEANINGS) as DropCause[];
-  const rest = words.replace(/\w+:\/\/[!-~]+/, '').split(url.split(/[:/?]+/)[1] || '\n') + '';
+  const rest = words.replace(/\w+:\/\/[!-~]+/g, '').split(url.split(/[:/?]+/)[1] || '\n') + '';
   return causes.filter((cause) => MEANINGS[cause]!.test(rest))[0];
 }
 
