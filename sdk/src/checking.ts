@@ -2,17 +2,20 @@
 
 import { TautlineError } from './error.js';
 import type { TautlineOptions } from './options.js';
+import { DEFAULTS } from './session.js';
 
 /**
- * Checks `options`; the session sees to its own.
+ * Checks `options`. What passes as a number the session makes whole.
  *
  * @throws TautlineError `bad_option`
  */
 export function checkOptions(options: TautlineOptions): void {
-  const { url, host, storage, format } = options;
+  const { url, host, storage, format, slots, outbox_full } = options;
 
   function check(name: string, fits: unknown): void {
-    if (!fits) throw new TautlineError({ code: 'bad_option', message: 'option ' + name + ' cannot be ' + options[name as 'url'] });
+    const value: unknown = options[name as 'url'];
+    if (fits) return;
+    throw new TautlineError({ code: 'bad_option', message: 'option ' + name + ' cannot be ' + (typeof value === 'string' ? '"' + value + '"' : value) });
   }
   check('url', /^wss?:\/\/[^/]/i.test(url));
   check('host', !host || host.dial);
@@ -20,4 +23,13 @@ export function checkOptions(options: TautlineOptions): void {
   check('storage', !storage || storage.length > 1);
   // Where an import has gone wrong it is there, and undefined.
   check('format', !('format' in options) || (format && format.write_));
+  Object.keys(DEFAULTS).forEach((name) => {
+    const value: unknown = options[name as 'slots'];
+    const usual: unknown = DEFAULTS[name as 'slots'];
+    // To wait no time at all, and to dial again at once for ever, is nobody's wish.
+    const least = /slots|timeout|probe|retry/.test(name) ? 1 : 0;
+    check(name, value === undefined || (typeof value === typeof usual && (typeof value !== 'number' || value >= least)));
+  });
+  check('slots', !(slots! >= 3));
+  check('outbox_full', /^(undefined|reject|drop_oldest_volatile)$/.test(outbox_full!));
 }

@@ -5,6 +5,7 @@
  * Neither what the app sends and receives nor its login is kept: only what became of it. It may be shown, or uploaded.
  */
 
+import { wholeOf } from './entering.js';
 import type { TautlineOptions } from './options.js';
 
 /** One thing that happened. */
@@ -33,8 +34,9 @@ const KEPT = [
   'recovering', 'redelivered', 'request', 'verb', 'ttl_ms', 'renew', 'resumed', 'node', 'offline_ms',
 ];
 
-/** Keeps the last `size` events. */
-export function debugRing(size = 200): DebugRing {
+/** Keeps the last `size` events. @default 200 */
+export function debugRing(size?: number): DebugRing {
+  const most = wholeOf(size, 0) || 200;
   const events: DebugEvent[] = [];
   let next = 0;
 
@@ -44,7 +46,7 @@ export function debugRing(size = 200): DebugRing {
   return {
     trace(what) {
       events[next] = noted(what as unknown as { type: string; [name: string]: unknown });
-      next = (next + 1) % size;
+      next = (next + 1) % most;
     },
     events: inOrder,
     print: () => inOrder().map(printed).join('\n'),

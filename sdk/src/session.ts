@@ -41,7 +41,8 @@ const INPUTS: { [K in Input['type']]: (s: Session, input: never) => void } = {
   timeout: line.timeout,
 };
 
-const DEFAULTS: SessionOptions = {
+/** What is not given. */
+export const DEFAULTS: SessionOptions = {
   instance: '',
   client: { sdk: '', platform: '' },
   slots: 2,

@@ -53,3 +53,11 @@ test('a message of many packets is told in short', () => {
   ring.trace({ type: 'socket_message', socket: 1, text });
   assert.match(ring.print(), /packets=ok 0, ok 1, ok 2, ok 3, ok 4, and 2 more$/);
 });
+
+test('of a size that is none, the usual number of events is kept', () => {
+  for (const [size, kept] of [[NaN, 200], [0, 200], [-3, 200], ['5', 200], [2.5, 2]] as [number, number][]) {
+    const ring = debugRing(size);
+    for (let i = 0; i < 300; i++) ring.trace({ type: 'timeout' });
+    assert.equal(ring.events().length, kept, String(size));
+  }
+});

@@ -55,6 +55,20 @@ test('without a url, or a host, the promise is rejected with what is missing', a
   await assert.rejects(WebsocketHeartbeat({} as HeartbeatOptions), /connectSocketParams\.url is missing/);
 });
 
+for (const [given, taken] of [
+  [NaN, 15_000], [-1, 15_000], [0, 15_000], ['soon', 15_000], [null, 15_000], [{}, 15_000], ['500', 500], [0.5, 0.5],
+] as [unknown, number][]) {
+  test(`a time of ${String(given)} is taken as ${taken}, and no heartbeat follows at once`, async () => {
+    const { world, wx, task } = await open({ pingTimeout: given as number });
+    assert.equal(task.opts.pingTimeout, taken);
+    await world.advance(Math.floor(taken) - 1);
+    assert.deepEqual(wx.task.sent, []);
+    await world.advance(2);
+    assert.deepEqual(wx.task.sent, ['heartbeat']);
+    task.close();
+  });
+}
+
 test("parameters of the host's own are passed on", async () => {
   const { wx } = await begun({ connectSocketParams: { url: URL, header: { a: 'b' }, protocols: ['p'], timeout: 5_000 } });
   const { url, header, protocols, timeout } = wx.task.connect as unknown as { [name: string]: unknown };

@@ -30,6 +30,18 @@ for (const [name, options] of [
   ['storage', { url, storage }],
   ['format', { url, format: undefined }],
   ['format', { url, format: 'msgpack' }],
+  ['probe_ms', { url, probe_ms: NaN }],
+  ['probe_ms', { url, probe_ms: 0.5 - 1 }],
+  ['connect_timeout_ms', { url, connect_timeout_ms: '5000' }],
+  ['retry_max_ms', { url, retry_max_ms: null }],
+  ['retry_base_ms', { url, retry_base_ms: 0 }],
+  ['outbox_bytes_max', { url, outbox_bytes_max: -Infinity }],
+  ['idle_ms', { url, idle_ms: [5] }],
+  ['slots', { url, slots: 0 }],
+  ['slots', { url, slots: 3 }],
+  ['background', { url, background: 'no' }],
+  ['outbox_full', { url, outbox_full: 'drop' }],
+  ['outbox_full', { url, outbox_full: '' }],
 ] as [string, object | undefined][]) {
   test(`a wrong option is named: ${inspect(options, { breakLength: Infinity, depth: 1 })}`, () => {
     const given = options && { host, ...options };
@@ -40,8 +52,13 @@ for (const [name, options] of [
   });
 }
 
+test('a text where a number is wanted is told as a text', () => {
+  const options = { host, url, connect_timeout_ms: '5000' } as unknown as TautlineOptions;
+  assert.throws(() => new Tautline(options), { message: 'option connect_timeout_ms cannot be "5000"' });
+});
+
 test('right options pass', () => {
-  for (const more of [{}, { format: json }, { slots: 1, idle_ms: 0.5 }, { auth: undefined, storage: undefined }]) {
+  for (const more of [{}, { format: json }, { slots: 1, idle_ms: 0.5 }, { slots: undefined, retry_max_ms: Infinity, report_ms: 0 }, { auth: undefined, storage: undefined }]) {
     assert.equal(new Tautline({ url: 'WS://[::1]:8000', host, ...more } as TautlineOptions).state, 'idle');
   }
 });

@@ -28,6 +28,7 @@ const DEFAULTS = {
   repeatLimit: null,
   connectTimeout: 10000,
 };
+const TIMES = ['pingTimeout', 'pongTimeout', 'reconnectTimeout', 'connectTimeout'] as const;
 const HOOKS: HookName[] = ['onOpen', 'onMessage', 'onError', 'onClose', 'onReconnect'];
 /** What is kept for an app that has not set its first hook yet. */
 const EARLY_MAX = 100;
@@ -43,7 +44,12 @@ export function WebsocketHeartbeat(options: HeartbeatOptions): Promise<Heartbeat
     if (!connectSocketParams || !connectSocketParams.url) throw new Error('connectSocketParams.url is missing: where to connect to?');
     const host = options.host || hostOf(options.miniprogram);
     if (!host) throw new Error('no WebSocket was found: pass the host as `miniprogram` (wx, my, swan, tt, Taro, uni, …)');
-    resolve(begin(host, merged(merged({}, DEFAULTS), options) as typeof DEFAULTS & HeartbeatOptions));
+    const opts = merged(merged({}, DEFAULTS), options) as typeof DEFAULTS & HeartbeatOptions;
+    // With what is no time, timers would fire at once, over and over.
+    TIMES.forEach((name) => {
+      opts[name] = +opts[name] > 0 ? +opts[name] : DEFAULTS[name];
+    });
+    resolve(begin(host, opts));
   });
 }
 
