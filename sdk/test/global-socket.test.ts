@@ -55,7 +55,7 @@ test('a dial that fails after the old socket has ended is told of its own failur
   jd.emit('SocketClose', { code: 1000, reason: '' });
   host.dial('wss://a.example/connect', undefined, 2, second.tell);
   jd.emit('SocketClose', { code: 1006, reason: 'no route' });
-  assert.deepEqual(second.seen, [{ code: 1006, reason: 'no route', cause: undefined }]);
+  assert.deepEqual(second.seen, [{ code: 1006, reason: 'no route', cause: 'network_lost' }]);
 });
 
 test('whoever closes an old socket does not close the new one', () => {
