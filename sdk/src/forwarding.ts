@@ -7,8 +7,8 @@ export function forwarding<T>(newest: () => SubscriptionHandlers<T>): Subscripti
   const handlers: { [name: string]: unknown } = { from: newest().from };
   ['onPublication', 'onGap', 'onSubscribed', 'onPresence', 'onUnsubscribed'].forEach((name) => {
     handlers[name] = (value: unknown) => {
-      const its = newest() as unknown as { [name: string]: ((value: unknown) => void) | undefined };
-      if (its[name]) its[name]!(value);
+      const its = newest() as unknown as { [name: string]: ((value: unknown) => unknown) | undefined };
+      return its[name] && its[name]!(value);
     };
   });
   return handlers;

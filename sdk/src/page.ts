@@ -8,9 +8,10 @@
 
 import type { App, EventOf } from './app.js';
 import { merged } from './merged.js';
+import { nothing } from './hosts/nothing.js';
 import type { InboxHandlers, LineEvents, Subscription, SubscriptionHandlers } from './options.js';
+import { whileLoaded, whileShown, type Part } from './shown.js';
 import type { Tautline } from './tautline.js';
-import type { Cursor, ReadFrom } from './vocabulary.js';
 
 /** How long a page listens. */
 export interface PageOptions {
@@ -36,12 +37,6 @@ export interface PageLine<A extends App = App> {
 export interface PageMembers<A extends App = App> {
   line: PageLine<A>;
   setData(data: object, callback?: () => void): void;
-}
-
-interface Part {
-  show(): void;
-  hide(): void;
-  end(): void;
 }
 
 /** Ends `it`, and does `own`: what they ask of the line leaves a moment later, since some hosts drop what is said here. */
@@ -141,8 +136,6 @@ export function withLine<A extends App, D extends object>(
   return wrapped;
 }
 
-function nothing(): void {}
-
 function after(instance: Instance, name: string, act: () => void, leaves?: Tautline<any>): void {
   const own = instance[name] as Hook;
   instance[name] = function (this: unknown) {
@@ -152,46 +145,5 @@ function after(instance: Instance, name: string, act: () => void, leaves?: Tautl
       return own && own.apply(this, args);
     };
     return leaves ? leaving(leaves, both) : both();
-  };
-}
-
-function whileLoaded(line: Tautline<App>, channel: string, handlers: SubscriptionHandlers<any>): Part {
-  const { unsubscribe } = line.subscribe(channel, handlers);
-  return { show: nothing, hide: nothing, end: unsubscribe };
-}
-
-/** Leaves the channel on hide, and reads on from there on show. */
-function whileShown(line: Tautline<App>, channel: string, handlers: SubscriptionHandlers<any>, shown: boolean): Part {
-  let from: ReadFrom | undefined = handlers.from;
-  let subscription: Subscription | undefined;
-  let ended: boolean | undefined;
-
-  function noting<T>(cursorOf: (value: T) => Cursor, handler: ((value: T) => void) | undefined): (value: T) => void {
-    return (value) => {
-      from = cursorOf(value);
-      if (handler) handler.call(handlers, value);
-    };
-  }
-  const noted = merged(merged({}, handlers), {
-    onSubscribed: noting((where: { channel: string; cursor: Cursor; recovering: number }) => where.cursor, handlers.onSubscribed),
-    onPublication: noting(({ epoch, offset, at }) => ({ epoch, offset, at }), handlers.onPublication),
-    onGap: noting(({ cursor }) => cursor, handlers.onGap),
-  } as SubscriptionHandlers<any>);
-
-  function show(): void {
-    if (!subscription && !ended) subscription = line.subscribe(channel, merged(noted, { from }) as SubscriptionHandlers<any>);
-  }
-  function hide(): void {
-    if (subscription) subscription.unsubscribe();
-    subscription = undefined;
-  }
-  if (shown) show();
-  return {
-    show,
-    hide,
-    end() {
-      ended = true;
-      hide();
-    },
   };
 }

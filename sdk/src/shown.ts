@@ -1,0 +1,57 @@
+/** A subscription that rests while nobody sees what it is for, and misses nothing. */
+
+import type { App } from './app.js';
+import { nothing } from './hosts/nothing.js';
+import { merged } from './merged.js';
+import type { Subscription, SubscriptionHandlers } from './options.js';
+import type { Tautline } from './tautline.js';
+import type { Cursor, ReadFrom } from './vocabulary.js';
+
+/** What follows the life of a page or a component. */
+export interface Part {
+  show(): void;
+  hide(): void;
+  end(): void;
+}
+
+/** Subscribes at once, and whether it is seen or not. */
+export function whileLoaded(line: Tautline<App>, channel: string, handlers: SubscriptionHandlers<any>): Part {
+  const { unsubscribe } = line.subscribe(channel, handlers);
+  return { show: nothing, hide: nothing, end: unsubscribe };
+}
+
+/** Leaves the channel on hide, and reads on from there on show. */
+export function whileShown(line: Tautline<App>, channel: string, handlers: SubscriptionHandlers<any>, shown: boolean): Part {
+  let from: ReadFrom | undefined = handlers.from;
+  let subscription: Subscription | undefined;
+  let ended: boolean | undefined;
+
+  function noting<T>(cursorOf: (value: T) => Cursor, handler: ((value: T) => unknown) | undefined): (value: T) => unknown {
+    return (value) => {
+      from = cursorOf(value);
+      return handler && handler.call(handlers, value);
+    };
+  }
+  const noted = merged(merged({}, handlers), {
+    onSubscribed: noting((where: { channel: string; cursor: Cursor; recovering: number }) => where.cursor, handlers.onSubscribed),
+    onPublication: noting(({ epoch, offset, at }) => ({ epoch, offset, at }), handlers.onPublication),
+    onGap: noting(({ cursor }) => cursor, handlers.onGap),
+  } as SubscriptionHandlers<any>);
+
+  function show(): void {
+    if (!subscription && !ended) subscription = line.subscribe(channel, merged(noted, { from }) as SubscriptionHandlers<any>);
+  }
+  function hide(): void {
+    if (subscription) subscription.unsubscribe();
+    subscription = undefined;
+  }
+  if (shown) show();
+  return {
+    show,
+    hide,
+    end() {
+      ended = true;
+      hide();
+    },
+  };
+}
