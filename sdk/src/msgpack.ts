@@ -9,7 +9,7 @@
 import type { Host } from './host.js';
 import { base64, fromBase64, toBase64 } from './hosts/base64.js';
 
-/** The value of a line's option `format`. There are two. */
+/** The value of a line's option `format`: `msgpack`, `json`, or what `customJson` of `tautline/json` makes. */
 export interface Format {
   /** So that nothing else is taken for one. */
   readonly brand?: 'format';
@@ -27,7 +27,17 @@ export interface Format {
    * For `JSON.parse`.
    * @internal
    */
-  read_: (key: string, value: unknown) => unknown;
+  read_?: (key: string, value: unknown) => unknown;
+  /**
+   * The body of a request as JSON, in place of `JSON.stringify`.
+   * @internal
+   */
+  text_?: (body: object) => string;
+  /**
+   * Puts into a packet what the app's own parser makes of its payloads.
+   * @internal
+   */
+  graft_?: (packet: any, line: string) => void;
 }
 
 /** How deeply a message of the gateway may be nested: more than it nests one (protocol, section 2). */

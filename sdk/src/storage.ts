@@ -117,7 +117,9 @@ export function storage(options: StorageOptions = {}): Storage {
 
     const stored = parseStored(text);
     const { requests = [] } = stored || {};
+    const { graft_ } = session.options_;
     requests.forEach((it) => {
+      if (graft_ && it.json) graft_({ ok: it.body }, '{"ok":' + it.json + '}');
       restored[it.request] = it;
       highest = Math.max(highest, it.request);
     });

@@ -17,6 +17,8 @@ export interface StoredRequest {
   request: number;
   verb: RequestVerb;
   body: object;
+  /** The body as it was written, where the app has a JSON of its own: read and written again, it would lose digits. */
+  json?: string;
   id?: number;
   /** It was about to be sent, in this session or an earlier one. */
   sent?: boolean;
@@ -45,6 +47,11 @@ export interface Stored {
 export function parseStored(text: unknown): Stored | undefined {
   try {
     const stored: Stored = JSON.parse(text as string);
+    stored.requests.forEach((it) => {
+      if (typeof it.body !== 'string') return;
+      it.json = it.body;
+      it.body = JSON.parse(it.json);
+    });
     return stored.v === VERSION && isWhole(stored) ? stored : undefined;
   } catch (_) {
     return undefined;

@@ -115,7 +115,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
 
   function restoreRequest(it: StoredRequest): void {
     const { request, verb, body, ttl } = it;
-    const entry = newEntry(verb, body);
+    const entry = newEntry(verb, body, it.json);
     // A clock that was set back lets nothing wait for longer than it was meant to.
     const asked = Math.min(it.asked_at, now.wall_ms);
     const leftMs = asked + ttl - now.wall_ms;
@@ -258,9 +258,11 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
       if (entry.storedAs_ === undefined) entry.askedAtMs_ = now.wall_ms;
       // What does not fit counts as stored all the same: it goes on without, and `next_id` covers its id.
       entry.storedAs_ = entry.id_;
-      if (entry.bytes_ + REQUEST_BYTES > room) return;
-      room -= entry.bytes_ + REQUEST_BYTES;
-      requests.push(requestText(entry));
+      const text = requestText(entry);
+      const bytes = REQUEST_BYTES + (s.options_.graft_ ? utf8Length(text) : entry.bytes_);
+      if (bytes > room) return;
+      room -= bytes;
+      requests.push(text);
     });
     ticket = s.ticket_;
     attempt = s.attempt_;
@@ -285,7 +287,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     const { request, verb, ttl_ms, idempotent, volatile } = app_!;
     const ttl = wholeOf(ttl_ms, s.options_.request_ttl_ms);
     const head = { request, verb, id: id_ || undefined, sent: !!sentOn_, asked_at: asked_at!, ttl, idempotent: !!idempotent, volatile: !!volatile };
-    return '{"body":' + body_ + ',' + JSON.stringify(head).slice(1);
+    return '{"body":' + (s.options_.graft_ ? JSON.stringify(body_) : body_) + ',' + JSON.stringify(head).slice(1);
   }
 
   /** Goes on without. The text that is there is older than what was said since: better none. */

@@ -117,6 +117,8 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
         slots: host.slots,
         background: host.background,
         read_: format.read_,
+        // What the app's parser throws is told, and what JSON.parse has made stays.
+        graft_: format.graft_ && ((packet: unknown, line: string) => attempt((it) => format.graft_!(it, line), packet)),
       },
       options,
     ),
@@ -265,10 +267,10 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
       let text: string;
       // What the app changes later is not sent.
       try {
-        text = JSON.stringify(body, format.write_ || withoutBytes);
+        text = format.text_ ? format.text_(body) : JSON.stringify(body, format.write_ || withoutBytes);
       } catch (error) {
         // A circle, a BigInt, or a fault of the app's own `toJSON`.
-        throw (error as TautlineError).code ? error : new TautlineError({ code: 'bad_data', message: wordsOf(error) });
+        throw error instanceof TautlineError ? error : new TautlineError({ code: 'bad_data', message: wordsOf(error) });
       }
       const { timeout, idempotent, volatile } = how || ({} as RequestOptions);
       const ttl_ms = wholeOf(timeout, undefined);

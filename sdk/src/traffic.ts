@@ -30,11 +30,13 @@ export function socketMessage(s: Session, { socket, text }: { socket: number; te
     // A packet may end the line; what follows it in the same message is of no more interest.
     if (!line.trim() || s.socket_ !== socket) return;
     try {
-      const packet = JSON.parse(line, s.options_.read_);
+      const { read_, graft_ } = s.options_;
+      const packet = JSON.parse(line, read_);
       const verbs = Object.keys(packet).filter((key) => !/^(id|seen|again)$/.test(key));
       const verb = verbs[0]!;
       // What is no packet throws here or in what follows: all of it ends the line. Lists and texts have keys, too.
       if (verbs.length !== 1 || line.trim()[0] !== '{' || (verb === 'bye' && typeof packet.bye.code !== 'string')) throw 0;
+      if (graft_) graft_(packet, line);
       takePacket(s, verb, packet[verb], packet.id);
     } catch (_) {
       drop(s, 'protocol_error');

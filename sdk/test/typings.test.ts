@@ -16,6 +16,7 @@ for (const [what, folder] of [
   ['@douyin-microapp/typings', 'douyin'],
   ['@dcloudio/types, and Vue', 'uni'],
   ['@tarojs/taro, and React', 'taro'],
+  ['@types/react-native, and React', 'react-native'],
   ['browsers, Node and ws', 'node-dom'],
 ] as const) {
   test(`${what}: what ships fits, and so do an app's own methods and channels`, async () => {

@@ -12,6 +12,7 @@ export const LINES = {
   kuaishou: 'entries/kuaishou',
   jd: 'entries/jd',
   browser: 'entries/browser',
+  'react-native': 'entries/react-native',
 };
 
 /** What stands beside a line. */
@@ -21,9 +22,11 @@ export const BESIDE = {
   page: 'page',
   react: 'react',
   vue: 'vue',
+  vue2: 'vue2',
   debug: 'debug',
   storage: 'storage',
   msgpack: 'entries/msgpack',
+  json: 'json',
 };
 
 /** Parts that do not ship alone: tests run the vectors and the traces on them, in the form in which they ship. */

@@ -1,0 +1,83 @@
+/**
+ * React Native: the WebSocket that it has, with the app's life cycle and the network as the app hands them in. Its own words for
+ * an error come as the reason of a close.
+ */
+
+import type { Host } from '../host.js';
+import { merged } from '../merged.js';
+import { browserHost, type BrowserWindow } from './browser.js';
+import { causeOf } from './causes.js';
+
+/** `AppState` of `react-native`, as far as it is used. */
+export interface NativeAppState {
+  readonly currentState?: string | null;
+  /** Since 0.65 the result takes the listener off again. */
+  addEventListener(event: 'change', listener: (state: any) => void): { remove(): void } | void;
+  removeEventListener?(event: 'change', listener: (state: any) => void): void;
+}
+
+/** `NetInfo` of `@react-native-community/netinfo`, as far as it is used. */
+export interface NativeNetInfo {
+  addEventListener(listener: (state: any) => void): () => void;
+}
+
+/** What React Native and its packages have, where the app uses them. */
+export interface NativeParts {
+  AppState?: NativeAppState;
+  NetInfo?: NativeNetInfo;
+  /** @default the global one */
+  WebSocket?: BrowserWindow['WebSocket'];
+}
+
+interface NetInfoState {
+  type?: string;
+  isConnected?: boolean | null;
+  details?: { cellularGeneration?: string | null } | null;
+}
+
+declare const WebSocket: BrowserWindow['WebSocket'];
+
+/** A host over React Native. */
+export function reactNativeHost(parts: NativeParts = {}): Host {
+  const { AppState, NetInfo } = parts;
+  const inner = browserHost({ WebSocket: parts.WebSocket || WebSocket }, 'react-native');
+
+  const host: Host = merged(merged({}, inner), {
+    // The system freezes apps in the background, and their sockets die unnoticed.
+    background: !!AppState,
+    dial(url, protocol, socket, tell, more, base64) {
+      return inner.dial(url, protocol, socket, (fact) => {
+        if (fact.type === 'socket_closed') fact.cause = fact.cause || causeOf(fact.reason || '', url);
+        tell(fact);
+      }, more, base64);
+    },
+    watch(tell) {
+      const ends: (() => void)[] = [];
+      // `inactive` is a moment on the way, or a call that comes in.
+      function onState(state: string | null | undefined): void {
+        if (state === 'background') tell({ type: 'hide' });
+        else if (state === 'active') tell({ type: 'show' });
+      }
+      if (AppState) {
+        const listening = AppState.addEventListener('change', onState);
+        ends.push(() => {
+          if (listening) listening.remove();
+          else if (AppState.removeEventListener) AppState.removeEventListener('change', onState);
+        });
+        // A push may have started it unseen.
+        if (AppState.currentState === 'background') onState('background');
+      }
+      if (NetInfo) {
+        ends.push(
+          NetInfo.addEventListener(({ type, isConnected, details }: NetInfoState) => {
+            // Until it knows, it says null, and `unknown`.
+            const generation = (details && details.cellularGeneration) || undefined;
+            tell({ type: 'network', online: isConnected !== false, kind: type === 'unknown' ? undefined : type, weak: generation === '2g' });
+          }),
+        );
+      }
+      return () => ends.forEach((end) => end());
+    },
+  } as Partial<Host>);
+  return host;
+}
