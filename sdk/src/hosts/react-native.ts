@@ -5,7 +5,7 @@
 
 import type { Host } from '../host.js';
 import { merged } from '../merged.js';
-import { browserHost, type BrowserWindow } from './browser.js';
+import { browserHost, type BrowserSocket, type BrowserWindow } from './browser.js';
 import { causeOf } from './causes.js';
 
 /** `AppState` of `react-native`, as far as it is used. */
@@ -26,7 +26,7 @@ export interface NativeParts {
   AppState?: NativeAppState;
   NetInfo?: NativeNetInfo;
   /** @default the global one */
-  WebSocket?: BrowserWindow['WebSocket'];
+  WebSocket?: new (url: string, protocols: string[]) => Omit<BrowserSocket, 'binaryType'>;
 }
 
 interface NetInfoState {
@@ -40,7 +40,7 @@ declare const WebSocket: BrowserWindow['WebSocket'];
 /** A host over React Native. */
 export function reactNativeHost(parts: NativeParts = {}): Host {
   const { AppState, NetInfo } = parts;
-  const inner = browserHost({ WebSocket: parts.WebSocket || WebSocket }, 'react-native');
+  const inner = browserHost({ WebSocket: (parts.WebSocket || WebSocket) as BrowserWindow['WebSocket'] }, 'react-native');
 
   const host: Host = merged(merged({}, inner), {
     // The system freezes apps in the background, and their sockets die unnoticed.
