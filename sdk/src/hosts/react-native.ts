@@ -35,12 +35,12 @@ interface NetInfoState {
   details?: { cellularGeneration?: string | null } | null;
 }
 
-declare const WebSocket: BrowserWindow['WebSocket'];
+declare const WebSocket: BrowserWindow['WebSocket'] | undefined;
 
 /** A host over React Native. */
 export function reactNativeHost(parts: NativeParts = {}): Host {
   const { AppState, NetInfo } = parts;
-  const inner = browserHost({ WebSocket: (parts.WebSocket || WebSocket) as BrowserWindow['WebSocket'] }, 'react-native');
+  const inner = browserHost({ WebSocket: (parts.WebSocket || (typeof WebSocket !== 'undefined' && WebSocket)) as BrowserWindow['WebSocket'] }, 'react-native');
 
   const host: Host = merged(merged({}, inner), {
     // The system freezes apps in the background, and their sockets die unnoticed.

@@ -18,14 +18,16 @@ const { act, create } = require('react-test-renderer') as {
   act(work: () => void | Promise<void>): Promise<void>;
   create(element: object): { unmount(): void };
 };
+const Vue2 = require('vue-2.6') as (new (options: object) => { $destroy(): void }) & { config: { productionTip: boolean } };
+Vue2.config.productionTip = false;
 Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
 
 /** From `build/node/test/fakes`. */
 const REPOSITORY = resolve(__dirname, '../../../../..');
-const OF_SDK = ['README', 'docs/migration', 'docs/local-development', 'docs/blocked-websockets'].map((name) => `sdk/${name}`);
+const OF_SDK = ['README', 'docs/migration', 'docs/local-development', 'docs/blocked-websockets', 'docs/big-numbers'].map((name) => `sdk/${name}`);
 
 /** Where something is published for whoever listens. */
-const CHANNELS = ['news', 'room:7', 'match:42', 'user:u42'];
+const CHANNELS = ['news', 'room:7', 'match:42', 'user:u42', 'orders'];
 
 /** One piece of code in a guide. */
 export interface Recipe {
@@ -60,6 +62,7 @@ export class Kitchen {
   private readonly setup = effectScope(true);
   private readonly strangers = new Set<GatewayEnd>();
   private rendered: { unmount(): void } | undefined;
+  private component: { $destroy(): void } | undefined;
 
   constructor() {
     const { gateway, dial } = this.world;
@@ -97,14 +100,16 @@ export class Kitchen {
 
   /** Runs a recipe, and mounts the page or the component that it makes. */
   async run({ language, code }: Recipe): Promise<void> {
-    const exports: { default?: () => null } = {};
+    const exports: { default?: (() => null) | object } = {};
     const line = this.line({ url: 'ws://a.example/connect' });
     const app: object = { line };
     const pages: object[] = [];
     const wx = { login: ({ success }: Callback) => success({ code: 'c1' }), request: ({ success }: Callback) => success({}), connectSocket: deaf };
     const my = { getAuthCode: ({ success }: Callback) => success({ authCode: 'c1' }) };
+    const kept = new Map<string, string>();
+    const mmkv = { getString: (key: string) => kept.get(key), set: (key: string, text: string) => kept.set(key, text), delete: (key: string) => kept.delete(key) };
     const scope = {
-      exports, wx, my, line, Tautline: this.lines, url: 'ws://a.example/connect', auth: { guest: true }, card: '6222', require: (name: string) => this.required(name, line),
+      exports, wx, my, mmkv, line, Tautline: this.lines, url: 'ws://a.example/connect', auth: { guest: true }, card: '6222', require: (name: string) => this.required(name, line),
       arrayBuffer: new ArrayBuffer(3), console: { log: ignore, warn: ignore }, game: { apply: ignore },
       show: ignore, toast: ignore, loadAfresh: ignore, reloadRoom: ignore, showHelp: ignore, connect: ignore,
       handle: (what: unknown) => this.handled.push(what),
@@ -119,7 +124,9 @@ export class Kitchen {
     hook(app, 'onLaunch');
     await this.advance(200);
     pages.forEach((it) => hook(it, 'onLoad'));
-    if (exports.default) await this.render(exports.default);
+    const made = exports.default;
+    if (typeof made === 'function') await this.render(made as () => null);
+    else if (made) this.component = new Vue2(made);
     await this.advance(200);
     await done;
   }
@@ -127,6 +134,7 @@ export class Kitchen {
   /** What the recipe has mounted is gone. */
   async end(): Promise<void> {
     this.setup.stop();
+    this.component?.$destroy();
     await act(() => this.rendered?.unmount());
   }
 
@@ -174,11 +182,14 @@ export class Kitchen {
     if (/^(react|vue)$/.test(name)) return require(name);
     if (/^(@\/|\.\.\/)/.test(name)) return { line };
     if (name === '@tarojs/taro') return { default: {} };
+    if (/^(react-native|@react-native-community\/netinfo|@dcloudio\/uni-app)$/.test(name)) return { AppState: {}, default: {}, onShow: ignore, onHide: ignore };
+    if (/^(json-bigint|lossless-json)$/.test(name)) return { ...(require(name) as object), default: require(name) as unknown };
     if (name === '@tarojs/components') return { View: 'view' };
     if (name === 'tautline/heartbeat') return { default: (options: object) => WebsocketHeartbeat({ ...options, host: this.world } as never) };
-    const beside = /^tautline\/(page|react|vue|msgpack|debug|words|storage)$/.exec(name);
+    const beside = /^tautline\/(page|react|vue|vue2|json|msgpack|debug|words|storage)$/.exec(name);
     if (beside) return require(`../../src/${/msgpack|words/.test(name) ? `entries/${beside[1]}` : beside[1]}.js`);
-    if (/^tautline(\/\w+)?$|^\.\/tautline\.cjs\.js$/.test(name)) return { Tautline: this.lines, TautlineError, frameworkHost: () => this.world };
+    const hosts = { frameworkHost: () => this.world, reactNativeHost: () => this.world };
+    if (/^tautline(\/[\w-]+)?$|^\.\/tautline\.cjs\.js$/.test(name)) return { Tautline: this.lines, TautlineError, ...hosts };
     throw new Error(`a recipe asks for ${name}`);
   }
 
