@@ -64,15 +64,15 @@ impl Line {
         Self { link: Link::new(rules, 1), now: Duration::from_secs(1), sent: [0; 2], arrived: [0; 2] }
     }
 
-    /// Some gusts of a storm, in their order.
+    /// Some faults of a storm, in their order.
     fn weather(&mut self, seed: u64, plan: StormPlan) {
         let Ok(storm) = Storm::new(seed, plan) else { return };
         let mut last = Duration::ZERO;
-        for gust in storm.take(20) {
-            assert!(gust.at > last, "two gusts at once");
-            last = gust.at;
-            assert_eq!(gust.fault.validate(), Ok(()), "a storm keeps the bounds of faults");
-            self.link.apply(self.now, gust.fault);
+        for scheduled in storm.take(20) {
+            assert!(scheduled.at > last, "two scheduled at once");
+            last = scheduled.at;
+            assert_eq!(scheduled.fault.validate(), Ok(()), "a storm keeps the bounds of faults");
+            self.link.apply(self.now, scheduled.fault);
             self.talk();
         }
     }
@@ -95,7 +95,7 @@ impl Line {
     fn take(&mut self) {
         for (way, index) in Way::BOTH.into_iter().zip(0..) {
             while let Some(arrival) = self.link.poll(self.now, way) {
-                if let Arrival::Parcel(bytes) = arrival {
+                if let Arrival::Segment(bytes) = arrival {
                     let number = u32::from_be_bytes(bytes.try_into().expect("four bytes were sent"));
                     let next: &mut u32 = &mut self.arrived[index];
                     assert_eq!(number, *next, "a stream with a hole, or out of order");

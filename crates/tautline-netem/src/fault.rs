@@ -79,7 +79,7 @@ pub enum Fault {
         /// How long, in milliseconds; `None` lasts until it is healed.
         for_ms: Option<u64>,
     },
-    /// New connections are reset, live ones are left alone. A matter for the [`Door`](crate::Door), not for a link.
+    /// New connections are reset, live ones are left alone. A matter for the [`ConnectGate`](crate::ConnectGate), not for a link.
     Refuse {
         /// How long, in milliseconds; `None` lasts until it is healed.
         for_ms: Option<u64>,

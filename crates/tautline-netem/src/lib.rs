@@ -1,7 +1,7 @@
 //! A seeded bad network without I/O: latency, loss, cuts, half-open sockets, stalls, the mini-program background kill.
 //!
 //! Start at [`Link`], one connection with its two directions, or at [`Pipe`], one direction alone. Both carry anything
-//! that knows its size ([`Parcel`]): bytes for a proxy, whole messages for a simulator. [`Rules`] say how bad the
+//! that knows its size ([`Segment`]): bytes for a proxy, whole messages for a simulator. [`Rules`] say how bad the
 //! network is all the time, a [`Fault`] is something that happens once, a [`Storm`] is a schedule of faults.
 //!
 //! Nothing here reads a clock or a random source. Time is a parameter ([`Now`]), randomness is a seed: the same seed and
@@ -15,7 +15,7 @@
 //! let at = |ms| Duration::from_millis(ms);
 //! link.push(at(0), Way::Up, b"hello".to_vec())?;
 //! assert_eq!(link.poll(at(79), Way::Up), None);
-//! assert_eq!(link.poll(at(80), Way::Up), Some(Arrival::Parcel(b"hello".to_vec())));
+//! assert_eq!(link.poll(at(80), Way::Up), Some(Arrival::Segment(b"hello".to_vec())));
 //!
 //! link.apply(at(90), Fault::half_open());
 //! link.push(at(91), Way::Up, b"is anybody there?".to_vec())?;
@@ -23,7 +23,7 @@
 //! # Ok::<(), tautline_netem::Full<Vec<u8>>>(())
 //! ```
 
-mod door;
+mod connect_gate;
 mod fault;
 mod link;
 mod pipe;
@@ -33,13 +33,13 @@ mod storm;
 
 use std::time::Duration;
 
-pub use door::{Admission, Door, Unplugged};
+pub use connect_gate::{Admission, ConnectGate, Unplugged};
 pub use fault::{BACKGROUND_KEEP_MS, Direction, FAULT_MS_MAX, Fault, FaultError, Way};
 pub use link::{Link, LinkState};
-pub use pipe::{Arrival, Ending, Flow, Full, Parcel, Pipe};
+pub use pipe::{Arrival, Ending, Flow, Full, Pipe, Segment};
 pub use rng::Rng;
 pub use rules::{Preset, Rules, RulesError, RulesPatch};
-pub use storm::{Gust, Reach, Storm, StormError, StormPlan, Weights};
+pub use storm::{Reach, ScheduledFault, Storm, StormError, StormPlan, Weights};
 
 /// A moment: how long after the start of the caller's clock. The clock may be virtual; it must not run backwards.
 pub type Now = Duration;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{Arrival, Direction, Ending, Fault, Flow, Full, Now, Parcel, Pipe, Rng, Rules, Way};
+use crate::{Arrival, Direction, Ending, Fault, Flow, Full, Now, Pipe, Rng, Rules, Segment, Way};
 
 /// A connection between a client and a server.
 ///
@@ -32,7 +32,7 @@ enum Step {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LinkState {
-    /// Parcels pass.
+    /// Segments pass.
     Open,
     /// Nothing passes, nothing is lost.
     Stalled,
@@ -44,7 +44,7 @@ pub enum LinkState {
     Over,
 }
 
-impl<T: Parcel> Link<T> {
+impl<T: Segment> Link<T> {
     /// An open connection. The same `seed` and the same calls give the same history.
     #[must_use]
     pub fn new(rules: Rules, seed: u64) -> Self {
@@ -58,10 +58,10 @@ impl<T: Parcel> Link<T> {
     /// Takes what an end sent.
     ///
     /// # Errors
-    /// [`Full`] hands the parcel back while [`has_room`](Self::has_room) is false.
-    pub fn push(&mut self, now: Now, way: Way, parcel: T) -> Result<(), Full<T>> {
+    /// [`Full`] hands the segment back while [`has_room`](Self::has_room) is false.
+    pub fn push(&mut self, now: Now, way: Way, segment: T) -> Result<(), Full<T>> {
         self.advance(now);
-        self.pipe_mut(way).push(now, parcel)
+        self.pipe_mut(way).push(now, segment)
     }
 
     /// The sender of this direction closed it. The far end hears of it in its turn, if the network lets it.
@@ -93,7 +93,7 @@ impl<T: Parcel> Link<T> {
             .min()
     }
 
-    /// When the next parcel of one direction is due; for a shell whose other direction cannot take any at present.
+    /// When the next segment of one direction is due; for a shell whose other direction cannot take any at present.
     #[must_use]
     pub fn next_arrival(&self, way: Way) -> Option<Now> {
         self.pipe(way).poll_timeout()

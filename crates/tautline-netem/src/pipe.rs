@@ -1,4 +1,4 @@
-//! One direction of a connection: when each parcel arrives, and whether it does.
+//! One direction of a connection: when each segment arrives, and whether it does.
 //! Start at [`Pipe::push`] and [`Pipe::poll`]. Holds no clock: each call is told the time.
 
 use std::collections::VecDeque;
@@ -9,24 +9,24 @@ use bytes::Bytes;
 use crate::{Now, Rng, Rules};
 
 /// Something that a [`Pipe`] can carry: a chunk of a stream, or a whole message.
-pub trait Parcel {
+pub trait Segment {
     /// What it weighs, for the rate and the buffer.
     fn size_bytes(&self) -> usize;
 }
 
-impl Parcel for Bytes {
+impl Segment for Bytes {
     fn size_bytes(&self) -> usize {
         self.len()
     }
 }
 
-impl Parcel for Vec<u8> {
+impl Segment for Vec<u8> {
     fn size_bytes(&self) -> usize {
         self.len()
     }
 }
 
-impl Parcel for String {
+impl Segment for String {
     fn size_bytes(&self) -> usize {
         self.len()
     }
@@ -36,7 +36,7 @@ impl Parcel for String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arrival<T> {
     /// What was pushed.
-    Parcel(T),
+    Segment(T),
     /// The direction is over. The last arrival there is.
     End(Ending),
 }
@@ -50,7 +50,7 @@ pub enum Ending {
     Reset,
 }
 
-/// What a pipe does with parcels at present.
+/// What a pipe does with segments at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
     /// Lets them through when they are due.
@@ -61,7 +61,7 @@ pub enum Flow {
     HalfOpen,
 }
 
-/// The pipe holds as much as its rules allow; the parcel comes back.
+/// The pipe holds as much as its rules allow; the segment comes back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the pipe is full; wait until has_room() before pushing again")]
 pub struct Full<T>(pub T);
@@ -86,7 +86,7 @@ pub struct Pipe<T> {
     swallowed_bytes: u64,
 }
 
-impl<T: Parcel> Pipe<T> {
+impl<T: Segment> Pipe<T> {
     /// An open, empty pipe. What it draws depends on `rng` alone.
     #[must_use]
     pub fn new(rules: Rules, rng: Rng) -> Self {
@@ -105,23 +105,23 @@ impl<T: Parcel> Pipe<T> {
         }
     }
 
-    /// Takes a parcel at the near end. After an end, and while half-open, it vanishes.
+    /// Takes a segment at the near end. After an end, and while half-open, it vanishes.
     ///
     /// # Errors
-    /// [`Full`] hands the parcel back while [`has_room`](Self::has_room) is false. A parcel larger than the room left is
+    /// [`Full`] hands the segment back while [`has_room`](Self::has_room) is false. A segment larger than the room left is
     /// taken all the same, so that no message is too large to ever be sent.
-    pub fn push(&mut self, now: Now, parcel: T) -> Result<(), Full<T>> {
+    pub fn push(&mut self, now: Now, segment: T) -> Result<(), Full<T>> {
         if self.swallows() {
-            self.swallow(weight(&parcel));
+            self.swallow(weight(&segment));
             return Ok(());
         }
         if !self.has_room() {
-            return Err(Full(parcel));
+            return Err(Full(segment));
         }
-        let bytes = weight(&parcel);
+        let bytes = weight(&segment);
         let due = self.due(now, bytes);
         self.queued_bytes += bytes;
-        self.queue.push_back((due, Arrival::Parcel(parcel)));
+        self.queue.push_back((due, Arrival::Segment(segment)));
         Ok(())
     }
 
@@ -155,8 +155,8 @@ impl<T: Parcel> Pipe<T> {
     pub fn poll(&mut self, now: Now) -> Option<Arrival<T>> {
         self.poll_timeout().filter(|due| *due <= now)?;
         let (_, arrival) = self.queue.pop_front()?;
-        if let Arrival::Parcel(parcel) = &arrival {
-            let bytes = weight(parcel);
+        if let Arrival::Segment(segment) = &arrival {
+            let bytes = weight(segment);
             self.queued_bytes -= bytes;
             self.carried_bytes += bytes as u64;
         }
@@ -177,7 +177,7 @@ impl<T: Parcel> Pipe<T> {
         front.is_some_and(|(due, arrival)| *due <= now && matches!(arrival, Arrival::End(Ending::Reset)))
     }
 
-    /// Changes what the pipe does with parcels. Half-open loses what is on its way.
+    /// Changes what the pipe does with segments. Half-open loses what is on its way.
     ///
     /// Opening a pipe that has swallowed something resets the far end instead ([`Ending::Reset`]): a stream with a hole
     /// must not go on as if nothing had happened, and a real network tells the two ends as soon as they meet again.
@@ -210,8 +210,8 @@ impl<T: Parcel> Pipe<T> {
         let mut bytes = 0;
         let mut queue = std::mem::take(&mut self.queue);
         for (due, arrival) in &mut queue {
-            if let Arrival::Parcel(parcel) = arrival {
-                bytes += weight(parcel);
+            if let Arrival::Segment(segment) = arrival {
+                bytes += weight(segment);
             }
             *due = (*due).min(now + self.time_on_line(bytes) + way);
         }
@@ -233,7 +233,7 @@ impl<T: Parcel> Pipe<T> {
         room.saturating_sub(self.queued_bytes).min(self.rules.chunk_bytes_max())
     }
 
-    /// What the pipe does with parcels at present.
+    /// What the pipe does with segments at present.
     #[must_use]
     pub fn flow(&self) -> Flow {
         self.flow
@@ -290,7 +290,7 @@ impl<T: Parcel> Pipe<T> {
         self.queued_bytes = 0;
     }
 
-    /// When a parcel pushed now arrives: its turn on the line, its time on the line, the way, and never before the last.
+    /// When a segment pushed now arrives: its turn on the line, its time on the line, the way, and never before the last.
     fn due(&mut self, now: Now, bytes: usize) -> Now {
         self.line_free_at = self.line_free_at.max(now) + self.time_on_line(bytes);
         let mut way = Duration::from_millis(self.rules.latency_ms);
@@ -309,8 +309,8 @@ impl<T: Parcel> Pipe<T> {
 }
 
 /// Even an empty message weighs something: a queue of them has to end somewhere.
-fn weight(parcel: &impl Parcel) -> usize {
-    parcel.size_bytes().max(1)
+fn weight(segment: &impl Segment) -> usize {
+    segment.size_bytes().max(1)
 }
 
 #[cfg(test)]

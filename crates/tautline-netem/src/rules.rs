@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rules {
-    /// What every parcel takes to cross, in milliseconds one way. Default 0, at most 60 000.
+    /// What every segment takes to cross, in milliseconds one way. Default 0, at most 60 000.
     pub latency_ms: u64,
-    /// Up to this much is added to the latency of each parcel, evenly spread. Default 0, at most 60 000.
+    /// Up to this much is added to the latency of each segment, evenly spread. Default 0, at most 60 000.
     pub jitter_ms: u64,
     /// How many bytes a second each direction carries; 0 is no limit. Default 0.
     pub rate_bytes_per_s: u64,
-    /// The probability, 0 to 1, that a parcel is lost once and has to be sent again. Default 0.
+    /// The probability, 0 to 1, that a segment is lost once and has to be sent again. Default 0.
     pub loss: f64,
-    /// What being sent again costs a lost parcel, in milliseconds. Default 200, at most 60 000.
+    /// What being sent again costs a lost segment, in milliseconds. Default 200, at most 60 000.
     pub loss_penalty_ms: u64,
     /// How many bytes each direction holds before its sender has to wait. Default 65 536, from 1 024 to 16 777 216.
     pub buffer_bytes_max: usize,

@@ -1,5 +1,5 @@
 //! A seeded schedule of random faults, for soak tests.
-//! Start at [`Storm::new`]; a storm is an iterator of [`Gust`]s, the same ones for the same seed.
+//! Start at [`Storm::new`]; a storm is an iterator of [`ScheduledFault`]s, the same ones for the same seed.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,15 +11,15 @@ use crate::{BACKGROUND_KEEP_MS, Direction, FAULT_MS_MAX, Fault, Now, Rng};
 pub struct StormPlan {
     /// How long it lasts, in milliseconds. Default 180 000, at most a day.
     pub lasts_ms: u64,
-    /// The shortest pause between two gusts, in milliseconds, at least 1. Default 100.
+    /// The shortest pause between two faults, in milliseconds, at least 1. Default 100.
     pub every_ms_least: u64,
-    /// The longest pause between two gusts, in milliseconds. Default 1 000.
+    /// The longest pause between two faults, in milliseconds. Default 1 000.
     pub every_ms_most: u64,
     /// The shortest time that a stall, a half-open or a refusal lasts, in milliseconds. Default 200.
     pub fault_ms_least: u64,
     /// The longest time that a stall, a half-open or a refusal lasts, in milliseconds. Default 8 000.
     pub fault_ms_most: u64,
-    /// The probability that a gust hits everybody rather than one connection. Default 0.02.
+    /// The probability that a fault hits everybody rather than one connection. Default 0.02.
     pub everybody: f64,
     /// How often each kind of fault comes.
     pub weights: Weights,
@@ -120,7 +120,7 @@ pub enum StormError {
 
 /// One fault of a storm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gust {
+pub struct ScheduledFault {
     /// When, from the start of the storm.
     pub at: Now,
     /// What happens.
@@ -129,7 +129,7 @@ pub struct Gust {
     pub reach: Reach,
 }
 
-/// Whom a gust hits.
+/// Whom a fault hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// One connection: of those alive at the time, the one at this number modulo their count.
@@ -154,7 +154,7 @@ impl Reach {
     }
 }
 
-/// The gusts of one storm, in order.
+/// The faults of one storm, in order.
 #[derive(Debug, Clone)]
 pub struct Storm {
     plan: StormPlan,
@@ -201,9 +201,9 @@ impl Storm {
 }
 
 impl Iterator for Storm {
-    type Item = Gust;
+    type Item = ScheduledFault;
 
-    fn next(&mut self) -> Option<Gust> {
+    fn next(&mut self) -> Option<ScheduledFault> {
         self.at_ms += self.rng.between(self.plan.every_ms_least, self.plan.every_ms_most);
         if self.at_ms > self.plan.lasts_ms {
             // Stays over, however often it is asked again.
@@ -214,7 +214,7 @@ impl Iterator for Storm {
         let everybody = self.rng.chance(self.plan.everybody);
         let pick = self.rng.next_u64();
         let reach = if everybody { Reach::Everybody } else { Reach::One(pick) };
-        Some(Gust { at: Now::from_millis(self.at_ms), fault, reach })
+        Some(ScheduledFault { at: Now::from_millis(self.at_ms), fault, reach })
     }
 }
 

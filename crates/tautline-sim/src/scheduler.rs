@@ -176,12 +176,12 @@ impl World {
         let Some(arrival) = socket.link.poll(at, Way::Up) else { return false };
         let Some(peer) = &mut socket.peer else { return true };
         match arrival {
-            Arrival::Parcel(Frame::Text(text)) => {
+            Arrival::Segment(Frame::Text(text)) => {
                 self.late += u64::from(socket.client_done);
                 peer.handle_message(now, &text);
                 socket.woken.wake_now();
             }
-            Arrival::Parcel(Frame::Close { .. }) | Arrival::End(_) => {
+            Arrival::Segment(Frame::Close { .. }) | Arrival::End(_) => {
                 peer.handle_lost(now);
                 socket.peer = None;
                 socket.link.end(at, Way::Down, Ending::Fin);
@@ -251,7 +251,7 @@ impl World {
         socket.woken.wake_now();
         if socket.client_done {
             // A host may go on handing over messages of a socket that was closed, until it is rid of it.
-            if let Arrival::Parcel(Frame::Text(text)) = arrival
+            if let Arrival::Segment(Frame::Text(text)) = arrival
                 && socket.open
                 && socket.report_close_at.is_some()
             {
@@ -261,11 +261,11 @@ impl World {
         }
         let mut closed = SocketClosed { socket: number, ..SocketClosed::default() };
         match arrival {
-            Arrival::Parcel(Frame::Text(text)) => {
+            Arrival::Segment(Frame::Text(text)) => {
                 self.host(phone, HostEvent::Message(number, text));
                 return true;
             }
-            Arrival::Parcel(Frame::Close { code, reason }) => {
+            Arrival::Segment(Frame::Close { code, reason }) => {
                 closed.code = Some(i64::from(code));
                 closed.reason = Some(reason);
             }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tautline_hub::Peer;
-use tautline_netem::{Link, Parcel};
+use tautline_netem::{Link, Segment};
 
 /// A client's closing socket holds its slot at most this long.
 const CLOSE_WAIT_MS: u64 = 2_000;
@@ -21,7 +21,7 @@ pub(crate) enum Frame {
     Close { code: u16, reason: String },
 }
 
-impl Parcel for Frame {
+impl Segment for Frame {
     fn size_bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),

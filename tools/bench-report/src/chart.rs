@@ -127,7 +127,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shots::Measured;
+    use crate::measurements::Measured;
 
     #[test]
     fn a_bar_that_misses_its_goal_ends_behind_the_line_and_is_red() {

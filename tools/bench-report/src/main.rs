@@ -1,9 +1,9 @@
 //! `tautline-bench-report`, which `cargo xtask bench` runs: figures of the product, measured on this machine, and the page that tells them. No figure fails a run;
 //! something that was lost on the way to one does.
 //!
-//! [`shots`] is what is measured, [`tables`] what is read from it and [`goals`] what it should be, [`page`] and [`chart`] how it is shown;
+//! [`measurements`] is what is measured, [`tables`] what is read from it and [`goals`] what it should be, [`page`] and [`chart`] how it is shown;
 //! [`compare`] takes the same of other servers.
-//! Each shot is kept in `target/xtask/bench`, so that one can be taken again without the others.
+//! Each measurement is kept in `target/xtask/bench`, so that one can be taken again without the others.
 
 use std::{
     fs,
@@ -21,13 +21,13 @@ use tautline_steps::{
     step::{self, Job, Verdict},
 };
 
-use self::shots::{Results, Shot};
+use self::measurements::{Measurement, Results};
 
 mod chart;
 mod compare;
 mod goals;
+mod measurements;
 mod page;
-mod shots;
 mod tables;
 
 /// What a disk does: an example of its own, because it starts another server.
@@ -77,13 +77,15 @@ fn binary(root: &Path) -> PathBuf {
     step::target_dir(root).join("release/tautline-bench")
 }
 
-/// Builds the binaries, takes the shots in the foreground one after the other, and writes the page of all that are kept.
+/// Builds the binaries, takes the measurements in the foreground one after the other, and writes the page of all that are kept.
 ///
 /// # Errors
 /// When something cannot be started or written, or nothing has such a name. A failed build has printed why.
 fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     if options.list {
-        shots::SHOTS.iter().for_each(|shot| println!("{:20} tautline-bench {}", shot.name, shot.arguments));
+        measurements::MEASUREMENTS.iter().for_each(|measurement| {
+            println!("{:20} tautline-bench {}", measurement.name, measurement.arguments)
+        });
         compare::list();
         println!("{DURABLE:20} acknowledged publishes a second on a disk, and a resume storm that reads it");
         return Ok(ExitCode::SUCCESS);
@@ -93,12 +95,13 @@ fn run(root: &Path, options: &Options) -> Result<ExitCode> {
         (options.names.is_empty() && !options.compare)
             || options.names.iter().any(|wanted| name.starts_with(wanted.as_str()))
     };
-    let wanted: Vec<_> = shots::SHOTS.iter().filter(|shot| is_wanted(shot.name)).collect();
+    let wanted: Vec<_> =
+        measurements::MEASUREMENTS.iter().filter(|measurement| is_wanted(measurement.name)).collect();
     ensure!(
         !wanted.is_empty() || wants_durable || options.compare,
         "nothing has such a name: see cargo xtask bench --list"
     );
-    let choice = compare::Choice::of(&options.only)?;
+    let selection = compare::Selection::of(&options.only)?;
     let kept = step::target_dir(root).join("xtask").join(if options.quick { "bench-quick" } else { "bench" });
     let docs = if options.quick { kept.clone() } else { root.join("docs") };
     if options.page {
@@ -121,7 +124,7 @@ fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     let runs = if options.quick { 1 } else { options.runs };
     let failed = take(root, &kept, &wanted, runs)?;
     if options.compare {
-        compare::run(root, &kept, &choice, runs, options.quick)?;
+        compare::run(root, &kept, &selection, runs, options.quick)?;
     }
     tell(&kept, &docs)?;
     if failed.is_empty() {
@@ -131,25 +134,25 @@ fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Takes each shot, then each once more, forwards and backwards in turn: what is compared stands as near in time as it can, and a
+/// Takes each measurement, then each once more, forwards and backwards in turn: what is compared stands as near in time as it can, and a
 /// machine that grows tired favours nobody. Returns those that failed.
-fn take(root: &Path, kept: &Path, wanted: &[&'static Shot], runs: u32) -> Result<Vec<&'static str>> {
+fn take(root: &Path, kept: &Path, wanted: &[&'static Measurement], runs: u32) -> Result<Vec<&'static str>> {
     let binary = binary(root);
     let mut results = Results::read(kept);
-    wanted.iter().for_each(|shot| results.forget(shot.name));
+    wanted.iter().for_each(|measurement| results.forget(measurement.name));
     let mut failed = Vec::new();
     for run in 1..=runs {
         let mut turn: Vec<_> = wanted.iter().enumerate().collect();
         if run.is_multiple_of(2) {
             turn.reverse();
         }
-        for (index, shot) in turn {
-            println!("→ {} ({} of {}, run {run} of {runs})", shot.name, index + 1, wanted.len());
-            let outcome = shot.take(root, &binary, kept).inspect_err(|error| println!("  {error:#}"));
-            if outcome.is_err() && !failed.contains(&shot.name) {
-                failed.push(shot.name);
+        for (index, measurement) in turn {
+            println!("→ {} ({} of {}, run {run} of {runs})", measurement.name, index + 1, wanted.len());
+            let outcome = measurement.take(root, &binary, kept).inspect_err(|error| println!("  {error:#}"));
+            if outcome.is_err() && !failed.contains(&measurement.name) {
+                failed.push(measurement.name);
             }
-            results.add(kept, shot.name, outcome.ok())?;
+            results.add(kept, measurement.name, outcome.ok())?;
         }
     }
     Ok(failed)

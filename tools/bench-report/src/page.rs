@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 
 use super::{
     chart,
-    compare::{self, Standing},
-    shots::{Measured, Results},
+    compare::{self, PeerResults},
+    measurements::{Measured, Results},
     tables::{self, Row, Table},
 };
 
@@ -22,7 +22,7 @@ const METHOD: &str = "\
   What it sends goes by `io_uring` where the machine allows it (ADR 0019).
 - The load never sleeps: to wake it would be the server's work. What has a latency of its own (new clients, bystanders) has a thread
   of its own, which sleeps.
-- Every shot is taken once before any is taken again, every second time in the opposite order; what is held against another figure is
+- Every measurement is taken once before any is taken again, every second time in the opposite order; what is held against another figure is
   held against it run by run. The same build wanders by a fifth and more on a machine that is shared: see *Beside uWebSockets* for the
   machine's part.
 - Payloads are 128 bytes. A second warms up, then 5 s are measured (10 s of heartbeats, 20 s where latency is rare).
@@ -33,7 +33,7 @@ const METHOD: &str = "\
 ";
 
 /// Writes `performance.md` and its charts into the folder, and returns where.
-pub fn write(docs: &Path, results: &Results, others: &[Standing]) -> Result<PathBuf> {
+pub fn write(docs: &Path, results: &Results, others: &[PeerResults]) -> Result<PathBuf> {
     let charts = docs.join("performance");
     fs::create_dir_all(&charts).with_context(|| format!("making {}", charts.display()))?;
     let tables = tables::all(results);
@@ -56,7 +56,7 @@ fn text(tables: &[Table], runs: Option<usize>, machine: &str) -> String {
     let mut text = format!(
         "# Performance\n\nWhat a gateway costs, measured, beside what it should cost.{}\n\n{machine}\n\n## Method\n\n{METHOD}",
         match runs {
-            // No shot is kept.
+            // No measurement is kept.
             None => String::new(),
             Some(1) => " Single runs.".to_owned(),
             Some(runs) => format!(" Medians of {runs} runs."),

@@ -1,8 +1,8 @@
-//! What is read from the shots, and what each figure should be.
+//! What is read from the measurements, and what each figure should be.
 
 use super::{
     goals,
-    shots::{CPU_CALL, CPU_DELIVERY, Measured, Results},
+    measurements::{CPU_CALL, CPU_DELIVERY, Measured, Results},
 };
 
 /// One table of the page, with a chart of its own.
@@ -40,12 +40,12 @@ pub fn all(results: &Results) -> Vec<Table> {
 struct Read<'a>(&'a Results);
 
 impl Read<'_> {
-    fn row(&self, what: &str, unit: &'static str, goal: Option<f64>, shot: &str, figure: &str) -> Row {
-        Row { what: what.to_owned(), unit, goal, measured: self.0.figure(shot, figure) }
+    fn row(&self, what: &str, unit: &'static str, goal: Option<f64>, measurement: &str, figure: &str) -> Row {
+        Row { what: what.to_owned(), unit, goal, measured: self.0.figure(measurement, figure) }
     }
 
-    fn ratio(&self, what: &str, goal: Option<f64>, shots: [&str; 2], figure: &str) -> Row {
-        Row { what: what.to_owned(), unit: "times", goal, measured: self.0.ratio(shots, figure) }
+    fn ratio(&self, what: &str, goal: Option<f64>, measurements: [&str; 2], figure: &str) -> Row {
+        Row { what: what.to_owned(), unit: "times", goal, measured: self.0.ratio(measurements, figure) }
     }
 
     fn idle(&self) -> Table {
@@ -84,7 +84,7 @@ impl Read<'_> {
         ];
         // A line through the smallest and the largest: what one more connection costs, and what is there without any.
         let [small, large] =
-            ["idle-1000", "idle-19000"].map(|shot| self.0.figure(shot, "resident_mib_in_all"));
+            ["idle-1000", "idle-19000"].map(|measurement| self.0.figure(measurement, "resident_mib_in_all"));
         for (count, what) in [(100_000.0, "100,000 connections"), (1_000_000.0, "1,000,000 connections")] {
             let line = small.zip(large).map(|(small, large)| {
                 let slope = (large.median - small.median) / 18_000.0;
@@ -227,7 +227,7 @@ impl Read<'_> {
     }
 
     fn latency(&self) -> Table {
-        let shot = "fanout-bystanders";
+        let measurement = "fanout-bystanders";
         Table {
             slug: "latency",
             title: "Latency",
@@ -242,12 +242,18 @@ impl Read<'_> {
                     "fanout-slowly",
                     "latency_p99_ms",
                 ),
-                self.row("a quiet channel beside a full one, p50", "ms", None, shot, "bystander_p50_ms"),
+                self.row(
+                    "a quiet channel beside a full one, p50",
+                    "ms",
+                    None,
+                    measurement,
+                    "bystander_p50_ms",
+                ),
                 self.row(
                     "a quiet channel beside a full one, p99",
                     "ms",
                     Some(20.0),
-                    shot,
+                    measurement,
                     "bystander_p99_ms",
                 ),
             ],
@@ -342,7 +348,7 @@ impl Read<'_> {
         &self,
         (slug, title): (&'static str, &'static str),
         about: &'static str,
-        (shots, units, unit, figure): (&str, &str, &'static str, &str),
+        (measurements, units, unit, figure): (&str, &str, &'static str, &str),
         goal: Option<f64>,
     ) -> Table {
         let mut rows: Vec<_> = COUNTS
@@ -353,7 +359,7 @@ impl Read<'_> {
                     grouped(*count),
                     if *count == 1 { units.trim_end_matches('s') } else { units }
                 );
-                self.row(&what, unit, None, &format!("{shots}-{count}"), figure)
+                self.row(&what, unit, None, &format!("{measurements}-{count}"), figure)
             })
             .collect();
         let medians: Vec<_> = rows.iter().filter_map(|row| row.measured).map(|it| it.median).collect();

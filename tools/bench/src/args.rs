@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tautline_process::{secret::Secret, units::parse_duration};
 
-use super::dialect::{Dialect, NUMBER_BYTES};
+use super::protocols::{NUMBER_BYTES, Protocol};
 
 /// The token, where the command line should not show it to everybody who lists processes.
 const TOKEN: &str = "TAUTLINE_TOKEN";
@@ -29,7 +29,7 @@ pub struct Load {
     /// What the server of --url speaks, to measure another one (idle, fanout and echo, with one channel): its connections are then
     /// made at the paths that are told here, and payloads begin with a number
     #[arg(long, requires = "url", value_enum, default_value_t)]
-    dialect: Dialect,
+    protocol: Protocol,
     /// Lets the load loose on a gateway that is not on this machine. It is a load: point it only at what is yours
     #[arg(long)]
     i_own_this_host: bool,
@@ -111,7 +111,7 @@ pub(super) struct Target {
     pub path: String,
     /// The load has a core for itself, and asks for events without end: to wake it would be the server's work.
     pub sleepless: bool,
-    pub dialect: Dialect,
+    pub protocol: Protocol,
     token: Option<Secret>,
 }
 
@@ -147,8 +147,8 @@ impl Load {
         );
         ensure!((2..=32 * 1024).contains(&plan.payload), "--payload is between 2 and 32768 bytes");
         ensure!(
-            self.dialect.is_ours() || (plan.channels == 1 && plan.payload >= NUMBER_BYTES),
-            "in another dialect there is one channel, and a payload has {NUMBER_BYTES} bytes at least"
+            self.protocol.is_ours() || (plan.channels == 1 && plan.payload >= NUMBER_BYTES),
+            "in another protocol there is one channel, and a payload has {NUMBER_BYTES} bytes at least"
         );
         Ok(plan)
     }
@@ -157,7 +157,7 @@ impl Load {
     pub(super) fn target(&self) -> anyhow::Result<Option<(Target, Vec<u32>)>> {
         let Some(url) = &self.url else { return Ok(None) };
         let target = Target::parse(url, self.token.clone(), self.i_own_this_host)?;
-        Ok(Some((Target { dialect: self.dialect, ..target }, self.pid.clone())))
+        Ok(Some((Target { protocol: self.protocol, ..target }, self.pid.clone())))
     }
 
     pub(super) fn own_server(&self) -> OwnServer {
@@ -169,8 +169,8 @@ impl Load {
         !self.load_cores.is_empty() && !self.load_cores.iter().any(|core| self.server_cores.contains(core))
     }
 
-    pub(super) fn dialect(&self) -> Dialect {
-        self.dialect
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     pub(super) fn load_cores(&self) -> &[usize] {
@@ -224,7 +224,7 @@ impl Target {
             host: host.to_owned(),
             path: path.to_owned(),
             sleepless: false,
-            dialect: Dialect::default(),
+            protocol: Protocol::default(),
             token,
         })
     }

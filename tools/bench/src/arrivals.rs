@@ -6,8 +6,8 @@ use anyhow::ensure;
 use hdrhistogram::Histogram;
 
 use super::{
-    flights::{histogram, record},
-    line::{Heard, Line, Scene},
+    connection::{Connection, Event, Observer},
+    delivery_tracker::{histogram, record},
 };
 
 pub(super) struct Arrivals {
@@ -25,14 +25,19 @@ impl Arrivals {
     }
 }
 
-impl Scene for Arrivals {
-    fn hear(&mut self, line: &mut Line, heard: Heard<'_>, now: Instant) -> anyhow::Result<()> {
-        if let Heard::Online { .. } = heard {
+impl Observer for Arrivals {
+    fn on_event(
+        &mut self,
+        connection: &mut Connection,
+        event: Event<'_>,
+        now: Instant,
+    ) -> anyhow::Result<()> {
+        if let Event::Online { .. } = event {
             self.online += 1;
             self.last = Some(now - self.begin);
-            record(&mut self.waited, line.dialled, now);
+            record(&mut self.waited, connection.dialled, now);
         }
-        ensure!(line.gaps == 0, "a gap, where nothing was missing");
+        ensure!(connection.gaps == 0, "a gap, where nothing was missing");
         Ok(())
     }
 }

@@ -8,14 +8,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use hdrhistogram::Histogram;
 
 use super::{
     args::Target,
-    aside,
-    crew::{Crew, Pace, Roll},
     progress::Progress,
+    pubsub_load::{LoadSpec, Pace, PubSubLoad},
 };
 
 /// How long they wait before they look whether something was asked of them.
@@ -44,7 +43,7 @@ impl Bystanders {
     pub(super) fn begin(target: &Target, quiet: Quiet) -> anyhow::Result<Self> {
         let (orders, ordered) = mpsc::channel();
         let (ready, begun) = mpsc::channel();
-        let target = aside::sleeping(target);
+        let target = target.clone().sleepless(false);
         let thread = thread::spawn(move || stand_by(&target, &quiet, &ready, &ordered));
         let bystanders = Self { orders, thread };
         if begun.recv().is_err() {
@@ -64,7 +63,7 @@ impl Bystanders {
     pub(super) fn end(self) -> anyhow::Result<Histogram<u64>> {
         // Where it fails the thread has ended, and says why.
         let _ = self.orders.send(Order::End);
-        aside::join(self.thread)
+        self.thread.join().map_err(|_| anyhow!("a thread of the load panicked"))?
     }
 }
 
@@ -75,17 +74,17 @@ fn stand_by(
     orders: &mpsc::Receiver<Order>,
 ) -> anyhow::Result<Histogram<u64>> {
     let Quiet { name, count, rate, payload } = quiet;
-    let roll = Roll { name, subscribers: *count, channels: 1, payload: *payload, at_once: *count };
-    let mut crew = Crew::gather(target, &roll, &Progress::hidden())?;
+    let spec = LoadSpec { name, subscribers: *count, channels: 1, payload: *payload, at_once: *count };
+    let mut load = PubSubLoad::open(target, &spec, &Progress::hidden())?;
     ready.send(())?;
     loop {
         match orders.try_recv() {
-            Ok(Order::CountAnew) => crew.desk.flights.count_anew(),
+            Ok(Order::CountAnew) => load.tracker.delivery.count_anew(),
             Ok(Order::End) | Err(TryRecvError::Disconnected) => break,
-            Err(TryRecvError::Empty) => crew.step(Pace::Rate(*rate), SHORT)?,
+            Err(TryRecvError::Empty) => load.step(Pace::Rate(*rate), SHORT)?,
         }
     }
-    let latency = crew.desk.flights.latency.clone();
-    crew.land()?;
+    let latency = load.tracker.delivery.latency.clone();
+    load.drain()?;
     Ok(latency)
 }

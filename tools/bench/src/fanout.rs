@@ -6,11 +6,11 @@ use anyhow::ensure;
 use clap::Args;
 
 use super::{
-    Stage, WARM_UP,
+    RunContext, WARM_UP,
     args::Load,
     bystanders::{Bystanders, Quiet},
-    crew::{Crew, Pace, Roll},
-    meter::Window,
+    procfs::Window,
+    pubsub_load::{LoadSpec, Pace, PubSubLoad},
     report::Figures,
 };
 
@@ -30,32 +30,32 @@ pub struct FanoutArgs {
     bystanders_rate: f64,
 }
 
-pub(super) fn run(stage: &Stage<'_>, args: &FanoutArgs) -> anyhow::Result<Figures> {
+pub(super) fn run(context: &RunContext<'_>, args: &FanoutArgs) -> anyhow::Result<Figures> {
     ensure!(
-        stage.target.dialect.is_ours() || args.bystanders == 0,
-        "bystanders need a second channel, and another dialect has one"
+        context.target.protocol.is_ours() || args.bystanders == 0,
+        "bystanders need a second channel, and another protocol has one"
     );
-    let plan = stage.plan;
-    let roll = Roll {
-        name: &stage.name,
+    let plan = context.plan;
+    let spec = LoadSpec {
+        name: &context.name,
         subscribers: plan.connections,
         channels: plan.channels,
         payload: plan.payload,
         at_once: plan.at_once,
     };
-    let mut crowd = Crew::gather(&stage.target, &roll, &stage.progress)?;
-    let bystanders = (args.bystanders > 0).then(|| stand_by(stage, args)).transpose()?;
-    go_on(stage, &mut crowd, WARM_UP, "warming up")?;
-    crowd.desk.flights.count_anew();
+    let mut load = PubSubLoad::open(&context.target, &spec, &context.progress)?;
+    let bystanders = (args.bystanders > 0).then(|| stand_by(context, args)).transpose()?;
+    go_on(context, &mut load, WARM_UP, "warming up")?;
+    load.tracker.delivery.count_anew();
     bystanders.as_ref().map_or(Ok(()), Bystanders::count_anew)?;
-    let window = Window::open(stage.pid)?;
-    go_on(stage, &mut crowd, plan.lasts, "publishing")?;
+    let window = Window::open(context.pid)?;
+    go_on(context, &mut load, plan.lasts, "publishing")?;
     let used = window.close()?;
-    let flights = &crowd.desk.flights;
-    let (publications, deliveries) = (flights.publications, flights.deliveries);
+    let delivery = &load.tracker.delivery;
+    let (publications, deliveries) = (delivery.publications, delivery.deliveries);
     let bystanders = bystanders.map(Bystanders::end).transpose()?;
     // What is in flight now arrives outside of the window; it is checked, and not counted.
-    crowd.land()?;
+    load.drain()?;
 
     let mut figures = Figures::default();
     if let Some(server) = used.server {
@@ -63,7 +63,7 @@ pub(super) fn run(stage: &Stage<'_>, args: &FanoutArgs) -> anyhow::Result<Figure
     }
     figures.add("deliveries_per_s", deliveries as f64 / used.lasted.as_secs_f64());
     figures.add("publications_per_s", publications as f64 / used.lasted.as_secs_f64());
-    let latency = &crowd.desk.flights.latency;
+    let latency = &load.tracker.delivery.latency;
     figures.add_latency(["latency_p50_ms", "latency_p99_ms", "latency_max_ms"], latency);
     if let Some(latency) = &bystanders {
         figures.add_latency(["bystander_p50_ms", "bystander_p99_ms", "bystander_max_ms"], latency);
@@ -72,23 +72,28 @@ pub(super) fn run(stage: &Stage<'_>, args: &FanoutArgs) -> anyhow::Result<Figure
     Ok(figures)
 }
 
-fn stand_by(stage: &Stage<'_>, args: &FanoutArgs) -> anyhow::Result<Bystanders> {
+fn stand_by(context: &RunContext<'_>, args: &FanoutArgs) -> anyhow::Result<Bystanders> {
     let quiet = Quiet {
-        name: format!("{}:quiet", stage.name),
+        name: format!("{}:quiet", context.name),
         count: args.bystanders,
         rate: args.bystanders_rate,
-        payload: stage.plan.payload,
+        payload: context.plan.payload,
     };
-    Bystanders::begin(&stage.target, quiet)
+    Bystanders::begin(&context.target, quiet)
 }
 
-fn go_on(stage: &Stage<'_>, crowd: &mut Crew, lasts: Duration, phase: &'static str) -> anyhow::Result<()> {
-    stage.progress.begin(phase, 1000);
-    let pace = stage.plan.rate.map_or(Pace::InFlight(stage.plan.in_flight), Pace::Rate);
+fn go_on(
+    context: &RunContext<'_>,
+    load: &mut PubSubLoad,
+    lasts: Duration,
+    phase: &'static str,
+) -> anyhow::Result<()> {
+    context.progress.begin(phase, 1000);
+    let pace = context.plan.rate.map_or(Pace::InFlight(context.plan.in_flight), Pace::Rate);
     let begin = Instant::now();
     while begin.elapsed() < lasts {
-        crowd.step(pace, LONG)?;
-        stage.progress.time(begin.elapsed(), lasts);
+        load.step(pace, LONG)?;
+        context.progress.time(begin.elapsed(), lasts);
     }
     Ok(())
 }

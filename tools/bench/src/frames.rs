@@ -54,7 +54,7 @@ pub(super) fn next(bytes: &[u8], in_pieces: bool) -> anyhow::Result<Option<(Kind
     Ok(bytes.get(header..end).map(|payload| (kind, payload, end)))
 }
 
-/// The packets of a message: its lines, but for blank ones.
+/// The packets of a message: its connections, but for blank ones.
 pub(super) fn packets(message: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = message;
     std::iter::from_fn(move || {
@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn packets_are_lines_and_blank_ones_are_nothing() {
-        let lines: Vec<_> = packets(b"{\"a\":1}\n\n{\"b\":2}\n").collect();
-        assert_eq!(lines, [&b"{\"a\":1}"[..], b"{\"b\":2}"]);
+        let connections: Vec<_> = packets(b"{\"a\":1}\n\n{\"b\":2}\n").collect();
+        assert_eq!(connections, [&b"{\"a\":1}"[..], b"{\"b\":2}"]);
     }
 
     #[test]

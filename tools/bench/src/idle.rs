@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 
 use super::{
-    Stage,
-    crew::{Crew, Roll},
-    meter::{self, Window},
+    RunContext,
+    procfs::{self, Window},
+    pubsub_load::{LoadSpec, PubSubLoad},
     report::Figures,
 };
 
 /// As the protocol has it by default: a ping when nothing was said for so long.
 const PING_EVERY: Duration = Duration::from_secs(25);
-/// So many clients keep a server from ever falling asleep: what a ping costs then is its own cost.
+/// So many clients keep a server from ever falling stalled: what a ping costs then is its own cost.
 const MILLION: usize = 1_000_000;
 /// What everybody is sent between the two looks at memory.
 const BURST_MESSAGES: usize = 20;
@@ -24,42 +24,42 @@ const BURST_BYTES: usize = 4096;
 const FIRST: usize = 16;
 const SHORT: Duration = Duration::from_millis(50);
 
-pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<Figures> {
-    let plan = stage.plan;
-    let first_name = format!("{}:first", stage.name);
+pub(super) fn run(context: &RunContext<'_>) -> anyhow::Result<Figures> {
+    let plan = context.plan;
+    let first_name = format!("{}:first", context.name);
     let first =
-        Roll { name: &first_name, subscribers: FIRST, channels: 1, payload: BURST_BYTES, at_once: FIRST };
-    let mut pioneers = Crew::gather(&stage.target, &first, &stage.progress)?;
-    burst(&mut pioneers, 1)?;
-    let before = memory(stage, &mut pioneers)?;
+        LoadSpec { name: &first_name, subscribers: FIRST, channels: 1, payload: BURST_BYTES, at_once: FIRST };
+    let mut first_load = PubSubLoad::open(&context.target, &first, &context.progress)?;
+    burst(&mut first_load, 1)?;
+    let before = memory(context, &mut first_load)?;
 
-    let window = Window::open(stage.pid)?;
-    let all = Roll {
-        name: &stage.name,
+    let window = Window::open(context.pid)?;
+    let all = LoadSpec {
+        name: &context.name,
         subscribers: plan.connections,
         channels: plan.channels,
         at_once: plan.at_once,
         ..first
     };
-    let mut crew = Crew::gather(&stage.target, &all, &stage.progress)?;
+    let mut load = PubSubLoad::open(&context.target, &all, &context.progress)?;
     let opened = window.close()?;
-    let idle = memory(stage, &mut crew)?;
+    let idle = memory(context, &mut load)?;
     // What another server keeps of a burst is its garbage collector's affair.
-    let after = if stage.target.dialect.is_ours() {
-        stage.progress.begin("a burst for everybody", 0);
-        burst(&mut crew, plan.channels)?;
-        memory(stage, &mut crew)?
+    let after = if context.target.protocol.is_ours() {
+        context.progress.begin("a burst for everybody", 0);
+        burst(&mut load, plan.channels)?;
+        memory(context, &mut load)?
     } else {
         None
     };
 
-    let window = Window::open(stage.pid)?;
-    let pings = beat(stage, &mut crew, plan.connections)?;
+    let window = Window::open(context.pid)?;
+    let pings = beat(context, &mut load, plan.connections)?;
     let beating = window.close()?;
-    let window = Window::open(stage.pid)?;
-    let million_pings = beat(stage, &mut crew, MILLION)?;
+    let window = Window::open(context.pid)?;
+    let million_pings = beat(context, &mut load, MILLION)?;
     let million = window.close()?;
-    crew.land()?;
+    load.drain()?;
 
     let connections = plan.connections as f64;
     let mut figures = Figures::default();
@@ -84,31 +84,31 @@ pub(super) fn run(stage: &Stage<'_>) -> anyhow::Result<Figures> {
 }
 
 /// The server's resident memory once it has settled.
-fn memory(stage: &Stage<'_>, crew: &mut Crew) -> anyhow::Result<Option<u64>> {
-    stage.progress.begin("waiting for memory to settle", 0);
-    let listen = || crew.fleet.turn(&mut crew.desk, SHORT).map(drop);
-    stage.pid.map(|pid| meter::settled(pid, stage.plan.settle, listen)).transpose()
+fn memory(context: &RunContext<'_>, load: &mut PubSubLoad) -> anyhow::Result<Option<u64>> {
+    context.progress.begin("waiting for memory to settle", 0);
+    let listen = || load.event_loop.poll(&mut load.tracker, SHORT).map(drop);
+    context.pid.map(|pid| procfs::settled(pid, context.plan.settle, listen)).transpose()
 }
 
 /// Everybody is sent a few large messages.
-fn burst(crew: &mut Crew, channels: usize) -> anyhow::Result<()> {
+fn burst(load: &mut PubSubLoad, channels: usize) -> anyhow::Result<()> {
     for _ in 0..BURST_MESSAGES {
         for channel in 0..channels {
-            crew.publish_in(channel, Instant::now())?;
+            load.publish_in(channel, Instant::now())?;
         }
         // One at a time: a log that is overtaken would be another measurement.
-        crew.land()?;
+        load.drain()?;
     }
     Ok(())
 }
 
-/// The lines ping, each in its turn, as often as so many clients do by the protocol. Returns how many pings were answered.
-fn beat(stage: &Stage<'_>, crew: &mut Crew, clients: usize) -> anyhow::Result<u64> {
-    let (lasts, subscribers) = (stage.plan.lasts, stage.plan.connections);
-    let answered = crew.desk.pongs;
-    stage.progress.begin("heartbeats", 1000);
+/// The connections ping, each in its turn, as often as so many clients do by the protocol. Returns how many pings were answered.
+fn beat(context: &RunContext<'_>, load: &mut PubSubLoad, clients: usize) -> anyhow::Result<u64> {
+    let (lasts, subscribers) = (context.plan.lasts, context.plan.connections);
+    let answered = load.tracker.pongs;
+    context.progress.begin("heartbeats", 1000);
     let mut ping = Vec::new();
-    stage.target.dialect.ping(&mut ping);
+    context.target.protocol.ping(&mut ping);
     let begin = Instant::now();
     let mut sent = 0;
     loop {
@@ -118,16 +118,17 @@ fn beat(stage: &Stage<'_>, crew: &mut Crew, clients: usize) -> anyhow::Result<u6
         }
         let due = passed.as_secs_f64() / PING_EVERY.as_secs_f64() * clients as f64;
         while (sent as f64) < due {
-            crew.fleet.lines[sent % subscribers].send(&ping)?;
+            load.event_loop.connections[sent % subscribers].send(&ping)?;
             sent += 1;
         }
         let wait = PING_EVERY.as_secs_f64() / clients as f64;
-        crew.fleet.turn(&mut crew.desk, Duration::from_secs_f64(wait.min(0.1)))?;
-        stage.progress.time(passed, lasts);
+        load.event_loop.poll(&mut load.tracker, Duration::from_secs_f64(wait.min(0.1)))?;
+        context.progress.time(passed, lasts);
     }
     let sent = sent as u64;
     let all = answered + sent;
-    crew.fleet.until(&mut crew.desk, "an answer to every ping", |_, desk| desk.pongs >= all)?;
-    ensure!(crew.desk.pongs == all, "{sent} pings and {} answers", crew.desk.pongs - answered);
+    load.event_loop
+        .poll_until(&mut load.tracker, "an answer to every ping", |_, tracker| tracker.pongs >= all)?;
+    ensure!(load.tracker.pongs == all, "{sent} pings and {} answers", load.tracker.pongs - answered);
     Ok(sent)
 }

@@ -1,26 +1,25 @@
 //! `tautline-bench`: what a gateway costs, as a load from beside it sees.
 //!
-//! Start at [`run`]. A scenario opens connections (`fleet.rs`, `line.rs`), lets them talk (`crew.rs`), checks that everything
-//! arrived, and returns figures (`report.rs`); `server.rs` is the gateway that it measures unless another one is named, which may
-//! even be none of ours (`dialect/`). The load runs on one thread and reads without
+//! Start at [`run`]. A scenario opens connections (`event_loop.rs`, `connection.rs`), lets them talk (`load.rs`), checks that everything
+//! receivers, and returns figures (`report.rs`); `server.rs` is the gateway that it measures unless another one is named, which may
+//! even be none of ours (`protocol/`). The load runs on one thread and reads without
 //! parsing (`frames.rs`), so that the gateway is the bottleneck; what has a latency of its own beside it has a thread of its own (`aside.rs`).
 
 mod args;
 mod arrivals;
-mod aside;
 mod bystanders;
 mod calls;
-mod crew;
-mod dialect;
+mod connection;
+mod delivery_tracker;
+mod event_loop;
 mod fanout;
-mod fleet;
-mod flights;
 mod frames;
 mod idle;
-mod line;
-mod meter;
 mod newcomers;
+mod procfs;
 mod progress;
+mod protocols;
+mod pubsub_load;
 mod report;
 mod requests;
 mod server;
@@ -42,10 +41,10 @@ use tautline_process::{log::LogArgs, secret::Secret};
 
 use self::{
     args::{Defaults, Load, Plan, Target},
-    meter::Processes,
+    procfs::Processes,
     progress::Progress,
     report::{Figures, Report},
-    server::{Running, ServeArgs},
+    server::{ServeArgs, ServerProcess},
 };
 
 // The server of its own is a child process of this very program, and is to weigh what the gateway's binary weighs.
@@ -102,7 +101,7 @@ enum Scenario {
 }
 
 /// What a scenario has to do with.
-struct Stage<'a> {
+struct RunContext<'a> {
     plan: &'a Plan,
     target: Target,
     /// The gateway's processes, where they are known.
@@ -114,7 +113,7 @@ struct Stage<'a> {
     token: Option<&'a Secret>,
 }
 
-impl Stage<'_> {
+impl RunContext<'_> {
     /// The target, for users in place of guests.
     fn with_token(&self) -> Target {
         self.target.clone().bearing(self.token.cloned())
@@ -142,24 +141,24 @@ fn run(scenario: &Scenario) -> anyhow::Result<()> {
         }
         Scenario::Fanout(args) => {
             let defaults = Defaults { connections: 1000, in_flight: 16, ..usual };
-            repeat("fanout", &args.load, defaults, |stage| fanout::run(stage, args))
+            repeat("fanout", &args.load, defaults, |context| fanout::run(context, args))
         }
         Scenario::Channels(args) => {
             let defaults = Defaults { connections: 10_000, channels: 1000, in_flight: 16, ..usual };
-            repeat("channels", &args.load, defaults, |stage| fanout::run(stage, args))
+            repeat("channels", &args.load, defaults, |context| fanout::run(context, args))
         }
-        Scenario::Echo(load) => repeat("echo", load, usual, |stage| calls::run(stage, calls::Ask::Echo)),
+        Scenario::Echo(load) => repeat("echo", load, usual, |context| calls::run(context, calls::Ask::Echo)),
         Scenario::Publish(load) => {
             let defaults = Defaults { channels: 100, rate: Some(10_000.0), ..usual };
-            repeat("publish", load, defaults, |stage| calls::run(stage, calls::Ask::Publish))
+            repeat("publish", load, defaults, |context| calls::run(context, calls::Ask::Publish))
         }
         Scenario::Storm(args) => {
             let defaults = Defaults { connections: 15_000, at_once: usize::MAX, ..usual };
-            repeat("storm", &args.load, defaults, |stage| storm::run(stage, args))
+            repeat("storm", &args.load, defaults, |context| storm::run(context, args))
         }
         Scenario::Slow(args) => {
             let defaults = Defaults { rate: Some(500.0), ..usual };
-            repeat("slow", &args.load, defaults, |stage| slow::run(stage, args))
+            repeat("slow", &args.load, defaults, |context| slow::run(context, args))
         }
     }
 }
@@ -169,11 +168,11 @@ fn repeat(
     scenario: &'static str,
     load: &Load,
     defaults: Defaults,
-    run: impl Fn(&Stage<'_>) -> anyhow::Result<Figures>,
+    run: impl Fn(&RunContext<'_>) -> anyhow::Result<Figures>,
 ) -> anyhow::Result<()> {
     ensure!(
-        load.dialect().is_ours() || matches!(scenario, "idle" | "fanout" | "echo"),
-        "{scenario} is about what only Tautline does: another dialect has idle, fanout and echo"
+        load.protocol().is_ours() || matches!(scenario, "idle" | "fanout" | "echo"),
+        "{scenario} is about what only Tautline does: another protocol has idle, fanout and echo"
     );
     let plan = load.plan(defaults)?;
     let named = load.target()?;
@@ -181,7 +180,7 @@ fn repeat(
     let mut report =
         Report { scenario, options: plan.describe().collect::<BTreeMap<_, _>>(), runs: Vec::new() };
     for number in 1..=load.runs() {
-        let own = if named.is_none() { Some(Running::start(&load.own_server())?) } else { None };
+        let own = if named.is_none() { Some(ServerProcess::start(&load.own_server())?) } else { None };
         // Not before: a child inherits where its parent may run.
         server::pin(load.load_cores())?;
         let (target, pids) = match (&named, &own) {
@@ -193,7 +192,7 @@ fn repeat(
         let progress = Progress::new(format!("{scenario} {number}/{}", load.runs()));
         let processes = Processes::of(&pids);
         let pid = processes.as_ref();
-        let stage = Stage {
+        let context = RunContext {
             plan: &plan,
             target,
             pid,
@@ -201,7 +200,7 @@ fn repeat(
             name: unique_name(),
             token: own.as_ref().map(|own| &own.token),
         };
-        let figures = run(&stage).with_context(|| format!("{scenario}, run {number}"))?;
+        let figures = run(&context).with_context(|| format!("{scenario}, run {number}"))?;
         ensure!(!figures.0.is_empty(), "{scenario} found nothing out");
         report.runs.push(figures);
     }

@@ -8,19 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 
 use super::{
     args::Target,
     arrivals::Arrivals,
-    aside,
-    fleet::{Fleet, Visit},
+    event_loop::{ConnectSpec, EventLoop},
 };
 
 /// A new client comes so often.
 const EVERY: Duration = Duration::from_millis(20);
 /// How long they are waited for once no more come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) struct Newcomers {
     stop: mpsc::Sender<()>,
@@ -30,7 +29,7 @@ pub(super) struct Newcomers {
 impl Newcomers {
     pub(super) fn begin(target: &Target) -> Self {
         let (stop, stopped) = mpsc::channel();
-        let target = aside::sleeping(target);
+        let target = target.clone().sleepless(false);
         Self { stop, thread: thread::spawn(move || come(&target, &stopped)) }
     }
 
@@ -38,25 +37,29 @@ impl Newcomers {
     pub(super) fn end(self) -> anyhow::Result<Arrivals> {
         // Where it fails the thread has ended, and says why.
         let _ = self.stop.send(());
-        aside::join(self.thread)
+        self.thread.join().map_err(|_| anyhow!("a thread of the load panicked"))?
     }
 }
 
 fn come(target: &Target, stopped: &mpsc::Receiver<()>) -> anyhow::Result<Arrivals> {
-    let mut fleet = Fleet::new(target)?;
+    let mut event_loop = EventLoop::new(target)?;
     let mut arrivals = Arrivals::new(Instant::now());
     let mut next = Instant::now();
     while let Err(TryRecvError::Empty) = stopped.try_recv() {
         if Instant::now() >= next {
-            fleet.dial(Visit { words: target.hello().into(), answers: 1, reads: None })?;
+            event_loop.dial(ConnectSpec {
+                first_messages: target.hello().into(),
+                answers: 1,
+                reads: None,
+            })?;
             next += EVERY;
         }
-        fleet.turn(&mut arrivals, next.saturating_duration_since(Instant::now()))?;
+        event_loop.poll(&mut arrivals, next.saturating_duration_since(Instant::now()))?;
     }
     let begin = Instant::now();
-    while arrivals.online < fleet.lines.len() {
-        fleet.turn(&mut arrivals, EVERY)?;
-        ensure!(begin.elapsed() < PATIENCE, "a new client was not online within {PATIENCE:?}");
+    while arrivals.online < event_loop.connections.len() {
+        event_loop.poll(&mut arrivals, EVERY)?;
+        ensure!(begin.elapsed() < TIMEOUT, "a new client was not online within {TIMEOUT:?}");
     }
     Ok(arrivals)
 }

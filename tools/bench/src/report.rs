@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::meter::Used;
+use super::procfs::Usage;
 
 /// One figure of a run.
 #[derive(Clone, Debug, Serialize)]
@@ -39,7 +39,7 @@ impl Figures {
     }
 
     /// How busy the load was: near one core of it, and the rates and latencies are its own.
-    pub(super) fn add_load(&mut self, used: &Used) {
+    pub(super) fn add_load(&mut self, used: &Usage) {
         if let Some(server) = used.server {
             self.add("server_cpu_share", server.as_secs_f64() / used.lasted.as_secs_f64());
         }

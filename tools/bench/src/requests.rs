@@ -1,4 +1,4 @@
-//! The requests of one line: their ids, when they were sent, and up to where all of them are settled.
+//! The requests of one connection: their ids, when they were sent, and up to where all of them are settled.
 
 use std::{collections::VecDeque, time::Instant};
 

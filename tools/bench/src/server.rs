@@ -113,14 +113,14 @@ pub(super) fn raise_open_files() {
 }
 
 /// `tautline-bench serve` as a child process. Ended when dropped.
-pub(super) struct Running {
+pub(super) struct ServerProcess {
     child: Child,
     pub url: String,
     /// A token that it accepts.
     pub token: Secret,
 }
 
-impl Running {
+impl ServerProcess {
     pub(super) fn start(server: &OwnServer) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot tell where this program is")?;
         let mut command = Command::new(program);
@@ -135,13 +135,13 @@ impl Running {
         let child =
             command.env(AUTH_SECRET, secret.expose()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let child = child.context("cannot start the server")?;
-        let mut running = Self { child, url: String::new(), token: token(&secret)? };
+        let mut server = Self { child, url: String::new(), token: token(&secret)? };
         let mut line = String::new();
-        let stdout = running.child.stdout.as_mut().context("the server has no stdout")?;
+        let stdout = server.child.stdout.as_mut().context("the server has no stdout")?;
         BufReader::new(stdout).read_line(&mut line).context("cannot read what the server says")?;
         let url = line.split(' ').find(|word| word.starts_with("ws://"));
-        running.url = url.context("the server did not start")?.to_owned();
-        Ok(running)
+        server.url = url.context("the server did not start")?.to_owned();
+        Ok(server)
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -158,7 +158,7 @@ fn token(secret: &Secret) -> anyhow::Result<Secret> {
     Ok(Secret::new(token.context("cannot sign the token")?))
 }
 
-impl Drop for Running {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         // It may have ended by itself; there is nothing to save either way.
         drop(self.child.kill());

@@ -12,20 +12,20 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    Stage,
+    RunContext,
     args::Load,
     arrivals::Arrivals,
-    crew::{Crew, Roll},
-    fleet::{Fleet, Visit},
-    line::{Heard, Line, Reads, Scene},
-    meter::Window,
+    connection::{Connection, Event, Observer, SubscribedChannel},
+    event_loop::{ConnectSpec, EventLoop},
     newcomers::Newcomers,
+    procfs::Window,
+    pubsub_load::{LoadSpec, PubSubLoad},
     report::Figures,
 };
 
 /// How many are dialled before the loop looks at its sockets again.
-const DIALS_A_TURN: usize = 32;
-const PATIENCE: Duration = Duration::from_secs(60);
+const DIALS_PER_POLL: usize = 32;
+const TIMEOUT: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(1);
 
 /// What only this scenario knows of.
@@ -44,68 +44,75 @@ pub struct StormArgs {
     tokens: bool,
 }
 
-pub(super) fn run(stage: &Stage<'_>, args: &StormArgs) -> anyhow::Result<Figures> {
-    let plan = stage.plan;
+pub(super) fn run(context: &RunContext<'_>, args: &StormArgs) -> anyhow::Result<Figures> {
+    let plan = context.plan;
     // The publisher stays, and has nobody to wait for.
-    let roll = Roll {
-        name: &stage.name,
+    let spec = LoadSpec {
+        name: &context.name,
         subscribers: 0,
         channels: plan.channels,
         payload: plan.payload,
         at_once: 1,
     };
-    let visitors = if args.tokens { stage.with_token() } else { stage.target.clone() };
-    let mut publisher = Crew::gather(&stage.target, &roll, &stage.progress)?;
+    let visitors = if args.tokens { context.with_token() } else { context.target.clone() };
+    let mut publisher = PubSubLoad::open(&context.target, &spec, &context.progress)?;
     let reads: Vec<_> =
-        (0..plan.channels).map(|number| Reads::new(number, publisher.channel(number))).collect();
+        (0..plan.channels).map(|number| SubscribedChannel::new(number, publisher.channel(number))).collect();
 
-    let mut before = Fleet::new(&stage.target)?;
+    let mut before = EventLoop::new(&context.target)?;
     let mut tickets = Tickets::default();
-    let window = Window::open(stage.pid)?;
-    before.open(plan.connections, 256, &stage.progress, &mut tickets, |index| {
+    let window = Window::open(context.pid)?;
+    before.open(plan.connections, 256, &context.progress, &mut tickets, |index| {
         let channel = index % plan.channels;
-        Visit {
-            words: (visitors.hello() + "\n" + &publisher.subscription(channel)).into(),
+        ConnectSpec {
+            first_messages: (visitors.hello() + "\n" + &publisher.subscription(channel)).into(),
             answers: 2,
             reads: Some(Rc::clone(&reads[channel])),
         }
     })?;
     let opened = window.close()?;
 
-    let window = Window::open(stage.pid)?;
-    let stands: Vec<_> = before.lines.iter().map(|line| line.offset).collect();
-    before.lines.iter_mut().for_each(Line::cut);
+    let window = Window::open(context.pid)?;
+    let stands: Vec<_> = before.connections.iter().map(|connection| connection.offset).collect();
+    before.connections.iter_mut().for_each(Connection::cut);
     drop(before);
     for _ in 0..args.behind {
         (0..plan.channels).try_for_each(|channel| publisher.publish_in(channel, Instant::now()))?;
-        publisher.land()?;
+        publisher.drain()?;
     }
     let begin = Instant::now();
     while begin.elapsed() < args.away {
-        publisher.fleet.turn(&mut publisher.desk, SHORT)?;
+        publisher.event_loop.poll(&mut publisher.tracker, SHORT)?;
     }
     let cut = window.close()?;
 
-    let newcomers = Newcomers::begin(&stage.target);
-    let mut storm = Storm::begin(stage)?;
-    let window = Window::open(stage.pid)?;
+    let newcomers = Newcomers::begin(&context.target);
+    let mut storm = Storm::begin(context)?;
+    let window = Window::open(context.pid)?;
     while storm.back.online < plan.connections {
         storm.dial(plan.connections, plan.at_once, |index| {
             let channel = index % plan.channels;
-            Ok(Visit {
-                words: tickets.resume(index, publisher.channel(channel), stands[index])?.into(),
+            Ok(ConnectSpec {
+                first_messages: tickets.resume(index, publisher.channel(channel), stands[index])?.into(),
                 answers: 1,
                 reads: Some(Rc::clone(&reads[channel])),
             })
         })?;
-        storm.turn(stage, plan.connections)?;
+        storm.poll(context, plan.connections)?;
     }
     let newcomers = newcomers.end()?;
     let used = window.close()?;
     let behind = args.behind as u64;
-    storm.fleet.until(&mut storm.back, "what was published while they were away", |fleet, _| {
-        fleet.lines.iter().all(|line| line.offset == stands[line.index] + behind)
-    })?;
+    storm.event_loop.poll_until(
+        &mut storm.back,
+        "what was published while they were away",
+        |event_loop, _| {
+            event_loop
+                .connections
+                .iter()
+                .all(|connection| connection.offset == stands[connection.index] + behind)
+        },
+    )?;
 
     let connections = plan.connections as f64;
     let mut figures = Figures::default();
@@ -123,7 +130,7 @@ pub(super) fn run(stage: &Stage<'_>, args: &StormArgs) -> anyhow::Result<Figures
     Ok(figures)
 }
 
-/// The first visit: what each client carries away.
+/// The first connect_spec: what each client carries away.
 #[derive(Default)]
 struct Tickets {
     tickets: Vec<Box<str>>,
@@ -144,13 +151,13 @@ impl Tickets {
     }
 }
 
-impl Scene for Tickets {
-    fn hear(&mut self, line: &mut Line, heard: Heard<'_>, _: Instant) -> anyhow::Result<()> {
-        if let Heard::Online { ticket, epoch } = heard {
-            if self.tickets.len() <= line.index {
-                self.tickets.resize(line.index + 1, "".into());
+impl Observer for Tickets {
+    fn on_event(&mut self, connection: &mut Connection, event: Event<'_>, _: Instant) -> anyhow::Result<()> {
+        if let Event::Online { ticket, epoch } = event {
+            if self.tickets.len() <= connection.index {
+                self.tickets.resize(connection.index + 1, "".into());
             }
-            self.tickets[line.index] = ticket.context("a welcome without a ticket")?.into();
+            self.tickets[connection.index] = ticket.context("a welcome without a ticket")?.into();
             if self.epoch.is_empty() {
                 epoch.context("a subscription without an epoch")?.clone_into(&mut self.epoch);
             }
@@ -161,41 +168,41 @@ impl Scene for Tickets {
 
 /// Who comes back.
 struct Storm {
-    fleet: Fleet,
+    event_loop: EventLoop,
     back: Arrivals,
     begin: Instant,
 }
 
 impl Storm {
-    fn begin(stage: &Stage<'_>) -> anyhow::Result<Self> {
-        stage.progress.begin("all come back", stage.plan.connections);
+    fn begin(context: &RunContext<'_>) -> anyhow::Result<Self> {
+        context.progress.begin("all come back", context.plan.connections);
         let begin = Instant::now();
-        Ok(Self { fleet: Fleet::new(&stage.target)?, back: Arrivals::new(begin), begin })
+        Ok(Self { event_loop: EventLoop::new(&context.target)?, back: Arrivals::new(begin), begin })
     }
 
     fn dial(
         &mut self,
         count: usize,
         at_once: usize,
-        visit: impl Fn(usize) -> anyhow::Result<Visit>,
+        connect_spec: impl Fn(usize) -> anyhow::Result<ConnectSpec>,
     ) -> anyhow::Result<()> {
-        for _ in 0..DIALS_A_TURN {
-            let index = self.fleet.lines.len();
+        for _ in 0..DIALS_PER_POLL {
+            let index = self.event_loop.connections.len();
             if index == count || index - self.back.online >= at_once {
                 break;
             }
-            self.fleet.dial(visit(index)?)?;
+            self.event_loop.dial(connect_spec(index)?)?;
         }
         Ok(())
     }
 
-    fn turn(&mut self, stage: &Stage<'_>, count: usize) -> anyhow::Result<()> {
-        let is_dialling = self.fleet.lines.len() < count;
-        self.fleet.turn(&mut self.back, if is_dialling { Duration::ZERO } else { SHORT })?;
-        stage.progress.at(self.back.online);
+    fn poll(&mut self, context: &RunContext<'_>, count: usize) -> anyhow::Result<()> {
+        let is_dialling = self.event_loop.connections.len() < count;
+        self.event_loop.poll(&mut self.back, if is_dialling { Duration::ZERO } else { SHORT })?;
+        context.progress.at(self.back.online);
         ensure!(
-            self.begin.elapsed() < PATIENCE,
-            "only {} of {count} came back in {PATIENCE:?}",
+            self.begin.elapsed() < TIMEOUT,
+            "only {} of {count} came back in {TIMEOUT:?}",
             self.back.online
         );
         Ok(())

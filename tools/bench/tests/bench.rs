@@ -55,7 +55,7 @@ fn who_does_not_read_is_told_everything_or_a_gap() {
     assert!(figure("slow --connections 5 --stalled 5", "publications_each_when_woken") > 0.0);
 }
 
-/// A server in the dialect `ws` that says again what it is told, so many times. Returns where it is.
+/// A server in the protocol `ws` that says again what it is told, so many times. Returns where it is.
 fn echoes(times: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -76,17 +76,17 @@ fn echoes(times: usize) -> String {
 #[test]
 fn another_server_is_measured_in_its_dialect_and_found_out_where_it_says_things_twice() {
     let url = echoes(1);
-    assert!(figure(&format!("echo --connections 3 --dialect ws --url {url}"), "answers_per_s") > 0.0);
-    let output = bench(&format!("echo --connections 3 --dialect ws --url {} --seconds 0.3", echoes(2)));
+    assert!(figure(&format!("echo --connections 3 --protocol ws --url {url}"), "answers_per_s") > 0.0);
+    let output = bench(&format!("echo --connections 3 --protocol ws --url {} --seconds 0.3", echoes(2)));
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && message.contains("which nobody waits for"), "{message}");
 }
 
 #[test]
 fn what_only_tautline_does_is_not_asked_of_others() {
-    let output = bench("storm --dialect nats --url ws://127.0.0.1:1/");
+    let output = bench("storm --protocol nats --url ws://127.0.0.1:1/");
     let message = String::from_utf8_lossy(&output.stderr);
-    assert!(message.contains("another dialect has idle, fanout and echo"), "{message}");
+    assert!(message.contains("another protocol has idle, fanout and echo"), "{message}");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use tautline_process::{
     units::{parse_bytes, parse_duration},
 };
 
-use super::books::Selector;
 use super::proxy::{CONNECTIONS_MAX, Chaos, loopback};
+use super::state::Selector;
 
 /// Stands between clients and a server and makes the network bad: latency, loss, cuts, half-open connections, stalls.
 ///
@@ -61,9 +61,9 @@ pub struct ChaosArgs {
     /// Lets a storm of random faults loose for this long, then heals everything, like 3m
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub storm: Option<Duration>,
-    /// The longest pause between two gusts of a storm, like 1s; the shortest is a tenth of it
+    /// The longest pause between two faults of a storm, like 1s; the shortest is a tenth of it
     #[arg(long, value_name = "TIME", requires = "storm", default_value = "1s", value_parser = parse_duration)]
-    pub gusts: Duration,
+    pub fault_interval: Duration,
 }
 
 /// Runs the proxy until the process is told to stop.
@@ -75,15 +75,15 @@ pub async fn run(args: ChaosArgs) -> anyhow::Result<()> {
     log::announce(&ready_line(&chaos, &args.upstream));
     if let Some(lasts) = args.storm {
         let weather = async {
-            let every_ms_most = ms(args.gusts).max(1);
+            let every_ms_most = ms(args.fault_interval).max(1);
             let every_ms_least = (every_ms_most / 10).max(1);
             let plan =
                 StormPlan { lasts_ms: ms(lasts), every_ms_least, every_ms_most, ..StormPlan::default() };
             let report = chaos.run_storm(chaos.seed(), plan, &Selector::All).await?;
             chaos.heal(&Selector::All)?;
             log::announce(&format!(
-                "chaos: the storm is over, {} gusts made {} hits",
-                report.gusts, report.hits
+                "chaos: the storm is over, {} faults made {} hits",
+                report.faults, report.hits
             ));
             anyhow::Ok(())
         };

@@ -9,11 +9,11 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::carry::{Carrier, reset};
+use super::connection_handle::ConnectionHandle;
 use super::group::{GroupName, REQUEST_LINE_BYTES_MAX, asked_for};
-use super::line::Line;
 use super::network::Network;
 use super::proxy::prepare;
+use super::relay::{Relay, reset};
 
 /// How long a client may take to say which group it belongs to. One that waits for the server to speak first is let in then.
 const FIRST_BYTES_WAIT: Duration = Duration::from_secs(1);
@@ -24,8 +24,8 @@ const DIAL_WAIT: Duration = Duration::from_secs(10);
 /// Serves one client until it, or the network, is done.
 pub(super) async fn serve(network: &Network, mut client: TcpStream, upstream: &str) {
     let (group, first) = first_bytes(&mut client).await;
-    let place = Place { network, line: network.open(group) };
-    if !may_come_in(network, &place.line, &client).await {
+    let place = OpenConnection { network, handle: network.open(group) };
+    if !may_come_in(network, &place.handle, &client).await {
         return reset(client);
     }
     let upstream = match timeout(DIAL_WAIT, TcpStream::connect(upstream)).await {
@@ -41,20 +41,20 @@ pub(super) async fn serve(network: &Network, mut client: TcpStream, upstream: &s
     };
     prepare(&upstream);
     if !first.is_empty() {
-        place.line.link().push(network.now(), Way::Up, first).expect("a new link has room");
+        place.handle.link().push(network.now(), Way::Up, first).expect("a new link has room");
     }
-    Carrier::new(network, &place.line, client, upstream).run().await;
+    Relay::new(network, &place.handle, client, upstream).run().await;
 }
 
-/// A line in the books, for as long as its connection lives.
-struct Place<'a> {
+/// A handle in the state, for as long as its connection lives.
+struct OpenConnection<'a> {
     network: &'a Network,
-    line: Arc<Line>,
+    handle: Arc<ConnectionHandle>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for OpenConnection<'_> {
     fn drop(&mut self) {
-        self.network.close(&self.line);
+        self.network.close(&self.handle);
     }
 }
 
@@ -77,23 +77,23 @@ async fn first_bytes(client: &mut TcpStream) -> (GroupName, Bytes) {
     (group, first.freeze())
 }
 
-/// Asks at the door, and hangs before it for as long as the cable is out and the client has patience.
-async fn may_come_in(network: &Network, line: &Line, client: &TcpStream) -> bool {
-    let mut doors = network.doors();
+/// Asks at the gate, and hangs before it for as long as the cable is out and the client has patience.
+async fn may_come_in(network: &Network, handle: &ConnectionHandle, client: &TcpStream) -> bool {
+    let mut gates = network.gates();
     let mut listening = true;
     loop {
-        doors.mark_unchanged();
-        match network.admission(&line.group) {
+        gates.mark_unchanged();
+        match network.admission(&handle.group) {
             Admission::Admit => {
-                line.set_hanging(false);
+                handle.set_hanging(false);
                 return true;
             }
             Admission::Refuse => return false,
-            Admission::Hang => line.set_hanging(true),
+            Admission::Hang => handle.set_hanging(true),
         }
         tokio::select! {
-            door = doors.changed() => if door.is_err() { return false },
-            () = line.changed.notified() => if is_ending(line) { return false },
+            gate = gates.changed() => if gate.is_err() { return false },
+            () = handle.changed.notified() => if is_ending(handle) { return false },
             // More bytes are no news, they are for later; but then there is nothing to see behind them.
             peeked = peek(client), if listening => match peeked {
                 Ok(1..) => listening = false,
@@ -107,6 +107,6 @@ async fn peek(client: &TcpStream) -> std::io::Result<usize> {
     client.peek(&mut [0]).await
 }
 
-fn is_ending(line: &Line) -> bool {
-    matches!(line.link().state(), LinkState::Ending | LinkState::Over)
+fn is_ending(handle: &ConnectionHandle) -> bool {
+    matches!(handle.link().state(), LinkState::Ending | LinkState::Over)
 }

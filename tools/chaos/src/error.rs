@@ -34,8 +34,8 @@ pub enum ChaosError {
     /// The group's name cannot be.
     #[error(transparent)]
     Group(#[from] BadGroupName),
-    /// So many groups have rules or doors of their own that no other may.
-    #[error("{0} groups have rules or a closed door of their own, no more fit; heal some first")]
+    /// So many groups have rules or gates of their own that no other may.
+    #[error("{0} groups have rules or a closed gate of their own, no more fit; heal some first")]
     TooManyGroups(usize),
     /// It has closed, or never was.
     #[error("there is no connection {0}; it may have closed")]

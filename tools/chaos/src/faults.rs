@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use tautline_netem::{BACKGROUND_KEEP_MS, Direction, Fault};
 
-use super::books::Selector;
 use super::group::BadGroupName;
+use super::state::Selector;
 
 /// The body of `POST /faults`.
 #[derive(Debug, Clone, Deserialize)]

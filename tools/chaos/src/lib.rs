@@ -14,23 +14,23 @@
 //! - **The TCP handshake is not delayed**: the system answers it before the proxy knows of it. Latency begins with the first byte.
 
 mod args;
-mod books;
-mod carry;
 mod connection;
+mod connection_handle;
 mod control;
 mod error;
 mod faults;
 mod group;
-mod line;
 mod network;
 mod proxy;
+mod relay;
+mod state;
 mod storm;
 
 pub use args::{ChaosArgs, run};
-pub use books::Selector;
+pub use connection_handle::ConnectionInfo;
 pub use error::ChaosError;
 pub use group::{BadGroupName, GroupName};
-pub use line::ConnectionInfo;
 pub use network::{GroupInForce, Network, RulesInForce};
 pub use proxy::{CONNECTIONS_MAX, Chaos, ChaosBuilder};
+pub use state::Selector;
 pub use storm::StormReport;

@@ -1,18 +1,18 @@
 //! All that can be done to a running proxy, one method each. Start at [`Network`].
-//! The books are behind one lock, which nobody holds while waiting.
+//! The state is behind one lock, which nobody holds while waiting.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::Serialize;
-use tautline_netem::{Admission, Door, Fault, Link, Now, Rng, Rules, RulesPatch, Unplugged};
+use tautline_netem::{Admission, ConnectGate, Fault, Link, Now, Rng, Rules, RulesPatch, Unplugged};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::books::{Books, Group, Selector};
+use super::connection_handle::{ConnectionHandle, ConnectionInfo};
 use super::error::ChaosError;
 use super::group::GroupName;
-use super::line::{ConnectionInfo, Line};
+use super::state::{Group, ProxyState, Selector};
 
 /// The bad network behind a proxy. Cheap to clone; every clone controls the same one.
 #[derive(Clone)]
@@ -21,9 +21,9 @@ pub struct Network(Arc<Inner>);
 struct Inner {
     started: Instant,
     seed: u64,
-    books: Mutex<Books>,
-    /// Told whenever a door may have opened, for the connections that hang before it.
-    doors: watch::Sender<()>,
+    state: Mutex<ProxyState>,
+    /// Told whenever a gate may have opened, for the connections that hang before it.
+    gates: watch::Sender<()>,
 }
 
 /// The rules in force.
@@ -50,15 +50,15 @@ pub struct GroupInForce {
 
 impl Network {
     pub(super) fn new(rules: Rules, seed: u64) -> Self {
-        let books = Books {
+        let state = ProxyState {
             rules,
-            door: Door::default(),
+            gate: ConnectGate::default(),
             groups: BTreeMap::new(),
-            lines: BTreeMap::new(),
-            lines_ever: 0,
+            handles: BTreeMap::new(),
+            connections_ever: 0,
         };
-        let doors = watch::Sender::new(());
-        Self(Arc::new(Inner { started: Instant::now(), seed, books: Mutex::new(books), doors }))
+        let gates = watch::Sender::new(());
+        Self(Arc::new(Inner { started: Instant::now(), seed, state: Mutex::new(state), gates }))
     }
 
     /// The seed of everything random here.
@@ -71,13 +71,13 @@ impl Network {
     #[must_use]
     pub fn rules(&self) -> RulesInForce {
         let now = self.now();
-        let books = self.books();
+        let state = self.state();
         let in_force = |(name, group): (&GroupName, &Group)| {
-            let refusing = group.door.refuses(now);
-            let rules = books.rules_of(name);
-            (name.clone(), GroupInForce { rules, unplugged: group.door.unplugged(), refusing })
+            let refusing = group.gate.refuses(now);
+            let rules = state.rules_of(name);
+            (name.clone(), GroupInForce { rules, unplugged: group.gate.unplugged(), refusing })
         };
-        RulesInForce { rules: books.rules.clone(), groups: books.groups.iter().map(in_force).collect() }
+        RulesInForce { rules: state.rules.clone(), groups: state.groups.iter().map(in_force).collect() }
     }
 
     /// Replaces the rules of everybody, for live connections too. What a group has of its own stays.
@@ -86,9 +86,9 @@ impl Network {
     /// [`ChaosError::Rules`] when a rule is out of bounds; then nothing has changed.
     pub fn set_rules(&self, rules: Rules) -> Result<(), ChaosError> {
         rules.validate()?;
-        let mut books = self.books();
-        books.rules = rules;
-        books.spread_rules(self.now());
+        let mut state = self.state();
+        state.rules = rules;
+        state.apply_rules(self.now());
         Ok(())
     }
 
@@ -97,9 +97,9 @@ impl Network {
     /// # Errors
     /// [`ChaosError::Rules`] when a rule is out of bounds; then nothing has changed.
     pub fn patch_rules(&self, patch: &RulesPatch) -> Result<(), ChaosError> {
-        let mut books = self.books();
-        books.rules = patch.over(&books.rules)?;
-        books.spread_rules(self.now());
+        let mut state = self.state();
+        state.rules = patch.over(&state.rules)?;
+        state.apply_rules(self.now());
         Ok(())
     }
 
@@ -108,26 +108,26 @@ impl Network {
     /// # Errors
     /// [`ChaosError::Rules`] when a rule is out of bounds, [`ChaosError::TooManyGroups`]; then nothing has changed.
     pub fn patch_group_rules(&self, name: &GroupName, patch: &RulesPatch) -> Result<(), ChaosError> {
-        let mut books = self.books();
-        patch.over(&books.rules)?;
-        let group = books.group(name)?;
+        let mut state = self.state();
+        patch.over(&state.rules)?;
+        let group = state.group(name)?;
         group.patch = group.patch.then(patch);
-        books.tidy();
-        books.spread_rules(self.now());
+        state.tidy();
+        state.apply_rules(self.now());
         Ok(())
     }
 
-    /// Gives a group everybody's rules again. Its door stays as it is.
+    /// Gives a group everybody's rules again. Its gate stays as it is.
     pub fn clear_group_rules(&self, name: &GroupName) {
-        let mut books = self.books();
-        if let Some(group) = books.groups.get_mut(name) {
+        let mut state = self.state();
+        if let Some(group) = state.groups.get_mut(name) {
             group.patch = RulesPatch::default();
         }
-        books.tidy();
-        books.spread_rules(self.now());
+        state.tidy();
+        state.apply_rules(self.now());
     }
 
-    /// Makes something happen now, and says to how many connections. A [`Fault::Refuse`] closes the door to new ones
+    /// Makes something happen now, and says to how many connections. A [`Fault::Refuse`] closes the gate to new ones
     /// instead, of one group or of everybody, and touches none.
     ///
     /// # Errors
@@ -136,39 +136,39 @@ impl Network {
     pub fn fault(&self, fault: Fault, selector: &Selector) -> Result<usize, ChaosError> {
         fault.validate()?;
         let now = self.now();
-        let mut books = self.books();
-        let lines = books.select(selector)?;
+        let mut state = self.state();
+        let handles = state.select(selector)?;
         if let Fault::Refuse { for_ms } = fault {
             match selector {
-                Selector::All => books.door.refuse(now, for_ms),
-                Selector::Group(name) => books.group(name)?.door.refuse(now, for_ms),
+                Selector::All => state.gate.refuse(now, for_ms),
+                Selector::Group(name) => state.group(name)?.gate.refuse(now, for_ms),
                 Selector::Connection(_) => {}
             }
             return Ok(0);
         }
-        lines.iter().for_each(|line| line.change(|link| link.apply(now, fault)));
-        Ok(lines.len())
+        handles.iter().for_each(|handle| handle.change(|link| link.apply(now, fault)));
+        Ok(handles.len())
     }
 
-    /// Ends every fault, and opens the doors: of everybody, of a group (its cable is put back too), or just of one
+    /// Ends every fault, and opens the gates: of everybody, of a group (its cable is put back too), or just of one
     /// connection. Says how many connections it reached. One that lost bytes is reset, the others go on.
     ///
     /// # Errors
     /// [`ChaosError::UnknownConnection`].
     pub fn heal(&self, selector: &Selector) -> Result<usize, ChaosError> {
-        let mut books = self.books();
-        let lines = books.select(selector)?;
+        let mut state = self.state();
+        let handles = state.select(selector)?;
         match selector {
             Selector::All => {
-                books.door.heal();
-                books.groups.values_mut().for_each(|group| group.door.heal());
+                state.gate.heal();
+                state.groups.values_mut().for_each(|group| group.gate.heal());
             }
-            Selector::Group(name) => books.groups.entry(name.clone()).or_default().door.heal(),
+            Selector::Group(name) => state.groups.entry(name.clone()).or_default().gate.heal(),
             Selector::Connection(_) => {}
         }
-        books.tidy();
-        self.mend(&lines);
-        Ok(lines.len())
+        state.tidy();
+        self.mend(&handles);
+        Ok(handles.len())
     }
 
     /// Pulls the cable of a group, until [`plug`](Self::plug) or [`heal`](Self::heal): its connections go dead (half-open
@@ -178,71 +178,71 @@ impl Network {
     /// [`ChaosError::TooManyGroups`].
     pub fn unplug(&self, name: &GroupName, unplugged: Unplugged) -> Result<usize, ChaosError> {
         let now = self.now();
-        let mut books = self.books();
-        books.group(name)?.door.unplug(unplugged);
-        let lines = books.select(&Selector::Group(name.clone()))?;
-        lines.iter().for_each(|line| line.change(|link| link.apply(now, Fault::half_open())));
+        let mut state = self.state();
+        state.group(name)?.gate.unplug(unplugged);
+        let handles = state.select(&Selector::Group(name.clone()))?;
+        handles.iter().for_each(|handle| handle.change(|link| link.apply(now, Fault::half_open())));
         // From hanging to refusing is a change too for those who hang.
-        self.0.doors.send_replace(());
-        Ok(lines.len())
+        self.0.gates.send_replace(());
+        Ok(handles.len())
     }
 
     /// Puts the cable of a group back. Dead connections that lost bytes are reset, the others go on, those that hang come
     /// in. Says how many connections it reached.
     pub fn plug(&self, name: &GroupName) -> usize {
-        let mut books = self.books();
-        if let Some(group) = books.groups.get_mut(name) {
-            group.door.plug();
+        let mut state = self.state();
+        if let Some(group) = state.groups.get_mut(name) {
+            group.gate.plug();
         }
-        books.tidy();
-        let lines = books.lines_of(name);
-        self.mend(&lines);
-        lines.len()
+        state.tidy();
+        let handles = state.handles_of(name);
+        self.mend(&handles);
+        handles.len()
     }
 
     /// The live connections, oldest first.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         let now = self.now();
-        self.books().lines.values().map(|line| line.info(now)).collect()
+        self.state().handles.values().map(|handle| handle.info(now)).collect()
     }
 
     /// The connections that are meant, oldest first.
     pub(super) fn ids(&self, selector: &Selector) -> Vec<u64> {
-        let lines = self.books().select(selector).unwrap_or_default();
-        lines.iter().map(|line| line.id).collect()
+        let handles = self.state().select(selector).unwrap_or_default();
+        handles.iter().map(|handle| handle.id).collect()
     }
 
-    /// Lets a new connection into the books, before anybody asks whether it may come in.
-    pub(super) fn open(&self, group: GroupName) -> Arc<Line> {
+    /// Lets a new connection into the state, before anybody asks whether it may come in.
+    pub(super) fn open(&self, group: GroupName) -> Arc<ConnectionHandle> {
         let now = self.now();
-        let mut books = self.books();
-        books.lines_ever += 1;
-        let id = books.lines_ever;
-        let link = Link::new(books.rules_of(&group), Rng::stream(self.0.seed, id).next_u64());
-        let line = Arc::new(Line::new(id, group, now, link));
-        books.lines.insert(id, Arc::clone(&line));
-        line
+        let mut state = self.state();
+        state.connections_ever += 1;
+        let id = state.connections_ever;
+        let link = Link::new(state.rules_of(&group), Rng::stream(self.0.seed, id).next_u64());
+        let handle = Arc::new(ConnectionHandle::new(id, group, now, link));
+        state.handles.insert(id, Arc::clone(&handle));
+        handle
     }
 
-    /// Takes a connection that is over out of the books.
-    pub(super) fn close(&self, line: &Line) {
-        self.books().lines.remove(&line.id);
+    /// Takes a connection that is over out of the state.
+    pub(super) fn close(&self, handle: &ConnectionHandle) {
+        self.state().handles.remove(&handle.id);
     }
 
     /// Whether a connection of this group may come in at present.
     pub(super) fn admission(&self, name: &GroupName) -> Admission {
         let now = self.now();
-        let books = self.books();
-        match (books.door.admit(now), books.groups.get(name)) {
-            (Admission::Admit, Some(group)) => group.door.admit(now),
+        let state = self.state();
+        match (state.gate.admit(now), state.groups.get(name)) {
+            (Admission::Admit, Some(group)) => group.gate.admit(now),
             (admission, _) => admission,
         }
     }
 
-    /// Wakes up whenever a door may have opened.
-    pub(super) fn doors(&self) -> watch::Receiver<()> {
-        self.0.doors.subscribe()
+    /// Wakes up whenever a gate may have opened.
+    pub(super) fn gates(&self) -> watch::Receiver<()> {
+        self.0.gates.subscribe()
     }
 
     /// The time on this network's clock.
@@ -255,13 +255,13 @@ impl Network {
         self.0.started + at
     }
 
-    fn mend(&self, lines: &[Arc<Line>]) {
+    fn mend(&self, handles: &[Arc<ConnectionHandle>]) {
         let now = self.now();
-        lines.iter().for_each(|line| line.change(|link| link.heal(now)));
-        self.0.doors.send_replace(());
+        handles.iter().for_each(|handle| handle.change(|link| link.heal(now)));
+        self.0.gates.send_replace(());
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.0.books.lock().expect("nothing panics while it holds the books")
+    fn state(&self) -> MutexGuard<'_, ProxyState> {
+        self.0.state.lock().expect("nothing panics while it holds the state")
     }
 }

@@ -1,4 +1,4 @@
-//! The sockets of the proxy: accepts, asks at the door, dials the upstream, and lets a carrier carry.
+//! The sockets of the proxy: accepts, asks at the gate, dials the upstream, and lets a carrier carry.
 //! Start at [`Chaos::builder`].
 
 use std::hash::{BuildHasher, RandomState};
@@ -12,11 +12,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::carry::reset;
 use super::connection;
 use super::control;
 use super::error::ChaosError;
 use super::network::Network;
+use super::relay::reset;
 
 /// How many connections a proxy carries at once, unless told otherwise.
 pub const CONNECTIONS_MAX: usize = 4096;

@@ -254,7 +254,7 @@ async fn a_storm_hits_and_fair_weather_follows() {
     }
     let plan = StormPlan { lasts_ms: 300, every_ms_least: 5, every_ms_most: 20, ..StormPlan::default() };
     let report = soon(stage.chaos.run_storm(7, plan, &Selector::All)).await.unwrap();
-    assert!(report.gusts >= 15 && report.hits > 0, "{report:?}");
+    assert!(report.faults >= 15 && report.hits > 0, "{report:?}");
     stage.chaos.heal(&Selector::All).unwrap();
     let mut pair = stage.pair("a").await;
     say(&mut pair.client, "calm").await;

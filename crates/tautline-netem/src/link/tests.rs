@@ -21,8 +21,8 @@ fn heard(link: &mut Link<String>, now: Now) -> [Option<Arrival<String>>; 2] {
     Way::BOTH.map(|way| link.poll(now, way))
 }
 
-fn parcel(text: &str) -> Option<Arrival<String>> {
-    Some(Arrival::Parcel(text.into()))
+fn segment(text: &str) -> Option<Arrival<String>> {
+    Some(Arrival::Segment(text.into()))
 }
 
 fn end(ending: Ending) -> Option<Arrival<String>> {
@@ -34,7 +34,7 @@ fn what_one_end_says_the_other_one_hears() {
     let mut link = link();
     talk(&mut link, at(0));
     assert_eq!(link.poll_timeout(), Some(at(10)));
-    assert_eq!(heard(&mut link, at(10)), [parcel("up"), parcel("down")]);
+    assert_eq!(heard(&mut link, at(10)), [segment("up"), segment("down")]);
     assert_eq!((link.poll_timeout(), link.state()), (None, LinkState::Open));
 }
 
@@ -65,7 +65,7 @@ fn a_fin_closes_both_ends_after_what_is_on_its_way() {
     talk(&mut link, at(0));
     link.apply(at(5), Fault::Fin);
     assert_eq!(link.state(), LinkState::Ending);
-    assert_eq!(heard(&mut link, at(15)), [parcel("up"), parcel("down")]);
+    assert_eq!(heard(&mut link, at(15)), [segment("up"), segment("down")]);
     assert_eq!(heard(&mut link, at(15)), [end(Ending::Fin), end(Ending::Fin)]);
 }
 
@@ -85,7 +85,7 @@ fn half_open_up_swallows_up_and_lets_down_pass() {
     let mut link = link();
     link.apply(at(0), Fault::HalfOpen { direction: Direction::Up, for_ms: None });
     talk(&mut link, at(0));
-    assert_eq!(heard(&mut link, at(10)), [None, parcel("down")]);
+    assert_eq!(heard(&mut link, at(10)), [None, segment("down")]);
     assert_eq!((link.state(), link.swallowed_bytes(Way::Up)), (LinkState::HalfOpen, 2));
 }
 
@@ -103,7 +103,7 @@ fn half_open_for_a_while_is_forgotten_if_nothing_was_lost() {
     let mut link = link();
     link.apply(at(0), Fault::HalfOpen { direction: Direction::Both, for_ms: Some(100) });
     talk(&mut link, at(100));
-    assert_eq!(heard(&mut link, at(110)), [parcel("up"), parcel("down")]);
+    assert_eq!(heard(&mut link, at(110)), [segment("up"), segment("down")]);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_stall_keeps_everything_until_it_is_over() {
     talk(&mut link, at(0));
     assert_eq!((link.poll_timeout(), link.state()), (Some(at(1_000)), LinkState::Stalled));
     assert_eq!(heard(&mut link, at(999)), [None, None]);
-    assert_eq!(heard(&mut link, at(1_000)), [parcel("up"), parcel("down")]);
+    assert_eq!(heard(&mut link, at(1_000)), [segment("up"), segment("down")]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_newer_fault_replaces_the_plan_of_an_older_one() {
     link.apply(at(50), Fault::stall(1_000));
     talk(&mut link, at(60));
     assert_eq!(heard(&mut link, at(500)), [None, None]);
-    assert_eq!(heard(&mut link, at(1_050)), [parcel("up"), parcel("down")]);
+    assert_eq!(heard(&mut link, at(1_050)), [segment("up"), segment("down")]);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_hole_is_not_mended_by_a_newer_fault() {
     let mut link = link();
     link.apply(at(0), Fault::HalfOpen { direction: Direction::Up, for_ms: None });
     talk(&mut link, at(0));
-    assert_eq!(heard(&mut link, at(10)), [None, parcel("down")]);
+    assert_eq!(heard(&mut link, at(10)), [None, segment("down")]);
     link.apply(at(20), Fault::Stall { direction: Direction::Down, for_ms: Some(100) });
     assert_eq!(heard(&mut link, at(119)), [None, None]);
     assert_eq!(heard(&mut link, at(120)), [end(Ending::Reset), end(Ending::Reset)]);
@@ -142,7 +142,7 @@ fn a_background_kill_keeps_the_connection_a_while_and_then_tells_nobody() {
     let mut link = link();
     link.apply(at(0), Fault::background_kill());
     talk(&mut link, at(4_000));
-    assert_eq!(heard(&mut link, at(4_010)), [parcel("up"), parcel("down")]);
+    assert_eq!(heard(&mut link, at(4_010)), [segment("up"), segment("down")]);
     talk(&mut link, at(5_000));
     assert_eq!(heard(&mut link, at(60_000)), [None, None]);
     assert_eq!((link.poll_timeout(), link.state()), (None, LinkState::HalfOpen));
@@ -176,7 +176,7 @@ fn a_refusal_is_a_matter_for_the_door() {
     link.apply(at(0), Fault::stall(100));
     link.apply(at(10), Fault::Refuse { for_ms: None });
     talk(&mut link, at(20));
-    assert_eq!(heard(&mut link, at(100)), [parcel("up"), parcel("down")]);
+    assert_eq!(heard(&mut link, at(100)), [segment("up"), segment("down")]);
 }
 
 #[test]

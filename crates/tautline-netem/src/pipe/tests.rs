@@ -28,7 +28,7 @@ fn drain(pipe: &mut Pipe<String>) -> Vec<(Now, Arrival<String>)> {
 fn ten_parcels(seed: u64) -> Vec<(Now, Arrival<String>)> {
     let mut pipe = Pipe::new(Rules::subway(), Rng::seeded(seed));
     for n in 0..10 {
-        pipe.push(at(n * 20), format!("parcel {n}")).unwrap();
+        pipe.push(at(n * 20), format!("segment {n}")).unwrap();
     }
     drain(&mut pipe)
 }
@@ -44,20 +44,20 @@ fn jitter_and_loss_never_change_the_order() {
     let rules = Rules { jitter_ms: 1_000, loss: 0.3, ..slow() };
     let mut pipe = pipe(rules);
     let sent: Vec<String> = (0..200).map(|n| n.to_string()).collect();
-    for (n, parcel) in (0..).zip(&sent) {
-        pipe.push(at(n), parcel.clone()).unwrap();
+    for (n, segment) in (0..).zip(&sent) {
+        pipe.push(at(n), segment.clone()).unwrap();
     }
     let history = drain(&mut pipe);
     assert!(history.is_sorted_by_key(|(due, _)| *due));
     let arrived: Vec<Arrival<String>> = history.into_iter().map(|(_, arrival)| arrival).collect();
-    assert_eq!(arrived, sent.into_iter().map(Arrival::Parcel).collect::<Vec<_>>());
+    assert_eq!(arrived, sent.into_iter().map(Arrival::Segment).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_lost_parcel_pays_the_penalty_and_arrives() {
     let mut pipe = pipe(Rules { loss: 1.0, loss_penalty_ms: 500, ..slow() });
     pipe.push(at(0), "late".into()).unwrap();
-    assert_eq!(drain(&mut pipe), [(at(580), Arrival::Parcel("late".into()))]);
+    assert_eq!(drain(&mut pipe), [(at(580), Arrival::Segment("late".into()))]);
 }
 
 #[test]
@@ -99,8 +99,8 @@ fn a_stalled_pipe_loses_nothing() {
     pipe.push(at(20), "during".into()).unwrap();
     assert_eq!((pipe.poll_timeout(), pipe.poll(at(5_000))), (None, None));
     pipe.set_flow(at(5_000), Flow::Open);
-    assert_eq!(pipe.poll(at(5_000)), Some(Arrival::Parcel("before".into())));
-    assert_eq!(pipe.poll(at(5_000)), Some(Arrival::Parcel("during".into())));
+    assert_eq!(pipe.poll(at(5_000)), Some(Arrival::Segment("before".into())));
+    assert_eq!(pipe.poll(at(5_000)), Some(Arrival::Segment("during".into())));
     assert_eq!(pipe.swallowed_bytes(), 0);
 }
 
@@ -134,7 +134,7 @@ fn a_half_open_pipe_that_lost_nothing_goes_on() {
     pipe.set_flow(at(0), Flow::HalfOpen);
     pipe.set_flow(at(20), Flow::Open);
     pipe.push(at(30), "hello".into()).unwrap();
-    assert_eq!(pipe.poll(at(30)), Some(Arrival::Parcel("hello".into())));
+    assert_eq!(pipe.poll(at(30)), Some(Arrival::Segment("hello".into())));
 }
 
 #[test]

@@ -5,30 +5,30 @@ use std::mem::discriminant;
 
 use super::*;
 
-fn gusts(seed: u64, plan: &StormPlan) -> Vec<Gust> {
+fn scheduled(seed: u64, plan: &StormPlan) -> Vec<ScheduledFault> {
     Storm::new(seed, plan.clone()).unwrap().collect()
 }
 
 #[test]
 fn the_same_seed_brings_the_same_storm() {
     let plan = StormPlan::default();
-    assert_eq!(gusts(7, &plan), gusts(7, &plan));
-    assert_ne!(gusts(7, &plan), gusts(8, &plan));
+    assert_eq!(scheduled(7, &plan), scheduled(7, &plan));
+    assert_ne!(scheduled(7, &plan), scheduled(8, &plan));
 }
 
 #[test]
 fn a_storm_keeps_to_its_plan() {
     let plan = StormPlan { lasts_ms: 60_000, every_ms_least: 50, every_ms_most: 60, ..StormPlan::default() };
-    let gusts = gusts(7, &plan);
-    assert!((1_000..=1_200).contains(&gusts.len()), "{} gusts", gusts.len());
-    assert!(gusts.last().unwrap().at <= Now::from_millis(60_000));
-    for pair in gusts.windows(2) {
+    let scheduled = scheduled(7, &plan);
+    assert!((1_000..=1_200).contains(&scheduled.len()), "{} scheduled", scheduled.len());
+    assert!(scheduled.last().unwrap().at <= Now::from_millis(60_000));
+    for pair in scheduled.windows(2) {
         let pause = pair[1].at - pair[0].at;
         assert!((50..=60).contains(&pause.as_millis()), "{pause:?}");
     }
-    for gust in gusts {
-        assert_eq!(gust.fault.validate(), Ok(()));
-        if let Fault::Stall { for_ms: Some(ms), .. } = gust.fault {
+    for scheduled in scheduled {
+        assert_eq!(scheduled.fault.validate(), Ok(()));
+        if let Fault::Stall { for_ms: Some(ms), .. } = scheduled.fault {
             assert!((200..=8_000).contains(&ms), "{ms}");
         }
     }
@@ -37,7 +37,7 @@ fn a_storm_keeps_to_its_plan() {
 #[test]
 fn every_kind_of_fault_has_its_turn() {
     let kinds: HashSet<_> =
-        gusts(7, &StormPlan::default()).iter().map(|gust| discriminant(&gust.fault)).collect();
+        scheduled(7, &StormPlan::default()).iter().map(|scheduled| discriminant(&scheduled.fault)).collect();
     assert_eq!(kinds.len(), 7);
 }
 
@@ -45,9 +45,9 @@ fn every_kind_of_fault_has_its_turn() {
 fn a_fault_without_weight_never_comes() {
     let weights = Weights { cut: 0, fin: 0, reset: 0, half_open: 0, stall: 3, refuse: 0, background_kill: 0 };
     let plan = StormPlan { weights, ..StormPlan::default() };
-    let gusts = gusts(7, &plan);
-    assert!(!gusts.is_empty());
-    assert!(gusts.iter().all(|gust| matches!(gust.fault, Fault::Stall { .. })));
+    let scheduled = scheduled(7, &plan);
+    assert!(!scheduled.is_empty());
+    assert!(scheduled.iter().all(|scheduled| matches!(scheduled.fault, Fault::Stall { .. })));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_storm_that_is_over_stays_over() {
 }
 
 #[test]
-fn a_gust_hits_one_or_everybody() {
+fn a_fault_hits_one_or_everybody() {
     assert_eq!(Reach::One(7).among(&['a', 'b', 'c']), ['b']);
     assert_eq!(Reach::Everybody.among(&['a', 'b', 'c']), ['a', 'b', 'c']);
     assert!(Reach::One(7).among::<char>(&[]).is_empty());

@@ -112,13 +112,15 @@ impl FaultInjector {
         while world.now().mono_ms < self.lasts_ms {
             world.advance(rng.between(1, 250));
             let now_ms = world.now().mono_ms;
-            while let Some(gust) = self.storm.next_if(|gust| gust.at.as_millis() <= u128::from(now_ms)) {
-                for phone in gust.reach.among(&phones) {
-                    hit(world, rng, *phone, gust.fault);
+            while let Some(scheduled) =
+                self.storm.next_if(|scheduled| scheduled.at.as_millis() <= u128::from(now_ms))
+            {
+                for phone in scheduled.reach.among(&phones) {
+                    hit(world, rng, *phone, scheduled.fault);
                     self.summary.faults += 1;
                 }
                 // `Everybody` is a server that goes away for a moment.
-                if gust.reach == Reach::Everybody && rng.chance(0.3) {
+                if scheduled.reach == Reach::Everybody && rng.chance(0.3) {
                     world.drain(2_000);
                 }
             }

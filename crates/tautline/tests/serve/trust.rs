@@ -15,12 +15,12 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const OTHER_SECRET: &str = "fedcba9876543210fedcba9876543210";
 
 /// A folder for the engine of this test alone, and a file that lets guests in.
-struct House {
+struct Instance {
     folder: PathBuf,
     guests: PathBuf,
 }
 
-impl House {
+impl Instance {
     fn new(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("trust-{name}"));
         if folder.exists() {
@@ -71,92 +71,93 @@ fn revoked() -> Option<String> {
 
 #[test]
 fn ticket_of_dev_opens_no_production_on_the_folder() {
-    let house = House::new("dev");
-    let dev = house.serve(&["--dev"], &[]);
+    let instance = Instance::new("dev");
+    let dev = instance.serve(&["--dev"], &[]);
     let ticket = ticket(&dev, &json!({"guest": true}));
     dev.kill();
-    let production = house.serve_guests();
+    let production = instance.serve_guests();
     assert_eq!(verdict(&production, &ticket), revoked(), "guests are let in, but this one came by --dev");
 }
 
 #[test]
 fn ticket_of_a_guest_ends_with_the_guests() {
-    let house = House::new("guests");
-    let open = house.serve_guests();
+    let instance = Instance::new("guests");
+    let open = instance.serve_guests();
     let ticket = ticket(&open, &json!({"guest": true}));
     open.kill();
-    let open = house.serve_guests();
+    let open = instance.serve_guests();
     assert_eq!(verdict(&open, &ticket), None, "a restart alone changes nothing");
     open.kill();
-    let closed = house.serve(&[], &[("TAUTLINE_AUTH_SECRET", SECRET)]);
+    let closed = instance.serve(&[], &[("TAUTLINE_AUTH_SECRET", SECRET)]);
     assert_eq!(verdict(&closed, &ticket), revoked());
 }
 
 #[test]
 fn ticket_of_a_secret_ends_with_the_secret() {
-    let house = House::new("secret");
-    let first = house.serve(&[], &[("TAUTLINE_AUTH_SECRET", SECRET)]);
+    let instance = Instance::new("secret");
+    let first = instance.serve(&[], &[("TAUTLINE_AUTH_SECRET", SECRET)]);
     let ticket = ticket(&first, &token(SECRET));
     first.kill();
     let both = [("TAUTLINE_AUTH_SECRET", OTHER_SECRET), ("TAUTLINE_AUTH_SECRET_OLD", SECRET)];
-    let changing = house.serve(&[], &both);
+    let changing = instance.serve(&[], &both);
     assert_eq!(verdict(&changing, &ticket), None, "the old secret is still accepted");
     assert!(verdict(&changing, &self::ticket(&changing, &token(SECRET))).is_none());
     assert!(verdict(&changing, &self::ticket(&changing, &token(OTHER_SECRET))).is_none());
     changing.kill();
-    let changed = house.serve(&[], &[("TAUTLINE_AUTH_SECRET", OTHER_SECRET)]);
+    let changed = instance.serve(&[], &[("TAUTLINE_AUTH_SECRET", OTHER_SECRET)]);
     assert_eq!(verdict(&changed, &ticket), revoked());
 }
 
 #[test]
 fn ticket_of_another_environment_is_challenged() {
-    let house = House::new("environment");
-    let staging = house.serve(&[], &[("TAUTLINE_AUTH_SECRET", SECRET), ("TAUTLINE_ENVIRONMENT", "staging")]);
+    let instance = Instance::new("environment");
+    let staging =
+        instance.serve(&[], &[("TAUTLINE_AUTH_SECRET", SECRET), ("TAUTLINE_ENVIRONMENT", "staging")]);
     let ticket = ticket(&staging, &token(SECRET));
     staging.kill();
-    let production = house.serve(&[], &[("TAUTLINE_AUTH_SECRET", SECRET)]);
+    let production = instance.serve(&[], &[("TAUTLINE_AUTH_SECRET", SECRET)]);
     assert_eq!(verdict(&production, &ticket), revoked());
 }
 
 #[test]
 fn revoke_all_voids_every_ticket_of_a_stopped_gateway() {
-    let house = House::new("revoke-all");
-    let server = house.serve_guests();
+    let instance = Instance::new("revoke-all");
+    let server = instance.serve_guests();
     let ticket = ticket(&server, &json!({"guest": true}));
     let revoke = |folder: &str, variables: &[(&str, &str)]| {
         let output = output_of(&["revoke-all", "--data", folder], variables);
         (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).expect("text"))
     };
-    let (code, said) = revoke(&house.data(), &[]);
+    let (code, said) = revoke(&instance.data(), &[]);
     assert_eq!(code, Some(1));
     assert!(said.contains("stop it first"), "{said}");
     server.kill();
-    let (code, said) = revoke(&house.data(), &[]);
+    let (code, said) = revoke(&instance.data(), &[]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("is void"), "{said}");
-    let server = house.serve_guests();
+    let server = instance.serve_guests();
     assert_eq!(verdict(&server, &ticket), Some("ticket_invalid".to_owned()));
     server.kill();
     let (code, said) = revoke("/nowhere", &[]);
     assert_eq!(code, Some(1));
     assert!(said.contains("holds no ticket keys"), "{said}");
     let keys = [("TAUTLINE_TICKET_KEYS", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")];
-    let (code, said) = revoke(&house.data(), &keys);
+    let (code, said) = revoke(&instance.data(), &keys);
     assert_eq!(code, Some(1));
     assert!(said.contains("TAUTLINE_TICKET_KEYS"), "{said}");
 }
 
 #[test]
 fn bye_holds_after_the_process_was_killed() {
-    let house = House::new("bye");
-    let server = house.serve_guests();
+    let instance = Instance::new("bye");
+    let server = instance.serve_guests();
     let mut line = server.connect();
     line.hello(&json!({"guest": true}));
     let ticket = line.receive("welcome")["welcome"]["ticket"].clone();
     line.send(&json!({"bye": {}}));
     assert_eq!(line.closed(), 1000);
     server.kill();
-    let server = house.serve_guests();
+    let server = instance.serve_guests();
     assert_eq!(verdict(&server, &ticket), revoked());
 }
 
@@ -224,8 +225,8 @@ fn dev_refuses_pages_of_foreign_origins() {
 
 #[test]
 fn guests_without_listed_origins_are_warned_about() {
-    let house = House::new("warned");
-    let mut server = house.serve_guests();
+    let instance = Instance::new("warned");
+    let mut server = instance.serve_guests();
     let line = server.log_line("allowed_origins");
     assert!(line.contains("WARN") && line.contains("every web page"), "{line}");
 }

@@ -1,13 +1,13 @@
 //! Two hundred real clients for a minute on a bad network: nothing lost, doubled or reordered, every request settled once.
 //!
-//! `SOAK_SECONDS` makes it longer, `SOAK_SEED` repeats the network of an earlier run (who is connected when a gust comes
-//! depends on the machine, so a seed repeats the weather, not the history).
+//! `SOAK_SECONDS` makes it longer, `SOAK_SEED` repeats the network of an earlier run (who is connected when a fault comes
+//! depends on the machine, so a seed repeats the faults, not the history).
 
-mod books;
-#[path = "../common/heard.rs"]
-mod heard;
+mod ledger;
 mod phone;
-mod stage;
+#[path = "../common/reader.rs"]
+mod reader;
+mod rig;
 
 use std::{env, str::FromStr, time::Duration};
 
@@ -18,9 +18,9 @@ use tokio::{
 };
 
 use self::{
-    books::{Books, Log},
+    ledger::{Ledger, Log},
     phone::Phone,
-    stage::{ROOMS, Stage},
+    rig::{ROOMS, Rig},
 };
 
 const PHONES: usize = 200;
@@ -32,42 +32,42 @@ async fn two_hundred_clients_lose_nothing_in_a_minute_of_storm() {
     let seconds: u64 = setting("SOAK_SECONDS", 60);
     let seed: u64 = setting("SOAK_SEED", 7);
     println!("SOAK_SEED={seed} SOAK_SECONDS={seconds}");
-    let stage = Stage::set(seed).await;
+    let rig = Rig::start(seed).await;
     let mut phones = Vec::new();
     for number in 0..PHONES {
-        phones.push(Phone::connect(number, &stage).await);
+        phones.push(Phone::connect(number, &rig).await);
     }
     for phone in &phones {
         phone.is_subscribed().await;
     }
 
-    let weather = stage.storm(seed, seconds);
+    let storm = rig.storm(seed, seconds);
     let talk = talk(&phones, seed, Duration::from_secs(seconds));
-    let (weather, mut requests) = tokio::join!(weather, talk);
-    stage.chaos.heal(&Selector::All).expect("everybody can be healed");
+    let (storm, mut requests) = tokio::join!(storm, talk);
+    rig.chaos.heal(&Selector::All).expect("everybody can be healed");
 
-    let mut books = Books::default();
+    let mut ledger = Ledger::default();
     let settled = async {
         while let Some(request) = requests.join_next().await {
-            books.settle(request.expect("no request panics"));
+            ledger.settle(request.expect("no request panics"));
         }
     };
     timeout(QUIET_WITHIN, settled).await.expect("every request settles");
-    // The last word in every room: whoever has heard it has heard everything.
-    let logs = timeout(QUIET_WITHIN, stage.end_and_read_logs()).await.expect("the logs can be read");
-    let heard =
+    // The last word in every room: whoever has received it has received everything.
+    let logs = timeout(QUIET_WITHIN, rig.end_and_read_logs()).await.expect("the logs can be read");
+    let received =
         timeout(QUIET_WITHIN, phone::hear_to_the_end(phones)).await.expect("everybody hears the last word");
 
-    books.reckon(&logs, &heard, &stage.executed());
-    println!("{weather:?}; {}", books.summary(&heard, &logs));
-    assert!(books.faults().is_empty(), "SOAK_SEED={seed}: {:#?}", books.faults());
-    assert!(weather.hits as u64 > seconds * 5, "the storm was no storm: {weather:?}");
+    ledger.check(&logs, &received, &rig.executed());
+    println!("{storm:?}; {}", ledger.summary(&received, &logs));
+    assert!(ledger.faults().is_empty(), "SOAK_SEED={seed}: {:#?}", ledger.faults());
+    assert!(storm.hits as u64 > seconds * 5, "the storm was no storm: {storm:?}");
     assert!(logs.values().map(Log::len).sum::<usize>() as u64 > seconds * 20, "nobody talked");
-    assert_eq!(stage.gateway.stats().panics, 0);
+    assert_eq!(rig.gateway.stats().panics, 0);
 }
 
 /// Lets every phone publish and call at its own pace; gives the requests that are under way.
-async fn talk(phones: &[Phone], seed: u64, lasts: Duration) -> JoinSet<books::Asked> {
+async fn talk(phones: &[Phone], seed: u64, lasts: Duration) -> JoinSet<ledger::Asked> {
     let mut rng = tautline_netem::Rng::stream(seed, 1);
     let mut requests = JoinSet::new();
     let ends = Instant::now() + lasts;

@@ -9,9 +9,9 @@ use tokio::{
 };
 
 use crate::{
-    books::Asked,
-    heard::{Heard, read},
-    stage::{ROOMS, Stage},
+    ledger::Asked,
+    reader::{Received, read},
+    rig::{ROOMS, Rig},
 };
 
 /// Longer than the storm can keep a request from its answer.
@@ -21,12 +21,12 @@ pub struct Phone {
     client: Client,
     /// One permit for each room that was confirmed.
     subscribed: Arc<Semaphore>,
-    readers: Vec<JoinHandle<Heard>>,
+    readers: Vec<JoinHandle<Received>>,
 }
 
 impl Phone {
-    pub async fn connect(number: usize, stage: &Stage) -> Self {
-        let mut options = ClientOptions::new(format!("ws://{}/connect", stage.chaos.addr()), Login::guest());
+    pub async fn connect(number: usize, rig: &Rig) -> Self {
+        let mut options = ClientOptions::new(format!("ws://{}/connect", rig.chaos.addr()), Login::guest());
         options.session.retry_max_ms = 2_000;
         options.session.connect_timeout_ms = 4_000;
         let client = Client::connect(options).expect("a good address");
@@ -64,17 +64,17 @@ impl Phone {
     }
 }
 
-/// Waits until every phone has heard the last word in every room.
-pub async fn hear_to_the_end(phones: Vec<Phone>) -> Vec<Heard> {
+/// Waits until every phone has received the last word in every room.
+pub async fn hear_to_the_end(phones: Vec<Phone>) -> Vec<Received> {
     // Clients live until the last reader is done.
     let mut readers = JoinSet::new();
     for phone in phones {
         for reader in phone.readers {
             let client = phone.client.clone();
             readers.spawn(async move {
-                let heard = reader.await.expect("readers do not panic");
+                let received = reader.await.expect("readers do not panic");
                 drop(client);
-                heard
+                received
             });
         }
     }

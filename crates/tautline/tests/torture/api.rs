@@ -1,4 +1,4 @@
-//! A back end that publishes over HTTP, and repeats itself under one key until it is told that it was heard.
+//! A back end that publishes over HTTP, and repeats itself under one key until it is told that it was received.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::books::Asked;
+use crate::ledger::Asked;
 
 /// The key that the gateway is started with.
 pub const API_KEY: &str = "key-of-the-back-end";

@@ -5,12 +5,12 @@
 //! `TORTURE_DURABILITY` (`strict`, `relaxed`) and `TORTURE_SEED` set it up.
 
 mod api;
-mod books;
-mod executioner;
-#[path = "../common/heard.rs"]
-mod heard;
+mod fault_injector;
+mod ledger;
 mod phone;
 mod processes;
+#[path = "../common/reader.rs"]
+mod reader;
 
 use std::{env, str::FromStr, sync::Arc, time::Duration};
 
@@ -20,14 +20,14 @@ use tokio::{
     time::{Instant, interval_at, timeout},
 };
 
-use self::{books::Books, phone::Phone, processes::Stage};
+use self::{ledger::Ledger, phone::Phone, processes::Rig};
 
 /// Where everybody talks; each phone listens to some of it.
 pub const ROOMS: [&str; 12] = [
     "room:a", "room:b", "room:c", "room:d", "room:e", "room:f", "room:g", "room:h", "room:i", "room:j",
     "room:k", "room:l",
 ];
-/// When all is over, everything must be settled and heard within this time.
+/// When all is over, everything must be settled and received within this time.
 const QUIET_WITHIN: Duration = Duration::from_secs(150);
 
 /// How bad it gets.
@@ -54,43 +54,43 @@ async fn a_gateway_that_is_killed_again_and_again_loses_nothing_that_it_acknowle
 async fn torture(plan: &Plan) {
     let Plan { seconds, kills, phones, durability, seed } = plan;
     println!("TORTURE_SEED={seed}: {phones} phones for {seconds} s, {kills} kills, {durability}");
-    let stage = Arc::new(Stage::set(durability, *seed, *seconds).await);
+    let rig = Arc::new(Rig::start(durability, *seed, *seconds).await);
     let mut everybody = Vec::new();
     for number in 0..*phones {
-        everybody.push(Phone::connect(number, stage.through_chaos()).await);
+        everybody.push(Phone::connect(number, rig.through_chaos()).await);
     }
     for phone in &everybody {
         phone.is_subscribed().await;
     }
 
     let lasts = Duration::from_secs(*seconds);
-    let deaths = executioner::run(Arc::clone(&stage), *seed, *kills, lasts);
-    let (deaths, mut requests) = tokio::join!(deaths, talk(&everybody, &stage, *seed, lasts));
-    stage.storm_is_over().await;
+    let faults = fault_injector::run(Arc::clone(&rig), *seed, *kills, lasts);
+    let (faults, mut requests) = tokio::join!(faults, talk(&everybody, &rig, *seed, lasts));
+    rig.storm_is_over().await;
 
-    let mut books = Books::of(durability);
+    let mut ledger = Ledger::of(durability);
     let settled = async {
         while let Some(request) = requests.join_next().await {
-            books.settle(request.expect("no request panics"));
+            ledger.settle(request.expect("no request panics"));
         }
     };
     timeout(QUIET_WITHIN, settled).await.expect("every request settles");
-    let logs = timeout(QUIET_WITHIN, phone::end_and_read_logs(&stage)).await.expect("the logs can be read");
-    let heard = timeout(QUIET_WITHIN, phone::hear_to_the_end(everybody)).await;
-    let heard = heard.expect("everybody hears the last word");
+    let logs = timeout(QUIET_WITHIN, phone::end_and_read_logs(&rig)).await.expect("the logs can be read");
+    let received = timeout(QUIET_WITHIN, phone::hear_to_the_end(everybody)).await;
+    let received = received.expect("everybody hears the last word");
 
-    books.reckon(&logs, &heard);
-    println!("{deaths}; {}", books.summary(&heard, &logs));
-    assert!(books.faults().is_empty(), "TORTURE_SEED={seed}: {:#?}", books.faults());
-    let gaps: usize = heard.iter().map(|heard| heard.gaps).sum();
+    ledger.check(&logs, &received);
+    println!("{faults}; {}", ledger.summary(&received, &logs));
+    assert!(ledger.faults().is_empty(), "TORTURE_SEED={seed}: {:#?}", ledger.faults());
+    let gaps: usize = received.iter().map(|received| received.gaps).sum();
     assert!(gaps == 0 || durability == "relaxed", "a strict disk has no gaps, these are {gaps}");
     let talked: usize = logs.values().map(|log| log.publications.len()).sum();
     assert!(talked as u64 > seconds * 10, "nobody talked: {talked} publications");
-    stage.ends_well();
+    rig.ends_well();
 }
 
 /// Lets phones publish and call, and the back end publish, at their own pace; gives the requests that are under way.
-async fn talk(phones: &[Phone], stage: &Arc<Stage>, seed: u64, lasts: Duration) -> JoinSet<books::Asked> {
+async fn talk(phones: &[Phone], rig: &Arc<Rig>, seed: u64, lasts: Duration) -> JoinSet<ledger::Asked> {
     let mut rng = Rng::stream(seed, 1);
     let mut requests = JoinSet::new();
     let ends = Instant::now() + lasts;
@@ -105,7 +105,7 @@ async fn talk(phones: &[Phone], stage: &Arc<Stage>, seed: u64, lasts: Duration) 
         match rng.below(10) {
             0..6 => requests.spawn(phone.publish(room, payload)),
             6..8 => requests.spawn(phone.call(payload)),
-            _ => requests.spawn(api::publish_until_it_is_there(stage.direct(), room, payload)),
+            _ => requests.spawn(api::publish_until_it_is_there(rig.direct(), room, payload)),
         };
     }
     requests

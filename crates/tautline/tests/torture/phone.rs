@@ -10,9 +10,9 @@ use tokio::{
 
 use crate::{
     ROOMS, api,
-    books::{Asked, Log},
-    heard::{Heard, LAST_WORD, read},
-    processes::Stage,
+    ledger::{Asked, Log},
+    processes::Rig,
+    reader::{LAST_PUBLICATION, Received, read},
 };
 
 /// Longer than all that is done to a gateway can keep a request from its answer.
@@ -24,7 +24,7 @@ pub struct Phone {
     client: Client,
     /// One permit for each room that was confirmed.
     subscribed: Arc<Semaphore>,
-    readers: Vec<JoinHandle<Heard>>,
+    readers: Vec<JoinHandle<Received>>,
 }
 
 impl Phone {
@@ -73,35 +73,35 @@ fn client(url: &str) -> Client {
 }
 
 /// Says the last word in every room, and reads all that was ever said, by a way without a network.
-pub async fn end_and_read_logs(stage: &Stage) -> BTreeMap<String, Log> {
-    let witness = client(&format!("ws://{}/connect", stage.direct()));
+pub async fn end_and_read_logs(rig: &Rig) -> BTreeMap<String, Log> {
+    let witness = client(&format!("ws://{}/connect", rig.direct()));
     let mut logs = BTreeMap::new();
     for room in ROOMS {
         // Each a key of its own: the same payload in every room.
-        api::publish_until_it_is_there(stage.direct(), room, LAST_WORD.to_owned()).await;
+        api::publish_until_it_is_there(rig.direct(), room, LAST_PUBLICATION.to_owned()).await;
         let subscription = witness.subscribe(room, ReadFrom::Start).await.expect("subscribed once");
-        let heard = read(usize::MAX, room, subscription, Arc::new(Semaphore::new(0))).await;
-        assert!(heard.faults.is_empty(), "the witness of {room}: {:?}", heard.faults);
-        let epoch = heard.publications.last().expect("the last word").0.clone();
-        let first = heard.publications[0].1;
+        let received = read(usize::MAX, room, subscription, Arc::new(Semaphore::new(0))).await;
+        assert!(received.faults.is_empty(), "the witness of {room}: {:?}", received.faults);
+        let epoch = received.publications.last().expect("the last word").0.clone();
+        let first = received.publications[0].1;
         assert_eq!(first, 1, "the log of {room} keeps everything");
-        let publications = heard.publications.into_iter().map(|(_, _, payload)| payload).collect();
+        let publications = received.publications.into_iter().map(|(_, _, payload)| payload).collect();
         logs.insert(room.to_owned(), Log { epoch, publications });
     }
     logs
 }
 
-/// Waits until every phone has heard the last word in every room.
-pub async fn hear_to_the_end(phones: Vec<Phone>) -> Vec<Heard> {
+/// Waits until every phone has received the last word in every room.
+pub async fn hear_to_the_end(phones: Vec<Phone>) -> Vec<Received> {
     // Clients live until the last reader is done.
     let mut readers = JoinSet::new();
     for phone in phones {
         for reader in phone.readers {
             let client = phone.client.clone();
             readers.spawn(async move {
-                let heard = reader.await.expect("readers do not panic");
+                let received = reader.await.expect("readers do not panic");
                 drop(client);
-                heard
+                received
             });
         }
     }

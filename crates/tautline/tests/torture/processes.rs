@@ -32,7 +32,7 @@ timeout = "5s"
 "#;
 
 /// Both of them.
-pub struct Stage {
+pub struct Rig {
     gateway: Mutex<Child>,
     address: SocketAddr,
     folder: PathBuf,
@@ -41,9 +41,9 @@ pub struct Stage {
     storm: Mutex<Option<JoinHandle<StormReport>>>,
 }
 
-impl Stage {
+impl Rig {
     /// Starts both; the storm begins at once.
-    pub async fn set(durability: &str, seed: u64, seconds: u64) -> Self {
+    pub async fn start(durability: &str, seed: u64, seconds: u64) -> Self {
         raise_open_files(8_192);
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("torture-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
@@ -104,12 +104,12 @@ impl Stage {
     }
 
     async fn restart(self: &Arc<Self>, code: Option<i32>) {
-        let stage = Arc::clone(self);
+        let rig = Arc::clone(self);
         let restart = move || {
-            let mut gateway = stage.gateway.lock().expect("nobody panics over it");
+            let mut gateway = rig.gateway.lock().expect("nobody panics over it");
             let ended = gateway.wait().expect("it was started");
             assert_eq!(ended.code(), code, "a drained gateway ends well, a killed one has no code");
-            *gateway = start_gateway(&stage.folder, stage.address);
+            *gateway = start_gateway(&rig.folder, rig.address);
         };
         spawn_blocking(restart).await.expect("it starts again");
     }
@@ -118,7 +118,7 @@ impl Stage {
     pub async fn storm_is_over(&self) {
         let storm = self.storm.lock().expect("nobody panics over it").take().expect("it is waited for once");
         let report = storm.await.expect("the storm ends");
-        println!("the storm is over, {} gusts made {} hits", report.gusts, report.hits);
+        println!("the storm is over, {} faults made {} hits", report.faults, report.hits);
     }
 
     /// The gateway ends by itself, and its folder goes.
@@ -130,7 +130,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for Rig {
     fn drop(&mut self) {
         if let Ok(gateway) = self.gateway.get_mut() {
             // Already gone where all went well.

@@ -1,7 +1,7 @@
 //! What stands in a row of a server: figures over all runs, and how they stand to ours.
 
-use super::{super::page::number, load::RESIDENT_BYTES_MORE, standing::Standing};
-use crate::shots::{CPU_CALL, CPU_DELIVERY, Measured};
+use super::{super::page::number, load::RESIDENT_BYTES_MORE, peer_results::PeerResults};
+use crate::measurements::{CPU_CALL, CPU_DELIVERY, Measured};
 
 /// The server that the others are held against.
 pub const OURS: &str = "Tautline";
@@ -51,31 +51,31 @@ pub static THE_REST: [Column; 6] = [
 
 impl Column {
     /// What the table says of a server.
-    pub fn cell(&self, standing: &Standing) -> String {
-        let Some(measured) = standing.figure(self.scenario, self.figure) else {
-            let has_failed = standing.failures().any(|(scenario, ..)| scenario == self.scenario);
+    pub fn cell(&self, results: &PeerResults) -> String {
+        let Some(measured) = results.figure(self.scenario, self.figure) else {
+            let has_failed = results.failures().any(|(scenario, ..)| scenario == self.scenario);
             return if has_failed { "failed" } else { "–" }.to_owned();
         };
         let value = match self.kind {
             Kind::Cost => spread(measured, number),
             Kind::Memory => number(measured.median / 1024.0),
             Kind::Rate => {
-                let share = standing.figure(self.scenario, "server_cpu_share");
+                let share = results.figure(self.scenario, "server_cpu_share");
                 let is_held_back = share.is_some_and(|share| share.median < BUSY);
                 format!("{}{}", if is_held_back { "≥ " } else { "" }, large(measured.median))
             }
         };
-        match self.times(standing) {
+        match self.times(results) {
             Some(times) => format!("{value} ×{}", number(times)),
             None => value,
         }
     }
 
     /// How many times our figure of the same run theirs is: the median, for others.
-    pub fn times(&self, standing: &Standing) -> Option<f64> {
-        let pairs = standing.pairs(self.scenario, self.figure).into_iter();
+    pub fn times(&self, results: &PeerResults) -> Option<f64> {
+        let pairs = results.pairs(self.scenario, self.figure).into_iter();
         let ratios = pairs.filter(|(_, ours)| *ours > 0.0).map(|(theirs, ours)| theirs / ours);
-        Measured::of(ratios).filter(|_| standing.name != OURS).map(|times| times.median)
+        Measured::of(ratios).filter(|_| results.name != OURS).map(|times| times.median)
     }
 }
 
@@ -105,21 +105,21 @@ mod tests {
 
     #[test]
     fn a_cell_holds_the_median_its_spread_and_the_median_of_the_ratios() {
-        let mut standing = Standing::new("slug", "other", String::new(), None);
+        let mut results = PeerResults::new("slug", "other", String::new(), None);
         // The machine was slow in the second run, for both.
         for (theirs, ours) in [(2.0, 1.0), (6.0, 3.0), (3.0, 1.0)] {
-            standing.add("fanout", Ok(figures(theirs, 0.95)), Some(figures(ours, 0.8)));
+            results.add("fanout", Ok(figures(theirs, 0.95)), Some(figures(ours, 0.8)));
         }
-        assert_eq!(DELIVERIES[0].cell(&standing), "3.00 (2.00–6.00) ×2.00");
-        assert_eq!(DELIVERIES[1].cell(&standing), "1.25M ×1.00");
-        assert_eq!(DELIVERIES[2].cell(&standing), "–");
+        assert_eq!(DELIVERIES[0].cell(&results), "3.00 (2.00–6.00) ×2.00");
+        assert_eq!(DELIVERIES[1].cell(&results), "1.25M ×1.00");
+        assert_eq!(DELIVERIES[2].cell(&results), "–");
     }
 
     #[test]
     fn a_server_with_cpu_to_spare_could_have_more() {
-        let mut standing = Standing::new("slug", OURS, String::new(), None);
-        standing.add("fanout", Ok(figures(0.5, 0.8)), Some(figures(0.5, 0.8)));
-        assert_eq!(DELIVERIES[0].cell(&standing), "0.50");
-        assert_eq!(DELIVERIES[1].cell(&standing), "≥ 1.25M");
+        let mut results = PeerResults::new("slug", OURS, String::new(), None);
+        results.add("fanout", Ok(figures(0.5, 0.8)), Some(figures(0.5, 0.8)));
+        assert_eq!(DELIVERIES[0].cell(&results), "0.50");
+        assert_eq!(DELIVERIES[1].cell(&results), "≥ 1.25M");
     }
 }

@@ -5,10 +5,10 @@ use std::{path::Path, process::Stdio};
 use anyhow::{Context as _, Result, ensure};
 use tautline_steps::command::Command;
 
-use super::{SLUG, Scenario, Slope, peers::Peer, running::Running};
+use super::{SLUG, Scenario, Slope, peers::Peer, server_process::ServerProcess};
 use crate::{
     binary,
-    shots::{self, Figures},
+    measurements::{self, Figures},
 };
 
 /// Small servers have short queues for those who knock.
@@ -45,28 +45,28 @@ struct Call {
 
 fn take(root: &Path, peer: &Peer, call: &Call, kept: &Path) -> Result<Figures> {
     let file = kept.join(format!("{SLUG}-last-run.json"));
-    let running = peer.dialect.map(|_| Running::start(root, peer)).transpose()?;
-    let load = load(&binary(root), peer, call, running.as_ref(), &file);
+    let server = peer.protocol.map(|_| ServerProcess::start(root, peer)).transpose()?;
+    let load = load(&binary(root), peer, call, server.as_ref(), &file);
     let mut process = load.process(root);
     let output = process.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output();
     let output = output.with_context(|| format!("starting `{load}`"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}", reason(&said));
-    let figures = shots::read_report(&file)?;
+    let figures = measurements::read_report(&file)?;
     let has_arrived = figures.get("deliveries_per_s").is_none_or(|rate| *rate > 0.0);
     ensure!(has_arrived, "nothing was delivered while it was measured");
     Ok(figures)
 }
 
 /// The load beside a server.
-fn load(binary: &Path, peer: &Peer, call: &Call, running: Option<&Running>, file: &Path) -> Command {
+fn load(binary: &Path, peer: &Peer, call: &Call, server: Option<&ServerProcess>, file: &Path) -> Command {
     let mut more = Vec::new();
     let mut say = |name: &str, value: String| more.extend([name.to_owned(), value]);
-    match (peer.dialect, running) {
-        (Some(dialect), Some(running)) => {
-            say("--url", running.url());
-            say("--pid", running.pid().to_string());
-            say("--dialect", dialect.to_owned());
+    match (peer.protocol, server) {
+        (Some(protocol), Some(server)) => {
+            say("--url", server.url());
+            say("--pid", server.pid().to_string());
+            say("--protocol", protocol.to_owned());
         }
         _ => say("--server-cores", "0".to_owned()),
     }
@@ -75,7 +75,7 @@ fn load(binary: &Path, peer: &Peer, call: &Call, running: Option<&Running>, file
     say("--seconds", call.seconds.to_owned());
     say("--settle", if call.quick { "2s" } else { "3s" }.to_owned());
     say("--json", file.display().to_string());
-    shots::call(binary, call.arguments, more)
+    measurements::call(binary, call.arguments, more)
 }
 
 /// What went wrong, from the end of what the load said, without its own name and the scenario's.

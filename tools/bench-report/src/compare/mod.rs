@@ -1,7 +1,7 @@
 //! Other servers, measured by the same load in the same run: `cargo xtask bench --compare`.
 //!
-//! Start at [`run`]. [`choice`] says who is measured, [`peers`] how each is installed, started and asked for its version,
-//! [`running`] is one that runs, [`load`] one measurement, [`standing`] what was found out; [`section`] and [`chart`]
+//! Start at [`run`]. [`selection`] says who is measured, [`peers`] how each is installed, started and asked for its version,
+//! [`server_process`] is one that runs, [`load`] one measurement, [`peer_results`] what was found out; [`section`] and [`chart`]
 //! are how it is shown, [`columns`] and [`uws`] what stands in its tables. Each server is fresh for each figure, on core 0; the load is on core 1. One that cannot be had, or that
 //! loses something, is told of and stops nobody else.
 
@@ -14,21 +14,21 @@ use anyhow::{Context, Result};
 use tautline_steps::step::{self, Verdict};
 
 use self::peers::{PEERS, Peer};
-use super::shots::Figures;
+use super::measurements::Figures;
 
-mod choice;
 mod columns;
 mod load;
+mod peer_results;
 mod peers;
-mod running;
-mod show;
-mod standing;
+mod render;
+mod selection;
+mod server_process;
 mod uws;
 
 pub use self::{
-    choice::Choice,
-    show::{SLUG, chart, section},
-    standing::Standing,
+    peer_results::PeerResults,
+    render::{SLUG, chart, section},
+    selection::Selection,
 };
 
 /// One call of `tautline-bench`, for each server.
@@ -81,8 +81,8 @@ pub fn list() {
 ///
 /// # Errors
 /// When a file is there and cannot be read.
-pub fn read(kept: &Path) -> Result<Vec<Standing>> {
-    standing::read(&folder(kept))
+pub fn read(kept: &Path) -> Result<Vec<PeerResults>> {
+    peer_results::read(&folder(kept))
 }
 
 fn folder(kept: &Path) -> PathBuf {
@@ -93,19 +93,19 @@ fn folder(kept: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When something cannot be written, or the load cannot be started.
-pub fn run(root: &Path, kept: &Path, choice: &Choice, runs: u32, quick: bool) -> Result<()> {
+pub fn run(root: &Path, kept: &Path, selection: &Selection, runs: u32, quick: bool) -> Result<()> {
     let kept = folder(kept);
     fs::create_dir_all(&kept).with_context(|| format!("making {}", kept.display()))?;
-    let mut all: Vec<(&Peer, Standing)> =
-        choice.peers.iter().map(|peer| (*peer, provide(root, &kept, peer))).collect();
+    let mut all: Vec<(&Peer, PeerResults)> =
+        selection.peers.iter().map(|peer| (*peer, provide(root, &kept, peer))).collect();
     // Who is not there is told of, too.
-    all.iter().try_for_each(|(_, standing)| standing.write(&kept))?;
+    all.iter().try_for_each(|(_, results)| results.write(&kept))?;
     for run in 1..=runs {
         // All servers in one scenario, then in the next: what is compared stands as near in time as it can.
-        for scenario in &choice.scenarios {
+        for scenario in &selection.scenarios {
             println!("→ {} ({run} of {runs})", scenario.name);
             if run == 1 {
-                all.iter_mut().for_each(|(_, standing)| standing.forget(scenario.name));
+                all.iter_mut().for_each(|(_, results)| results.forget(scenario.name));
             }
             // There and back again: a machine that grows tired, or wakes, does no server good over all runs.
             let is_back = run.is_multiple_of(2);
@@ -114,7 +114,7 @@ pub fn run(root: &Path, kept: &Path, choice: &Choice, runs: u32, quick: bool) ->
                 let outcome = load::measure(root, peer, scenario, &kept, quick);
                 outcome.inspect_err(|error| println!("  {error:#}"))
             });
-            all.iter().try_for_each(|(_, standing)| standing.write(&kept))?;
+            all.iter().try_for_each(|(_, results)| results.write(&kept))?;
         }
     }
     Ok(())
@@ -122,13 +122,13 @@ pub fn run(root: &Path, kept: &Path, choice: &Choice, runs: u32, quick: bool) ->
 
 /// Measures everybody once, from the first row to the last or back, and notes beside each what we needed in the same run.
 fn take_turns(
-    all: &mut [(&Peer, Standing)],
+    all: &mut [(&Peer, PeerResults)],
     scenario: &Scenario,
     is_back: bool,
     measure: impl FnMut(&Peer) -> Result<Figures>,
 ) {
     let is_there =
-        |(peer, standing): &&mut (&Peer, Standing)| standing.missing.is_none() && peer.takes(scenario);
+        |(peer, results): &&mut (&Peer, PeerResults)| results.missing.is_none() && peer.takes(scenario);
     let mut there: Vec<_> = all.iter_mut().filter(is_there).collect();
     if is_back {
         there.reverse();
@@ -136,13 +136,13 @@ fn take_turns(
     let outcomes: Vec<_> = there.iter().map(|(peer, _)| *peer).map(measure).collect();
     let ours = there.iter().position(|(peer, _)| peer.is_ours());
     let ours = ours.and_then(|index| outcomes[index].as_ref().ok()).cloned();
-    for ((_, standing), outcome) in there.into_iter().zip(outcomes) {
-        standing.add(scenario.name, outcome, ours.clone());
+    for ((_, results), outcome) in there.into_iter().zip(outcomes) {
+        results.add(scenario.name, outcome, ours.clone());
     }
 }
 
 /// Sees to it that a server is there, or says why not. What is kept of the same version stays.
-fn provide(root: &Path, kept: &Path, peer: &'static Peer) -> Standing {
+fn provide(root: &Path, kept: &Path, peer: &'static Peer) -> PeerResults {
     let mut missing = None;
     let outcome = step::run(root, peer.slug, &format!("looking for {}", peer.name), |live, log| {
         if let Err(error) = peer.provide(root, live, log) {
@@ -164,11 +164,11 @@ fn provide(root: &Path, kept: &Path, peer: &'static Peer) -> Standing {
     }
     let version = version.unwrap_or_default();
     // A file that cannot be read is of another time, and is written anew.
-    let earlier = Standing::read(kept, peer).ok().flatten();
-    let is_same = |earlier: &Standing| (&earlier.version, &earlier.missing) == (&version, &None);
+    let earlier = PeerResults::read(kept, peer).ok().flatten();
+    let is_same = |earlier: &PeerResults| (&earlier.version, &earlier.missing) == (&version, &None);
     earlier
         .filter(|earlier| missing.is_none() && is_same(earlier))
-        .unwrap_or_else(|| Standing::new(peer.slug, peer.name, version.clone(), missing.clone()))
+        .unwrap_or_else(|| PeerResults::new(peer.slug, peer.name, version.clone(), missing.clone()))
 }
 
 #[cfg(test)]
@@ -177,10 +177,10 @@ mod tests {
 
     use super::*;
 
-    fn everybody() -> Vec<(&'static Peer, Standing)> {
+    fn everybody() -> Vec<(&'static Peer, PeerResults)> {
         let named = |peer: &'static Peer| {
             let missing = (peer.name == "tornado").then(|| "no pip".to_owned());
-            (peer, Standing::new(peer.slug, peer.name, String::new(), missing))
+            (peer, PeerResults::new(peer.slug, peer.name, String::new(), missing))
         };
         PEERS.iter().map(named).collect()
     }

@@ -11,7 +11,7 @@ use tautline_steps::{
     step::Live,
 };
 
-use super::{Scenario, running::Site, uws};
+use super::{Scenario, server_process::Site, uws};
 
 /// Where our own small servers lie, with what they are made of.
 const PEERS_DIR: &str = "tools/bench-report/peers";
@@ -24,7 +24,7 @@ pub struct Peer {
     pub slug: &'static str,
     pub name: &'static str,
     /// What the load has to speak; `None` is Tautline itself, which the load starts.
-    pub dialect: Option<&'static str>,
+    pub protocol: Option<&'static str>,
     has_echo: bool,
     needs: &'static [&'static Prerequisite],
     /// What installs packages that are not there yet.
@@ -39,7 +39,7 @@ pub static PEERS: [Peer; 8] = [
     Peer {
         slug: "compare-tautline",
         name: "Tautline",
-        dialect: None,
+        protocol: None,
         has_echo: true,
         needs: &[],
         install: |_| Vec::new(),
@@ -49,7 +49,7 @@ pub static PEERS: [Peer; 8] = [
     Peer {
         slug: "compare-uws",
         name: uws::NAME,
-        dialect: Some("ws"),
+        protocol: Some("ws"),
         has_echo: true,
         needs: &[&NODE],
         install: |root| npm::install(root, PEERS_DIR).into_iter().collect(),
@@ -63,7 +63,7 @@ pub static PEERS: [Peer; 8] = [
     Peer {
         slug: "compare-nats",
         name: "NATS",
-        dialect: Some("nats"),
+        protocol: Some("nats"),
         has_echo: true,
         needs: &[&NATS],
         install: |_| Vec::new(),
@@ -73,7 +73,7 @@ pub static PEERS: [Peer; 8] = [
     Peer {
         slug: "compare-nchan",
         name: "nchan",
-        dialect: Some("nchan"),
+        protocol: Some("nchan"),
         has_echo: false,
         needs: &[&NCHAN],
         install: |_| Vec::new(),
@@ -90,7 +90,7 @@ pub static PEERS: [Peer; 8] = [
     Peer {
         slug: "compare-mosquitto",
         name: "mosquitto",
-        dialect: Some("mqtt"),
+        protocol: Some("mqtt"),
         has_echo: true,
         needs: &[&MOSQUITTO],
         install: |_| Vec::new(),
@@ -102,7 +102,7 @@ pub static PEERS: [Peer; 8] = [
     Peer {
         slug: "compare-ws",
         name: "ws",
-        dialect: Some("ws"),
+        protocol: Some("ws"),
         has_echo: true,
         needs: &[&NODE],
         install: |root| npm::install(root, PEERS_DIR).into_iter().collect(),
@@ -112,7 +112,7 @@ pub static PEERS: [Peer; 8] = [
     Peer {
         slug: "compare-socket-io",
         name: "socket.io",
-        dialect: Some("socket-io"),
+        protocol: Some("socket-io"),
         has_echo: true,
         needs: &[&NODE],
         install: |root| npm::install(root, PEERS_DIR).into_iter().collect(),
@@ -122,7 +122,7 @@ pub static PEERS: [Peer; 8] = [
     Peer {
         slug: "compare-tornado",
         name: "tornado",
-        dialect: Some("ws"),
+        protocol: Some("ws"),
         has_echo: true,
         needs: &[&PYTHON],
         install: |root| {
@@ -147,7 +147,7 @@ pub static PEERS: [Peer; 8] = [
 
 impl Peer {
     pub fn is_ours(&self) -> bool {
-        self.dialect.is_none()
+        self.protocol.is_none()
     }
 
     /// Whether it has what a scenario measures.
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn every_server_is_told_where_to_listen() {
-        for peer in PEERS.iter().filter(|peer| peer.dialect.is_some()) {
+        for peer in PEERS.iter().filter(|peer| peer.protocol.is_some()) {
             let site = Site::find(&format!("test-{}", peer.slug)).unwrap();
             let command = (peer.command)(Path::new("/checkout"), &site).join(" ");
             let config = fs::read_to_string(site.folder.join("config")).unwrap_or_default();

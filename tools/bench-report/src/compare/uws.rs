@@ -7,9 +7,9 @@ use super::{
     super::{goals, page::number},
     columns::spread,
     load::RESIDENT_BYTES_MORE,
-    standing::Standing,
+    peer_results::PeerResults,
 };
-use crate::shots::{CPU_CALL, CPU_DELIVERY, Measured};
+use crate::measurements::{CPU_CALL, CPU_DELIVERY, Measured};
 
 /// Its row's name.
 pub const NAME: &str = "uWebSockets";
@@ -72,7 +72,7 @@ static GOALS: [Goal; 8] = [
 ];
 
 /// Nothing, where uWebSockets was not measured beside us.
-pub fn section(others: &[Standing]) -> String {
+pub fn section(others: &[PeerResults]) -> String {
     let rows: Vec<_> = others
         .iter()
         .filter(|it| it.name == NAME)
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_goal_stands_beside_what_both_need_for_it() {
-        let mut theirs = Standing::new("slug", NAME, String::new(), None);
+        let mut theirs = PeerResults::new("slug", NAME, String::new(), None);
         for (uws, tautline) in [(6.0, 6.6), (8.0, 8.0), (6.4, 8.0)] {
             theirs.add("echo", Ok(cpu(uws)), Some(cpu(tautline)));
         }
@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn without_it_there_is_no_section() {
-        let other = Standing::new("slug", "other", String::new(), None);
-        assert_eq!(section(&[other, Standing::new("slug", NAME, String::new(), None)]), "");
+        let other = PeerResults::new("slug", "other", String::new(), None);
+        assert_eq!(section(&[other, PeerResults::new("slug", NAME, String::new(), None)]), "");
     }
 
     #[test]

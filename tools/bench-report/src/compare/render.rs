@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     super::page::number,
     columns::{Column, DELIVERIES, OURS, THE_REST},
-    standing::Standing,
+    peer_results::PeerResults,
     uws,
 };
 use crate::chart::{Bar, draw_bars};
@@ -37,7 +37,7 @@ const REST_ABOUT: &str = "Memory is what each connection from the 1,000th to the
 the WebSocket, which no browser and no mini program can send. The last column is the latency of deliveries, from when each was due.";
 
 /// The sections of the page. Servers stand in the order in which they were measured, Tautline first.
-pub fn section(others: &[Standing]) -> String {
+pub fn section(others: &[PeerResults]) -> String {
     let there: Vec<_> = others.iter().filter(|it| it.missing.is_none()).collect();
     let mut text = format!(
         "\n## Beside others\n\n{ABOUT}\n\n![Beside others: CPU for deliveries](performance/{SLUG}.svg)\n\n{} {CELLS}\n",
@@ -47,31 +47,31 @@ pub fn section(others: &[Standing]) -> String {
     table(&mut text, REST_ABOUT, &THE_REST, &there);
     let versions: Vec<_> = there.iter().map(|it| format!("{} {}", it.name, it.version)).collect();
     let _ = writeln!(text, "\n- Versions: {}.", versions.join("; "));
-    for standing in others {
-        if let Some(why) = &standing.missing {
-            let _ = writeln!(text, "- {} is not there: {why}", standing.name);
+    for results in others {
+        if let Some(why) = &results.missing {
+            let _ = writeln!(text, "- {} is not there: {why}", results.name);
         }
-        for (scenario, count, why) in standing.failures() {
+        for (scenario, count, why) in results.failures() {
             let times = if count > 1 { format!(" ({count} runs)") } else { String::new() };
-            let _ = writeln!(text, "- {}, {scenario}{times}: {why}", standing.name);
+            let _ = writeln!(text, "- {}, {scenario}{times}: {why}", results.name);
         }
     }
     text + &uws::section(others)
 }
 
-fn table(text: &mut String, about: &str, columns: &[Column], rows: &[&Standing]) {
+fn table(text: &mut String, about: &str, columns: &[Column], rows: &[&PeerResults]) {
     let heads: Vec<_> = columns.iter().map(|column| column.head).collect();
     let line = "--:|".repeat(columns.len());
     let _ = write!(text, "\n{about}\n\n| | {} |\n|---|{line}\n", heads.join(" | "));
-    for standing in rows {
-        let cells: Vec<_> = columns.iter().map(|column| column.cell(standing)).collect();
-        let _ = writeln!(text, "| {} | {} |", standing.name, cells.join(" | "));
+    for results in rows {
+        let cells: Vec<_> = columns.iter().map(|column| column.cell(results)).collect();
+        let _ = writeln!(text, "| {} | {} |", results.name, cells.join(" | "));
     }
 }
 
 /// What is shown of how many runs: some may have failed, or have been taken again.
-fn runs(others: &[Standing]) -> String {
-    let counts = || others.iter().flat_map(Standing::runs);
+fn runs(others: &[PeerResults]) -> String {
+    let counts = || others.iter().flat_map(PeerResults::runs);
     let (least, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
     let spread = "in brackets the least and the most";
     match (least, most) {
@@ -82,21 +82,21 @@ fn runs(others: &[Standing]) -> String {
 }
 
 /// CPU of the widest column, against ours, on a logarithmic scale: a server is not seen beside one that needs fifty times as much.
-pub fn chart(others: &[Standing]) -> String {
+pub fn chart(others: &[PeerResults]) -> String {
     let column = &DELIVERIES[0];
     let span = (TIMES_MAX / TIMES_MIN).ln();
     let part = |times: f64| ((times / TIMES_MIN).ln() / span).clamp(0.0, 1.0);
     let bars: Vec<_> = others
         .iter()
-        .filter_map(|standing| {
-            let value = standing.figure(column.scenario, column.figure)?.median;
-            let (class, length, figure) = match column.times(standing) {
+        .filter_map(|results| {
+            let value = results.figure(column.scenario, column.figure)?.median;
+            let (class, length, figure) = match column.times(results) {
                 Some(times) => ("bar", part(times), format!("{} s (×{})", number(value), number(times))),
-                None if standing.name == OURS => ("bar good", part(1.0), format!("{} s", number(value))),
+                None if results.name == OURS => ("bar good", part(1.0), format!("{} s", number(value))),
                 // How it stands to ours, which this bar would show, is not known.
                 None => return None,
             };
-            Some(Bar { label: &standing.name, length, class, figure })
+            Some(Bar { label: &results.name, length, class, figure })
         })
         .collect();
     let scale = "CPU for a million deliveries, 1 → 1,000 with 16 in flight; logarithmic, the dashed line is Tautline; shorter is better";
@@ -108,26 +108,26 @@ mod tests {
     use anyhow::anyhow;
 
     use super::{super::Figures, *};
-    use crate::shots::CPU_DELIVERY;
+    use crate::measurements::CPU_DELIVERY;
 
     fn cpu(value: f64) -> Figures {
         Figures::from([(CPU_DELIVERY.to_owned(), value)])
     }
 
-    fn standing(name: &str, values: &[f64]) -> Standing {
-        let mut standing = Standing::new("slug", name, "1.2".to_owned(), None);
+    fn results(name: &str, values: &[f64]) -> PeerResults {
+        let mut results = PeerResults::new("slug", name, "1.2".to_owned(), None);
         for value in values {
-            standing.add("fanout", Ok(cpu(*value)), Some(cpu(0.5)));
+            results.add("fanout", Ok(cpu(*value)), Some(cpu(0.5)));
         }
-        standing
+        results
     }
 
     #[test]
     fn a_row_holds_figures_and_the_page_says_what_is_not_there() {
-        let mut other = standing("other", &[5.0]);
+        let mut other = results("other", &[5.0]);
         other.add("echo", Err(anyhow!("lost: number 5 came where 4 was next")), None);
-        let missing = Standing::new("slug", "gone", String::new(), Some("no apt".to_owned()));
-        let text = section(&[standing("Tautline", &[0.5]), other, missing]);
+        let missing = PeerResults::new("slug", "gone", String::new(), Some("no apt".to_owned()));
+        let text = section(&[results("Tautline", &[0.5]), other, missing]);
         assert!(text.contains("| Tautline | 0.50 | – | – | – | – |\n"), "{text}");
         assert!(text.contains("| other | 5.00 ×10.0 | – | – | – | – |\n"), "{text}");
         assert!(text.contains("| other | – | – | – | failed | failed | – |\n"), "{text}");
@@ -138,15 +138,15 @@ mod tests {
 
     #[test]
     fn how_many_runs_there_were_is_told_as_it_was() {
-        assert_eq!(runs(&[standing("Tautline", &[0.5])]), "Single runs.");
-        let two = standing("other", &[5.0, 6.0]);
+        assert_eq!(runs(&[results("Tautline", &[0.5])]), "Single runs.");
+        let two = results("other", &[5.0, 6.0]);
         assert!(runs(std::slice::from_ref(&two)).starts_with("Medians of 2 runs,"));
-        assert!(runs(&[standing("Tautline", &[0.5]), two]).starts_with("Medians of 1 to 2 runs,"));
+        assert!(runs(&[results("Tautline", &[0.5]), two]).starts_with("Medians of 1 to 2 runs,"));
     }
 
     #[test]
     fn bars_of_others_are_longer_where_they_need_more() {
-        let svg = chart(&[standing("Tautline", &[0.5]), standing("other", &[5.0])]);
+        let svg = chart(&[results("Tautline", &[0.5]), results("other", &[5.0])]);
         assert!(svg.contains("5.00 s (×10.0)") && svg.contains("bar good"), "{svg}");
         // Four times a quarter of 400 times, and ten times that.
         assert!(svg.contains("width=\"60.2\"") && svg.contains("width=\"160.1\""), "{svg}");

@@ -1,15 +1,15 @@
-//! How other servers are spoken to, so that the same load measures them: what a line says to be ready, how it publishes, and
+//! How other servers are spoken to, so that the same load measures them: what a connection says to be ready, how it publishes, and
 //! how a publication is recognised.
 //!
-//! Start at [`Dialect`]. Each publication carries its number at the front of its payload, so that one that is lost, doubled or
-//! overtaken is noticed at servers that count nothing. Words are read one by one ([`Dialect::next`]) out of messages, or out
+//! Start at [`Protocol`]. Each publication carries its number at the front of its payload, so that one that is lost, doubled or
+//! overtaken is noticed at servers that count nothing. FirstMessages are read one by one ([`Protocol::next`]) out of messages, or out
 //! of a stream whose frames mean nothing.
 
 use anyhow::ensure;
 use clap::ValueEnum;
 use tautline_websocket::{encode_binary, encode_ping, encode_text};
 
-use super::line::MASK;
+use super::connection::MASK;
 
 mod mqtt;
 mod nats;
@@ -21,7 +21,7 @@ pub(super) use self::payload::{NUMBER_BYTES, Payload};
 
 /// What a server speaks inside of its WebSocket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Dialect {
+pub enum Protocol {
     /// Tautline's own
     #[default]
     Tautline,
@@ -37,7 +37,7 @@ pub enum Dialect {
     Mqtt,
 }
 
-/// What a line is there for.
+/// What a connection is there for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Role<'a> {
     Subscriber(&'a str),
@@ -51,7 +51,7 @@ pub(super) enum Role<'a> {
 pub(super) enum Said {
     /// A publication, or an echo, with the number in its payload.
     Message { number: u64 },
-    /// One of the answers that make a line ready; once it is, that to a ping.
+    /// One of the answers that make a connection ready; once it is, that to a ping.
     Ready,
     /// It wants this answer.
     Asks(&'static [u8]),
@@ -59,7 +59,7 @@ pub(super) enum Said {
     Nothing,
 }
 
-/// How a line introduces itself.
+/// How a connection introduces itself.
 #[derive(Clone, Debug)]
 pub(super) struct Opening {
     pub path: String,
@@ -69,7 +69,7 @@ pub(super) struct Opening {
     pub answers: u8,
 }
 
-impl Dialect {
+impl Protocol {
     pub(super) fn is_ours(self) -> bool {
         self == Self::Tautline
     }
@@ -87,8 +87,8 @@ impl Dialect {
     /// # Errors
     /// When the server has no such thing.
     pub(super) fn open(self, role: Role<'_>) -> anyhow::Result<Opening> {
-        let (path, words, answers) = match self {
-            Self::Tautline => unreachable!("our own lines begin with a hello"),
+        let (path, first_messages, answers) = match self {
+            Self::Tautline => unreachable!("our own connections begin with a hello"),
             Self::Ws => (plain::path(role), Vec::new(), 1),
             Self::SocketIo => (socket_io::path(role), Vec::new(), 1),
             Self::Nchan => {
@@ -98,13 +98,13 @@ impl Dialect {
             }
             Self::Nats => ("/".to_owned(), nats::hello(role), 1),
             Self::Mqtt => {
-                let (words, answers) = mqtt::hello(role);
-                ("/mqtt".to_owned(), words, answers)
+                let (first_messages, answers) = mqtt::hello(role);
+                ("/mqtt".to_owned(), first_messages, answers)
             }
         };
         let mut frames = Vec::new();
-        if !words.is_empty() {
-            self.frame(&mut frames, &words);
+        if !first_messages.is_empty() {
+            self.frame(&mut frames, &first_messages);
         }
         Ok(Opening { path, frames, answers })
     }
@@ -112,7 +112,7 @@ impl Dialect {
     /// Appends what publishes a payload: a message, or a piece of the stream.
     pub(super) fn publish(self, out: &mut Vec<u8>, channel: &str, payload: &[u8]) {
         match self {
-            Self::Tautline => unreachable!("our own lines publish with an id"),
+            Self::Tautline => unreachable!("our own connections publish with an id"),
             Self::Ws | Self::Nchan => out.extend_from_slice(payload),
             Self::SocketIo => socket_io::event(out, "publish", payload),
             Self::Nats => nats::publish(out, channel, payload),
@@ -129,7 +129,7 @@ impl Dialect {
         }
     }
 
-    /// Appends a frame that asks whether somebody is there, by the WebSocket's own ping where the dialect has none for clients.
+    /// Appends a frame that asks whether somebody is there, by the WebSocket's own ping where the protocol has none for clients.
     pub(super) fn ping(self, out: &mut Vec<u8>) {
         match self {
             Self::Tautline => encode_text(out, r#"{"ping":{}}"#, Some(MASK)),
@@ -155,7 +155,7 @@ impl Dialect {
     pub(super) fn next(self, bytes: &[u8]) -> anyhow::Result<Option<(Said, usize)>> {
         match self {
             _ if bytes.is_empty() => Ok(None),
-            Self::Tautline => unreachable!("our own packets are read by the line"),
+            Self::Tautline => unreachable!("our own packets are read by the connection"),
             Self::Ws => Ok(Some((plain::read(bytes)?, bytes.len()))),
             Self::Nchan => Ok(Some((plain::read_or_ignore(bytes), bytes.len()))),
             Self::SocketIo => Ok(Some((socket_io::read(bytes)?, bytes.len()))),
@@ -175,28 +175,28 @@ mod tests {
     fn what_a_dialect_publishes_it_would_read_again() {
         // Servers hand payloads on; only what stands around them differs.
         let mut payload = Payload::new(128);
-        for (dialect, around) in [(Dialect::Ws, ("", "")), (Dialect::Nchan, ("", ""))] {
+        for (protocol, around) in [(Protocol::Ws, ("", "")), (Protocol::Nchan, ("", ""))] {
             let mut out = Vec::new();
-            dialect.publish(&mut out, "news", payload.numbered(71));
+            protocol.publish(&mut out, "news", payload.numbered(71));
             assert_eq!(out.len(), around.0.len() + 128);
-            assert_eq!(dialect.next(&out).unwrap(), Some((Said::Message { number: 71 }, 128)));
+            assert_eq!(protocol.next(&out).unwrap(), Some((Said::Message { number: 71 }, 128)));
         }
     }
 
     #[test]
     fn frames_of_streams_are_binary_and_those_of_messages_text() {
-        let framed = |dialect: Dialect| {
+        let framed = |protocol: Protocol| {
             let mut out = Vec::new();
-            dialect.frame(&mut out, b"hey");
+            protocol.frame(&mut out, b"hey");
             apply_mask(&mut out[6..], MASK);
             out
         };
-        assert_eq!(framed(Dialect::Nats), b"\x82\x83\x07\x01\x09\x04hey");
-        assert_eq!(framed(Dialect::SocketIo), b"\x81\x83\x07\x01\x09\x04hey");
+        assert_eq!(framed(Protocol::Nats), b"\x82\x83\x07\x01\x09\x04hey");
+        assert_eq!(framed(Protocol::SocketIo), b"\x81\x83\x07\x01\x09\x04hey");
     }
 
     #[test]
     fn nchan_has_no_echo_to_be_measured() {
-        assert_eq!(Dialect::Nchan.open(Role::Echo("x")).unwrap_err().to_string(), "nchan has no echo");
+        assert_eq!(Protocol::Nchan.open(Role::Echo("x")).unwrap_err().to_string(), "nchan has no echo");
     }
 }

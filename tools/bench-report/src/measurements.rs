@@ -8,60 +8,60 @@ use serde::{Deserialize, Serialize};
 use tautline_steps::command::Command;
 
 /// One call of `tautline-bench`.
-pub struct Shot {
+pub struct Measurement {
     pub name: &'static str,
     pub arguments: &'static str,
     /// Server and load share both cores, in place of one each.
     shares_cores: bool,
 }
 
-const fn shot(name: &'static str, arguments: &'static str) -> Shot {
-    Shot { name, arguments, shares_cores: false }
+const fn measurement(name: &'static str, arguments: &'static str) -> Measurement {
+    Measurement { name, arguments, shares_cores: false }
 }
 
 /// In the order in which they are taken.
-pub static SHOTS: [Shot; 38] = [
-    shot("idle-1000", "idle --connections 1000"),
-    shot("idle-5000", "idle --connections 5000"),
-    shot("idle-10000", "idle --connections 10000"),
-    shot("idle-19000", "idle --connections 19000"),
-    shot("fanout", "fanout"),
-    shot("fanout-one", "fanout --in-flight 1"),
-    shot("channels-100", "channels --connections 1000 --channels 100"),
-    shot("fanout-10000", "fanout --connections 10000 --in-flight 8"),
-    Shot { name: "fanout-two-cores", arguments: "fanout --server-threads 2", shares_cores: true },
-    shot("fanout-10", "fanout --connections 10 --in-flight 16"),
-    shot("fanout-10-one", "fanout --connections 10 --in-flight 1"),
-    shot("fanout-slowly", "fanout --rate 10 --seconds 20"),
-    shot("fanout-bystanders", "fanout --connections 10000 --in-flight 8 --bystanders 10 --seconds 20"),
-    shot("echo", "echo"),
-    shot("echo-16", "echo --in-flight 16"),
-    shot("publish", "publish"),
-    shot("storm", "storm"),
-    shot("storm-behind", "storm --behind 5"),
-    shot("storm-tokens", "storm --tokens"),
-    shot("slow", "slow"),
-    shot("calls-1", "echo --connections 1 --rate 5000"),
-    shot("calls-10", "echo --connections 10 --rate 5000"),
-    shot("calls-100", "echo --connections 100 --rate 5000"),
-    shot("calls-1000", "echo --connections 1000 --rate 5000"),
-    shot("calls-15000", "echo --connections 15000 --rate 5000"),
-    shot("news-1", "channels --connections 1 --channels 1 --rate 5000"),
-    shot("news-10", "channels --connections 10 --channels 10 --rate 5000"),
-    shot("news-100", "channels --connections 100 --channels 100 --rate 5000"),
-    shot("news-1000", "channels --connections 1000 --channels 1000 --rate 5000"),
-    shot("news-15000", "channels --connections 15000 --channels 15000 --rate 5000"),
-    shot("crowd-1", "fanout --connections 1 --in-flight 1"),
-    shot("crowd-10", "fanout --connections 10 --in-flight 1"),
-    shot("crowd-100", "fanout --connections 100 --in-flight 1"),
-    shot("crowd-1000", "fanout --connections 1000 --in-flight 1"),
-    shot("crowd-10000", "fanout --connections 10000 --in-flight 1"),
-    shot("channels", "channels"),
-    shot("crowd-10000-rarely", "fanout --connections 10000 --rate 4"),
-    shot("crowd-15000", "fanout --connections 15000 --in-flight 1"),
+pub static MEASUREMENTS: [Measurement; 38] = [
+    measurement("idle-1000", "idle --connections 1000"),
+    measurement("idle-5000", "idle --connections 5000"),
+    measurement("idle-10000", "idle --connections 10000"),
+    measurement("idle-19000", "idle --connections 19000"),
+    measurement("fanout", "fanout"),
+    measurement("fanout-one", "fanout --in-flight 1"),
+    measurement("channels-100", "channels --connections 1000 --channels 100"),
+    measurement("fanout-10000", "fanout --connections 10000 --in-flight 8"),
+    Measurement { name: "fanout-two-cores", arguments: "fanout --server-threads 2", shares_cores: true },
+    measurement("fanout-10", "fanout --connections 10 --in-flight 16"),
+    measurement("fanout-10-one", "fanout --connections 10 --in-flight 1"),
+    measurement("fanout-slowly", "fanout --rate 10 --seconds 20"),
+    measurement("fanout-bystanders", "fanout --connections 10000 --in-flight 8 --bystanders 10 --seconds 20"),
+    measurement("echo", "echo"),
+    measurement("echo-16", "echo --in-flight 16"),
+    measurement("publish", "publish"),
+    measurement("storm", "storm"),
+    measurement("storm-behind", "storm --behind 5"),
+    measurement("storm-tokens", "storm --tokens"),
+    measurement("slow", "slow"),
+    measurement("calls-1", "echo --connections 1 --rate 5000"),
+    measurement("calls-10", "echo --connections 10 --rate 5000"),
+    measurement("calls-100", "echo --connections 100 --rate 5000"),
+    measurement("calls-1000", "echo --connections 1000 --rate 5000"),
+    measurement("calls-15000", "echo --connections 15000 --rate 5000"),
+    measurement("news-1", "channels --connections 1 --channels 1 --rate 5000"),
+    measurement("news-10", "channels --connections 10 --channels 10 --rate 5000"),
+    measurement("news-100", "channels --connections 100 --channels 100 --rate 5000"),
+    measurement("news-1000", "channels --connections 1000 --channels 1000 --rate 5000"),
+    measurement("news-15000", "channels --connections 15000 --channels 15000 --rate 5000"),
+    measurement("crowd-1", "fanout --connections 1 --in-flight 1"),
+    measurement("crowd-10", "fanout --connections 10 --in-flight 1"),
+    measurement("crowd-100", "fanout --connections 100 --in-flight 1"),
+    measurement("crowd-1000", "fanout --connections 1000 --in-flight 1"),
+    measurement("crowd-10000", "fanout --connections 10000 --in-flight 1"),
+    measurement("channels", "channels"),
+    measurement("crowd-10000-rarely", "fanout --connections 10000 --rate 4"),
+    measurement("crowd-15000", "fanout --connections 15000 --in-flight 1"),
 ];
 
-impl Shot {
+impl Measurement {
     /// Takes it once.
     ///
     /// # Errors
@@ -139,59 +139,60 @@ impl Measured {
     }
 }
 
-/// All runs of a shot, in their order; one that failed has no figures.
+/// All runs of a measurement, in their order; one that failed has no figures.
 #[derive(Default, Deserialize, Serialize)]
 struct Runs(Vec<Figures>);
 
-/// What all shots that are kept found out.
+/// What all measurements that are kept found out.
 #[derive(Default)]
 pub struct Results(BTreeMap<&'static str, Runs>);
 
 impl Results {
     /// Reads what is kept. A file that holds something else is of another time, and as good as none.
     pub fn read(kept: &Path) -> Self {
-        let read = |shot: &Shot| {
-            let text = fs::read_to_string(file(kept, shot.name)).ok()?;
-            Some((shot.name, serde_json::from_str(&text).ok()?))
+        let read = |measurement: &Measurement| {
+            let text = fs::read_to_string(file(kept, measurement.name)).ok()?;
+            Some((measurement.name, serde_json::from_str(&text).ok()?))
         };
-        Self(SHOTS.iter().filter_map(read).collect())
+        Self(MEASUREMENTS.iter().filter_map(read).collect())
     }
 
-    /// Before a shot is taken anew.
-    pub fn forget(&mut self, shot: &'static str) {
-        self.0.remove(shot);
+    /// Before a measurement is taken anew.
+    pub fn forget(&mut self, measurement: &'static str) {
+        self.0.remove(measurement);
     }
 
     /// Keeps what came of one more run, of which nothing is known where it failed.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn add(&mut self, kept: &Path, shot: &'static str, figures: Option<Figures>) -> Result<()> {
-        let runs = self.0.entry(shot).or_default();
+    pub fn add(&mut self, kept: &Path, measurement: &'static str, figures: Option<Figures>) -> Result<()> {
+        let runs = self.0.entry(measurement).or_default();
         runs.0.push(figures.unwrap_or_default());
-        let (file, text) = (file(kept, shot), serde_json::to_string_pretty(runs).context("writing JSON")?);
+        let (file, text) =
+            (file(kept, measurement), serde_json::to_string_pretty(runs).context("writing JSON")?);
         fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
     }
 
-    /// How often each shot was taken at least; `None` where none is kept.
+    /// How often each measurement was taken at least; `None` where none is kept.
     pub fn runs(&self) -> Option<usize> {
         self.0.values().map(|runs| runs.0.iter().filter(|figures| !figures.is_empty()).count()).min()
     }
 
-    /// A figure of a shot, if that was taken.
-    pub fn figure(&self, shot: &str, name: &str) -> Option<Measured> {
-        Measured::of(self.0.get(shot)?.0.iter().filter_map(|figures| figures.get(name).copied()))
+    /// A figure of a measurement, if that was taken.
+    pub fn figure(&self, measurement: &str, name: &str) -> Option<Measured> {
+        Measured::of(self.0.get(measurement)?.0.iter().filter_map(|figures| figures.get(name).copied()))
     }
 
-    /// A figure of one shot against that of another, run by run: a machine wanders by more than what is compared differs.
+    /// A figure of one measurement against that of another, run by run: a machine wanders by more than what is compared differs.
     pub fn ratio(&self, [above, below]: [&str; 2], name: &str) -> Option<Measured> {
         let pairs = self.0.get(above)?.0.iter().zip(&self.0.get(below)?.0);
         Measured::of(pairs.filter_map(|(above, below)| Some(above.get(name)? / below.get(name)?)))
     }
 }
 
-fn file(kept: &Path, shot: &str) -> std::path::PathBuf {
-    kept.join(shot).with_extension("json")
+fn file(kept: &Path, measurement: &str) -> std::path::PathBuf {
+    kept.join(measurement).with_extension("json")
 }
 
 #[cfg(test)]
@@ -200,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_shot_is_a_call_that_a_person_could_type() {
-        let call = SHOTS[5].command(Path::new("tautline-bench"), Path::new("kept.json")).to_string();
+        let call = MEASUREMENTS[5].command(Path::new("tautline-bench"), Path::new("kept.json")).to_string();
         assert_eq!(
             call,
             "tautline-bench --log warn fanout --in-flight 1 --server-cores 0 --load-cores 1 --json kept.json"
@@ -216,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_is_compared_is_compared_run_by_run() {
-        let kept = std::env::temp_dir().join(format!("tautline-shots-{}", std::process::id()));
+        let kept = std::env::temp_dir().join(format!("tautline-measurements-{}", std::process::id()));
         fs::create_dir_all(&kept).unwrap();
         let mut results = Results::default();
         for (tired, fails) in [(1.0, false), (2.0, true), (4.0, false)] {
@@ -238,7 +239,8 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let names: std::collections::HashSet<_> = SHOTS.iter().map(|shot| shot.name).collect();
-        assert_eq!(names.len(), SHOTS.len());
+        let names: std::collections::HashSet<_> =
+            MEASUREMENTS.iter().map(|measurement| measurement.name).collect();
+        assert_eq!(names.len(), MEASUREMENTS.len());
     }
 }

@@ -1,10 +1,10 @@
-//! What was asked, what came of it, and the reckoning.
+//! What was asked, what came of it, and whether that is right.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tautline_client::RequestError;
 
-use crate::heard::Heard;
+use crate::reader::Received;
 
 /// A room's log at the end.
 pub struct Log {
@@ -67,8 +67,8 @@ impl Asked {
     }
 }
 
-/// The books of a run.
-pub struct Books {
+/// The ledger of a run.
+pub struct Ledger {
     /// After a crash the log proves less: a publish may then be in doubt, too.
     relaxed: bool,
     asked: Vec<Asked>,
@@ -76,7 +76,7 @@ pub struct Books {
     taken_back: usize,
 }
 
-impl Books {
+impl Ledger {
     pub fn of(durability: &str) -> Self {
         Self { relaxed: durability == "relaxed", asked: Vec::new(), faults: Vec::new(), taken_back: 0 }
     }
@@ -90,8 +90,8 @@ impl Books {
         &self.faults
     }
 
-    /// Holds what phones and back end asked and heard against the logs.
-    pub fn reckon(&mut self, logs: &BTreeMap<String, Log>, heard: &[Heard]) {
+    /// Holds what phones and back end asked and received against the logs.
+    pub fn check(&mut self, logs: &BTreeMap<String, Log>, received: &[Received]) {
         let mut times: BTreeMap<&str, u32> = BTreeMap::new();
         for payload in logs.values().flat_map(|log| &log.publications) {
             *times.entry(payload).or_default() += 1;
@@ -106,7 +106,7 @@ impl Books {
                             .push(format!("{payload} was acknowledged and is not at {offset} of {room}"));
                     }
                 }
-                // Of an epoch that a crash has ended: whoever stood in it was told, as their own books show.
+                // Of an epoch that a crash has ended: whoever stood in it was told, as their own ledger show.
                 Outcome::Published(..) => {
                     self.taken_back += usize::from(!times.contains_key(payload.as_str()))
                 }
@@ -118,13 +118,13 @@ impl Books {
                 Outcome::Called => {}
             }
         }
-        for heard in heard {
-            self.reckon_phone(&logs[heard.room], heard);
+        for received in received {
+            self.check_phone(&logs[received.room], received);
         }
     }
 
-    fn reckon_phone(&mut self, log: &Log, heard: &Heard) {
-        let Heard { phone, room, publications, faults, .. } = heard;
+    fn check_phone(&mut self, log: &Log, received: &Received) {
+        let Received { phone, room, publications, faults, .. } = received;
         self.faults.extend(faults.iter().map(|fault| format!("phone {phone}, {room}: {fault}")));
         let mut seen = BTreeSet::new();
         for (epoch, offset, payload) in publications {
@@ -138,7 +138,7 @@ impl Books {
     }
 
     /// One line about how it went.
-    pub fn summary(&self, heard: &[Heard], logs: &BTreeMap<String, Log>) -> String {
+    pub fn summary(&self, received: &[Received], logs: &BTreeMap<String, Log>) -> String {
         let mut failed: BTreeMap<&str, u32> = BTreeMap::new();
         for asked in &self.asked {
             if let Outcome::Failed(_, code) = &asked.outcome {
@@ -146,8 +146,8 @@ impl Books {
             }
         }
         let published: usize = logs.values().map(|log| log.publications.len()).sum();
-        let deliveries: usize = heard.iter().map(|heard| heard.publications.len()).sum();
-        let gaps: usize = heard.iter().map(|heard| heard.gaps).sum();
+        let deliveries: usize = received.iter().map(|received| received.publications.len()).sum();
+        let gaps: usize = received.iter().map(|received| received.gaps).sum();
         let repeated = self.asked.iter().filter(|asked| asked.attempts > 1).count();
         format!(
             "{} requests settled ({repeated} by repeating a key), not well: {failed:?}; {published} publications, \

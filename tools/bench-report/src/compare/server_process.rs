@@ -74,12 +74,12 @@ impl Drop for Site {
     }
 }
 
-pub struct Running {
+pub struct ServerProcess {
     child: Child,
     site: Site,
 }
 
-impl Running {
+impl ServerProcess {
     /// Starts it, and waits until it takes connections.
     pub fn start(root: &Path, peer: &Peer) -> Result<Self> {
         let site = Site::find(peer.slug)?;
@@ -93,9 +93,9 @@ impl Running {
             .stderr(log)
             .spawn()
             .with_context(|| format!("starting {}", peer.name))?;
-        let mut running = Self { child, site };
-        running.wait(peer)?;
-        Ok(running)
+        let mut server = Self { child, site };
+        server.wait(peer)?;
+        Ok(server)
     }
 
     fn wait(&mut self, peer: &Peer) -> Result<()> {
@@ -122,7 +122,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         // It is asked first: nginx ends its worker itself, and would leave it behind if it were killed.
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();

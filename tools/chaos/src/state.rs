@@ -1,15 +1,15 @@
-//! The books of a network: rules, groups, doors and live connections.
+//! The state of a network: rules, groups, gates and live connections.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tautline_netem::{Door, Now, Rules, RulesPatch};
+use tautline_netem::{ConnectGate, Now, Rules, RulesPatch};
 
+use super::connection_handle::ConnectionHandle;
 use super::error::ChaosError;
 use super::group::GroupName;
-use super::line::Line;
 
-/// How many groups may have rules or a door of their own.
+/// How many groups may have rules or a gate of their own.
 const GROUPS_MAX: usize = 1024;
 
 /// Which connections are meant.
@@ -25,13 +25,13 @@ pub enum Selector {
 }
 
 /// Everything that the controls may change.
-pub(super) struct Books {
+pub(super) struct ProxyState {
     pub(super) rules: Rules,
-    /// The door before everybody; a group may have another one behind it.
-    pub(super) door: Door,
+    /// The gate before everybody; a group may have another one behind it.
+    pub(super) gate: ConnectGate,
     pub(super) groups: BTreeMap<GroupName, Group>,
-    pub(super) lines: BTreeMap<u64, Arc<Line>>,
-    pub(super) lines_ever: u64,
+    pub(super) handles: BTreeMap<u64, Arc<ConnectionHandle>>,
+    pub(super) connections_ever: u64,
 }
 
 /// What a group has of its own.
@@ -39,10 +39,10 @@ pub(super) struct Books {
 pub(super) struct Group {
     /// Laid over everybody's rules.
     pub(super) patch: RulesPatch,
-    pub(super) door: Door,
+    pub(super) gate: ConnectGate,
 }
 
-impl Books {
+impl ProxyState {
     pub(super) fn rules_of(&self, name: &GroupName) -> Rules {
         let patched = self.groups.get(name).map(|group| group.patch.over(&self.rules));
         // Each rule has bounds of its own, so a patch that was good over some rules is good over all.
@@ -50,10 +50,10 @@ impl Books {
             .map_or_else(|| self.rules.clone(), |rules| rules.expect("patches were checked when they came"))
     }
 
-    pub(super) fn spread_rules(&self, now: Now) {
-        for line in self.lines.values() {
-            let rules = self.rules_of(&line.group);
-            line.change(|link| link.set_rules(now, rules));
+    pub(super) fn apply_rules(&self, now: Now) {
+        for handle in self.handles.values() {
+            let rules = self.rules_of(&handle.group);
+            handle.change(|link| link.set_rules(now, rules));
         }
     }
 
@@ -69,17 +69,17 @@ impl Books {
         self.groups.retain(|_, group| *group != Group::default());
     }
 
-    pub(super) fn lines_of(&self, name: &GroupName) -> Vec<Arc<Line>> {
-        self.lines.values().filter(|line| line.group == *name).cloned().collect()
+    pub(super) fn handles_of(&self, name: &GroupName) -> Vec<Arc<ConnectionHandle>> {
+        self.handles.values().filter(|handle| handle.group == *name).cloned().collect()
     }
 
-    pub(super) fn select(&self, selector: &Selector) -> Result<Vec<Arc<Line>>, ChaosError> {
+    pub(super) fn select(&self, selector: &Selector) -> Result<Vec<Arc<ConnectionHandle>>, ChaosError> {
         match selector {
-            Selector::All => Ok(self.lines.values().cloned().collect()),
-            Selector::Group(name) => Ok(self.lines_of(name)),
+            Selector::All => Ok(self.handles.values().cloned().collect()),
+            Selector::Group(name) => Ok(self.handles_of(name)),
             Selector::Connection(id) => {
-                let line = self.lines.get(id).ok_or(ChaosError::UnknownConnection(*id))?;
-                Ok(vec![Arc::clone(line)])
+                let handle = self.handles.get(id).ok_or(ChaosError::UnknownConnection(*id))?;
+                Ok(vec![Arc::clone(handle)])
             }
         }
     }

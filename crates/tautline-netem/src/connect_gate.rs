@@ -30,13 +30,13 @@ pub enum Admission {
 
 /// A door: open unless somebody closed it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Door {
+pub struct ConnectGate {
     unplugged: Option<Unplugged>,
     /// The outer `None` is "not refusing", the inner one "until healed".
     refusing_until: Option<Option<Now>>,
 }
 
-impl Door {
+impl ConnectGate {
     /// What happens to a connection that comes now.
     #[must_use]
     pub fn admit(&self, now: Now) -> Admission {
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_door_that_refuses_for_a_while_opens_by_itself() {
-        let mut door = Door::default();
+        let mut door = ConnectGate::default();
         door.refuse(at(100), Some(50));
         assert_eq!(door.admit(at(149)), Admission::Refuse);
         assert_eq!(door.admit(at(150)), Admission::Admit);
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_door_that_refuses_without_an_end_opens_when_healed() {
-        let mut door = Door::default();
+        let mut door = ConnectGate::default();
         door.refuse(at(0), None);
         assert_eq!(door.admit(at(1_000_000)), Admission::Refuse);
         door.heal();
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn an_unplugged_door_stays_shut_until_it_is_plugged() {
-        let mut door = Door::default();
+        let mut door = ConnectGate::default();
         door.unplug(Unplugged::Hang);
         assert_eq!(door.admit(at(1_000_000)), Admission::Hang);
         door.unplug(Unplugged::Refuse);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn plugging_does_not_end_a_refusal() {
-        let mut door = Door::default();
+        let mut door = ConnectGate::default();
         door.refuse(at(0), Some(100));
         door.unplug(Unplugged::Hang);
         door.plug();

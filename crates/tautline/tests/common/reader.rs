@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tautline_client::{Cursor, Subscription, SubscriptionEvent};
 use tokio::sync::Semaphore;
 
-/// The last publication in every room: whoever has heard it has heard everything.
-pub const LAST_WORD: &str = "the end";
+/// The last publication in every room: whoever has received it has received everything.
+pub const LAST_PUBLICATION: &str = "the end";
 
-/// What a phone heard in a room.
-pub struct Heard {
+/// What a phone received in a room.
+pub struct Received {
     pub phone: usize,
     pub room: &'static str,
     /// Epoch, offset and payload, in the order in which they came.
@@ -25,8 +25,8 @@ pub async fn read(
     room: &'static str,
     mut subscription: Subscription,
     subscribed: Arc<Semaphore>,
-) -> Heard {
-    let mut heard = Heard { phone, room, publications: Vec::new(), gaps: 0, faults: Vec::new() };
+) -> Received {
+    let mut received = Received { phone, room, publications: Vec::new(), gaps: 0, faults: Vec::new() };
     let mut standing: Option<Cursor> = None;
     while let Some(event) = subscription.next().await {
         match event {
@@ -36,32 +36,32 @@ pub async fn read(
                     subscribed.add_permits(1);
                 }
                 Some(at) if (&at.epoch, at.offset) == (&cursor.epoch, cursor.offset) => {}
-                Some(at) => heard.faults.push(format!("moved from {at:?} to {cursor:?}")),
+                Some(at) => received.faults.push(format!("moved from {at:?} to {cursor:?}")),
             },
             SubscriptionEvent::Publication(publication) => {
                 let Some(at) = &mut standing else {
-                    heard.faults.push(format!("{} came before the confirmation", publication.offset));
+                    received.faults.push(format!("{} came before the confirmation", publication.offset));
                     continue;
                 };
                 if publication.offset != at.offset + 1 || publication.epoch != at.epoch {
                     let kind = if publication.offset <= at.offset { "doubled or reordered" } else { "lost" };
-                    heard.faults.push(format!("{kind}: {} after {at:?}", publication.offset));
+                    received.faults.push(format!("{kind}: {} after {at:?}", publication.offset));
                 }
                 *at = publication.cursor();
                 let payload: String = publication.json().expect("phones send text");
-                let ended = payload == LAST_WORD;
-                heard.publications.push((publication.epoch.clone(), publication.offset, payload));
+                let ended = payload == LAST_PUBLICATION;
+                received.publications.push((publication.epoch.clone(), publication.offset, payload));
                 if ended {
-                    return heard;
+                    return received;
                 }
             }
             SubscriptionEvent::Gap(gap) => {
-                heard.gaps += 1;
+                received.gaps += 1;
                 standing = Some(gap.cursor);
             }
-            other => heard.faults.push(format!("{other:?}")),
+            other => received.faults.push(format!("{other:?}")),
         }
     }
-    heard.faults.push("the subscription ended before the last word".to_owned());
-    heard
+    received.faults.push("the subscription ended before the last word".to_owned());
+    received
 }

@@ -8,7 +8,7 @@ use tautline_netem::{Arrival, Ending, LinkState, Way};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
-use super::line::Line;
+use super::connection_handle::ConnectionHandle;
 use super::network::Network;
 
 /// One of the two sockets.
@@ -22,9 +22,9 @@ struct End {
 }
 
 /// The two sockets of a connection, and the link between them.
-pub(super) struct Carrier<'a> {
+pub(super) struct Relay<'a> {
     network: &'a Network,
-    line: &'a Line,
+    handle: &'a ConnectionHandle,
     client: End,
     upstream: End,
     /// Where bytes rest between a socket and the link. As large as the largest chunk that rules ask for.
@@ -34,10 +34,15 @@ pub(super) struct Carrier<'a> {
 /// No chunk is larger (see `Rules::chunk_bytes_max`).
 const SCRATCH_BYTES: usize = 16 * 1024;
 
-impl<'a> Carrier<'a> {
-    pub(super) fn new(network: &'a Network, line: &'a Line, client: TcpStream, upstream: TcpStream) -> Self {
+impl<'a> Relay<'a> {
+    pub(super) fn new(
+        network: &'a Network,
+        handle: &'a ConnectionHandle,
+        client: TcpStream,
+        upstream: TcpStream,
+    ) -> Self {
         let scratch = vec![0; SCRATCH_BYTES].into_boxed_slice();
-        Self { network, line, client: End::new(client), upstream: End::new(upstream), scratch }
+        Self { network, handle, client: End::new(client), upstream: End::new(upstream), scratch }
     }
 
     /// Carries until both ends are done.
@@ -59,7 +64,7 @@ impl<'a> Carrier<'a> {
     /// Waits for a socket, for the next arrival, or for a fault.
     async fn something_to_do(&self) {
         let (wake_at, room_up, room_down) = {
-            let link = self.line.link();
+            let link = self.handle.link();
             // An end that cannot take what it has is not asked to take more: its socket wakes us, not the clock.
             let next = |way| if self.target(way).is_full() { None } else { link.next_arrival(way) };
             let wake_at = [next(Way::Up), next(Way::Down), link.next_step()].into_iter().flatten().min();
@@ -75,7 +80,7 @@ impl<'a> Carrier<'a> {
             () = self.client.ready(room_up) => {}
             () = self.upstream.ready(room_down) => {}
             () = alarm => {}
-            () = self.line.changed.notified() => {}
+            () = self.handle.changed.notified() => {}
         }
     }
 
@@ -84,7 +89,7 @@ impl<'a> Carrier<'a> {
         let now = self.network.now();
         let source = if way == Way::Up { &mut self.client } else { &mut self.upstream };
         // Held over the read, which does not wait, so that new rules cannot take the room away in between.
-        let mut link = self.line.link();
+        let mut link = self.handle.link();
         let room = link.room_bytes(way).min(SCRATCH_BYTES);
         let Some(socket) = source.socket.as_ref().filter(|_| room > 0 && !source.read_out) else { return };
         match socket.try_read(&mut self.scratch[..room]) {
@@ -113,13 +118,13 @@ impl<'a> Carrier<'a> {
                 self.lose(way.back());
             }
             let full = self.target(way).is_full();
-            if full && !self.line.link().reset_is_due(self.network.now(), way) {
+            if full && !self.handle.link().reset_is_due(self.network.now(), way) {
                 return;
             }
-            let arrival = self.line.link().poll(self.network.now(), way);
+            let arrival = self.handle.link().poll(self.network.now(), way);
             let target = self.target_mut(way);
             match arrival {
-                Some(Arrival::Parcel(bytes)) => target.unwritten = bytes,
+                Some(Arrival::Segment(bytes)) => target.unwritten = bytes,
                 Some(Arrival::End(Ending::Fin)) => target.finish().await,
                 Some(Arrival::End(Ending::Reset)) => target.reset(),
                 None => return,
@@ -131,13 +136,13 @@ impl<'a> Carrier<'a> {
     fn lose(&mut self, way: Way) {
         let source = self.target_mut(way.back());
         source.reset();
-        self.line.link().end(self.network.now(), way, Ending::Reset);
+        self.handle.link().end(self.network.now(), way, Ending::Reset);
     }
 
     /// Whether nothing is left to carry: each end is gone or has said all it will, and nothing is on its way; or both have
     /// been told that it is over.
     fn is_done(&self) -> bool {
-        let link = self.line.link();
+        let link = self.handle.link();
         let written = !self.client.is_full() && !self.upstream.is_full();
         let silent = self.client.is_silent() && self.upstream.is_silent() && link.is_empty();
         written && (silent || link.state() == LinkState::Over)

@@ -1,10 +1,10 @@
-//! What was asked, what came of it, and the reckoning.
+//! What was asked, what came of it, and whether that is right.
 
 use std::collections::BTreeMap;
 
 use tautline_client::RequestError;
 
-use crate::{heard::Heard, stage::Executed};
+use crate::{reader::Received, rig::Executed};
 
 /// Everything that was ever published in a room; offsets begin at 1.
 #[derive(Debug, Default)]
@@ -60,14 +60,14 @@ impl Asked {
     }
 }
 
-/// The books of a run.
+/// The ledger of a run.
 #[derive(Default)]
-pub struct Books {
+pub struct Ledger {
     asked: Vec<Asked>,
     faults: Vec<String>,
 }
 
-impl Books {
+impl Ledger {
     pub fn settle(&mut self, asked: Asked) {
         self.asked.push(asked);
     }
@@ -77,8 +77,8 @@ impl Books {
         &self.faults
     }
 
-    /// Holds what phones asked and heard against what the gateway did.
-    pub fn reckon(&mut self, logs: &BTreeMap<String, Log>, heard: &[Heard], executed: &Executed) {
+    /// Holds what phones asked and received against what the gateway did.
+    pub fn check(&mut self, logs: &BTreeMap<String, Log>, received: &[Received], executed: &Executed) {
         let mut done = executed.clone();
         for payload in logs.values().flat_map(|log| &log.0) {
             *done.entry(payload.clone()).or_default() += 1;
@@ -96,7 +96,7 @@ impl Books {
                 self.faults.push(format!("{payload} is not at {offset} of {room}"));
             }
         }
-        for Heard { phone, room, publications, faults, .. } in heard {
+        for Received { phone, room, publications, faults, .. } in received {
             self.faults.extend(faults.iter().map(|fault| format!("phone {phone}, {room}: {fault}")));
             for (_, offset, payload) in publications {
                 if logs[*room].at(*offset) != Some(payload) {
@@ -107,14 +107,14 @@ impl Books {
     }
 
     /// One line about how it went.
-    pub fn summary(&self, heard: &[Heard], logs: &BTreeMap<String, Log>) -> String {
+    pub fn summary(&self, received: &[Received], logs: &BTreeMap<String, Log>) -> String {
         let mut errors: BTreeMap<&str, u32> = BTreeMap::new();
         for error in self.asked.iter().filter_map(|asked| asked.error.as_deref()) {
             *errors.entry(error).or_default() += 1;
         }
         let published: usize = logs.values().map(Log::len).sum();
-        let deliveries: usize = heard.iter().map(|heard| heard.publications.len()).sum();
-        let gaps: usize = heard.iter().map(|heard| heard.gaps).sum();
+        let deliveries: usize = received.iter().map(|received| received.publications.len()).sum();
+        let gaps: usize = received.iter().map(|received| received.gaps).sum();
         format!(
             "{} requests settled, not well: {errors:?}; {published} publications, {deliveries} deliveries, {gaps} gaps; \
              lost, doubled, reordered or wrong: {}",

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 
 /// Memory that goes on falling is taken as it is after this long; stalled peers are let go a little later.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The processes of a server: those that were named, and their children.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub(super) fn settled(
 ) -> anyhow::Result<u64> {
     let begin = Instant::now();
     let (mut lowest, mut since) = (u64::MAX, begin);
-    while since.elapsed() < after && begin.elapsed() < PATIENCE {
+    while since.elapsed() < after && begin.elapsed() < TIMEOUT {
         let bytes = server.resident()?;
         if bytes < lowest {
             (lowest, since) = (bytes, Instant::now());
@@ -98,7 +98,7 @@ pub(super) fn tcp_memory() -> anyhow::Result<u64> {
 }
 
 /// What was used while something was measured.
-pub(super) struct Used {
+pub(super) struct Usage {
     pub lasted: Duration,
     /// Of the server, where its process is known.
     pub server: Option<Duration>,
@@ -119,10 +119,10 @@ impl<'a> Window<'a> {
         Ok(Self { server, load: cpu(std::process::id())?, begin: Instant::now() })
     }
 
-    pub(super) fn close(&self) -> anyhow::Result<Used> {
+    pub(super) fn close(&self) -> anyhow::Result<Usage> {
         let lasted = self.begin.elapsed();
         let server = self.server.map(|(server, before)| anyhow::Ok(server.cpu()?.saturating_sub(before)));
         let load = cpu(std::process::id())?.saturating_sub(self.load);
-        Ok(Used { lasted, server: server.transpose()?, load })
+        Ok(Usage { lasted, server: server.transpose()?, load })
     }
 }

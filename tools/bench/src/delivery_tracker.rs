@@ -1,6 +1,6 @@
 //! Publications on their way: who has them already, and how long it took.
 //!
-//! Start at [`Flights::depart`] and [`Flights::arrive`].
+//! Start at [`DeliveryTracker::depart`] and [`DeliveryTracker::arrive`].
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -9,21 +9,21 @@ use hdrhistogram::Histogram;
 
 /// One channel, and its publications that not every subscriber has.
 #[derive(Default)]
-struct Route {
+struct ChannelState {
     subscribers: usize,
     /// The last offset that was published.
     last: u64,
     /// In the order of their offsets, which is the order in which they are complete.
-    flying: VecDeque<Flight>,
+    pending: VecDeque<InFlight>,
 }
 
-struct Flight {
-    departed: Instant,
-    arrived: usize,
+struct InFlight {
+    sent_at: Instant,
+    receivers: usize,
 }
 
-pub(super) struct Flights {
-    routes: Vec<Route>,
+pub(super) struct DeliveryTracker {
+    channels: Vec<ChannelState>,
     /// Publications that are not yet delivered to all subscribers.
     pub in_flight: usize,
     pub publications: u64,
@@ -32,11 +32,11 @@ pub(super) struct Flights {
     pub latency: Histogram<u64>,
 }
 
-impl Flights {
+impl DeliveryTracker {
     /// So many channels, with nobody in them.
     pub(super) fn new(channels: usize) -> Self {
         Self {
-            routes: (0..channels).map(|_| Route::default()).collect(),
+            channels: (0..channels).map(|_| ChannelState::default()).collect(),
             in_flight: 0,
             publications: 0,
             deliveries: 0,
@@ -45,34 +45,35 @@ impl Flights {
     }
 
     pub(super) fn subscribed(&mut self, channel: usize) {
-        self.routes[channel].subscribers += 1;
+        self.channels[channel].subscribers += 1;
     }
 
     /// Where nobody listens a publication is complete at once.
-    pub(super) fn depart(&mut self, channel: usize, now: Instant) {
-        let route = &mut self.routes[channel];
-        route.last += 1;
+    pub(super) fn sent(&mut self, channel: usize, now: Instant) {
+        let channel_state = &mut self.channels[channel];
+        channel_state.last += 1;
         self.publications += 1;
-        if route.subscribers > 0 {
-            route.flying.push_back(Flight { departed: now, arrived: 0 });
+        if channel_state.subscribers > 0 {
+            channel_state.pending.push_back(InFlight { sent_at: now, receivers: 0 });
             self.in_flight += 1;
         }
     }
 
     /// # Errors
     /// When this was never published.
-    pub(super) fn arrive(&mut self, channel: usize, offset: u64, now: Instant) -> anyhow::Result<()> {
-        let route = &mut self.routes[channel];
-        let first = route.last + 1 - route.flying.len() as u64;
+    pub(super) fn received(&mut self, channel: usize, offset: u64, now: Instant) -> anyhow::Result<()> {
+        let channel_state = &mut self.channels[channel];
+        let first = channel_state.last + 1 - channel_state.pending.len() as u64;
         let index = offset.checked_sub(first).and_then(|index| usize::try_from(index).ok());
-        let flight = index.and_then(|index| route.flying.get_mut(index));
-        let flight = flight.with_context(|| format!("offset {offset} came, {} was the last", route.last))?;
-        flight.arrived += 1;
+        let flight = index.and_then(|index| channel_state.pending.get_mut(index));
+        let flight =
+            flight.with_context(|| format!("offset {offset} came, {} was the last", channel_state.last))?;
+        flight.receivers += 1;
         self.deliveries += 1;
-        record(&mut self.latency, flight.departed, now);
-        if flight.arrived == route.subscribers {
+        record(&mut self.latency, flight.sent_at, now);
+        if flight.receivers == channel_state.subscribers {
             // Everybody reads in order: what is older is complete, too.
-            route.flying.pop_front();
+            channel_state.pending.pop_front();
             self.in_flight -= 1;
         }
         Ok(())
@@ -86,7 +87,7 @@ impl Flights {
 
     /// The last offset that was published in a channel.
     pub(super) fn last(&self, channel: usize) -> u64 {
-        self.routes[channel].last
+        self.channels[channel].last
     }
 }
 
@@ -107,20 +108,20 @@ mod tests {
     #[test]
     fn a_publication_flies_until_its_last_subscriber_has_it() {
         let now = Instant::now();
-        let mut flights = Flights::new(2);
-        flights.subscribed(0);
-        flights.subscribed(0);
-        flights.depart(0, now);
-        flights.depart(0, now);
+        let mut delivery = DeliveryTracker::new(2);
+        delivery.subscribed(0);
+        delivery.subscribed(0);
+        delivery.sent(0, now);
+        delivery.sent(0, now);
         // Nobody reads the other one.
-        flights.depart(1, now);
-        assert_eq!((flights.publications, flights.in_flight), (3, 2));
-        flights.arrive(0, 1, now).unwrap();
-        flights.arrive(0, 2, now).unwrap();
-        assert_eq!(flights.in_flight, 2);
-        flights.arrive(0, 1, now).unwrap();
-        flights.arrive(0, 2, now).unwrap();
-        assert_eq!((flights.in_flight, flights.deliveries), (0, 4));
-        assert!(flights.arrive(0, 3, now).is_err());
+        delivery.sent(1, now);
+        assert_eq!((delivery.publications, delivery.in_flight), (3, 2));
+        delivery.received(0, 1, now).unwrap();
+        delivery.received(0, 2, now).unwrap();
+        assert_eq!(delivery.in_flight, 2);
+        delivery.received(0, 1, now).unwrap();
+        delivery.received(0, 2, now).unwrap();
+        assert_eq!((delivery.in_flight, delivery.deliveries), (0, 4));
+        assert!(delivery.received(0, 3, now).is_err());
     }
 }

@@ -8,12 +8,12 @@ use super::{
 };
 
 /// In the order of the rows, and of the columns.
-pub struct Choice {
+pub struct Selection {
     pub peers: Vec<&'static Peer>,
     pub scenarios: Vec<&'static Scenario>,
 }
 
-impl Choice {
+impl Selection {
     /// Beginnings of names, of servers and scenarios alike; where there is none of one kind, all of it are meant. Tautline is
     /// always measured, too, because the others are held against it.
     ///
@@ -46,9 +46,9 @@ mod tests {
 
     fn chosen(only: &[&str]) -> (Vec<&'static str>, Vec<&'static str>) {
         let only: Vec<_> = only.iter().map(|word| (*word).to_owned()).collect();
-        let choice = Choice::of(&only).unwrap();
-        let peers = choice.peers.iter().map(|peer| peer.name).collect();
-        (peers, choice.scenarios.iter().map(|scenario| scenario.name).collect())
+        let selection = Selection::of(&only).unwrap();
+        let peers = selection.peers.iter().map(|peer| peer.name).collect();
+        (peers, selection.scenarios.iter().map(|scenario| scenario.name).collect())
     }
 
     #[test]
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn a_name_that_nothing_has_is_refused() {
         let refused =
-            Choice::of(&["echo".to_owned(), "apache".to_owned()]).err().map(|error| error.to_string());
+            Selection::of(&["echo".to_owned(), "apache".to_owned()]).err().map(|error| error.to_string());
         assert!(refused.is_some_and(|text| text.contains("apache")));
     }
 }

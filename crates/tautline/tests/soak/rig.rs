@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{books::Log, heard::LAST_WORD};
+use crate::{ledger::Log, reader::LAST_PUBLICATION};
 
 /// Each phone listens to all of them.
 pub const ROOMS: [&str; 4] = ["room:1", "room:2", "room:3", "room:4"];
@@ -32,15 +32,15 @@ const CLOSED: Duration = Duration::from_millis(500);
 pub type Executed = BTreeMap<String, u32>;
 
 /// Everything but the phones.
-pub struct Stage {
+pub struct Rig {
     pub gateway: Gateway,
     pub chaos: Chaos,
     direct: SocketAddr,
     executed: Arc<Mutex<Executed>>,
 }
 
-impl Stage {
-    pub async fn set(seed: u64) -> Self {
+impl Rig {
+    pub async fn start(seed: u64) -> Self {
         // Four sockets for each phone, and those that were given up and wait for their end.
         raise_open_files(8_192);
         let executed = Arc::new(Mutex::new(Executed::new()));
@@ -78,7 +78,7 @@ impl Stage {
 
     /// Says the last word in every room, and reads all that was ever said, by a way without a network.
     pub async fn end_and_read_logs(&self) -> BTreeMap<String, Log> {
-        let last = RawValue::from_string(format!("\"{LAST_WORD}\"")).expect("json");
+        let last = RawValue::from_string(format!("\"{LAST_PUBLICATION}\"")).expect("json");
         let url = format!("ws://{}/connect", self.direct);
         let witness = Client::connect(ClientOptions::new(url, Login::guest())).expect("a good address");
         let mut logs = BTreeMap::new();
@@ -88,7 +88,7 @@ impl Stage {
             published.expect("the log has room");
             let mut log = Log::default();
             let mut subscription = witness.subscribe(room, ReadFrom::Start).await.expect("subscribed once");
-            while log.last().is_none_or(|payload| payload != LAST_WORD) {
+            while log.last().is_none_or(|payload| payload != LAST_PUBLICATION) {
                 match subscription.next().await.expect("the witness stays") {
                     SubscriptionEvent::Publication(publication) => {
                         log.push(publication.offset, publication.json().expect("text"));
@@ -103,7 +103,7 @@ impl Stage {
     }
 
     pub fn executed(&self) -> Executed {
-        self.executed.lock().expect("nothing panics over the books").clone()
+        self.executed.lock().expect("nothing panics over the ledger").clone()
     }
 }
 
@@ -124,7 +124,7 @@ fn gateway(executed: &Arc<Mutex<Executed>>) -> Gateway {
         .rules(vec![everything])
         .call("echo", move |call| {
             let payload = serde_json::from_str(call.data.get()).expect("phones send text");
-            *executed.lock().expect("nothing panics over the books").entry(payload).or_default() += 1;
+            *executed.lock().expect("nothing panics over the ledger").entry(payload).or_default() += 1;
             async move { Ok(call.data) }
         })
         .build()

@@ -1,6 +1,6 @@
 //! One WebSocket of the load: a small struct, because there are twenty thousand of them.
 //!
-//! Start at [`Line::turn`]. It checks what it is sent: publications belong to its channel and their offsets rise by one,
+//! Start at [`Connection::turn`]. It checks what it is sent: publications belong to its channel and their offsets rise by one,
 //! or a gap stands between them.
 
 use std::{
@@ -16,15 +16,15 @@ use socket2::SockRef;
 use tautline_websocket::{ClientHandshake, encode_pong, encode_text};
 
 use super::{
-    dialect::{Dialect, Said},
     frames::{self, Kind},
+    protocols::{Protocol, Said},
 };
 
 /// A client's frames are masked; with which key is all the same to a server.
 pub(super) const MASK: [u8; 4] = [7, 1, 9, 4];
 
-/// What a line has heard.
-pub(super) enum Heard<'a> {
+/// What a connection has heard.
+pub(super) enum Event<'a> {
     /// The last of what it waited for after its hello: it holds a ticket, and knows the epoch of what it subscribed to.
     Online {
         ticket: Option<&'a str>,
@@ -43,32 +43,33 @@ pub(super) enum Heard<'a> {
     Pong,
 }
 
-/// Takes what lines hear.
-pub(super) trait Scene {
+/// Takes what connections hear.
+pub(super) trait Observer {
     /// # Errors
     /// When this should not have been heard: the run is over.
-    fn hear(&mut self, line: &mut Line, heard: Heard<'_>, now: Instant) -> anyhow::Result<()>;
+    fn on_event(&mut self, connection: &mut Connection, event: Event<'_>, now: Instant)
+    -> anyhow::Result<()>;
 }
 
-/// The channel that a line reads.
-pub(super) struct Reads {
+/// The channel that a connection reads.
+pub(super) struct SubscribedChannel {
     pub number: usize,
     /// How each of its publications begins, up to the offset.
     prefix: Vec<u8>,
 }
 
-impl Reads {
+impl SubscribedChannel {
     pub(super) fn new(number: usize, name: &str) -> Rc<Self> {
         Rc::new(Self { number, prefix: format!(r#"{{"pub":{{"channel":"{name}","offset":"#).into_bytes() })
     }
 }
 
-/// What a line does once it is connected.
+/// What a connection does once it is connected.
 pub(super) struct Plan {
     pub request: Vec<u8>,
     pub handshake: ClientHandshake,
     /// Said behind the handshake, in frames: hello, and perhaps a subscription with id 1.
-    pub words: Vec<u8>,
+    pub first_messages: Vec<u8>,
     /// How many answers make it online: the welcome, and the reply to the subscription.
     pub answers: u8,
 }
@@ -81,10 +82,10 @@ enum Phase {
     Gone,
 }
 
-pub(super) struct Line {
+pub(super) struct Connection {
     pub index: usize,
-    dialect: Dialect,
-    pub reads: Option<Rc<Reads>>,
+    protocol: Protocol,
+    pub reads: Option<Rc<SubscribedChannel>>,
     /// The last offset it was sent.
     pub offset: u64,
     /// Where it began to read.
@@ -96,7 +97,7 @@ pub(super) struct Line {
     /// When it was dialled.
     pub dialled: Instant,
     /// While it sleeps, nothing is read: a phone in a tunnel.
-    pub asleep: bool,
+    pub stalled: bool,
     stream: TcpStream,
     phase: Phase,
     ticket: Option<Box<str>>,
@@ -107,17 +108,17 @@ pub(super) struct Line {
     word: Vec<u8>,
 }
 
-impl Line {
+impl Connection {
     pub(super) fn new(
         index: usize,
-        dialect: Dialect,
+        protocol: Protocol,
         stream: TcpStream,
         plan: Plan,
-        reads: Option<Rc<Reads>>,
+        reads: Option<Rc<SubscribedChannel>>,
     ) -> Self {
         Self {
             index,
-            dialect,
+            protocol,
             reads,
             offset: 0,
             began: 0,
@@ -125,7 +126,7 @@ impl Line {
             gaps: 0,
             skipped: 0,
             dialled: Instant::now(),
-            asleep: false,
+            stalled: false,
             stream,
             phase: Phase::Connecting(Box::new(plan)),
             ticket: None,
@@ -157,23 +158,23 @@ impl Line {
 
     /// Hangs up without a word: a reset, as after a tunnel, which leaves nothing behind in the kernel either.
     pub(super) fn cut(&mut self) {
-        // Where it fails the line was gone already.
+        // Where it fails the connection was gone already.
         drop(SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)));
         self.phase = Phase::Gone;
     }
 
     /// Takes part in one event of its socket.
-    pub(super) fn turn<S: Scene>(
+    pub(super) fn poll<S: Observer>(
         &mut self,
         buffer: &mut [u8],
         ended: bool,
-        scene: &mut S,
+        observer: &mut S,
     ) -> anyhow::Result<()> {
         if let Phase::Connecting(_) = self.phase {
             self.connected()?;
         }
         self.flush()?;
-        if self.asleep || matches!(self.phase, Phase::Gone | Phase::Connecting(_)) {
+        if self.stalled || matches!(self.phase, Phase::Gone | Phase::Connecting(_)) {
             return Ok(());
         }
         loop {
@@ -182,15 +183,17 @@ impl Line {
             let room = buffer.len() - held;
             ensure!(room > 0, "a message of more than {} bytes", buffer.len());
             let read = match self.stream.read(&mut buffer[held..]) {
-                Ok(0) => bail!("the server hung up on line {}", self.index),
+                Ok(0) => bail!("the server hung up on connection {}", self.index),
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error).with_context(|| format!("line {} was lost", self.index)),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("connection {} was lost", self.index));
+                }
             };
             self.held.clear();
             let filled = held + read;
-            let used = self.consume(&buffer[..filled], Instant::now(), scene)?;
+            let used = self.consume(&buffer[..filled], Instant::now(), observer)?;
             self.held.extend_from_slice(&buffer[used..filled]);
             // Less than there was room for: the socket is empty, and tells us when it is not.
             if read < room && !ended {
@@ -222,54 +225,65 @@ impl Line {
                 Ok(bytes) => sent += bytes,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).with_context(|| format!("line {} was lost", self.index)),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("connection {} was lost", self.index));
+                }
             }
         }
         self.unsent.drain(..sent);
         Ok(())
     }
 
-    /// Reads what is whole, and says how much that was.
-    fn consume<S: Scene>(&mut self, bytes: &[u8], now: Instant, scene: &mut S) -> anyhow::Result<usize> {
+    /// SubscribedChannel what is whole, and says how much that was.
+    fn consume<S: Observer>(
+        &mut self,
+        bytes: &[u8],
+        now: Instant,
+        observer: &mut S,
+    ) -> anyhow::Result<usize> {
         let mut used = 0;
         if let Phase::Upgrading(plan) = &self.phase {
             let Some(accepted) = plan.handshake.read(bytes).context("no WebSocket was opened")? else {
                 return Ok(0);
             };
             used = accepted.head_bytes;
-            self.unsent.extend_from_slice(&plan.words);
+            self.unsent.extend_from_slice(&plan.first_messages);
             let answers = plan.answers;
             self.phase = Phase::Opening { answers };
             self.flush()?;
-            // Most lines never say so much again.
+            // Most connections never say so much again.
             self.unsent.shrink_to_fit();
             if answers == 0 {
-                self.answered(b"", now, scene)?;
+                self.answered(b"", now, observer)?;
             }
         }
-        while let Some((kind, payload, length)) = frames::next(&bytes[used..], self.dialect.is_stream())? {
+        while let Some((kind, payload, length)) = frames::next(&bytes[used..], self.protocol.is_stream())? {
             used += length;
             match kind {
-                Kind::Text | Kind::Binary | Kind::Continuation if !self.dialect.is_ours() => {
-                    self.listen(payload, now, scene).with_context(|| format!("line {}", self.index))?
-                }
+                Kind::Text | Kind::Binary | Kind::Continuation if !self.protocol.is_ours() => self
+                    .listen(payload, now, observer)
+                    .with_context(|| format!("connection {}", self.index))?,
                 Kind::Text => frames::packets(payload)
-                    .try_for_each(|packet| self.hear(packet, now, scene))
-                    .with_context(|| format!("line {}", self.index))?,
+                    .try_for_each(|packet| self.hear(packet, now, observer))
+                    .with_context(|| format!("connection {}", self.index))?,
                 Kind::Ping => {
                     encode_pong(&mut self.unsent, payload, Some(MASK));
                     self.flush()?;
                 }
-                Kind::Pong if !self.dialect.is_ours() => scene.hear(self, Heard::Pong, now)?,
+                Kind::Pong if !self.protocol.is_ours() => observer.on_event(self, Event::Pong, now)?,
                 Kind::Pong => {}
-                Kind::Binary | Kind::Continuation => bail!("line {} was sent what is no text", self.index),
-                Kind::Close => bail!("line {} was closed: {}", self.index, String::from_utf8_lossy(payload)),
+                Kind::Binary | Kind::Continuation => {
+                    bail!("connection {} was sent what is no text", self.index)
+                }
+                Kind::Close => {
+                    bail!("connection {} was closed: {}", self.index, String::from_utf8_lossy(payload))
+                }
             }
         }
         Ok(used)
     }
 
-    fn hear<S: Scene>(&mut self, packet: &[u8], now: Instant, scene: &mut S) -> anyhow::Result<()> {
+    fn hear<S: Observer>(&mut self, packet: &[u8], now: Instant, observer: &mut S) -> anyhow::Result<()> {
         if let Some(reads) = &self.reads
             && let Some(rest) = packet.strip_prefix(reads.prefix.as_slice())
         {
@@ -278,22 +292,22 @@ impl Line {
             ensure!(offset == expected, "offset {offset} came where {expected} was next");
             self.offset = offset;
             self.publications += 1;
-            return scene.hear(self, Heard::Publication { offset }, now);
+            return observer.on_event(self, Event::Publication { offset }, now);
         }
         if let Some(rest) = packet.strip_prefix(b"{\"id\":") {
             let id = frames::number(rest).context("a reply without a number")?;
             ensure!(memchr::memmem::find(rest, b",\"ok\":").is_some(), "{}", String::from_utf8_lossy(packet));
             if let Phase::Opening { .. } = self.phase {
-                return self.answered(packet, now, scene);
+                return self.answered(packet, now, observer);
             }
-            return scene.hear(self, Heard::Reply { id }, now);
+            return observer.on_event(self, Event::Reply { id }, now);
         }
         match packet.get(2..5) {
             Some(b"wel") => {
                 self.ticket = frames::text(packet, "ticket").map(Into::into);
-                self.answered(packet, now, scene)
+                self.answered(packet, now, observer)
             }
-            Some(b"pon") => scene.hear(self, Heard::Pong, now),
+            Some(b"pon") => observer.on_event(self, Event::Pong, now),
             Some(b"gap") => {
                 // The first offset is that of the cursor: `after` has a name of its own.
                 let to = frames::after(packet, "offset").and_then(frames::number);
@@ -301,30 +315,30 @@ impl Line {
                 self.gaps += 1;
                 self.skipped += to.saturating_sub(self.offset);
                 self.offset = to;
-                scene.hear(self, Heard::Gap, now)
+                observer.on_event(self, Event::Gap, now)
             }
             Some(b"tic") => Ok(()),
             _ => bail!("not expected: {}", String::from_utf8_lossy(packet)),
         }
     }
 
-    /// Reads what another server says, word by word; the front of one waits for its end.
-    fn listen<S: Scene>(&mut self, payload: &[u8], now: Instant, scene: &mut S) -> anyhow::Result<()> {
+    /// SubscribedChannel what another server says, word by word; the front of one waits for its end.
+    fn listen<S: Observer>(&mut self, payload: &[u8], now: Instant, observer: &mut S) -> anyhow::Result<()> {
         let mut word = std::mem::take(&mut self.word);
         if !word.is_empty() {
             word.extend_from_slice(payload);
         }
         let bytes = if word.is_empty() { payload } else { word.as_slice() };
         let mut used = 0;
-        while let Some((said, length)) = self.dialect.next(&bytes[used..])? {
+        while let Some((said, length)) = self.protocol.next(&bytes[used..])? {
             used += length;
-            self.take(said, now, scene)?;
+            self.take(said, now, observer)?;
         }
         self.word.extend_from_slice(&bytes[used..]);
         Ok(())
     }
 
-    fn take<S: Scene>(&mut self, said: Said, now: Instant, scene: &mut S) -> anyhow::Result<()> {
+    fn take<S: Observer>(&mut self, said: Said, now: Instant, observer: &mut S) -> anyhow::Result<()> {
         match said {
             Said::Message { number } if self.reads.is_some() => {
                 let next = self.offset + 1;
@@ -332,13 +346,13 @@ impl Line {
                 ensure!(number >= next, "doubled or late: number {number} came where {next} was next");
                 self.offset = number;
                 self.publications += 1;
-                scene.hear(self, Heard::Publication { offset: number }, now)
+                observer.on_event(self, Event::Publication { offset: number }, now)
             }
-            Said::Message { number } => scene.hear(self, Heard::Reply { id: number }, now),
-            Said::Ready if matches!(self.phase, Phase::Opening { .. }) => self.answered(b"", now, scene),
-            Said::Ready => scene.hear(self, Heard::Pong, now),
+            Said::Message { number } => observer.on_event(self, Event::Reply { id: number }, now),
+            Said::Ready if matches!(self.phase, Phase::Opening { .. }) => self.answered(b"", now, observer),
+            Said::Ready => observer.on_event(self, Event::Pong, now),
             Said::Asks(answer) => {
-                self.dialect.frame(&mut self.unsent, answer);
+                self.protocol.frame(&mut self.unsent, answer);
                 self.flush()
             }
             Said::Nothing => Ok(()),
@@ -346,7 +360,7 @@ impl Line {
     }
 
     /// One of the answers that make it online. Where it subscribes, or resumes, one of them says where its channel stands.
-    fn answered<S: Scene>(&mut self, packet: &[u8], now: Instant, scene: &mut S) -> anyhow::Result<()> {
+    fn answered<S: Observer>(&mut self, packet: &[u8], now: Instant, observer: &mut S) -> anyhow::Result<()> {
         let Phase::Opening { answers } = self.phase else { bail!("a second welcome") };
         if let Some(offset) = frames::after(packet, "offset").and_then(frames::number) {
             let recovering = frames::after(packet, "recovering").and_then(frames::number).unwrap_or(0);
@@ -360,11 +374,11 @@ impl Line {
         self.phase = Phase::Online;
         let ticket = self.ticket.take();
         let epoch = frames::text(packet, "epoch");
-        scene.hear(self, Heard::Online { ticket: ticket.as_deref(), epoch }, now)
+        observer.on_event(self, Event::Online { ticket: ticket.as_deref(), epoch }, now)
     }
 }
 
-impl Drop for Line {
+impl Drop for Connection {
     fn drop(&mut self) {
         drop(self.stream.shutdown(Shutdown::Both));
     }
@@ -380,24 +394,25 @@ mod tests {
     #[derive(Default)]
     struct Tally(Vec<u64>);
 
-    impl Scene for Tally {
-        fn hear(&mut self, _: &mut Line, heard: Heard<'_>, _: Instant) -> anyhow::Result<()> {
-            if let Heard::Publication { offset } = heard {
+    impl Observer for Tally {
+        fn on_event(&mut self, _: &mut Connection, event: Event<'_>, _: Instant) -> anyhow::Result<()> {
+            if let Event::Publication { offset } = event {
                 self.0.push(offset);
             }
             Ok(())
         }
     }
 
-    fn subscriber_of_nats() -> Line {
+    fn subscriber_of_nats() -> Connection {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(nobody.local_addr().unwrap()).unwrap();
         let request = ClientRequest { host: "x", path: "/", protocols: &[], headers: &[], nonce: [0; 16] };
         let handshake = request.encode(&mut Vec::new()).unwrap();
-        let plan = Plan { request: Vec::new(), handshake, words: Vec::new(), answers: 0 };
-        let mut line = Line::new(0, Dialect::Nats, stream, plan, Some(Reads::new(0, "news")));
-        line.phase = Phase::Online;
-        line
+        let plan = Plan { request: Vec::new(), handshake, first_messages: Vec::new(), answers: 0 };
+        let mut connection =
+            Connection::new(0, Protocol::Nats, stream, plan, Some(SubscribedChannel::new(0, "news")));
+        connection.phase = Phase::Online;
+        connection
     }
 
     fn news(numbers: &[u64]) -> Vec<u8> {
@@ -408,13 +423,13 @@ mod tests {
     fn a_word_of_a_stream_may_lie_across_frames_and_a_frame_may_hold_many() {
         let said = news(&[1, 2, 3]);
         for cut in 0..said.len() {
-            let (mut line, mut heard) = (subscriber_of_nats(), Tally::default());
+            let (mut connection, mut heard) = (subscriber_of_nats(), Tally::default());
             for piece in [&said[..cut], &said[cut..]] {
                 let mut frame = Vec::new();
                 encode_binary(&mut frame, piece, None);
-                assert_eq!(line.consume(&frame, Instant::now(), &mut heard).unwrap(), frame.len());
+                assert_eq!(connection.consume(&frame, Instant::now(), &mut heard).unwrap(), frame.len());
             }
-            assert_eq!((heard.0.as_slice(), line.offset), (&[1, 2, 3][..], 3), "cut at {cut}");
+            assert_eq!((heard.0.as_slice(), connection.offset), (&[1, 2, 3][..], 3), "cut at {cut}");
         }
     }
 

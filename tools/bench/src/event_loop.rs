@@ -1,6 +1,6 @@
-//! The lines of a load and the one loop that serves them: epoll, edge-triggered, on one thread.
+//! The connections of a load and the one loop that serves them: epoll, edge-triggered, on one thread.
 //!
-//! Start at [`Fleet::open`] and [`Fleet::turn`].
+//! Start at [`EventLoop::open`] and [`EventLoop::turn`].
 
 use std::{
     net::SocketAddr,
@@ -15,9 +15,9 @@ use tautline_websocket::{ClientRequest, encode_text};
 
 use super::{
     args::Target,
-    dialect::{Dialect, Opening},
-    line::{Line, MASK, Plan, Reads, Scene},
+    connection::{Connection, MASK, Observer, Plan, SubscribedChannel},
     progress::Progress,
+    protocols::{Opening, Protocol},
     source,
 };
 
@@ -28,58 +28,58 @@ const BUFFER_BYTES: usize = 1024 * 1024;
 /// What a connect answers that does not wait.
 const IN_PROGRESS: i32 = rustix::io::Errno::INPROGRESS.raw_os_error();
 /// Nothing that is waited for takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a new line says, and what it reads.
-pub(super) struct Visit {
-    pub words: Words,
+/// What a new connection says, and what it reads.
+pub(super) struct ConnectSpec {
+    pub first_messages: FirstMessages,
     /// How many answers make it online.
     pub answers: u8,
-    pub reads: Option<Rc<Reads>>,
+    pub reads: Option<Rc<SubscribedChannel>>,
 }
 
 /// What follows the handshake: packets, hello first; or how another server is spoken to, and where.
-pub(super) enum Words {
+pub(super) enum FirstMessages {
     Packets(String),
     Other(Opening),
 }
 
-impl From<String> for Words {
+impl From<String> for FirstMessages {
     fn from(packets: String) -> Self {
         Self::Packets(packets)
     }
 }
 
-impl From<Opening> for Visit {
+impl From<Opening> for ConnectSpec {
     fn from(opening: Opening) -> Self {
-        Self { answers: opening.answers, words: Words::Other(opening), reads: None }
+        Self { answers: opening.answers, first_messages: FirstMessages::Other(opening), reads: None }
     }
 }
 
-pub(super) struct Fleet {
-    pub lines: Vec<Line>,
+pub(super) struct EventLoop {
+    pub connections: Vec<Connection>,
     poll: Poll,
     events: Events,
     buffer: Box<[u8]>,
     address: SocketAddr,
     path: String,
     host: String,
-    dialect: Dialect,
+    protocol: Protocol,
     receive_buffer_bytes: Option<usize>,
     sleepless: bool,
 }
 
-impl Fleet {
+impl EventLoop {
     pub(super) fn new(target: &Target) -> anyhow::Result<Self> {
         Ok(Self {
-            lines: Vec::new(),
+            connections: Vec::new(),
             poll: Poll::new().context("cannot make an epoll")?,
             events: Events::with_capacity(EVENTS_MAX),
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             address: target.address,
             path: target.path.clone(),
             host: target.host.clone(),
-            dialect: target.dialect,
+            protocol: target.protocol,
             receive_buffer_bytes: None,
             sleepless: target.sleepless,
         })
@@ -90,34 +90,34 @@ impl Fleet {
         Ok(Self { receive_buffer_bytes: Some(bytes), ..Self::new(target)? })
     }
 
-    /// Begins to connect one more line.
-    pub(super) fn dial(&mut self, visit: Visit) -> anyhow::Result<usize> {
-        let index = self.lines.len();
+    /// Begins to connect one more connection.
+    pub(super) fn dial(&mut self, connect_spec: ConnectSpec) -> anyhow::Result<usize> {
+        let index = self.connections.len();
         let stream = self.connect().with_context(|| format!("cannot connect to {}", self.address))?;
         let mut nonce = [7; 16];
         nonce[..8].copy_from_slice(&(index as u64).to_be_bytes());
-        let (path, words) = match visit.words {
-            Words::Packets(packets) => {
-                let mut words = Vec::new();
-                encode_text(&mut words, &packets, Some(MASK));
-                (None, words)
+        let (path, first_messages) = match connect_spec.first_messages {
+            FirstMessages::Packets(packets) => {
+                let mut first_messages = Vec::new();
+                encode_text(&mut first_messages, &packets, Some(MASK));
+                (None, first_messages)
             }
-            Words::Other(opening) => (Some(opening.path), opening.frames),
+            FirstMessages::Other(opening) => (Some(opening.path), opening.frames),
         };
         let request = ClientRequest {
             host: &self.host,
             path: path.as_deref().unwrap_or(&self.path),
-            protocols: self.dialect.protocols(),
+            protocols: self.protocol.protocols(),
             headers: &[],
             nonce,
         };
         let mut bytes = Vec::new();
         let handshake = request.encode(&mut bytes)?;
-        let plan = Plan { request: bytes, handshake, words, answers: visit.answers };
-        let mut line = Line::new(index, self.dialect, stream, plan, visit.reads);
+        let plan = Plan { request: bytes, handshake, first_messages, answers: connect_spec.answers };
+        let mut connection = Connection::new(index, self.protocol, stream, plan, connect_spec.reads);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(line.stream(), Token(index), interest)?;
-        self.lines.push(line);
+        self.poll.registry().register(connection.stream(), Token(index), interest)?;
+        self.connections.push(connection);
         Ok(index)
     }
 
@@ -138,39 +138,36 @@ impl Fleet {
         }
     }
 
-    /// Opens lines, at most `at_once` at a time, until all of them are online.
-    pub(super) fn open<S: Scene>(
+    /// Opens connections, at most `at_once` at a time, until all of them are online.
+    pub(super) fn open<S: Observer>(
         &mut self,
         count: usize,
         at_once: usize,
         progress: &Progress,
-        scene: &mut S,
-        visit: impl Fn(usize) -> Visit,
+        observer: &mut S,
+        connect_spec: impl Fn(usize) -> ConnectSpec,
     ) -> anyhow::Result<()> {
-        let first = self.lines.len();
+        let first = self.connections.len();
         let mut online = first;
         progress.begin("opening connections", count);
         let begin = Instant::now();
         while online < first + count {
-            while self.lines.len() < first + count && self.lines.len() - online < at_once {
-                self.dial(visit(self.lines.len() - first))?;
+            while self.connections.len() < first + count && self.connections.len() - online < at_once {
+                self.dial(connect_spec(self.connections.len() - first))?;
             }
-            self.turn(scene, Duration::from_millis(100))?;
+            self.poll(observer, Duration::from_millis(100))?;
             // They come online about in the order in which they were dialled.
-            while self.lines.get(online).is_some_and(Line::is_online) {
+            while self.connections.get(online).is_some_and(Connection::is_online) {
                 online += 1;
             }
             progress.at(online - first);
-            ensure!(
-                begin.elapsed() < PATIENCE,
-                "only {online} of {count} connections opened in {PATIENCE:?}"
-            );
+            ensure!(begin.elapsed() < TIMEOUT, "only {online} of {count} connections opened in {TIMEOUT:?}");
         }
         Ok(())
     }
 
     /// Waits for events and hands out what they bring. Returns how many there were.
-    pub(super) fn turn<S: Scene>(&mut self, scene: &mut S, wait: Duration) -> anyhow::Result<usize> {
+    pub(super) fn poll<S: Observer>(&mut self, observer: &mut S, wait: Duration) -> anyhow::Result<usize> {
         let wait = if self.sleepless { Duration::ZERO } else { wait };
         if let Err(error) = self.poll.poll(&mut self.events, Some(wait)) {
             let interrupted = error.kind() == std::io::ErrorKind::Interrupted;
@@ -180,30 +177,34 @@ impl Fleet {
         for event in &self.events {
             count += 1;
             let ended = event.is_read_closed() || event.is_error();
-            self.lines[event.token().0].turn(&mut self.buffer, ended, scene)?;
+            self.connections[event.token().0].poll(&mut self.buffer, ended, observer)?;
         }
         Ok(count)
     }
 
-    /// Reads what lies in the socket of a line that slept.
-    pub(super) fn wake<S: Scene>(&mut self, index: usize, scene: &mut S) -> anyhow::Result<()> {
-        let line = &mut self.lines[index];
-        line.asleep = false;
-        line.turn(&mut self.buffer, false, scene)
+    /// SubscribedChannel what lies in the socket of a connection that slept.
+    pub(super) fn resume_reading<S: Observer>(
+        &mut self,
+        index: usize,
+        observer: &mut S,
+    ) -> anyhow::Result<()> {
+        let connection = &mut self.connections[index];
+        connection.stalled = false;
+        connection.poll(&mut self.buffer, false, observer)
     }
 
     /// Goes on until something is true.
-    pub(super) fn until<S: Scene>(
+    pub(super) fn poll_until<S: Observer>(
         &mut self,
-        scene: &mut S,
+        observer: &mut S,
         what: &str,
         mut is_true: impl FnMut(&Self, &S) -> bool,
     ) -> anyhow::Result<()> {
         let begin = Instant::now();
-        while !is_true(self, scene) {
-            self.turn(scene, Duration::from_millis(100))?;
-            if begin.elapsed() > PATIENCE {
-                bail!("{what}: not within {PATIENCE:?}");
+        while !is_true(self, observer) {
+            self.poll(observer, Duration::from_millis(100))?;
+            if begin.elapsed() > TIMEOUT {
+                bail!("{what}: not within {TIMEOUT:?}");
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ pub(super) fn hello(role: Role<'_>) -> Vec<u8> {
         Role::Subscriber(channel) | Role::Echo(channel) => format!("SUB {channel} 1\r\n"),
         Role::Publisher(_) => String::new(),
     };
-    // Words are done in order: a pong says that the subscription stands.
+    // FirstMessages are done in order: a pong says that the subscription stands.
     format!("{CONNECT}\r\n{subscription}PING\r\n").into_bytes()
 }
 
@@ -84,7 +84,7 @@ mod tests {
         for whole in 0..one.len() {
             assert_eq!(next(&two[..whole]).unwrap(), None, "{whole} bytes");
         }
-        // Line ends inside of a payload are part of it.
+        // Connection ends inside of a payload are part of it.
         assert_eq!(next(&two).unwrap(), Some((Said::Message { number: 9 }, one.len())));
         assert_eq!(next(&two[one.len()..]).unwrap(), Some((Said::Asks(b"PONG\r\n"), 6)));
     }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::peers::{PEERS, Peer};
-use crate::shots::{Figures, Measured};
+use crate::measurements::{Figures, Measured};
 
 /// A run in which nothing was lost.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -25,7 +25,7 @@ struct Runs {
 
 /// One server, as it is kept in a file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Standing {
+pub struct PeerResults {
     slug: String,
     pub name: String,
     pub version: String,
@@ -33,7 +33,7 @@ pub struct Standing {
     scenarios: BTreeMap<String, Runs>,
 }
 
-impl Standing {
+impl PeerResults {
     pub fn new(slug: &str, name: &str, version: String, missing: Option<String>) -> Self {
         let scenarios = BTreeMap::new();
         Self { slug: slug.to_owned(), name: name.to_owned(), version, missing, scenarios }
@@ -101,8 +101,8 @@ impl Standing {
 ///
 /// # Errors
 /// When a file is there and cannot be read.
-pub fn read(kept: &Path) -> Result<Vec<Standing>> {
-    PEERS.iter().filter_map(|peer| Standing::read(kept, peer).transpose()).collect()
+pub fn read(kept: &Path) -> Result<Vec<PeerResults>> {
+    PEERS.iter().filter_map(|peer| PeerResults::read(kept, peer).transpose()).collect()
 }
 
 #[cfg(test)]
@@ -117,38 +117,38 @@ mod tests {
 
     #[test]
     fn runs_that_failed_leave_the_figures_of_the_others() {
-        let mut standing = Standing::new("compare-x", "x", "1".to_owned(), None);
+        let mut results = PeerResults::new("compare-x", "x", "1".to_owned(), None);
         for value in [3.0, 1.0] {
-            standing.add("echo", Ok(cpu(value)), None);
+            results.add("echo", Ok(cpu(value)), None);
         }
-        standing.add("echo", Err(anyhow!("lost: one")), None);
-        assert_eq!(standing.figure("echo", "cpu"), Some(Measured { median: 2.0, least: 1.0, most: 3.0 }));
-        assert_eq!(standing.figure("idle", "cpu"), None);
-        assert_eq!(standing.failures().collect::<Vec<_>>(), [("echo", 1, "lost: one")]);
-        assert_eq!(standing.runs().collect::<Vec<_>>(), [2]);
+        results.add("echo", Err(anyhow!("lost: one")), None);
+        assert_eq!(results.figure("echo", "cpu"), Some(Measured { median: 2.0, least: 1.0, most: 3.0 }));
+        assert_eq!(results.figure("idle", "cpu"), None);
+        assert_eq!(results.failures().collect::<Vec<_>>(), [("echo", 1, "lost: one")]);
+        assert_eq!(results.runs().collect::<Vec<_>>(), [2]);
     }
 
     #[test]
     fn a_figure_is_held_against_ours_of_the_same_run() {
-        let mut standing = Standing::new("compare-x", "x", "1".to_owned(), None);
-        standing.add("echo", Ok(cpu(2.0)), Some(cpu(1.0)));
-        standing.add("echo", Ok(cpu(3.0)), None);
-        standing.add("echo", Err(anyhow!("lost: one")), Some(cpu(1.0)));
-        standing.add("echo", Ok(cpu(8.0)), Some(cpu(4.0)));
-        assert_eq!(standing.pairs("echo", "cpu"), [(2.0, 1.0), (8.0, 4.0)]);
+        let mut results = PeerResults::new("compare-x", "x", "1".to_owned(), None);
+        results.add("echo", Ok(cpu(2.0)), Some(cpu(1.0)));
+        results.add("echo", Ok(cpu(3.0)), None);
+        results.add("echo", Err(anyhow!("lost: one")), Some(cpu(1.0)));
+        results.add("echo", Ok(cpu(8.0)), Some(cpu(4.0)));
+        assert_eq!(results.pairs("echo", "cpu"), [(2.0, 1.0), (8.0, 4.0)]);
     }
 
     #[test]
     fn what_is_measured_anew_leaves_the_rest_as_it_was() {
-        let kept = std::env::temp_dir().join(format!("tautline-xtask-standing-{}", std::process::id()));
+        let kept = std::env::temp_dir().join(format!("tautline-xtask-results-{}", std::process::id()));
         fs::create_dir_all(&kept).unwrap();
         let peer = &PEERS[1];
-        assert!(Standing::read(&kept, peer).unwrap().is_none());
-        let mut standing = Standing::new(peer.slug, peer.name, "1".to_owned(), None);
-        standing.add("idle", Ok(cpu(1.0)), None);
-        standing.add("echo", Ok(cpu(2.0)), Some(cpu(1.0)));
-        standing.write(&kept).unwrap();
-        let mut again = Standing::read(&kept, peer).unwrap().unwrap();
+        assert!(PeerResults::read(&kept, peer).unwrap().is_none());
+        let mut results = PeerResults::new(peer.slug, peer.name, "1".to_owned(), None);
+        results.add("idle", Ok(cpu(1.0)), None);
+        results.add("echo", Ok(cpu(2.0)), Some(cpu(1.0)));
+        results.write(&kept).unwrap();
+        let mut again = PeerResults::read(&kept, peer).unwrap().unwrap();
         again.forget("idle");
         assert_eq!(again.figure("idle", "cpu"), None);
         assert_eq!(again.pairs("echo", "cpu"), [(2.0, 1.0)]);

@@ -12,7 +12,7 @@ use super::group::GroupName;
 
 /// A connection. Its task carries bytes in and out of the link and the controls apply faults to it, each under the lock for
 /// as long as one call takes. Whoever changes the link from outside wakes the task by `changed`.
-pub(super) struct Line {
+pub(super) struct ConnectionHandle {
     pub(super) id: u64,
     pub(super) group: GroupName,
     pub(super) changed: Notify,
@@ -43,7 +43,7 @@ pub struct ConnectionInfo {
     pub hanging: bool,
 }
 
-impl Line {
+impl ConnectionHandle {
     pub(super) fn new(id: u64, group: GroupName, opened: Now, link: Link<Bytes>) -> Self {
         Self {
             id,
