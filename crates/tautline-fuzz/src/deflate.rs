@@ -2,7 +2,7 @@
 
 use tautline_websocket::{Decoder, Deflate, Opcode, Role, WebSocketError, encode_compressed};
 
-use crate::heard::{Heard, read};
+use crate::owned_event::{OwnedEvent, read};
 
 const MESSAGE_BYTES_MAX: usize = 4096;
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -28,11 +28,11 @@ fn offers(header: &str) {
 
 fn inflate(payload: &[u8]) {
     let frame = frame(payload);
-    let whole = heard_in_pieces(&frame, frame.len());
-    assert_eq!(heard_in_pieces(&frame, 7), whole);
+    let whole = events_in_pieces(&frame, frame.len());
+    assert_eq!(events_in_pieces(&frame, 7), whole);
     match &whole[..] {
-        [Heard::Binary(message)] => assert!(message.len() <= MESSAGE_BYTES_MAX),
-        [Heard::Failed(WebSocketError::InvalidDeflate | WebSocketError::MessageTooBig { .. })] => {}
+        [OwnedEvent::Binary(message)] => assert!(message.len() <= MESSAGE_BYTES_MAX),
+        [OwnedEvent::Failed(WebSocketError::InvalidDeflate | WebSocketError::MessageTooBig { .. })] => {}
         other => panic!("one compressed message became {other:?}"),
     }
 }
@@ -42,8 +42,8 @@ fn round_trip(deflate: Deflate, message: &[u8]) {
     encode_compressed(&mut stream, Opcode::Binary, message, deflate, Some(KEY));
     let again = stream.clone();
     stream.extend(again);
-    let expected = [Heard::Binary(message.to_vec()), Heard::Binary(message.to_vec())];
-    assert_eq!(heard_in_pieces(&stream, stream.len()), expected, "what was compressed");
+    let expected = [OwnedEvent::Binary(message.to_vec()), OwnedEvent::Binary(message.to_vec())];
+    assert_eq!(events_in_pieces(&stream, stream.len()), expected, "what was compressed");
 }
 
 /// A client's frame of a compressed binary message.
@@ -55,11 +55,11 @@ fn frame(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn heard_in_pieces(stream: &[u8], piece_bytes: usize) -> Vec<Heard> {
+fn events_in_pieces(stream: &[u8], piece_bytes: usize) -> Vec<OwnedEvent> {
     let mut decoder =
         Decoder::new(Role::Server, MESSAGE_BYTES_MAX).with_deflate(Some(Deflate::LARGEST_WINDOW));
-    let mut heard = Vec::new();
-    stream.chunks(piece_bytes).for_each(|piece| read(&mut decoder, piece, &mut heard));
+    let mut events = Vec::new();
+    stream.chunks(piece_bytes).for_each(|piece| read(&mut decoder, piece, &mut events));
     assert_eq!(decoder.held_bytes(), 0, "something is left behind");
-    heard
+    events
 }

@@ -4,23 +4,23 @@
 //! `fuzz/corpus`, and `tests/replay.rs` holds every commit against it. [`TARGETS`] lists them.
 
 mod deflate;
+mod differential;
 mod frames;
 mod handshake;
-mod heard;
 mod hub;
-mod independent;
+mod owned_event;
 mod packets;
 mod rules;
-mod second_opinion;
 mod session;
+mod tungstenite_oracle;
 
 pub use deflate::deflate;
+pub use differential::differential;
 pub use frames::frames;
 pub use handshake::handshake;
 pub use hub::{hub_peer, tickets};
 pub use packets::{client_packets, msgpack, server_packets};
 pub use rules::rules;
-pub use second_opinion::second_opinion;
 pub use session::client_session;
 
 /// One thing that bytes from outside can reach.
@@ -36,7 +36,7 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("hub_peer", hub_peer),
     ("msgpack", msgpack),
     ("rules", rules),
-    ("second_opinion", second_opinion),
+    ("differential", differential),
     ("server_packets", server_packets),
     ("tickets", tickets),
 ];

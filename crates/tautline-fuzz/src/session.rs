@@ -101,7 +101,7 @@ impl Phone {
     }
 }
 
-/// Whatever was heard: what is sent are packets. A body is the app's, or the storage's, and for the server to judge.
+/// Whatever was events: what is sent are packets. A body is the app's, or the storage's, and for the server to judge.
 fn check_sent(text: &str) {
     for line in packets(text) {
         match parse_client(line) {

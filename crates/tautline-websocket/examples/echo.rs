@@ -61,7 +61,7 @@ fn serve(mut stream: TcpStream) -> Result<(), Box<dyn Error>> {
         stream.write_all(&out)?;
         out.clear();
     }
-    hang_up(&mut stream)
+    close(&mut stream)
 }
 
 /// Appends what is to be sent in answer to what was received.
@@ -121,7 +121,7 @@ fn answer(request: &[u8]) -> Result<(String, Option<Deflate>), Box<dyn Error>> {
 }
 
 /// Closes so that the peer gets our last frame: with bytes unread, closing at once would reset the connection.
-fn hang_up(stream: &mut TcpStream) -> Result<(), Box<dyn Error>> {
+fn close(stream: &mut TcpStream) -> Result<(), Box<dyn Error>> {
     stream.shutdown(Shutdown::Write)?;
     stream.set_read_timeout(Some(LINGER_TIME_MAX))?;
     std::io::copy(stream, &mut std::io::sink())?;

@@ -2,7 +2,7 @@
 
 use tautline_websocket::{Decoder, MaskKey, Role, apply_mask};
 
-pub(crate) use crate::heard::Heard;
+pub(crate) use crate::owned_event::OwnedEvent;
 
 /// SplitMix64: the same seed gives the same numbers on any machine.
 pub struct Rng(pub u64);
@@ -49,10 +49,10 @@ pub fn frame(first: u8, payload: &[u8], key: Option<MaskKey>) -> Vec<u8> {
 }
 
 /// Everything that `decoder` makes of one read.
-pub fn read(decoder: &mut Decoder, bytes: &[u8]) -> Vec<Heard> {
-    let mut heard = Vec::new();
-    crate::heard::read(decoder, bytes, &mut heard);
-    heard
+pub fn read(decoder: &mut Decoder, bytes: &[u8]) -> Vec<OwnedEvent> {
+    let mut events = Vec::new();
+    crate::owned_event::read(decoder, bytes, &mut events);
+    events
 }
 
 /// Everything that a new decoder makes of `pieces`, read one after the other.
@@ -60,7 +60,7 @@ pub fn read_all<'p>(
     role: Role,
     message_bytes_max: usize,
     pieces: impl IntoIterator<Item = &'p [u8]>,
-) -> Vec<Heard> {
+) -> Vec<OwnedEvent> {
     let mut decoder = Decoder::new(role, message_bytes_max);
     pieces.into_iter().flat_map(|piece| read(&mut decoder, piece)).collect()
 }

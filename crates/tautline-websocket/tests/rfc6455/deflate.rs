@@ -4,7 +4,7 @@ use tautline_websocket::{
     Decoder, Deflate, FrameHeader, MaskKey, Opcode, Role, WebSocketError, encode_compressed, encode_text,
 };
 
-use crate::common::{Heard, Rng, frame, read};
+use crate::common::{OwnedEvent, Rng, frame, read};
 
 const KEY: MaskKey = [1, 2, 3, 4];
 const MESSAGE_BYTES_MAX: usize = 4096;
@@ -17,11 +17,11 @@ fn decoder() -> Decoder {
     Decoder::new(Role::Server, MESSAGE_BYTES_MAX).with_deflate(Some(Deflate::LARGEST_WINDOW))
 }
 
-fn heard(bytes: &[u8]) -> Vec<Heard> {
+fn events(bytes: &[u8]) -> Vec<OwnedEvent> {
     let mut decoder = decoder();
-    let heard = read(&mut decoder, bytes);
+    let events = read(&mut decoder, bytes);
     assert_eq!(decoder.held_bytes(), 0, "something is left behind");
-    heard
+    events
 }
 
 fn compressed(message: &[u8]) -> Vec<u8> {
@@ -40,12 +40,12 @@ fn compressed_messages_and_others_come_in_any_order() {
     encode_compressed(&mut stream, Opcode::Binary, &[7; 4096], Deflate::LARGEST_WINDOW, Some(KEY));
     encode_compressed(&mut stream, Opcode::Text, b"", Deflate::LARGEST_WINDOW, Some(KEY));
     let expected = [
-        Heard::Text("grün".to_owned()),
-        Heard::Text("plain".to_owned()),
-        Heard::Binary(vec![7; 4096]),
-        Heard::Text(String::new()),
+        OwnedEvent::Text("grün".to_owned()),
+        OwnedEvent::Text("plain".to_owned()),
+        OwnedEvent::Binary(vec![7; 4096]),
+        OwnedEvent::Text(String::new()),
     ];
-    assert_eq!(heard(&stream), expected);
+    assert_eq!(events(&stream), expected);
 }
 
 #[test]
@@ -57,14 +57,15 @@ fn a_compressed_message_may_come_in_pieces_with_a_ping_between_them() {
         masked(0x89, b"?"),
         masked(0x80, &payload[9..]),
     ];
-    let expected = [Heard::Ping(b"?".to_vec()), Heard::Text("a message that is cut in three".to_owned())];
-    assert_eq!(heard(&stream.concat()), expected);
+    let expected =
+        [OwnedEvent::Ping(b"?".to_vec()), OwnedEvent::Text("a message that is cut in three".to_owned())];
+    assert_eq!(events(&stream.concat()), expected);
 }
 
 #[test]
 fn only_the_first_frame_of_a_message_says_that_it_is_compressed() {
     let refused = |stream: &[u8], first| {
-        assert_eq!(heard(stream).pop(), Some(Heard::Failed(WebSocketError::ReservedBits(first))));
+        assert_eq!(events(stream).pop(), Some(OwnedEvent::Failed(WebSocketError::ReservedBits(first))));
     };
     refused(&[masked(TEXT_BEGINS, b""), masked(0xc0, b"")].concat(), 0xc0);
     refused(&[masked(0x01, b""), masked(0xc0, b"")].concat(), 0xc0);
@@ -80,18 +81,18 @@ fn only_the_first_frame_of_a_message_says_that_it_is_compressed() {
 #[test]
 fn without_the_extension_nothing_is_compressed() {
     let mut plain = Decoder::new(Role::Server, MESSAGE_BYTES_MAX);
-    let heard = read(&mut plain, &masked(TEXT, &compressed(b"Hello")));
-    assert_eq!(heard, [Heard::Failed(WebSocketError::ReservedBits(TEXT))]);
+    let events = read(&mut plain, &masked(TEXT, &compressed(b"Hello")));
+    assert_eq!(events, [OwnedEvent::Failed(WebSocketError::ReservedBits(TEXT))]);
 }
 
 #[test]
 fn the_limit_counts_the_message_and_not_what_travelled() {
     let longest = vec![b'x'; MESSAGE_BYTES_MAX];
-    assert_eq!(heard(&masked(BINARY, &compressed(&longest))), [Heard::Binary(longest)]);
+    assert_eq!(events(&masked(BINARY, &compressed(&longest))), [OwnedEvent::Binary(longest)]);
     let bomb = compressed(&vec![b'x'; 100 * MESSAGE_BYTES_MAX]);
     let too_big = |bytes| WebSocketError::MessageTooBig { bytes, bytes_max: MESSAGE_BYTES_MAX };
     for stream in [masked(BINARY, &bomb), [masked(0x42, &bomb[..20]), masked(0x80, &bomb[20..])].concat()] {
-        assert_eq!(heard(&stream), [Heard::Failed(too_big(MESSAGE_BYTES_MAX as u64 + 1))]);
+        assert_eq!(events(&stream), [OwnedEvent::Failed(too_big(MESSAGE_BYTES_MAX as u64 + 1))]);
     }
     assert_eq!(too_big(0).close_code(), 1009);
 }
@@ -102,21 +103,21 @@ fn noise_of_the_longest_length_fits_although_compressing_makes_it_longer() {
     let noise: Vec<u8> = (0..MESSAGE_BYTES_MAX / 8).flat_map(|_| rng.next().to_le_bytes()).collect();
     let payload = compressed(&noise);
     assert!(payload.len() > MESSAGE_BYTES_MAX);
-    assert_eq!(heard(&masked(BINARY, &payload)), [Heard::Binary(noise)]);
+    assert_eq!(events(&masked(BINARY, &payload)), [OwnedEvent::Binary(noise)]);
     // What is much longer is refused by its header.
     let header = FrameHeader::compressed(Opcode::Binary, 2 * MESSAGE_BYTES_MAX, Some(KEY));
     let refused = read(&mut decoder(), header.as_bytes());
-    assert!(matches!(refused[..], [Heard::Failed(WebSocketError::MessageTooBig { .. })]), "{refused:?}");
+    assert!(matches!(refused[..], [OwnedEvent::Failed(WebSocketError::MessageTooBig { .. })]), "{refused:?}");
 }
 
 #[test]
 fn what_cannot_be_inflated_is_no_message() {
-    let heard_of = |payload: &[u8]| heard(&masked(TEXT, payload));
+    let events_of = |payload: &[u8]| events(&masked(TEXT, payload));
     let invalid = WebSocketError::InvalidDeflate;
     assert_eq!(invalid.close_code(), 1007);
-    assert_eq!(heard_of(b"\xff\xff"), [Heard::Failed(invalid)]);
-    assert_eq!(heard_of(&compressed(b"gr\xfcn")), [Heard::Failed(WebSocketError::InvalidUtf8)]);
-    assert_eq!(heard_of(&compressed("grün".as_bytes())[..]), [Heard::Text("grün".to_owned())]);
+    assert_eq!(events_of(b"\xff\xff"), [OwnedEvent::Failed(invalid)]);
+    assert_eq!(events_of(&compressed(b"gr\xfcn")), [OwnedEvent::Failed(WebSocketError::InvalidUtf8)]);
+    assert_eq!(events_of(&compressed("grün".as_bytes())[..]), [OwnedEvent::Text("grün".to_owned())]);
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn every_split_of_a_compressed_stream_gives_the_events_of_the_whole() {
     let payload = compressed(text.as_bytes());
     stream.extend([masked(TEXT_BEGINS, &payload[..7]), masked(0x80, &payload[7..])].concat());
     stream.extend(masked(BINARY, b"\xff\xff"));
-    let whole = heard(&stream);
+    let whole = events(&stream);
     assert_eq!(whole.len(), 3);
     for cut in 0..=stream.len() {
         let mut decoder = decoder();

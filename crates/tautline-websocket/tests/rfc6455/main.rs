@@ -2,13 +2,13 @@
 
 mod common;
 mod deflate;
+mod differential;
 mod handshake;
-#[path = "../../../tautline-fuzz/src/heard.rs"]
-mod heard;
-#[path = "../../../tautline-fuzz/src/independent.rs"]
-mod independent;
 mod memory;
+#[path = "../../../tautline-fuzz/src/owned_event.rs"]
+mod owned_event;
 mod rules;
-mod second_opinion;
 mod splits;
 mod streams;
+#[path = "../../../tautline-fuzz/src/tungstenite_oracle.rs"]
+mod tungstenite_oracle;

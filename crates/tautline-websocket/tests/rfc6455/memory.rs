@@ -1,6 +1,6 @@
 //! What a decoder costs: nothing while idle, and never more than twice what a peer has sent.
 
-use crate::common::{Heard, frame, read};
+use crate::common::{OwnedEvent, frame, read};
 use tautline_websocket::{Decoder, Event, MaskKey, Role};
 
 const KEY: MaskKey = [1, 2, 3, 4];
@@ -18,8 +18,8 @@ fn a_burst_of_messages_leaves_nothing_behind_however_it_was_cut() {
     let burst: Vec<u8> = (0..50).flat_map(|_| frame(0x82, &[7; 4096], Some(KEY))).collect();
     for piece_bytes in [1, 13, 1448, 4096, 16_384, burst.len()] {
         let mut decoder = Decoder::new(Role::Server, 65_536);
-        let heard: usize = burst.chunks(piece_bytes).map(|piece| read(&mut decoder, piece).len()).sum();
-        assert_eq!((heard, decoder.held_bytes()), (50, 0), "pieces of {piece_bytes}");
+        let events: usize = burst.chunks(piece_bytes).map(|piece| read(&mut decoder, piece).len()).sum();
+        assert_eq!((events, decoder.held_bytes()), (50, 0), "pieces of {piece_bytes}");
     }
 }
 
@@ -30,8 +30,8 @@ fn a_message_in_pieces_and_a_ping_between_them_leave_nothing_behind() {
     assert!(decoder.held_bytes() >= 4096);
     let ping = frame(0x89, b"still there?", Some(KEY));
     read(&mut decoder, &ping[..10]);
-    assert_eq!(read(&mut decoder, &ping[10..]), [Heard::Ping(b"still there?".to_vec())]);
-    assert_eq!(read(&mut decoder, &frame(0x80, b"", Some(KEY))), [Heard::Text("x".repeat(4096))]);
+    assert_eq!(read(&mut decoder, &ping[10..]), [OwnedEvent::Ping(b"still there?".to_vec())]);
+    assert_eq!(read(&mut decoder, &frame(0x80, b"", Some(KEY))), [OwnedEvent::Text("x".repeat(4096))]);
     assert_eq!(decoder.held_bytes(), 0);
 }
 

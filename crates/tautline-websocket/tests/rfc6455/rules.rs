@@ -1,6 +1,6 @@
 //! Each rule of RFC 6455 section 5 with the smallest stream that keeps it and the smallest that breaks it.
 
-use crate::common::{Heard, Rng, frame, read, read_all};
+use crate::common::{OwnedEvent, Rng, frame, read, read_all};
 use tautline_websocket::{Decoder, MaskKey, Role, WebSocketError};
 
 const KEY: MaskKey = [0xa1, 0x5c, 0x00, 0xff];
@@ -15,20 +15,20 @@ const PONG: u8 = 0x8a;
 const FINAL: u8 = 0x80;
 
 /// What a server makes of these frames, each masked.
-fn heard<'f>(frames: impl IntoIterator<Item = (u8, &'f [u8])>) -> Vec<Heard> {
+fn events<'f>(frames: impl IntoIterator<Item = (u8, &'f [u8])>) -> Vec<OwnedEvent> {
     let stream: Vec<u8> =
         frames.into_iter().flat_map(|(first, payload)| frame(first, payload, Some(KEY))).collect();
     read_all(Role::Server, MAX, [stream.as_slice()])
 }
 
-fn failed(error: WebSocketError) -> Vec<Heard> {
-    vec![Heard::Failed(error)]
+fn failed(error: WebSocketError) -> Vec<OwnedEvent> {
+    vec![OwnedEvent::Failed(error)]
 }
 
 #[test]
 fn whole_messages_and_control_frames_are_heard_in_order() {
     assert_eq!(
-        heard([
+        events([
             (FINAL | TEXT, "tide".as_bytes()),
             (PING, b"?"),
             (FINAL | BINARY, b"\xff\0"),
@@ -36,11 +36,11 @@ fn whole_messages_and_control_frames_are_heard_in_order() {
             (CLOSE, b"\x0f\xa1bye"),
         ]),
         [
-            Heard::Text("tide".to_owned()),
-            Heard::Ping(b"?".to_vec()),
-            Heard::Binary(b"\xff\0".to_vec()),
-            Heard::Pong(Vec::new()),
-            Heard::Close(Some(4001), "bye".to_owned()),
+            OwnedEvent::Text("tide".to_owned()),
+            OwnedEvent::Ping(b"?".to_vec()),
+            OwnedEvent::Binary(b"\xff\0".to_vec()),
+            OwnedEvent::Pong(Vec::new()),
+            OwnedEvent::Close(Some(4001), "bye".to_owned()),
         ]
     );
 }
@@ -52,8 +52,8 @@ fn a_server_takes_only_masked_frames_and_a_client_only_bare_ones() {
         let masked = frame(first, b"", Some(KEY));
         assert_eq!(read_all(Role::Server, MAX, [&bare[..]]), failed(WebSocketError::UnmaskedFrame));
         assert_eq!(read_all(Role::Client, MAX, [&masked[..]]), failed(WebSocketError::MaskedFrame));
-        assert!(!matches!(read_all(Role::Server, MAX, [&masked[..]])[..], [Heard::Failed(_)]));
-        assert!(!matches!(read_all(Role::Client, MAX, [&bare[..]])[..], [Heard::Failed(_)]));
+        assert!(!matches!(read_all(Role::Server, MAX, [&masked[..]])[..], [OwnedEvent::Failed(_)]));
+        assert!(!matches!(read_all(Role::Client, MAX, [&bare[..]])[..], [OwnedEvent::Failed(_)]));
     }
 }
 
@@ -76,16 +76,16 @@ fn reserved_opcodes_are_refused_at_the_first_byte() {
 #[test]
 fn a_control_frame_is_never_in_pieces_and_never_over_125_bytes() {
     for first in [CLOSE, PING, PONG] {
-        assert_eq!(heard([(first & !FINAL, &b""[..])]), failed(WebSocketError::ControlFragmented));
-        assert_eq!(heard([(first, &[b'x'; 126][..])]), failed(WebSocketError::ControlTooLong));
+        assert_eq!(events([(first & !FINAL, &b""[..])]), failed(WebSocketError::ControlFragmented));
+        assert_eq!(events([(first, &[b'x'; 126][..])]), failed(WebSocketError::ControlTooLong));
     }
-    assert_eq!(heard([(PING, &[7; 125][..])]), [Heard::Ping(vec![7; 125])]);
+    assert_eq!(events([(PING, &[7; 125][..])]), [OwnedEvent::Ping(vec![7; 125])]);
 }
 
 #[test]
 fn a_message_in_pieces_is_heard_whole_and_control_frames_between_them_at_once() {
     assert_eq!(
-        heard([
+        events([
             (TEXT, &b"ebb"[..]),
             (PING, b"1"),
             (CONTINUATION, b" and "),
@@ -94,10 +94,10 @@ fn a_message_in_pieces_is_heard_whole_and_control_frames_between_them_at_once() 
             (FINAL | BINARY, b"next"),
         ]),
         [
-            Heard::Ping(b"1".to_vec()),
-            Heard::Pong(b"2".to_vec()),
-            Heard::Text("ebb and flow".to_owned()),
-            Heard::Binary(b"next".to_vec()),
+            OwnedEvent::Ping(b"1".to_vec()),
+            OwnedEvent::Pong(b"2".to_vec()),
+            OwnedEvent::Text("ebb and flow".to_owned()),
+            OwnedEvent::Binary(b"next".to_vec()),
         ]
     );
 }
@@ -105,26 +105,29 @@ fn a_message_in_pieces_is_heard_whole_and_control_frames_between_them_at_once() 
 #[test]
 fn empty_pieces_make_an_empty_message() {
     assert_eq!(
-        heard([(TEXT, &b""[..]), (CONTINUATION, b""), (FINAL | CONTINUATION, b"")]),
-        [Heard::Text(String::new())]
+        events([(TEXT, &b""[..]), (CONTINUATION, b""), (FINAL | CONTINUATION, b"")]),
+        [OwnedEvent::Text(String::new())]
     );
-    assert_eq!(heard([(BINARY, &b""[..]), (FINAL | CONTINUATION, b"end")]), [Heard::Binary(b"end".to_vec())]);
+    assert_eq!(
+        events([(BINARY, &b""[..]), (FINAL | CONTINUATION, b"end")]),
+        [OwnedEvent::Binary(b"end".to_vec())]
+    );
 }
 
 #[test]
 fn a_continuation_needs_an_unfinished_message() {
-    assert_eq!(heard([(FINAL | CONTINUATION, &b"x"[..])]), failed(WebSocketError::NothingToContinue));
-    assert_eq!(heard([(CONTINUATION, &b"x"[..])]), failed(WebSocketError::NothingToContinue));
+    assert_eq!(events([(FINAL | CONTINUATION, &b"x"[..])]), failed(WebSocketError::NothingToContinue));
+    assert_eq!(events([(CONTINUATION, &b"x"[..])]), failed(WebSocketError::NothingToContinue));
     assert_eq!(
-        heard([(FINAL | TEXT, &b"x"[..]), (FINAL | CONTINUATION, b"y")]),
-        [Heard::Text("x".to_owned()), Heard::Failed(WebSocketError::NothingToContinue)]
+        events([(FINAL | TEXT, &b"x"[..]), (FINAL | CONTINUATION, b"y")]),
+        [OwnedEvent::Text("x".to_owned()), OwnedEvent::Failed(WebSocketError::NothingToContinue)]
     );
 }
 
 #[test]
 fn no_message_begins_inside_another() {
     for second in [TEXT, BINARY, FINAL | TEXT, FINAL | BINARY] {
-        assert_eq!(heard([(TEXT, &b"x"[..]), (second, b"y")]), failed(WebSocketError::MessageInterrupted));
+        assert_eq!(events([(TEXT, &b"x"[..]), (second, b"y")]), failed(WebSocketError::MessageInterrupted));
     }
 }
 
@@ -144,7 +147,7 @@ fn lengths_are_spelled_in_their_shortest_form_and_without_the_top_bit() {
     );
     for bytes in [125, 126, 65_535, 65_536] {
         let payload = vec![b'x'; bytes];
-        assert_eq!(client(&frame(FINAL | BINARY, &payload, None)), [Heard::Binary(payload)]);
+        assert_eq!(client(&frame(FINAL | BINARY, &payload, None)), [OwnedEvent::Binary(payload)]);
     }
 }
 
@@ -187,11 +190,11 @@ fn a_new_limit_holds_from_the_next_frame_on() {
 
 #[test]
 fn a_close_says_nothing_or_an_allowed_code_and_a_reason_in_utf8() {
-    assert_eq!(heard([(CLOSE, &b""[..])]), [Heard::Close(None, String::new())]);
-    assert_eq!(heard([(CLOSE, &b"\x03\xe8"[..])]), [Heard::Close(Some(1000), String::new())]);
-    assert_eq!(heard([(CLOSE, &b"\x03"[..])]), failed(WebSocketError::CloseTooShort));
-    assert_eq!(heard([(CLOSE, &b"\x03\xee"[..])]), failed(WebSocketError::CloseCodeNotAllowed(1006)));
-    assert_eq!(heard([(CLOSE, &b"\x03\xe8\xc3"[..])]), failed(WebSocketError::InvalidUtf8));
+    assert_eq!(events([(CLOSE, &b""[..])]), [OwnedEvent::Close(None, String::new())]);
+    assert_eq!(events([(CLOSE, &b"\x03\xe8"[..])]), [OwnedEvent::Close(Some(1000), String::new())]);
+    assert_eq!(events([(CLOSE, &b"\x03"[..])]), failed(WebSocketError::CloseTooShort));
+    assert_eq!(events([(CLOSE, &b"\x03\xee"[..])]), failed(WebSocketError::CloseCodeNotAllowed(1006)));
+    assert_eq!(events([(CLOSE, &b"\x03\xe8\xc3"[..])]), failed(WebSocketError::InvalidUtf8));
 }
 
 #[test]
@@ -212,12 +215,19 @@ fn text_is_utf8_wherever_a_character_is_cut() {
     let text = "κόσμε 𝄞 中";
     for cut in 0..=text.len() {
         let (front, back) = text.as_bytes().split_at(cut);
-        assert_eq!(heard([(TEXT, front), (FINAL | CONTINUATION, back)]), [Heard::Text(text.to_owned())]);
+        assert_eq!(
+            events([(TEXT, front), (FINAL | CONTINUATION, back)]),
+            [OwnedEvent::Text(text.to_owned())]
+        );
     }
     for bad in [&b"\xce"[..], b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"a\xff"] {
-        assert_eq!(heard([(FINAL | TEXT, bad)]), failed(WebSocketError::InvalidUtf8));
-        assert_eq!(heard([(TEXT, bad), (FINAL | CONTINUATION, b"")]), failed(WebSocketError::InvalidUtf8));
-        assert_eq!(heard([(FINAL | BINARY, bad)]), [Heard::Binary(bad.to_vec())], "binary may be anything");
+        assert_eq!(events([(FINAL | TEXT, bad)]), failed(WebSocketError::InvalidUtf8));
+        assert_eq!(events([(TEXT, bad), (FINAL | CONTINUATION, b"")]), failed(WebSocketError::InvalidUtf8));
+        assert_eq!(
+            events([(FINAL | BINARY, bad)]),
+            [OwnedEvent::Binary(bad.to_vec())],
+            "binary may be anything"
+        );
     }
 }
 
@@ -243,6 +253,6 @@ fn every_key_comes_off_again_at_every_length() {
     for bytes in 0..300 {
         let payload: Vec<u8> = (0..bytes).map(|_| rng.next().to_le_bytes()[0]).collect();
         let stream = frame(FINAL | BINARY, &payload, Some(rng.key()));
-        assert_eq!(read_all(Role::Server, MAX, [&stream[..]]), [Heard::Binary(payload)]);
+        assert_eq!(read_all(Role::Server, MAX, [&stream[..]]), [OwnedEvent::Binary(payload)]);
     }
 }

@@ -3,7 +3,7 @@
 use tautline_websocket::Role;
 
 use crate::{
-    common::{Heard, Rng, read_all},
+    common::{OwnedEvent, Rng, read_all},
     streams::{MESSAGE_BYTES_MAX, stream},
 };
 
@@ -26,7 +26,7 @@ fn every_split_of_a_stream_gives_the_events_of_the_whole() {
         let role = [Role::Server, Role::Client][rng.below(2)];
         let stream = stream(&mut rng, role);
         let whole = read_all(role, MESSAGE_BYTES_MAX, [&stream[..]]);
-        ended_well += usize::from(!matches!(whole.last(), Some(Heard::Failed(_))));
+        ended_well += usize::from(!matches!(whole.last(), Some(OwnedEvent::Failed(_))));
         assert_eq!(read_all(role, MESSAGE_BYTES_MAX, stream.chunks(1)), whole, "seed {seed}, byte by byte");
         for _ in 0..5 {
             let pieces = cut_at_random(&mut rng, &stream);

@@ -3,9 +3,9 @@
 use tautline_websocket::{Role, WebSocketError};
 
 use crate::{
-    common::{Heard, Rng, read_all},
-    independent::other_hears,
+    common::{OwnedEvent, Rng, read_all},
     streams::{MESSAGE_BYTES_MAX, stream},
+    tungstenite_oracle::tungstenite_events,
 };
 
 #[test]
@@ -15,9 +15,9 @@ fn another_implementation_hears_the_same_and_gives_up_at_the_same_frame() {
         let mut rng = Rng(seed);
         let role = [Role::Server, Role::Client][rng.below(2)];
         let mut stream = stream(&mut rng, role);
-        let mut heard = read_all(role, MESSAGE_BYTES_MAX, [&stream[..]]);
-        let error = heard.pop_if(|last| matches!(last, Heard::Failed(_)));
-        if matches!(error, Some(Heard::Failed(WebSocketError::LengthNotMinimal(_)))) {
+        let mut events = read_all(role, MESSAGE_BYTES_MAX, [&stream[..]]);
+        let error = events.pop_if(|last| matches!(last, OwnedEvent::Failed(_)));
+        if matches!(error, Some(OwnedEvent::Failed(WebSocketError::LengthNotMinimal(_)))) {
             // The other one is lenient here.
             continue;
         }
@@ -27,8 +27,8 @@ fn another_implementation_hears_the_same_and_gives_up_at_the_same_frame() {
             stream.extend([0; 2 * MESSAGE_BYTES_MAX]);
         }
         assert_eq!(
-            other_hears(role, MESSAGE_BYTES_MAX, &stream),
-            (heard, error.is_some()),
+            tungstenite_events(role, MESSAGE_BYTES_MAX, &stream),
+            (events, error.is_some()),
             "seed {seed}: {error:?}"
         );
     }

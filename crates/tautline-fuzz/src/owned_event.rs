@@ -4,7 +4,7 @@ use tautline_websocket::{Decoder, Event, WebSocketError};
 
 /// An [`Event`], or the error that ended the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum OwnedEvent {
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
@@ -13,7 +13,7 @@ pub(crate) enum Heard {
     Failed(WebSocketError),
 }
 
-impl From<Event<'_>> for Heard {
+impl From<Event<'_>> for OwnedEvent {
     fn from(event: Event<'_>) -> Self {
         match event {
             Event::Text(text) => Self::Text(text.to_owned()),
@@ -26,14 +26,14 @@ impl From<Event<'_>> for Heard {
 }
 
 /// Appends everything that `decoder` makes of one read.
-pub(crate) fn read(decoder: &mut Decoder, bytes: &[u8], heard: &mut Vec<Heard>) {
+pub(crate) fn read(decoder: &mut Decoder, bytes: &[u8], events: &mut Vec<OwnedEvent>) {
     let mut bytes = bytes.to_vec();
     let mut unread = bytes.as_mut_slice();
     loop {
         match decoder.decode(&mut unread) {
-            Ok(Some(event)) => heard.push(event.into()),
+            Ok(Some(event)) => events.push(event.into()),
             Ok(None) => break,
-            Err(error) => heard.push(Heard::Failed(error)),
+            Err(error) => events.push(OwnedEvent::Failed(error)),
         }
     }
     assert!(unread.is_empty(), "decode() said None before the end of its input");

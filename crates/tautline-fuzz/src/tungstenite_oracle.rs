@@ -8,7 +8,7 @@ use tungstenite::{
     protocol::{self, WebSocketConfig},
 };
 
-use crate::heard::Heard;
+use crate::owned_event::OwnedEvent;
 
 /// A peer that says all of this and then falls silent, and does not care for answers.
 struct Said<'s>(&'s [u8]);
@@ -30,7 +30,11 @@ impl Write for Said<'_> {
 }
 
 /// What the other one hears, and whether it gave up.
-pub(crate) fn other_hears(role: Role, message_bytes_max: usize, stream: &[u8]) -> (Vec<Heard>, bool) {
+pub(crate) fn tungstenite_events(
+    role: Role,
+    message_bytes_max: usize,
+    stream: &[u8],
+) -> (Vec<OwnedEvent>, bool) {
     let role = match role {
         Role::Server => protocol::Role::Server,
         Role::Client => protocol::Role::Client,
@@ -40,27 +44,27 @@ pub(crate) fn other_hears(role: Role, message_bytes_max: usize, stream: &[u8]) -
         // It counts control frames, too.
         .max_frame_size(Some(message_bytes_max.max(CONTROL_BYTES_MAX)));
     let mut socket = WebSocket::from_raw_socket(Said(stream), role, Some(config));
-    let mut heard = Vec::new();
+    let mut events = Vec::new();
     loop {
         match socket.read() {
-            Ok(Message::Text(text)) => heard.push(Heard::Text(text.to_string())),
-            Ok(Message::Binary(payload)) => heard.push(Heard::Binary(payload.to_vec())),
-            Ok(Message::Ping(payload)) => heard.push(Heard::Ping(payload.to_vec())),
-            Ok(Message::Pong(payload)) => heard.push(Heard::Pong(payload.to_vec())),
+            Ok(Message::Text(text)) => events.push(OwnedEvent::Text(text.to_string())),
+            Ok(Message::Binary(payload)) => events.push(OwnedEvent::Binary(payload.to_vec())),
+            Ok(Message::Ping(payload)) => events.push(OwnedEvent::Ping(payload.to_vec())),
+            Ok(Message::Pong(payload)) => events.push(OwnedEvent::Pong(payload.to_vec())),
             // How it reports a close code that is not allowed.
             Ok(Message::Close(Some(close))) if close.reason.as_str() == "Protocol violation" => {
-                return (heard, true);
+                return (events, true);
             }
             Ok(Message::Close(close)) => {
                 let said = close.map(|close| (u16::from(close.code), close.reason.to_string()));
                 let (code, reason) =
                     said.map_or((None, String::new()), |(code, reason)| (Some(code), reason));
-                heard.push(Heard::Close(code, reason));
-                return (heard, false);
+                events.push(OwnedEvent::Close(code, reason));
+                return (events, false);
             }
             Ok(Message::Frame(_)) => unreachable!("raw frames are only written"),
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return (heard, false),
-            Err(_) => return (heard, true),
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return (events, false),
+            Err(_) => return (events, true),
         }
     }
 }
