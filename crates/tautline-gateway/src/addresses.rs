@@ -31,17 +31,17 @@ pub(crate) fn default_proxies() -> Vec<IpNet> {
 pub(crate) struct Addresses {
     connections_max: usize,
     proxies: Vec<IpNet>,
-    counted: Mutex<HashMap<IpAddr, Weak<Counted>>>,
+    counted: Mutex<HashMap<IpAddr, Weak<AddressCount>>>,
 }
 
 /// An address that has connections: each of them holds it.
-struct Counted {
+struct AddressCount {
     address: IpAddr,
     all: Arc<Addresses>,
 }
 
 /// A connection's place among those of its address; nothing where they are not counted. It is to live as long as the socket.
-pub(crate) struct AddressPlace(Option<Arc<Counted>>);
+pub(crate) struct AddressPermit(Option<Arc<AddressCount>>);
 
 impl Addresses {
     pub(crate) fn new(connections_max: usize, proxies: Vec<IpNet>) -> Arc<Self> {
@@ -49,30 +49,30 @@ impl Addresses {
     }
 
     /// A place for one connection more; `None`: the address has all that it may have.
-    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<AddressPlace> {
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<AddressPermit> {
         let address = address.to_canonical();
         if self.proxies.iter().any(|net| net.contains(&address)) {
-            return Some(AddressPlace(None));
+            return Some(AddressPermit(None));
         }
-        let address = holder_of(address);
+        let address = counted_prefix(address);
         let mut counted = self.lock();
         let known = counted.get(&address).and_then(Weak::upgrade);
-        let place = known.unwrap_or_else(|| Arc::new(Counted { address, all: Arc::clone(self) }));
+        let place = known.unwrap_or_else(|| Arc::new(AddressCount { address, all: Arc::clone(self) }));
         if Arc::strong_count(&place) > self.connections_max {
             // Before the place, which takes the lock when it was the last.
             drop(counted);
             return None;
         }
         counted.insert(address, Arc::downgrade(&place));
-        Some(AddressPlace(Some(place)))
+        Some(AddressPermit(Some(place)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Weak<Counted>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Weak<AddressCount>>> {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl AddressPlace {
+impl AddressPermit {
     /// A connection that is counted nowhere: of an embedder's own listener.
     pub(crate) const UNCOUNTED: Self = Self(None);
 
@@ -82,7 +82,7 @@ impl AddressPlace {
     }
 }
 
-impl Drop for Counted {
+impl Drop for AddressCount {
     fn drop(&mut self) {
         let mut counted = self.all.lock();
         // Unless somebody of this address came meanwhile.
@@ -96,7 +96,7 @@ impl Drop for Counted {
 }
 
 /// Who is counted together: one address, or in IPv6 all of a network that is given out to one customer.
-fn holder_of(address: IpAddr) -> IpAddr {
+fn counted_prefix(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => {

@@ -14,8 +14,8 @@ const NBF_LEEWAY_MS: u64 = 60_000;
 /// The end of dates: clients believe no larger number.
 const DATE_MS_MAX: u64 = (1 << 52) - 1;
 
-/// Checks logins. Each that it accepts says by what it was accepted, in a digest that all nodes with the same settings share.
-pub(crate) struct Logins {
+/// Checks authenticator. Each that it accepts says by what it was accepted, in a digest that all nodes with the same settings share.
+pub(crate) struct Authenticator {
     hs256: Vec<(DecodingKey, u64)>,
     guests: Option<u64>,
 }
@@ -34,8 +34,8 @@ struct TokenClaims {
     channels: Value,
 }
 
-impl Logins {
-    /// Without a secret no token is good. `environment` keeps the logins of one deployment apart from those of another.
+impl Authenticator {
+    /// Without a secret no token is good. `environment` keeps the authenticator of one deployment apart from those of another.
     pub(crate) fn new(environment: &str, hs256_secrets: &[Vec<u8>], guests: bool) -> Self {
         // Needed where another crate of the process turns on a second provider; one that is installed already is as good.
         rust_crypto::DEFAULT_PROVIDER.install_default().ok();
@@ -47,7 +47,7 @@ impl Logins {
         }
     }
 
-    /// By what logins are accepted.
+    /// By what authenticator are accepted.
     pub(crate) fn sources(&self) -> Vec<u64> {
         self.hs256.iter().map(|(_, source)| *source).chain(self.guests).collect()
     }
@@ -183,12 +183,12 @@ mod tests {
     const NOW: Now = Now::new(5_000, 1_800_000_000_000);
     const SOON: u64 = 1_800_000_060;
 
-    fn logins(guests: bool) -> Logins {
-        Logins::new("", &[SECRET.to_vec()], guests)
+    fn authenticator(guests: bool) -> Authenticator {
+        Authenticator::new("", &[SECRET.to_vec()], guests)
     }
 
-    fn no_secret(guests: bool) -> Logins {
-        Logins::new("", &[], guests)
+    fn no_secret(guests: bool) -> Authenticator {
+        Authenticator::new("", &[], guests)
     }
 
     fn login(claims: &Value) -> Result<Identity, LoginRefused> {
@@ -196,9 +196,9 @@ mod tests {
     }
 
     fn login_signed(claims: &Value, header: &Header, secret: &[u8]) -> Result<Identity, LoginRefused> {
-        let logins = logins(false);
+        let authenticator = authenticator(false);
         let token = encode(header, claims, &EncodingKey::from_secret(secret)).unwrap();
-        logins.check(NOW, &Auth::Token { token })
+        authenticator.check(NOW, &Auth::Token { token })
     }
 
     fn is_refused_for(result: Result<Identity, LoginRefused>, word: &str) -> bool {
@@ -254,8 +254,11 @@ mod tests {
             "`channels`"
         ));
         assert!(is_refused_for(login(&json!({"sub": "u42", "exp": SOON, "aud": "shop"})), "audience"));
-        let logins = logins(true);
-        assert!(is_refused_for(logins.check(NOW, &Auth::Token { token: "a.b.c".to_owned() }), "no token"));
+        let authenticator = authenticator(true);
+        assert!(is_refused_for(
+            authenticator.check(NOW, &Auth::Token { token: "a.b.c".to_owned() }),
+            "no token"
+        ));
     }
 
     #[test]
@@ -285,7 +288,7 @@ mod tests {
     fn a_token_that_claims_to_need_no_signature_is_refused() {
         // {"alg":"none"} . {"sub":"u42","exp":1800000060} .
         let token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1NDIiLCJleHAiOjE4MDAwMDAwNjB9.".to_owned();
-        assert!(logins(true).check(NOW, &Auth::Token { token }).is_err());
+        assert!(authenticator(true).check(NOW, &Auth::Token { token }).is_err());
     }
 
     #[test]
@@ -299,8 +302,8 @@ mod tests {
     #[test]
     fn guests_come_in_only_where_they_are_allowed() {
         let guest = Auth::Guest { guest: true };
-        let let_in = no_secret(true).check(NOW, &guest).unwrap();
-        assert_eq!(let_in, Identity { source: let_in.source, ..Identity::default() });
+        let admitted = no_secret(true).check(NOW, &guest).unwrap();
+        assert_eq!(admitted, Identity { source: admitted.source, ..Identity::default() });
         assert!(is_refused_for(no_secret(false).check(NOW, &guest), "guests"));
         assert!(is_refused_for(no_secret(true).check(NOW, &Auth::Guest { guest: false }), "guest"));
     }
@@ -308,9 +311,10 @@ mod tests {
     #[test]
     fn each_source_of_logins_has_a_digest_of_its_own() {
         const OTHER: &[u8] = b"another secret, of the same length!";
-        let both = |environment: &str| Logins::new(environment, &[SECRET.to_vec(), OTHER.to_vec()], true);
-        let mut sources = [both(""), both("staging")].map(|logins| logins.sources()).concat();
-        assert_eq!(sources[..1], logins(false).sources(), "other settings beside it do not matter");
+        let both =
+            |environment: &str| Authenticator::new(environment, &[SECRET.to_vec(), OTHER.to_vec()], true);
+        let mut sources = [both(""), both("staging")].map(|authenticator| authenticator.sources()).concat();
+        assert_eq!(sources[..1], authenticator(false).sources(), "other settings beside it do not matter");
         sources.sort_unstable();
         sources.dedup();
         assert_eq!(sources.len(), 6, "secrets, guests and environments are told apart");
@@ -323,10 +327,10 @@ mod tests {
             let claims = json!({"sub": "u42", "exp": SOON});
             encode(&Header::default(), &claims, &EncodingKey::from_secret(secret)).unwrap()
         };
-        let logins = Logins::new("", &[SECRET.to_vec(), OLD.to_vec()], false);
-        let check = |secret: &[u8]| logins.check(NOW, &Auth::Token { token: token(secret) });
+        let authenticator = Authenticator::new("", &[SECRET.to_vec(), OLD.to_vec()], false);
+        let check = |secret: &[u8]| authenticator.check(NOW, &Auth::Token { token: token(secret) });
         let source = |secret: &[u8]| check(secret).unwrap().source;
-        assert_eq!([source(SECRET), source(OLD)][..], logins.sources());
+        assert_eq!([source(SECRET), source(OLD)][..], authenticator.sources());
         assert!(is_refused_for(check(b"a secret that never was one of ours"), "another secret"));
     }
 

@@ -7,8 +7,11 @@ use tautline_hub::{ChannelRule, Engine, Hub, HubConfig, MemoryEngine};
 use tautline_protocol::Limits;
 
 use crate::{
-    Call, CallError, Gateway, GatewayConfig, Hosts, api::ApiKeys, auth::Logins, calls::Methods,
-    connect::Origins,
+    auth::Authenticator,
+    calls::{Call, CallError, Methods},
+    config::GatewayConfig,
+    gateway::Gateway,
+    http::{api::ApiKeys, connect::Origins, hosts::Hosts},
 };
 
 /// The fewest bytes of a secret that tokens are signed with. RFC 7518, section 3.2: a key for HS256 has at least as many bits
@@ -223,17 +226,24 @@ impl GatewayBuilder {
             Some(engine) => engine,
             None => Arc::new(MemoryEngine::new(u32::from_ne_bytes(random()?).max(1), &self.limits)),
         };
-        let logins = Logins::new(&self.environment, &self.hs256_secrets, self.guests);
+        let authenticator = Authenticator::new(&self.environment, &self.hs256_secrets, self.guests);
         let config = HubConfig {
             limits: self.limits,
             rules: self.rules,
             node,
             ticket_keys,
-            login_sources: logins.sources(),
+            login_sources: authenticator.sources(),
             idempotent_methods: self.idempotent_methods,
         };
         let hub = Hub::new(config, engine, random()?);
-        Ok(Gateway::new(hub, self.config, logins, self.methods, self.api_keys, (self.hosts, self.origins)))
+        Ok(Gateway::new(
+            hub,
+            self.config,
+            authenticator,
+            self.methods,
+            self.api_keys,
+            (self.hosts, self.origins),
+        ))
     }
 }
 

@@ -18,7 +18,7 @@ use tautline_hub::{
 };
 use tautline_protocol::{ErrorCode, UserId, packet::ErrorBody};
 
-use crate::gateway::Shared;
+use crate::gateway::GatewayState;
 
 /// What a client asks a method.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl fmt::Debug for Methods {
 }
 
 /// Starts a method. One that answers at once is settled before this returns and costs no task.
-pub(crate) fn start(gateway: &Arc<Shared>, cx: &mut Context<'_>, request: CallRequest) {
+pub(crate) fn start(gateway: &Arc<GatewayState>, cx: &mut Context<'_>, request: CallRequest) {
     let CallRequest { reply_to, method, data, timeout_ms, user, holder, key } = request;
     let Some(handler) = gateway.methods.0.get(&method) else {
         return refuse(gateway, reply_to, ErrorCode::NotFound, "there is no such method");
@@ -90,28 +90,28 @@ pub(crate) fn start(gateway: &Arc<Shared>, cx: &mut Context<'_>, request: CallRe
     let Ok(running) = catch_unwind(AssertUnwindSafe(|| handler(call))) else {
         return settle(gateway, reply_to, Err(panicked()));
     };
-    let mut running = Unpanicking(running);
+    let mut running = CatchUnwind(running);
     match Pin::new(&mut running).poll(cx) {
         Poll::Ready(result) => settle(gateway, reply_to, result),
         Poll::Pending => drop(tokio::spawn(finish(place, reply_to, timeout_ms, running))),
     }
 }
 
-async fn finish(place: Place, reply_to: ReplyTo, timeout_ms: u64, running: Unpanicking) {
+async fn finish(place: Place, reply_to: ReplyTo, timeout_ms: u64, running: CatchUnwind) {
     let result = tokio::time::timeout(Duration::from_millis(timeout_ms), running).await;
     let late =
         |_| Err(CallError { code: ErrorCode::Timeout, message: "the method took too long".to_owned() });
     settle(&place.gateway, reply_to, result.unwrap_or_else(late));
 }
 
-fn settle(gateway: &Shared, reply_to: ReplyTo, result: CallResult) {
+fn settle(gateway: &GatewayState, reply_to: ReplyTo, result: CallResult) {
     match result {
         Ok(data) => gateway.hub.answer(reply_to, Ok(&data)),
         Err(CallError { code, message }) => gateway.hub.answer(reply_to, Err(ErrorBody::new(code, message))),
     }
 }
 
-fn refuse(gateway: &Shared, reply_to: ReplyTo, code: ErrorCode, message: &str) {
+fn refuse(gateway: &GatewayState, reply_to: ReplyTo, code: ErrorCode, message: &str) {
     gateway.hub.answer(reply_to, Err(ErrorBody::new(code, message)));
 }
 
@@ -120,9 +120,9 @@ fn panicked() -> CallError {
 }
 
 /// A method whose panic is an answer too: it concerns one call, not its connection.
-struct Unpanicking(Running);
+struct CatchUnwind(Running);
 
-impl Future for Unpanicking {
+impl Future for CatchUnwind {
     type Output = CallResult;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CallResult> {
@@ -133,15 +133,15 @@ impl Future for Unpanicking {
 
 /// One of the places that [`crate::GatewayConfig::calls_running_max`] counts.
 struct Place {
-    gateway: Arc<Shared>,
+    gateway: Arc<GatewayState>,
     _claim: Claim,
 }
 
 impl Place {
-    fn take(gateway: &Arc<Shared>, holder: Holder) -> Option<Self> {
+    fn take(gateway: &Arc<GatewayState>, holder: Holder) -> Option<Self> {
         let Some(claim) = gateway.calls.claim(holder, 1, Claimant::Ordinary) else {
             let running = gateway.counters.calls.load(Ordering::Relaxed);
-            gateway.causes.calls.note(gateway.clock.now(), || format!("{running} run"));
+            gateway.warnings.calls.note(gateway.clock.now(), || format!("{running} run"));
             return None;
         };
         gateway.counters.calls.fetch_add(1, Ordering::Relaxed);

@@ -51,9 +51,9 @@ pub struct GatewayConfig {
     /// Whether the sends of many connections go in one system call where the machine allows it: Linux from 5.18, outside
     /// of what forbids `io_uring`, as most containers do. Default yes: large channels cost a fifth less CPU.
     pub io_uring: bool,
-    /// Kernel memory for what a peer has not taken yet (`SO_SNDBUF`, which Linux doubles), in bytes. Default 20 KiB.
+    /// SubmitRing memory for what a peer has not taken yet (`SO_SNDBUF`, which Linux doubles), in bytes. Default 20 KiB.
     pub send_buffer_bytes: usize,
-    /// Kernel memory for what we have not read yet (`SO_RCVBUF`, which Linux doubles), in bytes. Default 8 KiB.
+    /// SubmitRing memory for what we have not read yet (`SO_RCVBUF`, which Linux doubles), in bytes. Default 8 KiB.
     pub receive_buffer_bytes: usize,
 }
 

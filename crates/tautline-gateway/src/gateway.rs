@@ -27,19 +27,22 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    GatewayBuilder, GatewayConfig,
-    addresses::{AddressPlace, Addresses},
-    api::{self, ApiKeys},
-    auth::Logins,
+    accept,
+    addresses::{AddressPermit, Addresses},
+    auth::Authenticator,
+    builder::GatewayBuilder,
     calls::Methods,
-    causes::Causes,
     clock::Clock,
-    connect::{self, Origins},
-    hosts::{self, Hosts},
-    housekeeping,
+    config::GatewayConfig,
+    http::{
+        api::{self, ApiKeys},
+        connect::{self, Origins},
+        hosts::{self, Hosts},
+    },
+    maintenance,
     refusals::Refusals,
-    serve,
-    wheel::{Wheel, wake_in_turns},
+    timer_wheel::{TimerWheel, wake_batched},
+    warnings::Warnings,
 };
 
 /// An embeddable Tautline server. Cheap to clone; every clone is the same gateway.
@@ -47,7 +50,7 @@ use crate::{
 /// Its work runs on the tokio runtime in which [`Gateway::serve`] is polled or the [`Gateway::router`] serves its first
 /// request.
 #[derive(Clone)]
-pub struct Gateway(Arc<Shared>);
+pub struct Gateway(Arc<GatewayState>);
 
 /// Figures of the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,32 +69,32 @@ pub struct GatewayStats {
 }
 
 /// What all connections of a gateway share.
-pub(crate) struct Shared {
+pub(crate) struct GatewayState {
     pub(crate) hub: Hub,
     pub(crate) clock: Clock,
-    pub(crate) wheel: Wheel,
+    pub(crate) wheel: TimerWheel,
     pub(crate) config: GatewayConfig,
-    pub(crate) logins: Logins,
+    pub(crate) authenticator: Authenticator,
     pub(crate) methods: Methods,
     pub(crate) api_keys: ApiKeys,
     pub(crate) origins: Origins,
     pub(crate) hosts: Hosts,
     pub(crate) counters: Counters,
     pub(crate) addresses: Arc<Addresses>,
-    pub(crate) causes: Causes,
+    pub(crate) warnings: Warnings,
     pub(crate) refusals: Refusals,
     /// Methods that run, and who asked for them.
     pub(crate) calls: Arc<Budget>,
     /// Load balancers are told to send nobody any more.
-    pub(crate) retiring: AtomicBool,
+    pub(crate) not_ready: AtomicBool,
     pub(crate) draining: watch::Sender<bool>,
     /// How long a drain waits for those who cannot be asked, and until when, in milliseconds; `u64::MAX` before it begins.
-    drain_patience_ms: AtomicU64,
+    drain_grace_ms: AtomicU64,
     drain_until_ms: AtomicU64,
     tasks: OnceLock<[AbortHandle; 2]>,
 }
 
-/// Counted as it happens.
+/// AddressCount as it happens.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) connections: AtomicUsize,
@@ -111,30 +114,30 @@ impl Gateway {
     pub(crate) fn new(
         hub: Hub,
         config: GatewayConfig,
-        logins: Logins,
+        authenticator: Authenticator,
         methods: Methods,
         api_keys: ApiKeys,
         (hosts, origins): (Hosts, Origins),
     ) -> Self {
         let addresses = Addresses::new(config.connections_per_address_max, config.proxies.clone());
-        Self(Arc::new(Shared {
+        Self(Arc::new(GatewayState {
             hub,
             clock: Clock::start(),
-            wheel: Wheel::new(),
+            wheel: TimerWheel::new(),
             calls: Budget::without_reserve(config.calls_running_max),
             config,
-            logins,
+            authenticator,
             methods,
             api_keys,
             origins,
             hosts,
             counters: Counters::default(),
             addresses,
-            causes: Causes::default(),
+            warnings: Warnings::default(),
             refusals: Refusals::default(),
-            retiring: AtomicBool::new(false),
+            not_ready: AtomicBool::new(false),
             draining: watch::Sender::new(false),
-            drain_patience_ms: AtomicU64::new(0),
+            drain_grace_ms: AtomicU64::new(0),
             drain_until_ms: AtomicU64::new(u64::MAX),
             tasks: OnceLock::new(),
         }))
@@ -165,13 +168,13 @@ impl Gateway {
     pub fn serve(&self, listener: TcpListener) -> impl Future<Output = io::Result<()>> + Send + use<> {
         let gateway = Arc::clone(&self.0);
         let router = self.router().fallback(move |request| api::unknown_path(Arc::clone(&gateway), request));
-        serve::serve(Arc::clone(&self.0), router, listener)
+        accept::serve(Arc::clone(&self.0), router, listener)
     }
 
     /// Says `not ready` at `/health/ready` from now on, and goes on as before: load balancers get time to notice, before
     /// [`Gateway::drain`] closes the port.
-    pub fn retire(&self) {
-        self.0.retiring.store(true, Ordering::Release);
+    pub fn mark_not_ready(&self) {
+        self.0.not_ready.store(true, Ordering::Release);
     }
 
     /// Takes the gateway down: stops accepting, tells every client to come back, each at a moment of its own within
@@ -180,14 +183,14 @@ impl Gateway {
     /// than `spread` and [`GatewayConfig::linger_timeout`] together. Positions that are on their way to the engine are
     /// handed over then; an engine that has something to close is the caller's to close.
     pub async fn drain(&self, spread: Duration, timeout: Duration) {
-        self.retire();
-        self.0.begin_to_drain(spread);
+        self.mark_not_ready();
+        self.0.start_drain(spread);
         let before = self.stats();
         info!(connections = before.connections, "draining");
         let going = async {
             // Those who have not said hello are in no list of the hub's.
-            wake_in_turns(self.0.wheel.all()).await;
-            self.0.all_gone().await;
+            wake_batched(self.0.wheel.all()).await;
+            self.0.wait_until_idle().await;
         };
         if tokio::time::timeout(timeout, going).await.is_err() {
             let left = self.stats();
@@ -242,7 +245,7 @@ impl Gateway {
     }
 
     #[cfg(test)]
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<GatewayState> {
         &self.0
     }
 }
@@ -256,7 +259,7 @@ impl fmt::Debug for Gateway {
     }
 }
 
-impl Shared {
+impl GatewayState {
     pub(crate) fn publish(
         &self,
         channel: &ChannelName,
@@ -278,14 +281,14 @@ impl Shared {
     }
 
     /// Starts what runs beside the connections. To be called in the runtime that is to run it; once is enough.
-    pub(crate) fn keep_house(self: &Arc<Self>) {
-        self.tasks.get_or_init(|| housekeeping::start(self));
+    pub(crate) fn spawn_background_tasks(self: &Arc<Self>) {
+        self.tasks.get_or_init(|| maintenance::start(self));
     }
 
-    fn begin_to_drain(&self, spread: Duration) {
-        let patience_ms = whole_ms(spread.saturating_add(self.config.linger_timeout));
-        let until_ms = self.clock.now().mono_ms.saturating_add(patience_ms);
-        self.drain_patience_ms.store(patience_ms, Ordering::Release);
+    fn start_drain(&self, spread: Duration) {
+        let grace_ms = whole_ms(spread.saturating_add(self.config.linger_timeout));
+        let until_ms = self.clock.now().mono_ms.saturating_add(grace_ms);
+        self.drain_grace_ms.store(grace_ms, Ordering::Release);
         // The first drain counts, where somebody drains again.
         self.drain_until_ms.fetch_min(until_ms, Ordering::AcqRel);
         self.draining.send_replace(true);
@@ -293,8 +296,8 @@ impl Shared {
     }
 
     /// How long a drain waits for those who cannot be asked.
-    pub(crate) fn drain_patience(&self) -> Duration {
-        Duration::from_millis(self.drain_patience_ms.load(Ordering::Acquire))
+    pub(crate) fn drain_grace(&self) -> Duration {
+        Duration::from_millis(self.drain_grace_ms.load(Ordering::Acquire))
     }
 
     /// Until when it does, in monotonic milliseconds; `u64::MAX` while there is no drain.
@@ -302,7 +305,7 @@ impl Shared {
         self.drain_until_ms.load(Ordering::Acquire)
     }
 
-    async fn all_gone(&self) {
+    async fn wait_until_idle(&self) {
         loop {
             let gone = self.counters.gone.notified();
             let left = &self.counters;
@@ -330,33 +333,33 @@ fn outcome<T: Send + 'static>() -> (
     (move |result| drop(give.send(result)), async move { taken.await.unwrap_or_else(unanswered) })
 }
 
-impl Drop for Shared {
+impl Drop for GatewayState {
     fn drop(&mut self) {
         self.tasks.get().into_iter().flatten().for_each(AbortHandle::abort);
     }
 }
 
 /// A WebSocket's place among [`GatewayConfig::connections_max`] and among those of its address, and its way to what all share.
-pub(crate) struct Seat {
-    gateway: Arc<Shared>,
-    place: AddressPlace,
+pub(crate) struct ConnectionPermit {
+    gateway: Arc<GatewayState>,
+    place: AddressPermit,
 }
 
-impl Seat {
+impl ConnectionPermit {
     /// `None`: all are taken.
-    pub(crate) fn take(gateway: &Arc<Shared>) -> Option<Self> {
+    pub(crate) fn take(gateway: &Arc<GatewayState>) -> Option<Self> {
         let before = gateway.counters.connections.fetch_add(1, Ordering::AcqRel);
-        let seat = Self { gateway: Arc::clone(gateway), place: AddressPlace::UNCOUNTED };
+        let seat = Self { gateway: Arc::clone(gateway), place: AddressPermit::UNCOUNTED };
         (before < gateway.config.connections_max).then_some(seat)
     }
 
     /// The same, with a place among the connections of an address.
-    pub(crate) fn at(mut self, place: AddressPlace) -> Self {
+    pub(crate) fn at(mut self, place: AddressPermit) -> Self {
         self.place = place;
         self
     }
 
-    pub(crate) fn gateway(&self) -> &Arc<Shared> {
+    pub(crate) fn gateway(&self) -> &Arc<GatewayState> {
         &self.gateway
     }
 
@@ -371,7 +374,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.gateway.counters.connections.fetch_sub(1, Ordering::AcqRel);
         self.gateway.counters.gone.notify_waiters();

@@ -20,34 +20,27 @@
 //! # }
 //! ```
 
+mod accept;
 mod addresses;
-mod api;
 mod auth;
 mod builder;
 mod calls;
-mod causes;
 mod clock;
 mod config;
-mod connect;
 mod connection;
 mod gateway;
-mod hosts;
-mod housekeeping;
 mod http;
-mod http_stream;
+mod maintenance;
 mod refusals;
-mod reject;
-#[cfg(target_os = "linux")]
-mod ring;
-mod serve;
-mod socket;
-mod wheel;
+mod timer_wheel;
+mod transport;
+mod warnings;
 
 pub use builder::{API_KEY_BYTES_MIN, BuildError, GatewayBuilder, HS256_SECRET_BYTES_MIN};
 pub use calls::{Call, CallError};
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayStats};
-pub use hosts::Hosts;
+pub use http::hosts::Hosts;
 pub use ipnet::IpNet;
 pub use tautline_hub::{
     Access, ChannelRule, Engine, Inbox, MemoryEngine, PresenceMode, PublishOptions, Retention,

@@ -14,7 +14,7 @@ use tautline_protocol::{Now, packet::Auth};
 use tracing::{field::display, info, warn};
 
 /// Lines within a second; what comes beyond is counted, and told by the next line.
-const LINES_A_SECOND_MAX: u32 = 10;
+const LINES_PER_SECOND_MAX: u32 = 10;
 
 /// What was logged of late.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ impl Refusals {
         if window.second != second {
             (window.second, window.lines) = (second, 0);
         }
-        if window.lines == LINES_A_SECOND_MAX {
+        if window.lines == LINES_PER_SECOND_MAX {
             window.unlogged += 1;
             return None;
         }
@@ -83,7 +83,7 @@ mod tests {
         let refusals = Refusals::default();
         let at = |mono_ms| refusals.sample(Now::new(mono_ms, 0));
         let logged = (0..1000).filter(|_| at(5_500).is_some()).count();
-        assert_eq!(logged, LINES_A_SECOND_MAX as usize);
+        assert_eq!(logged, LINES_PER_SECOND_MAX as usize);
         assert_eq!(at(6_000), Some(1000 - logged as u64));
         assert_eq!(at(6_999), Some(0));
     }

@@ -62,7 +62,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
 
 async fn drain(settings: &DrainSettings, gateway: &Gateway, signals: &mut Signals) -> ExitCode {
     let draining = async {
-        gateway.retire();
+        gateway.mark_not_ready();
         tokio::time::sleep(settings.notice).await;
         gateway.drain(settings.spread, settings.timeout).await;
     };

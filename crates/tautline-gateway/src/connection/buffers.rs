@@ -5,7 +5,8 @@ use std::cell::Cell;
 use bytes::Bytes;
 use tautline_websocket::{Deflate, FrameHeader, Opcode};
 
-use super::{compressed::Compressed, frames::Frames};
+use super::compression_cache::CompressionCache;
+use crate::transport::frames::Frames;
 
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 16 * 1024;
@@ -22,7 +23,7 @@ thread_local! {
 pub(crate) struct Buffers {
     pub(crate) read: Box<[u8]>,
     pub(crate) out: Frames,
-    compressed: Compressed,
+    compressed: CompressionCache,
 }
 
 impl Buffers {
@@ -32,7 +33,7 @@ impl Buffers {
             Box::new(Self {
                 read: vec![0; READ_BYTES].into(),
                 out: Frames::default(),
-                compressed: Compressed::default(),
+                compressed: CompressionCache::default(),
             })
         })
     }
@@ -49,7 +50,7 @@ impl Buffers {
         self.out.bytes.len() >= GATHER_BYTES
     }
 
-    /// Appends a message, compressed where that is agreed on and makes it shorter.
+    /// Appends a message, compressed where that is negotiated on and makes it shorter.
     pub(crate) fn push(&mut self, opcode: Opcode, message: Bytes, deflate: Option<Deflate>) {
         let short = deflate.and_then(|deflate| self.compressed.get(deflate, &message));
         let (header, message) = match short {

@@ -6,13 +6,10 @@
 //! drained stays in the logs.
 
 mod buffers;
-mod compressed;
-mod ended;
-mod frames;
+mod close_reason;
+mod compression_cache;
 mod receive;
 mod send;
-mod stream;
-mod unsent;
 
 use std::{
     pin::Pin,
@@ -27,12 +24,12 @@ use tautline_protocol::{Format, Now};
 use tautline_websocket::{Decoder, Role};
 use tracing::debug;
 
-use self::{buffers::Buffers, ended::Ended, receive::Reading};
-pub(crate) use self::{frames::Frames, stream::Stream, unsent::Unsent};
+use self::{buffers::Buffers, close_reason::CloseReason, receive::ReadOutcome};
 use crate::{
-    connect::Agreed,
-    gateway::{Seat, Shared},
-    wheel::Alarm,
+    gateway::{ConnectionPermit, GatewayState},
+    http::connect::Negotiated,
+    timer_wheel::TimerEntry,
+    transport::{stream::Stream, unsent::Unsent},
 };
 
 /// Rounds of one poll; then others get their turn.
@@ -44,26 +41,26 @@ pub(crate) struct Connection<S> {
     /// Made at the first poll: it needs the task's waker.
     peer: Option<Peer>,
     decoder: Decoder,
-    seat: Seat,
-    alarm: Alarm,
+    seat: ConnectionPermit,
+    alarm: TimerEntry,
     /// In one box, because most connections, most of the time, have none of it.
-    unusual: Option<Box<Unusual>>,
+    rare: Option<Box<RareState>>,
 }
 
 /// What a connection has while something is out of the ordinary.
 #[derive(Default)]
-struct Unusual {
+struct RareState {
     /// What was read and is not decoded yet, because the peer has enough to do: at most what is read at once, or came together
     /// with the HTTP request.
     undecoded: BytesMut,
-    /// What was agreed on, for the peer that is made at the first poll.
+    /// What was negotiated on, for the peer that is made at the first poll.
     format: Format,
     /// What the socket did not take yet.
     unsent: Unsent,
     /// A stream with buffers of its own, such as TLS, could not flush them.
     needs_flush: bool,
     /// When a stalled or lingering peer is given up, in monotonic milliseconds.
-    patience_until_ms: Option<u64>,
+    stall_deadline_ms: Option<u64>,
     /// Since when the socket has not taken all that it was to take, in monotonic milliseconds.
     stalled_since_ms: Option<u64>,
     /// The last word is said, or is among the unsent bytes.
@@ -71,7 +68,7 @@ struct Unusual {
 }
 
 struct Closing {
-    why: Ended,
+    why: CloseReason,
     step: Step,
 }
 
@@ -81,23 +78,23 @@ enum Step {
     AwaitingClose,
     /// Both have spoken. We shut our side and throw away what comes until the peer hangs up: to close a socket with
     /// bytes unread would reset it, and could overtake our last word.
-    HangingUp,
+    ShuttingDown,
     /// Our side is shut.
-    AwaitingEnd,
+    AwaitingEof,
 }
 
 impl<S: Stream> Connection<S> {
     /// A connection whose handshake is over; `early` came behind it.
-    pub(crate) fn new(stream: S, early: Bytes, seat: Seat, agreed: Agreed) -> Self {
+    pub(crate) fn new(stream: S, early: Bytes, seat: ConnectionPermit, negotiated: Negotiated) -> Self {
         let hello_bytes_max = seat.gateway().hub.limits().hello_bytes_max;
-        let Agreed { format, deflate } = agreed;
+        let Negotiated { format, deflate } = negotiated;
         Self {
             stream,
             peer: None,
             decoder: Decoder::new(Role::Server, hello_bytes_max).with_deflate(deflate),
             seat,
-            alarm: Alarm::default(),
-            unusual: Some(Box::new(Unusual { undecoded: early.into(), format, ..Unusual::default() })),
+            alarm: TimerEntry::default(),
+            rare: Some(Box::new(RareState { undecoded: early.into(), format, ..RareState::default() })),
         }
     }
 
@@ -107,9 +104,9 @@ impl<S: Stream> Connection<S> {
         cx: &mut Context<'_>,
         now: Now,
         buffers: &mut Buffers,
-    ) -> Poll<Result<(), Ended>> {
-        if self.patience_until_ms().is_some_and(|until| now.mono_ms >= until) {
-            return Poll::Ready(Err(Ended::Stalled));
+    ) -> Poll<Result<(), CloseReason>> {
+        if self.stall_deadline_ms().is_some_and(|until| now.mono_ms >= until) {
+            return Poll::Ready(Err(CloseReason::Stalled));
         }
         self.begin(now, cx);
         self.peer().handle_timeout(now);
@@ -120,9 +117,9 @@ impl<S: Stream> Connection<S> {
             ready!(self.poll_send(cx, now, buffers))?;
             ready!(self.poll_shut(cx))?;
             match reading {
-                Reading::Waiting => return Poll::Pending,
-                Reading::NotWanted if !self.wants_input() => return Poll::Pending,
-                Reading::NotWanted | Reading::Done => {}
+                ReadOutcome::Waiting => return Poll::Pending,
+                ReadOutcome::InputPaused if !self.wants_input() => return Poll::Pending,
+                ReadOutcome::InputPaused | ReadOutcome::Done => {}
             }
         }
         Poll::Ready(Ok(()))
@@ -131,7 +128,7 @@ impl<S: Stream> Connection<S> {
     /// At the first poll: makes the peer.
     fn begin(&mut self, now: Now, cx: &Context<'_>) {
         if self.peer.is_none() {
-            let format = self.unusual().format;
+            let format = self.rare().format;
             let (hub, waker) = (&self.gateway().hub, cx.waker().clone());
             self.peer = Some(match self.seat.holder() {
                 Some(address) => hub.peer_of(address, format, now, waker),
@@ -142,30 +139,30 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Says no more than what is on its way; the first cause counts.
-    fn close(&mut self, now: Now, why: Ended, step: Step) {
-        let patience_until_ms = after_ms(now.mono_ms, self.linger_timeout());
-        let unusual = self.unusual();
-        if let Some(closing) = &mut unusual.closing {
+    fn close(&mut self, now: Now, why: CloseReason, step: Step) {
+        let stall_deadline_ms = after_ms(now.mono_ms, self.linger_timeout());
+        let rare = self.rare();
+        if let Some(closing) = &mut rare.closing {
             closing.step = step;
             return;
         }
-        unusual.patience_until_ms = Some(patience_until_ms);
-        unusual.closing = Some(Closing { why, step });
+        rare.stall_deadline_ms = Some(stall_deadline_ms);
+        rare.closing = Some(Closing { why, step });
     }
 
     /// Shuts our side once everything is said.
-    fn poll_shut(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        if let Some(closing) = self.unusual.as_mut().and_then(|unusual| unusual.closing.as_mut())
-            && closing.step == Step::HangingUp
+    fn poll_shut(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        if let Some(closing) = self.rare.as_mut().and_then(|rare| rare.closing.as_mut())
+            && closing.step == Step::ShuttingDown
         {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).map_err(Ended::Io)?;
-            closing.step = Step::AwaitingEnd;
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).map_err(CloseReason::Io)?;
+            closing.step = Step::AwaitingEof;
         }
         Poll::Ready(Ok(()))
     }
 
     /// Notes the end, whose cause was seen before where the last word had been said.
-    fn end(&mut self, now: Now, seen: &Ended) {
+    fn end(&mut self, now: Now, seen: &CloseReason) {
         self.peer().handle_lost(now);
         let cause = self.closing().map_or(seen, |closing| &closing.why);
         debug!(%cause, "connection ended");
@@ -173,38 +170,35 @@ impl<S: Stream> Connection<S> {
 
     /// What is left of the box when everything is ordinary again: nothing.
     fn tidy(&mut self) {
-        self.unusual.take_if(|unusual| {
-            unusual.closing.is_none()
-                && unusual.unsent.is_empty()
-                && !unusual.needs_flush
-                && unusual.undecoded.is_empty()
+        self.rare.take_if(|rare| {
+            rare.closing.is_none() && rare.unsent.is_empty() && !rare.needs_flush && rare.undecoded.is_empty()
         });
     }
 
     /// Heap memory for what came and was not taken yet, in bytes.
     #[cfg(test)]
     fn held_bytes(&self) -> usize {
-        let undecoded = self.unusual.as_ref().map_or(0, |unusual| unusual.undecoded.capacity());
+        let undecoded = self.rare.as_ref().map_or(0, |rare| rare.undecoded.capacity());
         undecoded + self.decoder.held_bytes() + self.peer.as_ref().map_or(0, Peer::held_bytes)
     }
 
-    fn unusual(&mut self) -> &mut Unusual {
-        self.unusual.get_or_insert_default()
+    fn rare(&mut self) -> &mut RareState {
+        self.rare.get_or_insert_default()
     }
 
     /// How far the goodbye has come; `None` while the line is open.
     fn closing(&self) -> Option<&Closing> {
-        self.unusual.as_ref().and_then(|unusual| unusual.closing.as_ref())
+        self.rare.as_ref().and_then(|rare| rare.closing.as_ref())
     }
 
     /// While the node goes down a peer that takes nothing cannot be asked to go, and is not waited for.
-    fn patience_until_ms(&self) -> Option<u64> {
-        let unusual = self.unusual.as_ref()?;
-        let drain_until_ms = match unusual.stalled_since_ms {
+    fn stall_deadline_ms(&self) -> Option<u64> {
+        let rare = self.rare.as_ref()?;
+        let drain_until_ms = match rare.stalled_since_ms {
             Some(since_ms) => self.gateway().drain_until_ms().max(after_ms(since_ms, self.linger_timeout())),
             None => u64::MAX,
         };
-        unusual.patience_until_ms.map(|until_ms| until_ms.min(drain_until_ms))
+        rare.stall_deadline_ms.map(|until_ms| until_ms.min(drain_until_ms))
     }
 
     fn linger_timeout(&self) -> Duration {
@@ -212,14 +206,14 @@ impl<S: Stream> Connection<S> {
     }
 
     fn deadline_ms(&self) -> u64 {
-        let patience = self.patience_until_ms().unwrap_or(u64::MAX);
+        let patience = self.stall_deadline_ms().unwrap_or(u64::MAX);
         match &self.peer {
             Some(peer) if self.closing().is_none() => peer.poll_timeout().min(patience),
             _ => patience,
         }
     }
 
-    fn gateway(&self) -> &Arc<Shared> {
+    fn gateway(&self) -> &Arc<GatewayState> {
         self.seat.gateway()
     }
 

@@ -10,18 +10,19 @@ use tautline_protocol::{Format, Now};
 use tautline_websocket::{Event, encode_close, encode_pong};
 use tokio::io::ReadBuf;
 
-use super::{Connection, Step, Stream, buffers::Buffers, ended::Ended};
+use super::{Connection, Step, buffers::Buffers, close_reason::CloseReason};
+use crate::transport::stream::Stream;
 
 /// RFC 6455 §7.4.1: a kind of data that cannot be accepted.
 const UNSUPPORTED_DATA: u16 = 1003;
 
 /// What became of trying to read.
-pub(super) enum Reading {
+pub(super) enum ReadOutcome {
     Done,
     /// The task is woken when there is something.
     Waiting,
     /// The peer has enough to do.
-    NotWanted,
+    InputPaused,
 }
 
 impl<S: Stream> Connection<S> {
@@ -38,34 +39,34 @@ impl<S: Stream> Connection<S> {
         cx: &mut Context<'_>,
         now: Now,
         buffers: &mut Buffers,
-    ) -> Result<Reading, Ended> {
+    ) -> Result<ReadOutcome, CloseReason> {
         if !self.wants_input() {
-            return Ok(Reading::NotWanted);
+            return Ok(ReadOutcome::InputPaused);
         }
-        if let Some(unusual) = &mut self.unusual
-            && !unusual.undecoded.is_empty()
+        if let Some(rare) = &mut self.rare
+            && !rare.undecoded.is_empty()
         {
-            let mut undecoded = std::mem::take(&mut unusual.undecoded);
+            let mut undecoded = std::mem::take(&mut rare.undecoded);
             let left = self.take_bytes(now, &mut undecoded, &mut buffers.out.bytes);
             let taken = undecoded.len() - left;
             undecoded.advance(taken);
             if left > 0 {
-                self.unusual().undecoded = undecoded;
+                self.rare().undecoded = undecoded;
             }
-            return Ok(Reading::Done);
+            return Ok(ReadOutcome::Done);
         }
         let mut read = ReadBuf::new(&mut buffers.read);
         match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
-            Poll::Pending => Ok(Reading::Waiting),
-            Poll::Ready(Err(error)) => Err(Ended::Io(error)),
-            Poll::Ready(Ok(())) if read.filled().is_empty() => Err(Ended::HungUp),
+            Poll::Pending => Ok(ReadOutcome::Waiting),
+            Poll::Ready(Err(error)) => Err(CloseReason::Io(error)),
+            Poll::Ready(Ok(())) if read.filled().is_empty() => Err(CloseReason::Eof),
             Poll::Ready(Ok(())) => {
                 let left = self.take_bytes(now, read.filled_mut(), &mut buffers.out.bytes);
                 if left > 0 {
                     let undecoded = &read.filled()[read.filled().len() - left..];
-                    self.unusual().undecoded = undecoded.into();
+                    self.rare().undecoded = undecoded.into();
                 }
-                Ok(Reading::Done)
+                Ok(ReadOutcome::Done)
             }
         }
     }
@@ -106,16 +107,16 @@ impl<S: Stream> Connection<S> {
                 Ok(Some(Event::Text(_) | Event::Binary(_))) if !is_open => continue,
                 Ok(Some(Event::Text(_) | Event::Binary(_))) => {
                     let words = format!("this line speaks {}", format.as_str());
-                    (Some(UNSUPPORTED_DATA), words, Ended::WrongKind)
+                    (Some(UNSUPPORTED_DATA), words, CloseReason::WrongMessageType)
                 }
-                Ok(Some(Event::Close { code, .. })) => (code, String::new(), Ended::ByPeer(code)),
-                Err(error) => (Some(error.close_code()), error.to_string(), Ended::Violation(error)),
+                Ok(Some(Event::Close { code, .. })) => (code, String::new(), CloseReason::ClosedByPeer(code)),
+                Err(error) => (Some(error.close_code()), error.to_string(), CloseReason::Violation(error)),
             };
             if is_open {
                 peer.handle_lost(now);
                 encode_close(out, code, &words, None);
             }
-            self.close(now, why, Step::HangingUp);
+            self.close(now, why, Step::ShuttingDown);
         }
     }
 }

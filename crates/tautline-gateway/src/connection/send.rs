@@ -9,8 +9,8 @@ use tautline_hub::Output;
 use tautline_protocol::{ByeCode, Format, Now};
 use tautline_websocket::{Opcode, encode_close};
 
-use super::{Connection, Step, Stream, after_ms, buffers::Buffers, ended::Ended};
-use crate::calls;
+use super::{Connection, Step, after_ms, buffers::Buffers, close_reason::CloseReason};
+use crate::{calls, transport::stream::Stream};
 
 impl<S: Stream> Connection<S> {
     /// Writes what the peer has to say until there is no more; pending while the socket takes no more.
@@ -19,8 +19,8 @@ impl<S: Stream> Connection<S> {
         cx: &mut Context<'_>,
         now: Now,
         buffers: &mut Buffers,
-    ) -> Poll<Result<(), Ended>> {
-        let mut must_flush = self.unusual.as_ref().is_some_and(|unusual| unusual.needs_flush);
+    ) -> Poll<Result<(), CloseReason>> {
+        let mut must_flush = self.rare.as_ref().is_some_and(|rare| rare.needs_flush);
         loop {
             let has_more = self.gather(cx, now, buffers);
             if !buffers.out.bytes.is_empty() {
@@ -38,12 +38,12 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Nothing has to wait for it, and a stream that cannot flush now wakes us when it can.
-    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        let is_flushed = Pin::new(&mut self.stream).poll_flush(cx).map_err(Ended::Io)?.is_ready();
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        let is_flushed = Pin::new(&mut self.stream).poll_flush(cx).map_err(CloseReason::Io)?.is_ready();
         if !is_flushed {
-            self.unusual().needs_flush = true;
-        } else if let Some(unusual) = &mut self.unusual {
-            unusual.needs_flush = false;
+            self.rare().needs_flush = true;
+        } else if let Some(rare) = &mut self.rare {
+            rare.needs_flush = false;
         }
         Ok(())
     }
@@ -63,7 +63,7 @@ impl<S: Stream> Connection<S> {
                     buffers.push(opcode, message, deflate);
                 }
                 Some(Output::Login(auth)) => {
-                    let login = self.gateway().logins.check(now, &auth);
+                    let login = self.gateway().authenticator.check(now, &auth);
                     if let Err(refused) = &login {
                         self.gateway().refusals.of_login(now, &auth, refused, self.stream.address());
                     }
@@ -72,10 +72,10 @@ impl<S: Stream> Connection<S> {
                 Some(Output::Call(request)) => calls::start(self.gateway(), cx, request),
                 Some(Output::Close { code, reason }) => {
                     if reason == ByeCode::Overloaded.as_str() {
-                        self.gateway().causes.sessions.note(now, || "one was refused".to_owned());
+                        self.gateway().warnings.sessions.note(now, || "one was refused".to_owned());
                     }
                     encode_close(&mut buffers.out.bytes, Some(code), reason, None);
-                    self.close(now, Ended::ByUs { code, reason }, Step::AwaitingClose);
+                    self.close(now, CloseReason::ClosedByServer { code, reason }, Step::AwaitingClose);
                 }
             }
         }
@@ -88,17 +88,17 @@ impl<S: Stream> Connection<S> {
         cx: &mut Context<'_>,
         now: Now,
         buffers: &mut Buffers,
-    ) -> Poll<Result<(), Ended>> {
+    ) -> Poll<Result<(), CloseReason>> {
         let out = &mut buffers.out;
         let mut sent = if self.stream.take(cx, out) { out.bytes.len() } else { 0 };
         while sent < out.bytes.len() {
             match Pin::new(&mut self.stream).poll_write(cx, &out.bytes[sent..]) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(Ended::HungUp)),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(CloseReason::Eof)),
                 Poll::Ready(Ok(bytes)) => sent += bytes,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(Ended::Io(error))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(CloseReason::Io(error))),
                 Poll::Pending => {
-                    self.unusual().unsent = out.unsent(sent..out.bytes.len());
-                    self.unusual().needs_flush = true;
+                    self.rare().unsent = out.unsent(sent..out.bytes.len());
+                    self.rare().needs_flush = true;
                     out.clear();
                     self.wait_for_progress(now);
                     return Poll::Pending;
@@ -112,24 +112,24 @@ impl<S: Stream> Connection<S> {
     /// Keeps what the stream had taken and could not send.
     pub(super) fn take_back(&mut self, now: Now) {
         if let Some(earlier) = self.stream.take_back() {
-            self.unusual().unsent.go_behind(earlier);
+            self.rare().unsent.go_behind(earlier);
             self.wait_for_progress(now);
         }
     }
 
     /// Goes on with what the socket did not take before.
-    pub(super) fn poll_unsent(&mut self, cx: &mut Context<'_>, now: Now) -> Poll<Result<(), Ended>> {
-        let Some(unusual) = &mut self.unusual else { return Poll::Ready(Ok(())) };
-        let bytes_before = unusual.unsent.len();
-        if unusual.unsent.poll_write(cx, &mut self.stream).map_err(Ended::Io)?.is_pending() {
-            if unusual.unsent.len() < bytes_before {
+    pub(super) fn poll_unsent(&mut self, cx: &mut Context<'_>, now: Now) -> Poll<Result<(), CloseReason>> {
+        let Some(rare) = &mut self.rare else { return Poll::Ready(Ok(())) };
+        let bytes_before = rare.unsent.len();
+        if rare.unsent.poll_write(cx, &mut self.stream).map_err(CloseReason::Io)?.is_pending() {
+            if rare.unsent.len() < bytes_before {
                 self.wait_for_progress(now);
             }
             return Poll::Pending;
         }
-        unusual.stalled_since_ms = None;
-        if unusual.closing.is_none() {
-            unusual.patience_until_ms = None;
+        rare.stalled_since_ms = None;
+        if rare.closing.is_none() {
+            rare.stall_deadline_ms = None;
         }
         Poll::Ready(Ok(()))
     }
@@ -137,10 +137,10 @@ impl<S: Stream> Connection<S> {
     /// A slow peer is waited for as long as it takes something now and then; not so once the last word is said.
     fn wait_for_progress(&mut self, now: Now) {
         let until_ms = after_ms(now.mono_ms, self.gateway().config.stall_timeout);
-        let unusual = self.unusual();
-        unusual.stalled_since_ms.get_or_insert(now.mono_ms);
-        if unusual.closing.is_none() {
-            unusual.patience_until_ms = Some(until_ms);
+        let rare = self.rare();
+        rare.stalled_since_ms.get_or_insert(now.mono_ms);
+        if rare.closing.is_none() {
+            rare.stall_deadline_ms = Some(until_ms);
         }
     }
 }

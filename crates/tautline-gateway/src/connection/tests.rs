@@ -27,8 +27,8 @@ fn gateway() -> Gateway {
 impl Stream for DuplexStream {}
 
 fn connection<S: Stream>(gateway: &Gateway, stream: S, early: &[u8]) -> Connection<S> {
-    let seat = Seat::take(gateway.shared()).unwrap();
-    Connection::new(stream, Bytes::copy_from_slice(early), seat, Agreed::default())
+    let seat = ConnectionPermit::take(gateway.shared()).unwrap();
+    Connection::new(stream, Bytes::copy_from_slice(early), seat, Negotiated::default())
 }
 
 fn framed(text: &str) -> Vec<u8> {
@@ -133,10 +133,10 @@ fn waiting() -> (Gateway, End) {
 #[tokio::test]
 async fn what_is_compressed_is_not_inflated_before_it_is_wanted() {
     let (gateway, end) = waiting();
-    let seat = Seat::take(gateway.shared()).unwrap();
-    let agreed = Agreed { format: Format::Json, deflate: Some(Deflate::LARGEST_WINDOW) };
+    let seat = ConnectionPermit::take(gateway.shared()).unwrap();
+    let negotiated = Negotiated { format: Format::Json, deflate: Some(Deflate::LARGEST_WINDOW) };
     let (server, mut client) = duplex(1 << 20);
-    let mut connection = Connection::new(server, Bytes::new(), seat, agreed);
+    let mut connection = Connection::new(server, Bytes::new(), seat, negotiated);
     let call = |id: u32| framed(&format!(r#"{{"id":{id},"call":{{"method":"wait","data":{id}}}}}"#));
     let mut bytes = [framed(HELLO), call(1), call(2)].concat();
     (0..150).for_each(|_| bytes.extend(blanks(65_000)));

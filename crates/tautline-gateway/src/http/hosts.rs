@@ -19,7 +19,10 @@ use http::{
     header::{HOST, ORIGIN},
 };
 
-use crate::{connect::Origins, gateway::Shared, reject::Reject};
+use crate::{
+    gateway::GatewayState,
+    http::{connect::Origins, error::HttpError},
+};
 
 /// The hosts whose requests are answered, as `Host` names them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,10 +50,14 @@ impl Hosts {
 }
 
 /// Refuses what is not for one of the hosts, or from a page that may not.
-pub(crate) async fn guard(State(gateway): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(
+    State(gateway): State<Arc<GatewayState>>,
+    request: Request,
+    next: Next,
+) -> Response {
     match check(gateway.hosts, &gateway.origins, request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(words) => Reject::new(StatusCode::FORBIDDEN, "permission_denied", words).into_response(),
+        Err(words) => HttpError::new(StatusCode::FORBIDDEN, "permission_denied", words).into_response(),
     }
 }
 

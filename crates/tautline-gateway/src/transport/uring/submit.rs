@@ -12,9 +12,9 @@ use super::{SENDS_MAX, batch::Batch};
 const FLAGS: i32 = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL).bits().cast_signed();
 
 /// A ring that holds nothing between two calls.
-pub(super) struct Kernel(IoUring);
+pub(super) struct SubmitRing(IoUring);
 
-impl Kernel {
+impl SubmitRing {
     /// # Errors
     /// Where the kernel has no `io_uring`, one from before Linux 5.18, or does not let us have it, as in most containers.
     pub(super) fn new() -> io::Result<Self> {

@@ -1,12 +1,12 @@
 //! The sends of many connections in one system call, where Linux lets us: `io_uring`.
 //!
-//! Each thread has a [`Ring`] to which its connections add what they send, and which goes to the kernel when it is full or
-//! when those who are ready have had their turn. Sends do not wait in the kernel: what a socket did not take comes back to
+//! Each thread has a [`Ring`] to which its connections add what they send, and which goes to the submitter when it is full or
+//! when those who are ready have had their turn. Sends do not wait in the submitter: what a socket did not take comes back to
 //! its connection, which writes it as any other does. Why, and what it gives: `docs/adr/0019-sends-in-a-ring.md`.
 
 mod batch;
-mod kernel;
 mod stream;
+mod submit;
 #[cfg(test)]
 mod tests;
 
@@ -24,8 +24,8 @@ use std::{
 use tracing::{info, warn};
 
 pub(crate) use self::stream::RingStream;
-use self::{batch::Batch, kernel::Kernel};
-use crate::connection::{Frames, Unsent};
+use self::{batch::Batch, submit::SubmitRing};
+use crate::transport::{frames::Frames, unsent::Unsent};
 
 /// Sends that go together. More gain nothing, and hold up their thread for longer.
 const SENDS_MAX: usize = 64;
@@ -33,18 +33,18 @@ const SENDS_MAX: usize = 64;
 const SEND_BYTES_MAX: usize = 4096;
 
 /// A smaller batch costs more than it saves.
-const COMPANY_MIN: usize = 3;
-/// After such a batch so many sends go alone, at once, before another one waits for company.
-const ALONE_MAX: u32 = 16;
+const BATCH_MIN: usize = 3;
+/// After such a batch so many sends go solo_sends_left, at once, before another one waits for company.
+const SOLO_SENDS: u32 = 16;
 
 thread_local! {
-    static OF_THREAD: OnceCell<Option<Arc<Ring>>> = const { OnceCell::new() };
+    static THREAD_RING: OnceCell<Option<Arc<Ring>>> = const { OnceCell::new() };
 }
 
 /// Whether this machine lets us have a ring; it is tried once.
 pub(crate) fn is_available() -> bool {
     static IS_AVAILABLE: OnceLock<bool> = OnceLock::new();
-    *IS_AVAILABLE.get_or_init(|| match Kernel::new() {
+    *IS_AVAILABLE.get_or_init(|| match SubmitRing::new() {
         Ok(_) => {
             info!("messages are sent by io_uring");
             true
@@ -59,14 +59,14 @@ pub(crate) fn is_available() -> bool {
 /// What one thread's connections are about to send.
 pub(crate) struct Ring {
     waiting: Mutex<Batch>,
-    /// Held while a batch is with the kernel.
+    /// Held while a batch is with the submitter.
     submitting: Mutex<Submitting>,
     /// The number of the last batch of which everything is known.
     done: AtomicU32,
     /// A task will submit what waits.
-    has_turn: AtomicBool,
-    /// How many of the next sends are to go alone.
-    alone: AtomicU32,
+    submit_scheduled: AtomicBool,
+    /// How many of the next sends are to go solo_sends_left.
+    solo_sends_left: AtomicU32,
     /// What sockets did not take.
     returned: Mutex<HashMap<RawFd, Unsent>>,
     /// How many these are, to be seen without the lock: mostly none.
@@ -77,14 +77,14 @@ pub(crate) struct Ring {
 
 struct Submitting {
     /// None once it failed.
-    kernel: Option<Kernel>,
+    submitter: Option<SubmitRing>,
     batch: Batch,
 }
 
 impl Ring {
     /// Runs `action` with this thread's ring, if it has one.
     fn with_own<T>(action: impl FnOnce(&Arc<Self>) -> T) -> Option<T> {
-        OF_THREAD
+        THREAD_RING
             .try_with(|ring| {
                 let ring = ring.get_or_init(Self::new).as_ref()?;
                 (!ring.is_broken.load(Ordering::Relaxed)).then(|| action(ring))
@@ -94,15 +94,15 @@ impl Ring {
     }
 
     fn new() -> Option<Arc<Self>> {
-        let kernel = Kernel::new()
+        let submitter = SubmitRing::new()
             .inspect_err(|error| warn!(%error, "a thread has no io_uring, and sends one by one"))
             .ok()?;
         Some(Arc::new(Self {
             waiting: Mutex::new(Batch::new(1)),
-            submitting: Mutex::new(Submitting { kernel: Some(kernel), batch: Batch::new(0) }),
+            submitting: Mutex::new(Submitting { submitter: Some(submitter), batch: Batch::new(0) }),
             done: AtomicU32::new(0),
-            has_turn: AtomicBool::new(false),
-            alone: AtomicU32::new(0),
+            submit_scheduled: AtomicBool::new(false),
+            solo_sends_left: AtomicU32::new(0),
             returned: Mutex::default(),
             returned_count: AtomicUsize::new(0),
             is_broken: AtomicBool::new(false),
@@ -110,12 +110,12 @@ impl Ring {
     }
 
     /// Whether the next send is not to be added but to go at once.
-    fn goes_alone(&self) -> bool {
-        let alone = self.alone.load(Ordering::Relaxed);
-        if alone > 0 {
-            self.alone.store(alone - 1, Ordering::Relaxed);
+    fn bypasses_ring(&self) -> bool {
+        let solo_sends_left = self.solo_sends_left.load(Ordering::Relaxed);
+        if solo_sends_left > 0 {
+            self.solo_sends_left.store(solo_sends_left - 1, Ordering::Relaxed);
         }
-        alone > 0
+        solo_sends_left > 0
     }
 
     /// Adds a send, and says with which batch it goes. Until that is done nothing else may be written to the socket, nor
@@ -131,13 +131,13 @@ impl Ring {
         let number = waiting.number;
         // A runtime that has ended drops the turn at once, which submits.
         drop(waiting);
-        if !self.has_turn.swap(true, Ordering::AcqRel) {
-            tokio::spawn(Turn(Arc::clone(self)).take());
+        if !self.submit_scheduled.swap(true, Ordering::AcqRel) {
+            tokio::spawn(SubmitGuard(Arc::clone(self)).take());
         }
         number
     }
 
-    /// Whether the batch is still to be submitted, or with the kernel now. Of a batch so old that numbers have come round
+    /// Whether the batch is still to be submitted, or with the submitter now. Of a batch so old that numbers have come round
     /// it may say yes, which costs its connection a look.
     fn is_waiting(&self, number: u32) -> bool {
         number.wrapping_sub(self.done.load(Ordering::Acquire)).cast_signed() > 0
@@ -146,21 +146,21 @@ impl Ring {
     /// Sends what waits, by whichever thread. When it returns, every batch that was begun before is done.
     fn submit(&self) {
         let mut submitting = lock(&self.submitting);
-        let Submitting { kernel, batch } = &mut *submitting;
+        let Submitting { submitter, batch } = &mut *submitting;
         {
             let mut waiting = lock(&self.waiting);
             if waiting.is_empty() {
                 return;
             }
-            let alone = if waiting.len() < COMPANY_MIN { ALONE_MAX } else { 0 };
-            self.alone.store(alone, Ordering::Relaxed);
+            let solo_sends_left = if waiting.len() < BATCH_MIN { SOLO_SENDS } else { 0 };
+            self.solo_sends_left.store(solo_sends_left, Ordering::Relaxed);
             batch.number = waiting.number.wrapping_add(1);
             std::mem::swap(batch, &mut *waiting);
         }
-        if let Some(error) = kernel.as_mut().and_then(|kernel| kernel.send(batch).err()) {
+        if let Some(error) = submitter.as_mut().and_then(|submitter| submitter.send(batch).err()) {
             warn!(%error, "io_uring failed: this thread sends one by one from now on");
             // With what it still holds of this batch, which is returned as not sent.
-            *kernel = None;
+            *submitter = None;
             self.is_broken.store(true, Ordering::Relaxed);
         }
         let woken = self.give_back(batch);
@@ -199,9 +199,9 @@ impl Ring {
 }
 
 /// Sees to it that what waits is sent, also where its runtime ends before.
-struct Turn(Arc<Ring>);
+struct SubmitGuard(Arc<Ring>);
 
-impl Turn {
+impl SubmitGuard {
     /// Lets those go first who are ready now: they may have something to send.
     async fn take(self) {
         let mut is_first = true;
@@ -217,10 +217,10 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for SubmitGuard {
     fn drop(&mut self) {
         // Before: what is added from now on has a turn of its own.
-        self.0.has_turn.store(false, Ordering::Release);
+        self.0.submit_scheduled.store(false, Ordering::Release);
         self.0.submit();
     }
 }

@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Frames, Unsent};
+use super::{frames::Frames, unsent::Unsent};
 
 /// A byte stream, which may send together with others.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {

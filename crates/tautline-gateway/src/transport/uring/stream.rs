@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{Ring, SEND_BYTES_MAX};
-use crate::connection::{Frames, Stream, Unsent};
+use crate::transport::{frames::Frames, stream::Stream, unsent::Unsent};
 
 /// What it took goes without being flushed.
 pub(crate) struct RingStream {
@@ -55,7 +55,7 @@ impl Stream for RingStream {
         }
         let socket = self.socket();
         let added = Ring::with_own(|ring| {
-            if ring.goes_alone() {
+            if ring.bypasses_ring() {
                 return false;
             }
             self.batch = ring.add(socket, frames, cx.waker());

@@ -97,7 +97,7 @@ fn a_ring_that_fails_gives_everything_back_and_is_not_used_again() {
     runtime.block_on(async {
         let (mut stream, mut reader) = pair();
         write(&mut stream, b"before ").await;
-        Ring::with_own(|ring| lock(&ring.submitting).kernel = Some(Kernel::broken())).unwrap();
+        Ring::with_own(|ring| lock(&ring.submitting).kernel = Some(SubmitRing::broken())).unwrap();
         write(&mut stream, b"meanwhile ").await;
         settle(&mut stream).await;
         assert!(Ring::with_own(|_| ()).is_none());

@@ -6,25 +6,25 @@ use tracing::{info, warn};
 
 /// All that a gateway warns of.
 #[derive(Debug)]
-pub(crate) struct Causes {
-    pub(crate) accept: Cause,
-    pub(crate) http_connections: Cause,
-    pub(crate) address: Cause,
-    pub(crate) connections: Cause,
-    pub(crate) calls: Cause,
-    pub(crate) sessions: Cause,
+pub(crate) struct Warnings {
+    pub(crate) accept: Warning,
+    pub(crate) http_connections: Warning,
+    pub(crate) address: Warning,
+    pub(crate) connections: Warning,
+    pub(crate) calls: Warning,
+    pub(crate) sessions: Warning,
 }
 
 /// One of them, and its words.
 #[derive(Debug)]
-pub(crate) struct Cause {
+pub(crate) struct Warning {
     once: LogOnce,
     words: &'static str,
 }
 
-impl Default for Causes {
+impl Default for Warnings {
     fn default() -> Self {
-        let cause = |words| Cause { once: LogOnce::new(), words };
+        let cause = |words| Warning { once: LogOnce::new(), words };
         Self {
             accept: cause("cannot accept connections"),
             http_connections: cause(
@@ -47,7 +47,7 @@ impl Default for Causes {
     }
 }
 
-impl Cause {
+impl Warning {
     /// Notes that it came up, and warns where it has just begun.
     pub(crate) fn note(&self, now: Now, detail: impl FnOnce() -> String) {
         if self.once.note(now.mono_ms) {
@@ -55,20 +55,20 @@ impl Cause {
         }
     }
 
-    fn tell_end(&self, now: Now) {
+    fn log_end(&self, now: Now) {
         if let Some(times) = self.once.take_over(now.mono_ms) {
             info!(times, "over: {}", self.words);
         }
     }
 }
 
-impl Causes {
+impl Warnings {
     /// Tells of those that are over. To be called about once a second.
-    pub(crate) fn tell_ends(&self, now: Now) {
+    pub(crate) fn log_ends(&self, now: Now) {
         let Self { accept, http_connections, address, connections, calls, sessions } = self;
         [accept, http_connections, address, connections, calls, sessions]
             .into_iter()
-            .for_each(|cause| cause.tell_end(now));
+            .for_each(|cause| cause.log_end(now));
     }
 }
 
@@ -101,13 +101,13 @@ mod tests {
         let writer = lines.clone();
         let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(log, || {
-            let causes = Causes::default();
+            let warnings = Warnings::default();
             for ms in 0..1000 {
-                causes.accept.note(Now::new(ms, 0), || "too many open files".to_owned());
-                causes.tell_ends(Now::new(ms, 0));
+                warnings.accept.note(Now::new(ms, 0), || "too many open files".to_owned());
+                warnings.log_ends(Now::new(ms, 0));
             }
-            causes.tell_ends(Now::new(60_000, 0));
-            causes.tell_ends(Now::new(61_000, 0));
+            warnings.log_ends(Now::new(60_000, 0));
+            warnings.log_ends(Now::new(61_000, 0));
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         let logged: Vec<_> = text.lines().collect();

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::connection::Stream as _;
+use crate::transport::stream::Stream as _;
 
 type Reader = std::net::TcpStream;
 
@@ -135,7 +135,7 @@ fn who_finds_no_company_goes_alone_for_a_while() {
     let Some(runtime) = runtime() else { return };
     let _guard = runtime.enter();
     let cx = Context::from_waker(Waker::noop());
-    let mut pairs: Vec<_> = (0..ALONE_MAX + 3).map(|_| pair()).collect();
+    let mut pairs: Vec<_> = (0..SOLO_SENDS + 3).map(|_| pair()).collect();
     let mut take_all =
         || pairs.iter_mut().map(|(stream, _)| stream.take(&cx, &framed(b"x"))).collect::<Vec<_>>();
     let submit = || Ring::with_own(|ring| ring.submit());
@@ -143,8 +143,8 @@ fn who_finds_no_company_goes_alone_for_a_while() {
     assert!(lone.take(&cx, &framed(b"x")), "who was not alone yet waits for company");
     submit();
     let taken = take_all();
-    assert_eq!(taken.iter().filter(|taken| !**taken).count(), ALONE_MAX as usize);
-    assert!(taken.ends_with(&[true; COMPANY_MIN]), "then some look for company again");
+    assert_eq!(taken.iter().filter(|taken| !**taken).count(), SOLO_SENDS as usize);
+    assert!(taken.ends_with(&[true; BATCH_MIN]), "then some look for company again");
     submit();
     assert!(take_all().iter().all(|taken| *taken), "and found each other");
 }

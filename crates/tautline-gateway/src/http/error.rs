@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// Why a request over HTTP was refused.
 #[derive(Debug)]
-pub(crate) struct Reject {
+pub(crate) struct HttpError {
     status: StatusCode,
     code: String,
     message: String,
@@ -17,7 +17,7 @@ pub(crate) struct Reject {
     headers: Vec<(HeaderName, &'static str)>,
 }
 
-impl Reject {
+impl HttpError {
     pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -53,7 +53,7 @@ pub(crate) fn body(code: &str, message: &str, retry_after_ms: Option<u64>) -> Va
     json!({"error": error})
 }
 
-impl IntoResponse for Reject {
+impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let body = body(&self.code, &self.message, self.retry_after_ms);
         let mut response = (self.status, Json(body)).into_response();

@@ -15,7 +15,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use crate::{GatewayConfig, addresses::AddressPlace, reject};
+use crate::{addresses::AddressPermit, config::GatewayConfig, http::error};
 
 /// What an HTTP connection is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +41,12 @@ impl Progress {
     }
 
     /// A request is here.
-    pub(crate) fn is_asked(&self) {
+    pub(crate) fn request_received(&self) {
         *self.lock() = (Phase::Serving, Instant::now());
     }
 
     /// Its answer is made.
-    pub(crate) fn has_answered(&self) {
+    pub(crate) fn response_ready(&self) {
         *self.lock() = (Phase::Answered, Instant::now());
     }
 
@@ -64,7 +64,7 @@ impl Progress {
             Phase::Answered => Some(config.stall_timeout),
             Phase::Idle => Some(config.http_idle_timeout),
         };
-        let deadline = wait.map(|wait| since.checked_add(wait).unwrap_or_else(far_away));
+        let deadline = wait.map(|wait| since.checked_add(wait).unwrap_or_else(far_future));
         let Some((begun, until)) = drain else { return deadline };
         let latest = match phase {
             Phase::Opened | Phase::Idle => begun,
@@ -73,7 +73,7 @@ impl Progress {
         Some(deadline.map_or(latest, |deadline| deadline.min(latest)))
     }
 
-    fn has_read(&self) {
+    fn bytes_read(&self) {
         let mut state = self.lock();
         *state = match *state {
             (Phase::Opened, since) => (Phase::Head, since),
@@ -82,7 +82,7 @@ impl Progress {
         };
     }
 
-    fn has_flushed(&self) {
+    fn response_flushed(&self) {
         let mut state = self.lock();
         if state.0 == Phase::Answered {
             *state = (Phase::Idle, Instant::now());
@@ -100,7 +100,7 @@ impl Progress {
 }
 
 /// A moment that does not come.
-pub(crate) fn far_away() -> Instant {
+pub(crate) fn far_future() -> Instant {
     Instant::now() + Duration::from_secs(30 * 365 * 24 * 3600)
 }
 
@@ -108,18 +108,18 @@ pub(crate) fn far_away() -> Instant {
 pub(crate) struct HttpStream {
     tcp: TcpStream,
     progress: Arc<Progress>,
-    place: AddressPlace,
+    place: AddressPermit,
     /// What is left of the words for a head that cannot be read.
     refusal: Bytes,
 }
 
 impl HttpStream {
-    pub(crate) fn new(tcp: TcpStream, progress: Arc<Progress>, place: AddressPlace) -> Self {
+    pub(crate) fn new(tcp: TcpStream, progress: Arc<Progress>, place: AddressPermit) -> Self {
         Self { tcp, progress, place, refusal: Bytes::new() }
     }
 
     /// The socket as it was before, for what does not speak HTTP any more.
-    pub(crate) fn into_parts(self) -> (TcpStream, AddressPlace) {
+    pub(crate) fn into_parts(self) -> (TcpStream, AddressPermit) {
         (self.tcp, self.place)
     }
 
@@ -151,7 +151,7 @@ fn refusal_of(answer: &[u8]) -> Option<Bytes> {
         StatusCode::URI_TOO_LONG => ("too_large", "the address of the request is too long"),
         _ => ("bad_request", "this is no request of HTTP/1.1"),
     };
-    let body = reject::body(code, words, None).to_string();
+    let body = error::body(code, words, None).to_string();
     let head = format!(
         "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         status.as_str(),
@@ -170,7 +170,7 @@ impl AsyncRead for HttpStream {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.progress.has_read();
+            self.progress.bytes_read();
         }
         Poll::Ready(Ok(()))
     }
@@ -186,7 +186,7 @@ impl AsyncWrite for HttpStream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.tcp).poll_flush(cx))?;
-        self.progress.has_flushed();
+        self.progress.response_flushed();
         Poll::Ready(Ok(()))
     }
 

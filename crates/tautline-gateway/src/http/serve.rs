@@ -20,24 +20,24 @@ use tokio::{
 use tracing::debug;
 
 use crate::{
-    addresses::AddressPlace,
-    gateway::Shared,
-    http_stream::{HttpStream, Progress, far_away},
+    addresses::AddressPermit,
+    gateway::GatewayState,
+    http::stream::{HttpStream, Progress, far_future},
 };
 
 /// A place among [`crate::GatewayConfig::http_connections_max`].
-pub(crate) struct Guest(pub(crate) Arc<Shared>);
+pub(crate) struct HttpPermit(pub(crate) Arc<GatewayState>);
 
-impl Guest {
+impl HttpPermit {
     /// `None`: all are taken.
-    pub(crate) fn enter(gateway: &Arc<Shared>) -> Option<Self> {
+    pub(crate) fn enter(gateway: &Arc<GatewayState>) -> Option<Self> {
         let before = gateway.counters.http_connections.fetch_add(1, Ordering::AcqRel);
-        let guest = Self(Arc::clone(gateway));
-        (before < gateway.config.http_connections_max).then_some(guest)
+        let permit = Self(Arc::clone(gateway));
+        (before < gateway.config.http_connections_max).then_some(permit)
     }
 }
 
-impl Drop for Guest {
+impl Drop for HttpPermit {
     fn drop(&mut self) {
         self.0.counters.http_connections.fetch_sub(1, Ordering::AcqRel);
         self.0.counters.gone.notify_waiters();
@@ -45,13 +45,13 @@ impl Drop for Guest {
 }
 
 /// Speaks HTTP until the peer leaves, is given up, or turns to WebSocket and goes on elsewhere.
-pub(crate) async fn greet(guest: Guest, router: Router, stream: TcpStream, place: AddressPlace) {
-    let config = &guest.0.config;
+pub(crate) async fn serve_http(permit: HttpPermit, router: Router, stream: TcpStream, place: AddressPermit) {
+    let config = &permit.0.config;
     let progress = Progress::begin();
     let address = stream.peer_addr().ok();
     let stream = TokioIo::new(HttpStream::new(stream, Arc::clone(&progress), place));
     let service =
-        Watched { router: TowerToHyperService::new(router), progress: Arc::clone(&progress), address };
+        TrackedService { router: TowerToHyperService::new(router), progress: Arc::clone(&progress), address };
     let mut connection = pin!(
         http1::Builder::new()
             // Ours are better: hyper has one deadline for an idle connection and for a head.
@@ -62,13 +62,13 @@ pub(crate) async fn greet(guest: Guest, router: Router, stream: TcpStream, place
             .serve_connection(stream, service)
             .with_upgrades()
     );
-    let mut draining = guest.0.draining.subscribe();
-    let mut drain_begins = pin!(begun(&mut draining));
+    let mut draining = permit.0.draining.subscribe();
+    let mut drain_begins = pin!(drain_started(&mut draining));
     let mut drain = None;
-    let mut deadline = pin!(sleep_until(far_away()));
+    let mut deadline = pin!(sleep_until(far_future()));
     let ended = poll_fn(|cx| {
         if drain.is_none() && drain_begins.as_mut().poll(cx).is_ready() {
-            drain = Some((Instant::now(), Instant::now() + guest.0.drain_patience()));
+            drain = Some((Instant::now(), Instant::now() + permit.0.drain_grace()));
             connection.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
@@ -88,19 +88,19 @@ pub(crate) async fn greet(guest: Guest, router: Router, stream: TcpStream, place
 }
 
 /// Waits until the gateway drains.
-pub(crate) async fn begun(draining: &mut watch::Receiver<bool>) {
+pub(crate) async fn drain_started(draining: &mut watch::Receiver<bool>) {
     // It fails only where the gateway is no more: there is then nothing to serve either.
     drop(draining.wait_for(|draining| *draining).await);
 }
 
 /// The routes, and who is told when a request comes and goes.
-struct Watched {
+struct TrackedService {
     router: TowerToHyperService<Router>,
     progress: Arc<Progress>,
     address: Option<SocketAddr>,
 }
 
-impl hyper::service::Service<http::Request<Incoming>> for Watched {
+impl hyper::service::Service<http::Request<Incoming>> for TrackedService {
     type Response = Response;
     type Error = Infallible;
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
@@ -110,11 +110,11 @@ impl hyper::service::Service<http::Request<Incoming>> for Watched {
         if let Some(address) = self.address {
             request.extensions_mut().insert(ConnectInfo(address));
         }
-        self.progress.is_asked();
+        self.progress.request_received();
         let (answer, progress) = (self.router.call(request), Arc::clone(&self.progress));
         Box::pin(async move {
             let answer = answer.await;
-            progress.has_answered();
+            progress.response_ready();
             answer
         })
     }

@@ -4,7 +4,7 @@ use std::io;
 
 use socket2::SockRef;
 
-use crate::GatewayConfig;
+use crate::config::GatewayConfig;
 
 /// Sets the options of a TCP connection, or of a listener: on Linux those it accepts inherit them.
 ///

@@ -11,7 +11,7 @@ const ENTRIES_MAX: usize = 8;
 
 /// A thread's newest messages and what became of them.
 #[derive(Default)]
-pub(super) struct Compressed {
+pub(super) struct CompressionCache {
     entries: Vec<Entry>,
     /// The entry that goes when room is needed.
     oldest: usize,
@@ -25,7 +25,7 @@ struct Entry {
     short: Option<Bytes>,
 }
 
-impl Compressed {
+impl CompressionCache {
     /// The message compressed, if that makes it shorter.
     pub(super) fn get(&mut self, deflate: Deflate, message: &Bytes) -> Option<Bytes> {
         let found = self.entries.iter().find(|entry| entry.is_for(deflate, message));
@@ -66,13 +66,13 @@ mod tests {
 
     const DEFLATE: Deflate = Deflate::LARGEST_WINDOW;
 
-    fn get(compressed: &mut Compressed, message: &Bytes) -> Option<Bytes> {
+    fn get(compressed: &mut CompressionCache, message: &Bytes) -> Option<Bytes> {
         compressed.get(DEFLATE, message)
     }
 
     #[test]
     fn those_who_are_sent_the_same_bytes_share_what_was_compressed() {
-        let mut compressed = Compressed::default();
+        let mut compressed = CompressionCache::default();
         let message = Bytes::from(vec![b'a'; 1000]);
         let others = message.clone();
         let first = get(&mut compressed, &message).expect("it is shorter");
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn windows_are_told_apart() {
-        let mut compressed = Compressed::default();
+        let mut compressed = CompressionCache::default();
         let message = Bytes::from((0..2000_u32).flat_map(u32::to_be_bytes).collect::<Vec<_>>().repeat(2));
         let _shared = message.clone();
         let (small, _) = Deflate::accept(["permessage-deflate; server_max_window_bits=9"]).expect("there is");
@@ -94,14 +94,14 @@ mod tests {
 
     #[test]
     fn what_is_one_peer_s_alone_is_not_remembered() {
-        let mut compressed = Compressed::default();
+        let mut compressed = CompressionCache::default();
         assert!(get(&mut compressed, &Bytes::from(vec![b'a'; 1000])).is_some());
         assert!(compressed.entries.is_empty());
     }
 
     #[test]
     fn what_would_become_longer_goes_as_it_is() {
-        let mut compressed = Compressed::default();
+        let mut compressed = CompressionCache::default();
         let message = Bytes::from_static(b"q8#Zk");
         assert_eq!(get(&mut compressed, &message), None);
         assert_eq!(get(&mut compressed, &message), None, "and nobody tries again");
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_newest_are_remembered_and_no_more() {
-        let mut compressed = Compressed::default();
+        let mut compressed = CompressionCache::default();
         let messages: Vec<_> = (0..20).map(|_| Bytes::from(vec![b'a'; 600])).collect();
         let shared = messages.clone();
         messages.iter().for_each(|message| drop(get(&mut compressed, message)));

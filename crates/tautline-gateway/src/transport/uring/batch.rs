@@ -3,7 +3,7 @@
 use std::{ops::Range, os::fd::RawFd, task::Waker};
 
 use super::SENDS_MAX;
-use crate::connection::{Frames, Unsent};
+use crate::transport::{frames::Frames, unsent::Unsent};
 
 /// Sends of different sockets: none has two in a batch, or bytes could be lost between them.
 pub(super) struct Batch {

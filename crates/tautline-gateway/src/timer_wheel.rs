@@ -19,10 +19,10 @@ const SLOTS: u32 = 512;
 
 /// How many connections are woken before others have a turn. Thousands whose deadlines came together, because they were
 /// opened together, held up everybody else by milliseconds.
-const WAKES_AT_ONCE: usize = 64;
+const WAKES_PER_BATCH: usize = 64;
 
 /// The wheel that all connections share.
-pub(crate) struct Wheel {
+pub(crate) struct TimerWheel {
     slots: Box<[Mutex<Slot>]>,
     /// The last tick that was begun.
     tick: AtomicU32,
@@ -36,13 +36,13 @@ struct Slot {
 
 /// One task's place on the wheel.
 #[derive(Debug, Default)]
-pub(crate) struct Alarm {
+pub(crate) struct TimerEntry {
     /// The tick at which it rings; 0, which is over, while it is not set. 32 bits of ticks last for 27 years.
     tick: u32,
     index: u32,
 }
 
-impl Wheel {
+impl TimerWheel {
     /// A wheel that stands at 0 ms.
     pub(crate) fn new() -> Self {
         let slot =
@@ -51,7 +51,7 @@ impl Wheel {
     }
 
     /// Sees to it that `waker` is woken at `deadline_ms` or before; does nothing where it is so already.
-    pub(crate) fn set(&self, alarm: &mut Alarm, deadline_ms: u64, waker: &Waker) {
+    pub(crate) fn set(&self, alarm: &mut TimerEntry, deadline_ms: u64, waker: &Waker) {
         let tick = self.tick.load(Ordering::Acquire);
         let wanted = tick_at(deadline_ms, u64::div_ceil).clamp(tick + 1, tick + SLOTS - 1);
         if alarm.tick > tick && alarm.tick <= wanted {
@@ -70,7 +70,7 @@ impl Wheel {
     }
 
     /// Gives the place up. A waker left behind would keep the memory of its task.
-    pub(crate) fn clear(&self, alarm: &mut Alarm) {
+    pub(crate) fn clear(&self, alarm: &mut TimerEntry) {
         if alarm.tick == 0 {
             return;
         }
@@ -110,9 +110,9 @@ impl Wheel {
 }
 
 /// Wakes them, and lets others run in between.
-pub(crate) async fn wake_in_turns(due: Vec<Waker>) {
+pub(crate) async fn wake_batched(due: Vec<Waker>) {
     for (woken, waker) in due.into_iter().enumerate() {
-        if woken > 0 && woken % WAKES_AT_ONCE == 0 {
+        if woken > 0 && woken % WAKES_PER_BATCH == 0 {
             tokio::task::yield_now().await;
         }
         waker.wake();
@@ -146,16 +146,16 @@ mod tests {
     struct Sleeper {
         count: Arc<Count>,
         waker: Waker,
-        alarm: Alarm,
+        alarm: TimerEntry,
     }
 
     impl Sleeper {
         fn new() -> Self {
             let count = Arc::new(Count::default());
-            Self { waker: Waker::from(Arc::clone(&count)), count, alarm: Alarm::default() }
+            Self { waker: Waker::from(Arc::clone(&count)), count, alarm: TimerEntry::default() }
         }
 
-        fn set(&mut self, wheel: &Wheel, deadline_ms: u64) {
+        fn set(&mut self, wheel: &TimerWheel, deadline_ms: u64) {
             wheel.set(&mut self.alarm, deadline_ms, &self.waker);
         }
 
@@ -164,13 +164,13 @@ mod tests {
         }
     }
 
-    fn turn(wheel: &Wheel, now_ms: u64) {
+    fn turn(wheel: &TimerWheel, now_ms: u64) {
         wheel.advance(now_ms).into_iter().for_each(Waker::wake);
     }
 
     #[test]
     fn a_sleeper_is_woken_once_within_two_ticks_of_its_deadline() {
-        let wheel = Wheel::new();
+        let wheel = TimerWheel::new();
         let mut sleeper = Sleeper::new();
         sleeper.set(&wheel, 1_050);
         turn(&wheel, 1_049);
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_later_deadline_keeps_the_place_and_an_earlier_one_takes_another() {
-        let wheel = Wheel::new();
+        let wheel = TimerWheel::new();
         let mut sleeper = Sleeper::new();
         sleeper.set(&wheel, 10_000);
         sleeper.set(&wheel, 20_000);
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_deadline_behind_the_horizon_is_looked_at_once_a_round() {
-        let wheel = Wheel::new();
+        let wheel = TimerWheel::new();
         let mut sleeper = Sleeper::new();
         sleeper.set(&wheel, u64::MAX);
         turn(&wheel, u64::from(SLOTS) * TICK_MS);
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_deadline_that_is_over_rings_at_the_next_tick() {
-        let wheel = Wheel::new();
+        let wheel = TimerWheel::new();
         turn(&wheel, 5_000);
         let mut sleeper = Sleeper::new();
         sleeper.set(&wheel, 0);
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_cleared_alarm_leaves_nothing_of_its_task_on_the_wheel() {
-        let wheel = Wheel::new();
+        let wheel = TimerWheel::new();
         let mut sleeper = Sleeper::new();
         sleeper.set(&wheel, 1_000);
         let held = Arc::strong_count(&sleeper.count);
@@ -230,14 +230,14 @@ mod tests {
     #[test]
     fn many_whose_deadlines_come_together_leave_turns_to_others() {
         let count = Arc::new(Count::default());
-        let due = vec![Waker::from(Arc::clone(&count)); 2 * WAKES_AT_ONCE + 1];
-        let mut turns = pin!(wake_in_turns(due));
+        let due = vec![Waker::from(Arc::clone(&count)); 2 * WAKES_PER_BATCH + 1];
+        let mut turns = pin!(wake_batched(due));
         let mut cx = Context::from_waker(Waker::noop());
-        for woken in [WAKES_AT_ONCE, 2 * WAKES_AT_ONCE] {
+        for woken in [WAKES_PER_BATCH, 2 * WAKES_PER_BATCH] {
             assert!(turns.as_mut().poll(&mut cx).is_pending());
             assert_eq!(count.0.load(Ordering::Relaxed), woken);
         }
         assert!(turns.as_mut().poll(&mut cx).is_ready());
-        assert_eq!(count.0.load(Ordering::Relaxed), 2 * WAKES_AT_ONCE + 1);
+        assert_eq!(count.0.load(Ordering::Relaxed), 2 * WAKES_PER_BATCH + 1);
     }
 }

@@ -11,21 +11,21 @@ use tokio::{task::AbortHandle, time::MissedTickBehavior};
 use tracing::{info, warn};
 
 use crate::{
-    gateway::Shared,
-    wheel::{TICK_MS, wake_in_turns},
+    gateway::GatewayState,
+    timer_wheel::{TICK_MS, wake_batched},
 };
 
 /// A difference of the clocks from which on it is worth a line.
-const CLOCK_TOLD_MS: u64 = 2_000;
+const CLOCK_LEAD_LOGGED_MS: u64 = 2_000;
 /// How often the hub tidies up, in ticks of the wheel.
-const TICKS_A_TIDY: u64 = 1000 / TICK_MS;
+const TICKS_PER_TIDY: u64 = 1000 / TICK_MS;
 
 /// Starts both. They run until they are aborted.
-pub(crate) fn start(gateway: &Arc<Shared>) -> [AbortHandle; 2] {
+pub(crate) fn start(gateway: &Arc<GatewayState>) -> [AbortHandle; 2] {
     #[cfg(target_os = "linux")]
     if gateway.config.io_uring {
         // Tried now, so that the log tells at the start.
-        crate::ring::is_available();
+        crate::transport::uring::is_available();
     }
     // The tasks do not keep the gateway: it aborts them when the last of its connections has gone.
     let hub = gateway.hub.clone();
@@ -40,28 +40,28 @@ pub(crate) fn start(gateway: &Arc<Shared>) -> [AbortHandle; 2] {
             let due = {
                 let Some(gateway) = gateway.upgrade() else { return };
                 let now = gateway.clock.now();
-                if tick % TICKS_A_TIDY == 0 {
+                if tick % TICKS_PER_TIDY == 0 {
                     gateway.hub.tick(now);
-                    gateway.causes.tell_ends(now);
-                    tell_of_clock(&mut lead_ms, gateway.hub.clock_lead_ms(now));
+                    gateway.warnings.log_ends(now);
+                    log_clock_lead(&mut lead_ms, gateway.hub.clock_lead_ms(now));
                 }
                 gateway.wheel.advance(now.mono_ms)
             };
-            wake_in_turns(due).await;
+            wake_batched(due).await;
         }
     });
     [pump.abort_handle(), timer.abort_handle()]
 }
 
 /// Says when the wall clock jumps ahead, further ahead, and when that is over.
-fn tell_of_clock(told_ms: &mut u64, lead_ms: u64) {
-    if lead_ms > *told_ms + CLOCK_TOLD_MS {
+fn log_clock_lead(told_ms: &mut u64, lead_ms: u64) {
+    if lead_ms > *told_ms + CLOCK_LEAD_LOGGED_MS {
         warn!(
             ahead_s = lead_ms / 1000,
             "the wall clock jumped ahead of the monotonic one: the jump counts as nobody's age, and nothing is deleted for it, \
              until all that was published before has had its time"
         );
-    } else if lead_ms + CLOCK_TOLD_MS < *told_ms {
+    } else if lead_ms + CLOCK_LEAD_LOGGED_MS < *told_ms {
         info!(
             ahead_s = lead_ms / 1000,
             "the wall clock and the monotonic one agree again, or more than before"
