@@ -13,51 +13,48 @@ use tracing::debug;
 
 use crate::{
     addresses::AddressPermit,
-    gateway::GatewayState,
-    http::serve::{HttpPermit, drain_started, serve_http},
+    http::serve::serve_http,
+    maintenance::spawn_background_tasks,
+    state::{GatewayState, HttpPermit},
     transport::socket,
 };
 
-/// The wait after a failure to accept that has to do with us, such as no file being left.
+/// The pause after a failed `accept` that no single connection caused, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How many connections begin before others have their turn. Where more are ready than a worker's queue holds, the runtime
-/// lets those that do not fit wait for the end of the storm.
+/// How many connections start before other tasks run. Where more tasks are ready than a worker's queue holds,
+/// the runtime leaves the rest waiting until the burst is over.
 const ACCEPTS_PER_POLL: usize = 16;
 
 /// A connection that has just been accepted.
 struct Accepted {
     permit: HttpPermit,
-    place: AddressPermit,
+    address: AddressPermit,
     stream: TcpStream,
 }
 
 /// Accepts until the gateway drains, in a task of the runtime that ends with this future.
 ///
-/// Whoever calls may be outside of the runtime's workers, under `block_on`: each connection would then wake one of them from
-/// another thread, which took a third of the CPU of a handshake.
-pub(crate) async fn serve(
-    gateway: Arc<GatewayState>,
-    router: Router,
-    listener: TcpListener,
-) -> io::Result<()> {
+/// The caller may be outside of the runtime's workers, under `block_on`: each connection would then wake one
+/// of them from another thread, which took a third of the CPU of a handshake.
+pub(crate) async fn serve(state: Arc<GatewayState>, router: Router, listener: TcpListener) -> io::Result<()> {
     let mut task = JoinSet::new();
-    task.spawn(accept(gateway, router, listener));
+    task.spawn(accept(state, router, listener));
     task.join_next().await.expect("there is one task").map_err(io::Error::other)?
 }
 
-async fn accept(gateway: Arc<GatewayState>, router: Router, listener: TcpListener) -> io::Result<()> {
-    socket::tune(&listener, &gateway.config)?;
-    gateway.spawn_background_tasks();
-    let mut draining = gateway.draining.subscribe();
+async fn accept(state: Arc<GatewayState>, router: Router, listener: TcpListener) -> io::Result<()> {
+    socket::tune(&listener, &state.config)?;
+    spawn_background_tasks(&state);
+    let mut drain_started = std::pin::pin!(state.drain.started());
     let mut accepted = VecDeque::new();
     loop {
         tokio::select! {
             biased;
-            () = drain_started(&mut draining) => return Ok(()),
-            () = accept_ready(&gateway, &listener, &mut accepted) => {}
+            () = &mut drain_started => return Ok(()),
+            () = accept_ready(&state, &listener, &mut accepted) => {}
         }
-        for Accepted { permit, place, stream } in accepted.drain(..accepted.len().min(ACCEPTS_PER_POLL)) {
-            tokio::spawn(serve_http(permit, router.clone(), stream, place));
+        for Accepted { permit, address, stream } in accepted.drain(..accepted.len().min(ACCEPTS_PER_POLL)) {
+            tokio::spawn(serve_http(permit, router.clone(), stream, address));
         }
         if !accepted.is_empty() {
             tokio::task::yield_now().await;
@@ -65,21 +62,17 @@ async fn accept(gateway: Arc<GatewayState>, router: Router, listener: TcpListene
     }
 }
 
-/// Takes all that have come from the kernel, which keeps only so many: the next one would be left to try again a second
-/// later. Waits where nobody waits already.
-async fn accept_ready(
-    gateway: &Arc<GatewayState>,
-    listener: &TcpListener,
-    accepted: &mut VecDeque<Accepted>,
-) {
+/// Takes all connections that are ready from the kernel, whose queue is short: a client that does not fit
+/// tries again only a second later. Waits only while `accepted` is empty.
+async fn accept_ready(state: &Arc<GatewayState>, listener: &TcpListener, accepted: &mut VecDeque<Accepted>) {
     let failed = poll_fn(|cx| {
         loop {
             match listener.poll_accept(cx) {
-                Poll::Ready(Ok((stream, peer))) => accepted.extend(admit(gateway, stream, peer)),
+                Poll::Ready(Ok((stream, peer))) => accepted.extend(admit(state, stream, peer)),
                 Poll::Ready(Err(error)) if concerns_one_connection(&error) => {
                     debug!(%error, "a connection failed before it was accepted");
                 }
-                // Those who are in go first; it will fail again.
+                // The accepted connections go first; it will fail again.
                 Poll::Ready(Err(_)) if !accepted.is_empty() => return Poll::Ready(None),
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(error)),
                 Poll::Pending if accepted.is_empty() => return Poll::Pending,
@@ -88,23 +81,23 @@ async fn accept_ready(
         }
     });
     if let Some(error) = failed.await {
-        gateway.warnings.accept.note(gateway.clock.now(), || error.to_string());
+        state.warnings.accept.note(state.clock.now(), || error.to_string());
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }
 
-/// A connection that has a place; `None`: there is none, and it is closed.
-fn admit(gateway: &Arc<GatewayState>, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
-    let warnings = &gateway.warnings;
-    let Some(permit) = HttpPermit::enter(gateway) else {
-        warnings.http_connections.note(gateway.clock.now(), || peer.ip().to_string());
+/// `None`: a ceiling is reached, and the connection is closed.
+fn admit(state: &Arc<GatewayState>, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
+    let warnings = &state.warnings;
+    let Some(permit) = HttpPermit::try_acquire(state) else {
+        warnings.http_connections.note(state.clock.now(), || peer.ip().to_string());
         return None;
     };
-    let Some(place) = gateway.addresses.enter(peer.ip()) else {
-        warnings.address.note(gateway.clock.now(), || peer.ip().to_string());
+    let Some(address) = state.addresses.try_acquire(peer.ip()) else {
+        warnings.address.note(state.clock.now(), || peer.ip().to_string());
         return None;
     };
-    Some(Accepted { permit, place, stream })
+    Some(Accepted { permit, address, stream })
 }
 
 fn concerns_one_connection(error: &io::Error) -> bool {

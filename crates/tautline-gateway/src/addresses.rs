@@ -1,4 +1,4 @@
-//! How many connections each address has: one address must not take the places of all others.
+//! Counts connections by address: one address must not take all places.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-/// Addresses whose connections are other people's, because proxies and load balancers have them: this host, and private
+/// Addresses of proxies and load balancers, whose connections belong to many clients: this host, and private
 /// networks (RFC 1918, 3927, 4193, 4291, 6598).
 const PROXIES: [&str; 9] = [
     "127.0.0.0/8",
@@ -22,7 +22,7 @@ const PROXIES: [&str; 9] = [
     "fe80::/10",
 ];
 
-/// What [`crate::GatewayConfig::proxies`] is where nothing else is said.
+/// The default of [`crate::GatewayConfig::proxies`].
 pub(crate) fn default_proxies() -> Vec<IpNet> {
     PROXIES.iter().map(|net| net.parse().expect("a network")).collect()
 }
@@ -31,71 +31,72 @@ pub(crate) fn default_proxies() -> Vec<IpNet> {
 pub(crate) struct Addresses {
     connections_max: usize,
     proxies: Vec<IpNet>,
-    counted: Mutex<HashMap<IpAddr, Weak<AddressCount>>>,
+    counts: Mutex<HashMap<IpAddr, Weak<AddressCount>>>,
 }
 
-/// An address that has connections: each of them holds it.
+/// An address with connections; each of them holds a reference.
 struct AddressCount {
     address: IpAddr,
     all: Arc<Addresses>,
 }
 
-/// A connection's place among those of its address; nothing where they are not counted. It is to live as long as the socket.
+/// A connection's place among those of its address; `None` where they are not counted. Keep it as long as the
+/// socket.
 pub(crate) struct AddressPermit(Option<Arc<AddressCount>>);
 
 impl Addresses {
     pub(crate) fn new(connections_max: usize, proxies: Vec<IpNet>) -> Arc<Self> {
-        Arc::new(Self { connections_max, proxies, counted: Mutex::default() })
+        Arc::new(Self { connections_max, proxies, counts: Mutex::default() })
     }
 
-    /// A place for one connection more; `None`: the address has all that it may have.
-    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<AddressPermit> {
+    /// `None`: the address has as many connections as it may have.
+    pub(crate) fn try_acquire(self: &Arc<Self>, address: IpAddr) -> Option<AddressPermit> {
         let address = address.to_canonical();
         if self.proxies.iter().any(|net| net.contains(&address)) {
             return Some(AddressPermit(None));
         }
         let address = counted_prefix(address);
-        let mut counted = self.lock();
-        let known = counted.get(&address).and_then(Weak::upgrade);
-        let place = known.unwrap_or_else(|| Arc::new(AddressCount { address, all: Arc::clone(self) }));
-        if Arc::strong_count(&place) > self.connections_max {
-            // Before the place, which takes the lock when it was the last.
-            drop(counted);
+        let mut counts = self.lock();
+        let known = counts.get(&address).and_then(Weak::upgrade);
+        let count = known.unwrap_or_else(|| Arc::new(AddressCount { address, all: Arc::clone(self) }));
+        if Arc::strong_count(&count) > self.connections_max {
+            // Before `count`, which takes the lock when it is the last reference.
+            drop(counts);
             return None;
         }
-        counted.insert(address, Arc::downgrade(&place));
-        Some(AddressPermit(Some(place)))
+        counts.insert(address, Arc::downgrade(&count));
+        Some(AddressPermit(Some(count)))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Weak<AddressCount>>> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl AddressPermit {
-    /// A connection that is counted nowhere: of an embedder's own listener.
+    /// For a connection of an embedder's own listener.
     pub(crate) const UNCOUNTED: Self = Self(None);
 
-    /// The address, or in IPv6 its network; nothing where others are behind it.
+    /// The address, or in IPv6 its network; `None` for a proxy's.
     pub(crate) fn address(&self) -> Option<IpAddr> {
-        self.0.as_ref().map(|counted| counted.address)
+        self.0.as_ref().map(|count| count.address)
     }
 }
 
 impl Drop for AddressCount {
     fn drop(&mut self) {
-        let mut counted = self.all.lock();
-        // Unless somebody of this address came meanwhile.
-        if counted.get(&self.address).is_some_and(|found| found.strong_count() == 0) {
-            counted.remove(&self.address);
+        let mut counts = self.all.lock();
+        // Unless another connection of this address was accepted meanwhile.
+        if counts.get(&self.address).is_some_and(|found| found.strong_count() == 0) {
+            counts.remove(&self.address);
         }
-        if counted.len() <= counted.capacity() / 4 {
-            counted.shrink_to_fit();
+        if counts.len() <= counts.capacity() / 4 {
+            counts.shrink_to_fit();
         }
     }
 }
 
-/// Who is counted together: one address, or in IPv6 all of a network that is given out to one customer.
+/// The addresses that count as one: a single one, or in IPv6 a network that is assigned to one customer.
 fn counted_prefix(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -115,40 +116,41 @@ mod tests {
     }
 
     #[test]
-    fn an_address_at_its_ceiling_takes_nothing_from_others() {
+    fn address_at_its_ceiling_blocks_no_other() {
         let all = Addresses::new(2, Vec::new());
-        let first = all.enter(address("198.51.100.7")).unwrap();
-        let _second = all.enter(address("198.51.100.7")).unwrap();
-        assert!(all.enter(address("198.51.100.7")).is_none());
-        assert!(all.enter(address("::ffff:198.51.100.7")).is_none(), "the same address, in IPv6");
-        assert!(all.enter(address("198.51.100.8")).is_some());
+        let first = all.try_acquire(address("198.51.100.7")).unwrap();
+        let _second = all.try_acquire(address("198.51.100.7")).unwrap();
+        assert!(all.try_acquire(address("198.51.100.7")).is_none());
+        assert!(all.try_acquire(address("::ffff:198.51.100.7")).is_none(), "the same address, in IPv6");
+        assert!(all.try_acquire(address("198.51.100.8")).is_some());
         drop(first);
-        assert!(all.enter(address("198.51.100.7")).is_some());
+        assert!(all.try_acquire(address("198.51.100.7")).is_some());
     }
 
     #[test]
-    fn a_network_of_ipv6_counts_as_one_address() {
+    fn ipv6_network_counts_as_one_address() {
         let all = Addresses::new(1, Vec::new());
-        let _first = all.enter(address("2001:db8:1:2::1")).unwrap();
-        assert!(all.enter(address("2001:db8:1:2:ffff::9")).is_none());
-        assert!(all.enter(address("2001:db8:1:3::1")).is_some());
+        let _first = all.try_acquire(address("2001:db8:1:2::1")).unwrap();
+        assert!(all.try_acquire(address("2001:db8:1:2:ffff::9")).is_none());
+        assert!(all.try_acquire(address("2001:db8:1:3::1")).is_some());
     }
 
     #[test]
-    fn proxies_have_no_ceiling() {
+    fn proxy_address_has_no_ceiling() {
         let all = Addresses::new(0, default_proxies());
         for proxy in ["127.0.0.1", "::1", "10.1.2.3", "::ffff:192.168.0.1", "fd00::1"] {
-            assert!(all.enter(address(proxy)).is_some(), "{proxy}");
+            assert!(all.try_acquire(address(proxy)).is_some(), "{proxy}");
         }
-        assert!(all.enter(address("198.51.100.7")).is_none());
+        assert!(all.try_acquire(address("198.51.100.7")).is_none());
     }
 
     #[test]
-    fn addresses_that_have_gone_leave_nothing_behind() {
+    fn dropped_permits_leave_no_memory() {
         let all = Addresses::new(9, Vec::new());
-        let places: Vec<_> = (0..1000_u32).map(|n| all.enter(IpAddr::V4((0xc633_0000 + n).into()))).collect();
+        let permits: Vec<_> =
+            (0..1000_u32).map(|n| all.try_acquire(IpAddr::V4((0xc633_0000 + n).into()))).collect();
         assert_eq!(all.lock().len(), 1000);
-        drop(places);
+        drop(permits);
         let counted = all.lock();
         assert_eq!((counted.len(), counted.capacity()), (0, 0));
     }

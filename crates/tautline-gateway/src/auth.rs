@@ -1,4 +1,4 @@
-//! Who comes in: tokens signed by the app's back end, guests where they are allowed, nobody else.
+//! Checks logins: tokens signed by the app's back end, guests where they are allowed, nothing else.
 
 use std::time::Duration;
 
@@ -9,19 +9,22 @@ use sha2::{Digest as _, Sha256};
 use tautline_hub::{Identity, LoginRefused};
 use tautline_protocol::{Now, Pattern, UserId, packet::Auth};
 
-/// How far ahead of this clock a token's `nbf` may be: the back end that signed it has a clock of its own. Milliseconds.
+/// How far ahead of this clock a token's `nbf` may be, because the back end that signed it has its own clock.
+/// Milliseconds.
 const NBF_LEEWAY_MS: u64 = 60_000;
-/// The end of dates: clients believe no larger number.
+/// The last date: clients accept no larger number.
 const DATE_MS_MAX: u64 = (1 << 52) - 1;
 
-/// Checks authenticator. Each that it accepts says by what it was accepted, in a digest that all nodes with the same settings share.
+/// Each accepted login names its source (a secret, or guests) as a digest that all nodes with the same
+/// settings share.
+#[derive(Default)]
 pub(crate) struct Authenticator {
     hs256: Vec<(DecodingKey, u64)>,
     guests: Option<u64>,
 }
 
-/// What a token says (RFC 7519), of whatever type, so that each claim is refused in words of its own. Other claims are the
-/// app's own business.
+/// A token's claims (RFC 7519), of any type, so that each bad claim has its own error text. Other claims are
+/// ignored.
 #[derive(Deserialize)]
 struct TokenClaims {
     #[serde(default)]
@@ -35,9 +38,10 @@ struct TokenClaims {
 }
 
 impl Authenticator {
-    /// Without a secret no token is good. `environment` keeps the authenticator of one deployment apart from those of another.
+    /// Without a secret no token is valid. `environment` separates the logins of one deployment from those of
+    /// another.
     pub(crate) fn new(environment: &str, hs256_secrets: &[Vec<u8>], guests: bool) -> Self {
-        // Needed where another crate of the process turns on a second provider; one that is installed already is as good.
+        // Needed where another crate of the process enables a second provider; an installed one is as good.
         rust_crypto::DEFAULT_PROVIDER.install_default().ok();
         let with_source =
             |secret: &Vec<u8>| (DecodingKey::from_secret(secret), source_of(environment, "hs256", secret));
@@ -47,15 +51,15 @@ impl Authenticator {
         }
     }
 
-    /// By what authenticator are accepted.
+    /// The sources of accepted logins.
     pub(crate) fn sources(&self) -> Vec<u64> {
         self.hs256.iter().map(|(_, source)| *source).chain(self.guests).collect()
     }
 
-    /// Who logs in.
+    /// The identity behind a login.
     ///
     /// # Errors
-    /// Why not, in words for the client: they name no secret and repeat nothing that was sent.
+    /// The reason, for the client: it names no secret and repeats nothing that the client sent.
     pub(crate) fn check(&self, now: Now, auth: &Auth) -> Result<Identity, LoginRefused> {
         match auth {
             Auth::Token { token } => self.check_token(now, token),
@@ -72,8 +76,8 @@ impl Authenticator {
 
     fn check_token(&self, now: Now, token: &str) -> Result<Identity, LoginRefused> {
         let mut validation = Validation::new(Algorithm::HS256);
-        // Checked below, against the time that everything else goes by, and without grace for `exp`. An `aud` is still
-        // refused: we are nobody's named audience, and a token for somebody else is not for us (RFC 7519 §4.1.3).
+        // Checked below, against `now` and without leeway for `exp`. An `aud` is still refused: the gateway
+        // is no named audience, and a token for another audience is not valid here (RFC 7519 §4.1.3).
         validation.validate_exp = false;
         validation.required_spec_claims.clear();
         let mut refusal = refused("tokens are not accepted here: no secret is configured");
@@ -93,7 +97,7 @@ impl Authenticator {
     }
 }
 
-/// Whom the claims of a well signed token let in, if they still or already do.
+/// The identity in the claims of a correctly signed token, within its time.
 fn identity_of(now: Now, claims: &TokenClaims, source: u64) -> Result<Identity, LoginRefused> {
     let expires_at = date("exp", &claims.exp)?.ok_or_else(|| refused("the token has no `exp`"))?;
     if expires_at <= now.wall_ms {
@@ -107,7 +111,7 @@ fn identity_of(now: Now, claims: &TokenClaims, source: u64) -> Result<Identity, 
     Ok(Identity { user: Some(user), channels, source, expires_at: Some(expires_at) })
 }
 
-/// What a login was accepted by, in a number that tells nothing of the secret.
+/// A digest of a login's source that reveals nothing of the secret.
 fn source_of(environment: &str, kind: &str, secret: &[u8]) -> u64 {
     let mut digest = Sha256::new_with_prefix("tautline login source 1");
     for part in [environment.as_bytes(), kind.as_bytes(), secret] {
@@ -142,8 +146,8 @@ fn channels<C: FromIterator<Pattern>>(channels: &Value) -> Result<C, LoginRefuse
     patterns.iter().map(parse).collect()
 }
 
-/// A NumericDate (seconds, fractions allowed) in milliseconds; none where the claim is absent. What lies behind the end of
-/// dates is there.
+/// A NumericDate (seconds, fractions allowed) in milliseconds, at most the last date; none where the claim is
+/// absent.
 fn date(claim: &str, value: &Value) -> Result<Option<u64>, LoginRefused> {
     let seconds = match value {
         Value::Null => return Ok(None),
@@ -206,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_token_says_who_where_and_how_long() {
+    fn good_token_gives_user_channels_and_expiry() {
         let identity = login(&json!({"sub": "u42", "exp": SOON, "channels": ["room:*", "lobby"]})).unwrap();
         assert_eq!(identity.user, UserId::parse("u42").ok());
         assert_eq!(identity.channels.iter().map(Pattern::as_str).collect::<Vec<_>>(), ["room:*", "lobby"]);
@@ -214,13 +218,13 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_of_a_second_is_a_date_too() {
+    fn fractional_expiry_is_accepted() {
         let identity = login(&json!({"sub": "u42", "exp": 1_800_000_060.25})).unwrap();
         assert_eq!(identity.expires_at, Some(1_800_000_060_250));
     }
 
     #[test]
-    fn a_token_is_over_at_the_very_second_it_names() {
+    fn token_expires_at_exactly_its_expiry() {
         assert_eq!(login(&json!({"sub": "u42", "exp": 1_800_000_000})), Err(LoginRefused::Expired));
         assert_eq!(login(&json!({"sub": "u42", "exp": 0})), Err(LoginRefused::Expired));
     }
@@ -233,15 +237,15 @@ mod tests {
     }
 
     #[test]
-    fn nbf_further_ahead_says_when_to_come_again() {
+    fn nbf_further_ahead_is_refused_with_its_wait() {
         let refused = login(&json!({"sub": "u42", "exp": SOON + 600, "nbf": SOON + 5}));
         assert_eq!(refused, Err(LoginRefused::NotYet { in_ms: 5_000 }));
         let never = login(&json!({"sub": "u42", "exp": 1, "nbf": SOON + 5}));
-        assert_eq!(never, Err(LoginRefused::Expired), "a token that was good for no moment never will be");
+        assert_eq!(never, Err(LoginRefused::Expired), "it was valid at no moment, and never will be");
     }
 
     #[test]
-    fn each_bad_token_is_refused_for_its_own_reason() {
+    fn each_bad_token_is_refused_with_its_reason() {
         let good = json!({"sub": "u42", "exp": SOON});
         let hs256 = Header::new(Algorithm::HS256);
         assert!(is_refused_for(login_signed(&good, &hs256, b"another"), "another secret"));
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_cannot_be_is_told_by_what_is_wrong() {
+    fn invalid_claim_is_named_in_the_refusal() {
         let sentences = [
             (json!({"sub": "u42", "exp": -5}), "`exp` is negative"),
             (json!({"sub": "u42", "exp": "soon"}), "`exp` is no number"),
@@ -279,20 +283,20 @@ mod tests {
     }
 
     #[test]
-    fn an_expiry_behind_the_end_of_dates_is_far_away() {
+    fn expiry_beyond_the_last_date_is_clamped() {
         let identity = login(&json!({"sub": "u42", "exp": 1e300})).unwrap();
         assert_eq!(identity.expires_at, Some(DATE_MS_MAX));
     }
 
     #[test]
-    fn a_token_that_claims_to_need_no_signature_is_refused() {
+    fn unsigned_token_is_refused() {
         // {"alg":"none"} . {"sub":"u42","exp":1800000060} .
         let token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1NDIiLCJleHAiOjE4MDAwMDAwNjB9.".to_owned();
         assert!(authenticator(true).check(NOW, &Auth::Token { token }).is_err());
     }
 
     #[test]
-    fn without_a_secret_no_token_is_good() {
+    fn without_a_secret_every_token_is_refused() {
         let token =
             encode(&Header::default(), &json!({"sub": "u42", "exp": SOON}), &EncodingKey::from_secret(b""));
         let result = no_secret(true).check(NOW, &Auth::Token { token: token.unwrap() });
@@ -300,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn guests_come_in_only_where_they_are_allowed() {
+    fn guest_is_accepted_only_where_guests_are_allowed() {
         let guest = Auth::Guest { guest: true };
         let admitted = no_secret(true).check(NOW, &guest).unwrap();
         assert_eq!(admitted, Identity { source: admitted.source, ..Identity::default() });
@@ -309,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn each_source_of_logins_has_a_digest_of_its_own() {
+    fn each_login_source_has_its_own_digest() {
         const OTHER: &[u8] = b"another secret, of the same length!";
         let both =
             |environment: &str| Authenticator::new(environment, &[SECRET.to_vec(), OTHER.to_vec()], true);
@@ -321,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn token_of_an_older_secret_is_good_and_says_so() {
+    fn token_of_older_secret_names_its_own_source() {
         const OLD: &[u8] = b"the secret of before, long enough!!";
         let token = |secret: &[u8]| {
             let claims = json!({"sub": "u42", "exp": SOON});
@@ -335,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_code_is_refused_in_words() {
+    fn login_code_is_refused_with_a_reason() {
         let code = Auth::Code { code: "c".to_owned(), provider: "wechat".to_owned() };
         assert!(is_refused_for(no_secret(true).check(NOW, &code), "codes"));
     }

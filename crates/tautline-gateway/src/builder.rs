@@ -8,20 +8,21 @@ use tautline_protocol::Limits;
 
 use crate::{
     auth::Authenticator,
-    calls::{Call, CallError, Methods},
     config::GatewayConfig,
     gateway::Gateway,
-    http::{api::ApiKeys, connect::Origins, hosts::Hosts},
+    http::{api_keys::ApiKeys, hosts::Hosts, origins::Origins},
+    methods::{Call, CallError, Methods},
+    state::{Access, GatewayState},
 };
 
-/// The fewest bytes of a secret that tokens are signed with. RFC 7518, section 3.2: a key for HS256 has at least as many bits
+/// The fewest bytes of a secret for signing tokens. RFC 7518 §3.2: a key for HS256 has at least as many bits
 /// as its hash.
 pub const HS256_SECRET_BYTES_MIN: usize = 32;
 
 /// The fewest characters of a key of the HTTP API: shorter ones can be guessed over the network.
 pub const API_KEY_BYTES_MIN: usize = 16;
 
-/// Made by [`Gateway::builder`]. What is not set has the default that its method names; the defaults let nobody in.
+/// Made by [`Gateway::builder`]. Each method names the default of its setting; the defaults let nobody in.
 #[derive(Default)]
 #[must_use]
 pub struct GatewayBuilder {
@@ -39,24 +40,24 @@ pub struct GatewayBuilder {
     hosts: Hosts,
     methods: Methods,
     idempotent_methods: HashSet<String>,
-    mistake: Option<BuildError>,
+    error: Option<BuildError>,
 }
 
-/// Why there is no gateway.
+/// The reason why no gateway was built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The system has no random bytes, which session ids and ticket keys are made of.
+    /// The system has no random bytes, which session ids and ticket keys need.
     #[error("the system gives no random bytes")]
     NoRandomness(#[source] getrandom::Error),
     /// A short secret or key can be guessed.
     #[error("{what} has {bytes} bytes: at least {bytes_min} are needed, so that nobody guesses it")]
     TooShort {
-        /// Which of them.
+        /// The secret or key.
         what: &'static str,
-        /// How long it is.
+        /// Its length.
         bytes: usize,
-        /// How long it has to be.
+        /// Its least length.
         bytes_min: usize,
     },
     /// An API key that no header can carry.
@@ -65,9 +66,16 @@ pub enum BuildError {
     /// Two handlers were given for one method.
     #[error("method {0:?} has two handlers")]
     MethodTwice(String),
-    /// A ceiling that hyper cannot keep.
+    /// A ceiling that hyper does not support.
     #[error("http_head_bytes_max is {0}, it must be 8192 at least")]
     HeadTooShort(usize),
+}
+
+impl Gateway {
+    /// A builder with defaults, which let nobody in.
+    pub fn builder() -> GatewayBuilder {
+        GatewayBuilder::default()
+    }
 }
 
 impl GatewayBuilder {
@@ -83,93 +91,96 @@ impl GatewayBuilder {
         self
     }
 
-    /// Who may do what in which channel; the first rule that matches a channel is its rule. Default: none, so that only
-    /// the back end publishes, and users read their own inbox alone.
+    /// Permissions by channel; the first rule that matches a channel applies. Default: none, so that only the
+    /// back end publishes, and users read only their own inbox.
     pub fn rules(mut self, rules: Vec<ChannelRule>) -> Self {
         self.rules = rules;
         self
     }
 
-    /// Where logs are kept. Default: in memory, so that they are lost with the process.
+    /// The engine that keeps the logs. Default: in memory, lost with the process.
     pub fn engine(mut self, engine: Arc<dyn Engine>) -> Self {
         self.engine = Some(engine);
         self
     }
 
-    /// This node's name, which `welcome` tells. Default: eight random digits.
+    /// This node's name, which `welcome` carries. Default: eight random digits.
     pub fn node(mut self, node: impl Into<String>) -> Self {
         self.node = Some(node.into());
         self
     }
 
-    /// The keys of tickets: the first seals, all open. Default: one at random, so that no session survives a restart.
+    /// The keys of tickets: the first seals, all open. Default: one at random, so that no session survives a
+    /// restart.
     pub fn ticket_keys(mut self, keys: Vec<[u8; 32]>) -> Self {
         self.ticket_keys = keys;
         self
     }
 
-    /// Whether people may come in without a login. Default: no.
+    /// Whether clients may connect without a login. Default: no.
     pub fn guests(mut self, allowed: bool) -> Self {
         self.guests = allowed;
         self
     }
 
-    /// The secret of JWTs signed with HS256, at least [`HS256_SECRET_BYTES_MIN`] bytes: `sub` is the user, `exp` is required, `channels` (patterns) opens what rules
-    /// leave to tokens. A token with an `aud` is refused. May be given more than once: a secret is changed by giving the new
-    /// one beside the old one until the old tokens have expired. Default: none, so that no token is good.
+    /// The secret of JWTs signed with HS256, at least [`HS256_SECRET_BYTES_MIN`] bytes: `sub` is the user,
+    /// `exp` is required, `channels` (patterns) opens channels whose rule says
+    /// [`Access::Token`](crate::Access::Token). A token with an `aud` is refused. May be called more than
+    /// once: a secret is changed by giving the new one beside the old one until the old tokens have expired.
+    /// Default: none, so that no token is valid.
     pub fn jwt_hs256(mut self, secret: impl Into<Vec<u8>>) -> Self {
         let secret = secret.into();
-        self.ask_for_bytes("the secret of tokens", secret.len(), HS256_SECRET_BYTES_MIN);
+        self.require_bytes("the secret of tokens", secret.len(), HS256_SECRET_BYTES_MIN);
         self.hs256_secrets.push(secret);
         self
     }
 
-    /// Which deployment this is: tickets of another one are no good here, even where both have the same keys and secrets.
-    /// Default: `""`.
+    /// The name of this deployment: tickets of another one are not valid here, even where both have the same
+    /// keys and secrets. Default: `""`.
     pub fn environment(mut self, name: impl Into<String>) -> Self {
         self.environment = name.into();
         self
     }
 
-    /// A key for the HTTP API, beside those given before: at least [`API_KEY_BYTES_MIN`] visible ASCII characters. Default:
-    /// none, so that the API is closed.
+    /// One more key for the HTTP API: at least [`API_KEY_BYTES_MIN`] visible ASCII characters. Default: none,
+    /// so that the API is closed.
     pub fn api_key(mut self, key: impl AsRef<str>) -> Self {
         let key = key.as_ref();
-        self.ask_for_bytes("an API key", key.len(), API_KEY_BYTES_MIN);
+        self.require_bytes("an API key", key.len(), API_KEY_BYTES_MIN);
         if key.chars().any(|c| !c.is_ascii_graphic()) {
-            self.mistake = Some(BuildError::UnfitApiKey);
+            self.error = Some(BuildError::UnfitApiKey);
         }
         self.api_keys.insert(key);
         self
     }
 
-    fn ask_for_bytes(&mut self, what: &'static str, bytes: usize, bytes_min: usize) {
+    fn require_bytes(&mut self, what: &'static str, bytes: usize, bytes_min: usize) {
         if bytes < bytes_min {
-            self.mistake = Some(BuildError::TooShort { what, bytes, bytes_min });
+            self.error = Some(BuildError::TooShort { what, bytes, bytes_min });
         }
     }
 
-    /// Whose web pages may connect: a scheme and a host (`https://shop.example`), or what mini games and apps send
-    /// (`weapp://wechat-game-runtime`, `capacitor://localhost`, `null`); clients that are no browser name none and are
-    /// not asked. Default: everybody's. A login travels in `hello` and never in a cookie, so a foreign page can
-    /// do nothing in its visitor's name; but where [guests](Self::guests) are let in it is one of them, in the browser of
-    /// whoever looks at it and from inside of their network.
+    /// The origins whose web pages may connect: a scheme and a host (`https://shop.example`), or the origin
+    /// of a mini game or app (`weapp://wechat-game-runtime`, `capacitor://localhost`, `null`). Clients that
+    /// are no browser send no origin and are not checked. Default: all. A login travels in `hello` and never
+    /// in a cookie, so a foreign page can do nothing in its visitor's name; but where [guests](Self::guests)
+    /// are allowed it is one of them, in its visitor's browser and from inside of its visitor's network.
     pub fn allowed_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.origins = Origins::only(origins);
         self
     }
 
-    /// For which hosts requests are answered, as they name them in `Host`. Default: all.
+    /// The hosts for which requests are answered, by their name in `Host`. Default: all.
     ///
-    /// What is open to everybody who reaches it, such as a server for development, takes [`Hosts::Loopback`]: else any web page
-    /// reaches it through the browser of somebody on this machine.
+    /// A gateway that is open to everybody, such as a server for development, takes [`Hosts::Loopback`]: else
+    /// any web page reaches it through a browser on this machine.
     pub fn hosts(mut self, hosts: Hosts) -> Self {
         self.hosts = hosts;
         self
     }
 
-    /// A method that clients may call. Each call is answered once: a handler that takes too long is dropped and the client
-    /// told `timeout`; one that panics, `internal`.
+    /// A method that clients may call. Each call is answered once: with `timeout` where the handler takes too
+    /// long, which drops it, and with `internal` where it panics.
     ///
     /// ```
     /// # use tautline_gateway::{CallError, Gateway};
@@ -186,13 +197,13 @@ impl GatewayBuilder {
     {
         let method = method.into();
         if !self.methods.insert(method.clone(), handler) {
-            self.mistake = Some(BuildError::MethodTwice(method));
+            self.error = Some(BuildError::MethodTwice(method));
         }
         self
     }
 
-    /// A method that may be run once more under the same [`Call::key`]. A call whose node died while it ran is then run
-    /// again when the client comes back, where one of another method is answered `in_doubt`.
+    /// A method that may run again under the same [`Call::key`]. A call whose node died while it ran is then
+    /// run again when the client reconnects; a call of any other method is answered `in_doubt`.
     pub fn call_idempotent<F, R>(mut self, method: impl Into<String>, handler: F) -> Self
     where
         F: Fn(Call) -> R + Send + Sync + 'static,
@@ -206,10 +217,10 @@ impl GatewayBuilder {
     /// The gateway.
     ///
     /// # Errors
-    /// [`BuildError`] says what cannot be.
+    /// [`BuildError`] names the first invalid setting.
     pub fn build(self) -> Result<Gateway, BuildError> {
-        if let Some(mistake) = self.mistake {
-            return Err(mistake);
+        if let Some(error) = self.error {
+            return Err(error);
         }
         if self.config.http_head_bytes_max < 8192 {
             return Err(BuildError::HeadTooShort(self.config.http_head_bytes_max));
@@ -236,19 +247,14 @@ impl GatewayBuilder {
             idempotent_methods: self.idempotent_methods,
         };
         let hub = Hub::new(config, engine, random()?);
-        Ok(Gateway::new(
-            hub,
-            self.config,
-            authenticator,
-            self.methods,
-            self.api_keys,
-            (self.hosts, self.origins),
-        ))
+        let access =
+            Access { authenticator, api_keys: self.api_keys, hosts: self.hosts, origins: self.origins };
+        Ok(Gateway::new(GatewayState::new(hub, self.config, access, self.methods)))
     }
 }
 
 impl std::fmt::Debug for GatewayBuilder {
-    // Keys and secrets stay out of logs, whoever prints this.
+    // Keys and secrets stay out of logs.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GatewayBuilder")
             .field("node", &self.node)
@@ -269,32 +275,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_leave_a_door_open_is_a_mistake() {
-        let mistake = |builder: GatewayBuilder| builder.build().unwrap_err().to_string();
-        assert!(mistake(Gateway::builder().jwt_hs256("")).contains("secret of tokens"));
-        assert!(mistake(Gateway::builder().api_key("")).contains("API key"));
+    fn empty_secret_or_api_key_is_refused() {
+        let error = |builder: GatewayBuilder| builder.build().unwrap_err().to_string();
+        assert!(error(Gateway::builder().jwt_hs256("")).contains("secret of tokens"));
+        assert!(error(Gateway::builder().api_key("")).contains("API key"));
     }
 
     #[test]
     fn short_secret_or_api_key_is_refused() {
-        let mistake = |builder: GatewayBuilder| builder.build().unwrap_err().to_string();
-        assert!(mistake(Gateway::builder().jwt_hs256([b's'; 31])).contains("31 bytes: at least 32"));
-        assert!(mistake(Gateway::builder().api_key("fifteen-letters")).contains("15 bytes: at least 16"));
-        assert!(
-            mistake(Gateway::builder().api_key("sixteen letters, but no token")).contains("visible ASCII")
-        );
+        let error = |builder: GatewayBuilder| builder.build().unwrap_err().to_string();
+        assert!(error(Gateway::builder().jwt_hs256([b's'; 31])).contains("31 bytes: at least 32"));
+        assert!(error(Gateway::builder().api_key("fifteen-letters")).contains("15 bytes: at least 16"));
+        assert!(error(Gateway::builder().api_key("sixteen letters, but no token")).contains("visible ASCII"));
         assert!(Gateway::builder().jwt_hs256([b's'; 32]).api_key("sixteen-letters!").build().is_ok());
     }
 
     #[test]
-    fn a_method_has_one_handler() {
+    fn second_handler_of_a_method_is_refused() {
         let echo = |call: Call| async move { Ok(call.data) };
-        let mistake = Gateway::builder().call("echo", echo).call("echo", echo).build().unwrap_err();
-        assert!(matches!(mistake, BuildError::MethodTwice(method) if method == "echo"));
+        let error = Gateway::builder().call("echo", echo).call("echo", echo).build().unwrap_err();
+        assert!(matches!(error, BuildError::MethodTwice(method) if method == "echo"));
     }
 
     #[test]
-    fn secrets_are_not_printed() {
+    fn debug_output_has_no_secrets() {
         let builder = Gateway::builder()
             .jwt_hs256("hush-token")
             .api_key("hush-key-of-the-api")

@@ -1,10 +1,10 @@
-//! Reads both clocks of the host: the only place in this crate that does.
+//! Reads both clocks of the host; nothing else in this crate does.
 
 use std::time::{Instant, SystemTime};
 
 use tautline_protocol::Now;
 
-/// Counts monotonic milliseconds from its own beginning.
+/// Counts monotonic milliseconds from its own start.
 #[derive(Debug)]
 pub(crate) struct Clock {
     begin: Instant,
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn monotonic_time_begins_at_nought_and_wall_time_in_1970() {
+    fn monotonic_time_starts_at_zero_wall_time_in_1970() {
         let now = Clock::start().now();
         assert!(now.mono_ms < 60_000);
         assert!(now.wall_ms > 1_700_000_000_000);

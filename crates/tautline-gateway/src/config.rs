@@ -1,4 +1,5 @@
-//! The ceilings of the shell: sockets, HTTP, tasks. Those of the protocol are in [`tautline_protocol::Limits`].
+//! The gateway's own limits: sockets, HTTP, tasks. Those of the protocol are in
+//! [`tautline_protocol::Limits`].
 
 use std::time::Duration;
 
@@ -8,52 +9,58 @@ use crate::addresses::default_proxies;
 
 const KIB: usize = 1024;
 
-/// Every ceiling of the gateway that the protocol does not know of.
+/// Every limit and option of the gateway that no peer of the protocol can observe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GatewayConfig {
-    /// WebSockets at once; one more is refused with HTTP 503. Default 1,000,000; the process's limit of open files is
-    /// usually lower.
+    /// WebSockets at once; one more is refused with HTTP 503. Default 1,000,000; the process's limit of open
+    /// files is usually lower.
     pub connections_max: usize,
-    /// Connections of [`crate::Gateway::serve`] that are still, or only, HTTP; one more is closed at once. Default 16,384.
+    /// Connections of [`crate::Gateway::serve`] that are still, or only, HTTP; one more is closed at once.
+    /// Default 16,384.
     pub http_connections_max: usize,
     /// The longest head of an HTTP request, in bytes. Default 16 KiB, at least 8 KiB.
     pub http_head_bytes_max: usize,
-    /// How long the head of an HTTP request may take to arrive: the first from when the connection was accepted, later ones
-    /// from their first byte. Default 10 s.
+    /// How long the head of an HTTP request may take to arrive: the first from when the connection was
+    /// accepted, later ones from their first byte. Default 10 s.
     pub http_head_timeout: Duration,
     /// How long the body of an API request may take to arrive. Default 10 s.
     pub http_body_timeout: Duration,
-    /// How long an HTTP connection may wait for its next request. Default 75 s: longer than the 60 s for which proxies
-    /// keep theirs, so that no request meets a connection that is just being closed.
+    /// How long an HTTP connection may wait for its next request. Default 75 s: longer than the 60 s for
+    /// which proxies keep theirs, so that no request meets a connection that is just being closed.
     pub http_idle_timeout: Duration,
-    /// Connections of [`crate::Gateway::serve`] from one address (in IPv6: from one /64), WebSockets and those that have said
-    /// nothing yet included; one more is closed at once. Default 4,096.
+    /// Connections of [`crate::Gateway::serve`] from one address (in IPv6: from one /64), WebSockets and
+    /// silent ones included; one more is closed at once. Default 4,096.
     pub connections_per_address_max: usize,
-    /// Networks in which proxies and load balancers are: their connections are other people's, and are not counted by address.
-    /// Default: this host and private networks.
+    /// Networks of proxies and load balancers, whose connections belong to many clients and are not counted
+    /// by address. Default: this host and private networks.
     pub proxies: Vec<IpNet>,
     /// The longest body of an API request, in bytes. Default 128 KiB.
     pub api_body_bytes_max: usize,
-    /// Methods running at once on this node; one more is answered `overloaded`, and so is one more of a user, or of an address
-    /// of guests, that has as many as are left for all others. Default 65,536.
+    /// Methods running at once on this node; one more is answered `overloaded`, and so is one more of a user,
+    /// or of an address of guests, that has as many as are left for all others. Default 65,536.
     pub calls_running_max: usize,
-    /// How long a peer may take nothing of what it is sent. Default 30 s.
+    /// How long a peer may read nothing while it is sent something. Default 30 s.
     pub stall_timeout: Duration,
-    /// How long a peer may take to hang up once the last word is said. Default 3 s.
+    /// How long a peer may take to hang up behind the close frame. Default 3 s.
     pub linger_timeout: Duration,
-    /// How long sent bytes may stay unacknowledged (`TCP_USER_TIMEOUT`): a phone out of reach is noticed. Default 30 s.
+    /// How long sent bytes may stay unacknowledged (`TCP_USER_TIMEOUT`): a phone out of reach is noticed.
+    /// Default 30 s.
     pub unacknowledged_timeout: Duration,
-    /// Whether messages are compressed (permessage-deflate, RFC 7692) for clients that offer it. Default no: it costs CPU.
+    /// Whether messages are compressed (permessage-deflate, RFC 7692) for clients that offer it. Default no:
+    /// it costs CPU.
     pub compression: bool,
     /// Messages shorter than this, in bytes, are never compressed: little is gained. Default 512.
     pub compression_bytes_min: usize,
-    /// Whether the sends of many connections go in one system call where the machine allows it: Linux from 5.18, outside
-    /// of what forbids `io_uring`, as most containers do. Default yes: large channels cost a fifth less CPU.
+    /// Whether the sends of many connections go in one system call where the machine allows it: Linux from
+    /// 5.18, except where `io_uring` is forbidden, as in most containers. Default yes: large channels cost a
+    /// fifth less CPU.
     pub io_uring: bool,
-    /// SubmitRing memory for what a peer has not taken yet (`SO_SNDBUF`, which Linux doubles), in bytes. Default 20 KiB.
+    /// Kernel memory for bytes that a peer has not read yet (`SO_SNDBUF`, which Linux doubles), in bytes.
+    /// Default 20 KiB.
     pub send_buffer_bytes: usize,
-    /// SubmitRing memory for what we have not read yet (`SO_RCVBUF`, which Linux doubles), in bytes. Default 8 KiB.
+    /// Kernel memory for bytes that the gateway has not read yet (`SO_RCVBUF`, which Linux doubles), in
+    /// bytes. Default 8 KiB.
     pub receive_buffer_bytes: usize,
 }
 

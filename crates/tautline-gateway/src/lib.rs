@@ -1,10 +1,10 @@
-//! The embeddable Tautline server: sockets, HTTP and tasks round the hub.
+//! The embeddable Tautline server: sockets, HTTP and tasks around the hub.
 //!
-//! [`Gateway::builder`] configures one, [`Gateway::serve`] runs it on a listener of its own, [`Gateway::router`] puts it
-//! into an axum application that exists.
+//! [`Gateway::builder`] configures one, [`Gateway::serve`] runs it on a listener of its own,
+//! [`Gateway::router`] adds it to an existing axum application.
 //!
-//! No peer can make another one wait, and the memory of each is bounded: a connection is one small future without a
-//! buffer, and what the hub has for it stays in the logs until its socket takes it.
+//! No peer can make another one wait, and the memory of each is bounded: a connection is one small future
+//! without a buffer, and undelivered publications stay in the logs until its socket takes them.
 //!
 //! ```no_run
 //! use tautline_gateway::Gateway;
@@ -28,20 +28,24 @@ mod calls;
 mod clock;
 mod config;
 mod connection;
+mod drain;
 mod gateway;
 mod http;
 mod maintenance;
+mod methods;
+mod permit;
 mod refusals;
+mod state;
 mod timer_wheel;
 mod transport;
 mod warnings;
 
 pub use builder::{API_KEY_BYTES_MIN, BuildError, GatewayBuilder, HS256_SECRET_BYTES_MIN};
-pub use calls::{Call, CallError};
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayStats};
 pub use http::hosts::Hosts;
 pub use ipnet::IpNet;
+pub use methods::{Call, CallError};
 pub use tautline_hub::{
     Access, ChannelRule, Engine, Inbox, MemoryEngine, PresenceMode, PublishOptions, Retention,
 };

@@ -1,4 +1,5 @@
-//! The two tasks beside the connections: one turns the wheel and lets the hub tidy up, one pumps large channels.
+//! The two tasks beside the connections: one advances the timer wheel and lets the hub tidy up, one runs the
+//! pump of large channels.
 
 use std::{
     sync::Arc,
@@ -11,41 +12,45 @@ use tokio::{task::AbortHandle, time::MissedTickBehavior};
 use tracing::{info, warn};
 
 use crate::{
-    gateway::GatewayState,
+    state::GatewayState,
     timer_wheel::{TICK_MS, wake_batched},
 };
 
-/// A difference of the clocks from which on it is worth a line.
+/// A change of the difference between the clocks that is worth a log line.
 const CLOCK_LEAD_LOGGED_MS: u64 = 2_000;
-/// How often the hub tidies up, in ticks of the wheel.
+/// How often the hub tidies up, in ticks of the timer wheel.
 const TICKS_PER_TIDY: u64 = 1000 / TICK_MS;
 
-/// Starts both. They run until they are aborted.
-pub(crate) fn start(gateway: &Arc<GatewayState>) -> [AbortHandle; 2] {
+/// Starts both, unless they run. Call it in the runtime that is to run them.
+pub(crate) fn spawn_background_tasks(state: &Arc<GatewayState>) {
+    state.background_tasks.0.get_or_init(|| spawn(state));
+}
+
+fn spawn(state: &Arc<GatewayState>) -> [AbortHandle; 2] {
     #[cfg(target_os = "linux")]
-    if gateway.config.io_uring {
-        // Tried now, so that the log tells at the start.
+    if state.config.io_uring {
+        // Tried now, so that the log has the outcome from the start.
         crate::transport::uring::is_available();
     }
-    // The tasks do not keep the gateway: it aborts them when the last of its connections has gone.
-    let hub = gateway.hub.clone();
+    // The tasks do not keep the state alive: it aborts them when the last connection has gone.
+    let hub = state.hub.clone();
     let pump = tokio::spawn(std::future::poll_fn(move |cx| poll_pump(&hub, cx)));
-    let gateway = Arc::downgrade(gateway);
+    let state = Arc::downgrade(state);
     let timer = tokio::spawn(async move {
-        let mut lead_ms = 0;
+        let mut logged_lead_ms = 0;
         let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for tick in 0.. {
             ticks.tick().await;
             let due = {
-                let Some(gateway) = gateway.upgrade() else { return };
-                let now = gateway.clock.now();
+                let Some(state) = state.upgrade() else { return };
+                let now = state.clock.now();
                 if tick % TICKS_PER_TIDY == 0 {
-                    gateway.hub.tick(now);
-                    gateway.warnings.log_ends(now);
-                    log_clock_lead(&mut lead_ms, gateway.hub.clock_lead_ms(now));
+                    state.hub.tick(now);
+                    state.warnings.log_ends(now);
+                    log_clock_lead(&mut logged_lead_ms, state.hub.clock_lead_ms(now));
                 }
-                gateway.wheel.advance(now.mono_ms)
+                state.timer_wheel.advance(now.mono_ms)
             };
             wake_batched(due).await;
         }
@@ -53,28 +58,25 @@ pub(crate) fn start(gateway: &Arc<GatewayState>) -> [AbortHandle; 2] {
     [pump.abort_handle(), timer.abort_handle()]
 }
 
-/// Says when the wall clock jumps ahead, further ahead, and when that is over.
-fn log_clock_lead(told_ms: &mut u64, lead_ms: u64) {
-    if lead_ms > *told_ms + CLOCK_LEAD_LOGGED_MS {
+/// Logs when the wall clock jumps ahead, jumps further ahead, and when that is over.
+fn log_clock_lead(logged_ms: &mut u64, lead_ms: u64) {
+    if lead_ms > *logged_ms + CLOCK_LEAD_LOGGED_MS {
         warn!(
             ahead_s = lead_ms / 1000,
-            "the wall clock jumped ahead of the monotonic one: the jump counts as nobody's age, and nothing is deleted for it, \
-             until all that was published before has had its time"
+            "wall clock jumped ahead of the monotonic clock; the jump does not age publications and deletes nothing \
+             until all that were published before it have expired"
         );
-    } else if lead_ms + CLOCK_LEAD_LOGGED_MS < *told_ms {
-        info!(
-            ahead_s = lead_ms / 1000,
-            "the wall clock and the monotonic one agree again, or more than before"
-        );
+    } else if lead_ms + CLOCK_LEAD_LOGGED_MS < *logged_ms {
+        info!(ahead_s = lead_ms / 1000, "wall clock and monotonic clock have come closer together again");
     } else {
         return;
     }
-    *told_ms = lead_ms;
+    *logged_ms = lead_ms;
 }
 
-/// Rings one chunk of subscribers, then lets others run.
+/// Notifies one chunk of subscribers, then lets other tasks run.
 fn poll_pump(hub: &Hub, cx: &mut Context<'_>) -> Poll<()> {
-    // Before pumping: what comes in between is not missed.
+    // Before pumping: work that is added in between is not missed.
     hub.set_pump_waker(cx.waker().clone());
     if hub.pump() {
         cx.waker().wake_by_ref();

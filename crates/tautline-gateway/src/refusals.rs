@@ -1,6 +1,6 @@
-//! Refused logins and keys in the log, each with who, from where and why; of a flood only so many a second.
+//! Logs refused logins and API keys with user, address and reason, up to a number of lines per second.
 //!
-//! Start at [`Refusals::of_login`] and [`Refusals::of_key`]. Tokens and keys are never logged.
+//! Start at [`Refusals::log_login`] and [`Refusals::log_api_key`]. Tokens and keys are never logged.
 
 use std::{
     net::SocketAddr,
@@ -13,10 +13,10 @@ use tautline_hub::LoginRefused;
 use tautline_protocol::{Now, packet::Auth};
 use tracing::{field::display, info, warn};
 
-/// Lines within a second; what comes beyond is counted, and told by the next line.
+/// Lines within a second; further refusals are counted, and the next line has their number.
 const LINES_PER_SECOND_MAX: u32 = 10;
 
-/// What was logged of late.
+/// The lines of the current second.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals(Mutex<Window>);
 
@@ -29,7 +29,7 @@ struct Window {
 
 impl Refusals {
     /// A client's login was refused.
-    pub(crate) fn of_login(
+    pub(crate) fn log_login(
         &self,
         now: Now,
         auth: &Auth,
@@ -38,16 +38,16 @@ impl Refusals {
     ) {
         let Some(unlogged) = self.sample(now) else { return };
         let (user, address) = (claimed_user(auth), address.map(display));
-        info!(user, address, reason = %refused, unlogged, "a login was refused");
+        info!(user, address, reason = %refused, unlogged, "login refused");
     }
 
     /// A back end's key was refused.
-    pub(crate) fn of_key(&self, now: Now, reason: &str, address: Option<SocketAddr>) {
+    pub(crate) fn log_api_key(&self, now: Now, reason: &str, address: Option<SocketAddr>) {
         let Some(unlogged) = self.sample(now) else { return };
-        warn!(address = address.map(display), reason, unlogged, "an API key was refused");
+        warn!(address = address.map(display), reason, unlogged, "API key refused");
     }
 
-    /// How many were not logged before this one; `None`: nor is this one.
+    /// How many were not logged before this one; `None`: this one is not logged either.
     fn sample(&self, now: Now) -> Option<u64> {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let second = now.mono_ms / 1000;
@@ -63,7 +63,7 @@ impl Refusals {
     }
 }
 
-/// Whom a token names, whether or not it is right.
+/// The user that a token names, whether or not the token is valid.
 fn claimed_user(auth: &Auth) -> Option<String> {
     #[derive(Deserialize)]
     struct Claims {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_refusals_is_sampled_and_counted() {
+    fn flood_of_refusals_is_sampled_and_counted() {
         let refusals = Refusals::default();
         let at = |mono_ms| refusals.sample(Now::new(mono_ms, 0));
         let logged = (0..1000).filter(|_| at(5_500).is_some()).count();
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_names_its_user_although_it_is_refused() {
+    fn refused_token_still_names_its_user() {
         // {"sub":"u42","exp":1800000060}
         let token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1NDIiLCJleHAiOjE4MDAwMDAwNjB9.".to_owned();
         assert_eq!(claimed_user(&Auth::Token { token }).as_deref(), Some("u42"));

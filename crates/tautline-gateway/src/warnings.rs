@@ -1,10 +1,11 @@
-//! What comes up again and again while something is at its ceiling, and is logged when it begins and when it is over.
+//! Warnings about ceilings: logged once when a ceiling is reached and once when that is over, however often
+//! it happens.
 
 use tautline_hub::LogOnce;
 use tautline_protocol::Now;
 use tracing::{info, warn};
 
-/// All that a gateway warns of.
+/// All warnings of a gateway.
 #[derive(Debug)]
 pub(crate) struct Warnings {
     pub(crate) accept: Warning,
@@ -15,7 +16,7 @@ pub(crate) struct Warnings {
     pub(crate) sessions: Warning,
 }
 
-/// One of them, and its words.
+/// One of them, with its text.
 #[derive(Debug)]
 pub(crate) struct Warning {
     once: LogOnce,
@@ -24,31 +25,29 @@ pub(crate) struct Warning {
 
 impl Default for Warnings {
     fn default() -> Self {
-        let cause = |words| Warning { once: LogOnce::new(), words };
+        let warning = |words| Warning { once: LogOnce::new(), words };
         Self {
-            accept: cause("cannot accept connections"),
-            http_connections: cause(
-                "there are as many HTTP connections as there may be (http_connections_max): more are closed",
+            accept: warning("cannot accept connections"),
+            http_connections: warning(
+                "HTTP connections are at their ceiling (http_connections_max); closing new ones",
             ),
-            address: cause(
-                "an address has as many connections as it may have (connections_per_address_max): more are closed",
+            address: warning(
+                "an address has as many connections as it may have (connections_per_address_max); closing new ones",
             ),
-            connections: cause(
-                "there are as many WebSockets as there may be (connections_max): more are refused",
+            connections: warning("WebSockets are at their ceiling (connections_max); refusing new ones"),
+            calls: warning(
+                "running methods are at their ceiling (calls_running_max); answering calls with `overloaded`",
             ),
-            calls: cause(
-                "as many methods run as may run (calls_running_max): more calls are answered `overloaded`",
-            ),
-            sessions: cause(
-                "clients are told to come again later: there are as many sessions as there may be (sessions_max), or more \
-                 come than are let in at once (new_sessions_per_ms_max)",
+            sessions: warning(
+                "sessions are at their ceiling (sessions_max), or too many clients connect at once (new_sessions_per_ms_max); \
+                 telling new clients to come back later",
             ),
         }
     }
 }
 
 impl Warning {
-    /// Notes that it came up, and warns where it has just begun.
+    /// Counts one occurrence, and warns where it is the first.
     pub(crate) fn note(&self, now: Now, detail: impl FnOnce() -> String) {
         if self.once.note(now.mono_ms) {
             warn!(detail = detail(), "{}", self.words);
@@ -63,12 +62,12 @@ impl Warning {
 }
 
 impl Warnings {
-    /// Tells of those that are over. To be called about once a second.
+    /// Logs the warnings that are over. Call it about once a second.
     pub(crate) fn log_ends(&self, now: Now) {
         let Self { accept, http_connections, address, connections, calls, sessions } = self;
         [accept, http_connections, address, connections, calls, sessions]
             .into_iter()
-            .for_each(|cause| cause.log_end(now));
+            .for_each(|warning| warning.log_end(now));
     }
 }
 
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ceiling_that_is_reached_is_one_line_and_its_end_another() {
+    fn repeated_warning_logs_its_start_and_end() {
         let lines = Lines::default();
         let writer = lines.clone();
         let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();

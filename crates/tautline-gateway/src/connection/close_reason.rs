@@ -1,26 +1,26 @@
-//! Why a connection ended, for the log.
+//! The reason why a connection ended, for the log.
 
 use std::{fmt, io};
 
 use tautline_websocket::WebSocketError;
 
-/// The cause of an ending. What it prints holds nothing that a peer sent but numbers.
+/// Prints nothing that a peer sent but numbers.
 #[derive(Debug)]
 pub(crate) enum CloseReason {
-    /// The peer said goodbye.
+    /// The peer sent a close frame.
     ClosedByPeer(Option<u16>),
-    /// We did.
+    /// The server sent a close frame.
     ClosedByServer {
         code: u16,
         reason: &'static str,
     },
     /// The peer broke RFC 6455 or a limit.
     Violation(WebSocketError),
-    /// The peer sent text where binary was negotiated on, or the other way round.
+    /// The peer sent text where binary was negotiated, or the other way round.
     WrongMessageType,
-    /// The peer hung up without a word.
+    /// The peer hung up without a close frame.
     Eof,
-    /// The peer took nothing for too long.
+    /// The peer read nothing for too long.
     Stalled,
     Io(io::Error),
 }
@@ -33,8 +33,8 @@ impl fmt::Display for CloseReason {
             Self::ClosedByServer { code, reason } => write!(f, "closed with {code} {reason}"),
             Self::Violation(error) => write!(f, "closed for a violation: {error}"),
             Self::WrongMessageType => f.write_str("closed for a message of the other format"),
-            Self::Eof => f.write_str("the peer hung up without a word"),
-            Self::Stalled => f.write_str("the peer took nothing for too long"),
+            Self::Eof => f.write_str("the peer hung up without a close frame"),
+            Self::Stalled => f.write_str("the peer read nothing for too long"),
             Self::Io(error) => write!(f, "the socket failed: {error}"),
         }
     }

@@ -1,19 +1,19 @@
-//! Messages that were compressed, for those who are sent the same bytes next.
+//! Compressed messages, for connections that send the same bytes next.
 //!
-//! Subscribers of a channel that stand together are handed the same shared bytes, one after the other: each thread compresses
-//! them when the first of its connections is sent them, and the others get the same compressed bytes.
+//! Subscribers at the same position of a channel get the same shared bytes, one after the other: each thread
+//! compresses them for the first of its connections, and the others send the same compressed bytes.
 
 use bytes::Bytes;
 use tautline_websocket::Deflate;
 
-/// How many messages a thread remembers: as many channels may take turns.
+/// How many messages a thread remembers: as many channels may alternate.
 const ENTRIES_MAX: usize = 8;
 
-/// A thread's newest messages and what became of them.
+/// A thread's newest messages with their compressed form.
 #[derive(Default)]
 pub(super) struct CompressionCache {
     entries: Vec<Entry>,
-    /// The entry that goes when room is needed.
+    /// The entry to be replaced next.
     oldest: usize,
 }
 
@@ -21,7 +21,7 @@ struct Entry {
     deflate: Deflate,
     /// Held, so that no other message can have its address.
     message: Bytes,
-    /// None: it would not be shorter.
+    /// None: the compressed form would not be shorter.
     short: Option<Bytes>,
 }
 
@@ -32,7 +32,7 @@ impl CompressionCache {
         if let Some(entry) = found {
             return entry.short.clone();
         }
-        // What nobody else holds, a reply say, nobody else will be sent.
+        // A message without another holder, such as a reply, is sent to no other connection.
         let is_shared = !message.is_unique();
         let short =
             Some(deflate.compress(message)).filter(|short| short.len() < message.len()).map(Bytes::from);
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_are_sent_the_same_bytes_share_what_was_compressed() {
+    fn same_shared_bytes_are_compressed_once() {
         let mut compressed = CompressionCache::default();
         let message = Bytes::from(vec![b'a'; 1000]);
         let others = message.clone();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_told_apart() {
+    fn each_window_size_has_its_own_entry() {
         let mut compressed = CompressionCache::default();
         let message = Bytes::from((0..2000_u32).flat_map(u32::to_be_bytes).collect::<Vec<_>>().repeat(2));
         let _shared = message.clone();
@@ -93,23 +93,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_one_peer_s_alone_is_not_remembered() {
+    fn message_of_one_peer_is_not_cached() {
         let mut compressed = CompressionCache::default();
         assert!(get(&mut compressed, &Bytes::from(vec![b'a'; 1000])).is_some());
         assert!(compressed.entries.is_empty());
     }
 
     #[test]
-    fn what_would_become_longer_goes_as_it_is() {
+    fn message_that_would_grow_is_sent_uncompressed() {
         let mut compressed = CompressionCache::default();
         let message = Bytes::from_static(b"q8#Zk");
         assert_eq!(get(&mut compressed, &message), None);
-        assert_eq!(get(&mut compressed, &message), None, "and nobody tries again");
+        assert_eq!(get(&mut compressed, &message), None, "not compressed again");
         assert_eq!(compressed.entries.len(), 1);
     }
 
     #[test]
-    fn the_newest_are_remembered_and_no_more() {
+    fn full_cache_replaces_its_oldest_entry() {
         let mut compressed = CompressionCache::default();
         let messages: Vec<_> = (0..20).map(|_| Bytes::from(vec![b'a'; 600])).collect();
         let shared = messages.clone();

@@ -1,13 +1,14 @@
-//! One WebSocket: moves bytes between a socket and its [`Peer`], which decides everything.
+//! One WebSocket: moves bytes between a socket and its [`Peer`], which makes all decisions.
 //!
-//! [`Connection`] is a future written by hand, the whole of its task: while nothing happens it holds no buffer and no
-//! more than its own few hundred bytes beside the peer's. Each poll is one round of *read, decode, feed; drain, write*
-//! over the buffers of the thread. Once the socket takes no more, neither reading nor draining goes on: what was not
-//! drained stays in the logs.
+//! [`Connection`] is a hand-written future, the whole of its task: while it is idle it holds no buffer and
+//! only a few hundred bytes beside the peer's. Each poll is one round of *read, decode, feed; drain, write*
+//! over the buffers of the thread. When the socket takes no more, neither reading nor draining goes on:
+//! undrained output stays in the logs.
 
 mod buffers;
 mod close_reason;
 mod compression_cache;
+mod permit;
 mod receive;
 mod send;
 
@@ -24,15 +25,17 @@ use tautline_protocol::{Format, Now};
 use tautline_websocket::{Decoder, Role};
 use tracing::debug;
 
+pub(crate) use self::permit::ConnectionPermit;
 use self::{buffers::Buffers, close_reason::CloseReason, receive::ReadOutcome};
 use crate::{
-    gateway::{ConnectionPermit, GatewayState},
-    http::connect::Negotiated,
+    drain::whole_ms,
+    http::handshake::Negotiated,
+    state::GatewayState,
     timer_wheel::TimerEntry,
     transport::{stream::Stream, unsent::Unsent},
 };
 
-/// Rounds of one poll; then others get their turn.
+/// Rounds of one poll; then other tasks run.
 const ROUNDS_MAX: usize = 16;
 
 /// The server's end of one WebSocket.
@@ -41,64 +44,64 @@ pub(crate) struct Connection<S> {
     /// Made at the first poll: it needs the task's waker.
     peer: Option<Peer>,
     decoder: Decoder,
-    seat: ConnectionPermit,
-    alarm: TimerEntry,
-    /// In one box, because most connections, most of the time, have none of it.
+    permit: ConnectionPermit,
+    timer: TimerEntry,
+    /// Boxed, because most connections have none of it, most of the time.
     rare: Option<Box<RareState>>,
 }
 
-/// What a connection has while something is out of the ordinary.
+/// State that a connection needs only while it starts, is held up, or closes.
 #[derive(Default)]
 struct RareState {
-    /// What was read and is not decoded yet, because the peer has enough to do: at most what is read at once, or came together
-    /// with the HTTP request.
+    /// Read and not yet decoded, because the peer takes no input at present: at most one read, or the bytes
+    /// that arrived together with the HTTP request.
     undecoded: BytesMut,
-    /// What was negotiated on, for the peer that is made at the first poll.
+    /// The negotiated format, for the peer that is made at the first poll.
     format: Format,
-    /// What the socket did not take yet.
+    /// The socket has not taken this yet.
     unsent: Unsent,
     /// A stream with buffers of its own, such as TLS, could not flush them.
     needs_flush: bool,
     /// When a stalled or lingering peer is given up, in monotonic milliseconds.
     stall_deadline_ms: Option<u64>,
-    /// Since when the socket has not taken all that it was to take, in monotonic milliseconds.
+    /// Since when the socket has not taken everything, in monotonic milliseconds.
     stalled_since_ms: Option<u64>,
-    /// The last word is said, or is among the unsent bytes.
+    /// The close frame is sent, or is among the unsent bytes.
     closing: Option<Closing>,
 }
 
 struct Closing {
-    why: CloseReason,
-    step: Step,
+    reason: CloseReason,
+    step: CloseStep,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum CloseStep {
     /// The peer is to answer with its own close frame.
     AwaitingClose,
-    /// Both have spoken. We shut our side and throw away what comes until the peer hangs up: to close a socket with
-    /// bytes unread would reset it, and could overtake our last word.
+    /// Both close frames are sent. The connection shuts its side and discards input until the peer hangs up:
+    /// closing a socket with unread bytes would reset it, and the reset could overtake the close frame.
     ShuttingDown,
-    /// Our side is shut.
+    /// The connection's own side is shut.
     AwaitingEof,
 }
 
 impl<S: Stream> Connection<S> {
-    /// A connection whose handshake is over; `early` came behind it.
-    pub(crate) fn new(stream: S, early: Bytes, seat: ConnectionPermit, negotiated: Negotiated) -> Self {
-        let hello_bytes_max = seat.gateway().hub.limits().hello_bytes_max;
+    /// A connection whose handshake is over; `early` arrived behind it.
+    pub(crate) fn new(stream: S, early: Bytes, permit: ConnectionPermit, negotiated: Negotiated) -> Self {
+        let hello_bytes_max = permit.state().hub.limits().hello_bytes_max;
         let Negotiated { format, deflate } = negotiated;
         Self {
             stream,
             peer: None,
             decoder: Decoder::new(Role::Server, hello_bytes_max).with_deflate(deflate),
-            seat,
-            alarm: TimerEntry::default(),
+            permit,
+            timer: TimerEntry::default(),
             rare: Some(Box::new(RareState { undecoded: early.into(), format, ..RareState::default() })),
         }
     }
 
-    /// Pending: there is nothing to do now. Ready without an error: there may be more to do.
+    /// Pending: there is nothing to do at present. Ready without an error: there may be more to do.
     fn poll_rounds(
         &mut self,
         cx: &mut Context<'_>,
@@ -108,29 +111,29 @@ impl<S: Stream> Connection<S> {
         if self.stall_deadline_ms().is_some_and(|until| now.mono_ms >= until) {
             return Poll::Ready(Err(CloseReason::Stalled));
         }
-        self.begin(now, cx);
+        self.init_peer(now, cx);
         self.peer().handle_timeout(now);
-        self.take_back(now);
+        self.take_unsent(now);
         for _ in 0..ROUNDS_MAX {
             ready!(self.poll_unsent(cx, now))?;
-            let reading = self.read(cx, now, buffers)?;
+            let outcome = self.read(cx, now, buffers)?;
             ready!(self.poll_send(cx, now, buffers))?;
-            ready!(self.poll_shut(cx))?;
-            match reading {
-                ReadOutcome::Waiting => return Poll::Pending,
+            ready!(self.poll_shutdown(cx))?;
+            match outcome {
+                ReadOutcome::Pending => return Poll::Pending,
                 ReadOutcome::InputPaused if !self.wants_input() => return Poll::Pending,
-                ReadOutcome::InputPaused | ReadOutcome::Done => {}
+                ReadOutcome::InputPaused | ReadOutcome::Read => {}
             }
         }
         Poll::Ready(Ok(()))
     }
 
     /// At the first poll: makes the peer.
-    fn begin(&mut self, now: Now, cx: &Context<'_>) {
+    fn init_peer(&mut self, now: Now, cx: &Context<'_>) {
         if self.peer.is_none() {
             let format = self.rare().format;
-            let (hub, waker) = (&self.gateway().hub, cx.waker().clone());
-            self.peer = Some(match self.seat.holder() {
+            let (hub, waker) = (&self.state().hub, cx.waker().clone());
+            self.peer = Some(match self.permit.holder() {
                 Some(address) => hub.peer_of(address, format, now, waker),
                 None => hub.peer_in(format, now, waker),
             });
@@ -138,8 +141,8 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Says no more than what is on its way; the first cause counts.
-    fn close(&mut self, now: Now, why: CloseReason, step: Step) {
+    /// Sends nothing more behind the bytes on their way. The first reason counts.
+    fn close(&mut self, now: Now, reason: CloseReason, step: CloseStep) {
         let stall_deadline_ms = after_ms(now.mono_ms, self.linger_timeout());
         let rare = self.rare();
         if let Some(closing) = &mut rare.closing {
@@ -147,35 +150,34 @@ impl<S: Stream> Connection<S> {
             return;
         }
         rare.stall_deadline_ms = Some(stall_deadline_ms);
-        rare.closing = Some(Closing { why, step });
+        rare.closing = Some(Closing { reason, step });
     }
 
-    /// Shuts our side once everything is said.
-    fn poll_shut(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+    /// Shuts the connection's own side once everything is sent.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         if let Some(closing) = self.rare.as_mut().and_then(|rare| rare.closing.as_mut())
-            && closing.step == Step::ShuttingDown
+            && closing.step == CloseStep::ShuttingDown
         {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).map_err(CloseReason::Io)?;
-            closing.step = Step::AwaitingEof;
+            closing.step = CloseStep::AwaitingEof;
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Notes the end, whose cause was seen before where the last word had been said.
-    fn end(&mut self, now: Now, seen: &CloseReason) {
+    /// Tells the peer and logs. A reason from before the close frame counts more than the end of the stream.
+    fn finish(&mut self, now: Now, last: &CloseReason) {
         self.peer().handle_lost(now);
-        let cause = self.closing().map_or(seen, |closing| &closing.why);
-        debug!(%cause, "connection ended");
+        let reason = self.closing().map_or(last, |closing| &closing.reason);
+        debug!(%reason, "connection ended");
     }
 
-    /// What is left of the box when everything is ordinary again: nothing.
-    fn tidy(&mut self) {
+    fn drop_empty_rare_state(&mut self) {
         self.rare.take_if(|rare| {
             rare.closing.is_none() && rare.unsent.is_empty() && !rare.needs_flush && rare.undecoded.is_empty()
         });
     }
 
-    /// Heap memory for what came and was not taken yet, in bytes.
+    /// Heap memory for input that is not taken yet, in bytes.
     #[cfg(test)]
     fn held_bytes(&self) -> usize {
         let undecoded = self.rare.as_ref().map_or(0, |rare| rare.undecoded.capacity());
@@ -186,39 +188,39 @@ impl<S: Stream> Connection<S> {
         self.rare.get_or_insert_default()
     }
 
-    /// How far the goodbye has come; `None` while the line is open.
+    /// `None` while the connection is open.
     fn closing(&self) -> Option<&Closing> {
         self.rare.as_ref().and_then(|rare| rare.closing.as_ref())
     }
 
-    /// While the node goes down a peer that takes nothing cannot be asked to go, and is not waited for.
+    /// While the node drains, a peer that does not read cannot be asked to leave, and gets no more time.
     fn stall_deadline_ms(&self) -> Option<u64> {
         let rare = self.rare.as_ref()?;
-        let drain_until_ms = match rare.stalled_since_ms {
-            Some(since_ms) => self.gateway().drain_until_ms().max(after_ms(since_ms, self.linger_timeout())),
+        let drain_deadline_ms = match rare.stalled_since_ms {
+            Some(since_ms) => self.state().drain.deadline_ms().max(after_ms(since_ms, self.linger_timeout())),
             None => u64::MAX,
         };
-        rare.stall_deadline_ms.map(|until_ms| until_ms.min(drain_until_ms))
+        rare.stall_deadline_ms.map(|until_ms| until_ms.min(drain_deadline_ms))
     }
 
     fn linger_timeout(&self) -> Duration {
-        self.gateway().config.linger_timeout
+        self.state().config.linger_timeout
     }
 
     fn deadline_ms(&self) -> u64 {
-        let patience = self.stall_deadline_ms().unwrap_or(u64::MAX);
+        let stall_deadline_ms = self.stall_deadline_ms().unwrap_or(u64::MAX);
         match &self.peer {
-            Some(peer) if self.closing().is_none() => peer.poll_timeout().min(patience),
-            _ => patience,
+            Some(peer) if self.closing().is_none() => peer.poll_timeout().min(stall_deadline_ms),
+            _ => stall_deadline_ms,
         }
     }
 
-    fn gateway(&self) -> &Arc<GatewayState> {
-        self.seat.gateway()
+    fn state(&self) -> &Arc<GatewayState> {
+        self.permit.state()
     }
 
     fn peer(&mut self) -> &mut Peer {
-        self.peer.as_mut().expect("begin() has made the peer")
+        self.peer.as_mut().expect("init_peer() has made the peer")
     }
 }
 
@@ -227,20 +229,20 @@ impl<S: Stream> Future for Connection<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let now = this.gateway().clock.now();
+        let now = this.state().clock.now();
         let mut buffers = Buffers::take();
         let polled = this.poll_rounds(cx, now, &mut buffers);
         buffers.give_back();
         match polled {
-            Poll::Ready(Err(ended)) => {
-                this.end(now, &ended);
+            Poll::Ready(Err(reason)) => {
+                this.finish(now, &reason);
                 return Poll::Ready(());
             }
             Poll::Ready(Ok(())) => cx.waker().wake_by_ref(),
             Poll::Pending => {
-                this.tidy();
+                this.drop_empty_rare_state();
                 let deadline_ms = this.deadline_ms();
-                this.seat.gateway().wheel.set(&mut this.alarm, deadline_ms, cx.waker());
+                this.permit.state().timer_wheel.set(&mut this.timer, deadline_ms, cx.waker());
             }
         }
         Poll::Pending
@@ -249,15 +251,15 @@ impl<S: Stream> Future for Connection<S> {
 
 impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
-        self.seat.gateway().wheel.clear(&mut self.alarm);
+        self.permit.state().timer_wheel.clear(&mut self.timer);
         if std::thread::panicking() {
-            self.seat.count_panic();
+            self.permit.count_panic();
         }
     }
 }
 
 fn after_ms(since_ms: u64, wait: Duration) -> u64 {
-    since_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+    since_ms.saturating_add(whole_ms(wait))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The way in: from the socket through the decoder to the peer.
+//! Input: from the socket through the decoder to the peer.
 
 use std::{
     pin::Pin,
@@ -10,18 +10,18 @@ use tautline_protocol::{Format, Now};
 use tautline_websocket::{Event, encode_close, encode_pong};
 use tokio::io::ReadBuf;
 
-use super::{Connection, Step, buffers::Buffers, close_reason::CloseReason};
+use super::{CloseStep, Connection, buffers::Buffers, close_reason::CloseReason};
 use crate::transport::stream::Stream;
 
-/// RFC 6455 §7.4.1: a kind of data that cannot be accepted.
+/// RFC 6455 §7.4.1: data of a type that cannot be accepted.
 const UNSUPPORTED_DATA: u16 = 1003;
 
-/// What became of trying to read.
+/// The outcome of one attempt to read.
 pub(super) enum ReadOutcome {
-    Done,
-    /// The task is woken when there is something.
-    Waiting,
-    /// The peer has enough to do.
+    Read,
+    /// The socket has nothing; the task is woken when it has.
+    Pending,
+    /// The peer takes no input at present.
     InputPaused,
 }
 
@@ -33,7 +33,7 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Reads once, and hands over what came.
+    /// Reads once and feeds the bytes.
     pub(super) fn read(
         &mut self,
         cx: &mut Context<'_>,
@@ -47,49 +47,49 @@ impl<S: Stream> Connection<S> {
             && !rare.undecoded.is_empty()
         {
             let mut undecoded = std::mem::take(&mut rare.undecoded);
-            let left = self.take_bytes(now, &mut undecoded, &mut buffers.out.bytes);
+            let left = self.feed(now, &mut undecoded, &mut buffers.out.bytes);
             let taken = undecoded.len() - left;
             undecoded.advance(taken);
             if left > 0 {
                 self.rare().undecoded = undecoded;
             }
-            return Ok(ReadOutcome::Done);
+            return Ok(ReadOutcome::Read);
         }
         let mut read = ReadBuf::new(&mut buffers.read);
         match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
-            Poll::Pending => Ok(ReadOutcome::Waiting),
+            Poll::Pending => Ok(ReadOutcome::Pending),
             Poll::Ready(Err(error)) => Err(CloseReason::Io(error)),
             Poll::Ready(Ok(())) if read.filled().is_empty() => Err(CloseReason::Eof),
             Poll::Ready(Ok(())) => {
-                let left = self.take_bytes(now, read.filled_mut(), &mut buffers.out.bytes);
+                let left = self.feed(now, read.filled_mut(), &mut buffers.out.bytes);
                 if left > 0 {
                     let undecoded = &read.filled()[read.filled().len() - left..];
                     self.rare().undecoded = undecoded.into();
                 }
-                Ok(ReadOutcome::Done)
+                Ok(ReadOutcome::Read)
             }
         }
     }
 
-    /// Decodes `unread` for as long as the peer wants input, and says how many bytes at its end are left; what RFC 6455 wants
-    /// answered is answered in `out`. A compressed message may be a thousand times as large as its frame: decoded ahead, what
-    /// is read at once could be megabytes.
-    fn take_bytes(&mut self, now: Now, mut unread: &mut [u8], out: &mut Vec<u8>) -> usize {
+    /// Decodes `unread` for as long as the peer takes input, and returns how many bytes at its end are left.
+    /// Answers control frames in `out`. A compressed message may be a thousand times as large as its frame:
+    /// decoded ahead, one read could become megabytes.
+    fn feed(&mut self, now: Now, mut unread: &mut [u8], out: &mut Vec<u8>) -> usize {
         loop {
             if !self.wants_input() {
                 self.decoder.give_back();
                 return unread.len();
             }
-            // Who has said the last word still listens for the peer's, but neither acts nor answers.
+            // Behind its own close frame the connection waits for the peer's, but neither acts nor answers.
             let is_open = match self.closing() {
                 None => true,
-                Some(closing) if closing.step == Step::AwaitingClose => false,
+                Some(closing) if closing.step == CloseStep::AwaitingClose => false,
                 Some(_) => return 0,
             };
-            let peer = self.peer.as_mut().expect("begin() has made the peer");
+            let peer = self.peer.as_mut().expect("init_peer() has made the peer");
             let format = peer.format();
             self.decoder.set_message_bytes_max(peer.message_bytes_max());
-            let (code, words, why) = match self.decoder.decode(&mut unread) {
+            let (code, words, reason) = match self.decoder.decode(&mut unread) {
                 Ok(None) => return 0,
                 Ok(Some(Event::Text(text))) if is_open && format == Format::Json => {
                     peer.handle_message(now, text);
@@ -106,7 +106,7 @@ impl<S: Stream> Connection<S> {
                 Ok(Some(Event::Ping(_) | Event::Pong(_))) => continue,
                 Ok(Some(Event::Text(_) | Event::Binary(_))) if !is_open => continue,
                 Ok(Some(Event::Text(_) | Event::Binary(_))) => {
-                    let words = format!("this line speaks {}", format.as_str());
+                    let words = format!("this connection speaks {}", format.as_str());
                     (Some(UNSUPPORTED_DATA), words, CloseReason::WrongMessageType)
                 }
                 Ok(Some(Event::Close { code, .. })) => (code, String::new(), CloseReason::ClosedByPeer(code)),
@@ -116,7 +116,7 @@ impl<S: Stream> Connection<S> {
                 peer.handle_lost(now);
                 encode_close(out, code, &words, None);
             }
-            self.close(now, why, Step::ShuttingDown);
+            self.close(now, reason, CloseStep::ShuttingDown);
         }
     }
 }

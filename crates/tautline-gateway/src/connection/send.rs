@@ -1,4 +1,4 @@
-//! The way out: from the peer into one write, for as long as the socket takes it.
+//! Output: from the peer into one write, for as long as the socket takes it.
 
 use std::{
     pin::Pin,
@@ -9,11 +9,11 @@ use tautline_hub::Output;
 use tautline_protocol::{ByeCode, Format, Now};
 use tautline_websocket::{Opcode, encode_close};
 
-use super::{Connection, Step, after_ms, buffers::Buffers, close_reason::CloseReason};
+use super::{CloseStep, Connection, after_ms, buffers::Buffers, close_reason::CloseReason};
 use crate::{calls, transport::stream::Stream};
 
 impl<S: Stream> Connection<S> {
-    /// Writes what the peer has to say until there is no more; pending while the socket takes no more.
+    /// Writes the peer's outputs until there are no more; pending while the socket takes no more.
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -37,7 +37,7 @@ impl<S: Stream> Connection<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Nothing has to wait for it, and a stream that cannot flush now wakes us when it can.
+    /// Nothing waits for it: a stream that cannot flush yet wakes the task when it can.
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
         let is_flushed = Pin::new(&mut self.stream).poll_flush(cx).map_err(CloseReason::Io)?.is_ready();
         if !is_flushed {
@@ -48,7 +48,7 @@ impl<S: Stream> Connection<S> {
         Ok(())
     }
 
-    /// True where it stopped because there is enough for one write.
+    /// Collects outputs for one write. True where the write is full and there may be more.
     fn gather(&mut self, cx: &mut Context<'_>, now: Now, buffers: &mut Buffers) -> bool {
         while self.closing().is_none() {
             if buffers.is_full() {
@@ -58,31 +58,31 @@ impl<S: Stream> Connection<S> {
                 None => break,
                 Some(Output::Message(message)) => {
                     let opcode = opcode(self.peer().format());
-                    let is_long = message.len() >= self.gateway().config.compression_bytes_min;
+                    let is_long = message.len() >= self.state().config.compression_bytes_min;
                     let deflate = self.decoder.deflate().filter(|_| is_long);
                     buffers.push(opcode, message, deflate);
                 }
                 Some(Output::Login(auth)) => {
-                    let login = self.gateway().authenticator.check(now, &auth);
+                    let login = self.state().access.authenticator.check(now, &auth);
                     if let Err(refused) = &login {
-                        self.gateway().refusals.of_login(now, &auth, refused, self.stream.address());
+                        self.state().refusals.log_login(now, &auth, refused, self.stream.address());
                     }
                     self.peer().handle_login(now, login);
                 }
-                Some(Output::Call(request)) => calls::start(self.gateway(), cx, request),
+                Some(Output::Call(request)) => calls::start(self.state(), cx, request),
                 Some(Output::Close { code, reason }) => {
                     if reason == ByeCode::Overloaded.as_str() {
-                        self.gateway().warnings.sessions.note(now, || "one was refused".to_owned());
+                        self.state().warnings.sessions.note(now, || "one was refused".to_owned());
                     }
                     encode_close(&mut buffers.out.bytes, Some(code), reason, None);
-                    self.close(now, CloseReason::ClosedByServer { code, reason }, Step::AwaitingClose);
+                    self.close(now, CloseReason::ClosedByServer { code, reason }, CloseStep::AwaitingClose);
                 }
             }
         }
         false
     }
 
-    /// Writes all that was gathered; what the socket does not take is kept.
+    /// Writes all of `buffers.out`; the part that the socket does not take is kept.
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -90,7 +90,7 @@ impl<S: Stream> Connection<S> {
         buffers: &mut Buffers,
     ) -> Poll<Result<(), CloseReason>> {
         let out = &mut buffers.out;
-        let mut sent = if self.stream.take(cx, out) { out.bytes.len() } else { 0 };
+        let mut sent = if self.stream.try_queue(cx, out) { out.bytes.len() } else { 0 };
         while sent < out.bytes.len() {
             match Pin::new(&mut self.stream).poll_write(cx, &out.bytes[sent..]) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(CloseReason::Eof)),
@@ -109,15 +109,15 @@ impl<S: Stream> Connection<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Keeps what the stream had taken and could not send.
-    pub(super) fn take_back(&mut self, now: Now) {
-        if let Some(earlier) = self.stream.take_back() {
-            self.rare().unsent.go_behind(earlier);
+    /// Takes over the bytes that the stream had queued and could not send.
+    pub(super) fn take_unsent(&mut self, now: Now) {
+        if let Some(earlier) = self.stream.take_unsent() {
+            self.rare().unsent.prepend(earlier);
             self.wait_for_progress(now);
         }
     }
 
-    /// Goes on with what the socket did not take before.
+    /// Goes on with the bytes that the socket did not take before.
     pub(super) fn poll_unsent(&mut self, cx: &mut Context<'_>, now: Now) -> Poll<Result<(), CloseReason>> {
         let Some(rare) = &mut self.rare else { return Poll::Ready(Ok(())) };
         let bytes_before = rare.unsent.len();
@@ -134,9 +134,9 @@ impl<S: Stream> Connection<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// A slow peer is waited for as long as it takes something now and then; not so once the last word is said.
+    /// A slow peer has time for as long as it reads a little now and then; not so behind the close frame.
     fn wait_for_progress(&mut self, now: Now) {
-        let until_ms = after_ms(now.mono_ms, self.gateway().config.stall_timeout);
+        let until_ms = after_ms(now.mono_ms, self.state().config.stall_timeout);
         let rare = self.rare();
         rare.stalled_since_ms.get_or_insert(now.mono_ms);
         if rare.closing.is_none() {

@@ -1,11 +1,6 @@
-//! Stories about one connection over streams that do as they are told.
+//! One connection over streams that the test controls.
 
-use std::{
-    future::poll_fn,
-    io,
-    sync::{Arc, atomic::Ordering},
-    task::Wake,
-};
+use std::{future::poll_fn, io, sync::Arc, task::Wake};
 
 use tautline_protocol::Limits;
 use tautline_websocket::{Deflate, Event, Opcode, encode_compressed, encode_ping, encode_text};
@@ -27,8 +22,8 @@ fn gateway() -> Gateway {
 impl Stream for DuplexStream {}
 
 fn connection<S: Stream>(gateway: &Gateway, stream: S, early: &[u8]) -> Connection<S> {
-    let seat = ConnectionPermit::take(gateway.shared()).unwrap();
-    Connection::new(stream, Bytes::copy_from_slice(early), seat, Negotiated::default())
+    let permit = ConnectionPermit::try_acquire(gateway.state()).unwrap();
+    Connection::new(stream, Bytes::copy_from_slice(early), permit, Negotiated::default())
 }
 
 fn framed(text: &str) -> Vec<u8> {
@@ -37,30 +32,30 @@ fn framed(text: &str) -> Vec<u8> {
     frame
 }
 
-/// What a server has sent, by message.
+/// The messages in the bytes that a server has sent.
 fn messages(bytes: &[u8]) -> Vec<String> {
     let mut bytes = bytes.to_vec();
     let mut unread = bytes.as_mut_slice();
     let mut decoder = Decoder::new(Role::Client, 1 << 20);
-    let mut said = Vec::new();
+    let mut messages = Vec::new();
     while let Some(event) = decoder.decode(&mut unread).unwrap() {
-        said.push(match event {
+        messages.push(match event {
             Event::Text(text) => text.to_owned(),
             other => format!("{other:?}"),
         });
     }
-    said
+    messages
 }
 
 #[test]
-fn an_idle_connection_is_small() {
-    // With a runtime's 104 bytes for the task, what is allocated goes up in steps of 128.
+fn idle_connection_is_small() {
+    // With the 104 bytes of a task, the allocation grows in steps of 128.
     let bytes = size_of::<Connection<TcpStream>>() - size_of::<Option<Peer>>();
     assert!(bytes <= 96, "{bytes} bytes beside the peer's");
 }
 
 #[tokio::test]
-async fn what_came_behind_the_handshake_is_read_first() {
+async fn bytes_behind_the_handshake_are_read_first() {
     let gateway = gateway();
     let (server, mut client) = duplex(4096);
     let mut early = framed(HELLO);
@@ -70,15 +65,15 @@ async fn what_came_behind_the_handshake_is_read_first() {
     client.write_all(rest).await.unwrap();
     client.shutdown().await.unwrap();
     task.await.unwrap();
-    let mut said = Vec::new();
-    client.read_to_end(&mut said).await.unwrap();
-    let said = messages(&said).concat();
-    assert!(said.contains("welcome") && said.contains("Pong"), "{said}");
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).await.unwrap();
+    let received = messages(&received).concat();
+    assert!(received.contains("welcome") && received.contains("Pong"), "{received}");
     assert_eq!(gateway.stats().connections, 0);
 }
 
 #[tokio::test]
-async fn everything_comes_through_a_stream_that_takes_three_bytes_at_a_time() {
+async fn stream_of_three_byte_steps_loses_nothing() {
     let gateway = gateway();
     let (server, mut client) = duplex(3);
     let task = tokio::spawn(connection(&gateway, server, &[]));
@@ -88,16 +83,16 @@ async fn everything_comes_through_a_stream_that_takes_three_bytes_at_a_time() {
     let (mut reader, mut writer) = tokio::io::split(&mut client);
     let writing =
         async { writer.write_all(&[framed(HELLO), framed(&call), framed(bye)].concat()).await.unwrap() };
-    let mut said = Vec::new();
+    let mut received = Vec::new();
     let reading = async {
-        while !messages_end_with_close(&said) {
-            reader.read_buf(&mut said).await.unwrap();
+        while !messages_end_with_close(&received) {
+            reader.read_buf(&mut received).await.unwrap();
         }
     };
     tokio::join!(writing, reading);
-    let said = messages(&said);
-    assert!(said.iter().any(|message| message.contains(&data)));
-    assert_eq!(said.last().map(String::as_str), Some("Close { code: Some(1000), reason: \"bye\" }"));
+    let received = messages(&received);
+    assert!(received.iter().any(|message| message.contains(&data)));
+    assert_eq!(received.last().map(String::as_str), Some("Close { code: Some(1000), reason: \"bye\" }"));
     drop(client);
     task.await.unwrap();
 }
@@ -106,17 +101,17 @@ fn messages_end_with_close(bytes: &[u8]) -> bool {
     messages(bytes).last().is_some_and(|last| last.starts_with("Close"))
 }
 
-/// A frame of blanks that is a thousandth of its message.
+/// A frame of blanks, a thousand times smaller than its message.
 fn blanks(bytes: usize) -> Vec<u8> {
     let mut frame = Vec::new();
     encode_compressed(&mut frame, Opcode::Text, &vec![b' '; bytes], Deflate::LARGEST_WINDOW, KEY);
     frame
 }
 
-/// Tells the method `wait` of [`waiting`] to end.
+/// Lets the method `wait` of [`waiting`] end.
 type End = tokio::sync::watch::Sender<bool>;
 
-/// A gateway that runs one call a session at a time, and whose method ends when it is told to.
+/// A gateway that runs one call of a session at a time, and the switch that ends its method.
 fn waiting() -> (Gateway, End) {
     let (end, ended) = tokio::sync::watch::channel(false);
     let limits = Limits { requests_in_flight_max: 1, ..Limits::default() };
@@ -131,19 +126,19 @@ fn waiting() -> (Gateway, End) {
 }
 
 #[tokio::test]
-async fn what_is_compressed_is_not_inflated_before_it_is_wanted() {
+async fn compressed_input_is_inflated_only_when_wanted() {
     let (gateway, end) = waiting();
-    let seat = ConnectionPermit::take(gateway.shared()).unwrap();
+    let permit = ConnectionPermit::try_acquire(gateway.state()).unwrap();
     let negotiated = Negotiated { format: Format::Json, deflate: Some(Deflate::LARGEST_WINDOW) };
     let (server, mut client) = duplex(1 << 20);
-    let mut connection = Connection::new(server, Bytes::new(), seat, negotiated);
+    let mut connection = Connection::new(server, Bytes::new(), permit, negotiated);
     let call = |id: u32| framed(&format!(r#"{{"id":{id},"call":{{"method":"wait","data":{id}}}}}"#));
     let mut bytes = [framed(HELLO), call(1), call(2)].concat();
     (0..150).for_each(|_| bytes.extend(blanks(65_000)));
     bytes.extend(call(3));
     client.write_all(&bytes).await.unwrap();
 
-    let mut said = Vec::new();
+    let mut received = Vec::new();
     let held_bytes = poll_fn(|cx| {
         assert!(Pin::new(&mut connection).poll(cx).is_pending());
         if connection.wants_input() { Poll::Pending } else { Poll::Ready(connection.held_bytes()) }
@@ -153,17 +148,17 @@ async fn what_is_compressed_is_not_inflated_before_it_is_wanted() {
 
     end.send_replace(true);
     tokio::select! {
-        () = &mut connection => panic!("it ended"),
+        () = &mut connection => panic!("the connection ended"),
         () = async {
-            while !messages(&said).concat().contains(r#"{"id":3,"ok":{"data":3}}"#) {
-                client.read_buf(&mut said).await.unwrap();
+            while !messages(&received).concat().contains(r#"{"id":3,"ok":{"data":3}}"#) {
+                client.read_buf(&mut received).await.unwrap();
             }
         } => {}
     }
 }
 
 #[tokio::test]
-async fn a_message_of_many_requests_is_read_in_its_order_as_they_are_done() {
+async fn requests_of_one_message_are_answered_in_order() {
     let (gateway, end) = waiting();
     end.send_replace(true);
     let (server, mut client) = duplex(1 << 20);
@@ -172,13 +167,13 @@ async fn a_message_of_many_requests_is_read_in_its_order_as_they_are_done() {
     let bytes = [framed(HELLO), framed(&calls.join("\n"))].concat();
     let task = tokio::spawn(connection(&gateway, server, &[]));
     client.write_all(&bytes).await.unwrap();
-    let mut said = Vec::new();
-    while !messages(&said).concat().contains(r#"{"id":1000,"#) {
-        client.read_buf(&mut said).await.unwrap();
+    let mut received = Vec::new();
+    while !messages(&received).concat().contains(r#"{"id":1000,"#) {
+        client.read_buf(&mut received).await.unwrap();
     }
-    let said = messages(&said).concat();
+    let received = messages(&received).concat();
     let ids: Vec<_> =
-        said.lines().filter_map(|line| line.strip_prefix(r#"{"id":"#)?.split(',').next()).collect();
+        received.lines().filter_map(|line| line.strip_prefix(r#"{"id":"#)?.split(',').next()).collect();
     assert_eq!(ids, (1..=1000).map(|id| id.to_string()).collect::<Vec<_>>());
     drop(client);
     task.await.unwrap();
@@ -210,7 +205,7 @@ impl AsyncWrite for Explosive {
 }
 
 #[tokio::test]
-async fn a_panic_ends_its_connection_is_counted_and_leaves_nothing_behind() {
+async fn panic_ends_only_its_connection_and_is_counted() {
     let gateway = gateway();
     let bystander: DuplexStream = {
         let (server, client) = duplex(4096);
@@ -222,25 +217,25 @@ async fn a_panic_ends_its_connection_is_counted_and_leaves_nothing_behind() {
     assert_eq!((stats.panics, stats.connections, stats.hub.connections), (1, 1, 1));
     let (mut reader, mut writer) = tokio::io::split(bystander);
     writer.write_all(&framed(r#"{"id":1,"call":{"method":"echo","data":"undisturbed"}}"#)).await.unwrap();
-    let mut said = Vec::new();
-    while !String::from_utf8_lossy(&said).contains("undisturbed") {
-        reader.read_buf(&mut said).await.unwrap();
+    let mut received = Vec::new();
+    while !String::from_utf8_lossy(&received).contains("undisturbed") {
+        reader.read_buf(&mut received).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_has_ended_leaves_nothing_on_the_wheel() {
-    struct Noted;
-    impl Wake for Noted {
+async fn ended_connection_leaves_no_timer_entry() {
+    struct WakeTarget;
+    impl Wake for WakeTarget {
         fn wake(self: Arc<Self>) {}
     }
     let gateway = gateway();
     let (server, client) = duplex(4096);
-    let noted = Arc::new(Noted);
-    let waker = Arc::clone(&noted).into();
+    let target = Arc::new(WakeTarget);
+    let waker = Arc::clone(&target).into();
     let mut connection = connection(&gateway, server, &framed(HELLO));
     assert!(Pin::new(&mut connection).poll(&mut Context::from_waker(&waker)).is_pending());
     drop((connection, client, waker));
-    assert_eq!(Arc::strong_count(&noted), 1);
-    assert_eq!(gateway.shared().counters.connections.load(Ordering::Relaxed), 0);
+    assert_eq!(Arc::strong_count(&target), 1);
+    assert_eq!(gateway.state().connections.in_use(), 0);
 }

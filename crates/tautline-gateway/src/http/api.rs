@@ -20,7 +20,6 @@ use http::{
 };
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
-use sha2::{Digest as _, Sha256};
 use tautline_hub::{Inbox, PublishOptions};
 use tautline_protocol::{
     ChannelName, DATA_DEPTH_MAX, ErrorCode, InvalidName, UserId,
@@ -28,30 +27,13 @@ use tautline_protocol::{
     packet::{ErrorBody, server::Published},
 };
 
-use crate::{gateway::GatewayState, http::error::HttpError};
+use super::error::HttpError;
+use crate::state::GatewayState;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
-/// The keys that back ends may come with, as digests: what is compared then has one length, and tells nothing by the
-/// time that comparing takes.
-#[derive(Default)]
-pub(crate) struct ApiKeys(Vec<[u8; 32]>);
-
-impl ApiKeys {
-    pub(crate) fn insert(&mut self, key: &str) {
-        self.0.push(Sha256::digest(key).into());
-    }
-
-    /// Looks at every key, whichever is right.
-    fn contain(&self, key: &str) -> bool {
-        let digest: [u8; 32] = Sha256::digest(key).into();
-        let differs = |known: &[u8; 32]| known.iter().zip(digest).fold(0, |sum, (a, b)| sum | (a ^ b));
-        self.0.iter().fold(false, |found, known| found | (differs(known) == 0))
-    }
-}
-
-/// What is published, and where.
+/// `POST /api/v1/publish`
 #[derive(Deserialize)]
 struct PublishBody<'a> {
     #[serde(borrow)]
@@ -62,7 +44,7 @@ struct PublishBody<'a> {
     tags: Option<&'a RawValue>,
 }
 
-/// What is pushed, and to whom.
+/// `POST /api/v1/push`
 #[derive(Deserialize)]
 struct PushBody<'a> {
     #[serde(borrow)]
@@ -83,78 +65,78 @@ pub(crate) fn routes() -> Router<Arc<GatewayState>> {
         .method_not_allowed_fallback(wrong_method)
 }
 
-/// Asks for the key first: who has none learns nothing about the API.
-async fn wrong_method(State(gateway): State<Arc<GatewayState>>, request: Request) -> HttpError {
+/// Checks the key first: a request without one learns nothing about the API.
+async fn wrong_method(State(state): State<Arc<GatewayState>>, request: Request) -> HttpError {
     let words = format!("this path takes no {}", request.method());
-    refuse_path(&gateway, &request, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", words)
+    refuse_path(&state, &request, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", words)
 }
 
-/// What no route matches, where the whole port is the gateway's.
-pub(crate) async fn unknown_path(gateway: Arc<GatewayState>, request: Request) -> HttpError {
-    let words = "there is nothing at this path";
-    refuse_path(&gateway, &request, StatusCode::NOT_FOUND, "not_found", words.to_owned())
+/// A path that no route matches, where the gateway has the whole port.
+pub(crate) async fn unknown_path(state: Arc<GatewayState>, request: Request) -> HttpError {
+    let words = "there is no such path";
+    refuse_path(&state, &request, StatusCode::NOT_FOUND, "not_found", words.to_owned())
 }
 
 fn refuse_path(
-    gateway: &GatewayState,
+    state: &GatewayState,
     request: &Request,
     status: StatusCode,
     code: &str,
     words: String,
 ) -> HttpError {
     let is_api = request.uri().path() == "/api" || request.uri().path().starts_with("/api/");
-    let stranger =
-        is_api.then(|| authorize(gateway, request.headers(), request.extensions()).err()).flatten();
-    stranger.unwrap_or_else(|| HttpError::new(status, code, words))
+    let unauthorized =
+        is_api.then(|| authorize(state, request.headers(), request.extensions()).err()).flatten();
+    unauthorized.unwrap_or_else(|| HttpError::new(status, code, words))
 }
 
-async fn ready(State(gateway): State<Arc<GatewayState>>) -> Response {
-    if gateway.not_ready.load(Ordering::Acquire) {
-        return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "this node is going down")
+async fn ready(State(state): State<Arc<GatewayState>>) -> Response {
+    if state.not_ready.load(Ordering::Acquire) {
+        return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "this node is draining")
             .into_response();
     }
-    if !gateway.hub.takes_appends() {
-        let words = "publications cannot be stored just now";
+    if !state.hub.takes_appends() {
+        let words = "the engine stores no publications at present";
         return HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", words).into_response();
     }
     Json(json!({"status": "ready"})).into_response()
 }
 
 async fn publish(
-    State(gateway): State<Arc<GatewayState>>,
+    State(state): State<Arc<GatewayState>>,
     request: Request,
 ) -> Result<Json<Published>, HttpError> {
-    let (headers, body) = accept(&gateway, request).await?;
+    let (headers, body) = authorize_and_read(&state, request).await?;
     let PublishBody { channel, data, tags } = serde_json::from_slice(&body).map_err(|error| {
         HttpError::bad_request(format!("the body is not {{channel, data, tags?}}: {error}"))
     })?;
     let channel = ChannelName::parse(&channel)
         .map_err(|error| HttpError::bad_request(format!("`channel` is no channel's name: {error}")))?;
-    append(&gateway, &headers, &channel, data, tags).await
+    append(&state, &headers, &channel, data, tags).await
 }
 
-/// Publishes to a user's inbox, whether or not they are online.
+/// Publishes to a user's inbox, whether or not the user is online.
 async fn push(
-    State(gateway): State<Arc<GatewayState>>,
+    State(state): State<Arc<GatewayState>>,
     request: Request,
 ) -> Result<Json<Published>, HttpError> {
-    let (headers, body) = accept(&gateway, request).await?;
+    let (headers, body) = authorize_and_read(&state, request).await?;
     let PushBody { user, data, tags } = serde_json::from_slice(&body)
         .map_err(|error| HttpError::bad_request(format!("the body is not {{user, data, tags?}}: {error}")))?;
     let channel = ChannelName::of_user(&parse_user(&user)?).map_err(|error| no_user(&error))?;
-    append(&gateway, &headers, &channel, data, tags).await
+    append(&state, &headers, &channel, data, tags).await
 }
 
-/// Tells what became of what was pushed: sent is not delivered, and delivered is not acknowledged.
+/// Reports how far an inbox is sent, delivered and acknowledged, which are three different things.
 async fn inbox(
-    State(gateway): State<Arc<GatewayState>>,
+    State(state): State<Arc<GatewayState>>,
     user: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Result<Json<Inbox>, HttpError> {
-    authorize(&gateway, &headers, &extensions)?;
+    authorize(&state, &headers, &extensions)?;
     let Path(user) = user.map_err(|_| HttpError::bad_request("the user's id in the path is no UTF-8"))?;
-    gateway.inbox(&parse_user(&user)?).await.map(Json).map_err(refused)
+    state.inbox(&parse_user(&user)?).await.map(Json).map_err(refused)
 }
 
 fn parse_user(user: &str) -> Result<UserId, HttpError> {
@@ -165,15 +147,15 @@ fn no_user(error: &InvalidName) -> HttpError {
     HttpError::bad_request(format!("`user` is no user's id: {error}"))
 }
 
-/// Lets the back end in, and reads what it has to say.
-async fn accept(gateway: &GatewayState, request: Request) -> Result<(HeaderMap, Bytes), HttpError> {
-    authorize(gateway, request.headers(), request.extensions())?;
+/// Checks the key, then reads the body.
+async fn authorize_and_read(state: &GatewayState, request: Request) -> Result<(HeaderMap, Bytes), HttpError> {
+    authorize(state, request.headers(), request.extensions())?;
     let (parts, body) = request.into_parts();
-    Ok((parts.headers, read(gateway, body).await?))
+    Ok((parts.headers, read(state, body).await?))
 }
 
 async fn append(
-    gateway: &GatewayState,
+    state: &GatewayState,
     headers: &HeaderMap,
     channel: &ChannelName,
     data: &RawValue,
@@ -187,10 +169,10 @@ async fn append(
         return Err(HttpError::bad_request(words));
     }
     let options = PublishOptions { tags, idempotency_key: idempotency_key(headers)? };
-    gateway.publish(channel, data, options).await.map(Json).map_err(refused)
+    state.publish(channel, data, options).await.map(Json).map_err(refused)
 }
 
-/// The key that makes repeating harmless, as the draft of the HTTP header field `Idempotency-Key` has it.
+/// The key that makes repeating harmless (IETF draft of the HTTP header field `Idempotency-Key`).
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, HttpError> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     match key.to_str() {
@@ -203,28 +185,28 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, HttpError> {
     }
 }
 
-fn authorize(gateway: &GatewayState, headers: &HeaderMap, extensions: &Extensions) -> Result<(), HttpError> {
+fn authorize(state: &GatewayState, headers: &HeaderMap, extensions: &Extensions) -> Result<(), HttpError> {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let key = header
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if key.is_some_and(|(_, key)| gateway.api_keys.contain(key.trim())) {
+    if key.is_some_and(|(_, key)| state.access.api_keys.contain(key.trim())) {
         return Ok(());
     }
-    let reason = if key.is_some() { "the key is not known" } else { "there is no bearer key" };
+    let reason = if key.is_some() { "unknown key" } else { "no bearer key" };
     let address = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-    gateway.refusals.of_key(gateway.clock.now(), reason, address);
-    let words = "this takes `Authorization: Bearer` and one of the keys that the gateway was given";
+    state.refusals.log_api_key(state.clock.now(), reason, address);
+    let words = "send `Authorization: Bearer` with an API key of this gateway";
     Err(HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", words).with(WWW_AUTHENTICATE, "Bearer"))
 }
 
-async fn read(gateway: &GatewayState, body: Body) -> Result<Bytes, HttpError> {
-    let bytes_max = gateway.config.api_body_bytes_max;
+async fn read(state: &GatewayState, body: Body) -> Result<Bytes, HttpError> {
+    let bytes_max = state.config.api_body_bytes_max;
     let read = axum::body::to_bytes(body, bytes_max);
-    match tokio::time::timeout(gateway.config.http_body_timeout, read).await {
+    match tokio::time::timeout(state.config.http_body_timeout, read).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(_)) => {
-            let words = format!("the body broke off, or is larger than {bytes_max} bytes");
+            let words = format!("the body is incomplete, or larger than {bytes_max} bytes");
             Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", words))
         }
         Err(_) => Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long")),
@@ -240,19 +222,4 @@ fn refused(error: ErrorBody) -> HttpError {
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     HttpError::new(status, error.code.as_str(), error.message).retry_after(error.retry_after_ms)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_of_several_keys_is_good_and_no_other() {
-        let mut keys = ApiKeys::default();
-        assert!(!keys.contain(""), "without keys nothing is open");
-        keys.insert("old");
-        keys.insert("new");
-        assert!(keys.contain("old") && keys.contain("new"));
-        assert!(!keys.contain("ne") && !keys.contain("newer") && !keys.contain(""));
-    }
 }

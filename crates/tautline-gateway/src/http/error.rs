@@ -1,4 +1,4 @@
-//! HTTP answers that say no: `{"error":{"code":…,"message":…}}`.
+//! HTTP error responses: `{"error":{"code":…,"message":…}}`.
 
 use axum::{
     Json,
@@ -7,7 +7,7 @@ use axum::{
 use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Value, json};
 
-/// Why a request over HTTP was refused.
+/// A refused request.
 #[derive(Debug)]
 pub(crate) struct HttpError {
     status: StatusCode,
@@ -32,7 +32,7 @@ impl HttpError {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
-    /// When trying again may help.
+    /// When a retry may succeed.
     pub(crate) fn retry_after(mut self, ms: Option<u64>) -> Self {
         self.retry_after_ms = ms;
         self
@@ -44,7 +44,7 @@ impl HttpError {
     }
 }
 
-/// What every refusal says.
+/// The body of every error response.
 pub(crate) fn body(code: &str, message: &str, retry_after_ms: Option<u64>) -> Value {
     let mut error = json!({"code": code, "message": message});
     if let Some(ms) = retry_after_ms {

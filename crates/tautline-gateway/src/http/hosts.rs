@@ -1,40 +1,31 @@
-//! Which requests are answered, by the host that they name and by the web page that sends them.
+//! Selects the requests that are answered, by their host and by the web page that sends them.
 //!
-//! A name that an attacker owns can be made to point at this machine after its page was loaded (DNS rebinding): to the browser
-//! the gateway is then the page's own server. Such a request still names the attacker's host in `Host`. So where everybody may
-//! do everything, only names that nobody else can own are answered.
+//! An attacker can point a name of its own at this machine after its page was loaded (DNS rebinding): to the
+//! browser the gateway is then the page's own server. Such a request still has the attacker's host in `Host`.
+//! So a gateway that is open to everybody answers only for names that nobody else can own.
 
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-};
+use std::net::{IpAddr, Ipv6Addr};
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::{IntoResponse as _, Response},
-};
 use http::{
-    HeaderMap, StatusCode, Uri,
+    HeaderMap, Uri,
     header::{HOST, ORIGIN},
 };
 
-use crate::{
-    gateway::GatewayState,
-    http::{connect::Origins, error::HttpError},
-};
+use super::origins::Origins;
 
-/// The hosts whose requests are answered, as `Host` names them.
+/// The hosts for which requests are answered, by their name in `Host`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Hosts {
-    /// All: what is opened, is opened to logins. The default.
+    /// All: access is controlled by logins. The default.
     #[default]
     Any,
-    /// `localhost`, addresses of the loopback, and the hosts of [`crate::GatewayBuilder::allowed_origins`], such as a tunnel's:
-    /// for what is open to everybody on this machine. Web pages have to be from such a host, too.
+    /// `localhost`, loopback addresses, and the hosts of [`crate::GatewayBuilder::allowed_origins`], such as
+    /// a tunnel's: for a gateway that is open to everybody on this machine. Web pages have to be from such a
+    /// host, too.
     Loopback,
-    /// These, every IP address, and names that exist in a network alone (`gateway`, `desk.local`): for what is open to everybody
-    /// in this network. Web pages have to be from the host that they ask, from the loopback, or from an allowed origin.
+    /// These, every IP address, and names that exist in a local network alone (`gateway`, `desk.local`): for
+    /// a gateway that is open to everybody in this network. Web pages have to be from the host that they ask,
+    /// from the loopback, or from an allowed origin.
     Network,
 }
 
@@ -49,25 +40,19 @@ impl Hosts {
     }
 }
 
-/// Refuses what is not for one of the hosts, or from a page that may not.
-pub(crate) async fn guard(
-    State(gateway): State<Arc<GatewayState>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match check(gateway.hosts, &gateway.origins, request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(words) => HttpError::new(StatusCode::FORBIDDEN, "permission_denied", words).into_response(),
-    }
-}
-
-fn check(hosts: Hosts, origins: &Origins, uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str> {
+/// Refuses a request for another host, or from a page that may not ask.
+pub(crate) fn check(
+    hosts: Hosts,
+    origins: &Origins,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<(), &'static str> {
     let mut named = headers.get_all(HOST).iter();
     let host = named.next().and_then(|host| host.to_str().ok()).filter(|_| named.next().is_none());
     let host = host.ok_or("a request names one `Host`")?;
     let admit = |host: &str| hosts.admit(host) || origins.list_host(host);
     if !admit(host) || uri.authority().is_some_and(|authority| !admit(authority.as_str())) {
-        return Err("this gateway is open for development, and answers to this machine's own names alone");
+        return Err("this gateway is open for development: it answers only for names of this machine");
     }
     let may_ask = |origin: &http::HeaderValue| {
         origins.list(origin)
@@ -75,7 +60,7 @@ fn check(hosts: Hosts, origins: &Origins, uri: &Uri, headers: &HeaderMap) -> Res
     };
     match headers.get_all(ORIGIN).iter().all(may_ask) {
         true => Ok(()),
-        false => Err("this gateway is open for development, and pages of this origin are not listed"),
+        false => Err("this gateway is open for development: pages of this origin are not allowed"),
     }
 }
 
@@ -86,14 +71,14 @@ fn host_of_origin(origin: &str) -> Option<&str> {
 
 fn is_loopback(host: &str) -> bool {
     let name = name_of(host);
-    // RFC 6761, section 6.3: nobody else can own these.
+    // RFC 6761 §6.3: nobody else can own these.
     let name_only = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     name_only == "localhost"
         || name_only.ends_with(".localhost")
         || address(name).is_some_and(|address| address.to_canonical().is_loopback())
 }
 
-/// No name that can be bought: those have a dot in them. `local` is nobody's (RFC 6762).
+/// Names that nobody can buy: those have no dot, or end in `.local` (RFC 6762).
 fn is_of_network(name: &str) -> bool {
     let is_plain = |label: &str| {
         !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
@@ -125,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_has_names_that_nobody_else_can_own() {
+    fn loopback_admits_only_names_nobody_else_can_own() {
         for host in [
             "localhost",
             "LOCALHOST:8000",
@@ -163,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_origins_are_refused_unless_listed() {
+    fn page_of_unlisted_origin_is_refused() {
         let listed = Origins::only(["https://shop.example"]);
         let judge = |hosts, host: &'static str, origin: Option<&'static str>| {
             let mut headers = HeaderMap::new();

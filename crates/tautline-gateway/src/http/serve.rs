@@ -1,55 +1,32 @@
 //! The HTTP phase of one connection: HTTP/1.1 alone, and each wait with a deadline of its own.
 
-use std::{
-    convert::Infallible,
-    future::poll_fn,
-    net::SocketAddr,
-    pin::pin,
-    sync::{Arc, atomic::Ordering},
-    task::Poll,
-};
+use std::{convert::Infallible, future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll};
 
 use axum::{Router, extract::ConnectInfo, response::Response};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
     net::TcpStream,
-    sync::watch,
     time::{Instant, sleep_until},
 };
 use tracing::debug;
 
-use crate::{
-    addresses::AddressPermit,
-    gateway::GatewayState,
-    http::stream::{HttpStream, Progress, far_future},
-};
+use super::stream::{HttpStream, Progress, far_future};
+use crate::{addresses::AddressPermit, state::HttpPermit};
 
-/// A place among [`crate::GatewayConfig::http_connections_max`].
-pub(crate) struct HttpPermit(pub(crate) Arc<GatewayState>);
-
-impl HttpPermit {
-    /// `None`: all are taken.
-    pub(crate) fn enter(gateway: &Arc<GatewayState>) -> Option<Self> {
-        let before = gateway.counters.http_connections.fetch_add(1, Ordering::AcqRel);
-        let permit = Self(Arc::clone(gateway));
-        (before < gateway.config.http_connections_max).then_some(permit)
-    }
-}
-
-impl Drop for HttpPermit {
-    fn drop(&mut self) {
-        self.0.counters.http_connections.fetch_sub(1, Ordering::AcqRel);
-        self.0.counters.gone.notify_waiters();
-    }
-}
-
-/// Speaks HTTP until the peer leaves, is given up, or turns to WebSocket and goes on elsewhere.
-pub(crate) async fn serve_http(permit: HttpPermit, router: Router, stream: TcpStream, place: AddressPermit) {
-    let config = &permit.0.config;
-    let progress = Progress::begin();
+/// Speaks HTTP until the peer leaves or misses a deadline, or until the connection becomes a WebSocket, which
+/// has a task of its own.
+pub(crate) async fn serve_http(
+    permit: HttpPermit,
+    router: Router,
+    stream: TcpStream,
+    address_permit: AddressPermit,
+) {
+    let state = permit.state();
+    let config = &state.config;
+    let progress = Progress::start();
     let address = stream.peer_addr().ok();
-    let stream = TokioIo::new(HttpStream::new(stream, Arc::clone(&progress), place));
+    let stream = TokioIo::new(HttpStream::new(stream, Arc::clone(&progress), address_permit));
     let service =
         TrackedService { router: TowerToHyperService::new(router), progress: Arc::clone(&progress), address };
     let mut connection = pin!(
@@ -57,18 +34,17 @@ pub(crate) async fn serve_http(permit: HttpPermit, router: Router, stream: TcpSt
             // Ours are better: hyper has one deadline for an idle connection and for a head.
             .header_read_timeout(None)
             .max_buf_size(config.http_head_bytes_max)
-            // Who has said all that it wants to say still waits for the answer.
+            // A peer that has closed its side still waits for the response.
             .half_close(true)
             .serve_connection(stream, service)
             .with_upgrades()
     );
-    let mut draining = permit.0.draining.subscribe();
-    let mut drain_begins = pin!(drain_started(&mut draining));
+    let mut drain_started = pin!(state.drain.started());
     let mut drain = None;
     let mut deadline = pin!(sleep_until(far_future()));
     let ended = poll_fn(|cx| {
-        if drain.is_none() && drain_begins.as_mut().poll(cx).is_ready() {
-            drain = Some((Instant::now(), Instant::now() + permit.0.drain_grace()));
+        if drain.is_none() && drain_started.as_mut().poll(cx).is_ready() {
+            drain = Some((Instant::now(), Instant::now() + state.drain.grace()));
             connection.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
@@ -87,13 +63,7 @@ pub(crate) async fn serve_http(permit: HttpPermit, router: Router, stream: TcpSt
     }
 }
 
-/// Waits until the gateway drains.
-pub(crate) async fn drain_started(draining: &mut watch::Receiver<bool>) {
-    // It fails only where the gateway is no more: there is then nothing to serve either.
-    drop(draining.wait_for(|draining| *draining).await);
-}
-
-/// The routes, and who is told when a request comes and goes.
+/// The routes; notes when a request arrives and when its response is ready.
 struct TrackedService {
     router: TowerToHyperService<Router>,
     progress: Arc<Progress>,
@@ -111,11 +81,11 @@ impl hyper::service::Service<http::Request<Incoming>> for TrackedService {
             request.extensions_mut().insert(ConnectInfo(address));
         }
         self.progress.request_received();
-        let (answer, progress) = (self.router.call(request), Arc::clone(&self.progress));
+        let (response, progress) = (self.router.call(request), Arc::clone(&self.progress));
         Box::pin(async move {
-            let answer = answer.await;
+            let response = response.await;
             progress.response_ready();
-            answer
+            response
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The socket of an HTTP connection, and how far its requests have come.
+//! The socket of an HTTP connection, and the progress of its requests.
 
 use std::{
     io,
@@ -15,43 +15,44 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use crate::{addresses::AddressPermit, config::GatewayConfig, http::error};
+use super::error;
+use crate::{addresses::AddressPermit, config::GatewayConfig};
 
-/// What an HTTP connection is waited for.
+/// What an HTTP connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// The head of its first request, of which nothing came yet.
+    /// The head of its first request, of which no byte has arrived.
     Opened,
     /// The rest of a request's head.
     Head,
-    /// The answer, which is ours to give.
+    /// The response, which the gateway prepares.
     Serving,
-    /// That the peer takes its answer.
-    Answered,
+    /// The peer, which has to read the response.
+    Responding,
     /// The next request.
     Idle,
 }
 
-/// How far an HTTP connection has come: its socket, its service and its deadline look at it in turns.
+/// The phase of an HTTP connection and its start, shared by the socket, the service and the deadline.
 pub(crate) struct Progress(Mutex<(Phase, Instant)>);
 
 impl Progress {
-    pub(crate) fn begin() -> Arc<Self> {
+    pub(crate) fn start() -> Arc<Self> {
         Arc::new(Self(Mutex::new((Phase::Opened, Instant::now()))))
     }
 
-    /// A request is here.
+    /// The head of a request has arrived.
     pub(crate) fn request_received(&self) {
         *self.lock() = (Phase::Serving, Instant::now());
     }
 
-    /// Its answer is made.
+    /// The response is ready to be written.
     pub(crate) fn response_ready(&self) {
-        *self.lock() = (Phase::Answered, Instant::now());
+        *self.lock() = (Phase::Responding, Instant::now());
     }
 
-    /// When the connection is given up; `None` while it is ours to say something. A drain that began at `drain.0` waits until
-    /// `drain.1` for those who are being served, and for those who say nothing not at all.
+    /// When the connection is closed; `None` while the gateway prepares a response. A drain that started at
+    /// `drain.0` waits until `drain.1` for connections with a request, and does not wait for idle ones.
     pub(crate) fn deadline(
         &self,
         config: &GatewayConfig,
@@ -61,14 +62,14 @@ impl Progress {
         let wait = match phase {
             Phase::Opened | Phase::Head => Some(config.http_head_timeout),
             Phase::Serving => None,
-            Phase::Answered => Some(config.stall_timeout),
+            Phase::Responding => Some(config.stall_timeout),
             Phase::Idle => Some(config.http_idle_timeout),
         };
         let deadline = wait.map(|wait| since.checked_add(wait).unwrap_or_else(far_future));
-        let Some((begun, until)) = drain else { return deadline };
+        let Some((started, until)) = drain else { return deadline };
         let latest = match phase {
-            Phase::Opened | Phase::Idle => begun,
-            Phase::Head | Phase::Serving | Phase::Answered => until,
+            Phase::Opened | Phase::Idle => started,
+            Phase::Head | Phase::Serving | Phase::Responding => until,
         };
         Some(deadline.map_or(latest, |deadline| deadline.min(latest)))
     }
@@ -84,12 +85,12 @@ impl Progress {
 
     fn response_flushed(&self) {
         let mut state = self.lock();
-        if state.0 == Phase::Answered {
+        if state.0 == Phase::Responding {
             *state = (Phase::Idle, Instant::now());
         }
     }
 
-    /// True while nothing is to be written but what HTTP itself says about a bad head.
+    /// True while only hyper writes, about a head that it cannot parse.
     fn awaits_head(&self) -> bool {
         matches!(self.lock().0, Phase::Opened | Phase::Head)
     }
@@ -99,35 +100,35 @@ impl Progress {
     }
 }
 
-/// A moment that does not come.
+/// A moment that never comes.
 pub(crate) fn far_future() -> Instant {
     Instant::now() + Duration::from_secs(30 * 365 * 24 * 3600)
 }
 
-/// A socket that tells how far its connection has come.
+/// A socket that reports the progress of its connection.
 pub(crate) struct HttpStream {
     tcp: TcpStream,
     progress: Arc<Progress>,
-    place: AddressPermit,
-    /// What is left of the words for a head that cannot be read.
+    address_permit: AddressPermit,
+    /// The unwritten rest of the response to a head that cannot be parsed.
     refusal: Bytes,
 }
 
 impl HttpStream {
-    pub(crate) fn new(tcp: TcpStream, progress: Arc<Progress>, place: AddressPermit) -> Self {
-        Self { tcp, progress, place, refusal: Bytes::new() }
+    pub(crate) fn new(tcp: TcpStream, progress: Arc<Progress>, address_permit: AddressPermit) -> Self {
+        Self { tcp, progress, address_permit, refusal: Bytes::new() }
     }
 
-    /// The socket as it was before, for what does not speak HTTP any more.
+    /// The bare socket, for a connection that has left HTTP.
     pub(crate) fn into_parts(self) -> (TcpStream, AddressPermit) {
-        (self.tcp, self.place)
+        (self.tcp, self.address_permit)
     }
 
-    /// In place of hyper's answer to a head that it cannot read, one with a body like all others.
-    fn poll_refuse(&mut self, cx: &mut Context<'_>, answer: &[u8]) -> Poll<io::Result<usize>> {
+    /// Replaces hyper's response to a head that it cannot parse by one with a body, like all others.
+    fn poll_refuse(&mut self, cx: &mut Context<'_>, response: &[u8]) -> Poll<io::Result<usize>> {
         if self.refusal.is_empty() {
-            let Some(refusal) = refusal_of(answer) else {
-                return Pin::new(&mut self.tcp).poll_write(cx, answer);
+            let Some(refusal) = refusal_of(response) else {
+                return Pin::new(&mut self.tcp).poll_write(cx, response);
             };
             self.refusal = refusal;
         }
@@ -138,18 +139,18 @@ impl HttpStream {
             }
             self.refusal.advance(bytes);
         }
-        Poll::Ready(Ok(answer.len()))
+        Poll::Ready(Ok(response.len()))
     }
 }
 
-/// What is said in place of an answer without a body.
-fn refusal_of(answer: &[u8]) -> Option<Bytes> {
-    let status = answer.strip_prefix(b"HTTP/1.1 ").or_else(|| answer.strip_prefix(b"HTTP/1.0 "))?;
+/// The response with a body that replaces one without.
+fn refusal_of(response: &[u8]) -> Option<Bytes> {
+    let status = response.strip_prefix(b"HTTP/1.1 ").or_else(|| response.strip_prefix(b"HTTP/1.0 "))?;
     let status = StatusCode::from_bytes(status.get(..3)?).ok().filter(StatusCode::is_client_error)?;
     let (code, words) = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ("too_large", "the head of the request is too large"),
         StatusCode::URI_TOO_LONG => ("too_large", "the address of the request is too long"),
-        _ => ("bad_request", "this is no request of HTTP/1.1"),
+        _ => ("bad_request", "this is no HTTP/1.1 request"),
     };
     let body = error::body(code, words, None).to_string();
     let head = format!(

@@ -1,4 +1,4 @@
-//! Frames on their way out.
+//! Frames to be written.
 
 use std::ops::Range;
 
@@ -7,14 +7,16 @@ use tautline_websocket::FrameHeader;
 
 use super::unsent::Unsent;
 
-/// A message up to this size is copied where the socket does not take it: a reference would keep all it was cut from.
+/// A message up to this size is copied where the socket does not take it: a reference would keep the whole
+/// batch that the message is part of.
 const COPIED_BYTES_MAX: usize = 512;
 
-/// Frames ready for a socket, in one piece. Where it does not take them, large messages are kept by reference.
+/// Frames ready for a socket, in one piece. Where the socket does not take them, large messages are kept by
+/// reference.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     pub(crate) bytes: Vec<u8>,
-    /// Large messages in `bytes`, and where they begin.
+    /// Large messages in `bytes`, each with its start.
     large: Vec<(usize, Bytes)>,
 }
 
@@ -28,7 +30,7 @@ impl Frames {
         }
     }
 
-    /// Appends the frames of another, and says where they are.
+    /// Appends other frames, and returns their range.
     #[cfg(any(target_os = "linux", test))]
     pub(crate) fn append(&mut self, other: &Self) -> Range<usize> {
         let start = self.bytes.len();
@@ -37,7 +39,7 @@ impl Frames {
         start..self.bytes.len()
     }
 
-    /// What is left where only this part was not sent.
+    /// The bytes of `part`, which was not sent.
     pub(crate) fn unsent(&self, part: Range<usize>) -> Unsent {
         let mut unsent = Unsent::default();
         let mut at = part.start;
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_what_was_not_sent_wherever_the_socket_stops() {
+    fn unsent_is_the_exact_rest_at_each_offset() {
         let frames = framed(&[10, 600, 3, 513, 2000, 1]);
         let all = frames.bytes.len();
         for sent in 0..=all {
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_one_is_nothing_of_the_others_it_was_put_together_with() {
+    fn unsent_of_appended_frames_excludes_their_neighbours() {
         let sizes = [10, 600, 3, 513, 2000, 1];
         let mut together = Frames::default();
         let parts: Vec<_> = sizes.iter().map(|size| together.append(&framed(&[*size, 700, *size]))).collect();
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_message_is_kept_by_reference_and_a_small_one_by_copy() {
+    fn large_unsent_message_is_referenced_small_one_copied() {
         let large = Bytes::from(vec![b'l'; 100_000]);
         let mut frames = Frames::default();
         push(&mut frames, "small");
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_of_a_large_message_does_not_keep_all_of_it() {
+    fn short_tail_of_large_message_is_copied() {
         let large = Bytes::from(vec![b'l'; 100_000]);
         let mut frames = Frames::default();
         push(&mut frames, large.clone());

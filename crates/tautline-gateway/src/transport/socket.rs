@@ -1,4 +1,4 @@
-//! Socket options: what a slow or vanished peer may cost the kernel.
+//! Socket options, which bound the kernel memory and time that a slow or vanished peer costs.
 
 use std::io;
 
@@ -8,10 +8,10 @@ use crate::config::GatewayConfig;
 
 /// Sets the options of a TCP connection, or of a listener: on Linux those it accepts inherit them.
 ///
-/// Without a bound of its own the kernel lets each stalled reader hold megabytes.
+/// Without them the kernel lets each stalled reader hold megabytes.
 pub(crate) fn tune<'s>(socket: impl Into<SockRef<'s>>, config: &GatewayConfig) -> io::Result<()> {
     let socket = socket.into();
-    // What belongs together is written at once, so waiting for more would only add delay.
+    // Each write is complete, so waiting for more would only add delay.
     socket.set_tcp_nodelay(true)?;
     socket.set_send_buffer_size(config.send_buffer_bytes)?;
     socket.set_recv_buffer_size(config.receive_buffer_bytes)?;
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_listener_accepts_has_the_options_of_the_listener() {
+    fn accepted_socket_inherits_the_listeners_options() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let config = GatewayConfig::default();
         tune(&listener, &config).unwrap();

@@ -1,4 +1,4 @@
-//! What a connection moves its bytes over.
+//! The byte stream of a connection.
 
 use std::{net::SocketAddr, task::Context};
 
@@ -11,21 +11,22 @@ use tokio::{
 
 use super::{frames::Frames, unsent::Unsent};
 
-/// A byte stream, which may send together with others.
+/// A byte stream. It may queue frames to send them together with those of other streams.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {
-    /// Takes all of the frames to send them in a moment, unless it says no: then they are to be written.
-    fn take(&mut self, _cx: &Context<'_>, _frames: &Frames) -> bool {
+    /// Queues all of the frames, to be sent shortly. False: it queued nothing, and the caller writes the
+    /// frames.
+    fn try_queue(&mut self, _cx: &Context<'_>, _frames: &Frames) -> bool {
         false
     }
 
-    /// Who is at the other end, where that is known.
+    /// The peer's address, where it is known.
     fn address(&self) -> Option<SocketAddr> {
         None
     }
 
-    /// What it had taken and could not send. It wakes the task when there is some, takes and writes nothing until it was asked,
-    /// and is to be given this first.
-    fn take_back(&mut self) -> Option<Unsent> {
+    /// The bytes that it had queued and could not send. It wakes the task when there are some, and neither
+    /// queues nor writes anything until they are taken; they are to be written first.
+    fn take_unsent(&mut self) -> Option<Unsent> {
         None
     }
 }

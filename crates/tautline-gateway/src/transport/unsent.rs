@@ -1,4 +1,4 @@
-//! What the socket did not take yet.
+//! Bytes that the socket has not taken yet.
 
 use std::{
     collections::VecDeque,
@@ -10,8 +10,8 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
-/// Bytes in the order in which they must go. Messages are held by reference: a hundred stalled readers of one channel
-/// hold its bytes once.
+/// Bytes in the order in which they must go. Messages are held by reference: a hundred stalled readers of one
+/// channel hold its bytes once.
 #[derive(Debug, Default)]
 pub(crate) struct Unsent(VecDeque<Bytes>);
 
@@ -20,8 +20,8 @@ impl Unsent {
         self.0.push_back(part);
     }
 
-    /// Lets `earlier` go first.
-    pub(crate) fn go_behind(&mut self, earlier: Self) {
+    /// Puts `earlier` in front.
+    pub(crate) fn prepend(&mut self, earlier: Self) {
         let later = std::mem::replace(self, earlier);
         self.0.extend(later.0);
     }
@@ -30,7 +30,7 @@ impl Unsent {
         self.0.is_empty()
     }
 
-    /// How much is left, in bytes.
+    /// The number of bytes left.
     pub(crate) fn len(&self) -> usize {
         self.0.iter().map(Bytes::len).sum()
     }

@@ -13,10 +13,10 @@ use crate::{
 
 fn post(rig: &Rig, key: Option<&str>, body: &str) -> (u16, Value) {
     let key = key.map_or_else(String::new, |key| format!("Authorization: Bearer {key}\r\n"));
-    ask(rig, "POST /api/v1/publish", &key, body)
+    send_request(rig, "POST /api/v1/publish", &key, body)
 }
 
-fn ask(rig: &Rig, what: &str, headers: &str, body: &str) -> (u16, Value) {
+fn send_request(rig: &Rig, what: &str, headers: &str, body: &str) -> (u16, Value) {
     let length = body.len();
     let answer = rig.exchange(&format!(
         "{what} HTTP/1.1\r\nHost: line.example\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
@@ -35,7 +35,7 @@ fn parse(answer: &str) -> (u16, Value) {
 }
 
 #[test]
-fn a_back_end_with_a_key_publishes_and_learns_where_it_stands() {
+fn publish_with_key_returns_its_position() {
     let rig = Rig::serve(open_to_all());
     let mut client = rig.guest();
     client.request("subscribe", &json!({"channel": "room:7"}));
@@ -43,15 +43,15 @@ fn a_back_end_with_a_key_publishes_and_learns_where_it_stands() {
         post(&rig, Some(API_KEY), r#"{"channel":"room:7","data":{"n":1},"tags":{"lang":"en"}}"#);
     assert_eq!(status, 200, "{published}");
     assert_eq!(published["offset"], 1);
-    let heard = client.hear();
-    assert_eq!(heard["pub"]["data"], json!({"n": 1}));
-    assert_eq!(heard["pub"]["tags"], json!({"lang": "en"}));
-    assert_eq!(heard["pub"]["at"], published["at"]);
+    let received = client.receive();
+    assert_eq!(received["pub"]["data"], json!({"n": 1}));
+    assert_eq!(received["pub"]["tags"], json!({"lang": "en"}));
+    assert_eq!(received["pub"]["at"], published["at"]);
     assert!(published["epoch"].is_string());
 }
 
 #[test]
-fn without_a_good_key_nothing_is_published() {
+fn publish_without_valid_key_is_unauthorized() {
     let rig = Rig::serve(open_to_all());
     let body = r#"{"channel":"room:7","data":1}"#;
     for key in [None, Some("wrong"), Some("")] {
@@ -62,14 +62,14 @@ fn without_a_good_key_nothing_is_published() {
 }
 
 #[test]
-fn a_gateway_that_was_given_no_key_takes_none() {
+fn gateway_without_keys_refuses_every_key() {
     let rig = Rig::serve(Gateway::builder());
     assert_eq!(post(&rig, Some(""), r#"{"channel":"room:7","data":1}"#).0, 401);
     assert_eq!(post(&rig, Some("any"), r#"{"channel":"room:7","data":1}"#).0, 401);
 }
 
 #[test]
-fn a_bad_body_is_refused_in_words() {
+fn invalid_body_is_refused_with_its_reason() {
     let rig = Rig::serve(open_to_all());
     let bodies = [
         ("", "body"),
@@ -86,7 +86,7 @@ fn a_bad_body_is_refused_in_words() {
 }
 
 #[test]
-fn a_body_too_large_is_refused() {
+fn oversized_body_gets_413() {
     let mut config = config();
     config.api_body_bytes_max = 100;
     let rig = Rig::serve(open_to_all().config(config));
@@ -96,7 +96,7 @@ fn a_body_too_large_is_refused() {
 }
 
 #[test]
-fn the_api_is_for_posts_and_says_so() {
+fn get_of_publish_gets_405_with_allow() {
     let rig = Rig::serve(open_to_all());
     let answer =
         rig.exchange(&format!("GET /api/v1/publish HTTP/1.1\r\nHost: line.example\r\n{}\r\n", with_key("")));
@@ -104,7 +104,7 @@ fn the_api_is_for_posts_and_says_so() {
 }
 
 #[test]
-fn health_tells_living_from_ready() {
+fn health_separates_live_from_ready() {
     let rig = Rig::serve(open_to_all());
     let get =
         |path: &str| parse(&rig.exchange(&format!("GET {path} HTTP/1.1\r\nHost: line.example\r\n\r\n")));
@@ -131,7 +131,7 @@ impl Engine for FullEngine {
 }
 
 #[test]
-fn store_that_takes_nothing_is_live_and_not_ready() {
+fn full_engine_is_live_and_not_ready() {
     let rig = Rig::serve(open_to_all().engine(Arc::new(FullEngine)));
     let get =
         |path: &str| parse(&rig.exchange(&format!("GET {path} HTTP/1.1\r\nHost: line.example\r\n\r\n")));
@@ -144,49 +144,53 @@ fn store_that_takes_nothing_is_live_and_not_ready() {
 fn user(rig: &Rig) -> Client {
     let mut client = rig.connect();
     let token = token(&json!({"sub": "u42", "exp": FAR_AWAY}));
-    client.say(&json!({"hello": {"v": 1, "auth": {"token": token}}}));
-    assert_eq!(client.hear()["welcome"]["user"], "u42");
+    client.send(&json!({"hello": {"v": 1, "auth": {"token": token}}}));
+    assert_eq!(client.receive()["welcome"]["user"], "u42");
     client
 }
 
 #[test]
-fn a_push_waits_in_the_inbox_and_the_api_tells_sent_from_delivered_from_acknowledged() {
+fn inbox_reports_sent_delivered_acknowledged() {
     let rig = Rig::serve(open_to_all().jwt_hs256(SECRET));
-    let inbox = || ask(&rig, "GET /api/v1/users/u42/inbox", &with_key(""), "").1;
+    let inbox = || send_request(&rig, "GET /api/v1/users/u42/inbox", &with_key(""), "").1;
     let figures =
         |inbox: &Value| ["sent", "delivered", "acknowledged", "connections"].map(|key| inbox[key].as_u64());
     assert_eq!(figures(&inbox()), [Some(0); 4]);
     for n in 1..=3 {
-        let (status, _) =
-            ask(&rig, "POST /api/v1/push", &with_key(""), &format!(r#"{{"user":"u42","data":{n}}}"#));
+        let (status, _) = send_request(
+            &rig,
+            "POST /api/v1/push",
+            &with_key(""),
+            &format!(r#"{{"user":"u42","data":{n}}}"#),
+        );
         assert_eq!(status, 200);
     }
     assert_eq!(figures(&inbox()), [Some(3), Some(0), Some(0), Some(0)], "nobody is there yet");
     let mut phone = user(&rig);
-    assert_eq!([1, 2, 3].map(|_| phone.hear()["pub"]["data"].clone()), [1, 2, 3].map(|n| json!(n)));
+    assert_eq!([1, 2, 3].map(|_| phone.receive()["pub"]["data"].clone()), [1, 2, 3].map(|n| json!(n)));
     let told = inbox();
     assert_eq!(figures(&told), [Some(3), Some(3), Some(0), Some(1)]);
-    phone.say(&json!({"ping": {"acks": {"user:u42": {"epoch": told["epoch"], "offset": 2}}}}));
-    assert!(phone.hear().get("pong").is_some());
+    phone.send(&json!({"ping": {"acks": {"user:u42": {"epoch": told["epoch"], "offset": 2}}}}));
+    assert!(phone.receive().get("pong").is_some());
     assert_eq!(figures(&inbox()), [Some(3), Some(3), Some(2), Some(1)]);
     let mut new_phone = user(&rig);
-    assert_eq!(new_phone.hear()["pub"]["data"], 3, "a new phone gets what no phone has acknowledged");
+    assert_eq!(new_phone.receive()["pub"]["data"], 3, "a new phone gets what no phone has acknowledged");
 }
 
 #[test]
-fn the_inbox_is_nobodys_business_without_a_key() {
+fn inbox_without_key_is_unauthorized() {
     let rig = Rig::serve(open_to_all());
-    assert_eq!(ask(&rig, "GET /api/v1/users/u42/inbox", "", "").0, 401);
-    assert_eq!(ask(&rig, "POST /api/v1/push", "", r#"{"user":"u42","data":1}"#).0, 401);
-    assert_eq!(ask(&rig, "POST /api/v1/push", &with_key(""), r#"{"user":"a b","data":1}"#).0, 400);
+    assert_eq!(send_request(&rig, "GET /api/v1/users/u42/inbox", "", "").0, 401);
+    assert_eq!(send_request(&rig, "POST /api/v1/push", "", r#"{"user":"u42","data":1}"#).0, 401);
+    assert_eq!(send_request(&rig, "POST /api/v1/push", &with_key(""), r#"{"user":"a b","data":1}"#).0, 400);
 }
 
 #[test]
-fn a_repeated_idempotency_key_is_the_same_publication() {
+fn repeated_idempotency_key_publishes_once() {
     let rig = Rig::serve(open_to_all());
     let publish = |channel: &str, key: &str| {
         let body = format!(r#"{{"channel":"{channel}","data":1}}"#);
-        ask(&rig, "POST /api/v1/publish", &with_key(&format!("Idempotency-Key: {key}\r\n")), &body)
+        send_request(&rig, "POST /api/v1/publish", &with_key(&format!("Idempotency-Key: {key}\r\n")), &body)
     };
     let first = publish("room:7", "order-1");
     assert_eq!(first.1["offset"], 1);
@@ -198,10 +202,11 @@ fn a_repeated_idempotency_key_is_the_same_publication() {
 }
 
 #[test]
-fn an_idempotency_key_with_other_data_is_a_conflict() {
+fn idempotency_key_with_other_data_conflicts() {
     let rig = Rig::serve(open_to_all());
-    let publish =
-        |body: &str| ask(&rig, "POST /api/v1/publish", &with_key("Idempotency-Key: order-1\r\n"), body);
+    let publish = |body: &str| {
+        send_request(&rig, "POST /api/v1/publish", &with_key("Idempotency-Key: order-1\r\n"), body)
+    };
     let first = publish(r#"{"channel":"room:7","data":{"a":1,"b":2},"tags":{"lang":"en"}}"#);
     assert_eq!(first.0, 200, "{first:?}");
     let respelled = r#"{"channel":"room:7","tags":{"lang":"en"},"data":{"b": 2, "a": 1}}"#;
@@ -217,13 +222,13 @@ fn an_idempotency_key_with_other_data_is_a_conflict() {
     assert_eq!(rig.gateway.stats().hub.publications, 1);
     let push = |data: &str| {
         let body = format!(r#"{{"user":"u42","data":{data}}}"#);
-        ask(&rig, "POST /api/v1/push", &with_key("Idempotency-Key: order-1\r\n"), &body).0
+        send_request(&rig, "POST /api/v1/push", &with_key("Idempotency-Key: order-1\r\n"), &body).0
     };
     assert_eq!([push("1"), push("1"), push("2")], [200, 200, 409]);
 }
 
 #[test]
-fn data_nested_deeper_than_a_client_may_read_is_refused() {
+fn data_nested_too_deep_is_refused() {
     let rig = Rig::serve(open_to_all());
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let with_data = |depth| format!(r#"{{"channel":"room:7","data":{}}}"#, nested(depth));

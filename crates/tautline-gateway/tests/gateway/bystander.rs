@@ -20,39 +20,39 @@ pub struct Bystander {
 
 /// Lets an offender loose on a gateway, and returns what the offender makes of it. A bystander goes on before, during
 /// (wherever `offend` lets it) and after; once the offender has gone, the gateway holds what it held before.
-pub fn undisturbed<T>(builder: GatewayBuilder, offend: impl FnOnce(&Rig, &mut Bystander) -> T) -> T {
+pub fn with_bystander<T>(builder: GatewayBuilder, offend: impl FnOnce(&Rig, &mut Bystander) -> T) -> T {
     let rig = Rig::serve(builder);
     let mut bystander = Bystander::enter(&rig);
-    bystander.goes_on();
-    bystander.is_all_there_is(&rig);
+    bystander.check_service();
+    bystander.wait_until_alone(&rig);
     let outcome = offend(&rig, &mut bystander);
-    bystander.goes_on();
-    bystander.is_all_there_is(&rig);
-    bystander.goes_on();
+    bystander.check_service();
+    bystander.wait_until_alone(&rig);
+    bystander.check_service();
     outcome
 }
 
 impl Bystander {
     pub fn enter(rig: &Rig) -> Self {
-        let (mut client, welcome) = rig.patient_guest();
+        let (mut client, welcome) = rig.guest_with_retries();
         assert!(client.request("subscribe", &json!({"channel": CHANNEL}))["ok"].is_object());
         Self { client, welcome, published: 0 }
     }
 
     /// Publishes, hears its publication as the very next one, and has a call answered.
-    pub fn goes_on(&mut self) {
+    pub fn check_service(&mut self) {
         self.published += 1;
         let number = json!(self.published);
         let published = self.client.request("publish", &json!({"channel": CHANNEL, "data": number}));
         assert_eq!(published["ok"]["offset"], number, "{published}");
-        let heard = self.client.hear();
-        assert_eq!((&heard["pub"]["offset"], &heard["pub"]["data"]), (&number, &number), "{heard}");
+        let received = self.client.receive();
+        assert_eq!((&received["pub"]["offset"], &received["pub"]["data"]), (&number, &number), "{received}");
         assert_eq!(self.client.echo(&number), number);
-        self.client.has_seen_everything();
+        self.client.send_seen();
     }
 
     /// Nothing is left of anybody else, once their sessions are not waited for any more.
-    pub fn is_all_there_is(&self, rig: &Rig) {
+    pub fn wait_until_alone(&self, rig: &Rig) {
         let mut alone = GatewayStats::default();
         alone.connections = 1;
         alone.hub.connections = 1;
@@ -60,7 +60,7 @@ impl Bystander {
         alone.hub.channels = 1;
         alone.hub.publications = rig.gateway.stats().hub.publications;
         rig.wait_until("everything of the others is gone", |gateway| {
-            tidy_up_later(gateway);
+            tick_two_hours_later(gateway);
             gateway.stats() == alone
         });
     }
@@ -68,7 +68,7 @@ impl Bystander {
 
 /// Lets the hub tidy up all channels and sessions as if two hours had passed: sessions without a connection are
 /// ended, publications are too old, and channels without either are forgotten.
-fn tidy_up_later(gateway: &Gateway) {
+fn tick_two_hours_later(gateway: &Gateway) {
     const LATER_MS: u64 = 2 * 3600 * 1000;
     /// One tick looks at a quarter of the channels.
     const TICKS: usize = 4;

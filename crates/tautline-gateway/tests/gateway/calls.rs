@@ -32,7 +32,7 @@ fn call(method: &str) -> Value {
 }
 
 #[test]
-fn each_way_to_fail_has_its_own_answer_and_the_line_goes_on() {
+fn each_call_failure_has_its_code() {
     let rig = Rig::serve(with_all_kinds());
     let mut client = rig.guest();
     let expected = [
@@ -53,13 +53,13 @@ fn each_way_to_fail_has_its_own_answer_and_the_line_goes_on() {
 }
 
 #[test]
-fn a_handler_is_told_who_asks() {
+fn handler_gets_the_caller() {
     let rig = Rig::serve(with_all_kinds());
     assert_eq!(rig.guest().request("call", &call("who"))["ok"]["data"], json!([null, false]));
 }
 
 #[test]
-fn data_comes_out_to_the_letter() {
+fn call_data_returns_byte_for_byte() {
     let rig = Rig::serve(open_to_all());
     let mut client = rig.guest();
     let odd = r#"{"a":1e400,  "a":12345678901234567890123,"b" : "\u00e9\/" }"#;
@@ -70,7 +70,7 @@ fn data_comes_out_to_the_letter() {
 }
 
 #[test]
-fn a_slow_method_does_not_hold_up_a_quick_one() {
+fn slow_method_does_not_delay_a_quick_one() {
     let gate = Arc::new(Semaphore::new(0));
     let handler = {
         let gate = Arc::clone(&gate);
@@ -84,14 +84,14 @@ fn a_slow_method_does_not_hold_up_a_quick_one() {
     };
     let rig = Rig::serve(open_to_all().call("slow", handler));
     let mut client = rig.guest();
-    let slow = client.ask("call", &json!({"method": "slow", "data": "at last"}));
+    let slow = client.send_request("call", &json!({"method": "slow", "data": "at last"}));
     assert_eq!(client.echo(&json!("quick")), "quick");
     gate.add_permits(1);
-    assert_eq!(client.hear(), json!({"id": slow, "ok": {"data": "at last"}}));
+    assert_eq!(client.receive(), json!({"id": slow, "ok": {"data": "at last"}}));
 }
 
 #[test]
-fn a_method_runs_once_however_often_the_call_is_sent() {
+fn repeated_call_runs_its_method_once() {
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&runs);
     let rig = Rig::serve(open_to_all().call("count", move |call| {
@@ -100,37 +100,37 @@ fn a_method_runs_once_however_often_the_call_is_sent() {
     }));
     let mut client = rig.guest();
     let first = client.request("call", &call("count"));
-    client.say(&json!({"id": 1, "again": true, "call": call("count")}));
-    assert_eq!(client.hear(), first);
+    client.send(&json!({"id": 1, "again": true, "call": call("count")}));
+    assert_eq!(client.receive(), first);
     assert_eq!(runs.load(Ordering::Relaxed), 1);
 }
 
 #[test]
-fn above_the_ceiling_a_call_is_refused_until_another_has_ended() {
+fn call_beyond_ceiling_is_overloaded_until_one_ends() {
     let mut config = config();
     config.calls_running_max = 1;
     let rig = Rig::serve(with_all_kinds().config(config));
     let mut client = rig.guest();
-    let first = client.ask("call", &json!({"method": "never", "data": null, "timeout_ms": 200}));
+    let first = client.send_request("call", &json!({"method": "never", "data": null, "timeout_ms": 200}));
     let refused = client.request("call", &call("never"));
     assert_eq!(refused["error"]["code"], "overloaded");
-    let ended = client.hear();
+    let ended = client.receive();
     assert_eq!((&ended["id"], &ended["error"]["code"]), (&json!(first), &json!("timeout")));
     assert_eq!(client.echo(&json!(1)), 1);
 }
 
 #[test]
-fn one_user_runs_half_of_the_methods_and_others_find_room() {
+fn one_user_gets_half_of_the_running_methods() {
     let mut config = config();
     config.calls_running_max = 9;
     let rig = Rig::serve(with_all_kinds().config(config));
     let mut greedy = rig.guest();
     let forever = json!({"method": "never", "data": null, "timeout_ms": 30_000});
     for _ in 0..9 {
-        greedy.ask("call", &forever);
+        greedy.send_request("call", &forever);
     }
     for _ in 0..4 {
-        assert_eq!(greedy.hear()["error"]["code"], "overloaded");
+        assert_eq!(greedy.receive()["error"]["code"], "overloaded");
     }
     for _ in 0..8 {
         let mut modest = rig.guest();

@@ -12,7 +12,7 @@ use tautline_websocket::{Decoder, Deflate, Event, Opcode, Role, encode_compresse
 
 use crate::{
     handshake::Handshake,
-    rig::{Rig, open_to_all, patient},
+    rig::{Rig, config_with_long_linger, open_to_all},
 };
 
 /// What browsers offer.
@@ -21,7 +21,7 @@ const ANSWER: &str = "sec-websocket-extensions: permessage-deflate; server_no_co
 const KEY: [u8; 4] = [1, 2, 3, 4];
 
 fn compressing() -> GatewayBuilder {
-    let mut config = patient();
+    let mut config = config_with_long_linger();
     config.compression = true;
     open_to_all().config(config)
 }
@@ -34,12 +34,12 @@ struct Phone {
 
 /// A message: whether it came compressed, how long its frame was, and what it says.
 #[derive(Debug, PartialEq)]
-struct Came {
+struct Received {
     frame: Vec<u8>,
     packet: Value,
 }
 
-impl Came {
+impl Received {
     fn is_compressed(&self) -> bool {
         self.frame[0] & 0x40 != 0
     }
@@ -61,23 +61,23 @@ impl Phone {
         assert!(answer.contains(ANSWER), "{answer}");
         let decoder = Decoder::new(Role::Client, 1 << 20).with_deflate(Some(Deflate::LARGEST_WINDOW));
         let mut phone = Self { stream, decoder };
-        phone.say(&json!({"hello": {"v": 1, "auth": {"guest": true}}}));
-        assert!(phone.hear().packet["welcome"].is_object());
+        phone.send(&json!({"hello": {"v": 1, "auth": {"guest": true}}}));
+        assert!(phone.receive().packet["welcome"].is_object());
         phone
     }
 
-    fn say(&mut self, packet: &Value) {
-        self.say_text(&packet.to_string());
+    fn send(&mut self, packet: &Value) {
+        self.send_text(&packet.to_string());
     }
 
-    fn say_text(&mut self, text: &str) {
+    fn send_text(&mut self, text: &str) {
         let mut out = Vec::new();
         encode_compressed(&mut out, Opcode::Text, text.as_bytes(), Deflate::LARGEST_WINDOW, Some(KEY));
         self.stream.write_all(&out).expect("the gateway reads");
     }
 
     /// The next message, which holds one packet.
-    fn hear(&mut self) -> Came {
+    fn receive(&mut self) -> Received {
         let mut frame = Vec::new();
         loop {
             let mut byte = [0];
@@ -88,17 +88,17 @@ impl Phone {
                 None => {}
                 Some(Event::Text(text)) => {
                     let packet = serde_json::from_str(text).expect("one packet");
-                    return Came { frame, packet };
+                    return Received { frame, packet };
                 }
-                Some(Event::Close { code, .. }) => return Came { frame, packet: json!({"close": code}) },
+                Some(Event::Close { code, .. }) => return Received { frame, packet: json!({"close": code}) },
                 Some(other) => panic!("expected a packet, got {other:?}"),
             }
         }
     }
 
-    fn ask(&mut self, packet: &Value) -> Came {
-        self.say(packet);
-        self.hear()
+    fn send_request(&mut self, packet: &Value) -> Received {
+        self.send(packet);
+        self.receive()
     }
 }
 
@@ -108,7 +108,7 @@ fn publish(rig: &Rig, data: &Value) {
 }
 
 #[test]
-fn nobody_is_answered_an_extension_unless_the_gateway_is_told_to() {
+fn compression_is_negotiated_only_where_enabled() {
     let answer = Rig::serve(open_to_all()).exchange(&Handshake::new().with(OFFER).text());
     assert!(answer.starts_with("HTTP/1.1 101") && !answer.contains("extensions"), "{answer}");
     let rig = Rig::serve(compressing());
@@ -121,45 +121,45 @@ fn nobody_is_answered_an_extension_unless_the_gateway_is_told_to() {
 }
 
 #[test]
-fn what_is_long_is_compressed_and_means_the_same() {
+fn long_message_is_compressed_and_unchanged() {
     let rig = Rig::serve(compressing());
     let mut phone = Phone::dial(&rig);
     let mut plain = rig.guest();
-    phone.ask(&json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    phone.send_request(&json!({"id": 1, "subscribe": {"channel": "room:7"}}));
     plain.request("subscribe", &json!({"channel": "room:7"}));
     let long = json!({"text": "see you at the station ".repeat(100)});
     publish(&rig, &long);
-    let came = phone.hear();
-    assert!(came.is_compressed() && came.frame.len() < 300, "{} bytes", came.frame.len());
-    assert_eq!(came.packet, plain.hear());
-    assert_eq!(came.packet["pub"]["data"], long);
+    let message = phone.receive();
+    assert!(message.is_compressed() && message.frame.len() < 300, "{} bytes", message.frame.len());
+    assert_eq!(message.packet, plain.receive());
+    assert_eq!(message.packet["pub"]["data"], long);
     publish(&rig, &json!("short"));
-    assert!(!phone.hear().is_compressed());
-    let reply = phone.ask(&json!({"id": 2, "call": {"method": "echo", "data": long}}));
+    assert!(!phone.receive().is_compressed());
+    let reply = phone.send_request(&json!({"id": 2, "call": {"method": "echo", "data": long}}));
     assert!(reply.is_compressed());
     assert_eq!(reply.packet["ok"]["data"], long);
 }
 
 #[test]
-fn subscribers_are_sent_the_same_compressed_bytes() {
+fn subscribers_get_identical_compressed_bytes() {
     let rig = Rig::serve(compressing());
     let mut phones: Vec<_> = (0..5).map(|_| Phone::dial(&rig)).collect();
     for phone in &mut phones {
-        phone.ask(&json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+        phone.send_request(&json!({"id": 1, "subscribe": {"channel": "room:7"}}));
     }
     publish(&rig, &json!("again and again ".repeat(1000)));
-    let came: Vec<_> = phones.iter_mut().map(Phone::hear).collect();
-    assert!(came[0].is_compressed());
-    assert!(came.iter().all(|one| *one == came[0]));
+    let messages: Vec<_> = phones.iter_mut().map(Phone::receive).collect();
+    assert!(messages[0].is_compressed());
+    assert!(messages.iter().all(|one| *one == messages[0]));
 }
 
 #[test]
-fn a_message_that_grows_beyond_the_limit_ends_the_line() {
+fn message_inflated_beyond_limit_closes_connection() {
     let rig = Rig::serve(compressing());
     let mut phone = Phone::dial(&rig);
-    phone.say_text(&" ".repeat(50 << 20));
-    assert_eq!(phone.hear().packet, json!({"close": 1009}));
+    phone.send_text(&" ".repeat(50 << 20));
+    assert_eq!(phone.receive().packet, json!({"close": 1009}));
     let mut phone = Phone::dial(&rig);
     phone.stream.write_all(b"\xc1\x82\0\0\0\0\xff\xff").expect("the gateway reads");
-    assert_eq!(phone.hear().packet, json!({"close": 1007}));
+    assert_eq!(phone.receive().packet, json!({"close": 1007}));
 }

@@ -54,7 +54,7 @@ fn status(answer: &str) -> &str {
 }
 
 #[test]
-fn the_key_of_the_rfc_gets_the_answer_of_the_rfc() {
+fn rfc_example_key_gets_the_rfc_answer() {
     let answer = Handshake::new().answer(&Rig::serve(open_to_all()));
     assert_eq!(status(&answer), "101");
     assert!(answer.contains("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{answer}");
@@ -62,12 +62,12 @@ fn the_key_of_the_rfc_gets_the_answer_of_the_rfc() {
 }
 
 #[test]
-fn what_is_no_request_for_a_websocket_is_told_what_this_door_is_for() {
+fn request_without_upgrade_is_refused_with_its_reason() {
     let rig = Rig::serve(open_to_all());
     for name in ["Upgrade", "Connection"] {
         let answer = Handshake::new().without(name).answer(&rig);
         assert_eq!(status(&answer), "426", "without {name}");
-        assert!(answer.contains("upgrade: websocket\r\n") && answer.contains("this door"), "{answer}");
+        assert!(answer.contains("upgrade: websocket\r\n") && answer.contains("this path"), "{answer}");
     }
     let answer = Handshake::to("POST /connect HTTP/1.1").answer(&rig);
     assert_eq!(status(&answer), "405");
@@ -80,7 +80,7 @@ fn what_is_no_request_for_a_websocket_is_told_what_this_door_is_for() {
 }
 
 #[test]
-fn a_key_is_sixteen_bytes_in_base64_and_comes_once() {
+fn key_other_than_one_of_sixteen_bytes_is_refused() {
     let rig = Rig::serve(open_to_all());
     let with_key = |key: &str| Handshake::new().without("Sec-WebSocket-Key").with(key);
     for line in ["X-Nothing: 0", "Sec-WebSocket-Key: c2hvcnQ=", "Sec-WebSocket-Key: not base64 at all !!"] {
@@ -91,7 +91,7 @@ fn a_key_is_sixteen_bytes_in_base64_and_comes_once() {
 }
 
 #[test]
-fn the_first_subprotocol_that_is_spoken_is_chosen_among_those_offered() {
+fn first_known_subprotocol_is_chosen() {
     let rig = Rig::serve(open_to_all());
     let offers = [
         "tautline.v1.json",
@@ -109,14 +109,14 @@ fn the_first_subprotocol_that_is_spoken_is_chosen_among_those_offered() {
 }
 
 #[test]
-fn with_foreign_subprotocols_alone_the_line_is_opened_without_one() {
+fn foreign_subprotocols_open_without_one() {
     let answer = Handshake::new().with("Sec-WebSocket-Protocol: chat").answer(&Rig::serve(open_to_all()));
     assert_eq!(status(&answer), "101");
     assert!(!answer.contains("sec-websocket-protocol"), "{answer}");
 }
 
 #[test]
-fn a_format_that_is_not_spoken_is_refused_in_words() {
+fn unknown_format_is_refused_with_a_list() {
     let rig = Rig::serve(open_to_all());
     for offer in ["tautline.v1.cbor", "tautline.v2.json"] {
         let answer = Handshake::new().with(&format!("Sec-WebSocket-Protocol: {offer}")).answer(&rig);
@@ -131,7 +131,7 @@ fn a_format_that_is_not_spoken_is_refused_in_words() {
 }
 
 #[test]
-fn pages_of_other_origins_are_kept_out_where_origins_are_named() {
+fn unlisted_origin_is_refused() {
     let rig = Rig::serve(open_to_all().allowed_origins(["https://shop.example"]));
     let from = |origin: &str| Handshake::new().with(&format!("Origin: {origin}")).answer(&rig);
     assert_eq!(status(&from("https://shop.example")), "101");
@@ -141,7 +141,7 @@ fn pages_of_other_origins_are_kept_out_where_origins_are_named() {
 }
 
 #[test]
-fn origins_that_mini_games_and_apps_send_can_be_listed() {
+fn origins_of_mini_games_and_apps_can_be_listed() {
     let listed = ["weapp://wechat-game-runtime", "capacitor://localhost", "null"];
     let rig = Rig::serve(open_to_all().allowed_origins(listed));
     let from = |origin: &str| Handshake::new().with(&format!("Origin: {origin}")).answer(&rig);
@@ -154,7 +154,7 @@ fn origins_that_mini_games_and_apps_send_can_be_listed() {
 }
 
 #[test]
-fn the_port_that_a_scheme_implies_may_be_listed_or_left_out() {
+fn default_port_of_an_origin_may_be_omitted() {
     let listed =
         ["https://shop.example:443", "http://shop.example", "HTTPS://Big.Example", "http://odd.example:443"];
     let rig = Rig::serve(open_to_all().allowed_origins(listed));
@@ -170,7 +170,7 @@ fn the_port_that_a_scheme_implies_may_be_listed_or_left_out() {
 }
 
 #[test]
-fn one_connection_too_many_is_told_to_come_later_and_has_a_place_when_another_has_gone() {
+fn connection_beyond_ceiling_gets_503_until_one_closes() {
     let mut config = config();
     config.connections_max = 1;
     let rig = Rig::serve(open_to_all().config(config));
@@ -178,13 +178,13 @@ fn one_connection_too_many_is_told_to_come_later_and_has_a_place_when_another_ha
     let answer = Handshake::new().answer(&rig);
     assert_eq!(status(&answer), "503");
     assert!(answer.contains("retry-after: 5\r\n") && answer.contains("overloaded"), "{answer}");
-    first.vanish();
+    first.disconnect();
     rig.wait_until("the first has gone", |gateway| gateway.stats().connections == 0);
     assert_eq!(rig.guest().echo(&json!(1)), 1);
 }
 
 #[test]
-fn packets_that_come_together_with_the_request_are_not_lost() {
+fn packets_sent_with_the_handshake_are_read() {
     let rig = Rig::serve(open_to_all());
     let mut stream = rig.dial();
     let mut bytes = Handshake::new().text().into_bytes();

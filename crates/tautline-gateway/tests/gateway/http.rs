@@ -11,7 +11,7 @@ use tautline_gateway::GatewayConfig;
 
 use crate::{
     handshake::Handshake,
-    rig::{API_KEY, PATIENCE, Rig, open_to_all, patient, read_answer},
+    rig::{API_KEY, Rig, TEST_TIMEOUT, config_with_long_linger, open_to_all, read_answer},
 };
 
 /// Short enough to be waited for.
@@ -21,7 +21,7 @@ const HOURS: Duration = Duration::from_secs(3600);
 const HEALTH: &str = "GET /health/live HTTP/1.1\r\nHost: line.example\r\n\r\n";
 
 fn rig_with(change: impl FnOnce(&mut GatewayConfig)) -> Rig {
-    let mut config = patient();
+    let mut config = config_with_long_linger();
     config.http_head_timeout = HOURS;
     config.http_body_timeout = HOURS;
     config.http_idle_timeout = HOURS;
@@ -30,12 +30,12 @@ fn rig_with(change: impl FnOnce(&mut GatewayConfig)) -> Rig {
 }
 
 /// All that comes until the end of the stream; a reset ends it as well, and silence does not.
-fn hear_to_the_end(mut stream: TcpStream) -> String {
-    let mut heard = Vec::new();
-    if let Err(error) = stream.read_to_end(&mut heard) {
+fn read_to_end(mut stream: TcpStream) -> String {
+    let mut received = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut received) {
         assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it is never closed");
     }
-    String::from_utf8_lossy(&heard).into_owned()
+    String::from_utf8_lossy(&received).into_owned()
 }
 
 fn get_health(stream: &mut TcpStream) {
@@ -54,41 +54,41 @@ fn parse(answer: &str) -> (u16, Value) {
 // Each wait has a deadline of its own.
 
 #[test]
-fn a_connection_that_says_nothing_is_closed_at_the_deadline_of_its_head() {
+fn silent_connection_is_closed_at_the_head_deadline() {
     let rig = rig_with(|config| config.http_head_timeout = SHORT);
-    assert_eq!(hear_to_the_end(rig.dial()), "");
+    assert_eq!(read_to_end(rig.dial()), "");
     rig.wait_until("its place is free", |gateway| gateway.stats().http_connections == 0);
 }
 
 #[test]
-fn an_idle_connection_outlives_the_deadline_of_a_head() {
+fn idle_connection_outlives_the_head_deadline() {
     let rig = rig_with(|config| config.http_head_timeout = SHORT);
     let mut kept = rig.dial();
     get_health(&mut kept);
     // It came later, and has to go first.
-    assert_eq!(hear_to_the_end(rig.dial()), "");
+    assert_eq!(read_to_end(rig.dial()), "");
     get_health(&mut kept);
 }
 
 #[test]
-fn an_idle_connection_is_closed_at_a_deadline_of_its_own() {
+fn idle_connection_is_closed_at_its_own_deadline() {
     let rig = rig_with(|config| config.http_idle_timeout = SHORT);
     let mut kept = rig.dial();
     get_health(&mut kept);
-    assert_eq!(hear_to_the_end(kept), "");
+    assert_eq!(read_to_end(kept), "");
 }
 
 #[test]
-fn the_head_of_a_second_request_has_the_deadline_of_a_head() {
+fn second_request_has_a_head_deadline_too() {
     let rig = rig_with(|config| config.http_head_timeout = SHORT);
     let mut kept = rig.dial();
     get_health(&mut kept);
     kept.write_all(b"GET /health/live HT").expect("the gateway reads");
-    assert_eq!(hear_to_the_end(kept), "");
+    assert_eq!(read_to_end(kept), "");
 }
 
 #[test]
-fn a_body_has_a_deadline_of_its_own() {
+fn body_has_its_own_deadline() {
     let rig = rig_with(|config| config.http_body_timeout = SHORT);
     let request = format!(
         "POST /api/v1/publish HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {API_KEY}\r\nContent-Length: 99\r\n\r\n{{"
@@ -98,19 +98,19 @@ fn a_body_has_a_deadline_of_its_own() {
 }
 
 #[test]
-fn by_default_an_idle_connection_is_kept_for_longer_than_proxies_keep_theirs() {
+fn default_idle_timeout_exceeds_that_of_proxies() {
     assert_eq!(GatewayConfig::default().http_idle_timeout, Duration::from_secs(75));
 }
 
 // HTTP/1.1 alone.
 
 #[test]
-fn http2_by_prior_knowledge_is_not_spoken() {
+fn http2_by_prior_knowledge_is_refused() {
     const PREFACE_AND_SETTINGS: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let rig = rig_with(|_| {});
     let mut stream = rig.dial();
     stream.write_all(PREFACE_AND_SETTINGS).expect("the gateway reads");
-    let answer = hear_to_the_end(stream);
+    let answer = read_to_end(stream);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer:?}");
     rig.wait_until("it has gone", |gateway| gateway.stats().http_connections == 0);
 }
@@ -118,7 +118,7 @@ fn http2_by_prior_knowledge_is_not_spoken() {
 // Nobody takes all places.
 
 #[test]
-fn an_address_at_its_ceiling_has_a_place_again_when_one_has_gone() {
+fn address_ceiling_frees_when_a_connection_closes() {
     let rig = rig_with(|config| {
         config.connections_per_address_max = 2;
         config.proxies = Vec::new();
@@ -129,26 +129,26 @@ fn an_address_at_its_ceiling_has_a_place_again_when_one_has_gone() {
         let stats = gateway.stats();
         (stats.connections, stats.http_connections) == (1, 1)
     });
-    assert_eq!(hear_to_the_end(rig.dial()), "", "it is closed at once");
+    assert_eq!(read_to_end(rig.dial()), "", "it is closed at once");
     drop(silent);
     rig.wait_until("the silent one has gone", |gateway| gateway.stats().http_connections == 0);
     let mut third = rig.guest();
-    assert_eq!(hear_to_the_end(rig.dial()), "", "two WebSockets have both places");
-    websocket.vanish();
+    assert_eq!(read_to_end(rig.dial()), "", "two WebSockets have both places");
+    websocket.disconnect();
     rig.wait_until("one has gone", |gateway| gateway.stats().connections == 1);
     get_health(&mut rig.dial());
     assert_eq!(third.echo(&json!("still here")), "still here");
 }
 
 #[test]
-fn connections_of_a_proxy_are_not_counted_by_address() {
+fn proxy_connections_are_not_counted_by_address() {
     let rig = rig_with(|config| config.connections_per_address_max = 1);
     let mut guests: Vec<_> = (0..5).map(|_| rig.guest()).collect();
     guests.iter_mut().for_each(|guest| assert_eq!(guest.echo(&json!(1)), 1));
 }
 
 #[test]
-fn a_place_is_given_back_by_a_handshake_that_fails() {
+fn failed_handshake_frees_its_permits() {
     let rig = rig_with(|config| {
         config.connections_per_address_max = 1;
         config.proxies = Vec::new();
@@ -165,7 +165,7 @@ fn a_place_is_given_back_by_a_handshake_that_fails() {
 // Every answer has a body, and the API asks for the key first.
 
 #[test]
-fn every_refusal_has_a_body_in_json() {
+fn every_error_response_has_a_json_body() {
     let rig = rig_with(|_| {});
     let with_key = format!("Host: a\r\nAuthorization: Bearer {API_KEY}\r\n");
     let long = "x".repeat(20_000);
@@ -182,14 +182,14 @@ fn every_refusal_has_a_body_in_json() {
     ];
     for (request, status, code) in refusals {
         let answer = rig.exchange(&request);
-        let (came, body) = parse(&answer);
-        assert_eq!((came, &body["error"]["code"]), (status, &json!(code)), "{answer}");
+        let (received, body) = parse(&answer);
+        assert_eq!((received, &body["error"]["code"]), (status, &json!(code)), "{answer}");
         assert!(body["error"]["message"].is_string() && answer.contains("application/json"), "{answer}");
     }
 }
 
 #[test]
-fn nothing_of_the_api_is_told_before_the_key_was_asked_for() {
+fn api_without_key_reveals_no_paths() {
     let rig = rig_with(|_| {});
     for what in [
         "GET /api",
@@ -205,7 +205,7 @@ fn nothing_of_the_api_is_told_before_the_key_was_asked_for() {
 }
 
 #[test]
-fn an_application_that_mounts_the_routes_keeps_its_own_paths() {
+fn embedding_application_keeps_its_own_paths() {
     let rig = Rig::start(open_to_all(), |gateway, listener| {
         let app = axum::Router::new()
             .route("/api/own", axum::routing::get(async || "own"))
@@ -222,7 +222,7 @@ fn an_application_that_mounts_the_routes_keeps_its_own_paths() {
 // What was asked is answered.
 
 #[test]
-fn a_post_that_is_followed_by_the_end_of_the_stream_is_answered() {
+fn half_closed_post_is_answered() {
     let rig = rig_with(|_| {});
     for _ in 0..20 {
         let mut stream = rig.dial();
@@ -233,41 +233,41 @@ fn a_post_that_is_followed_by_the_end_of_the_stream_is_answered() {
         );
         stream.write_all((head + body).as_bytes()).expect("the gateway reads");
         stream.shutdown(Shutdown::Write).expect("it is open");
-        let (status, published) = parse(&hear_to_the_end(stream));
+        let (status, published) = parse(&read_to_end(stream));
         assert_eq!(status, 200, "{published}");
     }
 }
 
 #[test]
-fn answers_to_requests_that_come_together_are_not_taken_for_refusals() {
+fn pipelined_requests_are_all_answered() {
     let rig = rig_with(|_| {});
     let mut stream = rig.dial();
     stream.write_all(HEALTH.repeat(50).as_bytes()).expect("the gateway reads");
     stream
         .write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         .expect("the gateway reads");
-    let answers = hear_to_the_end(stream);
+    let answers = read_to_end(stream);
     assert_eq!(answers.matches(r#"{"status":"live"}"#).count(), 51, "{answers}");
 }
 
 // A drain waits for nobody who cannot be asked.
 
 #[test]
-fn a_drain_closes_connections_that_have_said_nothing_at_once() {
+fn drain_closes_silent_connections_at_once() {
     let rig = rig_with(|config| config.linger_timeout = HOURS);
     let silent = rig.dial();
     rig.wait_until("it is there", |gateway| gateway.stats().http_connections == 1);
-    rig.runtime.block_on(rig.gateway.drain(SHORT, PATIENCE));
+    rig.runtime.block_on(rig.gateway.drain(SHORT, TEST_TIMEOUT));
     assert_eq!(rig.gateway.stats().http_connections, 0);
     drop(silent);
 }
 
 #[test]
-fn a_drain_waits_for_half_a_head_no_longer_than_spread_and_linger() {
+fn drain_closes_half_a_head_after_spread_and_linger() {
     let rig = rig_with(|config| config.linger_timeout = SHORT);
     let mut half = rig.dial();
     half.write_all(b"GET /health/live HT").expect("the gateway reads");
     rig.wait_until("it is there", |gateway| gateway.stats().http_connections == 1);
-    rig.runtime.block_on(rig.gateway.drain(SHORT, PATIENCE));
+    rig.runtime.block_on(rig.gateway.drain(SHORT, TEST_TIMEOUT));
     assert_eq!(rig.gateway.stats().http_connections, 0);
 }

@@ -26,7 +26,7 @@ const GROWTH_BYTES_MAX: u64 = 256 * 1024;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Runs a test in a process of its own, where the memory is that of this test.
-fn in_a_process_of_its_own(test: &str, story: impl FnOnce()) {
+fn in_own_process(test: &str, story: impl FnOnce()) {
     if std::env::var_os(ALONE).is_some() {
         return story();
     }
@@ -72,31 +72,31 @@ fn offend_in_every_way(rig: &Rig, bystander: &mut Bystander) {
     }
     rig.exchange("GET /connect HTTP/1.1\r\nHost: line.example\r\n\r\n");
     rig.exchange("\x16\x03\x01 this is TLS, or something else\r\n\r\n");
-    offences::insist_on_a_ticket(rig, bystander, &offences::forged_ticket(bystander));
-    offences::come_with_an_expired_token(rig, bystander);
-    offences::never_say_seen(rig, bystander, &offences::echo(60_000));
+    offences::resume_with_ticket_repeatedly(rig, bystander, &offences::forged_ticket(bystander));
+    offences::log_in_with_expired_token(rig, bystander);
+    offences::never_send_seen(rig, bystander, &offences::echo(60_000));
     offences::subscribe_to(rig, bystander, 100);
 }
 
 #[test]
-fn five_thousand_offenders_leave_nothing_behind() {
-    in_a_process_of_its_own("leaks::five_thousand_offenders_leave_nothing_behind", || {
+fn five_thousand_offenders_leak_no_memory() {
+    in_own_process("leaks::five_thousand_offenders_leak_no_memory", || {
         // A client that never says `seen` is too slow after some dozens of requests.
         let limits = Limits { replies_unseen_max: 32, ..Limits::default() };
         let rig = Rig::serve(open_to_all().jwt_hs256(SECRET).limits(limits));
         let mut bystander = Bystander::enter(&rig);
         assert_nothing_grows(50, 300, || {
             offend_in_every_way(&rig, &mut bystander);
-            bystander.is_all_there_is(&rig);
+            bystander.wait_until_alone(&rig);
         });
     });
 }
 
 #[test]
-fn five_thousand_that_only_keep_a_line_busy_leave_nothing_behind() {
+fn five_thousand_stalled_handshakes_leak_no_memory() {
     const OFFENDERS_AT_ONCE: usize = 250;
     const SHORT: Duration = Duration::from_millis(100);
-    in_a_process_of_its_own("leaks::five_thousand_that_only_keep_a_line_busy_leave_nothing_behind", || {
+    in_own_process("leaks::five_thousand_stalled_handshakes_leak_no_memory", || {
         let mut config = config();
         config.http_head_timeout = SHORT;
         config.linger_timeout = SHORT;
@@ -107,9 +107,9 @@ fn five_thousand_that_only_keep_a_line_busy_leave_nothing_behind() {
             let held: Vec<_> = (0..OFFENDERS_AT_ONCE)
                 .map(|_| (rig.try_connect(), offences::begin_half_a_head(&rig)))
                 .collect();
-            bystander.goes_on();
+            bystander.check_service();
             // All of them are still there, and are let go all the same.
-            bystander.is_all_there_is(&rig);
+            bystander.wait_until_alone(&rig);
             drop(held);
         });
     });

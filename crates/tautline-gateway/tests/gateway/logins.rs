@@ -11,7 +11,7 @@ use crate::rig::{Client, Rig, bye};
 pub const SECRET: &str = "a secret of the app and its gateway";
 pub const FAR_AWAY: u64 = 4_000_000_000;
 
-fn closed_but_for_tokens() -> GatewayBuilder {
+fn tokens_only() -> GatewayBuilder {
     let by_token = ChannelRule {
         pattern: Pattern::parse("*").expect("a valid pattern"),
         subscribe: Access::Token,
@@ -30,14 +30,14 @@ pub fn token(claims: &Value) -> String {
 
 fn hello(rig: &Rig, token: &str) -> (Client, Value) {
     let mut client = rig.connect();
-    client.say(&json!({"hello": {"v": 1, "auth": {"token": token}}}));
-    let answer = client.hear();
+    client.send(&json!({"hello": {"v": 1, "auth": {"token": token}}}));
+    let answer = client.receive();
     (client, answer)
 }
 
 #[test]
-fn a_token_opens_the_channels_that_it_names_and_no_others() {
-    let rig = Rig::serve(closed_but_for_tokens());
+fn token_opens_only_the_channels_it_names() {
+    let rig = Rig::serve(tokens_only());
     let claims = json!({"sub": "u42", "exp": FAR_AWAY, "channels": ["room:*"]});
     let (mut client, answer) = hello(&rig, &token(&claims));
     assert_eq!(answer["welcome"]["user"], "u42");
@@ -47,20 +47,20 @@ fn a_token_opens_the_channels_that_it_names_and_no_others() {
 }
 
 #[test]
-fn a_token_of_another_signer_is_refused_and_not_repeated() {
-    let rig = Rig::serve(closed_but_for_tokens());
+fn foreign_token_is_refused_and_not_echoed() {
+    let rig = Rig::serve(tokens_only());
     let foreign = token(&json!({"sub": "u42", "exp": FAR_AWAY})) + "x";
     let (mut client, answer) = hello(&rig, &foreign);
     assert_eq!(answer["bye"]["code"], "unauthorized");
     assert!(!answer.to_string().contains(&foreign));
-    assert_eq!(client.hear_close().0, 4102);
-    client.expect_hang_up();
+    assert_eq!(client.receive_close().0, 4102);
+    client.expect_eof();
 }
 
 #[test]
-fn a_guest_is_refused_where_guests_are_not_let_in() {
-    let rig = Rig::serve(closed_but_for_tokens());
+fn guest_is_refused_where_guests_are_off() {
+    let rig = Rig::serve(tokens_only());
     let mut client = rig.connect();
-    client.say(&json!({"hello": {"v": 1, "auth": {"guest": true}}}));
-    assert_eq!(client.last_words(), bye("unauthorized", 4102, "never"));
+    client.send(&json!({"hello": {"v": 1, "auth": {"guest": true}}}));
+    assert_eq!(client.final_answer(), bye("unauthorized", 4102, "never"));
 }

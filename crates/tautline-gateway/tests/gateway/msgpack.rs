@@ -19,7 +19,7 @@ fn reader(rig: &Rig, format: Format) -> Client {
 }
 
 #[test]
-fn a_line_in_msgpack_carries_everything() {
+fn msgpack_connection_carries_all_traffic() {
     let rig = Rig::serve(open_to_all());
     let mut client = rig.guest_in(Format::Msgpack);
     let data =
@@ -33,22 +33,22 @@ fn a_line_in_msgpack_carries_everything() {
     assert_eq!(page["ok"]["publications"][0]["data"], data);
     client.socket.close(None).unwrap();
     assert_eq!(client.socket.read().unwrap(), Message::Close(None));
-    client.expect_hang_up();
+    client.expect_eof();
 }
 
 #[test]
-fn publications_cross_from_one_format_to_the_other() {
+fn publications_are_converted_between_formats() {
     let rig = Rig::serve(open_to_all());
     for (talks, listens) in [(Format::Json, Format::Msgpack), (Format::Msgpack, Format::Json)] {
         let mut listener = reader(&rig, listens);
         let data = json!({"photo": {"$bin": "/+8="}, "number": 0.5});
         rig.guest_in(talks).request("publish", &json!({"channel": "room:7", "data": data}));
-        assert_eq!(listener.hear()["pub"]["data"], data, "{talks:?} to {listens:?}");
+        assert_eq!(listener.receive()["pub"]["data"], data, "{talks:?} to {listens:?}");
     }
 }
 
 #[test]
-fn bytes_are_bytes_on_the_wire() {
+fn binary_data_is_sent_as_msgpack_bin() {
     let rig = Rig::serve(open_to_all());
     let mut client = reader(&rig, Format::Msgpack);
     let data = serde_json::value::to_raw_value(&json!({"$bin": "AP8Q"})).unwrap();
@@ -59,7 +59,7 @@ fn bytes_are_bytes_on_the_wire() {
 }
 
 #[test]
-fn who_can_not_set_a_subprotocol_names_the_format_in_the_address() {
+fn format_in_query_replaces_a_subprotocol() {
     let rig = Rig::serve(open_to_all());
     let answer = rig.exchange(&Handshake::to("GET /connect?format=msgpack HTTP/1.1").text());
     assert!(answer.starts_with("HTTP/1.1 101") && !answer.contains("sec-websocket-protocol"), "{answer}");
@@ -71,18 +71,18 @@ fn who_can_not_set_a_subprotocol_names_the_format_in_the_address() {
     assert!(message.starts_with(b"\x81\xa7welcome"), "{message:?}");
 }
 
-fn last_words_after(message: Message) -> Answer {
+fn final_answer_after(message: Message) -> Answer {
     let rig = Rig::serve(open_to_all());
     let mut bystander = rig.guest_in(Format::Msgpack);
     let mut client = rig.guest_in(Format::Msgpack);
     client.socket.send(message).expect("the gateway reads");
-    let answer = client.last_words();
+    let answer = client.final_answer();
     assert_eq!(bystander.echo(&json!("here")), "here");
     answer
 }
 
 #[test]
-fn what_is_no_msgpack_gets_its_bye_and_others_go_on() {
+fn invalid_msgpack_gets_bye_others_unaffected() {
     let bombs = [
         b"\xc1".to_vec(),
         b"\x81\xa4ping".to_vec(),
@@ -91,30 +91,30 @@ fn what_is_no_msgpack_gets_its_bye_and_others_go_on() {
         b"\x82\xa2id\x01\xa7publish\xdf\xff\xff\xff\xff".to_vec(),
     ];
     for bomb in bombs {
-        assert_eq!(last_words_after(Message::binary(bomb)), bye("bad_packet", 4201, "never"));
+        assert_eq!(final_answer_after(Message::binary(bomb)), bye("bad_packet", 4201, "never"));
     }
 }
 
 #[test]
-fn text_is_data_of_the_wrong_kind_where_msgpack_was_agreed_on() {
-    assert_eq!(last_words_after(Message::text("{\"ping\":{}}")), Answer::Close(1003));
+fn text_on_msgpack_connection_closes_with_1003() {
+    assert_eq!(final_answer_after(Message::text("{\"ping\":{}}")), Answer::Close(1003));
 }
 
 #[test]
-fn what_json_can_not_say_is_refused_and_the_line_goes_on() {
+fn msgpack_without_json_equivalent_is_refused() {
     let rig = Rig::serve(open_to_all());
     let mut client = rig.guest_in(Format::Msgpack);
     for data in [&b"\xd4\x01\x00"[..], b"\xcb\x7f\xf0\0\0\0\0\0\0", b"\x81\x01\x02", b"\xa1\xff"] {
         let message = [b"\x82\xa2id\x09\xa7publish\x82\xa7channel\xa1a\xa4data", data].concat();
         client.socket.send(Message::binary(message)).unwrap();
-        let answer = client.hear();
+        let answer = client.receive();
         assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(9), &json!("bad_request")), "{answer}");
     }
     assert_eq!(client.echo(&Value::Null), Value::Null);
 }
 
 #[test]
-fn many_at_once_of_both_formats_get_everything_in_order() {
+fn readers_of_both_formats_get_all_in_order() {
     const MESSAGES: u64 = 300;
     let rig = Rig::serve(open_to_all());
     let formats = [Format::Msgpack, Format::Json, Format::Msgpack, Format::Json];
@@ -123,9 +123,9 @@ fn many_at_once_of_both_formats_get_everything_in_order() {
         for mut client in readers {
             scope.spawn(move || {
                 for n in 1..=MESSAGES {
-                    let heard = client.hear();
+                    let received = client.receive();
                     assert_eq!(
-                        (&heard["pub"]["offset"], &heard["pub"]["data"]),
+                        (&received["pub"]["offset"], &received["pub"]["data"]),
                         (&json!(n), &json!({"n": n}))
                     );
                 }

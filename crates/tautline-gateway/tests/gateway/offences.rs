@@ -12,7 +12,7 @@ use tautline_websocket::{FrameHeader, Opcode, encode_binary, encode_text};
 use crate::{
     bystander::Bystander,
     logins::token,
-    rig::{API_KEY, Answer, Client, PATIENCE, Rig, http_answer},
+    rig::{API_KEY, Answer, Client, Rig, TEST_TIMEOUT, http_answer},
 };
 
 const MASK: [u8; 4] = [7, 1, 9, 4];
@@ -62,31 +62,31 @@ pub fn send_instead_of_hello(rig: &Rig, bystander: &mut Bystander, bytes: &[u8])
 
 fn send_as(mut offender: Client, bystander: &mut Bystander, bytes: &[u8]) -> Answer {
     offender.write_raw(bytes);
-    bystander.goes_on();
-    offender.last_words()
+    bystander.check_service();
+    offender.final_answer()
 }
 
-pub fn say_nothing(rig: &Rig, bystander: &mut Bystander) -> Answer {
+pub fn send_nothing(rig: &Rig, bystander: &mut Bystander) -> Answer {
     let offender = rig.connect();
-    bystander.goes_on();
-    offender.last_words()
+    bystander.check_service();
+    offender.final_answer()
 }
 
 /// Begins a message that never ends.
-pub fn drip_half_a_message(rig: &Rig, bystander: &mut Bystander) -> Answer {
+pub fn trickle_half_a_message(rig: &Rig, bystander: &mut Bystander) -> Answer {
     let mut offender = rig.connect();
     offender.write_raw(&head_of_text(60_000));
-    bystander.goes_on();
-    drip(offender.socket.get_ref(), b' ');
-    offender.last_words()
+    bystander.check_service();
+    trickle(offender.socket.get_ref(), b' ');
+    offender.final_answer()
 }
 
 /// Begins a request whose head never ends. Says what came back before the end of the stream.
-pub fn drip_half_a_head(rig: &Rig, bystander: &mut Bystander) -> Vec<u8> {
+pub fn trickle_half_a_head(rig: &Rig, bystander: &mut Bystander) -> Vec<u8> {
     let stream = begin_half_a_head(rig);
-    bystander.goes_on();
-    drip(&stream, b'x');
-    hear_to_the_end(stream)
+    bystander.check_service();
+    trickle(&stream, b'x');
+    read_to_end(stream)
 }
 
 pub fn begin_half_a_head(rig: &Rig) -> TcpStream {
@@ -101,11 +101,11 @@ pub fn send_half_a_body(rig: &Rig, bystander: &mut Bystander) -> Answer {
         "POST /api/v1/publish HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {API_KEY}\r\nContent-Length: 99\r\n\r\n{{"
     );
     let begin = Instant::now();
-    while begin.elapsed() < PATIENCE {
+    while begin.elapsed() < TEST_TIMEOUT {
         let mut stream = rig.dial();
         stream.write_all(request.as_bytes()).expect("the gateway reads");
-        bystander.goes_on();
-        let answer = hear_to_the_end(stream);
+        bystander.check_service();
+        let answer = read_to_end(stream);
         // On a slow machine the head may be late itself, which is another offence.
         if !answer.is_empty() {
             return http_answer(&String::from_utf8_lossy(&answer));
@@ -114,11 +114,11 @@ pub fn send_half_a_body(rig: &Rig, bystander: &mut Bystander) -> Answer {
     panic!("half a body is never answered");
 }
 
-fn hear_to_the_end(mut stream: TcpStream) -> Vec<u8> {
-    let mut heard = Vec::new();
+fn read_to_end(mut stream: TcpStream) -> Vec<u8> {
+    let mut received = Vec::new();
     // What we sent too late is answered with a reset, which ends the stream as well.
-    drop(stream.read_to_end(&mut heard));
-    heard
+    drop(stream.read_to_end(&mut received));
+    received
 }
 
 /// A request whose reply is as large as this.
@@ -128,26 +128,26 @@ pub fn echo(data_bytes: usize) -> (&'static str, Value) {
 
 /// Makes the same request again and again, and never says `seen`. Says how many were answered with `ok`, too; replies for
 /// which the session has no room are `too_large`.
-pub fn never_say_seen(rig: &Rig, bystander: &mut Bystander, request: &(&str, Value)) -> (usize, Answer) {
+pub fn never_send_seen(rig: &Rig, bystander: &mut Bystander, request: &(&str, Value)) -> (usize, Answer) {
     const REQUESTS_BETWEEN: usize = 100;
     let (verb, body) = request;
     let mut offender = rig.guest();
     let mut answered = 0;
     for asked in 1.. {
-        offender.ask(verb, body);
-        if offender.next_is_the_last_word() {
+        offender.send_request(verb, body);
+        if offender.next_is_bye() {
             break;
         }
-        let reply = offender.hear();
+        let reply = offender.receive();
         match reply["ok"].is_object() {
             true => answered += 1,
             false => assert_eq!(reply["error"]["code"], "too_large", "{reply}"),
         }
         if asked % REQUESTS_BETWEEN == 0 {
-            bystander.goes_on();
+            bystander.check_service();
         }
     }
-    (answered, offender.last_words())
+    (answered, offender.final_answer())
 }
 
 /// Subscribes to so many channels. Says how many were refused with `limit`; the line must still be good.
@@ -157,26 +157,26 @@ pub fn subscribe_to(rig: &Rig, bystander: &mut Bystander, channels: usize) -> us
     let mut refused = 0;
     for batch in 0..channels / BATCH {
         for n in 0..BATCH {
-            offender.ask("subscribe", &json!({"channel": format!("room:{batch}:{n}")}));
+            offender.send_request("subscribe", &json!({"channel": format!("room:{batch}:{n}")}));
         }
-        bystander.goes_on();
-        refused += (0..BATCH).filter(|_| offender.hear()["error"]["code"] == "limit").count();
+        bystander.check_service();
+        refused += (0..BATCH).filter(|_| offender.receive()["error"]["code"] == "limit").count();
     }
     assert_eq!(offender.echo(&json!("still here")), "still here");
     refused
 }
 
 /// Comes with a ticket that is none, as often as it is asked for a login.
-pub fn insist_on_a_ticket(rig: &Rig, bystander: &mut Bystander, ticket: &str) -> (usize, Answer) {
+pub fn resume_with_ticket_repeatedly(rig: &Rig, bystander: &mut Bystander, ticket: &str) -> (usize, Answer) {
     let mut offender = rig.connect();
     let mut challenged = 0;
     loop {
-        offender.say(&json!({"hello": {"v": 1, "resume": {"ticket": ticket, "attempt": 1}}}));
-        bystander.goes_on();
-        if offender.next_is_the_last_word() {
-            return (challenged, offender.last_words());
+        offender.send(&json!({"hello": {"v": 1, "resume": {"ticket": ticket, "attempt": 1}}}));
+        bystander.check_service();
+        if offender.next_is_bye() {
+            return (challenged, offender.final_answer());
         }
-        assert_eq!(offender.hear()["challenge"]["code"], "ticket_invalid");
+        assert_eq!(offender.receive()["challenge"]["code"], "ticket_invalid");
         challenged += 1;
     }
 }
@@ -190,21 +190,21 @@ pub fn forged_ticket(bystander: &Bystander) -> String {
 }
 
 /// Logs in with a token that was good until 1970.
-pub fn come_with_an_expired_token(rig: &Rig, bystander: &mut Bystander) -> Answer {
+pub fn log_in_with_expired_token(rig: &Rig, bystander: &mut Bystander) -> Answer {
     let token = token(&json!({"sub": "u42", "exp": 1}));
     let mut offender = rig.connect();
-    offender.say(&json!({"hello": {"v": 1, "auth": {"token": token}}}));
-    bystander.goes_on();
-    offender.last_words()
+    offender.send(&json!({"hello": {"v": 1, "auth": {"token": token}}}));
+    bystander.check_service();
+    offender.final_answer()
 }
 
 /// Sends a byte now and then until there is an answer, or the other end has hung up.
-fn drip(mut stream: &TcpStream, byte: u8) {
+fn trickle(mut stream: &TcpStream, byte: u8) {
     stream.set_read_timeout(Some(Duration::from_millis(10))).expect("a socket option");
     let is_waiting = |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
     let begin = Instant::now();
     while stream.peek(&mut [0]).is_err_and(|error| is_waiting(&error)) && stream.write_all(&[byte]).is_ok() {
-        assert!(begin.elapsed() < PATIENCE, "the gateway waits for ever");
+        assert!(begin.elapsed() < TEST_TIMEOUT, "the gateway waits for ever");
     }
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).expect("a socket option");
 }

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use tungstenite::{ClientRequestBuilder, Message, WebSocket, http::Uri};
 
 /// Far more than anything here takes; a test that waits for longer has failed.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub const API_KEY: &str = "key-of-the-back-end";
 
 /// What a gateway does with those it does not serve any longer.
@@ -50,9 +50,9 @@ pub fn config() -> GatewayConfig {
 }
 
 /// The same, but for a peer that is slow to hang up: the test itself may be.
-pub fn patient() -> GatewayConfig {
+pub fn config_with_long_linger() -> GatewayConfig {
     let mut config = config();
-    config.linger_timeout = PATIENCE;
+    config.linger_timeout = TEST_TIMEOUT;
     config
 }
 
@@ -67,7 +67,7 @@ pub fn open_to_all() -> GatewayBuilder {
         ack: false,
     };
     Gateway::builder()
-        .config(patient())
+        .config(config_with_long_linger())
         .guests(true)
         .rules(vec![everything])
         .api_key(API_KEY)
@@ -101,20 +101,20 @@ impl Rig {
     /// A plain connection.
     pub fn dial(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("the gateway listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a socket option");
+        stream.set_read_timeout(Some(TEST_TIMEOUT)).expect("a socket option");
+        stream.set_write_timeout(Some(TEST_TIMEOUT)).expect("a socket option");
         stream
     }
 
     /// A client that is welcome, and its `welcome`, however short the limits of the test are: a slow machine may run into
     /// them before it has said hello, and then tries again.
-    pub fn patient_guest(&self) -> (Client, Value) {
+    pub fn guest_with_retries(&self) -> (Client, Value) {
         let begin = Instant::now();
         loop {
             if let Some(welcomed) = self.try_guest() {
                 return welcomed;
             }
-            assert!(begin.elapsed() < PATIENCE, "nobody is welcome");
+            assert!(begin.elapsed() < TEST_TIMEOUT, "nobody is welcome");
         }
     }
 
@@ -178,7 +178,7 @@ impl Rig {
     pub fn wait_until(&self, what: &str, mut condition: impl FnMut(&Gateway) -> bool) {
         let begin = Instant::now();
         while !condition(&self.gateway) {
-            assert!(begin.elapsed() < PATIENCE, "never: {what}, {:?}", self.gateway.stats());
+            assert!(begin.elapsed() < TEST_TIMEOUT, "never: {what}, {:?}", self.gateway.stats());
             std::thread::yield_now();
         }
     }
@@ -212,16 +212,16 @@ pub fn read_answer(stream: &mut TcpStream) -> String {
 pub struct Client {
     pub socket: WebSocket<TcpStream>,
     format: Format,
-    heard: VecDeque<Value>,
+    received: VecDeque<Value>,
     next_id: u64,
 }
 
 impl Client {
     fn new(socket: WebSocket<TcpStream>, format: Format) -> Self {
-        Self { socket, format, heard: VecDeque::new(), next_id: 1 }
+        Self { socket, format, received: VecDeque::new(), next_id: 1 }
     }
 
-    pub fn say(&mut self, packet: &Value) {
+    pub fn send(&mut self, packet: &Value) {
         let text = packet.to_string();
         let message = match self.format {
             Format::Json => Message::text(text),
@@ -231,24 +231,24 @@ impl Client {
     }
 
     /// The next packet.
-    pub fn hear(&mut self) -> Value {
+    pub fn receive(&mut self) -> Value {
         loop {
-            if let Some(packet) = self.heard.pop_front() {
+            if let Some(packet) = self.received.pop_front() {
                 return packet;
             }
-            if let Some(closed) = self.hear_message() {
+            if let Some(closed) = self.receive_message() {
                 panic!("expected packets, got a close frame: {closed:?}");
             }
         }
     }
 
     /// The code and reason of the close frame that comes next; tungstenite answers it.
-    pub fn hear_close(&mut self) -> (u16, String) {
-        self.hear_message().unwrap_or_else(|| panic!("expected a close frame, got {:?}", self.heard))
+    pub fn receive_close(&mut self) -> (u16, String) {
+        self.receive_message().unwrap_or_else(|| panic!("expected a close frame, got {:?}", self.received))
     }
 
     /// Takes the packets of one message, or says what a close frame says.
-    fn hear_message(&mut self) -> Option<(u16, String)> {
+    fn receive_message(&mut self) -> Option<(u16, String)> {
         let message = match self.socket.read().expect("the gateway speaks in time") {
             Message::Binary(bytes) if self.format == Format::Msgpack => {
                 Message::text(msgpack::to_json(&bytes))
@@ -258,7 +258,8 @@ impl Client {
         match message {
             Message::Text(text) => {
                 let lines = text.lines().filter(|line| !line.is_empty());
-                self.heard.extend(lines.map(|line| serde_json::from_str::<Value>(line).expect("a packet")));
+                self.received
+                    .extend(lines.map(|line| serde_json::from_str::<Value>(line).expect("a packet")));
                 None
             }
             Message::Close(Some(frame)) => Some((frame.code.into(), frame.reason.as_str().to_owned())),
@@ -267,7 +268,7 @@ impl Client {
     }
 
     /// The server hangs up, and does so without a reset, which could overtake its last word.
-    pub fn expect_hang_up(mut self) {
+    pub fn expect_eof(mut self) {
         let ended = self.socket.read();
         let expected =
             matches!(ended, Err(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed));
@@ -275,14 +276,14 @@ impl Client {
     }
 
     /// All that the server still says, up to its hanging up.
-    pub fn last_words(mut self) -> Answer {
+    pub fn final_answer(mut self) -> Answer {
         let (close_code, reason) = loop {
-            if let Some(closed) = self.hear_message() {
+            if let Some(closed) = self.receive_message() {
                 break closed;
             }
         };
-        let said: Vec<_> = self.heard.drain(..).collect();
-        self.expect_hang_up();
+        let said: Vec<_> = self.received.drain(..).collect();
+        self.expect_eof();
         match &said[..] {
             [] => Answer::Close(close_code),
             [only] => {
@@ -294,38 +295,38 @@ impl Client {
     }
 
     /// Whether the packet that comes next is a `bye`.
-    pub fn next_is_the_last_word(&mut self) -> bool {
-        let packet = self.hear();
+    pub fn next_is_bye(&mut self) -> bool {
+        let packet = self.receive();
         let is_bye = packet["bye"].is_object();
-        self.heard.push_front(packet);
+        self.received.push_front(packet);
         is_bye
     }
 
     /// Says that all replies so far were seen.
-    pub fn has_seen_everything(&mut self) {
-        self.say(&json!({"seen": self.next_id - 1, "ping": {}}));
-        let answer = self.hear();
+    pub fn send_seen(&mut self) {
+        self.send(&json!({"seen": self.next_id - 1, "ping": {}}));
+        let answer = self.receive();
         assert!(answer["pong"].is_object(), "{answer}");
     }
 
     pub fn hello_as_guest(&mut self) {
-        self.say(&json!({"hello": {"v": 1, "auth": {"guest": true}}}));
-        let packet = self.hear();
+        self.send(&json!({"hello": {"v": 1, "auth": {"guest": true}}}));
+        let packet = self.receive();
         assert!(packet["welcome"]["session"].is_string(), "{packet}");
     }
 
     /// Sends a request and says its id.
-    pub fn ask(&mut self, verb: &str, body: &Value) -> u64 {
+    pub fn send_request(&mut self, verb: &str, body: &Value) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        self.say(&json!({"id": id, verb: body}));
+        self.send(&json!({"id": id, verb: body}));
         id
     }
 
     /// Sends a request and waits for its answer, which is the next packet.
     pub fn request(&mut self, verb: &str, body: &Value) -> Value {
-        let id = self.ask(verb, body);
-        let answer = self.hear();
+        let id = self.send_request(verb, body);
+        let answer = self.receive();
         assert_eq!(answer["id"], id, "{answer}");
         answer
     }
@@ -339,7 +340,7 @@ impl Client {
         self.socket.get_mut().write_all(bytes).expect("the gateway reads");
     }
 
-    pub fn vanish(mut self) {
+    pub fn disconnect(mut self) {
         self.socket.get_mut().shutdown(Shutdown::Both).expect("it is open");
     }
 }

@@ -2,8 +2,10 @@
 
 use std::{ops::Range, os::fd::RawFd, task::Waker};
 
-use super::SENDS_MAX;
 use crate::transport::{frames::Frames, unsent::Unsent};
+
+/// The most sends in one batch. More save nothing, and hold up their thread for longer.
+pub(super) const SENDS_MAX: usize = 64;
 
 /// Sends of different sockets: none has two in a batch, or bytes could be lost between them.
 pub(super) struct Batch {
@@ -14,7 +16,7 @@ pub(super) struct Batch {
 
 struct Send {
     socket: RawFd,
-    /// What is not sent yet, in the frames of all.
+    /// The unsent part of the batch's frames.
     left: Range<usize>,
     waker: Waker,
 }
@@ -41,17 +43,17 @@ impl Batch {
         self.sends.push(Send { socket, left, waker });
     }
 
-    /// Sockets and what they are to be sent.
+    /// Each socket with its bytes.
     pub(super) fn sends(&self) -> impl ExactSizeIterator<Item = (RawFd, &[u8])> {
         self.sends.iter().map(|send| (send.socket, &self.frames.bytes[send.left.clone()]))
     }
 
-    /// Notes how many bytes the socket of a send has taken.
-    pub(super) fn note(&mut self, index: usize, bytes: usize) {
+    /// Records how many bytes the socket of a send has taken.
+    pub(super) fn record(&mut self, index: usize, bytes: usize) {
         self.sends[index].left.start += bytes;
     }
 
-    /// What was not sent, by socket, and who is to know.
+    /// Each socket that did not take all of its bytes, with the rest and the task to wake.
     pub(super) fn unsent(&self) -> impl Iterator<Item = (RawFd, Unsent, &Waker)> {
         let is_left = |send: &&Send| !send.left.is_empty();
         self.sends

@@ -1,4 +1,4 @@
-//! A TCP stream that sends short frames by the thread's ring.
+//! A TCP stream that sends short frames through the thread's ring.
 
 use std::{
     io,
@@ -14,13 +14,13 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Ring, SEND_BYTES_MAX};
+use super::ring::{Ring, SEND_BYTES_MAX};
 use crate::transport::{frames::Frames, stream::Stream, unsent::Unsent};
 
-/// What it took goes without being flushed.
+/// Queued frames need no flush.
 pub(crate) struct RingStream {
     pub(super) stream: TcpStream,
-    /// Where the last send was added, and with which batch it goes.
+    /// The ring that has the last send, and the number of its batch.
     pub(super) ring: Option<Arc<Ring>>,
     batch: u32,
 }
@@ -34,13 +34,14 @@ impl RingStream {
         self.stream.as_raw_fd()
     }
 
-    /// Sees to it that nothing of ours is in a ring. Pending where the last send came back, of which the task is told.
-    pub(super) fn poll_settled(&self) -> Poll<()> {
+    /// Makes sure that no send of this stream is in a ring. Pending where unsent bytes of the last send came
+    /// back; the task is woken to take them.
+    pub(super) fn poll_idle(&self) -> Poll<()> {
         let Some(ring) = &self.ring else { return Poll::Ready(()) };
-        if ring.is_waiting(self.batch) {
+        if ring.is_pending(self.batch) {
             ring.submit();
         }
-        if ring.has_returned(self.socket()) { Poll::Pending } else { Poll::Ready(()) }
+        if ring.has_unsent(self.socket()) { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 
@@ -49,8 +50,8 @@ impl Stream for RingStream {
         self.stream.peer_addr().ok()
     }
 
-    fn take(&mut self, cx: &Context<'_>, frames: &Frames) -> bool {
-        if frames.bytes.len() > SEND_BYTES_MAX || self.poll_settled().is_pending() {
+    fn try_queue(&mut self, cx: &Context<'_>, frames: &Frames) -> bool {
+        if frames.bytes.len() > SEND_BYTES_MAX || self.poll_idle().is_pending() {
             return false;
         }
         let socket = self.socket();
@@ -67,8 +68,8 @@ impl Stream for RingStream {
         added.unwrap_or(false)
     }
 
-    fn take_back(&mut self) -> Option<Unsent> {
-        self.ring.as_ref()?.take_back(self.socket())
+    fn take_unsent(&mut self) -> Option<Unsent> {
+        self.ring.as_ref()?.take_unsent(self.socket())
     }
 }
 
@@ -85,7 +86,7 @@ impl AsyncRead for RingStream {
 impl AsyncWrite for RingStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        std::task::ready!(this.poll_settled());
+        std::task::ready!(this.poll_idle());
         Pin::new(&mut this.stream).poll_write(cx, bytes)
     }
 
@@ -95,15 +96,15 @@ impl AsyncWrite for RingStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        std::task::ready!(this.poll_settled());
+        std::task::ready!(this.poll_idle());
         Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
 
 impl Drop for RingStream {
-    /// The number of the socket is somebody else's as soon as it is closed.
+    /// Another socket may get the same number as soon as this one is closed.
     fn drop(&mut self) {
-        let _ = self.poll_settled();
-        let _ = self.take_back();
+        let _ = self.poll_idle();
+        let _ = self.take_unsent();
     }
 }

@@ -1,38 +1,39 @@
-//! The part that speaks to the kernel.
+//! The system call, and the only `unsafe` code of the gateway.
 
 use std::io;
 
 use io_uring::{IoUring, opcode::Send, types::Fd};
 use rustix::net::SendFlags;
 
-use super::{SENDS_MAX, batch::Batch};
+use super::batch::{Batch, SENDS_MAX};
 
-/// `MSG_DONTWAIT`: the kernel would keep a send that finds no room until there is some. `MSG_NOSIGNAL`: a peer that left is no
-/// reason to end the process.
+/// `MSG_DONTWAIT`: else the kernel would keep a send that finds no room. `MSG_NOSIGNAL`: a peer that left
+/// must not end the process.
 const FLAGS: i32 = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL).bits().cast_signed();
 
-/// A ring that holds nothing between two calls.
+/// A ring that is empty between two calls.
 pub(super) struct SubmitRing(IoUring);
 
 impl SubmitRing {
     /// # Errors
-    /// Where the kernel has no `io_uring`, one from before Linux 5.18, or does not let us have it, as in most containers.
+    /// Where the kernel has no `io_uring`, one from before Linux 5.18, or forbids it, as in most containers.
     pub(super) fn new() -> io::Result<Self> {
         let entries = u32::try_from(SENDS_MAX).expect("a small number");
-        // One send that fails does not keep the others from being submitted.
+        // A send that fails does not keep the others from being submitted.
         IoUring::builder().setup_submit_all().build(entries).map(Self)
     }
 
-    /// One that takes nothing.
+    /// One that refuses all sends.
     #[cfg(test)]
     pub(super) fn broken() -> Self {
         Self(IoUring::builder().setup_r_disabled().build(64).expect("there is io_uring"))
     }
 
-    /// Sends all, and notes what each socket took.
+    /// Sends all, and records how many bytes each socket took.
     ///
     /// # Errors
-    /// When the kernel takes no more sends. Those it took are noted. The ring still holds the others, and must not be used again.
+    /// When the kernel accepts no more sends. Those that it accepted are recorded. The ring still holds the
+    /// others, and must not be used again.
     pub(super) fn send(&mut self, batch: &mut Batch) -> io::Result<()> {
         let mut left = batch.sends().len();
         self.fill(batch);
@@ -41,8 +42,8 @@ impl SubmitRing {
             for completion in self.0.completion() {
                 left -= 1;
                 let index = usize::try_from(completion.user_data()).expect("the index it was given");
-                // An error is seen again by who writes the rest.
-                batch.note(index, usize::try_from(completion.result()).unwrap_or(0));
+                // The connection sees an error again when it writes the rest.
+                batch.record(index, usize::try_from(completion.result()).unwrap_or(0));
             }
             match submitted {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
@@ -59,8 +60,9 @@ impl SubmitRing {
             let length = u32::try_from(bytes.len()).expect("as long as a send may be");
             let send = Send::new(Fd(socket), bytes.as_ptr(), length).flags(FLAGS).build();
             let send = send.user_data(u64::try_from(index).expect("a small number"));
-            // SAFETY: the kernel reads the bytes until the send completes. send() borrows the batch until all have completed, or
-            // fails: the kernel has then not seen those that are left, and never will, as the ring is dropped.
+            // SAFETY: the kernel reads the bytes until the send completes. send() borrows the batch until all
+            // have completed, or fails: the kernel has then not seen those that are left, and never will, as
+            // the ring is dropped.
             unsafe { queue.push(&send) }.expect("a batch is no longer than the queue");
         }
     }

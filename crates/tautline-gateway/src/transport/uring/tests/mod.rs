@@ -1,4 +1,4 @@
-//! Stories about sends in a ring, over real sockets. Where the machine lets us have none there is nothing to tell.
+//! Sends through a ring over real sockets; skipped where the machine has no io_uring for us.
 
 mod ends;
 mod threads;
@@ -8,8 +8,11 @@ use std::{
     io::{ErrorKind, Read as _},
     net::TcpListener,
     pin::Pin,
-    sync::atomic::AtomicBool,
-    task::{Context, Wake},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -21,20 +24,25 @@ use tokio::{
     runtime::{Builder, Runtime},
 };
 
-use super::*;
-use crate::transport::stream::Stream as _;
+use super::{
+    batch::SENDS_MAX,
+    ring::{BATCH_MIN, Ring, SEND_BYTES_MAX, SOLO_SENDS, lock},
+    submit::SubmitRing,
+    *,
+};
+use crate::transport::{frames::Frames, stream::Stream as _, unsent::Unsent};
 
 type Reader = std::net::TcpStream;
 
-/// As good as in company: what is taken waits for others.
-fn take(stream: &mut RingStream, cx: &Context<'_>, bytes: &[u8]) -> bool {
-    // To settle is to be sent alone.
-    let _ = stream.poll_settled();
-    Ring::with_own(|ring| ring.alone.store(0, Ordering::Relaxed));
-    stream.take(cx, &framed(bytes))
+/// Queues as a connection does whose last batch was large: nothing bypasses the ring.
+fn queue(stream: &mut RingStream, cx: &Context<'_>, bytes: &[u8]) -> bool {
+    // A single send makes the next ones bypass the ring.
+    let _ = stream.poll_idle();
+    Ring::with_own(|ring| ring.solo_sends_left.store(0, Ordering::Relaxed));
+    stream.try_queue(cx, &framed(bytes))
 }
 
-/// A stream with room for little, and who reads at its other end.
+/// A stream with little buffer space, and the reader at its other end.
 fn pair() -> (RingStream, Reader) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     SockRef::from(&listener).set_recv_buffer_size(1).unwrap();
@@ -54,7 +62,7 @@ fn runtime() -> Option<Runtime> {
     Some(Builder::new_current_thread().enable_all().build().unwrap())
 }
 
-/// A task that knows whether it was woken.
+/// A task that records whether it was woken.
 #[derive(Default)]
 struct Woken(AtomicBool);
 
@@ -70,10 +78,10 @@ fn framed(bytes: &[u8]) -> Frames {
     frames
 }
 
-/// Writes as a connection does: what comes back goes first, and what is not taken is written.
+/// Writes as a connection does: unsent bytes go first, and bytes that are not queued are written.
 async fn write(stream: &mut RingStream, bytes: &[u8]) {
     let mut unsent = Unsent::default();
-    if !poll_fn(|cx| Poll::Ready(take(stream, cx, bytes))).await {
+    if !poll_fn(|cx| Poll::Ready(queue(stream, cx, bytes))).await {
         unsent.push(Bytes::copy_from_slice(bytes));
     }
     write_unsent(stream, unsent).await;
@@ -81,17 +89,17 @@ async fn write(stream: &mut RingStream, bytes: &[u8]) {
 
 async fn write_unsent(stream: &mut RingStream, mut unsent: Unsent) {
     let writing = poll_fn(|cx| {
-        if let Some(earlier) = stream.take_back() {
-            unsent.go_behind(earlier);
+        if let Some(earlier) = stream.take_unsent() {
+            unsent.prepend(earlier);
         }
         unsent.poll_write(cx, stream).map(Result::unwrap)
     });
     tokio::time::timeout(Duration::from_secs(20), writing).await.expect("it is woken when there is room");
 }
 
-/// Until nothing comes back any more.
+/// Waits until nothing comes back any more.
 async fn settle(stream: &mut RingStream) {
-    while stream.poll_settled().is_pending() {
+    while stream.poll_idle().is_pending() {
         write_unsent(stream, Unsent::default()).await;
     }
 }
@@ -110,13 +118,13 @@ fn has_nothing(reader: &mut Reader) -> bool {
 }
 
 #[test]
-fn sends_wait_for_others_and_go_by_themselves() {
+fn queued_sends_are_submitted_after_ready_tasks() {
     let Some(runtime) = runtime() else { return };
     runtime.block_on(async {
         let (mut one, mut at_one) = pair();
         let (mut other, mut at_other) = pair();
         poll_fn(|cx| {
-            assert!(take(&mut one, cx, b"one") && take(&mut other, cx, b"other"));
+            assert!(queue(&mut one, cx, b"one") && queue(&mut other, cx, b"other"));
             assert!(has_nothing(&mut at_one) && has_nothing(&mut at_other));
             Poll::Ready(())
         })
@@ -131,31 +139,31 @@ fn sends_wait_for_others_and_go_by_themselves() {
 }
 
 #[test]
-fn who_finds_no_company_goes_alone_for_a_while() {
+fn small_batch_makes_next_sends_bypass_the_ring() {
     let Some(runtime) = runtime() else { return };
     let _guard = runtime.enter();
     let cx = Context::from_waker(Waker::noop());
     let mut pairs: Vec<_> = (0..SOLO_SENDS + 3).map(|_| pair()).collect();
-    let mut take_all =
-        || pairs.iter_mut().map(|(stream, _)| stream.take(&cx, &framed(b"x"))).collect::<Vec<_>>();
+    let mut queue_all =
+        || pairs.iter_mut().map(|(stream, _)| stream.try_queue(&cx, &framed(b"x"))).collect::<Vec<_>>();
     let submit = || Ring::with_own(|ring| ring.submit());
     let (mut lone, _reader) = pair();
-    assert!(lone.take(&cx, &framed(b"x")), "who was not alone yet waits for company");
+    assert!(lone.try_queue(&cx, &framed(b"x")), "nothing bypasses the ring before the first small batch");
     submit();
-    let taken = take_all();
-    assert_eq!(taken.iter().filter(|taken| !**taken).count(), SOLO_SENDS as usize);
-    assert!(taken.ends_with(&[true; BATCH_MIN]), "then some look for company again");
+    let queued = queue_all();
+    assert_eq!(queued.iter().filter(|queued| !**queued).count(), SOLO_SENDS as usize);
+    assert!(queued.ends_with(&[true; BATCH_MIN]), "then the ring collects a batch again");
     submit();
-    assert!(take_all().iter().all(|taken| *taken), "and found each other");
+    assert!(queue_all().iter().all(|queued| *queued), "which was large enough");
 }
 
 #[test]
-fn a_full_batch_goes_at_once() {
+fn full_batch_is_submitted_at_once() {
     let Some(runtime) = runtime() else { return };
     runtime.block_on(poll_fn(|cx| {
         let mut pairs: Vec<_> = (0..=SENDS_MAX).map(|_| pair()).collect();
         for (stream, _) in &mut pairs {
-            assert!(take(stream, cx, b"x"));
+            assert!(queue(stream, cx, b"x"));
         }
         let (last, first) = pairs.split_last_mut().unwrap();
         assert!(first.iter_mut().all(|(_, reader)| read(reader, 1) == b"x"));
@@ -165,7 +173,7 @@ fn a_full_batch_goes_at_once() {
 }
 
 #[test]
-fn a_stream_writes_in_order_whatever_is_in_the_ring() {
+fn queued_and_written_bytes_stay_in_order() {
     let Some(runtime) = runtime() else { return };
     runtime.block_on(async {
         let (mut stream, mut reader) = pair();
@@ -182,7 +190,7 @@ fn a_stream_writes_in_order_whatever_is_in_the_ring() {
 }
 
 #[test]
-fn what_a_full_socket_did_not_take_comes_back_and_wakes_its_task() {
+fn bytes_refused_by_full_socket_wake_its_task() {
     let Some(runtime) = runtime() else { return };
     let _guard = runtime.enter();
     let woken = Arc::new(Woken::default());
@@ -191,14 +199,14 @@ fn what_a_full_socket_did_not_take_comes_back_and_wakes_its_task() {
     let (mut stream, mut reader) = pair();
     let mut written = Vec::new();
     let mut part = vec![0; 1000];
-    while take(&mut stream, &cx, &part) {
+    while queue(&mut stream, &cx, &part) {
         written.extend_from_slice(&part);
         part = vec![part[0] + 1; 1000];
     }
-    assert!(stream.poll_settled().is_pending(), "it takes nothing until it was asked");
-    let back = stream.take_back().expect("something came back").concat();
+    assert!(stream.poll_idle().is_pending(), "it queues nothing until the unsent bytes are taken");
+    let back = stream.take_unsent().expect("something came back").concat();
     assert!(woken.0.load(Ordering::Relaxed));
-    assert!(stream.take_back().is_none());
+    assert!(stream.take_unsent().is_none());
     let sent = written.len() - back.len();
     assert!(written.ends_with(&back) && sent > 0);
     assert_eq!(read(&mut reader, sent), written[..sent]);
@@ -206,13 +214,13 @@ fn what_a_full_socket_did_not_take_comes_back_and_wakes_its_task() {
 }
 
 #[test]
-fn numbers_may_come_round() {
+fn batch_numbers_may_wrap_around() {
     let Some(runtime) = runtime() else { return };
     runtime.block_on(async {
         Ring::with_own(|ring| {
-            ring.done.store(u32::MAX, Ordering::Relaxed);
-            assert!(ring.is_waiting(0) && ring.is_waiting(1));
-            assert!(!ring.is_waiting(u32::MAX) && !ring.is_waiting(u32::MAX - 7));
+            ring.completed.store(u32::MAX, Ordering::Relaxed);
+            assert!(ring.is_pending(0) && ring.is_pending(1));
+            assert!(!ring.is_pending(u32::MAX) && !ring.is_pending(u32::MAX - 7));
         })
         .unwrap();
     });

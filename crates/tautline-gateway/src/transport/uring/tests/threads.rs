@@ -1,11 +1,11 @@
-//! A ring is of one thread, and its streams wander.
+//! A ring belongs to one thread; its streams move between threads.
 
 use super::*;
 
-/// One thread submits while another writes on: what is with the kernel has not been sent. There it stays for a while, as the
-/// last of a full batch.
+/// One thread submits while another writes on: the bytes with the kernel are not sent yet. They stay there
+/// for a while, as the last of a full batch.
 #[test]
-fn a_write_waits_for_the_thread_that_has_its_send() {
+fn write_waits_for_submit_on_another_thread() {
     let Some(runtime) = runtime() else { return };
     let _guard = runtime.enter();
     let cx = Context::from_waker(Waker::noop());
@@ -16,14 +16,14 @@ fn a_write_waits_for_the_thread_that_has_its_send() {
     }
     let ring = Ring::with_own(Arc::clone).unwrap();
     for _ in 0..100 {
-        assert!(pairs.iter_mut().all(|(stream, _)| take(stream, &cx, b"1")));
+        assert!(pairs.iter_mut().all(|(stream, _)| queue(stream, &cx, b"1")));
         let last = &pairs.last().unwrap().0;
         std::thread::scope(|scope| {
             scope.spawn(|| ring.submit());
-            while !lock(&ring.waiting).is_empty() {
+            while !lock(&ring.queued).is_empty() {
                 std::hint::spin_loop();
             }
-            assert!(last.poll_settled().is_ready());
+            assert!(last.poll_idle().is_ready());
             assert_eq!(SockRef::from(&last.stream).send(b"2").unwrap(), 1);
         });
         let ((_, last), others) = pairs.split_last_mut().unwrap();
@@ -32,9 +32,9 @@ fn a_write_waits_for_the_thread_that_has_its_send() {
     }
 }
 
-/// Writers wander between threads, and their sockets are full most of the time.
+/// Writers move between threads, and their sockets are full most of the time.
 #[test]
-fn nothing_is_lost_doubled_or_out_of_order_between_threads() {
+fn bytes_arrive_once_in_order_across_threads() {
     const WRITERS: u64 = 64;
     const BYTES: usize = 200_000;
     if runtime().is_none() {
@@ -42,13 +42,13 @@ fn nothing_is_lost_doubled_or_out_of_order_between_threads() {
     }
     let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     let _guard = runtime.enter();
-    let told =
+    let expected =
         |seed: u64| (0..BYTES as u64).map(move |at| (at.wrapping_mul(seed * 2 + 1) >> 3).to_le_bytes()[0]);
     let readers: Vec<_> = (0..WRITERS)
         .map(|seed| {
             let (mut stream, mut reader) = pair();
             runtime.spawn(async move {
-                let bytes: Vec<u8> = told(seed).collect();
+                let bytes: Vec<u8> = expected(seed).collect();
                 let mut left = &bytes[..];
                 for size in (1..=5000).rev().cycle().step_by(usize::try_from(seed).unwrap() * 7 + 3) {
                     let (part, rest) = left.split_at(size.min(left.len()));
@@ -66,7 +66,7 @@ fn nothing_is_lost_doubled_or_out_of_order_between_threads() {
             std::thread::spawn(move || {
                 let mut read = Vec::new();
                 reader.read_to_end(&mut read).unwrap();
-                assert!(read.iter().copied().eq(told(seed)), "writer {seed}: {} bytes", read.len());
+                assert!(read.iter().copied().eq(expected(seed)), "writer {seed}: {} bytes", read.len());
             })
         })
         .collect();

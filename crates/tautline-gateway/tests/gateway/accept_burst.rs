@@ -11,23 +11,23 @@ use tautline_protocol::Limits;
 use crate::{
     handshake::Handshake,
     offences,
-    rig::{Rig, open_to_all, patient},
+    rig::{Rig, config_with_long_linger, open_to_all},
 };
 
 /// More than begin in one turn, and more than are let in within a millisecond.
-const CROWD: usize = 400;
+const BURST: usize = 400;
 
 /// All of them are connected before the first one speaks.
-fn come(rig: &Rig) -> Vec<TcpStream> {
+fn connect_burst(rig: &Rig) -> Vec<TcpStream> {
     let mut said = Handshake::new().text().into_bytes();
     said.extend(offences::text(&json!({"hello": {"v": 1, "auth": {"guest": true}}}).to_string()));
-    let mut streams: Vec<_> = (0..CROWD).map(|_| rig.dial()).collect();
+    let mut streams: Vec<_> = (0..BURST).map(|_| rig.dial()).collect();
     // Who was closed at the door may hear of it while he still speaks.
     streams.iter_mut().for_each(|stream| drop(stream.write_all(&said)));
     streams
 }
 
-fn is_welcome(stream: &mut TcpStream) -> bool {
+fn is_welcomed(stream: &mut TcpStream) -> bool {
     let (mut told, mut buffer) = (String::new(), [0; 4096]);
     while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
         told += &String::from_utf8_lossy(&buffer[..bytes]);
@@ -39,12 +39,12 @@ fn is_welcome(stream: &mut TcpStream) -> bool {
 }
 
 #[test]
-fn a_crowd_is_let_in_whatever_the_order_and_leaves_nothing_behind() {
+fn burst_of_clients_is_welcomed_and_leaves_nothing() {
     let limits = Limits { admission_wait_ms: 60_000, ..Limits::default() };
     let rig = Rig::serve(open_to_all().limits(limits));
-    let mut streams = come(&rig);
-    assert!(streams.iter_mut().all(is_welcome));
-    assert_eq!(rig.gateway.stats().connections, CROWD);
+    let mut streams = connect_burst(&rig);
+    assert!(streams.iter_mut().all(is_welcomed));
+    assert_eq!(rig.gateway.stats().connections, BURST);
     drop(streams);
     rig.wait_until("all are gone", |gateway| {
         let stats = gateway.stats();
@@ -53,14 +53,14 @@ fn a_crowd_is_let_in_whatever_the_order_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn with_more_than_may_be_there_the_rest_are_closed_and_those_who_are_in_go_on() {
-    let mut config = patient();
-    config.http_connections_max = CROWD / 4;
-    config.connections_max = CROWD / 4;
+fn burst_beyond_ceilings_closes_only_the_excess() {
+    let mut config = config_with_long_linger();
+    config.http_connections_max = BURST / 4;
+    config.connections_max = BURST / 4;
     let limits = Limits { admission_wait_ms: 60_000, ..Limits::default() };
     let rig = Rig::serve(open_to_all().config(config).limits(limits));
-    let mut streams = come(&rig);
-    let welcomed = streams.iter_mut().map(is_welcome).filter(|is_welcome| *is_welcome).count();
-    assert!((1..=CROWD / 4).contains(&welcomed), "{welcomed}");
+    let mut streams = connect_burst(&rig);
+    let welcomed = streams.iter_mut().map(is_welcomed).filter(|is_welcomed| *is_welcomed).count();
+    assert!((1..=BURST / 4).contains(&welcomed), "{welcomed}");
     assert_eq!(rig.gateway.stats().connections, welcomed);
 }

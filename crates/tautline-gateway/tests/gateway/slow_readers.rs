@@ -21,7 +21,7 @@ fn publish_much(publisher: &mut Client, mut after_each: impl FnMut()) {
 fn catch_up(client: &mut Client) -> (usize, usize) {
     let (mut publications, mut gaps) = (0, 0);
     loop {
-        let packet = client.hear();
+        let packet = client.receive();
         gaps += usize::from(packet["gap"].is_object());
         if packet["pub"].is_object() {
             publications += 1;
@@ -33,7 +33,7 @@ fn catch_up(client: &mut Client) -> (usize, usize) {
 }
 
 #[test]
-fn a_stalled_reader_holds_up_nobody_and_gets_the_rest_when_it_wakes() {
+fn stalled_reader_delays_no_other_and_gets_a_gap() {
     let rig = Rig::serve(open_to_all());
     let (mut stalled, mut quick, mut publisher) = (rig.guest(), rig.guest(), rig.guest());
     stalled.request("subscribe", &json!({"channel": "busy"}));
@@ -41,7 +41,7 @@ fn a_stalled_reader_holds_up_nobody_and_gets_the_rest_when_it_wakes() {
     let mut offset = 0;
     publish_much(&mut publisher, || {
         offset += 1;
-        assert_eq!(quick.hear()["pub"]["offset"], offset);
+        assert_eq!(quick.receive()["pub"]["offset"], offset);
     });
     // 400 publications of 4 KiB do not fit a log of 1 MiB: what is gone is told by a gap, and nothing is lost silently.
     let (publications, gaps) = catch_up(&mut stalled);
@@ -49,7 +49,7 @@ fn a_stalled_reader_holds_up_nobody_and_gets_the_rest_when_it_wakes() {
 }
 
 #[test]
-fn a_reader_that_takes_nothing_at_all_is_given_up() {
+fn stalled_reader_is_closed_at_its_timeout() {
     let mut config = config();
     config.stall_timeout = Duration::from_millis(100);
     let rig = Rig::serve(open_to_all().config(config));

@@ -72,7 +72,7 @@ fn serve_over_foreign_transport(gateway: &Gateway, listener: TcpListener) {
     tokio::spawn(async move { axum::serve(ForeignListener(listener), router).await });
 }
 
-fn carries_calls_publications_and_a_goodbye(rig: &Rig) {
+fn check_all_traffic(rig: &Rig) {
     let mut client = rig.guest();
     assert_eq!(
         client.echo(&json!({"hello": [1, 2.5, null, "世界"]})),
@@ -83,35 +83,35 @@ fn carries_calls_publications_and_a_goodbye(rig: &Rig) {
     client.request("subscribe", &json!({"channel": "room:7"}));
     let mut other = rig.guest();
     other.request("publish", &json!({"channel": "room:7", "data": {"n": 1}}));
-    assert_eq!(client.hear()["pub"]["data"], json!({"n": 1}));
+    assert_eq!(client.receive()["pub"]["data"], json!({"n": 1}));
     client.socket.send(Message::Ping("still there?".into())).expect("the gateway reads");
     assert_eq!(client.socket.read().expect("a pong"), Message::Pong("still there?".into()));
     client.socket.close(None).expect("the gateway reads");
     assert_eq!(client.socket.read().expect("a close frame"), Message::Close(None));
-    client.expect_hang_up();
+    client.expect_eof();
     rig.wait_until("only the other is left", |gateway| gateway.stats().connections == 1);
 }
 
 #[test]
-fn a_line_of_the_gateways_own_accept_loop_carries_everything() {
-    carries_calls_publications_and_a_goodbye(&Rig::serve(open_to_all()));
+fn own_accept_loop_carries_all_traffic() {
+    check_all_traffic(&Rig::serve(open_to_all()));
 }
 
 #[test]
-fn a_line_that_axum_serves_beside_other_routes_carries_everything() {
+fn axum_beside_other_routes_carries_all_traffic() {
     let rig = Rig::start(open_to_all(), serve_by_axum);
-    carries_calls_publications_and_a_goodbye(&rig);
+    check_all_traffic(&rig);
     let shop = rig.exchange("GET /shop HTTP/1.1\r\nHost: line.example\r\n\r\n");
     assert!(shop.ends_with("open"), "{shop}");
 }
 
 #[test]
-fn a_line_over_a_transport_that_is_no_plain_tcp_carries_everything() {
-    carries_calls_publications_and_a_goodbye(&Rig::start(open_to_all(), serve_over_foreign_transport));
+fn transport_other_than_tcp_carries_all_traffic() {
+    check_all_traffic(&Rig::start(open_to_all(), serve_over_foreign_transport));
 }
 
 #[test]
-fn the_http_task_of_a_websocket_is_gone_once_it_is_open() {
+fn opened_websocket_has_no_http_task() {
     let rig = Rig::serve(open_to_all());
     let _client = rig.guest();
     rig.wait_until("HTTP is over", |gateway| gateway.stats().http_connections == 0);
@@ -119,41 +119,41 @@ fn the_http_task_of_a_websocket_is_gone_once_it_is_open() {
 }
 
 #[test]
-fn a_back_end_in_the_same_process_publishes_without_asking() {
+fn publish_in_process_needs_no_permission() {
     let rig = Rig::serve(open_to_all());
     let mut client = rig.guest();
     client.request("subscribe", &json!({"channel": "news"}));
     let data = serde_json::value::to_raw_value(&json!({"n": 1})).unwrap();
     let channel = ChannelName::parse("news").unwrap();
     let published = rig.publish(&channel, &data, PublishOptions::default());
-    let heard = client.hear();
-    assert_eq!(heard["pub"]["offset"], published.offset);
-    assert_eq!(heard["pub"]["at"], published.at);
+    let received = client.receive();
+    assert_eq!(received["pub"]["offset"], published.offset);
+    assert_eq!(received["pub"]["at"], published.at);
 }
 
 #[test]
-fn many_packets_in_one_message_are_answered_in_order() {
+fn packets_of_one_message_are_answered_in_order() {
     let rig = Rig::serve(open_to_all());
     let mut client = rig.guest();
     let lines: Vec<String> =
         (1..=200).map(|id| json!({"id": id, "call": {"method": "echo", "data": id}}).to_string()).collect();
     client.socket.send(Message::text(lines.join("\n"))).unwrap();
     for id in 1..=200 {
-        assert_eq!(client.hear(), json!({"id": id, "ok": {"data": id}}));
+        assert_eq!(client.receive(), json!({"id": id, "ok": {"data": id}}));
     }
 }
 
 #[test]
-fn a_silent_client_is_let_go_and_one_that_pings_is_not() {
+fn silent_client_is_closed_pinging_one_stays() {
     let limits = Limits { ping_ms: 300, pong_ms: 100, ..Limits::default() };
     let rig = Rig::serve(open_to_all().limits(limits));
     let mut silent = rig.guest();
     let mut alive = rig.guest();
     let bye = std::thread::scope(|scope| {
-        let listening = scope.spawn(|| silent.hear());
+        let listening = scope.spawn(|| silent.receive());
         while !listening.is_finished() {
-            alive.say(&json!({"ping": {}}));
-            assert!(alive.hear()["pong"].is_object());
+            alive.send(&json!({"ping": {}}));
+            assert!(alive.receive()["pong"].is_object());
         }
         listening.join().unwrap()
     });

@@ -1,0 +1,46 @@
+//! A connection's place below the ceilings.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use tautline_hub::budget::Holder;
+
+use crate::{
+    addresses::AddressPermit,
+    permit::Permit,
+    state::{Connections, GatewayState},
+};
+
+/// A place among [`crate::GatewayConfig::connections_max`] and among the connections of the peer's address,
+/// and the way to the shared state.
+pub(crate) struct ConnectionPermit {
+    permit: Permit<Connections>,
+    address: AddressPermit,
+}
+
+impl ConnectionPermit {
+    /// `None`: the ceiling is reached.
+    pub(crate) fn try_acquire(state: &Arc<GatewayState>) -> Option<Self> {
+        Some(Self { permit: Permit::try_acquire(state)?, address: AddressPermit::UNCOUNTED })
+    }
+
+    /// The same, with a place among the connections of an address.
+    pub(crate) fn with_address(mut self, address: AddressPermit) -> Self {
+        self.address = address;
+        self
+    }
+
+    pub(crate) fn state(&self) -> &Arc<GatewayState> {
+        self.permit.state()
+    }
+
+    /// The address to which the shares of this connection's guests are booked; `None` where others share the
+    /// address.
+    pub(super) fn holder(&self) -> Option<Holder> {
+        let hub = &self.state().hub;
+        self.address.address().map(|address| hub.holder(address.to_string().as_bytes()))
+    }
+
+    pub(super) fn count_panic(&self) {
+        self.state().panics.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,45 @@
+//! The gateway's routes, put together.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+};
+use http::StatusCode;
+
+use super::{
+    api,
+    error::HttpError,
+    hosts::{self, Hosts},
+    upgrade,
+};
+use crate::state::GatewayState;
+
+pub(crate) fn router(state: &Arc<GatewayState>) -> Router {
+    upgrade::routes().merge(api::routes()).with_state(Arc::clone(state))
+}
+
+/// The same, and for every other path an answer in JSON.
+pub(crate) fn with_fallback(state: &Arc<GatewayState>, router: Router) -> Router {
+    let state = Arc::clone(state);
+    router.fallback(move |request| api::unknown_path(Arc::clone(&state), request))
+}
+
+/// Lets through only requests for the hosts that are answered, from pages that may ask.
+pub(crate) fn guarded(state: &Arc<GatewayState>, router: Router) -> Router {
+    match state.access.hosts {
+        Hosts::Any => router,
+        _ => router.layer(from_fn_with_state(Arc::clone(state), guard)),
+    }
+}
+
+async fn guard(State(state): State<Arc<GatewayState>>, request: Request, next: Next) -> Response {
+    let access = &state.access;
+    match hosts::check(access.hosts, &access.origins, request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(words) => HttpError::new(StatusCode::FORBIDDEN, "permission_denied", words).into_response(),
+    }
+}

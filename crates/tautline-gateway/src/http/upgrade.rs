@@ -1,0 +1,106 @@
+//! `/connect`: turns an HTTP connection into a WebSocket.
+//!
+//! Takes the raw TCP stream back from hyper, so that nothing of the HTTP machinery stays. A stream that is no
+//! plain TCP keeps hyper's wrapping.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    response::Response,
+    routing::any,
+};
+use bytes::Bytes;
+use http::{StatusCode, header::RETRY_AFTER};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::{rt::TokioIo, server::conn::auto::upgrade};
+use tokio::net::TcpStream;
+use tracing::debug;
+
+use super::{
+    error::HttpError,
+    handshake::{self, Negotiated},
+    hosts::Hosts,
+    origins::Origins,
+    stream::HttpStream,
+};
+#[cfg(target_os = "linux")]
+use crate::transport::uring;
+use crate::{
+    connection::{Connection, ConnectionPermit},
+    maintenance::spawn_background_tasks,
+    state::GatewayState,
+    transport::socket,
+};
+
+pub(crate) fn routes() -> Router<Arc<GatewayState>> {
+    // Not `get`, which would let HEAD through.
+    Router::new().route("/connect", any(connect))
+}
+
+async fn connect(
+    State(state): State<Arc<GatewayState>>,
+    mut request: Request,
+) -> Result<Response, HttpError> {
+    let origins = match state.access.hosts {
+        Hosts::Any => &state.access.origins,
+        // Checked already, with the hosts.
+        _ => &Origins::Any,
+    };
+    let (response, negotiated) = handshake::accept(&request, origins, state.config.compression)?;
+    let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+    let upgrade =
+        upgrade.ok_or_else(|| HttpError::bad_request("this HTTP connection cannot become a WebSocket"))?;
+    let permit = ConnectionPermit::try_acquire(&state).ok_or_else(|| {
+        state.warnings.connections.note(state.clock.now(), || "one was refused".to_owned());
+        let words = "this node has as many connections as it may have";
+        HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", words).with(RETRY_AFTER, "5")
+    })?;
+    spawn_background_tasks(&state);
+    tokio::spawn(open(upgrade, permit, negotiated));
+    Ok(response)
+}
+
+/// Waits until the response is written, and starts the connection in a task of its own that is no larger than
+/// it must be.
+async fn open(upgrade: OnUpgrade, permit: ConnectionPermit, negotiated: Negotiated) {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return debug!(%error, "the peer left during the handshake"),
+    };
+    match upgraded.downcast::<TokioIo<HttpStream>>() {
+        Ok(parts) => {
+            let (stream, address) = parts.io.into_inner().into_parts();
+            open_tcp(stream, parts.read_buf, permit.with_address(address), negotiated);
+        }
+        Err(upgraded) => open_foreign(upgraded, permit, negotiated),
+    }
+}
+
+/// A connection of an embedder's own accept loop.
+fn open_foreign(upgraded: Upgraded, permit: ConnectionPermit, negotiated: Negotiated) {
+    match upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => open_tcp(parts.io.into_inner(), parts.read_buf, permit, negotiated),
+        Err(upgraded) => open_any(upgraded, permit, negotiated),
+    }
+}
+
+fn open_tcp(stream: TcpStream, early: Bytes, permit: ConnectionPermit, negotiated: Negotiated) {
+    let config = &permit.state().config;
+    if let Err(error) = socket::tune(&stream, config) {
+        return debug!(%error, "the peer left during the handshake");
+    }
+    #[cfg(target_os = "linux")]
+    if config.io_uring && uring::is_available() {
+        let stream = uring::RingStream::new(stream);
+        tokio::spawn(Connection::new(stream, early, permit, negotiated));
+        return;
+    }
+    tokio::spawn(Connection::new(stream, early, permit, negotiated));
+}
+
+/// A stream that is no plain TCP, such as TLS: it stays inside of hyper's wrapping.
+fn open_any(upgraded: Upgraded, permit: ConnectionPermit, negotiated: Negotiated) {
+    tokio::spawn(Connection::new(TokioIo::new(upgraded), Bytes::new(), permit, negotiated));
+}

@@ -1,0 +1,170 @@
+//! The state that all connections of a gateway share.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU64},
+};
+
+use serde_json::value::RawValue;
+use tautline_hub::{Hub, Inbox, PublishOptions, budget::Budget};
+use tautline_protocol::{
+    ChannelName, ErrorCode, UserId,
+    packet::{ErrorBody, server::Published},
+};
+use tokio::{sync::oneshot, task::AbortHandle};
+
+use crate::{
+    addresses::Addresses,
+    auth::Authenticator,
+    clock::Clock,
+    config::GatewayConfig,
+    drain::Drain,
+    http::{api_keys::ApiKeys, hosts::Hosts, origins::Origins},
+    methods::Methods,
+    permit::{Counted, Counter, Permit},
+    refusals::Refusals,
+    timer_wheel::TimerWheel,
+    warnings::Warnings,
+};
+
+pub(crate) struct GatewayState {
+    pub(crate) hub: Hub,
+    pub(crate) clock: Clock,
+    pub(crate) timer_wheel: TimerWheel,
+    pub(crate) config: GatewayConfig,
+    pub(crate) access: Access,
+    pub(crate) methods: Methods,
+    pub(crate) connections: Counter,
+    pub(crate) http_connections: Counter,
+    pub(crate) calls: Counter,
+    /// How [`GatewayState::calls`] are shared between users.
+    pub(crate) call_shares: Arc<Budget>,
+    pub(crate) addresses: Arc<Addresses>,
+    /// Connections that a panic has ended.
+    pub(crate) panics: AtomicU64,
+    pub(crate) warnings: Warnings,
+    pub(crate) refusals: Refusals,
+    /// Load balancers are told to send no more clients.
+    pub(crate) not_ready: AtomicBool,
+    pub(crate) drain: Drain,
+    pub(crate) background_tasks: BackgroundTasks,
+}
+
+/// Decides which clients, back ends and web pages are let in.
+#[derive(Default)]
+pub(crate) struct Access {
+    pub(crate) authenticator: Authenticator,
+    pub(crate) api_keys: ApiKeys,
+    pub(crate) hosts: Hosts,
+    pub(crate) origins: Origins,
+}
+
+/// Tasks that run beside the connections, and end with the state.
+#[derive(Default)]
+pub(crate) struct BackgroundTasks(pub(crate) OnceLock<[AbortHandle; 2]>);
+
+/// WebSockets, below [`GatewayConfig::connections_max`].
+pub(crate) enum Connections {}
+
+/// Connections that are still, or only, HTTP, below [`GatewayConfig::http_connections_max`].
+pub(crate) enum HttpConnections {}
+
+/// Methods that run and did not answer at once, below [`GatewayConfig::calls_running_max`].
+pub(crate) enum Calls {}
+
+pub(crate) type HttpPermit = Permit<HttpConnections>;
+
+impl GatewayState {
+    pub(crate) fn new(hub: Hub, config: GatewayConfig, access: Access, methods: Methods) -> Self {
+        Self {
+            hub,
+            clock: Clock::start(),
+            timer_wheel: TimerWheel::new(),
+            access,
+            methods,
+            connections: Counter::new(config.connections_max),
+            http_connections: Counter::new(config.http_connections_max),
+            calls: Counter::new(config.calls_running_max),
+            call_shares: Budget::without_reserve(config.calls_running_max),
+            addresses: Addresses::new(config.connections_per_address_max, config.proxies.clone()),
+            config,
+            panics: AtomicU64::new(0),
+            warnings: Warnings::default(),
+            refusals: Refusals::default(),
+            not_ready: AtomicBool::new(false),
+            drain: Drain::new(),
+            background_tasks: BackgroundTasks::default(),
+        }
+    }
+
+    pub(crate) fn publish(
+        &self,
+        channel: &ChannelName,
+        data: &RawValue,
+        options: PublishOptions<'_>,
+    ) -> impl Future<Output = Result<Published, ErrorBody>> + Send + use<> {
+        let (reply, result) = reply();
+        self.hub.publish(self.clock.now(), channel, data, options, reply);
+        result
+    }
+
+    pub(crate) fn inbox(
+        &self,
+        user: &UserId,
+    ) -> impl Future<Output = Result<Inbox, ErrorBody>> + Send + use<> {
+        let (reply, result) = reply();
+        self.hub.inbox(self.clock.now(), user, reply);
+        result
+    }
+
+    /// Waits until no connection is left and no method runs.
+    pub(crate) async fn wait_until_idle(&self) {
+        let counters = [&self.connections, &self.http_connections, &self.calls];
+        // Again: an HTTP connection may have become a WebSocket meanwhile.
+        while counters.iter().any(|counter| counter.in_use() > 0) {
+            for counter in counters {
+                counter.wait_until_idle().await;
+            }
+        }
+    }
+}
+
+/// A callback that takes a result, and a future that is ready when it did.
+fn reply<T: Send + 'static>() -> (
+    impl FnOnce(Result<T, ErrorBody>) + Send + use<T>,
+    impl Future<Output = Result<T, ErrorBody>> + Send + use<T>,
+) {
+    let (sender, receiver) = oneshot::channel();
+    let unanswered = |_| Err(ErrorBody::new(ErrorCode::InDoubt, "the engine never answered"));
+    (move |result| drop(sender.send(result)), async move { receiver.await.unwrap_or_else(unanswered) })
+}
+
+impl Counted for Connections {
+    type State = GatewayState;
+
+    fn counter(state: &GatewayState) -> &Counter {
+        &state.connections
+    }
+}
+
+impl Counted for HttpConnections {
+    type State = GatewayState;
+
+    fn counter(state: &GatewayState) -> &Counter {
+        &state.http_connections
+    }
+}
+
+impl Counted for Calls {
+    type State = GatewayState;
+
+    fn counter(state: &GatewayState) -> &Counter {
+        &state.calls
+    }
+}
+
+impl Drop for BackgroundTasks {
+    fn drop(&mut self) {
+        self.0.get().into_iter().flatten().for_each(AbortHandle::abort);
+    }
+}
