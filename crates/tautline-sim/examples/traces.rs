@@ -1,6 +1,6 @@
 //! Records storms and prints a trace for each app that ran in them: a vector in json, one a line. TypeScript runs them.
 //!
-//! Every other four storms are recorded with whims.
+//! Every other four storms are recorded with mutations.
 
 use std::{
     io::{BufWriter, Write as _},

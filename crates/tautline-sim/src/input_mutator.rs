@@ -1,5 +1,5 @@
 //! What the line of a strange phone is told by chance: packets of later versions, packets of nobody, other welcomes, other
-//! last words. Only for recorded storms in which no promise is reckoned.
+//! last words. Only for recorded storms in which no promise is checked.
 //!
 //! Bodies keep the types that the protocol gives them: a client may leave those unchecked. Start at [`InputMutator::mutate`].
 
@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use tautline_netem::Rng;
 use tautline_protocol::client::{DropCause, SocketClosed};
 
-use crate::phone::HostEvent;
+use crate::socket::HostEvent;
 
-/// The stream of a seed from which the whims of its first phone are drawn.
+/// The stream of a seed from which the mutations of its first phone are drawn.
 const STREAM: u64 = 100;
 /// Of two welcomes one is another than the server said; of everything else much less.
 const WELCOME: f64 = 0.3;
@@ -63,7 +63,7 @@ const ODD_LINES: [&str; 18] = [
     r#"{"__proto__":{}}"#,
 ];
 
-/// The whims of one phone.
+/// The mutations of one phone.
 pub(crate) struct InputMutator {
     rng: Rng,
 }

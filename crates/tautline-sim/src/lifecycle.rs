@@ -1,4 +1,4 @@
-//! What befalls devices, server and engine of a world: apps that are destroyed, clocks that jump, processes that are killed,
+//! What happens to the devices, the server and the engine of a world: apps that are destroyed, clocks that jump, processes that are killed,
 //! disks that fail.
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::value::RawValue;
 use tautline_protocol::{
     Now,
-    client::{Input, NewRequest, Options, Output, RequestVerb, Session, SocketClosed, State},
+    client::{Input, NewRequest, Options, Output, RequestVerb, Session, State},
     packet::Auth,
 };
 
@@ -14,7 +14,7 @@ use crate::{
     device::Device,
     event_log::{Event, EventSink},
     input_mutator::InputMutator,
-    socket::Socket,
+    socket::{HostEvent, Socket},
     trace::Recorder,
 };
 
@@ -79,14 +79,6 @@ pub struct Ask<'a> {
     pub idempotent: bool,
     /// May be dropped unsent where the outbox is full.
     pub volatile: bool,
-}
-
-/// What a host tells its app about a socket.
-#[derive(Debug)]
-pub(crate) enum HostEvent {
-    Open(u64),
-    Message(u64, String),
-    Closed(SocketClosed),
 }
 
 /// What a session wants to be sent.

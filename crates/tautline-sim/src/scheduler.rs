@@ -8,9 +8,9 @@ use tautline_netem::{Arrival, Direction, Ending, Fault, Link, Way};
 use tautline_protocol::client::{Input, SocketClosed};
 
 use crate::{
-    phone::{HostEvent, Phone, Sent},
+    phone::{Phone, Sent},
     server::{Server, life_of_login},
-    socket::{Frame, Socket, Woken},
+    socket::{Frame, HostEvent, Socket, Woken},
     world::{Closing, DialBehavior, World},
 };
 

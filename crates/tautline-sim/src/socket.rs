@@ -10,6 +10,15 @@ use std::{
 
 use tautline_hub::Peer;
 use tautline_netem::{Link, Segment};
+use tautline_protocol::client::SocketClosed;
+
+/// What a host tells its app about a socket.
+#[derive(Debug)]
+pub(crate) enum HostEvent {
+    Open(u64),
+    Message(u64, String),
+    Closed(SocketClosed),
+}
 
 /// A client's closing socket holds its slot at most this long.
 const CLOSE_WAIT_MS: u64 = 2_000;

@@ -13,7 +13,7 @@ use tautline_protocol::{
     client::{Input, Options, Output, Session, Store},
 };
 
-use crate::world::BEGIN_WALL_MS;
+use crate::clock::BEGIN_WALL_MS;
 
 /// Everything that happened to the sessions of one phone: one life for each app that began on it.
 #[derive(Debug, Default)]

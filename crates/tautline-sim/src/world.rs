@@ -10,6 +10,7 @@ use tautline_protocol::{
 };
 
 use crate::{
+    clock::BEGIN_WALL_MS,
     engine::{EnginePlan, GroundTruth, Logs},
     event_log::EventSink,
     input_mutator::InputMutator,
@@ -17,8 +18,6 @@ use crate::{
     server::{Pushed, Server, ServerConfig},
 };
 
-/// Wall time at which every world begins.
-pub(crate) const BEGIN_WALL_MS: u64 = 1_763_666_000_000;
 /// Steps that may be taken at one moment: more means that somebody asks to be called again and again.
 const STEPS_AT_ONCE_MAX: u32 = 1_000;
 

@@ -106,7 +106,7 @@ fn what_was_found_stays_found() {
             440_759,
             "a repeated publish that came late passed as proof that a younger one never was, and doubled it",
         ),
-        (1_026_857, "the reckoning itself forgot what an app had come to before a gap"),
+        (1_026_857, "the checker itself forgot what an app had come to before a gap"),
         (1_078_699, "a page of a new branch was handed out, and then the tail of the old one"),
         (1_107_915, "a page followed another publication than the tail had ended with"),
         (3_082_613, "who stood ahead was sent to an end that the log no longer had"),

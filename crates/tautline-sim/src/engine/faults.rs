@@ -1,4 +1,4 @@
-//! What befalls an engine: stalls, a full disk, crashes before and after a commit, a copy that takes over.
+//! What happens to an engine: stalls, a full disk, crashes before and after a commit, a copy that takes over.
 
 use std::collections::BTreeMap;
 

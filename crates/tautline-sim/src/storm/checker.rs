@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::{summary::Summary, workload::Workload};
 use crate::{
     app::{Asked, Outcome, Received},
     engine::{Count, EngineKind, GroundTruth, life_of},
     event_log::Event,
     phone::Phone,
-    storm::{Summary, workload::Workload},
     world::World,
 };
 
@@ -198,7 +198,7 @@ impl PhoneChecker<'_> {
             }
         }
         if let Some(published) = asked.published.as_ref().filter(|_| asked.verb == "publish") {
-            let channels = super::CHANNELS.iter();
+            let channels = super::common::CHANNELS.iter();
             let mut ever = channels
                 .flat_map(|channel| ground_truth.ever_at(channel, &published.epoch, published.offset));
             assert!(

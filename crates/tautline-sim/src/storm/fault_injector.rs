@@ -1,13 +1,14 @@
-//! What befalls a world while its apps talk.
+//! What happens to a world while its apps talk.
 
 use tautline_netem::{Fault, Reach, Rng, Storm, StormPlan};
 use tautline_protocol::client::Input;
 
 use super::{
-    Summary,
     checker::InjectedFaults,
+    common::pick,
     host_mutator::HostMutator,
-    plan::{OUTBOX_COUNT_MAX, Plan, pick},
+    plan::{OUTBOX_COUNT_MAX, Plan},
+    summary::Summary,
     workload::Workload,
 };
 use crate::{
@@ -34,7 +35,7 @@ pub(super) struct FaultInjector {
     checked_s: u64,
 }
 
-/// What befalls the server, its engine, a clock or an app.
+/// What happens to the server, its engine, a clock or an app.
 #[derive(Clone, Copy, Debug)]
 enum ServerFault {
     Drain,

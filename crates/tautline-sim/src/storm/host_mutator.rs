@@ -9,7 +9,7 @@ use tautline_protocol::{
     packet::Auth,
 };
 
-use super::{CHANNELS, plan::pick};
+use super::common::{CHANNELS, pick, user_of};
 use crate::{phone::Ask, world::World};
 
 /// How long a world goes on after the storm, so that what is under way ends.
@@ -173,7 +173,7 @@ fn login(rng: &mut Rng, phone: usize) -> Option<Auth> {
     match rng.below(6) {
         0 => None,
         1 => token("expired"),
-        2 => token(&format!("user:{}", super::workload::user_of(phone))),
+        2 => token(&format!("user:{}", user_of(phone))),
         3 => Some(Auth::Code { code: "c".into(), provider: "wechat".into() }),
         _ => Some(Auth::Guest { guest: true }),
     }

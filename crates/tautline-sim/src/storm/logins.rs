@@ -10,7 +10,7 @@ use tautline_hub::{Output, Peer};
 use tautline_netem::Rng;
 use tautline_protocol::{Now, packet::Auth};
 
-use super::{CHANNELS, DELIVERY_MS};
+use super::common::{CHANNELS, DELIVERY_MS};
 use crate::{event_log::Event, server::Server, world::World};
 
 const USER: &str = "refreshes";

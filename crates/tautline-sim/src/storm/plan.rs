@@ -8,7 +8,10 @@ use tautline_protocol::{
     packet::Auth,
 };
 
-use super::{CHANNELS, Recording, host_mutator, logins, workload};
+use super::{
+    common::{CHANNELS, pick, user_of},
+    host_mutator, logins,
+};
 use crate::{
     engine::{EngineKind, EnginePlan},
     event_log::EventSink,
@@ -42,6 +45,16 @@ const LOGIN_MS: (u64, u64) = (2_000, 20_000);
 const IDLE_MS: (u64, u64) = (200, 3_000);
 /// Requests of a phone that wait at once.
 pub(super) const OUTBOX_COUNT_MAX: usize = 40;
+
+/// How a storm is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// As it is.
+    Plain,
+    /// With what storms have none of: weak networks, second thoughts, odd options, storage that fails, servers of later
+    /// versions, and messages that no server sends. No promise holds there, and nothing is checked.
+    WithMutations,
+}
 
 /// The plan of one storm.
 pub(super) struct Plan {
@@ -149,12 +162,11 @@ impl Plan {
                 world.give_storage(phone);
             }
             if rng.chance(0.3) {
-                world.phones[phone].auth =
-                    Some(Auth::Token { token: format!("user:{}", workload::user_of(phone)) });
+                world.phones[phone].auth = Some(Auth::Token { token: format!("user:{}", user_of(phone)) });
             }
             if self.logins {
                 let life_ms = rng.between(LOGIN_MS.0, LOGIN_MS.1);
-                world.phones[phone].auth = Some(logins::token(&workload::user_of(phone), Some(life_ms)));
+                world.phones[phone].auth = Some(logins::token(&user_of(phone), Some(life_ms)));
             }
             let channels = if self.idle { 0 } else { 1 + usize::try_from(rng.below(3)).expect("small") };
             for channel in CHANNELS.iter().take(channels) {
@@ -191,8 +203,4 @@ fn limits(rng: &mut Rng) -> Limits {
         pages_max: pick(rng, [1, 2, 256]),
         ..usual
     }
-}
-
-pub(super) fn pick<T: Clone, const N: usize>(rng: &mut Rng, from: [T; N]) -> T {
-    from[usize::try_from(rng.below(N as u64)).expect("small")].clone()
 }

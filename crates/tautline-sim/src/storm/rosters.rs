@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, task::Waker};
 use serde_json::{Value, json};
 use tautline_hub::{Identity, Output, Peer};
 
-use super::CHANNELS;
+use super::common::CHANNELS;
 use crate::{event_log::Event, world::World};
 
 /// A line may be lost without a fault, and comes back: so often, and so long apart, is looked again.

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use tautline_netem::Rng;
 use tautline_protocol::{ReadFrom, client::RequestVerb};
 
-use super::{CHANNELS, plan::Plan};
+use super::{
+    common::{CHANNELS, inbox_of},
+    plan::Plan,
+};
 use crate::{phone::Ask, world::World};
 
 /// How often the back end tries at most, once the storm is over.
@@ -143,15 +146,6 @@ impl Workload {
     fn channel(&mut self) -> &'static str {
         CHANNELS[usize::try_from(self.rng.below(3)).expect("small")]
     }
-}
-
-/// The user that a phone may belong to.
-pub(super) fn user_of(phone: usize) -> String {
-    format!("u{phone}")
-}
-
-pub(super) fn inbox_of(phone: usize) -> String {
-    format!("user:{}", user_of(phone))
 }
 
 fn ask<'a>(verb: RequestVerb, body: &'a str, payload: &'a str, ttl_ms: Option<u64>) -> Ask<'a> {

@@ -1,4 +1,4 @@
-//! Promise 1: a dead connection is found out by its silence, by nothing else, and left without a farewell.
+//! Promise 1: a dead connection is found out by its silence, by nothing else, and left without a bye.
 
 use tautline_netem::{Direction, Fault};
 use tautline_protocol::client::{DropCause, State};

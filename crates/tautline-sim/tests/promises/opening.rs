@@ -74,11 +74,7 @@ fn a_session_has_one_connection_and_the_newest_has_it() {
     assert_eq!(pair.heard(), ["now"]);
     assert_eq!((pair.world.stats().connections, pair.world.stats().sessions), (1, 1), "one");
     pair.advance(120_000);
-    assert_eq!(
-        pair.drops(),
-        [DropCause::NetworkChanged],
-        "the farewell to the old one did not reach the new one"
-    );
+    assert_eq!(pair.drops(), [DropCause::NetworkChanged], "the bye to the old one did not reach the new one");
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn what_an_old_socket_still_says_is_not_believed() {
     pair.tell(Input::Network { online: true, kind: Some("wifi".into()), weak: false });
     pair.advance(10_000);
     // The old line only stalls: what was on its way comes later, after the new line has brought it already, and with it
-    // the farewell that the server said when the new line took over.
+    // the bye that the server said when the new line took over.
     pair.fault(Fault::stall(2_600));
     pair.hear("on its way");
     pair.advance(100);
