@@ -16,11 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::json;
 
-use tautline_steps::{
-    command::Command,
-    prerequisites::python27,
-    step::{self, Live},
-};
+use tautline_steps::{command::Command, live::Live, prerequisites::python27, step};
 
 /// Names an echo server (`ws://…`) to be tested in place of the codec's own example.
 const URL_VARIABLE: &str = "AUTOBAHN_URL";

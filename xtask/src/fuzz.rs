@@ -10,8 +10,9 @@ use anyhow::{Context, Result, ensure};
 
 use tautline_steps::{
     command::Command,
+    live::Live,
     prerequisites::{self, CARGO_FUZZ, NIGHTLY, cargo_fuzz_bin},
-    step::{self, Live},
+    step,
 };
 
 /// Where the targets lie, one a file.

@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 use clap::{Args, builder::PossibleValuesParser};
 
 use tautline_steps::{
-    command::Command,
+    command::{Command, on_path},
     npm::{self, npm},
     prerequisites::{
         self, C_TOOLCHAIN, CARGO_DENY, CHROMIUM, MACOS, MACOS_LIBRARY, NODE, PYTHON, Prerequisite, STRACE,
-        cargo_deny_bin, chromium, on_path, python27,
+        cargo_deny_bin, chromium, python27,
     },
     report,
     step::{self, Job, Outcome, Verdict},

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    page::{meets, number},
-    tables::{Row, Table},
+    numbers::number,
+    tables::{Row, Table, meets},
 };
 
 const WIDTH: f64 = 860.0;

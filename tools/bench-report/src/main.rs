@@ -27,6 +27,7 @@ mod chart;
 mod compare;
 mod goals;
 mod measurements;
+mod numbers;
 mod page;
 mod tables;
 

@@ -12,7 +12,8 @@ use super::{
     chart,
     compare::{self, PeerResults},
     measurements::{Measured, Results},
-    tables::{self, Row, Table},
+    numbers::number,
+    tables::{self, Row, Table, meets},
 };
 
 const METHOD: &str = "\
@@ -84,21 +85,6 @@ fn line(row: &Row) -> String {
     format!("| {} | {goal} | {median} | {spread} | {} |\n", row.what, row.unit)
 }
 
-/// Whether a row is where it should be, if it has a goal and was measured.
-pub fn meets(row: &Row) -> Option<bool> {
-    row.goal.zip(row.measured).map(|(goal, measured)| measured.median <= goal)
-}
-
-/// Three digits of what is small, all of what is large.
-pub fn number(value: f64) -> String {
-    match value.abs() {
-        large if large >= 1000.0 => tables::grouped(large.round().to_string().parse().unwrap_or(u32::MAX)),
-        middle if middle >= 100.0 => format!("{value:.0}"),
-        middle if middle >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
-}
-
 fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
@@ -122,10 +108,5 @@ mod tests {
         let row = Row { what: "echo".to_owned(), unit: "ms", goal: Some(1.0), measured };
         assert_eq!(line(&row), "| echo | ≤ 1.00 | **1.50** | 1.25 – 2.00 | ms |\n");
         assert_eq!(line(&Row { measured: None, ..row }), "| echo | ≤ 1.00 | not measured | | ms |\n");
-    }
-
-    #[test]
-    fn numbers_have_the_digits_that_people_read() {
-        assert_eq!([0.456, 12.34, 456.7, 63_570.0].map(number), ["0.46", "12.3", "457", "63,570"]);
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     goals,
     measurements::{CPU_CALL, CPU_DELIVERY, Measured, Results},
+    numbers::grouped,
 };
 
 /// One table of the page, with a chart of its own.
@@ -385,7 +386,7 @@ fn exactly(median: f64) -> Measured {
     Measured { median, least: median, most: median }
 }
 
-/// Thousands, as people read them.
-pub fn grouped(count: u32) -> String {
-    if count >= 1000 { format!("{},{:03}", count / 1000, count % 1000) } else { count.to_string() }
+/// Whether a row is where it should be, if it has a goal and was measured.
+pub fn meets(row: &Row) -> Option<bool> {
+    row.goal.zip(row.measured).map(|(goal, measured)| measured.median <= goal)
 }

@@ -2,9 +2,9 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
+    env, fmt,
     io::{BufRead, BufReader, PipeReader, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command as Process, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{prerequisites::on_path, step::Live};
+use crate::live::Live;
 
 /// No command may take longer; a hung browser must not hold the whole run for ever.
 const RUN_TIME_MAX: Duration = Duration::from_secs(20 * 60);
@@ -82,7 +82,7 @@ impl Command {
         process.args(&self.args).current_dir(root.join(&self.dir));
         process.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(front) = &self.path_front {
-            let path = std::env::var("PATH").unwrap_or_default();
+            let path = env::var("PATH").unwrap_or_default();
             process.env("PATH", format!("{front}:{path}"));
         }
         process
@@ -141,6 +141,12 @@ impl fmt::Display for Command {
         write!(f, "{}", self.program)?;
         self.args.iter().try_for_each(|arg| write!(f, " {}", quoted(arg)))
     }
+}
+
+/// Where `PATH` has a program of this name.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|dir| dir.join(program)).find(|candidate| candidate.is_file())
 }
 
 fn quoted(word: &str) -> String {

@@ -1,11 +1,12 @@
 //! Child processes as the steps of a longer task: shown while they run, logged, and given what they need.
 //!
-//! [`step`] runs and shows one step, [`prerequisites`] finds or installs what it needs, [`command`] is a child process as
+//! [`step`] runs one step, [`live`] shows it, [`prerequisites`] finds or installs what it needs, [`command`] is a child process as
 //! data, [`npm`] brings Node packages, [`report`] is the table at the end.
 
 use std::path::{Path, PathBuf};
 
 pub mod command;
+pub mod live;
 pub mod npm;
 pub mod prerequisites;
 pub mod report;

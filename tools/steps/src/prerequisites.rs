@@ -11,9 +11,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    command::Command,
+    command::{Command, on_path},
+    live::Live,
     npm::{install_own_node, own_node_bin},
-    step::Live,
 };
 
 /// The oldest Node that the SDK's tools run on.
@@ -223,12 +223,6 @@ pub fn python27() -> Option<PathBuf> {
     let mut versions = pyenv.join("versions").read_dir().ok()?.flatten();
     let version = versions.find(|version| version.file_name().to_string_lossy().starts_with("2.7"))?;
     Some(version.path().join("bin/python2.7")).filter(|path| path.exists())
-}
-
-/// Where `PATH` has a program of this name.
-pub fn on_path(program: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|dir| dir.join(program)).find(|candidate| candidate.is_file())
 }
 
 /// Packages must not start their services: we want the program, and its usual port may be somebody's. Debian asks

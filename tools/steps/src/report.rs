@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::step::{Outcome, Verdict, seconds};
+use crate::{
+    live::seconds,
+    step::{Outcome, Verdict},
+};
 
 /// One row a step, then `N passed, N failed` alone on the last line. Skipped steps count as neither.
 pub fn table(outcomes: &[Outcome]) -> String {

@@ -1,6 +1,6 @@
 //! What stands in a row of a server: figures over all runs, and how they stand to ours.
 
-use super::{super::page::number, load::RESIDENT_BYTES_MORE, peer_results::PeerResults};
+use super::{super::numbers::number, load::RESIDENT_BYTES_MORE, peer_results::PeerResults};
 use crate::measurements::{CPU_CALL, CPU_DELIVERY, Measured};
 
 /// The server that the others are held against.
@@ -98,7 +98,7 @@ fn large(value: f64) -> String {
 mod tests {
     use super::*;
 
-    fn figures(cpu: f64, share: f64) -> super::super::Figures {
+    fn figures(cpu: f64, share: f64) -> crate::measurements::Figures {
         let figures = [(CPU_DELIVERY, cpu), (RATE, 1_250_000.0), ("server_cpu_share", share)];
         figures.map(|(name, value)| (name.to_owned(), value)).into()
     }

@@ -5,7 +5,11 @@ use std::{path::Path, process::Stdio};
 use anyhow::{Context as _, Result, ensure};
 use tautline_steps::command::Command;
 
-use super::{SLUG, Scenario, Slope, peers::Peer, server_process::ServerProcess};
+use super::{
+    peers::Peer,
+    scenarios::{SLUG, Scenario, Slope},
+    server_process::ServerProcess,
+};
 use crate::{
     binary,
     measurements::{self, Figures},
@@ -88,7 +92,7 @@ fn reason(said: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{SCENARIOS, peers::PEERS},
+        super::{peers::PEERS, scenarios::SCENARIOS},
         *,
     };
 

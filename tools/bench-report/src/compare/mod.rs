@@ -13,7 +13,10 @@ use std::{
 use anyhow::{Context, Result};
 use tautline_steps::step::{self, Verdict};
 
-use self::peers::{PEERS, Peer};
+use self::{
+    peers::{PEERS, Peer},
+    scenarios::{SCENARIOS, Scenario},
+};
 use super::measurements::Figures;
 
 mod columns;
@@ -21,52 +24,17 @@ mod load;
 mod peer_results;
 mod peers;
 mod render;
+mod scenarios;
 mod selection;
 mod server_process;
 mod uws;
 
 pub use self::{
     peer_results::PeerResults,
-    render::{SLUG, chart, section},
+    render::{chart, section},
+    scenarios::SLUG,
     selection::Selection,
 };
-
-/// One call of `tautline-bench`, for each server.
-pub struct Scenario {
-    pub name: &'static str,
-    arguments: &'static str,
-    /// How long it is measured, and how long where it has to be quick.
-    seconds: [&'static str; 2],
-    slope: Option<Slope>,
-}
-
-/// The same with fewer connections, at another fresh server: what the two differ by is what those between cost. A server that
-/// compiles and collects as it goes needs some megabytes more for its first thousand than before, and they are nobody's.
-pub struct Slope {
-    arguments: &'static str,
-    connections_between: f64,
-}
-
-const fn scenario(name: &'static str, arguments: &'static str) -> Scenario {
-    Scenario { name, arguments, seconds: ["3", "1"], slope: None }
-}
-
-/// In the order in which they are measured.
-pub static SCENARIOS: [Scenario; 6] = [
-    // Heartbeats are rare: 400 a second for the first of their two figures.
-    Scenario {
-        seconds: ["10", "2"],
-        slope: Some(Slope { arguments: "idle --connections 1000", connections_between: 9000.0 }),
-        ..scenario("idle", "idle --connections 10000")
-    },
-    scenario("fanout", "fanout --connections 1000 --in-flight 16"),
-    scenario("fanout-one", "fanout --connections 1000 --in-flight 1"),
-    // A slow server hands out 80,000 deliveries at once, then none for a while: a short look would see either.
-    Scenario { seconds: ["6", "4"], ..scenario("fanout-10000", "fanout --connections 10000 --in-flight 8") },
-    scenario("echo", "echo --connections 100 --in-flight 1"),
-    // One publication of a hundred decides.
-    Scenario { seconds: ["20", "4"], ..scenario("fanout-slowly", "fanout --connections 1000 --rate 10") },
-];
 
 /// Prints what there is.
 pub fn list() {

@@ -6,13 +6,15 @@ use anyhow::{Context as _, Result};
 
 use tautline_steps::{
     command::Command,
+    live::Live,
     npm,
     prerequisites::{self, MOSQUITTO, NATS, NCHAN, NODE, PYTHON, Prerequisite},
-    step::Live,
 };
 
-use super::{Scenario, server_process::Site, uws};
+use super::{scenarios::Scenario, server_process::Site};
 
+/// Its row's name.
+pub const UWEBSOCKETS: &str = "uWebSockets";
 /// Where our own small servers lie, with what they are made of.
 const PEERS_DIR: &str = "tools/bench-report/peers";
 /// The folder that pip fills.
@@ -48,7 +50,7 @@ pub static PEERS: [Peer; 8] = [
     },
     Peer {
         slug: "compare-uws",
-        name: uws::NAME,
+        name: UWEBSOCKETS,
         protocol: Some("ws"),
         has_echo: true,
         needs: &[&NODE],

@@ -3,15 +3,13 @@
 use std::fmt::Write as _;
 
 use super::{
-    super::page::number,
+    super::numbers::number,
     columns::{Column, DELIVERIES, OURS, THE_REST},
     peer_results::PeerResults,
+    scenarios::SLUG,
     uws,
 };
 use crate::chart::{Bar, draw_bars};
-
-/// The chart's name among files, and that of the folder of what is kept.
-pub const SLUG: &str = "compare";
 
 /// The longest bar stands for so many times our own figure.
 const TIMES_MAX: f64 = 100.0;
@@ -107,8 +105,9 @@ pub fn chart(others: &[PeerResults]) -> String {
 mod tests {
     use anyhow::anyhow;
 
-    use super::{super::Figures, *};
+    use super::*;
     use crate::measurements::CPU_DELIVERY;
+    use crate::measurements::Figures;
 
     fn cpu(value: f64) -> Figures {
         Figures::from([(CPU_DELIVERY.to_owned(), value)])

@@ -3,8 +3,8 @@
 use anyhow::{Result, ensure};
 
 use super::{
-    SCENARIOS, Scenario,
     peers::{PEERS, Peer},
+    scenarios::{SCENARIOS, Scenario},
 };
 
 /// In the order of the rows, and of the columns.

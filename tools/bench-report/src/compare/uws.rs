@@ -4,15 +4,13 @@
 use std::fmt::Write as _;
 
 use super::{
-    super::{goals, page::number},
+    super::{goals, numbers::number},
     columns::spread,
     load::RESIDENT_BYTES_MORE,
     peer_results::PeerResults,
+    peers::UWEBSOCKETS,
 };
 use crate::measurements::{CPU_CALL, CPU_DELIVERY, Measured};
-
-/// Its row's name.
-pub const NAME: &str = "uWebSockets";
 
 const ABOUT: &str = "\
 Some goals come from figures of uWebSockets.js, taken elsewhere on a similar machine (0.45 KB idle; 1 → 1,000 with 16 in flight 0.58 s and 1.43M \
@@ -75,7 +73,7 @@ static GOALS: [Goal; 8] = [
 pub fn section(others: &[PeerResults]) -> String {
     let rows: Vec<_> = others
         .iter()
-        .filter(|it| it.name == NAME)
+        .filter(|it| it.name == UWEBSOCKETS)
         .flat_map(|theirs| {
             GOALS.iter().filter_map(|goal| row(goal, &theirs.pairs(goal.scenario, goal.figure)))
         })
@@ -84,7 +82,7 @@ pub fn section(others: &[PeerResults]) -> String {
         return String::new();
     }
     let mut text = format!(
-        "\n## Beside {NAME}\n\n{ABOUT}\n\n| | goal | {NAME} here | Tautline in the same run | ratio | |\n|---|--:|--:|--:|--:|---|\n"
+        "\n## Beside {UWEBSOCKETS}\n\n{ABOUT}\n\n| | goal | {UWEBSOCKETS} here | Tautline in the same run | ratio | |\n|---|--:|--:|--:|--:|---|\n"
     );
     rows.iter().for_each(|row| text.push_str(row));
     text
@@ -112,8 +110,10 @@ fn row(goal: &Goal, pairs: &[(f64, f64)]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use crate::measurements::Figures;
+
     use super::{
-        super::{Figures, SCENARIOS, peers::PEERS},
+        super::{peers::PEERS, scenarios::SCENARIOS},
         *,
     };
 
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_goal_stands_beside_what_both_need_for_it() {
-        let mut theirs = PeerResults::new("slug", NAME, String::new(), None);
+        let mut theirs = PeerResults::new("slug", UWEBSOCKETS, String::new(), None);
         for (uws, tautline) in [(6.0, 6.6), (8.0, 8.0), (6.4, 8.0)] {
             theirs.add("echo", Ok(cpu(uws)), Some(cpu(tautline)));
         }
@@ -135,12 +135,12 @@ mod tests {
     #[test]
     fn without_it_there_is_no_section() {
         let other = PeerResults::new("slug", "other", String::new(), None);
-        assert_eq!(section(&[other, PeerResults::new("slug", NAME, String::new(), None)]), "");
+        assert_eq!(section(&[other, PeerResults::new("slug", UWEBSOCKETS, String::new(), None)]), "");
     }
 
     #[test]
     fn every_goal_is_measured() {
-        assert!(PEERS.iter().any(|peer| peer.name == NAME));
+        assert!(PEERS.iter().any(|peer| peer.name == UWEBSOCKETS));
         for goal in &GOALS {
             assert!(SCENARIOS.iter().any(|scenario| scenario.name == goal.scenario), "{}", goal.what);
         }
