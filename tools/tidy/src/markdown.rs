@@ -18,6 +18,27 @@ pub fn check_links(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec
     findings
 }
 
+/// The longest line of prose, in characters.
+const COLUMNS_MAX: usize = 100;
+
+/// Lines of prose that could be broken and are not. Tables and headings cannot be.
+pub fn check_columns(path: &str, text: &str) -> Vec<Finding> {
+    let long = prose_lines(text).filter(|(_, line)| {
+        let is_whole = line.trim_start().starts_with('|') || is_heading(line);
+        line.chars().count() > COLUMNS_MAX && !is_whole && can_break(line)
+    });
+    long.map(|(line, text)| {
+        Finding::new(path, line, format!("{} columns: wrap at {COLUMNS_MAX}", text.chars().count()))
+    })
+    .collect()
+}
+
+/// Whether something other than one long link stands in a line. Chinese can be broken anywhere.
+fn can_break(line: &str) -> bool {
+    let words = line.trim_start_matches([' ', '-', '*']).split(' ').map(|word| word.chars().count());
+    words.max().is_some_and(|longest| longest <= COLUMNS_MAX) || line.contains('\u{3002}')
+}
+
 /// What the outlines of two pages that should say the same differ in.
 pub fn check_pair(one: (&str, &str), other: (&str, &str)) -> Vec<Finding> {
     let (headings, blocks) = outline(one.1);
@@ -38,7 +59,7 @@ fn outline(text: &str) -> (usize, usize) {
 }
 
 /// The lines outside fenced code, with their numbers.
-fn prose_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub fn prose_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut in_code = false;
     text.lines().enumerate().filter_map(move |(index, line)| {
         let fence = is_fence(line);
@@ -110,6 +131,16 @@ mod tests {
     fn other_sites_anchors_and_code_are_no_relative_links() {
         assert_eq!(broken("README.md", "[w](https://a.example/x) [m](mailto:a@b.example) [t](#top)"), 0);
         assert_eq!(broken("README.md", "`[a](lost.md)`\n```\n[a](lost.md)\n```\n"), 0);
+    }
+
+    #[test]
+    fn long_line_is_refused_unless_it_is_a_table_or_a_link() {
+        let long = "word ".repeat(30);
+        let table = format!("| {long} |");
+        let link = format!("- [a]({})", "x".repeat(120));
+        let code = format!("```\n{long}\n```\n");
+        let found = |text: &str| check_columns("a.md", text).len();
+        assert_eq!([found(&long), found(&table), found(&link), found(&code)], [1, 0, 0, 0]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) fn send(mut stage: Stage) -> anyhow::Result<(Stage, Outcome)> {
     stage.end()
 }
 
-/// `batch` sends a submission. Tuned: sockets are registered, and the kernel need not reckon with other threads.
+/// `batch` sends a submission. Tuned: sockets are registered, and the kernel need not expect other threads.
 pub(crate) fn ring(mut stage: Stage, batch: u32, is_tuned: bool) -> anyhow::Result<(Stage, Outcome)> {
     let files: Vec<_> = stage.sockets.iter().map(|socket| socket.as_raw_fd()).collect();
     let mut ring = if is_tuned { Ring::tuned(batch, &files)? } else { Ring::new(batch)? };

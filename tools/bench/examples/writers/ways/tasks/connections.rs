@@ -1,4 +1,4 @@
-//! A task a connection, as the gateway and the hub have it: the publisher appends to the log and rings a bell for each
+//! A task a connection, as the gateway and the hub have it: the publisher appends to the log and notifies the mailbox of each
 //! subscriber; each task reads the log from its place and writes.
 
 use std::{
@@ -37,13 +37,13 @@ struct State {
 }
 
 struct Subscriber {
-    bell: Arc<Bell>,
+    mailbox: Arc<Mailbox>,
     /// Rung, and has not read since.
-    rung: bool,
+    notified: bool,
 }
 
 /// What a connection must look at.
-struct Bell(Mutex<Attention>);
+struct Mailbox(Mutex<Attention>);
 
 #[derive(Default)]
 struct Attention {
@@ -54,7 +54,7 @@ struct Attention {
 
 struct Connection {
     socket: TcpStream,
-    bell: Arc<Bell>,
+    mailbox: Arc<Mailbox>,
     seat: usize,
     place: u64,
     unsent: Option<Bytes>,
@@ -79,16 +79,16 @@ impl<const BY_RING: bool> Publisher for Connections<BY_RING> {
         let submitter = tokio::spawn(submit_always(Arc::clone(&first)));
         let join = |(number, socket)| {
             let channel: &Arc<Channel> = &channels[number / per_channel];
-            let bell = Arc::new(Bell(Mutex::default()));
+            let mailbox = Arc::new(Mailbox(Mutex::default()));
             channel
                 .0
                 .lock()
                 .expect("nobody panics")
                 .subscribers
-                .push(Subscriber { bell: Arc::clone(&bell), rung: false });
+                .push(Subscriber { mailbox: Arc::clone(&mailbox), notified: false });
             let seat = number % per_channel;
             let ring = BY_RING.then(|| Arc::clone(&first));
-            let mut connection = Connection { socket, bell, seat, place: 0, unsent: None, ring };
+            let mut connection = Connection { socket, mailbox, seat, place: 0, unsent: None, ring };
             tokio::spawn(async move {
                 poll_fn(|cx| connection.poll(cx)).await;
                 connection.socket
@@ -115,7 +115,7 @@ impl<const BY_RING: bool> Publisher for Connections<BY_RING> {
         for channel in &self.channels {
             let state = channel.0.lock().expect("nobody panics");
             for subscriber in &state.subscribers {
-                let mut attention = subscriber.bell.0.lock().expect("nobody panics");
+                let mut attention = subscriber.mailbox.0.lock().expect("nobody panics");
                 attention.is_over = true;
                 attention.waker.iter().for_each(Waker::wake_by_ref);
             }
@@ -143,9 +143,9 @@ impl Channel {
     fn ring(self: &Arc<Self>, from: usize) -> Option<usize> {
         let mut state = self.0.lock().expect("nobody panics");
         let to = state.subscribers.len().min(from + CHUNK);
-        for subscriber in state.subscribers[from..to].iter_mut().filter(|subscriber| !subscriber.rung) {
-            subscriber.rung = true;
-            let mut attention = subscriber.bell.0.lock().expect("nobody panics");
+        for subscriber in state.subscribers[from..to].iter_mut().filter(|subscriber| !subscriber.notified) {
+            subscriber.notified = true;
+            let mut attention = subscriber.mailbox.0.lock().expect("nobody panics");
             attention.news.push(Arc::clone(self));
             attention.waker.iter().for_each(Waker::wake_by_ref);
         }
@@ -155,7 +155,7 @@ impl Channel {
     /// What follows a place.
     fn read(&self, seat: usize, place: &mut u64) -> Option<Bytes> {
         let mut state = self.0.lock().expect("nobody panics");
-        state.subscribers[seat].rung = false;
+        state.subscribers[seat].notified = false;
         let behind = usize::try_from(state.head - *place).ok().filter(|behind| *behind > 0)?;
         // One publication is in flight: there is never more to join.
         *place = state.head;
@@ -166,7 +166,7 @@ impl Channel {
 impl Connection {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut is_new = false;
-        let mut attention = self.bell.0.lock().expect("nobody panics");
+        let mut attention = self.mailbox.0.lock().expect("nobody panics");
         attention.waker.get_or_insert_with(|| {
             is_new = true;
             cx.waker().clone()
@@ -175,7 +175,7 @@ impl Connection {
         // The gateway's poll begins with a read, which asks the same.
         let _nothing_comes = self.socket.poll_read_ready(cx);
         loop {
-            let mut attention = self.bell.0.lock().expect("nobody panics");
+            let mut attention = self.mailbox.0.lock().expect("nobody panics");
             if attention.is_over {
                 return Poll::Ready(());
             }
