@@ -15,10 +15,8 @@ use std::{
 };
 
 use tautline_disk::{DiskEngine, DiskOptions, Durability};
-use tautline_hub::{
-    Retention,
-    budget::Holder,
-    engine::{Answer, Append, Content, Engine, Job, Origin, Read, Span, StatRequest},
+use tautline_engine::{
+    Answer, Append, Content, Engine, Job, Origin, Read, Retention, Span, StatRequest, budget::Holder,
 };
 use tautline_protocol::ChannelName;
 
@@ -158,10 +156,10 @@ fn resume(dir: &Path) {
 fn look_and_read(engine: &Arc<DiskEngine>, channel: ChannelName, give: &mpsc::Sender<usize>) {
     let (then, name, give) = (Arc::clone(engine), channel.clone(), give.clone());
     let (retention, wall_ms) = (RETENTION, 1_700_000_000_000);
-    let answer = Answer::new(move |looked: Result<tautline_hub::engine::StatResult, _>| {
+    let answer = Answer::new(move |looked: Result<tautline_engine::StatResult, _>| {
         assert_eq!(looked.expect("the store is whole").log.head, PUBLICATIONS_EACH);
         let (count_max, bytes_max, span) = (usize::MAX, 64 * 1024, Span::After(0));
-        let answer = Answer::new(move |page: Result<tautline_hub::engine::Page, _>| {
+        let answer = Answer::new(move |page: Result<tautline_engine::Page, _>| {
             give.send(page.expect("the store is whole").entries.len()).expect("main waits");
         });
         then.submit(Job::Read(Read {

@@ -1,7 +1,7 @@
 //! Between the contract's types and what SQLite stores.
 
 use rusqlite::Row;
-use tautline_hub::engine::{Content, Origin};
+use tautline_engine::{Content, Origin};
 use tautline_protocol::{RequestId, UserId};
 
 use crate::fault::Fault;

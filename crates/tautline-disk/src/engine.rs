@@ -11,7 +11,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use tautline_hub::engine::{
+use tautline_engine::{
     Answer, Append, Engine, EngineError, Job, PositionUpdate, Read, Revocation, Revoke, SavePositions,
     StatRequest,
 };
@@ -274,8 +274,8 @@ impl Engine for DiskEngine {
                 self.submit_write(Write::Keep(job), bytes);
             }
             Job::Revoke(job) => self.submit_write(Write::Revoke(job), size_of::<Revoke>()),
-            Job::Tidy { wall_ms, rules, in_use } => {
-                self.submit_write(Write::Tidy(Tidy { wall_ms, rules, in_use }), 0);
+            Job::Tidy { wall_ms, retention, in_use } => {
+                self.submit_write(Write::Tidy(Tidy { wall_ms, retention, in_use }), 0);
             }
         }
     }

@@ -103,13 +103,13 @@ pub(crate) const CHORE_MIN: u64 = 256;
 /// up.
 pub(crate) const CHORES_A_COMMIT: u64 = 1_024;
 /// Channels that wait for deletes and indexing; those beyond it wait for their next append, or for a
-/// [`tautline_hub::engine::Job::Tidy`].
+/// [`tautline_engine::Job::Tidy`].
 pub(crate) const CHORES_QUEUED_MAX: usize = 4_096;
-/// Channels that one [`tautline_hub::engine::Job::Tidy`] looks at.
+/// Channels that one [`tautline_engine::Job::Tidy`] looks at.
 pub(crate) const TIDY_CHANNELS: usize = 512;
-/// Ended sessions that one [`tautline_hub::engine::Job::Tidy`] forgets.
+/// Ended sessions that one [`tautline_engine::Job::Tidy`] forgets.
 pub(crate) const TIDY_REVOCATIONS: usize = 4_096;
-/// Transactions of chores that follow one [`tautline_hub::engine::Job::Tidy`] while nothing else waits.
+/// Transactions of chores that follow one [`tautline_engine::Job::Tidy`] while nothing else waits.
 pub(crate) const TIDY_COMMITS_MAX: usize = 64;
 /// Pages in the write-ahead log from which it is copied back, beside the writer: 16 MiB.
 pub(crate) const WAL_PAGES_SOFT: usize = 4_096;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tautline_hub::engine::{EngineError, Page, StatResult};
+use tautline_engine::{EngineError, Page, StatResult};
 use tautline_protocol::ChannelName;
 
 use crate::{

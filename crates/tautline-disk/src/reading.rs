@@ -5,9 +5,8 @@
 use std::{cell::Cell, sync::Arc};
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
-use tautline_hub::{
-    Retention,
-    engine::{Content, Entry, LogState, Page, Position, Read, Span, StatRequest, StatResult},
+use tautline_engine::{
+    Content, Entry, LogState, Page, Position, Read, Retention, Span, StatRequest, StatResult,
 };
 use tautline_protocol::UserId;
 

@@ -8,9 +8,9 @@ use std::{
     sync::Arc,
 };
 
-use tautline_hub::{
+use tautline_engine::{
+    EngineError,
     budget::{Budget, Claim, Holder},
-    engine::EngineError,
 };
 
 use crate::{options::DiskOptions, store::Counts};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
-use tautline_hub::engine::Revocation;
+use tautline_engine::Revocation;
 
 use crate::{
     convert,

@@ -9,7 +9,7 @@ use std::{
 
 use common::{Dir, append, append_job, ask, data, look, publish, read};
 use tautline_disk::{DiskEngine, DiskOptions, Durability, OpenError, Opened};
-use tautline_hub::{Engine as _, engine::Appended};
+use tautline_engine::{Appended, Engine as _};
 
 /// What a child of these tests is to do, and where.
 const CHILD: &str = "TAUTLINE_DISK_CHILD";

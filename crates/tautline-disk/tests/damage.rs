@@ -6,7 +6,7 @@ use std::{fs, process::Command};
 
 use common::{Dir, append, look, publish, try_read};
 use tautline_disk::{DiskEngine, OpenError, Opened};
-use tautline_hub::{Engine as _, engine::EngineError};
+use tautline_engine::{Engine as _, EngineError};
 
 const CHANNELS: usize = 20;
 

@@ -4,10 +4,7 @@ mod common;
 
 use common::{ALL, Dir, NOW, append_job, ask, data, look, publish, read, try_look};
 use tautline_disk::{DiskEngine, Opened};
-use tautline_hub::{
-    Engine as _, Retention,
-    engine::{Appended, EngineError, Job, Page, Read, Span},
-};
+use tautline_engine::{Appended, Engine as _, EngineError, Job, Page, Read, Retention, Span};
 
 /// Two logs of nine publications, closed, and then changed.
 fn changed(dir: &Dir, sql: &str) -> DiskEngine {

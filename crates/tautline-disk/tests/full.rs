@@ -6,7 +6,7 @@ use std::{io::Write as _, path::Path, process::Command};
 
 use common::{ALL, Dir, NOW, append, publish, read, tidy};
 use tautline_disk::{DiskEngine, DiskOptions};
-use tautline_hub::{Engine as _, Retention, engine::EngineError};
+use tautline_engine::{Engine as _, EngineError, Retention};
 
 /// Publishes until it is refused. How many were taken, and the words.
 fn fill(engine: &DiskEngine) -> (usize, String) {

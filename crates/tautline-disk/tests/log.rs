@@ -9,10 +9,7 @@ use std::{
 
 use common::{ALL, Dir, NOW, append, append_job, data, publish, read, tidy};
 use tautline_disk::{DiskEngine, DiskOptions};
-use tautline_hub::{
-    Engine as _, Retention,
-    engine::{Answer, Appended, EngineError},
-};
+use tautline_engine::{Answer, Appended, Engine as _, EngineError, Retention};
 
 /// The log of the test that holds it; the threads of an engine write into it, so tests take turns.
 struct Log(MutexGuard<'static, ()>);

@@ -4,10 +4,8 @@ mod common;
 
 use common::{ALL, Dir, NOW, append, append_job_of, ask, channel, publish, shop};
 use tautline_disk::{DiskEngine, DiskOptions};
-use tautline_hub::{
-    Engine as _, Retention,
-    budget::Holder,
-    engine::{Answer, EngineError, Job, Position, PositionUpdate, SavePositions},
+use tautline_engine::{
+    Answer, Engine as _, EngineError, Job, Position, PositionUpdate, Retention, SavePositions, budget::Holder,
 };
 use tautline_protocol::UserId;
 

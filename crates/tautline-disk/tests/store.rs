@@ -9,10 +9,7 @@ use std::{
 
 use common::{ALL, Dir, NOW, append, append_job, ask, data, look, publish, read, shop, tidy};
 use tautline_disk::{DiskEngine, DiskOptions, Durability, Opened};
-use tautline_hub::{
-    Engine as _, Retention,
-    engine::{Answer, Appended, EngineError, Job, Revocation, Revoke},
-};
+use tautline_engine::{Answer, Appended, Engine as _, EngineError, Job, Retention, Revocation, Revoke};
 
 #[cfg(unix)]
 #[test]

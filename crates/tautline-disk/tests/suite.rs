@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use common::Dir;
 use tautline_disk::{DiskEngine, DiskOptions, Durability};
-use tautline_hub::{
+use tautline_engine::{
     Engine,
-    engine::suite::{Rig, run_all},
+    suite::{Rig, run_all},
 };
 
 struct OnDisk {

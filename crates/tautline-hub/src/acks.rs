@@ -9,13 +9,13 @@ use std::{
     sync::Arc,
 };
 
+use tautline_engine::{
+    Position, PositionUpdate,
+    budget::{Budget, Claim, Holder},
+};
 use tautline_protocol::{ChannelName, UserId};
 
-use crate::{
-    budget::{Budget, Claim, Holder},
-    engine::{Position, PositionUpdate},
-    sync::{Mutex, lock},
-};
+use crate::sync::{Mutex, lock};
 
 const SHARDS: usize = 16;
 

@@ -11,10 +11,10 @@ use std::{
     sync::Arc,
 };
 
+use tautline_engine::budget::Holder;
 use tautline_protocol::Now;
 
 use crate::{
-    budget::Holder,
     mailbox::PeerMailbox,
     sync::{Mutex, lock},
 };

@@ -8,21 +8,24 @@ use std::{
 
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
+use tautline_engine::{
+    Answer, Content, Engine, Job, Origin, Retention, Revocation, Revoke, StatRequest,
+    budget::{Claimant, Holder},
+};
 use tautline_protocol::{
     ByeCode, ChannelName, ErrorCode, Format, Limits, Now, RequestId, UserId, json,
     packet::server::{Bye, ErrorBody, Published},
 };
 
 use crate::{
-    ChannelRule, Engine, Identity, Peer, ReplyTo, Retention, Rules,
+    ChannelRule, Identity, Peer, ReplyTo, Rules,
     acks::Acks,
     admission::{AdmissionQueue, HelloKind},
     aging::Aging,
     append::NewPublication,
-    budget::{Budgets, Claimant, Holder},
+    budgets::Budgets,
     channel::registry::Channels,
     channel::{Channel, FanOut},
-    engine::{Answer, Content, Job, Origin, Revocation, Revoke, StatRequest},
     mailbox::{PeerMailbox, connection_number},
     pages::Pages,
     random::Random,
@@ -268,10 +271,10 @@ impl Hub {
             user: Some(user.clone()),
             retention: self.retention_of(now, &channel),
             wall_ms: now.wall_ms,
-            answer: Answer::new(move |stat: Result<crate::engine::StatResult, _>| {
+            answer: Answer::new(move |stat: Result<tautline_engine::StatResult, _>| {
                 done(stat.map_err(|error| error.to_body()).map(|stat| {
                     let log_state = stat.log;
-                    let offset_of = |position: Option<crate::engine::Position>| {
+                    let offset_of = |position: Option<tautline_engine::Position>| {
                         position
                             .filter(|position| position.epoch == log_state.epoch)
                             .map_or(0, |position| position.offset)

@@ -5,12 +5,10 @@
 
 use std::{sync::Arc, task::Waker};
 
+use tautline_engine::{EngineError, StatResult};
 use tautline_protocol::{Format, packet::server::Bye};
 
-use crate::{
-    engine::{EngineError, StatResult},
-    sync::{Mutex, lock},
-};
+use crate::sync::{Mutex, lock};
 
 /// The bell of one connection.
 pub(crate) struct PeerMailbox {

@@ -11,16 +11,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use tautline_engine::budget::{Budget, Claim, Claimant, Holder};
 use tautline_protocol::{
     ChannelName, UserId, json,
     packet::server::{Member, MemberState, PresenceChange, PresenceKind, Roster},
 };
 
-use crate::{
-    PresenceMode,
-    budget::{Budget, Claim, Claimant, Holder},
-    session::id::SessionId,
-};
+use crate::{PresenceMode, session::id::SessionId};
 
 /// Changes that a channel keeps for connections which have not read them yet.
 const CHANGES_MAX: usize = 256;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tautline_engine::Retention;
 use tautline_protocol::{ChannelName, Pattern};
 
 /// Whom an act is open to.
@@ -26,23 +27,6 @@ pub enum PresenceMode {
     Roster,
     /// The roster, and `join`, `away`, `back` and `leave` to every subscriber.
     Events,
-}
-
-/// How much of a channel's log is kept: the oldest goes as soon as one of the three is exceeded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Publications. Default 1,000.
-    pub count: usize,
-    /// Bytes, encoded. Default 1 MiB.
-    pub bytes: usize,
-    /// Milliseconds. Default one hour.
-    pub age_ms: u64,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { count: 1000, bytes: 1024 * 1024, age_ms: 3600 * 1000 }
-    }
 }
 
 /// What holds for the channels of a pattern. The first rule that matches a channel's name is its rule; a channel without

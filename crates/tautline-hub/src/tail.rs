@@ -7,11 +7,11 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
+use tautline_engine::{Entry, LogState};
 use tautline_protocol::{Cursor, Limits, packet::server::GapReason};
 
 use crate::{
     channel::{AppendedEntry, ResumeEvidence},
-    engine::{Entry, LogState},
     packets::Packets,
     sync::{AtomicUsize, Ordering},
 };
@@ -417,7 +417,7 @@ mod tests {
     use tautline_protocol::{ChannelName, Format, msgpack};
 
     use super::*;
-    use crate::engine::Content;
+    use tautline_engine::Content;
 
     fn state(epoch: &str, head: u64, base: u64) -> LogState {
         LogState { epoch: epoch.into(), head, head_at: head * 10, base, base_at: None }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Node, Phone};
 use serde_json::{Value, json};
-use tautline_hub::Retention;
+use tautline_engine::Retention;
 use tautline_protocol::Limits;
 
 /// Every hello has to wait for its turn.

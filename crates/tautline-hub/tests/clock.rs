@@ -4,7 +4,7 @@ mod common;
 
 use common::Node;
 use serde_json::json;
-use tautline_hub::Retention;
+use tautline_engine::Retention;
 use tautline_protocol::{Limits, Now};
 
 const HOUR: u64 = 3_600_000;

@@ -10,7 +10,8 @@ use common::{
     slow::SlowEngine,
 };
 use serde_json::json;
-use tautline_hub::{Engine, HubStats, Retention, engine::EngineError};
+use tautline_engine::{Engine, EngineError, Retention};
+use tautline_hub::HubStats;
 use tautline_protocol::Limits;
 
 const STORIES: u64 = 300;

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Node, resume};
 use serde_json::{Value, json};
-use tautline_hub::Retention;
+use tautline_engine::Retention;
 use tautline_protocol::Limits;
 
 fn small_log() -> Node {

@@ -4,7 +4,8 @@ mod common;
 
 use common::{Node, Phone, resume};
 use serde_json::{Value, json};
-use tautline_hub::{Output, Retention};
+use tautline_engine::Retention;
+use tautline_hub::Output;
 use tautline_protocol::{DATA_DEPTH_MAX, Format, Limits, MSGPACK_DEPTH_MAX};
 
 fn guest(node: &Node) -> Phone {

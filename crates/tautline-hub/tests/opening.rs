@@ -4,7 +4,8 @@ mod common;
 
 use common::{Node, identity, resume};
 use serde_json::json;
-use tautline_hub::{Identity, LoginRefused, Retention};
+use tautline_engine::Retention;
+use tautline_hub::{Identity, LoginRefused};
 use tautline_protocol::{Limits, UserId};
 
 /// A key as a client makes it.

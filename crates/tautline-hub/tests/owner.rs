@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use common::{Node, Phone, identity, resume, slow::SlowEngine};
 use serde_json::{Value, json};
-use tautline_hub::{Engine, Output, Retention};
+use tautline_engine::{Engine, Retention};
+use tautline_hub::Output;
 use tautline_protocol::Limits;
 
 /// A session's old connection, which has not looked at its mailbox since, and its new one.

@@ -4,7 +4,8 @@ mod common;
 
 use common::{Node, Phone, resume};
 use serde_json::{Value, json, value::RawValue};
-use tautline_hub::{PublishOptions, Retention};
+use tautline_engine::Retention;
+use tautline_hub::PublishOptions;
 use tautline_protocol::{ChannelName, Limits};
 
 const KIB: usize = 1024;

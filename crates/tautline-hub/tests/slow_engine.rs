@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use common::{Node, Phone, identity, resume, slow::SlowEngine};
 use serde_json::{Value, json};
-use tautline_hub::{Engine, Retention, engine::EngineError};
+use tautline_engine::{Engine, EngineError, Retention};
 use tautline_protocol::Limits;
 
 fn slow() -> (Arc<SlowEngine>, Node) {

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tautline_hub::engine::{Append, Appended, Engine, EngineError, Job, MemoryLogs, Revocation};
+use tautline_engine::{Append, Appended, Engine, EngineError, Job, MemoryLogs, Revocation};
 use tautline_netem::Rng;
 use tautline_protocol::Limits;
 
@@ -254,7 +254,7 @@ impl State {
                 job.answer.give(Ok(()));
             }
             Job::Revoke(_) => unreachable!("handled above"),
-            Job::Tidy { wall_ms, rules, in_use } => self.logs.tidy(wall_ms, &rules, &in_use),
+            Job::Tidy { wall_ms, retention, in_use } => self.logs.tidy(wall_ms, &retention, &in_use),
         }
     }
 

@@ -3,10 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tautline_hub::{
-    Retention,
-    engine::{Answer, StatRequest},
-};
+use tautline_engine::{Answer, Retention, StatRequest};
 use tautline_netem::{Direction, Ending, Fault, Way};
 use tautline_protocol::{ChannelName, client::Input};
 

@@ -6,9 +6,9 @@ use std::{
 };
 
 use serde_json::value::RawValue;
+use tautline_engine::Retention;
 use tautline_hub::{
     Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, PresenceMode, PublishOptions,
-    Retention,
 };
 use tautline_netem::Rng;
 use tautline_protocol::{

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tautline_hub::{HubStats, Retention};
+use tautline_engine::Retention;
+use tautline_hub::HubStats;
 use tautline_netem::{Fault, Rng, Rules};
 use tautline_protocol::{
     Limits, Now, ReadFrom,

@@ -154,10 +154,7 @@ fn wall_ms() -> u64 {
 mod tests {
     use std::sync::atomic::Ordering;
 
-    use tautline_hub::{
-        Engine as _, Rules,
-        engine::{InUse, Job},
-    };
+    use tautline_engine::{Engine as _, InUse, Job, Retention, RetentionOf};
 
     use super::*;
 
@@ -171,7 +168,7 @@ mod tests {
         panics.store(1, Ordering::Relaxed);
         disk.submit(Job::Tidy {
             wall_ms: 1,
-            rules: Arc::new(Rules::new(Vec::new())),
+            retention: RetentionOf::all(Retention::default()),
             in_use: InUse::nothing(),
         });
         logs.died().await;

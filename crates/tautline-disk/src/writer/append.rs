@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
-use tautline_hub::{
-    budget::Claim,
-    engine::{Append, Appended, EngineError, Entry, Origin},
-};
+use tautline_engine::{Append, Appended, EngineError, Entry, Origin, budget::Claim};
 use tautline_protocol::{RequestId, UserId};
 
 use super::{

@@ -61,13 +61,13 @@ impl Transaction<'_> {
     }
 
     fn tidy_channel(&mut self, name: &ChannelName, tidy: &Tidy) -> Result<(), Fault> {
-        let Tidy { wall_ms, rules, in_use } = tidy;
+        let Tidy { wall_ms, retention, in_use } = tidy;
         if !self.fetch(name)? {
             return Ok(());
         }
         let state = self.cache.get(name);
         let before = state.bytes;
-        let moved = state.retain(self.connection, *wall_ms, &rules.of(name).retention)?;
+        let moved = state.retain(self.connection, *wall_ms, &retention.get(name))?;
         self.counts.bytes = (self.counts.bytes + state.bytes).saturating_sub(before);
         if state.gone < state.base && !state.queued && self.chores.len() < CHORES_QUEUED_MAX {
             state.queued = true;

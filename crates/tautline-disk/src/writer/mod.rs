@@ -16,10 +16,7 @@ use std::{
     time::Instant,
 };
 
-use tautline_hub::{
-    Rules,
-    engine::{Append, EngineError, InUse, Revoke, SavePositions},
-};
+use tautline_engine::{Append, EngineError, InUse, RetentionOf, Revoke, SavePositions};
 use tautline_protocol::ChannelName;
 
 use self::{state::Cache, transaction::Transaction};
@@ -66,7 +63,7 @@ enum Step {
 /// What housekeeping goes by.
 pub(crate) struct Tidy {
     pub(crate) wall_ms: u64,
-    pub(crate) rules: Arc<Rules>,
+    pub(crate) retention: RetentionOf,
     pub(crate) in_use: InUse,
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
-use tautline_hub::Retention;
+use tautline_engine::Retention;
 use tautline_protocol::ChannelName;
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::atomic::Ordering};
 
 use rusqlite::{Connection, OptionalExtension as _};
-use tautline_hub::engine::{Position, PositionUpdate, Revocation};
+use tautline_engine::{Position, PositionUpdate, Revocation};
 use tautline_protocol::{ChannelName, UserId};
 
 use super::state::Cache;

@@ -5,7 +5,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
-        Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -13,15 +12,11 @@ use std::{
 };
 
 use tautline_disk::{DiskEngine, DiskOptions, Opened};
-use tautline_hub::{
-    Access, ChannelRule, PresenceMode, Retention, Rules,
-    budget::Holder,
-    engine::{
-        Answer, Append, Appended, Content, Engine, EngineError, InUse, Job, Page, Read, Span, StatRequest,
-        StatResult,
-    },
+use tautline_engine::{
+    Answer, Append, Appended, Content, Engine, EngineError, InUse, Job, Page, Read, Retention, RetentionOf,
+    Span, StatRequest, StatResult, budget::Holder,
 };
-use tautline_protocol::{ChannelName, Pattern};
+use tautline_protocol::ChannelName;
 
 pub const NOW: u64 = 1_700_000_000_000;
 pub const ALL: Retention = Retention { count: 1_000_000, bytes: 1 << 40, age_ms: 1 << 40 };
@@ -116,7 +111,7 @@ pub fn append(engine: &dyn Engine, name: &str, data: &str) -> Result<Appended, E
 
 /// Housekeeping of channels that all keep so much.
 pub fn tidy(wall_ms: u64, retention: Retention) -> Job {
-    Job::Tidy { wall_ms, rules: rules(retention), in_use: InUse::nothing() }
+    Job::Tidy { wall_ms, retention: RetentionOf::all(retention), in_use: InUse::nothing() }
 }
 
 /// Appends, and says where it stands.
@@ -150,7 +145,7 @@ pub fn read(engine: &dyn Engine, name: &str) -> Page {
 
 /// The payloads on a page.
 pub fn data(page: &Page) -> Vec<String> {
-    let data = |entry: &tautline_hub::engine::Entry| {
+    let data = |entry: &tautline_engine::Entry| {
         let line = String::from_utf8(entry.line().to_vec()).expect("JSON is UTF-8");
         let from = line.find("\"data\":").expect("every publication has data") + 7;
         line[from..line.len() - 3].to_owned()
@@ -160,10 +155,4 @@ pub fn data(page: &Page) -> Vec<String> {
 
 pub fn shop(dir: &Dir) -> rusqlite::Connection {
     rusqlite::Connection::open(dir.file()).expect("a shop's tools open it")
-}
-
-pub fn rules(retention: Retention) -> Arc<Rules> {
-    let pattern = Pattern::parse("*").expect("valid");
-    let (subscribe, publish, presence) = (Access::None, Access::None, PresenceMode::Off);
-    Arc::new(Rules::new(vec![ChannelRule { pattern, subscribe, publish, presence, retention, ack: false }]))
 }

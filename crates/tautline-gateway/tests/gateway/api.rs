@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tautline_engine::{EngineError, Job};
 use tautline_gateway::{Engine, Gateway};
-use tautline_hub::engine::{EngineError, Job};
 
 use crate::{
     logins::{FAR_AWAY, SECRET, token},

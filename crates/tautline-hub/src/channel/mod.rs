@@ -7,6 +7,10 @@ pub(crate) mod registry;
 
 use std::sync::Arc;
 
+use tautline_engine::{
+    Entry, LogState, Page, Position, StatResult,
+    budget::{Budget, Claim},
+};
 use tautline_protocol::{
     ChannelName, Cursor, Limits, ReadFrom, UserId,
     packet::server::{Gap, GapReason, Roster, Subscribed},
@@ -14,8 +18,6 @@ use tautline_protocol::{
 
 use crate::{
     ChannelRule,
-    budget::{Budget, Claim},
-    engine::{Entry, LogState, Page, Position, StatResult},
     mailbox::PeerMailbox,
     packets::Packets,
     presence::Presence,

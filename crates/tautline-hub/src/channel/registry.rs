@@ -6,11 +6,11 @@ use std::{
     sync::Arc,
 };
 
+use tautline_engine::budget::{Budget, Claimant, Holder};
 use tautline_protocol::ChannelName;
 
 use crate::{
     ChannelRule,
-    budget::{Budget, Claimant, Holder},
     channel::Channel,
     sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock},
 };

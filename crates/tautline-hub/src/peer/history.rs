@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tautline_engine::{Answer, EngineError, Entry, Job, Page, Read, Span};
 use tautline_protocol::{
     Cursor, ErrorCode, Now, RequestId, json,
     packet::{
@@ -11,10 +12,7 @@ use tautline_protocol::{
 };
 
 use super::Peer;
-use crate::{
-    engine::{Answer, EngineError, Entry, Job, Page, Read, Span},
-    tail::{ResumePoint, locate},
-};
+use crate::tail::{ResumePoint, locate};
 
 impl Peer {
     pub(super) fn history(&mut self, now: Now, id: RequestId, body: &History<'_>) {

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
+use tautline_engine::{Answer, EngineError, Job, StatRequest, StatResult, budget::Holder};
 use tautline_protocol::{ChannelName, ErrorCode, Now, ReadFrom, UserId, packet::ErrorBody};
 
 use super::Peer;
 use crate::{
     Hub,
-    budget::Holder,
     channel::{CachedPosition, Channel, ResumeEvidence, TailPosition},
-    engine::{Answer, EngineError, Job, StatRequest, StatResult},
     mailbox::PeerMailbox,
 };
 

@@ -14,6 +14,7 @@ use std::{collections::VecDeque, num::NonZeroU64, sync::Arc};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
+use tautline_engine::budget::{Claim, Holder};
 use tautline_protocol::{
     ByeCode, ErrorCode, Format, Now, RequestId, UserId, json, msgpack,
     packet::{
@@ -27,7 +28,6 @@ use tautline_protocol::{
 use self::{lookup::PendingLookups, opening::Authenticated};
 use crate::{
     Hub, Identity, LoginRefused,
-    budget::{Claim, Holder},
     channel::{Channel, ReaderPosition, SubscriberSlot},
     hub::settle,
     mailbox::PeerMailbox,

@@ -2,6 +2,10 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use tautline_engine::{
+    EngineError, StatResult,
+    budget::{Claimant, Holder},
+};
 use tautline_protocol::{
     ByeCode, ChannelName, Cursor, ErrorCode, Now, Pattern, ReadFrom, UserId, json,
     packet::{
@@ -20,8 +24,6 @@ use super::{
 use crate::{
     Identity, LoginRefused,
     admission::HelloKind,
-    budget::{Claimant, Holder},
-    engine::{EngineError, StatResult},
     session::id::SessionId,
     session::registry::NoSession,
     session::{Claim, LiveSession, Login, Session},

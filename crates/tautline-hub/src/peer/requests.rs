@@ -2,6 +2,10 @@
 
 use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
+use tautline_engine::{
+    Content, Doubt, Origin,
+    budget::{Claimant, Holder},
+};
 use tautline_protocol::{
     ByeCode, ChannelName, Cursor, ErrorCode, Now, ReadFrom, RequestId, json,
     packet::{
@@ -18,14 +22,8 @@ use super::{
     opening::{no_session, parse_channel, ticket_due_ms, until},
 };
 use crate::{
-    Identity, LoginRefused,
-    append::NewPublication,
-    budget::{Claimant, Holder},
-    channel::SubscribeParams,
-    engine::{Content, Doubt, Origin},
-    hub::settle_line,
-    session::OwnedSession,
-    session::id::CallKey,
+    Identity, LoginRefused, append::NewPublication, channel::SubscribeParams, hub::settle_line,
+    session::OwnedSession, session::id::CallKey,
 };
 
 /// What a call that runs counts beside its data, in bytes.

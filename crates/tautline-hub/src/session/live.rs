@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tautline_engine::budget::Holder;
 use tautline_protocol::{
     ByeCode, Now, RequestId,
     packet::server::{Bye, MemberState},
@@ -9,9 +10,7 @@ use tautline_protocol::{
 };
 
 use super::{Login, OwnedSession, State};
-use crate::{
-    Hub, budget::Holder, hub::write_too_large, mailbox::PeerMailbox, session::id::SessionId, sync::MutexGuard,
-};
+use crate::{Hub, hub::write_too_large, mailbox::PeerMailbox, session::id::SessionId, sync::MutexGuard};
 
 /// A session that has not ended, locked.
 pub(crate) struct LiveSession<'a> {

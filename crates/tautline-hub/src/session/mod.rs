@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use tautline_engine::budget::Holder;
 use tautline_protocol::{Now, server::Ledger};
 
 pub(crate) use self::{
@@ -18,7 +19,6 @@ pub(crate) use self::{
 };
 use crate::{
     Identity,
-    budget::Holder,
     channel::Channel,
     mailbox::PeerMailbox,
     session::id::SessionId,

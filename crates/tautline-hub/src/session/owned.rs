@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tautline_engine::Revocation;
 use tautline_protocol::{
     Now, RequestId,
     packet::server::MemberState,
@@ -9,7 +10,7 @@ use tautline_protocol::{
 };
 
 use super::{LiveSession, Login};
-use crate::{Hub, channel::Channel, engine::Revocation, hub::write_too_large, mailbox::PeerMailbox};
+use crate::{Hub, channel::Channel, hub::write_too_large, mailbox::PeerMailbox};
 
 /// A session, locked, for the connection that has it and for no other.
 ///

@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use tautline_engine::budget::{Budget, Claimant, Holder};
 use tautline_protocol::Now;
 
 use crate::{
-    budget::{Budget, Claimant, Holder},
     session::id::SessionId,
     session::{ById, Session},
     sync::{Mutex, lock},

@@ -13,9 +13,10 @@ use std::{
 };
 
 use serde_json::{Value, json, value::RawValue};
+use tautline_engine::{Engine, MemoryEngine, Retention};
 use tautline_hub::{
-    Access, CallRequest, ChannelRule, Engine, Hub, HubConfig, Identity, LoginRefused, MemoryEngine, Output,
-    Peer, PresenceMode, PublishOptions, Retention,
+    Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, Output, Peer, PresenceMode,
+    PublishOptions,
 };
 use tautline_protocol::{
     ChannelName, Format, Limits, Now, Pattern, UserId, json as codec, msgpack,

@@ -5,10 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tautline_hub::{
-    Engine,
-    engine::{EngineError, Job, MemoryLogs, Revocation},
-};
+use tautline_engine::{Engine, EngineError, Job, MemoryLogs, Revocation};
 use tautline_protocol::Limits;
 
 /// Does nothing until it is told to.
@@ -63,7 +60,7 @@ impl SlowEngine {
                 self.revoked.lock().expect("no test panics over it").push(job.revocation);
                 job.answer.give(Ok(()));
             }
-            Job::Tidy { wall_ms, rules, in_use } => logs.tidy(wall_ms, &rules, &in_use),
+            Job::Tidy { wall_ms, retention, in_use } => logs.tidy(wall_ms, &retention, &in_use),
         }
     }
 

@@ -12,7 +12,7 @@ use shuttle::{
     scheduler::{PctScheduler, RandomScheduler},
     sync::Mutex,
 };
-use tautline_hub::Retention;
+use tautline_engine::Retention;
 use tautline_protocol::Limits;
 
 use crate::common::{Node, Phone, resume};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tautline_hub::engine::{Job, MemoryLogs};
+use tautline_engine::{Job, MemoryLogs};
 
 use super::{EngineKind, SimEngine, State, Step};
 

@@ -1,6 +1,6 @@
 //! What a storm is made of, drawn from its seed before it begins.
 
-use tautline_hub::Retention;
+use tautline_engine::Retention;
 use tautline_netem::{Rng, Rules};
 use tautline_protocol::{
     Limits, ReadFrom,

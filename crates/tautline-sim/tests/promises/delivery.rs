@@ -1,6 +1,6 @@
 //! Sections 1 and 5: what was published is handed over once and in order, or its absence is told by a gap.
 
-use tautline_hub::Retention;
+use tautline_engine::Retention;
 use tautline_netem::{Direction, Fault};
 use tautline_protocol::{
     ReadFrom,

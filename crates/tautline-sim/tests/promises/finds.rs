@@ -1,6 +1,6 @@
 //! What the simulator has found, each as the shortest story that tells it.
 
-use tautline_hub::Retention;
+use tautline_engine::Retention;
 use tautline_netem::{Direction, Fault};
 use tautline_protocol::{
     Limits, ReadFrom,

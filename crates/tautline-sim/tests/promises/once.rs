@@ -1,6 +1,6 @@
 //! Section 4: a publish or call is executed at most once and settles exactly once, however many sockets it takes.
 
-use tautline_hub::Retention;
+use tautline_engine::Retention;
 use tautline_netem::{Direction, Fault};
 use tautline_protocol::{
     Limits,

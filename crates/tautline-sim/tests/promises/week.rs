@@ -1,6 +1,6 @@
 //! Coming back after a week is the same act as coming back after a tunnel.
 
-use tautline_hub::Retention;
+use tautline_engine::Retention;
 use tautline_protocol::{
     Limits, ReadFrom,
     client::{Input, Options, State},

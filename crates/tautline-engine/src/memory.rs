@@ -12,8 +12,10 @@ use tautline_protocol::{ChannelName, Limits};
 
 use self::logs::LogShares;
 pub use self::logs::MemoryLogs;
-use super::{Engine, Job};
-use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::{
+    Engine, Job,
+    sync::{AtomicUsize, Mutex, Ordering, lock},
+};
 
 const SHARDS: usize = 64;
 /// Shards that one [`Job::Tidy`] looks at.
@@ -129,11 +131,11 @@ impl Engine for MemoryEngine {
             }
             // Whoever asks knows it, and nothing here outlives them.
             Job::Revoke(job) => job.answer.give(Ok(())),
-            Job::Tidy { wall_ms, rules, in_use } => {
+            Job::Tidy { wall_ms, retention, in_use } => {
                 let first = self.tidy_next.fetch_add(SHARDS_A_TIDY, Ordering::Relaxed);
                 for shard in first..first + SHARDS_A_TIDY {
                     self.work(&self.shards[shard % SHARDS], |logs| {
-                        logs.tidy(wall_ms, &rules, &in_use);
+                        logs.tidy(wall_ms, &retention, &in_use);
                         None
                     });
                 }

@@ -8,12 +8,8 @@ use std::{
 use tautline_protocol::{ChannelName, UserId};
 
 use crate::{
-    Retention,
-    budget::Holder,
-    engine::{
-        Answer, Append, Appended, Content, Doubt, Engine, EngineError, Entry, Job, Origin, Page, Read, Span,
-        StatRequest, StatResult,
-    },
+    Answer, Append, Appended, Content, Doubt, Engine, EngineError, Entry, Job, Origin, Page, Read, Retention,
+    Span, StatRequest, StatResult, budget::Holder,
 };
 
 /// An answer that takes this long will not come: the slowest engine on the busiest machine is quicker.

@@ -11,8 +11,6 @@
 
 use std::sync::{Arc, atomic::AtomicUsize as Counter};
 
-use tautline_protocol::Limits;
-
 use crate::sync::{AtomicUsize, Ordering};
 
 /// One part in so many of a budget is for those who are entitled to it.
@@ -21,7 +19,7 @@ pub const RESERVED_PART: usize = 8;
 const WIDTH: usize = 1024;
 const BITS: u32 = WIDTH.ilog2();
 
-/// Who holds a share: a user, an address or a connection, as a keyed hash ([`crate::Hub::holder`]).
+/// Who holds a share: a user, an address or a connection, as a keyed hash (`Hub::holder`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Holder(pub(crate) u32);
 
@@ -124,7 +122,7 @@ impl Budget {
 
     /// The same state in another budget.
     #[must_use]
-    pub(crate) fn copy(&self) -> Arc<Self> {
+    pub fn copy(&self) -> Arc<Self> {
         let copy = |counter: &Counter| Counter::new(counter.load(Ordering::Relaxed));
         let rows = self.rows.each_ref().map(|row| row.iter().map(copy).collect());
         let used = AtomicUsize::new(self.used());
@@ -161,29 +159,6 @@ impl Budget {
         let [first, second] = &self.rows;
         let at = |bits: u32| bits as usize % WIDTH;
         [&first[at(hash)], &second[at(hash >> BITS)]]
-    }
-}
-
-/// What the holders of a node share.
-pub(crate) struct Budgets {
-    /// Bytes of unseen replies.
-    pub(crate) replies: Arc<Budget>,
-    /// Bytes of publications on their way to the engine.
-    pub(crate) appends: Arc<Budget>,
-    /// Bytes of calls that run.
-    pub(crate) calls: Arc<Budget>,
-    /// Bytes of presence changes that somebody was not told of.
-    pub(crate) changes: Arc<Budget>,
-}
-
-impl Budgets {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            replies: Budget::new(limits.replies_bytes_max),
-            appends: Budget::new(limits.appends_bytes_max),
-            calls: Budget::without_reserve(limits.calls_bytes_max),
-            changes: Budget::without_reserve(limits.presence_bytes_max),
-        }
     }
 }
 

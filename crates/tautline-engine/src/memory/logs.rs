@@ -10,12 +10,9 @@ use tautline_protocol::{ChannelName, Limits, UserId};
 
 use super::log::MemoryLog;
 use crate::{
-    Retention, Rules,
+    Append, Appended, EngineError, InUse, LogState, Origin, Page, Position, PositionUpdate, Read, Retention,
+    RetentionOf, StatRequest, StatResult,
     budget::{Budget, Holder},
-    engine::{
-        Append, Appended, EngineError, InUse, LogState, Origin, Page, Position, PositionUpdate, Read,
-        StatRequest, StatResult,
-    },
 };
 
 /// What the logs of one engine share: how many there are, their bytes, and positions in them.
@@ -195,10 +192,10 @@ impl MemoryLogs {
     }
 
     /// Drops what rules no longer cover, and forgets logs that were empty for long enough while nobody used them.
-    pub fn tidy(&mut self, wall_ms: u64, rules: &Rules, in_use: &InUse) {
+    pub fn tidy(&mut self, wall_ms: u64, retention: &RetentionOf, in_use: &InUse) {
         let Self { incarnation, epoch, epochs, epoch_at, logs, positions, shares, remember_ms } = self;
         for (channel, log) in &mut *logs {
-            log.retain(wall_ms, &rules.of(channel).retention, &shares.bytes);
+            log.retain(wall_ms, &retention.get(channel), &shares.bytes);
         }
         let may_go = |channel: &ChannelName, log: &MemoryLog| {
             log.is_empty()

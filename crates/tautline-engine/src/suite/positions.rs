@@ -8,7 +8,7 @@ use super::{
     Rig,
     asking::{Log, NOW, until},
 };
-use crate::engine::{Answer, Job, Position, PositionUpdate, SavePositions};
+use crate::{Answer, Job, Position, PositionUpdate, SavePositions};
 
 fn user(name: &str) -> UserId {
     UserId::parse(name).expect("a valid user")

@@ -6,10 +6,7 @@ use super::{
     Rig,
     asking::{ALL, Log, NOW, answer_to, is_new, is_repeated, receive},
 };
-use crate::{
-    Retention,
-    engine::{Appended, Doubt, EngineError, Origin},
-};
+use crate::{Appended, Doubt, EngineError, Origin, Retention};
 
 /// Nobody knows in which life the session began.
 const UNKNOWN: Option<Doubt> = Some(Doubt { session_incarnation: 0 });

@@ -8,9 +8,8 @@ use std::{
 use tautline_protocol::RequestId;
 
 use crate::{
-    Retention,
+    Append, Entry, Origin, Retention, Span,
     budget::{Budget, Holder},
-    engine::{Append, Entry, Origin, Span},
 };
 
 /// A ring of publications, bounded by count, bytes and age.

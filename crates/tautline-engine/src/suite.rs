@@ -15,7 +15,7 @@ mod threads;
 
 use std::sync::Arc;
 
-use super::Engine;
+use crate::Engine;
 
 /// An engine under test.
 pub trait Rig {

@@ -73,7 +73,8 @@ impl Entry {
     }
 
     /// True where both say the same, however it is spelled: by bytes, or else as JSON.
-    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
         let json = |entry: &Self| serde_json::from_slice::<serde_json::Value>(&entry.line).ok();
         self.line == other.line || json(self).is_some_and(|it| Some(it) == json(other))
     }

@@ -1,17 +1,10 @@
 //! What is kept, and what is not.
 
-use std::sync::Arc;
-
-use tautline_protocol::Pattern;
-
 use super::{
     Rig,
     asking::{ALL, Log, NOW, offsets, until},
 };
-use crate::{
-    Access, ChannelRule, PresenceMode, Retention, Rules,
-    engine::{InUse, Job, LogState, Span},
-};
+use crate::{InUse, Job, LogState, Retention, RetentionOf, Span};
 
 pub(super) fn the_oldest_go_by_count(rig: &mut dyn Rig) {
     let engine = rig.engine();
@@ -104,11 +97,12 @@ pub(super) fn housekeeping_drops_what_is_too_old(rig: &mut dyn Rig) {
     let log = Log::of(&*engine, "room:7").keeping(retention);
     let big = format!("\"{}\"", "x".repeat(10_000));
     (1..=20).for_each(|_| drop(log.publish(NOW, &big)));
-    let rules = Arc::new(Rules::new(vec![rule("room:*", retention), rule("*", ALL)]));
+    let rules =
+        RetentionOf::new(move |channel| if channel.as_str().starts_with("room:") { retention } else { ALL });
     let before = engine.bytes();
     let wall_ms = NOW + AGE_MS + 1;
     until(&*engine, || {
-        engine.submit(Job::Tidy { wall_ms, rules: Arc::clone(&rules), in_use: InUse::nothing() });
+        engine.submit(Job::Tidy { wall_ms, retention: rules.clone(), in_use: InUse::nothing() });
         before == 0 || engine.bytes() + 20 * 10_000 < before
     });
     let log_state = log.stat(wall_ms).log;
@@ -118,15 +112,4 @@ pub(super) fn housekeeping_drops_what_is_too_old(rig: &mut dyn Rig) {
         "the place is remembered"
     );
     assert_eq!(log.publish(wall_ms, "1").entry.offset(), 21);
-}
-
-pub(super) fn rule(pattern: &str, retention: Retention) -> ChannelRule {
-    ChannelRule {
-        pattern: Pattern::parse(pattern).expect("a valid pattern"),
-        subscribe: Access::None,
-        publish: Access::None,
-        presence: PresenceMode::Off,
-        retention,
-        ack: false,
-    }
 }

@@ -1,65 +1,10 @@
-//! Where logs are kept: what the hub asks of an engine, and what an engine promises (ADR 0008).
-//!
-//! Start at [`Engine::submit`]. A job says what to do and where its outcome goes; the outcome comes back exactly once, at
-//! once or later, from any thread. An engine may be slow, remote and broken; it may also have gone back to an older state
-//! than it told of before, which the hub notices by offsets and times and tells readers as a gap.
-
-mod entry;
-mod memory;
-#[cfg(feature = "suite")]
-pub mod suite;
+//! The jobs that a hub hands to an engine, and their results.
 
 use std::sync::Arc;
 
-use tautline_protocol::{ChannelName, ErrorCode, RequestId, UserId, packet::ErrorBody};
+use tautline_protocol::{ChannelName, RequestId, UserId};
 
-pub use self::{
-    entry::{Content, Entry},
-    memory::{MemoryEngine, MemoryLogs},
-};
-use crate::{
-    Retention, Rules,
-    budget::{Budget, Holder},
-};
-
-/// When to come again where an engine cannot say it better, in milliseconds.
-const RETRY_MS: u64 = 1_000;
-
-/// Where logs are kept.
-///
-/// What it promises:
-/// - Appends to one channel take effect in the order in which they were submitted, and are answered in that order.
-///   Offsets rise by one within an epoch, times (`at`) never fall.
-/// - An append that was answered is kept: nobody is told of a publication that a crash could take back. An engine that
-///   promises less begins a new epoch after each crash, for every log that it cannot vouch for.
-/// - What was answered before a [`StatRequest`] or [`Read`] was submitted is seen by it.
-/// - A log that was forgotten, because it was empty for long enough and nobody used it, begins anew in another epoch: an old
-///   cursor is never taken for one of the new log.
-/// - Answers are given without a lock that [`Engine::submit`] needs: an answer may submit the next job.
-pub trait Engine: Send + Sync + 'static {
-    /// Takes a job and never waits.
-    fn submit(&self, job: Job);
-
-    /// Which life of all its logs together this is: another number as soon as any of them may have lost something. Never 0.
-    fn incarnation(&self) -> u32;
-
-    /// The sessions whose tickets are void, as they were kept when the engine was opened, those that are forgotten first in
-    /// front. None for an engine that does not outlive its process.
-    fn revocations(&self) -> Vec<Revocation> {
-        Vec::new()
-    }
-
-    /// Bytes that the logs hold, where an engine counts them; 0 else.
-    fn bytes(&self) -> usize {
-        0
-    }
-
-    /// True while appends are likely to be taken. False where the last one was refused for want of room or by a disk that
-    /// fails, until there is a sign that the next one will not be; and for good where the engine has died.
-    fn takes_appends(&self) -> bool {
-        true
-    }
-}
+use crate::{Answer, Content, EngineError, Entry, Retention, RetentionOf, budget::Holder};
 
 /// What an engine is asked to do.
 #[derive(Debug)]
@@ -78,8 +23,8 @@ pub enum Job {
     Tidy {
         /// The time, in wall milliseconds.
         wall_ms: u64,
-        /// What is to be kept.
-        rules: Arc<Rules>,
+        /// What each channel keeps.
+        retention: RetentionOf,
         /// Logs that are not to be forgotten, however long they have been empty.
         in_use: InUse,
     },
@@ -327,80 +272,6 @@ pub struct PositionUpdate {
     pub user: Option<UserId>,
     /// How far.
     pub position: Position,
-}
-
-/// Why a job was not done.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EngineError {
-    /// Nothing was done; later it may be.
-    #[error("{0}")]
-    Unavailable(String),
-    /// Nothing was done, because there is no room.
-    #[error("{0}")]
-    Full(String),
-    /// Nothing was done, because who asks has its share already.
-    #[error("{0}")]
-    Limit(String),
-    /// It may have been done, or not.
-    #[error("{0}")]
-    InDoubt(String),
-}
-
-impl EngineError {
-    /// What a holder is told that was refused more of `what`: it has its share, or nobody finds room.
-    #[must_use]
-    pub fn no_room(budget: &Budget, holder: Holder, what: &str) -> Self {
-        match budget.is_greedy(holder) {
-            true => Self::Limit(format!("you have your share of the {what} of this node")),
-            false => Self::Full(format!("there is no room for more {what} on this node")),
-        }
-    }
-
-    /// As a client or a back end is told.
-    #[must_use]
-    pub fn to_body(&self) -> ErrorBody {
-        let (code, retry_after_ms) = match self {
-            Self::Unavailable(_) => (ErrorCode::Unavailable, Some(RETRY_MS)),
-            Self::Full(_) => (ErrorCode::Overloaded, Some(RETRY_MS)),
-            Self::Limit(_) => (ErrorCode::Limit, None),
-            Self::InDoubt(_) => (ErrorCode::InDoubt, None),
-        };
-        ErrorBody { retry_after_ms, ..ErrorBody::new(code, self.to_string()) }
-    }
-}
-
-/// Where the outcome of one job goes. Dropped unused, it answers that the job is in doubt: nobody waits for ever.
-pub struct Answer<T>(Option<Callback<T>>);
-
-type Callback<T> = Box<dyn FnOnce(Result<T, EngineError>) + Send>;
-
-impl<T> Answer<T> {
-    /// An answer that is taken by `take`, once.
-    pub fn new(take: impl FnOnce(Result<T, EngineError>) + Send + 'static) -> Self {
-        Self(Some(Box::new(take)))
-    }
-
-    /// Gives the outcome.
-    pub fn give(mut self, outcome: Result<T, EngineError>) {
-        if let Some(take) = self.0.take() {
-            take(outcome);
-        }
-    }
-}
-
-impl<T> Drop for Answer<T> {
-    fn drop(&mut self) {
-        if let Some(take) = self.0.take() {
-            take(Err(EngineError::InDoubt("the engine gave the job up before it was done".to_owned())));
-        }
-    }
-}
-
-impl<T> std::fmt::Debug for Answer<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Answer(…)")
-    }
 }
 
 impl Job {

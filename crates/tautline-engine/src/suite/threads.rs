@@ -8,11 +8,7 @@ use super::{
     Rig,
     asking::{ALL, Log, NOW, answer_to, receive},
 };
-use crate::{
-    budget::Holder,
-    engine::{Answer, Append, Appended, Content, Engine, Job},
-    sync::lock,
-};
+use crate::{Answer, Append, Appended, Content, Engine, Job, budget::Holder};
 
 #[expect(
     clippy::disallowed_methods,
@@ -32,7 +28,7 @@ pub(super) fn a_channel_written_from_many_threads_is_answered_in_order(rig: &mut
                     let (answered, give) = (Arc::clone(&answered), give.clone());
                     let answer = Answer::new(move |outcome| {
                         let Ok(Appended::New { entry, .. }) = outcome else { panic!("{outcome:?}") };
-                        lock(&answered).push(entry.offset());
+                        answered.lock().expect("no thread panics").push(entry.offset());
                         let _ = give.send(());
                     });
                     engine.submit(log.job(NOW, "1", (None, None), answer));
@@ -41,7 +37,7 @@ pub(super) fn a_channel_written_from_many_threads_is_answered_in_order(rig: &mut
         }
     });
     (0..THREADS * EACH).for_each(|_| receive(&take));
-    assert_eq!(*lock(&answered), (1..=THREADS * EACH).collect::<Vec<_>>());
+    assert_eq!(*answered.lock().expect("no thread panics"), (1..=THREADS * EACH).collect::<Vec<_>>());
 }
 
 pub(super) fn an_answer_may_submit_the_next_job(rig: &mut dyn Rig) {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tautline_hub::{
+use tautline_engine::{
     Engine, MemoryEngine,
-    engine::suite::{Rig, run_all},
+    suite::{Rig, run_all},
 };
 use tautline_protocol::Limits;
 

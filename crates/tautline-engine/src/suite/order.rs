@@ -8,10 +8,7 @@ use super::{
     Rig,
     asking::{ALL, Log, NOW, answer_to, ask, offsets, receive},
 };
-use crate::{
-    budget::Holder,
-    engine::{Append, Appended, Content, Entry, Job, Span},
-};
+use crate::{Append, Appended, Content, Entry, Job, Span, budget::Holder};
 
 pub(super) fn a_log_that_nobody_wrote_to_stands_at_zero_and_begins_in_that_epoch(rig: &mut dyn Rig) {
     let engine = rig.engine();

@@ -1,17 +1,12 @@
 //! Logs that are empty for long are forgotten, and begin anew as other logs.
 
-use std::sync::Arc;
-
 use tautline_protocol::Limits;
 
 use super::{
     Rig,
     asking::{ALL, Log, NOW, until},
 };
-use crate::{
-    Retention, Rules,
-    engine::{Engine, InUse, Job, LogState},
-};
+use crate::{Engine, InUse, Job, LogState, Retention, RetentionOf};
 
 const AGE_MS: u64 = 1_000;
 const SHORT: Retention = Retention { age_ms: AGE_MS, ..ALL };
@@ -23,10 +18,10 @@ fn later() -> u64 {
 
 /// Has the engine tidy up until something holds.
 fn tidy_until(engine: &dyn Engine, wall_ms: u64, in_use: &InUse, holds: impl Fn() -> bool) {
-    let rules = Arc::new(Rules::new(vec![super::retention::rule("room:*", SHORT)]));
+    let retention = RetentionOf::all(SHORT);
     until(engine, || {
-        let (rules, in_use) = (Arc::clone(&rules), in_use.clone());
-        engine.submit(Job::Tidy { wall_ms, rules, in_use });
+        let (retention, in_use) = (retention.clone(), in_use.clone());
+        engine.submit(Job::Tidy { wall_ms, retention, in_use });
         holds()
     });
 }

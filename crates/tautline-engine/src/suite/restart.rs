@@ -1,6 +1,6 @@
 //! What an engine that outlives its process knows afterwards.
 
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 
 use tautline_protocol::UserId;
 
@@ -9,8 +9,7 @@ use super::{
     asking::{ALL, Log, NOW, is_new, is_repeated},
 };
 use crate::{
-    Retention, Rules,
-    engine::{Answer, Doubt, Engine, InUse, Job, Origin, Position, Revocation, Revoke, Span},
+    Answer, Doubt, Engine, InUse, Job, Origin, Position, Retention, RetentionOf, Revocation, Revoke, Span,
 };
 
 pub(super) fn logs_go_on_where_they_were(rig: &mut dyn Rig) {
@@ -80,7 +79,7 @@ pub(super) fn ended_sessions_are_known_again_until_they_expire(rig: &mut dyn Rig
     assert_eq!(rig.engine().revocations(), [early, late], "in the order in which they are forgotten");
     rig.engine().submit(Job::Tidy {
         wall_ms: NOW + 1,
-        rules: Arc::new(Rules::new(Vec::new())),
+        retention: RetentionOf::all(ALL),
         in_use: InUse::nothing(),
     });
     rig.reopen();

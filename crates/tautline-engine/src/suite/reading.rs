@@ -4,7 +4,7 @@ use super::{
     Rig,
     asking::{ALL, Log, NOW, offsets},
 };
-use crate::{Retention, engine::Span};
+use crate::{Retention, Span};
 
 pub(super) fn pages_follow_or_precede_an_offset(rig: &mut dyn Rig) {
     let engine = rig.engine();

@@ -1,0 +1,51 @@
+//! How much of a log is kept.
+
+use std::sync::Arc;
+
+use tautline_protocol::ChannelName;
+
+/// How much of a channel's log is kept: the oldest goes as soon as one of the three is exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Publications. Default 1,000.
+    pub count: usize,
+    /// Bytes, encoded. Default 1 MiB.
+    pub bytes: usize,
+    /// Milliseconds. Default one hour.
+    pub age_ms: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { count: 1000, bytes: 1024 * 1024, age_ms: 3600 * 1000 }
+    }
+}
+
+/// Tells what each channel keeps. Cheap to clone.
+#[derive(Clone)]
+pub struct RetentionOf(Arc<dyn Fn(&ChannelName) -> Retention + Send + Sync>);
+
+impl RetentionOf {
+    /// Asks `retention_of`, from any thread.
+    pub fn new(retention_of: impl Fn(&ChannelName) -> Retention + Send + Sync + 'static) -> Self {
+        Self(Arc::new(retention_of))
+    }
+
+    /// The same for all channels.
+    #[must_use]
+    pub fn all(retention: Retention) -> Self {
+        Self::new(move |_| retention)
+    }
+
+    /// What this channel keeps.
+    #[must_use]
+    pub fn get(&self, channel: &ChannelName) -> Retention {
+        (self.0)(channel)
+    }
+}
+
+impl std::fmt::Debug for RetentionOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RetentionOf(…)")
+    }
+}

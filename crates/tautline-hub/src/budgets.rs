@@ -1,0 +1,29 @@
+//! The budgets that all clients of a node share.
+
+use std::sync::Arc;
+
+use tautline_engine::budget::Budget;
+use tautline_protocol::Limits;
+
+/// What the holders of a node share.
+pub(crate) struct Budgets {
+    /// Bytes of unseen replies.
+    pub(crate) replies: Arc<Budget>,
+    /// Bytes of publications on their way to the engine.
+    pub(crate) appends: Arc<Budget>,
+    /// Bytes of calls that run.
+    pub(crate) calls: Arc<Budget>,
+    /// Bytes of presence changes that somebody was not told of.
+    pub(crate) changes: Arc<Budget>,
+}
+
+impl Budgets {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            replies: Budget::new(limits.replies_bytes_max),
+            appends: Budget::new(limits.appends_bytes_max),
+            calls: Budget::without_reserve(limits.calls_bytes_max),
+            changes: Budget::without_reserve(limits.presence_bytes_max),
+        }
+    }
+}

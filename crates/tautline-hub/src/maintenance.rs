@@ -1,0 +1,50 @@
+//! Work of once a second: logs, pages, and positions on their way to the engine.
+
+use std::sync::Arc;
+
+use tautline_engine::{
+    Answer, EngineError, InUse, Job, PositionUpdate, RetentionOf, SavePositions, budget::Holder,
+};
+use tautline_protocol::Now;
+
+use crate::{Hub, channel::Channel};
+
+impl Hub {
+    /// Housekeeping of channels, pages and positions.
+    pub(crate) fn tidy_logs(&self, now: Now) {
+        let wall_ms = now.wall_ms - self.clock_lead_ms(now);
+        self.0.channels.tidy_some(wall_ms, |channel| self.save_delivered(channel));
+        self.0.pages.tidy(now.mono_ms).into_iter().for_each(|next| self.read_page(next));
+        self.save_positions();
+        let hub = self.clone();
+        let in_use = InUse::new(move |channel| hub.find_channel(channel).is_some());
+        let rules = Arc::clone(self.rules());
+        let retention = RetentionOf::new(move |channel| rules.of(channel).retention);
+        self.0.engine.submit(Job::Tidy { wall_ms, retention, in_use });
+    }
+
+    /// Hands all positions that are on their way to the engine: how far users have taken channels, and how far inboxes were
+    /// handed out. [`Hub::tick`] does so too, in its time; this is for the end.
+    pub fn flush(&self) {
+        self.0.channels.each_inbox(|channel| self.save_delivered(channel));
+        self.save_positions();
+    }
+
+    fn save_delivered(&self, channel: &Channel) {
+        if let Some(delivered) = channel.take_delivered() {
+            let node = (None, Holder::BACK_END);
+            self.0.acks.advance(&channel.name, node, &delivered.epoch, delivered.offset);
+        }
+    }
+
+    fn save_positions(&self) {
+        let updates: Vec<PositionUpdate> = self.0.acks.hand_over();
+        if !updates.is_empty() {
+            let (hub, given) = (self.clone(), updates.clone());
+            let answer = Answer::new(move |outcome: Result<(), EngineError>| {
+                hub.0.acks.settle(given, outcome.is_ok());
+            });
+            self.0.engine.submit(Job::SavePositions(SavePositions { updates: updates, answer }));
+        }
+    }
+}

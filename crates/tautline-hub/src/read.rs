@@ -1,0 +1,167 @@
+//! What the hub reads from the engine: pages for readers that are behind, and where a log stands.
+
+use std::sync::Arc;
+
+use tautline_engine::{Answer, EngineError, Job, LogState, Page, Read, Span, StatRequest, StatResult};
+use tautline_protocol::{ChannelName, Now};
+
+use crate::{
+    Hub,
+    channel::{AppendedEntry, Channel, FanOut, TailPosition},
+    mailbox::PeerMailbox,
+    packets::Packets,
+    pages::{PageKey, PageLookup},
+    tail::join,
+};
+
+impl Hub {
+    /// A publication may be in the log without a word to us: those who read live are not to wait for the next one.
+    pub(crate) fn read_missed(&self, name: &ChannelName) {
+        let Some(channel) = self.find_channel(name) else { return };
+        let Some(then) = channel.tail_position() else { return };
+        let (hub, of, now) = (self.clone(), Arc::clone(&channel), self.last_now());
+        let read = Read {
+            channel: name.clone(),
+            span: Span::After(then.head),
+            count_max: usize::MAX,
+            bytes_max: self.0.limits.batch_bytes_max,
+            retention: self.retention_of(now, name),
+            wall_ms: now.wall_ms,
+            answer: Answer::new(move |page: Result<Page, EngineError>| {
+                if let Ok(page) = page {
+                    hub.apply_missed(&of, then, page);
+                }
+            }),
+        };
+        self.0.engine.submit(Job::Read(read));
+    }
+
+    /// What the engine has read behind where memory stood then.
+    fn apply_missed(&self, channel: &Arc<Channel>, then: TailPosition, page: Page) {
+        self.apply_state(channel, &page.log, Some(then));
+        let Page { log: LogState { epoch, base, base_at, .. }, at, entries } = page;
+        // Where nobody knows what the first one follows, the next publication will tell.
+        let Some(mut before_at) = at.or((then.head == 0).then_some(0)) else { return };
+        for entry in entries {
+            let at = entry.at();
+            // What memory was told of meanwhile it may have let go of again.
+            if channel
+                .tail_position()
+                .is_some_and(|now| now.generation == then.generation && now.head + 1 == entry.offset())
+            {
+                let epoch = Arc::clone(&epoch);
+                self.apply(channel, AppendedEntry { epoch, entry, before_at, base, base_at });
+            }
+            before_at = at;
+        }
+    }
+
+    /// Asks the engine where a channel's log really stands.
+    pub(crate) fn restat(&self, channel: &Arc<Channel>) {
+        let (hub, of) = (self.clone(), Arc::clone(channel));
+        let then = channel.tail_position();
+        let answer = Answer::new(move |stat: Result<StatResult, _>| {
+            if let Ok(stat) = stat {
+                hub.apply_state(&of, &stat.log, then);
+            }
+        });
+        let now = self.last_now();
+        let (retention, wall_ms) = (self.retention_of(now, &channel.name), now.wall_ms);
+        let request = StatRequest {
+            channel: channel.name.clone(),
+            offset: None,
+            user: None,
+            retention,
+            wall_ms,
+            answer,
+        };
+        self.0.engine.submit(Job::Stat(request));
+    }
+
+    pub(crate) fn apply_state(&self, channel: &Arc<Channel>, state: &LogState, then: Option<TailPosition>) {
+        let fan_out = channel.apply_state(state, then, &self.0.limits);
+        self.pump_if(fan_out, channel);
+    }
+
+    /// What a reader that is behind the tail gets; it is rung when there is something.
+    pub(crate) fn page(
+        &self,
+        now: Now,
+        channel: &Arc<Channel>,
+        (generation, after): (u32, u64),
+        mailbox: &Arc<PeerMailbox>,
+        slot: u32,
+    ) -> Option<(Packets, u64)> {
+        self.observe_time(now);
+        let key = || PageKey { channel: channel.name.clone(), number: channel.number, generation, after };
+        let (mut lookup, mut next) = self.0.pages.take(key(), mailbox, slot);
+        if let PageLookup::Wait(Some(first)) = &lookup {
+            self.read_page(first.clone());
+            // A quick engine has answered by now, and rung. That bell stays for what follows.
+            (lookup, next) = self.0.pages.take_asked(&key(), mailbox, slot);
+        }
+        next.into_iter().for_each(|next| self.read_page(next));
+        match lookup {
+            PageLookup::Page(packets, to) => Some((packets, to)),
+            PageLookup::Wait(_) => None,
+        }
+    }
+
+    /// A reader unsubscribes or moves: it wants no page any more.
+    pub(crate) fn cancel_page(&self, mailbox: &Arc<PeerMailbox>, slot: u32) {
+        let next = self.0.pages.cancel_wait(mailbox, slot);
+        next.into_iter().for_each(|next| self.read_page(next));
+    }
+
+    pub(crate) fn read_page(&self, key: PageKey) {
+        let now = self.last_now();
+        let channel = self.find_channel(&key.channel).filter(|channel| channel.number == key.number);
+        let then = channel.as_ref().and_then(|channel| channel.tail_position());
+        let hub = self.clone();
+        let read = Read {
+            channel: key.channel.clone(),
+            span: Span::After(key.after),
+            count_max: usize::MAX,
+            bytes_max: self.0.limits.batch_bytes_max,
+            retention: self.retention_of(now, &key.channel),
+            wall_ms: now.wall_ms,
+            answer: Answer::new(move |page: Result<Page, EngineError>| {
+                let more = hub.apply_page(&key, channel.as_ref(), then, page);
+                more.into_iter().for_each(|next| hub.read_page(next));
+            }),
+        };
+        self.0.engine.submit(Job::Read(read));
+    }
+
+    fn apply_page(
+        &self,
+        key: &PageKey,
+        channel: Option<&Arc<Channel>>,
+        then: Option<TailPosition>,
+        page: Result<Page, EngineError>,
+    ) -> Option<PageKey> {
+        let pages = &self.0.pages;
+        let Some(channel) = channel else { return pages.cancel(key) };
+        let Ok(page) = page else {
+            return pages.put(self.last_now().mono_ms, key, None);
+        };
+        self.apply_state(channel, &page.log, then);
+        let position = channel.tail_position().filter(|position| position.generation == key.generation);
+        let (good, fan_out) =
+            position.map_or((false, FanOut::Done), |_| channel.verify_page(key.after, &page));
+        self.pump_if(fan_out, channel);
+        let Some(position) = position.filter(|_| good) else {
+            // The readers find out by themselves what became of it.
+            return pages.cancel(key);
+        };
+        // What memory was not told of yet has its turn later: it may be of another log than what is told first.
+        let entries = page.entries.iter().take_while(|entry| entry.offset() <= position.head);
+        match join(entries, self.0.limits.batch_bytes_max) {
+            (_, 0) => pages.cancel(key),
+            (packets, taken) => {
+                let page = (Packets::new(packets), key.after + taken);
+                pages.put(self.last_now().mono_ms, key, Some(page))
+            }
+        }
+    }
+}
