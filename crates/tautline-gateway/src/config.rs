@@ -1,56 +1,76 @@
 //! The gateway's own limits: sockets, HTTP, tasks. Those of the protocol are in
 //! [`tautline_protocol::Limits`].
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use tautline_protocol::units;
 
 use crate::addresses::default_proxies;
 
 const KIB: usize = 1024;
 
 /// Every limit and option of the gateway that no peer of the protocol can observe.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// A configuration file may nest it: counts are numbers above zero, sizes such as `"64KiB"` and waits such as `"10s"`
+/// are read by [`tautline_protocol::units`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct GatewayConfig {
     /// WebSockets at once; one more is refused with HTTP 503. Default 1,000,000; the process's limit of open
     /// files is usually lower.
+    #[serde(deserialize_with = "units::count")]
     pub connections_max: usize,
     /// Connections of [`crate::Gateway::serve`] that are still, or only, HTTP; one more is closed at once.
     /// Default 16,384.
+    #[serde(deserialize_with = "units::count")]
     pub http_connections_max: usize,
     /// The longest head of an HTTP request, in bytes. Default 16 KiB, at least 8 KiB.
+    #[serde(deserialize_with = "units::bytes")]
     pub http_head_bytes_max: usize,
     /// How long the head of an HTTP request may take to arrive: the first from when the connection was
     /// accepted, later ones from their first byte. Default 10 s.
+    #[serde(deserialize_with = "units::wait")]
     pub http_head_timeout: Duration,
     /// How long the body of an API request may take to arrive. Default 10 s.
+    #[serde(deserialize_with = "units::wait")]
     pub http_body_timeout: Duration,
     /// How long an HTTP connection may wait for its next request. Default 75 s: longer than the 60 s for
     /// which proxies keep theirs, so that no request meets a connection that is just being closed.
+    #[serde(deserialize_with = "units::wait")]
     pub http_idle_timeout: Duration,
     /// Connections of [`crate::Gateway::serve`] from one address (in IPv6: from one /64), WebSockets and
     /// silent ones included; one more is closed at once. Default 4,096.
+    #[serde(deserialize_with = "units::count")]
     pub connections_per_address_max: usize,
     /// Networks of proxies and load balancers, whose connections belong to many clients and are not counted
     /// by address. Default: this host and private networks.
+    #[serde(deserialize_with = "networks")]
     pub proxies: Vec<IpNet>,
     /// The longest body of an API request, in bytes. Default 128 KiB.
+    #[serde(deserialize_with = "units::bytes")]
     pub api_body_bytes_max: usize,
     /// Methods running at once on this node; one more is answered `overloaded`, and so is one more of a user,
     /// or of an address of guests, that has as many as are left for all others. Default 65,536.
+    #[serde(deserialize_with = "units::count")]
     pub calls_running_max: usize,
     /// How long a peer may read nothing while it is sent something. Default 30 s.
+    #[serde(deserialize_with = "units::wait")]
     pub stall_timeout: Duration,
     /// How long a peer may take to hang up behind the close frame. Default 3 s.
+    #[serde(deserialize_with = "units::wait")]
     pub linger_timeout: Duration,
     /// How long sent bytes may stay unacknowledged (`TCP_USER_TIMEOUT`): a phone out of reach is noticed.
     /// Default 30 s.
+    #[serde(deserialize_with = "units::wait")]
     pub unacknowledged_timeout: Duration,
     /// Whether messages are compressed (permessage-deflate, RFC 7692) for clients that offer it. Default no:
     /// it costs CPU.
     pub compression: bool,
     /// Messages shorter than this, in bytes, are never compressed: little is gained. Default 512.
+    #[serde(deserialize_with = "units::bytes")]
     pub compression_bytes_min: usize,
     /// Whether the sends of many connections go in one system call where the machine allows it: Linux from
     /// 5.18, except where `io_uring` is forbidden, as in most containers. Default yes: large channels cost a
@@ -58,9 +78,11 @@ pub struct GatewayConfig {
     pub io_uring: bool,
     /// Kernel memory for bytes that a peer has not read yet (`SO_SNDBUF`, which Linux doubles), in bytes.
     /// Default 20 KiB.
+    #[serde(deserialize_with = "units::bytes")]
     pub send_buffer_bytes: usize,
     /// Kernel memory for bytes that the gateway has not read yet (`SO_RCVBUF`, which Linux doubles), in
     /// bytes. Default 8 KiB.
+    #[serde(deserialize_with = "units::bytes")]
     pub receive_buffer_bytes: usize,
 }
 
@@ -87,4 +109,17 @@ impl Default for GatewayConfig {
             receive_buffer_bytes: 8 * KIB,
         }
     }
+}
+
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| network(text).map_err(D::Error::custom)).collect()
+}
+
+/// A network, or a single address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or(address).map_err(|_| {
+        format!("{text:?} is no network: write an address, or one and a length, like 10.0.0.0/8")
+    })
 }

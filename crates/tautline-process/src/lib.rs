@@ -13,7 +13,7 @@ mod run;
 pub mod secret;
 pub mod signals;
 pub mod socket;
-pub mod units;
 pub mod utc;
 
 pub use run::{IO_EVENTS_PER_POLL, run, runtime};
+pub use tautline_protocol::units;

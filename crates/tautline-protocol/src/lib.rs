@@ -19,6 +19,7 @@ pub mod json;
 pub mod msgpack;
 pub mod packet;
 pub mod server;
+pub mod units;
 
 pub use bye::{AnyByeCode, ByeCode, Reconnect};
 pub use cursor::{Cursor, ReadFrom};

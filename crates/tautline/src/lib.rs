@@ -14,4 +14,3 @@ pub mod serve;
 mod starting;
 pub mod terminal;
 pub mod token;
-mod units;

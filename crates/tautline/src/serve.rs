@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, process::ExitCode};
 
 use anyhow::{Context as _, anyhow};
-use tautline_gateway::{Gateway, GatewayConfig, Hosts};
+use tautline_gateway::{Gateway, Hosts};
 use tautline_process::{
     log,
     signals::Signals,
@@ -77,19 +77,8 @@ async fn drain(settings: &DrainSettings, gateway: &Gateway, signals: &mut Signal
 
 /// The gateway that these settings describe.
 fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
-    let mut config = GatewayConfig::default();
-    config.connections_max = settings.connections_max;
-    config.connections_per_address_max = settings.connections_per_address_max;
-    config.proxies.clone_from(&settings.proxies);
-    config.http_connections_max = settings.http_connections_max;
-    config.http_head_timeout = settings.http_head_timeout;
-    config.http_body_timeout = settings.http_body_timeout;
-    config.http_idle_timeout = settings.http_idle_timeout;
-    config.compression = settings.compression;
-    config.compression_bytes_min = settings.compression_bytes_min;
-    config.io_uring = settings.io_uring;
     let mut builder = Gateway::builder()
-        .config(config)
+        .config(settings.gateway.clone())
         .limits(settings.limits.clone())
         .rules(settings.channels.clone())
         .node(settings.node.clone())

@@ -1,6 +1,12 @@
 //! Durations and sizes as people write them: `90s`, `24h`, `64KiB`, `1MiB`.
+//!
+//! [`count`], [`bytes`] and [`wait`] read an option of a configuration: `#[serde(deserialize_with = "units::bytes")]`.
+
+mod option;
 
 use std::time::Duration;
+
+pub use self::option::{ByteSize, Milliseconds, Span, bytes, count, wait};
 
 /// Reads whole numbers with their units, `d`, `h`, `m`, `s` and `ms`, the largest first: `90s`, `1h30m`.
 ///
@@ -36,7 +42,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(sum_ms))
 }
 
-/// A hundred years: whatever is added to a wall clock stays a date.
+/// A hundred years: added to a wall clock it is still a date.
 const DURATION_MS_MAX: u64 = 36_500 * 24 * 3600 * 1000;
 
 /// Reads a whole number of bytes, with `KiB`, `MiB` or `GiB` if wanted.
@@ -66,7 +72,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((number, text[digits..].trim_start()))
 }
 
-/// A duration in milliseconds; what is too long to count is for ever.
+/// A duration in milliseconds; one that is too long to count is for ever.
 #[must_use]
 pub fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -88,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_unit_or_no_end_is_refused_in_words() {
+    fn value_without_unit_or_end_is_refused() {
         for text in ["", "10", "s", "-1s", "1.5h", "10 sec", "99999999999999999999s", "30m1h", "1h1h", "1h30"]
         {
             assert!(parse_duration(text).unwrap_err().contains("is no duration"), "{text}");

@@ -1,9 +1,34 @@
-//! Durations and sizes of the configuration file: numbers, or texts such as `"90s"` and `"64KiB"`.
+//! Options of a configuration: numbers, or texts such as `"90s"` and `"64KiB"`.
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZero, time::Duration};
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
-use tautline_process::units::{parse_bytes, parse_duration, whole_ms};
+
+use super::{parse_bytes, parse_duration, whole_ms};
+
+/// Reads a number above zero.
+///
+/// # Errors
+/// For any other value.
+pub fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    NonZero::deserialize(deserializer).map(NonZero::get)
+}
+
+/// Reads a [`ByteSize`].
+///
+/// # Errors
+/// For any other value.
+pub fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    ByteSize::deserialize(deserializer).map(|size| size.0)
+}
+
+/// Reads a wait: [`Milliseconds`].
+///
+/// # Errors
+/// For any other value.
+pub fn wait<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    Milliseconds::deserialize(deserializer).map(|ms| Duration::from_millis(ms.0))
+}
 
 /// A size in a file: a number of bytes, or a text like `"64KiB"`. At least one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +91,6 @@ impl Visitor<'_> for SpanVisitor {
 /// A wait in a file: a number of milliseconds, or a text like `"10s"`. At least one millisecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Milliseconds(pub u64);
-
-impl Milliseconds {
-    /// The same as the standard library has it.
-    pub(crate) const fn duration(self) -> Duration {
-        Duration::from_millis(self.0)
-    }
-}
 
 impl<'de> Deserialize<'de> for Milliseconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,10 +1,10 @@
 //! The rules that a single setting must obey, wherever it comes from. The words say what would be valid, and never quote
 //! a secret.
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tautline_gateway::{API_KEY_BYTES_MIN, HS256_SECRET_BYTES_MIN, IpNet};
+use tautline_gateway::{API_KEY_BYTES_MIN, HS256_SECRET_BYTES_MIN};
 use tautline_process::secret::Secret;
 
 use super::Engine;
@@ -44,14 +44,6 @@ pub(super) fn node(text: &str) -> Result<String, String> {
     Err(format!(
         "{text:?} is no node name: write 1 to {NODE_BYTES_MAX} ASCII letters, digits, `-`, `_` and `.`, like n1"
     ))
-}
-
-/// Where proxies are: an address, or a network.
-pub(super) fn network(text: &str) -> Result<IpNet, String> {
-    let address = text.parse::<IpAddr>().map(IpNet::from);
-    text.parse::<IpNet>().or(address).map_err(|_| {
-        format!("{text:?} is no network: write an address, or one and a length, like 10.0.0.0/8")
-    })
 }
 
 /// What a browser, a mini game or an app in a web view puts into `Origin` (RFC 6454, section 6.1): a scheme and a host, or

@@ -8,27 +8,34 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
 };
-use tautline_gateway::IpNet;
+use tautline_gateway::GatewayConfig;
 use tautline_hub::{Access, PresenceMode};
 use tautline_process::{
     log::LogFormat,
     secret::{Secret, Secrets},
     socket,
 };
-use tautline_protocol::Pattern;
+use tautline_protocol::{
+    Pattern,
+    units::{ByteSize, Span},
+};
+use toml::de::DeTable;
 
 use super::{
     ConfigError, Durability, Engine,
     check::{self, TicketKey},
     limits::LimitsSection,
+    options,
 };
-use crate::units::{ByteSize, Milliseconds, Span};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct File {
     pub server: Server,
+    /// Also of `[server]`.
+    #[serde(skip)]
+    pub gateway: GatewayConfig,
     pub auth: Auth,
     pub api: Api,
     pub tickets: Tickets,
@@ -45,7 +52,7 @@ impl File {
     }
 }
 
-/// `[server]`
+/// `[server]`, without the options of the gateway
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Server {
@@ -56,19 +63,8 @@ pub(super) struct Server {
     #[serde(deserialize_with = "engine")]
     pub engine: Option<Engine>,
     pub durability: Option<Durability>,
-    pub connections_max: Option<NonZero<usize>>,
-    pub connections_per_address_max: Option<NonZero<usize>>,
-    #[serde(deserialize_with = "networks")]
-    pub proxies: Option<Vec<IpNet>>,
-    pub http_connections_max: Option<NonZero<usize>>,
-    pub http_head_timeout: Option<Milliseconds>,
-    pub http_body_timeout: Option<Milliseconds>,
-    pub http_idle_timeout: Option<Milliseconds>,
     #[serde(deserialize_with = "origins")]
     pub allowed_origins: Option<Vec<String>>,
-    pub compression: Option<bool>,
-    pub compression_bytes_min: Option<ByteSize>,
-    pub io_uring: Option<bool>,
 }
 
 /// `[auth]`
@@ -184,8 +180,15 @@ impl From<PresenceWord> for PresenceMode {
 impl File {
     /// Reads a file's text; `path` is for the messages.
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text)
-            .map_err(|error: toml::de::Error| ConfigError::in_file(path, text, error.span(), error.message()))
+        let fault = |error: toml::de::Error| ConfigError::in_file(path, text, error.span(), error.message());
+        let mut table = DeTable::parse(text).map_err(fault)?;
+        let names = [options::names::<Server>(), options::names::<GatewayConfig>()].concat();
+        if let Some((place, message)) = options::unknown(table.get_ref(), "server", &names) {
+            return Err(ConfigError::in_file(path, text, Some(place), &message));
+        }
+        let gateway = options::take(table.get_mut(), "server").map_err(fault)?;
+        let file = Self::deserialize(toml::de::Deserializer::from(table)).map_err(fault)?;
+        Ok(Self { gateway, ..file })
     }
 }
 
@@ -211,12 +214,6 @@ fn engine<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Engine>, 
 
 fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     checked(deserializer, |text: String| check::node(&text).map(Some))
-}
-
-fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<IpNet>>, D::Error> {
-    checked(deserializer, |networks: Vec<String>| {
-        networks.iter().map(|text| check::network(text)).collect::<Result<_, _>>().map(Some)
-    })
 }
 
 fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {

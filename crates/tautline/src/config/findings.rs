@@ -145,7 +145,7 @@ impl Settings {
                 "channels_max is larger than channel_count_max: one connection may use up the channels of all",
             ),
             (
-                self.connections_max > limits.sessions_max,
+                self.gateway.connections_max > limits.sessions_max,
                 "connections_max is larger than sessions_max: the connections beyond it never get a session",
             ),
             (

@@ -3,9 +3,10 @@
 use std::num::NonZero;
 
 use serde::Deserialize;
-use tautline_protocol::Limits;
-
-use crate::units::{ByteSize, Milliseconds};
+use tautline_protocol::{
+    Limits,
+    units::{ByteSize, Milliseconds},
+};
 
 /// How an option of the file becomes a field of [`Limits`].
 trait Limit {

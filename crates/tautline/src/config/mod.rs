@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod findings;
 mod limits;
+mod options;
 
 use std::{
     fmt, fs,
@@ -18,7 +19,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use tautline_gateway::{GatewayConfig, IpNet};
+use tautline_gateway::GatewayConfig;
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
 use tautline_process::{log::LogFormat, secret::Secret, units::whole_ms};
 use tautline_protocol::{Limits, Pattern};
@@ -28,8 +29,6 @@ pub use environment::{
     API_KEY, AUTH_SECRET, AUTH_SECRET_OLD, ENVIRONMENT, Environment, LISTEN, NODE, TICKET_KEYS, TOKEN,
 };
 pub use error::ConfigError;
-
-use crate::units::Milliseconds;
 
 /// Where channels and their logs live, as it is written in flags and files: `memory`, or `disk:` and a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,28 +108,10 @@ pub struct Settings {
     pub engine: Engine,
     /// What an acknowledged publish means on a disk. Default strict.
     pub durability: Durability,
-    /// WebSockets at once; one more is refused. Default 1,000,000, and the limit of open files where that is lower.
-    pub connections_max: usize,
-    /// Connections from one address. Default 4,096.
-    pub connections_per_address_max: usize,
-    /// Networks of proxies, whose connections are not counted by address. Default this host and private networks.
-    pub proxies: Vec<IpNet>,
-    /// Connections that are still, or only, HTTP. Default 16,384.
-    pub http_connections_max: usize,
-    /// How long a request's head may take. Default 10 s.
-    pub http_head_timeout: Duration,
-    /// How long a request's body may take. Default 10 s.
-    pub http_body_timeout: Duration,
-    /// How long a connection may wait for its next request. Default 75 s.
-    pub http_idle_timeout: Duration,
+    /// The gateway's own limits and options.
+    pub gateway: GatewayConfig,
     /// Whose web pages may connect. Default none named: everybody's.
     pub allowed_origins: Vec<String>,
-    /// Whether messages are compressed for clients that offer it. Default false.
-    pub compression: bool,
-    /// Messages shorter than this are never compressed, in bytes. Default 512.
-    pub compression_bytes_min: usize,
-    /// Whether sends go together where the machine allows it. Default true.
-    pub io_uring: bool,
     /// True when everything is open for development. Default false.
     pub dev: bool,
     /// The key of the HTTP API that was made at random for development, where none was configured; it is one of `api_keys`.
@@ -161,23 +142,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let gateway = GatewayConfig::default();
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
             node: "n1".to_owned(),
             engine: Engine::default(),
             durability: Durability::default(),
-            connections_max: gateway.connections_max,
-            connections_per_address_max: gateway.connections_per_address_max,
-            proxies: gateway.proxies,
-            http_connections_max: gateway.http_connections_max,
-            http_head_timeout: gateway.http_head_timeout,
-            http_body_timeout: gateway.http_body_timeout,
-            http_idle_timeout: gateway.http_idle_timeout,
+            gateway: GatewayConfig::default(),
             allowed_origins: Vec::new(),
-            compression: gateway.compression,
-            compression_bytes_min: gateway.compression_bytes_min,
-            io_uring: gateway.io_uring,
             dev: false,
             dev_api_key: None,
             guests: false,
@@ -217,17 +188,8 @@ impl Settings {
         set(&mut self.node, file.server.node);
         set(&mut self.engine, file.server.engine);
         set(&mut self.durability, file.server.durability);
-        set(&mut self.connections_max, file.server.connections_max.map(NonZero::get));
-        set(&mut self.connections_per_address_max, file.server.connections_per_address_max.map(NonZero::get));
-        set(&mut self.proxies, file.server.proxies);
-        set(&mut self.http_connections_max, file.server.http_connections_max.map(NonZero::get));
-        set(&mut self.http_head_timeout, file.server.http_head_timeout.map(Milliseconds::duration));
-        set(&mut self.http_body_timeout, file.server.http_body_timeout.map(Milliseconds::duration));
-        set(&mut self.http_idle_timeout, file.server.http_idle_timeout.map(Milliseconds::duration));
+        self.gateway = file.gateway;
         set(&mut self.allowed_origins, file.server.allowed_origins);
-        set(&mut self.compression, file.server.compression);
-        set(&mut self.compression_bytes_min, file.server.compression_bytes_min.map(|size| size.0));
-        set(&mut self.io_uring, file.server.io_uring);
         set(&mut self.guests, file.auth.guests);
         self.hs256_secret = file.auth.hs256_secret;
         self.hs256_secret_old = file.auth.hs256_secret_old;

@@ -24,7 +24,7 @@ fn settings_of(text: &str, variables: &[(&str, &str)], flags: &Flags) -> Setting
 fn an_unknown_option_is_named_with_its_line_and_the_valid_ones() {
     let error = error_of("[server]\n\nlisten = \"127.0.0.1:0\"\n  nodes = \"n1\"\n");
     assert!(error.starts_with("tautline.toml:4:3: unknown field `nodes`"), "{error}");
-    assert!(error.contains("`listen`, `node`"), "{error}");
+    assert!(error.contains("`listen`, `node`") && error.contains("`connections_max`"), "{error}");
     let error = error_of("[server]\n[limit]\n");
     assert!(error.starts_with("tautline.toml:2:2: unknown field `limit`"), "{error}");
     let error = error_of("[limits]\nmessages = 1\n");
@@ -42,6 +42,10 @@ fn a_wrong_type_or_word_points_at_the_value() {
         ("[server]\ndurability = \"lax\"", "2:14", "`relaxed`"),
         ("[server]\nnode = \"node 1\"", "2:8", "letters"),
         ("[server]\nallowed_origins = [\"shop.example\"]", "2:19", "https://shop.example"),
+        ("[server]\nconnections_max = 0", "2:19", "nonzero"),
+        ("[server]\nproxies = [\"lan\"]", "2:11", "is no network"),
+        ("[server]\nhttp_head_timeout = \"10 sec\"", "2:21", "ms, s, m, h or d"),
+        ("[server]\nsend_buffer_bytes = \"20kb\"", "2:21", "KiB"),
         ("[limits]\nhello_ms = 0", "2:12", "above zero"),
         ("[limits]\nhello_ms = \"0s\"", "2:12", "above zero"),
         ("[limits]\nhello_ms = \"1 second\"", "2:12", "ms, s, m, h or d"),
@@ -194,6 +198,25 @@ fn the_example_is_valid_and_shows_the_defaults() {
 fn the_example_names_every_limit() {
     let file = file::File::parse(Path::new("tautline.example.toml"), EXAMPLE).unwrap();
     assert_eq!(file.limits.absent(), [""; 0]);
+}
+
+#[test]
+fn example_names_every_option_of_the_gateway() {
+    let example: toml::Table = toml::from_str(EXAMPLE).unwrap();
+    let names = options::names::<GatewayConfig>();
+    assert!(names.contains(&"connections_max"), "{names:?}");
+    for name in names {
+        assert!(example["server"].get(name).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn gateway_option_of_the_file_reaches_the_gateway() {
+    let text = "[server]\nnode = \"n7\"\nstall_timeout = \"1m\"\nproxies = [\"10.0.0.1\"]";
+    let settings = settings_of(text, &[], &Flags::default());
+    assert_eq!((settings.node.as_str(), settings.gateway.stall_timeout), ("n7", Duration::from_secs(60)));
+    assert_eq!(settings.gateway.proxies, ["10.0.0.1/32".parse().unwrap()]);
+    assert_eq!(settings.gateway.connections_max, GatewayConfig::default().connections_max);
 }
 
 #[test]
