@@ -18,8 +18,8 @@ export interface JsonLike {
 }
 
 /** A value of the line's option `format`: `new Tautline({ format: customJson(JSONbig), … })`. */
-export function customJson({ parse, stringify }: JsonLike): Format {
-  if (typeof parse !== 'function' || typeof stringify !== 'function') throw new TypeError('customJson wants { parse, stringify }');
+export function customJson(its: JsonLike): Format {
+  if (typeof its.parse !== 'function' || typeof its.stringify !== 'function') throw new TypeError('customJson wants { parse, stringify }');
   return {
     write_: (_key, value) => value,
     text_(body) {
@@ -33,7 +33,7 @@ export function customJson({ parse, stringify }: JsonLike): Format {
     graft_(packet, line) {
       const bodies = bodiesOf(packet).filter(hasData);
       if (!bodies.length) return;
-      const theirs = bodiesOf(parse(line)).filter(hasData);
+      const theirs = bodiesOf(its.parse(line)).filter(hasData);
       if (theirs.length !== bodies.length) throw new Error('`parse` has lost the `data` of a packet');
       bodies.forEach((body, i) => {
         body.data = theirs[i]!.data;
@@ -44,7 +44,7 @@ export function customJson({ parse, stringify }: JsonLike): Format {
   /** The payload as one line of JSON. What `stringify` gives is the app's: it must not break the packet that it becomes part of. */
   function written(data: unknown): string | undefined {
     try {
-      const own = stringify(data);
+      const own = its.stringify(data);
       if (own === undefined) return own;
       if (typeof own !== 'string') throw 'it gave a ' + typeof own;
       JSON.parse(own);

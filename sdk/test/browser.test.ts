@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { browserHost } from '../src/hosts/browser.js';
+import { createServer } from 'node:net';
+import { WebSocket } from 'ws';
+import { browserHost, nodeHost, type BrowserWindow } from '../src/hosts/browser.js';
 import { FakeWindow } from './fakes/browser.js';
 import { heard } from './fakes/heard.js';
 
@@ -39,6 +41,21 @@ test('a binary message, which the json format has none of, is passed on as somet
   const { its, seen } = dialled();
   its.onmessage?.({ data: new ArrayBuffer(1) });
   assert.deepEqual(seen, ['[object ArrayBuffer]']);
+});
+
+test('in Node an error has words, which are the reason of the close', async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  const { seen, tell } = heard();
+  await new Promise<void>((resolve) => {
+    nodeHost(WebSocket as unknown as BrowserWindow['WebSocket']).dial(`ws://127.0.0.1:${port}/reset`, 'tautline.v1.json', 1, (fact) => {
+      tell(fact);
+      resolve();
+    });
+  });
+  assert.deepEqual(seen, [{ code: 1006, reason: `connect ECONNREFUSED 127.0.0.1:${port}`, cause: undefined }]);
 });
 
 test('a close while the browser says it is offline is the loss of the network', () => {

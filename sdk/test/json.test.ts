@@ -175,6 +175,24 @@ test('what waits on the device is sent by the next app with all its digits, and 
   assert.match(sent.join(''), new RegExp(`"data":\\{"id":${ID}\\}`));
 });
 
+test('a parser and a writer that are methods keep what they belong to', async () => {
+  class Mine {
+    readonly id = ID;
+    parse(): unknown {
+      return { pub: { data: this.id } };
+    }
+    stringify(): string {
+      return `"${this.id}"`;
+    }
+  }
+  const { line, world, seen, texts, publication } = await begun(new Mine());
+  publication(1, '1');
+  void line.publish('room:7', 2);
+  await world.advance(100);
+  assert.equal(seen[0], ID);
+  assert.match(texts.join(''), new RegExp(`"data":"${ID}"`));
+});
+
 test('what is no pair of parser and writer is refused when it is made', () => {
   for (const wrong of [{}, { parse: JSON.parse }, { stringify: JSON.stringify }, { parse: 1, stringify: 2 }]) {
     assert.throws(() => customJson(wrong as unknown as JsonLike), /parse, stringify/);

@@ -109,6 +109,20 @@ for (const [reason, cause] of [
   });
 }
 
+test("a server's own reason is no evidence, and an error without a close's reason is", () => {
+  const closed = (code: number, reason: string, message?: string): unknown => {
+    const window = new FakeWindow();
+    const { seen, tell } = heard();
+    reactNativeHost({ WebSocket: window.WebSocket }).dial('wss://a.example/connect', 'tautline.v1.json', 1, tell);
+    window.sockets[0]!.onerror?.({ type: 'error', message });
+    window.sockets[0]!.onclose?.({ code, reason });
+    return (seen[0] as { cause?: string }).cause;
+  };
+  for (const reason of ['your timer was reset', 'upstream timed out', 'connection refused']) assert.equal(closed(1011, reason), undefined);
+  assert.equal(closed(1006, ''), undefined);
+  assert.equal(closed(1006, '', 'Connection reset by peer'), 'network_lost');
+});
+
 test('without a host, a line takes the global WebSocket and knows of no life cycle', () => {
   const here = globalThis as { WebSocket?: unknown };
   const before = here.WebSocket;

@@ -1,6 +1,7 @@
 /** Browsers: WebSocket, page visibility, and what the browser says about the network. */
 
 import type { Host, Socket, Tell } from '../host.js';
+import type { DropCause } from '../vocabulary.js';
 import { now, setTimer } from './clock.js';
 import type { Callbacks } from './mini-api.js';
 import { nothing } from './nothing.js';
@@ -28,8 +29,11 @@ export interface BrowserWindow extends Partial<Target> {
   navigator?: { onLine?: boolean; connection?: Target & { type?: string; effectiveType?: string } };
 }
 
-/** A host over `window`, or over anything with a `WebSocket` like a worker. */
-export function browserHost(window: BrowserWindow, platform = 'browser'): Host {
+/**
+ * A host over `window`, or over anything with a `WebSocket` like a worker. `causeIn` reads the words of errors, which browsers
+ * have none of: what they say of an address they keep to themselves.
+ */
+export function browserHost(window: BrowserWindow, platform = 'browser', causeIn?: (words: string, url: string) => DropCause | undefined): Host {
   const { document, navigator } = window;
   const connection = navigator && navigator.connection;
 
@@ -47,6 +51,8 @@ export function browserHost(window: BrowserWindow, platform = 'browser'): Host {
 
   function dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: { protocols?: string[] } & Callbacks): Socket {
     let it: BrowserSocket;
+    /** What an error has said, which it does outside of browsers. */
+    let words = '';
     try {
       it = new window.WebSocket(url, protocol ? [protocol] : (more && more.protocols) || []);
     } catch (error) {
@@ -62,9 +68,13 @@ export function browserHost(window: BrowserWindow, platform = 'browser'): Host {
     // Anything but text is not of the protocol, which is for the session to say.
     it.onmessage = ({ data }) => tell({ type: 'socket_message', socket, text: String(data), data });
     // A close follows. Without a listener, Node's `ws` throws the error out of the process.
-    it.onerror = nothing;
+    it.onerror = (event) => {
+      words = (event && event.message) || '';
+    };
     it.onclose = ({ code, reason }) => {
-      tell({ type: 'socket_closed', socket, code, reason, cause: online() ? undefined : 'network_lost' });
+      // With any other code the reason is the server's, which may say what it likes.
+      const own = (code === 1006 && reason) || words;
+      tell({ type: 'socket_closed', socket, code, reason: reason || words, cause: online() ? causeIn && causeIn(own, url) : 'network_lost' });
     };
     return {
       send(data, callbacks) {

@@ -1,12 +1,11 @@
 /**
- * React Native: the WebSocket that it has, with the app's life cycle and the network as the app hands them in. Its own words for
- * an error come as the reason of a close.
+ * React Native: the WebSocket that it has, with the app's life cycle and the network as the app hands them in.
  */
 
 import type { Host } from '../host.js';
 import { merged } from '../merged.js';
-import { browserHost, type BrowserSocket, type BrowserWindow } from './browser.js';
 import { causeOf } from './causes.js';
+import { browserHost, type BrowserSocket, type BrowserWindow } from './browser.js';
 
 /** `AppState` of `react-native`, as far as it is used. */
 export interface NativeAppState {
@@ -40,17 +39,11 @@ declare const WebSocket: BrowserWindow['WebSocket'] | undefined;
 /** A host over React Native. */
 export function reactNativeHost(parts: NativeParts = {}): Host {
   const { AppState, NetInfo } = parts;
-  const inner = browserHost({ WebSocket: (parts.WebSocket || (typeof WebSocket !== 'undefined' && WebSocket)) as BrowserWindow['WebSocket'] }, 'react-native');
+  const inner = browserHost({ WebSocket: (parts.WebSocket || (typeof WebSocket !== 'undefined' && WebSocket)) as BrowserWindow['WebSocket'] }, 'react-native', causeOf);
 
   const host: Host = merged(merged({}, inner), {
     // The system freezes apps in the background, and their sockets die unnoticed.
     background: !!AppState,
-    dial(url, protocol, socket, tell, more, base64) {
-      return inner.dial(url, protocol, socket, (fact) => {
-        if (fact.type === 'socket_closed') fact.cause = fact.cause || causeOf(fact.reason || '', url);
-        tell(fact);
-      }, more, base64);
-    },
     watch(tell) {
       const ends: (() => void)[] = [];
       // `inactive` is a moment on the way, or a call that comes in.
