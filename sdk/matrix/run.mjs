@@ -1,7 +1,7 @@
 // The packed package in the hands of those who use it: installed, imported, compiled and bundled in each way that apps do.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -14,8 +14,12 @@ const app = mkdtempSync(join(tmpdir(), 'tautline-matrix-'));
 const packed = join(app, 'node_modules/tautline');
 const faults = [];
 
+const MINIPROGRAM_CI = 'sha512-H/bq0Wo6kMbwzcOM4jiYSMuQUkND50+zeyY8EkJuY1TQYijkLbFmNK/CFsFJsJgVcvXZ94wn8Do50YSO/Rv6/w==';
+
 /** Every entry that needs no framework. */
-const ENTRIES = ['', '/wechat', '/alipay', '/browser', '/heartbeat', '/words', '/page', '/debug', '/storage', '/msgpack'];
+const ENTRIES = [
+  '', '/wechat', '/alipay', '/browser', '/react-native', '/heartbeat', '/words', '/page', '/vue2', '/debug', '/storage', '/msgpack', '/json',
+];
 const TS = `
 import { Tautline, TautlineError, wechatHost, type TautlineOptions } from 'tautline';
 import { Tautline as Wechat } from 'tautline/wechat';
@@ -23,15 +27,19 @@ import WebsocketHeartbeat from 'tautline/heartbeat';
 import { page } from 'tautline/page';
 import { storage } from 'tautline/storage';
 import { msgpack } from 'tautline/msgpack';
+import { customJson } from 'tautline/json';
+import { lineMixin } from 'tautline/vue2';
+import { reactNativeHost } from 'tautline/react-native';
 import { debugRing } from 'tautline/debug';
 import { hint } from 'tautline/words';
 const options: TautlineOptions = { url: 'wss://a.example/connect', storage: storage(), format: msgpack, trace: debugRing().trace };
 const line = new Tautline<{ methods: { ping: { result: number } } }>(options);
 line.call('ping').then((n): number => n).catch((error: TautlineError) => error.code === 'timeout');
 line.on('drop', (drop) => hint(drop));
-page(new Wechat(options)).unload();
+page(new Wechat({ ...options, format: customJson(JSON) })).unload();
+lineMixin(line);
 WebsocketHeartbeat({ connectSocketParams: { url: 'wss://a.example' } }).then((task) => task.close());
-export { wechatHost };
+export { reactNativeHost, wechatHost };
 `;
 
 function step(what, act) {
@@ -118,6 +126,9 @@ step('import in Node: every entry, and the default of the heartbeat', () => {
 typescript('4.7', { module: 'ESNext', moduleResolution: 'node' });
 typescript('4.7', { module: 'Node16', moduleResolution: 'Node16', as: 'mts' });
 typescript('4.7', { module: 'Node16', moduleResolution: 'Node16', as: 'cts' });
+typescript('4.9', { module: 'ESNext', moduleResolution: 'node' });
+typescript('4.9', { module: 'Node16', moduleResolution: 'Node16', as: 'mts' });
+typescript('5.0', { module: 'ESNext', moduleResolution: 'Bundler' });
 typescript('7.0', { module: 'ESNext', moduleResolution: 'Bundler' });
 typescript('7.0', { module: 'NodeNext', moduleResolution: 'NodeNext', as: 'mts' });
 typescript('7.0', { module: 'NodeNext', moduleResolution: 'NodeNext', as: 'cts' });
@@ -134,14 +145,57 @@ await stepping('rollup', async () => {
   await rollup({ input: join(app, 'app.js'), plugins: [resolving()], onwarn: (warning) => warnings.push(warning.message) });
   if (warnings.length) throw new Error(warnings.join('\n'));
 });
-await stepping('webpack 4, which knows no exports', () => new Promise((resolved, reject) => {
-  // Its hash is one that newer OpenSSL has no more.
-  const options = { mode: 'production', context: app, entry: './app.js', output: { path: join(app, 'out'), hashFunction: 'sha256' } };
-  require('webpack-4')(options, (error, stats) => {
-    if (error ?? stats.hasErrors()) reject(error ?? new Error(stats.toString('errors-only')));
-    else resolved();
+await stepping('vite', async () => {
+  const { build } = await import('vite');
+  const input = join(app, 'app.js');
+  await build({ root: app, configFile: false, logLevel: 'error', build: { write: false, rollupOptions: { input } } });
+});
+// Its hash is one that newer OpenSSL has no more.
+await stepping('webpack 4, which knows no exports', () => webpack('webpack-4', { hashFunction: 'sha256' }));
+await stepping('webpack 5', () => webpack('webpack-5', {}));
+
+function webpack(version, more) {
+  return new Promise((resolved, reject) => {
+    const options = { mode: 'production', context: app, entry: './app.js', output: { path: join(app, version), ...more } };
+    require(version)(options, (error, stats) => {
+      const said = error ?? ((stats.hasErrors() || stats.hasWarnings()) && new Error(stats.toString('errors-warnings')));
+      if (said) reject(said);
+      else resolved();
+    });
   });
-}));
+}
+
+await stepping("WeChat's own 构建npm", async () => {
+  const { packNpmManually } = buildNpm();
+  const project = join(app, 'mini');
+  mkdirSync(join(project, 'node_modules'), { recursive: true });
+  cpSync(packed, join(project, 'node_modules/tautline'), { recursive: true });
+  write('mini/package.json', JSON.stringify({ dependencies: { tautline: '*' } }));
+  const { miniProgramPackNum, warnList } = await packNpmManually({ packageJsonPath: join(project, 'package.json'), miniprogramNpmDistDir: project });
+  if (miniProgramPackNum !== 1 || warnList.length) throw new Error(JSON.stringify({ miniProgramPackNum, warnList }));
+  const built = join(project, 'miniprogram_npm/tautline');
+  for (const entry of ENTRIES) {
+    // As a phone does: there is no package.json, and no folder but this one.
+    const file = join(built, `${entry.slice(1) || 'index'}.js`);
+    node('-e', `if (!Object.keys(require(${JSON.stringify(file)})).length) process.exit(1)`);
+  }
+});
+
+/**
+ * The part of `miniprogram-ci` that packs, without the thousand packages that the rest of it needs: those of this part are among
+ * our own. It asks for no key and no network.
+ */
+function buildNpm() {
+  const folder = join(here, 'node_modules/.miniprogram-ci');
+  if (!existsSync(folder)) {
+    const [{ filename, integrity }] = JSON.parse(execFileSync('npm', ['pack', 'miniprogram-ci@2.1.42', '--json', '--pack-destination', app], { encoding: 'utf8' }));
+    if (integrity !== MINIPROGRAM_CI) throw new Error(`miniprogram-ci has the hash ${integrity}`);
+    mkdirSync(folder, { recursive: true });
+    execFileSync('tar', ['xzf', join(app, filename), '-C', folder, '--strip-components=1']);
+  }
+  return require(join(folder, 'dist/modules/corecompiler/original/npm/packnpm.js'));
+}
+
 step("Metro's resolver without exports", () => {
   const { resolve: metro } = require('metro-resolver');
   for (const entry of ENTRIES.filter((one) => one)) {

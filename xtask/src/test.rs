@@ -128,7 +128,7 @@ static STEPS: [Step; 14] = [
     },
     Step {
         name: "packages",
-        about: "the packed SDK, installed, compiled and bundled as apps do: old and new TypeScript, webpack, Metro",
+        about: "the packed SDK, installed, compiled and bundled as apps do: TypeScript, webpack, vite, Metro, 构建npm",
         quick: false,
         needs: &[&NODE],
         skip: never,
