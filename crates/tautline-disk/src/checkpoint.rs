@@ -26,7 +26,7 @@ pub(crate) struct Checkpoints {
     state: Mutex<State>,
     changed: Condvar,
     /// How many pages the log had when its length was last told of; 0 while it is as short as it should be.
-    told: AtomicUsize,
+    warned: AtomicUsize,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -59,8 +59,8 @@ impl Checkpoints {
     pub(crate) fn after_commit(&self, connection: &Connection) -> Result<(), Fault> {
         let pages = WAL_PAGES.get();
         if pages < WAL_PAGES_SOFT {
-            if self.told.load(Ordering::Relaxed) > 0 {
-                self.told.store(0, Ordering::Relaxed);
+            if self.warned.load(Ordering::Relaxed) > 0 {
+                self.warned.store(0, Ordering::Relaxed);
                 tracing::info!("the write-ahead log is as short again as it should be");
             }
             return Ok(());
@@ -93,9 +93,9 @@ impl Checkpoints {
 
     /// Says when the log grows although all of it was copied that could be, each time that it has doubled.
     fn tell_length(&self, pages: usize, copied: &Copied) {
-        let told = self.told.load(Ordering::Relaxed);
-        if pages >= WAL_PAGES_TOLD.max(2 * told) {
-            self.told.store(pages, Ordering::Relaxed);
+        let warned = self.warned.load(Ordering::Relaxed);
+        if pages >= WAL_PAGES_TOLD.max(2 * warned) {
+            self.warned.store(pages, Ordering::Relaxed);
             tracing::warn!(
                 mib = pages / PAGES_A_MIB,
                 reason = copied.reason(),

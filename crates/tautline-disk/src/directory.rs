@@ -34,8 +34,8 @@ impl Directory {
         tautline_files::make_directory(path)?;
         // Where the directory itself is reached by a link, that is the operator's choice. In it, nothing is.
         let path = path.canonicalize()?;
-        if let Some(told) = tautline_files::open_to_others(&path) {
-            tracing::warn!("{told}");
+        if let Some(warned) = tautline_files::open_to_others(&path) {
+            tracing::warn!("{warned}");
         }
         let mut lock = tautline_files::open_lock(&path.join("lock"))?;
         match lock.try_lock() {

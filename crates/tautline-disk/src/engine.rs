@@ -19,10 +19,10 @@ use tautline_protocol::ChannelName;
 
 use crate::{
     checkpoint::Checkpoints,
-    opening::{self, OpenError, Opened},
     options::{DiskOptions, READERS, READS_QUEUED_MAX, WRITES_QUEUED_BYTES_MAX, WRITES_QUEUED_MAX},
     queue::{Queue, Refused},
     reader::{self, Reader},
+    recovery::{self, OpenError, Opened},
     schema,
     writer::{Tidy, Writer},
 };
@@ -41,9 +41,9 @@ pub struct DiskEngine {
 /// What the threads and the engine share.
 pub(crate) struct Shared {
     pub(crate) writes: Queue<Write>,
-    pub(crate) reads: Queue<Ask>,
+    pub(crate) reads: Queue<ReadJob>,
     pub(crate) checkpoints: Checkpoints,
-    pub(crate) life: AtomicU32,
+    pub(crate) incarnation: AtomicU32,
     /// Of logs that nobody wrote to.
     epoch: Mutex<Arc<str>>,
     /// Of packets that are kept.
@@ -101,8 +101,8 @@ pub(crate) enum Write {
 }
 
 /// What readers do.
-pub(crate) enum Ask {
-    Look(StatRequest),
+pub(crate) enum ReadJob {
+    Stat(StatRequest),
     Read(Read),
 }
 
@@ -113,7 +113,7 @@ impl DiskEngine {
     /// # Errors
     /// [`OpenError`] says what to do. A damaged file is none: it is moved aside.
     pub fn open(options: DiskOptions) -> Result<(Self, Opened), OpenError> {
-        let (directory, store, opened) = opening::open(&options)?;
+        let (directory, store, opened) = recovery::open(&options)?;
         let revocations = store
             .revocations()
             .map_err(|fault| OpenError::File { file: directory.database(), source: Box::new(fault) })?;
@@ -128,7 +128,7 @@ impl DiskEngine {
             writes: Queue::new(WRITES_QUEUED_MAX, WRITES_QUEUED_BYTES_MAX),
             reads: Queue::new(READS_QUEUED_MAX, usize::MAX),
             checkpoints: Checkpoints::default(),
-            life: AtomicU32::new(store.life),
+            incarnation: AtomicU32::new(store.incarnation),
             epoch: Mutex::new(Arc::clone(&store.beginning.epoch)),
             bytes: AtomicU64::new(store.counts.bytes),
             generation: AtomicU64::new(FIRST_GENERATION),
@@ -187,7 +187,7 @@ impl DiskEngine {
         }
     }
 
-    fn submit_ask(&self, job: Ask) {
+    fn submit_ask(&self, job: ReadJob) {
         let Err((job, refused)) = self.shared.reads.push(job, 1) else { return };
         let error = match refused {
             Refused::Full => {
@@ -249,10 +249,10 @@ pub(crate) fn give<T>(answer: Answer<T>, outcome: Result<T, EngineError>) {
     }
 }
 
-impl Ask {
+impl ReadJob {
     pub(crate) fn refuse(self, error: &EngineError) {
         match self {
-            Self::Look(job) => give(job.answer, Err(error.clone())),
+            Self::Stat(job) => give(job.answer, Err(error.clone())),
             Self::Read(job) => give(job.answer, Err(error.clone())),
         }
     }
@@ -267,8 +267,8 @@ impl Engine for DiskEngine {
                 let bytes = size_of::<Append>() + job.channel.as_str().len() + text;
                 self.submit_write(Write::Append(job), bytes);
             }
-            Job::Stat(job) => self.submit_ask(Ask::Look(job)),
-            Job::Read(job) => self.submit_ask(Ask::Read(job)),
+            Job::Stat(job) => self.submit_ask(ReadJob::Stat(job)),
+            Job::Read(job) => self.submit_ask(ReadJob::Read(job)),
             Job::SavePositions(job) => {
                 let bytes = job.updates.len() * size_of::<PositionUpdate>();
                 self.submit_write(Write::Keep(job), bytes);
@@ -285,7 +285,7 @@ impl Engine for DiskEngine {
     }
 
     fn incarnation(&self) -> u32 {
-        self.shared.life.load(Ordering::Acquire)
+        self.shared.incarnation.load(Ordering::Acquire)
     }
 
     fn takes_appends(&self) -> bool {

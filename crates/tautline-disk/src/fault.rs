@@ -15,7 +15,7 @@ pub(crate) enum Fault {
     /// There is no room: nothing is stored until there is. SQLite says so only before a commit could take effect.
     #[error("the disk is full: {0}")]
     Full(rusqlite::Error),
-    /// The disk failed: what was told to it last may be there or not.
+    /// The disk failed: the last write may be there or not.
     #[error("the disk failed: {0}")]
     Disk(rusqlite::Error),
     /// Anything else, such as a foreign tool that holds a lock.

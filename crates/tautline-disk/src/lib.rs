@@ -14,11 +14,11 @@ mod directory;
 mod engine;
 mod fault;
 mod health;
-mod opening;
 mod options;
+mod queries;
 mod queue;
 mod reader;
-mod reading;
+mod recovery;
 mod schema;
 mod shares;
 mod store;
@@ -27,7 +27,7 @@ mod writer;
 
 pub use self::{
     engine::DiskEngine,
-    opening::{OpenError, Opened},
     options::{DiskOptions, Durability},
+    recovery::{OpenError, Opened},
     ticket_keys::{TicketKeyError, TicketKeyFile},
 };

@@ -37,7 +37,7 @@ pub struct DiskOptions {
     /// Ended sessions that are remembered; beyond it the one that ended first is forgotten. Default 1,000,000.
     pub revocations_max: usize,
     /// How long the place of an empty log is remembered. A log that began anew at 1 could not tell an old cursor what is
-    /// missing, so this is the life of a ticket. It begins anew in another epoch. Default 24 h.
+    /// missing, so this is the lifetime of a ticket. It begins anew in another epoch. Default 24 h.
     pub remember_ms: u64,
     /// How large the file with the logs may grow, in bytes; the write-ahead log beside it comes on top. Default: as the disk.
     pub file_bytes_max: Option<u64>,
@@ -89,27 +89,27 @@ pub(crate) const READS_QUEUED_MAX: usize = 131_072;
 pub(crate) const BATCH_JOBS_MAX: usize = 2_048;
 /// Bytes of jobs in one transaction. More makes the sync longer, and so everybody's wait.
 pub(crate) const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Threads that look and read.
+/// Threads that answer stats and reads.
 pub(crate) const READERS: usize = 2;
 /// Looks and reads that share one snapshot.
 pub(crate) const READS_AT_ONCE: usize = 32;
-/// Channels whose standing the writer knows by heart.
+/// Channels that the writer caches.
 pub(crate) const CACHED_CHANNELS_MAX: usize = 16_384;
 /// Of each, so many of the oldest publications' sizes and times.
 pub(crate) const OLDEST_MAX: usize = 32;
-/// Publications of a channel that are worth a delete, or being indexed. Doubts look through up to so many one by one.
-pub(crate) const CHORE_MIN: u64 = 256;
+/// Publications of a channel that are worth a delete, or being indexed. A request in doubt is searched among up to so many, one by one.
+pub(crate) const BACKGROUND_MIN: u64 = 256;
 /// Publications that one transaction deletes or indexes, at most; four times its appends where that is more, so that both keep
 /// up.
 pub(crate) const CHORES_A_COMMIT: u64 = 1_024;
 /// Channels that wait for deletes and indexing; those beyond it wait for their next append, or for a
 /// [`tautline_engine::Job::Tidy`].
-pub(crate) const CHORES_QUEUED_MAX: usize = 4_096;
-/// Channels that one [`tautline_engine::Job::Tidy`] looks at.
+pub(crate) const BACKGROUND_QUEUED_MAX: usize = 4_096;
+/// Channels that one [`tautline_engine::Job::Tidy`] checks.
 pub(crate) const TIDY_CHANNELS: usize = 512;
 /// Ended sessions that one [`tautline_engine::Job::Tidy`] forgets.
 pub(crate) const TIDY_REVOCATIONS: usize = 4_096;
-/// Transactions of chores that follow one [`tautline_engine::Job::Tidy`] while nothing else waits.
+/// Transactions of background work that follow one [`tautline_engine::Job::Tidy`] while nothing else waits.
 pub(crate) const TIDY_COMMITS_MAX: usize = 64;
 /// Pages in the write-ahead log from which it is copied back, beside the writer: 16 MiB.
 pub(crate) const WAL_PAGES_SOFT: usize = 4_096;

@@ -1,4 +1,4 @@
-//! The readers' threads.
+//! The threads that read: each takes jobs from the queue and answers them from one snapshot.
 
 use std::{
     cell::Cell,
@@ -11,25 +11,25 @@ use tautline_engine::{EngineError, Page, StatResult};
 use tautline_protocol::ChannelName;
 
 use crate::{
-    engine::{Ask, Shared, Write, give},
+    engine::{ReadJob, Shared, Write, give},
     fault::Fault,
     options::READS_AT_ONCE,
-    reading::Snapshot,
+    queries::Snapshot,
     schema,
 };
 
-/// A connection and what it was made under.
+/// A connection, and the generation of the file that it was opened on.
 pub(crate) struct Reader {
     connection: Connection,
     generation: u64,
-    told: Cell<i64>,
+    warned: Cell<i64>,
 }
 
-/// Looks and reads until the queue is closed and empty. `first` was opened when there were files to be had.
+/// Answers jobs until the queue is closed and empty. `first` was opened at start, before files could run out.
 pub(crate) fn run(shared: &Shared, database: &Path, first: Reader) {
     let mut reader = Some(first);
     while let Some(jobs) = shared.reads.take(READS_AT_ONCE, usize::MAX) {
-        // Taken after the jobs: what was answered before they were submitted is in this generation or an older one.
+        // Loaded after the jobs: anything answered before they were submitted is in this generation or an older one.
         let generation = shared.generation.load(Ordering::Acquire);
         if reader.as_ref().is_some_and(|reader| reader.generation != generation) {
             reader = None;
@@ -43,17 +43,17 @@ pub(crate) fn run(shared: &Shared, database: &Path, first: Reader) {
         };
         match outcomes {
             Ok(outcomes) => {
-                // Before anything is told: who publishes in the channel then finds another log.
+                // Before the replies: a publisher that has one then finds a new log.
                 for (job, outcome) in jobs.iter().zip(&outcomes) {
                     if let Outcome::Foreign(reason) = outcome {
                         let (channel, reason) = (job.channel().clone(), reason.clone());
                         let _ = shared.writes.push(Write::Foreign { channel, reason }, 0);
                     }
                 }
-                jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| tell(job, outcome));
+                jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| reply(job, outcome));
             }
             Err(fault) => {
-                // One that is good for more is kept: another one may not be had.
+                // A connection that still works is kept: opening another one may fail.
                 reader =
                     reader.filter(|kept| matches!(fault, Fault::Other(_)) && kept.connection.is_autocommit());
                 report(shared, generation, fault);
@@ -65,7 +65,7 @@ pub(crate) fn run(shared: &Shared, database: &Path, first: Reader) {
 }
 
 enum Outcome {
-    Looked(StatResult),
+    Stat(StatResult),
     Page(Page),
     /// The row of the log itself holds a foreign value.
     Foreign(String),
@@ -73,17 +73,17 @@ enum Outcome {
 
 impl Reader {
     pub(crate) fn connect(database: &Path, generation: u64) -> Result<Self, Fault> {
-        Ok(Self { connection: schema::connect_reader(database)?, generation, told: Cell::new(0) })
+        Ok(Self { connection: schema::connect_reader(database)?, generation, warned: Cell::new(0) })
     }
 
-    /// Does all jobs in one snapshot, which is let go before anything is told.
-    fn answer(&self, jobs: &[Ask], epoch: &Arc<str>) -> Result<Vec<Outcome>, Fault> {
+    /// Answers all jobs from one snapshot, which ends before the first reply.
+    fn answer(&self, jobs: &[ReadJob], epoch: &Arc<str>) -> Result<Vec<Outcome>, Fault> {
         self.connection.prepare_cached("BEGIN")?.execute([])?;
-        let snapshot = Snapshot { connection: &self.connection, epoch, told: &self.told };
+        let snapshot = Snapshot { connection: &self.connection, epoch, warned: &self.warned };
         let outcomes = jobs.iter().map(|job| {
             let outcome = match job {
-                Ask::Look(job) => snapshot.look(job).map(Outcome::Looked),
-                Ask::Read(job) => snapshot.read(job).map(Outcome::Page),
+                ReadJob::Stat(job) => snapshot.stat(job).map(Outcome::Stat),
+                ReadJob::Read(job) => snapshot.read(job).map(Outcome::Page),
             };
             match outcome {
                 Err(Fault::Row(reason)) => Ok(Outcome::Foreign(reason)),
@@ -98,23 +98,23 @@ impl Reader {
     }
 }
 
-impl Ask {
+impl ReadJob {
     fn channel(&self) -> &ChannelName {
         match self {
-            Self::Look(job) => &job.channel,
+            Self::Stat(job) => &job.channel,
             Self::Read(job) => &job.channel,
         }
     }
 }
 
-fn tell(job: Ask, outcome: Outcome) {
+fn reply(job: ReadJob, outcome: Outcome) {
     match (job, outcome) {
-        (Ask::Look(job), Outcome::Looked(stat)) => give(job.answer, Ok(stat)),
-        (Ask::Read(job), Outcome::Page(page)) => give(job.answer, Ok(page)),
+        (ReadJob::Stat(job), Outcome::Stat(stat)) => give(job.answer, Ok(stat)),
+        (ReadJob::Read(job), Outcome::Page(page)) => give(job.answer, Ok(page)),
         (job, Outcome::Foreign(_)) => {
             job.refuse(&EngineError::Unavailable("this log cannot be read: it begins anew".to_owned()));
         }
-        _ => unreachable!("a look is answered by what was seen, a read by a page"),
+        _ => unreachable!("a stat is answered by a state, a read by a page"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the file looks like, and how it is opened. A shop may read it with its own tools: `kept` is the view for that.
+//! The schema of the file, and how it is opened. The view `kept` is for a shop that reads it with its own tools.
 
 use std::{path::Path, time::Duration};
 

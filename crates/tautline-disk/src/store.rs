@@ -1,4 +1,4 @@
-//! The open file, as the writer holds it: its connection, its life, and what it holds in numbers.
+//! The open file, as the writer holds it: its connection, its incarnation, and its counters.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::{
 /// The writer's side of the file.
 pub(crate) struct Store {
     pub(crate) connection: Connection,
-    pub(crate) life: u32,
+    pub(crate) incarnation: u32,
     pub(crate) beginning: Beginning,
     pub(crate) counts: Counts,
     pub(crate) shares: Shares,
@@ -37,18 +37,18 @@ pub(crate) struct Beginning {
 }
 
 impl Beginning {
-    fn read(connection: &Connection, life: u32) -> Result<Self, Fault> {
+    fn read(connection: &Connection, incarnation: u32) -> Result<Self, Fault> {
         // Where nobody knows the number, it is one that no epoch had, in all likelihood.
         let number = get_meta_or(connection, "epochs", Some(new_life(0)?.into()))?.unwrap_or_default();
         let at = get_meta(connection, "epoch_at")?.unwrap_or_default();
         let (number, at) = (u32::try_from(number).unwrap_or_default(), u64::try_from(at).unwrap_or_default());
-        Ok(Self { epoch: epoch_of(life, number), number, at })
+        Ok(Self { epoch: epoch_of(incarnation, number), number, at })
     }
 
     /// Another one, which no log is in.
-    pub(crate) fn next(&mut self, life: u32, wall_ms: u64) {
+    pub(crate) fn next(&mut self, incarnation: u32, wall_ms: u64) {
         self.number = self.number.wrapping_add(1);
-        (self.epoch, self.at) = (epoch_of(life, self.number), wall_ms);
+        (self.epoch, self.at) = (epoch_of(incarnation, self.number), wall_ms);
     }
 
     pub(crate) fn write(&self, connection: &Connection) -> Result<(), Fault> {
@@ -68,7 +68,7 @@ pub(crate) struct Counts {
 }
 
 impl Store {
-    /// Begins a new file, under a new life.
+    /// Begins a new file, in a new incarnation.
     pub(crate) fn create(directory: &Directory, options: &DiskOptions) -> Result<Self, Refusal> {
         directory.make_database().map_err(other)?;
         Self::connect(directory, options)
@@ -77,13 +77,13 @@ impl Store {
     /// Opens the file that is there.
     pub(crate) fn connect(directory: &Directory, options: &DiskOptions) -> Result<Self, Refusal> {
         let connection = schema::connect_writer(&directory.database(), options)?;
-        let known = get_meta(&connection, "life")?.and_then(|life| u32::try_from(life).ok());
-        let life = match known.filter(|life| *life != 0) {
-            Some(life) => life,
+        let known = get_meta(&connection, "life")?.and_then(|incarnation| u32::try_from(incarnation).ok());
+        let incarnation = match known.filter(|incarnation| *incarnation != 0) {
+            Some(incarnation) => incarnation,
             None => {
-                let life = new_life(0)?;
-                set_meta(&connection, "life", life.into())?;
-                life
+                let incarnation = new_life(0)?;
+                set_meta(&connection, "life", incarnation.into())?;
+                incarnation
             }
         };
         // A foreign value here says nothing of how it was left.
@@ -96,8 +96,8 @@ impl Store {
             revocations: few(count("SELECT count(*) FROM revoked")?),
             bytes: count("SELECT max(0, CAST(total(bytes) AS INTEGER)) FROM channels")?,
         };
-        let (beginning, shares) = (Beginning::read(&connection, life)?, Shares::new(options, &counts));
-        Ok(Self { connection, life, beginning, counts, shares, unclean, marked: false })
+        let (beginning, shares) = (Beginning::read(&connection, incarnation)?, Shares::new(options, &counts));
+        Ok(Self { connection, incarnation, beginning, counts, shares, unclean, marked: false })
     }
 
     /// The sessions that were ended, those that are forgotten first in front.
@@ -146,28 +146,28 @@ impl Store {
         if is_busy { Err(other(std::io::Error::other("others still read it"))) } else { Ok(()) }
     }
 
-    /// Logs that may have lost their newest publications go on in a new epoch, under a new life. How many there were.
-    pub(crate) fn doubt_relaxed(&mut self) -> Result<usize, Fault> {
-        let life = new_life(self.life)?;
-        let epoch = epoch_of(life, self.beginning.number);
+    /// Logs that may have lost their newest publications go on in a new epoch, in a new incarnation. Returns how many there were.
+    pub(crate) fn renew_relaxed_epochs(&mut self) -> Result<usize, Fault> {
+        let incarnation = new_life(self.incarnation)?;
+        let epoch = epoch_of(incarnation, self.beginning.number);
         let transaction = self.connection.unchecked_transaction()?;
         let doubted = "UPDATE channels SET epoch = ?1, relaxed = 0 WHERE relaxed = 1";
         let count = transaction.execute(doubted, [&*epoch])?;
         if count == 0 {
             return Ok(0);
         }
-        set_meta(&transaction, "life", life.into())?;
+        set_meta(&transaction, "life", incarnation.into())?;
         transaction.commit()?;
-        (self.life, self.beginning.epoch) = (life, epoch);
+        (self.incarnation, self.beginning.epoch) = (incarnation, epoch);
         Ok(count)
     }
 }
 
-/// The epoch of logs that begin in this life, behind so many other ones.
-fn epoch_of(life: u32, number: u32) -> Arc<str> {
+/// The epoch of logs that begin in this incarnation, after so many earlier epochs.
+fn epoch_of(incarnation: u32, number: u32) -> Arc<str> {
     match number {
-        0 => format!("{life:x}").into(),
-        _ => format!("{life:x}.{number:x}").into(),
+        0 => format!("{incarnation:x}").into(),
+        _ => format!("{incarnation:x}.{number:x}").into(),
     }
 }
 
@@ -176,9 +176,9 @@ fn new_life(old: u32) -> Result<u32, Fault> {
     loop {
         let mut bytes = [0; 4];
         getrandom::fill(&mut bytes).map_err(|error| other(std::io::Error::other(error.to_string())))?;
-        let life = u32::from_ne_bytes(bytes);
-        if life != 0 && life != old {
-            return Ok(life);
+        let incarnation = u32::from_ne_bytes(bytes);
+        if incarnation != 0 && incarnation != old {
+            return Ok(incarnation);
         }
     }
 }
@@ -217,8 +217,8 @@ mod tests {
 
     #[test]
     fn a_new_life_is_another_one_and_never_nobodys() {
-        let life = new_life(0).expect("the system has randomness");
-        assert_ne!(life, 0);
-        assert_ne!(new_life(life).expect("the system has randomness"), life);
+        let incarnation = new_life(0).expect("the system has randomness");
+        assert_ne!(incarnation, 0);
+        assert_ne!(new_life(incarnation).expect("the system has randomness"), incarnation);
     }
 }

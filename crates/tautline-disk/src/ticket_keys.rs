@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     directory::{Denied, Directory},
-    opening::owner,
+    recovery::owner,
 };
 
 /// Keys on disk, newest first. One process uses them at a time: the one that holds the store's lock.
@@ -46,7 +46,7 @@ pub enum TicketKeyError {
         /// The directory.
         dir: PathBuf,
     },
-    /// A gateway runs on them, and knows the old ones by heart.
+    /// A running gateway keeps the old ones in memory.
     #[error("{} is used by another process{}: stop it first", dir.display(), owner(*pid))]
     InUse {
         /// The directory.

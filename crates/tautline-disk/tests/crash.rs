@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{Dir, append, append_job, ask, data, look, publish, read};
+use common::{Dir, append, append_job, ask, data, publish, read, stat};
 use tautline_disk::{DiskEngine, DiskOptions, Durability, OpenError, Opened};
 use tautline_engine::{Appended, Engine as _};
 
@@ -62,7 +62,7 @@ fn kill_while_it_appends(durability: &str, dir: &Dir, after: usize) -> usize {
 #[test]
 fn what_was_acknowledged_is_there_after_kill_9() {
     let dir = Dir::new();
-    let life = dir.open().0.incarnation();
+    let incarnation = dir.open().0.incarnation();
     let acknowledged = kill_while_it_appends("strict", &dir, 300);
     let (engine, opened) = dir.open();
     assert_eq!(opened, Opened::Recovered { new_epochs: 0 });
@@ -70,24 +70,24 @@ fn what_was_acknowledged_is_there_after_kill_9() {
     assert!(kept.len() >= acknowledged && acknowledged >= 300, "{acknowledged} of {}", kept.len());
     let expected: Vec<String> = (1..=kept.len()).map(|number| number.to_string()).collect();
     assert_eq!(kept, expected, "in order, without a hole");
-    assert_eq!(engine.incarnation(), life, "nothing was lost");
+    assert_eq!(engine.incarnation(), incarnation, "nothing was lost");
     assert_eq!(publish(&engine, "room:7", "1"), kept.len() as u64 + 1);
 }
 
 #[test]
 fn a_relaxed_crash_begins_new_epochs_for_what_was_written_to() {
     let dir = Dir::new();
-    let (before, life) = {
+    let (before, incarnation) = {
         let (engine, _) = dir.open();
         publish(&engine, "quiet", "1");
         publish(&engine, "room:7", "0");
-        (look(&engine, "quiet").log, engine.incarnation())
+        (stat(&engine, "quiet").log, engine.incarnation())
     };
     kill_while_it_appends("relaxed", &dir, 300);
     let (engine, opened) = dir.open();
     assert_eq!(opened, Opened::Recovered { new_epochs: 1 });
-    assert_ne!(engine.incarnation(), life, "something may be lost");
-    assert_eq!(look(&engine, "quiet").log, before, "nobody wrote to it");
+    assert_ne!(engine.incarnation(), incarnation, "something may be lost");
+    assert_eq!(stat(&engine, "quiet").log, before, "nobody wrote to it");
     let page = read(&engine, "room:7");
     assert_ne!(page.log.epoch, before.epoch);
     assert!(page.entries.len() > 300, "what is kept stays readable");
@@ -103,14 +103,14 @@ fn a_relaxed_crash_begins_new_epochs_for_what_was_written_to() {
 fn a_relaxed_store_that_was_closed_keeps_its_epochs() {
     let dir = Dir::new();
     let relaxed = DiskOptions { durability: Durability::Relaxed, ..dir.options() };
-    let (log_state, life) = {
+    let (log_state, incarnation) = {
         let (engine, _) = DiskEngine::open(relaxed.clone()).expect("the store opens");
         (1..=10).for_each(|offset| assert_eq!(publish(&engine, "room:7", "1"), offset));
-        (look(&engine, "room:7").log, engine.incarnation())
+        (stat(&engine, "room:7").log, engine.incarnation())
     };
     let (engine, opened) = DiskEngine::open(relaxed).expect("the store opens");
-    assert_eq!((opened, engine.incarnation()), (Opened::Clean, life));
-    assert_eq!(look(&engine, "room:7").log, log_state);
+    assert_eq!((opened, engine.incarnation()), (Opened::Clean, incarnation));
+    assert_eq!(stat(&engine, "room:7").log, log_state);
 }
 
 #[test]
@@ -118,9 +118,9 @@ fn a_second_process_is_told_who_uses_the_store() {
     let dir = Dir::new();
     let (engine, _) = dir.open();
     let output = child("strict", &dir).wait_with_output().expect("it ends");
-    let told = String::from_utf8(output.stdout).expect("words");
+    let warned = String::from_utf8(output.stdout).expect("words");
     let owner = format!("is in use by another process ({}): stop it", std::process::id());
-    assert!(told.contains(&owner), "{told}");
+    assert!(warned.contains(&owner), "{warned}");
     assert!(matches!(DiskEngine::open(dir.options()), Err(OpenError::Locked { pid: Some(_), .. })));
     engine.close();
     assert_eq!(dir.open().1, Opened::Clean, "a closed store is free again");

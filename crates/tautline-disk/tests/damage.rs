@@ -4,7 +4,7 @@ mod common;
 
 use std::{fs, process::Command};
 
-use common::{Dir, append, look, publish, try_read};
+use common::{Dir, append, publish, stat, try_read};
 use tautline_disk::{DiskEngine, OpenError, Opened};
 use tautline_engine::{Engine as _, EngineError};
 
@@ -17,9 +17,9 @@ fn filled(dir: &Dir) -> u32 {
     for number in 0..CHANNELS * 10 {
         publish(&engine, &format!("room:{}", number % CHANNELS), &payload);
     }
-    let life = engine.incarnation();
+    let incarnation = engine.incarnation();
     engine.close();
-    life
+    incarnation
 }
 
 /// Overwrites everything behind the first pages. In another process: a file that is closed here loses the locks that SQLite
@@ -37,31 +37,31 @@ fn overwrite(dir: &Dir, first_page: usize) {
 }
 
 /// The store works, in another life, and the damaged file lies beside it.
-fn assert_begun_anew(engine: &DiskEngine, dir: &Dir, life: u32) {
+fn assert_begun_anew(engine: &DiskEngine, dir: &Dir, incarnation: u32) {
     assert_eq!(publish(engine, "room:1", "1"), 1);
-    assert_ne!(engine.incarnation(), life);
-    let log_state = look(engine, "room:1").log;
+    assert_ne!(engine.incarnation(), incarnation);
+    let log_state = stat(engine, "room:1").log;
     assert_eq!((&*log_state.epoch, log_state.head), (&*format!("{:x}", engine.incarnation()), 1));
-    assert_eq!(look(engine, "room:2").log.head, 0);
+    assert_eq!(stat(engine, "room:2").log.head, 0);
     assert!(!dir.files("channels.db.damaged-").is_empty(), "it is kept for those who can read it");
 }
 
 #[test]
 fn a_file_that_is_no_database_is_moved_aside() {
     let dir = Dir::new();
-    let life = filled(&dir);
+    let incarnation = filled(&dir);
     fs::write(dir.file(), "this is no database, but it is long enough to be looked at".repeat(100))
         .expect("written");
     let (engine, opened) = dir.open();
     let Opened::Damaged { moved_to, reason } = opened else { panic!("{opened:?}") };
     assert!(moved_to.exists() && !reason.is_empty());
-    assert_begun_anew(&engine, &dir, life);
+    assert_begun_anew(&engine, &dir, incarnation);
 }
 
 #[test]
 fn unclean_stop_does_not_have_the_file_read() {
     let dir = Dir::new();
-    let life = filled(&dir);
+    let incarnation = filled(&dir);
     let connection = rusqlite::Connection::open(dir.file()).expect("a shop's tools open it");
     connection.execute("UPDATE meta SET value = 1 WHERE key = 'open'", []).expect("written");
     drop(connection);
@@ -69,22 +69,22 @@ fn unclean_stop_does_not_have_the_file_read() {
     overwrite(&dir, 40);
     let (engine, opened) = dir.open();
     assert_eq!(opened, Opened::Recovered { new_epochs: 0 });
-    assert_eq!(engine.incarnation(), life);
+    assert_eq!(engine.incarnation(), incarnation);
     let damaged = (0..CHANNELS).any(|number| try_read(&engine, &format!("room:{number}")).is_err());
     assert!(damaged, "it is found by who reads it");
-    assert_begun_anew(&engine, &dir, life);
+    assert_begun_anew(&engine, &dir, incarnation);
 }
 
 #[test]
 fn a_file_that_is_damaged_under_a_reader_is_replaced_while_it_runs() {
     let dir = Dir::new();
-    let life = filled(&dir);
+    let incarnation = filled(&dir);
     let (engine, _) = dir.open();
     overwrite(&dir, 1);
-    let told = try_read(&engine, "room:3");
-    assert!(matches!(told, Err(EngineError::Unavailable(_))), "{told:?}");
+    let warned = try_read(&engine, "room:3");
+    assert!(matches!(warned, Err(EngineError::Unavailable(_))), "{warned:?}");
     // The reader has told the writer before it answered.
-    assert_begun_anew(&engine, &dir, life);
+    assert_begun_anew(&engine, &dir, incarnation);
     engine.close();
     assert_eq!(dir.open().1, Opened::Clean);
 }
@@ -92,12 +92,12 @@ fn a_file_that_is_damaged_under_a_reader_is_replaced_while_it_runs() {
 #[test]
 fn a_file_that_is_damaged_under_the_writer_is_replaced_while_it_runs() {
     let dir = Dir::new();
-    let life = filled(&dir);
+    let incarnation = filled(&dir);
     let (engine, _) = dir.open();
     overwrite(&dir, 1);
-    let told = append(&engine, "room:3", "1").expect_err("its pages are gone");
-    assert!(matches!(told, EngineError::Unavailable(_)), "nothing was done: {told:?}");
-    assert_begun_anew(&engine, &dir, life);
+    let warned = append(&engine, "room:3", "1").expect_err("its pages are gone");
+    assert!(matches!(warned, EngineError::Unavailable(_)), "nothing was done: {warned:?}");
+    assert_begun_anew(&engine, &dir, incarnation);
 }
 
 #[test]

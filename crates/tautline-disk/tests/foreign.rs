@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ALL, Dir, NOW, append_job, ask, data, look, publish, read, try_look};
+use common::{ALL, Dir, NOW, append_job, ask, data, publish, read, stat, try_look};
 use tautline_disk::{DiskEngine, Opened};
 use tautline_engine::{Appended, Engine as _, EngineError, Job, Page, Read, Retention, Span};
 
@@ -12,7 +12,7 @@ fn changed(dir: &Dir, sql: &str) -> DiskEngine {
     for channel in ["room:7", "room:8"] {
         (1..=9).for_each(|number| assert_eq!(publish(&engine, channel, &number.to_string()), number));
     }
-    let life = engine.incarnation();
+    let incarnation = engine.incarnation();
     engine.close();
     let shop = rusqlite::Connection::open(dir.file()).expect("a shop's tools open it");
     assert!(shop.execute(sql, []).expect("written") > 0);
@@ -20,7 +20,7 @@ fn changed(dir: &Dir, sql: &str) -> DiskEngine {
     let (engine, opened) = dir.open();
     assert!(matches!(opened, Opened::Clean | Opened::Recovered { .. }), "{opened:?}");
     if !sql.contains("life") {
-        assert_eq!(engine.incarnation(), life);
+        assert_eq!(engine.incarnation(), incarnation);
     }
     engine
 }
@@ -68,11 +68,11 @@ fn foreign_head_read_first_costs_its_channel() {
     for column in ["head = 'many'", "head = -1", "epoch = x'00'", "bytes = 'heavy'"] {
         let dir = Dir::new();
         let engine = changed(&dir, &format!("UPDATE channels SET {column} WHERE name = 'room:7'"));
-        let epoch = look(&engine, "room:8").log.epoch;
+        let epoch = stat(&engine, "room:8").log.epoch;
         let refused = try_look(&engine, "room:7");
         assert!(matches!(refused, Err(EngineError::Unavailable(_))), "{column}: {refused:?}");
         assert_eq!(publish(&engine, "room:7", "1"), 1, "it begins anew");
-        let log_state = look(&engine, "room:7").log;
+        let log_state = stat(&engine, "room:7").log;
         assert_eq!(log_state.head, 1);
         assert_ne!(log_state.epoch, epoch, "as another log");
         is_whole(&engine, &dir, "room:8");
@@ -84,7 +84,7 @@ fn foreign_head_written_first_costs_its_channel() {
     for column in ["head = 'many'", "base = 99", "gone = x'01'", "relaxed = 'maybe'"] {
         let dir = Dir::new();
         let engine = changed(&dir, &format!("UPDATE channels SET {column} WHERE name = 'room:7'"));
-        let epoch = look(&engine, "room:8").log.epoch;
+        let epoch = stat(&engine, "room:8").log.epoch;
         match ask(&engine, |answer| append_job("room:7", "1", ALL, answer)) {
             Ok(Appended::New { epoch: begun, entry, .. }) => {
                 assert_eq!(entry.offset(), 1, "{column}");
@@ -119,5 +119,5 @@ fn foreign_channel_name_is_passed_over_by_housekeeping() {
     let engine = changed(&dir, "UPDATE channels SET name = x'0001' WHERE name = 'room:7'");
     engine.submit(common::tidy(NOW, ALL));
     is_whole(&engine, &dir, "room:8");
-    assert_eq!(look(&engine, "room:7").log.head, 0);
+    assert_eq!(stat(&engine, "room:7").log.head, 0);
 }

@@ -59,7 +59,8 @@ fn pour(engine: &DiskEngine, mib: usize) {
     let jobs = mib * 1024 * 1024 / payload.len();
     for number in 0..jobs {
         let give = give.clone();
-        let answer = Answer::new(move |told: Result<Appended, _>| give.send(told.is_ok()).expect("we wait"));
+        let answer =
+            Answer::new(move |warned: Result<Appended, _>| give.send(warned.is_ok()).expect("we wait"));
         let few = Retention { count: 10, ..ALL };
         engine.submit(append_job(&format!("room:{}", number % 50), &payload, few, answer));
         if number >= 50 {
@@ -77,12 +78,12 @@ fn held_read_transaction_is_told_with_size_and_reason() {
     let tool = rusqlite::Connection::open(dir.file()).expect("a shop's tools open it");
     tool.execute_batch("BEGIN; SELECT count(*) FROM channels").expect("read");
     pour(&engine, 150);
-    let told = log.all();
-    assert_eq!(log.count("the write-ahead log cannot begin anew and grows"), 1, "{told}");
-    assert!(told.contains("another process has been in one read transaction"), "{told}");
+    let warned = log.all();
+    assert_eq!(log.count("the write-ahead log cannot begin anew and grows"), 1, "{warned}");
+    assert!(warned.contains("another process has been in one read transaction"), "{warned}");
     let mib =
-        told.split("mib=").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|mib| mib.parse().ok());
-    assert!(mib.is_some_and(|mib: u64| (128..160).contains(&mib)), "told soon behind 128 MiB: {told}");
+        warned.split("mib=").nth(1).and_then(|rest| rest.split(' ').next()).and_then(|mib| mib.parse().ok());
+    assert!(mib.is_some_and(|mib: u64| (128..160).contains(&mib)), "told soon behind 128 MiB: {warned}");
     tool.execute_batch("COMMIT").expect("read");
     pour(&engine, 20);
     assert_eq!(log.count("the write-ahead log is as short again as it should be"), 1, "{}", log.all());

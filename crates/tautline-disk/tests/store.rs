@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, atomic::Ordering, mpsc},
 };
 
-use common::{ALL, Dir, NOW, append, append_job, ask, data, look, publish, read, shop, tidy};
+use common::{ALL, Dir, NOW, append, append_job, ask, data, publish, read, shop, stat, tidy};
 use tautline_disk::{DiskEngine, DiskOptions, Durability, Opened};
 use tautline_engine::{Answer, Appended, Engine as _, EngineError, Job, Retention, Revocation, Revoke};
 
@@ -147,7 +147,7 @@ fn everything_that_was_submitted_before_the_end_is_done_and_later_jobs_are_refus
     assert!(matches!(common::try_look(&engine, "room:7"), Err(EngineError::Unavailable(_))));
     engine.close();
     let (engine, opened) = dir.open();
-    assert_eq!((opened, look(&engine, "room:7").log.head), (Opened::Clean, JOBS as u64));
+    assert_eq!((opened, stat(&engine, "room:7").log.head), (Opened::Clean, JOBS as u64));
 }
 
 #[test]
@@ -182,13 +182,13 @@ fn a_commit_of_which_nobody_knows_is_in_doubt_and_read_again() {
     let doubtful = Arc::clone(&options.doubtful_commits);
     let (engine, _) = DiskEngine::open(options).expect("the store opens");
     publish(&engine, "room:7", "1");
-    let life = engine.incarnation();
+    let incarnation = engine.incarnation();
     doubtful.store(1, Ordering::Relaxed);
-    let told = append(&engine, "room:7", "2").expect_err("nobody knows");
-    assert!(matches!(told, EngineError::InDoubt(_)), "{told:?}");
+    let warned = append(&engine, "room:7", "2").expect_err("nobody knows");
+    assert!(matches!(warned, EngineError::InDoubt(_)), "{warned:?}");
     assert_eq!(publish(&engine, "room:7", "3"), 3, "this time it was done");
     assert_eq!(data(&read(&engine, "room:7")), ["1", "2", "3"]);
-    assert_eq!(engine.incarnation(), life);
+    assert_eq!(engine.incarnation(), incarnation);
 }
 
 #[test]
@@ -215,11 +215,11 @@ fn relaxed_store_whose_disk_failed_goes_on_in_new_epochs() {
     let doubtful = Arc::clone(&options.doubtful_commits);
     let (engine, _) = DiskEngine::open(options).expect("the store opens");
     publish(&engine, "room:7", "1");
-    let (life, epoch) = (engine.incarnation(), look(&engine, "room:7").log.epoch);
+    let (incarnation, epoch) = (engine.incarnation(), stat(&engine, "room:7").log.epoch);
     doubtful.store(1, Ordering::Relaxed);
     append(&engine, "room:7", "2").expect_err("nobody knows");
-    assert_ne!(engine.incarnation(), life);
-    assert_ne!(look(&engine, "room:7").log.epoch, epoch, "what was not synced may be lost");
+    assert_ne!(engine.incarnation(), incarnation);
+    assert_ne!(stat(&engine, "room:7").log.epoch, epoch, "what was not synced may be lost");
 }
 
 #[test]

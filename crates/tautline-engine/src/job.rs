@@ -15,7 +15,7 @@ pub enum Job {
     Stat(StatRequest),
     /// Read a page.
     Read(Read),
-    /// Keep positions; losing one costs a redelivery and nothing else.
+    /// Keep positions. A position that is lost costs a redelivery and nothing else.
     SavePositions(SavePositions),
     /// Keep that a session's tickets are void.
     Revoke(Revoke),

@@ -7,17 +7,18 @@ use tautline_engine::{Append, Appended, EngineError, Entry, Origin, budget::Clai
 use tautline_protocol::{RequestId, UserId};
 
 use super::{
-    state::{Cache, ChannelState},
+    cache::{Cache, ChannelState},
     transaction::Transaction,
 };
 use crate::{
     convert::{doubted_blob, get, int, origin_blob, request_blob},
     fault::{Fault, unless_foreign},
-    options::CHORES_QUEUED_MAX,
+    options::BACKGROUND_QUEUED_MAX,
 };
 
 impl Transaction<'_> {
-    /// Appends, unless it was done before or nobody can tell. `relaxed`: it is answered before it is on the disk.
+    /// Appends, unless the publication is in the log already or that cannot be decided. `relaxed`: the reply does not wait
+    /// for the disk.
     pub(super) fn append(
         &mut self,
         job: &Append,
@@ -32,7 +33,8 @@ impl Transaction<'_> {
             return Ok(Ok(Appended::Repeated { epoch: Arc::clone(&state.epoch), offset, at }));
         }
         if let (Some(doubt), Some(Origin::Request { session, id })) = (job.doubt, job.origin) {
-            let whole = doubt.session_incarnation == self.life && state.is_none_or(|state| state.base == 0);
+            let whole =
+                doubt.session_incarnation == self.incarnation && state.is_none_or(|state| state.base == 0);
             let never = whole
                 || match state {
                     Some(state) => has_older(self.connection, state, session, id)?,
@@ -63,7 +65,7 @@ impl Transaction<'_> {
     }
 
     fn append_new(&mut self, job: &Append, relaxed: bool) -> Result<Appended, Fault> {
-        let Self { connection, cache, chores, counts, .. } = self;
+        let Self { connection, cache, background, counts, .. } = self;
         let state = cache.get(&job.channel);
         let (before, before_at) = (state.bytes, state.head_at);
         // `at` never goes back, whatever the clock does: age and order agree.
@@ -76,9 +78,9 @@ impl Transaction<'_> {
         state.retain(connection, job.wall_ms, &job.retention)?;
         counts.bytes = (counts.bytes + state.bytes).saturating_sub(before);
         let (epoch, base, base_at) = (Arc::clone(&state.epoch), state.base, state.base_at);
-        if !state.queued && state.wants_chores() && chores.len() < CHORES_QUEUED_MAX {
+        if !state.queued && state.needs_background_work() && background.len() < BACKGROUND_QUEUED_MAX {
             state.queued = true;
-            chores.push_back(job.channel.clone());
+            background.push_back(job.channel.clone());
         }
         Cache::touch(cache, &job.channel);
         Ok(Appended::New { epoch, entry, before_at, base, base_at })

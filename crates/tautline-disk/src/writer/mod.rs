@@ -1,11 +1,11 @@
 //! The writer's thread: takes what waits, does it in one transaction, commits, answers.
 //!
-//! Start at [`Writer::run`]. What the writer knows by heart follows the file: when a transaction fails, all of it is forgotten
+//! Start at [`Writer::run`]. The cache follows the file: when a transaction fails, all of it is forgotten
 //! and read again.
 
 mod append;
-mod chores;
-mod state;
+mod background;
+mod cache;
 mod transaction;
 
 use std::{
@@ -19,7 +19,7 @@ use std::{
 use tautline_engine::{Append, EngineError, InUse, RetentionOf, Revoke, SavePositions};
 use tautline_protocol::ChannelName;
 
-use self::{state::Cache, transaction::Transaction};
+use self::{cache::Cache, transaction::Transaction};
 use crate::{
     checkpoint::{self, copy},
     directory::Directory,
@@ -41,7 +41,7 @@ pub(crate) struct Writer {
     store: Option<Store>,
     cache: Cache,
     /// Channels with publications that are to be deleted or indexed.
-    chores: VecDeque<ChannelName>,
+    background: VecDeque<ChannelName>,
     /// The channel that was tidied last.
     tidied: i64,
     /// Commits are synced now.
@@ -81,14 +81,14 @@ impl Writer {
         store: Store,
         others: Vec<JoinHandle<()>>,
     ) -> Self {
-        let (cache, chores) = (Cache::default(), VecDeque::new());
+        let (cache, background) = (Cache::default(), VecDeque::new());
         Self {
             shared,
             directory,
             options,
             store: Some(store),
             cache,
-            chores,
+            background,
             tidied: 0,
             synced: true,
             health: Health::default(),
@@ -138,7 +138,7 @@ impl Writer {
         let relaxed = self.options.durability == Durability::Relaxed;
         let appends = steps.iter().filter(|step| matches!(step, Step::Append(_))).count();
         let outcomes = self.transact(sync, |transaction| {
-            transaction.do_chores(CHORES_A_COMMIT.max(4 * appends as u64))?;
+            transaction.do_background_work(CHORES_A_COMMIT.max(4 * appends as u64))?;
             let outcome = |step: &Step| match step {
                 Step::Append(job) => transaction.append(job, relaxed).map(Some),
                 Step::Keep(job) => transaction.keep(&job.updates).map(|()| None),
@@ -186,7 +186,7 @@ impl Writer {
         let next = self.transact(false, |transaction| {
             let next = transaction.tidy(from, tidy)?;
             transaction.forget_revocations(tidy.wall_ms)?;
-            transaction.do_chores(CHORES_A_COMMIT)?;
+            transaction.do_background_work(CHORES_A_COMMIT)?;
             Ok(next)
         });
         if self.health.is_failing() || self.store.as_ref().is_some_and(|store| !store.marked) {
@@ -195,10 +195,10 @@ impl Writer {
         let Ok(next) = next else { return };
         self.tidied = next;
         for _ in 0..TIDY_COMMITS_MAX {
-            if self.chores.is_empty() || !self.shared.writes.is_empty() {
+            if self.background.is_empty() || !self.shared.writes.is_empty() {
                 return;
             }
-            if self.transact(false, |transaction| transaction.do_chores(CHORES_A_COMMIT)).is_err() {
+            if self.transact(false, |transaction| transaction.do_background_work(CHORES_A_COMMIT)).is_err() {
                 return;
             }
         }
@@ -221,7 +221,7 @@ impl Writer {
         let _ = self.transact(true, |transaction| transaction.fetch(channel));
     }
 
-    /// Does `work` in a transaction of its own. What is known by heart and told to others follows when it has succeeded.
+    /// Does `work` in a transaction of its own. The cache and the replies follow once it has succeeded.
     fn transact<T>(
         &mut self,
         sync: bool,
@@ -252,12 +252,12 @@ impl Writer {
         let mut transaction = Transaction {
             connection: &store.connection,
             cache: &mut self.cache,
-            chores: &mut self.chores,
+            background: &mut self.background,
             counts: store.counts,
             shares: &store.shares,
             changes: Changes::default(),
             beginning: store.beginning.clone(),
-            life: store.life,
+            incarnation: store.incarnation,
             options: &self.options,
         };
         let done = transaction.begin().and_then(|()| {
@@ -282,7 +282,7 @@ impl Writer {
         Ok(done)
     }
 
-    /// After a transaction that failed: what to do with the file, and what to tell those whose jobs it held.
+    /// Handles a transaction that failed: decides about the file, and words the replies of its jobs.
     fn recover(&mut self, Aborted { fault, at_commit }: Aborted) -> EngineError {
         self.forget();
         let rolled_back = self.store.as_ref().is_some_and(|store| {
@@ -315,7 +315,7 @@ impl Writer {
         }
     }
 
-    /// Moves the damaged file aside and begins a new one, under a new life.
+    /// Moves the damaged file aside and begins a new one, in a new incarnation.
     fn replace(&mut self, reason: &str) {
         self.store = None;
         match self.directory.set_aside() {
@@ -355,7 +355,7 @@ impl Writer {
         })?;
         if self.options.durability == Durability::Relaxed {
             // The disk failed, or the file is new: what was not synced may be lost.
-            store.doubt_relaxed()?;
+            store.renew_relaxed_epochs()?;
         }
         if self.sync_failed {
             store.copy_all()?;
@@ -365,7 +365,7 @@ impl Writer {
         checkpoint::count_pages(&store.connection);
         // A connection begins by syncing.
         self.synced = true;
-        self.shared.life.store(store.life, Ordering::Release);
+        self.shared.incarnation.store(store.incarnation, Ordering::Release);
         self.shared.set_epoch(&store.beginning.epoch);
         self.shared.bytes.store(store.counts.bytes, Ordering::Relaxed);
         // Before anything is answered from this file: readers that are asked later look into it, too.
@@ -384,7 +384,7 @@ impl Writer {
 
     fn forget(&mut self) {
         self.cache.clear();
-        self.chores.clear();
+        self.background.clear();
         self.tidied = 0;
     }
 

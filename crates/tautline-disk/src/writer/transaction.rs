@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use tautline_engine::{Position, PositionUpdate, Revocation};
 use tautline_protocol::{ChannelName, UserId};
 
-use super::state::Cache;
+use super::cache::Cache;
 use crate::{
     convert::{get, int, size},
     fault::Fault,
@@ -19,12 +19,12 @@ use crate::{
 pub(super) struct Transaction<'a> {
     pub(super) connection: &'a Connection,
     pub(super) cache: &'a mut Cache,
-    pub(super) chores: &'a mut VecDeque<ChannelName>,
+    pub(super) background: &'a mut VecDeque<ChannelName>,
     pub(super) counts: Counts,
     pub(super) shares: &'a Shares,
     pub(super) changes: Changes,
     pub(super) beginning: Beginning,
-    pub(super) life: u32,
+    pub(super) incarnation: u32,
     pub(super) options: &'a DiskOptions,
 }
 
@@ -33,7 +33,7 @@ impl Transaction<'_> {
         self.run("BEGIN IMMEDIATE")
     }
 
-    /// Writes what is only known by heart so far.
+    /// Writes the cached rows that changed.
     pub(super) fn flush(&mut self) -> Result<(), Fault> {
         self.cache.flush(self.connection)
     }
@@ -69,7 +69,7 @@ impl Transaction<'_> {
         // No channel has such a name.
         let sql = "UPDATE channels SET name = name || ' (set aside ' || id || ')' WHERE name = ?1";
         self.connection.prepare_cached(sql)?.execute([name.as_str()])?;
-        self.beginning.next(self.life, self.beginning.at);
+        self.beginning.next(self.incarnation, self.beginning.at);
         self.beginning.write(self.connection)?;
         tracing::error!(channel = %name, reason, "a channel's row cannot be read: it is set aside, and the channel begins anew");
         Ok(())

@@ -129,7 +129,7 @@ pub fn try_look(engine: &dyn Engine, name: &str) -> Result<StatResult, EngineErr
     })
 }
 
-pub fn look(engine: &dyn Engine, name: &str) -> StatResult {
+pub fn stat(engine: &dyn Engine, name: &str) -> StatResult {
     try_look(engine, name).expect("a whole store tells where a log stands")
 }
 

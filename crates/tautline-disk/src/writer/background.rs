@@ -1,23 +1,23 @@
-//! Chores: deleting what is not kept any more, and indexing requests, a part at a time.
+//! Background work: batched deletes and index builds.
 //!
-//! An append only moves its log's base. Here the publications before it go, in ranges, so many a transaction; requests are
-//! indexed, many of a channel at once; and logs that were empty for long enough are forgotten.
+//! An append only moves the base of its log. This module deletes the publications before it, in ranges of bounded size;
+//! it indexes requests, many of a channel at once; and it forgets logs that were empty for long enough.
 
 use rusqlite::{Connection, params};
 use tautline_protocol::ChannelName;
 
-use super::{Tidy, state::ChannelState, transaction::Transaction};
+use super::{Tidy, cache::ChannelState, transaction::Transaction};
 use crate::{
     convert::{int, size},
     fault::Fault,
-    options::{CHORE_MIN, CHORES_QUEUED_MAX, TIDY_CHANNELS, TIDY_REVOCATIONS},
+    options::{BACKGROUND_MIN, BACKGROUND_QUEUED_MAX, TIDY_CHANNELS, TIDY_REVOCATIONS},
 };
 
 impl Transaction<'_> {
-    /// Deletes or indexes up to so many publications of the channels that wait for it.
-    pub(super) fn do_chores(&mut self, mut budget: u64) -> Result<(), Fault> {
+    /// Deletes or indexes up to `budget` publications of the queued channels.
+    pub(super) fn do_background_work(&mut self, mut budget: u64) -> Result<(), Fault> {
         while budget > 0
-            && let Some(name) = self.chores.pop_front()
+            && let Some(name) = self.background.pop_front()
         {
             if !self.fetch(&name)? {
                 continue;
@@ -25,9 +25,9 @@ impl Transaction<'_> {
             let state = self.cache.get(&name);
             budget -= delete(self.connection, state, budget)?;
             budget -= index(self.connection, state, budget)?;
-            state.queued = state.gone < state.base || state.wants_chores();
+            state.queued = state.gone < state.base || state.needs_background_work();
             if state.queued {
-                self.chores.push_back(name.clone());
+                self.background.push_back(name.clone());
             }
             self.cache.touch(&name);
         }
@@ -43,7 +43,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Applies the rules to the channels behind `from`, so many at a time. Where to go on the next time.
+    /// Applies the rules to the channels behind `from`, a batch at a time. Returns the id to continue behind.
     pub(super) fn tidy(&mut self, from: i64, tidy: &Tidy) -> Result<i64, Fault> {
         let sql = "SELECT id, name FROM channels WHERE id > ?1 ORDER BY id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -51,7 +51,7 @@ impl Transaction<'_> {
         let (mut next, mut seen, mut names) = (from, 0, Vec::with_capacity(TIDY_CHANNELS));
         while let Some(row) = rows.next()? {
             (next, seen) = (row.get(0)?, seen + 1);
-            // What was set aside has no channel's name.
+            // A row that was set aside has no valid name.
             names.extend(row.get_ref(1)?.as_str().ok().and_then(|name| ChannelName::parse(name).ok()));
         }
         for name in &names {
@@ -69,9 +69,9 @@ impl Transaction<'_> {
         let before = state.bytes;
         let moved = state.retain(self.connection, *wall_ms, &retention.get(name))?;
         self.counts.bytes = (self.counts.bytes + state.bytes).saturating_sub(before);
-        if state.gone < state.base && !state.queued && self.chores.len() < CHORES_QUEUED_MAX {
+        if state.gone < state.base && !state.queued && self.background.len() < BACKGROUND_QUEUED_MAX {
             state.queued = true;
-            self.chores.push_back(name.clone());
+            self.background.push_back(name.clone());
         }
         let may_go = state.is_empty()
             && state.gone == state.base
@@ -88,14 +88,14 @@ impl Transaction<'_> {
     }
 
     /// True where the log's epoch is not the one that logs begin in, or can be made so: a log that begins anew does so in
-    /// another one. That epoch is everybody's who waits at the start of a log, and so it changes rarely.
+    /// another one. All readers that wait at the start of a log share that epoch, so it changes rarely.
     fn ends_epoch(&mut self, name: &ChannelName, wall_ms: u64) -> Result<bool, Fault> {
         if self.cache.get(name).epoch != self.beginning.epoch {
             return Ok(true);
         }
         let is_time = self.beginning.at.saturating_add(self.options.remember_ms) < wall_ms;
         if is_time {
-            self.beginning.next(self.life, wall_ms);
+            self.beginning.next(self.incarnation, wall_ms);
             self.beginning.write(self.connection)?;
         }
         Ok(is_time)
@@ -113,7 +113,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Deletes up to so many expired publications of a channel. How many.
+/// Deletes up to `most` expired publications of a channel. Returns how many.
 fn delete(connection: &Connection, state: &mut ChannelState, most: u64) -> Result<u64, Fault> {
     let (from, to) = (state.gone, state.base.min(state.gone + most));
     if from == to {
@@ -131,10 +131,10 @@ fn delete(connection: &Connection, state: &mut ChannelState, most: u64) -> Resul
     Ok(to - from)
 }
 
-/// Puts up to so many requests of a channel into the index of requests. How many publications were looked at.
+/// Puts up to so many requests of a channel into the index of requests. Returns how many publications were visited.
 fn index(connection: &Connection, state: &mut ChannelState, most: u64) -> Result<u64, Fault> {
     let from = state.indexed();
-    if state.head - from < CHORE_MIN {
+    if state.head - from < BACKGROUND_MIN {
         return Ok(0);
     }
     let to = state.head.min(from + most);

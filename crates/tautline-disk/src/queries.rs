@@ -1,6 +1,6 @@
-//! Looks and reads, in one snapshot of the file.
+//! The queries behind a stat or a read, in one snapshot of the file.
 //!
-//! What is too old is not deleted yet, perhaps: every answer is given as if it were.
+//! Expired publications may not be deleted yet: every result leaves them out.
 
 use std::{cell::Cell, sync::Arc};
 
@@ -18,13 +18,13 @@ use crate::{
 /// The file at one moment.
 pub(crate) struct Snapshot<'a> {
     pub(crate) connection: &'a Connection,
-    /// Of logs that nobody wrote to.
+    /// The epoch of logs without a publication so far.
     pub(crate) epoch: &'a Arc<str>,
-    /// The log with a row that cannot be read which was told of last.
-    pub(crate) told: &'a Cell<i64>,
+    /// The last log that was warned about for a row that cannot be read.
+    pub(crate) warned: &'a Cell<i64>,
 }
 
-/// A log as it stands in the file, and what its publications weigh.
+/// The state of a log in the file, and the bytes of its publications.
 struct Log {
     id: i64,
     log_state: LogState,
@@ -32,7 +32,7 @@ struct Log {
 }
 
 impl Snapshot<'_> {
-    pub(crate) fn look(&self, job: &StatRequest) -> Result<StatResult, Fault> {
+    pub(crate) fn stat(&self, job: &StatRequest) -> Result<StatResult, Fault> {
         let Some(log) = self.log(job.channel.as_str(), job.wall_ms, &job.retention)? else {
             return Ok(StatResult { log: self.unwritten(), at: None, acknowledged: None, delivered: None });
         };
@@ -83,7 +83,7 @@ impl Snapshot<'_> {
         Ok(Log { id: row.get(0)?, log_state, bytes: get(row, 6)? })
     }
 
-    /// The base as it would be if everything that is not to be kept were gone.
+    /// The base once everything that is not to be kept is deleted.
     fn base(&self, log: &Log, wall_ms: u64, retention: &Retention) -> Result<u64, Fault> {
         let LogState { head, base, base_at, .. } = log.log_state;
         let by_count = head.saturating_sub(u64::try_from(retention.count).unwrap_or(u64::MAX));
@@ -92,7 +92,7 @@ impl Snapshot<'_> {
             // Rare: the rule keeps less than it did when the last publication came.
             base = base.max(self.base_by_bytes(log, retention.bytes)?);
         }
-        // What went before the oldest is older still: while that one would be young enough, so is all the rest.
+        // Times never fall: if the last one dropped is young enough, all that are kept are.
         if base_at.is_some_and(|at| wall_ms.saturating_sub(at) <= retention.age_ms) {
             return Ok(base);
         }
@@ -191,7 +191,7 @@ impl Snapshot<'_> {
             let foreign = match place_and_content(row) {
                 Ok((offset, at, size, content)) => {
                     bytes += size;
-                    // Somebody may have deleted from the middle with tools of their own: a page has no holes.
+                    // Foreign tools may have deleted rows in the middle: a page has no holes.
                     let follows = entries.last().is_none_or(|last| last.offset().abs_diff(offset) == 1);
                     if !follows || bytes > bytes_max && !entries.is_empty() {
                         break;
@@ -202,8 +202,8 @@ impl Snapshot<'_> {
                 Err(Fault::Row(foreign)) => foreign,
                 Err(fault) => return Err(fault),
             };
-            // Like one that was deleted: readers are told of a gap.
-            if self.told.replace(log.id) != log.id {
+            // Treated as deleted: readers get a gap.
+            if self.warned.replace(log.id) != log.id {
                 tracing::warn!(channel = %job.channel, foreign, "a publication cannot be read and is left out");
             }
         }
@@ -214,7 +214,7 @@ impl Snapshot<'_> {
     }
 }
 
-/// Where a publication stands, when it was appended, its size, and what it says.
+/// A publication: its offset, its time, its size and its content.
 fn place_and_content(row: &Row<'_>) -> Result<(u64, u64, u64, Content), Fault> {
     Ok((get(row, 0)?, get(row, 1)?, get(row, 2)?, convert::content(row, 3)?))
 }

@@ -1,4 +1,4 @@
-//! What the writer knows of a channel by heart.
+//! The cached rows of channels: the writer decides from them without a query.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,7 +12,7 @@ use tautline_protocol::ChannelName;
 use crate::{
     convert::{get, get_option, int, size},
     fault::Fault,
-    options::{CACHED_CHANNELS_MAX, CHORE_MIN, OLDEST_MAX},
+    options::{BACKGROUND_MIN, CACHED_CHANNELS_MAX, OLDEST_MAX},
 };
 
 /// One channel's row, and the oldest of its publications.
@@ -33,7 +33,7 @@ pub(super) struct ChannelState {
     pub(super) relaxed: bool,
     /// The first publications behind `base`, without a hole. Not all of them.
     oldest: VecDeque<Oldest>,
-    /// It waits for its chores.
+    /// It is in the queue for background work.
     pub(super) queued: bool,
     /// The row has to be written.
     dirty: bool,
@@ -112,7 +112,7 @@ impl ChannelState {
         let before = self.base;
         while !self.is_empty() {
             let Some(oldest) = self.oldest(connection)? else {
-                // Somebody has deleted them with tools of their own.
+                // Foreign tools have deleted them.
                 (self.base, self.base_at) = (self.head, Some(self.head_at));
                 break;
             };
@@ -148,15 +148,15 @@ impl ChannelState {
         Ok(self.oldest.front().copied())
     }
 
-    /// Requests behind it do not stand in the index of requests yet, and are looked for one by one.
+    /// Requests after this offset are not in the index yet, and are searched one by one.
     pub(super) fn indexed(&self) -> u64 {
-        // What is not kept any more need not be found.
+        // Expired publications need not be found.
         self.indexed.max(self.base)
     }
 
-    /// Enough has expired or came in to be worth a delete or a round of indexing.
-    pub(super) fn wants_chores(&self) -> bool {
-        self.base - self.gone >= CHORE_MIN || self.head - self.indexed() >= CHORE_MIN
+    /// True when enough has expired or arrived for a round of deleting or indexing.
+    pub(super) fn needs_background_work(&self) -> bool {
+        self.base - self.gone >= BACKGROUND_MIN || self.head - self.indexed() >= BACKGROUND_MIN
     }
 
     pub(super) fn write(&self, connection: &Connection) -> Result<(), Fault> {

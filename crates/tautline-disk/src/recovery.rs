@@ -129,7 +129,7 @@ fn recover(directory: &Directory, options: &DiskOptions) -> Result<(Store, Opene
     if !store.unclean {
         return Ok((store, Opened::Clean));
     }
-    let new_epochs = store.doubt_relaxed()?;
+    let new_epochs = store.renew_relaxed_epochs()?;
     Ok((store, Opened::Recovered { new_epochs }))
 }
 
