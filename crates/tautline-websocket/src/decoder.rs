@@ -1,20 +1,11 @@
 //! Turns the bytes of a peer into events. Start at [`Decoder::decode`].
 
 use crate::{
-    Deflate, Event, Opcode, WebSocketError, apply_mask,
+    Deflate, Event, Opcode, Role, WebSocketError, apply_mask,
     header::{Frame, Rules},
     held::{Held, Lent},
     mask::key_after,
 };
-
-/// Which end of the line we are. It decides which frames must carry a mask (RFC 6455 section 5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// We serve: what comes must be masked.
-    Server,
-    /// We called: what comes must not be masked.
-    Client,
-}
 
 /// Reads the frames of one peer.
 ///

@@ -34,9 +34,10 @@ mod handshake;
 mod header;
 mod held;
 mod mask;
+mod role;
 
 pub use close::{CLOSE_REASON_BYTES_MAX, close_reason, is_close_code};
-pub use decoder::{Decoder, Role};
+pub use decoder::Decoder;
 pub use deflate::Deflate;
 pub use encode::{encode_binary, encode_close, encode_compressed, encode_ping, encode_pong, encode_text};
 pub use error::WebSocketError;
@@ -46,3 +47,4 @@ pub use handshake::{
 };
 pub use header::{CONTROL_BYTES_MAX, FrameHeader, Opcode};
 pub use mask::{MaskKey, apply_mask};
+pub use role::Role;

@@ -29,7 +29,7 @@ pub const COLUMNS: &[&str] = &[
     "spec",
 ];
 /// Import cycles of more than three files: crates.
-pub const CYCLES: &[&str] = &["crates/tautline-client", "crates/tautline-hub", "crates/tautline-websocket"];
+pub const CYCLES: &[&str] = &["crates/tautline-client", "crates/tautline-hub"];
 /// Names of code in pages that are nowhere in the code.
 pub const CODE_NAMES: &[&str] = &["docs/adr"];
 
