@@ -162,6 +162,10 @@ fn check(name: &str, bytes_max: usize) -> Result<(), InvalidName> {
     if name.len() > bytes_max {
         return Err(InvalidName::TooLong { bytes: name.len(), bytes_max });
     }
+    // Almost all names: graphic ASCII, of which only the star is refused. A name is checked for each publication.
+    if name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*') {
+        return Ok(());
+    }
     match name.chars().find(|c| c.is_control() || is_bidi_control(*c) || c.is_whitespace() || *c == '*') {
         Some(found) => Err(InvalidName::Forbidden(found)),
         None => Ok(()),
