@@ -175,6 +175,27 @@ test('what waits on the device is sent by the next app with all its digits, and 
   assert.match(sent.join(''), new RegExp(`"data":\\{"id":${ID}\\}`));
 });
 
+test('what is stored of payloads with many quotes stays within its bound', async () => {
+  const { world } = await lined();
+  world.unreachable = true;
+  let longest = 0;
+  const device = {
+    get: () => longest && stored,
+    set: (_key: string, text: string) => {
+      stored = text;
+      longest = Math.max(longest, text.length);
+    },
+    remove() {},
+  };
+  let stored = '';
+  const kept = storage({ device, store_bytes_max: 8_192 });
+  const line = new Tautline({ url: 'ws://a.example/connect', host: world, storage: kept, format: customJson(JSONbig) });
+  for (let i = 0; i < 20; i++) line.publish('room:7', Array.from({ length: 200 }, () => '')).catch(() => {});
+  await world.advance(2_000);
+  assert.ok(longest > 4_096 && longest <= 8_192, `${longest} bytes`);
+  line.close();
+});
+
 test('a parser and a writer that are methods keep what they belong to', async () => {
   class Mine {
     readonly id = ID;
