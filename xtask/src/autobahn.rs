@@ -309,12 +309,12 @@ mod tests {
     }
 
     #[test]
-    fn a_report_in_which_every_case_is_good_passes() {
+    fn report_of_good_cases_passes() {
         verdict(&report("OK", "OK"), &CASES).unwrap();
     }
 
     #[test]
-    fn one_case_that_is_less_than_good_fails_and_is_named() {
+    fn bad_case_fails_and_is_named() {
         for (behavior, close) in
             [("FAILED", "OK"), ("NON-STRICT", "OK"), ("OK", "UNCLEAN"), ("OK", "WRONG CODE")]
         {

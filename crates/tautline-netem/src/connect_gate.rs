@@ -1,4 +1,4 @@
-//! Whether a new connection may come in. One door stands before each group of connections.
+//! Whether a new connection is admitted. Each group of connections has one gate.
 
 use std::time::Duration;
 
@@ -24,11 +24,11 @@ pub enum Admission {
     Admit,
     /// It is reset.
     Refuse,
-    /// It waits, unanswered. Ask again when the door changes.
+    /// It waits, unanswered. Ask again when the gate changes.
     Hang,
 }
 
-/// A door: open unless somebody closed it.
+/// A gate: open unless it was closed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectGate {
     unplugged: Option<Unplugged>,
@@ -63,7 +63,7 @@ impl ConnectGate {
         self.unplugged = None;
     }
 
-    /// Opens the door, whatever closed it.
+    /// Opens the gate, whatever closed it.
     pub fn heal(&mut self) {
         *self = Self::default();
     }
@@ -90,39 +90,39 @@ mod tests {
     }
 
     #[test]
-    fn a_door_that_refuses_for_a_while_opens_by_itself() {
-        let mut door = ConnectGate::default();
-        door.refuse(at(100), Some(50));
-        assert_eq!(door.admit(at(149)), Admission::Refuse);
-        assert_eq!(door.admit(at(150)), Admission::Admit);
+    fn gate_refusing_for_a_time_reopens() {
+        let mut gate = ConnectGate::default();
+        gate.refuse(at(100), Some(50));
+        assert_eq!(gate.admit(at(149)), Admission::Refuse);
+        assert_eq!(gate.admit(at(150)), Admission::Admit);
     }
 
     #[test]
-    fn a_door_that_refuses_without_an_end_opens_when_healed() {
-        let mut door = ConnectGate::default();
-        door.refuse(at(0), None);
-        assert_eq!(door.admit(at(1_000_000)), Admission::Refuse);
-        door.heal();
-        assert_eq!(door.admit(at(1_000_000)), Admission::Admit);
+    fn gate_refusing_forever_reopens_when_healed() {
+        let mut gate = ConnectGate::default();
+        gate.refuse(at(0), None);
+        assert_eq!(gate.admit(at(1_000_000)), Admission::Refuse);
+        gate.heal();
+        assert_eq!(gate.admit(at(1_000_000)), Admission::Admit);
     }
 
     #[test]
-    fn an_unplugged_door_stays_shut_until_it_is_plugged() {
-        let mut door = ConnectGate::default();
-        door.unplug(Unplugged::Hang);
-        assert_eq!(door.admit(at(1_000_000)), Admission::Hang);
-        door.unplug(Unplugged::Refuse);
-        assert_eq!(door.admit(at(1_000_000)), Admission::Refuse);
-        door.plug();
-        assert_eq!(door.admit(at(1_000_000)), Admission::Admit);
+    fn unplugged_gate_admits_only_after_plug() {
+        let mut gate = ConnectGate::default();
+        gate.unplug(Unplugged::Hang);
+        assert_eq!(gate.admit(at(1_000_000)), Admission::Hang);
+        gate.unplug(Unplugged::Refuse);
+        assert_eq!(gate.admit(at(1_000_000)), Admission::Refuse);
+        gate.plug();
+        assert_eq!(gate.admit(at(1_000_000)), Admission::Admit);
     }
 
     #[test]
     fn plugging_does_not_end_a_refusal() {
-        let mut door = ConnectGate::default();
-        door.refuse(at(0), Some(100));
-        door.unplug(Unplugged::Hang);
-        door.plug();
-        assert_eq!(door.admit(at(50)), Admission::Refuse);
+        let mut gate = ConnectGate::default();
+        gate.refuse(at(0), Some(100));
+        gate.unplug(Unplugged::Hang);
+        gate.plug();
+        assert_eq!(gate.admit(at(50)), Admission::Refuse);
     }
 }

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_more_than_a_day_is_refused() {
+    fn fault_longer_than_a_day_is_refused() {
         assert_eq!(Fault::stall(FAULT_MS_MAX).validate(), Ok(()));
         assert_eq!(Fault::stall(FAULT_MS_MAX + 1).validate(), Err(FaultError::TooLong(FAULT_MS_MAX + 1)));
     }

@@ -196,7 +196,7 @@ impl<T: Segment> Pipe<T> {
         self.flow = flow;
     }
 
-    /// Goes half-open for good: whoever opens this pipe again finds the far end reset, swallowed bytes or not.
+    /// Goes half-open for good: opening this pipe again resets the far end, whether bytes were dropped or not.
     pub fn sever(&mut self, now: Now) {
         self.set_flow(now, Flow::HalfOpen);
         self.holed = true;

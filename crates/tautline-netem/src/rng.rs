@@ -1,5 +1,5 @@
-//! The only source of chance: a seed in, a fixed sequence out.
-//! SplitMix64, because eight bytes of state and four lines of arithmetic are enough to decide who suffers next; it is
+//! The only source of randomness: a seed in, a fixed sequence out.
+//! SplitMix64, because eight bytes of state and four lines of arithmetic are enough to choose faults; it is
 //! no good for secrets.
 
 /// A small deterministic random sequence.
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chance_comes_about_as_often_as_it_says() {
+    fn chance_matches_its_probability() {
         let mut rng = Rng::seeded(7);
         let hits = (0..10_000).filter(|_| rng.chance(0.25)).count();
         assert!((2_300..2_700).contains(&hits), "{hits} of 10000");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_happen_draws_nothing() {
+    fn zero_probability_draws_nothing() {
         let mut rng = Rng::seeded(7);
         assert!(!rng.chance(0.0));
         assert_eq!(rng, Rng::seeded(7));

@@ -239,14 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_changes_what_it_names_and_leaves_the_rest() {
+    fn patch_changes_only_named_rules() {
         let patch: RulesPatch = serde_json::from_str(r#"{"latency_ms":80,"loss":0.5}"#).unwrap();
         let patched = patch.over(&Rules::wifi()).unwrap();
         assert_eq!(patched, Rules { latency_ms: 80, loss: 0.5, ..Rules::wifi() });
     }
 
     #[test]
-    fn two_patches_in_a_row_do_what_their_sum_does() {
+    fn merged_patches_equal_two_in_a_row() {
         let first = RulesPatch { latency_ms: Some(10), jitter_ms: Some(5), ..RulesPatch::default() };
         let later = RulesPatch { latency_ms: Some(20), ..RulesPatch::default() };
         let one_by_one = later.over(&first.over(&Rules::wifi()).unwrap()).unwrap();
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_rule_is_an_error_that_names_it() {
+    fn unknown_rule_is_refused_by_name() {
         let error = serde_json::from_str::<RulesPatch>(r#"{"latencyms":80}"#).unwrap_err().to_string();
         assert!(error.contains("unknown field `latencyms`"), "{error}");
     }

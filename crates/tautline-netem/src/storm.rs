@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BACKGROUND_KEEP_MS, Direction, FAULT_MS_MAX, Fault, Now, Rng};
 
-/// How long a storm lasts, how hard it blows, and what it is made of.
+/// How long a storm lasts, how often faults come, and of which kinds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StormPlan {
@@ -129,7 +129,7 @@ pub struct ScheduledFault {
     pub reach: Reach,
 }
 
-/// Whom a fault hits.
+/// Which connections a fault hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// One connection: of those alive at the time, the one at this number modulo their count.

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn json_means_the_same_and_fits_on_a_line() {
+    fn escaped_json_keeps_its_meaning_on_one_line() {
         let text = "{\"a\":\n\t\"\u{9b}2J\u{7f}\u{202e}\", \"b\":  1.50}";
         let safe = json(text);
         assert_eq!(safe, "{\"a\":  \"\\u009b2J\\u007f\\u202e\", \"b\":  1.50}");

@@ -24,7 +24,7 @@ impl Secret {
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    /// The text itself, for whoever has to check or sign with it.
+    /// The text itself, to check or sign with.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_of_the_wrong_type_is_not_quoted_in_the_error() {
+    fn secret_of_wrong_type_is_not_quoted() {
         for text in [
             "one = 4711",
             "one = [4711]",

@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_told_in_utc_across_leap_days_and_centuries() {
+    fn utc_handles_leap_days_and_centuries() {
         for (at, text) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (951_782_400_000, "2000-02-29T00:00:00.000Z"),

@@ -81,7 +81,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// True where its session was lost, or whoever executed it.
+    /// True where its session was lost, or its executor.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         matches!(self, Self::Failed(code) if code == "in_doubt")
@@ -111,7 +111,7 @@ pub struct App {
     pub gaps: Vec<Gap>,
     /// Requests that wait for their outcome.
     pub waiting: usize,
-    /// How far lives before this one had come, where the device still knows of them.
+    /// How far earlier runs of the app had read, where the device still knows of them.
     before: BTreeMap<String, Before>,
     /// Channels in which a gap led back: offsets there mean more than one publication.
     rewound: BTreeSet<String>,
@@ -281,7 +281,7 @@ impl App {
         let stood = std::mem::replace(standing, gap.cursor.clone());
         self.at_gap.entry(gap.channel.clone()).or_insert(stood);
         if gap.cursor.offset < gap.after {
-            // What stands there now is not what earlier lives had.
+            // What stands there now is not what earlier runs had.
             self.before.remove(&gap.channel);
             self.rewound.insert(gap.channel.clone());
         }
@@ -310,7 +310,7 @@ impl App {
     }
 
     /// The app was destroyed and begins again. `stored`: the requests that its device remembers, if it remembers anything.
-    /// `marks`: an offset means one publication in all lives, so what comes again can be told.
+    /// `marks`: an offset means one publication in all runs, so a repeated one can be told.
     pub fn begin_again(&mut self, stored: Option<&[u64]>, marks: bool) {
         self.from_now.clear();
         self.may_go_on = stored.is_some();

@@ -1,4 +1,4 @@
-//! Telling a history as a story: time, who, what happened, in words.
+//! Events of a history as lines of text: time, who, what happened.
 
 use tautline_protocol::client::{DropCause, State};
 
@@ -7,10 +7,10 @@ const PACKET_CHARS_MAX: usize = 600;
 /// Words of so many characters are tickets.
 const TICKET_CHARS_MIN: usize = 80;
 
-/// Who is told a story, a line at a time.
+/// Receives the events, a line at a time.
 pub type EventSink = fn(&str);
 
-/// Something worth a line in a story.
+/// Something worth a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The line's state changed.

@@ -1,5 +1,4 @@
-//! What the line of a strange phone is told by chance: packets of later versions, packets of nobody, other welcomes, other
-//! last words. Only for recorded storms in which no promise is checked.
+//! Mutates what a phone receives: packets of later versions, unknown packets, other welcomes, other closes. Only for recorded storms in which no promise is checked.
 //!
 //! Bodies keep the types that the protocol gives them: a client may leave those unchecked. Start at [`InputMutator::mutate`].
 

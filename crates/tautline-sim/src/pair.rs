@@ -13,7 +13,7 @@ use crate::{
     world::{DialBehavior, World, WorldConfig},
 };
 
-/// The channel that stories talk in.
+/// The channel that tests talk in.
 const ROOM: &str = "room:7";
 
 /// A client and a server on one virtual clock, 20 ms from each other: a dial takes 40 ms, a welcome 40 more. Methods
@@ -125,7 +125,7 @@ impl Pair {
         self.world.dial_behavior[0] = dial_behavior;
     }
 
-    /// Starts the story here: what happened so far is not asked about any more.
+    /// Forgets the events so far: assertions see what happens from here on.
     pub fn forget(&mut self) {
         let phone = self.phone_mut();
         // The state is told once, and asked about for as long as it holds.

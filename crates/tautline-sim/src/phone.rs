@@ -50,7 +50,7 @@ pub struct Phone {
     pub(crate) recorder: Option<Recorder>,
     /// Where it is strange: by chance its line is told what no server says, and so nothing is asked of what its app hears.
     pub(crate) input_mutator: Option<InputMutator>,
-    /// The time of its last input, for the story.
+    /// The time of its last input, for the event log.
     now_ms: u64,
     pub(crate) sockets: BTreeMap<u64, Socket>,
     pub(crate) hidden_since: Option<u64>,

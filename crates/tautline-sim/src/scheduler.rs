@@ -44,7 +44,7 @@ impl World {
         phones.min().unwrap_or(u64::MAX).min(self.server.next_timeout())
     }
 
-    /// Names what is due, for a story that is stuck.
+    /// Names what is due, for a world that is stuck.
     pub(crate) fn due(&self) -> String {
         let mut due = Vec::new();
         for (number, phone) in self.phones.iter().enumerate() {

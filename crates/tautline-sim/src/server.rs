@@ -31,7 +31,7 @@ pub(crate) struct Server {
     config: HubConfig,
     seed: u64,
     /// How often the process was started.
-    pub(crate) lives: u64,
+    pub(crate) incarnations: u64,
     method_ms: Option<u64>,
     calls: Vec<(u64, CallRequest)>,
     next_tick: u64,
@@ -39,7 +39,7 @@ pub(crate) struct Server {
     pushed: Arc<Mutex<BTreeMap<String, Pushed>>>,
 }
 
-/// The rules of the house.
+/// What a server is configured with.
 pub(crate) struct ServerConfig {
     pub(crate) limits: Limits,
     pub(crate) retention: Retention,
@@ -84,7 +84,7 @@ impl Server {
             executed: BTreeMap::new(),
             config,
             seed,
-            lives: 0,
+            incarnations: 0,
             method_ms,
             calls: Vec::new(),
             next_tick: now.mono_ms + 1000,
@@ -98,13 +98,13 @@ impl Server {
         call.min(self.next_tick).min(self.engine.next_timeout())
     }
 
-    /// The process is killed, and a new one takes its place: what the engine stored, the keys of tickets and the house rules
+    /// The process is killed, and a new one takes its place: what the engine stored, the keys of tickets and the configuration
     /// are all that it inherits. `commits`: so many appends that wait are still done. Returns how many publications are lost.
     pub(crate) fn restart(&mut self, commits: u64) -> usize {
-        self.lives += 1;
+        self.incarnations += 1;
         self.calls.clear();
         let lost = self.engine.crash(commits);
-        self.hub = make_hub(self.config.clone(), &self.engine, self.seed, self.lives);
+        self.hub = make_hub(self.config.clone(), &self.engine, self.seed, self.incarnations);
         lost
     }
 
@@ -132,7 +132,7 @@ impl Server {
         self.calls.push((now.mono_ms + takes_ms, call));
     }
 
-    /// Does what is due: lets the engine work, ends methods, keeps house, rings bells.
+    /// Does what is due: lets the engine work, ends methods, ticks the hub, pumps notifications.
     pub(crate) fn advance(&mut self, now: Now) {
         self.engine.work(now.mono_ms);
         if now.mono_ms >= self.next_tick {
@@ -159,7 +159,7 @@ impl Server {
         }
     }
 
-    /// Checks a login: guests come in, the token `good`, and whoever says `user:` and a name. Behind a `~` it may say for how
+    /// Checks a login: guests come in, the token `good`, and tokens of the form `user:<name>`. Behind a `~` it may say for how
     /// many milliseconds it is good from now on.
     pub(crate) fn check(now: Now, auth: &Auth) -> Result<Identity, LoginRefused> {
         match auth {
@@ -185,9 +185,9 @@ pub(crate) fn life_of_login(auth: &Auth) -> Option<u64> {
     token.split_once('~')?.1.parse().ok()
 }
 
-fn make_hub(config: HubConfig, engine: &Arc<SimEngine>, seed: u64, lives: u64) -> Hub {
+fn make_hub(config: HubConfig, engine: &Arc<SimEngine>, seed: u64, incarnations: u64) -> Hub {
     let mut hub_seed = [0; 32];
     hub_seed[..8].copy_from_slice(&seed.to_le_bytes());
-    hub_seed[8..16].copy_from_slice(&lives.to_le_bytes());
+    hub_seed[8..16].copy_from_slice(&incarnations.to_le_bytes());
     Hub::new(config, Arc::clone(engine) as _, hub_seed)
 }

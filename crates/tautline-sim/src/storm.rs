@@ -39,7 +39,7 @@ pub fn run_storm(seed: u64) -> Summary {
     storm(seed, None, None).1
 }
 
-/// The same, and tells it as a story, line by line.
+/// The same, and logs every event.
 ///
 /// # Panics
 /// As [`run_storm`].

@@ -19,7 +19,7 @@ use crate::{
     server::{Pushed, Server, ServerConfig},
 };
 
-/// Steps that may be taken at one moment: more means that somebody asks to be called again and again.
+/// Steps that may be taken at one moment: more means that a timer is due for ever.
 const STEPS_AT_ONCE_MAX: u32 = 1_000;
 
 /// What a world is made with.
@@ -197,10 +197,10 @@ impl World {
     /// True where no session can have been lost by one who was away for `away_ms`.
     pub(crate) fn sessions_outlast(&self, away_ms: u64) -> bool {
         let limits = self.server.hub.limits();
-        self.server.lives == 0 && limits.park_ms > away_ms && limits.ticket_ms > 2 * away_ms
+        self.server.incarnations == 0 && limits.park_ms > away_ms && limits.ticket_ms > 2 * away_ms
     }
 
-    /// Tells a line of the story.
+    /// Logs one event.
     pub(crate) fn log_event(&self, what: impl FnOnce() -> String) {
         if let Some(event_sink) = self.event_sink {
             event_sink(&format!("{:>7} ms {}", self.now_ms, what()));

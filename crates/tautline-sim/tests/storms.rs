@@ -76,10 +76,10 @@ fn one_seed_gives_one_history() {
     }
 }
 
-/// Each of these broke a promise once. The stories that could be told with one phone are in `promises/finds.rs`; these took
-/// two, or more chance than a story bears.
+/// Each of these broke a promise once. Those that one phone can show are in `promises/finds.rs`; these took
+/// two, or more chance than a test by hand has.
 #[test]
-fn what_was_found_stays_found() {
+fn seeds_of_fixed_bugs_stay_clean() {
     let finds = [
         (1, "a repeated publish was refused because the disk was full, though it had been executed"),
         (127, "a page that retention had overtaken was begun again by nobody, and held its place for ever"),

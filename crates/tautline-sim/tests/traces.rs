@@ -11,7 +11,7 @@ fn one_seed_gives_the_same_traces() {
 }
 
 #[test]
-fn a_session_that_is_told_a_trace_does_what_the_one_in_the_storm_did() {
+fn replayed_trace_repeats_the_outputs() {
     // Recording asserts it. Four seeds: one for each kind of storm.
     for seed in 0..4 {
         for recording in [Recording::Plain, Recording::WithMutations] {

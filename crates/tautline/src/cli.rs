@@ -155,7 +155,7 @@ fn run_revoke_all(args: RevokeAllArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One thread is plenty for one line; and nothing of it happens before somebody looks at it.
+/// One thread is enough for one connection. The future does nothing before it is polled.
 fn at_terminal(
     log: &LogArgs,
     command: impl Future<Output = anyhow::Result<ExitCode>>,
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_that_cannot_be_meant_is_refused_in_words() {
+    fn invalid_flag_is_refused_in_words() {
         let error = Cli::try_parse_from(["tautline", "serve", "--listen", "8000"]).unwrap_err().to_string();
         assert!(error.contains("write IP:port"), "{error}");
         let error = Cli::try_parse_from(["tautline", "serve", "--engine", "disk"]).unwrap_err().to_string();

@@ -67,7 +67,7 @@ enum Told<'a> {
     },
 }
 
-/// Prints until somebody presses Ctrl-C, or nobody reads it any more.
+/// Prints until Ctrl-C, or until stdout is closed.
 ///
 /// # Errors
 /// When a channel may not be read, or the line will not come back.
@@ -141,7 +141,7 @@ async fn listen(
     }
 }
 
-/// What is printed of it: nothing that a terminal obeys, whoever wrote it.
+/// What is printed of it: no control characters, whatever the peer sent.
 fn line_of(told: &Told<'_>, json: bool) -> anyhow::Result<String> {
     let text = match told {
         Told::Publication { channel, offset, at, data, from, .. } if !json => {
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_json_carries_the_data_to_the_letter() {
+    fn json_line_carries_the_data_unchanged() {
         let data = RawValue::from_string("{\"a\":  1.50}".to_owned()).unwrap();
         let told = Told::Publication {
             channel: "room:7",
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_hostile_peer_wrote_moves_no_cursor() {
+    fn hostile_text_moves_no_terminal_cursor() {
         let data = RawValue::from_string("{\n\"a\": \"\u{9b}2J\u{202e}\"}".to_owned()).unwrap();
         for (json, expected) in [
             (false, "1970-01-01T00:00:00.001Z a\\u{1b}]0;b 4 \\u{7f}: { \"a\": \"\\u009b2J\\u202e\"}"),

@@ -1,4 +1,4 @@
-//! The door to [`tautline::cli`].
+//! The entry point: calls [`tautline::cli`].
 
 use std::process::ExitCode;
 

@@ -58,7 +58,7 @@ pub(crate) enum Printed {
     Done,
     /// Nobody reads it any more (`… | head`).
     Unread,
-    /// A signal came while it waited for somebody who reads.
+    /// A signal came while it waited for a reader.
     Ending(Ending),
 }
 
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_doubt_is_not_told_as_if_it_had_failed() {
+    fn in_doubt_is_not_reported_as_failure() {
         let doubtful = refusal("call pay", RequestError::Local(LocalError::Timeout)).to_string();
         assert_eq!(
             doubtful,
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn json_stays_as_it_was_typed_and_a_text_without_quotes_is_pointed_at() {
+    fn unquoted_text_argument_is_refused() {
         assert_eq!(json("{\"a\":  1.50}").unwrap().get(), "{\"a\":  1.50}");
         assert!(json("hello").unwrap_err().contains("own quotes"));
     }

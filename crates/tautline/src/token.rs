@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_holds_the_claims_that_were_asked_for() {
+    fn token_holds_the_requested_claims() {
         let args = TokenArgs {
             user: UserId::parse("u42").unwrap(),
             channels: vec![Pattern::parse("room:*").unwrap()],
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_secret_it_says_where_one_can_be_put() {
+    fn token_without_a_secret_names_the_setting() {
         let args = TokenArgs {
             user: UserId::parse("u42").unwrap(),
             channels: Vec::new(),

@@ -27,7 +27,7 @@ const MARK: &str = "seen-by-the-kernel-";
 const FAILING: &str = "inject=fsync,fdatasync:error=EIO:when=20..24";
 
 #[test]
-fn a_sync_has_returned_before_a_reply_or_a_publication_leaves() {
+fn sync_returns_before_a_reply_leaves() {
     let Some(folder) = folder("returned") else { return };
     let trace = folder.join("trace");
     publish_under_strace(&folder, &trace);
@@ -39,7 +39,7 @@ fn a_sync_has_returned_before_a_reply_or_a_publication_leaves() {
 }
 
 #[test]
-fn a_sync_that_fails_acknowledges_nothing_and_is_got_over() {
+fn failed_sync_acknowledges_nothing() {
     let Some(folder) = folder("fails") else { return };
     let (mut gateway, address) = serve(&folder, &folder.join("trace"), &["-e", FAILING]);
     let (mut writer, mut reader) = (Line::open(&address), Line::open(&address));
@@ -58,7 +58,7 @@ fn a_sync_that_fails_acknowledges_nothing_and_is_got_over() {
             }
         }
     }
-    assert!(!refused.is_empty(), "no sync failed: the story was not told");
+    assert!(!refused.is_empty(), "no sync failed: the fault was not injected");
     assert_eq!(acknowledged.last(), Some(&(2 * PUBLICATIONS)), "the store has got over it");
     // What nobody knows of may have been stored; what was acknowledged was, once and in order.
     let mut heard = Vec::new();
@@ -72,7 +72,7 @@ fn a_sync_that_fails_acknowledges_nothing_and_is_got_over() {
     let _ = fs::remove_dir_all(&folder);
 }
 
-/// A folder for one story. None: there is no `strace`.
+/// A folder for one test. None: there is no `strace`.
 fn folder(name: &str) -> Option<PathBuf> {
     if Command::new("strace").arg("--version").output().is_err() {
         assert!(std::env::var_os("CI").is_none(), "strace is not installed: `cargo xtask test` installs it");

@@ -130,7 +130,7 @@ mod tests {
     use crate::measurements::Measured;
 
     #[test]
-    fn a_bar_that_misses_its_goal_ends_behind_the_line_and_is_red() {
+    fn missed_goal_draws_a_red_bar() {
         let measured = |median| Some(Measured { median, least: median, most: median });
         let row = |what: &str, median| Row {
             what: what.to_owned(),

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shot_is_a_call_that_a_person_could_type() {
+    fn measurement_is_a_typable_command() {
         let call = MEASUREMENTS[5].command(Path::new("tautline-bench"), Path::new("kept.json")).to_string();
         assert_eq!(
             call,
@@ -209,14 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+    fn even_count_averages_the_middle_two() {
         let measured = Measured::of([4.0, 1.0, 2.0, 9.0]);
         assert_eq!(measured, Some(Measured { median: 3.0, least: 1.0, most: 9.0 }));
         assert_eq!(Measured::of([]), None);
     }
 
     #[test]
-    fn what_is_compared_is_compared_run_by_run() {
+    fn ratio_compares_run_by_run() {
         let kept = std::env::temp_dir().join(format!("tautline-measurements-{}", std::process::id()));
         fs::create_dir_all(&kept).unwrap();
         let mut results = Results::default();

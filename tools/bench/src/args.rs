@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_load_stays_on_this_machine_unless_somebody_answers_for_the_other_one() {
+    fn remote_target_needs_explicit_ownership() {
         let refused = Target::parse("ws://192.0.2.1:8000/connect", None, false).unwrap_err().to_string();
         assert!(refused.contains("--i-own-this-host"), "{refused}");
         assert!(Target::parse("ws://192.0.2.1:8000/connect", None, true).is_ok());

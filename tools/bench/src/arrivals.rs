@@ -1,4 +1,4 @@
-//! Who comes online, and how long each waited for it.
+//! Which connections came online, and how long each waited for it.
 
 use std::time::{Duration, Instant};
 

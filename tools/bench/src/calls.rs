@@ -85,7 +85,7 @@ fn settle(event_loop: &mut EventLoop, tracker: &mut Tracker) -> anyhow::Result<(
     }
 }
 
-/// Who asks when, where answers do not decide it.
+/// When which connection asks, where answers do not decide it.
 struct Pace {
     rate: Option<f64>,
     due: Option<Instant>,

@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_of_a_stream_may_lie_across_frames_and_a_frame_may_hold_many() {
+    fn stream_messages_may_span_frames() {
         let said = news(&[1, 2, 3]);
         for cut in 0..said.len() {
             let (mut connection, mut heard) = (subscriber_of_nats(), Tally::default());
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_doubled_or_overtaken_ends_the_run() {
+    fn lost_or_doubled_message_ends_the_run() {
         for (numbers, reason) in [([1, 3], "lost or overtaken"), ([1, 1], "doubled or late")] {
             let mut frame = Vec::new();
             encode_binary(&mut frame, &news(&numbers), None);

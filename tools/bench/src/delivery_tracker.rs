@@ -1,4 +1,4 @@
-//! Publications on their way: who has them already, and how long it took.
+//! Publications on their way: which subscribers have them already, and how long it took.
 //!
 //! Start at [`DeliveryTracker::depart`] and [`DeliveryTracker::arrive`].
 
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_publication_flies_until_its_last_subscriber_has_it() {
+    fn publication_completes_with_its_last_subscriber() {
         let now = Instant::now();
         let mut delivery = DeliveryTracker::new(2);
         delivery.subscribed(0);

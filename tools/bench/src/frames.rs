@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_of_every_length_are_read_as_they_were_written() {
+    fn frames_of_every_length_round_trip() {
         for bytes in [0, 1, 125, 126, 65_535, 65_536] {
             let mut written = Vec::new();
             encode_text(&mut written, &"x".repeat(bytes), None);

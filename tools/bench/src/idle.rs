@@ -44,7 +44,7 @@ pub(super) fn run(context: &RunContext<'_>) -> anyhow::Result<Figures> {
     let mut load = PubSubLoad::open(&context.target, &all, &context.progress)?;
     let opened = window.close()?;
     let idle = memory(context, &mut load)?;
-    // What another server keeps of a burst is its garbage collector's affair.
+    // What another server keeps of a burst depends on its garbage collector.
     let after = if context.target.protocol.is_ours() {
         context.progress.begin("a burst for everybody", 0);
         burst(&mut load, plan.channels)?;

@@ -47,7 +47,7 @@ use self::{
     server::{ServeArgs, ServerProcess},
 };
 
-// The server of its own is a child process of this very program, and is to weigh what the gateway's binary weighs.
+// The server of its own is a child process of this very program, and has to use memory as the gateway's binary does.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

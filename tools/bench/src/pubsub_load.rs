@@ -1,4 +1,4 @@
-//! Subscribers, and one publisher who knows when everybody has what was published.
+//! Subscribers, and one publisher that knows when every subscriber has what was published.
 //!
 //! Start at [`PubSubLoad::open`], then [`PubSubLoad::step`]; what most scenarios are made of. "k in flight" means that the publisher,
 //! a connection of its own, sends the next publication only while fewer than k are not yet delivered to all subscribers.
@@ -34,7 +34,7 @@ pub(super) enum Pace {
     Rate(f64),
 }
 
-/// Who is in it.
+/// How many connections and channels it has.
 pub(super) struct LoadSpec<'a> {
     /// A name that no other run has.
     pub name: &'a str,
@@ -259,8 +259,10 @@ impl Observer for Tracker {
     ) -> anyhow::Result<()> {
         match event {
             Event::Publication { offset } => {
-                let reads =
-                    connection.reads.as_ref().context("a publication for somebody who reads nothing")?;
+                let reads = connection
+                    .reads
+                    .as_ref()
+                    .context("a publication on a connection without a subscription")?;
                 self.delivery.received(reads.number, offset, now)?;
             }
             Event::Reply { id } => drop(self.requests.settle(id)?),

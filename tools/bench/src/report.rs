@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_of_several_runs_stands_beside_their_spread() {
+    fn report_shows_median_and_spread() {
         let runs = [3.0, 1.0, 2.0, 40.0].map(|value| Figures(vec![Figure { name: "cpu_s", value }]));
         let report = Report { scenario: "echo", options: BTreeMap::new(), runs: runs.to_vec() };
         assert_eq!(report.rows(), [Row { name: "cpu_s", median: 2.5, least: 1.0, most: 40.0 }]);

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_in_any_order_settle_their_own_request_and_seen_stops_at_the_first_open_one() {
+    fn seen_stops_at_the_first_open_request() {
         let now = Instant::now();
         let mut requests = Requests { last_id: 1, ..Requests::default() };
         assert_eq!(requests.ask(now).to_string(), r#"{"id":2,"#);

@@ -16,7 +16,7 @@ const FIRST_PORT: u16 = 12_000;
 const PORTS: u32 = 20_000;
 /// 127.0.0.2 and those behind it.
 const ADDRESSES: u32 = 200;
-/// How many ports in a row may be somebody else's.
+/// How many ports in a row may be taken.
 const TRIES: u32 = 1000;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_connection_has_an_address_and_port_of_its_own_on_this_machine() {
+    fn connections_have_unique_loopback_addresses() {
         let numbers = [0, 1, 19_999, 20_000, 3_999_999];
         let all = numbers.map(|number| address(number).to_string());
         let expected =

@@ -1,4 +1,4 @@
-//! Everybody is cut at once and comes back with a ticket, while new clients knock at the same door.
+//! All clients are cut at once and resume with a ticket, while new clients connect.
 //!
 //! Start at [`run`].
 
@@ -130,7 +130,7 @@ pub(super) fn run(context: &RunContext<'_>, args: &StormArgs) -> anyhow::Result<
     Ok(figures)
 }
 
-/// The first connect_spec: what each client carries away.
+/// The first connection: what each client carries away.
 #[derive(Default)]
 struct Tickets {
     tickets: Vec<Box<str>>,
@@ -166,7 +166,7 @@ impl Observer for Tickets {
     }
 }
 
-/// Who comes back.
+/// The clients that come back.
 struct Storm {
     event_loop: EventLoop,
     back: Arrivals,

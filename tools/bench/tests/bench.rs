@@ -41,17 +41,17 @@ fn every_question_has_its_answer() {
 }
 
 #[test]
-fn connections_that_do_nothing_are_weighed_before_and_after_a_burst() {
+fn idle_reports_memory_around_a_burst() {
     assert!(figure("idle --connections 20 --channels 2", "resident_mib_in_all") > 0.0);
 }
 
 #[test]
-fn who_is_cut_comes_back_to_what_was_published_meanwhile() {
+fn storm_resumes_to_missed_publications() {
     assert!(figure("storm --connections 20 --channels 3 --behind 4 --away 50ms", "all_online_s") > 0.0);
 }
 
 #[test]
-fn who_does_not_read_is_told_everything_or_a_gap() {
+fn stalled_reader_gets_everything_or_a_gap() {
     assert!(figure("slow --connections 5 --stalled 5", "publications_each_when_woken") > 0.0);
 }
 
@@ -74,7 +74,7 @@ fn echoes(times: usize) -> String {
 }
 
 #[test]
-fn another_server_is_measured_in_its_dialect_and_found_out_where_it_says_things_twice() {
+fn doubled_answer_of_another_server_fails() {
     let url = echoes(1);
     assert!(figure(&format!("echo --connections 3 --protocol ws --url {url}"), "answers_per_s") > 0.0);
     let output = bench(&format!("echo --connections 3 --protocol ws --url {} --seconds 0.3", echoes(2)));
@@ -83,14 +83,14 @@ fn another_server_is_measured_in_its_dialect_and_found_out_where_it_says_things_
 }
 
 #[test]
-fn what_only_tautline_does_is_not_asked_of_others() {
+fn storm_is_refused_for_other_protocols() {
     let output = bench("storm --protocol nats --url ws://127.0.0.1:1/");
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(message.contains("another protocol has idle, fanout and echo"), "{message}");
 }
 
 #[test]
-fn a_host_that_is_not_this_one_is_not_loaded_by_accident() {
+fn remote_host_is_not_loaded_by_accident() {
     // 192.0.2.0/24 is for documentation: nobody is there.
     let output = bench("fanout --url ws://192.0.2.1:8000/connect");
     assert_eq!(output.status.code(), Some(1));

@@ -58,7 +58,7 @@ pub struct ChaosArgs {
     /// How many connections it carries at once
     #[arg(long, value_name = "COUNT", default_value_t = CONNECTIONS_MAX)]
     pub max_connections: usize,
-    /// Lets a storm of random faults loose for this long, then heals everything, like 3m
+    /// Runs a storm of random faults for this long, then heals everything, like 3m
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub storm: Option<Duration>,
     /// The longest pause between two faults of a storm, like 1s; the shortest is a tenth of it
@@ -135,7 +135,7 @@ fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A port alone is one of this machine: whoever wants to be reached from outside says so.
+/// A port alone is one of this machine: to be reached from outside takes an address.
 fn parse_addr(text: &str) -> Result<SocketAddr, String> {
     let port = text.strip_prefix(':').unwrap_or(text);
     if let Ok(port) = port.parse() {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_in_words() {
+    fn invalid_chaos_flags_are_refused_in_words() {
         let refused = |flags: &str| parse(flags).unwrap_err().to_string();
         assert!(refused("--upstream x:1 --preset train").contains("there is no preset"));
         assert!(refused("--upstream x:1 --latency 80").contains("write whole numbers and ms"));

@@ -46,7 +46,7 @@ pub(super) async fn serve(network: &Network, mut client: TcpStream, upstream: &s
     Relay::new(network, &place.handle, client, upstream).run().await;
 }
 
-/// A handle in the state, for as long as its connection lives.
+/// A registered connection, until it ends.
 struct OpenConnection<'a> {
     network: &'a Network,
     handle: Arc<ConnectionHandle>,

@@ -110,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_has_a_default() {
+    fn omitted_fault_fields_have_defaults() {
         assert_eq!(request(r#"{"fault":"half_open"}"#).fault(), Ok(Fault::half_open()));
         assert_eq!(request(r#"{"fault":"background_kill"}"#).fault(), Ok(Fault::background_kill()));
         assert_eq!(request(r#"{"fault":"cut"}"#).selector(), Ok(Selector::All));
     }
 
     #[test]
-    fn a_field_that_the_fault_cannot_use_is_refused_by_name() {
+    fn useless_fault_field_is_refused_by_name() {
         for (json, field) in [
             (r#"{"fault":"cut","for_ms":5}"#, "for_ms"),
             (r#"{"fault":"refuse","direction":"up"}"#, "direction"),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn whom_a_request_means_has_to_be_clear() {
+    fn ambiguous_fault_target_is_refused() {
         let both = request(r#"{"fault":"cut","group":"a","connection":1}"#);
         assert_eq!(both.selector(), Err(BadRequest::Both));
         let refused = request(r#"{"fault":"refuse","connection":1}"#);

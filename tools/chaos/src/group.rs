@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_names_no_group_is_in_the_default_one() {
+    fn request_without_group_is_in_default() {
         for first in
             ["GET /connect HTTP/1.1\r\n", "GET /?chaos= HTTP/1.1\r\n", "GET /?chaos=%20 HTTP/1.1\n", "\n"]
         {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_is_not_waited_for() {
+    fn non_http_bytes_are_passed_at_once() {
         assert_eq!(group("\u{16}\u{3}\u{1}"), Some("default".into()));
         assert_eq!(group("SSH-2.0-x"), Some("default".into()));
         let endless = format!("GET /{}", "a".repeat(REQUEST_LINE_BYTES_MAX));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_cannot_be_is_refused_with_the_rule() {
+    fn invalid_group_name_is_refused_with_the_rule() {
         let error = "a b".parse::<GroupName>().unwrap_err().to_string();
         assert!(error.contains("1 to 64"), "{error}");
         assert!("".parse::<GroupName>().is_err());

@@ -162,7 +162,7 @@ impl End {
         Self { socket: Some(socket), unwritten: Bytes::new(), read_out: false }
     }
 
-    /// Waits until the socket can do something that somebody wants of it.
+    /// Waits until the socket can do what is wanted of it.
     async fn ready(&self, room: bool) {
         let reading = (room && !self.read_out).then_some(Interest::READABLE);
         let writing = self.is_full().then_some(Interest::WRITABLE);

@@ -1,4 +1,4 @@
-//! Lets a [`Storm`] loose on a live network.
+//! Runs a [`Storm`] on a live network.
 
 use tautline_netem::{Fault, Reach, ScheduledFault, Storm, StormPlan};
 use tokio::time::{Instant, sleep_until};
@@ -18,8 +18,8 @@ pub struct StormReport {
 }
 
 impl Network {
-    /// Lets a storm loose and returns when it is over; dropping the future ends it early. Faults without an end of their own
-    /// outlast it: call [`heal`](Self::heal) for fair weather.
+    /// Runs a storm and returns when it is over; dropping the future ends it early. Faults without an end of their own
+    /// outlast it: call [`heal`](Self::heal) to end them.
     ///
     /// The same seed brings the same faults at the same times. Whom they hit depends on who is connected then.
     ///

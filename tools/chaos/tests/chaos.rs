@@ -62,7 +62,7 @@ async fn an_orderly_close_passes_through_half_by_half() {
 }
 
 #[tokio::test]
-async fn a_peer_that_dies_is_a_reset_for_the_other() {
+async fn dying_peer_resets_the_other_end() {
     let stage = Stage::new().await;
     let mut pair = stage.pair("a").await;
     pair.client.set_zero_linger().unwrap();
@@ -108,7 +108,7 @@ async fn a_fin_closes_both_ends_in_order() {
 }
 
 #[tokio::test]
-async fn half_open_up_swallows_what_the_client_says_and_both_stay_open() {
+async fn half_open_up_drops_bytes_and_stays_open() {
     let stage = Stage::new().await;
     let mut pair = stage.pair("a").await;
     let fault = Fault::HalfOpen { direction: Direction::Up, for_ms: None };
@@ -122,7 +122,7 @@ async fn half_open_up_swallows_what_the_client_says_and_both_stay_open() {
 }
 
 #[tokio::test]
-async fn a_client_that_closes_behind_a_half_open_line_is_not_missed_by_the_server() {
+async fn client_close_behind_half_open_is_not_forwarded() {
     let stage = Stage::new().await;
     let mut pair = stage.pair("a").await;
     stage.chaos.fault(Fault::half_open(), &Selector::All).unwrap();
@@ -147,7 +147,7 @@ async fn a_stall_delivers_everything_when_it_is_over() {
 }
 
 #[tokio::test]
-async fn a_background_kill_tells_the_client_and_leaves_the_server_in_the_dark() {
+async fn background_kill_reports_only_to_the_client() {
     let stage = Stage::new().await;
     let mut pair = stage.pair("a").await;
     let fault = Fault::BackgroundKill { after_ms: 0, server_told_ms: None, client_told_ms: Some(10) };
@@ -159,7 +159,7 @@ async fn a_background_kill_tells_the_client_and_leaves_the_server_in_the_dark() 
 }
 
 #[tokio::test]
-async fn pulling_the_cable_hits_one_phone_and_not_the_other() {
+async fn unplug_affects_one_group_only() {
     let stage = Stage::new().await;
     let mut a = stage.pair("phone-a").await;
     let mut b = stage.pair("phone-b").await;
@@ -182,7 +182,7 @@ async fn pulling_the_cable_hits_one_phone_and_not_the_other() {
 }
 
 #[tokio::test]
-async fn a_connection_that_hangs_comes_in_when_the_cable_is_back() {
+async fn hanging_connection_is_admitted_on_plug() {
     let stage = Stage::new().await;
     stage.chaos.unplug(&name_of("a"), Unplugged::Hang).unwrap();
     let mut client = stage.knock("a").await;
@@ -197,7 +197,7 @@ async fn a_connection_that_hangs_comes_in_when_the_cable_is_back() {
 }
 
 #[tokio::test]
-async fn a_client_that_gives_up_hanging_leaves_the_books() {
+async fn hanging_client_that_leaves_is_forgotten() {
     let stage = Stage::new().await;
     stage.chaos.unplug(&name_of("a"), Unplugged::Hang).unwrap();
     let client = stage.knock("a").await;
@@ -207,7 +207,7 @@ async fn a_client_that_gives_up_hanging_leaves_the_books() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_for_new_connections_and_for_one_group() {
+async fn refusal_affects_new_connections_of_one_group() {
     let stage = Stage::new().await;
     let mut old = stage.pair("a").await;
     assert_eq!(stage.chaos.fault(Fault::Refuse { for_ms: None }, &group("a")).unwrap(), 0);
@@ -220,7 +220,7 @@ async fn a_refusal_is_for_new_connections_and_for_one_group() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_not_there_is_a_reset_for_the_client() {
+async fn missing_upstream_resets_the_client() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let stage = Stage::with(|builder| builder.upstream(gone.to_string())).await;
     expect_reset(&mut stage.knock("a").await).await;
@@ -235,7 +235,7 @@ async fn one_connection_too_many_is_reset() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_the_server_to_speak_is_let_in() {
+async fn silent_client_is_admitted_after_a_second() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let upstream = server.local_addr().unwrap().to_string();
     let chaos = Chaos::builder().upstream(upstream).start().await.unwrap();
@@ -262,7 +262,7 @@ async fn a_storm_hits_and_fair_weather_follows() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_dropped_takes_its_connections_with_it() {
+async fn dropped_proxy_closes_its_connections() {
     let Stage { chaos, .. } = Stage::new().await;
     let addr = chaos.addr();
     let mut client = TcpStream::connect(addr).await.unwrap();

@@ -48,7 +48,7 @@ const LOG_COUNT: usize = 50_000;
 /// The same in bytes.
 const LOG_BYTES: usize = 32 * 1024 * 1024;
 
-/// How a drain looks on this stage: everybody is told to come back within this time,
+/// How long a drain of the demo takes: clients are told to come back within this time,
 const DRAIN_SPREAD: Duration = Duration::from_millis(2_000);
 /// and after this one the gateway lets them in again, as if it had been started anew.
 const DRAIN_LASTS: Duration = Duration::from_millis(1_500);
@@ -89,7 +89,7 @@ async fn run(args: Cli) -> anyhow::Result<()> {
     tokio::select! {
         served = axum::serve(listener, router) => served.context("the gateway stopped"),
         ending = signals.next() => {
-            info!("{}: the show is over", ending.name());
+            info!("{}: the demo ends", ending.name());
             Ok(())
         }
     }

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_phone_that_comes_back_does_not_put_its_own_cable_in() {
+    async fn foreground_does_not_plug_the_cable() {
         let chaos = Chaos::builder().upstream("127.0.0.1:1").start().await.unwrap();
         let group: GroupName = "phone-a".parse().unwrap();
         for switch in [Switch::Unplug, Switch::Hide, Switch::Show] {

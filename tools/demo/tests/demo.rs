@@ -75,7 +75,7 @@ impl Drop for Demo {
 }
 
 #[test]
-fn the_page_the_switches_and_the_gateway_share_one_port() {
+fn page_switches_and_gateway_share_one_port() {
     let demo = Demo::start();
     assert!(demo.ask("GET", "/", "").ends_with("two phones"));
     assert!(demo.ask("GET", "/health/ready", "").starts_with("HTTP/1.1 200"));
@@ -88,7 +88,7 @@ fn the_page_the_switches_and_the_gateway_share_one_port() {
 }
 
 #[test]
-fn the_group_that_the_page_travels_in_is_never_hurt() {
+fn default_group_is_never_faulted() {
     let demo = Demo::start();
     let answer = demo.ask("POST", "/demo/chaos/default", r#"{"action":"cut"}"#);
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("name a phone's"), "{answer}");
@@ -111,7 +111,7 @@ fn drain_needs_a_request_no_foreign_page_sends() {
 }
 
 #[test]
-fn names_of_other_machines_get_nothing_of_the_demo() {
+fn foreign_host_names_are_refused() {
     let demo = Demo::start();
     for path in ["/", "/demo/state", "/connect", "/health/ready"] {
         let answer = demo.ask_with("host: evil.example", "GET", path, "");
@@ -129,7 +129,7 @@ fn a_signal_ends_the_show() {
 }
 
 #[test]
-fn without_a_page_it_says_how_to_build_one() {
+fn missing_page_explains_how_to_build_it() {
     let output = demo(Path::new("/nowhere")).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("no page in /nowhere") && said.contains("npm run build"), "{said}");

@@ -230,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn both_outputs_are_logged_in_the_order_they_were_written() {
+    fn stdout_and_stderr_are_logged_in_order() {
         let (result, log) = run("echo one; echo two >&2; echo three");
         result.unwrap();
         assert!(log.ends_with("one\ntwo\nthree\n"), "{log}");
     }
 
     #[test]
-    fn a_failure_keeps_the_end_of_the_output_and_the_exit_code() {
+    fn failure_keeps_output_tail_and_exit_code() {
         let (result, _) = run("seq 1 200; exit 3");
         let error = result.unwrap_err();
         let failed = error.downcast_ref::<CommandFailed>().unwrap();
@@ -247,14 +247,14 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_holds_the_pipe_does_not_hold_the_run() {
+    fn daemon_holding_the_pipe_does_not_block() {
         let started = Instant::now();
         run("sleep 60 & echo started").0.unwrap();
         assert!(started.elapsed() < Duration::from_secs(30));
     }
 
     #[test]
-    fn a_command_that_hangs_is_stopped_together_with_what_it_started() {
+    fn hanging_command_is_killed_with_its_children() {
         let (reader, writer) = std::io::pipe().unwrap();
         let mut hanging = Process::new("sh");
         let mut child = hanging.args(["-c", "sleep 600; echo woken"]).stdout(writer).spawn().unwrap();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_reads_as_a_person_would_type_it() {
+    fn command_displays_as_typed() {
         let command = Command::new("npm", ["run", "a b"]).within("sdk").env("CI", "true");
         assert_eq!(command.to_string(), "cd sdk && CI=true npm run 'a b'");
     }

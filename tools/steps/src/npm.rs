@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_are_installed_again_when_the_lock_file_is_newer() {
+    fn newer_lock_file_reinstalls_packages() {
         let root = env::temp_dir().join(format!("tautline-xtask-npm-{}", std::process::id()));
         let touch = |name: &str, seconds| {
             let path = root.join("sdk").join(name);

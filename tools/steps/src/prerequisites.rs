@@ -225,7 +225,7 @@ pub fn python27() -> Option<PathBuf> {
     Some(version.path().join("bin/python2.7")).filter(|path| path.exists())
 }
 
-/// Packages must not start their services: we want the program, and its usual port may be somebody's. Debian asks
+/// Packages must not start their services: we want the program, and its usual port may be in use. Debian asks
 /// `policy-rc.d` first; where there is none, ours refuses for as long as we install.
 const WITHOUT_SERVICES: &str = r#"policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -283,13 +283,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_major_version_of_node_is_read_from_what_it_says() {
+    fn node_major_version_is_parsed() {
         assert_eq!(major("v20.20.2"), Some(20));
         assert_eq!(major("chromium"), None);
     }
 
     #[test]
-    fn what_cannot_be_installed_is_told_in_one_line() {
+    fn missing_prerequisite_is_one_line() {
         let nowhere = Prerequisite {
             name: "A unicorn",
             is_there: |_| false,

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_counts_what_ran_and_leaves_out_what_was_skipped() {
+    fn summary_line_excludes_skipped_steps() {
         let outcome = |name, verdict| Outcome {
             name,
             verdict,

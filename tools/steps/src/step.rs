@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_test_could_not_do_is_kept_for_the_table() {
+    fn skipped_lines_reach_the_table() {
         let mut live = Live::silent();
         let told =
             "echo 'skipped: no strace'; echo ok; echo 'skipped: no strace'; echo '  skipped: no mount'";

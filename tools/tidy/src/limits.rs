@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ceiling_without_a_row_and_a_test_that_is_gone_are_found() {
+    fn missing_row_and_missing_test_are_found() {
         let head = "| ceiling | test |\n|---|---|\n";
         assert_eq!(findings(&format!("{head}| `pages_max` | `greedy_reader` |")), Vec::<String>::new());
         assert_eq!(findings(&format!("{head}| `pages_max` | `gone` |")), ["there is no test `gone`"]);

@@ -128,13 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn other_sites_anchors_and_code_are_no_relative_links() {
+    fn urls_anchors_and_code_are_no_relative_links() {
         assert_eq!(broken("README.md", "[w](https://a.example/x) [m](mailto:a@b.example) [t](#top)"), 0);
         assert_eq!(broken("README.md", "`[a](lost.md)`\n```\n[a](lost.md)\n```\n"), 0);
     }
 
     #[test]
-    fn long_line_is_refused_unless_it_is_a_table_or_a_link() {
+    fn long_prose_line_is_refused() {
         let long = "word ".repeat(30);
         let table = format!("| {long} |");
         let link = format!("- [a]({})", "x".repeat(120));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heading_or_block_that_one_language_lacks_is_found() {
+    fn heading_missing_in_one_language_is_found() {
         let english = "# A\n## B\n```sh\n# no heading\n```\n";
         assert_eq!(check_pair(("a", english), ("b", "# 甲\n## 乙\n```sh\nls\n```\n")), []);
         assert_eq!(check_pair(("a", english), ("b", "# 甲\n")).len(), 2);

@@ -147,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_over_the_ceiling_is_found_and_one_at_it_is_not() {
+    fn file_over_the_ceiling_is_found() {
         let text = |lines| format!("//! Long.\n{}", "fn f() {}\n".repeat(lines - 1));
         assert_eq!(findings("a.rs", &text(LINES_MAX)).len(), 0);
         assert_eq!(findings("a.rs", &text(LINES_MAX + 1)).len(), 1);
     }
 
     #[test]
-    fn left_overs_are_found_in_code_and_may_be_spoken_of_in_prose() {
+    fn left_overs_are_found_in_code_only() {
         for left_over in LEFT_OVERS {
             let line = format!("{left_over} later");
             assert_eq!(findings("a.rs", &format!("//! Adds.\n{line}\n")).len(), 1, "{line}");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_that_are_switched_off_are_found_but_iterators_are_not() {
+    fn disabled_tests_are_found() {
         assert_eq!(findings("a.rs", &format!("//! Adds.\n{}]\n", RUST_SWITCHED_OFF[0])).len(), 1);
         assert_eq!(findings("a.rs", "//! Adds.\nlines.iter().skip(1);\n").len(), 0);
         for off in ["test.skip('x')", "describe.only('x')", "test('x', { skip: true })"] {
@@ -172,12 +172,12 @@ mod tests {
     }
 
     #[test]
-    fn white_space_at_the_end_of_a_line_is_found_with_its_line() {
+    fn trailing_space_is_found_with_its_line() {
         assert_eq!(check("a.md", "one\ntwo \n")[0].line, 2);
     }
 
     #[test]
-    fn paths_of_one_machine_are_found_but_urls_and_relative_paths_are_not() {
+    fn machine_paths_are_found() {
         for dir in MACHINE_DIRS {
             assert_eq!(findings("a.md", &format!("see `/{dir}/x`")).len(), 1, "{dir}");
             assert_eq!(

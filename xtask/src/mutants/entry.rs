@@ -146,14 +146,14 @@ must_fail = ["cargo test -p b"]
 "#;
 
     #[test]
-    fn an_entry_without_commands_takes_those_of_its_page() {
+    fn entry_without_commands_inherits_the_page() {
         let mutants = parse(PAGE).unwrap();
         let told: Vec<_> = mutants.iter().map(|one| (one.edits.len(), one.must_fail[0].as_str())).collect();
         assert_eq!(told, [(1, "cargo test -p a"), (2, "cargo test -p b")]);
     }
 
     #[test]
-    fn an_entry_that_lacks_a_part_is_refused_by_name() {
+    fn incomplete_entry_is_refused_by_name() {
         let error = parse(&PAGE.replace("find = \"a + b\"\n", "")).unwrap_err().to_string();
         assert!(error.starts_with("adds-too-much needs"), "{error}");
     }

@@ -30,7 +30,7 @@ fn end(ending: Ending) -> Option<Arrival<String>> {
 }
 
 #[test]
-fn what_one_end_says_the_other_one_hears() {
+fn pushed_segment_arrives_at_the_other_end() {
     let mut link = link();
     talk(&mut link, at(0));
     assert_eq!(link.poll_timeout(), Some(at(10)));
@@ -39,7 +39,7 @@ fn what_one_end_says_the_other_one_hears() {
 }
 
 #[test]
-fn a_cut_is_a_reset_at_both_ends_and_loses_what_is_on_its_way() {
+fn cut_resets_both_ends_and_loses_pending() {
     let mut link = link();
     talk(&mut link, at(0));
     link.apply(at(5), Fault::Cut);
@@ -60,7 +60,7 @@ fn a_reset_is_known_before_it_is_polled() {
 }
 
 #[test]
-fn a_fin_closes_both_ends_after_what_is_on_its_way() {
+fn fin_closes_both_ends_after_pending_segments() {
     let mut link = link();
     talk(&mut link, at(0));
     link.apply(at(5), Fault::Fin);
@@ -70,7 +70,7 @@ fn a_fin_closes_both_ends_after_what_is_on_its_way() {
 }
 
 #[test]
-fn a_reset_of_one_end_leaves_the_other_one_talking_to_nobody() {
+fn one_sided_reset_leaves_the_other_half_open() {
     let mut link = link();
     link.apply(at(0), Fault::Reset { direction: Direction::Up });
     assert_eq!(heard(&mut link, at(0)), [end(Ending::Reset), None]);
@@ -81,7 +81,7 @@ fn a_reset_of_one_end_leaves_the_other_one_talking_to_nobody() {
 }
 
 #[test]
-fn half_open_up_swallows_up_and_lets_down_pass() {
+fn half_open_up_drops_up_and_passes_down() {
     let mut link = link();
     link.apply(at(0), Fault::HalfOpen { direction: Direction::Up, for_ms: None });
     talk(&mut link, at(0));
@@ -90,7 +90,7 @@ fn half_open_up_swallows_up_and_lets_down_pass() {
 }
 
 #[test]
-fn half_open_for_a_while_resets_both_ends_if_something_was_lost() {
+fn timed_half_open_with_loss_resets_both_ends() {
     let mut link = link();
     link.apply(at(0), Fault::HalfOpen { direction: Direction::Up, for_ms: Some(100) });
     link.push(at(50), Way::Up, "lost".into()).unwrap();
@@ -99,7 +99,7 @@ fn half_open_for_a_while_resets_both_ends_if_something_was_lost() {
 }
 
 #[test]
-fn half_open_for_a_while_is_forgotten_if_nothing_was_lost() {
+fn timed_half_open_without_loss_leaves_no_trace() {
     let mut link = link();
     link.apply(at(0), Fault::HalfOpen { direction: Direction::Both, for_ms: Some(100) });
     talk(&mut link, at(100));
@@ -117,7 +117,7 @@ fn a_stall_keeps_everything_until_it_is_over() {
 }
 
 #[test]
-fn a_newer_fault_replaces_the_plan_of_an_older_one() {
+fn newer_fault_replaces_the_older_plan() {
     let mut link = link();
     link.apply(at(0), Fault::stall(100));
     link.apply(at(50), Fault::stall(1_000));
@@ -127,7 +127,7 @@ fn a_newer_fault_replaces_the_plan_of_an_older_one() {
 }
 
 #[test]
-fn a_hole_is_not_mended_by_a_newer_fault() {
+fn newer_fault_does_not_mend_a_hole() {
     let mut link = link();
     link.apply(at(0), Fault::HalfOpen { direction: Direction::Up, for_ms: None });
     talk(&mut link, at(0));
@@ -138,7 +138,7 @@ fn a_hole_is_not_mended_by_a_newer_fault() {
 }
 
 #[test]
-fn a_background_kill_keeps_the_connection_a_while_and_then_tells_nobody() {
+fn background_kill_goes_half_open_after_its_delay() {
     let mut link = link();
     link.apply(at(0), Fault::background_kill());
     talk(&mut link, at(4_000));
@@ -149,7 +149,7 @@ fn a_background_kill_keeps_the_connection_a_while_and_then_tells_nobody() {
 }
 
 #[test]
-fn a_background_kill_may_tell_each_end_in_its_own_time() {
+fn background_kill_reports_to_each_end_separately() {
     let mut link = link();
     let (server_told_ms, client_told_ms) = (Some(30_000), Some(2_000));
     link.apply(at(0), Fault::BackgroundKill { after_ms: 5_000, server_told_ms, client_told_ms });
@@ -161,7 +161,7 @@ fn a_background_kill_may_tell_each_end_in_its_own_time() {
 }
 
 #[test]
-fn an_end_that_dies_behind_a_half_open_line_is_found_out_when_it_heals() {
+fn end_closed_while_half_open_surfaces_on_heal() {
     let mut link = link();
     link.apply(at(0), Fault::half_open());
     link.end(at(10), Way::Up, Ending::Reset);
@@ -180,7 +180,7 @@ fn a_refusal_is_a_matter_for_the_door() {
 }
 
 #[test]
-fn one_seed_and_the_same_calls_give_one_history() {
+fn same_seed_and_calls_repeat_the_history() {
     let history = |seed| {
         let mut link = Link::new(Rules::cellular(), seed);
         let mut history = Vec::new();

@@ -79,7 +79,7 @@ fn an_idle_line_saves_up_no_speed() {
 }
 
 #[test]
-fn a_full_pipe_hands_the_parcel_back_until_there_is_room() {
+fn full_pipe_returns_the_segment() {
     let mut pipe = pipe(Rules { buffer_bytes_max: 1024, ..slow() });
     pipe.push(at(0), "x".repeat(1000)).unwrap();
     assert_eq!(pipe.room_bytes(), 24);
@@ -119,7 +119,7 @@ fn a_half_open_pipe_swallows_and_tells_nobody() {
 }
 
 #[test]
-fn a_stream_with_a_hole_is_reset_when_it_opens_again() {
+fn stream_with_a_hole_resets_on_open() {
     let mut pipe = pipe(slow());
     pipe.set_flow(at(0), Flow::HalfOpen);
     pipe.push(at(10), "lost".into()).unwrap();
@@ -129,7 +129,7 @@ fn a_stream_with_a_hole_is_reset_when_it_opens_again() {
 }
 
 #[test]
-fn a_half_open_pipe_that_lost_nothing_goes_on() {
+fn half_open_pipe_without_loss_goes_on() {
     let mut pipe = pipe(Rules::default());
     pipe.set_flow(at(0), Flow::HalfOpen);
     pipe.set_flow(at(20), Flow::Open);
@@ -160,7 +160,7 @@ fn an_abort_overtakes_everything() {
 }
 
 #[test]
-fn a_line_that_becomes_fast_lets_go_of_its_backlog() {
+fn faster_rules_release_the_backlog() {
     let mut pipe = pipe(Rules { rate_bytes_per_s: 10, ..Rules::default() });
     pipe.push(at(0), "x".repeat(1000)).unwrap();
     assert_eq!(pipe.poll_timeout(), Some(at(100_000)));

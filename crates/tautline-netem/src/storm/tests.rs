@@ -66,7 +66,7 @@ fn a_fault_hits_one_or_everybody() {
 }
 
 #[test]
-fn a_plan_that_makes_no_storm_is_refused_with_a_reason() {
+fn invalid_storm_plan_is_refused_with_a_reason() {
     let refused = |json: &str| {
         let plan: StormPlan = serde_json::from_str(json).unwrap();
         Storm::new(1, plan).unwrap_err().to_string()

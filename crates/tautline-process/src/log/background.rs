@@ -1,4 +1,4 @@
-//! A bounded writer with a thread of its own: whoever hands it a line never waits for a disk, a pipe or a terminal.
+//! A bounded writer with a thread of its own: callers never wait for a disk, a pipe or a terminal.
 //!
 //! Start at [`Background::write`]. A line that finds no room, or that cannot be written, is dropped and counted; once
 //! writing goes well again, one line says how many were.

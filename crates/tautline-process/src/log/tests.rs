@@ -60,7 +60,7 @@ impl Stage {
 }
 
 #[test]
-fn lines_beyond_a_stuck_file_are_dropped_and_counted() {
+fn lines_behind_a_stuck_file_are_counted() {
     let stage = stage(8);
     stage.log.write(b"one\n");
     stage.begun.recv_timeout(PATIENCE).expect("it is being written");
@@ -85,7 +85,7 @@ fn lines_that_a_full_disk_refuses_are_counted() {
 }
 
 #[test]
-fn a_file_that_takes_little_at_a_time_gets_everything() {
+fn short_writes_deliver_everything() {
     let stage = stage(1024);
     for answer in
         [Ok(1), Err(io::ErrorKind::Interrupted.into()), Ok(2), Err(io::ErrorKind::WouldBlock.into())]
@@ -97,7 +97,7 @@ fn a_file_that_takes_little_at_a_time_gets_everything() {
 }
 
 #[test]
-fn a_line_is_taken_whole_or_not_at_all() {
+fn full_queue_never_splits_a_line() {
     let stage = stage(8);
     stage.log.write(b"longer than the queue\n");
     stage.log.write(b"one\n");

@@ -1,4 +1,4 @@
-//! What really happened to every log: the truth that checkers hold the apps' memories against.
+//! What really happened to every log; checkers compare what the apps remember with it.
 
 use std::collections::{BTreeMap, HashMap};
 

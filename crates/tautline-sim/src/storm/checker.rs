@@ -105,7 +105,7 @@ fn check_back_end(world: &World, ground_truth: &GroundTruth, injected: &Injected
     }
 }
 
-/// A phone, asked in court.
+/// One phone, and what it is checked against.
 struct PhoneChecker<'a> {
     number: usize,
     phone: &'a Phone,
@@ -170,7 +170,7 @@ impl PhoneChecker<'_> {
         }
     }
 
-    /// A request was executed at most once, and answered once in each life of the app, with the truth.
+    /// A request was executed at most once, and answered once in each run of the app, truthfully.
     fn check_request(&self, request: u64, asked: &Asked, count: Count, knows_all: bool) {
         let Self { number, ground_truth, .. } = self;
         let outcome =

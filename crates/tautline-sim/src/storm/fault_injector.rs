@@ -18,7 +18,7 @@ use crate::{
     world::{DialBehavior, World},
 };
 
-/// What may be trapped: the packets whose loss leaves most to be guessed.
+/// Packets that may be dropped on purpose: those whose loss leaves most in doubt.
 const TRAPS: [&str; 4] = [r#"{"welcome""#, r#","ok":"#, r#"{"pub""#, r#"{"gap""#];
 
 /// Faults of the server that are still to come, and what there was of everything.

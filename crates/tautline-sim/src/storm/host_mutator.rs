@@ -1,4 +1,4 @@
-//! What strange apps and hosts do in a recorded storm: all that a client can be told and other storms have none of.
+//! What mutated apps and hosts do in a recorded storm: inputs that other storms have none of.
 //!
 //! Start at [`HostMutator::inject`].
 

@@ -12,14 +12,14 @@ use crate::{
 /// Long enough for a line that is lost by the way to come back, and to hang up again.
 const QUIET_MS: u64 = 60_000;
 
-/// Lets everybody sleep, and wakes them. Gives how often somebody has hung up.
+/// Lets every client go idle, and wakes it. Gives how often a client went idle.
 ///
 /// # Panics
-/// When somebody dials with nothing to do, does not answer, or stays up.
+/// When a client dials with nothing to do, does not answer, or stays up.
 pub(super) fn check(world: &mut World) -> u64 {
     let dials = dials(world);
     world.advance(QUIET_MS);
-    assert_eq!(self::dials(world), dials, "somebody dialled with nothing to do");
+    assert_eq!(self::dials(world), dials, "a client dialled with nothing to do");
     let mut asked = Vec::new();
     for phone in 0..world.phones.len() {
         let payload = format!("wake {phone}");

@@ -29,7 +29,7 @@ pub(super) struct Push {
     pub(super) channel: String,
     pub(super) keyed: bool,
     /// The server that was asked last.
-    life: u64,
+    incarnation: u64,
 }
 
 impl Workload {
@@ -75,9 +75,9 @@ impl Workload {
         let payload = self.payload();
         let channel = if self.rng.chance(0.5) { inbox_of(phone) } else { self.channel().to_owned() };
         let keyed = self.rng.chance(0.5);
-        let life = world.server.lives;
+        let incarnation = world.server.incarnations;
         world.push(&channel, &payload, keyed.then_some(payload.as_str()));
-        self.pushed.insert(payload, Push { channel, keyed, life });
+        self.pushed.insert(payload, Push { channel, keyed, incarnation });
         self.try_again(world);
     }
 
@@ -87,11 +87,11 @@ impl Workload {
         for (payload, push) in self.pushed.iter_mut().filter(|(_, push)| push.keyed) {
             let again = match world.pushed().get(payload) {
                 Some(told) => told.is_err(),
-                None => push.life != world.server.lives,
+                None => push.incarnation != world.server.incarnations,
             };
             if again {
                 busy = true;
-                push.life = world.server.lives;
+                push.incarnation = world.server.incarnations;
                 world.pushed.remove(payload);
                 world.push(&push.channel, payload, Some(payload));
             }

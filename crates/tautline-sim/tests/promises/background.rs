@@ -5,7 +5,7 @@ use tautline_protocol::client::{DropCause, Options, State};
 use tautline_sim::{DialBehavior, Pair};
 
 #[test]
-fn four_seconds_after_hide_the_line_is_paused_and_nothing_stirs_until_show() {
+fn hidden_line_pauses_after_four_seconds() {
     let mut pair = Pair::connected();
     pair.world.hide(0, None);
     pair.advance(3_999);
@@ -23,7 +23,7 @@ fn four_seconds_after_hide_the_line_is_paused_and_nothing_stirs_until_show() {
 }
 
 #[test]
-fn the_server_knows_at_once_that_a_phone_has_left_and_keeps_its_session() {
+fn paused_session_is_parked_at_once() {
     let mut pair = Pair::connected();
     let sessions = pair.world.stats().sessions;
     pair.world.hide(0, None);
@@ -44,7 +44,7 @@ fn a_glance_elsewhere_costs_one_ping() {
 }
 
 #[test]
-fn a_glance_elsewhere_that_killed_the_line_is_found_out_in_two_seconds() {
+fn dead_line_is_found_two_seconds_after_show() {
     let mut pair = Pair::connected();
     pair.world.hide(0, Some(Fault::half_open()));
     pair.advance(3_000);
@@ -72,7 +72,7 @@ fn where_timers_froze_the_clock_tells_on_show() {
 }
 
 #[test]
-fn what_was_published_meanwhile_is_there_on_return() {
+fn show_delivers_publications_made_while_hidden() {
     let mut pair = Pair::subscribed();
     pair.hear("before");
     pair.advance(1_000);
@@ -87,7 +87,7 @@ fn what_was_published_meanwhile_is_there_on_return() {
 }
 
 #[test]
-fn a_request_that_grew_too_old_in_the_background_settles_on_show_and_a_young_one_is_answered() {
+fn request_expired_while_hidden_settles_on_show() {
     let mut pair = Pair::connected();
     pair.set_dial_behavior(DialBehavior::Refusing);
     pair.fault(Fault::Cut);
@@ -105,7 +105,7 @@ fn a_request_that_grew_too_old_in_the_background_settles_on_show_and_a_young_one
 }
 
 #[test]
-fn an_app_that_lives_on_in_the_background_keeps_its_line() {
+fn running_background_app_keeps_its_line() {
     let mut pair = Pair::connected_with(Options { background: false, ..Options::default() });
     pair.world.hide(0, None);
     pair.advance(4_900);

@@ -8,7 +8,7 @@ use tautline_sim::{DialBehavior, Pair};
 const REFUSAL_MS: u64 = 40;
 
 #[test]
-fn after_a_cut_the_first_dial_is_at_once() {
+fn first_dial_after_a_cut_is_immediate() {
     let mut pair = Pair::connected();
     pair.advance(10_000);
     let cut_at_ms = pair.now_ms();
@@ -19,7 +19,7 @@ fn after_a_cut_the_first_dial_is_at_once() {
 }
 
 #[test]
-fn dials_that_fail_come_ever_slower_under_a_doubling_ceiling() {
+fn failing_dials_back_off_to_a_ceiling() {
     let mut pair = Pair::connected();
     pair.set_dial_behavior(DialBehavior::Refusing);
     pair.fault(Fault::Cut);
@@ -38,7 +38,7 @@ fn dials_that_fail_come_ever_slower_under_a_doubling_ceiling() {
 }
 
 #[test]
-fn a_flapping_network_does_not_become_a_tight_loop() {
+fn flapping_network_causes_no_dial_loop() {
     let mut pair = Pair::connected();
     for _ in 0..600 {
         pair.advance(500);
@@ -50,7 +50,7 @@ fn a_flapping_network_does_not_become_a_tight_loop() {
 }
 
 #[test]
-fn a_connection_that_lived_five_seconds_makes_up_for_all_failures_before() {
+fn five_stable_seconds_reset_the_backoff() {
     let mut pair = Pair::connected();
     pair.set_dial_behavior(DialBehavior::Refusing);
     pair.fault(Fault::Cut);
@@ -81,7 +81,7 @@ fn a_connection_that_lived_four_seconds_does_not() {
 }
 
 #[test]
-fn a_draining_server_is_left_for_as_long_as_it_asks_whatever_the_app_presses() {
+fn retry_after_of_a_drain_beats_retry_now() {
     let mut pair = Pair::connected();
     pair.advance(10_000);
     pair.world.drain_and_stay_closed(60_000);
@@ -101,7 +101,7 @@ fn a_draining_server_is_left_for_as_long_as_it_asks_whatever_the_app_presses() {
 }
 
 #[test]
-fn a_hundred_phones_that_were_drained_do_not_come_back_together() {
+fn hundred_drained_phones_reconnect_spread_out() {
     let mut pair = Pair::connected();
     for _ in 1..100 {
         let phone = pair.world.add_phone(tautline_protocol::client::Options::default());

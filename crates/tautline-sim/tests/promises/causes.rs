@@ -13,7 +13,7 @@ fn last_drop(pair: &Pair) -> serde_json::Value {
 }
 
 #[test]
-fn each_way_to_lose_a_line_has_its_own_name() {
+fn every_kind_of_drop_has_its_cause() {
     type Story = fn(&mut Pair);
     let stories: [(DropCause, Story); 9] = [
         (DropCause::ClosedByApp, |pair| pair.tell(Input::Close)),
@@ -60,7 +60,7 @@ fn dials_that_fail_have_causes_too() {
 }
 
 #[test]
-fn a_refused_login_is_the_cause_of_the_stop() {
+fn refused_login_is_reported_as_stop_cause() {
     let mut pair = Pair::new(Options::default());
     pair.phone_mut().auth = Some(Auth::Token { token: "bad".into() });
     pair.tell(Input::Connect);
@@ -72,7 +72,7 @@ fn a_refused_login_is_the_cause_of_the_stop() {
 }
 
 #[test]
-fn the_next_hello_reports_the_first_drop_and_how_long_and_often_it_took_since() {
+fn next_hello_reports_first_drop_and_attempts() {
     let mut pair = Pair::connected();
     pair.advance(10_000);
     pair.set_dial_behavior(DialBehavior::Refusing);
@@ -92,7 +92,7 @@ fn the_next_hello_reports_the_first_drop_and_how_long_and_often_it_took_since() 
 }
 
 #[test]
-fn the_raw_words_of_the_server_are_kept_beside_the_cause() {
+fn server_message_is_kept_beside_the_cause() {
     let mut pair = Pair::connected();
     pair.world.drain(100);
     pair.advance(1_000);
@@ -104,7 +104,7 @@ fn the_raw_words_of_the_server_are_kept_beside_the_cause() {
 }
 
 #[test]
-fn a_hello_after_a_calm_life_has_nothing_to_report() {
+fn hello_without_a_drop_reports_nothing() {
     let mut pair = Pair::connected();
     pair.fault(Fault::Reset { direction: Direction::Down });
     pair.advance(1_000);

@@ -12,7 +12,7 @@ use tautline_sim::{Pair, WorldConfig};
 const ROOM: &str = "room:7";
 
 #[test]
-fn wherever_the_cut_falls_every_publication_is_handed_over_once() {
+fn cut_anywhere_delivers_each_publication_once() {
     for fault in [Fault::Cut, Fault::Fin, Fault::HalfOpen { direction: Direction::Down, for_ms: Some(100) }] {
         for moment_ms in 0..100 {
             let mut pair = Pair::subscribed();
@@ -35,7 +35,7 @@ fn wherever_the_cut_falls_every_publication_is_handed_over_once() {
 }
 
 #[test]
-fn one_who_was_away_for_longer_than_the_log_remembers_is_told_what_is_missing() {
+fn resume_beyond_retention_reports_the_gap() {
     let retention = Retention { count: 3, ..Retention::default() };
     let mut pair =
         Pair::new_with(Options::default(), WorldConfig { retention, ..WorldConfig::default() }).connect();
@@ -69,7 +69,7 @@ fn a_server_that_lost_its_logs_says_so() {
 }
 
 #[test]
-fn a_phone_that_can_not_read_for_a_while_makes_nobody_wait_and_loses_nothing() {
+fn stalled_reader_delays_nobody_and_loses_nothing() {
     let mut pair = Pair::subscribed();
     pair.fault(Fault::Stall { direction: Direction::Down, for_ms: Some(6_000) });
     for number in 0..500 {
@@ -85,7 +85,7 @@ fn a_phone_that_can_not_read_for_a_while_makes_nobody_wait_and_loses_nothing() {
 }
 
 #[test]
-fn after_unsubscribing_nothing_comes_and_after_subscribing_again_only_what_is_new() {
+fn resubscribe_delivers_only_new_publications() {
     let mut pair = Pair::subscribed();
     pair.world.unsubscribe(0, ROOM);
     pair.advance(1_000);
@@ -112,7 +112,7 @@ fn between_hello_and_welcome() -> Pair {
 
 /// Found by storms 157, 518 and 925: the welcome's word about the old subscription was taken for the new one.
 #[test]
-fn a_subscription_begun_anew_between_hello_and_welcome_begins_where_it_says() {
+fn resubscribe_before_welcome_begins_at_its_cursor() {
     let mut pair = between_hello_and_welcome();
     pair.world.unsubscribe(0, ROOM);
     pair.tell(Input::Subscribe { channel: ROOM.into(), from: ReadFrom::Start });
@@ -121,7 +121,7 @@ fn a_subscription_begun_anew_between_hello_and_welcome_begins_where_it_says() {
 }
 
 #[test]
-fn a_subscription_ended_between_hello_and_welcome_is_ended_at_the_server_too() {
+fn unsubscribe_before_welcome_reaches_the_server() {
     let mut pair = between_hello_and_welcome();
     pair.world.unsubscribe(0, ROOM);
     pair.advance(1_000);
@@ -133,7 +133,7 @@ fn a_subscription_ended_between_hello_and_welcome_is_ended_at_the_server_too() {
 }
 
 #[test]
-fn the_server_keeps_nothing_of_a_channel_that_everybody_has_left() {
+fn channel_without_subscribers_is_dropped() {
     let mut pair = Pair::connected();
     let before = pair.world.stats().channels;
     pair.subscribe("room:empty");
@@ -165,7 +165,7 @@ fn an_inbox_needs_no_subscription_and_survives_cuts() {
 }
 
 #[test]
-fn one_who_asks_for_the_start_gets_all_that_is_kept() {
+fn subscribe_from_start_delivers_the_whole_log() {
     let mut pair = Pair::connected();
     for number in 0..10 {
         pair.hear(&format!("h{number}"));

@@ -1,4 +1,4 @@
-//! What the simulator has found, each as the shortest story that tells it.
+//! What the simulator has found, each as the shortest test that shows it.
 
 use tautline_engine::Retention;
 use tautline_netem::{Direction, Fault};
@@ -33,7 +33,7 @@ fn published_before_the_crash(pair: &mut Pair) -> u64 {
 }
 
 #[test]
-fn a_disk_that_was_killed_knows_what_was_published_before() {
+fn killed_disk_engine_keeps_publications() {
     let mut pair = disk();
     let publish = published_before_the_crash(&mut pair);
     pair.advance(2_000);
@@ -41,7 +41,7 @@ fn a_disk_that_was_killed_knows_what_was_published_before() {
 }
 
 #[test]
-fn a_repeated_publish_that_finds_no_room_is_in_doubt_and_not_refused() {
+fn repeated_publish_on_full_engine_is_in_doubt() {
     let mut pair = disk();
     let publish = published_before_the_crash(&mut pair);
     pair.world.fill_engine(2_000);
@@ -51,7 +51,7 @@ fn a_repeated_publish_that_finds_no_room_is_in_doubt_and_not_refused() {
 }
 
 #[test]
-fn a_new_publish_that_finds_no_room_is_refused_and_the_next_one_taken_when_there_is_some() {
+fn publish_on_full_engine_is_refused_until_room() {
     let mut pair = disk();
     pair.world.fill_engine(2_000);
     let refused = pair.publish("refused");
@@ -63,7 +63,7 @@ fn a_new_publish_that_finds_no_room_is_refused_and_the_next_one_taken_when_there
 }
 
 #[test]
-fn however_often_retention_overtakes_who_reads_pages_the_pages_do_not_run_out() {
+fn retention_during_paging_leaks_no_pages() {
     let limits = Limits { tail_entries_max: 1, pages_max: 1, ..Limits::default() };
     let retention = Retention { age_ms: 5_000, ..Retention::default() };
     let mut pair = pair_on(EngineKind::Memory, limits, retention);
@@ -93,7 +93,7 @@ fn however_often_retention_overtakes_who_reads_pages_the_pages_do_not_run_out() 
 }
 
 #[test]
-fn an_older_hello_that_the_engine_held_for_longer_takes_no_line_over() {
+fn older_delayed_hello_takes_over_nothing() {
     let engine = EnginePlan { kind: EngineKind::Disk, slow_ms: 3_000, ..EnginePlan::default() };
     for seed in 0..100 {
         let config = WorldConfig { engine, seed, ..WorldConfig::default() };
@@ -113,7 +113,7 @@ fn an_older_hello_that_the_engine_held_for_longer_takes_no_line_over() {
 }
 
 #[test]
-fn what_the_engine_took_back_is_told_to_who_had_it_and_to_who_comes_back_with_it() {
+fn retracted_entries_are_reported_as_gaps() {
     let mut pair = pair_on(EngineKind::Remote, Limits::default(), Retention::default());
     pair.subscribe("room:7");
     pair.advance(1_000);
@@ -133,7 +133,7 @@ fn what_the_engine_took_back_is_told_to_who_had_it_and_to_who_comes_back_with_it
 }
 
 #[test]
-fn a_copy_that_takes_over_in_a_new_epoch_is_told_to_everybody_and_begins_with_the_oldest() {
+fn failover_in_new_epoch_restarts_every_subscription() {
     let mut pair = pair_on(EngineKind::Remote, Limits::default(), Retention::default());
     pair.subscribe("room:7");
     pair.advance(1_000);
@@ -148,7 +148,7 @@ fn a_copy_that_takes_over_in_a_new_epoch_is_told_to_everybody_and_begins_with_th
 }
 
 #[test]
-fn a_relaxed_engine_that_lost_its_end_begins_a_new_epoch_and_says_so() {
+fn relaxed_engine_after_loss_announces_new_epoch() {
     let mut pair = pair_on(EngineKind::Relaxed, Limits::default(), Retention::default());
     pair.subscribe("room:7");
     pair.advance(1_000);
@@ -166,7 +166,7 @@ fn a_relaxed_engine_that_lost_its_end_begins_a_new_epoch_and_says_so() {
 }
 
 #[test]
-fn what_a_user_has_handled_is_not_handed_to_their_next_phone_after_a_crash() {
+fn acknowledged_entries_stay_handled_after_a_crash() {
     let mut pair = disk();
     pair.phone_mut().auth = Some(Auth::Token { token: "user:ann".into() });
     pair.world.destroy(0, CrashPoint::Now);
@@ -185,7 +185,7 @@ fn what_a_user_has_handled_is_not_handed_to_their_next_phone_after_a_crash() {
 }
 
 #[test]
-fn what_is_not_yet_on_the_disk_is_shown_to_nobody() {
+fn unsynced_publication_is_shown_to_nobody() {
     let mut pair = disk();
     pair.subscribe("room:7");
     pair.advance(1_000);
@@ -198,7 +198,7 @@ fn what_is_not_yet_on_the_disk_is_shown_to_nobody() {
 }
 
 #[test]
-fn a_publish_before_a_subscribe_is_seen_by_it_however_slow_the_disk_is() {
+fn publish_before_subscribe_is_visible_to_it() {
     let mut pair = disk();
     // Somebody reads it already: memory alone could say where it stands.
     let other = pair.world.add_phone(Options::default());

@@ -8,7 +8,7 @@ const PING_EVERY_MS: u64 = 25_000;
 const PONG_WITHIN_MS: u64 = 8_000;
 
 #[test]
-fn a_quiet_line_is_pinged_every_25_seconds_and_says_nothing_else() {
+fn quiet_line_sends_only_pings() {
     let mut pair = Pair::connected();
     pair.advance(4 * PING_EVERY_MS + 1_000);
     assert_eq!(pair.sent("ping").len(), 4);
@@ -17,7 +17,7 @@ fn a_quiet_line_is_pinged_every_25_seconds_and_says_nothing_else() {
 }
 
 #[test]
-fn a_silent_peer_is_let_go_after_one_unanswered_ping() {
+fn unanswered_ping_closes_the_line() {
     let mut pair = Pair::connected();
     pair.fault(Fault::half_open());
     pair.advance(PING_EVERY_MS + PONG_WITHIN_MS - 1_000);
@@ -28,7 +28,7 @@ fn a_silent_peer_is_let_go_after_one_unanswered_ping() {
 }
 
 #[test]
-fn the_next_dial_does_not_wait_for_the_host_to_report_the_close() {
+fn next_dial_does_not_wait_for_close_report() {
     let mut pair = Pair::connected();
     pair.world.closing = Closing::Never;
     pair.fault(Fault::half_open());
@@ -43,7 +43,7 @@ fn the_next_dial_does_not_wait_for_the_host_to_report_the_close() {
 }
 
 #[test]
-fn a_line_that_only_listens_is_pinged_so_that_the_server_keeps_it() {
+fn listening_line_pings_to_stay_alive() {
     let mut pair = Pair::subscribed();
     for heard in 0..30 {
         pair.hear(&format!("h{heard}"));
@@ -54,7 +54,7 @@ fn a_line_that_only_listens_is_pinged_so_that_the_server_keeps_it() {
 }
 
 #[test]
-fn a_client_that_is_heard_by_nobody_is_let_go_by_the_server_and_loses_nothing() {
+fn server_drops_unheard_client_without_loss() {
     let mut pair = Pair::subscribed();
     pair.fault(Fault::HalfOpen { direction: Direction::Up, for_ms: None });
     for heard in 0..70 {
@@ -67,7 +67,7 @@ fn a_client_that_is_heard_by_nobody_is_let_go_by_the_server_and_loses_nothing() 
 }
 
 #[test]
-fn a_stall_shorter_than_the_patience_is_sat_out() {
+fn stall_shorter_than_the_timeout_is_survived() {
     let mut pair = Pair::connected();
     pair.advance(PING_EVERY_MS - 2_000);
     pair.fault(Fault::stall(PONG_WITHIN_MS - 1_000));
@@ -76,7 +76,7 @@ fn a_stall_shorter_than_the_patience_is_sat_out() {
 }
 
 #[test]
-fn what_was_seen_is_reported_within_five_seconds_and_only_once() {
+fn seen_is_reported_once_within_five_seconds() {
     let mut pair = Pair::connected();
     let call = pair.call("c1");
     pair.advance(5_100);

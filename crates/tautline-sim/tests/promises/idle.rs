@@ -8,7 +8,7 @@ fn sparing() -> Pair {
 }
 
 #[test]
-fn a_line_that_nobody_uses_hangs_up_without_a_word_about_a_drop() {
+fn idle_line_closes_without_a_drop() {
     let mut pair = sparing();
     pair.advance(60_000);
     assert_eq!((pair.state(), pair.drops()), (State::Idle, vec![]));
@@ -18,7 +18,7 @@ fn a_line_that_nobody_uses_hangs_up_without_a_word_about_a_drop() {
 }
 
 #[test]
-fn the_next_request_dials_and_the_session_goes_on() {
+fn request_on_idle_client_dials_and_resumes() {
     let mut pair = sparing();
     pair.advance(70_000);
     let call = pair.call("woken");

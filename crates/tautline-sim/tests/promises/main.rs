@@ -1,5 +1,5 @@
 //! What the client does by itself (protocol, section 6), promise by promise, and what sections 3 to 5 let an app see: each
-//! told as a story of one phone, one server and a line between them that can be cut.
+//! shown with one phone, one server and a line between them that can be cut.
 
 mod background;
 mod backoff;

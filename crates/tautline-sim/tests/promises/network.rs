@@ -9,7 +9,7 @@ fn network(pair: &mut Pair, online: bool, kind: &str) {
 }
 
 #[test]
-fn without_a_network_nothing_is_dialled_and_with_one_at_once() {
+fn offline_client_dials_when_the_network_returns() {
     let mut pair = Pair::connected();
     network(&mut pair, false, "none");
     pair.fault(Fault::Cut);
@@ -22,7 +22,7 @@ fn without_a_network_nothing_is_dialled_and_with_one_at_once() {
 }
 
 #[test]
-fn a_line_that_answers_while_the_host_says_offline_stays() {
+fn answering_line_survives_an_offline_report() {
     let mut pair = Pair::connected();
     network(&mut pair, false, "none");
     pair.advance(10_000);
@@ -30,7 +30,7 @@ fn a_line_that_answers_while_the_host_says_offline_stays() {
 }
 
 #[test]
-fn a_line_that_died_with_its_network_is_found_out_in_two_seconds() {
+fn dead_line_is_found_two_seconds_after_switch() {
     let mut pair = Pair::connected();
     network(&mut pair, true, "wifi");
     pair.fault(Fault::half_open());
@@ -69,7 +69,7 @@ fn a_new_network_cuts_a_long_wait_short() {
 }
 
 #[test]
-fn a_dial_into_the_old_network_is_abandoned_for_the_new_one() {
+fn network_switch_abandons_the_old_dial() {
     let mut pair = Pair::connected();
     network(&mut pair, true, "wifi");
     pair.advance(10_000);

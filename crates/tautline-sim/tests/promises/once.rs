@@ -46,17 +46,17 @@ fn for_every_moment(story: impl Fn(&mut Pair) -> (u64, &'static str)) {
 }
 
 #[test]
-fn wherever_the_cut_falls_a_call_is_executed_once_and_answered() {
+fn cut_anywhere_executes_a_call_once() {
     for_every_moment(|pair| (pair.call("once"), "once"));
 }
 
 #[test]
-fn wherever_the_cut_falls_a_publish_is_executed_once_and_answered() {
+fn cut_anywhere_executes_a_publish_once() {
     for_every_moment(|pair| (pair.publish("once"), "once"));
 }
 
 #[test]
-fn what_is_sent_again_says_so_and_bears_the_id_that_it_had() {
+fn repeated_request_keeps_id_and_says_again() {
     let mut pair = Pair::connected();
     pair.call("before");
     pair.advance(1_000);
@@ -72,7 +72,7 @@ fn what_is_sent_again_says_so_and_bears_the_id_that_it_had() {
 }
 
 #[test]
-fn a_call_that_is_still_running_answers_once_where_it_was_asked_last() {
+fn running_call_answers_on_the_newest_connection() {
     let config = WorldConfig { method_ms: Some(5_000), ..WorldConfig::default() };
     let mut pair = Pair::new_with(Options::default(), config).connect();
     let call = pair.call("slow");
@@ -108,26 +108,26 @@ fn away_until_forgotten(retention: Retention, ask: impl Fn(&mut Pair) -> u64) ->
 }
 
 #[test]
-fn a_publish_whose_session_was_forgotten_is_recognised_by_the_log() {
+fn log_recognises_publish_of_forgotten_session() {
     let (pair, publish) = away_until_forgotten(Retention::default(), |pair| pair.publish("mine"));
     assert_eq!((pair.outcome(publish), pair.executed("mine")), (Some("ok"), 1));
 }
 
 #[test]
-fn a_publish_that_the_log_can_not_vouch_for_any_more_is_in_doubt() {
+fn unprovable_repeated_publish_is_in_doubt() {
     let short = Retention { count: 2, ..Retention::default() };
     let (pair, publish) = away_until_forgotten(short, |pair| pair.publish("mine"));
     assert_eq!((pair.outcome(publish), pair.executed("mine")), (Some("in_doubt"), 1));
 }
 
 #[test]
-fn a_call_whose_session_was_forgotten_is_in_doubt_and_not_made_twice() {
+fn call_of_forgotten_session_is_in_doubt() {
     let (pair, call) = away_until_forgotten(Retention::default(), |pair| pair.call("mine"));
     assert_eq!((pair.outcome(call), pair.executed("mine")), (Some("in_doubt"), 1));
 }
 
 #[test]
-fn a_server_that_was_killed_leaves_in_doubt_what_it_may_have_done_and_does_what_is_new() {
+fn killed_server_leaves_only_sent_calls_in_doubt() {
     let mut pair = Pair::connected();
     pair.advance(10_000);
     pair.fault(Fault::HalfOpen { direction: Direction::Down, for_ms: None });
@@ -147,7 +147,7 @@ fn a_server_that_was_killed_leaves_in_doubt_what_it_may_have_done_and_does_what_
 /// Found by the soak test: what one read brought together with the end of the connection was left in doubt, though the
 /// server knew better.
 #[test]
-fn a_call_that_arrived_with_the_end_of_its_connection_is_made_after_the_resume() {
+fn call_arriving_with_close_runs_after_resume() {
     let mut pair = Pair::connected();
     pair.world.hide(0, None);
     pair.advance(3_950);
@@ -162,7 +162,7 @@ fn a_call_that_arrived_with_the_end_of_its_connection_is_made_after_the_resume()
 
 /// Found by storm 905: the ticket of the second life's welcome said that the session was as young as its logs.
 #[test]
-fn a_session_that_is_older_than_the_logs_stays_so_when_it_is_forgotten_as_well() {
+fn forgotten_session_stays_older_than_the_logs() {
     let limits = Limits { park_ms: 5_000, ..Limits::default() };
     let mut pair = Pair::connected_within(limits);
     pair.advance(10_000);
@@ -186,7 +186,7 @@ fn a_session_that_is_older_than_the_logs_stays_so_when_it_is_forgotten_as_well()
 }
 
 #[test]
-fn numbering_goes_on_above_what_the_server_has_seen() {
+fn request_ids_continue_above_requests_seen() {
     let mut pair = Pair::connected();
     for round in 0..5 {
         let requests = [pair.call(&format!("a{round}")), pair.publish(&format!("b{round}"))];

@@ -13,7 +13,7 @@ use tautline_sim::{DialBehavior, Pair};
 const COME_BACK_MS: u64 = 80;
 
 #[test]
-fn the_whole_state_comes_back_in_one_round_trip_without_a_login() {
+fn resume_restores_everything_in_one_round_trip() {
     let mut pair = Pair::subscribed();
     pair.hear("before");
     pair.advance(10_000);
@@ -32,7 +32,7 @@ fn the_whole_state_comes_back_in_one_round_trip_without_a_login() {
 }
 
 #[test]
-fn a_first_welcome_that_was_lost_leaves_no_ghost_behind() {
+fn lost_first_welcome_leaves_no_stale_session() {
     let mut pair = Pair::new(Options::default());
     pair.tell(Input::Connect);
     pair.advance(50);
@@ -49,7 +49,7 @@ fn a_first_welcome_that_was_lost_leaves_no_ghost_behind() {
 }
 
 #[test]
-fn a_later_welcome_that_was_lost_costs_nothing_but_time() {
+fn lost_resume_welcome_costs_only_time() {
     let mut pair = Pair::subscribed();
     pair.advance(10_000);
     pair.fault(Fault::Cut);
@@ -61,7 +61,7 @@ fn a_later_welcome_that_was_lost_costs_nothing_but_time() {
 }
 
 #[test]
-fn a_session_has_one_connection_and_the_newest_has_it() {
+fn newest_connection_owns_the_session() {
     let mut pair = Pair::subscribed();
     pair.tell(Input::Network { online: true, kind: Some("wifi".into()), weak: false });
     // The server does not hear that the old connection is gone.
@@ -78,7 +78,7 @@ fn a_session_has_one_connection_and_the_newest_has_it() {
 }
 
 #[test]
-fn a_hello_that_was_overtaken_by_a_newer_one_takes_nothing_over() {
+fn overtaken_hello_takes_over_nothing() {
     let mut pair = Pair::connected();
     pair.tell(Input::Network { online: true, kind: Some("wifi".into()), weak: false });
     pair.advance(10_000);
@@ -100,7 +100,7 @@ fn a_hello_that_was_overtaken_by_a_newer_one_takes_nothing_over() {
 }
 
 #[test]
-fn a_session_that_came_back_is_not_forgotten_while_it_is_open() {
+fn resumed_session_is_kept_while_open() {
     let mut pair = Pair::connected_within(Limits { park_ms: 5_000, ..Limits::default() });
     pair.fault(Fault::Cut);
     pair.advance(20_000);
@@ -110,7 +110,7 @@ fn a_session_that_came_back_is_not_forgotten_while_it_is_open() {
 }
 
 #[test]
-fn a_ticket_that_is_too_old_is_challenged_on_the_same_connection() {
+fn expired_ticket_is_challenged_in_place() {
     let mut pair = Pair::connected_within(Limits { ticket_ms: 20_000, ..Limits::default() });
     pair.subscribe("room:7");
     pair.advance(1_000);
@@ -130,7 +130,7 @@ fn a_ticket_that_is_too_old_is_challenged_on_the_same_connection() {
 }
 
 #[test]
-fn an_open_line_is_given_fresh_tickets_and_never_needs_another_login() {
+fn open_line_receives_fresh_tickets() {
     let mut pair = Pair::connected_within(Limits { ticket_ms: 20_000, ..Limits::default() });
     pair.advance(300_000);
     assert!(pair.received("ticket").len() > 20);
@@ -140,7 +140,7 @@ fn an_open_line_is_given_fresh_tickets_and_never_needs_another_login() {
 }
 
 #[test]
-fn a_token_that_has_expired_is_replaced_and_the_line_goes_up() {
+fn expired_token_is_replaced_before_online() {
     let mut pair = Pair::new(Options::default());
     pair.phone_mut().auth = Some(Auth::Token { token: "expired".into() });
     pair.tell(Input::Connect);
@@ -152,7 +152,7 @@ fn a_token_that_has_expired_is_replaced_and_the_line_goes_up() {
 }
 
 #[test]
-fn an_app_without_a_login_just_now_is_asked_again() {
+fn app_without_a_login_is_asked_again() {
     let mut pair = Pair::new(Options::default());
     pair.phone_mut().auth = None;
     pair.tell(Input::Connect);
@@ -164,7 +164,7 @@ fn an_app_without_a_login_just_now_is_asked_again() {
 }
 
 #[test]
-fn a_server_that_was_killed_and_is_back_needs_no_login_either() {
+fn restarted_server_resumes_without_a_login() {
     let mut pair = Pair::connected();
     pair.advance(10_000);
     pair.set_dial_behavior(DialBehavior::Refusing);

@@ -21,7 +21,7 @@ fn ask_volatile(pair: &mut Pair, payload: &str) -> u64 {
 }
 
 #[test]
-fn a_full_outbox_rejects_the_new_request_and_keeps_the_old_ones() {
+fn full_outbox_rejects_the_new_request() {
     let mut pair = offline_with(Options { outbox_count_max: 2, ..Options::default() });
     let requests = ["a", "b", "c"].map(|payload| pair.call(payload));
     assert_eq!(requests.map(|request| pair.outcome(request)), [None, None, Some("overflow")]);
@@ -32,7 +32,7 @@ fn a_full_outbox_rejects_the_new_request_and_keeps_the_old_ones() {
 }
 
 #[test]
-fn a_full_outbox_may_drop_the_oldest_volatile_request_instead() {
+fn full_outbox_drops_the_oldest_volatile_request() {
     let outbox_full = OutboxFull::DropOldestVolatile;
     let mut pair = offline_with(Options { outbox_count_max: 3, outbox_full, ..Options::default() });
     let kept = pair.call("kept");
@@ -55,7 +55,7 @@ fn bytes_fill_an_outbox_too() {
 }
 
 #[test]
-fn a_request_that_was_never_sent_expires_and_is_never_executed() {
+fn unsent_expired_request_is_never_executed() {
     let mut pair = offline_with(Options::default());
     let call = pair.call("late");
     pair.advance(29_999);
@@ -68,7 +68,7 @@ fn a_request_that_was_never_sent_expires_and_is_never_executed() {
 }
 
 #[test]
-fn a_request_that_was_sent_and_not_answered_times_out() {
+fn sent_unanswered_request_times_out() {
     let mut pair = Pair::connected();
     pair.fault(Fault::HalfOpen { direction: Direction::Down, for_ms: None });
     pair.set_dial_behavior(DialBehavior::Refusing);
@@ -81,7 +81,7 @@ fn a_request_that_was_sent_and_not_answered_times_out() {
 }
 
 #[test]
-fn one_request_that_is_too_large_never_costs_the_line() {
+fn oversized_request_keeps_the_line() {
     let mut pair = Pair::connected();
     let (large, small) = (pair.call(&"x".repeat(64 * 1024)), pair.call("small"));
     assert_eq!(pair.outcome(large), Some("too_large"));
@@ -134,14 +134,14 @@ fn come_back_as_somebody_new(idempotent: bool) -> (Pair, [u64; 2]) {
 }
 
 #[test]
-fn where_the_session_was_lost_what_was_sent_is_in_doubt_and_what_was_not_is_sent() {
+fn lost_session_leaves_only_sent_requests_in_doubt() {
     let (pair, requests) = come_back_as_somebody_new(false);
     assert_eq!(requests.map(|request| pair.outcome(request)), [Some("in_doubt"), Some("ok")]);
     assert_eq!(["sent", "unsent"].map(|payload| pair.executed(payload)), [1, 1]);
 }
 
 #[test]
-fn where_the_session_was_lost_an_idempotent_call_is_simply_made_again() {
+fn lost_session_repeats_idempotent_calls() {
     let (pair, requests) = come_back_as_somebody_new(true);
     assert_eq!(requests.map(|request| pair.outcome(request)), [Some("ok"), Some("ok")]);
     assert_eq!(["sent", "unsent"].map(|payload| pair.executed(payload)), [2, 1]);

@@ -1,4 +1,4 @@
-//! Promise 7: an app may ask at any time; what it asks waits until there is somebody to answer.
+//! Promise 7: an app may ask at any time; requests wait until there is a server to answer.
 
 use tautline_netem::Fault;
 use tautline_protocol::{
@@ -17,7 +17,7 @@ fn the_first_request_dials_by_itself() {
 }
 
 #[test]
-fn a_request_made_in_any_state_on_the_way_is_answered_in_the_end() {
+fn request_in_any_state_is_answered() {
     let mut pair = Pair::connected();
     pair.advance(10_000);
     let mut asked = Vec::new();
@@ -49,7 +49,7 @@ fn a_request_made_in_any_state_on_the_way_is_answered_in_the_end() {
 }
 
 #[test]
-fn requests_take_effect_in_the_order_in_which_they_were_made() {
+fn requests_execute_in_order() {
     let mut pair = Pair::new(Options::default());
     pair.set_dial_behavior(DialBehavior::Refusing);
     for number in 0..20 {
@@ -63,7 +63,7 @@ fn requests_take_effect_in_the_order_in_which_they_were_made() {
 }
 
 #[test]
-fn a_refused_login_stops_the_line_and_requests_wait_for_a_better_one() {
+fn refused_login_stops_and_requests_wait() {
     let mut pair = Pair::new(Options::default());
     pair.phone_mut().auth = Some(Auth::Token { token: "bad".into() });
     let call = pair.call("patient");
@@ -99,7 +99,7 @@ fn a_request_that_asks_nonsense_fails_alone() {
 }
 
 #[test]
-fn a_subscription_may_be_made_in_any_state_too() {
+fn subscription_in_any_state_succeeds() {
     let mut pair = Pair::new(Options::default());
     pair.hear("long ago");
     pair.set_dial_behavior(DialBehavior::Refusing);

@@ -21,7 +21,7 @@ fn on_wifi(options: Options, closing: Closing) -> Pair {
 }
 
 #[test]
-fn where_two_sockets_are_allowed_the_new_one_does_not_wait_for_the_old() {
+fn two_slots_dial_without_waiting() {
     let mut pair = on_wifi(Options::default(), Closing::Never);
     leave_the_line(&mut pair, "4g");
     assert_eq!(pair.phone().dialled_at_ms, [pair.now_ms()]);
@@ -29,7 +29,7 @@ fn where_two_sockets_are_allowed_the_new_one_does_not_wait_for_the_old() {
 }
 
 #[test]
-fn where_one_socket_is_allowed_the_new_one_waits_until_the_old_is_gone() {
+fn one_slot_waits_for_the_old_socket() {
     let mut pair = on_wifi(Options { slots: 1, ..Options::default() }, Closing::After(700));
     leave_the_line(&mut pair, "4g");
     let dropped_at_ms = pair.now_ms();
@@ -39,7 +39,7 @@ fn where_one_socket_is_allowed_the_new_one_waits_until_the_old_is_gone() {
 }
 
 #[test]
-fn a_host_that_never_reports_a_close_holds_the_only_slot_for_two_seconds() {
+fn unreported_close_holds_the_slot_two_seconds() {
     let mut pair = on_wifi(Options { slots: 1, ..Options::default() }, Closing::Never);
     leave_the_line(&mut pair, "4g");
     let dropped_at_ms = pair.now_ms();
@@ -49,7 +49,7 @@ fn a_host_that_never_reports_a_close_holds_the_only_slot_for_two_seconds() {
 }
 
 #[test]
-fn however_often_the_line_is_lost_there_are_never_three_sockets() {
+fn repeated_drops_never_open_three_sockets() {
     let mut pair = Pair::connected();
     pair.world.closing = Closing::Never;
     for kind in ["wifi", "4g"].into_iter().cycle().take(40) {
@@ -64,7 +64,7 @@ fn however_often_the_line_is_lost_there_are_never_three_sockets() {
 }
 
 #[test]
-fn what_an_old_socket_still_says_is_not_believed() {
+fn messages_of_an_old_socket_are_ignored() {
     let mut pair = Pair::subscribed();
     pair.world.closing = Closing::After(1_900);
     pair.tell(Input::Network { online: true, kind: Some("wifi".into()), weak: false });

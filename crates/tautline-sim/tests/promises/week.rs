@@ -13,7 +13,7 @@ const PUBLICATIONS: usize = 100_000;
 const ROOMY: Retention = Retention { count: 1_000_000, bytes: 1 << 30, age_ms: 30 * 24 * 3600 * 1000 };
 
 #[test]
-fn a_client_that_was_away_for_a_week_reads_a_hundred_thousand_publications_in_order_and_in_little_memory() {
+fn week_away_replays_100000_publications_in_order() {
     let config = WorldConfig {
         retention: ROOMY,
         engine: EnginePlan { kind: EngineKind::Disk, slow_ms: 2, ..EnginePlan::default() },

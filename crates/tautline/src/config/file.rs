@@ -46,7 +46,7 @@ pub(super) struct File {
 }
 
 impl File {
-    /// True where who reads it can pass for somebody else.
+    /// Whether its reader can impersonate users.
     pub fn has_secrets(&self) -> bool {
         self.auth.hs256_secret.is_some() || self.api.keys.is_some() || self.tickets.keys.is_some()
     }

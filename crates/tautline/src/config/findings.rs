@@ -1,6 +1,6 @@
 //! Settings that can be used and are hardly meant: `tautline check` prints them, and `serve` logs them.
 //!
-//! Start at [`Settings::findings`]. Each was somebody's lost evening.
+//! Start at [`Settings::findings`]. Each has cost an evening of debugging.
 
 use tautline_hub::{Access, ChannelRule, PresenceMode};
 use tautline_process::units::whole_ms;
@@ -36,7 +36,7 @@ impl Settings {
         if self.guests && self.allowed_origins.is_empty() && !self.dev {
             findings.push(
                 "guests are let in, and [server] allowed_origins names no origin: every web page may connect as a guest, in \
-                 the browser of whoever looks at it"
+                 the browser of every visitor"
                     .to_owned(),
             );
         }
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_with_token_and_no_secret_open_to_nobody() {
+    fn token_rules_without_a_secret_are_reported() {
         let rule = "[[channels]]\nmatch = \"room:*\"\nsubscribe = \"token\"\npublish = \"token\"\n";
         let guests = "[server]\nallowed_origins = [\"https://shop.example\"]\n[auth]\nguests = true\n";
         let findings = findings_in(&format!("{guests}{rule}"), &[]);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_variable_is_found_with_the_one_meant() {
+    fn mistyped_variable_is_reported_with_a_suggestion() {
         for (mistyped, meant) in [
             ("TAUTLINE_AUTH_SECRETS", Some("TAUTLINE_AUTH_SECRET")),
             ("TAUTLINE_SECRET", Some("TAUTLINE_AUTH_SECRET")),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_with_the_new_line_of_its_file_is_found_and_not_shown() {
+    fn secret_with_newline_is_reported_and_hidden() {
         let secret = "0123456789abcdef0123456789abcdef\n";
         let in_file = "[auth]\nhs256_secret = \"0123456789abcdef0123456789abcdef\\n\"";
         for findings in [findings_in("", &[(AUTH_SECRET, secret)]), findings_in(in_file, &[])] {
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_make_no_sense_are_found_by_name() {
+    fn senseless_limits_are_reported_by_name() {
         for (text, named) in [
             ("[limits]\npark_ms = 30_000", "park_ms"),
             ("[limits]\nticket_ms = 60_000", "ticket_ms"),

@@ -21,7 +21,7 @@ fn settings_of(text: &str, variables: &[(&str, &str)], flags: &Flags) -> Setting
 }
 
 #[test]
-fn an_unknown_option_is_named_with_its_line_and_the_valid_ones() {
+fn unknown_option_is_refused_with_line_and_alternatives() {
     let error = error_of("[server]\n\nlisten = \"127.0.0.1:0\"\n  nodes = \"n1\"\n");
     assert!(error.starts_with("tautline.toml:4:3: unknown field `nodes`"), "{error}");
     assert!(error.contains("`listen`, `node`") && error.contains("`connections_max`"), "{error}");
@@ -33,7 +33,7 @@ fn an_unknown_option_is_named_with_its_line_and_the_valid_ones() {
 }
 
 #[test]
-fn a_wrong_type_or_word_points_at_the_value() {
+fn wrong_type_points_at_the_value() {
     for (text, place, words) in [
         ("[auth]\nguests = \"yes\"", "2:10", "expected a boolean"),
         ("[server]\nlisten = \"localhost\"", "2:10", "IP:port"),
@@ -68,7 +68,7 @@ fn a_wrong_type_or_word_points_at_the_value() {
 }
 
 #[test]
-fn what_is_no_toml_or_lacks_its_match_points_at_its_line_too() {
+fn invalid_toml_points_at_its_line() {
     assert!(error_of("[server]\nlisten = 127.0.0.1\n").starts_with("tautline.toml:2:"));
     let error = error_of("[server]\n\n[[channels]]\npublish = \"any\"\n");
     assert!(error.starts_with("tautline.toml:3:1: missing field `match`"), "{error}");
@@ -109,7 +109,7 @@ fn debug_shows_no_secret() {
 }
 
 #[test]
-fn flags_win_over_the_environment_and_the_environment_over_the_file() {
+fn flags_beat_environment_beats_file() {
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:1\"\nnode = \"file\"\n[auth]\nhs256_secret = \"{SECRET}\"\n[api]\nkeys = [\"{SECRET}\"]"
     );
@@ -127,7 +127,7 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
 }
 
 #[test]
-fn an_empty_variable_says_nothing_and_a_wrong_one_is_named() {
+fn empty_variable_is_ignored_invalid_one_named() {
     let settings = Settings::load(&Flags::default(), &Environment::of([(LISTEN, "")])).unwrap();
     assert_eq!(settings, Settings::default());
     let error =
@@ -145,7 +145,7 @@ fn by_default_nothing_is_open_to_anybody() {
 }
 
 #[test]
-fn dev_opens_every_channel_and_keeps_what_the_file_says_of_history() {
+fn dev_opens_channels_and_keeps_history_settings() {
     let flags = Flags { dev: true, ..Flags::default() };
     let settings = settings_of("[[channels]]\nmatch = \"room:*\"\nhistory = { count = 5 }", &[], &flags);
     assert!(settings.guests);
@@ -158,7 +158,7 @@ fn dev_opens_every_channel_and_keeps_what_the_file_says_of_history() {
 }
 
 #[test]
-fn dev_makes_a_random_api_key_where_none_is_set() {
+fn dev_without_api_key_makes_one() {
     let flags = Flags { dev: true, ..Flags::default() };
     let [one, other] = [(); 2].map(|()| settings_of("", &[], &flags));
     assert_eq!(one.api_keys.as_slice(), one.dev_api_key.as_slice());
@@ -169,7 +169,7 @@ fn dev_makes_a_random_api_key_where_none_is_set() {
 }
 
 #[test]
-fn secret_of_before_and_environment_come_from_both_places() {
+fn old_secret_and_environment_read_from_both_places() {
     let text = format!("[auth]\nhs256_secret_old = \"{SECRET}\"\n[tickets]\nenvironment = \"staging\"");
     let settings = settings_of(&text, &[], &Flags::default());
     assert_eq!(settings.hs256_secret_old, Some(Secret::new(SECRET)));
@@ -228,7 +228,7 @@ fn a_limit_takes_a_duration_or_its_milliseconds() {
 }
 
 #[test]
-fn what_mini_games_and_apps_send_is_an_origin() {
+fn origins_of_mini_games_and_apps_are_accepted() {
     let listed =
         r#"["weapp://wechat-game-runtime", "capacitor://localhost", "null", "https://shop.example:443"]"#;
     let settings = settings_of(&format!("[server]\nallowed_origins = {listed}"), &[], &Flags::default());

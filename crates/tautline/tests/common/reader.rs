@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tautline_client::{Cursor, Subscription, SubscriptionEvent};
 use tokio::sync::Semaphore;
 
-/// The last publication in every room: whoever has received it has received everything.
+/// The last publication in every room: a reader that has it has everything before it.
 pub const LAST_PUBLICATION: &str = "the end";
 
 /// What a phone received in a room.

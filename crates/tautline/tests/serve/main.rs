@@ -27,7 +27,7 @@ fn config_file(name: &str, text: &str) -> PathBuf {
 }
 
 #[test]
-fn a_flag_that_is_not_known_ends_with_code_2_and_its_name() {
+fn unknown_flag_exits_with_2() {
     let output = output_of(&["serve", "--lisen", "127.0.0.1:0"], &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty(), "nothing was started");
@@ -47,7 +47,7 @@ fn the_allocator_reads_what_it_is_told() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn sends_go_by_io_uring_where_there_is_some_unless_it_is_told_otherwise() {
+fn io_uring_is_used_unless_disabled() {
     let rings_of = |arguments: &[&str]| {
         let server = Server::start(&[&["--dev"], arguments].concat(), &[]);
         let mut line = server.connect();
@@ -69,7 +69,7 @@ fn sends_go_by_io_uring_where_there_is_some_unless_it_is_told_otherwise() {
 }
 
 #[test]
-fn a_file_with_a_fault_ends_with_code_2_and_one_line_that_points_at_it() {
+fn invalid_file_exits_with_2_and_its_line() {
     let path = config_file("fault", "[server]\nlisten = \"127.0.0.1:0\"\nnodes = \"n1\"\n");
     let path = path.to_str().unwrap();
     for arguments in [&["serve", "--config", path][..], &["token", "--user", "u42", "--config", path][..]] {
@@ -83,7 +83,7 @@ fn a_file_with_a_fault_ends_with_code_2_and_one_line_that_points_at_it() {
 }
 
 #[test]
-fn check_tells_what_is_hardly_meant_with_code_1() {
+fn check_with_findings_exits_with_1() {
     let rules = "[[channels]]\nmatch = \"*\"\n[[channels]]\nmatch = \"room:*\"\nsubscribe = \"token\"\n";
     let path = config_file("hardly_meant", rules);
     let arguments = ["check", "--config", path.to_str().unwrap()];
@@ -111,7 +111,7 @@ fn serve_logs_what_is_hardly_meant_and_starts() {
 }
 
 #[test]
-fn every_line_of_a_json_log_is_an_object() {
+fn json_log_lines_are_objects() {
     let in_file = config_file("json_log", "[log]\nformat = \"json\"");
     let by_file = ["--dev", "--log", "debug", "--config", in_file.to_str().unwrap()];
     let by_flag = ["--dev", "--log", "debug", "--log-format", "json"];
@@ -135,7 +135,7 @@ fn every_line_of_a_json_log_is_an_object() {
 }
 
 #[test]
-fn a_variable_with_a_fault_ends_with_code_2_and_its_name() {
+fn invalid_variable_exits_with_2() {
     let output = output_of(&["serve"], &[("TAUTLINE_LISTEN", "nowhere")]);
     assert_eq!(output.status.code(), Some(2));
     let message = String::from_utf8(output.stderr).unwrap();
@@ -143,7 +143,7 @@ fn a_variable_with_a_fault_ends_with_code_2_and_its_name() {
 }
 
 #[test]
-fn a_port_that_is_taken_ends_with_code_1_and_the_address() {
+fn taken_port_exits_with_1_and_the_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = output_of(&["serve", "--listen", &address, "--engine", "memory"], &[]);
@@ -156,7 +156,7 @@ fn a_port_that_is_taken_ends_with_code_1_and_the_address() {
 }
 
 #[test]
-fn the_listening_line_names_the_real_port_and_is_printed_when_it_is_ready() {
+fn listening_line_names_the_real_port() {
     let server = Server::start(&["--dev"], &[]);
     let address: SocketAddr = server.address().parse().expect("the line holds the address");
     assert_ne!(address.port(), 0);
@@ -171,7 +171,7 @@ fn the_listening_line_names_the_real_port_and_is_printed_when_it_is_ready() {
 }
 
 #[test]
-fn sigterm_ends_it_with_code_0_and_nothing_more_on_stdout() {
+fn sigterm_exits_with_0_and_silent_stdout() {
     for signal in [Signal::TERM, Signal::INT] {
         let server = Server::start(&["--dev"], &[]);
         server.signal(signal);
@@ -183,7 +183,7 @@ fn sigterm_ends_it_with_code_0_and_nothing_more_on_stdout() {
 }
 
 #[test]
-fn sigterm_tells_clients_to_come_back_before_it_ends() {
+fn sigterm_says_bye_before_exit() {
     let path = config_file("drain", "[drain]\nspread = \"100ms\"\ntimeout = \"10s\"");
     let server = Server::start(&["--dev", "--config", path.to_str().unwrap()], &[]);
     let mut line = server.connect();
@@ -197,7 +197,7 @@ fn sigterm_tells_clients_to_come_back_before_it_ends() {
 }
 
 #[test]
-fn a_server_that_is_to_go_down_says_not_ready_first_and_goes_on_meanwhile() {
+fn draining_server_is_not_ready_but_serves() {
     let path = config_file("notice", "[drain]\nnotice = \"1h\"");
     let server = Server::start(&["--dev", "--config", path.to_str().unwrap()], &[]);
     assert!(http_get(server.address(), "/health/ready").starts_with("HTTP/1.1 200"));
@@ -258,7 +258,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn with_dev_a_guest_publishes_where_it_likes_and_echo_answers() {
+fn dev_guest_publishes_anywhere_and_calls_echo() {
     let server = Server::start(&["--dev"], &[]);
     let mut line = server.connect();
     line.hello(&json!({"guest": true}));
@@ -278,7 +278,7 @@ fn without_dev_a_guest_is_refused() {
 }
 
 #[test]
-fn a_token_made_with_the_same_secret_opens_a_session_and_only_its_channels() {
+fn token_opens_a_session_and_its_channels() {
     let variables = [("TAUTLINE_AUTH_SECRET", SECRET)];
     let path =
         config_file("token", "[[channels]]\nmatch = \"*\"\nsubscribe = \"token\"\npublish = \"token\"");
@@ -308,7 +308,7 @@ fn a_token_made_with_another_secret_is_refused() {
 }
 
 #[test]
-fn what_is_refused_is_logged_with_user_address_and_reason() {
+fn refusal_is_logged_with_user_and_reason() {
     let server = Server::start(&[], &[("TAUTLINE_AUTH_SECRET", SECRET), ("TAUTLINE_API_KEY", SECRET)]);
     let foreign = [("TAUTLINE_AUTH_SECRET", "another secret of 32 bytes, or so")];
     let token = output_of(&["token", "--user", "u42"], &foreign).stdout;
@@ -321,17 +321,17 @@ fn what_is_refused_is_logged_with_user_address_and_reason() {
     drop(line);
     let log = server.end().2;
     let told = |words: &str| log.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{log}"));
-    let login = told("a login was refused");
+    let login = told("login refused");
     for part in ["user=\"u42\"", "address=127.0.0.1:", "signed with another secret"] {
         assert!(login.contains(part), "{login}");
     }
-    let key = told("an API key was refused");
+    let key = told("API key refused");
     assert!(key.contains("address=127.0.0.1:") && key.contains("no bearer key"), "{key}");
     assert!(!log.contains(token.trim()) && !log.contains(SECRET), "{log}");
 }
 
 #[test]
-fn a_new_process_is_a_new_epoch_and_a_client_that_comes_back_is_told_by_a_gap() {
+fn resume_after_memory_restart_reports_a_gap() {
     let variables = [("TAUTLINE_TICKET_KEYS", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")];
     let first = Server::start(&["--dev"], &variables);
     let mut line = first.connect();

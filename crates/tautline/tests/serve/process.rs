@@ -15,7 +15,7 @@ use tungstenite::{Message, WebSocket};
 /// A test that waits longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The binary, told nothing by the environment of whoever runs the tests.
+/// The binary, without the environment of the test run.
 pub fn tautline(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tautline"));
     command.args(arguments);

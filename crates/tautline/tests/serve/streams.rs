@@ -56,7 +56,7 @@ fn end_of(mut child: Child) -> Option<ExitStatus> {
 }
 
 #[test]
-fn serve_with_a_full_disk_for_its_log_serves_and_drains() {
+fn serve_with_full_log_disk_serves_and_drains() {
     let server = Server::start_logging_to(full(), &["--dev"], &[]);
     meet(&server);
     server.signal(Signal::TERM);
@@ -74,7 +74,7 @@ fn serve_whose_log_nobody_reads_any_more_drains() {
 }
 
 #[test]
-fn serve_goes_on_while_the_reader_of_its_log_stops() {
+fn serve_with_stuck_log_reader_goes_on() {
     let (reader, stuck) = stuck();
     let server = Server::start_logging_to(stuck, &["--dev", "--log", "debug"], &[]);
     for _ in 0..CONNECTIONS {
@@ -86,7 +86,7 @@ fn serve_goes_on_while_the_reader_of_its_log_stops() {
 }
 
 #[test]
-fn serve_that_cannot_print_its_address_serves_and_logs_it() {
+fn serve_with_full_stdout_logs_its_address() {
     let mut serve = tautline(&["serve", "--listen", "127.0.0.1:0", "--engine", "memory", "--dev"])
         .stdout(full())
         .stderr(Stdio::piped())
@@ -129,7 +129,7 @@ fn listen_whose_reader_stops_ends_at_sigterm() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_printed_is_an_error_in_words() {
+fn unprintable_answer_is_an_error() {
     let variables = [("TAUTLINE_AUTH_SECRET", crate::SECRET)];
     let server = Server::start(&["--dev"], &variables);
     let url = format!("ws://{}", server.address());

@@ -69,7 +69,7 @@ fn publish(url: &str, channel: &str, data: &str) -> Value {
 }
 
 #[test]
-fn what_is_published_is_listened_to_from_the_start_and_ctrl_c_ends_it_politely() {
+fn listen_prints_from_start_until_ctrl_c() {
     let server = Server::start(&["--dev"], &[]);
     // As it stands in the listening line.
     let url = format!("http://{}/", server.address());
@@ -95,7 +95,7 @@ fn what_is_published_is_listened_to_from_the_start_and_ctrl_c_ends_it_politely()
 }
 
 #[test]
-fn a_line_that_is_lost_is_told_with_its_cause_and_as_an_object_where_that_is_asked_for() {
+fn listen_reports_a_drop_with_its_cause() {
     let server = Server::start(&["--dev"], &[]);
     let url = format!("ws://{}", server.address());
     publish(&url, "room:7", "1");
@@ -110,7 +110,7 @@ fn a_line_that_is_lost_is_told_with_its_cause_and_as_an_object_where_that_is_ask
 }
 
 #[test]
-fn a_call_prints_its_answer_or_says_on_stderr_why_there_is_none() {
+fn call_prints_answer_or_reason() {
     let server = Server::start(&["--dev"], &[]);
     let url = format!("ws://{}/connect", server.address());
     let output = output_of(&["call", &url, "echo", "{\"a\": 1.50}"], &[]);
@@ -179,7 +179,7 @@ fn a_hostile_servers_words_are_printed_escaped() {
 }
 
 #[test]
-fn a_token_lets_in_is_never_shown_and_where_it_is_refused_nobody_waits() {
+fn refused_token_exits_and_is_never_shown() {
     let path =
         config_file("terminal", "[[channels]]\nmatch = \"room:*\"\nsubscribe = \"any\"\npublish = \"any\"\n");
     let server = Server::start(&["--config", path.to_str().unwrap()], &[("TAUTLINE_AUTH_SECRET", SECRET)]);

@@ -70,7 +70,7 @@ fn revoked() -> Option<String> {
 }
 
 #[test]
-fn ticket_of_dev_opens_no_production_on_the_folder() {
+fn dev_ticket_opens_no_production_session() {
     let instance = Instance::new("dev");
     let dev = instance.serve(&["--dev"], &[]);
     let ticket = ticket(&dev, &json!({"guest": true}));
@@ -120,7 +120,7 @@ fn ticket_of_another_environment_is_challenged() {
 }
 
 #[test]
-fn revoke_all_voids_every_ticket_of_a_stopped_gateway() {
+fn revoke_all_voids_every_ticket() {
     let instance = Instance::new("revoke-all");
     let server = instance.serve_guests();
     let ticket = ticket(&server, &json!({"guest": true}));

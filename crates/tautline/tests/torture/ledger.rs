@@ -106,7 +106,7 @@ impl Ledger {
                             .push(format!("{payload} was acknowledged and is not at {offset} of {room}"));
                     }
                 }
-                // Of an epoch that a crash has ended: whoever stood in it was told, as their own ledger show.
+                // Of an epoch that a crash has ended: its readers were sent a gap, as their own records show.
                 Outcome::Published(..) => {
                     self.taken_back += usize::from(!times.contains_key(payload.as_str()))
                 }

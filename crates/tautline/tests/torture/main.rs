@@ -40,7 +40,7 @@ struct Plan {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gateway_that_is_killed_again_and_again_loses_nothing_that_it_acknowledged() {
+async fn repeatedly_killed_gateway_loses_nothing_acknowledged() {
     let plan = Plan {
         seconds: setting("TORTURE_SECONDS", 60),
         kills: setting("TORTURE_KILLS", 6),

@@ -140,7 +140,7 @@ impl Drop for Rig {
     }
 }
 
-/// The binary, told nothing by the environment of whoever runs the tests.
+/// The binary, without the environment of the test run.
 fn tautline() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tautline"));
     for name in ["LISTEN", "NODE", "AUTH_SECRET", "API_KEY", "TICKET_KEYS"] {
@@ -170,7 +170,7 @@ fn start_gateway(folder: &Path, address: SocketAddr) -> Child {
     child
 }
 
-/// All lives of the gateway write into one file.
+/// Every process of the gateway writes into one file.
 fn log_of(folder: &Path) -> Stdio {
     let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("gateway.log"));
     log.expect("the folder can be written").into()
@@ -182,7 +182,7 @@ fn next_line(lines: &mut BufReader<ChildStdout>) -> String {
     line
 }
 
-/// A port that stays the gateway's through all of its lives.
+/// A port that every process of the gateway listens on.
 fn free_address() -> SocketAddr {
     let begin = PORTS.start + u16::try_from(std::process::id() % 5_000).expect("small");
     let mut addresses = (begin..PORTS.end).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_holds_the_median_its_spread_and_the_median_of_the_ratios() {
+    fn cell_holds_median_spread_and_ratio() {
         let mut results = PeerResults::new("slug", "other", String::new(), None);
         // The machine was slow in the second run, for both.
         for (theirs, ours) in [(2.0, 1.0), (6.0, 3.0), (3.0, 1.0)] {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_with_cpu_to_spare_could_have_more() {
+    fn rate_with_spare_cpu_is_a_minimum() {
         let mut results = PeerResults::new("slug", OURS, String::new(), None);
         results.add("fanout", Ok(figures(0.5, 0.8)), Some(figures(0.5, 0.8)));
         assert_eq!(DELIVERIES[0].cell(&results), "0.50");

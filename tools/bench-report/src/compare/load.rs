@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_needs_before_there_is_a_connection_is_in_no_slope() {
+    fn slope_excludes_memory_before_connections() {
         let slope = Slope { arguments: "", connections_between: 1024.0 };
         let in_all = |mib| Figures::from([("resident_mib_in_all".to_owned(), mib)]);
         let expected = (RESIDENT_BYTES_MORE.to_owned(), 2048.0);

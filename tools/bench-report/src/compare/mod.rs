@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_take_turns_from_either_end_and_are_held_against_ours() {
+    fn servers_alternate_order_and_pair_with_ours() {
         let mut all = everybody();
         let mut order = Vec::new();
         for (is_back, cost) in [(false, 1.0), (true, 3.0)] {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn where_ours_failed_the_others_have_figures_and_nothing_beside_them() {
+    fn our_failure_leaves_others_unpaired() {
         let mut all = everybody();
         take_turns(&mut all, &SCENARIOS[4], false, |peer| {
             if peer.is_ours() {

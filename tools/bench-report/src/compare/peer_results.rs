@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_failed_leave_the_figures_of_the_others() {
+    fn failed_runs_keep_other_figures() {
         let mut results = PeerResults::new("compare-x", "x", "1".to_owned(), None);
         for value in [3.0, 1.0] {
             results.add("echo", Ok(cpu(value)), None);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_is_held_against_ours_of_the_same_run() {
+    fn figure_pairs_with_ours_of_same_run() {
         let mut results = PeerResults::new("compare-x", "x", "1".to_owned(), None);
         results.add("echo", Ok(cpu(2.0)), Some(cpu(1.0)));
         results.add("echo", Ok(cpu(3.0)), None);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_measured_anew_leaves_the_rest_as_it_was() {
+    fn new_measurement_keeps_the_rest() {
         let kept = std::env::temp_dir().join(format!("tautline-xtask-results-{}", std::process::id()));
         fs::create_dir_all(&kept).unwrap();
         let peer = &PEERS[1];

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_installed_is_pinned() {
+    fn installed_packages_are_pinned() {
         assert!(wanted_tornado().starts_with("tornado=="));
         let package = include_str!("../../peers/package.json");
         assert!(!package.contains('^') && !package.contains('~'), "{package}");

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_holds_figures_and_the_page_says_what_is_not_there() {
+    fn page_lists_figures_and_missing_servers() {
         let mut other = results("other", &[5.0]);
         other.add("echo", Err(anyhow!("lost: number 5 came where 4 was next")), None);
         let missing = PeerResults::new("slug", "gone", String::new(), Some("no apt".to_owned()));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn how_many_runs_there_were_is_told_as_it_was() {
+    fn page_states_the_number_of_runs() {
         assert_eq!(runs(&[results("Tautline", &[0.5])]), "Single runs.");
         let two = results("other", &[5.0, 6.0]);
         assert!(runs(std::slice::from_ref(&two)).starts_with("Medians of 2 runs,"));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_of_others_are_longer_where_they_need_more() {
+    fn higher_cost_draws_a_longer_bar() {
         let svg = chart(&[results("Tautline", &[0.5]), results("other", &[5.0])]);
         assert!(svg.contains("5.00 s (×10.0)") && svg.contains("bar good"), "{svg}");
         // Four times a quarter of 400 times, and ten times that.

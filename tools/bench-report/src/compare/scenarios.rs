@@ -13,7 +13,7 @@ pub struct Scenario {
 }
 
 /// The same with fewer connections, at another fresh server: what the two differ by is what those between cost. A server that
-/// compiles and collects as it goes needs some megabytes more for its first thousand than before, and they are nobody's.
+/// compiles and collects as it goes needs some megabytes more for its first thousand than before, which belong to no connection.
 pub struct Slope {
     pub arguments: &'static str,
     pub connections_between: f64,

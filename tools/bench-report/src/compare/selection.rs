@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_named_has_tautline_beside_it() {
+    fn named_server_is_measured_beside_tautline() {
         assert_eq!(
             chosen(&["uweb", "echo", "idle"]),
             (vec!["Tautline", "uWebSockets"], vec!["idle", "echo"])

@@ -25,7 +25,7 @@ const LAUNCH: &str = r#"ulimit -n "$(ulimit -Hn)"
 if command -v setpriv > /dev/null; then set -- setpriv --pdeathsig TERM "$@"; fi
 exec taskset -c 0 "$@""#;
 
-/// Where a server lives.
+/// Where a server listens and writes.
 pub struct Site {
     pub port: u16,
     /// For one that must listen to something else, too.

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_goal_stands_beside_what_both_need_for_it() {
+    fn goal_is_shown_beside_both_figures() {
         let mut theirs = PeerResults::new("slug", UWEBSOCKETS, String::new(), None);
         for (uws, tautline) in [(6.0, 6.6), (8.0, 8.0), (6.4, 8.0)] {
             theirs.add("echo", Ok(cpu(uws)), Some(cpu(tautline)));

@@ -129,7 +129,7 @@ impl Protocol {
         }
     }
 
-    /// Appends a frame that asks whether somebody is there, by the WebSocket's own ping where the protocol has none for clients.
+    /// Appends a frame that asks whether the server is there, by the WebSocket's own ping where the protocol has none for clients.
     pub(super) fn ping(self, out: &mut Vec<u8>) {
         match self {
             Self::Tautline => encode_text(out, r#"{"ping":{}}"#, Some(MASK)),
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_dialect_publishes_it_would_read_again() {
+    fn each_protocol_reads_its_own_publications() {
         // Servers hand payloads on; only what stands around them differs.
         let mut payload = Payload::new(128);
         for (protocol, around) in [(Protocol::Ws, ("", "")), (Protocol::Nchan, ("", ""))] {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_of_streams_are_binary_and_those_of_messages_text() {
+    fn streams_use_binary_and_messages_text_frames() {
         let framed = |protocol: Protocol| {
             let mut out = Vec::new();
             protocol.frame(&mut out, b"hey");

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_publication_is_read_as_it_was_written_and_not_before_it_is_whole() {
+    fn partial_mqtt_publication_waits_for_its_end() {
         let mut out = Vec::new();
         let payload = format!("000000000512{}", "x".repeat(188));
         publish(&mut out, "ab", payload.as_bytes());
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_an_error() {
+    fn mqtt_refusal_is_an_error() {
         assert!(next(&[0x20, 2, 0, 5]).is_err());
         assert!(next(&[0x90, 3, 0, 1, 0x80]).is_err());
         assert!(next(&[0x30, 0xff, 0xff, 0xff, 0xff, 1]).is_err());

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subscriber_is_ready_when_its_ping_is_answered() {
+    fn nats_pong_makes_a_subscriber_ready() {
         let hello = String::from_utf8(hello(Role::Subscriber("news"))).unwrap();
         assert!(hello.starts_with("CONNECT {") && hello.ends_with("}\r\nSUB news 1\r\nPING\r\n"), "{hello}");
         assert_eq!(next(b"PONG\r\n").unwrap(), Some((Said::Ready, 6)));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_read_one_by_one_and_not_before_they_are_whole() {
+    fn partial_nats_message_waits_for_its_end() {
         let one = b"MSG news 1 14\r\n000000000009\r\n\r\n";
         let mut two = one.to_vec();
         two.extend_from_slice(b"PING\r\n");

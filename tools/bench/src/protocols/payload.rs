@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_stands_at_the_front_and_changes_nothing_else() {
+    fn payload_number_replaces_only_the_front() {
         let mut payload = Payload::new(14);
         assert_eq!(payload.numbered(1205), b"000000001205xx");
         assert_eq!(payload.numbered(6), b"000000000006xx");

@@ -44,14 +44,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_a_payload_or_says_that_all_is_ready() {
+    fn plain_message_is_payload_or_ready() {
         assert_eq!(read(b"000000000042xxxx").unwrap(), Said::Message { number: 42 });
         assert_eq!(read(b"ready").unwrap(), Said::Ready);
         assert_eq!(read(b"sorry").unwrap_err().to_string(), "not expected: sorry");
     }
 
     #[test]
-    fn what_nchan_tells_a_publisher_is_no_publication() {
+    fn nchan_publisher_reply_is_no_publication() {
         assert_eq!(read_or_ignore(b"queued messages: 1\r\nlast requested: 0 sec. ago"), Said::Nothing);
         assert_eq!(read_or_ignore(b"000000000001"), Said::Message { number: 1 });
     }

@@ -51,7 +51,7 @@ async fn rules_are_changed_in_part_and_read_back() {
 }
 
 #[tokio::test]
-async fn a_slow_group_lies_over_the_rules_of_everybody() {
+async fn group_rules_override_common_rules() {
     let stage = stage().await;
     ask(&stage, "POST /groups/phone-a/rules", r#"{"preset":"subway","jitter_ms":0}"#).await;
     let (_, rules) = ask(&stage, "POST /rules", r#"{"latency_ms":7}"#).await;
@@ -76,7 +76,7 @@ async fn connections_are_listed_with_what_they_carried() {
 }
 
 #[tokio::test]
-async fn a_fault_over_http_hits_the_group_it_names() {
+async fn http_fault_hits_the_named_group() {
     let stage = stage().await;
     let mut a = stage.pair("phone-a").await;
     let b = stage.pair("phone-b").await;
@@ -88,7 +88,7 @@ async fn a_fault_over_http_hits_the_group_it_names() {
 }
 
 #[tokio::test]
-async fn the_buttons_of_a_demo_page_pull_and_plug_one_phone() {
+async fn http_unplug_and_plug_affect_one_group() {
     let stage = stage().await;
     let mut pair = stage.pair("phone-a").await;
     let (_, pulled) = ask(&stage, "POST /groups/phone-a/unplug", "").await;
@@ -103,7 +103,7 @@ async fn the_buttons_of_a_demo_page_pull_and_plug_one_phone() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_meant_is_refused_with_words() {
+async fn invalid_control_request_is_refused_in_words() {
     let stage = stage().await;
     for (line, body, words) in [
         ("PUT /rules", r#"{"latency":5}"#, "unknown field `latency`"),
@@ -127,7 +127,7 @@ async fn what_cannot_be_meant_is_refused_with_words() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_404_with_words() {
+async fn unknown_control_path_is_404_in_words() {
     let stage = stage().await;
     let (status, answer) = ask(&stage, "POST /faults", r#"{"fault":"cut","connection":99}"#).await;
     assert_eq!((status, &answer["error"]), (404, &json!("there is no connection 99; it may have closed")));
@@ -136,7 +136,7 @@ async fn what_is_not_there_is_a_404_with_words() {
 }
 
 #[tokio::test]
-async fn a_web_page_may_not_touch_it_unless_it_was_let() {
+async fn web_page_needs_control_cors() {
     let closed = stage().await;
     let refused =
         exchange(&closed, "POST /faults", "Origin: http://evil.example\r\n", r#"{"fault":"cut"}"#).await;
