@@ -20,7 +20,14 @@ use std::{
 use serde::Deserialize;
 use serde_json::json;
 use tracing::{Level, warn};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{
+    Layer as _,
+    filter::Targets,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt as _,
+    registry,
+    util::SubscriberInitExt as _,
+};
 
 use self::background::Background;
 pub use self::panics::catch as catch_panics;
@@ -49,7 +56,7 @@ pub enum LogFormat {
 pub struct LogArgs {
     /// What to log, and how much of it: `debug`, `warn,tautline_gateway=trace` …; goes to stderr.
     #[arg(long, global = true, env = "RUST_LOG", default_value = "info", value_name = "FILTER", value_parser = parse_filter)]
-    log: String,
+    log: Targets,
     /// What a line of the log looks like. [default: text]
     #[arg(long, global = true, env = LOG_FORMAT, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -64,7 +71,7 @@ impl LogArgs {
 
     /// Logs in this format from now on.
     pub fn start_as(&self, format: LogFormat) {
-        start(&self.log, format);
+        start(self.log.clone(), format);
     }
 
     /// Logs as the command line says from now on.
@@ -73,34 +80,29 @@ impl LogArgs {
     }
 }
 
-/// The filter is kept as text, because the parsed one cannot be cloned, as clap asks of values.
-fn parse_filter(text: &str) -> Result<String, String> {
-    match EnvFilter::try_new(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!(
-            "{error}; write a level (error, warn, info, debug, trace), or target=level pairs with commas"
-        )),
-    }
+fn parse_filter(text: &str) -> Result<Targets, String> {
+    text.parse().map_err(|error| {
+        format!("{error}; write a level (error, warn, info, debug, trace), or target=level pairs with commas")
+    })
 }
 
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 static IS_COLOURED: AtomicBool = AtomicBool::new(false);
 
-/// Logs what `filter`, which has been checked, lets through, on stderr, from now on.
-fn start(filter: &str, format: LogFormat) {
+/// Logs what `filter` lets through, on stderr, from now on.
+fn start(filter: Targets, format: LogFormat) {
     let is_json = format == LogFormat::Json;
     // Colours are for people; files get plain text.
     let is_coloured = !is_json && io::stderr().is_terminal();
     IS_JSON.store(is_json, Ordering::Relaxed);
     IS_COLOURED.store(is_coloured, Ordering::Relaxed);
-    let filter = EnvFilter::try_new(filter).expect("the command line has checked the filter");
-    let log = tracing_subscriber::fmt()
+    let lines = fmt::layer()
         .with_writer(LogWriter)
         .with_ansi(is_coloured)
         // It would tell them by `eprintln!`, which panics where stderr is closed.
-        .log_internal_errors(false)
-        .with_env_filter(filter);
-    if is_json { log.json().flatten_event(true).init() } else { log.init() }
+        .log_internal_errors(false);
+    let lines = if is_json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
+    registry().with(lines).with(filter).init();
 }
 
 /// Tells a person what no filter may hide.
@@ -138,7 +140,7 @@ fn stdout() -> &'static Background {
         .get_or_init(|| Background::start(Stdout(file_of(&io::stdout())), QUEUE_BYTES_MAX, |_| String::new()))
 }
 
-/// The same file without the standard library's lock, which whoever is stuck in writing would hold.
+/// The same file without the standard library's lock, which a stuck writer would hold.
 fn file_of(stream: &impl AsFd) -> Box<dyn Write + Send> {
     match stream.as_fd().try_clone_to_owned() {
         Ok(file) => Box::new(File::from(file)),
