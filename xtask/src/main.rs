@@ -33,7 +33,7 @@ enum Task {
     Test(test::Options),
     /// Runs the RFC 6455 conformance suite (Autobahn; needs a Python 2.7)
     Autobahn(autobahn::Options),
-    /// Measures what a gateway costs, and writes docs/performance.md
+    /// Measures what a gateway costs, and writes docs/reference/performance.md
     #[command(disable_help_flag = true)]
     Bench {
         /// Passed on as they are: `cargo xtask bench --help`

@@ -34,7 +34,7 @@ mod tables;
 /// What a disk does: an example of its own, because it starts another server.
 const DURABLE: &str = "durable";
 
-/// Measures what a gateway costs, and writes docs/performance.md
+/// Measures what a gateway costs, and writes docs/reference/performance.md
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Options {
@@ -104,7 +104,7 @@ fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     );
     let selection = compare::Selection::of(&options.only)?;
     let kept = step::target_dir(root).join("xtask").join(if options.quick { "bench-quick" } else { "bench" });
-    let docs = if options.quick { kept.clone() } else { root.join("docs") };
+    let docs = if options.quick { kept.clone() } else { root.join("docs/reference") };
     if options.page {
         return tell(&kept, &docs);
     }

@@ -2,7 +2,7 @@
 //!
 //! [`source`] looks at one source file, [`markdown`] at one page and at pairs of pages, [`words`] at the words of both,
 //! [`limits`] at the page of ceilings beside the code, [`code_names`] at what pages say of the code, [`crates`] at the arrows
-//! between crates, [`cycles`] at imports inside one. All are pure: they take text and hand back findings; only this module
+//! between crates, [`cycles`] at imports inside one, [`published`] at packages that others will build. All are pure: they take text and hand back findings; only this module
 //! reads the disk. What does not hold everywhere yet is in [`not_yet`].
 
 use std::{
@@ -20,6 +20,7 @@ mod cycles;
 mod limits;
 mod markdown;
 mod not_yet;
+mod published;
 mod source;
 mod words;
 
@@ -62,6 +63,7 @@ pub fn run(root: &Path) -> Result<()> {
     for (one, other) in PAIRS {
         findings.extend(check_pair(root, one, other)?);
     }
+    findings.extend(published::check(&tree));
     findings.extend(check_limits(&tree)?);
     let count = findings.len();
     if count > 0 {

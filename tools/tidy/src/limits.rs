@@ -1,4 +1,4 @@
-//! Rules for `docs/limits.md`: every ceiling of the code has a row, and the test that a row names is there.
+//! Rules for `docs/reference/limits.md`: every ceiling of the code has a row, and the test that a row names is there.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::Finding;
 pub const DECLARED: [&str; 2] =
     ["crates/tautline-protocol/src/limits.rs", "crates/tautline-gateway/src/config.rs"];
 /// The page that lists them.
-pub const PAGE: &str = "docs/limits.md";
+pub const PAGE: &str = "docs/reference/limits.md";
 /// What names of ceilings contain. Times are no ceilings of what somebody may hold.
 const WORDS: [&str; 3] = ["_max", "_bytes", "_floor"];
 

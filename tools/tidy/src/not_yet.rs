@@ -24,7 +24,7 @@ pub const COLUMNS: &[&str] = &[
     "README.md",
     "README.zh-CN.md",
     "docs/adr",
-    "docs/performance.md",
+    "docs/reference/performance.md",
     "sdk",
     "spec",
 ];
