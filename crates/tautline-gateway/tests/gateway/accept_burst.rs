@@ -1,4 +1,4 @@
-//! Hundreds that come at the same moment, all with their hello behind the handshake.
+//! Hundreds of clients that connect at the same moment, each with its hello behind the handshake.
 
 use std::{
     io::{Read as _, Write as _},
@@ -14,15 +14,15 @@ use crate::{
     rig::{Rig, config_with_long_linger, open_to_all},
 };
 
-/// More than begin in one turn, and more than are let in within a millisecond.
+/// More than start in one poll of the accept loop, and more than are admitted within a millisecond.
 const BURST: usize = 400;
 
-/// All of them are connected before the first one speaks.
+/// All of them are connected before the first one sends anything.
 fn connect_burst(rig: &Rig) -> Vec<TcpStream> {
     let mut said = Handshake::new().text().into_bytes();
     said.extend(offences::text(&json!({"hello": {"v": 1, "auth": {"guest": true}}}).to_string()));
     let mut streams: Vec<_> = (0..BURST).map(|_| rig.dial()).collect();
-    // Who was closed at the door may hear of it while he still speaks.
+    // A client beyond the ceiling may be closed while it still writes.
     streams.iter_mut().for_each(|stream| drop(stream.write_all(&said)));
     streams
 }

@@ -140,7 +140,7 @@ fn full_engine_is_live_and_not_ready() {
     assert_eq!((status, &body["error"]["code"]), (503, &json!("unavailable")));
 }
 
-/// A phone of `u42`.
+/// A connection of user `u42`.
 fn user(rig: &Rig) -> Client {
     let mut client = rig.connect();
     let token = token(&json!({"sub": "u42", "exp": FAR_AWAY}));

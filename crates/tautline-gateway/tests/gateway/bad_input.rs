@@ -1,4 +1,5 @@
-//! Bad input: each kind gets what RFC 6455 or the protocol says, nobody else notices, and it leaves no memory behind.
+//! Malformed input: each kind gets the answer of RFC 6455 or the protocol, affects only its sender, and leaks
+//! no memory.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::{
     rig::{Answer, bye, config, config_with_long_linger, http_answer, open_to_all},
 };
 
-/// Short enough to be waited for. A test that fails to keep to it on a slow machine must not fail for that.
+/// Short enough for a test to wait for. A slow machine that misses it must not fail the test.
 const SHORT_MS: u64 = 100;
 
 fn with_limits(limits: Limits) -> GatewayBuilder {
@@ -28,17 +29,17 @@ fn with_short_http_requests() -> GatewayBuilder {
     open_to_all().config(config)
 }
 
-/// What a client that was welcome gets for these bytes.
+/// The answer to these bytes behind `welcome`.
 fn answer_to(bytes: &[u8]) -> Answer {
     with_bystander(open_to_all(), |rig, bystander| offences::send(rig, bystander, bytes))
 }
 
-/// What a client gets for these bytes in place of a `hello`.
+/// The answer to these bytes in place of `hello`.
 fn answer_instead_of_welcome_to(bytes: &[u8]) -> Answer {
     with_bystander(open_to_all(), |rig, bystander| offences::send_instead_of_hello(rig, bystander, bytes))
 }
 
-/// What these bytes get over HTTP.
+/// The answer to these bytes over HTTP.
 fn http_answer_to(request: &str) -> String {
     with_bystander(open_to_all(), |rig, bystander| {
         let answer = rig.exchange(request);
@@ -47,7 +48,7 @@ fn http_answer_to(request: &str) -> String {
     })
 }
 
-// Not a WebSocket, or not the right one.
+// No WebSocket, or one of another version.
 
 #[test]
 fn non_http_bytes_get_400() {
@@ -78,7 +79,7 @@ fn other_protocol_version_gets_bye() {
     assert_eq!(answer_instead_of_welcome_to(&hello), bye("unsupported_version", 4203, "never"));
 }
 
-// What breaks RFC 6455 or a limit is closed with its own codes, without a bye.
+// Violations of RFC 6455 or a limit are closed with its own codes, without a bye.
 
 #[test]
 fn unmasked_frame_closes_with_1002() {
@@ -121,7 +122,7 @@ fn oversized_fragments_are_refused() {
     assert_eq!(answer_to(&[first, second].concat()), Answer::Close(1009));
 }
 
-// What is no packet gets a bye in words.
+// Invalid packets get a bye.
 
 #[test]
 fn invalid_packet_gets_bye() {
@@ -146,7 +147,7 @@ fn packet_before_hello_gets_bye() {
     assert_eq!(answer_instead_of_welcome_to(&ping), bye("bad_packet", 4201, "never"));
 }
 
-// Who takes too long is not waited for.
+// Slow peers are closed at a deadline.
 
 #[test]
 fn missing_hello_gets_bye() {
@@ -189,7 +190,7 @@ fn peer_ignoring_close_frame_is_dropped() {
     });
 }
 
-// Who takes too much is stopped at a limit.
+// Excessive use is stopped at a limit.
 
 #[test]
 fn subscriptions_beyond_limit_are_refused() {
@@ -238,7 +239,7 @@ fn state_of_offender_expires_by_itself() {
     });
 }
 
-// Who comes with what opens nothing.
+// Invalid credentials open nothing.
 
 #[test]
 fn forged_ticket_then_login_starts_new_session() {

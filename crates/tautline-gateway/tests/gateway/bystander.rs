@@ -1,4 +1,4 @@
-//! A client that minds its own business while others misbehave, and notices if it is disturbed.
+//! A client with normal traffic while others misbehave; it fails the test if they affect it.
 
 use std::time::SystemTime;
 
@@ -13,13 +13,13 @@ const CHANNEL: &str = "bystander";
 /// A subscriber of its own publications, on the one connection that it began with.
 pub struct Bystander {
     client: Client,
-    /// What it was told when it came.
+    /// The body of its `welcome`.
     pub welcome: Value,
     published: u64,
 }
 
-/// Lets an offender loose on a gateway, and returns what the offender makes of it. A bystander goes on before, during
-/// (wherever `offend` lets it) and after; once the offender has gone, the gateway holds what it held before.
+/// Runs `offend` against a gateway and returns its result. The bystander checks the service before, after,
+/// and wherever `offend` lets it; once the offender has gone, the gateway holds exactly what it held before.
 pub fn with_bystander<T>(builder: GatewayBuilder, offend: impl FnOnce(&Rig, &mut Bystander) -> T) -> T {
     let rig = Rig::serve(builder);
     let mut bystander = Bystander::enter(&rig);
@@ -39,7 +39,7 @@ impl Bystander {
         Self { client, welcome, published: 0 }
     }
 
-    /// Publishes, hears its publication as the very next one, and has a call answered.
+    /// Publishes, receives its publication as the next one, and gets a call answered.
     pub fn check_service(&mut self) {
         self.published += 1;
         let number = json!(self.published);
@@ -51,7 +51,7 @@ impl Bystander {
         self.client.send_seen();
     }
 
-    /// Nothing is left of anybody else, once their sessions are not waited for any more.
+    /// Waits until nothing is left of other clients, after their sessions expired.
     pub fn wait_until_alone(&self, rig: &Rig) {
         let mut alone = GatewayStats::default();
         alone.connections = 1;
@@ -66,8 +66,8 @@ impl Bystander {
     }
 }
 
-/// Lets the hub tidy up all channels and sessions as if two hours had passed: sessions without a connection are
-/// ended, publications are too old, and channels without either are forgotten.
+/// Lets the hub tidy up all channels and sessions as if two hours had passed: sessions without a connection
+/// are ended, publications are too old, and channels without either are forgotten.
 fn tick_two_hours_later(gateway: &Gateway) {
     const LATER_MS: u64 = 2 * 3600 * 1000;
     /// One tick looks at a quarter of the channels.

@@ -1,4 +1,4 @@
-//! permessage-deflate (RFC 7692), where the gateway is told to speak it.
+//! permessage-deflate (RFC 7692), where it is enabled.
 
 use std::{
     io::{Read as _, Write as _},
@@ -15,7 +15,7 @@ use crate::{
     rig::{Rig, config_with_long_linger, open_to_all},
 };
 
-/// What browsers offer.
+/// The offer of browsers.
 const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits";
 const ANSWER: &str = "sec-websocket-extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n";
 const KEY: [u8; 4] = [1, 2, 3, 4];
@@ -26,13 +26,13 @@ fn compressing() -> GatewayBuilder {
     open_to_all().config(config)
 }
 
-/// A client that compresses all that it says, and shows what came as it came.
+/// A client that compresses all messages, and keeps received frames as they are.
 struct Phone {
     stream: TcpStream,
     decoder: Decoder,
 }
 
-/// A message: whether it came compressed, how long its frame was, and what it says.
+/// A message: its frame and its packet.
 #[derive(Debug, PartialEq)]
 struct Received {
     frame: Vec<u8>,
@@ -46,7 +46,7 @@ impl Received {
 }
 
 impl Phone {
-    /// A guest that was welcomed.
+    /// Connects as a guest, and waits for `welcome`.
     fn dial(rig: &Rig) -> Self {
         let mut stream = rig.dial();
         let request = Handshake::new().with(OFFER).text();

@@ -1,4 +1,4 @@
-//! Going down politely.
+//! Draining.
 
 use std::{
     io::{Read as _, Write as _},
@@ -123,7 +123,7 @@ fn drain_waits_longer_for_running_methods() {
     rig.wait_until("it runs", |gateway| gateway.stats().calls_running == 1);
     let gateway = rig.gateway.clone();
     let draining = rig.runtime.spawn(async move { gateway.drain(Duration::ZERO, TEST_TIMEOUT).await });
-    // Whoever cannot be asked has gone before the method ends.
+    // The peer that cannot be asked is closed before the method ends.
     assert_eq!(silent.receive()["bye"]["code"], "server_restart");
     silent.receive_close();
     silent.expect_eof();

@@ -10,7 +10,7 @@ use tungstenite::{WebSocket, protocol::Role};
 
 use crate::rig::{Rig, config, open_to_all};
 
-/// The request of the RFC, changed line by line.
+/// The example request of the RFC, changed line by line.
 pub struct Handshake(Vec<String>);
 
 impl Handshake {
@@ -200,7 +200,7 @@ fn packets_sent_with_the_handshake_are_read() {
     assert!(socket.read().unwrap().into_text().unwrap().starts_with(r#"{"welcome""#));
 }
 
-/// The head of an answer, and not a byte of what follows it.
+/// Reads the head of a response, and no byte behind it.
 fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

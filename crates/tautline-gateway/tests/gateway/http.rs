@@ -1,4 +1,4 @@
-//! HTTP at its edges: what is waited for and for how long, who is turned away, and in which words.
+//! HTTP: deadlines, ceilings and error responses.
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},
@@ -14,7 +14,7 @@ use crate::{
     rig::{API_KEY, Rig, TEST_TIMEOUT, config_with_long_linger, open_to_all, read_answer},
 };
 
-/// Short enough to be waited for.
+/// Short enough for a test to wait for.
 const SHORT: Duration = Duration::from_millis(100);
 /// So long that a test which waits for it fails.
 const HOURS: Duration = Duration::from_secs(3600);
@@ -29,7 +29,7 @@ fn rig_with(change: impl FnOnce(&mut GatewayConfig)) -> Rig {
     Rig::serve(open_to_all().config(config))
 }
 
-/// All that comes until the end of the stream; a reset ends it as well, and silence does not.
+/// Reads to the end of the stream; a reset ends it as well, silence does not.
 fn read_to_end(mut stream: TcpStream) -> String {
     let mut received = Vec::new();
     if let Err(error) = stream.read_to_end(&mut received) {
@@ -65,7 +65,7 @@ fn idle_connection_outlives_the_head_deadline() {
     let rig = rig_with(|config| config.http_head_timeout = SHORT);
     let mut kept = rig.dial();
     get_health(&mut kept);
-    // It came later, and has to go first.
+    // It connected later, and is closed first.
     assert_eq!(read_to_end(rig.dial()), "");
     get_health(&mut kept);
 }
@@ -115,7 +115,7 @@ fn http2_by_prior_knowledge_is_refused() {
     rig.wait_until("it has gone", |gateway| gateway.stats().http_connections == 0);
 }
 
-// Nobody takes all places.
+// Ceilings.
 
 #[test]
 fn address_ceiling_frees_when_a_connection_closes() {
@@ -162,7 +162,7 @@ fn failed_handshake_frees_its_permits() {
     }
 }
 
-// Every answer has a body, and the API asks for the key first.
+// Every error has a body, and the API checks the key first.
 
 #[test]
 fn every_error_response_has_a_json_body() {
@@ -219,7 +219,7 @@ fn embedding_application_keeps_its_own_paths() {
     assert_eq!(parse(&get("/api/v1/publish")).0, 401);
 }
 
-// What was asked is answered.
+// Requests are answered.
 
 #[test]
 fn half_closed_post_is_answered() {
@@ -250,7 +250,7 @@ fn pipelined_requests_are_all_answered() {
     assert_eq!(answers.matches(r#"{"status":"live"}"#).count(), 51, "{answers}");
 }
 
-// A drain waits for nobody who cannot be asked.
+// A drain does not wait for peers that cannot be asked.
 
 #[test]
 fn drain_closes_silent_connections_at_once() {

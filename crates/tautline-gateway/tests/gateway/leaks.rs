@@ -1,4 +1,4 @@
-//! Offenders by the thousand leave no memory behind, not even what no figure of the gateway counts.
+//! Thousands of offenders leak no memory, not even memory that no figure of the gateway counts.
 #![cfg(target_os = "linux")]
 
 use std::{process::Command, time::Duration};
@@ -12,20 +12,21 @@ use crate::{
     rig::{Rig, config, open_to_all},
 };
 
-/// Says to a process of ours that it is there for one test alone.
+/// Tells a child process that it runs one test alone.
 const ALONE: &str = "TAUTLINE_TEST_ALONE";
-/// Lets resident memory follow what is in use: what is freed goes back at once, and nothing is kept for a thread.
+/// Makes resident memory follow the memory in use: freed pages are returned at once, and threads cache
+/// nothing.
 const ALLOCATOR_OPTIONS: (&str, &str) =
     ("_RJEM_MALLOC_CONF", "narenas:1,tcache:false,dirty_decay_ms:0,muzzy_decay_ms:0");
-/// How much more may be resident after thousands of offenders than after the first hundreds. Seen: up to 96 KiB, which
-/// are the places that they gave up on the wheel of deadlines and that are swept when their time comes. One connection
-/// or session forgotten for each of them would be megabytes.
+/// How much more may be resident after thousands of offenders than after the first hundreds. Measured: up to
+/// 96 KiB, cleared entries on the timer wheel that are freed when their tick comes. One leaked connection or
+/// session for each offender would be megabytes.
 const GROWTH_BYTES_MAX: u64 = 256 * 1024;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Runs a test in a process of its own, where the memory is that of this test.
+/// Runs a test in its own process, whose memory is that of this test.
 fn in_own_process(test: &str, story: impl FnOnce()) {
     if std::env::var_os(ALONE).is_some() {
         return story();
@@ -40,7 +41,8 @@ fn in_own_process(test: &str, story: impl FnOnce()) {
     assert!(ran.status.success() && told.contains("1 passed"), "{told}{complaint}");
 }
 
-/// Commits an offence again and again, and compares what is resident after the first rounds and after the last.
+/// Commits an offence again and again, and compares what is resident after the first rounds and after the
+/// last.
 fn assert_nothing_grows(first_rounds: usize, rounds: usize, mut commit: impl FnMut()) {
     (0..first_rounds).for_each(|_| commit());
     let before = resident_bytes();
@@ -56,7 +58,7 @@ fn resident_bytes() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
 
-/// Eighteen offenders that get their answer at once.
+/// Eighteen offences that are answered at once.
 fn offend_in_every_way(rig: &Rig, bystander: &mut Bystander) {
     let violations = [
         offences::unmasked_text(),
@@ -108,7 +110,7 @@ fn five_thousand_stalled_handshakes_leak_no_memory() {
                 .map(|_| (rig.try_connect(), offences::begin_half_a_head(&rig)))
                 .collect();
             bystander.check_service();
-            // All of them are still there, and are let go all the same.
+            // All of them are still connected, and are closed all the same.
             bystander.wait_until_alone(&rig);
             drop(held);
         });

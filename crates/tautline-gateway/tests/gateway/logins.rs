@@ -1,4 +1,4 @@
-//! Logins by token, over the line.
+//! Logins by token over a WebSocket.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};

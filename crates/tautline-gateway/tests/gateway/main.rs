@@ -1,4 +1,5 @@
-//! The gateway over real sockets, spoken to by a WebSocket client that others wrote, and by hand where that is too polite.
+//! The gateway over real sockets, with an independent WebSocket client, and with raw bytes where that client
+//! is too strict.
 
 mod accept_burst;
 mod api;

@@ -1,4 +1,4 @@
-//! Lines in msgpack, beside those in json (protocol, section 2).
+//! Connections in msgpack beside those in json (protocol, section 2).
 
 use std::thread;
 

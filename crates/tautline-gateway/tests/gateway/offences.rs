@@ -1,4 +1,4 @@
-//! What offenders do: each offence as a function of its own, to be committed once or a thousand times.
+//! Misbehaviour of clients: one function for each kind, to be run once or a thousand times.
 
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},
@@ -37,7 +37,7 @@ pub fn binary() -> Vec<u8> {
     frame
 }
 
-/// A message of text whose payload need be none.
+/// A text message with any payload.
 pub fn bytes_as_text(payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
     encode_binary(&mut frame, payload, Some(MASK));
@@ -45,17 +45,17 @@ pub fn bytes_as_text(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The head of a frame that is larger than it may be; nothing of its payload.
+/// The header of a frame without its payload.
 pub fn head_of_text(payload_bytes: usize) -> Vec<u8> {
     FrameHeader::new(Opcode::Text, payload_bytes, Some(MASK)).as_bytes().to_vec()
 }
 
-/// A client that was welcome sends these bytes.
+/// Sends these bytes behind `welcome`.
 pub fn send(rig: &Rig, bystander: &mut Bystander, bytes: &[u8]) -> Answer {
     send_as(rig.guest(), bystander, bytes)
 }
 
-/// A client sends these bytes before it is welcome.
+/// Sends these bytes in place of `hello`.
 pub fn send_instead_of_hello(rig: &Rig, bystander: &mut Bystander, bytes: &[u8]) -> Answer {
     send_as(rig.connect(), bystander, bytes)
 }
@@ -72,7 +72,7 @@ pub fn send_nothing(rig: &Rig, bystander: &mut Bystander) -> Answer {
     offender.final_answer()
 }
 
-/// Begins a message that never ends.
+/// Starts a message that never ends.
 pub fn trickle_half_a_message(rig: &Rig, bystander: &mut Bystander) -> Answer {
     let mut offender = rig.connect();
     offender.write_raw(&head_of_text(60_000));
@@ -81,7 +81,7 @@ pub fn trickle_half_a_message(rig: &Rig, bystander: &mut Bystander) -> Answer {
     offender.final_answer()
 }
 
-/// Begins a request whose head never ends. Says what came back before the end of the stream.
+/// Starts a request whose head never ends. Returns the bytes received before the end of the stream.
 pub fn trickle_half_a_head(rig: &Rig, bystander: &mut Bystander) -> Vec<u8> {
     let stream = begin_half_a_head(rig);
     bystander.check_service();
@@ -95,7 +95,7 @@ pub fn begin_half_a_head(rig: &Rig) -> TcpStream {
     stream
 }
 
-/// Begins a request to the API whose body never ends.
+/// Starts a request to the API whose body never ends.
 pub fn send_half_a_body(rig: &Rig, bystander: &mut Bystander) -> Answer {
     let request = format!(
         "POST /api/v1/publish HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {API_KEY}\r\nContent-Length: 99\r\n\r\n{{"
@@ -116,18 +116,18 @@ pub fn send_half_a_body(rig: &Rig, bystander: &mut Bystander) -> Answer {
 
 fn read_to_end(mut stream: TcpStream) -> Vec<u8> {
     let mut received = Vec::new();
-    // What we sent too late is answered with a reset, which ends the stream as well.
+    // Bytes that were sent too late are answered with a reset, which ends the stream as well.
     drop(stream.read_to_end(&mut received));
     received
 }
 
-/// A request whose reply is as large as this.
+/// A request with a reply of this size.
 pub fn echo(data_bytes: usize) -> (&'static str, Value) {
     ("call", json!({"method": "echo", "data": "x".repeat(data_bytes)}))
 }
 
-/// Makes the same request again and again, and never says `seen`. Says how many were answered with `ok`, too; replies for
-/// which the session has no room are `too_large`.
+/// Repeats a request and never sends `seen`. Returns how many were answered with `ok`, too; replies for which
+/// the session has no room are `too_large`.
 pub fn never_send_seen(rig: &Rig, bystander: &mut Bystander, request: &(&str, Value)) -> (usize, Answer) {
     const REQUESTS_BETWEEN: usize = 100;
     let (verb, body) = request;
@@ -150,7 +150,8 @@ pub fn never_send_seen(rig: &Rig, bystander: &mut Bystander, request: &(&str, Va
     (answered, offender.final_answer())
 }
 
-/// Subscribes to so many channels. Says how many were refused with `limit`; the line must still be good.
+/// Subscribes to this many channels. Returns how many were refused with `limit`; the connection must still
+/// work.
 pub fn subscribe_to(rig: &Rig, bystander: &mut Bystander, channels: usize) -> usize {
     const BATCH: usize = 100;
     let mut offender = rig.guest();
@@ -166,7 +167,7 @@ pub fn subscribe_to(rig: &Rig, bystander: &mut Bystander, channels: usize) -> us
     refused
 }
 
-/// Comes with a ticket that is none, as often as it is asked for a login.
+/// Resumes with an invalid ticket each time that it is challenged.
 pub fn resume_with_ticket_repeatedly(rig: &Rig, bystander: &mut Bystander, ticket: &str) -> (usize, Answer) {
     let mut offender = rig.connect();
     let mut challenged = 0;
@@ -189,7 +190,7 @@ pub fn forged_ticket(bystander: &Bystander) -> String {
     format!("{before}{other}{}", &behind[1..])
 }
 
-/// Logs in with a token that was good until 1970.
+/// Logs in with a token that expired in 1970.
 pub fn log_in_with_expired_token(rig: &Rig, bystander: &mut Bystander) -> Answer {
     let token = token(&json!({"sub": "u42", "exp": 1}));
     let mut offender = rig.connect();
@@ -198,7 +199,7 @@ pub fn log_in_with_expired_token(rig: &Rig, bystander: &mut Bystander) -> Answer
     offender.final_answer()
 }
 
-/// Sends a byte now and then until there is an answer, or the other end has hung up.
+/// Sends single bytes until there is an answer, or the other end has hung up.
 fn trickle(mut stream: &TcpStream, byte: u8) {
     stream.set_read_timeout(Some(Duration::from_millis(10))).expect("a socket option");
     let is_waiting = |error: &io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);

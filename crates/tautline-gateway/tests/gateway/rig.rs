@@ -1,4 +1,4 @@
-//! A gateway on a port of its own, and clients for it.
+//! A gateway on its own port, and clients for it.
 
 use std::{
     collections::VecDeque,
@@ -14,22 +14,23 @@ use tautline_protocol::{ChannelName, Format, Pattern, msgpack, packet::server::P
 use tokio::runtime::Runtime;
 use tungstenite::{ClientRequestBuilder, Message, WebSocket, http::Uri};
 
-/// Far more than anything here takes; a test that waits for longer has failed.
+/// Far longer than any step takes; a test that waits for longer has failed.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub const API_KEY: &str = "key-of-the-back-end";
 
-/// What a gateway does with those it does not serve any longer.
+/// The last that a client receives from the gateway.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     /// An answer over HTTP with this status.
     Http(u16),
     /// A close frame with this code alone (RFC 6455 §7.4), then the end of the stream.
     Close(u16),
-    /// A `bye` with this code and this `reconnect`, a close frame that repeats it, then the end of the stream.
+    /// A `bye` with this code and this `reconnect`, a close frame that repeats it, then the end of the
+    /// stream.
     Bye(String, u16, String),
 }
 
-/// The `bye` of protocol section 7 with its close code, and whether to come again.
+/// The `bye` of protocol section 7 with its close code and its `reconnect`.
 pub fn bye(code: &str, close_code: u16, reconnect: &str) -> Answer {
     Answer::Bye(code.to_owned(), close_code, reconnect.to_owned())
 }
@@ -41,15 +42,15 @@ pub struct Rig {
     pub runtime: Runtime,
 }
 
-/// The defaults. With `TAUTLINE_TEST_IO_URING=no` the gateway sends as it does where there is no `io_uring`: all of these tests
-/// run both ways.
+/// The defaults. With `TAUTLINE_TEST_IO_URING=no` the gateway sends as it does where there is no `io_uring`:
+/// all of these tests run both ways.
 pub fn config() -> GatewayConfig {
     let mut config = GatewayConfig::default();
     config.io_uring = std::env::var("TAUTLINE_TEST_IO_URING").as_deref() != Ok("no");
     config
 }
 
-/// The same, but for a peer that is slow to hang up: the test itself may be.
+/// The defaults with a long linger timeout: the test itself may be slow to hang up.
 pub fn config_with_long_linger() -> GatewayConfig {
     let mut config = config();
     config.linger_timeout = TEST_TIMEOUT;
@@ -83,7 +84,7 @@ impl Rig {
         })
     }
 
-    /// Serves with whatever `serve` starts.
+    /// Serves with the server that `serve` starts.
     pub fn start(builder: GatewayBuilder, serve: impl FnOnce(&Gateway, tokio::net::TcpListener)) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let gateway = builder.build().expect("a gateway");
@@ -93,12 +94,12 @@ impl Rig {
         Self { gateway, address, runtime }
     }
 
-    /// The back end publishes, and has it in the log.
+    /// Publishes for the back end, and waits until the engine has it.
     pub fn publish(&self, channel: &ChannelName, data: &RawValue, options: PublishOptions<'_>) -> Published {
         self.runtime.block_on(self.gateway.publish(channel, data, options)).expect("published")
     }
 
-    /// A plain connection.
+    /// A TCP connection.
     pub fn dial(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("the gateway listens");
         stream.set_read_timeout(Some(TEST_TIMEOUT)).expect("a socket option");
@@ -106,8 +107,8 @@ impl Rig {
         stream
     }
 
-    /// A client that is welcome, and its `welcome`, however short the limits of the test are: a slow machine may run into
-    /// them before it has said hello, and then tries again.
+    /// A guest and its `welcome`, however short the limits of the test are: a slow machine may hit them
+    /// before `hello` is sent, and then tries again.
     pub fn guest_with_retries(&self) -> (Client, Value) {
         let begin = Instant::now();
         loop {
@@ -129,13 +130,13 @@ impl Rig {
         Some((client, welcome))
     }
 
-    /// A client behind the opening handshake, unless a short limit was faster.
+    /// A client behind the opening handshake; `None` where a short limit was faster.
     pub fn try_connect(&self) -> Option<Client> {
         let (socket, _) = tungstenite::client(self.handshake(Format::Json), self.dial()).ok()?;
         Some(Client::new(socket, Format::Json))
     }
 
-    /// What the server answers to these bytes until it hangs up, or goes on to WebSocket.
+    /// The response to these bytes.
     pub fn exchange(&self, request: &str) -> String {
         let mut stream = self.dial();
         stream.write_all(request.as_bytes()).expect("the gateway reads");
@@ -153,7 +154,7 @@ impl Rig {
         Client::new(socket, Format::Json)
     }
 
-    /// A client that is welcome, and speaks this format.
+    /// A guest behind `welcome`, in this format.
     pub fn guest_in(&self, format: Format) -> Client {
         let (socket, _) =
             tungstenite::client(self.handshake(format), self.dial()).expect("the handshake succeeds");
@@ -167,7 +168,7 @@ impl Rig {
         ClientRequestBuilder::new(uri).with_sub_protocol(format.subprotocol())
     }
 
-    /// A client that is welcome.
+    /// A guest behind `welcome`.
     pub fn guest(&self) -> Client {
         let mut client = self.connect();
         client.hello_as_guest();
@@ -208,7 +209,7 @@ pub fn read_answer(stream: &mut TcpStream) -> String {
     }
 }
 
-/// A client that speaks packets.
+/// A client that sends and receives packets.
 pub struct Client {
     pub socket: WebSocket<TcpStream>,
     format: Format,
@@ -242,12 +243,12 @@ impl Client {
         }
     }
 
-    /// The code and reason of the close frame that comes next; tungstenite answers it.
+    /// The code and reason of the close frame that is received next; tungstenite answers it.
     pub fn receive_close(&mut self) -> (u16, String) {
         self.receive_message().unwrap_or_else(|| panic!("expected a close frame, got {:?}", self.received))
     }
 
-    /// Takes the packets of one message, or says what a close frame says.
+    /// Takes the packets of one message, or returns the code and reason of a close frame.
     fn receive_message(&mut self) -> Option<(u16, String)> {
         let message = match self.socket.read().expect("the gateway speaks in time") {
             Message::Binary(bytes) if self.format == Format::Msgpack => {
@@ -267,7 +268,7 @@ impl Client {
         }
     }
 
-    /// The server hangs up, and does so without a reset, which could overtake its last word.
+    /// The server hangs up without a reset, which could overtake its close frame.
     pub fn expect_eof(mut self) {
         let ended = self.socket.read();
         let expected =
@@ -275,7 +276,7 @@ impl Client {
         assert!(expected, "{ended:?}");
     }
 
-    /// All that the server still says, up to its hanging up.
+    /// The rest that the server sends before it hangs up.
     pub fn final_answer(mut self) -> Answer {
         let (close_code, reason) = loop {
             if let Some(closed) = self.receive_message() {
@@ -294,7 +295,7 @@ impl Client {
         }
     }
 
-    /// Whether the packet that comes next is a `bye`.
+    /// Whether the next packet is a `bye`.
     pub fn next_is_bye(&mut self) -> bool {
         let packet = self.receive();
         let is_bye = packet["bye"].is_object();
@@ -302,7 +303,7 @@ impl Client {
         is_bye
     }
 
-    /// Says that all replies so far were seen.
+    /// Acknowledges all replies so far.
     pub fn send_seen(&mut self) {
         self.send(&json!({"seen": self.next_id - 1, "ping": {}}));
         let answer = self.receive();
@@ -315,7 +316,7 @@ impl Client {
         assert!(packet["welcome"]["session"].is_string(), "{packet}");
     }
 
-    /// Sends a request and says its id.
+    /// Sends a request and returns its id.
     pub fn send_request(&mut self, verb: &str, body: &Value) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
@@ -323,7 +324,7 @@ impl Client {
         id
     }
 
-    /// Sends a request and waits for its answer, which is the next packet.
+    /// Sends a request and waits for its reply, which is the next packet.
     pub fn request(&mut self, verb: &str, body: &Value) -> Value {
         let id = self.send_request(verb, body);
         let answer = self.receive();

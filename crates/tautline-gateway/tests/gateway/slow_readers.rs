@@ -1,4 +1,4 @@
-//! Slow readers: they wait for themselves, and for nobody else.
+//! Slow readers delay only themselves.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::rig::{Client, Rig, config, open_to_all};
 
 const PUBLICATIONS: usize = 400;
 
-/// Publishes far more than socket and log take; `after_each` runs behind each publication.
+/// Publishes far more than socket and log hold; `after_each` runs behind each publication.
 fn publish_much(publisher: &mut Client, mut after_each: impl FnMut()) {
     let data = "x".repeat(4096);
     for _ in 0..PUBLICATIONS {
@@ -17,7 +17,7 @@ fn publish_much(publisher: &mut Client, mut after_each: impl FnMut()) {
     }
 }
 
-/// How many publications and how many gaps a subscriber is handed until it stands at the last one.
+/// How many publications and gaps a subscriber receives up to the last publication.
 fn catch_up(client: &mut Client) -> (usize, usize) {
     let (mut publications, mut gaps) = (0, 0);
     loop {
@@ -43,7 +43,7 @@ fn stalled_reader_delays_no_other_and_gets_a_gap() {
         offset += 1;
         assert_eq!(quick.receive()["pub"]["offset"], offset);
     });
-    // 400 publications of 4 KiB do not fit a log of 1 MiB: what is gone is told by a gap, and nothing is lost silently.
+    // 400 publications of 4 KiB do not fit a log of 1 MiB: a gap reports the lost ones.
     let (publications, gaps) = catch_up(&mut stalled);
     assert!(gaps == 1 && publications < PUBLICATIONS, "{publications} publications, {gaps} gaps");
 }

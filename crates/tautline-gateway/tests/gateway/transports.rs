@@ -1,4 +1,4 @@
-//! Lines that work: what is said comes through, whatever carries it.
+//! All kinds of traffic over each kind of transport.
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use tungstenite::Message;
 
 use crate::rig::{Rig, open_to_all};
 
-/// A transport that the gateway does not know, as TLS would be.
+/// A transport that the gateway does not know, like TLS.
 struct Foreign(TcpStream);
 
 struct ForeignListener(TcpListener);
