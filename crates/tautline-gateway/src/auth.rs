@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 use tautline_hub::{Identity, LoginRefused};
 use tautline_protocol::{Now, Pattern, UserId, packet::Auth};
 
+use crate::backend::{Backend, BackendFuture, LoginResult};
+
 /// How far ahead of this clock a token's `nbf` may be, because the back end that signed it has its own clock.
 /// Milliseconds.
 const NBF_LEEWAY_MS: u64 = 60_000;
@@ -17,7 +19,6 @@ const DATE_MS_MAX: u64 = (1 << 52) - 1;
 
 /// Each accepted login names its source (a secret, or guests) as a digest that all nodes with the same
 /// settings share.
-#[derive(Default)]
 pub(crate) struct Authenticator {
     hs256: Vec<(DecodingKey, u64)>,
     guests: Option<u64>,
@@ -94,6 +95,16 @@ impl Authenticator {
             }
         }
         Err(refusal)
+    }
+}
+
+impl Backend for Authenticator {
+    fn authenticate<'a>(&'a self, now: Now, auth: &'a Auth) -> BackendFuture<'a, LoginResult> {
+        Box::pin(std::future::ready(self.check(now, auth)))
+    }
+
+    fn sources(&self) -> Vec<u64> {
+        self.sources()
     }
 }
 

@@ -8,6 +8,7 @@ use tautline_protocol::Limits;
 
 use crate::{
     auth::Authenticator,
+    backend::Backend,
     config::GatewayConfig,
     gateway::Gateway,
     http::{api_keys::ApiKeys, hosts::Hosts, origins::Origins},
@@ -40,6 +41,7 @@ pub struct GatewayBuilder {
     hosts: Hosts,
     methods: Methods,
     idempotent_methods: HashSet<String>,
+    backend: Option<Box<dyn Backend>>,
     error: Option<BuildError>,
 }
 
@@ -214,6 +216,13 @@ impl GatewayBuilder {
         self.call(method, handler)
     }
 
+    /// A back end in place of tokens and guests.
+    #[cfg(test)]
+    pub(crate) fn backend(mut self, backend: impl Backend + 'static) -> Self {
+        self.backend = Some(Box::new(backend));
+        self
+    }
+
     /// The gateway.
     ///
     /// # Errors
@@ -237,18 +246,19 @@ impl GatewayBuilder {
             Some(engine) => engine,
             None => Arc::new(MemoryEngine::new(u32::from_ne_bytes(random()?).max(1), &self.limits)),
         };
-        let authenticator = Authenticator::new(&self.environment, &self.hs256_secrets, self.guests);
+        let backend = self.backend.unwrap_or_else(|| {
+            Box::new(Authenticator::new(&self.environment, &self.hs256_secrets, self.guests))
+        });
         let config = HubConfig {
             limits: self.limits,
             rules: self.rules,
             node,
             ticket_keys,
-            login_sources: authenticator.sources(),
+            login_sources: backend.sources(),
             idempotent_methods: self.idempotent_methods,
         };
         let hub = Hub::new(config, engine, random()?);
-        let access =
-            Access { authenticator, api_keys: self.api_keys, hosts: self.hosts, origins: self.origins };
+        let access = Access { backend, api_keys: self.api_keys, hosts: self.hosts, origins: self.origins };
         Ok(Gateway::new(GatewayState::new(hub, self.config, access, self.methods)))
     }
 }

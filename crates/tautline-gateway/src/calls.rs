@@ -16,6 +16,7 @@ use tautline_hub::{
 use tautline_protocol::{ErrorCode, packet::ErrorBody};
 
 use crate::{
+    catch_unwind::CatchUnwind,
     methods::{Call, CallError, CallFuture, CallResult},
     permit::Permit,
     state::{Calls, GatewayState},
@@ -26,9 +27,6 @@ struct CallPermit {
     permit: Permit<Calls>,
     _share: Claim,
 }
-
-/// A method's future; a panic becomes the call's answer and does not reach the connection.
-struct CatchUnwind(CallFuture);
 
 /// Starts a method. One that answers at once is settled before this returns and costs no task.
 pub(crate) fn start(state: &Arc<GatewayState>, cx: &mut Context<'_>, request: CallRequest) {
@@ -41,20 +39,21 @@ pub(crate) fn start(state: &Arc<GatewayState>, cx: &mut Context<'_>, request: Ca
     };
     let call = Call { method, data, user, key };
     let Ok(future) = catch_unwind(AssertUnwindSafe(|| handler(call))) else {
-        return settle(state, reply_to, Err(panicked()));
+        return settle(state, reply_to, panicked());
     };
     let mut future = CatchUnwind(future);
     match Pin::new(&mut future).poll(cx) {
-        Poll::Ready(result) => settle(state, reply_to, result),
+        Poll::Ready(result) => settle(state, reply_to, result.unwrap_or_else(panicked)),
         Poll::Pending => drop(tokio::spawn(run(permit, reply_to, timeout_ms, future))),
     }
 }
 
-async fn run(permit: CallPermit, reply_to: ReplyTo, timeout_ms: u64, future: CatchUnwind) {
-    let result = tokio::time::timeout(Duration::from_millis(timeout_ms), future).await;
-    let timed_out =
-        |_| Err(CallError { code: ErrorCode::Timeout, message: "the method took too long".to_owned() });
-    settle(permit.permit.state(), reply_to, result.unwrap_or_else(timed_out));
+async fn run(permit: CallPermit, reply_to: ReplyTo, timeout_ms: u64, future: CatchUnwind<CallFuture>) {
+    let result = match tokio::time::timeout(Duration::from_millis(timeout_ms), future).await {
+        Ok(result) => result.unwrap_or_else(panicked),
+        Err(_) => Err(CallError { code: ErrorCode::Timeout, message: "the method took too long".to_owned() }),
+    };
+    settle(permit.permit.state(), reply_to, result);
 }
 
 fn settle(state: &GatewayState, reply_to: ReplyTo, result: CallResult) {
@@ -68,17 +67,8 @@ fn refuse(state: &GatewayState, reply_to: ReplyTo, code: ErrorCode, message: &st
     state.hub.answer(reply_to, Err(ErrorBody::new(code, message)));
 }
 
-fn panicked() -> CallError {
-    CallError { code: ErrorCode::Internal, message: "the method failed".to_owned() }
-}
-
-impl Future for CatchUnwind {
-    type Output = CallResult;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CallResult> {
-        catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)))
-            .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
-    }
+fn panicked() -> CallResult {
+    Err(CallError { code: ErrorCode::Internal, message: "the method failed".to_owned() })
 }
 
 impl CallPermit {

@@ -56,6 +56,14 @@ pub struct GatewayConfig {
     /// or of an address of guests, that has as many as are left for all others. Default 65,536.
     #[serde(deserialize_with = "units::count")]
     pub calls_running_max: usize,
+    /// Questions to the back end at once, such as logins to be checked; one more is refused with `unavailable`. Default
+    /// 4,096.
+    #[serde(deserialize_with = "units::count")]
+    pub backend_questions_max: usize,
+    /// How long the back end may take to answer; then the question is refused with `unavailable`. Default 5 s, half of
+    /// the time that a client has for its `hello`.
+    #[serde(deserialize_with = "units::wait")]
+    pub backend_timeout: Duration,
     /// How long a peer may read nothing while it is sent something. Default 30 s.
     #[serde(deserialize_with = "units::wait")]
     pub stall_timeout: Duration,
@@ -99,6 +107,8 @@ impl Default for GatewayConfig {
             proxies: default_proxies(),
             api_body_bytes_max: 128 * KIB,
             calls_running_max: 65_536,
+            backend_questions_max: 4096,
+            backend_timeout: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(30),
             linger_timeout: Duration::from_secs(3),
             unacknowledged_timeout: Duration::from_secs(30),

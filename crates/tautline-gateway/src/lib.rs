@@ -23,8 +23,10 @@
 mod accept;
 mod addresses;
 mod auth;
+mod backend;
 mod builder;
 mod calls;
+mod catch_unwind;
 mod clock;
 mod config;
 mod connection;

@@ -15,7 +15,7 @@ use tokio::{sync::oneshot, task::AbortHandle};
 
 use crate::{
     addresses::Addresses,
-    auth::Authenticator,
+    backend::Backend,
     clock::Clock,
     config::GatewayConfig,
     drain::Drain,
@@ -37,6 +37,7 @@ pub(crate) struct GatewayState {
     pub(crate) connections: Counter,
     pub(crate) http_connections: Counter,
     pub(crate) calls: Counter,
+    pub(crate) questions: Counter,
     /// How [`GatewayState::calls`] are shared between users.
     pub(crate) call_shares: Arc<Budget>,
     pub(crate) addresses: Arc<Addresses>,
@@ -51,9 +52,8 @@ pub(crate) struct GatewayState {
 }
 
 /// Decides which clients, back ends and web pages are let in.
-#[derive(Default)]
 pub(crate) struct Access {
-    pub(crate) authenticator: Authenticator,
+    pub(crate) backend: Box<dyn Backend>,
     pub(crate) api_keys: ApiKeys,
     pub(crate) hosts: Hosts,
     pub(crate) origins: Origins,
@@ -72,6 +72,9 @@ pub(crate) enum HttpConnections {}
 /// Methods that run and did not answer at once, below [`GatewayConfig::calls_running_max`].
 pub(crate) enum Calls {}
 
+/// Questions to the back end, below [`GatewayConfig::backend_questions_max`].
+pub(crate) enum Questions {}
+
 pub(crate) type HttpPermit = Permit<HttpConnections>;
 
 impl GatewayState {
@@ -85,6 +88,7 @@ impl GatewayState {
             connections: Counter::new(config.connections_max),
             http_connections: Counter::new(config.http_connections_max),
             calls: Counter::new(config.calls_running_max),
+            questions: Counter::new(config.backend_questions_max),
             call_shares: Budget::without_reserve(config.calls_running_max),
             addresses: Addresses::new(config.connections_per_address_max, config.proxies.clone()),
             config,
@@ -160,6 +164,14 @@ impl Counted for Calls {
 
     fn counter(state: &GatewayState) -> &Counter {
         &state.calls
+    }
+}
+
+impl Counted for Questions {
+    type State = GatewayState;
+
+    fn counter(state: &GatewayState) -> &Counter {
+        &state.questions
     }
 }
 

@@ -28,6 +28,7 @@ use tracing::debug;
 pub(crate) use self::permit::ConnectionPermit;
 use self::{buffers::Buffers, close_reason::CloseReason, receive::ReadOutcome};
 use crate::{
+    backend::{BackendFuture, LoginResult},
     drain::whole_ms,
     http::handshake::Negotiated,
     state::GatewayState,
@@ -66,6 +67,8 @@ struct RareState {
     stall_deadline_ms: Option<u64>,
     /// Since when the socket has not taken everything, in monotonic milliseconds.
     stalled_since_ms: Option<u64>,
+    /// A login that the back end is still checking.
+    login: Option<BackendFuture<'static, LoginResult>>,
     /// The close frame is sent, or is among the unsent bytes.
     closing: Option<Closing>,
 }
@@ -114,6 +117,7 @@ impl<S: Stream> Connection<S> {
         self.init_peer(now, cx);
         self.peer().handle_timeout(now);
         self.take_unsent(now);
+        self.poll_login(cx, now);
         for _ in 0..ROUNDS_MAX {
             ready!(self.poll_unsent(cx, now))?;
             let outcome = self.read(cx, now, buffers)?;
@@ -173,7 +177,11 @@ impl<S: Stream> Connection<S> {
 
     fn drop_empty_rare_state(&mut self) {
         self.rare.take_if(|rare| {
-            rare.closing.is_none() && rare.unsent.is_empty() && !rare.needs_flush && rare.undecoded.is_empty()
+            rare.closing.is_none()
+                && rare.login.is_none()
+                && rare.unsent.is_empty()
+                && !rare.needs_flush
+                && rare.undecoded.is_empty()
         });
     }
 

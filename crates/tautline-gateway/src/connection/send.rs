@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -10,7 +11,7 @@ use tautline_protocol::{ByeCode, Format, Now};
 use tautline_websocket::{Opcode, encode_close};
 
 use super::{CloseStep, Connection, after_ms, buffers::Buffers, close_reason::CloseReason};
-use crate::{calls, transport::stream::Stream};
+use crate::{backend, calls, transport::stream::Stream};
 
 impl<S: Stream> Connection<S> {
     /// Writes the peer's outputs until there are no more; pending while the socket takes no more.
@@ -63,11 +64,9 @@ impl<S: Stream> Connection<S> {
                     buffers.push(opcode, message, deflate);
                 }
                 Some(Output::Login(auth)) => {
-                    let login = self.state().access.authenticator.check(now, &auth);
-                    if let Err(refused) = &login {
-                        self.state().refusals.log_login(now, &auth, refused, self.stream.address());
-                    }
-                    self.peer().handle_login(now, login);
+                    let (state, address) = (Arc::clone(self.state()), self.stream.address());
+                    self.rare().login = Some(Box::pin(backend::authenticate(state, now, auth, address)));
+                    self.poll_login(cx, now);
                 }
                 Some(Output::Call(request)) => calls::start(self.state(), cx, request),
                 Some(Output::Close { code, reason }) => {
@@ -80,6 +79,19 @@ impl<S: Stream> Connection<S> {
             }
         }
         false
+    }
+
+    /// Gives the peer the back end's answer, once it is there.
+    pub(super) fn poll_login(&mut self, cx: &mut Context<'_>, now: Now) {
+        let Some(rare) = &mut self.rare else { return };
+        if rare.closing.is_some() {
+            rare.login = None;
+        }
+        let Some(login) = &mut rare.login else { return };
+        if let Poll::Ready(result) = login.as_mut().poll(cx) {
+            rare.login = None;
+            self.peer().handle_login(now, result);
+        }
     }
 
     /// Writes all of `buffers.out`; the part that the socket does not take is kept.

@@ -9,8 +9,11 @@ use tokio::{
     net::TcpStream,
 };
 
+use tautline_hub::Identity;
+use tautline_protocol::packet::Auth;
+
 use super::*;
-use crate::Gateway;
+use crate::{Gateway, GatewayConfig, backend::Backend};
 
 const KEY: Option<[u8; 4]> = Some([7, 1, 9, 4]);
 const HELLO: &str = r#"{"hello":{"v":1,"auth":{"guest":true}}}"#;
@@ -238,4 +241,104 @@ async fn ended_connection_leaves_no_timer_entry() {
     drop((connection, client, waker));
     assert_eq!(Arc::strong_count(&target), 1);
     assert_eq!(gateway.state().connections.in_use(), 0);
+}
+
+/// A back end that answers a login when the test lets it, and never after it panicked.
+struct SlowBackend {
+    release: tokio::sync::watch::Receiver<bool>,
+    panics: bool,
+}
+
+impl Backend for SlowBackend {
+    fn authenticate<'a>(&'a self, _: Now, _: &'a Auth) -> BackendFuture<'a, LoginResult> {
+        let mut release = self.release.clone();
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            assert!(!self.panics, "part of the test");
+            drop(release.wait_for(|released| *released).await);
+            Ok(Identity { source: 7, ..Identity::default() })
+        })
+    }
+
+    fn sources(&self) -> Vec<u64> {
+        vec![7]
+    }
+}
+
+/// A gateway with a [`SlowBackend`], and the switch that lets it answer.
+fn gateway_with_slow_backend(
+    panics: bool,
+    change: impl FnOnce(&mut GatewayConfig),
+) -> (Gateway, tokio::sync::watch::Sender<bool>) {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let mut config = GatewayConfig::default();
+    change(&mut config);
+    let backend = SlowBackend { release: released, panics };
+    (Gateway::builder().config(config).backend(backend).build().unwrap(), release)
+}
+
+/// Sends a hello, and returns the task of the connection with the client's end.
+fn say_hello(gateway: &Gateway) -> (tokio::task::JoinHandle<()>, DuplexStream) {
+    let (server, client) = duplex(4096);
+    (tokio::spawn(connection(gateway, server, &framed(HELLO))), client)
+}
+
+async fn receive_until(client: &mut DuplexStream, text: &str) {
+    let mut received = Vec::new();
+    while !String::from_utf8_lossy(&received).contains(text) {
+        assert!(client.read_buf(&mut received).await.unwrap() > 0, "{}", String::from_utf8_lossy(&received));
+    }
+}
+
+#[tokio::test]
+async fn late_login_is_welcomed_and_frees_its_place() {
+    let (gateway, release) = gateway_with_slow_backend(false, |_| {});
+    let (_task, mut client) = say_hello(&gateway);
+    while gateway.state().questions.in_use() == 0 {
+        tokio::task::yield_now().await;
+    }
+    release.send_replace(true);
+    receive_until(&mut client, "welcome").await;
+    assert_eq!(gateway.state().questions.in_use(), 0);
+}
+
+#[tokio::test]
+async fn login_without_answer_is_refused_at_its_deadline() {
+    let (gateway, _release) =
+        gateway_with_slow_backend(false, |config| config.backend_timeout = Duration::from_millis(10));
+    let (_task, mut client) = say_hello(&gateway);
+    receive_until(&mut client, "logins cannot be checked right now: the check took too long").await;
+    assert_eq!(gateway.state().questions.in_use(), 0);
+}
+
+#[tokio::test]
+async fn login_beyond_the_ceiling_is_refused_as_unavailable() {
+    let (gateway, _release) = gateway_with_slow_backend(false, |config| config.backend_questions_max = 1);
+    let (_task, _first) = say_hello(&gateway);
+    while gateway.state().questions.in_use() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let (_task, mut second) = say_hello(&gateway);
+    receive_until(&mut second, "too many are being checked").await;
+}
+
+#[tokio::test]
+async fn panic_of_the_back_end_refuses_only_its_login() {
+    let (gateway, _release) = gateway_with_slow_backend(true, |_| {});
+    let (_task, mut client) = say_hello(&gateway);
+    receive_until(&mut client, "the check failed").await;
+    assert_eq!(gateway.stats().panics, 0);
+}
+
+#[tokio::test]
+async fn closed_connection_drops_its_pending_login() {
+    let (gateway, _release) = gateway_with_slow_backend(false, |_| {});
+    let (task, client) = say_hello(&gateway);
+    while gateway.state().questions.in_use() == 0 {
+        tokio::task::yield_now().await;
+    }
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    drop(client);
+    assert_eq!(gateway.state().questions.in_use(), 0);
 }
