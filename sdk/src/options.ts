@@ -30,6 +30,10 @@ export interface TautlineOptions extends Partial<SessionOptions> {
    * @default a guest
    */
   auth?: Auth | ((how: { renew: boolean }) => Auth | PromiseLike<Auth>);
+  /** How long the promise of a handler is waited for, in milliseconds. @default 30000 */
+  handler_timeout_ms?: number;
+  /** Events of one handler that wait for its promise. What does not fit is read again afterwards. @default 256 */
+  subscription_events_max?: number;
   /** Sees all that goes in and out of the session, secrets included: for a debugger, or a ring of the last events. */
   trace?: (what: Input | Output) => void;
   /** Where the line runs: `wechatHost(wx)`, `browserHost(window)`, … @default found out */
@@ -51,11 +55,14 @@ export interface LineEvents {
   welcome: WelcomeOutput;
   /** A connection is gone, or a dial has failed. */
   drop: DropOutput;
-  /** A handler of the app's has thrown. Without a listener it is thrown again, outside of the line. */
+  /** A handler of the app's has thrown, has broken its promise or took too long. Without a listener it is thrown outside of the line. */
   error: unknown;
 }
 
-/** What an app wants to hear of a channel. */
+/**
+ * What an app wants to hear of a channel. A handler may give a promise: until it is settled, what follows for the same handlers
+ * waits, at most for `handler_timeout_ms`.
+ */
 export interface SubscriptionHandlers<T = unknown> {
   /**
    * Where to begin. From anywhere but `now` a handler is served from there also where the channel is subscribed already.
@@ -63,16 +70,19 @@ export interface SubscriptionHandlers<T = unknown> {
    * @default "now"
    */
   from?: ReadFrom;
-  /** A publication, once and in order. When this returns, it is handled. */
-  onPublication?(publication: PublicationOutput & { data: T }): void;
+  /**
+   * A publication, once and in order. When this has returned, and its promise is kept, it is handled, and everything before it.
+   * One that throws, breaks its promise or takes too long does not say so; the next one does for both.
+   */
+  onPublication?(publication: PublicationOutput & { data: T }): unknown;
   /** Publications may be missing: load your state afresh. */
-  onGap?(gap: GapOutput): void;
+  onGap?(gap: GapOutput): unknown;
   /** Confirmed, once for each connection; `recovering` publications follow that were missed. */
-  onSubscribed?(where: { channel: string; cursor: Cursor; recovering: number }): void;
+  onSubscribed?(where: { channel: string; cursor: Cursor; recovering: number }): unknown;
   /** Somebody came or went. */
-  onPresence?(change: PresenceOutput): void;
+  onPresence?(change: PresenceOutput): unknown;
   /** The subscription was refused, or the gateway ended it. */
-  onUnsubscribed?(error: TautlineError): void;
+  onUnsubscribed?(error: TautlineError): unknown;
 }
 
 /** What an app wants to hear of the user's own channel. */

@@ -8,16 +8,17 @@
 
 import { placeOf } from './entering.js';
 import { TautlineError } from './error.js';
+import { handing, type Attempt, type Called, type Done, type HandlerName } from './handing.js';
+import type { Host } from './host.js';
 import type { Subscription, SubscriptionHandlers } from './options.js';
 import type { Cursor, Input, Output, ReadFrom } from './vocabulary.js';
 
 /** An output about one channel. */
 export type ChannelOutput = Extract<Output, { channel: string }>;
-type HandlerName = 'onPublication' | 'onGap' | 'onSubscribed' | 'onPresence' | 'onUnsubscribed';
 
 /** One handler, or several that came as one. */
-interface Listener {
-  handlers_: SubscriptionHandlers;
+interface Listener extends Called {
+  channel_: string;
   /** Where it begins. */
   from_: ReadFrom | undefined;
   /** The session is told of it, when its turn comes. */
@@ -28,8 +29,10 @@ interface Listener {
   place_?: Cursor;
   /** The connection on which it was last told that it is confirmed. */
   toldOn_?: number;
-  /** The app has ended it: it hears nothing more, whatever is under way. */
-  ended_?: boolean;
+  /** Its queue was full: it has not been handed what follows its place. */
+  behind_?: boolean | undefined;
+  /** It has left its channel, which the session was not told yet. */
+  leaves_?: boolean;
 }
 
 /** All channels of a line, and who listens to them. */
@@ -45,8 +48,17 @@ export interface Sharing {
   clear_(): void;
 }
 
-/** `feed` takes an input, and calls back when it has its turn; `attempt` survives what a handler throws. */
-export function sharing(feed: (input: Input, taken?: () => void) => void, attempt: <T>(act: (value: T) => void, value: T) => void): Sharing {
+/**
+ * `feed` takes an input, and calls back when it has its turn. A handler's promise is waited for at most `timeoutMs`, and at most
+ * `queueMax` events wait for it meanwhile.
+ */
+export function sharing(
+  feed: (input: Input, taken?: () => void) => void,
+  attempt: Attempt,
+  setTimer: Host['setTimer'],
+  timeoutMs: number,
+  queueMax: number,
+): Sharing {
   /** Without a prototype: a channel may have any name. */
   let channels: { [channel: string]: Listener[] } = Object.create(null);
   /** Those in the user's own channel, whatever its name is. */
@@ -54,13 +66,19 @@ export function sharing(feed: (input: Input, taken?: () => void) => void, attemp
   /** Its name, where it is known. */
   let own: string | undefined;
   let connection = 0;
+  const call = handing(attempt, setTimer, timeoutMs, (it: Listener) => {
+    const { channel_: channel, place_: from, behind_ } = it;
+    it.behind_ = undefined;
+    // It had no room for what followed: the session goes back for it.
+    if (behind_ && isIn(channel, it)) feed({ type: 'subscribe', channel, from });
+    depart(it);
+  });
 
-  /** Keeps those in a channel who pass the test, and asks for those whose turn it is now. True where there is nobody. */
-  function keep(channel: string, test: (it: Listener) => unknown): boolean {
+  /** Keeps those in a channel who pass the test, and asks for those whose turn it is now. */
+  function keep(channel: string, test: (it: Listener) => unknown): void {
     const kept = (channels[channel] = channels[channel]!.filter(test));
     if (!kept.length) delete channels[channel];
     join(channel);
-    return !kept.length;
   }
 
   /**
@@ -77,13 +95,6 @@ export function sharing(feed: (input: Input, taken?: () => void) => void, attemp
         });
       }
       waits = waits || !it.place_;
-    });
-  }
-
-  function call(listeners: Listener[], name: HandlerName, value: unknown): void {
-    listeners.forEach((it) => {
-      // An earlier one may have ended it.
-      if (!it.ended_ && it.handlers_[name]) attempt((told) => it.handlers_[name]!(told as never), value);
     });
   }
 
@@ -111,18 +122,27 @@ export function sharing(feed: (input: Input, taken?: () => void) => void, attemp
       // Before they are told: a handler may subscribe again.
       if (joined.length) keep(channel, ({ joined_ }) => !joined_);
     }
-    call(told, name, value);
+    let left = told.length;
+    let failed: boolean | undefined;
+    let worked: boolean | undefined;
+    told.forEach((it) => {
+      hand(it, name, value, (its) => {
+        if (its) worked = true;
+        else if (its === false) failed = true;
+        // Where nobody listens nobody has handled it: a user's own channel keeps it for the next device.
+        if (!--left && worked && !failed && type === 'publication') feed({ type: 'handled', channel, epoch: output.epoch, offset: output.offset });
+      });
+    });
     if (type === 'gap') goBack(channel, output.cursor);
-    // Where nobody listens nobody has handled it: a user's own channel keeps it for the next device.
-    if (type === 'publication' && told.length) feed({ type: 'handled', channel, epoch: output.epoch, offset: output.offset });
 
     /** Those who pass the test stand at `place` now. */
     function move(place: Cursor, test: (it: Listener) => unknown): Listener[] {
-      const moved = joined.filter(test);
-      moved.forEach((it) => {
-        it.place_ = place;
+      return joined.filter((it) => {
+        if (!test(it)) return false;
+        it.behind_ = it.behind_ || isFull(it);
+        if (!it.behind_) it.place_ = place;
+        return !it.behind_;
       });
-      return moved;
     }
   }
 
@@ -140,7 +160,7 @@ export function sharing(feed: (input: Input, taken?: () => void) => void, attemp
       if (it.toldOn_ === connection) return;
       it.toldOn_ = connection;
       const missed = place.epoch === cursor.epoch ? Math.max(0, head - place.offset) : recovering;
-      call([it], 'onSubscribed', { type: 'subscribed', channel, cursor: place, recovering: missed });
+      hand(it, 'onSubscribed', { type: 'subscribed', channel, cursor: place, recovering: missed });
     });
     goBack(channel, cursor);
     join(channel);
@@ -149,40 +169,65 @@ export function sharing(feed: (input: Input, taken?: () => void) => void, attemp
   /** Where somebody stands before the session, it begins again from there. */
   function goBack(channel: string, stand: Cursor): void {
     let from = stand;
-    (channels[channel] || []).forEach(({ place_ }) => {
-      if (isBefore(place_, from)) from = place_!;
+    (channels[channel] || []).forEach(({ place_, behind_ }) => {
+      if (!behind_ && isBefore(place_, from)) from = place_!;
     });
     if (from !== stand) feed({ type: 'subscribe', channel, from });
   }
 
+  function isFull({ queue_ }: Listener): boolean {
+    return queue_.length >= queueMax;
+  }
+
+  /** Where there is no room, places do not move, and the rest is news that may be missed. */
+  function hand(it: Listener, name: HandlerName, value: unknown, done?: Done): void {
+    if (!isFull(it) || name === 'onUnsubscribed') call(it, name, value, done);
+  }
+
+  function listener(handlers_: SubscriptionHandlers, from_: ReadFrom | undefined): Listener {
+    return { handlers_, from_, channel_: '', queue_: [] };
+  }
+
   function enter(channel: string, it: Listener): void {
+    it.channel_ = channel;
     (channels[channel] = channels[channel] || []).push(it);
     join(channel);
   }
 
-  function leave(channel: string | undefined, it: Listener): void {
+  function leave(it: Listener): void {
     it.ended_ = true;
-    if (isIn(channel, it) && keep(channel!, (other) => other !== it)) feed({ type: 'unsubscribe', channel: channel! });
+    if (isIn(it.channel_, it)) {
+      it.leaves_ = true;
+      keep(it.channel_, (other) => other !== it);
+    }
+    // What its handler has handled is told first.
+    if (!it.busy_) depart(it);
   }
 
-  function isIn(channel: string | undefined, it: Listener): boolean {
-    return (channels[channel!] || []).indexOf(it) >= 0;
+  /** The session is told, where it was the last one in its channel. */
+  function depart(it: Listener): void {
+    if (it.leaves_ && !channels[it.channel_]) feed({ type: 'unsubscribe', channel: it.channel_ });
+    it.leaves_ = false;
+  }
+
+  function isIn(channel: string, it: Listener): boolean {
+    return (channels[channel] || []).indexOf(it) >= 0;
   }
 
   return {
     add_(channel, handlers) {
-      const it: Listener = { handlers_: handlers, from_: placeOf(handlers.from) };
+      const it = listener(handlers, placeOf(handlers.from));
       enter(channel, it);
-      return { channel, unsubscribe: () => leave(channel, it) };
+      return { channel, unsubscribe: () => leave(it) };
     },
     inbox_(handlers) {
-      const it: Listener = { handlers_: handlers, from_: 'acked' };
+      const it = listener(handlers, 'acked');
       inbox.push(it);
       if (own) enter(own, it);
       return {
         unsubscribe() {
           inbox = inbox.filter((other) => other !== it);
-          leave(own, it);
+          leave(it);
         },
       };
     },
@@ -197,9 +242,11 @@ export function sharing(feed: (input: Input, taken?: () => void) => void, attemp
       // At first, and where nobody else has asked for it, the session begins it by itself, from `acked`.
       const alone = !channels[own] && connection === 1;
       inbox.forEach((it) => {
-        if (isIn(own, it)) return;
+        if (isIn(own!, it)) return;
+        // What is another user's is for that user.
+        if (own !== it.channel_) it.queue_ = [];
         it.asked_ = it.joined_ = alone;
-        it.place_ = undefined;
+        it.place_ = it.behind_ = undefined;
         enter(own!, it);
       });
     },
@@ -207,6 +254,7 @@ export function sharing(feed: (input: Input, taken?: () => void) => void, attemp
       Object.keys(channels).forEach((channel) => {
         channels[channel]!.forEach((it) => {
           it.ended_ = true;
+          if (it.release_) it.release_();
         });
       });
       channels = Object.create(null);

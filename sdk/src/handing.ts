@@ -1,0 +1,95 @@
+/**
+ * Calls the handlers of a listener one after the other: while one of them has given a promise that is not settled, the next
+ * calls wait in the listener's queue, so that order holds.
+ */
+
+import { TautlineError } from './error.js';
+import type { SubscriptionHandlers } from './options.js';
+
+/** The handlers that there are. */
+export type HandlerName = 'onPublication' | 'onGap' | 'onSubscribed' | 'onPresence' | 'onUnsubscribed';
+
+/** Told of a call: whether the handler did its work; nothing where the call was not made, or not waited for. */
+export type Done = (worked?: boolean) => void;
+
+/** A listener. */
+export interface Called {
+  handlers_: SubscriptionHandlers;
+  /** Calls that wait. */
+  queue_: [HandlerName, unknown, Done | undefined][];
+  /** A handler is at work. */
+  busy_?: boolean;
+  /** The app has ended it: it hears nothing more, whatever is under way. */
+  ended_?: boolean;
+  /** Waits no longer for the promise of a handler that is at work. */
+  release_?: Done | undefined;
+}
+
+/** Runs `act`; what that throws is told to the app. */
+export type Attempt = <T>(act: (value: T) => void, value: T) => void;
+
+/**
+ * Gives the function that calls a handler of a listener, in its turn. A promise is waited for at most `timeoutMs`; `idle` is
+ * called when no more calls wait.
+ */
+export function handing<C extends Called>(
+  attempt: Attempt,
+  setTimer: (delayMs: number, fire: () => void) => () => void,
+  timeoutMs: number,
+  idle: (it: C) => void,
+): (it: C, name: HandlerName, value: unknown, done?: Done) => void {
+  function next(it: C): void {
+    it.busy_ = true;
+    while (it.queue_.length) {
+      const [name, value, done] = it.queue_.shift()!;
+      const promise = call(it, name, value, done);
+      if (promise) return wait(it, name, promise, done);
+    }
+    it.busy_ = false;
+    idle(it);
+  }
+
+  /** Calls a handler. Gives its promise, where it has given one. */
+  function call(it: C, name: HandlerName, value: unknown, done?: Done): PromiseLike<unknown> | undefined {
+    const handler = it.handlers_[name];
+    let promise: unknown;
+    let worked: boolean | undefined;
+    if (!it.ended_) {
+      worked = !handler;
+      attempt((told) => {
+        promise = handler && handler.call(it.handlers_, told as never);
+        worked = true;
+      }, value);
+    }
+    if (promise && (promise as PromiseLike<unknown>).then) return promise as PromiseLike<unknown>;
+    if (done) done(worked);
+    return undefined;
+  }
+
+  function wait(it: C, name: HandlerName, promise: PromiseLike<unknown>, done?: Done): void {
+    function fail(error: unknown): void {
+      if (it.release_ !== release) return;
+      attempt(() => {
+        throw error;
+      }, error);
+      release(false);
+    }
+    function release(worked?: boolean): void {
+      if (it.release_ !== release) return;
+      it.release_ = undefined;
+      stopTimer();
+      if (done) done(worked);
+      next(it);
+    }
+    const stopTimer = setTimer(timeoutMs, () => {
+      fail(new TautlineError({ code: 'timeout', message: name + ' took longer than `handler_timeout_ms`' }));
+    });
+    it.release_ = release;
+    new Promise((resolve) => resolve(promise)).then(() => release(true), fail);
+  }
+
+  return (it, name, value, done) => {
+    it.queue_.push([name, value, done]);
+    if (!it.busy_) next(it);
+  };
+}
