@@ -4,6 +4,11 @@ import { TautlineError } from './error.js';
 import type { TautlineOptions } from './options.js';
 import { DEFAULTS } from './session.js';
 
+/** True of what can be dialled. */
+export function isUrl(url: string): boolean {
+  return /^wss?:\/\/[^/]/i.test(url);
+}
+
 /**
  * Checks `options`. What passes as a number the session makes whole.
  *
@@ -17,7 +22,7 @@ export function checkOptions(options: TautlineOptions): void {
     if (fits) return;
     throw new TautlineError({ code: 'bad_option', message: 'option ' + name + ' cannot be ' + (typeof value === 'string' ? '"' + value + '"' : value) });
   }
-  check('url', /^wss?:\/\/[^/]/i.test(url));
+  check('url', typeof url === 'function' || isUrl(url));
   check('host', !host || host.dial);
   // `storage` itself, which makes one, takes one parameter.
   check('storage', !storage || storage.length > 1);

@@ -21,8 +21,13 @@ import type {
 
 /** Options of a line: these, and any of the session's. */
 export interface TautlineOptions extends Partial<SessionOptions> {
-  /** Where the gateway is: `wss://…/connect`. */
-  url: string;
+  /**
+   * Where the gateway is: `wss://…/connect`; or how to get that, as where it is signed or changes. A function is asked at each
+   * dial, and within `connect_timeout_ms`; a dial without an answer has failed.
+   */
+  url: string | (() => string | PromiseLike<string>);
+  /** For `connectSocket` of a mini program: `{ header: … }`. Browsers have none of it. */
+  dial?: DialOptions;
   /**
    * Gives the login, or how to get it; asked only when one is needed. `renew`: the last one was refused, so a cached one
    * will not do.
@@ -45,6 +50,17 @@ export interface TautlineOptions extends Partial<SessionOptions> {
   format?: Format;
   /** Lets the line outlive an app that is destroyed: `storage()` from `tautline/storage`. @default nothing is stored */
   storage?: Storage;
+}
+
+/** Options that a mini program's `connectSocket` takes besides the address; the host says which it knows. */
+export interface DialOptions {
+  header?: { [name: string]: string };
+  /** In milliseconds. */
+  timeout?: number;
+  /** @default true */
+  tcpNoDelay?: boolean;
+  perMessageDeflate?: boolean;
+  forceCellularNetwork?: boolean;
 }
 
 /** What can be listened to with `line.on`. */

@@ -5,7 +5,7 @@
  * parts are variables of one function rather than fields: they are as private as can be, and smaller when minified.
  */
 
-import { checkOptions } from './checking.js';
+import { checkOptions, isUrl } from './checking.js';
 import { TautlineError } from './error.js';
 import { codeOf, placeOf, wellFormed, wholeOf } from './entering.js';
 import type { Fact, Host, Socket } from './host.js';
@@ -209,8 +209,7 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
       case 'fetch_auth':
         return fetchAuth(output.renew);
       case 'dial':
-        sockets[output.socket] = host.dial(options.url, 'tautline.v1.json', output.socket, hear);
-        return;
+        return dial(output.socket);
       case 'send':
         return socket && socket.send(output.text);
       case 'close_socket':
@@ -236,6 +235,29 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
         return shared.tell_(output);
     }
     run(listeners[output.type] || [], output);
+  }
+
+  function dial(socket: number): void {
+    const { url } = options;
+    if (typeof url === 'string') return dialTo(url);
+    let over: boolean | undefined;
+    function fail(message?: string): void {
+      if (!over) hear({ type: 'socket_closed', socket, message });
+      over = true;
+    }
+    // What takes too long is closed by the session.
+    sockets[socket] = { send: nothing, close: () => fail() };
+    new Promise<string>((resolve) => resolve(url())).then(
+      (its) => {
+        if (!isUrl(its)) fail('option url gave ' + its);
+        else if (!over) attempt(dialTo, its);
+      },
+      (error) => fail(wordsOf(error)),
+    );
+
+    function dialTo(its: string): void {
+      sockets[socket] = host.dial(its, 'tautline.v1.json', socket, hear, options.dial);
+    }
   }
 
   function fetchAuth(renew: boolean): void {
