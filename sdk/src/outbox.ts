@@ -38,6 +38,8 @@ export interface Entry {
   /** With storage: the id that it has on the device, 0 before it has one; nothing before it is there. And when it was asked, in wall milliseconds. */
   storedAs_?: number;
   askedAtMs_?: number;
+  /** As it was written last: nothing else of it changes than its id, and that it was sent. */
+  text_?: string;
 }
 
 /** The highest id up to which everything is settled; 0 before the first. */
@@ -53,15 +55,23 @@ export function pushRequest(s: Session, app: RequestInput): void {
   entry.app_ = app;
   entry.expiresAtMs_ = s.nowMs_ + (app.ttl_ms === undefined ? options_.request_ttl_ms : app.ttl_ms);
   if (entry.bytes_ > s.messageBytesMax_) return settle(s, entry, 'too_large');
-  for (;;) {
-    const others = s.entries_.filter((other) => other.app_);
-    const bytes = others.reduce((sum, other) => sum + other.bytes_, entry.bytes_);
-    if (others.length < options_.outbox_count_max && bytes <= options_.outbox_bytes_max) break;
-    const victim = options_.outbox_full !== 'reject' && others.filter((other) => other.app_!.volatile && !other.sentOn_)[0];
+  while (!add(s, entry)) {
+    const victim = options_.outbox_full !== 'reject' && s.entries_.filter(({ app_, sentOn_ }) => app_ && app_.volatile && !sentOn_)[0];
     settle(s, victim || entry, 'overflow');
     if (!victim) return;
   }
-  s.entries_.push(entry);
+}
+
+/** Adds a request of the app's. False where there is no room for it. */
+export function add(s: Session, entry: Entry): boolean {
+  const { outbox_count_max, outbox_bytes_max } = s.options_;
+  const fits = s.askedCount_ < outbox_count_max && s.askedBytes_ + entry.bytes_ <= outbox_bytes_max;
+  if (fits) {
+    s.entries_.push(entry);
+    s.askedCount_++;
+    s.askedBytes_ += entry.bytes_;
+  }
+  return fits;
 }
 
 /** Adds a `subscribe`: at the end, or `early`, before the app's requests that were never sent. Gives its entry. */
@@ -98,10 +108,12 @@ export function newEntry(verb: string, body: object, written?: string): Entry {
  * a message may be are settled on the way.
  */
 export function nextToSend(s: Session): Entry | undefined {
+  let sent = 0;
   for (;;) {
-    const waiting = s.entries_.filter(({ sentOn_ }) => sentOn_ !== s.socket_);
-    const next = waiting[0];
-    if (!next || s.entries_.length - waiting.length >= IN_FLIGHT_MAX) return undefined;
+    // What was sent on this connection comes first.
+    while (sent < s.entries_.length && s.entries_[sent]!.sentOn_ === s.socket_) sent++;
+    const next = s.entries_[sent];
+    if (!next || sent >= IN_FLIGHT_MAX) return undefined;
     if (!next.app_ || next.bytes_ <= s.messageBytesMax_) {
       if (!next.id_ && s.nextId_ > seenOf(s) + UNSEEN_MAX) return undefined;
       return next;
@@ -124,7 +136,7 @@ export function expire(s: Session): void {
 
 /** When the next request has waited long enough, in monotonic milliseconds. */
 export function nextExpiry(s: Session): number {
-  return Math.min.apply(Math, s.entries_.map((entry) => entry.expiresAtMs_));
+  return s.entries_.reduce((at, entry) => Math.min(at, entry.expiresAtMs_), Infinity);
 }
 
 /** The connection is gone. What was made here is asked afresh on the next one; the app's requests stay. */
@@ -159,5 +171,10 @@ export function settle(s: Session, entry: Entry, code: string): void {
 }
 
 function remove(s: Session, entry: Entry): void {
-  s.entries_ = s.entries_.filter((other) => other !== entry);
+  const at = s.entries_.indexOf(entry);
+  if (at < 0) return;
+  s.entries_.splice(at, 1);
+  if (!entry.app_) return;
+  s.askedCount_--;
+  s.askedBytes_ -= entry.bytes_;
 }

@@ -31,14 +31,17 @@ export function setState(s: Session, state: StateName, untilMs?: number): void {
 /** Adds a packet to the message of this drain: `marks`, then the verb. A message that would grow too large leaves first. */
 export function say(s: Session, verb: string, body: string, marks?: string): void {
   const packet = '{' + (marks || '') + '"' + verb + '":' + body + '}\n';
-  if (utf8Length(s.message_ + packet) > s.messageBytesMax_) flush(s);
+  const bytes = utf8Length(packet);
+  if (s.messageBytes_ + bytes > s.messageBytesMax_) flush(s);
   s.message_ += packet;
+  s.messageBytes_ += bytes;
   s.lastSentMs_ = s.nowMs_;
 }
 
-/** Sends what has gathered. Called at the end of every input, and before a socket is closed. */
+/** Sends what has gathered. Called when there is nothing else to do, and before a socket is closed. */
 export function flush(s: Session): void {
   if (!s.message_) return;
   emit(s, { type: 'send', socket: s.socket_, text: s.message_ });
   s.message_ = '';
+  s.messageBytes_ = 0;
 }

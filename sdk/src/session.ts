@@ -138,15 +138,18 @@ export class Session {
   downSinceMs_!: number;
   dials_!: number;
 
-  /** What has been asked and not settled. */
+  /** What has been asked and not settled; and of that, the app's requests: how many, and their bytes. */
   entries_: Entry[] = [];
+  askedCount_ = 0;
+  askedBytes_ = 0;
   nextId_ = 1;
   /** Without a prototype: a channel may have any name. */
   subscriptions_: { [channel: string]: Subscription } = Object.create(null);
 
   outputs_: Output[] = [];
-  /** Packets of this drain, for the live socket. */
+  /** Packets of this drain, for the live socket, and their bytes. */
   message_ = '';
+  messageBytes_ = 0;
 
   /** A session that has not begun: `connect`, a request or a subscription begins it. */
   constructor(options: Partial<SessionOptions>, seed: number) {
@@ -170,11 +173,11 @@ export class Session {
     INPUTS[input.type](this, input as never);
     if (isOnline(this)) traffic.pump(this);
     else opening.advance(this);
-    flush(this);
   }
 
   /** The next thing to do; nothing when all is done. */
   pollOutput(): Output | undefined {
+    if (!this.outputs_.length) flush(this);
     return this.outputs_.shift();
   }
 

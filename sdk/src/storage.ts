@@ -77,10 +77,12 @@ export function storage(options: StorageOptions = {}): Storage {
       tell(options.onFailed, error);
       return highest;
     }
+    const { pollOutput } = session;
     const { handleInput, pollStore_ } = storing(session, options);
+    let now: Now;
     let kept: boolean | undefined;
 
-    function write(now: Now): void {
+    function write(): void {
       const store = pollStore_();
       if (store === undefined) return;
       try {
@@ -94,7 +96,7 @@ export function storage(options: StorageOptions = {}): Storage {
         if (!store) return;
         tell(options.onFailed, error);
         handleInput(now, { type: 'store_failed' });
-        write(now);
+        write();
       }
     }
 
@@ -109,10 +111,16 @@ export function storage(options: StorageOptions = {}): Storage {
       return false;
     }
 
-    session.handleInput = (now, input: Input | StoringInput) => {
+    session.handleInput = (moment, input: Input | StoringInput) => {
+      now = moment;
       handleInput(now, input);
-      write(now);
       session.outputs_ = session.outputs_.filter(isForOthers);
+    };
+
+    // Before anything that the inputs have led to is done.
+    session.pollOutput = () => {
+      write();
+      return pollOutput.call(session);
     };
 
     const stored = parseStored(text);

@@ -10,7 +10,7 @@
 import { utf8Length } from './bytes.js';
 import { placeOf, wholeOf } from './entering.js';
 import { merged } from './merged.js';
-import { newEntry, type Entry } from './outbox.js';
+import { add, newEntry, type Entry } from './outbox.js';
 import { isOnline } from './outputs.js';
 import type { Session } from './session.js';
 import { parseStored, storedText, type StoredRequest } from './stored.js';
@@ -66,6 +66,9 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   /** It was begun, and has not failed. */
   let stores: boolean | undefined;
   let pending: string | undefined;
+  /** Something was told since the last poll, and `hide` with it. */
+  let told: boolean | undefined;
+  let hides: boolean | undefined;
   /** The moment of the input. */
   let now: Now;
   /** What the last written text says: of requests, how many, and how many of those had not been sent. */
@@ -124,12 +127,8 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     entry.id_ = entry.storedAs_ = it.id || 0;
     entry.askedAtMs_ = asked;
     if (it.sent) entry.sentOn_ = FORMER_SOCKET;
-    const { outbox_count_max, outbox_bytes_max } = s.options_;
-    const bytes = s.entries_.reduce((sum, other) => sum + other.bytes_, entry.bytes_);
-    const over = s.entries_.length >= outbox_count_max || bytes > outbox_bytes_max;
-    const code = leftMs > 0 ? over && 'overflow' : it.sent ? 'timeout' : 'expired';
+    const code = leftMs > 0 ? !add(s, entry) && 'overflow' : it.sent ? 'timeout' : 'expired';
     if (code) s.outputs_.push({ type: 'settled', request, error: { code } });
-    else s.entries_.push(entry);
   }
 
   /** Goes on where a destroyed app was. */
@@ -211,8 +210,8 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     });
   }
 
-  /** Decides whether to write. `hides`: the input was `hide`. */
-  function noteStore(hides: boolean): void {
+  /** Decides whether to write: once for all inputs that were told in one go. */
+  function noteStore(): void {
     if (!stores) return;
     if (s.goal_ === 'closed') return fail();
     const repeat = mayRepeatNow();
@@ -256,13 +255,13 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     lasting.forEach((entry) => {
       // A request is written with the input that made it.
       if (entry.storedAs_ === undefined) entry.askedAtMs_ = now.wall_ms;
+      if (entry.storedAs_ !== entry.id_ || !entry.text_) entry.text_ = requestText(entry);
       // What does not fit counts as stored all the same: it goes on without, and `next_id` covers its id.
       entry.storedAs_ = entry.id_;
-      const text = requestText(entry);
-      const bytes = REQUEST_BYTES + (s.options_.graft_ ? utf8Length(text) : entry.bytes_);
+      const bytes = REQUEST_BYTES + (s.options_.graft_ ? utf8Length(entry.text_) : entry.bytes_);
       if (bytes > room) return;
       room -= bytes;
-      requests.push(text);
+      requests.push(entry.text_);
     });
     ticket = s.ticket_;
     attempt = s.attempt_;
@@ -298,7 +297,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
 
   s.handleInput = (moment, input: Input | StoringInput) => {
     // What the core does not know, it is not told: it takes what changes nothing, and does what follows.
-    let told = NOTHING;
+    let passed = NOTHING;
     let acks: string | undefined;
     now = moment;
     if (input.type === 'restore') {
@@ -311,15 +310,16 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
       claim(input.channel, input.from || 'now');
     } else if (input.type === 'subscribe' && isStart(input.from) && claimed[input.channel] && now.mono_ms < unclaimedUntilMs) {
       // Another handler of the same app, which had come as far.
-      told = { type: 'subscribe', channel: input.channel, from: claimed[input.channel]! };
+      passed = { type: 'subscribe', channel: input.channel, from: claimed[input.channel]! };
       if (input.from === 'acked') acks = input.channel;
-    } else told = input;
-    handleInput.call(s, now, told);
+    } else passed = input;
+    handleInput.call(s, now, passed);
     if (acks && s.subscriptions_[acks]) s.subscriptions_[acks]!.acks_ = true;
     if (input.type === 'handled') handled(input.channel, input.epoch, input.offset);
     if (input.type === 'unsubscribe') left(input.channel);
     s.outputs_.forEach(follow);
-    noteStore(input.type === 'hide');
+    told = true;
+    hides = hides || input.type === 'hide';
   };
 
   s.pollTimeout = () => {
@@ -331,6 +331,8 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   return {
     handleInput: s.handleInput,
     pollStore_() {
+      if (told) noteStore();
+      told = hides = false;
       const store = pending;
       pending = undefined;
       return store;

@@ -141,6 +141,8 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
   const inputs: [Input, (() => void) | undefined][] = [];
   let requests = 0;
   let draining: boolean | undefined;
+  /** A request was taken just now: those that follow at once are taken together, a moment later. */
+  let gathering: boolean | undefined;
   /** The app has closed the line: what is still under way is nobody's any more. */
   let closed: boolean | undefined;
   let wall = 0;
@@ -158,7 +160,16 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
     // The handler has returned, and what it has asked for meanwhile comes after that.
     if (input.type === 'handled') inputs.unshift([input, taken]);
     else inputs.push([input, taken]);
-    if (!draining) drain();
+    if (draining) return;
+    if (input.type === 'request') {
+      if (gathering) return;
+      gathering = true;
+      new Promise<void>((resolve) => resolve()).then(() => {
+        gathering = false;
+        if (!draining) drain();
+      });
+    }
+    drain();
   }
 
   function drain(): void {
@@ -167,6 +178,8 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
     draining = true;
     while ((next = inputs.shift())) {
       attempt(take, next);
+      // Written to the device, and sent, in one go.
+      if (next[0].type === 'request' && inputs[0] && inputs[0][0].type === 'request') continue;
       while ((output = session.pollOutput())) {
         trace(output);
         attempt(perform, output);

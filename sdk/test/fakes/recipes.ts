@@ -111,7 +111,7 @@ export class Kitchen {
     const scope = {
       exports, wx, my, mmkv, line, Tautline: this.lines, url: 'ws://a.example/connect', auth: { guest: true }, card: '6222', require: (name: string) => this.required(name, line),
       arrayBuffer: new ArrayBuffer(3), console: { log: ignore, warn: ignore }, game: { apply: ignore },
-      show: ignore, toast: ignore, loadAfresh: ignore, reloadRoom: ignore, showHelp: ignore, connect: ignore,
+      show: ignore, save: ignore, toast: ignore, loadAfresh: ignore, reloadRoom: ignore, showHelp: ignore, connect: ignore,
       handle: (what: unknown) => this.handled.push(what),
       fetch: async () => ({ text: async () => 't1' }), fetchToken: async () => 't1', getApp: () => app,
       App: (definition: object) => Object.assign(app, definition),
