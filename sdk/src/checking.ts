@@ -1,8 +1,10 @@
 /** Checks what a line is made with: a slip is told when the line is made, by the name of the option. */
 
 import { TautlineError } from './error.js';
+import { merged } from './merged.js';
 import type { TautlineOptions } from './options.js';
 import { DEFAULTS } from './session.js';
+import { HANDLING } from './sharing.js';
 
 /** True of what can be dialled. */
 export function isUrl(url: string): boolean {
@@ -28,9 +30,10 @@ export function checkOptions(options: TautlineOptions): void {
   check('storage', !storage || storage.length > 1);
   // Where an import has gone wrong it is there, and undefined.
   check('format', !('format' in options) || (format && format.write_));
-  Object.keys(DEFAULTS).forEach((name) => {
+  const defaults = merged(merged({}, DEFAULTS), HANDLING);
+  Object.keys(defaults).forEach((name) => {
     const value: unknown = options[name as 'slots'];
-    const usual: unknown = DEFAULTS[name as 'slots'];
+    const usual: unknown = defaults[name as 'slots'];
     // To wait no time at all, and to dial again at once for ever, is nobody's wish.
     const least = /slots|timeout|probe|retry/.test(name) ? 1 : 0;
     check(name, value === undefined || (typeof value === typeof usual && (typeof value !== 'number' || value >= least)));

@@ -5,6 +5,7 @@
 
 import { TautlineError } from './error.js';
 import type { SubscriptionHandlers } from './options.js';
+import type { Cursor, ReadFrom } from './vocabulary.js';
 
 /** The handlers that there are. */
 export type HandlerName = 'onPublication' | 'onGap' | 'onSubscribed' | 'onPresence' | 'onUnsubscribed';
@@ -12,17 +13,32 @@ export type HandlerName = 'onPublication' | 'onGap' | 'onSubscribed' | 'onPresen
 /** Told of a call: whether the handler did its work; nothing where the call was not made, or not waited for. */
 export type Done = (worked?: boolean) => void;
 
-/** A listener. */
-export interface Called {
+/** One handler, or several that came as one. */
+export interface Listener {
   handlers_: SubscriptionHandlers;
+  channel_: string;
+  /** Where it begins. */
+  from_: ReadFrom | undefined;
+  /** The session is told of it, when its turn comes. */
+  asked_?: boolean;
+  /** The session was told of it. What came before that belongs to others. */
+  joined_?: boolean;
+  /** The last publication that was handed to it; none before it was confirmed. */
+  place_?: Cursor | undefined;
+  /** The connection on which it was last told that it is confirmed. */
+  toldOn_?: number;
   /** Calls that wait. */
   queue_: [HandlerName, unknown, Done | undefined][];
   /** A handler is at work. */
   busy_?: boolean;
-  /** The app has ended it: it hears nothing more, whatever is under way. */
-  ended_?: boolean;
   /** Waits no longer for the promise of a handler that is at work. */
   release_?: Done | undefined;
+  /** Its queue was full: it has not been handed what follows its place. */
+  behind_?: boolean | undefined;
+  /** The app has ended it: it hears nothing more, whatever is under way. */
+  ended_?: boolean;
+  /** It has left its channel, which the session was not told yet. */
+  leaves_?: boolean;
 }
 
 /** Runs `act`; what that throws is told to the app. */
@@ -32,13 +48,13 @@ export type Attempt = <T>(act: (value: T) => void, value: T) => void;
  * Gives the function that calls a handler of a listener, in its turn. A promise is waited for at most `timeoutMs`; `idle` is
  * called when no more calls wait.
  */
-export function handing<C extends Called>(
+export function handing(
   attempt: Attempt,
   setTimer: (delayMs: number, fire: () => void) => () => void,
   timeoutMs: number,
-  idle: (it: C) => void,
-): (it: C, name: HandlerName, value: unknown, done?: Done) => void {
-  function next(it: C): void {
+  idle: (it: Listener) => void,
+): (it: Listener, name: HandlerName, value: unknown, done?: Done) => void {
+  function next(it: Listener): void {
     it.busy_ = true;
     while (it.queue_.length) {
       const [name, value, done] = it.queue_.shift()!;
@@ -50,7 +66,7 @@ export function handing<C extends Called>(
   }
 
   /** Calls a handler. Gives its promise, where it has given one. */
-  function call(it: C, name: HandlerName, value: unknown, done?: Done): PromiseLike<unknown> | undefined {
+  function call(it: Listener, name: HandlerName, value: unknown, done?: Done): PromiseLike<unknown> | undefined {
     const handler = it.handlers_[name];
     let promise: unknown;
     let worked: boolean | undefined;
@@ -66,7 +82,7 @@ export function handing<C extends Called>(
     return undefined;
   }
 
-  function wait(it: C, name: HandlerName, promise: PromiseLike<unknown>, done?: Done): void {
+  function wait(it: Listener, name: HandlerName, promise: PromiseLike<unknown>, done?: Done): void {
     function fail(error: unknown): void {
       if (it.release_ !== release) return;
       attempt(() => {

@@ -39,7 +39,7 @@ export interface Entry {
   storedAs_?: number;
   askedAtMs_?: number;
   /** As it was written last: nothing else of it changes than its id, and that it was sent. */
-  text_?: string;
+  written_?: string;
 }
 
 /** The highest id up to which everything is settled; 0 before the first. */

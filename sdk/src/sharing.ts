@@ -6,9 +6,9 @@
  * back for it. So none is handed anything twice, and none passes over anything without a gap.
  */
 
-import { placeOf } from './entering.js';
+import { placeOf, wholeOf } from './entering.js';
 import { TautlineError } from './error.js';
-import { handing, type Attempt, type Called, type Done, type HandlerName } from './handing.js';
+import { handing, type Attempt, type Done, type HandlerName, type Listener } from './handing.js';
 import type { Host } from './host.js';
 import type { Subscription, SubscriptionHandlers } from './options.js';
 import type { Cursor, Input, Output, ReadFrom } from './vocabulary.js';
@@ -16,24 +16,8 @@ import type { Cursor, Input, Output, ReadFrom } from './vocabulary.js';
 /** An output about one channel. */
 export type ChannelOutput = Extract<Output, { channel: string }>;
 
-/** One handler, or several that came as one. */
-interface Listener extends Called {
-  channel_: string;
-  /** Where it begins. */
-  from_: ReadFrom | undefined;
-  /** The session is told of it, when its turn comes. */
-  asked_?: boolean;
-  /** The session was told of it. What came before that belongs to others. */
-  joined_?: boolean;
-  /** The last publication that was handed to it; none before it was confirmed. */
-  place_?: Cursor;
-  /** The connection on which it was last told that it is confirmed. */
-  toldOn_?: number;
-  /** Its queue was full: it has not been handed what follows its place. */
-  behind_?: boolean | undefined;
-  /** It has left its channel, which the session was not told yet. */
-  leaves_?: boolean;
-}
+/** Options of handlers, with their defaults: how long a promise is waited for, and how many events wait for it at most. */
+export const HANDLING = { handler_timeout_ms: 30000, subscription_events_max: 256 };
 
 /** All channels of a line, and who listens to them. */
 export interface Sharing {
@@ -48,17 +32,15 @@ export interface Sharing {
   clear_(): void;
 }
 
-/**
- * `feed` takes an input, and calls back when it has its turn. A handler's promise is waited for at most `timeoutMs`, and at most
- * `queueMax` events wait for it meanwhile.
- */
+/** `feed` takes an input, and calls back when it has its turn; `attempt` survives what a handler throws. */
 export function sharing(
   feed: (input: Input, taken?: () => void) => void,
   attempt: Attempt,
   setTimer: Host['setTimer'],
-  timeoutMs: number,
-  queueMax: number,
+  options: Partial<typeof HANDLING>,
 ): Sharing {
+  const timeoutMs = wholeOf(options.handler_timeout_ms, HANDLING.handler_timeout_ms);
+  const queueMax = wholeOf(options.subscription_events_max, HANDLING.subscription_events_max);
   /** Without a prototype: a channel may have any name. */
   let channels: { [channel: string]: Listener[] } = Object.create(null);
   /** Those in the user's own channel, whatever its name is. */

@@ -255,13 +255,13 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     lasting.forEach((entry) => {
       // A request is written with the input that made it.
       if (entry.storedAs_ === undefined) entry.askedAtMs_ = now.wall_ms;
-      if (entry.storedAs_ !== entry.id_ || !entry.text_) entry.text_ = requestText(entry);
+      if (entry.storedAs_ !== entry.id_ || !entry.written_) entry.written_ = requestText(entry);
       // What does not fit counts as stored all the same: it goes on without, and `next_id` covers its id.
       entry.storedAs_ = entry.id_;
-      const bytes = REQUEST_BYTES + (s.options_.graft_ ? utf8Length(entry.text_) : entry.bytes_);
+      const bytes = REQUEST_BYTES + (s.options_.graft_ ? utf8Length(entry.written_) : entry.bytes_);
       if (bytes > room) return;
       room -= bytes;
-      requests.push(entry.text_);
+      requests.push(entry.written_);
     });
     ticket = s.ticket_;
     attempt = s.attempt_;

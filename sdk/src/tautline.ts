@@ -81,9 +81,6 @@ export interface TautlineConstructor {
   new <A extends App = App>(options: TautlineOptions): Tautline<A>;
 }
 
-const HANDLER_TIMEOUT_MS = 30000;
-const SUBSCRIPTION_EVENTS_MAX = 256;
-
 type Handler = (value: unknown) => void;
 
 /** As json, bytes would be an empty object, or one of many numbers, and nobody the wiser. */
@@ -128,13 +125,7 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
     Math.random() * 4294967296,
   );
   const listeners: { [event: string]: Handler[] } = {};
-  const shared = sharing(
-    feed,
-    attempt,
-    (delayMs, fire) => host.setTimer(delayMs, fire),
-    wholeOf(options.handler_timeout_ms, HANDLER_TIMEOUT_MS),
-    wholeOf(options.subscription_events_max, SUBSCRIPTION_EVENTS_MAX),
-  );
+  const shared = sharing(feed, attempt, (delayMs, fire) => host.setTimer(delayMs, fire), options);
   /** What settles each request: with what came, or with an error. */
   const waiters: { [request: number]: [(ok: unknown) => void, (error: TautlineError) => void] } = {};
   const sockets: { [socket: number]: Socket | undefined } = {};

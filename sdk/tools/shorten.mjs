@@ -23,6 +23,7 @@ export function privateFields(code, sources) {
   const rivals = new Map([...uses.keys()].map((name) => [name, new Set()]));
   const real = realNames(code);
   const typed = new Set(sources.flatMap(membersOfTypes).flat());
+  mustNotExtend(sources.join('\n'));
   const untyped = [...uses.keys()].filter((name) => !typed.has(name));
   if (untyped.length) throw new Error(`private names that no class or interface declares: ${untyped.join(', ')}`);
   for (const members of sources.flatMap(membersOfTypes)) {
@@ -66,6 +67,14 @@ export function shorten(code, names) {
 function membersOfTypes(source) {
   const types = source.match(/^(?:export )?(?:class|interface) \w+[^]*?^\}/gm) ?? [];
   return types.map((type) => [...new Set(type.match(PRIVATE_NAME))]);
+}
+
+/** Of a type that extends another, the names of both would have to differ, and nobody compares them. */
+function mustNotExtend(source) {
+  const types = [...source.matchAll(/^(?:export )?(?:class|interface) (\w+)(?:<[^\n]*?>)?(?: extends (\w+))?[^]*?^\}/gm)];
+  const named = new Set(types.filter(([type]) => type.match(PRIVATE_NAME)).map(([, name]) => name));
+  const wrong = types.filter(([, name, base]) => named.has(name) && named.has(base)).map(([, name, base]) => `${name} extends ${base}`);
+  if (wrong.length) throw new Error(`private names that nobody keeps apart: ${wrong.join(', ')}`);
 }
 
 /** Names of one or two letters by which the code calls properties: those on the wire, and those of the language. */
