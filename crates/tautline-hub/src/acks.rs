@@ -1,7 +1,9 @@
-//! Positions on their way to the engine: how far users have taken channels, and how far inboxes were handed out.
+//! Buffers positions for the engine: how far users have acknowledged channels, how far inboxes were
+//! delivered.
 //!
-//! Coalesced here, handed over about once a second, and kept until the engine has them, so that nobody is told an older
-//! position meanwhile. Losing the last of them in a crash costs a redelivery and nothing else.
+//! Start at [`Acks::advance`]. Positions are coalesced, handed to the engine about once a second, and kept
+//! until it has saved them, so that no lookup sees an older one. A crash that loses the last of them causes a
+//! redelivery, nothing else.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -19,18 +21,18 @@ use crate::sync::{Mutex, lock};
 
 const SHARDS: usize = 16;
 
-/// What the engine does not have yet.
+/// Positions that the engine has not saved.
 pub(crate) struct Acks {
     shards: [Mutex<HashMap<Key, Newest>>; SHARDS],
     hasher: RandomState,
-    /// Beyond it new positions are not taken until the engine got the others.
+    /// When it is used up, new positions are dropped until the engine has saved others.
     budget: Arc<Budget>,
 }
 
-/// How far, and on whom it is booked.
+/// The newest position of a key, with its budget claim.
 struct Newest {
     position: Position,
-    /// The engine was given it, and has not answered.
+    /// The engine received it and has not answered.
     handed_over: bool,
     _claim: Claim,
 }
@@ -46,8 +48,8 @@ impl Acks {
         }
     }
 
-    /// Somebody has taken everything up to `offset`: a user's app, or any connection at all. An older position changes
-    /// nothing.
+    /// Records that a user's app, or any connection at all, has taken everything up to `offset`. An older
+    /// position changes nothing.
     pub(crate) fn advance(
         &self,
         channel: &ChannelName,
@@ -75,7 +77,7 @@ impl Acks {
         }
     }
 
-    /// What is on its way, or else what the engine knew.
+    /// The unsaved position, or else the one that the engine reported.
     pub(crate) fn newest(
         &self,
         channel: &ChannelName,
@@ -90,7 +92,7 @@ impl Acks {
         }
     }
 
-    /// What the engine was not given yet. [`Self::settle`] it when the engine has answered.
+    /// Returns the positions to save. Call [`Self::settle`] when the engine has answered.
     pub(crate) fn hand_over(&self) -> Vec<PositionUpdate> {
         let mut updates = Vec::new();
         for shard in &self.shards {
@@ -104,12 +106,12 @@ impl Acks {
         updates
     }
 
-    /// The engine has these marks, or was given them in vain: then they are handed over again.
+    /// The engine saved these updates, or failed to: then they are handed over again.
     pub(crate) fn settle(&self, updates: Vec<PositionUpdate>, is_kept: bool) {
         for PositionUpdate { channel, user, position } in updates {
             let key = (channel, user);
             let mut shard = lock(self.shard(&key));
-            // One that has moved on since settles with a later answer.
+            // A position that has advanced since is settled by a later answer.
             let Some(newest) = shard.get_mut(&key).filter(|newest| newest.position == position) else {
                 continue;
             };
@@ -178,7 +180,7 @@ mod tests {
         acks.settle(first, true);
         assert_eq!(get(Some(7)), Some(9));
         acks.settle(second, true);
-        assert_eq!((get(Some(9)), get(None)), (Some(9), None), "the engine's word counts from here on");
+        assert_eq!((get(Some(9)), get(None)), (Some(9), None), "the engine's position counts from here on");
     }
 
     #[test]
@@ -193,6 +195,6 @@ mod tests {
         assert_eq!((again.len(), acks.hand_over().len()), (1, 0));
         acks.advance(&channel, of_ann, &"e".into(), 8);
         acks.settle(again, false);
-        assert_eq!(acks.hand_over()[0].position.offset, 8, "a newer one has its place");
+        assert_eq!(acks.hand_over()[0].position.offset, 8, "replaced by a newer one");
     }
 }

@@ -1,10 +1,11 @@
-//! Who goes first when many come at once: connections that are being opened before hellos, and a few new sessions beside
-//! many that go on.
+//! Orders handshakes during reconnect storms.
 //!
-//! A hello costs more than anything else a connection does, and thousands arrive together after a tunnel or a restart. A few
-//! within a millisecond go ahead; more queue up, and [`crate::Hub::pump`] lets the next few in each time others have had
-//! their turn. So whoever is still to say who he is gets that far quickly, and a new client is not behind all who come back.
-//! Addresses take turns: thousands of hellos from one delay another one's by one.
+//! Start at [`AdmissionQueue::try_admit`]. A hello costs more than any other work of a connection, and
+//! thousands arrive together after a tunnel or a restart. The first few within a millisecond are admitted at
+//! once; the others queue, and [`crate::Hub::pump`] admits the next few each time other tasks have run.
+//! Connections that have not authenticated yet therefore reach `hello` quickly, and new clients do not queue
+//! behind every reconnecting one. Addresses are served round-robin: thousands of hellos from one address
+//! delay another address's hello by one.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,15 +20,15 @@ use crate::{
     sync::{Mutex, lock},
 };
 
-/// For each new session so many that go on are let in.
+/// Resumed sessions admitted for each new one.
 const RESUMES_PER_NEW: usize = 4;
 
-/// What a hello wants.
+/// The kind of session that a hello asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HelloKind {
-    /// A session to go on.
+    /// Resumes a session.
     Resume,
-    /// A new one.
+    /// Opens a new session.
     New,
 }
 
@@ -38,7 +39,7 @@ pub(crate) struct AdmissionQueue {
 
 #[derive(Default)]
 struct Queues {
-    /// The millisecond that `passed` counts.
+    /// The millisecond that `admitted` counts.
     ms: u64,
     resuming: Queue,
     new: Queue,
@@ -47,9 +48,9 @@ struct Queues {
 #[derive(Default)]
 struct Queue {
     admitted: usize,
-    /// Never an empty queue.
+    /// Contains no empty queue.
     waiting: HashMap<Holder, VecDeque<Arc<PeerMailbox>>>,
-    /// Whose turn it is next.
+    /// Addresses in round-robin order.
     order: VecDeque<Holder>,
 }
 
@@ -62,7 +63,7 @@ impl Queue {
         queue.push_back(Arc::clone(mailbox));
     }
 
-    /// The next of the address whose turn it is.
+    /// Takes the next hello of the next address.
     fn pop(&mut self) -> Option<Arc<PeerMailbox>> {
         let address = self.order.pop_front()?;
         let queue = self.waiting.get_mut(&address)?;
@@ -75,12 +76,12 @@ impl Queue {
         next
     }
 
-    /// Lets in so many at most. Returns how many there were.
+    /// Admits at most `most` hellos. Returns how many were admitted.
     fn admit(&mut self, most: usize) -> usize {
         let admitted =
             std::iter::from_fn(|| self.pop()).take(most).map(|mailbox| mailbox.grant_admission()).count();
         if self.order.is_empty() {
-            // A storm does not keep its memory for the next one.
+            // Free the memory of a storm.
             (self.waiting, self.order) = (HashMap::new(), VecDeque::new());
         }
         admitted
@@ -88,12 +89,13 @@ impl Queue {
 }
 
 impl AdmissionQueue {
-    /// So many new sessions go ahead at once, and some times as many that go on.
+    /// `at_once` new sessions are admitted per millisecond, and [`RESUMES_PER_NEW`] times as many resumed
+    /// ones.
     pub(crate) fn new(at_once: u32) -> Self {
         Self { new_per_ms: at_once as usize, queues: Mutex::default() }
     }
 
-    /// How many wait for their turn.
+    /// The number of queued hellos.
     pub(crate) fn waiting(&self) -> usize {
         let queues = lock(&self.queues);
         [&queues.resuming, &queues.new]
@@ -110,7 +112,7 @@ impl AdmissionQueue {
         }
     }
 
-    /// False: the bell is rung when it is this connection's turn.
+    /// Returns false if the hello was queued; its mailbox is notified on admission.
     pub(crate) fn try_admit(
         &self,
         now: Now,
@@ -136,12 +138,12 @@ impl AdmissionQueue {
         false
     }
 
-    /// Lets the next few in. True: more are waiting.
+    /// Admits the next few hellos. Returns true if more are waiting.
     pub(crate) fn admit_next(&self) -> bool {
         let mut queues = lock(&self.queues);
         let queues = &mut *queues;
         let resuming = queues.resuming.admit(self.room(HelloKind::Resume).max(1));
-        // Where few come back, their room is for those who begin.
+        // New sessions use the room that resumed ones leave.
         queues.new.admit(
             (self.room(HelloKind::Resume) + self.room(HelloKind::New)).saturating_sub(resuming).max(1),
         );

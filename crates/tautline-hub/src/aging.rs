@@ -1,27 +1,28 @@
-//! How old publications are: by the wall clock, as far as the monotonic clock bears it out.
+//! Measures the age of publications: by the wall clock, limited by the monotonic clock.
 //!
-//! A publication carries the wall clock's time. Where that clock jumps ahead, everything looks old at once, and what is
-//! deleted does not come back when the clock does. So a jump ahead does not count as age until everything that was
-//! appended before it has had its full time by the monotonic clock. A jump back deletes nothing by itself.
+//! Start at [`Aging::observe`]. A publication carries the wall clock's time. When that clock jumps ahead,
+//! everything looks old at once, and deleted publications do not return when the clock does. A jump ahead
+//! therefore does not count as age until everything appended before it has had its full retention by the
+//! monotonic clock. A jump back deletes nothing by itself.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use tautline_protocol::Now;
 
-/// What the two clocks may differ by from one [`Aging::observe`] to the next; a clock that is slewed differs by far less.
+/// The tolerated drift between the clocks from one [`Aging::observe`] to the next; slewing drifts far less.
 const TOLERANCE_MS: i64 = 2_000;
-/// Nothing was observed yet: the wall clock is believed.
+/// No observation yet: the wall clock is trusted.
 const UNKNOWN: i64 = i64::MAX;
 
-/// The wall clock that ages are measured by.
+/// The corrected wall clock for ages.
 pub(crate) struct Aging {
-    /// The wall clock's time less the monotonic clock's, as far as it counts.
+    /// Wall time minus monotonic time, as far as it counts.
     offset: AtomicI64,
-    /// The same as it was observed last: a further jump begins the wait anew.
+    /// The same as last observed: a further jump restarts the wait.
     observed: AtomicI64,
-    /// Until then, in monotonic milliseconds, a jump ahead does not count.
+    /// A jump ahead does not count before this monotonic time in milliseconds.
     until: AtomicU64,
-    /// The longest that anything is kept, in milliseconds.
+    /// The longest retention, in milliseconds.
     kept_ms: u64,
 }
 
@@ -35,7 +36,7 @@ impl Aging {
         }
     }
 
-    /// To be called about once a second, by one caller at a time.
+    /// Call about once a second, from one caller at a time.
     pub(crate) fn observe(&self, now: Now) {
         let offset = signed(now.wall_ms) - signed(now.mono_ms);
         let before = self.observed.swap(offset, Ordering::Relaxed);
@@ -49,7 +50,7 @@ impl Aging {
         }
     }
 
-    /// By how much the wall clock is ahead of what counts as age, in milliseconds.
+    /// The lead of the wall clock over the time that counts as age, in milliseconds.
     pub(crate) fn lead_ms(&self, now: Now) -> u64 {
         match self.offset.load(Ordering::Relaxed) {
             UNKNOWN => 0,
@@ -71,7 +72,7 @@ mod tests {
     const HOUR: u64 = 3_600_000;
     const DAY: u64 = 24 * HOUR;
 
-    /// An hour of ticks, and the moment behind it.
+    /// An hour of ticks, and the time afterwards.
     fn aging() -> (Aging, Now) {
         let aging = Aging::new(DAY);
         let mut now = Now::new(0, WALL);
@@ -123,7 +124,7 @@ mod tests {
         let (aging, now) = aging();
         let back = Now::new(now.mono_ms + 1_000, now.wall_ms - 2 * HOUR);
         aging.observe(back);
-        // A publication of that moment is stamped two hours too early.
+        // A publication of that moment carries a time two hours too early.
         let returned = now.plus_ms(2_000);
         aging.observe(returned);
         let age = returned.wall_ms - aging.lead_ms(returned) - back.wall_ms;

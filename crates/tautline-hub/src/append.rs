@@ -1,4 +1,4 @@
-//! Publications on their way to the engine, and to the subscribers of a channel.
+//! Appends publications through the engine, and fans them out to subscribers.
 
 use std::sync::Arc;
 
@@ -18,18 +18,19 @@ use crate::{
     tail::AppendOutcome,
 };
 
-/// What is to be appended.
+/// A publication to append.
 pub(crate) struct NewPublication {
     pub(crate) channel: ChannelName,
     pub(crate) content: Content,
     pub(crate) origin: Option<Origin>,
     pub(crate) doubt: Option<Doubt>,
-    /// Who publishes.
+    /// The publisher's budget holder.
     pub(crate) holder: Holder,
 }
 
 impl Hub {
-    /// Hands a publication to the engine. Who reads the channel is rung when it is in the log, and `done` told.
+    /// Hands a publication to the engine. Once it is in the log, subscribers are notified and `done` is
+    /// called.
     pub(crate) fn append(
         &self,
         now: Now,
@@ -46,7 +47,7 @@ impl Hub {
         };
         let retention = self.retention_of(now, &channel);
         let (hub, name) = (self.clone(), channel.clone());
-        // A key stands for one publication: whoever comes with it again must say the same.
+        // A key identifies one publication: a repetition must have the same content.
         let claimed = matches!(origin, Some(Origin::Key(_))).then(|| content.clone());
         let answer = Answer::new(move |outcome: Result<Appended, EngineError>| {
             drop(claim);
@@ -86,7 +87,7 @@ impl Hub {
         }));
     }
 
-    /// Answers who came with a key again: with the publication of the first time, if it says the same.
+    /// Answers a repeated key: with the first publication if the content is the same.
     fn check_same_content(
         &self,
         channel: &ChannelName,
@@ -112,7 +113,7 @@ impl Hub {
                             let words = "this idempotency key stands for another publication";
                             Err(ErrorBody::new(ErrorCode::Other("conflict".into()), words))
                         }
-                        // It may have been dropped by now, and nobody can tell.
+                        // The publication may be deleted by now; the content cannot be compared.
                         _ => Ok(published),
                     },
                 });
@@ -121,10 +122,10 @@ impl Hub {
         self.0.engine.submit(Job::Read(read));
     }
 
-    /// Tells those who read a channel of a publication that was appended through this node.
+    /// Applies a publication appended through this node, and notifies its subscribers.
     fn fan_out(&self, name: &ChannelName, appended: AppendedEntry) {
         self.0.publications.fetch_add(1, Ordering::Relaxed);
-        // Nobody uses it here: whoever comes will ask the engine.
+        // The channel is not in use here: later subscribers ask the engine.
         let Some(channel) = self.find_channel(name) else { return };
         self.apply(&channel, appended);
     }
@@ -139,7 +140,7 @@ impl Hub {
         }
     }
 
-    /// The channel of this name, made where it is not in use. `None`: this holder has as many as it may have.
+    /// Finds the channel of this name, or creates it. `None`: this holder has reached its limit.
     pub(crate) fn open_channel(&self, name: &ChannelName, holder: Holder) -> Option<Arc<Channel>> {
         self.0.channels.get_or_open(name, holder, || Arc::clone(self.rule(name)))
     }

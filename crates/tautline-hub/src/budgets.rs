@@ -5,15 +5,15 @@ use std::sync::Arc;
 use tautline_engine::budget::Budget;
 use tautline_protocol::Limits;
 
-/// What the holders of a node share.
+/// Budgets shared by all holders of a node.
 pub(crate) struct Budgets {
     /// Bytes of unseen replies.
     pub(crate) replies: Arc<Budget>,
-    /// Bytes of publications on their way to the engine.
+    /// Bytes of publications that the engine has not completed.
     pub(crate) appends: Arc<Budget>,
-    /// Bytes of calls that run.
+    /// Bytes of running calls.
     pub(crate) calls: Arc<Budget>,
-    /// Bytes of presence changes that somebody was not told of.
+    /// Bytes of presence changes that some subscriber has not received.
     pub(crate) changes: Arc<Budget>,
 }
 

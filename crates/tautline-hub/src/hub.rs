@@ -1,4 +1,4 @@
-//! The hub: what all connections of a node share.
+//! The hub: state that all connections of a node share.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -37,83 +37,85 @@ use crate::{
     ticket::{Claims, TicketKeys},
 };
 
-/// The middle of the time after which those who found no room come again, in milliseconds.
+/// Median retry delay for clients rejected for lack of room, in milliseconds.
 const OVERLOAD_RETRY_MS: u64 = 4_000;
 
-/// What a hub is made with.
+/// Configuration of a hub.
 #[derive(Clone, Debug)]
 pub struct HubConfig {
-    /// Every ceiling.
+    /// All limits.
     pub limits: Limits,
-    /// Who may do what where; the first rule that matches a channel counts. None means that only the back end may
-    /// publish and nobody may subscribe.
+    /// Channel permissions; the first rule that matches a channel applies. A channel without a rule admits
+    /// publications of the back end only and no subscribers.
     pub rules: Vec<ChannelRule>,
     /// This node's name, shown in `welcome`.
     pub node: String,
-    /// Keys of tickets: the first seals, all open. At least one.
+    /// Ticket keys: the first seals, all open. At least one.
     pub ticket_keys: Vec<[u8; 32]>,
-    /// What logins may have been accepted by ([`Identity::source`]) for their tickets to be good. Whoever does not tell sources
-    /// apart says 0 here and there.
+    /// Login sources ([`Identity::source`]) whose tickets remain valid. An application with a single source
+    /// uses 0 in both places.
     pub login_sources: Vec<u64>,
-    /// Methods that may be run once more under the same key ([`crate::CallRequest::key`]): a call of one is never in doubt.
+    /// Methods that may run again under the same key ([`crate::CallRequest::key`]): their calls are never in
+    /// doubt.
     pub idempotent_methods: HashSet<String>,
 }
 
-/// What a back end may say beside a publication's data.
+/// Optional parts of a back-end publication.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PublishOptions<'a> {
     /// Labels that travel with the publication; a JSON object.
     pub tags: Option<&'a RawValue>,
-    /// Makes repeating harmless: for as long as the log keeps the publication, the same key in the same channel is the
-    /// same publication. With other data or tags it is refused, with the code `conflict`.
+    /// Makes a repetition harmless: for as long as the log keeps the publication, the same key in the same
+    /// channel is the same publication. With other data or tags it is refused with the code `conflict`.
     pub idempotency_key: Option<&'a str>,
 }
 
-/// What became of what was pushed to a user: sent is not delivered, and delivered is not acknowledged.
+/// Delivery state of a user's inbox: sent does not mean delivered, and delivered does not mean acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Inbox {
-    /// The log's life.
+    /// The epoch of the log.
     pub epoch: String,
     /// The last offset pushed; 0 before the first.
     pub sent: u64,
-    /// When that was, in wall milliseconds.
+    /// When that was pushed, in wall milliseconds.
     pub at: u64,
-    /// How many are kept, the last ones.
+    /// The number of publications kept, the most recent ones.
     pub kept: u64,
-    /// The last offset that was handed to a connection of the user's. It may have been lost with that connection.
+    /// The last offset that was handed to a connection of the user. It may have been lost with that
+    /// connection.
     pub delivered: u64,
-    /// The last offset that an app of the user's has handled.
+    /// The last offset that an app of the user has acknowledged.
     pub acknowledged: u64,
-    /// Connections of the user's on this node.
+    /// Connections of the user on this node.
     pub connections: usize,
 }
 
-/// Figures of the moment.
+/// Current gauges and counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HubStats {
-    /// Connections, those included that are not welcome yet.
+    /// Connections, including those without a `welcome`.
     pub connections: usize,
     /// Sessions, parked ones included.
     pub sessions: usize,
-    /// Channels that somebody reads or that have something to read.
+    /// Channels that have a subscriber or publications.
     pub channels: usize,
     /// Bytes of publications in memory.
     pub log_bytes: usize,
-    /// Bytes of replies that clients have not seen yet.
+    /// Bytes of replies that clients have not yet seen.
     pub reply_bytes: usize,
-    /// Bytes of presence changes that somebody is still to be told of.
+    /// Bytes of presence changes that some subscriber has not received.
     pub presence_bytes: usize,
-    /// Bytes of publications on their way to the engine.
+    /// Bytes of publications that the engine has not completed.
     pub append_bytes: usize,
-    /// Pages of logs that are read or wait for it, or for their readers.
+    /// Log pages being read, queued, or waiting for their readers.
     pub pages: usize,
-    /// Hellos that wait for their turn.
+    /// Hellos in the admission queue.
     pub hellos_waiting: usize,
-    /// Publications since the start.
+    /// Publications since the process started.
     pub publications: u64,
 }
 
-/// The shared heart of a node. Cheap to clone; every clone is the same hub.
+/// The shared state of a node. Cheap to clone; every clone is the same hub.
 #[derive(Clone)]
 pub struct Hub(pub(crate) Arc<Inner>);
 
@@ -121,7 +123,7 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     rules: Arc<Rules>,
     login_sources: Vec<u64>,
-    /// All guests are alike: the first of them lends its identity to the others.
+    /// All guests share the identity of the first one.
     guest: OnceLock<Arc<Identity>>,
     idempotent_methods: HashSet<String>,
     node: String,
@@ -138,7 +140,7 @@ pub(crate) struct Inner {
     connections: AtomicUsize,
     pub(crate) budgets: Budgets,
     pub(crate) publications: AtomicU64,
-    /// The time as it was told last, for what engines answer in between.
+    /// The time of the last input, for engine callbacks between inputs.
     now: [AtomicU64; 2],
     aging: Aging,
     draining: AtomicBool,
@@ -152,10 +154,11 @@ struct Pump {
 }
 
 impl Hub {
-    /// A hub whose logs are `engine`'s, without channels and sessions. Whoever knows `seed` can guess session ids: it must
-    /// be random outside tests.
+    /// A hub on `engine`'s logs, without channels and sessions. The seed makes session ids unguessable: it
+    /// must be random outside tests.
     ///
     /// # Panics
+    ///
     /// When there is no ticket key.
     #[must_use]
     pub fn new(config: HubConfig, engine: Arc<dyn Engine>, seed: [u8; 32]) -> Self {
@@ -197,27 +200,27 @@ impl Hub {
         }))
     }
 
-    /// Every ceiling.
+    /// All limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// The server's end of a new connection in json; `waker` is woken when [`Peer::poll_output`] has something new.
+    /// A peer for a new json connection; `waker` is woken when [`Peer::poll_output`] has something new.
     #[must_use]
     pub fn peer(&self, now: Now, waker: Waker) -> Peer {
         self.peer_in(Format::Json, now, waker)
     }
 
-    /// The server's end of a new connection in this format.
+    /// A peer for a new connection in this format.
     #[must_use]
     pub fn peer_in(&self, format: Format, now: Now, waker: Waker) -> Peer {
-        // Nobody knows where it comes from: it has shares of its own.
+        // The address is unknown: the connection gets budget shares of its own.
         let nth = self.0.next_connection.load(Ordering::Relaxed);
         self.peer_of(self.holder(&nth.to_le_bytes()), format, now, waker)
     }
 
-    /// The server's end of a new connection from an address, which a guest's shares are booked on.
+    /// A peer for a new connection from an address; a guest uses that address's budget shares.
     #[must_use]
     pub fn peer_of(&self, address: Holder, format: Format, now: Now, waker: Waker) -> Peer {
         let nth = self.0.next_connection.fetch_add(1, Ordering::Relaxed);
@@ -226,16 +229,16 @@ impl Hub {
         Peer::new(self.clone(), PeerMailbox::new(connection, waker), address, now)
     }
 
-    /// Who shares are booked on, by anything that tells it from others: an address, a user's id.
+    /// The budget holder with this name: an address or a user id.
     #[must_use]
     pub fn holder(&self, name: &[u8]) -> Holder {
         let id = self.0.random.id_of(&[b"holder", name]);
         Holder::of_hash(u32::try_from(id >> 96).expect("32 of 128 bits"))
     }
 
-    /// Appends for the back end: no rule is asked. A key that the log still knows changes nothing and is answered as it was
-    /// the first time. `done` is called once, from any thread, when the engine has the publication: with `overloaded` or
-    /// `unavailable` where it has no room or no disk just now.
+    /// Publishes for the back end, without a permission check. A key that the log still knows appends nothing
+    /// and returns the first result. `done` is called once, from any thread, when the engine has completed
+    /// the append: with `overloaded` or `unavailable` where it currently has no room or no disk.
     pub fn publish(
         &self,
         now: Now,
@@ -252,7 +255,7 @@ impl Hub {
         self.append(now, new, done);
     }
 
-    /// What became of what was pushed to a user: `done` is called once, from any thread.
+    /// Reads the delivery state of a user's inbox: `done` is called once, from any thread.
     pub fn inbox(
         &self,
         now: Now,
@@ -305,11 +308,11 @@ impl Hub {
         to.settle(result);
     }
 
-    /// Lets the next few in where many came at once, and rings the next chunk of subscribers. True: there is more; let others
-    /// run and call again.
+    /// Admits the next few queued hellos and notifies the next chunk of subscribers. Returns true if more are
+    /// waiting: yield to other tasks and call again.
     pub fn pump(&self) -> bool {
-        let more_come = self.0.admission.admit_next();
-        self.notify_next() || more_come
+        let more_waiting = self.0.admission.admit_next();
+        self.notify_next() || more_waiting
     }
 
     fn notify_next(&self) -> bool {
@@ -317,18 +320,19 @@ impl Hub {
         let more_of_channel = channel.notify_chunk();
         let mut pump = lock(&self.0.pump);
         if more_of_channel {
-            // Behind the others: one large channel must not hold them up.
+            // At the back of the queue: one large channel must not delay the others.
             pump.queue.push_back(channel);
         }
         !pump.queue.is_empty()
     }
 
-    /// Who is woken when there is something to [`Hub::pump`].
+    /// Sets the waker for [`Hub::pump`]: it is woken when there is work.
     pub fn set_pump_waker(&self, waker: Waker) {
         lock(&self.0.pump).waker = Some(waker);
     }
 
-    /// Housekeeping: sessions parked for too long, publications too old, channels nobody needs. Call about once a second.
+    /// Maintenance: ends sessions parked for too long, drops old publications and unused channels. Call about
+    /// once a second.
     pub fn tick(&self, now: Now) {
         self.observe_time(now);
         self.0.aging.observe(now);
@@ -339,16 +343,18 @@ impl Hub {
                 living.end_if_parked_since(self, parked.parks);
             }
         }
-        // A clock that is ahead for a moment must not bring sessions back.
+        // A clock that is briefly ahead must not make revoked sessions valid again.
         self.0.sessions.forget_revoked(now.wall_ms.saturating_sub(self.clock_lead_ms(now)));
         self.tidy_logs(now);
     }
 
-    /// Tells every connection `bye{server_restart}`, its `retry_after_ms` spread over `spread_ms`. Those that are not welcome
-    /// yet are told by [`Peer::handle_timeout`], which is due at once, until [`Hub::reopen`].
+    /// Sends every connection `bye{server_restart}` with its `retry_after_ms` spread over `spread_ms`.
+    /// Connections without a `welcome` receive it through [`Peer::handle_timeout`], which is due at once,
+    /// until [`Hub::reopen`].
     pub fn drain(&self, spread_ms: u64) {
         self.0.drain_spread_ms.store(spread_ms, Ordering::Relaxed);
-        // First: a connection that is not found below looks at this under its session's lock, and is refused.
+        // First: a connection that the loop below misses checks this flag under its session's lock, and is
+        // refused.
         self.0.draining.store(true, Ordering::Release);
         for session in self.0.sessions.all() {
             if let Some(living) = session.live() {
@@ -357,21 +363,22 @@ impl Hub {
         }
     }
 
-    /// Takes [`Hub::drain`] back: clients may come again.
+    /// Cancels [`Hub::drain`]: clients may connect again.
     pub fn reopen(&self) {
         self.0.draining.store(false, Ordering::Release);
     }
 
-    /// Other keys for tickets, from now on: the first seals, all open. At least one.
+    /// Replaces the ticket keys: the first seals, all open. At least one.
     ///
     /// # Panics
+    ///
     /// When there is none.
     pub fn set_ticket_keys(&self, keys: &[[u8; 32]]) {
         let keys = Arc::new(TicketKeys::new(keys));
         *write(&self.0.keys) = keys;
     }
 
-    /// Figures of the moment.
+    /// Current gauges and counters.
     #[must_use]
     pub fn stats(&self) -> HubStats {
         HubStats {
@@ -389,20 +396,20 @@ impl Hub {
     }
 }
 
-/// What connections ask of the hub.
+/// Used by peers.
 impl Hub {
-    /// Remembers the time for what engines answer before the next input.
+    /// Records the time for engine callbacks before the next input.
     pub(crate) fn observe_time(&self, now: Now) {
         self.0.now[0].fetch_max(now.mono_ms, Ordering::Relaxed);
         self.0.now[1].store(now.wall_ms, Ordering::Relaxed);
     }
 
-    /// The time as it was told last.
+    /// The time of the last input.
     pub(crate) fn last_now(&self) -> Now {
         Now::new(self.0.now[0].load(Ordering::Relaxed), self.0.now[1].load(Ordering::Relaxed))
     }
 
-    /// True where a method may be run once more under the same key.
+    /// True if a method may run again under the same key.
     pub(crate) fn is_idempotent(&self, method: &str) -> bool {
         self.0.idempotent_methods.contains(method)
     }
@@ -411,20 +418,20 @@ impl Hub {
         &*self.0.engine
     }
 
-    /// What a channel keeps. A wall clock that jumped ahead makes nothing older (see [`crate::aging`]).
+    /// The channel's retention. A wall clock that jumped ahead ages nothing (see [`crate::aging`]).
     pub(crate) fn retention_of(&self, now: Now, channel: &ChannelName) -> Retention {
         let retention = self.rule(channel).retention;
         Retention { age_ms: retention.age_ms.saturating_add(self.clock_lead_ms(now)), ..retention }
     }
 
-    /// True while the engine is likely to take publications (see [`Engine::takes_appends`]).
+    /// True while the engine is expected to accept publications (see [`Engine::takes_appends`]).
     #[must_use]
     pub fn takes_appends(&self) -> bool {
         self.0.engine.takes_appends()
     }
 
-    /// By how much the wall clock is ahead of what the monotonic clock bears out, in milliseconds: for as long as anything
-    /// may be kept, it does not count as age.
+    /// The lead of the wall clock over the monotonic clock, in milliseconds. It does not count as age for as
+    /// long as anything may be kept.
     #[must_use]
     pub fn clock_lead_ms(&self, now: Now) -> u64 {
         self.0.aging.lead_ms(now)
@@ -434,7 +441,7 @@ impl Hub {
         &self.0.rules
     }
 
-    /// A checked login; one without an expiry of its own gets the longest life that a login may have.
+    /// A checked login; one without an expiry of its own gets the longest lifetime that a login may have.
     pub(crate) fn login(&self, now: Now, mut identity: Identity) -> Login {
         let latest = now.wall_ms + self.0.limits.auth_age_ms;
         let expires_at = identity.expires_at.take().unwrap_or(latest);
@@ -447,7 +454,7 @@ impl Hub {
         Login { identity, expires_at }
     }
 
-    /// Whether logins that were accepted by this still would be.
+    /// True if logins from this source are still accepted.
     pub(crate) fn accepts_logins_of(&self, source: u64) -> bool {
         self.0.login_sources.contains(&source)
     }
@@ -464,7 +471,7 @@ impl Hub {
         &self.0.sessions
     }
 
-    /// Whether a hello may go ahead; else its bell is rung when it may.
+    /// Admits a hello, or queues it and notifies its mailbox later.
     pub(crate) fn try_admit(
         &self,
         now: Now,
@@ -483,12 +490,12 @@ impl Hub {
         self.0.draining.load(Ordering::Acquire)
     }
 
-    /// The last word while draining; `None` while open.
+    /// The `bye` to send while draining; `None` while open.
     pub(crate) fn draining(&self) -> Option<Bye> {
         self.is_draining().then(|| self.drain_bye())
     }
 
-    /// When one of those who are sent away is to come again: spread, so that they do not come together.
+    /// A retry delay for one rejected client: spread, so that clients do not return at the same moment.
     pub(crate) fn retry_after_ms(&self) -> u64 {
         OVERLOAD_RETRY_MS / 2 + self.0.random.below(OVERLOAD_RETRY_MS)
     }
@@ -502,7 +509,7 @@ impl Hub {
         }
     }
 
-    /// The rule that holds for a channel.
+    /// The rule that applies to a channel.
     pub(crate) fn rule(&self, channel: &ChannelName) -> &Arc<ChannelRule> {
         self.0.rules.of(channel)
     }
@@ -515,9 +522,9 @@ impl Hub {
         self.0.channels.get(name)
     }
 
-    /// Hands a channel to the pump if more of its subscribers wait to be rung.
-    pub(crate) fn pump_if(&self, ring: FanOut, channel: &Arc<Channel>) {
-        if ring == FanOut::Pending {
+    /// Queues a channel for the pump if more of its subscribers have to be notified.
+    pub(crate) fn pump_if(&self, fan_out: FanOut, channel: &Arc<Channel>) {
+        if fan_out == FanOut::Pending {
             let mut pump = lock(&self.0.pump);
             pump.queue.push_back(Arc::clone(channel));
             if let Some(waker) = &pump.waker {
@@ -526,7 +533,7 @@ impl Hub {
         }
     }
 
-    /// The replies that one session of a holder keeps were so many bytes, and are so many now.
+    /// Updates the reply bytes of one session of a holder from `before` to `now`.
     pub(crate) fn count_replies(&self, holder: Holder, before: usize, now: usize) {
         let replies = &self.0.budgets.replies;
         match now.checked_sub(before) {
@@ -536,16 +543,16 @@ impl Hub {
         }
     }
 
-    /// Whether a session that holds so many bytes of replies may hold `wanted`: within its floor as long as there is any
-    /// room, beyond it within the share of its holder.
+    /// True if a session that holds `held` bytes of replies may hold `wanted`: up to its floor as long as
+    /// there is any room, beyond that within the share of its holder.
     pub(crate) fn has_reply_room(&self, holder: Holder, held: usize, wanted: usize) -> bool {
         let is_modest = wanted <= self.0.limits.replies_floor_bytes;
         let claimant = if is_modest { Claimant::Entitled } else { Claimant::Ordinary };
         wanted <= held || self.0.budgets.replies.has_room(holder, wanted - held, claimant)
     }
 
-    /// Where the replies of all sessions take much room, those of parked sessions go first: what is asked again is then in
-    /// doubt. Locks one session at a time, so no session may be locked.
+    /// Frees the replies of parked sessions when all replies together take too much room; a repeated request
+    /// is then in doubt. Locks one session at a time, so the caller must hold no session lock.
     pub(crate) fn reclaim_replies(&self) {
         while self.0.budgets.replies.is_crowded()
             && let Some(id) = self.0.sessions.next_parked_replies()
@@ -558,17 +565,19 @@ impl Hub {
         }
     }
 
-    /// Has the engine keep that a session's tickets are void, for the node after this one; `bell` is told when it has.
+    /// Has the engine save that a session's tickets are void, for the next process; notifies the mailbox
+    /// afterwards.
     pub(crate) fn keep_revocation(&self, revocation: Revocation, mailbox: &Arc<PeerMailbox>) {
         let mailbox = Arc::clone(mailbox);
         self.0.engine.submit(Job::Revoke(Revoke {
             revocation,
-            // Where it cannot be kept, nobody is helped by waiting: the engine says why to those who run it.
+            // If the engine cannot save it, waiting helps nobody: the engine reports the cause to its
+            // operator.
             answer: Answer::new(move |_: Result<(), _>| mailbox.confirm_revocation()),
         }));
     }
 
-    /// A ticket for a session, and when it expires.
+    /// Seals a ticket for a session. Returns it with its expiry.
     pub(crate) fn seal_ticket(
         &self,
         now: Now,
@@ -587,9 +596,9 @@ impl Hub {
             auth_expires_at,
             expires_at,
             node: self.0.node.clone(),
-            // A session older than these logs stays so for as long as it lives: another life in its tickets says it, also to
-            // a node that has forgotten the session meanwhile.
-            incarnation: incarnation,
+            // A session from an earlier incarnation of the logs stays one for its lifetime: the incarnation
+            // in its tickets says so, also to a node that has forgotten the session meanwhile.
+            incarnation,
         };
         (self.ticket_keys().seal(&claims, &self.0.random.bytes()), expires_at)
     }
@@ -619,8 +628,8 @@ pub(crate) fn settle(hub: &Hub, session: &Session, id: RequestId, result: Result
     settle_line(hub, session, id, &line);
 }
 
-/// Settles one request of a session: keeps the reply and sends it to the connection that asked last. A session that has
-/// ended keeps nothing.
+/// Settles one request of a session: keeps the reply and sends it to the connection that asked last. An ended
+/// session keeps nothing.
 pub(crate) fn settle_line(hub: &Hub, session: &Session, id: RequestId, line: &[u8]) {
     hub.reclaim_replies();
     if let Some(mut living) = session.live() {
@@ -628,7 +637,7 @@ pub(crate) fn settle_line(hub: &Hub, session: &Session, id: RequestId, line: &[u
     }
 }
 
-/// Appends the reply to a request whose own reply is more than may be kept until it is seen. It is short, so it fits.
+/// Writes the error that replaces a reply for which the session has no room. It is short, so it fits.
 pub(crate) fn write_too_large(out: &mut Vec<u8>, id: RequestId) {
     let words = "there is no room to keep this reply: say `seen`";
     json::write_reply(out, id, Err::<&(), _>(&ErrorBody::new(ErrorCode::TooLarge, words)));

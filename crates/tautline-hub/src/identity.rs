@@ -1,4 +1,4 @@
-//! Who a session belongs to, as an authenticator found out.
+//! The owner of a session, as determined by an authenticator.
 
 use serde::{Deserialize, Serialize};
 use tautline_protocol::{
@@ -8,47 +8,49 @@ use tautline_protocol::{
 
 use crate::Access;
 
-/// A client whose token is not valid yet comes again after this time at the latest: by then the app may have another one,
-/// and the clock that was wrong may be right. Milliseconds.
+/// The longest retry delay for a token that is not valid yet, in milliseconds: by then the app may have
+/// another token, and a wrong clock may have been corrected.
 const NOT_YET_RETRY_MS_MAX: u64 = 60_000;
 
 /// A checked login.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// The user; none for a guest.
+    /// The user; `None` for a guest.
     pub user: Option<UserId>,
-    /// The channels that the login opens where a rule says [`crate::Access::Token`].
+    /// Channels that the login may use where a rule says [`crate::Access::Token`].
     pub channels: Vec<Pattern>,
-    /// What the login was accepted by: a digest of the secret, or of the setting that lets guests in. A ticket carries it, and is
-    /// no good where it is not among [`crate::HubConfig::login_sources`] any more.
+    /// The source that accepted the login: a digest of the secret, or of the setting that admits guests. A
+    /// ticket carries it, and is invalid once [`crate::HubConfig::login_sources`] does not contain it.
     pub source: u64,
-    /// When the authentication expires, in wall milliseconds; none means after [`tautline_protocol::Limits::auth_age_ms`].
+    /// When the authentication expires, in wall milliseconds; `None` means after
+    /// [`tautline_protocol::Limits::auth_age_ms`].
     pub expires_at: Option<u64>,
 }
 
-/// Why a login was refused: ends the connection with `bye{unauthorized}`, or `token_expired`.
+/// The reason for a refused login: ends the connection with `bye{unauthorized}`, or `token_expired`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoginRefused {
-    /// The token was good once.
+    /// The token has expired.
     #[error("the token has expired: get a new one and connect again")]
     Expired,
-    /// The login is not accepted; the words are sent to the client.
+    /// The login is not accepted; the text is sent to the client.
     #[error("{0}")]
     Unauthorized(String),
-    /// The token becomes good after so many milliseconds.
+    /// The token becomes valid after `in_ms`.
     #[error("the token is not valid yet: its `nbf` is ahead of the server's clock")]
     NotYet {
-        /// From now on.
+        /// Milliseconds from now.
         in_ms: u64,
     },
-    /// Whoever checks logins cannot be reached now.
+    /// The login service is unreachable.
     #[error("logins cannot be checked right now: {0}")]
     Unavailable(String),
 }
 
 impl LoginRefused {
-    /// As the `bye` that answers a `hello`; `retry_after_ms` spreads those who find nobody to check them.
+    /// The `bye` that answers a `hello`; `retry_after_ms` spreads the retries while the login service is
+    /// unreachable.
     pub(crate) fn to_bye(&self, retry_after_ms: impl FnOnce() -> u64) -> Bye {
         let bye = |code| Bye::new(code, self.to_string());
         match self {
@@ -65,7 +67,7 @@ impl LoginRefused {
         }
     }
 
-    /// As the error that answers an `auth` request.
+    /// The error that answers an `auth` request.
     pub(crate) fn to_body(&self, retry_after_ms: impl FnOnce() -> u64) -> ErrorBody {
         let body = |code| ErrorBody::new(code, self.to_string());
         match self {
@@ -88,7 +90,7 @@ impl LoginRefused {
 }
 
 impl Identity {
-    /// True when a channel that is open to `access` may be read. The own inbox always may.
+    /// True if a channel with read access `access` may be read. The user's own inbox always may.
     pub(crate) fn may_read(&self, channel: &ChannelName, access: Access) -> bool {
         let own = self.user.as_ref().is_some_and(|user| {
             channel
@@ -99,7 +101,7 @@ impl Identity {
         own || self.may(channel, access)
     }
 
-    /// True when an act in `channel` that is open to `access` is open to this login.
+    /// True if this login satisfies `access` in `channel`.
     pub(crate) fn may(&self, channel: &ChannelName, access: Access) -> bool {
         match access {
             Access::None => false,

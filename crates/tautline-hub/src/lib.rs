@@ -1,8 +1,9 @@
-//! The heart of a Tautline node, without I/O: channels and their logs, cursors, sessions, presence, permissions.
+//! The core of a Tautline node, without I/O: channels and their logs, cursors, sessions, presence,
+//! permissions.
 //!
-//! A [`Hub`] is shared by everything on a node and never waits: its locks are held for moments and nothing is awaited under
-//! them. A [`Peer`] is the server's end of one connection: the shell that owns the socket feeds it messages and the time,
-//! and drains its [`Output`]s.
+//! Start at [`Hub`]: all connections of a node share it. It never waits; its locks are held briefly, and
+//! nothing is awaited under them. A [`Peer`] is the server's end of one connection: the shell that owns the
+//! socket feeds it messages and the time, and drains its [`Output`]s.
 //!
 //! ```text
 //!   shell: messages, deadlines, wakes ──▶ Peer ──▶ Hub ──▶ Channel (tail of the log, subscribers, presence)

@@ -1,12 +1,13 @@
-//! A line in the log that is written once, however often its cause comes up.
+//! Limits a recurring log line to its first occurrence and a final count.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How long a cause must not come up before it is over, in milliseconds.
+/// The quiet time after which a cause is over, in milliseconds.
 const QUIET_MS: u64 = 10_000;
 
-/// A cause that may come up thousands of times a second, such as a ceiling that is reached: the log is told of the first time,
-/// and, once it has not come up for 10 s, how often it did. No lock, no clock: the time is a parameter.
+/// Rate limit for a cause that may occur thousands of times a second, such as a limit that is reached: log
+/// its first occurrence and, once it has not occurred for 10 s, the total. No lock, no clock: the time is a
+/// parameter.
 #[derive(Debug, Default)]
 pub struct LogOnce {
     times: AtomicU64,
@@ -14,19 +15,19 @@ pub struct LogOnce {
 }
 
 impl LogOnce {
-    /// A cause that has not come up yet.
+    /// A cause without an occurrence.
     #[must_use]
     pub const fn new() -> Self {
         Self { times: AtomicU64::new(0), last_ms: AtomicU64::new(0) }
     }
 
-    /// Notes that it came up. True: the log is to be told.
+    /// Counts an occurrence. Returns true if it is to be logged.
     pub fn note(&self, now_ms: u64) -> bool {
         self.last_ms.fetch_max(now_ms, Ordering::AcqRel);
         self.times.fetch_add(1, Ordering::AcqRel) == 0
     }
 
-    /// How often it came up, once it is over: the log is to be told. To be called now and then.
+    /// Returns the total once the cause is over, for the log. Call periodically.
     pub fn take_over(&self, now_ms: u64) -> Option<u64> {
         let is_over = self.times.load(Ordering::Acquire) > 0
             && now_ms >= self.last_ms.load(Ordering::Acquire).saturating_add(QUIET_MS);

@@ -1,7 +1,8 @@
-//! How anything on a node gets the attention of one connection.
+//! One mailbox per connection: how the hub hands work to a connection's task.
 //!
-//! A bell holds what the connection must look at (channels with news, replies, a last word) and wakes its task once. It
-//! is the only thing shared between a connection and the rest, and its lock is held for a few instructions.
+//! A [`PeerMailbox`] holds channels with new data, replies, lookup results and the final `bye`, and wakes the
+//! task once. It is the only state shared between a connection and the rest of the hub; its lock is held for
+//! a few instructions.
 
 use std::{sync::Arc, task::Waker};
 
@@ -10,36 +11,36 @@ use tautline_protocol::{Format, packet::server::Bye};
 
 use crate::sync::{Mutex, lock};
 
-/// The bell of one connection.
+/// The mailbox of one connection.
 pub(crate) struct PeerMailbox {
-    /// Tells the connections of this hub apart, and rises. Its lowest bit says what they speak, see [`connection_number`]: a
-    /// field of its own would cost each of them 16 bytes.
+    /// Identifies the connection within the hub; increasing. The lowest bit is the format, see
+    /// [`connection_number`]: a field of its own would cost 16 bytes per connection.
     pub(crate) connection: u64,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
     waker: Waker,
-    /// Subscription slots whose channel has news.
+    /// Subscription slots whose channel has new data.
     ready: Vec<u32>,
-    /// Rare, so kept apart.
+    /// Rarely present, so boxed.
     pending: Option<Box<Pending>>,
 }
 
-/// What was left for a connection to pick up.
+/// Contents of the mailbox other than ready channels.
 #[derive(Default)]
 pub(crate) struct Pending {
     /// Encoded packets to send.
     pub(crate) packets: Vec<u8>,
-    /// The last word.
+    /// The final `bye`.
     pub(crate) bye: Option<Bye>,
-    /// What the engine saw, by the number under which it was asked.
+    /// Lookup results, each with the number of its request.
     pub(crate) lookups: Vec<(usize, Result<StatResult, EngineError>)>,
-    /// Errands of this connection that the engine has done.
+    /// Engine jobs of this connection that completed.
     pub(crate) completed: u32,
-    /// It is this connection's turn to come in.
+    /// The admission queue admitted this connection.
     pub(crate) admitted: bool,
-    /// The engine has kept that the session was ended.
+    /// The engine has saved that the session was ended.
     pub(crate) revoked: bool,
 }
 
@@ -57,7 +58,8 @@ impl PeerMailbox {
         if self.connection & 1 == 0 { Format::Json } else { Format::Msgpack }
     }
 
-    /// The channel in `slot` has news. The channel rings once until it is read, so a slot is never listed twice.
+    /// Marks the channel in `slot` as having new data. The channel notifies once until it is read, so a slot
+    /// is never listed twice.
     pub(crate) fn notify(&self, slot: u32) {
         let mut inner = lock(&self.inner);
         inner.ready.push(slot);
@@ -66,73 +68,82 @@ impl PeerMailbox {
         }
     }
 
-    /// Leaves packets to be sent.
+    /// Adds packets to send.
     pub(crate) fn push_packets(&self, packets: &[u8]) {
         let mut inner = lock(&self.inner);
         inner.pending.get_or_insert_default().packets.extend_from_slice(packets);
         inner.waker.wake_by_ref();
     }
 
-    /// Leaves the last word; the first one counts.
+    /// Sets the final `bye`; the first one counts.
     pub(crate) fn close_with(&self, bye: Bye) {
         let mut inner = lock(&self.inner);
         inner.pending.get_or_insert_default().bye.get_or_insert(bye);
         inner.waker.wake_by_ref();
     }
 
-    /// It is this connection's turn to come in.
+    /// Tells the connection that it is admitted.
     pub(crate) fn grant_admission(&self) {
         let mut inner = lock(&self.inner);
         inner.pending.get_or_insert_default().admitted = true;
         inner.waker.wake_by_ref();
     }
 
-    /// The engine has kept that the session was ended, or cannot.
+    /// The engine has saved that the session was ended, or cannot.
     pub(crate) fn confirm_revocation(&self) {
         let mut inner = lock(&self.inner);
         inner.pending.get_or_insert_default().revoked = true;
         inner.waker.wake_by_ref();
     }
 
-    /// Brings what the engine saw.
+    /// Delivers a lookup result.
     pub(crate) fn deliver_lookup(&self, number: usize, stat: Result<StatResult, EngineError>) {
         let mut inner = lock(&self.inner);
         inner.pending.get_or_insert_default().lookups.push((number, stat));
         inner.waker.wake_by_ref();
     }
 
-    /// An errand of the connection is done, and this is what is to be sent of it.
+    /// Completes one engine job of the connection, with the packets to send.
     pub(crate) fn complete(&self, packets: &[u8]) {
         let mut inner = lock(&self.inner);
-        let mail = inner.pending.get_or_insert_default();
-        mail.completed += 1;
-        mail.packets.extend_from_slice(packets);
+        let pending = inner.pending.get_or_insert_default();
+        pending.completed += 1;
+        pending.packets.extend_from_slice(packets);
         inner.waker.wake_by_ref();
     }
 
-    /// The channel in `slot` has more than was taken just now: behind the others, and without a wake.
+    /// Puts `slot` behind the others because its channel has more data than was just taken; does not wake the
+    /// task.
     pub(crate) fn requeue(&self, slot: u32) {
         lock(&self.inner).ready.push(slot);
     }
 
-    /// The slot that has waited longest for its news to be taken.
+    /// Takes the slot that has waited longest.
     pub(crate) fn pop_ready(&self) -> Option<u32> {
         let mut inner = lock(&self.inner);
         // Slots are few and small: moving them up is cheaper than a ring buffer for each idle connection.
         if inner.ready.is_empty() { None } else { Some(inner.ready.remove(0)) }
     }
 
-    /// Takes what the engine saw.
+    /// Takes the lookup results only.
     pub(crate) fn take_lookups(&self) -> Vec<(usize, Result<StatResult, EngineError>)> {
-        lock(&self.inner).pending.as_mut().map(|mail| std::mem::take(&mut mail.lookups)).unwrap_or_default()
+        lock(&self.inner)
+            .pending
+            .as_mut()
+            .map(|pending| std::mem::take(&mut pending.lookups))
+            .unwrap_or_default()
     }
 
-    /// Takes the packets alone.
+    /// Takes the packets only.
     pub(crate) fn take_packets(&self) -> Vec<u8> {
-        lock(&self.inner).pending.as_mut().map(|mail| std::mem::take(&mut mail.packets)).unwrap_or_default()
+        lock(&self.inner)
+            .pending
+            .as_mut()
+            .map(|pending| std::mem::take(&mut pending.packets))
+            .unwrap_or_default()
     }
 
-    /// Takes what was left besides news.
+    /// Takes everything except the ready channels.
     pub(crate) fn drain(&self) -> Option<Box<Pending>> {
         lock(&self.inner).pending.take()
     }

@@ -1,4 +1,4 @@
-//! Work of once a second: logs, pages, and positions on their way to the engine.
+//! Work done once a second: logs, pages, and saving positions.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tautline_protocol::Now;
 use crate::{Hub, channel::Channel};
 
 impl Hub {
-    /// Housekeeping of channels, pages and positions.
+    /// Maintenance of channels, pages and positions.
     pub(crate) fn tidy_logs(&self, now: Now) {
         let wall_ms = now.wall_ms - self.clock_lead_ms(now);
         self.0.channels.tidy_some(wall_ms, |channel| self.save_delivered(channel));
@@ -23,8 +23,8 @@ impl Hub {
         self.0.engine.submit(Job::Tidy { wall_ms, retention, in_use });
     }
 
-    /// Hands all positions that are on their way to the engine: how far users have taken channels, and how far inboxes were
-    /// handed out. [`Hub::tick`] does so too, in its time; this is for the end.
+    /// Hands all unsaved positions to the engine: acknowledged ones of users, delivered ones of inboxes.
+    /// [`Hub::tick`] does so periodically; call this before the process ends.
     pub fn flush(&self) {
         self.0.channels.each_inbox(|channel| self.save_delivered(channel));
         self.save_positions();
@@ -44,7 +44,7 @@ impl Hub {
             let answer = Answer::new(move |outcome: Result<(), EngineError>| {
                 hub.0.acks.settle(given, outcome.is_ok());
             });
-            self.0.engine.submit(Job::SavePositions(SavePositions { updates: updates, answer }));
+            self.0.engine.submit(Job::SavePositions(SavePositions { updates, answer }));
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Publications on their way to many readers, in the form that each reader reads.
+//! Encoded publications, shared by many readers, in each reader's format.
 
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tautline_protocol::{Format, msgpack};
 
-/// Packets in json, and in msgpack once somebody reads that. Cheap to clone: whoever has a clone shares both.
+/// Packets in json, and in msgpack once a reader needs it. Cheap to clone: clones share both encodings.
 #[derive(Clone, Debug)]
 pub(crate) struct Packets {
     json: Bytes,
@@ -17,7 +17,7 @@ impl Packets {
         Self { json, msgpack: Arc::default() }
     }
 
-    /// The bytes to send. Not to be called under a lock: somebody has to convert them first.
+    /// The bytes to send. Do not call under a lock: the first call converts them.
     pub(crate) fn encode(&self, format: Format) -> &Bytes {
         match format {
             Format::Json => &self.json,

@@ -1,8 +1,9 @@
-//! Pages of logs for readers that are behind the tail: read once for all who stand at the same place, bounded in number.
+//! Pages of logs for readers behind the tail: read once for all readers at the same position, bounded in
+//! number.
 //!
-//! A page stays until those who asked for it have taken it, or for a moment: a reader whose socket is stalled would hold
-//! it for ever, and asks again when it needs it. It goes at once where its readers leave, and one connection waits for a
-//! few pages at a time.
+//! Start at [`Pages::take`]. A page stays until its readers have taken it, or for [`PAGE_MS`]: a reader with
+//! a stalled socket would otherwise hold it forever, and asks again later. A page without readers is dropped
+//! at once, and one connection waits for a few pages at a time.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
@@ -17,41 +18,41 @@ use crate::{
     sync::{Mutex, lock},
 };
 
-/// How long a page waits to be taken, and a place whose page could not be read for the next try, in milliseconds.
+/// How long a page waits for its readers, and an unreadable page for its next attempt, in milliseconds.
 const PAGE_MS: u64 = 2_000;
 
-/// Which page: what follows an offset, in one turn of a log.
+/// Identifies a page: the publications behind an offset, in one generation of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PageKey {
     pub(crate) channel: ChannelName,
-    /// The channel's number: turns are counted anew in each that bears the name.
+    /// The channel's number: each channel object counts generations anew.
     pub(crate) number: u64,
     pub(crate) generation: u32,
     pub(crate) after: u64,
 }
 
-/// The slot of a reader that has left while its page was being read: nobody is rung there.
+/// The slot of a reader that left while its page was being read: it is not notified.
 const GONE: u32 = u32::MAX;
 
-/// Who waits: a connection and the slot of its subscription.
+/// A waiting reader: a connection and the slot of its subscription.
 type Waiter = (Arc<PeerMailbox>, u32);
 
 /// All pages of a node.
 pub(crate) struct Pages {
     state: Mutex<State>,
     pages_max: usize,
-    /// Pages that one connection waits for at once.
+    /// Pages that one connection may wait for at a time.
     connection_max: usize,
 }
 
 #[derive(Default)]
 struct State {
     slots: HashMap<PageKey, Slot>,
-    /// Those that wait for room.
+    /// Pages that wait for room.
     queue: VecDeque<PageKey>,
-    /// Pages that are being read or wait to be taken.
+    /// Pages being read or waiting for their readers.
     in_memory: usize,
-    /// The connections that wait for pages, by number.
+    /// The waiting connections, by number.
     waits: HashMap<u64, Waits>,
 }
 
@@ -60,26 +61,26 @@ struct Slot {
     page: Stage,
 }
 
-/// What one connection waits for.
+/// The pages of one connection.
 #[derive(Default)]
 struct Waits {
     pages: Vec<(u32, PageKey)>,
-    /// Slots that are rung when one of these pages is taken.
+    /// Slots to notify when one of these pages is taken.
     later: VecDeque<u32>,
 }
 
 enum Stage {
     Queued,
     Reading,
-    /// Here since this monotonic time; nothing, where it could not be read.
+    /// Read at this monotonic time; `None` if reading failed.
     Here(u64, Option<(Packets, u64)>),
 }
 
-/// What a reader that is behind gets.
+/// The result of a lookup for a reader behind the tail.
 pub(crate) enum PageLookup {
-    /// The packets, and where the reader then stands.
+    /// The packets, and the offset after them.
     Page(Packets, u64),
-    /// It will be rung; this page is to be read now, if any.
+    /// The reader is notified later; read this page now, if any.
     Wait(Option<PageKey>),
 }
 
@@ -89,7 +90,7 @@ impl Pages {
         Self { state: Mutex::default(), pages_max, connection_max }
     }
 
-    /// How many there are, in whatever state.
+    /// The number of pages in any state.
     pub(crate) fn len(&self) -> usize {
         lock(&self.state).slots.len()
     }
@@ -102,18 +103,18 @@ impl Pages {
         slot: u32,
     ) -> (PageLookup, Option<PageKey>) {
         let mut state = lock(&self.state);
-        // It may wait where it stood before.
+        // The reader may be waiting at its previous position.
         let left = match state.page_of(mailbox, slot) {
             Some(other) if *other != key => state.cancel_wait(mailbox, slot),
             _ => None,
         };
         let (wanted, next) = state.take(key, (mailbox, slot), self.pages_max, self.connection_max);
-        // Both give room to others only where a page went, and no more than one can have.
+        // Each of these frees room only if a page was dropped, and at most one of them did.
         (wanted, next.or(left))
     }
 
-    /// Takes a page that was asked for just now and may be here already. Where it was cancelled instead, its reader was rung
-    /// and looks anew: asking once more would begin a page that nobody reads.
+    /// Takes a page requested just now, which may already be here. If it was cancelled instead, its reader
+    /// was notified and retries: requesting it again would read a page without readers.
     pub(crate) fn take_asked(
         &self,
         key: &PageKey,
@@ -124,20 +125,21 @@ impl Pages {
         state.take_asked(key, (mailbox, slot), self.connection_max).unwrap_or((PageLookup::Wait(None), None))
     }
 
-    /// A reader unsubscribes, or moves: its page is for others, or goes. Returns what there is room for now.
+    /// A reader unsubscribes or moves: removes its wait, and a page without readers. Returns the next page to
+    /// read.
     pub(crate) fn cancel_wait(&self, mailbox: &Arc<PeerMailbox>, slot: u32) -> Option<PageKey> {
         lock(&self.state).cancel_wait(mailbox, slot)
     }
 
-    /// A page was read: these packets, up to this offset. Nothing, where it could not be read: its readers come again after
-    /// a while. Rings who waits for it; where all have left, returns what there is room for now.
+    /// Stores a page: its packets, up to this offset, or `None` if reading failed; then its readers retry
+    /// after a while. Notifies the waiting readers; if all have left, returns the next page to read.
     pub(crate) fn put(&self, now_ms: u64, key: &PageKey, page: Option<(Packets, u64)>) -> Option<PageKey> {
         let mut state = lock(&self.state);
         let slot = state.slots.get_mut(key)?;
-        let ring = page.is_some();
+        let notify = page.is_some();
         slot.page = Stage::Here(now_ms, page);
         let gone: Vec<_> = slot.waiters.extract_if(.., |(_, slot)| *slot == GONE).collect();
-        if ring {
+        if notify {
             slot.waiters.iter().for_each(|(mailbox, slot)| mailbox.notify(*slot));
         }
         let is_left = slot.waiters.is_empty();
@@ -145,13 +147,13 @@ impl Pages {
         if is_left { state.drop_page(key) } else { None }
     }
 
-    /// What was to be read is not to be found there any more: rings who waits, so that they look anew. Returns what there is
-    /// room for now.
+    /// Cancels a page whose content is no longer valid: notifies the waiting readers, which retry. Returns
+    /// the next page to read.
     pub(crate) fn cancel(&self, key: &PageKey) -> Option<PageKey> {
         lock(&self.state).evict(key)
     }
 
-    /// Drops pages that nobody took, and lets those whose page could not be read try again. Returns what is to be read now.
+    /// Drops pages that no reader took, and retries failed ones. Returns the pages to read now.
     pub(crate) fn tidy(&self, now_ms: u64) -> Vec<PageKey> {
         let mut state = lock(&self.state);
         let mut old: Vec<PageKey> = state
@@ -160,7 +162,7 @@ impl Pages {
             .filter(|(_, slot)| matches!(slot.page, Stage::Here(since, _) if now_ms >= since + PAGE_MS))
             .map(|(key, _)| key.clone())
             .collect();
-        // Maps have no order of their own; what follows must not depend on the hasher.
+        // Maps have no order; the result must not depend on the hasher.
         old.sort_unstable_by_key(|key| (key.number, key.generation, key.after));
         old.iter().filter_map(|key| state.evict(key)).collect()
     }
@@ -192,7 +194,7 @@ impl State {
         (PageLookup::Wait(None), None)
     }
 
-    /// Takes a page that somebody has asked for, or waits for it. Nothing, where nobody has.
+    /// Takes a requested page, or waits for it. `None` if it was not requested.
     fn take_asked(
         &mut self,
         key: &PageKey,
@@ -213,7 +215,7 @@ impl State {
         Some((PageLookup::Wait(None), None))
     }
 
-    /// Notes that a connection waits for one page more. False: it waits for as many as it may, and is rung later.
+    /// Counts one more page for a connection. False: it waits for its maximum, and is notified later.
     fn wait(
         &mut self,
         (mailbox, slot): (&Arc<PeerMailbox>, u32),
@@ -236,7 +238,7 @@ impl State {
         waits.pages.iter().find(|(waiting, _)| *waiting == slot).map(|(_, key)| key)
     }
 
-    /// A reader leaves the page that it waits for.
+    /// A reader gives up the page that it waits for.
     fn cancel_wait(&mut self, mailbox: &Arc<PeerMailbox>, slot: u32) -> Option<PageKey> {
         if let Some(waits) = self.waits.get_mut(&mailbox.connection) {
             waits.later.retain(|later| *later != slot);
@@ -244,7 +246,7 @@ impl State {
         let key = self.page_of(mailbox, slot)?.clone();
         let found = self.slots.get_mut(&key)?;
         if matches!(found.page, Stage::Reading) && found.waiters.len() == 1 {
-            // It cannot be called back, so it counts until it was read.
+            // The read cannot be cancelled, so the page counts until it completes.
             found.waiters[0].1 = GONE;
             let waits = self.waits.get_mut(&mailbox.connection)?;
             waits.pages.iter_mut().filter(|(at, _)| *at == slot).for_each(|(at, _)| *at = GONE);
@@ -253,7 +255,7 @@ impl State {
         self.remove_waiter(mailbox, slot, &key)
     }
 
-    /// A reader does not wait for this page any more; where nobody does, it goes.
+    /// Removes a reader from a page; a page without readers is dropped.
     fn remove_waiter(&mut self, mailbox: &Arc<PeerMailbox>, slot: u32, key: &PageKey) -> Option<PageKey> {
         let found = self.slots.get_mut(key)?;
         let mine = |(other, at): &Waiter| Arc::ptr_eq(other, mailbox) && *at == slot;
@@ -263,7 +265,7 @@ impl State {
         if is_left { self.drop_page(key) } else { None }
     }
 
-    /// A connection waits for one page less: rings the next slot of it that wants one.
+    /// Counts one page less for a connection, and notifies its next deferred slot.
     fn release(&mut self, (mailbox, slot): &Waiter, key: &PageKey) {
         let Entry::Occupied(mut found) = self.waits.entry(mailbox.connection) else { return };
         let waits = found.get_mut();
@@ -277,7 +279,7 @@ impl State {
         }
     }
 
-    /// Rings who waits for a page, so that they look anew, and gives its room to the next.
+    /// Notifies the waiting readers of a page, which retry, and gives its room to the next.
     fn evict(&mut self, key: &PageKey) -> Option<PageKey> {
         let waiters = std::mem::take(&mut self.slots.get_mut(key)?.waiters);
         for waiter in &waiters {
@@ -289,7 +291,7 @@ impl State {
         self.drop_page(key)
     }
 
-    /// Gives a page's room to the next that waits for it.
+    /// Drops a page and gives its room to the next that waits for it.
     fn drop_page(&mut self, key: &PageKey) -> Option<PageKey> {
         if matches!(self.slots.remove(key)?.page, Stage::Queued) {
             self.queue.retain(|queued| queued != key);
@@ -297,7 +299,7 @@ impl State {
         }
         self.in_memory -= 1;
         if let Some(next) = self.queue.pop_front() {
-            let slot = self.slots.get_mut(&next).expect("what is dropped leaves the queue");
+            let slot = self.slots.get_mut(&next).expect("a dropped page leaves the queue");
             slot.page = Stage::Reading;
             self.in_memory += 1;
             return Some(next);
@@ -343,7 +345,10 @@ mod tests {
     #[test]
     fn those_who_stand_together_share_a_page_that_goes_when_all_have_it() {
         let (pages, ann, bob) = (Pages::new(4, 4), mailbox(), bell_of(2));
-        assert!(matches!(pages.take(key(1), &ann, 0), (PageLookup::Wait(Some(_)), None)), "it is to be read");
+        assert!(
+            matches!(pages.take(key(1), &ann, 0), (PageLookup::Wait(Some(_)), None)),
+            "the page has to be read"
+        );
         assert!(matches!(pages.take(key(1), &bob, 5), (PageLookup::Wait(None), None)), "once");
         pages.put(0, &key(1), page(9));
         assert_eq!((ann.pop_ready(), bob.pop_ready()), (Some(0), Some(5)));
@@ -379,7 +384,7 @@ mod tests {
         let (pages, ann) = (Pages::new(1, 4), mailbox());
         pages.take(key(1), &ann, 0);
         pages.cancel(&key(1));
-        assert_eq!(ann.pop_ready(), Some(0), "to look anew");
+        assert_eq!(ann.pop_ready(), Some(0), "to retry");
         assert!(matches!(pages.take_asked(&key(1), &ann, 0), (PageLookup::Wait(None), None)));
         assert_eq!(lock(&pages.state).in_memory, 0, "nothing is being read");
     }
@@ -412,10 +417,13 @@ mod tests {
         let (pages, ann, bob) = (Pages::new(2, 1), mailbox(), bell_of(2));
         pages.take(key(1), &ann, 0);
         assert_eq!(pages.cancel_wait(&ann, 0), None);
-        assert!(matches!(pages.take(key(2), &ann, 0), (PageLookup::Wait(None), None)), "ann has her share");
+        assert!(
+            matches!(pages.take(key(2), &ann, 0), (PageLookup::Wait(None), None)),
+            "ann has reached its share"
+        );
         assert!(matches!(pages.take(key(3), &bob, 0), (PageLookup::Wait(Some(_)), None)));
         assert_eq!(pages.put(0, &key(1), page(9)), None);
-        assert_eq!(ann.pop_ready(), Some(0), "to look anew, once");
+        assert_eq!(ann.pop_ready(), Some(0), "to retry, once");
         assert_eq!(ann.pop_ready(), None);
         assert!(matches!(pages.take(key(2), &ann, 0), (PageLookup::Wait(Some(_)), None)));
     }

@@ -1,9 +1,10 @@
-//! Who is subscribed to a channel, and what is told of it.
+//! Presence: the members of a channel, and the changes sent to subscribers.
 //!
-//! Changes go into a short ring that connections read from a place of their own, like the log: a connection that falls
-//! behind misses changes (and may ask for the roster), but never makes a queue grow. A change goes when all have read it,
-//! and at once where nobody reads; their bytes are booked on the sessions that made them. Whoever was not told of a join is
-//! not told of the leave that takes it back.
+//! Start at [`Presence::set_online`] and [`Presence::read`]. Changes go into a short ring buffer that each
+//! connection reads from its own position, like the log: a slow connection misses changes (and may request
+//! the roster), but never makes a queue grow. A change is dropped when all have read it, and at once without
+//! readers; its bytes count for the session that made it. A reader that has not received a join does not
+//! receive the leave that cancels it.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,7 +20,7 @@ use tautline_protocol::{
 
 use crate::{PresenceMode, session::id::SessionId};
 
-/// Changes that a channel keeps for connections which have not read them yet.
+/// Changes that a channel keeps for connections that have not read them yet.
 const CHANGES_MAX: usize = 256;
 
 /// The members of one channel.
@@ -27,23 +28,23 @@ pub(crate) struct Presence {
     events: bool,
     members: BTreeMap<SessionId, MemberEntry>,
     changes: VecDeque<Change>,
-    /// Changes ever made.
+    /// The number of changes ever made.
     changes_head: u64,
     /// Connections that read changes.
     readers: usize,
-    /// The bytes of all changes of the node.
+    /// The bytes of all changes on the node.
     budget: Arc<Budget>,
 }
 
-/// A change that some reader was not told of yet.
+/// A change that some reader has not received.
 struct Change {
     number: u64,
-    /// Only those are told who have read this one: the change that it takes back.
+    /// Only readers past this change receive it: the change that it cancels.
     behind: u64,
     session: SessionId,
     kind: PresenceKind,
     packet: Bytes,
-    /// Readers that are still to be told.
+    /// Readers that have not received it.
     unread: usize,
     _claim: Claim,
 }
@@ -55,7 +56,7 @@ struct MemberEntry {
 }
 
 impl Presence {
-    /// `None` where the channel tells nothing.
+    /// `None` if the channel has no presence.
     pub(crate) fn new(mode: PresenceMode, budget: &Arc<Budget>) -> Option<Box<Self>> {
         let events = match mode {
             PresenceMode::Off => return None,
@@ -72,19 +73,19 @@ impl Presence {
         }))
     }
 
-    /// A connection reads from now on: how many changes there were, so that it begins behind them.
+    /// Adds a reader. Returns the current number of changes, its start position.
     pub(crate) const fn add_reader(&mut self) -> u64 {
         self.readers += 1;
         self.changes_head
     }
 
-    /// A connection that had read up to `seen` reads no more.
+    /// Removes a reader that had read up to `seen`.
     pub(crate) fn remove_reader(&mut self, seen: u64) {
         self.read_changes(seen, |_| {});
         self.readers -= 1;
     }
 
-    /// A session is there: it joins, or is back. True: subscribers must be told.
+    /// A session joins or returns. Returns true if subscribers must be notified.
     pub(crate) fn set_online(
         &mut self,
         channel: &ChannelName,
@@ -108,7 +109,7 @@ impl Presence {
         self.record(kind, channel, session, user)
     }
 
-    /// A session's connection is gone, or pauses. True: subscribers must be told.
+    /// A session lost its connection, or pauses. Returns true if subscribers must be notified.
     pub(crate) fn set_away(&mut self, channel: &ChannelName, session: SessionId) -> bool {
         let Some(subscriber) = self.members.get_mut(&session) else { return false };
         if subscriber.state == MemberState::Away {
@@ -119,7 +120,7 @@ impl Presence {
         self.record(PresenceKind::Away, channel, session, user.as_ref())
     }
 
-    /// A session is no member any more. True: subscribers must be told.
+    /// A session is no longer a member. Returns true if subscribers must be notified.
     pub(crate) fn remove_member(&mut self, channel: &ChannelName, session: SessionId) -> bool {
         match self.members.remove(&session) {
             Some(subscriber) => self.record(PresenceKind::Leave, channel, session, subscriber.user.as_ref()),
@@ -127,7 +128,7 @@ impl Presence {
         }
     }
 
-    /// Appends the changes behind `seen`, and moves it.
+    /// Appends the changes behind `seen`, and advances it.
     pub(crate) fn read(&mut self, seen: &mut u64, out: &mut Vec<u8>) {
         if *seen < self.changes_head {
             self.read_changes(*seen, |packet| out.extend_from_slice(packet));
@@ -135,7 +136,7 @@ impl Presence {
         }
     }
 
-    /// Tells one reader of the changes behind `seen`, and drops what all have read.
+    /// Passes the changes behind `seen` to one reader, and drops changes that all have read.
     fn read_changes(&mut self, seen: u64, mut tell: impl FnMut(&[u8])) {
         let from = self.changes.partition_point(|change| change.number <= seen);
         for change in self.changes.iter_mut().skip(from).filter(|change| change.behind <= seen) {
@@ -148,7 +149,7 @@ impl Presence {
         }
     }
 
-    /// The first `members_max` members, and how many there are.
+    /// The first `members_max` members, and the total.
     pub(crate) fn roster(&self, members_max: usize) -> Roster {
         let member = |(session, subscriber): (&SessionId, &MemberEntry)| Member {
             user: subscriber.user.as_ref().map(ToString::to_string),
@@ -188,9 +189,9 @@ impl Presence {
             self.changes.pop_front();
         }
         let claimant = Claimant::Ordinary;
-        // Session ids are random, so any part of one is as good as a hash.
+        // Session ids are random, so any part of one serves as a hash.
         let holder = Holder::of_hash((session.0 >> 96) as u32);
-        // Readers that find it gone miss it, as those do that fall too far behind.
+        // Without room the change is dropped: readers miss it, like readers that fall too far behind.
         let Some(claim) = self.budget.claim(holder, packet.len(), claimant) else { return false };
         let number = self.changes_head;
         let packet = packet.into();
@@ -198,8 +199,8 @@ impl Presence {
         true
     }
 
-    /// Where the session's last change is undone by this one, it is told to nobody any more who was not told of it. Returns
-    /// who is to be told of this one: those behind which number, and how many they are.
+    /// If this change cancels the session's last one, readers that have not received that one receive
+    /// neither. Returns the readers of this change: the number they must have passed, and their count.
     fn cancel_opposite(&mut self, kind: PresenceKind, session: SessionId) -> (u64, usize) {
         let last = self.changes.iter().rposition(|change| change.session == session);
         match last.map(|at| (at, &self.changes[at])) {
@@ -244,11 +245,11 @@ mod tests {
         assert!(presence.set_online(&room(), ann, None, 5));
         assert_eq!(told(&mut presence, &mut seen), ["join"]);
         assert!(presence.set_away(&room(), ann));
-        assert!(!presence.set_away(&room(), ann), "away is told once");
+        assert!(!presence.set_away(&room(), ann), "away is sent once");
         assert_eq!(presence.roster(9).members[0].state, MemberState::Away);
         assert_eq!(told(&mut presence, &mut seen), ["away"]);
         assert!(presence.set_online(&room(), ann, None, 6));
-        assert!(!presence.set_online(&room(), ann, None, 7), "a take-over is no news");
+        assert!(!presence.set_online(&room(), ann, None, 7), "a take-over is no change");
         assert_eq!(told(&mut presence, &mut seen), ["back"]);
         assert!(presence.remove_member(&room(), ann));
         assert_eq!(told(&mut presence, &mut seen), ["leave"]);
@@ -312,7 +313,7 @@ mod tests {
         presence.remove_member(&room(), SessionId(1));
         presence.set_online(&room(), SessionId(1), None, 6);
         assert_eq!(told(&mut presence, &mut quick), ["leave", "join"]);
-        assert_eq!(told(&mut presence, &mut slow), ["join"], "and nothing of what came between");
+        assert_eq!(told(&mut presence, &mut slow), ["join"], "none of the changes in between");
         presence.remove_member(&room(), SessionId(1));
         assert_eq!(told(&mut presence, &mut slow), ["leave"]);
         presence.remove_reader(quick);
@@ -335,7 +336,7 @@ mod tests {
             .filter_map(|ring| ring.set_online(&room(), greedy, None, 5).then_some(()))
             .count();
         assert!((8_000..12_000).contains(&budget.used()) && kept < 300, "{budget:?} {kept}");
-        assert!(rings[0].set_online(&room(), SessionId(9 << 96), None, 5), "another one is told of");
+        assert!(rings[0].set_online(&room(), SessionId(9 << 96), None, 5), "another member is announced");
         drop(rings);
         assert_eq!(budget.used(), 0);
     }

@@ -5,7 +5,7 @@ use sha2::Sha256;
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// A keyed generator (HMAC-SHA-256 over a counter). Whoever does not know the seed cannot predict it.
+/// A keyed generator (HMAC-SHA-256 over a counter), unpredictable without the seed.
 pub(crate) struct Random {
     seed: [u8; 32],
     counter: AtomicU64,

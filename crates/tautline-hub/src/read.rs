@@ -1,4 +1,4 @@
-//! What the hub reads from the engine: pages for readers that are behind, and where a log stands.
+//! Reads from the engine: pages for readers behind the tail, missed publications, log states.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use crate::{
 };
 
 impl Hub {
-    /// A publication may be in the log without a word to us: those who read live are not to wait for the next one.
+    /// Reads publications that the log may contain unreported: live readers must not wait for the next
+    /// report.
     pub(crate) fn read_missed(&self, name: &ChannelName) {
         let Some(channel) = self.find_channel(name) else { return };
         let Some(then) = channel.tail_position() else { return };
@@ -36,15 +37,15 @@ impl Hub {
         self.0.engine.submit(Job::Read(read));
     }
 
-    /// What the engine has read behind where memory stood then.
+    /// Applies the entries that the engine read behind the tail position of that time.
     fn apply_missed(&self, channel: &Arc<Channel>, then: TailPosition, page: Page) {
         self.apply_state(channel, &page.log, Some(then));
         let Page { log: LogState { epoch, base, base_at, .. }, at, entries } = page;
-        // Where nobody knows what the first one follows, the next publication will tell.
+        // If the predecessor of the first entry is unknown, the next publication decides.
         let Some(mut before_at) = at.or((then.head == 0).then_some(0)) else { return };
         for entry in entries {
             let at = entry.at();
-            // What memory was told of meanwhile it may have let go of again.
+            // The tail may already have evicted entries that it received meanwhile.
             if channel
                 .tail_position()
                 .is_some_and(|now| now.generation == then.generation && now.head + 1 == entry.offset())
@@ -56,7 +57,7 @@ impl Hub {
         }
     }
 
-    /// Asks the engine where a channel's log really stands.
+    /// Asks the engine for the actual state of a channel's log.
     pub(crate) fn restat(&self, channel: &Arc<Channel>) {
         let (hub, of) = (self.clone(), Arc::clone(channel));
         let then = channel.tail_position();
@@ -83,7 +84,7 @@ impl Hub {
         self.pump_if(fan_out, channel);
     }
 
-    /// What a reader that is behind the tail gets; it is rung when there is something.
+    /// Returns the page for a reader behind the tail; without one, the reader is notified later.
     pub(crate) fn page(
         &self,
         now: Now,
@@ -97,7 +98,7 @@ impl Hub {
         let (mut lookup, mut next) = self.0.pages.take(key(), mailbox, slot);
         if let PageLookup::Wait(Some(first)) = &lookup {
             self.read_page(first.clone());
-            // A quick engine has answered by now, and rung. That bell stays for what follows.
+            // A fast engine has answered and notified by now. That notification stays for the next read.
             (lookup, next) = self.0.pages.take_asked(&key(), mailbox, slot);
         }
         next.into_iter().for_each(|next| self.read_page(next));
@@ -107,7 +108,7 @@ impl Hub {
         }
     }
 
-    /// A reader unsubscribes or moves: it wants no page any more.
+    /// A reader unsubscribes or moves: cancels the page that it waits for.
     pub(crate) fn cancel_page(&self, mailbox: &Arc<PeerMailbox>, slot: u32) {
         let next = self.0.pages.cancel_wait(mailbox, slot);
         next.into_iter().for_each(|next| self.read_page(next));
@@ -151,10 +152,10 @@ impl Hub {
             position.map_or((false, FanOut::Done), |_| channel.verify_page(key.after, &page));
         self.pump_if(fan_out, channel);
         let Some(position) = position.filter(|_| good) else {
-            // The readers find out by themselves what became of it.
+            // The readers detect the cause when they read again.
             return pages.cancel(key);
         };
-        // What memory was not told of yet has its turn later: it may be of another log than what is told first.
+        // Unreported entries follow later: they may belong to another log than the next report.
         let entries = page.entries.iter().take_while(|entry| entry.offset() <= position.head);
         match join(entries, self.0.limits.batch_bytes_max) {
             (_, 0) => pages.cancel(key),

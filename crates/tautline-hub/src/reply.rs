@@ -2,10 +2,10 @@
 
 use tautline_protocol::{RequestId, json, packet::server::ErrorBody};
 
-/// What stands round the data at most.
+/// The longest frame around the data.
 const FRAME_BYTES: usize = 48;
 
-/// Appends the reply to a `call`: its `data` as it came from the method, or why there is none.
+/// Writes the reply to a `call`: the method's `data` unchanged, or the error.
 pub(crate) fn write(out: &mut Vec<u8>, id: RequestId, result: Result<&str, &ErrorBody>) {
     match result {
         Err(error) => json::write_reply(out, id, Err::<&(), _>(error)),

@@ -1,52 +1,53 @@
-//! Who may do what in which channel, and what a channel keeps.
+//! Channel rules: permissions and retention.
 
 use std::sync::Arc;
 
 use tautline_engine::Retention;
 use tautline_protocol::{ChannelName, Pattern};
 
-/// Whom an act is open to.
+/// Who has access.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// Nobody but the back end. The default.
+    /// Only the back end. The default.
     #[default]
     None,
-    /// Those whose token names the channel in `channels`.
+    /// Clients whose token names the channel in `channels`.
     Token,
-    /// Everybody who is connected, guests included.
+    /// Every client, guests included.
     Any,
 }
 
-/// What a channel tells of its subscribers.
+/// The presence information that a channel offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PresenceMode {
-    /// Nothing; `presence` is refused. The default.
+    /// None; `presence` is refused. The default.
     #[default]
     Off,
-    /// The roster, to those who ask.
+    /// The roster, on request.
     Roster,
-    /// The roster, and `join`, `away`, `back` and `leave` to every subscriber.
+    /// The roster, and `join`, `away`, `back` and `leave` events for every subscriber.
     Events,
 }
 
-/// What holds for the channels of a pattern. The first rule that matches a channel's name is its rule; a channel without
-/// one is closed to everybody but the back end.
+/// The rule for the channels of a pattern. The first rule that matches a channel's name applies; a channel
+/// without one is open to the back end only.
 ///
-/// Inboxes (`user:…`) belong to the gateway: only a rule whose pattern begins with `user:` is theirs, and of it only the
-/// retention.
+/// Inboxes (`user:…`) belong to the gateway: only a rule whose pattern begins with `user:` applies to them,
+/// and only its retention.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelRule {
-    /// Which channels.
+    /// The channels.
     pub pattern: Pattern,
     /// Who may subscribe, read history and see presence.
     pub subscribe: Access,
     /// Who may publish.
     pub publish: Access,
-    /// What is told of subscribers.
+    /// Presence information.
     pub presence: PresenceMode,
-    /// What is kept.
+    /// Retention.
     pub retention: Retention,
-    /// Whether users' acknowledged positions are kept, so that a new phone begins where the last one was. Inboxes always do.
+    /// Whether users' acknowledged positions are kept, so that a new phone resumes where the last one was.
+    /// Inboxes always keep them.
     pub ack: bool,
 }
 
@@ -54,13 +55,13 @@ pub struct ChannelRule {
 #[derive(Debug)]
 pub struct Rules {
     channels: Vec<Arc<ChannelRule>>,
-    /// Rules of inboxes: what they keep.
+    /// Rules of inboxes: retention only.
     inboxes: Vec<Arc<ChannelRule>>,
     closed: Arc<ChannelRule>,
 }
 
 impl Rules {
-    /// Rules in the order in which they are asked.
+    /// Rules in their order of precedence.
     ///
     /// # Panics
     /// Never: the pattern `*` is valid.
@@ -88,14 +89,14 @@ impl Rules {
         }
     }
 
-    /// The rule that holds for a channel. Inboxes belong to the gateway: no rule opens them to clients.
+    /// The rule that applies to a channel. Inboxes belong to the gateway: no rule opens them to clients.
     #[must_use]
     pub fn of(&self, channel: &ChannelName) -> &Arc<ChannelRule> {
         let rules = if channel.is_user() { &self.inboxes } else { &self.channels };
         rules.iter().find(|rule| rule.pattern.matches(channel.as_str())).unwrap_or(&self.closed)
     }
 
-    /// The longest that any rule keeps anything, in milliseconds.
+    /// The longest retention of any rule, in milliseconds.
     pub(crate) fn age_ms_max(&self) -> u64 {
         let rules = self.channels.iter().chain(&self.inboxes).chain([&self.closed]);
         rules.map(|rule| rule.retention.age_ms).max().unwrap_or_default()

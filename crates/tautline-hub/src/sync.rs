@@ -1,8 +1,8 @@
-//! Locks and atomics, named here and nowhere else in this crate, so that the package `tautline-races` can build it with
-//! those of a model checker.
+//! Locks and atomics, imported only here in this crate, so that the package `tautline-races` can build it
+//! with those of a model checker.
 //!
-//! They outlive a panic: what locks guard is changed in steps that leave it whole, and one connection's panic must not take
-//! the node down.
+//! A lock survives a panic: every step under it leaves the guarded state consistent, and one connection's
+//! panic must not take the node down.
 
 use std::sync::PoisonError;
 #[cfg(not(shuttle))]
@@ -22,7 +22,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Locks for reading, beside others who read.
+/// Locks for reading, shared with other readers.
 pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }

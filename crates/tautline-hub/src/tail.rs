@@ -1,8 +1,9 @@
-//! The end of a channel's log, in memory: the newest publications, for those who read live.
+//! The in-memory tail of a channel's log: its newest publications, for live readers.
 //!
-//! The whole log is the engine's. Readers hold an offset and take shared bytes; nothing is copied for a delivery. Several
-//! publications that wait for the same readers are joined once, and the joined bytes are shared too. Whoever is behind the
-//! tail reads pages ([`crate::pages`]).
+//! Start at [`LogTail::push`] and [`LogTail::read`]. The engine owns the whole log. Readers hold an offset
+//! and take shared bytes; a delivery copies nothing. Publications that several readers are due are joined
+//! into one batch once, and its bytes are shared too. A reader behind the tail reads pages
+//! ([`crate::pages`]).
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -16,73 +17,74 @@ use crate::{
     sync::{AtomicUsize, Ordering},
 };
 
-/// How many seams are known at most; whoever still stands at an older one cannot be sure of what follows it.
+/// The number of boundaries kept; a reader at an older one cannot verify what follows it.
 const BOUNDARIES_MAX: usize = 8;
 
-/// What a reader finds behind its place.
+/// The result of reading behind a position.
 pub(crate) enum TailRead {
     /// Nothing new.
     UpToDate,
-    /// These packets; the reader then stands at `to`.
+    /// These packets; the reader advances to `to`.
     Batch { packets: Packets, to: u64 },
-    /// What follows is not in memory.
+    /// The next publications are not in memory.
     Behind,
-    /// What followed is not kept any more, or is another log's; the reader goes on from `to`.
+    /// The next publications are deleted, or belong to another log; the reader continues from `to`.
     Gap { reason: GapReason, to: u64 },
 }
 
-/// Where a reader with a cursor may go on.
+/// The position at which a reader with a cursor resumes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ResumePoint {
     At(u64),
     Gap { reason: GapReason, at: u64 },
 }
 
-/// What became of a publication that the engine told of.
+/// The effect of a publication that the engine reported.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum AppendOutcome {
-    /// Readers are to be rung.
+    /// Applied: notify the readers.
     Applied,
-    /// It was known already.
+    /// Already in the tail.
     Duplicate,
-    /// It may be known, or the engine may have gone back: look.
+    /// Either a duplicate, or the engine went back to an older state: stat the log.
     Uncertain,
 }
 
-/// The tail.
+/// The cached tail of a log.
 pub(crate) struct LogTail {
     epoch: Arc<str>,
     entries: VecDeque<Entry>,
-    /// When the one before the oldest of these was appended: there, pages meet the tail.
+    /// When the publication before the oldest cached one was appended: there, pages meet the tail.
     before_at: u64,
     bytes: usize,
     /// The bytes of all tails of the node.
     sum: Arc<AtomicUsize>,
-    /// The last offset given out; 0 before the first publication.
+    /// The last offset assigned; 0 before the first publication.
     head: u64,
     /// When `head` was appended.
     head_at: u64,
-    /// The offset just before the oldest publication kept, as the engine said last. It may have risen since.
+    /// The offset just before the oldest publication kept, as last reported by the engine. It may have risen
+    /// since.
     base: u64,
-    /// When that one was appended, where it is known.
+    /// When the publication at `base` was appended, if known.
     base_at: Option<u64>,
-    /// Where the tail ended, and when that was appended, each time when others had appended behind it: readers that stand
-    /// there go on from the engine, if it still has the same.
+    /// Earlier ends of the tail, each with its append time, behind which other nodes had appended: readers at
+    /// these positions continue from the engine, if it still has the same publication there.
     boundaries: Vec<(u64, u64)>,
-    /// The head that the engine was last asked for. What was appended up to it may be told once more.
+    /// The head at the last stat. Publications up to it may be reported once more.
     stat_head: u64,
-    /// The batch that was joined last: behind which offset it begins, where it ends, its bytes.
+    /// The batch joined last: the offset before it, its last offset, and its bytes.
     last_batch: Option<(u64, u64, Packets)>,
-    /// How often the log turned out to be another one than before: of another epoch, or gone back to an older state.
+    /// Increments whenever the log is replaced: by a log of another epoch, or by an older state of itself.
     generation: u32,
-    /// The turn in which its epoch began.
+    /// The generation in which the epoch began.
     epoch_generation: u32,
-    /// Up to where the log is the one of all turns of this epoch.
+    /// The offset up to which all generations of this epoch have the same log.
     common_up_to: u64,
 }
 
 impl LogTail {
-    /// A log of which nothing is in memory yet.
+    /// A tail without publications.
     pub(crate) fn new(state: &LogState, sum: Arc<AtomicUsize>) -> Self {
         Self {
             epoch: Arc::clone(&state.epoch),
@@ -123,7 +125,7 @@ impl LogTail {
         self.generation
     }
 
-    /// When the publication at `offset` was appended, where memory knows it.
+    /// When the publication at `offset` was appended, if the tail knows it.
     pub(crate) fn at(&self, offset: u64) -> Option<u64> {
         if offset == self.head {
             return (self.head > 0).then_some(self.head_at);
@@ -140,7 +142,7 @@ impl LogTail {
         entry.map(Entry::at).or_else(seam)
     }
 
-    /// Takes a publication that the engine has appended. `entries_max`: how many stay in memory at most.
+    /// Applies a publication that the engine has appended. At most `entries_max` stay in memory.
     pub(crate) fn push(
         &mut self,
         appended: AppendedEntry,
@@ -152,7 +154,7 @@ impl LogTail {
         if epoch != self.epoch {
             self.begin_epoch(&epoch);
         } else if offset > self.head + 1 {
-            // Appended through others: readers find what lies between in the engine.
+            // Another node appended in between: readers find those publications in the engine.
             self.forget();
             if self.head > 0 {
                 self.boundaries.push((self.head, self.head_at));
@@ -164,11 +166,11 @@ impl LogTail {
             match self.at(offset) {
                 Some(at) if at == entry.at() => return AppendOutcome::Duplicate,
                 None if offset <= self.stat_head => return AppendOutcome::Uncertain,
-                // Where the one before it is not the one that memory knows, nobody can tell how far it went back.
+                // If the predecessor differs from the cached one, the extent of the rollback is unknown.
                 _ => self.go_back(if self.at(offset - 1) == Some(before_at) { offset - 1 } else { 0 }),
             }
         } else if before_at != self.head_at {
-            // It went back and was written to without a word to us. How far, nobody can tell.
+            // The log was rolled back and written to unreported; the extent is unknown.
             self.go_back(0);
         }
         (self.head, self.head_at) = (offset, entry.at());
@@ -191,8 +193,8 @@ impl LogTail {
         AppendOutcome::Applied
     }
 
-    /// Takes what the engine says of the log; `head_then` is where memory stood when it was asked. True: it is another log
-    /// than before, so readers are to be rung.
+    /// Applies the log state that the engine reported; `head_then` is the tail's head when the engine was
+    /// asked. Returns true if the log has changed its generation: notify the readers.
     pub(crate) fn apply_state(&mut self, state: &LogState, head_then: u64) -> bool {
         let went_back = state.head < head_then || state.head == self.head && state.head_at != self.head_at;
         if state.epoch != self.epoch {
@@ -211,8 +213,8 @@ impl LogTail {
         true
     }
 
-    /// Drops what is too old, and what was joined for readers that have it by now: it is as large as a batch, and a reader that
-    /// still comes has it joined once more.
+    /// Drops expired publications, and the last batch: its readers have it by now, it holds many bytes, and a
+    /// late reader can have it joined again.
     pub(crate) fn expire(&mut self, wall_ms: u64, age_ms: u64) {
         self.last_batch = None;
         while let Some(oldest) = self.entries.front()
@@ -227,8 +229,8 @@ impl LogTail {
         }
     }
 
-    /// The engine has read these, behind a publication of `after_at`. True: memory knows other ones in their place, so the log
-    /// is another one than before, and readers are to be rung.
+    /// Compares entries that the engine read behind a publication of `after_at` with the tail. Returns true
+    /// if they differ from the cached ones: the log has changed its generation, notify the readers.
     pub(crate) fn verify_page(&mut self, after: u64, after_at: Option<u64>, read: &[Entry]) -> bool {
         let differs = |offset, theirs: u64| self.at(offset).is_some_and(|ours| ours != theirs);
         let another = after_at.is_some_and(|at| differs(after, at))
@@ -239,7 +241,8 @@ impl LogTail {
         another
     }
 
-    /// The engine does not have what follows `after`, although it should: readers are told of a gap up to what there is.
+    /// The engine lacks the publications behind `after` that it should have: readers get a gap up to the next
+    /// one.
     pub(crate) fn record_gap(&mut self, after: u64, next: Option<u64>) {
         let to = next.map_or(self.tail_start(), |next| next - 1);
         if after >= self.base && to > after {
@@ -247,7 +250,7 @@ impl LogTail {
         }
     }
 
-    /// Where a reader with this cursor may go on (protocol, section 5), by what was seen of it when it was asked for.
+    /// Locates the resume position of a cursor (protocol, section 5), using the evidence of its lookup.
     pub(crate) fn locate(&self, cursor: &Cursor, evidence: ResumeEvidence<'_>) -> ResumePoint {
         let ResumeEvidence { stat, cached, had_tail } = evidence;
         let asked = stat.is_some();
@@ -257,18 +260,20 @@ impl LogTail {
         let at =
             self.at(cursor.offset).or(stat.and_then(|stat| stat.at)).or(cached.and_then(|cached| cached.at));
         let beyond = stat.is_some_and(|stat| cursor.offset > stat.log.head)
-            // It is not kept any more, and memory was not told of it either: it may have been another branch's.
+            // The publication is deleted and was never in the tail: it may have belonged to another branch.
             || cursor.offset > self.head && stat.is_some_and(|stat| cursor.offset < stat.log.base)
-            // Others have asked about a log that was new to memory, later, and did not see it.
+            // A later lookup by another connection loaded the tail and did not see the offset.
             || asked && !had_tail && cursor.offset > self.head;
         match locate(&self.epoch, head, self.base, at, cursor) {
-            // The engine did not have it when it was asked, though a client had: what stands there now is something else.
+            // The engine lacked the offset when it was asked, although a client had it: a later publication
+            // now has that offset.
             ResumePoint::At(_) if beyond && self.at(cursor.offset).is_none() => {
                 ResumePoint::Gap { reason: GapReason::Ahead, at: self.head }
             }
-            // The look may be older than what memory has learned since: nobody is sent beyond memory's end.
+            // The stat may be older than the tail: no reader starts beyond the tail's end.
             ResumePoint::Gap { reason, at } => ResumePoint::Gap { reason, at: at.min(self.head) },
-            // Memory knew the place, and has learned of another log since: nobody can vouch for it now.
+            // The position was cached, and the log has changed its generation since: nothing confirms the
+            // cursor.
             ResumePoint::At(_) if !asked && at.is_none() && cached.is_none() && cursor.at.is_some() => {
                 ResumePoint::Gap { reason: GapReason::Mismatch, at: self.head }
             }
@@ -276,16 +281,16 @@ impl LogTail {
         }
     }
 
-    /// True where memory alone can tell where this cursor may go on.
+    /// True if the tail alone can locate this cursor.
     pub(crate) fn resolves(&self, cursor: &Cursor) -> bool {
         *cursor.epoch == *self.epoch && cursor.offset <= self.head && self.at(cursor.offset).is_some()
     }
 
-    /// What follows a reader's place, at most `bytes_max` of it but at least one publication.
+    /// Reads behind an offset: at most `bytes_max`, but at least one publication.
     pub(crate) fn read(&mut self, after: u64, generation: &mut u32, bytes_max: usize) -> TailRead {
         let generation = std::mem::replace(generation, self.generation);
         if generation < self.epoch_generation {
-            // A new epoch begins with the oldest that it has.
+            // A new epoch begins with its oldest publication.
             return TailRead::Gap { reason: GapReason::NewEpoch, to: self.base };
         }
         if generation < self.generation && after > self.common_up_to {
@@ -322,7 +327,7 @@ impl LogTail {
         self.forget();
     }
 
-    /// The engine has another log than before from `fork` on.
+    /// The engine's log differs from the cached one behind `common_up_to`.
     fn go_back(&mut self, fork: u64) {
         self.generation += 1;
         self.common_up_to = self.common_up_to.min(fork);
@@ -330,13 +335,14 @@ impl LogTail {
         self.forget();
     }
 
-    /// The offset just before the oldest in memory.
+    /// The offset just before the oldest cached publication.
     fn tail_start(&self) -> u64 {
         self.head - self.entries.len() as u64
     }
 
     fn raise_base(&mut self, base: u64, base_at: Option<u64>) {
-        // What lies beyond the head was not told of yet, and may turn out to be another log's: nobody is sent there.
+        // Publications beyond the head are not reported yet and may belong to another log: no reader starts
+        // there.
         let (base, base_at) =
             if base > self.head { (self.head, Some(self.head_at)) } else { (base, base_at) };
         if base > self.base {
@@ -369,8 +375,8 @@ impl Drop for LogTail {
     }
 }
 
-/// Where a reader with this cursor may go on in a log; `at` is when the publication at its offset was appended, where that
-/// is known (protocol, section 5).
+/// Locates the resume position of a cursor in a log; `at` is the append time of the publication at the
+/// cursor's offset, if known (protocol, section 5).
 pub(crate) fn locate(epoch: &str, head: u64, base: u64, at: Option<u64>, cursor: &Cursor) -> ResumePoint {
     let gap = |reason, at| ResumePoint::Gap { reason, at };
     if cursor.epoch != epoch {
@@ -388,7 +394,7 @@ pub(crate) fn locate(epoch: &str, head: u64, base: u64, at: Option<u64>, cursor:
     }
 }
 
-/// Joins the packets of the first publications, at most `bytes_max` but at least one, and says how many.
+/// Joins the packets of the first publications: at most `bytes_max`, but at least one. Returns how many.
 pub(crate) fn join<'a>(entries: impl Iterator<Item = &'a Entry> + Clone, bytes_max: usize) -> (Bytes, u64) {
     let mut taken = 0;
     let mut size = 0;
@@ -452,7 +458,7 @@ mod tests {
         push_at(tail, "e", offset, offset * 10)
     }
 
-    /// How many publications a reader takes, and where it then stands.
+    /// Reads once: how many publications, and the offset afterwards.
     fn read(tail: &mut LogTail, after: u64, bytes_max: usize) -> (usize, u64) {
         match tail.read(after, &mut tail.generation(), bytes_max) {
             TailRead::Batch { packets, to } => {
@@ -464,7 +470,7 @@ mod tests {
         }
     }
 
-    /// What a reader of an earlier turn is told.
+    /// The gap that a reader of an earlier generation gets.
     fn told(tail: &mut LogTail, after: u64, mut generation: u32) -> Option<(GapReason, u64)> {
         match tail.read(after, &mut generation, 999) {
             TailRead::Gap { reason, to } => Some((reason, to)),
@@ -486,7 +492,7 @@ mod tests {
             b.encode(Format::Json).as_ptr(),
             "the same bytes, not a copy"
         );
-        assert_eq!(read(&mut tail, 1, 1), (1, 2), "a batch has at least one");
+        assert_eq!(read(&mut tail, 1, 1), (1, 2), "a batch has at least one entry");
         assert_eq!(read(&mut tail, 3, 999), (0, 3));
     }
 
@@ -524,14 +530,14 @@ mod tests {
         let TailRead::Batch { packets, .. } = tail.read(0, &mut 0, 999) else { panic!("it reads") };
         tail.expire(1_000, 999_999);
         assert!(packets.encode(Format::Json).is_unique(), "a batch of its own beside the tail");
-        assert_eq!(read(&mut tail, 0, 999), (3, 3), "and joined once more for who comes late");
+        assert_eq!(read(&mut tail, 0, 999), (3, 3), "joined once more for a late reader");
     }
 
     #[test]
     fn what_a_look_has_told_already_is_not_taken_twice() {
         let mut tail = log_at(state("e", 5, 0));
         assert_eq!(push(&mut tail, 5), AppendOutcome::Duplicate);
-        assert_eq!(push(&mut tail, 4), AppendOutcome::Uncertain, "memory never saw it");
+        assert_eq!(push(&mut tail, 4), AppendOutcome::Uncertain, "the tail never had it");
         assert_eq!(push(&mut tail, 6), AppendOutcome::Applied);
         assert_eq!(push(&mut tail, 6), AppendOutcome::Duplicate);
         assert_eq!((tail.generation(), tail.head()), (0, 6));
@@ -549,7 +555,7 @@ mod tests {
         assert_eq!(read(&mut tail, 2, 999), (1, 3));
     }
 
-    /// Found by storm 363: the engine went back, and nobody was told of what it appended next.
+    /// Regression, storm 363: the engine was rolled back, and its next publication was never reported.
     #[test]
     fn a_publication_behind_one_that_memory_does_not_know_is_a_gap() {
         let mut tail = log_at(state("e", 0, 0));
@@ -560,23 +566,24 @@ mod tests {
         assert_eq!(read(&mut tail, 5, 999), (1, 6));
     }
 
-    /// Found by storm 1078699: a page of the new branch, and then the tail of the old one.
+    /// Regression, storm 1078699: a page of the new branch, then the tail of the old one.
     #[test]
     fn a_page_of_another_branch_is_noticed_where_it_meets_the_tail() {
         let mut tail = log_at(state("e", 0, 0));
         (1..=5).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
         assert!(!tail.verify_page(0, None, &[entry(1, 10)]));
-        assert!(tail.verify_page(0, None, &[entry(1, 77)]), "the last one that left the tail");
+        assert!(tail.verify_page(0, None, &[entry(1, 77)]), "the last entry evicted from the tail");
         assert_eq!(told(&mut tail, 5, 0), Some((GapReason::Mismatch, 5)));
     }
 
-    /// Found by storm 1107915: it went back, and others had appended behind when the next was told of.
+    /// Regression, storm 1107915: the log was rolled back, and other nodes had appended before the next
+    /// report.
     #[test]
     fn a_page_behind_another_publication_than_the_tail_ended_with_is_noticed() {
         for (after_at, differs) in [(None, false), (Some(20), false), (Some(77), true)] {
             let mut tail = log_at(state("e", 0, 0));
             (1..=2).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
-            assert_eq!(push(&mut tail, 5), AppendOutcome::Applied, "others had appended 3 and 4");
+            assert_eq!(push(&mut tail, 5), AppendOutcome::Applied, "other nodes had appended 3 and 4");
             assert_eq!(tail.verify_page(2, after_at, &[entry(3, 80)]), differs, "{after_at:?}");
         }
     }
@@ -586,7 +593,7 @@ mod tests {
         let mut tail = log_at(state("e", 0, 0));
         (1..=4).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
         assert!(!tail.apply_state(&state("e", 4, 0), 4));
-        assert!(!tail.apply_state(&state("e", 3, 0), 3), "it was asked before the fourth came");
+        assert!(!tail.apply_state(&state("e", 3, 0), 3), "stat requested before the fourth append");
         assert!(tail.apply_state(&state("e", 3, 0), 4));
         assert_eq!(told(&mut tail, 4, 0), Some((GapReason::Ahead, 3)));
         assert_eq!(told(&mut tail, 3, 0), None);
@@ -620,7 +627,11 @@ mod tests {
         let gap = |reason, at| ResumePoint::Gap { reason, at };
         let find = |at, cursor| locate("e", 5, 2, at, &cursor);
         assert_eq!(find(Some(30), cursor("e", 3, Some(30))), ResumePoint::At(3));
-        assert_eq!(find(None, cursor("e", 3, Some(30))), ResumePoint::At(3), "nobody knows better");
+        assert_eq!(
+            find(None, cursor("e", 3, Some(30))),
+            ResumePoint::At(3),
+            "nothing contradicts the cursor"
+        );
         assert_eq!(
             find(Some(31), cursor("e", 3, None)),
             ResumePoint::At(3),

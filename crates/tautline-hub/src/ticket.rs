@@ -1,7 +1,9 @@
-//! Tickets: what a node must know to open a session again, sealed so that the client can carry it (protocol, section 3).
+//! Tickets: session state that the client carries, sealed, so that a node can resume the session (protocol,
+//! section 3).
 //!
-//! A ticket is `base64url(nonce ‖ XChaCha20-Poly1305(claims))`. The extended nonce of 24 random bytes lets nodes seal
-//! without a counter between them. Keys form a ring: the first seals, all of them open.
+//! Start at [`TicketKeys::seal`] and [`TicketKeys::open`]. A ticket is `base64url(nonce ‖
+//! XChaCha20-Poly1305(claims))`. The extended nonce of 24 random bytes lets nodes seal without a shared
+//! counter. Of the keys the first seals, and all of them open.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chacha20poly1305::{
@@ -11,22 +13,23 @@ use chacha20poly1305::{
 use serde::{Deserialize, Serialize};
 
 const NONCE_BYTES: usize = 24;
-/// Bound to every ticket, so that no other sealed thing can pass for one.
+/// Bound to every ticket, so that no other sealed data is accepted as one.
 const PURPOSE: &[u8] = b"tautline ticket 1";
 
-/// What a ticket says.
+/// The content of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claims {
     /// The session.
     #[serde(rename = "s")]
     pub(crate) session: u128,
-    /// Whose it is; none for a guest.
+    /// The session's user; `None` for a guest.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
-    /// What the login behind it opens.
+    /// The channels that the login behind it may use.
     #[serde(rename = "c", default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) channels: Vec<String>,
-    /// What that login was accepted by. Tickets of before this was asked have none, and are no good.
+    /// The source that accepted that login. Tickets from before this field existed have none, and are
+    /// invalid.
     #[serde(rename = "o", default)]
     pub(crate) source: Option<u64>,
     /// When that login expires, in wall milliseconds.
@@ -35,21 +38,22 @@ pub(crate) struct Claims {
     /// When the ticket itself expires, in wall milliseconds.
     #[serde(rename = "e")]
     pub(crate) expires_at: u64,
-    /// The node that last held the session.
+    /// The node that last owned the session.
     #[serde(rename = "n")]
     pub(crate) node: String,
-    /// The life of the logs in which the session began; 0 where that is not known.
+    /// The incarnation of the logs in which the session began; 0 if unknown.
     #[serde(rename = "l")]
     pub(crate) incarnation: u32,
 }
 
-/// The ring of keys.
+/// The ticket keys.
 pub(crate) struct TicketKeys(Vec<XChaCha20Poly1305>);
 
 impl TicketKeys {
-    /// A ring whose first key seals.
+    /// The first key seals.
     ///
     /// # Panics
+    ///
     /// When there is no key.
     pub(crate) fn new(keys: &[[u8; 32]]) -> Self {
         assert!(!keys.is_empty(), "a hub needs a ticket key");
@@ -66,7 +70,7 @@ impl TicketKeys {
         BASE64_URL_SAFE_NO_PAD.encode([nonce, &sealed].concat())
     }
 
-    /// Opens a ticket; `None` where no key of the ring has sealed it.
+    /// Opens a ticket; `None` if none of the keys sealed it.
     pub(crate) fn open(&self, ticket: &str) -> Option<Claims> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(ticket).ok()?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES)?;

@@ -1,7 +1,7 @@
-//! One channel of this node while somebody uses it: the tail of its log, who reads it, who is present.
+//! A channel in use on this node: the tail of its log, its subscribers and its presence roster.
 //!
-//! A publication enters the tail once the engine has it; subscribers are then rung in chunks, so that a channel with ten
-//! thousand of them does not hold up the others.
+//! Start at [`Channel::apply`]. A publication enters the tail once the engine has appended it. Subscribers
+//! are then notified in chunks, so that a channel with ten thousand of them does not delay the others.
 
 pub(crate) mod registry;
 
@@ -26,66 +26,66 @@ use crate::{
     tail::{AppendOutcome, LogTail, ResumePoint, TailRead},
 };
 
-/// Subscribers rung before the pump goes on to the next channel.
+/// Subscribers notified before the pump continues with the next channel.
 const NOTIFY_CHUNK: usize = 256;
 
 /// A channel that somebody reads or is about to read.
 pub(crate) struct Channel {
     pub(crate) name: ChannelName,
-    /// Tells it from those that bore its name before it, and were dropped.
+    /// Distinguishes it from earlier, dropped channels of the same name.
     pub(crate) number: u64,
-    /// The rule that holds for it.
+    /// The rule that applies to the channel.
     pub(crate) rule: Arc<ChannelRule>,
     /// The bytes of all tails of the node.
     tail_bytes: Arc<AtomicUsize>,
-    /// Its place among the channels of the node, booked on the one that opened it.
+    /// The channel's share of the budget of channels, held by its opener.
     _claim: Claim,
     state: Mutex<State>,
 }
 
 struct State {
-    /// Nothing until the engine has said where the log stands.
+    /// `None` until the engine has reported the log's state.
     tail: Option<LogTail>,
-    /// What was appended meanwhile.
+    /// Publications appended before that.
     early_entries: Vec<AppendedEntry>,
     /// The last offset that was handed to any connection.
     delivered: u64,
-    /// The same when the engine was last told of it.
+    /// The `delivered` offset that the engine was last given.
     delivered_saved: u64,
     subscribers: Vec<Option<Subscriber>>,
     free: Vec<u32>,
     presence: Option<Box<Presence>>,
-    /// The next subscriber to ring; `None` while nothing is being rung.
+    /// The next subscriber to notify; `None` while no fan-out is running.
     fan_out_at: Option<usize>,
-    /// Something came while ringing: ring everybody once more.
+    /// A publication arrived during the fan-out: notify every subscriber once more.
     repeat_fan_out: bool,
 }
 
 struct Subscriber {
     mailbox: Arc<PeerMailbox>,
-    /// The subscription's place at its connection.
+    /// The subscription's slot at its connection.
     slot: u32,
-    /// Rung, and has not read since.
+    /// Notified, and has not read since.
     notified: bool,
 }
 
-/// A subscriber's place in the channel.
+/// Identifies a subscriber within the channel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SubscriberSlot(u32);
 
-/// How a subscription began, or where it was moved.
+/// The start position of a new or moved subscription.
 pub(crate) struct SubscribeOutcome {
     pub(crate) subscribed: Subscribed,
     pub(crate) gap: Option<Gap>,
     pub(crate) position: ReaderPosition,
 }
 
-/// What a reader has taken.
+/// The position of a reader.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReaderPosition {
-    /// The last offset.
+    /// The last offset read.
     pub(crate) offset: u64,
-    /// Of which turn of the log.
+    /// The log's generation in which it was read.
     pub(crate) generation: u32,
 }
 
@@ -99,19 +99,19 @@ pub(crate) struct AppendedEntry {
     pub(crate) base_at: Option<u64>,
 }
 
-/// What a reader got.
+/// The result of one read.
 #[derive(Default)]
 pub(crate) struct Delivery {
     /// Publications.
     pub(crate) packets: Option<Packets>,
     pub(crate) gap: Option<Gap>,
-    /// There is more: come again.
+    /// More data is available: read again.
     pub(crate) more: bool,
-    /// What follows has to be read from the engine first.
+    /// The next publications have to be read from the engine first.
     pub(crate) behind: bool,
 }
 
-/// Whether subscribers wait to be rung by the pump.
+/// Whether the pump has subscribers left to notify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum FanOut {
@@ -120,7 +120,7 @@ pub(crate) enum FanOut {
 }
 
 impl Channel {
-    /// A channel of which nothing is known yet.
+    /// A channel whose log state is not yet known.
     pub(crate) fn new(
         name: ChannelName,
         number: u64,
@@ -143,7 +143,7 @@ impl Channel {
         Arc::new(Self { name, number, rule, tail_bytes, _claim: claim, state: Mutex::new(state) })
     }
 
-    /// Takes a publication that the engine has appended. `entries_max`: how many may stay in memory.
+    /// Applies a publication that the engine has appended. At most `entries_max` stay in memory.
     pub(crate) fn apply(
         &self,
         appended: AppendedEntry,
@@ -153,7 +153,7 @@ impl Channel {
         let mut state = lock(&self.state);
         let Some(tail) = &mut state.tail else {
             state.early_entries.push(appended);
-            // Whoever reads that far behind reads pages.
+            // Readers that far behind read pages.
             if state.early_entries.len() > limits.tail_entries_max {
                 state.early_entries.remove(0);
             }
@@ -164,7 +164,7 @@ impl Channel {
         (outcome, fan_out)
     }
 
-    /// Takes what the engine says of the log; `then` is where memory stood when it was asked.
+    /// Applies the log state that the engine reported; `then` is the tail position when the engine was asked.
     pub(crate) fn apply_state(
         &self,
         log_state: &LogState,
@@ -176,11 +176,11 @@ impl Channel {
         let early = std::mem::take(&mut state.early_entries);
         match &mut state.tail {
             Some(tail) => {
-                // Where memory has learned of another log since, the answer may be about the one before.
+                // If the generation has changed since, the engine's result may describe the log before.
                 let then = then.filter(|then| then.generation == tail.generation());
                 let is_another =
                     |then: TailPosition| then.head == log_state.head && then.head_at != log_state.head_at;
-                // Another publication where memory's last one was is as good as one less.
+                // A different publication at the old head counts as one publication less.
                 let head_then = then.map(|then| then.head + u64::from(is_another(then)));
                 if head_then.is_some_and(|head_then| tail.apply_state(log_state, head_then)) {
                     return state.start_fan_out();
@@ -189,7 +189,7 @@ impl Channel {
             None => {
                 let tail = state.tail.insert(LogTail::new(log_state, Arc::clone(&self.tail_bytes)));
                 for appended in early {
-                    // What the engine told of before it was asked, and after.
+                    // Publications that the engine reported before and after it was asked.
                     if appended.epoch != log_state.epoch || appended.entry.offset() > log_state.head {
                         tail.push(appended, limits, usize::MAX);
                     }
@@ -199,7 +199,7 @@ impl Channel {
         FanOut::Done
     }
 
-    /// Where memory stands; nothing before the engine has said it.
+    /// The tail position; `None` before the engine has reported the log's state.
     pub(crate) fn tail_position(&self) -> Option<TailPosition> {
         lock(&self.state).tail.as_ref().map(|tail| TailPosition {
             head: tail.head(),
@@ -208,12 +208,12 @@ impl Channel {
         })
     }
 
-    /// The log's life; nothing before the engine has said it.
+    /// The log's epoch; `None` before the engine has reported the log's state.
     pub(crate) fn epoch(&self) -> Option<Arc<str>> {
         lock(&self.state).tail.as_ref().map(|tail| Arc::clone(tail.epoch()))
     }
 
-    /// What memory alone knows of the place where a reader begins; nothing, where the engine has to be asked.
+    /// The cached position for a subscription that starts at `from`; `None` if the engine has to be asked.
     pub(crate) fn cached_position(&self, from: &ReadFrom) -> Option<CachedPosition> {
         let state = lock(&self.state);
         let tail = state.tail.as_ref()?;
@@ -225,7 +225,7 @@ impl Channel {
         Some(CachedPosition { at, generation: tail.generation() })
     }
 
-    /// Lets a connection read from a place on. `None`: the engine has to be asked first.
+    /// Subscribes a connection from a position on. `None`: the engine has to be asked first.
     pub(crate) fn subscribe(
         &self,
         who: &SubscribeParams<'_>,
@@ -248,7 +248,7 @@ impl Channel {
         Some((subscriber, presence_seen, outcome, fan_out))
     }
 
-    /// Moves a subscription that exists. `None`: the engine has to be asked first.
+    /// Moves an existing subscription. `None`: the engine has to be asked first.
     pub(crate) fn move_subscription(
         &self,
         subscriber: SubscriberSlot,
@@ -261,7 +261,7 @@ impl Channel {
         Some(outcome)
     }
 
-    /// What a subscriber has not taken yet: moves its places, appends presence changes to `out`.
+    /// Reads the subscriber's new publications: advances its positions, appends presence changes to `out`.
     pub(crate) fn read(
         &self,
         subscriber: SubscriberSlot,
@@ -291,12 +291,12 @@ impl Channel {
             }
         }
         delivery.more = position.offset < tail.head() && !delivery.behind;
-        // Who waits for a page is rung by it.
+        // The page store notifies a reader that waits for a page.
         state.set_notified(subscriber, delivery.more || delivery.behind);
         delivery
     }
 
-    /// A subscriber has taken a page. True: there is more.
+    /// Advances a subscriber past a page. Returns true if more data is available.
     pub(crate) fn read_page(&self, subscriber: SubscriberSlot, to: u64) -> bool {
         let mut state = lock(&self.state);
         state.delivered = state.delivered.max(to);
@@ -305,7 +305,8 @@ impl Channel {
         more
     }
 
-    /// The engine was asked for what follows `after`, and this is what it read. False: it is nothing to be handed out.
+    /// Compares a page that the engine read behind `after` with the tail. The page must not be delivered if
+    /// the result is false.
     pub(crate) fn verify_page(&self, after: u64, page: &Page) -> (bool, FanOut) {
         let mut state = lock(&self.state);
         let Some(tail) = &mut state.tail else { return (false, FanOut::Done) };
@@ -334,37 +335,37 @@ impl Channel {
         }
     }
 
-    /// Rings the next chunk. False: everybody was rung.
+    /// Notifies the next chunk. Returns false once every subscriber was notified.
     pub(crate) fn notify_chunk(&self) -> bool {
         lock(&self.state).notify_chunk()
     }
 
-    /// Changes the roster and tells subscribers if they asked for it.
+    /// Changes the roster, and notifies subscribers if the closure asks for it.
     pub(crate) fn with_presence(&self, change: impl FnOnce(&mut Presence, &ChannelName) -> bool) -> FanOut {
         let mut state = lock(&self.state);
         let changed = state.presence.as_mut().is_some_and(|presence| change(presence, &self.name));
         if changed { state.start_fan_out() } else { FanOut::Done }
     }
 
-    /// The roster; `None` where the channel keeps none.
+    /// The roster; `None` if the channel keeps none.
     pub(crate) fn roster(&self, members_max: usize) -> Option<Roster> {
         lock(&self.state).presence.as_ref().map(|presence| presence.roster(members_max))
     }
 
-    /// How many connections read it.
+    /// The number of subscribed connections.
     pub(crate) fn subscribers(&self) -> usize {
         let state = lock(&self.state);
         state.subscribers.len() - state.free.len()
     }
 
-    /// How far it was handed to any connection, where it was at all.
+    /// The last position delivered to any connection; `None` before the first.
     pub(crate) fn delivered(&self) -> Option<Position> {
         let state = lock(&self.state);
         let epoch = Arc::clone(state.tail.as_ref()?.epoch());
         (state.delivered > 0).then_some(Position { epoch, offset: state.delivered })
     }
 
-    /// The same, where it has risen since the last time.
+    /// The same, if it has risen since the last call.
     pub(crate) fn take_delivered(&self) -> Option<Position> {
         let mut state = lock(&self.state);
         if state.delivered_saved == state.delivered {
@@ -375,7 +376,7 @@ impl Channel {
         Some(Position { epoch, offset: state.delivered })
     }
 
-    /// Drops what is too old.
+    /// Drops expired publications.
     pub(crate) fn expire(&self, wall_ms: u64) {
         if let Some(tail) = &mut lock(&self.state).tail {
             tail.expire(wall_ms, self.rule.retention.age_ms);
@@ -383,37 +384,37 @@ impl Channel {
     }
 }
 
-/// Where memory stands.
+/// A position in the cached tail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TailPosition {
-    /// The last offset that it was told of.
+    /// The last offset that the engine reported.
     pub(crate) head: u64,
-    /// When that one was appended.
+    /// When the publication at `head` was appended.
     pub(crate) head_at: u64,
-    /// The turn of the log.
+    /// The log's generation.
     pub(crate) generation: u32,
 }
 
-/// What memory knew of a reader's place when it was asked; it may have let go of it since.
+/// A reader's position as cached when its lookup began; the tail may have evicted it since.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CachedPosition {
     /// When the publication at its offset was appended.
     pub(crate) at: Option<u64>,
-    /// In which turn of the log.
+    /// The log's generation in which it was cached.
     pub(crate) generation: u32,
 }
 
-/// What is known of a reader's place, by the engine or by memory.
+/// Evidence for a reader's resume position, from the engine or from memory.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct ResumeEvidence<'a> {
     pub(crate) stat: Option<&'a StatResult>,
-    /// What memory knew when it was asked first.
+    /// The cached position when the lookup began.
     pub(crate) cached: Option<CachedPosition>,
-    /// Memory had the log then.
+    /// True if the tail was loaded when the lookup began.
     pub(crate) had_tail: bool,
 }
 
-/// Who wants to read.
+/// A connection's request to subscribe.
 pub(crate) struct SubscribeParams<'a> {
     pub(crate) mailbox: &'a Arc<PeerMailbox>,
     pub(crate) slot: u32,
@@ -422,7 +423,7 @@ pub(crate) struct SubscribeParams<'a> {
     pub(crate) wall_ms: u64,
 }
 
-/// A reader's places.
+/// A reader's positions in the log and the presence changes.
 pub(crate) struct ReaderPositions<'a> {
     pub(crate) position: &'a mut ReaderPosition,
     pub(crate) presence_seen: &'a mut u64,
@@ -464,7 +465,7 @@ impl State {
         })
     }
 
-    /// Whether a subscriber has been rung and not read since.
+    /// Marks a subscriber as notified or not. Returns the previous mark.
     fn set_notified(&mut self, slot: SubscriberSlot, notified: bool) {
         if let Some(Some(subscriber)) = self.subscribers.get_mut(slot.0 as usize) {
             subscriber.notified = notified;
@@ -485,7 +486,7 @@ impl State {
         SubscriberSlot(slot)
     }
 
-    /// Rings the first chunk at once, so that a small channel never waits for the pump.
+    /// Notifies the first chunk at once, so that a small channel never waits for the pump.
     fn start_fan_out(&mut self) -> FanOut {
         if self.fan_out_at.is_some() {
             self.repeat_fan_out = true;

@@ -1,4 +1,4 @@
-//! The channels of a node that somebody uses: found by name, made when first needed, forgotten when nobody holds them.
+//! The channels in use on a node: found by name, created on first use, dropped when no reference is left.
 
 use std::{
     collections::HashMap,
@@ -20,17 +20,18 @@ const SHARDS: usize = 64;
 /// The registry.
 pub(crate) struct Channels {
     shards: [Mutex<HashMap<ChannelName, Arc<Channel>>>; SHARDS],
-    /// Nobody who chooses names can aim them at one shard, and the same seed spreads them alike.
+    /// Keyed, so that a client that chooses names cannot aim at one shard; the same seed gives the same
+    /// distribution.
     seed: u128,
-    /// How many there are, and who has opened them.
+    /// Counts the channels, each held by its opener.
     budget: Arc<Budget>,
-    /// The bytes of presence changes in all of them.
+    /// The bytes of presence changes in all channels.
     changes: Arc<Budget>,
-    /// How many there ever were.
+    /// The number of channels ever created.
     made: AtomicU64,
     /// The bytes of all tails.
     tail_bytes: Arc<AtomicUsize>,
-    /// The shard that [`Channels::tidy_some`] looks at next.
+    /// The next shard for [`Channels::tidy_some`].
     tidy_next: AtomicUsize,
 }
 
@@ -60,8 +61,8 @@ impl Channels {
         lock(self.shard(name)).get(name).cloned()
     }
 
-    /// Finds the channel, or makes it with the rule that holds for it. `None`: it would have to be made, and there is no
-    /// room for another one of this holder.
+    /// Finds the channel, or creates it with the rule that applies to it. `None`: it would have to be
+    /// created, and its holder's share leaves no room.
     pub(crate) fn get_or_open(
         &self,
         name: &ChannelName,
@@ -72,7 +73,7 @@ impl Channels {
         if let Some(found) = shard.get(name) {
             return Some(Arc::clone(found));
         }
-        // An inbox is the back end's, whoever opens it.
+        // An inbox counts for the back end, regardless of its opener.
         let claimant = if name.is_user() { Claimant::Entitled } else { Claimant::Ordinary };
         let claim = self.budget.claim(holder, 1, claimant)?;
         let number = self.made.fetch_add(1, Ordering::Relaxed);
@@ -82,8 +83,8 @@ impl Channels {
         Some(made)
     }
 
-    /// Looks at a part of the channels, a few calls see them all: drops what is too old, and forgets those that nobody
-    /// holds. `leave` is shown every inbox.
+    /// Tidies some of the shards; a few calls cover all of them. Drops expired publications and channels
+    /// without references. `leave` is called with every inbox.
     pub(crate) fn tidy_some(&self, wall_ms: u64, leave: impl Fn(&Channel)) {
         const SHARDS_A_CALL: usize = 16;
         let first = self.tidy_next.fetch_add(SHARDS_A_CALL, Ordering::Relaxed);
@@ -91,7 +92,7 @@ impl Channels {
         shards.for_each(|shard| self.tidy(shard, wall_ms, &leave));
     }
 
-    /// Shows every inbox to `look`.
+    /// Calls `look` with every inbox.
     pub(crate) fn each_inbox(&self, look: impl Fn(&Channel)) {
         for shard in &self.shards {
             lock(shard).values().filter(|channel| channel.name.is_user()).for_each(|channel| look(channel));
@@ -109,7 +110,8 @@ impl Channels {
             if channel.name.is_user() {
                 leave(channel);
             }
-            // Who holds a channel got it here, under this lock: where it is held by nothing else, it is nobody's.
+            // References to a channel are handed out under this lock only: a channel without any other
+            // reference is unused.
             channel.expire(wall_ms);
             Arc::strong_count(channel) > 1
         });

@@ -1,4 +1,4 @@
-//! What a client is sent: replies first, then publications read from the logs at its own pace.
+//! Output of a peer: replies first, then publications, read from the logs at the client's own pace.
 
 use bytes::Bytes;
 use tautline_protocol::{ByeCode, Format, Now, json, msgpack};
@@ -7,8 +7,8 @@ use super::{ActiveSession, BYE_RECEIVED, Output, Peer, Stage};
 use crate::channel::ReaderPositions;
 
 impl Peer {
-    /// What the shell is to do next. Drain to `None` after every input and every wake, while the socket takes bytes:
-    /// what is not drained stays in the logs and costs nothing.
+    /// Returns the next action for the shell. Drain to `None` after every input and every wake, while the
+    /// socket takes bytes: undrained publications stay in the logs and cost nothing.
     pub fn poll_output(&mut self, now: Now) -> Option<Output> {
         self.drain_mailbox(now);
         loop {
@@ -33,7 +33,7 @@ impl Peer {
         }
     }
 
-    /// Takes what was left with the bell.
+    /// Drains the mailbox and applies its contents.
     pub(super) fn drain_mailbox(&mut self, now: Now) {
         let Some(mut pending) = self.mailbox.drain() else { return };
         self.take_replies(std::mem::take(&mut pending.packets));
@@ -51,7 +51,7 @@ impl Peer {
             self.stage = BYE_RECEIVED;
         }
         match pending.bye {
-            // What runs is answered first; nothing new is taken.
+            // Running requests are answered first; no new ones are accepted.
             Some(bye) if bye.code == ByeCode::ServerRestart => {
                 self.rare.get_or_insert_default().deferred_bye = Some(bye);
             }
@@ -62,7 +62,7 @@ impl Peer {
             && !self.is_running()
             && let Some(bye) = self.rare.as_mut().and_then(|rare| rare.deferred_bye.take())
         {
-            // The last of them may have ended since the mail was taken.
+            // The last running request may have completed after the mailbox was drained.
             let packets = self.mailbox.take_packets();
             self.take_replies(packets);
             self.close_with_bye(now, None, bye);
@@ -86,7 +86,7 @@ impl Peer {
         open.session.owned_by(&self.mailbox).is_some_and(|session| session.ledger().running() > 0)
     }
 
-    /// Goes on with what had to wait. True: some of it was taken.
+    /// Resumes reading the held input. Returns true if a packet was read.
     fn resume_held(&mut self, now: Now) -> bool {
         if self.is_blocked() {
             return false;
@@ -113,7 +113,7 @@ impl Peer {
         }
         let Some(slot) = self.mailbox.pop_ready() else { return NextDelivery::Nothing };
         let Some(subscription) = open.subscriptions.get_mut(slot as usize).and_then(Option::as_mut) else {
-            // Rung before it was unsubscribed.
+            // Notified before the client unsubscribed.
             return NextDelivery::Control;
         };
         let bytes_max = self.hub.limits().batch_bytes_max;
@@ -151,7 +151,7 @@ impl Peer {
         }
     }
 
-    /// What waits to be sent, as it is sent.
+    /// Takes the pending control packets in the connection's format.
     fn take_control(&mut self) -> Vec<u8> {
         let control = std::mem::take(&mut self.control);
         match self.mailbox.format() {
@@ -160,8 +160,8 @@ impl Peer {
         }
     }
 
-    /// The client goes away on purpose: others see it at once, and nothing more is sent. Anything said afterwards takes it
-    /// back.
+    /// The client announced that it goes away: other clients see it leave at once, and the server sends
+    /// nothing more. Any later packet of the client undoes this.
     pub(super) fn pause(&mut self, now: Now) {
         let Stage::Active(open) = &mut self.stage else { return };
         let Some(session) = open.session.owned_by(&self.mailbox) else { return };
@@ -169,7 +169,8 @@ impl Peer {
         session.pause(&self.hub, now);
     }
 
-    /// Ends the connection's part in its session: subscriptions go, the session waits, unless it has a newer connection.
+    /// Detaches the connection from its session: removes the subscriptions and parks the session, unless a
+    /// newer connection owns it.
     pub(super) fn park(&self, now: Now, open: &ActiveSession) {
         for (slot, subscription) in (0..).zip(&open.subscriptions) {
             if let Some(subscription) = subscription {
@@ -185,7 +186,7 @@ impl Peer {
 
 enum NextDelivery {
     Packets(Bytes),
-    /// Something may wait to be sent first, or to be looked at next.
+    /// Control packets may be pending; poll again.
     Control,
     Nothing,
 }

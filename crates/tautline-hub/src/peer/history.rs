@@ -44,7 +44,7 @@ impl Peer {
     }
 }
 
-/// Which part of the log is asked for, and the cursor that has to be a true one.
+/// The requested part of the log, and the cursor that the log must prove.
 fn span_of(body: &History<'_>) -> (Span, Option<Cursor>) {
     match (&body.after, &body.before) {
         (Some(After::Word(_)), _) => (Span::After(0), None),
@@ -54,7 +54,7 @@ fn span_of(body: &History<'_>) -> (Span, Option<Cursor>) {
     }
 }
 
-/// The page, if the log can prove that it lies where the cursor says.
+/// Returns the page if the log can prove the cursor's position.
 fn prove(page: Page, cursor: Option<&Cursor>) -> Result<Page, ErrorBody> {
     let Some(cursor) = cursor else { return Ok(page) };
     let log = &page.log;

@@ -1,4 +1,4 @@
-//! Channels that are about to be joined, once the engine has said where their logs stand.
+//! Looks up channel logs in the engine before a connection subscribes to them.
 
 use std::sync::Arc;
 
@@ -12,30 +12,30 @@ use crate::{
     mailbox::PeerMailbox,
 };
 
-/// What a connection waits for before it goes on.
+/// The engine lookups of one `hello` or `subscribe`.
 pub(super) struct PendingLookups {
     requests: Vec<ChannelRequest>,
-    /// Answers to come.
+    /// Lookups not yet answered.
     outstanding: usize,
     failed: Option<EngineError>,
 }
 
-/// A channel to be read from a place on.
+/// A channel to subscribe to, and the position to read from.
 pub(super) struct ChannelRequest {
     pub(super) name: ChannelName,
     pub(super) from: ReadFrom,
-    /// `None`: there is no room for another channel.
+    /// `None`: the channel limit leaves no room for this channel.
     pub(super) channel: Option<Arc<Channel>>,
-    /// Where memory stood when the engine was asked.
+    /// The cached tail position when the engine was asked.
     position_then: Option<TailPosition>,
-    /// What memory knew then, where that is enough.
+    /// The cached position, where it was sufficient without the engine.
     cached: Option<CachedPosition>,
-    /// What the engine said; nothing where memory knows enough.
+    /// The engine's result; `None` where the cached position is sufficient.
     stat: Option<StatResult>,
 }
 
 impl PendingLookups {
-    /// Asks the engine about every channel of which memory does not know enough.
+    /// Asks the engine about every channel whose cached position is insufficient.
     pub(super) fn begin(
         hub: &Hub,
         now: Now,
@@ -80,7 +80,7 @@ impl PendingLookups {
         self.outstanding == 0
     }
 
-    /// Takes an answer.
+    /// Applies one lookup result.
     pub(super) fn take(&mut self, number: usize, stat: Result<StatResult, EngineError>) {
         self.outstanding = self.outstanding.saturating_sub(1);
         match (stat, self.requests.get_mut(number)) {
@@ -90,7 +90,7 @@ impl PendingLookups {
         }
     }
 
-    /// What was wanted, or why the engine could not tell.
+    /// Returns the requested channels, or the error of a failed lookup.
     pub(super) fn end(self) -> Result<Vec<ChannelRequest>, EngineError> {
         match self.failed {
             Some(error) => Err(error),
@@ -100,12 +100,13 @@ impl PendingLookups {
 }
 
 impl ChannelRequest {
-    /// What is known of the place, now that the channel was told of it.
+    /// The evidence for the resume position, after [`Self::apply_stat`].
     pub(super) fn evidence<'a>(&self, stat: Option<&'a StatResult>) -> ResumeEvidence<'a> {
-        ResumeEvidence { stat: stat, cached: self.cached, had_tail: self.position_then.is_some() }
+        ResumeEvidence { stat, cached: self.cached, had_tail: self.position_then.is_some() }
     }
 
-    /// Tells the channel what the engine said, and returns it with what is on its way to the engine.
+    /// Applies the engine's result to the channel. Returns the channel and the result, with acknowledgements
+    /// not yet saved.
     pub(super) fn apply_stat(
         &self,
         hub: &Hub,
@@ -120,12 +121,12 @@ impl ChannelRequest {
         let Some(stat) = &self.stat else { return Ok((channel, None)) };
         let generation_then = self.position_then.map_or(0, |then| then.generation);
         if channel.tail_position().is_some_and(|now| now.generation != generation_then) {
-            // The log turned out to be another one meanwhile: what the engine saw may be the one before.
+            // The log's generation changed meanwhile: the engine may have looked at the previous generation.
             return Ok((channel, None));
         }
         hub.apply_state(channel, &stat.log, self.position_then);
         if self.position_then.is_none() && channel.tail_position().is_some_and(|now| now.generation > 0) {
-            // So did what was appended meanwhile.
+            // An append changed the generation meanwhile.
             return Ok((channel, None));
         }
         let mut stat = stat.clone();
@@ -137,7 +138,7 @@ impl ChannelRequest {
 }
 
 impl Peer {
-    /// Takes what the engine saw for this connection so far.
+    /// Applies the lookup results received so far.
     pub(super) fn take_lookups(&mut self, lookups: &mut PendingLookups) {
         for (number, stat) in self.mailbox.take_lookups() {
             lookups.take(number, stat);

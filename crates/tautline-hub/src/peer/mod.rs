@@ -1,8 +1,9 @@
 //! The server's end of one connection, without a socket.
 //!
-//! The shell that owns the socket feeds whole messages, the results of logins and the time, and after every input and
-//! every wake drains [`Peer::poll_output`] for as long as the socket takes bytes. `opening` decides who the client is,
-//! `requests` what it may ask, `delivery` what it is sent. What the engine has to be asked first is held: `looking`.
+//! Start at [`Peer::handle_message`] and [`Peer::poll_output`]. The shell that owns the socket feeds whole
+//! messages, login results and the time. After every input and every wake it drains [`Peer::poll_output`] for
+//! as long as the socket takes bytes. `opening` authenticates the client, `lookup` asks the engine about its
+//! channels, `requests` handles its requests, `delivery` sends replies and publications.
 
 mod delivery;
 mod history;
@@ -35,17 +36,18 @@ use crate::{
     session::{Session, taken_over},
 };
 
-/// What the shell is to do next.
+/// An action for the shell.
 #[derive(Debug)]
 pub enum Output {
     /// Send one WebSocket message: text, or binary where [`Peer::format`] is msgpack.
     Message(Bytes),
-    /// Check this login, which may take its time, and call [`Peer::handle_login`]. [`Peer::wants_input`] is false
-    /// meanwhile.
+    /// Check this login, possibly asynchronously, and call [`Peer::handle_login`]. Until then
+    /// [`Peer::wants_input`] is false.
     Login(Auth),
     /// Run this method and settle it with [`Hub::answer`].
     Call(CallRequest),
-    /// Send a close frame with this code and hang up once everything before it is written. Nothing follows.
+    /// Send a close frame with this code and close the socket once everything before it is written. This is
+    /// the last output.
     Close {
         /// RFC 6455 §7.4.
         code: u16,
@@ -54,10 +56,10 @@ pub enum Output {
     },
 }
 
-/// A method to be run.
+/// A method call for the shell to run.
 #[derive(Debug)]
 pub struct CallRequest {
-    /// Where its result goes.
+    /// Handle for the result.
     pub reply_to: ReplyTo,
     /// The method's name.
     pub method: String,
@@ -65,21 +67,21 @@ pub struct CallRequest {
     pub data: Box<RawValue>,
     /// How long the client waits, in milliseconds.
     pub timeout_ms: u64,
-    /// Who asks; none for a guest.
+    /// The calling user; `None` for a guest.
     pub user: Option<UserId>,
-    /// Who its shares are booked on.
+    /// The holder whose budget shares the call uses.
     pub holder: Holder,
-    /// Which call it is, and whose.
+    /// Identifies the call and its session; stays the same when the call is repeated.
     pub key: CallKey,
 }
 
-/// Where the result of one call goes. Dropped unused, it settles the call as `in_doubt`: a request never hangs.
+/// Reply handle of one call. Dropped unused, it settles the call as `in_doubt`: a request never hangs.
 pub struct ReplyTo {
     hub: Hub,
     session: Arc<Session>,
     id: RequestId,
     settled: bool,
-    /// The bytes of the call while it runs.
+    /// Reserves the bytes of the call while it runs.
     _claim: Claim,
 }
 
@@ -100,8 +102,8 @@ impl ReplyTo {
 }
 
 impl ReplyTo {
-    /// The call was never handed to the shell: it counts as not received, unless a newer connection waits for it. Then
-    /// dropping it settles it.
+    /// The shell never received the call: the ledger counts it as not received, unless a newer connection
+    /// waits for it. In that case the drop settles it.
     fn take_back(mut self, connection: u64) {
         let delivery = self.session.live().map(|mut living| living.take_back(&self.hub, self.id, connection));
         self.settled = delivery.unwrap_or(true);
@@ -128,35 +130,35 @@ pub struct Peer {
     hub: Hub,
     mailbox: Arc<PeerMailbox>,
     stage: Stage,
-    /// When the client was last heard, in monotonic milliseconds.
+    /// When the last message of the client arrived, in monotonic milliseconds.
     heard_ms: u64,
-    /// Packets that wait to be sent, before any publication, encoded as json.
+    /// Control packets to send before any publication, encoded as json.
     control: Vec<u8>,
-    /// What cannot be read yet.
+    /// Input that cannot be read yet.
     held: Option<Box<Held>>,
     rare: Option<Box<RareState>>,
-    /// The address that it comes from.
+    /// The address of the client.
     holder: Holder,
-    /// The client said that it goes away.
+    /// The client announced that it goes away.
     paused: bool,
 }
 
-/// Text of which the packets up to a place were read.
+/// Text whose packets before `read` were processed.
 struct Held {
     text: String,
     read: usize,
 }
 
-/// What a connection rarely has, kept apart.
+/// State that few connections have at a time, boxed to keep idle connections small.
 #[derive(Default)]
 struct RareState {
     /// Logins and calls for the shell.
     pending_outputs: VecDeque<Output>,
-    /// Publishes and pages of history that the engine has not done yet.
+    /// Publishes and `history` requests that the engine has not completed.
     engine_jobs: u32,
-    /// A `subscribe` that waits for the engine, and its id.
+    /// A `subscribe` that waits for the engine, with its id.
     subscribing: Option<(RequestId, PendingLookups)>,
-    /// The last word of a node that goes down, until what runs is answered.
+    /// The `bye` of a draining node, deferred until the running requests are answered.
     deferred_bye: Option<Bye>,
 }
 
@@ -170,27 +172,27 @@ impl RareState {
 }
 
 enum Stage {
-    /// No welcome yet.
+    /// Before the welcome.
     Opening(Opening),
-    /// Many came at once: the `hello` waits for its turn, until this moment in monotonic milliseconds.
+    /// In the admission queue until this deadline in monotonic milliseconds.
     Queued(Box<(Opening, Hello, u64)>),
-    /// A login behind a `hello` is being checked.
+    /// The login of a `hello` is being checked.
     Authenticating(Box<(Opening, Hello)>),
-    /// The engine is asked about the channels of a `hello`.
+    /// The engine looks up the channels of a `hello`.
     LoadingChannels(Box<(Opening, Hello, Authenticated, PendingLookups)>),
     Active(ActiveSession),
-    /// The client ended its session: the engine has yet to keep that its tickets are void.
+    /// The client ended its session; the engine is saving the revocation of its tickets.
     Leaving,
-    /// The last word is said; the close frame may be still to send.
+    /// The `bye` is sent; the close frame may be pending.
     Closing(Option<(u16, &'static str)>),
-    /// Nothing to do any more.
+    /// Nothing left to do.
     Closed,
 }
 
-/// The client said `bye`, and that is kept.
+/// The client said `bye`, and the revocation is saved.
 const BYE_RECEIVED: Stage = Stage::Closing(Some((1000, "bye")));
 
-/// A connection that was welcomed.
+/// An authenticated connection that received its `welcome`.
 struct ActiveSession {
     session: Arc<Session>,
     subscriptions: Vec<Option<Subscription>>,
@@ -200,7 +202,7 @@ struct ActiveSession {
     ticket_due_ms: u64,
     /// The request that refreshes the authentication, while the login is being checked.
     refreshing: Option<NonZeroU64>,
-    /// The session began with this connection's hello: what was sent before was sent in another session.
+    /// This connection's hello began the session: packets sent before it belonged to another session.
     is_new: bool,
 }
 
@@ -212,7 +214,7 @@ struct Subscription {
 }
 
 impl Stage {
-    /// What is known of a client that is not welcome yet.
+    /// The opening state of a client that has no `welcome` yet.
     fn opening(&self) -> Option<&Opening> {
         match self {
             Self::Opening(opening) => Some(opening),
@@ -229,7 +231,7 @@ impl Peer {
         Self {
             stage: Stage::Opening(Opening::new(now, hub.limits())),
             hub,
-            mailbox: mailbox,
+            mailbox,
             heard_ms: now.mono_ms,
             control: Vec::new(),
             held: None,
@@ -239,7 +241,7 @@ impl Peer {
         }
     }
 
-    /// What the connection speaks.
+    /// The format of the connection's packets.
     #[must_use]
     pub fn format(&self) -> Format {
         self.mailbox.format()
@@ -282,7 +284,7 @@ impl Peer {
         }
     }
 
-    /// Takes the passing of time; call when [`Peer::poll_timeout`] is reached. An early call does nothing.
+    /// Advances the time; call when [`Peer::poll_timeout`] is reached. An early call does nothing.
     pub fn handle_timeout(&mut self, now: Now) {
         if now.mono_ms < self.poll_timeout() {
             return;
@@ -303,7 +305,7 @@ impl Peer {
                 );
             }
             Stage::Active(_) => self.send_fresh_ticket(now),
-            // The engine takes very long. The session is ended all the same, for as long as this node lives.
+            // The engine is slow. This process treats the session as ended regardless.
             Stage::Leaving => self.stage = BYE_RECEIVED,
             Stage::Closing(_) | Stage::Closed => {}
         }
@@ -314,7 +316,7 @@ impl Peer {
         self.close_with_bye(now, None, Bye::new(ByeCode::TokenExpired, words));
     }
 
-    /// Sends away a client that is not welcome yet: the node goes down, or it took too long.
+    /// Closes a connection that has no `welcome` yet: the node drains, or the opening took too long.
     fn close_opening(&mut self, now: Now) {
         let Some(opening) = self.stage.opening() else { return };
         let bye = self.hub.draining().unwrap_or_else(|| opening.expired());
@@ -332,8 +334,8 @@ impl Peer {
         }
     }
 
-    /// When [`Peer::handle_timeout`] is due, in monotonic milliseconds. Each message moves it later, never earlier but
-    /// after a `hello`; a shell may look at it lazily.
+    /// The deadline for [`Peer::handle_timeout`], in monotonic milliseconds. Only a `hello` can move it
+    /// earlier; other messages move it later, so a shell may check it lazily.
     #[must_use]
     pub fn poll_timeout(&self) -> u64 {
         if let Some(opening) = self.stage.opening() {
@@ -350,14 +352,14 @@ impl Peer {
         }
     }
 
-    /// False: stop reading the socket until an output or a wake has changed that, and hand over no further message. A shell
-    /// that does so all the same is heard, and makes the connection hold what it says.
+    /// False: stop reading the socket until an output or a wake has changed that, and pass no further
+    /// message. The peer accepts a message that a shell passes regardless, and holds it in memory.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         self.held.is_none() && !self.is_blocked()
     }
 
-    /// The heap memory for what cannot be read yet, in bytes.
+    /// Heap bytes of the held input.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.held.as_ref().map_or(0, |held| size_of::<Held>() + held.text.capacity())
@@ -378,8 +380,8 @@ impl Peer {
         self.heard_ms + self.hub.limits().silence_ms()
     }
 
-    /// True while no packet can be taken: it is not this connection's turn, a login is being checked, the engine is asked, the node goes down, or replies are
-    /// piling up.
+    /// True while no packet can be processed: the connection waits for admission, a login or the engine, the
+    /// node drains, or replies accumulate.
     fn is_blocked(&self) -> bool {
         match &self.stage {
             Stage::Queued(_) | Stage::Authenticating(_) | Stage::LoadingChannels(_) => true,
@@ -395,12 +397,12 @@ impl Peer {
         }
     }
 
-    /// True where this packet cannot be taken yet. What runs nothing is taken all the same: neither a ping nor a call that
-    /// runs already must wait for a slow method.
+    /// True if this packet cannot be processed yet. Pings and repeated running calls never wait for a slow
+    /// method.
     fn is_blocked_for(&mut self, now: Now, packet: &ClientPacket<'_>) -> bool {
         let Verb::Request(request) = &packet.verb else { return false };
         if self.rare.is_some() {
-            // A quick engine may have done by now what was asked before.
+            // A fast engine may have completed the earlier requests by now.
             self.drain_mailbox(now);
         }
         let Stage::Active(open) = &self.stage else { return false };
@@ -410,7 +412,7 @@ impl Peer {
                 session.ledger().running() as usize >= self.hub.limits().requests_in_flight_max
                     && packet.id.is_some_and(|id| !session.ledger().knows(id))
             }
-            // Requests take effect in the order sent: what was published before is seen by these. And one page at a time.
+            // Requests take effect in the order sent: these see earlier publications. One page at a time.
             Request::Subscribe(_) | Request::History(_) => {
                 self.rare.as_ref().is_some_and(|rare| rare.engine_jobs > 0)
             }
@@ -418,7 +420,7 @@ impl Peer {
         }
     }
 
-    /// Reads packets until one has to wait, and says how far it came.
+    /// Reads packets until one must wait. Returns the number of bytes read.
     fn read_packets(&mut self, now: Now, message: &str) -> usize {
         let mut read = 0;
         while read < message.len() {
@@ -489,7 +491,7 @@ impl Peer {
         }
     }
 
-    /// A request that is wrong however often it is sent: answered each time, kept nowhere.
+    /// Rejects a request that is invalid however often it is sent: it is answered each time and never stored.
     fn reject_request(&mut self, id: Option<RequestId>, code: ErrorCode, words: String) {
         let Stage::Active(open) = &self.stage else { return };
         let Some(id) = id else { return };
@@ -506,18 +508,19 @@ impl Peer {
         self.detach(now);
         self.stage = Stage::Leaving;
         self.hub.keep_revocation(revocation, &self.mailbox);
-        // A quick engine has kept it by now.
+        // A fast engine has saved the revocation by now.
         self.drain_mailbox(now);
     }
 
-    /// The session has another connection by now, or has ended: what this one's client says does not count any more.
+    /// A newer connection owns the session, or the session has ended: packets of this connection no longer
+    /// count.
     fn close_superseded(&mut self, now: Now) {
-        // Whoever took the session over has left the last word.
+        // The connection that took over has left a `bye` in the mailbox.
         self.drain_mailbox(now);
         self.close_with_bye(now, None, taken_over(None));
     }
 
-    /// Says the last word. What the client had sent behind it is not read.
+    /// Sends `bye` and closes. Packets that the client sent after its last read one are not read.
     fn close_with_bye(&mut self, now: Now, id: Option<RequestId>, bye: Bye) {
         if matches!(self.stage, Stage::Leaving | Stage::Closing(_) | Stage::Closed) {
             return;
@@ -536,7 +539,7 @@ impl Peer {
         }
     }
 
-    /// Leaves the session to itself.
+    /// Detaches the connection from its session.
     fn detach(&mut self, now: Now) {
         if matches!(self.stage, Stage::Active(_))
             && let Stage::Active(open) = std::mem::replace(&mut self.stage, Stage::Closing(None))
@@ -545,7 +548,7 @@ impl Peer {
         }
     }
 
-    /// What the shell was not given is not done.
+    /// Calls that the shell did not receive are returned to the ledger as not received.
     fn return_pending_calls(&mut self) {
         for output in self.rare.take().into_iter().flat_map(|rare| rare.pending_outputs) {
             if let Output::Call(call) = output {
@@ -561,15 +564,15 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // The time of the last message is near enough: a session is then parked a little shorter.
+        // The time of the last message is precise enough: it only shortens parking slightly.
         self.detach(Now::new(self.heard_ms, 0));
         self.return_pending_calls();
         self.hub.connection_ended();
     }
 }
 
-// What a connection costs while idle is a figure of the product; a shell keeps one of these for each. Elsewhere a lock may
-// be larger.
+// Idle memory per connection is a product figure, and a shell keeps one of these for each connection. On
+// other platforms a lock may be larger.
 #[cfg(all(target_os = "linux", not(shuttle)))]
 const _: () = assert!(size_of::<Peer>() <= 136);
 

@@ -1,4 +1,4 @@
-//! From `hello` to `welcome`: tickets, logins, take-over, and the subscriptions of before (protocol, section 3).
+//! From `hello` to `welcome`: tickets, logins, take-over and restored subscriptions (protocol, section 3).
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -30,19 +30,19 @@ use crate::{
     ticket::Claims,
 };
 
-/// How a hello comes in.
+/// How a hello was authenticated.
 pub(super) enum Authenticated {
-    /// By a ticket, and perhaps by a login beside it.
+    /// By a ticket, optionally with a login beside it.
     Resume { claims: Claims, fresh: Option<Login> },
     /// By a login.
     New { login: Login },
 }
 
-/// The session that a hello is to open.
+/// The session that a hello opens.
 struct Opened<'a> {
     session: &'a Arc<Session>,
     living: LiveSession<'a>,
-    /// It goes on, and does not begin.
+    /// True for an existing session, false for a new one.
     resumed: bool,
 }
 
@@ -56,7 +56,7 @@ impl Peer {
         }
     }
 
-    /// Goes on with a hello at once, or when it is its turn.
+    /// Processes a hello at once, or queues it for admission.
     fn handle_hello(&mut self, now: Now, hello: Hello) {
         let kind = if hello.resume.is_some() { HelloKind::Resume } else { HelloKind::New };
         if self.hub.try_admit(now, kind, self.holder, &self.mailbox) {
@@ -71,7 +71,7 @@ impl Peer {
         }
     }
 
-    /// It is the turn of a hello that had to wait.
+    /// The admission queue admitted the waiting hello.
     pub(super) fn on_admitted(&mut self, now: Now) {
         match std::mem::replace(&mut self.stage, Stage::Closed) {
             Stage::Queued(waiting) => {
@@ -79,12 +79,12 @@ impl Peer {
                 self.stage = Stage::Opening(opening);
                 self.identify(now, hello);
             }
-            // It was sent away in the meantime.
+            // The connection was closed in the meantime.
             stage => self.stage = stage,
         }
     }
 
-    /// Nobody came to fetch it in time.
+    /// The admission queue did not admit the hello in time.
     pub(super) fn on_admission_timeout(&mut self, now: Now) {
         let words = "many come back at the same time: come again in a moment";
         let retry_after_ms = Some(self.hub.retry_after_ms());
@@ -102,7 +102,8 @@ impl Peer {
             Some(Err(_)) => None,
         };
         match (ticket, hello.auth.clone()) {
-            // A token beside a good ticket is checked: it may be another user's. Any other login is not needed.
+            // A token beside a valid ticket is checked: it may belong to another user. Any other login is not
+            // needed.
             (Some(_), Some(auth @ Auth::Token { .. })) | (None, Some(auth)) => self.check_login(auth, hello),
             (Some(claims), _) => {
                 self.load_channels(now, hello, Authenticated::Resume { claims, fresh: None })
@@ -114,7 +115,7 @@ impl Peer {
         }
     }
 
-    /// Goes on with a hello whose login was checked.
+    /// Continues a hello whose login was checked.
     pub(super) fn handle_hello_login(
         &mut self,
         now: Now,
@@ -136,13 +137,13 @@ impl Peer {
             _ => Authenticated::New { login },
         };
         if matches!(authenticated, Authenticated::New { .. }) && hello.resume.is_some() {
-            // Sent in the hope that the session goes on; the client sends it again under new ids.
+            // These packets assumed that the session resumes; the client sends them again under new ids.
             self.held = None;
         }
         self.load_channels(now, hello, authenticated);
     }
 
-    /// Asks the engine where the logs of the hello's channels stand, and goes on when it has said so.
+    /// Asks the engine about the logs of the hello's channels, and continues when it has answered.
     fn load_channels(&mut self, now: Now, hello: Hello, authenticated: Authenticated) {
         let identity = self.identity_of(&authenticated);
         let channels_max = self.hub.limits().channels_max;
@@ -160,7 +161,7 @@ impl Peer {
         self.finish_loading(now);
     }
 
-    /// Takes what the engine saw, for a hello or for a `subscribe`.
+    /// Applies a lookup result for a hello or a `subscribe`.
     pub(super) fn handle_lookup(&mut self, now: Now, number: usize, stat: Result<StatResult, EngineError>) {
         if let Stage::LoadingChannels(waiting) = &mut self.stage {
             waiting.3.take(number, stat);
@@ -193,14 +194,14 @@ impl Peer {
         }
     }
 
-    /// Sends the client away for a while: the engine cannot say what it needs to know.
+    /// Closes with a retry delay: the engine cannot answer a required lookup.
     pub(super) fn close_for_engine(&mut self, now: Now, error: &EngineError) {
         let retry_after_ms = Some(self.hub.retry_after_ms());
         let bye = Bye::new(ByeCode::Overloaded, error.to_string());
         self.close_with_bye(now, None, Bye { retry_after_ms, ..bye });
     }
 
-    /// Who comes in: as the session knows it, where it is known here.
+    /// The identity behind a hello: the session's own where the session is in memory.
     fn identity_of(&self, authenticated: &Authenticated) -> Arc<Identity> {
         match authenticated {
             Authenticated::New { login } | Authenticated::Resume { fresh: Some(login), .. } => {
@@ -248,7 +249,7 @@ impl Peer {
         }
     }
 
-    /// Opens the session that a ticket names.
+    /// Resumes the session that a ticket names.
     fn resume(
         &mut self,
         now: Now,
@@ -266,7 +267,7 @@ impl Peer {
             let session = match self.hub.sessions().get_or_create(who, Claimant::Entitled, make) {
                 Ok((session, _)) => session,
                 Err(NoSession::Full) => return self.close_for_room(now),
-                // Since the ticket was looked at.
+                // Revoked after the ticket was checked.
                 Err(NoSession::Revoked) => return self.challenge(now, &revoked()),
             };
             let claim = Claim {
@@ -274,7 +275,7 @@ impl Peer {
                 login: fresh.cloned(),
                 seen: hello.resume.as_ref().and_then(|resume| resume.seen),
             };
-            // Where it ended just now by its time, the ticket opens it again.
+            // If the session has just expired, the loop recreates it from the ticket.
             if let Some(living) = session.live() {
                 let opened = Opened { session: &session, living, resumed: true };
                 return self.attach(now, hello, opened, claim, requests);
@@ -282,7 +283,7 @@ impl Peer {
         }
     }
 
-    /// Opens a new session, or the one that the same key has opened a moment ago.
+    /// Opens a new session, or the one that the same key opened a moment ago.
     fn begin(&mut self, now: Now, hello: &Hello, login: &Login, requests: &[ChannelRequest]) {
         let key_ids = hello.key.as_ref().map(|key| self.key_ids(now, key, &login.identity));
         let claim = || Claim { attempt: None, login: Some(login.clone()), seen: None };
@@ -297,35 +298,37 @@ impl Peer {
             }
             used = used.or(Some(id));
         }
-        // Only what was seen above stands in the way: another hello of this key may be opening the session just now.
-        let key_id = key_ids.map(|[this_life, _]| this_life).filter(|id| used != Some(*id));
+        // Skip the id only if it was in use above: another hello with this key may be opening the session
+        // concurrently.
+        let key_id = key_ids.map(|[current, _]| this_life).filter(|id| used != Some(*id));
         let mut id = key_id.unwrap_or_else(|| SessionId(self.hub.random().id()));
         let (incarnation, holder) = (self.hub.engine().incarnation(), self.holder_of(&login.identity));
         loop {
             let make = || Session::new((id, holder), login.clone(), Ledger::new(), incarnation, now);
             match self.hub.sessions().get_or_create((id, holder), Claimant::Ordinary, make) {
                 Ok((session, made)) => {
-                    // Two hellos of one key at once: the second goes on with what the first has made.
+                    // Two concurrent hellos with one key: the second continues the session that the first
+                    // created.
                     if let Some(living) = session.live() {
                         let opened = Opened { session: &session, living, resumed: !made };
                         return self.attach(now, hello, opened, claim(), requests);
                     }
                 }
                 Err(NoSession::Full) => return self.close_for_room(now),
-                // The session of this key was ended by its client.
+                // The client of this key ended the session.
                 Err(NoSession::Revoked) => id = SessionId(self.hub.random().id()),
             }
         }
     }
 
-    /// Who a session of this login is booked on: its user, or a guest's address.
+    /// The holder of a session with this login: its user, or a guest's address.
     fn holder_of(&self, identity: &Identity) -> Holder {
         identity.user.as_ref().map_or(self.holder, |user| self.hub.holder(user.as_str().as_bytes()))
     }
 
-    /// The same key and the same user give the same session within the life of a key, without a table of keys: the session
-    /// that begins now, and the one that may have begun in the life before this one. A key that is used once more much later
-    /// gives another session, in whose name nothing was ever published or called.
+    /// Derives session ids from the key and the user, for the current key period and the one before: the same
+    /// key and user give the same session within a period, without a table of keys. A key that is used again
+    /// much later gives a new session, which has no earlier publishes or calls.
     fn key_ids(&self, now: Now, key: &str, identity: &Identity) -> [SessionId; 2] {
         let user = identity.user.as_ref().map_or("", UserId::as_str);
         let incarnation = now.mono_ms / self.hub.limits().key_ms.max(1);
@@ -341,7 +344,7 @@ impl Peer {
         self.close_with_bye(now, None, Bye { retry_after_ms, ..Bye::new(ByeCode::Overloaded, words) });
     }
 
-    /// Makes this connection the session's own, and says welcome.
+    /// Makes this connection the owner of the session and sends the welcome.
     fn attach(
         &mut self,
         now: Now,
@@ -369,7 +372,7 @@ impl Peer {
             is_new: !resumed,
         });
         if login.expires_at <= now.wall_ms {
-            // While the hello waited for its turn or for the engine.
+            // The login expired while the hello waited for admission or for the engine.
             return self.close_expired(now);
         }
         let mut gaps = Vec::new();
@@ -398,7 +401,7 @@ impl Peer {
         self.leave_dropped_rosters();
     }
 
-    /// Subscribes to what the cursors name, and to the user's own channel.
+    /// Subscribes to the channels of the cursors and to the user's own channel.
     fn restore<'c>(
         &mut self,
         now: Now,
@@ -408,7 +411,8 @@ impl Peer {
         welcome: &mut Welcome,
         gaps: &mut Vec<Gap>,
     ) {
-        // Names and epochs are short; escapes may double them. What does not fit is subscribed to afterwards.
+        // Names and epochs are short; escapes may double them. The client subscribes afterwards to channels
+        // that do not fit.
         const CHANNEL_BYTES: usize = 160;
         let mut room = self.hub.limits().welcome_bytes_max.saturating_sub(4096);
         let mut note = |name, subscribed: Result<(Subscribed, Option<Gap>), ErrorBody>| {
@@ -443,14 +447,14 @@ impl Peer {
         name: &ChannelName,
         requests: &[ChannelRequest],
     ) -> Result<(Subscribed, Option<Gap>), ErrorBody> {
-        match requests.iter().find(|requests| requests.name == *name) {
-            Some(requests) => self.subscribe(now, requests),
-            // The login became another one while the engine was asked, or these are too many.
+        match requests.iter().find(|request| request.name == *name) {
+            Some(request) => self.subscribe(now, request),
+            // The login changed while the engine was asked, or there are too many channels.
             None => Err(ErrorBody::new(ErrorCode::Limit, "this channel was not looked up: subscribe to it")),
         }
     }
 
-    /// Leaves the rosters of channels that the client did not come back to.
+    /// Leaves the rosters of channels that the client did not resubscribe to.
     fn leave_dropped_rosters(&self) {
         let Stage::Active(open) = &self.stage else { return };
         let Some(mut session) = open.session.owned_by(&self.mailbox) else { return };
@@ -459,7 +463,7 @@ impl Peer {
         });
     }
 
-    /// Sends a fresh ticket: half the life of the last one has passed.
+    /// Sends a fresh ticket, once half the lifetime of the last one has passed.
     pub(super) fn send_fresh_ticket(&mut self, now: Now) {
         let Stage::Active(open) = &mut self.stage else { return };
         let Some(session) = open.session.owned_by(&self.mailbox) else { return self.close_superseded(now) };
@@ -479,7 +483,7 @@ impl Peer {
         self.parse_readable_by(name).map(|(channel, _)| channel)
     }
 
-    /// The channel of this name, if the client may read it, and who asks.
+    /// The channel of this name, if the client may read it, with its requester.
     pub(super) fn parse_readable_by(&self, name: &str) -> Result<(ChannelName, Requester), ErrorBody> {
         let channel = parse_channel(name)?;
         let Stage::Active(open) = &self.stage else { return Err(no_session()) };
@@ -492,7 +496,7 @@ impl Peer {
     }
 }
 
-/// The channels that a hello wants to read, and from where: the cursors', and the user's own.
+/// The channels that a hello reads, each with its start position: the cursors' channels and the user's own.
 fn requested_channels(identity: &Identity, hello: &Hello) -> Vec<(ChannelName, ReadFrom)> {
     let own = own_channel(identity);
     let mut own_from = ReadFrom::Acked;
@@ -505,7 +509,7 @@ fn requested_channels(identity: &Identity, hello: &Hello) -> Vec<(ChannelName, R
             Err(_) => {}
         }
     }
-    // First, because it is bound to be there, however many others are named.
+    // First, because the user's own channel must be included however many others are named.
     requested.splice(0..0, own.map(|own| (own, own_from)));
     requested
 }
@@ -518,7 +522,7 @@ pub(super) fn parse_channel(name: &str) -> Result<ChannelName, ErrorBody> {
     ChannelName::parse(name).map_err(|invalid| ErrorBody::new(ErrorCode::BadRequest, invalid.to_string()))
 }
 
-/// When a fresh ticket is worth sending: at half its life, unless the authentication behind it ends no later.
+/// When to send a fresh ticket: at half its lifetime, unless the authentication behind it ends no later.
 pub(super) fn ticket_due_ms(now: Now, expires_at: u64, login: &Login) -> u64 {
     match login.expires_at <= expires_at {
         true => u64::MAX,
@@ -526,7 +530,7 @@ pub(super) fn ticket_due_ms(now: Now, expires_at: u64, login: &Login) -> u64 {
     }
 }
 
-/// A wall time as a monotonic one.
+/// Converts a wall time to a monotonic one.
 pub(super) fn until(now: Now, wall_ms: u64) -> u64 {
     now.mono_ms.saturating_add(wall_ms.saturating_sub(now.wall_ms))
 }
@@ -539,7 +543,7 @@ fn revoked() -> Challenge {
     challenge("ticket_revoked", "the session was ended: log in again")
 }
 
-/// What a request gets whose connection has lost its session meanwhile.
+/// Error for a request whose connection has lost its session.
 pub(super) fn no_session() -> ErrorBody {
     ErrorBody::new(ErrorCode::Internal, "this connection has no session any more")
 }

@@ -1,4 +1,4 @@
-//! What a welcomed client asks, and what it gets (protocol, section 4).
+//! Requests of a welcomed client and their replies (protocol, section 4).
 
 use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
@@ -26,7 +26,7 @@ use crate::{
     session::OwnedSession, session::id::CallKey,
 };
 
-/// What a call that runs counts beside its data, in bytes.
+/// Bytes that a running call counts in addition to its data.
 const CALL_BYTES: usize = 1024;
 
 impl Peer {
@@ -66,7 +66,7 @@ impl Peer {
         }
     }
 
-    /// `publish` and `call`: what the ledger has answered is not executed again.
+    /// `publish` and `call`: a request that the ledger has answered is not executed again.
     fn handle_once(&mut self, now: Now, id: RequestId, again: bool, request: Request<'_>) {
         let Stage::Active(open) = &self.stage else { return };
         self.hub.reclaim_replies();
@@ -74,7 +74,7 @@ impl Peer {
             return self.close_superseded(now);
         };
         let verdict = session.receive(&self.hub, &self.mailbox, id, again);
-        // The rights of this moment are those that count.
+        // The permissions at this moment apply.
         let asked_by = Requester::of(&session);
         drop(session);
         match (verdict, request) {
@@ -84,7 +84,7 @@ impl Peer {
                 self.settle(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::InDoubt, words)));
             }
             (Verdict::Execute, Request::Call(call)) => self.call(id, call, &asked_by),
-            // Under the key that it had before, so whoever runs it can tell.
+            // Under its earlier key, so the method's implementation can detect the repetition.
             (Verdict::InDoubt, Request::Call(call)) if self.hub.is_idempotent(&call.method) => {
                 self.call(id, call, &asked_by)
             }
@@ -151,7 +151,7 @@ impl Peer {
             (self.hub.clone(), Arc::clone(&open.session), Arc::clone(&self.mailbox));
         self.rare.get_or_insert_default().engine_jobs += 1;
         self.hub.append(now, new, move |result| {
-            // "Nothing was done" is said of this time: it may have been done the time before.
+            // "Not executed" holds for this attempt only: an earlier attempt may have executed it.
             let result = result.map_err(|error| match in_doubt {
                 true => ErrorBody::new(ErrorCode::InDoubt, error.message),
                 false => error,
@@ -192,25 +192,26 @@ impl Peer {
         if let Err(error) = open.check_room(&name, self.hub.limits().channels_max) {
             return self.reply(id, Err::<&(), _>(&error));
         }
-        let wish = std::iter::once((name, from));
+        let request = std::iter::once((name, from));
         let mut lookups =
-            PendingLookups::begin(&self.hub, now, &self.mailbox, (holder, identity.user.as_ref()), wish);
+            PendingLookups::begin(&self.hub, now, &self.mailbox, (holder, identity.user.as_ref()), request);
         self.take_lookups(&mut lookups);
         self.rare.get_or_insert_default().subscribing = Some((id, lookups));
         self.finish_subscribe(now);
     }
 
-    /// Answers the `subscribe` that waits for the engine, where it has seen enough.
+    /// Answers the pending `subscribe` once the engine has returned all lookups.
     pub(super) fn finish_subscribe(&mut self, now: Now) {
         let Some(rare) = &mut self.rare else { return };
         let Some((id, lookups)) = rare.subscribing.take_if(|(_, lookups)| lookups.is_over()) else { return };
         self.rare.take_if(|rare| rare.is_empty());
         let subscribed = match lookups.end() {
-            // An error would end the subscription; so the client keeps it, and comes back with it.
+            // An error would end the subscription at the client; a close lets it keep the subscription and
+            // retry.
             Err(error) => return self.close_for_engine(now, &error),
             // The login may have changed meanwhile.
             Ok(requests) => requests.first().map_or_else(
-                || Err(ErrorBody::new(ErrorCode::Internal, "nothing was wanted")),
+                || Err(ErrorBody::new(ErrorCode::Internal, "no channel was requested")),
                 |requests| {
                     self.parse_readable(requests.name.as_str()).and_then(|_| self.subscribe(now, requests))
                 },
@@ -222,7 +223,7 @@ impl Peer {
         }
     }
 
-    /// Subscribes, or moves a subscription that exists.
+    /// Subscribes, or moves an existing subscription.
     pub(super) fn subscribe(
         &mut self,
         now: Now,
@@ -235,7 +236,7 @@ impl Peer {
             Arc::clone(&open.session.owned_by(&self.mailbox).ok_or_else(no_session)?.login().identity);
         let user = identity.user.as_ref();
         let (channel, stat) = requests.apply_stat(&self.hub, user)?;
-        let unseen = || ErrorBody::new(ErrorCode::Internal, "the log was never looked at");
+        let unseen = || ErrorBody::new(ErrorCode::Internal, "the log state was not loaded");
         if let Some(slot) = open.find_subscription(&requests.name) {
             let subscription = open.subscriptions[slot].as_mut().expect("slot_of() found it");
             let outcome = channel
@@ -255,21 +256,21 @@ impl Peer {
             wall_ms: now.wall_ms,
         };
         let mut session = open.session.owned_by(&self.mailbox).ok_or_else(no_session)?;
-        let (subscriber, presence_seen, outcome, ring) =
+        let (subscriber, presence_seen, outcome, fan_out) =
             channel.subscribe(&who, &requests.from, requests.evidence(stat.as_ref())).ok_or_else(unseen)?;
         if channel.rule.presence != crate::PresenceMode::Off {
             session.add_roster(channel);
         }
         drop(session);
-        self.hub.pump_if(ring, channel);
+        self.hub.pump_if(fan_out, channel);
         self.mailbox.requeue(slot_number(slot));
         let channel = Arc::clone(channel);
         open.subscriptions[slot] =
-            Some(Subscription { channel, subscriber: subscriber, position: outcome.position, presence_seen });
+            Some(Subscription { channel, subscriber, position: outcome.position, presence_seen });
         Ok((outcome.subscribed, outcome.gap))
     }
 
-    /// Notes how far the app has taken channels that keep an acknowledged position.
+    /// Records the app's acknowledged positions in channels that keep them.
     pub(super) fn take_acks(&self, acks: &BTreeMap<String, Cursor>) {
         let Stage::Active(open) = &self.stage else { return };
         if acks.is_empty() {
@@ -278,7 +279,7 @@ impl Peer {
         let Some(session) = open.session.owned_by(&self.mailbox) else { return };
         let Some(user) = &session.login().identity.user else { return };
         for (name, cursor) in acks {
-            // Only what this connection reads: whoever reads a channel may, and its log is at hand.
+            // Only channels that this connection reads: permission is checked and the log is in memory.
             let mut subscriptions = open.subscriptions.iter().flatten();
             let Some(found) = subscriptions.find(|found| found.channel.name.as_str() == name) else {
                 continue;
@@ -317,7 +318,7 @@ impl Peer {
         }
     }
 
-    /// Goes on with an `auth` request whose token was checked.
+    /// Continues an `auth` request whose token was checked.
     pub(super) fn handle_refresh_login(&mut self, now: Now, result: Result<Identity, LoginRefused>) {
         let Stage::Active(open) = &mut self.stage else { return };
         let Some(id) = open.refreshing.take().map(NonZeroU64::get) else { return };
@@ -349,7 +350,7 @@ impl Peer {
         self.end_forbidden(&login.identity);
     }
 
-    /// Ends the subscriptions that a new token does not open any more.
+    /// Ends the subscriptions that the new token does not permit.
     fn end_forbidden(&mut self, identity: &Identity) {
         let Stage::Active(open) = &self.stage else { return };
         for slot in 0..open.subscriptions.len() {
@@ -359,40 +360,40 @@ impl Peer {
             if identity.may_read(&channel.name, channel.rule.subscribe) {
                 continue;
             }
-            let told = Unsubscribed {
+            let unsubscribed = Unsubscribed {
                 channel: channel.name.to_string(),
                 code: ErrorCode::PermissionDenied,
                 message: "the new token does not open this channel".to_owned(),
             };
             self.end_subscription(slot);
-            json::write_server(&mut self.control, "unsubscribed", &told);
+            json::write_server(&mut self.control, "unsubscribed", &unsubscribed);
         }
     }
 
-    /// Answers a request whose repetition is harmless.
+    /// Answers an idempotent request.
     fn reply(&mut self, id: RequestId, result: Result<&impl serde::Serialize, &ErrorBody>) {
         json::write_reply(&mut self.control, id, result);
     }
 
-    /// Answers a request that is executed once: the reply is kept until it is seen.
+    /// Answers a request that is executed once: the session keeps the reply until the client has seen it.
     fn settle(&mut self, id: RequestId, result: Result<&impl serde::Serialize, &ErrorBody>) {
         let Stage::Active(open) = &self.stage else { return };
         let from = self.control.len();
         json::write_reply(&mut self.control, id, result);
         match open.session.owned_by(&self.mailbox) {
             Some(mut session) => session.settle_here(&self.hub, id, (&mut self.control, from)),
-            // Taken over at this very moment: the reply is for whoever asks again.
+            // Another connection took the session over concurrently: the reply is kept for it.
             None => settle_line(&self.hub, &open.session, id, &self.control.split_off(from)),
         }
     }
 }
 
-/// Who asks for something, as it was when the request came in.
+/// The identity and budget holder of a request, as of its arrival.
 pub(super) struct Requester {
     pub(super) identity: Arc<Identity>,
-    /// Who its shares are booked on.
+    /// The holder whose budget shares the request uses.
     holder: Holder,
-    /// The life of the logs in which the session began.
+    /// The incarnation of the logs in which the session began.
     incarnation: u32,
 }
 
@@ -414,7 +415,7 @@ impl ActiveSession {
             .position(|slot| slot.as_ref().is_some_and(|found| found.channel.name == *name))
     }
 
-    /// Whether there is room for a subscription.
+    /// Checks whether there is room for a subscription.
     fn check_room(&self, name: &ChannelName, channels_max: usize) -> Result<(), ErrorBody> {
         if self.subscriptions.iter().flatten().count() < channels_max
             || self.find_subscription(name).is_some()
@@ -431,7 +432,7 @@ impl ActiveSession {
             return Ok(free);
         }
         if self.subscriptions.len() < 4 {
-            // Most connections have very few: do not keep room for four.
+            // Most connections have very few: do not reserve room for four.
             self.subscriptions.reserve_exact(1);
         }
         self.subscriptions.push(None);

@@ -1,11 +1,11 @@
-//! How sessions are told apart.
+//! Session ids and call keys.
 
 use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use tautline_protocol::RequestId;
 
-/// The number of a session; 128 bits that cannot be guessed.
+/// A session id: 128 unguessable bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SessionId(pub(crate) u128);
 
@@ -15,7 +15,8 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Names one call: the same however often it is sent, and no other call's. Whoever has seen it has run it.
+/// Identifies one call: stable across repetitions, unique among calls. A method that has recorded the key has
+/// already run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallKey {
     pub(crate) session: SessionId,
@@ -23,7 +24,7 @@ pub struct CallKey {
 }
 
 impl CallKey {
-    /// The session that asks.
+    /// The calling session.
     #[must_use]
     pub fn session(&self) -> String {
         self.session.to_string()

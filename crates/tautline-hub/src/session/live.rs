@@ -1,4 +1,4 @@
-//! A session that has not ended: what anybody on the node may do with it.
+//! Operations on a session that has not ended, open to every caller on the node.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ pub(crate) struct LiveSession<'a> {
     state: MutexGuard<'a, Option<State>>,
 }
 
-/// With what a connection asks for a session.
+/// The parameters of a take-over.
 pub(crate) struct Claim {
-    /// Which dial of the session it is; none where the session was found by its key.
+    /// The attempt number; `None` if the session was found by its key.
     pub(crate) attempt: Option<u64>,
-    /// A login that came with it.
+    /// A login presented with the hello.
     pub(crate) login: Option<Login>,
     /// The client has settled everything up to this request.
     pub(crate) seen: Option<RequestId>,
@@ -39,11 +39,11 @@ impl<'a> LiveSession<'a> {
     }
 
     pub(super) fn state(&self) -> &State {
-        self.state.as_ref().expect("new() has looked, and end() consumes")
+        self.state.as_ref().expect("new() checked the state, and end_session() consumes self")
     }
 
     pub(super) fn state_mut(&mut self) -> &mut State {
-        self.state.as_mut().expect("new() has looked, and end() consumes")
+        self.state.as_mut().expect("new() checked the state, and end_session() consumes self")
     }
 
     pub(super) const fn id(&self) -> SessionId {
@@ -54,23 +54,23 @@ impl<'a> LiveSession<'a> {
         &self.state().login
     }
 
-    /// When it was opened, in monotonic milliseconds; up to a second later than it was.
+    /// When the session was opened, in monotonic milliseconds; rounded up to a second.
     pub(crate) fn opened_ms(&self) -> u64 {
         u64::from(self.state().opened_s) * 1000
     }
 
-    /// Who its shares are booked on.
+    /// The holder whose budget shares the session uses.
     pub(crate) fn holder(&self) -> Holder {
         self.state().holder
     }
 
-    /// The life of the logs in which the session began; 0 where that is not known.
+    /// The incarnation of the logs in which the session began; 0 if unknown.
     pub(crate) fn incarnation(&self) -> u32 {
         self.state().incarnation
     }
 
-    /// Makes this connection the session's own, and dismisses the one that had it. Everything that may speak against it is
-    /// looked at here, under the lock; nothing has changed where it is refused.
+    /// Makes this connection the owner of the session, and closes the previous one. All checks run here,
+    /// under the lock; a refused take-over changes nothing.
     pub(crate) fn take_over(
         mut self,
         hub: &Hub,
@@ -80,15 +80,15 @@ impl<'a> LiveSession<'a> {
     ) -> Result<OwnedSession<'a>, Bye> {
         if let Some(bye) = self.refusal(hub, mailbox, claim.attempt) {
             if self.is_unused() {
-                // It was made for this very hello, and must not wait for a connection for ever.
+                // The session was created for this hello, and must not wait for a connection forever.
                 self.end_session(hub);
             }
             return Err(bye);
         }
         let state = self.state_mut();
         if let Some(attempt) = claim.attempt {
-            // One that is far ahead of our clock wins like any other, and is remembered as less: whoever stole a ticket cannot
-            // put the session out of its owner's reach.
+            // An attempt number far ahead of our clock wins like any other, but a smaller one is stored: a
+            // stolen ticket cannot lock the owner out of the session.
             let ceiling = now.wall_ms.saturating_add(hub.limits().attempt_ahead_ms);
             state.attempt = attempt.min(ceiling.max(state.attempt + 1));
         }
@@ -107,14 +107,15 @@ impl<'a> LiveSession<'a> {
 
     fn refusal(&self, hub: &Hub, mailbox: &Arc<PeerMailbox>, attempt: Option<u64>) -> Option<Bye> {
         let state = self.state();
-        // Under the lock: whoever begins a drain finds this connection here, or is seen by it.
+        // Under the session's lock: a drain either finds this connection here, or set its flag before this
+        // check.
         if let Some(bye) = hub.draining() {
             return Some(bye);
         }
         match attempt {
             Some(attempt) => (attempt <= state.attempt).then(|| taken_over(Some(state.attempt))),
-            // Two hellos of one key bear no attempts. The client has left the older connection, even where the engine held
-            // that one for longer.
+            // Hellos found by their key carry no attempt number. The client has already left the older
+            // connection, even if the engine delayed that one for longer.
             None => {
                 let newer = |owner: &Arc<PeerMailbox>| owner.connection > mailbox.connection;
                 state.mailbox.as_ref().is_some_and(newer).then(|| taken_over(None))
@@ -126,17 +127,17 @@ impl<'a> LiveSession<'a> {
         self.state().mailbox.is_none() && self.state().parks == 0
     }
 
-    /// Ends the session if it has had no connection since it was parked for the time number `parks`.
+    /// Ends the session if it has had no connection since its parking number `parks`.
     pub(crate) fn end_if_parked_since(self, hub: &Hub, parks: u16) {
         if self.state().mailbox.is_none() && self.state().parks == parks {
             self.end_session(hub);
         }
     }
 
-    /// Ends the session: it leaves its rosters, its replies are dropped, and a connection that it has is told. Its tickets
-    /// stay good unless they are revoked.
+    /// Ends the session: leaves its rosters, drops its replies and closes its connection. Its tickets stay
+    /// valid unless they are revoked.
     pub(super) fn end_session(mut self, hub: &Hub) {
-        let ended = self.state.take().expect("new() has looked, and end() consumes");
+        let ended = self.state.take().expect("new() checked the state, and end_session() consumes self");
         hub.count_replies(ended.holder, ended.ledger.held_bytes(), 0);
         for channel in ended.present_in.iter() {
             let fan_out = channel.with_presence(|presence, name| presence.remove_member(name, self.id));
@@ -145,18 +146,19 @@ impl<'a> LiveSession<'a> {
         if let Some(mailbox) = &ended.mailbox {
             mailbox.close_with(Bye::new(ByeCode::Kicked, "the session was ended"));
         }
-        // Still under the lock: who finds it ended and looks again does not find it again.
+        // Still under the session's lock: a caller that finds the session ended does not find it in the
+        // registry again.
         hub.sessions().remove(self.id, ended.holder);
     }
 
-    /// Sends the connection away, if there is one.
+    /// Closes the session's connection, if any.
     pub(crate) fn close_with(&self, bye: impl FnOnce() -> Bye) {
         if let Some(mailbox) = &self.state().mailbox {
             mailbox.close_with(bye());
         }
     }
 
-    /// A request has ended with this reply: keeps it, and sends it to the connection that asked last.
+    /// Settles a request with this reply: keeps it, and sends it to the connection that asked last.
     pub(crate) fn settle(&mut self, hub: &Hub, id: RequestId, line: &[u8]) {
         let mut short = Vec::new();
         let line = match self.may_keep(hub, line.len()) {
@@ -168,12 +170,14 @@ impl<'a> LiveSession<'a> {
         };
         let asked = self.with_ledger(hub, |ledger| ledger.settle(id, line));
         if let Some(mailbox) = &self.state().mailbox {
-            // Even where the reply is not for it: one request less is running, so it may read on.
+            // Even a reply for another connection wakes this one: one request less is running, so it may read
+            // on.
             mailbox.push_packets(if asked == Some(mailbox.connection) { line } else { &[] });
         }
     }
 
-    /// Whether the reply to a request that runs may be kept; a short one, such as [`write_too_large`], always may.
+    /// Whether there is room to keep the reply to a running request; a short one, such as
+    /// [`write_too_large`], always fits.
     pub(super) fn may_keep(&self, hub: &Hub, bytes: usize) -> bool {
         let State { ledger, holder, .. } = self.state();
         let held = ledger.held_bytes();
@@ -181,19 +185,19 @@ impl<'a> LiveSession<'a> {
         ledger.may_keep(bytes, hub.limits()) && hub.has_reply_room(*holder, held, wanted)
     }
 
-    /// Forgets the replies of a session that has no connection to see them.
+    /// Drops the replies of a session without a connection.
     pub(crate) fn drop_replies_if_parked(&mut self, hub: &Hub) {
         if self.state().mailbox.is_none() {
             self.with_ledger(hub, Ledger::drop_replies);
         }
     }
 
-    /// A request that `connection` took was never begun. False where another one waits for it by now.
+    /// Returns a request that `connection` took but never started. False if another connection waits for it.
     pub(crate) fn take_back(&mut self, hub: &Hub, id: RequestId, connection: u64) -> bool {
         self.with_ledger(hub, |ledger| ledger.take_back(id, connection))
     }
 
-    /// Works on the session's book, and keeps the node's sum of reply bytes.
+    /// Changes the session's ledger and updates the node's count of reply bytes.
     pub(super) fn with_ledger<T>(&mut self, hub: &Hub, work: impl FnOnce(&mut Ledger) -> T) -> T {
         let State { ledger, holder, .. } = self.state_mut();
         let before = ledger.held_bytes();
@@ -202,7 +206,7 @@ impl<'a> LiveSession<'a> {
         done
     }
 
-    /// Tells the rosters in which the session stands whether it is there.
+    /// Updates the session's state in its presence rosters.
     pub(super) fn set_presence(&self, hub: &Hub, wall_ms: u64, to: MemberState) {
         let user = self.login().identity.user.as_ref();
         for channel in self.state().present_in.iter() {

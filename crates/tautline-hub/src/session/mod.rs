@@ -1,4 +1,4 @@
-//! What outlives a connection: who the session belongs to, which requests it made, where it is present.
+//! Session state that outlives a connection: owner, requests and presence.
 
 pub(crate) mod id;
 mod live;
@@ -25,39 +25,39 @@ use crate::{
     sync::{Mutex, lock},
 };
 
-/// One session. Its lock is held for moments and never together with another session's; channels and mailboxes may be
-/// locked under it.
+/// One session. Its lock is held briefly and never together with another session's; channels and mailboxes
+/// may be locked under it.
 ///
-/// There are two ways in, and none round them: [`Session::living`] for what anybody may do, and [`Session::owned_by`] for
-/// what a connection does for its client. A session that has ended yields neither.
+/// All access goes through [`Session::live`], for any caller, or [`Session::owned_by`], for the connection
+/// that owns the session. An ended session yields neither.
 pub(crate) struct Session {
     pub(crate) id: SessionId,
-    /// Nothing once it has ended.
+    /// `None` once the session has ended.
     state: Mutex<Option<State>>,
 }
 
-/// The part that changes.
+/// The mutable part.
 struct State {
     login: Login,
     ledger: Ledger,
-    /// The highest dial of the session.
+    /// The highest attempt number accepted.
     attempt: u64,
     /// When it was opened, in monotonic seconds, rounded up.
     opened_s: u32,
-    /// Who its shares are booked on: its user, or the address that it was opened from.
+    /// The budget holder: the session's user, or the address that opened it.
     holder: Holder,
-    /// The connection that has it; `None` while parked.
+    /// The owning connection; `None` while parked.
     mailbox: Option<Arc<PeerMailbox>>,
-    /// How often it was parked, in small change: tells whether it came back since a certain time.
+    /// Counts parkings, with wrap-around: detects a return since a given parking.
     parks: u16,
-    /// Channels in whose roster it stands.
+    /// Channels whose roster contains the session.
     present_in: Rosters,
-    /// The life of the logs in which the session began; 0 where that is not known.
+    /// The incarnation of the logs in which the session began; 0 if unknown.
     incarnation: u32,
 }
 
 impl Session {
-    /// A session that begins now, without a connection yet.
+    /// A new session without a connection.
     pub(crate) fn new(
         (id, holder): (SessionId, Holder),
         login: Login,
@@ -74,7 +74,7 @@ impl Session {
             mailbox: None,
             parks: 0,
             present_in: Rosters::default(),
-            incarnation: incarnation,
+            incarnation,
         };
         Arc::new(Self { id, state: Mutex::new(Some(state)) })
     }
@@ -84,14 +84,14 @@ impl Session {
         LiveSession::new(self.id, lock(&self.state))
     }
 
-    /// The session, locked, for the connection that has it. `None` where it has another one by now, or has ended: then
-    /// nothing that this connection's client says counts any more.
+    /// The session, locked, for the connection that owns it. `None` if another connection owns it or it has
+    /// ended: this client's packets no longer count.
     pub(crate) fn owned_by(&self, mailbox: &Arc<PeerMailbox>) -> Option<OwnedSession<'_>> {
         self.live()?.owned_by(mailbox)
     }
 }
 
-/// Channels in whose roster a session stands. Most sessions stand in none, so there is nothing but a pointer for them.
+/// Channels whose roster contains a session. Most sessions are in none and pay only for a pointer.
 #[derive(Default)]
 struct Rosters(Option<Box<Attachment>>);
 
@@ -117,15 +117,15 @@ impl Rosters {
     }
 }
 
-// What an idle session costs is a figure of the product: with the two counts of its `Arc` it fills 128 bytes. Elsewhere a
-// lock may be larger.
+// Idle memory per session is a product figure: with the two counts of its `Arc` a session fills 128 bytes. On
+// other platforms a lock may be larger.
 #[cfg(all(target_os = "linux", not(shuttle)))]
 const _: () = assert!(size_of::<Session>() <= 112);
 
-/// Who a session belongs to, and until when that holds.
+/// The identity that owns a session, and its expiry.
 #[derive(Clone)]
 pub(crate) struct Login {
-    /// Shared by all guests: there are many of them, and they are all alike.
+    /// Shared by all guests, because their identities are equal.
     pub(crate) identity: Arc<Identity>,
     /// In wall milliseconds.
     pub(crate) expires_at: u64,

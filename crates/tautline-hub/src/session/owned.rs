@@ -1,4 +1,4 @@
-//! A session in the hands of its connection: everything that a client may change.
+//! Operations on a session that only its own connection may perform for its client.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use tautline_protocol::{
 use super::{LiveSession, Login};
 use crate::{Hub, channel::Channel, hub::write_too_large, mailbox::PeerMailbox};
 
-/// A session, locked, for the connection that has it and for no other.
+/// A session, locked, for the connection that owns it and for no other.
 ///
-/// What a client says takes effect through this alone, so a connection that was superseded can do nothing. What is told of
-/// the session to others (rosters) changes under the same lock as the session itself.
+/// Client packets take effect only through this type, so a superseded connection can change nothing. Rosters
+/// change under the same lock as the session.
 pub(crate) struct OwnedSession<'a>(LiveSession<'a>);
 
 impl<'a> std::ops::Deref for OwnedSession<'a> {
@@ -40,12 +40,12 @@ impl<'a> OwnedSession<'a> {
         self.0.with_ledger(hub, |ledger| ledger.handle_seen(id));
     }
 
-    /// A request came whose repetition is harmless. False: the client has settled it already, drop it.
+    /// Records an idempotent request. False if the client has settled it already: drop it.
     pub(crate) fn receive_repeatable(&mut self, id: RequestId) -> bool {
         self.0.state_mut().ledger.receive_harmless(id)
     }
 
-    /// A `publish` or a `call` came.
+    /// Records a `publish` or `call`.
     pub(crate) fn receive(
         &mut self,
         hub: &Hub,
@@ -61,7 +61,8 @@ impl<'a> OwnedSession<'a> {
         self.0.with_ledger(hub, |ledger| ledger.receive(id, again, mailbox.connection, hub.limits()))
     }
 
-    /// A request has ended within the call that brought it, and its connection sends this reply itself, the end of `out`.
+    /// Settles a request within the input that brought it; its connection sends the reply itself, the end of
+    /// `out`.
     pub(crate) fn settle_here(&mut self, hub: &Hub, id: RequestId, (out, from): (&mut Vec<u8>, usize)) {
         if !self.may_keep(hub, out.len() - from) {
             out.truncate(from);
@@ -74,12 +75,13 @@ impl<'a> OwnedSession<'a> {
         self.0.state_mut().login = login;
     }
 
-    /// The session stands in the channel's roster from now on. To be called under the lock under which it was seated there.
+    /// Records that the channel's roster contains the session. Call under the lock under which it was added
+    /// there.
     pub(crate) fn add_roster(&mut self, channel: &Arc<Channel>) {
         self.0.state_mut().present_in.insert(channel);
     }
 
-    /// Leaves the rosters of the channels that are not to be kept.
+    /// Leaves the rosters of the channels that `keep` rejects.
     pub(crate) fn leave_rosters(&mut self, hub: &Hub, keep: impl Fn(&Arc<Channel>) -> bool) {
         let id = self.id();
         self.0.state_mut().present_in.retain(|channel| {
@@ -92,7 +94,7 @@ impl<'a> OwnedSession<'a> {
         });
     }
 
-    /// The client goes away on purpose, and keeps its connection.
+    /// The client announced that it goes away; the connection stays open.
     pub(crate) fn pause(&self, hub: &Hub, now: Now) {
         self.set_presence(hub, now.wall_ms, MemberState::Away);
     }
@@ -102,7 +104,7 @@ impl<'a> OwnedSession<'a> {
         self.set_presence(hub, now.wall_ms, MemberState::Online);
     }
 
-    /// The connection is gone: the session waits for the next.
+    /// The connection is gone: the session waits for another one.
     pub(crate) fn park(mut self, hub: &Hub, now: Now) {
         let state = self.0.state_mut();
         state.mailbox = None;
@@ -115,10 +117,10 @@ impl<'a> OwnedSession<'a> {
         hub.sessions().park(now, self.id(), parks);
     }
 
-    /// The client has said goodbye: the session ends, and no ticket opens it again on this node. What is returned is for the
-    /// engine to keep.
+    /// Ends the session at the client's `bye`: tickets can no longer open it on this node. The engine saves
+    /// the returned revocation.
     pub(crate) fn end_by_bye(mut self, hub: &Hub, now: Now) -> Revocation {
-        // Tickets that were given out before live no longer than one that would be given out now.
+        // Tickets issued earlier expire no later than one issued now.
         let until = now.wall_ms + hub.limits().ticket_ms;
         let id = self.id();
         hub.sessions().revoke(id, until);

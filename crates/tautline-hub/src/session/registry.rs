@@ -1,4 +1,4 @@
-//! All sessions of a node: found by id, parked, ended.
+//! The registry of a node's sessions: by id, parked, revoked.
 
 use std::{
     collections::{BTreeSet, HashSet, VecDeque},
@@ -19,11 +19,11 @@ const SHARDS: usize = 16;
 /// The registry.
 pub(crate) struct Sessions {
     shards: [Mutex<HashSet<ById>>; SHARDS],
-    /// How many there are, and whose.
+    /// Counts the sessions of each holder.
     budget: Arc<Budget>,
-    /// In the order in which they were parked.
+    /// In the order of parking.
     parked: Mutex<VecDeque<Parked>>,
-    /// Those of them that may hold replies.
+    /// The parked sessions that may hold replies.
     parked_replies: Mutex<BTreeSet<SessionId>>,
     revoked: Mutex<Revoked>,
     revocations_max: usize,
@@ -36,12 +36,12 @@ pub(crate) struct Parked {
     pub(crate) parks: u16,
 }
 
-/// Why there is no session of an id, and none was made.
+/// The reason why a session was neither found nor created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoSession {
-    /// It has ended for good: its tickets are void.
+    /// It has ended permanently: its tickets are void.
     Revoked,
-    /// The node, or this holder, has as many as it may have.
+    /// The node or this holder has reached its limit.
     Full,
 }
 
@@ -53,7 +53,8 @@ struct Revoked {
 }
 
 impl Sessions {
-    /// At most `count_max` sessions. Beyond `revocations_max` ended ones the one that ended first is forgotten.
+    /// At most `count_max` sessions and `revocations_max` revocations; beyond that, the oldest revocation is
+    /// dropped.
     pub(crate) fn new(count_max: usize, revocations_max: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
@@ -73,10 +74,11 @@ impl Sessions {
         lock(self.shard(id)).get(&id).map(|found| Arc::clone(&found.0))
     }
 
-    /// Finds the session, or makes it, booked on its holder: two connections that ask at once get the same one. Says whether it was made now.
+    /// Finds the session, or creates it for its holder: two concurrent callers get the same one. Returns
+    /// whether it was created.
     ///
-    /// A session that ends is revoked before it is taken out of here, so none is made from a ticket that was good a moment
-    /// ago.
+    /// An ending session is revoked before it is removed here, so a ticket that was valid a moment ago
+    /// creates none.
     pub(crate) fn get_or_create(
         &self,
         (id, holder): (SessionId, Holder),
@@ -98,7 +100,7 @@ impl Sessions {
         Ok((made, true))
     }
 
-    /// Takes out a session that ends. To be called under its lock, once.
+    /// Removes an ending session. Call once, under its lock.
     pub(crate) fn remove(&self, id: SessionId, holder: Holder) {
         if lock(self.shard(id)).remove(&id) {
             self.budget.give(holder, 1);
@@ -106,12 +108,12 @@ impl Sessions {
         self.remove_parked_replies(id);
     }
 
-    /// Notes that a session lost its connection now, and that this was the time number `parks`.
+    /// Records that a session lost its connection, with its parking number `parks`.
     pub(crate) fn park(&self, now: Now, id: SessionId, parks: u16) {
         lock(&self.parked).push_back(Parked { at_ms: now.mono_ms, id, parks });
     }
 
-    /// Notes that a session without a connection holds replies, or will.
+    /// Records that a session without a connection holds replies, or will.
     pub(crate) fn add_parked_replies(&self, id: SessionId) {
         lock(&self.parked_replies).insert(id);
     }
@@ -121,18 +123,18 @@ impl Sessions {
         lock(&self.parked_replies).remove(&id);
     }
 
-    /// Takes a session that may hold replies without a connection; it may have one again.
+    /// Takes a session that may hold replies without a connection; it may have reconnected.
     pub(crate) fn next_parked_replies(&self) -> Option<SessionId> {
         lock(&self.parked_replies).pop_first()
     }
 
-    /// Sessions that were parked at `until_ms` or before, and may have come back since.
+    /// Sessions parked at `until_ms` or before; they may have reconnected since.
     pub(crate) fn parked_until(&self, until_ms: u64) -> Vec<Parked> {
         let mut parked = lock(&self.parked);
         std::iter::from_fn(|| parked.pop_front_if(|parked| parked.at_ms <= until_ms)).collect()
     }
 
-    /// Remembers that a session's tickets are void until the last of them has expired.
+    /// Records that a session's tickets are void until the last of them has expired.
     pub(crate) fn revoke(&self, id: SessionId, until_wall_ms: u64) {
         let mut revoked = lock(&self.revoked);
         if revoked.ids.insert(id) {
@@ -147,7 +149,7 @@ impl Sessions {
         lock(&self.revoked).ids.contains(&id)
     }
 
-    /// Forgets revocations whose tickets have expired by themselves.
+    /// Drops revocations whose tickets have expired.
     pub(crate) fn forget_revoked(&self, wall_ms: u64) {
         let mut revoked = lock(&self.revoked);
         while revoked.queue.front().is_some_and(|(until, _)| *until < wall_ms) {
@@ -155,13 +157,13 @@ impl Sessions {
         }
     }
 
-    /// Every session of the moment.
+    /// All sessions at this moment.
     pub(crate) fn all(&self) -> Vec<Arc<Session>> {
         let of_shard = |shard: &Mutex<HashSet<ById>>| {
             lock(shard).iter().map(|found| Arc::clone(&found.0)).collect::<Vec<_>>()
         };
         let mut all: Vec<_> = self.shards.iter().flat_map(of_shard).collect();
-        // Sets have no order of their own; what follows must not depend on the hasher.
+        // Sets have no order; the result must not depend on the hasher.
         all.sort_by_key(|session| session.id);
         all
     }
