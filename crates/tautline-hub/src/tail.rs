@@ -138,8 +138,8 @@ impl LogTail {
         }
         let in_tail = offset.checked_sub(self.tail_start() + 1).and_then(|index| usize::try_from(index).ok());
         let entry = in_tail.and_then(|index| self.entries.get(index));
-        let seam = || self.boundaries.iter().find(|(seam, _)| *seam == offset).map(|(_, at)| *at);
-        entry.map(Entry::at).or_else(seam)
+        let boundary = || self.boundaries.iter().find(|(boundary, _)| *boundary == offset).map(|(_, at)| *at);
+        entry.map(Entry::at).or_else(boundary)
     }
 
     /// Applies a publication that the engine has appended. At most `entries_max` stay in memory.

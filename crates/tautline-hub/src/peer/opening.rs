@@ -300,7 +300,7 @@ impl Peer {
         }
         // Skip the id only if it was in use above: another hello with this key may be opening the session
         // concurrently.
-        let key_id = key_ids.map(|[current, _]| this_life).filter(|id| used != Some(*id));
+        let key_id = key_ids.map(|[current, _]| current).filter(|id| used != Some(*id));
         let mut id = key_id.unwrap_or_else(|| SessionId(self.hub.random().id()));
         let (incarnation, holder) = (self.hub.engine().incarnation(), self.holder_of(&login.identity));
         loop {
