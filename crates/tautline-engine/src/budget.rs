@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn one_greedy_holder_leaves_half_to_a_thousand_others() {
+    fn greedy_holder_leaves_half_to_thousand_others() {
         let budget = Budget::new(8_000);
         let greedy = fill(&budget, holder(0), Ordinary);
         assert!((3_500..=3_502).contains(&greedy), "half of what is not reserved: {greedy}");
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_greedy_holders_leave_room_for_a_newcomer() {
+    fn ten_greedy_holders_leave_room_for_newcomer() {
         let budget = Budget::without_reserve(8_000);
         for _ in 0..8_000 {
             (0..10).for_each(|n| _ = budget.take(holder(n), 1, Ordinary));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reserve_is_for_the_entitled_and_the_total_is_hard() {
+    fn reserve_is_for_entitled_and_total_is_hard() {
         let budget = Budget::new(80);
         (0..70).for_each(|n| assert!(budget.take(holder(n), 1, Ordinary)));
         assert!(!budget.take(holder(99), 1, Ordinary));
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ceiling_of_one_admits_one() {
+    fn budget_of_one_admits_one() {
         let budget = Budget::new(1);
         let claim = budget.claim(holder(1), 1, Ordinary).expect("there is room");
         assert!(budget.claim(holder(2), 1, Ordinary).is_none());
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_leaves_no_trace() {
+    fn returned_amount_leaves_no_trace() {
         let budget = Budget::new(1_000);
         let claims: Vec<_> = (0..100).map(|n| budget.claim(holder(n), 5, Ordinary)).collect();
         assert!(budget.take(holder(7), 3, Ordinary));
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_takes_nothing() {
+    fn refused_claim_takes_nothing() {
         let budget = Budget::new(10);
         assert!(!budget.take(holder(1), 11, Ordinary) && !budget.take(holder(1), 11, Entitled));
         assert_eq!((budget.used(), budget.held(holder(1))), (0, 0));

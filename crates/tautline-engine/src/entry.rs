@@ -74,7 +74,7 @@ impl Entry {
 
     /// True where both say the same, however it is spelled: by bytes, or else as JSON.
     #[must_use]
-    pub fn says_the_same(&self, other: &Self) -> bool {
+    pub fn has_same_content(&self, other: &Self) -> bool {
         let json = |entry: &Self| serde_json::from_slice::<serde_json::Value>(&entry.line).ok();
         self.line == other.line || json(self).is_some_and(|it| Some(it) == json(other))
     }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_publication_is_encoded_once_for_subscribers_and_history() {
+    fn publication_is_encoded_once_for_subscribers_and_history() {
         let channel = ChannelName::parse("room:7").expect("valid");
         let from = Some(UserId::parse("u7").expect("valid"));
         let content = Content { data: "{\"a\":\n1}".into(), from, tags: Some("{}".into()) };

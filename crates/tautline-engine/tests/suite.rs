@@ -17,6 +17,6 @@ impl Rig for InMemory {
 }
 
 #[test]
-fn the_memory_engine_keeps_every_promise() {
+fn memory_engine_keeps_every_promise() {
     run_all(&mut || Box::new(InMemory(Arc::new(MemoryEngine::new(7, &Limits::default())))));
 }

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_position_of_the_newest_epoch_wins_and_there_is_a_ceiling() {
+    fn highest_position_of_newest_epoch_wins_within_budget() {
         let acks = Acks::new(1);
         let (ann, bob) = (UserId::parse("ann").expect("valid"), UserId::parse("bob").expect("valid"));
         let channel = ChannelName::parse("room:7").expect("valid");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_is_seen_until_the_engine_has_it() {
+    fn position_is_kept_until_engine_saved_it() {
         let acks = Acks::new(100);
         let ann = UserId::parse("ann").expect("valid");
         let channel = ChannelName::parse("room:7").expect("valid");
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_mark_is_handed_over_again() {
+    fn refused_position_update_is_handed_over_again() {
         let acks = Acks::new(100);
         let ann = UserId::parse("ann").expect("valid");
         let channel = ChannelName::parse("room:7").expect("valid");

@@ -109,7 +109,7 @@ impl Hub {
                 done(match page {
                     Err(error) => Err(error.to_body()),
                     Ok(page) => match page.entries.first() {
-                        Some(found) if found.offset() == offset && !found.says_the_same(&claimed) => {
+                        Some(found) if found.offset() == offset && !found.has_same_content(&claimed) => {
                             let words = "this idempotency key stands for another publication";
                             Err(ErrorBody::new(ErrorCode::Other("conflict".into()), words))
                         }

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_told_once_until_it_is_over() {
+    fn recurring_cause_is_logged_once_until_over() {
         let cause = LogOnce::new();
         assert_eq!(cause.take_over(50_000), None, "it never came up");
         assert!(cause.note(50_000));
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_comes_and_goes_is_not_over() {
+    fn recurring_cause_with_short_pauses_is_not_over() {
         let cause = LogOnce::new();
         assert!(cause.note(0));
         for second in 1..100 {

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packets_are_converted_once_for_all_who_read_msgpack() {
+    fn packets_are_converted_to_msgpack_once() {
         let packets = Packets::new(Bytes::from_static(b"{\"pub\":{}}\n"));
         let (ann, bob) = (packets.clone(), packets);
         assert_eq!(ann.encode(Format::Msgpack), &b"\x81\xa3pub\x80"[..]);

@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_stand_together_share_a_page_that_goes_when_all_have_it() {
+    fn readers_at_same_position_share_one_page() {
         let (pages, ann, bob) = (Pages::new(4, 4), mailbox(), bell_of(2));
         assert!(
             matches!(pages.take(key(1), &ann, 0), (PageLookup::Wait(Some(_)), None)),
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_bounded_and_the_next_is_read_when_there_is_room() {
+    fn pages_are_bounded_and_queued_until_room() {
         let (pages, ann) = (Pages::new(1, 4), mailbox());
         pages.take(key(1), &ann, 0);
         assert!(matches!(pages.take(key(2), &ann, 1), (PageLookup::Wait(None), None)));
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_nobody_takes_goes_and_its_reader_is_rung() {
+    fn untaken_page_expires_and_its_reader_is_notified() {
         let (pages, ann) = (Pages::new(1, 4), mailbox());
         pages.take(key(1), &ann, 0);
         pages.put(0, &key(1), page(9));
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_was_cancelled_is_not_asked_for_in_passing() {
+    fn cancelled_page_is_not_requested_again() {
         let (pages, ann) = (Pages::new(1, 4), mailbox());
         pages.take(key(1), &ann, 0);
         pages.cancel(&key(1));
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_can_not_be_read_is_tried_again_after_a_while() {
+    fn unreadable_page_is_retried_later() {
         let (pages, ann) = (Pages::new(1, 4), mailbox());
         pages.take(key(1), &ann, 0);
         pages.put(0, &key(1), None);
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_goes_when_its_last_reader_leaves() {
+    fn page_is_dropped_when_last_reader_leaves() {
         let (pages, ann, bob) = (Pages::new(1, 4), mailbox(), bell_of(2));
         pages.take(key(1), &ann, 0);
         pages.take(key(1), &bob, 5);
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_left_while_it_is_read_counts_until_it_was() {
+    fn page_without_readers_counts_until_read_completes() {
         let (pages, ann, bob) = (Pages::new(2, 1), mailbox(), bell_of(2));
         pages.take(key(1), &ann, 0);
         assert_eq!(pages.cancel_wait(&ann, 0), None);
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queued_page_that_is_left_is_never_read() {
+    fn queued_page_without_readers_is_never_read() {
         let (pages, ann) = (Pages::new(1, 4), mailbox());
         pages.take(key(1), &ann, 0);
         pages.take(key(2), &ann, 1);
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_moves_leaves_the_page_where_it_stood() {
+    fn moving_reader_leaves_its_previous_page() {
         let (pages, ann) = (Pages::new(1, 4), mailbox());
         pages.take(key(1), &ann, 0);
         pages.put(0, &key(1), page(9));
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_waits_for_a_few_pages_at_a_time() {
+    fn connection_waits_for_few_pages_at_once() {
         let (pages, ann) = (Pages::new(9, 2), mailbox());
         for slot in 0..4 {
             pages.take(key(slot.into()), &ann, slot);

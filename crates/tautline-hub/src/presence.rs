@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_is_away_a_return_is_back_and_only_the_end_is_leave() {
+    fn disconnect_is_away_return_back_end_leave() {
         let (mut presence, _) = presence();
         let (ann, mut seen) = (SessionId(1), presence.add_reader());
         assert!(presence.set_online(&room(), ann, None, 5));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_falls_behind_misses_changes_but_nothing_grows() {
+    fn slow_reader_misses_changes_without_queue_growth() {
         let (mut presence, _) = presence();
         let mut seen = presence.add_reader();
         for n in 0..1000 {
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_go_when_the_last_reader_has_read_or_left() {
+    fn changes_are_dropped_after_last_reader() {
         let (mut presence, budget) = presence();
         let (mut first, second, mut third) =
             (presence.add_reader(), presence.add_reader(), presence.add_reader());
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_that_nobody_reads_are_not_kept() {
+    fn changes_without_readers_are_not_kept() {
         let (mut presence, budget) = presence();
         for n in 0..130 {
             assert!(!presence.set_online(&room(), SessionId(n), None, 5));
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn reader_that_was_told_of_a_join_is_told_of_the_leave() {
+    fn reader_that_received_join_receives_leave() {
         let (mut presence, budget) = presence();
         let (mut quick, mut slow) = (presence.add_reader(), presence.add_reader());
         presence.set_online(&room(), SessionId(1), None, 5);

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_seed_gives_one_sequence_and_no_number_twice() {
+    fn same_seed_gives_same_sequence_without_repeats() {
         let (a, b, other) = (Random::new([1; 32]), Random::new([1; 32]), Random::new([2; 32]));
         let first = a.id();
         assert_eq!(first, b.id());

@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_that_stand_together_share_one_joined_batch() {
+    fn readers_at_same_position_share_one_batch() {
         let mut tail = log_at(state("e", 0, 0));
         (1..=3).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
         let (TailRead::Batch { packets: a, .. }, TailRead::Batch { packets: b, .. }) =
@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_of_msgpack_take_what_readers_of_json_take() {
+    fn msgpack_and_json_readers_take_same_entries() {
         let mut tail = log_at(state("e", 0, 0));
         (1..=3).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
         for (after, bytes_max) in [(0, 999), (1, 1), (2, 999)] {
@@ -511,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_holds_the_newest_and_the_engine_the_rest() {
+    fn tail_holds_newest_and_engine_the_rest() {
         let mut tail = log_at(state("e", 0, 0));
         (1..=6).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
         assert_eq!(read(&mut tail, 2, 999), (4, 6));
@@ -524,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_joined_is_let_go_when_everybody_has_it() {
+    fn joined_batch_is_freed_after_all_readers() {
         let mut tail = log_at(state("e", 0, 0));
         (1..=3).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
         let TailRead::Batch { packets, .. } = tail.read(0, &mut 0, 999) else { panic!("it reads") };
@@ -534,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_look_has_told_already_is_not_taken_twice() {
+    fn entry_known_from_stat_is_not_applied_twice() {
         let mut tail = log_at(state("e", 5, 0));
         assert_eq!(push(&mut tail, 5), AppendOutcome::Duplicate);
         assert_eq!(push(&mut tail, 4), AppendOutcome::Uncertain, "the tail never had it");
@@ -544,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_went_back_leaves_a_gap_for_those_beyond_the_fork_alone() {
+    fn engine_rollback_is_gap_only_beyond_common_prefix() {
         let mut tail = log_at(state("e", 0, 0));
         (1..=4).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
         assert_eq!(push_at(&mut tail, "e", 3, 77), AppendOutcome::Applied);
@@ -557,7 +557,7 @@ mod tests {
 
     /// Regression, storm 363: the engine was rolled back, and its next publication was never reported.
     #[test]
-    fn a_publication_behind_one_that_memory_does_not_know_is_a_gap() {
+    fn publication_after_unknown_predecessor_is_gap() {
         let mut tail = log_at(state("e", 0, 0));
         (1..=4).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
         assert_eq!(push_behind(&mut tail, "e", 5, 90, 41), AppendOutcome::Applied);
@@ -568,7 +568,7 @@ mod tests {
 
     /// Regression, storm 1078699: a page of the new branch, then the tail of the old one.
     #[test]
-    fn a_page_of_another_branch_is_noticed_where_it_meets_the_tail() {
+    fn page_of_other_branch_is_detected_at_tail() {
         let mut tail = log_at(state("e", 0, 0));
         (1..=5).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
         assert!(!tail.verify_page(0, None, &[entry(1, 10)]));
@@ -579,7 +579,7 @@ mod tests {
     /// Regression, storm 1107915: the log was rolled back, and other nodes had appended before the next
     /// report.
     #[test]
-    fn a_page_behind_another_publication_than_the_tail_ended_with_is_noticed() {
+    fn page_after_different_predecessor_is_detected() {
         for (after_at, differs) in [(None, false), (Some(20), false), (Some(77), true)] {
             let mut tail = log_at(state("e", 0, 0));
             (1..=2).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
@@ -589,7 +589,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_finds_less_than_before_is_a_gap_too() {
+    fn stat_with_lower_head_is_gap() {
         let mut tail = log_at(state("e", 0, 0));
         (1..=4).for_each(|offset| assert_eq!(push(&mut tail, offset), AppendOutcome::Applied));
         assert!(!tail.apply_state(&state("e", 4, 0), 4));
@@ -603,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_epoch_is_told_whoever_brings_it() {
+    fn new_epoch_is_gap_from_every_source() {
         let mut tail = log_at(state("e", 4, 0));
         assert_eq!(push_at(&mut tail, "f", 1, 50), AppendOutcome::Applied);
         assert_eq!(told(&mut tail, 4, 0), Some((GapReason::NewEpoch, 0)));
@@ -613,7 +613,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_in_the_engine_is_a_gap_and_no_endless_search() {
+    fn missing_entries_in_engine_are_gap() {
         let mut tail = log_at(state("e", 9, 0));
         tail.record_gap(2, Some(6));
         assert_eq!(told(&mut tail, 2, 0), Some((GapReason::Retention, 5)));
@@ -622,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_finds_its_place_or_the_reason_why_not() {
+    fn cursor_resolves_to_position_or_gap_reason() {
         let cursor = |epoch: &str, offset, at| Cursor { epoch: epoch.into(), offset, at };
         let gap = |reason, at| ResumePoint::Gap { reason, at };
         let find = |at, cursor| locate("e", 5, 2, at, &cursor);

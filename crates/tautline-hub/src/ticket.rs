@@ -105,14 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_opens_with_any_key_of_the_ring_and_no_other() {
+    fn ticket_opens_only_with_configured_keys() {
         let ticket = TicketKeys::new(&[[1; 32]]).seal(&claims(), &[9; 32]);
         assert_eq!(TicketKeys::new(&[[2; 32], [1; 32]]).open(&ticket), Some(claims()));
         assert_eq!(TicketKeys::new(&[[2; 32]]).open(&ticket), None);
     }
 
     #[test]
-    fn a_forged_cut_or_foreign_ticket_does_not_open() {
+    fn forged_truncated_or_foreign_ticket_does_not_open() {
         let keys = TicketKeys::new(&[[1; 32]]);
         let ticket = keys.seal(&claims(), &[9; 32]);
         for at in 0..ticket.len() {

@@ -54,7 +54,7 @@ fn tickets(node: &mut Node, count: usize) -> Vec<Value> {
 }
 
 #[test]
-fn a_few_within_a_millisecond_go_ahead_and_the_next_wait_for_their_turn() {
+fn hellos_beyond_limit_per_millisecond_are_queued() {
     let mut node =
         Node::with(Limits { new_sessions_per_ms_max: 2, ..Limits::default() }, Retention::default());
     let mut phones: Vec<_> = (0..2).map(|_| node.guest()).collect();
@@ -70,7 +70,7 @@ fn a_few_within_a_millisecond_go_ahead_and_the_next_wait_for_their_turn() {
 }
 
 #[test]
-fn each_lane_goes_in_order_and_a_new_client_is_not_behind_all_who_come_back() {
+fn new_client_does_not_queue_behind_resuming_ones() {
     let mut node = one_at_a_time();
     let tickets = tickets(&mut node, 8);
     node.advance(1000);
@@ -86,7 +86,7 @@ fn each_lane_goes_in_order_and_a_new_client_is_not_behind_all_who_come_back() {
 }
 
 #[test]
-fn a_new_client_that_waited_too_long_is_told_when_to_come_again_and_who_comes_back_waits_on() {
+fn queued_new_client_times_out_and_resuming_waits() {
     let mut node = one_at_a_time();
     let ticket = tickets(&mut node, 1).remove(0);
     node.advance(1000);
@@ -112,7 +112,7 @@ fn a_new_client_that_waited_too_long_is_told_when_to_come_again_and_who_comes_ba
 }
 
 #[test]
-fn what_is_sent_behind_a_waiting_hello_is_taken_after_it() {
+fn requests_behind_queued_hello_run_after_welcome() {
     let node = one_at_a_time();
     let mut phones = [node.dial()];
     let packets = hello().to_string() + "\n" + r#"{"id":1,"subscribe":{"channel":"room:1"}}"#;
@@ -125,7 +125,7 @@ fn what_is_sent_behind_a_waiting_hello_is_taken_after_it() {
 }
 
 #[test]
-fn a_drain_that_begins_meanwhile_is_what_a_waiting_hello_is_told() {
+fn drain_closes_queued_hello() {
     let node = one_at_a_time();
     let mut phones = [waiting(&node, hello())];
     node.hub.drain(0);
@@ -134,7 +134,7 @@ fn a_drain_that_begins_meanwhile_is_what_a_waiting_hello_is_told() {
 }
 
 #[test]
-fn who_has_left_while_waiting_leaves_nothing_behind() {
+fn disconnect_while_queued_leaves_nothing_behind() {
     let mut node = one_at_a_time();
     let mut phone = waiting(&node, hello());
     phone.peer.handle_lost(node.now);

@@ -98,7 +98,7 @@ fn subscribed_log_is_empty_for_days_without_gap() {
 }
 
 #[test]
-fn cursor_of_forgotten_log_is_told_of_new_epoch() {
+fn cursor_of_forgotten_log_gets_new_epoch() {
     let mut node = an_hour();
     let mut phone = node.guest();
     node.publish("room:7", &json!(1));

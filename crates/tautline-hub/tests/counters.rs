@@ -29,7 +29,7 @@ fn chances(story: u64) -> impl FnMut(u64) -> u64 {
 }
 
 #[test]
-fn counters_are_zero_after_every_way_out() {
+fn counters_return_to_zero_after_every_exit() {
     for story in 0..STORIES {
         let left = play(story);
         let nothing = HubStats { publications: left.publications, ..HubStats::default() };

@@ -12,7 +12,7 @@ fn small_log() -> Node {
 }
 
 #[test]
-fn a_subscriber_gets_what_is_published_from_now_on_and_nothing_after_it_unsubscribed() {
+fn subscriber_gets_publications_until_it_unsubscribes() {
     let node = Node::new();
     let mut phone = node.guest();
     node.publish("room:7", &json!("before"));
@@ -31,7 +31,7 @@ fn a_subscriber_gets_what_is_published_from_now_on_and_nothing_after_it_unsubscr
 }
 
 #[test]
-fn the_publisher_is_named_and_hears_itself() {
+fn publisher_is_named_and_receives_own_publication() {
     let node = Node::new();
     let mut phone = node.user("u1", &[]);
     phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
@@ -41,7 +41,7 @@ fn the_publisher_is_named_and_hears_itself() {
 }
 
 #[test]
-fn what_waits_leaves_in_one_message() {
+fn pending_packets_are_sent_in_one_message() {
     let node = Node::new();
     let mut phone = node.guest();
     phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
@@ -56,7 +56,7 @@ fn what_waits_leaves_in_one_message() {
 }
 
 #[test]
-fn a_slow_reader_gets_a_gap_and_goes_on_with_the_oldest_that_is_kept() {
+fn slow_reader_gets_gap_then_oldest_kept() {
     let node = small_log();
     let mut phone = node.guest();
     phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
@@ -78,7 +78,7 @@ fn a_slow_reader_gets_a_gap_and_goes_on_with_the_oldest_that_is_kept() {
 }
 
 #[test]
-fn each_kind_of_gap_follows_the_reply_and_comes_before_publications() {
+fn gap_follows_reply_and_precedes_publications() {
     let node = small_log();
     for n in 1..=5 {
         node.publish("room:7", &json!(n));
@@ -130,7 +130,7 @@ fn subscribing_again_moves_the_cursor() {
 }
 
 #[test]
-fn a_channel_with_ten_thousand_subscribers_is_rung_in_chunks_and_does_not_hold_up_another() {
+fn large_fan_out_in_chunks_delays_no_others() {
     let node = Node::new();
     let subscribe = |channel: &str| {
         let mut phone = node.guest();
@@ -163,7 +163,7 @@ fn a_channel_with_ten_thousand_subscribers_is_rung_in_chunks_and_does_not_hold_u
 }
 
 #[test]
-fn a_log_that_fell_idle_is_forgotten_without_a_false_gap() {
+fn idle_log_is_forgotten_without_false_gap() {
     let mut node = Node::with(Limits::default(), Retention { age_ms: 1000, ..Retention::default() });
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -190,7 +190,7 @@ fn welcome_epoch(node: &Node) -> Value {
 }
 
 #[test]
-fn history_pages_rise_and_say_whether_there_is_more() {
+fn history_pages_ascend_and_report_more() {
     let node = Node::new();
     for n in 1..=10 {
         node.publish("room:7", &json!(n));
@@ -222,7 +222,7 @@ fn history_pages_rise_and_say_whether_there_is_more() {
 }
 
 #[test]
-fn a_page_of_history_is_bounded_in_bytes() {
+fn history_page_is_bounded_in_bytes() {
     let limits = Limits { history_page_bytes_max: 1000, ..Limits::default() };
     let node = Node::with(limits, Retention::default());
     for _ in 0..10 {
@@ -242,7 +242,7 @@ fn a_page_of_history_is_bounded_in_bytes() {
 }
 
 #[test]
-fn presence_tells_join_away_back_and_leave() {
+fn presence_sends_join_away_back_and_leave() {
     let mut node = Node::new();
     let mut watcher = node.guest();
     watcher.ask(&node, json!({"id": 1, "subscribe": {"channel": "party:1"}}));
@@ -281,7 +281,7 @@ fn presence_tells_join_away_back_and_leave() {
 }
 
 #[test]
-fn nothing_is_sent_behind_a_pause_and_everything_after_it() {
+fn paused_connection_receives_everything_after_it_returns() {
     let node = Node::new();
     let mut phone = node.guest();
     phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
@@ -294,7 +294,7 @@ fn nothing_is_sent_behind_a_pause_and_everything_after_it() {
 }
 
 #[test]
-fn an_inbox_is_subscribed_by_itself_and_costs_nothing_to_miss() {
+fn inbox_is_subscribed_automatically_and_recovered() {
     let node = Node::new();
     let mut phone = node.user("u1", &[]);
     let welcome = phone.welcome(&node);
@@ -306,7 +306,7 @@ fn an_inbox_is_subscribed_by_itself_and_costs_nothing_to_miss() {
 }
 
 #[test]
-fn a_full_node_refuses_publications_and_keeps_what_it_has() {
+fn full_node_refuses_publications_and_keeps_logs() {
     let limits = Limits { log_bytes_max: 300, ..Limits::default() };
     let node = Node::with(limits, Retention::default());
     let mut phone = node.guest();
@@ -319,7 +319,7 @@ fn a_full_node_refuses_publications_and_keeps_what_it_has() {
 }
 
 #[test]
-fn a_new_phone_begins_behind_what_the_user_has_acknowledged() {
+fn new_phone_starts_after_acknowledged_position() {
     let node = Node::new();
     let mut phone = node.user("u1", &[]);
     let epoch = phone.welcome(&node)["channels"]["user:u1"]["epoch"].clone();
@@ -352,7 +352,7 @@ fn a_new_phone_begins_behind_what_the_user_has_acknowledged() {
 }
 
 #[test]
-fn what_was_never_acknowledged_and_is_not_kept_any_more_is_a_gap() {
+fn deleted_unacknowledged_publications_are_gap() {
     let node = small_log();
     let mut phone = node.user("u1", &[]);
     let epoch = phone.welcome(&node)["channels"]["user:u1"]["epoch"].clone();
@@ -371,7 +371,7 @@ fn what_was_never_acknowledged_and_is_not_kept_any_more_is_a_gap() {
 }
 
 #[test]
-fn forgotten_logs_are_bounded_and_what_is_forgotten_is_never_told_wrong() {
+fn forgotten_logs_are_bounded_without_wrong_cursors() {
     let limits = Limits { channel_count_max: 64, ..Limits::default() };
     let mut node = Node::with(limits, Retention { age_ms: 1, ..Retention::default() });
     let mut phone = node.guest();

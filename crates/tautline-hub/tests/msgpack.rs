@@ -33,7 +33,7 @@ fn next_message(node: &Node, phone: &mut Phone) -> (usize, usize) {
 }
 
 #[test]
-fn publications_cross_from_one_format_to_the_other_and_bytes_are_bytes() {
+fn publications_and_bytes_cross_between_formats() {
     let node = Node::new();
     let (mut talks_json, mut talks_msgpack) = (node.guest(), reader(&node));
     talks_json.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
@@ -48,7 +48,7 @@ fn publications_cross_from_one_format_to_the_other_and_bytes_are_bytes() {
 }
 
 #[test]
-fn a_publication_is_encoded_once_for_all_who_read_msgpack() {
+fn publication_is_encoded_once_for_msgpack_readers() {
     let node = Node::new();
     let mut readers: Vec<_> = (0..3).map(|_| reader(&node)).collect();
     readers.iter_mut().for_each(|phone| drop(phone.hear(&node)));
@@ -59,7 +59,7 @@ fn a_publication_is_encoded_once_for_all_who_read_msgpack() {
 }
 
 #[test]
-fn who_is_behind_reads_pages() {
+fn slow_msgpack_reader_reads_pages() {
     let limits = Limits { tail_entries_max: 1, ..Limits::default() };
     let node = Node::with(limits, Retention::default());
     for n in 0..10 {
@@ -77,7 +77,7 @@ fn who_is_behind_reads_pages() {
 }
 
 #[test]
-fn what_waits_leaves_in_one_message_and_everything_comes_back_after_a_cut() {
+fn msgpack_packets_are_batched_and_recovered_after_disconnect() {
     let node = Node::new();
     let mut phone = reader(&node);
     let welcome = phone.welcome(&node);
@@ -95,7 +95,7 @@ fn what_waits_leaves_in_one_message_and_everything_comes_back_after_a_cut() {
 }
 
 #[test]
-fn what_json_can_not_say_is_refused_and_the_line_goes_on() {
+fn value_without_json_form_is_refused_connection_stays() {
     let node = Node::new();
     let mut phone = guest(&node);
     let mut message = b"\x82\xa2id\x01\xa7publish\x82\xa7channel\xa6room:7\xa4data".to_vec();
@@ -108,7 +108,7 @@ fn what_json_can_not_say_is_refused_and_the_line_goes_on() {
 }
 
 #[test]
-fn what_is_no_msgpack_is_dismissed_and_the_request_named() {
+fn malformed_msgpack_closes_connection_naming_its_request() {
     let node = Node::new();
     for (message, id) in [
         (&b"\x82\xa2id\x07\xa7publish\x82\xa7channel"[..], json!(7)),
@@ -126,7 +126,7 @@ fn what_is_no_msgpack_is_dismissed_and_the_request_named() {
 }
 
 #[test]
-fn what_stands_before_the_broken_packet_is_done() {
+fn packets_before_malformed_one_are_processed() {
     let node = Node::new();
     let mut phone = guest(&node);
     phone.peer.handle_binary(node.now, b"\x82\xa2id\x01\xa7publish\x82\xa7channel\xa1a\xa4data\x01\xc1");
@@ -136,7 +136,7 @@ fn what_stands_before_the_broken_packet_is_done() {
 }
 
 #[test]
-fn json_nested_deeper_than_msgpack_may_be_is_refused() {
+fn json_nested_beyond_msgpack_limit_is_refused() {
     let node = Node::new();
     let mut phone = node.guest();
     let publish = |id: u64, depth: usize| {
@@ -153,7 +153,7 @@ fn json_nested_deeper_than_msgpack_may_be_is_refused() {
 
 /// Somebody else's deep nesting must not cut a line that did nothing wrong, again and again.
 #[test]
-fn what_msgpack_would_not_take_comes_as_text() {
+fn value_beyond_msgpack_depth_arrives_as_text() {
     let node = Node::new();
     let mut phone = reader(&node);
     // A client may not, what is in a log of before may.

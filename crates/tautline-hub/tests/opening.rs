@@ -12,7 +12,7 @@ use tautline_protocol::{Limits, UserId};
 const KEY: &str = "b3f1c0de5ca1ab1e77aa01aa";
 
 #[test]
-fn a_guest_is_welcomed_with_a_ticket() {
+fn guest_hello_is_welcomed_with_ticket() {
     let node = Node::new();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -23,7 +23,7 @@ fn a_guest_is_welcomed_with_a_ticket() {
 }
 
 #[test]
-fn a_ticket_alone_opens_the_session_again_with_its_subscriptions_and_what_was_missed() {
+fn ticket_resumes_session_with_subscriptions_and_missed_publications() {
     let node = Node::new();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -46,7 +46,7 @@ fn a_ticket_alone_opens_the_session_again_with_its_subscriptions_and_what_was_mi
 }
 
 #[test]
-fn a_forged_ticket_is_challenged_and_a_login_on_the_same_connection_helps() {
+fn forged_ticket_is_challenged_then_login_succeeds() {
     let node = Node::new();
     let mut phone = node.dial();
     phone.say(&node, resume(&json!({"ticket": "AAAA"}), 5, json!({})));
@@ -65,7 +65,7 @@ fn a_forged_ticket_is_challenged_and_a_login_on_the_same_connection_helps() {
 }
 
 #[test]
-fn an_expired_ticket_is_challenged() {
+fn expired_ticket_is_challenged() {
     let mut node = Node::new();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -76,7 +76,7 @@ fn an_expired_ticket_is_challenged() {
 }
 
 #[test]
-fn a_ticket_never_outlives_the_login_it_came_from() {
+fn ticket_never_outlives_its_login() {
     let node = Node::new();
     let mut phone = node.dial();
     let mut login = identity("u1", &[]);
@@ -87,7 +87,7 @@ fn a_ticket_never_outlives_the_login_it_came_from() {
 }
 
 #[test]
-fn the_connection_ends_when_the_login_behind_it_expires() {
+fn connection_closes_when_its_login_expires() {
     let mut node = Node::new();
     let mut phone = node.dial();
     let mut login = identity("u1", &[]);
@@ -102,7 +102,7 @@ fn the_connection_ends_when_the_login_behind_it_expires() {
 }
 
 #[test]
-fn a_fresh_ticket_comes_at_half_the_life_of_the_last() {
+fn fresh_ticket_is_sent_at_half_lifetime() {
     let mut node = Node::new();
     let mut phone = node.guest();
     let first = phone.welcome(&node)["ticket"].clone();
@@ -118,7 +118,7 @@ fn a_fresh_ticket_comes_at_half_the_life_of_the_last() {
 }
 
 #[test]
-fn a_user_that_says_goodbye_cannot_come_back_with_the_old_ticket() {
+fn ticket_is_void_after_bye() {
     let node = Node::new();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -131,7 +131,7 @@ fn a_user_that_says_goodbye_cannot_come_back_with_the_old_ticket() {
 }
 
 #[test]
-fn the_newest_connection_takes_the_session_over_and_a_late_one_is_refused() {
+fn newest_attempt_takes_over_late_one_refused() {
     let node = Node::new();
     let mut first = node.guest();
     let welcome = first.welcome(&node);
@@ -151,7 +151,7 @@ fn the_newest_connection_takes_the_session_over_and_a_late_one_is_refused() {
 }
 
 #[test]
-fn a_hello_repeated_with_its_key_opens_the_same_session_within_a_minute() {
+fn hello_repeated_by_key_opens_same_session() {
     let mut node = Node::new();
     let hello = json!({"hello": {"v": 1, "key": KEY, "auth": {"guest": true}}});
     let open = |node: &Node| {
@@ -173,7 +173,7 @@ fn a_hello_repeated_with_its_key_opens_the_same_session_within_a_minute() {
 }
 
 #[test]
-fn a_key_opens_nothing_for_another_user() {
+fn key_of_another_user_opens_new_session() {
     let node = Node::new();
     let mut sessions = Vec::new();
     for user in ["u1", "u2"] {
@@ -186,7 +186,7 @@ fn a_key_opens_nothing_for_another_user() {
 }
 
 #[test]
-fn a_token_of_another_user_beside_a_good_ticket_begins_a_new_session() {
+fn other_users_token_beside_ticket_begins_new_session() {
     let node = Node::new();
     let welcome = node.user("u1", &[]).welcome(&node);
     for (user, resumed) in [("u2", false), ("u1", true)] {
@@ -202,7 +202,7 @@ fn a_token_of_another_user_beside_a_good_ticket_begins_a_new_session() {
 }
 
 #[test]
-fn a_refused_login_is_told_why() {
+fn refused_login_gets_its_reason() {
     let node = Node::new();
     let cases = [
         (LoginRefused::Unauthorized("no such user".into()), "unauthorized", "never", 4102),
@@ -224,7 +224,7 @@ fn a_refused_login_is_told_why() {
 }
 
 #[test]
-fn silence_is_let_go_before_and_after_the_welcome() {
+fn silent_peer_is_closed_before_and_after_welcome() {
     let mut node = Node::new();
     let mut mute = node.dial();
     let mut silent = node.guest();
@@ -243,7 +243,7 @@ fn silence_is_let_go_before_and_after_the_welcome() {
 }
 
 #[test]
-fn what_is_no_packet_ends_the_connection_and_names_the_request() {
+fn malformed_packet_closes_connection_naming_its_request() {
     let node = Node::new();
     let mut phone = node.guest();
     phone.hear(&node);
@@ -254,7 +254,7 @@ fn what_is_no_packet_ends_the_connection_and_names_the_request() {
 }
 
 #[test]
-fn a_draining_node_tells_everybody_to_come_back_and_spreads_them() {
+fn draining_node_sends_bye_with_spread_retry() {
     let node = Node::new();
     let mut phones: Vec<_> = (0..50).map(|_| node.guest()).collect();
     node.hub.drain(10_000);
@@ -274,7 +274,7 @@ fn a_draining_node_tells_everybody_to_come_back_and_spreads_them() {
 }
 
 #[test]
-fn a_full_node_sheds_newcomers_and_keeps_its_sessions() {
+fn full_node_rejects_new_sessions_and_keeps_others() {
     let node = Node::with(Limits { sessions_max: 1, ..Limits::default() }, Retention::default());
     let mut first = node.guest();
     let welcome = first.welcome(&node);
@@ -290,7 +290,7 @@ fn a_full_node_sheds_newcomers_and_keeps_its_sessions() {
 }
 
 #[test]
-fn a_parked_session_is_forgotten_after_its_time_but_its_ticket_still_opens_it() {
+fn expired_parked_session_resumes_by_ticket() {
     let mut node = Node::new();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -342,7 +342,7 @@ fn requests_may_follow_hello_in_the_same_message() {
 }
 
 #[test]
-fn requests_behind_a_hello_whose_session_does_not_go_on_are_dropped() {
+fn requests_behind_unresumed_hello_are_dropped() {
     let node = Node::new();
     let mut phone = node.dial();
     let hello =
@@ -354,7 +354,7 @@ fn requests_behind_a_hello_whose_session_does_not_go_on_are_dropped() {
 }
 
 #[test]
-fn a_session_made_for_a_hello_that_is_refused_does_not_wait_for_ever() {
+fn session_of_refused_hello_is_removed() {
     let mut node = Node::new();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -369,7 +369,7 @@ fn a_session_made_for_a_hello_that_is_refused_does_not_wait_for_ever() {
 
 /// Found by a mutant: a seat that nobody gives back is there for as long as the channel is.
 #[test]
-fn who_has_left_keeps_no_seat_in_a_channel_that_others_read() {
+fn disconnected_client_keeps_no_subscriber_slot() {
     let node = Node::new();
     let here = || {
         let (done, outcome) = std::sync::mpsc::channel();
@@ -398,7 +398,7 @@ fn code_of(reply: &serde_json::Value) -> &serde_json::Value {
 }
 
 #[test]
-fn refused_late_hello_leaves_the_session_its_login() {
+fn refused_late_hello_does_not_replace_login() {
     let node = Node::new();
     let welcome = node.user("u1", &[]).welcome(&node);
     let hello = |attempt: u64| {
@@ -441,7 +441,7 @@ fn hello_repeated_by_key_brings_its_own_login() {
 }
 
 #[test]
-fn again_behind_a_hello_that_begins_a_session_is_in_doubt() {
+fn repeated_request_in_new_session_is_in_doubt() {
     let mut node = Node::new();
     let hello = json!({"hello": {"v": 1, "key": KEY, "auth": {"guest": true}}});
     let behind = |again: bool| {
@@ -472,7 +472,7 @@ fn again_behind_a_hello_that_begins_a_session_is_in_doubt() {
 }
 
 #[test]
-fn again_in_a_session_resumed_by_key_is_executed() {
+fn repeated_request_in_session_resumed_by_key_executes() {
     let node = Node::new();
     let mut lost = node.dial();
     lost.say(&node, keyed_hello());
@@ -487,7 +487,7 @@ fn again_in_a_session_resumed_by_key_is_executed() {
 }
 
 #[test]
-fn late_auth_of_a_superseded_connection_changes_nothing() {
+fn late_auth_of_superseded_connection_changes_nothing() {
     let node = Node::new();
     let mut old = node.user("u1", &["secret:a"]);
     let welcome = old.welcome(&node);
@@ -523,7 +523,7 @@ fn auth_that_cannot_be_checked_now_is_unavailable() {
 }
 
 #[test]
-fn token_not_valid_yet_says_when_to_come_again() {
+fn token_not_valid_yet_gets_retry_delay() {
     let node = Node::new();
     for (in_ms, retry_after_ms) in [(7, 7), (3_600_000, 60_000)] {
         let mut phone = node.dial();
@@ -534,7 +534,7 @@ fn token_not_valid_yet_says_when_to_come_again() {
 }
 
 #[test]
-fn stolen_ticket_with_the_highest_attempt_is_outbid_by_its_owner() {
+fn owner_outbids_stolen_ticket_with_highest_attempt() {
     let mut node = Node::new();
     let welcome = node.guest().welcome(&node);
     for highest in [1u64 << 52, node.now.wall_ms + 3 * 86_400_000] {
@@ -554,7 +554,7 @@ fn stolen_ticket_with_the_highest_attempt_is_outbid_by_its_owner() {
 }
 
 #[test]
-fn phone_with_a_clock_ahead_resumes_each_time() {
+fn phone_with_clock_ahead_always_resumes() {
     let mut node = Node::new();
     let welcome = node.guest().welcome(&node);
     const DAY: u64 = 86_400_000;
@@ -588,7 +588,7 @@ fn short_key_or_huge_attempt_is_no_hello() {
 }
 
 #[test]
-fn ticket_is_challenged_where_its_source_is_gone() {
+fn ticket_of_removed_login_source_is_challenged() {
     let node = Node::new();
     let tickets = [7, 0].map(|source| {
         let mut phone = node.dial();
@@ -607,7 +607,7 @@ fn ticket_is_challenged_where_its_source_is_gone() {
 }
 
 #[test]
-fn ticket_of_a_foreign_source_beside_a_login_begins_anew() {
+fn ticket_of_unknown_source_beside_login_begins_anew() {
     let node = Node::new();
     let mut phone = node.dial();
     phone.login = Ok(Identity { source: 7, ..identity("u1", &[]) });

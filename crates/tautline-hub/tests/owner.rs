@@ -24,7 +24,7 @@ fn superseded(node: &Node) -> (Phone, Phone) {
 }
 
 /// What a connection hears that is not its session's any more.
-fn is_told_of_the_take_over(node: &Node, phone: &mut Phone) {
+fn receives_taken_over(node: &Node, phone: &mut Phone) {
     let told = phone.hear(node);
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0]["bye"]["code"], "taken_over");
@@ -38,11 +38,11 @@ fn is_served(node: &Node, phone: &mut Phone) {
 }
 
 #[test]
-fn bye_of_superseded_connection_does_not_end_the_session() {
+fn bye_of_superseded_connection_does_not_end_session() {
     let node = Node::new();
     let (mut old, mut new) = superseded(&node);
     old.say(&node, json!({"bye": {}}));
-    is_told_of_the_take_over(&node, &mut old);
+    receives_taken_over(&node, &mut old);
     assert_eq!(node.hub.stats().sessions, 1);
     is_served(&node, &mut new);
     node.hub.drain(0);
@@ -50,22 +50,22 @@ fn bye_of_superseded_connection_does_not_end_the_session() {
 }
 
 #[test]
-fn pause_of_superseded_connection_leaves_the_session_online() {
+fn pause_of_superseded_connection_leaves_session_online() {
     let node = Node::new();
     let (mut old, mut new) = superseded(&node);
     old.say(&node, json!({"pause": {}}));
-    is_told_of_the_take_over(&node, &mut old);
+    receives_taken_over(&node, &mut old);
     let roster = new.ask(&node, json!({"id": 3, "presence": {"channel": "party:1"}}));
     assert_eq!(roster["ok"]["members"][0]["state"], "online", "{roster}");
 }
 
 #[test]
-fn return_of_superseded_connection_leaves_the_session_away() {
+fn unpause_of_superseded_connection_leaves_session_away() {
     let node = Node::new();
     let (mut old, mut new) = superseded(&node);
     new.say(&node, json!({"pause": {}}));
     old.say(&node, json!({"ping": {}}));
-    is_told_of_the_take_over(&node, &mut old);
+    receives_taken_over(&node, &mut old);
     let mut watcher = node.guest();
     let roster = watcher.ask(&node, json!({"id": 1, "presence": {"channel": "party:1"}}));
     assert_eq!(roster["ok"]["members"][0]["state"], "away", "{roster}");
@@ -85,7 +85,7 @@ fn requests_of_superseded_connection_are_not_executed() {
         .map(|packet| packet.to_string())
         .join("\n"),
     );
-    is_told_of_the_take_over(&node, &mut old);
+    receives_taken_over(&node, &mut old);
     assert!(old.calls.is_empty());
     assert_eq!(node.hub.stats().publications, 0);
     let roster = new.ask(&node, json!({"id": 3, "presence": {"channel": "party:1"}}));
@@ -94,7 +94,7 @@ fn requests_of_superseded_connection_are_not_executed() {
 }
 
 #[test]
-fn late_login_of_superseded_connection_does_not_replace_the_sessions() {
+fn late_login_of_superseded_connection_is_ignored() {
     let node = Node::new();
     let mut old = node.user("u1", &["secret:1"]);
     let welcome = old.welcome(&node);
@@ -103,13 +103,13 @@ fn late_login_of_superseded_connection_does_not_replace_the_sessions() {
     let mut new = node.dial();
     new.say(&node, resume(&welcome, 5, json!({})));
     old.peer.handle_login(node.now, Ok(identity("u1", &[])));
-    is_told_of_the_take_over(&node, &mut old);
+    receives_taken_over(&node, &mut old);
     let reply = new.ask(&node, json!({"id": 2, "subscribe": {"channel": "secret:1"}}));
     assert!(reply.get("ok").is_some(), "{reply}");
 }
 
 #[test]
-fn late_look_of_superseded_connection_joins_no_roster() {
+fn late_lookup_of_superseded_connection_joins_no_roster() {
     let limits = Limits::default();
     let engine = SlowEngine::new(&limits);
     let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), 7);
@@ -130,7 +130,7 @@ fn late_look_of_superseded_connection_joins_no_roster() {
 
 /// The engine is asked between the moment at which a ticket is looked at and the one at which it opens the session.
 #[test]
-fn bye_during_a_resume_leaves_the_ticket_void() {
+fn bye_during_resume_leaves_ticket_void() {
     let limits = Limits::default();
     let engine = SlowEngine::new(&limits);
     let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), 7);
@@ -145,7 +145,7 @@ fn bye_during_a_resume_leaves_the_ticket_void() {
 }
 
 #[test]
-fn bye_is_told_to_others_as_a_leave() {
+fn bye_is_sent_to_others_as_leave() {
     let node = Node::new();
     let mut watcher = node.guest();
     watcher.ask(&node, json!({"id": 1, "subscribe": {"channel": "party:1"}}));

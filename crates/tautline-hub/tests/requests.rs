@@ -12,7 +12,7 @@ fn code(reply: &Value) -> &str {
 }
 
 #[test]
-fn a_call_is_answered_once_and_again_with_the_first_reply() {
+fn repeated_call_gets_first_reply() {
     let node = Node::new();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -40,7 +40,7 @@ fn a_call_is_answered_once_and_again_with_the_first_reply() {
 }
 
 #[test]
-fn a_call_that_ends_after_a_cut_is_answered_on_the_connection_that_asked_last() {
+fn reply_goes_to_connection_that_asked_last() {
     let node = Node::new();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -59,7 +59,7 @@ fn a_call_that_ends_after_a_cut_is_answered_on_the_connection_that_asked_last() 
 }
 
 #[test]
-fn a_call_whose_method_is_given_up_is_in_doubt_and_does_not_hang() {
+fn abandoned_call_is_answered_in_doubt() {
     let node = Node::new();
     let mut phone = node.guest();
     phone.hear(&node);
@@ -69,7 +69,7 @@ fn a_call_whose_method_is_given_up_is_in_doubt_and_does_not_hang() {
 }
 
 #[test]
-fn a_publish_sent_again_is_one_publication() {
+fn repeated_publish_is_one_publication() {
     let node = Node::new();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -83,7 +83,7 @@ fn a_publish_sent_again_is_one_publication() {
 }
 
 #[test]
-fn a_node_that_forgot_the_session_recognises_its_publish_in_the_log_and_doubts_its_calls() {
+fn repeated_request_in_unknown_session_is_in_doubt() {
     let mut node = Node::new();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -101,7 +101,7 @@ fn a_node_that_forgot_the_session_recognises_its_publish_in_the_log_and_doubts_i
 }
 
 #[test]
-fn after_a_restart_an_old_publish_is_in_doubt_and_not_doubled() {
+fn repeated_publish_after_restart_is_in_doubt() {
     let first = Node::seeded(Limits::default(), Retention::default(), 1);
     let mut phone = first.guest();
     let welcome = phone.welcome(&first);
@@ -116,7 +116,7 @@ fn after_a_restart_an_old_publish_is_in_doubt_and_not_doubled() {
 }
 
 #[test]
-fn a_client_that_never_says_seen_is_let_go_and_its_replies_are_bounded() {
+fn client_without_seen_is_closed_as_slow() {
     let node = Node::with(Limits { replies_unseen_max: 4, ..Limits::default() }, Retention::default());
     let mut phone = node.guest();
     phone.hear(&node);
@@ -129,7 +129,7 @@ fn a_client_that_never_says_seen_is_let_go_and_its_replies_are_bounded() {
 }
 
 #[test]
-fn the_budget_of_all_sessions_lets_go_those_who_hold_replies() {
+fn full_reply_budget_closes_sessions_holding_replies() {
     let node = Node::with(Limits { replies_bytes_max: 150, ..Limits::default() }, Retention::default());
     let mut greedy = node.guest();
     for id in 1..=4 {
@@ -141,7 +141,7 @@ fn the_budget_of_all_sessions_lets_go_those_who_hold_replies() {
 }
 
 #[test]
-fn with_too_many_calls_running_the_server_reads_no_further_until_one_ends() {
+fn server_stops_reading_at_running_call_limit() {
     let node = Node::with(Limits { requests_in_flight_max: 2, ..Limits::default() }, Retention::default());
     let mut phone = node.guest();
     phone.hear(&node);
@@ -157,7 +157,7 @@ fn with_too_many_calls_running_the_server_reads_no_further_until_one_ends() {
 }
 
 #[test]
-fn requests_that_are_wrong_get_a_clear_error_and_the_line_stays() {
+fn invalid_requests_get_errors_and_connection_stays() {
     let node = Node::new();
     let mut phone = node.user("u1", &["secret:1"]);
     phone.hear(&node);
@@ -183,7 +183,7 @@ fn requests_that_are_wrong_get_a_clear_error_and_the_line_stays() {
 }
 
 #[test]
-fn the_ten_thousandth_subscription_is_refused_and_the_others_stand() {
+fn subscription_beyond_limit_is_refused_others_stay() {
     let mut node = Node::new();
     let mut phone = node.guest();
     let mut refused = 0;
@@ -203,7 +203,7 @@ fn the_ten_thousandth_subscription_is_refused_and_the_others_stand() {
 }
 
 #[test]
-fn a_refreshed_token_extends_the_line_and_closes_what_it_does_not_open() {
+fn refreshed_token_extends_connection_and_ends_forbidden_subscriptions() {
     let mut node = Node::new();
     let mut phone = node.dial();
     let mut login = identity("u1", &["secret:*"]);
@@ -229,7 +229,7 @@ fn a_refreshed_token_extends_the_line_and_closes_what_it_does_not_open() {
 }
 
 #[test]
-fn a_ping_is_answered_while_as_many_calls_run_as_may() {
+fn ping_is_answered_at_running_call_limit() {
     let node = Node::with(Limits { requests_in_flight_max: 2, ..Limits::default() }, Retention::default());
     let mut phone = node.guest();
     phone.hear(&node);

@@ -44,7 +44,7 @@ fn publish(node: &Node, phone: &mut Phone, id: u64, channel: &str) -> String {
 }
 
 #[test]
-fn greedy_guests_that_cut_cost_nobody_else_replies() {
+fn disconnecting_greedy_guests_cost_no_other_replies() {
     let limits = Limits { replies_floor_bytes: KIB, replies_bytes_max: 1024 * KIB, ..Limits::default() };
     let mut node = node(limits);
     for _ in 0..100 {
@@ -59,7 +59,7 @@ fn greedy_guests_that_cut_cost_nobody_else_replies() {
 }
 
 #[test]
-fn greedy_guests_that_stay_pay_with_their_own_replies() {
+fn connected_greedy_guests_lose_only_own_replies() {
     let limits = Limits { replies_floor_bytes: KIB, replies_bytes_max: 1024 * KIB, ..Limits::default() };
     let mut node = node(limits);
     let greedy: Vec<_> = (0..40)
@@ -80,7 +80,7 @@ fn greedy_guests_that_stay_pay_with_their_own_replies() {
 }
 
 #[test]
-fn a_session_within_its_floor_is_served_beside_a_greedy_one_at_its_address() {
+fn session_within_floor_is_served_beside_greedy_neighbour() {
     let node = node(Limits { replies_bytes_max: 256 * KIB, ..Limits::default() });
     let mut greedy = node.guest_at("6.6.6.6");
     (1..=10).for_each(|id| call(&node, &mut greedy, id, 62_000));
@@ -89,7 +89,7 @@ fn a_session_within_its_floor_is_served_beside_a_greedy_one_at_its_address() {
 }
 
 #[test]
-fn a_parked_reply_that_was_dropped_is_in_doubt_and_not_run_again() {
+fn dropped_parked_reply_is_in_doubt() {
     let node = node(Limits { replies_bytes_max: 256 * KIB, ..Limits::default() });
     let mut phone = node.guest_at("1.1.1.1");
     let welcome = phone.welcome(&node);
@@ -107,7 +107,7 @@ fn a_parked_reply_that_was_dropped_is_in_doubt_and_not_run_again() {
 }
 
 #[test]
-fn replies_that_come_at_once_stay_within_the_session() {
+fn simultaneous_replies_stay_within_session_limit() {
     let node = node(Limits { replies_unseen_bytes_max: 100 * KIB, ..Limits::default() });
     let mut greedy = node.guest_at("6.6.6.6");
     greedy.hear(&node);
@@ -123,7 +123,7 @@ fn replies_that_come_at_once_stay_within_the_session() {
 }
 
 #[test]
-fn one_guest_opens_half_of_the_channels_and_a_thousand_find_room() {
+fn greedy_guest_gets_half_of_channels() {
     let mut node = node(Limits { channel_count_max: 4_000, ..Limits::default() });
     let mut greedy: Vec<Phone> = Vec::new();
     let mut refused = 0;
@@ -146,7 +146,7 @@ fn one_guest_opens_half_of_the_channels_and_a_thousand_find_room() {
 }
 
 #[test]
-fn full_channels_leave_users_their_inbox() {
+fn full_channel_budget_leaves_users_their_inbox() {
     let mut node = node(Limits { channel_count_max: 80, ..Limits::default() });
     let _full = thousand(&mut node, |node, n, phone| {
         phone.say(node, json!({"id": 1, "subscribe": {"channel": format!("new:{n}")}}));
@@ -156,7 +156,7 @@ fn full_channels_leave_users_their_inbox() {
 }
 
 #[test]
-fn one_publisher_begins_half_of_the_logs_and_the_api_finds_room() {
+fn greedy_publisher_gets_half_of_logs() {
     let mut node = node(Limits { channel_count_max: 50, ..Limits::default() });
     let mut greedy = node.guest_at("6.6.6.6");
     let codes: Vec<_> = (1..=60).map(|id| publish(&node, &mut greedy, id, &format!("room:{id}"))).collect();
@@ -178,7 +178,7 @@ fn one_publisher_begins_half_of_the_logs_and_the_api_finds_room() {
 }
 
 #[test]
-fn one_publisher_fills_half_of_the_memory_and_others_the_rest() {
+fn greedy_publisher_gets_half_of_log_bytes() {
     let mut node = node(Limits { log_bytes_max: 800 * KIB, ..Limits::default() });
     let mut greedy = node.guest_at("6.6.6.6");
     let data = "x".repeat(4 * KIB);
@@ -196,7 +196,7 @@ fn one_publisher_fills_half_of_the_memory_and_others_the_rest() {
 }
 
 #[test]
-fn presence_changes_that_nobody_reads_hold_no_memory() {
+fn presence_changes_without_readers_hold_no_memory() {
     let node = node(Limits::default());
     let mut greedy = node.guest_at("6.6.6.6");
     let mut id = 0;
@@ -213,7 +213,7 @@ fn presence_changes_that_nobody_reads_hold_no_memory() {
 }
 
 #[test]
-fn one_session_fills_half_of_the_presence_changes_and_a_thousand_are_told() {
+fn greedy_session_gets_half_of_presence_bytes() {
     let mut node = node(Limits { presence_bytes_max: 256 * KIB, ..Limits::default() });
     let mut stalled = node.guest_at("6.6.6.6");
     let rooms: Vec<_> = (0..1_000).map(|n| format!("party:{n}")).collect();
@@ -240,7 +240,7 @@ fn one_session_fills_half_of_the_presence_changes_and_a_thousand_are_told() {
 }
 
 #[test]
-fn one_address_opens_half_of_the_sessions_and_a_thousand_find_room() {
+fn greedy_address_gets_half_of_sessions() {
     let mut node = node(Limits { sessions_max: 4_000, ..Limits::default() });
     let welcomed = (0..3_000).filter(|_| {
         node.advance(u64::from(node.hub.stats().sessions.is_multiple_of(4)));
@@ -257,7 +257,7 @@ fn one_address_opens_half_of_the_sessions_and_a_thousand_find_room() {
 }
 
 #[test]
-fn one_address_runs_half_of_the_calls_and_a_thousand_find_room() {
+fn greedy_address_gets_half_of_calls() {
     let mut node = node(Limits { calls_bytes_max: 4096 * KIB, ..Limits::default() });
     let mut greedy: Vec<_> = (0..8).map(|_| node.guest_at("6.6.6.6")).collect();
     let call = |id: usize| json!({"id": id, "call": {"method": "slow", "data": "x".repeat(30 * KIB)}});
@@ -276,7 +276,7 @@ fn one_address_runs_half_of_the_calls_and_a_thousand_find_room() {
 }
 
 #[test]
-fn one_address_with_many_hellos_lets_a_thousand_others_pass() {
+fn many_hellos_of_one_address_delay_no_others() {
     let node = node(Limits { new_sessions_per_ms_max: 0, ..Limits::default() });
     let waiting = |address: &str| {
         let mut phone = node.dial_from(address);

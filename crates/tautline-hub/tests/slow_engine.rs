@@ -44,7 +44,7 @@ fn write(engine: &SlowEngine, node: &Node, count: u64) {
 }
 
 #[test]
-fn a_login_that_expires_before_the_welcome_is_refused() {
+fn login_that_expires_before_welcome_is_refused() {
     let (engine, mut node) = slow();
     let mut phone = node.dial();
     let mut login = identity("u1", &[]);
@@ -60,7 +60,7 @@ fn a_login_that_expires_before_the_welcome_is_refused() {
 }
 
 #[test]
-fn nobody_sees_a_publication_before_the_engine_has_it() {
+fn publication_is_invisible_until_engine_appended_it() {
     let (engine, node) = slow();
     let mut phone = reader(&engine, &node);
     phone.hear(&node);
@@ -75,7 +75,7 @@ fn nobody_sees_a_publication_before_the_engine_has_it() {
 }
 
 #[test]
-fn a_hello_waits_until_the_logs_of_its_channels_are_known_and_brings_all_at_once() {
+fn hello_waits_for_channel_lookups() {
     let (engine, node) = slow();
     write(&engine, &node, 3);
     let mut phone = reader(&engine, &node);
@@ -98,7 +98,7 @@ fn a_hello_waits_until_the_logs_of_its_channels_are_known_and_brings_all_at_once
 }
 
 #[test]
-fn a_connection_that_goes_while_the_engine_is_asked_leaves_nothing_behind() {
+fn disconnect_during_lookup_leaves_nothing_behind() {
     let (engine, node) = slow();
     let mut phone = node.dial();
     phone.login = Ok(identity("u1", &[]));
@@ -110,7 +110,7 @@ fn a_connection_that_goes_while_the_engine_is_asked_leaves_nothing_behind() {
 }
 
 #[test]
-fn requests_take_effect_in_the_order_sent_however_slow_the_engine() {
+fn requests_take_effect_in_order_with_slow_engine() {
     let (engine, node) = slow();
     let mut phone = node.guest();
     phone.hear(&node);
@@ -130,7 +130,7 @@ fn requests_take_effect_in_the_order_sent_however_slow_the_engine() {
 }
 
 #[test]
-fn what_the_engine_can_not_do_now_may_be_asked_again() {
+fn unavailable_engine_request_may_be_retried() {
     let (engine, node) = slow();
     let mut phone = node.guest();
     phone.hear(&node);
@@ -148,7 +148,7 @@ fn what_the_engine_can_not_do_now_may_be_asked_again() {
 }
 
 #[test]
-fn nobody_loses_a_subscription_because_the_engine_is_down_for_a_moment() {
+fn subscription_survives_brief_engine_outage() {
     let (engine, node) = slow();
     let down = EngineError::Unavailable("the disk is not there".to_owned());
     let mut phone = node.guest();
@@ -165,7 +165,7 @@ fn nobody_loses_a_subscription_because_the_engine_is_down_for_a_moment() {
 }
 
 #[test]
-fn a_publish_that_the_engine_never_answers_is_in_doubt_and_does_not_hang() {
+fn unanswered_append_is_in_doubt() {
     let (engine, node) = slow();
     let mut phone = node.guest();
     phone.hear(&node);
@@ -175,7 +175,7 @@ fn a_publish_that_the_engine_never_answers_is_in_doubt_and_does_not_hang() {
 }
 
 #[test]
-fn those_who_read_live_do_not_wait_for_the_next_publication_where_one_was_stored_in_doubt() {
+fn live_readers_receive_publication_stored_in_doubt() {
     let (engine, node) = slow();
     write(&engine, &node, 1);
     let mut ann = reader(&engine, &node);
@@ -193,7 +193,7 @@ fn those_who_read_live_do_not_wait_for_the_next_publication_where_one_was_stored
 }
 
 #[test]
-fn a_publish_asked_for_again_while_it_is_stored_is_stored_once_and_answered_where_it_was_asked_last() {
+fn publish_repeated_while_pending_is_stored_once() {
     let (engine, node) = slow();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -210,7 +210,7 @@ fn a_publish_asked_for_again_while_it_is_stored_is_stored_once_and_answered_wher
 }
 
 #[test]
-fn those_who_are_behind_read_pages_once_for_all_and_within_bounds() {
+fn slow_readers_share_pages_within_bounds() {
     let limits = Limits { tail_entries_max: 1, batch_bytes_max: 256, ..Limits::default() };
     let (engine, node) = slow_within(limits);
     write(&engine, &node, 12);
@@ -230,7 +230,7 @@ fn those_who_are_behind_read_pages_once_for_all_and_within_bounds() {
 }
 
 #[test]
-fn a_log_that_went_back_is_told_as_a_gap_and_read_on_from_its_head() {
+fn log_rollback_is_gap_then_reads_from_head() {
     let (engine, mut node) = slow();
     write(&engine, &node, 2);
     let older = engine.logs.lock().expect("no test panics over it").clone();
@@ -253,7 +253,7 @@ fn a_log_that_went_back_is_told_as_a_gap_and_read_on_from_its_head() {
 }
 
 #[test]
-fn a_node_that_goes_down_answers_what_runs_before_its_last_word() {
+fn draining_node_answers_running_requests_before_bye() {
     let (engine, node) = slow();
     let mut phone = node.guest();
     phone.hear(&node);
@@ -272,7 +272,7 @@ fn a_node_that_goes_down_answers_what_runs_before_its_last_word() {
 }
 
 #[test]
-fn positions_survive_the_hub_that_took_them() {
+fn positions_survive_hub_restart() {
     let (engine, mut node) = slow();
     let hello = json!({"hello": {"v": 1, "auth": {"token": "…"}}});
     let mut phone = node.dial();
@@ -297,7 +297,7 @@ fn positions_survive_the_hub_that_took_them() {
 }
 
 #[test]
-fn a_call_of_an_idempotent_method_is_made_again_under_its_key_by_the_next_node() {
+fn next_node_repeats_idempotent_call_under_its_key() {
     let (engine, node) = slow();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -313,7 +313,7 @@ fn a_call_of_an_idempotent_method_is_made_again_under_its_key_by_the_next_node()
 }
 
 #[test]
-fn abandoned_pages_hold_up_nobody_else() {
+fn abandoned_pages_do_not_delay_other_readers() {
     let limits = Limits { pages_max: 4, tail_entries_max: 1, ..Limits::default() };
     let (engine, node) = slow_within(limits);
     let mut greedy = node.guest();
@@ -335,7 +335,7 @@ fn abandoned_pages_hold_up_nobody_else() {
 }
 
 #[test]
-fn one_publisher_fills_half_of_the_way_into_logs_and_a_thousand_pass() {
+fn greedy_publisher_gets_half_of_pending_append_bytes() {
     let (engine, mut node) = slow_within(Limits { appends_bytes_max: 256 * 1024, ..Limits::default() });
     let data = json!("x".repeat(8_000));
     let mut greedy = node.guest_at("6.6.6.6");
@@ -356,7 +356,7 @@ fn one_publisher_fills_half_of_the_way_into_logs_and_a_thousand_pass() {
 }
 
 #[test]
-fn one_user_fills_half_of_the_positions_and_others_are_kept() {
+fn greedy_user_gets_half_of_position_budget() {
     let (engine, mut node) = slow_within(Limits { acks_max: 80, ..Limits::default() });
     let subscribe = |node: &Node, phone: &mut Phone, id: usize, channel: &str| {
         phone.say(node, json!({"id": id, "subscribe": {"channel": channel}}));
@@ -389,7 +389,7 @@ fn one_user_fills_half_of_the_positions_and_others_are_kept() {
 }
 
 #[test]
-fn pages_of_a_reader_that_left_are_free_at_once() {
+fn pages_of_departed_reader_are_freed_at_once() {
     let limits = Limits { pages_max: 1, tail_entries_max: 1, ..Limits::default() };
     let (engine, node) = slow_within(limits);
     write(&engine, &node, 50);
@@ -415,7 +415,7 @@ fn pages_of_a_reader_that_left_are_free_at_once() {
 }
 
 #[test]
-fn bye_while_a_resume_looks_voids_the_resume() {
+fn bye_during_resume_lookup_voids_resume() {
     let (engine, node) = slow();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -429,7 +429,7 @@ fn bye_while_a_resume_looks_voids_the_resume() {
 }
 
 #[test]
-fn bye_is_closed_when_the_engine_has_kept_it() {
+fn bye_closes_after_revocation_is_saved() {
     let (engine, node) = slow();
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
@@ -446,7 +446,7 @@ fn bye_is_closed_when_the_engine_has_kept_it() {
 }
 
 #[test]
-fn bye_that_cannot_be_kept_is_closed_all_the_same() {
+fn bye_closes_when_revocation_cannot_be_saved() {
     for silent in [false, true] {
         let (engine, mut node) = slow();
         let mut phone = node.guest();

@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_code_is_said_the_same_way_in_a_packet_and_in_a_close_frame() {
+    fn each_code_matches_its_close_code() {
         for code in ByeCode::ALL {
             assert_eq!(serde_json::to_string(&code).expect("a word"), format!("\"{}\"", code.as_str()));
             assert_eq!(ByeCode::from_close_code(code.close_code()), Some(code));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_of_a_later_version_is_heard_and_said_as_it_stands() {
+    fn unknown_code_is_read_and_written_unchanged() {
         for (text, known) in [("\"kicked\"", Some(ByeCode::Kicked)), ("\"moved_house\"", None)] {
             let code: AnyByeCode = serde_json::from_str(text).expect("any word is a code");
             assert_eq!(code.known(), known);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_range_of_a_close_code_says_holds_for_the_codes_that_are_known() {
+    fn close_code_range_matches_known_codes() {
         for code in ByeCode::ALL.into_iter().filter(|code| *code != ByeCode::TokenExpired) {
             let stays_away = code.reconnect() == Reconnect::Never;
             let range = Reconnect::of_close_range(i64::from(code.close_code()));

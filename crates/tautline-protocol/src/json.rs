@@ -281,20 +281,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_holds_packets_one_a_line_and_blank_lines_are_nothing() {
+    fn message_holds_one_packet_per_nonblank_line() {
         let message = "\n{\"a\":1}\r\n\n{\"b\":2}";
         assert_eq!(packets(message).collect::<Vec<_>>(), ["{\"a\":1}", "{\"b\":2}"]);
     }
 
     #[test]
-    fn data_comes_out_to_the_letter_but_for_raw_line_breaks() {
+    fn data_is_unchanged_except_raw_line_breaks() {
         let mut out = Vec::new();
         write_data(&mut out, "{\"a\": 1.50,\n\"b\":\"x\\ny\"}");
         assert_eq!(out, b"{\"a\": 1.50, \"b\":\"x\\ny\"}");
     }
 
     #[test]
-    fn a_broken_packet_names_its_request_where_the_id_could_be_read() {
+    fn malformed_packet_names_request_with_readable_id() {
         let bad = parse_client(r#"{"id":7,"publish":{"channel":"a","#).expect_err("cut short");
         assert_eq!(bad.id, Some(7));
         assert_eq!(parse_client("[]").expect_err("no object").id, None);
@@ -309,14 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_body_under_a_known_verb_is_a_bad_request_and_not_a_bad_packet() {
+    fn wrong_body_of_known_verb_is_bad_request() {
         let packet = parse_client(r#"{"id":3,"subscribe":{"from":"now"}}"#).expect("a packet");
         assert_eq!(packet.id, Some(3));
         assert!(matches!(packet.verb, Verb::BadRequest(_)), "{:?}", packet.verb);
     }
 
     #[test]
-    fn data_is_nested_as_deep_as_msgpack_allows_and_no_deeper() {
+    fn data_depth_is_limited_as_in_msgpack() {
         let nested = |depth: usize, core: &str| format!("{}{core}{}", "[".repeat(depth), "]".repeat(depth));
         for core in ["1", r#""[[[\\\"[[[""#, "{}"] {
             let most = DATA_DEPTH_MAX - usize::from(core == "{}");
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_no_count_is_taken_as_the_nearest() {
+    fn limit_is_rounded_to_nearest_count() {
         for (limit, nearest) in [
             ("-5", 0),
             ("0", 0),
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_verb_is_named_and_unknown_keys_are_ignored() {
+    fn unknown_verb_is_named_and_unknown_keys_ignored() {
         let packet = parse_client(r#"{"id":3,"dance":[1]}"#).expect("a packet");
         assert!(matches!(packet.verb, Verb::Unknown(name) if name == "dance"));
         let packet = parse_client(r#"{"id":3,"unsubscribe":{"channel":"a","new":1}}"#).expect("a packet");
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_do_not_show_in_debug_output() {
+    fn secrets_are_absent_from_debug_output() {
         let packet = parse_client(
             r#"{"hello":{"v":1,"auth":{"token":"s3cret"},"resume":{"ticket":"t1cket","attempt":1}}}"#,
         )

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_refused_for_the_rule_it_breaks() {
+    fn refused_name_reports_broken_rule() {
         assert_eq!(ChannelName::parse(""), Err(InvalidName::Empty));
         assert_eq!(ChannelName::parse("a b"), Err(InvalidName::Forbidden(' ')));
         assert_eq!(ChannelName::parse("a\u{7}"), Err(InvalidName::Forbidden('\u{7}')));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_a_name_or_a_prefix() {
+    fn pattern_is_name_or_prefix() {
         let rooms = Pattern::parse("room:*").expect("valid");
         assert!(rooms.matches("room:7") && rooms.matches("room:"));
         assert!(!rooms.matches("lobby"));

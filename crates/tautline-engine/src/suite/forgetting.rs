@@ -26,7 +26,7 @@ fn tidy_until(engine: &dyn Engine, wall_ms: u64, in_use: &InUse, holds: impl Fn(
     });
 }
 
-pub(super) fn a_forgotten_log_begins_anew_in_another_epoch(rig: &mut dyn Rig) {
+pub(super) fn forgotten_log_begins_anew_in_another_epoch(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7").keeping(SHORT);
     let old = log.publish(NOW, "1").epoch;
@@ -56,7 +56,7 @@ pub(super) fn logs_forgotten_again_get_an_epoch_each_time(rig: &mut dyn Rig) {
     assert_eq!(epochs.len(), 3, "{epochs:?}");
 }
 
-pub(super) fn a_log_in_use_is_never_forgotten(rig: &mut dyn Rig) {
+pub(super) fn log_in_use_is_never_forgotten(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = |name| Log::of(&*engine, name).keeping(SHORT);
     let epoch = log("room:7").publish(NOW, "1").epoch;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{Append, Appended, Content, Entry, Job, Span, budget::Holder};
 
-pub(super) fn a_log_that_nobody_wrote_to_stands_at_zero_and_begins_in_that_epoch(rig: &mut dyn Rig) {
+pub(super) fn unwritten_log_has_head_zero_and_its_epoch(rig: &mut dyn Rig) {
     let engine = rig.engine();
     assert_ne!(engine.incarnation(), 0, "0 is nobody's life");
     let log = Log::of(&*engine, "room:7");
@@ -37,7 +37,7 @@ pub(super) fn offsets_rise_by_one_and_times_never_fall(rig: &mut dyn Rig) {
     assert_eq!(log.read(Span::After(0)).entries, published);
 }
 
-pub(super) fn what_was_published_is_read_to_the_letter(rig: &mut dyn Rig) {
+pub(super) fn published_content_is_read_unchanged(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "raum:grün-\"7\"");
     let big = format!("\"{}\"", "ä".repeat(100_000));
@@ -62,7 +62,7 @@ pub(super) fn what_was_published_is_read_to_the_letter(rig: &mut dyn Rig) {
     }
 }
 
-pub(super) fn logs_do_not_mix(rig: &mut dyn Rig) {
+pub(super) fn logs_are_independent(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let logs = ["a", "b", "ab", "A", "user:a"].map(|name| Log::of(&*engine, name));
     for round in 1..=3 {
@@ -79,7 +79,7 @@ pub(super) fn logs_do_not_mix(rig: &mut dyn Rig) {
     }
 }
 
-pub(super) fn what_was_answered_is_seen(rig: &mut dyn Rig) {
+pub(super) fn answered_append_is_visible_to_later_jobs(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7");
     for offset in 1..=100 {
@@ -89,7 +89,7 @@ pub(super) fn what_was_answered_is_seen(rig: &mut dyn Rig) {
     }
 }
 
-pub(super) fn appends_take_effect_and_are_answered_in_the_order_they_came_in(rig: &mut dyn Rig) {
+pub(super) fn appends_apply_and_answer_in_submission_order(rig: &mut dyn Rig) {
     const COUNT: u64 = 500;
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7");

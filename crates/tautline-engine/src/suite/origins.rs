@@ -15,7 +15,7 @@ fn request(session: u128, id: u64) -> Option<Origin> {
     Some(Origin::Request { session, id })
 }
 
-pub(super) fn a_repeated_key_is_answered_as_it_was_the_first_time(rig: &mut dyn Rig) {
+pub(super) fn repeated_key_returns_first_result(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7");
     let key = Some(Origin::Key(u128::MAX - 7));
@@ -37,7 +37,7 @@ pub(super) fn a_repeated_key_is_answered_as_it_was_the_first_time(rig: &mut dyn 
     assert!(is_new(&elsewhere.append(NOW, "1", key, None), 1), "each log has its own");
 }
 
-pub(super) fn a_key_is_forgotten_with_its_publication(rig: &mut dyn Rig) {
+pub(super) fn key_is_forgotten_with_its_publication(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7").keeping(Retention { count: 2, ..ALL });
     let key = Some(Origin::Key(1));
@@ -49,7 +49,7 @@ pub(super) fn a_key_is_forgotten_with_its_publication(rig: &mut dyn Rig) {
     assert!(is_repeated(&log.append(NOW, "1", key, None), 4));
 }
 
-pub(super) fn keys_submitted_together_are_told_apart_or_recognised(rig: &mut dyn Rig) {
+pub(super) fn concurrent_keys_are_distinguished_or_recognised(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7");
     let (give, take) = mpsc::channel();
@@ -63,7 +63,7 @@ pub(super) fn keys_submitted_together_are_told_apart_or_recognised(rig: &mut dyn
     }
 }
 
-pub(super) fn a_request_that_is_in_the_log_is_not_appended_again(rig: &mut dyn Rig) {
+pub(super) fn request_in_log_is_not_appended_again(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7");
     assert!(is_new(&log.append(NOW + 1, "1", request(7, 1), None), 1));
@@ -75,7 +75,7 @@ pub(super) fn a_request_that_is_in_the_log_is_not_appended_again(rig: &mut dyn R
     assert!(is_repeated(&log.append(NOW, "1", request(7, 2), UNKNOWN), 2));
 }
 
-pub(super) fn a_request_is_known_to_be_new_where_an_older_one_is_kept(rig: &mut dyn Rig) {
+pub(super) fn request_is_new_where_older_one_is_kept(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7").keeping(Retention { count: 2, ..ALL });
     assert!(is_new(&log.append(NOW, "1", request(7, 300), None), 1));
@@ -93,7 +93,7 @@ pub(super) fn a_request_is_known_to_be_new_where_an_older_one_is_kept(rig: &mut 
     );
 }
 
-pub(super) fn a_request_is_known_to_be_new_where_the_log_reaches_back_to_its_session(rig: &mut dyn Rig) {
+pub(super) fn request_is_new_where_log_covers_its_session(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let ours = Some(Doubt { session_incarnation: engine.incarnation() });
     let log = Log::of(&*engine, "room:7").keeping(Retention { count: 2, ..ALL });
@@ -107,7 +107,7 @@ pub(super) fn a_request_is_known_to_be_new_where_the_log_reaches_back_to_its_ses
     );
 }
 
-pub(super) fn a_request_of_which_nobody_knows_is_in_doubt_and_not_appended(rig: &mut dyn Rig) {
+pub(super) fn unprovable_request_is_in_doubt_and_not_appended(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let another = Some(Doubt { session_incarnation: engine.incarnation() ^ 1 });
     let log = Log::of(&*engine, "room:7");
@@ -124,7 +124,7 @@ pub(super) fn a_request_of_which_nobody_knows_is_in_doubt_and_not_appended(rig: 
     assert_eq!(log.stat(NOW).log.head, 1);
 }
 
-pub(super) fn requests_are_found_and_proven_new_in_a_long_log(rig: &mut dyn Rig) {
+pub(super) fn requests_are_found_and_proven_in_long_log(rig: &mut dyn Rig) {
     const KEPT: u64 = 900;
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7").keeping(Retention { count: 900, ..ALL });
@@ -151,7 +151,7 @@ pub(super) fn requests_are_found_and_proven_new_in_a_long_log(rig: &mut dyn Rig)
     );
 }
 
-pub(super) fn requests_without_a_doubt_are_never_held_back(rig: &mut dyn Rig) {
+pub(super) fn requests_without_doubt_are_always_appended(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7");
     for offset in 1..=3 {

@@ -35,7 +35,7 @@ impl Log<'_> {
     }
 }
 
-pub(super) fn the_highest_position_of_an_epoch_wins(rig: &mut dyn Rig) {
+pub(super) fn highest_position_of_epoch_wins(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7");
     log.publish(NOW, "1");
@@ -54,7 +54,7 @@ pub(super) fn the_highest_position_of_an_epoch_wins(rig: &mut dyn Rig) {
     log.expect_position(&anna, &at("e", 500));
 }
 
-pub(super) fn a_position_of_another_epoch_takes_its_place(rig: &mut dyn Rig) {
+pub(super) fn position_of_another_epoch_replaces_it(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7");
     let epoch = log.publish(NOW, "1").epoch;
@@ -66,7 +66,7 @@ pub(super) fn a_position_of_another_epoch_takes_its_place(rig: &mut dyn Rig) {
     log.expect_position(&anna, &here);
 }
 
-pub(super) fn users_and_deliveries_are_kept_apart(rig: &mut dyn Rig) {
+pub(super) fn user_and_delivery_positions_are_separate(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let (log, other) = (Log::of(&*engine, "user:anna"), Log::of(&*engine, "user:bert"));
     log.publish(NOW, "1");

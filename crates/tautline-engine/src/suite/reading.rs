@@ -26,7 +26,7 @@ pub(super) fn pages_follow_or_precede_an_offset(rig: &mut dyn Rig) {
     }
 }
 
-pub(super) fn pages_are_bounded_and_have_one_publication_at_least(rig: &mut dyn Rig) {
+pub(super) fn pages_are_bounded_with_at_least_one_publication(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7");
     let line = log.publish(NOW, "\"0123456789\"").entry.line().len();
@@ -40,7 +40,7 @@ pub(super) fn pages_are_bounded_and_have_one_publication_at_least(rig: &mut dyn 
     assert_eq!(read(Span::Before(7), 1), [6]);
 }
 
-pub(super) fn an_offset_is_told_with_its_time_while_it_or_the_one_behind_it_is_kept(rig: &mut dyn Rig) {
+pub(super) fn offset_time_known_while_it_or_successor_kept(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7").keeping(Retention { count: 3, ..ALL });
     (1..=6).for_each(|n| drop(log.publish(NOW + n, "1")));

@@ -12,7 +12,7 @@ use crate::{
     Answer, Doubt, Engine, InUse, Job, Origin, Position, Retention, RetentionOf, Revocation, Revoke, Span,
 };
 
-pub(super) fn logs_go_on_where_they_were(rig: &mut dyn Rig) {
+pub(super) fn logs_continue_after_restart(rig: &mut dyn Rig) {
     let retention = Retention { count: 40, ..ALL };
     let (incarnation, log_state, page) = {
         let engine = rig.engine();
@@ -33,7 +33,7 @@ pub(super) fn logs_go_on_where_they_were(rig: &mut dyn Rig) {
     assert_eq!((next.epoch, next.base, next.base_at), (log_state.epoch, 61, Some(NOW + 61)));
 }
 
-pub(super) fn origins_and_positions_are_known_again(rig: &mut dyn Rig) {
+pub(super) fn origins_and_positions_survive_restart(rig: &mut dyn Rig) {
     let key = Some(Origin::Key(5));
     let request = |id| Some(Origin::Request { session: u128::MAX, id });
     let anna = UserId::parse("anna").expect("a valid user");
@@ -60,7 +60,7 @@ pub(super) fn origins_and_positions_are_known_again(rig: &mut dyn Rig) {
     assert!(is_new(&never.append(NOW, "1", request(1), ours), 1), "it began in this life");
 }
 
-pub(super) fn ended_sessions_are_known_again_until_they_expire(rig: &mut dyn Rig) {
+pub(super) fn revocations_survive_restart_until_they_expire(rig: &mut dyn Rig) {
     let (early, late) =
         (Revocation { session: u128::MAX, until: NOW }, Revocation { session: 1, until: NOW + 9 });
     let revoke = |engine: &dyn Engine, revocation: Revocation| {

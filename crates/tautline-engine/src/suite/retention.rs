@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{InUse, Job, LogState, Retention, RetentionOf, Span};
 
-pub(super) fn the_oldest_go_by_count(rig: &mut dyn Rig) {
+pub(super) fn oldest_are_dropped_by_count(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7").keeping(Retention { count: 3, ..ALL });
     let bases = [1, 2, 3, 4, 5].map(|n| {
@@ -19,7 +19,7 @@ pub(super) fn the_oldest_go_by_count(rig: &mut dyn Rig) {
     assert_eq!(offsets(&log.read(Span::After(0))), [3, 4, 5]);
 }
 
-pub(super) fn the_oldest_go_by_bytes(rig: &mut dyn Rig) {
+pub(super) fn oldest_are_dropped_by_bytes(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7");
     let line = log.publish(NOW, "\"0123456789\"").entry.line().len();
@@ -30,7 +30,7 @@ pub(super) fn the_oldest_go_by_bytes(rig: &mut dyn Rig) {
     assert_eq!(offsets(&log.read(Span::After(0))), [5, 6]);
 }
 
-pub(super) fn the_oldest_go_by_age_without_an_append(rig: &mut dyn Rig) {
+pub(super) fn oldest_are_dropped_by_age_without_append(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7").keeping(Retention { age_ms: 1_000, ..ALL });
     [0, 0, 10, 20, 20].into_iter().for_each(|n| drop(log.publish(NOW + n, "1")));
@@ -50,7 +50,7 @@ pub(super) fn the_oldest_go_by_age_without_an_append(rig: &mut dyn Rig) {
     assert_eq!((next.entry.offset(), next.base, next.base_at), (6, 5, Some(NOW + 20)));
 }
 
-pub(super) fn a_rule_that_keeps_less_than_before_holds_at_once(rig: &mut dyn Rig) {
+pub(super) fn reduced_retention_applies_at_once(rig: &mut dyn Rig) {
     let engine = rig.engine();
     for (name, fewer) in [("count", true), ("bytes", false)] {
         let log = Log::of(&*engine, name);
@@ -65,7 +65,7 @@ pub(super) fn a_rule_that_keeps_less_than_before_holds_at_once(rig: &mut dyn Rig
     }
 }
 
-pub(super) fn a_log_that_keeps_nothing_still_counts(rig: &mut dyn Rig) {
+pub(super) fn log_with_zero_retention_still_counts(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7").keeping(Retention { count: 0, ..ALL });
     for n in 1..=3 {
@@ -77,7 +77,7 @@ pub(super) fn a_log_that_keeps_nothing_still_counts(rig: &mut dyn Rig) {
     assert!(log.read(Span::After(0)).entries.is_empty());
 }
 
-pub(super) fn a_long_log_moves_on_as_it_grows(rig: &mut dyn Rig) {
+pub(super) fn long_log_drops_oldest_as_it_grows(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7").keeping(Retention { count: 100, ..ALL });
     for offset in 1..=1_000_u64 {
@@ -90,7 +90,7 @@ pub(super) fn a_long_log_moves_on_as_it_grows(rig: &mut dyn Rig) {
     assert_eq!(page.entries[0].at(), NOW + 901);
 }
 
-pub(super) fn housekeeping_drops_what_is_too_old(rig: &mut dyn Rig) {
+pub(super) fn maintenance_drops_expired_publications(rig: &mut dyn Rig) {
     const AGE_MS: u64 = 1_000;
     let engine = rig.engine();
     let retention = Retention { age_ms: AGE_MS, ..ALL };

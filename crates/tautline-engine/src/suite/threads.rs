@@ -14,7 +14,7 @@ use crate::{Answer, Append, Appended, Content, Engine, Job, budget::Holder};
     clippy::disallowed_methods,
     reason = "an engine is asked from many threads; what it does is still its own"
 )]
-pub(super) fn a_channel_written_from_many_threads_is_answered_in_order(rig: &mut dyn Rig) {
+pub(super) fn concurrent_appends_are_answered_in_order(rig: &mut dyn Rig) {
     const THREADS: u64 = 8;
     const EACH: u64 = 100;
     let engine = rig.engine();
@@ -40,7 +40,7 @@ pub(super) fn a_channel_written_from_many_threads_is_answered_in_order(rig: &mut
     assert_eq!(*answered.lock().expect("no thread panics"), (1..=THREADS * EACH).collect::<Vec<_>>());
 }
 
-pub(super) fn an_answer_may_submit_the_next_job(rig: &mut dyn Rig) {
+pub(super) fn callback_may_submit_next_job(rig: &mut dyn Rig) {
     const LENGTH: u64 = 200;
     let (give, take) = mpsc::channel();
     append_after_append(rig.engine(), LENGTH, give);
@@ -74,7 +74,7 @@ fn append_after_append(engine: Arc<dyn Engine>, last: u64, done: mpsc::Sender<u6
     }));
 }
 
-pub(super) fn answers_that_nobody_waits_for_hold_nobody_up(rig: &mut dyn Rig) {
+pub(super) fn unawaited_answers_do_not_block_others(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7");
     for _ in 0..50 {

@@ -42,7 +42,7 @@ impl<'a> OwnedSession<'a> {
 
     /// Records an idempotent request. False if the client has settled it already: drop it.
     pub(crate) fn receive_repeatable(&mut self, id: RequestId) -> bool {
-        self.0.state_mut().ledger.receive_harmless(id)
+        self.0.state_mut().ledger.receive_repeatable(id)
     }
 
     /// Records a `publish` or `call`.

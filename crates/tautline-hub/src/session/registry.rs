@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_revoked_session_is_remembered_until_its_last_ticket_has_expired() {
+    fn revocation_is_kept_until_last_ticket_expires() {
         let sessions = Sessions::new(1, 9);
         sessions.revoke(SessionId(1), 100);
         sessions.forget_revoked(100);

@@ -42,7 +42,7 @@ fn read(line: &str) -> serde_json::Value {
 }
 
 #[test]
-fn whatever_json_says_comes_back_from_msgpack() {
+fn json_survives_msgpack_round_trip() {
     let mut dice = Dice(7);
     for _ in 0..2_000 {
         let packet = serde_json::json!({"id": dice.below(9), "publish": {"data": dice.value(3)}}).to_string();
@@ -51,7 +51,7 @@ fn whatever_json_says_comes_back_from_msgpack() {
 }
 
 #[test]
-fn a_message_that_is_cut_anywhere_ends_in_a_bad_packet_of_its_request() {
+fn truncated_message_ends_in_bad_packet_of_request() {
     let lines = "{\"id\":7,\"publish\":{\"channel\":\"a\",\"data\":[1.5,{\"$bin\":\"AAEC\"},\"x\",-300]}}\n";
     let whole = from_json(lines.as_bytes());
     for cut in 1..whole.len() {
@@ -65,7 +65,7 @@ fn a_message_that_is_cut_anywhere_ends_in_a_bad_packet_of_its_request() {
 }
 
 #[test]
-fn whatever_bytes_come_are_lines_that_json_can_judge() {
+fn arbitrary_bytes_become_lines_for_json() {
     let mut dice = Dice(3);
     for _ in 0..20_000 {
         let length = dice.below(60);
@@ -81,7 +81,7 @@ fn whatever_bytes_come_are_lines_that_json_can_judge() {
 }
 
 #[test]
-fn what_is_declared_is_believed_only_as_far_as_there_are_bytes() {
+fn declared_length_is_bounded_by_available_bytes() {
     for head in
         ["dfffffffff", "81a161ddffffffff", "81a161c6ffffffff", "81a161dbffffffff", "81a161c9ffffffff01"]
     {
@@ -94,7 +94,7 @@ fn what_is_declared_is_believed_only_as_far_as_there_are_bytes() {
 }
 
 #[test]
-fn what_is_nested_deeper_than_it_may_be_is_refused_on_its_way_in_and_text_on_its_way_out() {
+fn too_deep_value_is_refused_inbound_text_outbound() {
     let bomb = [b"\x81\xa1a".to_vec(), vec![0x91; 100_000]].concat();
     let bad = parse_client(to_json(&bomb).trim_end()).map(|_| ()).expect_err("too deep");
     assert!(bad.message.contains("too deeply"), "{}", bad.message);
@@ -107,7 +107,7 @@ fn what_is_nested_deeper_than_it_may_be_is_refused_on_its_way_in_and_text_on_its
 }
 
 #[test]
-fn a_body_that_json_can_not_say_is_a_bad_request_and_the_next_packet_is_read() {
+fn body_without_json_form_is_bad_request() {
     let message =
         b"\x82\xa2id\x05\xa7publish\x82\xa7channel\xa1a\xa4data\xcb\x7f\xf8\0\0\0\0\0\0\x81\xa4ping\x80";
     let lines = to_json(message);

@@ -135,7 +135,7 @@ impl Ledger {
     }
 
     /// A request came whose repetition is harmless. False: the client has settled it already, drop it.
-    pub fn receive_harmless(&mut self, id: RequestId) -> bool {
+    pub fn receive_repeatable(&mut self, id: RequestId) -> bool {
         self.highest = self.highest.max(id);
         id > self.seen
     }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_executed_once_and_its_reply_repeated_until_it_is_seen() {
+    fn request_executes_once_and_replays_until_seen() {
         let mut ledger = Ledger::new();
         assert_eq!(ledger.receive(1, false, 7, &limits()), Verdict::Execute);
         assert!(ledger.knows(1) && !ledger.knows(2));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_the_client_gave_up_ends_without_a_word() {
+    fn abandoned_request_settles_without_reply() {
         let mut ledger = Ledger::new();
         assert_eq!(ledger.receive(1, false, 7, &limits()), Verdict::Execute);
         ledger.handle_seen(1);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_was_never_begun_may_be_sent_again_unless_somebody_waits_for_it() {
+    fn unstarted_request_may_be_resent_unless_awaited() {
         let mut ledger = Ledger::new();
         assert_eq!(ledger.receive(1, false, 7, &limits()), Verdict::Execute);
         assert!(ledger.take_back(1, 7));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_never_says_seen_is_slow() {
+    fn client_without_seen_is_slow_peer() {
         let mut ledger = Ledger::new();
         for id in 1..=3 {
             assert_eq!(ledger.receive(id, false, 7, &limits()), Verdict::Execute);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_running_request_counts_room_for_a_short_reply() {
+    fn running_request_reserves_room_for_short_reply() {
         let mut ledger = Ledger::new();
         for id in 1..=3 {
             assert_eq!(ledger.receive(id, false, 7, &limits()), Verdict::Execute);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_that_come_together_stay_within_the_limit() {
+    fn simultaneous_replies_stay_within_limit() {
         let limits = Limits { replies_unseen_bytes_max: 1_000, ..Limits::default() };
         let mut ledger = Ledger::new();
         for id in 1..=3 {
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_was_dropped_is_in_doubt_when_asked_again() {
+    fn dropped_reply_is_in_doubt_when_repeated() {
         let mut ledger = Ledger::new();
         for id in 1..=2 {
             assert_eq!(ledger.receive(id, false, 7, &limits()), Verdict::Execute);
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_again_to_a_book_that_is_lost_is_in_doubt_and_what_is_new_is_not() {
+    fn repeated_request_in_lost_ledger_is_in_doubt() {
         let mut ledger = Ledger::incomplete();
         assert_eq!(ledger.requests_seen(), 0);
         assert_eq!(ledger.receive(5, true, 7, &limits()), Verdict::InDoubt);
@@ -323,17 +323,17 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_id_counts_what_is_harmless_and_what_is_seen() {
+    fn highest_id_includes_repeatable_and_seen_requests() {
         let mut ledger = Ledger::new();
-        assert!(ledger.receive_harmless(4));
+        assert!(ledger.receive_repeatable(4));
         assert_eq!(ledger.requests_seen(), 4);
         ledger.handle_seen(9);
         assert_eq!(ledger.requests_seen(), 9);
-        assert!(!ledger.receive_harmless(9));
+        assert!(!ledger.receive_repeatable(9));
     }
 
     #[test]
-    fn an_incomplete_book_names_the_ids_it_ignores() {
+    fn incomplete_ledger_reports_ignored_ids() {
         let mut ledger = Ledger::incomplete();
         ledger.handle_seen(6);
         assert_eq!(ledger.requests_seen(), 6);

@@ -90,13 +90,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_may_come_before_hello() {
+    fn packet_before_hello_is_bad_packet() {
         let mut opening = Opening::new(Now::default(), &Limits::default());
         assert_eq!(bye_code(judge(&mut opening, r#"{"ping":{}}"#)), ByeCode::BadPacket);
     }
 
     #[test]
-    fn requests_behind_a_challenged_hello_are_dropped_and_the_fourth_hello_is_one_too_many() {
+    fn challenged_requests_are_dropped_and_fourth_hello_closes() {
         let limits = Limits::default();
         let mut opening = Opening::new(Now::default(), &limits);
         for _ in 0..3 {
@@ -108,13 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_told_which_one_is_spoken() {
+    fn unsupported_version_gets_supported_one() {
         let mut opening = Opening::new(Now::default(), &Limits::default());
         assert_eq!(bye_code(judge(&mut opening, r#"{"hello":{"v":2}}"#)), ByeCode::UnsupportedVersion);
     }
 
     #[test]
-    fn a_challenge_gives_time_for_a_login() {
+    fn challenge_extends_deadline_for_login() {
         let limits = Limits::default();
         let mut opening = Opening::new(Now::default(), &limits);
         assert_eq!(opening.deadline_ms(), limits.hello_ms);
