@@ -2,18 +2,18 @@
 
 use crate::EngineError;
 
-/// Where the outcome of one job goes. Dropped unused, it answers that the job is in doubt: nobody waits for ever.
+/// The reply handle of one job. Dropped unused, it answers that the job is in doubt: no caller waits forever.
 pub struct Answer<T>(Option<Callback<T>>);
 
 type Callback<T> = Box<dyn FnOnce(Result<T, EngineError>) + Send>;
 
 impl<T> Answer<T> {
-    /// An answer that is taken by `take`, once.
+    /// An answer that calls `take` once.
     pub fn new(take: impl FnOnce(Result<T, EngineError>) + Send + 'static) -> Self {
         Self(Some(Box::new(take)))
     }
 
-    /// Gives the outcome.
+    /// Passes the outcome to the callback.
     pub fn give(mut self, outcome: Result<T, EngineError>) {
         if let Some(take) = self.0.take() {
             take(outcome);

@@ -1,30 +1,31 @@
-//! Ceilings that many share: how much there is of something, how much of it each holder has, and who may have more.
+//! Shared budgets: a total, the share of each holder, and a reserve for entitled claimants.
 //!
-//! Start at [`Budget::take`]. A holder may take more while it holds no more than what is left for all others (the *dynamic
-//! threshold* of switches that share one buffer): a single greedy holder gets half, two get a third each, and whoever holds
-//! little always finds room. No share has to be configured, and none is wasted while nobody else wants it. The last eighth
-//! of a budget is for those who are entitled to it: the back end, or whoever is within a floor.
+//! Start at [`Budget::take`]. A holder may take more while it holds no more than what is left for all others
+//! (the *dynamic threshold* of switches that share one buffer): a single greedy holder gets half, two get a
+//! third each, and a holder of little always finds room. Shares need no configuration, and an unused share is
+//! not wasted. The last eighth of a budget is reserved for entitled claimants: the back end, and claims
+//! within a floor.
 //!
-//! Holders cost nothing: what each has is kept in two rows of counters that all share (a count-min sketch). Two holders
-//! with the same counters in both rows, one in a million, are taken for one. The rows are addressed by a keyed hash, so nobody can aim at
-//! another one's counters.
+//! Holders cost no memory: their amounts are kept in two rows of shared counters (a count-min sketch). Two
+//! holders with the same counters in both rows, one pair in a million, count as one. The rows are addressed
+//! by a keyed hash, so a holder cannot aim at the counters of another.
 
 use std::sync::{Arc, atomic::AtomicUsize as Counter};
 
 use crate::sync::{AtomicUsize, Ordering};
 
-/// One part in so many of a budget is for those who are entitled to it.
+/// The reserve is this part of a budget.
 pub const RESERVED_PART: usize = 8;
 /// Counters in a row.
 const WIDTH: usize = 1024;
 const BITS: u32 = WIDTH.ilog2();
 
-/// Who holds a share: a user, an address or a connection, as a keyed hash (`Hub::holder`).
+/// The owner of a share: a user, an address or a connection, as a keyed hash (`Hub::holder`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Holder(pub(crate) u32);
 
 impl Holder {
-    /// The back end, or the node itself: entitled to what is reserved.
+    /// The back end, or the node itself: entitled to the reserve.
     pub const BACK_END: Self = Self(0);
 
     /// A holder by its keyed hash.
@@ -33,7 +34,7 @@ impl Holder {
         Self(if hash == 0 { 1 } else { hash })
     }
 
-    /// Whether its claims may use what is reserved.
+    /// Whether its claims may use the reserve.
     #[must_use]
     pub fn claimant(self) -> Claimant {
         if self == Self::BACK_END { Claimant::Entitled } else { Claimant::Ordinary }
@@ -43,29 +44,30 @@ impl Holder {
 /// Whether a claim may use the reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claimant {
-    /// Bound to its share.
+    /// Limited to its holder's share.
     Ordinary,
-    /// May take whatever is left.
+    /// May take everything that is left.
     Entitled,
 }
 
-/// A ceiling that many share.
+/// A limit shared by many holders.
 pub struct Budget {
     total: usize,
     reserved: usize,
     used: AtomicUsize,
-    /// Of the standard library under a model checker, too: there are thousands, and none decides about the total.
+    /// Atomics of the standard library even under a model checker: there are thousands, and none decides
+    /// about the total.
     rows: [Box<[Counter]>; 2],
 }
 
 impl Budget {
-    /// A budget of `total`, the last part of which is reserved.
+    /// A budget of `total`, whose last part is reserved.
     #[must_use]
     pub fn new(total: usize) -> Arc<Self> {
         Self::with_reserve(total, total / RESERVED_PART)
     }
 
-    /// A budget of `total` with nothing reserved.
+    /// A budget of `total` without a reserve.
     #[must_use]
     pub fn without_reserve(total: usize) -> Arc<Self> {
         Self::with_reserve(total, 0)
@@ -76,26 +78,26 @@ impl Budget {
         Arc::new(Self { total, reserved, used: AtomicUsize::new(0), rows: [row(), row()] })
     }
 
-    /// What is taken by all.
+    /// The amount taken by all holders.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// What a holder has; never too little.
+    /// The amount taken by a holder; never an underestimate.
     #[must_use]
     pub fn held(&self, holder: Holder) -> usize {
         let [first, second] = self.counters(holder).map(|counter| counter.load(Ordering::Relaxed));
         first.min(second)
     }
 
-    /// True where more than half is taken of what is not reserved: shares begin to bind.
+    /// True if more than half of the unreserved amount is taken: shares begin to limit holders.
     #[must_use]
     pub fn is_crowded(&self) -> bool {
         self.used() > (self.total - self.reserved) / 2
     }
 
-    /// Takes so much for a holder, which gives it back with [`Budget::give`]. False: it may not have it.
+    /// Takes an amount for a holder, to be returned with [`Budget::give`]. False: refused.
     #[must_use]
     pub fn take(&self, holder: Holder, amount: usize, claimant: Claimant) -> bool {
         let before = self.used.fetch_add(amount, Ordering::Relaxed);
@@ -107,13 +109,13 @@ impl Budget {
         true
     }
 
-    /// Whether a holder could take so much now.
+    /// Whether a holder could take the amount now.
     #[must_use]
     pub fn has_room(&self, holder: Holder, amount: usize, claimant: Claimant) -> bool {
         admits(self.total, self.reserved, self.used(), self.held(holder), amount, claimant)
     }
 
-    /// Whether a holder that was refused has its share already, rather than that there is no room for anybody.
+    /// Whether a refused holder has used up its share, rather than the budget being full.
     #[must_use]
     pub fn is_greedy(&self, holder: Holder) -> bool {
         holder.claimant() == Claimant::Ordinary
@@ -129,13 +131,13 @@ impl Budget {
         Arc::new(Self { total: self.total, reserved: self.reserved, used, rows })
     }
 
-    /// Takes so much whether or not there is room: it is there already.
+    /// Takes the amount regardless of room: it is already in use.
     pub fn add(&self, holder: Holder, amount: usize) {
         self.used.fetch_add(amount, Ordering::Relaxed);
         self.note(holder, amount);
     }
 
-    /// Gives back what a holder has taken.
+    /// Returns an amount that a holder has taken.
     pub fn give(&self, holder: Holder, amount: usize) {
         for counter in self.counters(holder) {
             counter.fetch_sub(amount, Ordering::Relaxed);
@@ -143,7 +145,7 @@ impl Budget {
         self.used.fetch_sub(amount, Ordering::Relaxed);
     }
 
-    /// Takes so much until the claim is dropped. `None`: the holder may not have it.
+    /// Takes an amount until the claim is dropped. `None`: refused.
     #[must_use]
     pub fn claim(self: &Arc<Self>, holder: Holder, amount: usize, claimant: Claimant) -> Option<Claim> {
         self.take(holder, amount, claimant).then(|| Claim { budget: Arc::clone(self), holder, amount })
@@ -162,7 +164,7 @@ impl Budget {
     }
 }
 
-/// Whether a holder of `held` may have `amount` more where `used` is taken by all.
+/// Whether a holder of `held` may take `amount` when `used` is taken by all.
 const fn admits(
     total: usize,
     reserved: usize,
@@ -180,7 +182,7 @@ const fn admits(
     }
 }
 
-/// What a holder has taken, until it is dropped.
+/// An amount taken by a holder, returned on drop.
 #[must_use]
 pub struct Claim {
     budget: Arc<Budget>,
@@ -210,12 +212,12 @@ impl std::fmt::Debug for Claim {
 mod tests {
     use super::{Claimant::*, *};
 
-    /// Holders as a keyed hash makes them.
+    /// A holder, by a hash.
     fn holder(n: u32) -> Holder {
         Holder(n.wrapping_mul(0x9E37_79B1).rotate_left(13) ^ 0x5bd1_e995)
     }
 
-    /// As many units as a holder gets.
+    /// The number of units that a holder can take.
     fn fill(budget: &Budget, holder: Holder, claimant: Claimant) -> usize {
         (0..).take_while(|_| budget.take(holder, 1, claimant)).count()
     }

@@ -1,16 +1,16 @@
-//! One publication, encoded once as every subscriber gets it.
+//! One publication, encoded once for all subscribers.
 
 use bytes::Bytes;
 use tautline_protocol::{ChannelName, UserId, json};
 
-/// What a publication says.
+/// The content of a publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    /// JSON, as it came.
+    /// JSON, as received.
     pub data: Box<str>,
-    /// Who published it; none for the back end and for guests.
+    /// The publishing user; `None` for the back end and for guests.
     pub from: Option<UserId>,
-    /// Labels, a JSON object as it came.
+    /// Labels, a JSON object as received.
     pub tags: Option<Box<str>>,
 }
 
@@ -21,7 +21,7 @@ pub struct Entry {
     line: Bytes,
     offset: u64,
     at: u64,
-    /// Where the publication's own fields begin in `line`, behind the channel's name.
+    /// Where the publication's own fields begin in `line`, after the channel's name.
     fields_at: u32,
 }
 
@@ -54,13 +54,13 @@ impl Entry {
         Self { line: line.into(), offset, at, fields_at }
     }
 
-    /// The packet as every subscriber gets it, line end included.
+    /// The packet that every subscriber receives, line end included.
     #[must_use]
     pub const fn line(&self) -> &Bytes {
         &self.line
     }
 
-    /// Its place in the log.
+    /// The offset in the log.
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.offset
@@ -72,20 +72,20 @@ impl Entry {
         self.at
     }
 
-    /// True where both say the same, however it is spelled: by bytes, or else as JSON.
+    /// True if the content is equal: by bytes, or else as JSON values.
     #[must_use]
     pub fn has_same_content(&self, other: &Self) -> bool {
         let json = |entry: &Self| serde_json::from_slice::<serde_json::Value>(&entry.line).ok();
         self.line == other.line || json(self).is_some_and(|it| Some(it) == json(other))
     }
 
-    /// How many bytes [`Entry::write_history`] writes.
+    /// The number of bytes that [`Entry::write_history`] writes.
     #[must_use]
     pub fn history_bytes(&self) -> usize {
         self.line.len() - self.fields_at as usize - 1
     }
 
-    /// Writes the publication as history shows it: `{"offset":…,"at":…,"data":…}`.
+    /// Writes the publication in the form of `history`: `{"offset":…,"at":…,"data":…}`.
     pub fn write_history(&self, out: &mut Vec<u8>) {
         out.push(b'{');
         // The packet ends in `}}\n`: the publication's brace, the packet's brace, the line end.

@@ -1,32 +1,32 @@
-//! Why an engine did not do a job.
+//! The reason why an engine did not do a job.
 
 use tautline_protocol::{ErrorCode, packet::ErrorBody};
 
 use crate::budget::{Budget, Holder};
 
-/// When to come again where an engine cannot say it better, in milliseconds.
+/// The retry delay when an engine knows no better one, in milliseconds.
 const RETRY_MS: u64 = 1_000;
 
-/// Why a job was not done.
+/// The reason why a job was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// Nothing was done; later it may be.
+    /// Not executed; a retry may succeed.
     #[error("{0}")]
     Unavailable(String),
-    /// Nothing was done, because there is no room.
+    /// Not executed for lack of room.
     #[error("{0}")]
     Full(String),
-    /// Nothing was done, because who asks has its share already.
+    /// Not executed because the holder has used up its share.
     #[error("{0}")]
     Limit(String),
-    /// It may have been done, or not.
+    /// May or may not have been executed.
     #[error("{0}")]
     InDoubt(String),
 }
 
 impl EngineError {
-    /// What a holder is told that was refused more of `what`: it has its share, or nobody finds room.
+    /// The error for a holder that was refused more of `what`: its share is used up, or there is no room.
     #[must_use]
     pub fn no_room(budget: &Budget, holder: Holder, what: &str) -> Self {
         match budget.is_greedy(holder) {
@@ -35,7 +35,7 @@ impl EngineError {
         }
     }
 
-    /// As a client or a back end is told.
+    /// The error as sent to a client or a back end.
     #[must_use]
     pub fn to_body(&self) -> ErrorBody {
         let (code, retry_after_ms) = match self {

@@ -6,47 +6,47 @@ use tautline_protocol::{ChannelName, RequestId, UserId};
 
 use crate::{Answer, Content, EngineError, Entry, Retention, RetentionOf, budget::Holder};
 
-/// What an engine is asked to do.
+/// A job for an engine.
 #[derive(Debug)]
 pub enum Job {
     /// Append to a log.
     Append(Append),
-    /// Tell where a log stands.
+    /// Report the state of a log.
     Stat(StatRequest),
     /// Read a page.
     Read(Read),
-    /// Keep positions. A position that is lost costs a redelivery and nothing else.
+    /// Save positions; a lost one costs a redelivery and nothing else.
     SavePositions(SavePositions),
-    /// Keep that a session's tickets are void.
+    /// Save that a session's tickets are void.
     Revoke(Revoke),
-    /// About once a second: drop what rules no longer cover, a part at a time.
+    /// About once a second: drop expired publications and logs, a part at a time.
     Tidy {
         /// The time, in wall milliseconds.
         wall_ms: u64,
-        /// What each channel keeps.
+        /// The retention of each channel.
         retention: RetentionOf,
-        /// Logs that are not to be forgotten, however long they have been empty.
+        /// Logs in use, which must not be forgotten, however long they have been empty.
         in_use: InUse,
     },
 }
 
-/// Tells whether anybody uses a channel now. Cheap to clone.
+/// Reports whether a channel is in use. Cheap to clone.
 #[derive(Clone)]
 pub struct InUse(Arc<dyn Fn(&ChannelName) -> bool + Send + Sync>);
 
 impl InUse {
-    /// Asks `is_in_use`, from any thread.
+    /// Calls `is_in_use`, from any thread.
     pub fn new(is_in_use: impl Fn(&ChannelName) -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(is_in_use))
     }
 
-    /// Nobody uses any.
+    /// No channel is in use.
     #[must_use]
     pub fn nothing() -> Self {
         Self::new(|_| false)
     }
 
-    /// True where somebody does.
+    /// True if the channel is in use.
     #[must_use]
     pub fn contains(&self, channel: &ChannelName) -> bool {
         (self.0)(channel)
@@ -59,12 +59,12 @@ impl std::fmt::Debug for InUse {
     }
 }
 
-/// A session that was ended is to be remembered.
+/// Saves the revocation of a session.
 #[derive(Debug)]
 pub struct Revoke {
-    /// Which, and for how long.
+    /// The revocation.
     pub revocation: Revocation,
-    /// Where the outcome goes: given when a crash can no longer take it back, where the engine outlives its process.
+    /// Reply handle. A persistent engine answers once a crash can no longer undo the revocation.
     pub answer: Answer<()>,
 }
 
@@ -73,159 +73,159 @@ pub struct Revoke {
 pub struct Revocation {
     /// The session.
     pub session: u128,
-    /// When the last of its tickets expires by itself, in wall milliseconds: it may be forgotten then.
+    /// When the last of its tickets expires, in wall milliseconds: the revocation may be forgotten then.
     pub until: u64,
 }
 
-/// A publication to be appended.
+/// Appends a publication.
 #[derive(Debug)]
 pub struct Append {
-    /// Where to.
+    /// The channel to append to.
     pub channel: ChannelName,
-    /// What.
+    /// The content to append.
     pub content: Content,
-    /// Who asked for it. A [`Origin::Key`] that the log still knows is answered as it was the first time.
+    /// The origin of the publication. A [`Origin::Key`] that the log still knows returns the first result.
     pub origin: Option<Origin>,
-    /// The request may have been executed before: append only what the log proves that it never was.
+    /// The request may have been executed before: append only if the log proves that it was not.
     pub doubt: Option<Doubt>,
-    /// Who publishes: a log that begins, and its bytes in memory, are booked on it.
+    /// The publisher's budget holder: a new log, and its bytes in memory, count for it.
     pub holder: Holder,
-    /// What the channel keeps.
+    /// The channel's retention.
     pub retention: Retention,
     /// The time, in wall milliseconds.
     pub wall_ms: u64,
-    /// Where the outcome goes.
+    /// Reply handle.
     pub answer: Answer<Appended>,
 }
 
-/// Who asked for a publication, so that a repeated request is recognised by the log itself.
+/// The origin of a publication, by which the log recognises a repeated request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// A client.
+    /// A client's request.
     Request {
-        /// Its session.
+        /// The client's session.
         session: u128,
         /// The request's id.
         id: RequestId,
     },
-    /// A back end that named a key: the digest of it.
+    /// A back end's idempotency key, as a digest.
     Key(u128),
 }
 
-/// What is known of the session whose request is in doubt.
+/// The session of a request in doubt.
 ///
-/// The log proves that a request never was where it reaches back to its start and began no later than the session, or where an
-/// older request of the session is in it that was not in doubt itself.
+/// The log proves that a request was never executed in two cases: it is complete from its start and began no
+/// later than the session, or it contains an older request of the session that was not in doubt itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// The engine's life in which the session began; 0 where that is not known. In the same life, a log that reaches back
-    /// to its start has seen all of the session's requests.
+    /// The engine's incarnation in which the session began; 0 if unknown. Within one incarnation, a log that
+    /// is complete from its start contains all of the session's requests.
     pub session_incarnation: u32,
 }
 
-/// What became of an append.
+/// The result of an append.
 #[derive(Clone, Debug)]
 pub enum Appended {
-    /// It is in the log.
+    /// The publication was appended.
     New {
-        /// Of which life.
+        /// The log's epoch.
         epoch: Arc<str>,
-        /// The publication, as subscribers get it.
+        /// The publication as subscribers receive it.
         entry: Entry,
-        /// When the one before it was appended; 0 before the first. An engine that went back, and was not heard since, has
-        /// another one there than it told of.
+        /// When the previous publication was appended; 0 before the first. After an unnoticed rollback an
+        /// engine has another publication there than the one it reported.
         before_at: u64,
         /// The offset just before the oldest publication that is kept.
         base: u64,
-        /// When that one was appended, where it is known.
+        /// When the publication at `base` was appended, if known.
         base_at: Option<u64>,
     },
-    /// It was in the log before.
+    /// The publication was already in the log.
     Repeated {
-        /// Of which life.
+        /// The log's epoch.
         epoch: Arc<str>,
-        /// Where it stands.
+        /// Its offset.
         offset: u64,
         /// When it was appended.
         at: u64,
     },
 }
 
-/// Where does a log stand, and a reader in it?
+/// Asks for the state of a log, and of a reader in it.
 #[derive(Debug)]
 pub struct StatRequest {
-    /// Which log.
+    /// The log's channel.
     pub channel: ChannelName,
-    /// Tell also when the publication at this offset was appended.
+    /// Also report when the publication at this offset was appended.
     pub offset: Option<u64>,
-    /// Tell also how far this user has taken the channel.
+    /// Also report the user's acknowledged position.
     pub user: Option<UserId>,
-    /// What the channel keeps.
+    /// The channel's retention.
     pub retention: Retention,
     /// The time, in wall milliseconds.
     pub wall_ms: u64,
-    /// Where the outcome goes.
+    /// Reply handle.
     pub answer: Answer<StatResult>,
 }
 
-/// What a [`StatRequest`] saw.
+/// The result of a [`StatRequest`].
 #[derive(Clone, Debug)]
 pub struct StatResult {
-    /// Where the log stands.
+    /// The state of the log.
     pub log: LogState,
-    /// When the publication that was asked about was appended, where it or the one behind it is kept.
+    /// When the publication at the requested offset was appended, if it or its successor is kept.
     pub at: Option<u64>,
-    /// How far the user has taken the channel; none where nothing was ever acknowledged.
+    /// The user's acknowledged position; `None` if the user never acknowledged anything.
     pub acknowledged: Option<Position>,
-    /// How far it was handed to any connection, where that is kept.
+    /// The last position delivered to any connection, if it is kept.
     pub delivered: Option<Position>,
 }
 
-/// Where a log stands. A log that nobody wrote to stands at 0.
+/// The state of a log. An unwritten log has the head 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogState {
-    /// Its life.
+    /// The log's epoch.
     pub epoch: Arc<str>,
-    /// The last offset given out; 0 before the first.
+    /// The last offset assigned; 0 before the first.
     pub head: u64,
-    /// When that was, in wall milliseconds.
+    /// When `head` was appended, in wall milliseconds.
     pub head_at: u64,
     /// The offset just before the oldest publication kept.
     pub base: u64,
-    /// When that one was appended, where it is known.
+    /// When the publication at `base` was appended, if known.
     pub base_at: Option<u64>,
 }
 
-/// A page of a log.
+/// Reads a page of a log.
 #[derive(Debug)]
 pub struct Read {
-    /// Which log.
+    /// The log's channel.
     pub channel: ChannelName,
-    /// Which part.
+    /// The part to read.
     pub span: Span,
-    /// Publications, at most.
+    /// Maximum number of publications.
     pub count_max: usize,
-    /// Bytes of their packets, at most; one publication is always read.
+    /// Maximum bytes of their packets; at least one publication is read.
     pub bytes_max: usize,
-    /// What the channel keeps.
+    /// The channel's retention.
     pub retention: Retention,
     /// The time, in wall milliseconds.
     pub wall_ms: u64,
-    /// Where the outcome goes.
+    /// Reply handle.
     pub answer: Answer<Page>,
 }
 
-/// A part of a log, named by an offset that does not belong to it.
+/// A part of a log, bounded by an exclusive offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
-    /// The oldest behind it.
+    /// The oldest publications after it.
     After(u64),
-    /// The newest before it.
+    /// The newest publications before it.
     Before(u64),
 }
 
 impl Span {
-    /// The offset that it is named by.
+    /// The bounding offset.
     #[must_use]
     pub const fn offset(self) -> u64 {
         match self {
@@ -234,48 +234,48 @@ impl Span {
     }
 }
 
-/// What a [`Read`] found.
+/// The result of a [`Read`].
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// Where the log stands.
+    /// The state of the log.
     pub log: LogState,
-    /// When the publication at the span's offset was appended, where it or the one behind it is kept.
+    /// When the publication at the span's offset was appended, if it or its successor is kept.
     pub at: Option<u64>,
-    /// What was read, offsets rising by one.
+    /// The publications read, with offsets rising by one.
     pub entries: Vec<Entry>,
 }
 
-/// How far somebody has taken a log. A higher one of the same epoch wins, one of another epoch takes its place.
+/// A reader's position in a log. A higher position of the same epoch wins; one of another epoch replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The log's life.
+    /// The log's epoch.
     pub epoch: Arc<str>,
     /// The last offset taken.
     pub offset: u64,
 }
 
-/// Positions to be kept.
+/// Saves positions.
 #[derive(Debug)]
 pub struct SavePositions {
-    /// Which ones.
+    /// The positions to save.
     pub updates: Vec<PositionUpdate>,
-    /// Where the outcome goes: until then the hub keeps them itself.
+    /// Reply handle: until it is called, the hub keeps the positions itself.
     pub answer: Answer<()>,
 }
 
-/// A position to be kept.
+/// A position to save.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PositionUpdate {
-    /// Which log.
+    /// The log's channel.
     pub channel: ChannelName,
-    /// The user whose app has handled it; none: it was handed to any connection.
+    /// The user whose app acknowledged it; `None` for delivery to any connection.
     pub user: Option<UserId>,
-    /// How far.
+    /// The position.
     pub position: Position,
 }
 
 impl Job {
-    /// Refuses the job, whatever it is: nothing was done.
+    /// Refuses the job, of any kind, as not executed.
     pub fn refuse(self, error: &EngineError) {
         match self {
             Self::Append(job) => job.answer.give(Err(error.clone())),

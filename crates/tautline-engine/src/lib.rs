@@ -1,8 +1,9 @@
-//! What a log store promises to a Tautline hub, and what the hub asks of it (ADR 0008).
+//! The interface between a Tautline hub and a log store (ADR 0008).
 //!
-//! Start at [`Engine::submit`]. A job says what to do and where its outcome goes; the outcome comes back exactly once, at
-//! once or later, from any thread. An engine may be slow, remote and broken; it may also have gone back to an older state
-//! than it told of before, which the hub notices by offsets and times and tells readers as a gap.
+//! Start at [`Engine::submit`]. A job carries its input and a reply handle; its outcome is returned exactly
+//! once, at once or later, from any thread. An engine may be slow, remote and faulty. It may also have been
+//! rolled back to an older state than it reported; the hub detects this by offsets and times and sends
+//! readers a gap.
 
 mod answer;
 pub mod budget;
@@ -27,37 +28,37 @@ pub use self::{
     retention::{Retention, RetentionOf},
 };
 
-/// Where logs are kept.
+/// A log store.
 ///
-/// What it promises:
-/// - Appends to one channel take effect in the order in which they were submitted, and are answered in that order.
-///   Offsets rise by one within an epoch, times (`at`) never fall.
-/// - An append that was answered is kept: nobody is told of a publication that a crash could take back. An engine that
-///   promises less begins a new epoch after each crash, for every log that it cannot vouch for.
-/// - What was answered before a [`StatRequest`] or [`Read`] was submitted is seen by it.
-/// - A log that was forgotten, because it was empty for long enough and nobody used it, begins anew in another epoch: an old
-///   cursor is never taken for one of the new log.
-/// - Answers are given without a lock that [`Engine::submit`] needs: an answer may submit the next job.
+/// Promises:
+/// - Appends to one channel take effect in the order in which they were submitted, and are answered in that
+///   order. Offsets rise by one within an epoch; times (`at`) never decrease.
+/// - An answered append is durable: no reader receives a publication that a crash could undo. An engine that
+///   promises less begins a new epoch after each crash, for every log that may have lost data.
+/// - A [`StatRequest`] or [`Read`] sees everything that was answered before it was submitted.
+/// - A log is forgotten only after it was empty for long enough and unused. It begins again in another epoch,
+///   so an old cursor never matches the new log.
+/// - Callbacks run without a lock that [`Engine::submit`] needs: a callback may submit the next job.
 pub trait Engine: Send + Sync + 'static {
-    /// Takes a job and never waits.
+    /// Accepts a job; never blocks.
     fn submit(&self, job: Job);
 
-    /// Which life of all its logs together this is: another number as soon as any of them may have lost something. Never 0.
+    /// The incarnation of all logs together: changes whenever any of them may have lost data. Never 0.
     fn incarnation(&self) -> u32;
 
-    /// The sessions whose tickets are void, as they were kept when the engine was opened, those that are forgotten first in
-    /// front. None for an engine that does not outlive its process.
+    /// The sessions with void tickets, as saved when the engine was opened, in order of expiry. Empty for an
+    /// engine that does not outlive its process.
     fn revocations(&self) -> Vec<Revocation> {
         Vec::new()
     }
 
-    /// Bytes that the logs hold, where an engine counts them; 0 else.
+    /// Bytes that the logs hold, if the engine counts them; otherwise 0.
     fn bytes(&self) -> usize {
         0
     }
 
-    /// True while appends are likely to be taken. False where the last one was refused for want of room or by a disk that
-    /// fails, until there is a sign that the next one will not be; and for good where the engine has died.
+    /// True while the engine is expected to accept appends. False after one was refused for lack of room or
+    /// by a failing disk, until there is a sign of recovery; false permanently once the engine has died.
     fn takes_appends(&self) -> bool {
         true
     }

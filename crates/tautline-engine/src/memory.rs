@@ -1,4 +1,4 @@
-//! The engine that keeps all logs in memory: rings bounded by count, bytes and age. They are lost with the process.
+//! The memory engine: logs as ring buffers bounded by count, bytes and age. They are lost with the process.
 
 mod log;
 mod logs;
@@ -18,10 +18,10 @@ use crate::{
 };
 
 const SHARDS: usize = 64;
-/// Shards that one [`Job::Tidy`] looks at.
+/// Shards that one [`Job::Tidy`] processes.
 const SHARDS_A_TIDY: usize = 16;
 
-/// Logs in memory, for tests and for those who want it.
+/// Logs in memory, for tests and for deployments that need no persistence.
 pub struct MemoryEngine {
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
@@ -32,23 +32,24 @@ pub struct MemoryEngine {
 
 struct Shard {
     logs: MemoryLogs,
-    /// What was done and not told yet. Told in order, and outside of the lock: an answer may bring the next job.
+    /// Outcomes not yet answered. Answered in order and outside of the lock: a callback may submit the next
+    /// job.
     outcomes: VecDeque<Outcome>,
-    /// Somebody is telling.
+    /// A thread is answering.
     telling: bool,
 }
 
 type Outcome = Box<dyn FnOnce() + Send>;
 
 impl MemoryEngine {
-    /// Empty logs, all of one epoch that follows from `life`: they are lost together, so one epoch serves them all. `life`
-    /// must be random outside tests.
+    /// Empty logs, all of one epoch derived from `incarnation`: they are lost together, so one epoch serves
+    /// them all. `incarnation` must be random outside tests.
     ///
     /// # Panics
     /// When `life` is 0.
     #[must_use]
     pub fn new(incarnation: u32, limits: &Limits) -> Self {
-        assert_ne!(incarnation, 0, "0 is nobody's life");
+        assert_ne!(incarnation, 0, "0 is not a valid incarnation");
         let shares = LogShares::new(limits);
         let shard = |_| {
             let logs = MemoryLogs::sharing(incarnation, limits, shares.clone());
@@ -67,25 +68,26 @@ impl MemoryEngine {
         &self.shards[usize::try_from(self.hasher.hash_one(channel) % SHARDS as u64).expect("below SHARDS")]
     }
 
-    /// Works on a shard's logs, and tells what comes of it once those before it were told.
+    /// Runs a job on a shard's logs, and answers it after the earlier ones.
     fn work(&self, shard: &Mutex<Shard>, work: impl FnOnce(&mut MemoryLogs) -> Option<Outcome>) {
         let mut locked = lock(shard);
         let outcome = work(&mut locked.logs);
         let Some(outcome) = outcome else { return };
         if locked.telling {
-            // By another thread, or further up in this one: it will tell this one, too.
+            // Another thread, or a caller of this one, is answering: it will answer this outcome, too.
             locked.outcomes.push_back(outcome);
             return;
         }
         locked.telling = true;
         drop(locked);
-        // Even when an outcome panics, those behind it are told.
+        // The remaining outcomes are answered even if a callback panics.
         let _rest = Telling(shard);
         outcome();
     }
 }
 
-/// Tells what was added meanwhile, and ends the telling in the same moment in which nothing is left.
+/// Answers what was added meanwhile, and stops answering under the same lock in which the queue is found
+/// empty.
 struct Telling<'a>(&'a Mutex<Shard>);
 
 impl Drop for Telling<'_> {
@@ -129,7 +131,7 @@ impl Engine for MemoryEngine {
                 }
                 job.answer.give(Ok(()));
             }
-            // Whoever asks knows it, and nothing here outlives them.
+            // The hub knows the revocation, and this engine does not outlive it.
             Job::Revoke(job) => job.answer.give(Ok(())),
             Job::Tidy { wall_ms, retention, in_use } => {
                 let first = self.tidy_next.fetch_add(SHARDS_A_TIDY, Ordering::Relaxed);

@@ -1,10 +1,10 @@
-//! How much of a log is kept.
+//! Retention of a log.
 
 use std::sync::Arc;
 
 use tautline_protocol::ChannelName;
 
-/// How much of a channel's log is kept: the oldest goes as soon as one of the three is exceeded.
+/// The retention of a channel's log: the oldest publications are dropped once any of the three is exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Publications. Default 1,000.
@@ -21,12 +21,12 @@ impl Default for Retention {
     }
 }
 
-/// Tells what each channel keeps. Cheap to clone.
+/// Reports the retention of each channel. Cheap to clone.
 #[derive(Clone)]
 pub struct RetentionOf(Arc<dyn Fn(&ChannelName) -> Retention + Send + Sync>);
 
 impl RetentionOf {
-    /// Asks `retention_of`, from any thread.
+    /// Calls `retention_of`, from any thread.
     pub fn new(retention_of: impl Fn(&ChannelName) -> Retention + Send + Sync + 'static) -> Self {
         Self(Arc::new(retention_of))
     }
@@ -37,7 +37,7 @@ impl RetentionOf {
         Self::new(move |_| retention)
     }
 
-    /// What this channel keeps.
+    /// The retention of this channel.
     #[must_use]
     pub fn get(&self, channel: &ChannelName) -> Retention {
         (self.0)(channel)

@@ -1,7 +1,7 @@
-//! The engine's promises as tests that an engine is passed to: memory, disk, redis and whatever comes later.
+//! The engine's promises as tests for any engine: memory, disk, redis and later ones.
 //!
-//! Start at [`run_all`]. Each promise is a function that panics where it is broken; [`PROMISES`] lists them. An engine's own
-//! tests pass a [`Rig`] that can bring it up, and down and up again over the same data.
+//! Start at [`run_all`]. Each promise is a function that panics where it is broken; [`PROMISES`] lists them.
+//! An engine's own tests pass a [`Rig`] that opens it, and reopens it over the same data.
 
 mod asking;
 mod forgetting;
@@ -19,16 +19,16 @@ use crate::Engine;
 
 /// An engine under test.
 pub trait Rig {
-    /// The engine.
+    /// The engine under test.
     fn engine(&self) -> Arc<dyn Engine>;
 
-    /// Closes it and opens it again over the same data. False where nothing outlives it.
+    /// Closes the engine and reopens it over the same data. False if it keeps nothing across a restart.
     fn reopen(&mut self) -> bool {
         false
     }
 }
 
-/// A promise, to be checked on an engine without any logs.
+/// A promise, checked on an engine without logs.
 pub type Promise = fn(&mut dyn Rig);
 
 macro_rules! promises {

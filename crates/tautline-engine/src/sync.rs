@@ -1,5 +1,5 @@
-//! Locks and atomics, named here and nowhere else in this crate, so that the package `tautline-races` can build it with
-//! those of a model checker.
+//! Locks and atomics, imported only here in this crate, so that the package `tautline-races` can build it
+//! with those of a model checker.
 
 use std::sync::PoisonError;
 #[cfg(not(shuttle))]
@@ -14,7 +14,7 @@ pub(crate) use shuttle::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Locks for a few instructions, also after a panic: a shard changes in steps that leave it whole.
+/// Locks for a few instructions. The lock survives a panic: every step under it leaves the shard consistent.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

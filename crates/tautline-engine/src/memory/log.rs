@@ -12,21 +12,21 @@ use crate::{
     budget::{Budget, Holder},
 };
 
-/// A ring of publications, bounded by count, bytes and age.
+/// A ring buffer of publications, bounded by count, bytes and age.
 #[derive(Clone)]
 pub(super) struct MemoryLog {
-    /// Who began it.
+    /// The budget holder that began the log.
     holder: Holder,
     pub(super) epoch: Arc<str>,
     entries: VecDeque<Kept>,
     bytes: usize,
-    /// The last offset given out; 0 before the first publication.
+    /// The last offset assigned; 0 before the first publication.
     head: u64,
     /// When `head` was appended.
     head_at: u64,
-    /// When the entry just before the oldest kept was appended, where that is known.
+    /// When the entry just before the oldest kept one was appended, if known.
     base_at: Option<u64>,
-    /// Where the publications with a key stand.
+    /// The offsets of publications with a key.
     keys: HashMap<u128, u64>,
 }
 
@@ -34,10 +34,10 @@ pub(super) struct MemoryLog {
 struct Kept {
     entry: Entry,
     origin: Option<Origin>,
-    /// It was appended on the log's word that it had not been before, perhaps long after younger ones: it proves nothing of
-    /// these.
+    /// The request was in doubt and appended because the log proved it new, perhaps long after younger ones:
+    /// it proves nothing about these.
     doubted: bool,
-    /// Who its bytes are booked on.
+    /// The budget holder of its bytes.
     holder: Holder,
 }
 
@@ -47,7 +47,7 @@ impl MemoryLog {
         Self { holder, epoch, entries, bytes: 0, head: 0, head_at: 0, base_at: None, keys }
     }
 
-    /// Who began it.
+    /// The budget holder that began the log.
     pub(super) const fn holder(&self) -> Holder {
         self.holder
     }
@@ -73,7 +73,7 @@ impl MemoryLog {
         self.entries.is_empty()
     }
 
-    /// When the publication at `offset` was appended, where that is still known.
+    /// When the publication at `offset` was appended, if still known.
     pub(super) fn at(&self, offset: u64) -> Option<u64> {
         if offset == self.head {
             return (self.head > 0).then_some(self.head_at);
@@ -81,11 +81,11 @@ impl MemoryLog {
         if offset == self.base() { self.base_at } else { self.kept(offset).map(|kept| kept.entry.at()) }
     }
 
-    /// Appends, booking the bytes, and drops what retention no longer covers.
+    /// Appends, takes the bytes from the budget, and drops entries beyond the retention.
     pub(super) fn append(&mut self, job: &Append, budget: &Budget) -> Entry {
         let Append { channel, content, origin, holder, retention, wall_ms, .. } = job;
         self.head += 1;
-        // `at` never goes back, whatever the clock does: age and order agree.
+        // `at` never decreases, whatever the clock does: age and order agree.
         self.head_at = self.head_at.max(*wall_ms);
         let entry = Entry::encode(channel, self.head, self.head_at, content);
         self.bytes += entry.line().len();
@@ -99,7 +99,7 @@ impl MemoryLog {
         entry
     }
 
-    /// Drops what retention no longer covers.
+    /// Drops entries beyond the retention.
     pub(super) fn retain(&mut self, wall_ms: u64, retention: &Retention, budget: &Budget) {
         while let Some(oldest) = self.entries.front() {
             let kept = self.entries.len() <= retention.count
@@ -122,7 +122,7 @@ impl MemoryLog {
         }
     }
 
-    /// Where the publication of this origin stands, and when it was appended.
+    /// The offset and append time of the publication with this origin.
     pub(super) fn of_origin(&self, origin: Origin) -> Option<(u64, u64)> {
         let offset = match origin {
             Origin::Key(key) => *self.keys.get(&key)?,
@@ -134,8 +134,8 @@ impl MemoryLog {
         Some((offset, self.at(offset)?))
     }
 
-    /// True where an older request of the session is in the log since it was first made: requests are made in order, so a
-    /// younger one that is not there was never executed.
+    /// True if the log contains an older request of the session that was not in doubt: requests are executed
+    /// in order, so a younger one that is absent was never executed.
     pub(super) fn has_older(&self, session: u128, id: RequestId) -> bool {
         self.entries.iter().any(|kept| {
             matches!(kept.origin, Some(Origin::Request { session: of, id: older }) if of == session && older < id)
@@ -143,8 +143,8 @@ impl MemoryLog {
         })
     }
 
-    /// A part of the log, within bounds, one publication at least where there is any. What follows an offset that is not
-    /// kept any more begins with the oldest.
+    /// A part of the log, within bounds, with at least one publication if there is any. Behind a deleted
+    /// offset it begins with the oldest entry.
     pub(super) fn read(&self, span: Span, count_max: usize, bytes_max: usize) -> Vec<Entry> {
         let mut bytes = 0;
         let mut fits = |entry: &Entry| {
@@ -175,7 +175,7 @@ impl MemoryLog {
         }
     }
 
-    /// The index of the entry at `offset`; the nearest, where it is not kept.
+    /// The index of the entry at `offset`, or of the nearest one if it is not kept.
     fn index_of(&self, offset: u64) -> usize {
         let index = usize::try_from(offset.saturating_sub(self.base() + 1)).unwrap_or(usize::MAX);
         index.min(self.entries.len())

@@ -1,4 +1,4 @@
-//! Many logs in memory, without a lock: what the memory engine shards, and what a simulated engine is made of.
+//! Many logs in memory, without a lock: a shard of the memory engine, and the basis of simulated engines.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -15,15 +15,15 @@ use crate::{
     budget::{Budget, Holder},
 };
 
-/// What the logs of one engine share: how many there are, their bytes, and positions in them.
+/// State shared by all logs of one engine: the budgets of logs, bytes and positions.
 #[derive(Clone)]
 pub(super) struct LogShares {
-    /// Logs, empty ones included. A log that began anew at 1 could not tell an old cursor what is missing, so where an
-    /// empty log was is remembered for [`Limits::ticket_ms`].
+    /// Logs, empty ones included. A log that restarts at 1 could not tell an old cursor what is missing, so
+    /// the head of an empty log is remembered for [`Limits::ticket_ms`].
     logs: Arc<Budget>,
     pub(super) bytes: Arc<Budget>,
     positions: Arc<Budget>,
-    /// Tells the holders of positions apart.
+    /// Hashes the holders of positions.
     hasher: RandomState,
 }
 
@@ -37,7 +37,7 @@ impl LogShares {
         }
     }
 
-    /// Who a position is booked on: its user; how far an inbox was handed out is the node's own.
+    /// The budget holder of a position: its user, or the node for delivered positions of inboxes.
     fn reader(&self, user: Option<&UserId>) -> Holder {
         let hash = |user| Holder::of_hash((self.hasher.hash_one(user) >> 32) as u32);
         user.map_or(Holder::BACK_END, hash)
@@ -49,12 +49,12 @@ impl LogShares {
     }
 }
 
-/// Logs and positions. A clone is an older state that one can go back to.
+/// Logs and positions. A clone is an older state for a rollback.
 pub struct MemoryLogs {
     incarnation: u32,
-    /// Of logs that begin now.
+    /// The epoch of new logs.
     epoch: Arc<str>,
-    /// How many epochs of this life there were before it, and when it began.
+    /// The number of earlier epochs in this incarnation, and the start time of this one.
     epochs: u32,
     epoch_at: u64,
     logs: HashMap<ChannelName, MemoryLog>,
@@ -79,13 +79,13 @@ impl Clone for MemoryLogs {
 }
 
 impl MemoryLogs {
-    /// No logs yet, and room for what a node may keep.
+    /// Empty, with the limits of a node.
     #[must_use]
     pub fn new(incarnation: u32, limits: &Limits) -> Self {
         Self::sharing(incarnation, limits, LogShares::new(limits))
     }
 
-    /// A part of the logs of an engine.
+    /// One shard of an engine's logs.
     pub(super) fn sharing(incarnation: u32, limits: &Limits, shares: LogShares) -> Self {
         Self {
             incarnation,
@@ -99,20 +99,20 @@ impl MemoryLogs {
         }
     }
 
-    /// All logs go on under another life, and so in another epoch: some may have lost something.
+    /// All logs continue in another incarnation, and so in another epoch: some may have lost data.
     pub fn begin_incarnation(&mut self, incarnation: u32) {
         self.incarnation = incarnation;
         (self.epoch, self.epochs) = (epoch_of(incarnation, 0), 0);
         self.logs.values_mut().for_each(|log| log.epoch = Arc::clone(&self.epoch));
     }
 
-    /// Which life this is.
+    /// The incarnation.
     #[must_use]
     pub const fn incarnation(&self) -> u32 {
         self.incarnation
     }
 
-    /// Appends, unless it was done before or nobody can tell.
+    /// Appends, unless the publication exists or is in doubt.
     ///
     /// # Errors
     /// `InDoubt` where the log cannot tell whether the request was executed, `Full` or `Limit` where there is no room.
@@ -153,7 +153,7 @@ impl MemoryLogs {
         Ok(Appended::New { epoch: Arc::clone(&log.epoch), entry, before_at, base, base_at })
     }
 
-    /// Tells where a log stands.
+    /// Reports the state of a log.
     pub fn stat(&mut self, job: &StatRequest) -> StatResult {
         let log_state = self.log_state(&job.channel, job.wall_ms, &job.retention);
         let position =
@@ -177,7 +177,7 @@ impl MemoryLogs {
         }
     }
 
-    /// Keeps a position, while there is room for it.
+    /// Saves a position, if there is room for it.
     pub fn keep(&mut self, mark: &PositionUpdate) {
         let key = (mark.channel.clone(), mark.user.clone());
         let reader = self.shares.reader(mark.user.as_ref());
@@ -191,7 +191,7 @@ impl MemoryLogs {
         }
     }
 
-    /// Drops what rules no longer cover, and forgets logs that were empty for long enough while nobody used them.
+    /// Drops entries beyond the retention, and forgets unused logs that were empty for long enough.
     pub fn tidy(&mut self, wall_ms: u64, retention: &RetentionOf, in_use: &InUse) {
         let Self { incarnation, epoch, epochs, epoch_at, logs, positions, shares, remember_ms } = self;
         for (channel, log) in &mut *logs {
@@ -202,8 +202,8 @@ impl MemoryLogs {
                 && log.head_at().saturating_add(*remember_ms) < wall_ms
                 && !in_use.contains(channel)
         };
-        // A log that begins anew does so in another epoch than the one that was forgotten. That epoch is everybody's who
-        // waits at the start of a log, and so it changes rarely.
+        // A forgotten log must begin again in another epoch. All logs at offset 0 share that epoch, so it
+        // changes rarely.
         if epoch_at.saturating_add(*remember_ms) < wall_ms
             && logs.iter().any(|(channel, log)| log.epoch == *epoch && may_go(channel, log))
         {
@@ -236,7 +236,7 @@ impl MemoryLogs {
     }
 }
 
-/// The epoch of logs that begin in this life, behind so many other ones.
+/// The epoch of new logs after `epochs` earlier ones in this incarnation.
 fn epoch_of(incarnation: u32, epochs: u32) -> Arc<str> {
     match epochs {
         0 => format!("{incarnation:x}").into(),

@@ -1,4 +1,4 @@
-//! How the suite talks to an engine: submits a job and waits for its answer.
+//! Helpers of the suite: submit a job and wait for its answer.
 
 use std::{
     sync::{Arc, mpsc},
@@ -12,16 +12,16 @@ use crate::{
     Span, StatRequest, StatResult, budget::Holder,
 };
 
-/// An answer that takes this long will not come: the slowest engine on the busiest machine is quicker.
+/// The longest wait for an answer: the slowest engine on the busiest machine is faster.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often something that is done without an answer is looked for, with an append between.
+/// Attempts to observe an effect that has no answer, with an append between.
 const LOOKS_MAX: usize = 500;
-/// A moment to begin at, in wall milliseconds.
+/// The suite's start time, in wall milliseconds.
 pub(super) const NOW: u64 = 1_700_000_000_000;
-/// Keeps everything that the suite writes.
+/// Retention that keeps everything the suite writes.
 pub(super) const ALL: Retention = Retention { count: 100_000, bytes: 1 << 30, age_ms: 1 << 40 };
 
-/// Submits a job and waits for what becomes of it.
+/// Submits a job and waits for its outcome.
 pub(super) fn ask<T: Send + 'static>(
     engine: &dyn Engine,
     job: impl FnOnce(Answer<T>) -> Job,
@@ -31,10 +31,10 @@ pub(super) fn ask<T: Send + 'static>(
     receive(&take)
 }
 
-/// An answer that goes into a channel.
+/// An answer that sends its outcome to a channel.
 pub(super) fn answer_to<T: Send + 'static>(give: &mpsc::Sender<Result<T, EngineError>>) -> Answer<T> {
     let give = give.clone();
-    // Who does not wait any more has panicked already.
+    // A receiver that stopped waiting has panicked already.
     Answer::new(move |outcome| drop(give.send(outcome)))
 }
 
@@ -43,8 +43,8 @@ pub(super) fn receive<T>(take: &mpsc::Receiver<T>) -> T {
     take.recv_timeout(PATIENCE).expect("every job is answered, once")
 }
 
-/// Waits until something holds that the engine does without an answer. What was submitted before an append that is answered
-/// had its turn.
+/// Waits until a condition holds that the engine reaches without an answer. Jobs submitted before an answered
+/// append have run.
 pub(super) fn until(engine: &dyn Engine, mut holds: impl FnMut() -> bool) {
     let aside = Log::of(engine, "aside");
     for _ in 0..LOOKS_MAX {
@@ -53,7 +53,7 @@ pub(super) fn until(engine: &dyn Engine, mut holds: impl FnMut() -> bool) {
         }
         aside.publish(NOW, "0");
     }
-    panic!("it does not come to pass");
+    panic!("the condition never held");
 }
 
 /// One log of an engine.
@@ -63,7 +63,7 @@ pub(super) struct Log<'a> {
     pub(super) retention: Retention,
 }
 
-/// An append that was done now.
+/// A new append and its result.
 pub(super) struct Fresh {
     pub(super) epoch: Arc<str>,
     pub(super) entry: Entry,
@@ -93,11 +93,11 @@ impl<'a> Log<'a> {
         Job::Append(Append { channel, content, origin, doubt, holder, retention, wall_ms, answer })
     }
 
-    /// Appends what nobody can have appended before.
+    /// Appends content that cannot have been appended before.
     pub(super) fn publish(&self, wall_ms: u64, data: &str) -> Fresh {
         match self.append(wall_ms, data, None, None) {
             Ok(Appended::New { epoch, entry, base, base_at, .. }) => Fresh { epoch, entry, base, base_at },
-            other => panic!("a publication was to be appended, and became {other:?}"),
+            other => panic!("expected a new append, got {other:?}"),
         }
     }
 
@@ -118,7 +118,7 @@ impl<'a> Log<'a> {
     pub(super) fn look_for(&self, wall_ms: u64, offset: Option<u64>, user: Option<&UserId>) -> StatResult {
         let (channel, user, retention) = (self.channel.clone(), user.cloned(), self.retention);
         let request = |answer| Job::Stat(StatRequest { channel, offset, user, retention, wall_ms, answer });
-        ask(self.engine, request).expect("a whole engine tells where a log stands")
+        ask(self.engine, request).expect("a healthy engine answers a stat")
     }
 
     pub(super) fn read(&self, span: Span) -> Page {
@@ -129,7 +129,7 @@ impl<'a> Log<'a> {
         let (channel, retention) = (self.channel.clone(), self.retention);
         let read =
             |answer| Job::Read(Read { channel, span, count_max, bytes_max, retention, wall_ms, answer });
-        ask(self.engine, read).expect("a whole engine reads a log")
+        ask(self.engine, read).expect("a healthy engine reads a log")
     }
 }
 
@@ -138,12 +138,12 @@ pub(super) fn offsets(page: &Page) -> Vec<u64> {
     page.entries.iter().map(Entry::offset).collect()
 }
 
-/// True for an append that was done before, and stands there.
+/// True for a repeated append with this offset.
 pub(super) fn is_repeated(outcome: &Result<Appended, EngineError>, at_offset: u64) -> bool {
     matches!(outcome, Ok(Appended::Repeated { offset, .. }) if *offset == at_offset)
 }
 
-/// True for an append that was done now, and stands there.
+/// True for a new append with this offset.
 pub(super) fn is_new(outcome: &Result<Appended, EngineError>, at_offset: u64) -> bool {
     matches!(outcome, Ok(Appended::New { entry, .. }) if entry.offset() == at_offset)
 }

@@ -1,4 +1,4 @@
-//! Logs that are empty for long are forgotten, and begin anew as other logs.
+//! Logs that stay empty for long are forgotten, and begin again in another epoch.
 
 use tautline_protocol::Limits;
 
@@ -11,12 +11,12 @@ use crate::{Engine, InUse, Job, LogState, Retention, RetentionOf};
 const AGE_MS: u64 = 1_000;
 const SHORT: Retention = Retention { age_ms: AGE_MS, ..ALL };
 
-/// When a log that was written to at [`NOW`] may be forgotten.
+/// The time from which a log written at [`NOW`] may be forgotten.
 fn later() -> u64 {
     NOW + AGE_MS + Limits::default().ticket_ms + 1
 }
 
-/// Has the engine tidy up until something holds.
+/// Submits tidy jobs until a condition holds.
 fn tidy_until(engine: &dyn Engine, wall_ms: u64, in_use: &InUse, holds: impl Fn() -> bool) {
     let retention = RetentionOf::all(SHORT);
     until(engine, || {
@@ -32,9 +32,9 @@ pub(super) fn forgotten_log_begins_anew_in_another_epoch(rig: &mut dyn Rig) {
     let old = log.publish(NOW, "1").epoch;
     tidy_until(&*engine, later(), &InUse::nothing(), || log.stat(later()).log.head == 0);
     let log_state = log.stat(later()).log;
-    assert_ne!(log_state.epoch, old, "an old cursor at 1 is no cursor of this log");
+    assert_ne!(log_state.epoch, old, "an old cursor at 1 does not match this log");
     let first = log.publish(later(), "1");
-    assert_eq!((first.entry.offset(), first.epoch), (1, log_state.epoch), "a cursor at 0 was good for it");
+    assert_eq!((first.entry.offset(), first.epoch), (1, log_state.epoch), "a cursor at 0 was valid for it");
     if rig.reopen() {
         let engine = rig.engine();
         let elsewhere = Log::of(&*engine, "room:8").publish(later(), "1");

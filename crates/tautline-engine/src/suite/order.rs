@@ -1,4 +1,4 @@
-//! Order, offsets, times, epochs, and what is seen when.
+//! Order, offsets, times, epochs and visibility.
 
 use std::sync::mpsc;
 
@@ -12,7 +12,7 @@ use crate::{Append, Appended, Content, Entry, Job, Span, budget::Holder};
 
 pub(super) fn unwritten_log_has_head_zero_and_its_epoch(rig: &mut dyn Rig) {
     let engine = rig.engine();
-    assert_ne!(engine.incarnation(), 0, "0 is nobody's life");
+    assert_ne!(engine.incarnation(), 0, "0 is not a valid incarnation");
     let log = Log::of(&*engine, "room:7");
     let before = log.stat(NOW);
     let log_state = &before.log;
@@ -20,7 +20,7 @@ pub(super) fn unwritten_log_has_head_zero_and_its_epoch(rig: &mut dyn Rig) {
     assert_eq!((before.at, before.acknowledged, before.delivered), (None, None, None));
     assert!(log.read(Span::After(0)).entries.is_empty());
     let first = log.publish(NOW, "1");
-    assert_eq!(first.epoch, log_state.epoch, "a cursor at 0 was good for it");
+    assert_eq!(first.epoch, log_state.epoch, "a cursor at 0 was valid for it");
     assert_eq!(log.stat(NOW).log.epoch, log_state.epoch);
     assert_eq!(log.read(Span::After(0)).log.epoch, log_state.epoch);
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Appended, Doubt, EngineError, Origin, Retention};
 
-/// Nobody knows in which life the session began.
+/// The incarnation in which the session began is unknown.
 const UNKNOWN: Option<Doubt> = Some(Doubt { session_incarnation: 0 });
 
 fn request(session: u128, id: u64) -> Option<Origin> {
@@ -21,20 +21,20 @@ pub(super) fn repeated_key_returns_first_result(rig: &mut dyn Rig) {
     let key = Some(Origin::Key(u128::MAX - 7));
     log.publish(NOW, "0");
     let Ok(Appended::New { epoch, entry, .. }) = log.append(NOW + 1, "1", key, None) else {
-        panic!("it is new")
+        panic!("expected a new append")
     };
     log.publish(NOW + 2, "2");
     match log.append(NOW + 3, "3", key, None) {
         Ok(Appended::Repeated { epoch: again, offset, at }) => {
             assert_eq!((again, offset, at), (epoch, entry.offset(), entry.at()));
         }
-        other => panic!("it was there before, and became {other:?}"),
+        other => panic!("expected a repeated append, got {other:?}"),
     }
     assert!(is_new(&log.append(NOW, "1", Some(Origin::Key(5)), None), 4), "another key");
     assert!(is_new(&log.append(NOW, "1", Some(Origin::Key(6)), UNKNOWN), 5), "a key alone is never in doubt");
     assert!(is_repeated(&log.append(NOW, "1", Some(Origin::Key(6)), UNKNOWN), 5));
     let elsewhere = Log::of(&*engine, "room:8");
-    assert!(is_new(&elsewhere.append(NOW, "1", key, None), 1), "each log has its own");
+    assert!(is_new(&elsewhere.append(NOW, "1", key, None), 1), "each log has its own keys");
 }
 
 pub(super) fn key_is_forgotten_with_its_publication(rig: &mut dyn Rig) {
@@ -59,7 +59,7 @@ pub(super) fn concurrent_keys_are_distinguished_or_recognised(rig: &mut dyn Rig)
     }
     for offset in 1..=50 {
         assert!(is_new(&receive(&take), offset));
-        assert!(is_repeated(&receive(&take), offset), "it came right behind the first");
+        assert!(is_repeated(&receive(&take), offset), "submitted right after the first");
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn request_in_log_is_not_appended_again(rig: &mut dyn Rig) {
     assert!(is_new(&log.append(NOW + 2, "1", request(7, 2), None), 2));
     match log.append(NOW + 9, "1", request(7, 1), UNKNOWN) {
         Ok(Appended::Repeated { offset, at, .. }) => assert_eq!((offset, at), (1, NOW + 1)),
-        other => panic!("it was there before, and became {other:?}"),
+        other => panic!("expected a repeated append, got {other:?}"),
     }
     assert!(is_repeated(&log.append(NOW, "1", request(7, 2), UNKNOWN), 2));
 }
@@ -81,7 +81,7 @@ pub(super) fn request_is_new_where_older_one_is_kept(rig: &mut dyn Rig) {
     assert!(is_new(&log.append(NOW, "1", request(7, 300), None), 1));
     assert!(is_new(&log.append(NOW, "1", request(7, 70_000), UNKNOWN), 2), "300 is kept, and older");
     log.publish(NOW, "2");
-    assert!(is_repeated(&log.append(NOW, "1", request(7, 70_000), UNKNOWN), 2), "it is found all the same");
+    assert!(is_repeated(&log.append(NOW, "1", request(7, 70_000), UNKNOWN), 2), "it is found regardless");
     assert!(
         matches!(log.append(NOW, "1", request(7, 70_001), UNKNOWN), Err(EngineError::InDoubt(_))),
         "70,000 was in doubt itself: it may have come long after 70,001"
@@ -97,13 +97,13 @@ pub(super) fn request_is_new_where_log_covers_its_session(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let ours = Some(Doubt { session_incarnation: engine.incarnation() });
     let log = Log::of(&*engine, "room:7").keeping(Retention { count: 2, ..ALL });
-    assert!(is_new(&log.append(NOW, "1", request(7, 5), ours), 1), "a log that nobody wrote to");
-    assert!(is_new(&log.append(NOW, "1", request(8, 5), ours), 2), "a log of which nothing is gone");
-    assert!(is_repeated(&log.append(NOW, "1", request(7, 5), ours), 1), "and what is in it is found");
+    assert!(is_new(&log.append(NOW, "1", request(7, 5), ours), 1), "an unwritten log");
+    assert!(is_new(&log.append(NOW, "1", request(8, 5), ours), 2), "a log with all entries");
+    assert!(is_repeated(&log.append(NOW, "1", request(7, 5), ours), 1), "an entry in it is found");
     log.publish(NOW, "2");
     assert!(
         matches!(log.append(NOW, "1", request(9, 5), ours), Err(EngineError::InDoubt(_))),
-        "something is gone"
+        "entries were dropped"
     );
 }
 
@@ -129,7 +129,7 @@ pub(super) fn requests_are_found_and_proven_in_long_log(rig: &mut dyn Rig) {
     let engine = rig.engine();
     let log = Log::of(&*engine, "room:7").keeping(Retention { count: 900, ..ALL });
     let (give, take) = mpsc::channel();
-    // Two sessions take turns; their ids leave room between them.
+    // Two sessions alternate; their ids leave gaps.
     let of = |offset: u64| request(u128::from(offset % 2), 10 * offset);
     (1..=2 * KEPT).for_each(|offset| engine.submit(log.job(NOW, "1", (of(offset), None), answer_to(&give))));
     (1..=2 * KEPT).for_each(|offset| assert!(is_new(&receive(&take), offset)));

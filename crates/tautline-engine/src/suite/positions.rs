@@ -1,4 +1,4 @@
-//! How far readers have taken a log.
+//! Saved positions of readers.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ fn at(epoch: &str, offset: u64) -> Position {
     Position { epoch: epoch.into(), offset }
 }
 
-/// Marks whose outcome nobody waits for.
+/// Updates whose outcome is ignored.
 fn kept(updates: Vec<PositionUpdate>) -> SavePositions {
     SavePositions { updates: updates, answer: Answer::new(drop) }
 }
@@ -80,6 +80,6 @@ pub(super) fn user_and_delivery_positions_are_separate(rig: &mut dyn Rig) {
     log.expect_position(&bert, &at("e", 6));
     other.expect_position(&anna, &at("e", 7));
     assert_eq!(log.stat(NOW).delivered, Some(at("e", 9)));
-    assert_eq!(log.stat(NOW).acknowledged, None, "nobody was named");
+    assert_eq!(log.stat(NOW).acknowledged, None, "the stat named no user");
     assert_eq!(other.stat(NOW).delivered, None);
 }

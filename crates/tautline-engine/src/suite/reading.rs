@@ -1,4 +1,4 @@
-//! Pages.
+//! Pages of a log.
 
 use super::{
     Rig,
@@ -13,7 +13,7 @@ pub(super) fn pages_follow_or_precede_an_offset(rig: &mut dyn Rig) {
     let read = |span, count_max| offsets(&log.page(NOW, span, count_max, usize::MAX));
     assert_eq!(read(Span::After(5), 99), [6, 7, 8, 9, 10]);
     assert_eq!(read(Span::After(5), 2), [6, 7], "the oldest behind it");
-    assert_eq!(read(Span::After(0), 2), [3, 4], "what is not kept is skipped, and the standing says so");
+    assert_eq!(read(Span::After(0), 2), [3, 4], "deleted entries are skipped, and the log state says so");
     assert_eq!(log.page(NOW, Span::After(0), 2, usize::MAX).log.base, 2);
     assert_eq!(read(Span::After(10), 9), [0; 0]);
     assert_eq!(read(Span::After(99), 9), [0; 0]);
@@ -47,8 +47,8 @@ pub(super) fn offset_time_known_while_it_or_successor_kept(rig: &mut dyn Rig) {
     let expected = [(0, None), (2, None), (3, Some(3)), (4, Some(4)), (5, Some(5)), (6, Some(6)), (7, None)];
     for (offset, at) in expected {
         let at = at.map(|n| NOW + n);
-        assert_eq!(log.look_for(NOW, Some(offset), None).at, at, "{offset} by a look");
-        assert_eq!(log.read(Span::After(offset)).at, at, "{offset} by a page behind it");
+        assert_eq!(log.look_for(NOW, Some(offset), None).at, at, "{offset} by a stat");
+        assert_eq!(log.read(Span::After(offset)).at, at, "{offset} by a page after it");
         assert_eq!(log.read(Span::Before(offset)).at, at, "{offset} by a page before it");
     }
     assert_eq!(log.stat(NOW).at, None, "nobody asked");

@@ -1,4 +1,4 @@
-//! What an engine that outlives its process knows afterwards.
+//! State that an engine keeps across a restart.
 
 use std::sync::mpsc;
 
@@ -57,7 +57,7 @@ pub(super) fn origins_and_positions_survive_restart(rig: &mut dyn Rig) {
     assert!(is_repeated(&log.append(NOW, "1", request(u64::MAX - 1), ours), 2));
     assert!(is_new(&log.append(NOW, "1", request(u64::MAX), Some(Doubt { session_incarnation: 0 })), 3));
     let never = Log::of(&*engine, "room:8");
-    assert!(is_new(&never.append(NOW, "1", request(1), ours), 1), "it began in this life");
+    assert!(is_new(&never.append(NOW, "1", request(1), ours), 1), "it began in this incarnation");
 }
 
 pub(super) fn revocations_survive_restart_until_they_expire(rig: &mut dyn Rig) {
@@ -76,7 +76,7 @@ pub(super) fn revocations_survive_restart_until_they_expire(rig: &mut dyn Rig) {
     if !rig.reopen() {
         return;
     }
-    assert_eq!(rig.engine().revocations(), [early, late], "in the order in which they are forgotten");
+    assert_eq!(rig.engine().revocations(), [early, late], "in order of expiry");
     rig.engine().submit(Job::Tidy {
         wall_ms: NOW + 1,
         retention: RetentionOf::all(ALL),

@@ -1,4 +1,4 @@
-//! What is kept, and what is not.
+//! Retention.
 
 use super::{
     Rig,
@@ -26,7 +26,7 @@ pub(super) fn oldest_are_dropped_by_bytes(rig: &mut dyn Rig) {
     let log = log.keeping(Retention { bytes: 3 * line, ..ALL });
     let bases = [2, 3, 4, 5].map(|_| log.publish(NOW, "\"0123456789\"").base);
     assert_eq!(bases, [0, 0, 1, 2], "by the bytes of packets");
-    assert_eq!(log.publish(NOW, &format!("\"{}\"", "x".repeat(line))).base, 4, "one in the place of two");
+    assert_eq!(log.publish(NOW, &format!("\"{}\"", "x".repeat(line))).base, 4, "one replaces two");
     assert_eq!(offsets(&log.read(Span::After(0))), [5, 6]);
 }
 
@@ -39,7 +39,7 @@ pub(super) fn oldest_are_dropped_by_age_without_append(rig: &mut dyn Rig) {
         assert_eq!((head, head_at), (5, NOW + 20), "the head stays");
         (base, base_at.map(|at| at - NOW))
     };
-    assert_eq!(log_state(NOW + 1_000), (0, None), "not older than it may be");
+    assert_eq!(log_state(NOW + 1_000), (0, None), "not yet expired");
     assert_eq!(log_state(NOW + 1_001), (2, Some(0)));
     assert_eq!(offsets(&log.page(NOW + 1_001, Span::After(0), 9, 999)), [3, 4, 5]);
     assert_eq!(log_state(NOW + 1_011), (3, Some(10)));
@@ -109,7 +109,7 @@ pub(super) fn maintenance_drops_expired_publications(rig: &mut dyn Rig) {
     assert_eq!(
         (log_state.head, log_state.base, log_state.base_at),
         (20, 20, Some(NOW)),
-        "the place is remembered"
+        "the head is remembered"
     );
     assert_eq!(log.publish(wall_ms, "1").entry.offset(), 21);
 }

@@ -1,4 +1,4 @@
-//! Jobs from many threads, and answers that do something.
+//! Jobs from many threads, and callbacks that submit jobs.
 
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -12,7 +12,7 @@ use crate::{Answer, Append, Appended, Content, Engine, Job, budget::Holder};
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "an engine is asked from many threads; what it does is still its own"
+    reason = "callers submit from many threads; the engine stays deterministic"
 )]
 pub(super) fn concurrent_appends_are_answered_in_order(rig: &mut dyn Rig) {
     const THREADS: u64 = 8;
@@ -47,7 +47,7 @@ pub(super) fn callback_may_submit_next_job(rig: &mut dyn Rig) {
     assert_eq!(receive(&take), LENGTH);
 }
 
-/// Appends, and in the answer the next one, until an offset is reached.
+/// Appends, and submits the next append from the callback until an offset is reached.
 fn append_after_append(engine: Arc<dyn Engine>, last: u64, done: mpsc::Sender<u64>) {
     let next = Arc::clone(&engine);
     let answer = Answer::new(move |outcome| {
