@@ -1,4 +1,4 @@
-//! Many come at once.
+//! Admission of many simultaneous hellos.
 
 mod common;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tautline_engine::Retention;
 use tautline_protocol::Limits;
 
-/// Every hello has to wait for its turn.
+/// A node that admits one new session per millisecond.
 fn one_at_a_time() -> Node {
     Node::with(Limits { new_sessions_per_ms_max: 0, ..Limits::default() }, Retention::default())
 }
@@ -20,7 +20,7 @@ fn resume(ticket: &Value) -> Value {
     json!({"hello": {"v": 1, "resume": {"ticket": ticket, "attempt": 9}}})
 }
 
-/// A phone that has said hello and waits.
+/// A phone whose hello is queued.
 fn waiting(node: &Node, hello: Value) -> Phone {
     let mut phone = node.dial();
     phone.say(node, hello);
@@ -28,8 +28,8 @@ fn waiting(node: &Node, hello: Value) -> Phone {
     phone
 }
 
-/// Lets the next few in.
-fn turn(node: &Node, phones: &mut [Phone]) -> bool {
+/// Admits the next few hellos. Returns true if more are waiting.
+fn admit_next(node: &Node, phones: &mut [Phone]) -> bool {
     let more = node.hub.pump();
     phones.iter_mut().for_each(|phone| phone.drain(node));
     more
@@ -60,10 +60,10 @@ fn hellos_beyond_limit_per_millisecond_are_queued() {
     let mut phones: Vec<_> = (0..2).map(|_| node.guest()).collect();
     assert_eq!(welcomed(&phones), [0, 1]);
     phones.push(waiting(&node, hello()));
-    // Another millisecond, but nobody overtakes.
+    // In the next millisecond the order is kept.
     node.advance(1);
     phones.push(waiting(&node, hello()));
-    assert!(!turn(&node, &mut phones), "nobody is left");
+    assert!(!admit_next(&node, &mut phones), "the queue is empty");
     assert_eq!(welcomed(&phones), [0, 1, 2, 3]);
     phones.push(node.guest());
     assert_eq!(welcomed(&phones).len(), 5);
@@ -107,8 +107,8 @@ fn queued_new_client_times_out_and_resuming_waits() {
     assert_eq!(bye["code"], "overloaded");
     assert!(bye["retry_after_ms"].as_u64().is_some_and(|ms| ms > 0), "{bye}");
     assert_eq!(phones[1].close, Some(4002));
-    turn(&node, &mut phones);
-    assert_eq!(welcomed(&phones), [0], "and the turn of who was sent away comes to nothing");
+    admit_next(&node, &mut phones);
+    assert_eq!(welcomed(&phones), [0], "the admission of the closed connection has no effect");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn requests_behind_queued_hello_run_after_welcome() {
     phones[0].say_text(&node, &packets);
     phones[0].say(&node, json!({"id": 2, "publish": {"channel": "room:1", "data": 1}}));
     assert!(phones[0].inbox.is_empty());
-    turn(&node, &mut phones);
+    admit_next(&node, &mut phones);
     let ids: Vec<_> = phones[0].inbox.iter().filter_map(|packet| packet["id"].as_u64()).collect();
     assert_eq!(ids, [1, 2]);
 }
@@ -129,7 +129,7 @@ fn drain_closes_queued_hello() {
     let node = one_at_a_time();
     let mut phones = [waiting(&node, hello())];
     node.hub.drain(0);
-    turn(&node, &mut phones);
+    admit_next(&node, &mut phones);
     assert_eq!(phones[0].inbox[0]["bye"]["code"], "server_restart");
 }
 
@@ -140,8 +140,8 @@ fn disconnect_while_queued_leaves_nothing_behind() {
     phone.peer.handle_lost(node.now);
     drop(phone);
     let mut phones = [waiting(&node, hello())];
-    // His turn is let pass.
-    while turn(&node, &mut phones) {}
+    // Its admission passes without effect.
+    while admit_next(&node, &mut phones) {}
     assert_eq!(welcomed(&phones), [0]);
     node.advance(1);
     assert_eq!(node.hub.stats().sessions, 1);

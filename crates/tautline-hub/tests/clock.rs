@@ -1,4 +1,4 @@
-//! A wall clock that jumps: nothing that is kept goes early, and no log in use is forgotten.
+//! A jumping wall clock: nothing is deleted early, and no log in use is forgotten.
 
 mod common;
 
@@ -15,7 +15,7 @@ fn an_hour() -> Node {
     node
 }
 
-/// Ticks of ten seconds with the wall clock so far off.
+/// Ticks of ten seconds with the wall clock off by `ms`.
 fn with_step(node: &mut Node, ms: i64) {
     let right = node.now;
     for second in 1..=10 {
@@ -30,7 +30,7 @@ fn end_step(node: &mut Node, ms: i64) {
     node.advance(1_000);
 }
 
-/// What history still tells.
+/// The number of publications in the history.
 fn history(node: &Node, channel: &str) -> usize {
     let request = json!({"id": 1, "history": {"channel": channel, "limit": 100}});
     let reply = node.guest().ask(node, request);
@@ -42,7 +42,7 @@ fn step_two_hours_ahead_for_ten_seconds_deletes_nothing() {
     let mut node = an_hour();
     (0..10).for_each(|number| node.publish("room:7", &json!(number)));
     with_step(&mut node, 2 * HOUR as i64);
-    assert_eq!(history(&node, "room:7"), 10, "nor does it hide anything");
+    assert_eq!(history(&node, "room:7"), 10, "history shows everything");
     end_step(&mut node, 2 * HOUR as i64);
     assert_eq!(history(&node, "room:7"), 10);
 }
@@ -51,7 +51,7 @@ fn step_two_hours_ahead_for_ten_seconds_deletes_nothing() {
 fn publication_during_step_ahead_deletes_nothing() {
     let mut node = an_hour();
     (0..10).for_each(|number| node.publish("room:7", &json!(number)));
-    // Before the first tick that could notice.
+    // Before the first tick that could detect the jump.
     let right = node.now;
     node.now = Now::new(right.mono_ms + 1, right.wall_ms + 2 * HOUR);
     node.publish("room:7", &json!(10));
@@ -72,11 +72,11 @@ fn ages_are_right_again_once_the_step_is_old() {
     let mut node = an_hour();
     node.publish("room:7", &json!(1));
     with_step(&mut node, 2 * HOUR as i64);
-    // Two hours later by both clocks: it is too old by either.
+    // Two hours later by both clocks: the publications are too old by either.
     node.advance(2 * HOUR);
     assert_eq!(history(&node, "room:7"), 0);
     node.advance(Limits::default().ticket_ms);
-    assert_eq!(node.hub.clock_lead_ms(node.now), 0, "the new time counts");
+    assert_eq!(node.hub.clock_lead_ms(node.now), 0, "the stepped time counts as age");
     node.publish("room:7", &json!(2));
     node.advance(HOUR + 1_000);
     assert_eq!(history(&node, "room:7"), 0);

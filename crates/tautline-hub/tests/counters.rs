@@ -1,4 +1,4 @@
-//! Every counter of the node comes back to zero, whichever way connections and sessions go.
+//! Every counter of the node returns to zero, for all ways in which connections and sessions end.
 
 mod common;
 
@@ -17,7 +17,7 @@ use tautline_protocol::Limits;
 const STORIES: u64 = 300;
 const ACTS_A_STORY: u64 = 120;
 
-/// A small generator: the same story each time for its number.
+/// A small generator: the same sequence for the same number.
 fn chances(story: u64) -> impl FnMut(u64) -> u64 {
     let mut state = story.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     move |below| {

@@ -1,4 +1,4 @@
-//! Stories about what subscribers get: everything, once, in order, or a gap (protocol, section 5).
+//! Delivery to subscribers: everything, once, in order, or a gap (protocol, section 5).
 
 mod common;
 
@@ -64,15 +64,15 @@ fn slow_reader_gets_gap_then_oldest_kept() {
     for n in 1..=10 {
         node.publish("room:7", &json!(n));
     }
-    let told = phone.hear(&node);
-    let gap = &told[0]["gap"];
+    let received = phone.hear(&node);
+    let gap = &received[0]["gap"];
     assert_eq!(
         (&gap["reason"], &gap["after"], &gap["cursor"]["offset"]),
         (&json!("retention"), &json!(0), &json!(7))
     );
     assert_eq!(gap["cursor"]["at"], node.now.wall_ms);
     assert_eq!(
-        told[1..].iter().map(|packet| packet["pub"]["offset"].as_u64()).collect::<Vec<_>>(),
+        received[1..].iter().map(|packet| packet["pub"]["offset"].as_u64()).collect::<Vec<_>>(),
         [Some(8), Some(9), Some(10)]
     );
 }
@@ -99,14 +99,14 @@ fn gap_follows_reply_and_precedes_publications() {
         let mut phone = node.guest();
         phone.hear(&node);
         phone.say(&node, json!({"id": 1, "subscribe": {"channel": "room:7", "from": cursor}}));
-        let told = phone.hear(&node);
-        assert_eq!(told[0]["ok"]["recovering"], expected.len(), "{cursor}");
+        let received = phone.hear(&node);
+        assert_eq!(received[0]["ok"]["recovering"], expected.len(), "{cursor}");
         let rest = match gap {
             Some(reason) => {
-                assert_eq!(told[1]["gap"]["reason"], reason);
-                &told[2..]
+                assert_eq!(received[1]["gap"]["reason"], reason);
+                &received[2..]
             }
-            None => &told[1..],
+            None => &received[1..],
         };
         let offsets: Vec<_> = rest.iter().filter_map(|packet| packet["pub"]["offset"].as_u64()).collect();
         assert_eq!(offsets, expected, "{cursor}");
@@ -158,7 +158,7 @@ fn large_fan_out_in_chunks_delays_no_others() {
     }
     assert!(chunks >= 4, "{chunks}");
     for phone in &mut crowd {
-        assert_eq!(phone.offsets(&node), [1, 2], "everybody gets both");
+        assert_eq!(phone.offsets(&node), [1, 2], "every subscriber gets both");
     }
 }
 
@@ -180,8 +180,8 @@ fn idle_log_is_forgotten_without_false_gap() {
     let epoch = welcome_epoch(&node);
     let cursor = json!({"room:7": {"epoch": epoch, "offset": seen["offset"], "at": seen["at"]}});
     back.say(&node, resume(&welcome, 5, cursor));
-    let told = back.hear(&node);
-    assert_eq!(told[1]["pub"]["offset"], 2, "{told:?}");
+    let received = back.hear(&node);
+    assert_eq!(received[1]["pub"]["offset"], 2, "{received:?}");
 }
 
 fn welcome_epoch(node: &Node) -> Value {
@@ -211,7 +211,7 @@ fn history_pages_ascend_and_report_more() {
         (offsets, ok["more"].as_bool().expect("more"), ok["epoch"].clone())
     };
     let (offsets, more, epoch) = page(json!({"limit": 3}));
-    assert_eq!((offsets, more), (vec![8, 9, 10], true), "the newest, where nothing is said");
+    assert_eq!((offsets, more), (vec![8, 9, 10], true), "the newest by default");
     let at = |offset: u64| json!({"epoch": epoch, "offset": offset});
     let answer = |(offsets, more, _): (Vec<u64>, bool, Value)| (offsets, more);
     assert_eq!(answer(page(json!({"limit": 3, "before": at(8)}))), (vec![5, 6, 7], true));
@@ -251,9 +251,10 @@ fn presence_sends_join_away_back_and_leave() {
     let welcome = guest.welcome(&node);
     let epoch =
         guest.ask(&node, json!({"id": 1, "subscribe": {"channel": "party:1"}}))["ok"]["epoch"].clone();
-    assert!(guest.hear(&node).is_empty(), "nobody is told of itself");
-    let verb = |told: Vec<Value>| -> Vec<String> {
-        told.iter()
+    assert!(guest.hear(&node).is_empty(), "a client does not receive its own presence");
+    let verb = |received: Vec<Value>| -> Vec<String> {
+        received
+            .iter()
             .flat_map(|packet| packet.as_object().expect("a packet").keys().cloned().collect::<Vec<_>>())
             .collect()
     };
@@ -302,7 +303,7 @@ fn inbox_is_subscribed_automatically_and_recovered() {
     node.publish("user:u1", &json!("hello"));
     assert_eq!(phone.offsets(&node), [1]);
     let mut other = node.user("u1", &[]);
-    assert_eq!(other.offsets(&node), [1], "a new phone begins at the start");
+    assert_eq!(other.offsets(&node), [1], "a new phone starts at the beginning");
 }
 
 #[test]
@@ -332,10 +333,10 @@ fn new_phone_starts_after_acknowledged_position() {
     phone.say(&node, ack(1, &epoch));
     phone.say(&node, ack(4, &json!("another")));
     phone.say(&node, ack(99, &epoch));
-    assert_eq!(node.user("u1", &[]).offsets(&node), [4], "the highest position that can be believed counts");
+    assert_eq!(node.user("u1", &[]).offsets(&node), [4], "the highest plausible position counts");
     let mut other = node.user("u2", &[]);
     other.say(&node, ack(4, &epoch));
-    assert_eq!(node.user("u1", &[]).offsets(&node), [4], "nobody acknowledges for another");
+    assert_eq!(node.user("u1", &[]).offsets(&node), [4], "a user cannot acknowledge for another");
     let mut with_cursor = node.dial();
     with_cursor.login = Ok(common::identity("u1", &[]));
     let cursors = json!({"user:u1": {"epoch": epoch, "offset": 1}});
@@ -344,11 +345,7 @@ fn new_phone_starts_after_acknowledged_position() {
         json!({"hello": {"v": 1, "auth": {"token": "…"},
         "resume": {"ticket": "AAAA", "attempt": 5, "cursors": cursors}}}),
     );
-    assert_eq!(
-        with_cursor.offsets(&node),
-        [2, 3, 4],
-        "a phone with a cursor of its own is not moved by another's"
-    );
+    assert_eq!(with_cursor.offsets(&node), [2, 3, 4], "a phone's own cursor takes precedence");
 }
 
 #[test]
@@ -365,8 +362,8 @@ fn deleted_unacknowledged_publications_are_gap() {
     }
     let mut new_phone = node.user("u1", &[]);
     new_phone.ask(&node, json!({"id": 1, "subscribe": {"channel": "ack:1", "from": "acked"}}));
-    let told = new_phone.hear(&node);
-    let gap = told.iter().find_map(|packet| packet.get("gap")).expect("a gap");
+    let received = new_phone.hear(&node);
+    let gap = received.iter().find_map(|packet| packet.get("gap")).expect("a gap");
     assert_eq!((&gap["reason"], &gap["after"]), (&json!("retention"), &json!(1)));
 }
 
@@ -393,5 +390,8 @@ fn forgotten_logs_are_bounded_without_wrong_cursors() {
     let from = json!({"epoch": welcome_epoch(&node), "offset": 1});
     let mut back = node.guest();
     back.ask(&node, json!({"id": 1, "subscribe": {"channel": "c:1", "from": from}}));
-    assert!(back.hear_only(&node, "gap").is_empty(), "the first log is remembered, or still there");
+    assert!(
+        back.hear_only(&node, "gap").is_empty(),
+        "the first log's head is remembered, or the log still exists"
+    );
 }

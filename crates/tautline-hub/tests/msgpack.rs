@@ -1,4 +1,4 @@
-//! Stories about clients that speak msgpack, among those that speak json (protocol, section 2).
+//! Clients that use msgpack, together with clients that use json (protocol, section 2).
 
 mod common;
 
@@ -24,7 +24,7 @@ fn epoch_of(node: &Node) -> Value {
     guest(node).ask(node, json!({"id": 1, "history": {"channel": "room:7"}}))["ok"]["epoch"].clone()
 }
 
-/// Where the bytes of the next message lie, and how many there are.
+/// The address and length of the next message's bytes.
 fn next_message(node: &Node, phone: &mut Phone) -> (usize, usize) {
     match phone.peer.poll_output(node.now) {
         Some(Output::Message(bytes)) => (bytes.as_ptr().addr(), bytes.len()),
@@ -104,7 +104,7 @@ fn value_without_json_form_is_refused_connection_stays() {
     let heard = phone.hear(&node);
     assert_eq!(heard.last().map(|reply| &reply["error"]["code"]), Some(&json!("bad_request")), "{heard:?}");
     let reply = phone.ask(&node, json!({"id": 2, "publish": {"channel": "room:7", "data": 1}}));
-    assert_eq!(reply["ok"]["offset"], 1, "nothing was appended before");
+    assert_eq!(reply["ok"]["offset"], 1, "the first append");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn malformed_msgpack_closes_connection_naming_its_request() {
         let mut phone = guest(&node);
         phone.peer.handle_binary(node.now, message);
         let heard = phone.hear(&node);
-        let last = heard.last().expect("a last word");
+        let last = heard.last().expect("a bye");
         assert_eq!((&last["bye"]["code"], &last["id"]), (&json!("bad_packet"), &id));
         assert_eq!(phone.close, Some(4201));
     }
@@ -151,12 +151,12 @@ fn json_nested_beyond_msgpack_limit_is_refused() {
     assert_eq!(replies[1]["error"]["code"], "bad_request", "{replies:?}");
 }
 
-/// Somebody else's deep nesting must not cut a line that did nothing wrong, again and again.
+/// Another client's deep nesting must not repeatedly close the connection of an innocent reader.
 #[test]
 fn value_beyond_msgpack_depth_arrives_as_text() {
     let node = Node::new();
     let mut phone = reader(&node);
-    // A client may not, what is in a log of before may.
+    // A client may not publish this, but an old log may contain it.
     let deep = (0..MSGPACK_DEPTH_MAX).fold(json!([]), |inside, _| json!([inside]));
     node.publish("room:7", &deep);
     let mut other = node.guest();

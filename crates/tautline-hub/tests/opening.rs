@@ -1,4 +1,4 @@
-//! Stories about hello, tickets, challenges and take-over (protocol, section 3).
+//! Hello, tickets, challenges and take-over (protocol, section 3).
 
 mod common;
 
@@ -8,7 +8,7 @@ use tautline_engine::Retention;
 use tautline_hub::{Identity, LoginRefused};
 use tautline_protocol::{Limits, UserId};
 
-/// A key as a client makes it.
+/// A key as clients generate it.
 const KEY: &str = "b3f1c0de5ca1ab1e77aa01aa";
 
 #[test]
@@ -35,14 +35,14 @@ fn ticket_resumes_session_with_subscriptions_and_missed_publications() {
     }
     let mut again = node.dial();
     again.say(&node, resume(&welcome, 5, json!({"room:7": {"epoch": epoch, "offset": 1}})));
-    let told = again.hear(&node);
-    let back = &told[0]["welcome"];
+    let received = again.hear(&node);
+    let back = &received[0]["welcome"];
     assert_eq!(back["session"], welcome["session"]);
     assert_eq!(back["resumed"], true);
     assert_eq!(back["requests_seen"], 1);
     assert_eq!(back["channels"]["room:7"]["recovering"], 2);
-    let offsets: Vec<_> = told[1..].iter().map(|packet| packet["pub"]["offset"].clone()).collect();
-    assert_eq!(offsets, [json!(2), json!(3)], "one round trip brings everything");
+    let offsets: Vec<_> = received[1..].iter().map(|packet| packet["pub"]["offset"].clone()).collect();
+    assert_eq!(offsets, [json!(2), json!(3)], "one round trip recovers everything");
 }
 
 #[test]
@@ -52,15 +52,15 @@ fn forged_ticket_is_challenged_then_login_succeeds() {
     phone.say(&node, resume(&json!({"ticket": "AAAA"}), 5, json!({})));
     assert_eq!(phone.hear(&node)[0]["challenge"]["code"], "ticket_invalid");
     phone.say(&node, json!({"id": 1, "publish": {"channel": "room:7", "data": 1}}));
-    assert!(phone.hear(&node).is_empty(), "what was sent behind the hello is dropped");
+    assert!(phone.hear(&node).is_empty(), "requests behind the hello are dropped");
     phone.say(
         &node,
         json!({"hello": {"v": 1, "auth": {"guest": true},
         "resume": {"ticket": "AAAA", "attempt": 5, "cursors": {"room:7": {"epoch": "x", "offset": 3}}}}}),
     );
-    let told = phone.hear(&node);
-    assert_eq!(told[0]["welcome"]["resumed"], false);
-    assert_eq!(told[1]["gap"]["reason"], "new_epoch", "cursors are honoured");
+    let received = phone.hear(&node);
+    assert_eq!(received[0]["welcome"]["resumed"], false);
+    assert_eq!(received[1]["gap"]["reason"], "new_epoch", "cursors are honoured");
     assert_eq!(node.hub.stats().publications, 0);
 }
 
@@ -165,7 +165,7 @@ fn hello_repeated_by_key_opens_same_session() {
     let (_second, again) = open(&node);
     assert_eq!(again["session"], first["session"]);
     assert_eq!((&again["resumed"], &again["requests_seen"]), (&json!(true), &json!(0)));
-    assert_eq!(node.hub.stats().sessions, 1, "no ghost is left behind");
+    assert_eq!(node.hub.stats().sessions, 1, "no second session is left behind");
     node.advance(60_000);
     let (_third, later) = open(&node);
     assert_ne!(later["session"], first["session"]);
@@ -248,8 +248,8 @@ fn malformed_packet_closes_connection_naming_its_request() {
     let mut phone = node.guest();
     phone.hear(&node);
     phone.say_text(&node, "{\"id\":7,\"call\":");
-    let told = phone.hear(&node);
-    assert_eq!((&told[0]["id"], &told[0]["bye"]["code"]), (&json!(7), &json!("bad_packet")));
+    let received = phone.hear(&node);
+    assert_eq!((&received[0]["id"], &received[0]["bye"]["code"]), (&json!(7), &json!("bad_packet")));
     assert_eq!(phone.close, Some(4201));
 }
 
@@ -282,7 +282,7 @@ fn full_node_rejects_new_sessions_and_keeps_others() {
     assert_eq!(bye["code"], "overloaded");
     assert!(
         bye["retry_after_ms"].as_u64().is_some_and(|ms| ms >= 1000),
-        "spread, so that they do not come together: {bye}"
+        "spread, so that clients do not return together: {bye}"
     );
     let mut back = node.dial();
     back.say(&node, resume(&welcome, 5, json!({})));
@@ -303,7 +303,7 @@ fn expired_parked_session_resumes_by_ticket() {
     back.say(&node, resume(&welcome, 5, json!({})));
     let again = back.welcome(&node);
     assert_eq!((&again["session"], &again["resumed"]), (&welcome["session"], &json!(true)));
-    assert_eq!(again["requests_seen"], 0, "the node has none of them in its book any more");
+    assert_eq!(again["requests_seen"], 0, "the new ledger knows none of them");
 }
 
 #[test]
@@ -313,14 +313,15 @@ fn forgotten_session_resumes_above_ids_said_seen() {
     let welcome = phone.welcome(&node);
     phone.peer.handle_lost(node.now);
     node.advance(120_000);
-    // Away for longer than a session is parked: the book is a new one, and the client says what it has settled.
+    // Away for longer than the parking time: the ledger is new, and the client reports the requests it has
+    // settled.
     let mut back = node.dial();
     back.say(&node, resume(&welcome, 5, json!({})));
     let welcome = back.welcome(&node);
     assert_eq!(welcome["requests_seen"], 0);
     back.say(&node, json!({"ping": {}, "seen": 6}));
     back.peer.handle_lost(node.now);
-    // The app was destroyed, and has an older number on its device: it is told where to go on.
+    // The app was killed and has an older number in its storage: the welcome tells it where to continue.
     let mut restarted = node.dial();
     restarted.say(&node, resume(&welcome, 6, json!({})));
     let welcome = restarted.welcome(&node);
@@ -337,8 +338,8 @@ fn requests_may_follow_hello_in_the_same_message() {
         &node,
         "{\"hello\":{\"v\":1,\"auth\":{\"guest\":true}}}\n{\"id\":1,\"subscribe\":{\"channel\":\"a\"}}",
     );
-    let told = phone.hear(&node);
-    assert!(told[0].get("welcome").is_some() && told[1]["id"] == 1, "{told:?}");
+    let received = phone.hear(&node);
+    assert!(received[0].get("welcome").is_some() && received[1]["id"] == 1, "{received:?}");
 }
 
 #[test]
@@ -367,7 +368,7 @@ fn session_of_refused_hello_is_removed() {
     assert_eq!(node.hub.stats().sessions, 0);
 }
 
-/// Found by a mutant: a seat that nobody gives back is there for as long as the channel is.
+/// Regression from a mutant: a slot that is not returned exists as long as the channel.
 #[test]
 fn disconnected_client_keeps_no_subscriber_slot() {
     let node = Node::new();
@@ -388,7 +389,7 @@ fn disconnected_client_keeps_no_subscriber_slot() {
     assert_eq!(here(), 0);
 }
 
-/// The hello of a client with a key, its login being whatever [`common::Phone::login`] says.
+/// A keyed hello; its login is the one in [`common::Phone::login`].
 fn keyed_hello() -> serde_json::Value {
     json!({"hello": {"v": 1, "key": KEY, "auth": {"token": "…"}}})
 }
@@ -458,17 +459,17 @@ fn repeated_request_in_new_session_is_in_doubt() {
     node.advance(200_000);
     let mut back = node.dial();
     back.say_text(&node, &behind(true));
-    let told = back.hear(&node);
-    assert_eq!(told[0]["welcome"]["resumed"], false);
-    assert_ne!(told[0]["welcome"]["session"], first, "nothing was ever done in the name of this one");
-    for (reply, id) in told[1..].iter().zip(1..) {
-        assert_eq!((&reply["id"], code_of(reply)), (&json!(id), &json!("in_doubt")), "{told:?}");
+    let received = back.hear(&node);
+    assert_eq!(received[0]["welcome"]["resumed"], false);
+    assert_ne!(received[0]["welcome"]["session"], first, "this session has never executed a request");
+    for (reply, id) in received[1..].iter().zip(1..) {
+        assert_eq!((&reply["id"], code_of(reply)), (&json!(id), &json!("in_doubt")), "{received:?}");
     }
-    assert_eq!(told.len(), 4);
+    assert_eq!(received.len(), 4);
     assert!(back.calls.is_empty());
     assert_eq!(node.hub.stats().publications, 1);
     back.say(&node, json!({"id": 4, "call": {"method": "buy"}}));
-    assert_eq!(back.calls.len(), 1, "what is new is executed");
+    assert_eq!(back.calls.len(), 1, "a new request is executed");
 }
 
 #[test]
@@ -483,7 +484,7 @@ fn repeated_request_in_session_resumed_by_key_executes() {
         &format!("{}\n{}", keyed_hello(), json!({"id": 1, "again": true, "call": {"method": "buy"}})),
     );
     assert_eq!(back.welcome(&node)["resumed"], true);
-    assert_eq!(back.calls.len(), 1, "the session has seen all of its requests: this one never came");
+    assert_eq!(back.calls.len(), 1, "the complete ledger shows that this request never arrived");
 }
 
 #[test]
@@ -544,10 +545,10 @@ fn owner_outbids_stolen_ticket_with_highest_attempt() {
         node.advance(100);
         let mut owner = node.dial();
         owner.say(&node, resume(&welcome, node.now.wall_ms, json!({})));
-        let told = owner.bye(&node)["attempt"].as_u64().expect("the highest");
-        assert!(told <= node.now.wall_ms + 48 * 3_600_000, "{told}");
+        let received = owner.bye(&node)["attempt"].as_u64().expect("the highest");
+        assert!(received <= node.now.wall_ms + 48 * 3_600_000, "{received}");
         let mut owner = node.dial();
-        owner.say(&node, resume(&welcome, told + 1, json!({})));
+        owner.say(&node, resume(&welcome, received + 1, json!({})));
         assert_eq!(owner.welcome(&node)["resumed"], true);
         assert_eq!(thief.bye(&node)["code"], "taken_over");
     }
@@ -566,7 +567,7 @@ fn phone_with_clock_ahead_always_resumes() {
             node.advance(1);
         }
     }
-    // And the clock of the server is set back.
+    // The server's clock is also set back.
     node.now.wall_ms -= 30 * DAY;
     let mut phone = node.dial();
     phone.say(&node, resume(&welcome, node.now.wall_ms + 400 * DAY, json!({})));
@@ -596,13 +597,13 @@ fn ticket_of_removed_login_source_is_challenged() {
         phone.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
         phone.welcome(&node)
     });
-    // The rig's node accepts the source 0.
+    // The test node accepts the source 0.
     for (ticket, is_good) in tickets.iter().zip([false, true]) {
         let mut back = node.dial();
         back.say(&node, resume(ticket, 5, json!({})));
-        let told = back.hear(&node);
-        assert_eq!(told[0].get("welcome").is_some(), is_good, "{told:?}");
-        assert!(is_good || told[0]["challenge"]["code"] == "ticket_revoked", "{told:?}");
+        let received = back.hear(&node);
+        assert_eq!(received[0].get("welcome").is_some(), is_good, "{received:?}");
+        assert!(is_good || received[0]["challenge"]["code"] == "ticket_revoked", "{received:?}");
     }
 }
 

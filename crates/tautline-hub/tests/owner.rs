@@ -1,4 +1,4 @@
-//! A session has one connection. Another one that had it before, and did not notice yet, does nothing.
+//! A session has one owning connection. A superseded connection that has not noticed yet changes nothing.
 
 mod common;
 
@@ -10,7 +10,7 @@ use tautline_engine::{Engine, Retention};
 use tautline_hub::Output;
 use tautline_protocol::Limits;
 
-/// A session's old connection, which has not looked at its mailbox since, and its new one.
+/// A session's old connection, which has not drained its mailbox since, and its new one.
 fn superseded(node: &Node) -> (Phone, Phone) {
     let mut old = node.user("u1", &[]);
     let welcome = old.welcome(node);
@@ -23,11 +23,11 @@ fn superseded(node: &Node) -> (Phone, Phone) {
     (old, new)
 }
 
-/// What a connection hears that is not its session's any more.
+/// Asserts that a superseded connection receives `taken_over`.
 fn receives_taken_over(node: &Node, phone: &mut Phone) {
-    let told = phone.hear(node);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0]["bye"]["code"], "taken_over");
+    let received = phone.hear(node);
+    assert_eq!(received.len(), 1, "{received:?}");
+    assert_eq!(received[0]["bye"]["code"], "taken_over");
     assert_eq!(phone.close, Some(4105));
 }
 
@@ -125,10 +125,10 @@ fn late_lookup_of_superseded_connection_joins_no_roster() {
     engine.work();
     old.drain(&node);
     assert_eq!(new.welcome(&node)["resumed"], true);
-    assert!(watcher.hear(&node).is_empty(), "nobody has joined");
+    assert!(watcher.hear(&node).is_empty(), "no session has joined");
 }
 
-/// The engine is asked between the moment at which a ticket is looked at and the one at which it opens the session.
+/// The engine is asked between the check of a ticket and the opening of its session.
 #[test]
 fn bye_during_resume_leaves_ticket_void() {
     let limits = Limits::default();
@@ -153,12 +153,12 @@ fn bye_is_sent_to_others_as_leave() {
     leaves.ask(&node, json!({"id": 1, "subscribe": {"channel": "party:1"}}));
     watcher.hear(&node);
     leaves.say(&node, json!({"bye": {}}));
-    let told: Vec<Value> = watcher.hear(&node);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0]["leave"]["user"], "u1");
+    let received: Vec<Value> = watcher.hear(&node);
+    assert_eq!(received.len(), 1, "{received:?}");
+    assert_eq!(received[0]["leave"]["user"], "u1");
 }
 
-/// Replies that were booked on an ended session filled the node's budget for good.
+/// Regression: replies that counted for an ended session filled the node's budget permanently.
 #[test]
 fn ended_sessions_keep_no_reply_bytes() {
     let limits = Limits { replies_bytes_max: 100_000, ..Limits::default() };

@@ -1,4 +1,4 @@
-//! Stories about requests: executed once, answered once, bounded (protocol, section 4).
+//! Requests: executed once, answered once, bounded (protocol, section 4).
 
 mod common;
 
@@ -23,7 +23,7 @@ fn repeated_call_gets_first_reply() {
     assert_eq!(phone.calls.len(), 1);
     assert_eq!((phone.calls[0].method.as_str(), phone.calls[0].timeout_ms), ("echo", 30_000));
     phone.say(&node, json!({"id": 1, "again": true, "call": {"method": "echo", "data": {"a": 1}}}));
-    assert_eq!(phone.calls.len(), 1, "it runs already");
+    assert_eq!(phone.calls.len(), 1, "it is already running");
     phone.settle_calls(&node, &json!({"b": 2}));
     assert_eq!(phone.hear(&node), [json!({"id": 1, "ok": {"data": {"b": 2}}})]);
     phone.peer.handle_lost(node.now);
@@ -36,7 +36,7 @@ fn repeated_call_gets_first_reply() {
     assert_eq!(reply["ok"]["data"]["b"], 2);
     assert!(back.calls.is_empty(), "it is not executed again");
     back.say(&node, json!({"seen": 1, "ping": {}}));
-    assert_eq!(node.hub.stats().reply_bytes, 0, "what is seen is forgotten");
+    assert_eq!(node.hub.stats().reply_bytes, 0, "seen replies are dropped");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn repeated_request_in_unknown_session_is_in_doubt() {
     assert_eq!(code(&back.ask(&node, again(2, "call", json!({"method": "pay"})))), "in_doubt");
     assert!(back.calls.is_empty());
     assert_eq!(code(&back.ask(&node, again(3, "publish", json!({"channel": "room:7", "data": 3})))), "ok");
-    assert_eq!(node.hub.stats().publications, 2, "the log proves that 3 never was");
+    assert_eq!(node.hub.stats().publications, 2, "the log proves that 3 was never executed");
 }
 
 #[test]
@@ -123,8 +123,8 @@ fn client_without_seen_is_closed_as_slow() {
     for id in 1..=5 {
         phone.say(&node, json!({"id": id, "publish": {"channel": "a", "data": id}}));
     }
-    let told = phone.hear(&node);
-    assert_eq!(told[4]["bye"]["code"], "slow_peer");
+    let received = phone.hear(&node);
+    assert_eq!(received[4]["bye"]["code"], "slow_peer");
     assert_eq!(phone.close, Some(4012));
 }
 
@@ -152,7 +152,7 @@ fn server_stops_reading_at_running_call_limit() {
     assert!(phone.hear(&node).is_empty());
     phone.settle_calls(&node, &json!(1));
     assert_eq!(phone.hear(&node).len(), 2);
-    assert_eq!(phone.calls.len(), 1, "the third was waiting");
+    assert_eq!(phone.calls.len(), 1, "the third waits");
     assert!(phone.peer.wants_input());
 }
 
@@ -199,7 +199,7 @@ fn subscription_beyond_limit_is_refused_others_stay() {
     for _ in 0..8 {
         node.advance(30_000 * 1000);
     }
-    assert_eq!(node.hub.stats().channels, 0, "and all are forgotten once it is gone");
+    assert_eq!(node.hub.stats().channels, 0, "all are dropped after the disconnect");
 }
 
 #[test]
@@ -217,10 +217,10 @@ fn refreshed_token_extends_connection_and_ends_forbidden_subscriptions() {
     login.expires_at = Some(node.now.wall_ms + 50_000);
     phone.login = Ok(login);
     phone.say(&node, json!({"id": 3, "auth": {"token": "…"}}));
-    let told = phone.hear(&node);
-    assert_eq!(told[0]["ok"]["expires_at"], node.now.wall_ms + 50_000);
-    assert_eq!(told[1]["unsubscribed"]["channel"], "secret:1");
-    assert_eq!(told.len(), 2);
+    let received = phone.hear(&node);
+    assert_eq!(received[0]["ok"]["expires_at"], node.now.wall_ms + 50_000);
+    assert_eq!(received[1]["unsubscribed"]["channel"], "secret:1");
+    assert_eq!(received.len(), 2);
     node.advance(20_000);
     phone.peer.handle_timeout(node.now);
     assert_eq!(phone.close, None);
@@ -237,7 +237,7 @@ fn ping_is_answered_at_running_call_limit() {
         phone.say(&node, json!({"id": id, "call": {"method": "slow"}}));
     }
     phone.say(&node, json!({"id": 1, "again": true, "call": {"method": "slow"}}));
-    assert!(phone.peer.wants_input(), "a call that runs already waits for nothing");
+    assert!(phone.peer.wants_input(), "a repeated running call blocks no input");
     phone.say(&node, json!({"ping": {}}));
     assert_eq!(phone.hear_only(&node, "pong").len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Stories about ceilings that all share: one client is greedy, a thousand are not.
+//! Shared budgets: one greedy client, a thousand modest ones.
 
 mod common;
 
@@ -18,12 +18,12 @@ fn code(reply: &Value) -> &str {
     reply["error"]["code"].as_str().unwrap_or("ok")
 }
 
-/// A thousand guests, each at an address of its own, who each do this.
+/// A thousand guests, each at an address of its own, that each perform `act`.
 fn thousand(node: &mut Node, mut act: impl FnMut(&Node, usize, &mut Phone)) -> Vec<Phone> {
     (0..1_000)
         .map(|n| {
             if n % 4 == 0 {
-                // Hellos of one millisecond are few.
+                // Few hellos are admitted per millisecond.
                 node.advance(1);
             }
             let mut phone = node.guest_at(&format!("10.0.{}.{}", n / 250, n % 250));
@@ -33,7 +33,7 @@ fn thousand(node: &mut Node, mut act: impl FnMut(&Node, usize, &mut Phone)) -> V
         .collect()
 }
 
-/// Calls a method that answers with so many bytes.
+/// Calls a method whose reply has `bytes` bytes.
 fn call(node: &Node, phone: &mut Phone, id: u64, bytes: usize) {
     phone.say(node, json!({"id": id, "call": {"method": "echo"}}));
     phone.settle_calls(node, &json!("x".repeat(bytes)));
@@ -76,7 +76,7 @@ fn connected_greedy_guests_lose_only_own_replies() {
     });
     drop(greedy);
     node.advance(120_000);
-    assert_eq!(node.hub.stats().reply_bytes, 0, "nothing is left behind");
+    assert_eq!(node.hub.stats().reply_bytes, 0, "all bytes are returned");
 }
 
 #[test]
@@ -135,14 +135,14 @@ fn greedy_guest_gets_half_of_channels() {
         let asked = json!({"id": n + 1, "subscribe": {"channel": format!("new:{n}")}});
         refused += usize::from(code(&phone.ask(&node, asked)) == "limit");
     }
-    assert_eq!(refused, 4_000 - 1_751, "half of what is not reserved");
+    assert_eq!(refused, 4_000 - 1_751, "half of the unreserved part");
     let phones = thousand(&mut node, |node, n, phone| {
         let asked = json!({"id": 1, "subscribe": {"channel": format!("mine:{n}")}});
         assert_eq!(code(&phone.ask(node, asked)), "ok", "guest {n}");
     });
     drop((phones, greedy));
     (0..8).for_each(|_| node.advance(1));
-    assert_eq!(node.hub.stats().channels, 0, "nothing is left behind");
+    assert_eq!(node.hub.stats().channels, 0, "all channels are dropped");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn greedy_publisher_gets_half_of_logs() {
     let codes: Vec<_> = (1..=60).map(|id| publish(&node, &mut greedy, id, &format!("room:{id}"))).collect();
     assert_eq!(codes.iter().filter(|code| *code == "ok").count(), 23);
     assert!(codes[23..].iter().all(|code| code == "limit"), "{codes:?}");
-    assert_eq!(publish(&node, &mut greedy, 61, "room:1"), "ok", "what exists is open");
+    assert_eq!(publish(&node, &mut greedy, 61, "room:1"), "ok", "existing logs accept appends");
     let mut others = Vec::new();
     for n in 0..30 {
         node.advance(1);
@@ -189,7 +189,7 @@ fn greedy_publisher_gets_half_of_log_bytes() {
     }
     assert_eq!(last, "limit");
     let bytes = node.hub.stats().log_bytes;
-    assert!((350 * KIB..360 * KIB).contains(&bytes), "half of what is not reserved: {bytes}");
+    assert!((350 * KIB..360 * KIB).contains(&bytes), "half of the unreserved part: {bytes}");
     thousand(&mut node, |node, n, phone| {
         assert_eq!(publish(node, phone, 1, "room:1"), "ok", "guest {n}");
     });
@@ -236,7 +236,7 @@ fn greedy_session_gets_half_of_presence_bytes() {
         assert_eq!(watcher.hear_only(node, "join").len(), 1, "guest {n}");
     });
     drop((phones, watcher, flapping, stalled));
-    assert_eq!(node.hub.stats().presence_bytes, 0, "nothing is left behind");
+    assert_eq!(node.hub.stats().presence_bytes, 0, "all bytes are returned");
 }
 
 #[test]
@@ -247,13 +247,13 @@ fn greedy_address_gets_half_of_sessions() {
         let mut phone = node.guest_at("6.6.6.6");
         phone.hear(&node).iter().any(|packet| packet["welcome"].is_object())
     });
-    assert_eq!(welcomed.count(), 1_751, "half of what is not reserved");
+    assert_eq!(welcomed.count(), 1_751, "half of the unreserved part");
     let mut phones = thousand(&mut node, |node, n, phone| {
         assert!(phone.welcome(node)["ticket"].is_string(), "guest {n}");
     });
     phones.clear();
     node.advance(120_000);
-    assert_eq!(node.hub.stats().sessions, 0, "nothing is left behind");
+    assert_eq!(node.hub.stats().sessions, 0, "all sessions are removed");
 }
 
 #[test]
@@ -284,8 +284,8 @@ fn many_hellos_of_one_address_delay_no_others() {
         phone
     };
     let welcomed = |phones: &mut [Phone]| {
-        let told = phones.iter_mut().map(|phone| phone.hear(&node));
-        told.filter(|told| told.iter().any(|packet| packet["welcome"].is_object())).count()
+        let received = phones.iter_mut().map(|phone| phone.hear(&node));
+        received.filter(|received| received.iter().any(|packet| packet["welcome"].is_object())).count()
     };
     let mut greedy: Vec<_> = (0..1_500).map(|_| waiting("6.6.6.6")).collect();
     let mut modest: Vec<_> = (0..1_000).map(|n| waiting(&format!("10.0.{}.{}", n / 250, n % 250))).collect();

@@ -1,4 +1,4 @@
-//! An engine that takes its time, fails, or forgets: what the hub holds back meanwhile, and what it tells then.
+//! A slow, failing or forgetful engine: outputs that the hub holds back meanwhile, and sends afterwards.
 
 mod common;
 
@@ -24,7 +24,7 @@ fn next_node(engine: &Arc<SlowEngine>) -> Node {
     Node::on(Arc::clone(engine) as Arc<dyn Engine>, Limits::default(), Retention::default(), 8)
 }
 
-/// A guest who reads room 7 from its start.
+/// A guest that reads room 7 from its start.
 fn reader(engine: &SlowEngine, node: &Node) -> Phone {
     let mut phone = node.guest();
     phone.say(node, json!({"id": 1, "subscribe": {"channel": "room:7", "from": "start"}}));
@@ -117,7 +117,7 @@ fn requests_take_effect_in_order_with_slow_engine() {
     let subscribe = json!({"id": 2, "subscribe": {"channel": "room:7"}});
     let history = json!({"id": 3, "history": {"channel": "room:7"}});
     phone.say_text(&node, &format!("{}\n{subscribe}\n{history}", publish(1, &json!("x"))));
-    assert_eq!(engine.waiting(), 1, "the publish alone");
+    assert_eq!(engine.waiting(), 1, "only the publish");
     for _ in 0..3 {
         engine.work();
         phone.drain(&node);
@@ -183,12 +183,12 @@ fn live_readers_receive_publication_stored_in_doubt() {
     ann.hear(&node);
     let mut bob = node.guest();
     bob.hear(&node);
-    bob.say(&node, publish(1, &json!("stored all the same")));
+    bob.say(&node, publish(1, &json!("stored regardless")));
     engine.doubt();
     assert_eq!(bob.hear(&node)[0]["error"]["code"], "in_doubt");
     engine.work();
     let heard = ann.hear(&node);
-    assert_eq!(heard[0]["pub"]["data"], "stored all the same", "{heard:?}");
+    assert_eq!(heard[0]["pub"]["data"], "stored regardless", "{heard:?}");
     assert_eq!(heard[0]["pub"]["offset"], 2);
 }
 
@@ -226,21 +226,21 @@ fn slow_readers_share_pages_within_bounds() {
     }
     let all: Vec<u64> = (1..=12).collect();
     assert_eq!((ann.offsets(&node), bob.offsets(&node)), (all.clone(), all));
-    assert!(jobs <= 8, "{jobs} jobs for two readers of a few pages: pages are shared");
+    assert!(jobs <= 8, "{jobs} jobs for two readers of few pages: pages are shared");
 }
 
 #[test]
 fn log_rollback_is_gap_then_reads_from_head() {
     let (engine, mut node) = slow();
     write(&engine, &node, 2);
-    let older = engine.logs.lock().expect("no test panics over it").clone();
+    let older = engine.logs.lock().expect("not poisoned").clone();
     let mut phone = reader(&engine, &node);
     write(&engine, &node, 3);
     while engine.work() > 0 {
         phone.drain(&node);
     }
     assert_eq!(phone.offsets(&node), [1, 2, 3, 4, 5]);
-    *engine.logs.lock().expect("no test panics over it") = older;
+    *engine.logs.lock().expect("not poisoned") = older;
     node.advance(5);
     write(&engine, &node, 1);
     let gap = phone.hear_only(&node, "gap").pop().expect("a gap");
@@ -260,9 +260,9 @@ fn draining_node_answers_running_requests_before_bye() {
     phone.say(&node, publish(1, &json!("x")));
     phone.say(&node, json!({"id": 2, "call": {"method": "slow"}}));
     node.hub.drain(0);
-    assert!(phone.hear(&node).is_empty(), "two requests run");
+    assert!(phone.hear(&node).is_empty(), "two requests are running");
     phone.say(&node, json!({"id": 3, "call": {"method": "late"}}));
-    assert_eq!(phone.calls.len(), 1, "nothing new is begun");
+    assert_eq!(phone.calls.len(), 1, "no new call starts");
     engine.work();
     phone.settle_calls(&node, &json!("done"));
     let heard = phone.hear(&node);
@@ -309,7 +309,7 @@ fn next_node_repeats_idempotent_call_under_its_key() {
     back.say(&next, json!({"id": 1, "again": true, "call": {"method": "count"}}));
     assert_eq!(back.calls[0].key, first);
     back.say(&next, json!({"id": 2, "again": true, "call": {"method": "pay"}}));
-    assert_eq!(back.calls.len(), 1, "any other is in doubt");
+    assert_eq!(back.calls.len(), 1, "any other method is in doubt");
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn greedy_publisher_gets_half_of_pending_append_bytes() {
     let mut greedy = node.guest_at("6.6.6.6");
     (1..=40).for_each(|id| greedy.say(&node, publish(id, &data)));
     let refused = greedy.hear_only(&node, "error");
-    assert_eq!(refused.len(), 40 - 15, "half of what is not reserved");
+    assert_eq!(refused.len(), 40 - 15, "half of the unreserved part");
     assert!(refused.iter().all(|error| error["code"] == "overloaded" && error["retry_after_ms"] == 1000));
     for n in 0..1_000 {
         node.advance(u64::from(n % 4 == 0));
@@ -385,7 +385,7 @@ fn greedy_user_gets_half_of_position_budget() {
         phone.say(&node, json!({"ping": {"acks": {"ack:1": {"epoch": "3", "offset": 0}}}}));
     }
     node.advance(1_000);
-    assert_eq!(engine.marks(), 36 + 30, "half of what is not reserved, and all others");
+    assert_eq!(engine.updates(), 36 + 30, "half of the unreserved part, and all others");
 }
 
 #[test]
@@ -403,7 +403,7 @@ fn pages_of_departed_reader_are_freed_at_once() {
             _ => gone.peer.handle_lost(node.now),
         }
         let mut modest = node.guest();
-        // Another page than the one that was left.
+        // A different page from the departed reader's.
         let from = json!({"epoch": "3", "offset": 10});
         modest.say(&node, json!({"id": 1, "subscribe": {"channel": "room:7", "from": from}}));
         engine.work();
@@ -421,11 +421,11 @@ fn bye_during_resume_lookup_voids_resume() {
     let welcome = phone.welcome(&node);
     let mut other = node.dial();
     other.say(&node, resume(&welcome, 5, json!({"room:8": {"epoch": "x", "offset": 1}})));
-    assert!(other.hear(&node).is_empty(), "the engine is still asked");
+    assert!(other.hear(&node).is_empty(), "the lookup is still pending");
     phone.say(&node, json!({"bye": {}}));
     engine.work();
     assert_eq!(other.hear(&node)[0]["challenge"]["code"], "ticket_revoked");
-    assert_eq!(node.hub.stats().sessions, 0, "nothing is left of it");
+    assert_eq!(node.hub.stats().sessions, 0, "the session is removed");
 }
 
 #[test]
@@ -434,7 +434,7 @@ fn bye_closes_after_revocation_is_saved() {
     let mut phone = node.guest();
     let welcome = phone.welcome(&node);
     phone.say(&node, json!({"bye": {}}));
-    assert_eq!(phone.close, None, "a crash could still take it back");
+    assert_eq!(phone.close, None, "a crash could still undo it");
     engine.work();
     assert!(phone.was_woken());
     phone.drain(&node);

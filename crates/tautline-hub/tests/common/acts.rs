@@ -1,4 +1,4 @@
-//! Everything that may happen to the connections of one session, by chance and through every way out.
+//! Random events for the connections of one session, including every way to end.
 
 use std::sync::Mutex;
 
@@ -8,12 +8,12 @@ use tautline_protocol::Now;
 
 use super::{Node, Phone, identity, resume};
 
-/// Acts that there are, those that end by a panic last.
+/// The number of acts; those that end by a panic come last.
 pub const ACTS: u64 = 21;
-/// Acts without a panic.
+/// The number of acts without a panic.
 pub const CALM_ACTS: u64 = 20;
 
-/// What the connections of one session have in common. Locked for no call of the hub.
+/// State shared by the connections of one session. Not locked during calls of the hub.
 #[derive(Default)]
 pub struct Shared(Mutex<Inner>);
 
@@ -27,10 +27,10 @@ struct Inner {
 
 impl Shared {
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
-        work(&mut self.0.lock().expect("no test panics over it"))
+        work(&mut self.0.lock().expect("not poisoned"))
     }
 
-    /// Calls that nobody answers any more.
+    /// Drops all pending calls unanswered.
     pub fn give_up(&self) {
         drop(self.with(|inner| std::mem::take(&mut inner.calls)));
     }
@@ -43,7 +43,7 @@ impl Shared {
     }
 }
 
-/// Something happens to a connection, or to the node.
+/// Performs an act on a connection or the node.
 pub fn act(node: &Node, shared: &Shared, phone: &mut Phone, acts: u64, chance: &mut dyn FnMut(u64) -> u64) {
     let ask =
         |phone: &mut Phone, verb: &str, body: Value| phone.say(node, json!({"id": shared.id(), verb: body}));
@@ -99,7 +99,7 @@ pub fn act(node: &Node, shared: &Shared, phone: &mut Phone, acts: u64, chance: &
     shared.with(|inner| inner.calls.extend(calls));
 }
 
-/// A new connection takes the old one's place, which is dropped.
+/// Replaces the connection by a new one.
 fn come_back(node: &Node, shared: &Shared, phone: &mut Phone) {
     let (welcome, attempt) = shared.with(|inner| {
         inner.attempt += 1;
@@ -117,8 +117,8 @@ fn come_back(node: &Node, shared: &Shared, phone: &mut Phone) {
     if next.inbox.iter().any(|packet| packet.get("challenge").is_some()) {
         next.enter(node, login);
     }
-    let told = next.inbox.iter().find_map(|packet| packet.get("welcome").cloned());
-    if let Some(welcome) = told {
+    let received = next.inbox.iter().find_map(|packet| packet.get("welcome").cloned());
+    if let Some(welcome) = received {
         shared.with(|inner| inner.welcome = Some(welcome));
     }
     *phone = next;

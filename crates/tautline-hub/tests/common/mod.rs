@@ -1,4 +1,4 @@
-//! A rig for stories about the hub: phones without sockets, time moved by hand.
+//! Test rig for the hub: phones without sockets, time moved by hand.
 #![allow(dead_code, reason = "each test file uses its own part of the rig")]
 
 pub mod acts;
@@ -23,7 +23,7 @@ use tautline_protocol::{
     packet::{ErrorBody, server::Published},
 };
 
-/// Wall time at which every story begins.
+/// The wall time at which every test begins.
 pub const BEGIN_WALL_MS: u64 = 1_763_666_000_000;
 
 /// A hub and its clock.
@@ -85,7 +85,7 @@ impl Node {
         while self.hub.pump() {}
     }
 
-    /// Publishes for the back end, whenever the engine comes to it.
+    /// Publishes for the back end; the engine answers later.
     pub fn publish_later(&self, channel: &str, data: &Value) {
         let raw = RawValue::from_string(data.to_string()).expect("valid");
         let name = ChannelName::parse(channel).expect("valid");
@@ -94,7 +94,7 @@ impl Node {
         });
     }
 
-    /// Publishes for the back end; the engine of these stories answers at once.
+    /// Publishes for the back end; the engine answers at once.
     pub fn try_publish(
         &self,
         channel: &ChannelName,
@@ -124,21 +124,21 @@ impl Node {
         Phone::new(self.hub.peer_of(holder, Format::Json, self.now, waker), woken)
     }
 
-    /// A guest at this address that was welcomed.
+    /// A guest at this address that received its welcome.
     pub fn guest_at(&self, address: &str) -> Phone {
         let mut phone = self.dial_from(address);
         phone.enter(self, json!({"hello": {"v": 1, "auth": {"guest": true}}}));
         phone
     }
 
-    /// A guest that was welcomed.
+    /// A guest that received its welcome.
     pub fn guest(&self) -> Phone {
         let mut phone = self.dial();
         phone.enter(self, json!({"hello": {"v": 1, "auth": {"guest": true}}}));
         phone
     }
 
-    /// A user that was welcomed.
+    /// A user that received its welcome.
     pub fn user(&self, user: &str, channels: &[&str]) -> Phone {
         let mut phone = self.dial();
         phone.login = Ok(identity(user, channels));
@@ -147,7 +147,7 @@ impl Node {
     }
 }
 
-/// What a token of `user` would say.
+/// The identity in a token of `user`.
 pub fn identity(user: &str, channels: &[&str]) -> Identity {
     Identity {
         user: Some(UserId::parse(user).expect("valid")),
@@ -165,17 +165,17 @@ impl Wake for Woken {
     }
 }
 
-/// A client that speaks packets and remembers what it was told.
+/// A client that exchanges packets and records those it receives.
 pub struct Phone {
     pub peer: Peer,
     woken: Arc<Woken>,
     /// Every packet received and not yet taken.
     pub inbox: Vec<Value>,
-    /// Calls that wait for an answer.
+    /// Calls not yet answered.
     pub calls: Vec<CallRequest>,
     /// The close frame.
     pub close: Option<u16>,
-    /// What its next login turns out to be.
+    /// The result of its next login.
     pub login: Result<Identity, LoginRefused>,
 }
 
@@ -197,14 +197,14 @@ impl Phone {
         self.drain(node);
     }
 
-    /// Says hello, and waits for its turn where many do so within the same millisecond.
+    /// Sends a hello, and waits for admission where many do so within the same millisecond.
     pub fn enter(&mut self, node: &Node, hello: Value) {
         self.say(node, hello);
         while !self.peer.wants_input() && node.hub.pump() {}
         self.drain(node);
     }
 
-    /// Takes whatever the server has to say.
+    /// Drains the server's outputs.
     pub fn drain(&mut self, node: &Node) {
         while let Some(output) = self.peer.poll_output(node.now) {
             match output {
@@ -228,18 +228,18 @@ impl Phone {
         self.woken.0.swap(false, Ordering::SeqCst)
     }
 
-    /// Everything told since the last time.
+    /// All packets received since the last call.
     pub fn hear(&mut self, node: &Node) -> Vec<Value> {
         self.drain(node);
         std::mem::take(&mut self.inbox)
     }
 
-    /// The bodies of all packets with this verb since the last time.
+    /// The bodies of all packets with this verb since the last call.
     pub fn hear_only(&mut self, node: &Node, verb: &str) -> Vec<Value> {
         self.hear(node).into_iter().filter_map(|packet| packet.get(verb).cloned()).collect()
     }
 
-    /// Asks and returns the reply; everything else stays in the inbox.
+    /// Sends a request and returns its reply; everything else stays in the inbox.
     pub fn ask(&mut self, node: &Node, packet: Value) -> Value {
         let id = packet["id"].clone();
         self.say(node, packet);
@@ -247,7 +247,7 @@ impl Phone {
         self.inbox.remove(at)
     }
 
-    /// The offsets of all publications told since the last time.
+    /// The offsets of all publications received since the last call.
     pub fn offsets(&mut self, node: &Node) -> Vec<u64> {
         self.hear_only(node, "pub").iter().map(|body| body["offset"].as_u64().expect("an offset")).collect()
     }
@@ -269,7 +269,7 @@ impl Phone {
     }
 }
 
-/// The hello that goes on with a session.
+/// A hello that resumes a session.
 pub fn resume(welcome: &Value, attempt: u64, cursors: Value) -> Value {
     json!({"hello": {"v": 1, "resume": {"ticket": welcome["ticket"], "attempt": attempt, "cursors": cursors}}})
 }

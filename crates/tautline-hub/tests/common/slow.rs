@@ -1,4 +1,4 @@
-//! An engine that does nothing until it is told to.
+//! An engine that runs its jobs only on demand.
 
 use std::{
     collections::VecDeque,
@@ -8,7 +8,7 @@ use std::{
 use tautline_engine::{Engine, EngineError, Job, MemoryLogs, Revocation};
 use tautline_protocol::Limits;
 
-/// Does nothing until it is told to.
+/// Queues jobs until [`SlowEngine::work`].
 pub struct SlowEngine {
     jobs: Mutex<VecDeque<Job>>,
     pub logs: Mutex<MemoryLogs>,
@@ -21,11 +21,11 @@ impl SlowEngine {
         Arc::new(Self { jobs: Mutex::default(), logs, revoked: Mutex::default() })
     }
 
-    /// Does what waits, in order, and says how many jobs that were, positions and housekeeping not counted.
+    /// Runs the queued jobs in order. Returns their number, saved positions and maintenance not counted.
     pub fn work(&self) -> usize {
         let mut done = 0;
         loop {
-            let Some(job) = self.jobs.lock().expect("no test panics over it").pop_front() else {
+            let Some(job) = self.jobs.lock().expect("not poisoned").pop_front() else {
                 return done;
             };
             done += usize::from(!matches!(job, Job::SavePositions(_) | Job::Tidy { .. }));
@@ -34,7 +34,7 @@ impl SlowEngine {
     }
 
     fn run(&self, job: Job) {
-        let mut logs = self.logs.lock().expect("no test panics over it");
+        let mut logs = self.logs.lock().expect("not poisoned");
         match job {
             Job::Append(job) => {
                 let outcome = logs.append(&job);
@@ -57,56 +57,56 @@ impl SlowEngine {
             }
             Job::Revoke(job) => {
                 drop(logs);
-                self.revoked.lock().expect("no test panics over it").push(job.revocation);
+                self.revoked.lock().expect("not poisoned").push(job.revocation);
                 job.answer.give(Ok(()));
             }
             Job::Tidy { wall_ms, retention, in_use } => logs.tidy(wall_ms, &retention, &in_use),
         }
     }
 
-    /// How many positions it was given to keep, in the job that waits.
-    pub fn marks(&self) -> usize {
-        let jobs = self.jobs.lock().expect("no test panics over it");
+    /// The number of position updates in the queued job.
+    pub fn updates(&self) -> usize {
+        let jobs = self.jobs.lock().expect("not poisoned");
         let marks = |job: &Job| if let Job::SavePositions(job) = job { job.updates.len() } else { 0 };
         jobs.iter().map(marks).sum()
     }
 
     pub fn fail(&self, error: &EngineError) {
-        let jobs = std::mem::take(&mut *self.jobs.lock().expect("no test panics over it"));
+        let jobs = std::mem::take(&mut *self.jobs.lock().expect("not poisoned"));
         jobs.into_iter().for_each(|job| job.refuse(error));
     }
 
-    /// Appends, and says that nobody knows.
+    /// Appends, and answers `in_doubt`.
     pub fn doubt(&self) {
-        let jobs = std::mem::take(&mut *self.jobs.lock().expect("no test panics over it"));
+        let jobs = std::mem::take(&mut *self.jobs.lock().expect("not poisoned"));
         for job in jobs {
             let Job::Append(job) = job else { panic!("appends alone are waiting") };
-            self.logs.lock().expect("no test panics over it").append(&job).expect("there is room");
+            self.logs.lock().expect("not poisoned").append(&job).expect("there is room");
             job.answer.give(Err(EngineError::InDoubt("who knows".to_owned())));
         }
     }
 
     pub fn forget(&self) {
-        let jobs = std::mem::take(&mut *self.jobs.lock().expect("no test panics over it"));
-        // Not under the lock: what an answer leads to may be the next job.
+        let jobs = std::mem::take(&mut *self.jobs.lock().expect("not poisoned"));
+        // Not under the lock: a callback may submit the next job.
         drop(jobs);
     }
 
     pub fn waiting(&self) -> usize {
-        self.jobs.lock().expect("no test panics over it").len()
+        self.jobs.lock().expect("not poisoned").len()
     }
 }
 
 impl Engine for SlowEngine {
     fn submit(&self, job: Job) {
-        self.jobs.lock().expect("no test panics over it").push_back(job);
+        self.jobs.lock().expect("not poisoned").push_back(job);
     }
 
     fn revocations(&self) -> Vec<Revocation> {
-        self.revoked.lock().expect("no test panics over it").clone()
+        self.revoked.lock().expect("not poisoned").clone()
     }
 
     fn incarnation(&self) -> u32 {
-        self.logs.lock().expect("no test panics over it").incarnation()
+        self.logs.lock().expect("not poisoned").incarnation()
     }
 }
