@@ -1,8 +1,8 @@
-//! The last word on a connection: why it ends, and whether to come back (protocol, section 7).
+//! Close codes: why a connection ends, and whether to reconnect (protocol, section 7).
 
 use serde::{Deserialize, Serialize};
 
-/// When a client that was told `bye` may dial again.
+/// When a client may dial again after a `bye`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reconnect {
@@ -10,12 +10,12 @@ pub enum Reconnect {
     Now,
     /// After `retry_after_ms`.
     Later,
-    /// Not without something new from the app.
+    /// Not without a new decision of the app.
     Never,
 }
 
 impl Reconnect {
-    /// What the range of a close code says, where the code itself is not known and no `bye` came. None outside of the
+    /// The meaning of a close code's range, for an unknown code without a `bye`. `None` outside of the
     /// protocol's ranges (protocol, section 7).
     #[must_use]
     pub const fn of_close_range(close_code: i64) -> Option<Self> {
@@ -32,7 +32,7 @@ impl Reconnect {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ByeCode {
-    /// The server drains: come back later, to this node or another.
+    /// The server drains: reconnect later, to this node or another.
     ServerRestart,
     /// The server sheds load.
     Overloaded,
@@ -42,7 +42,7 @@ pub enum ByeCode {
     HelloTimeout,
     /// The client was silent for longer than two pings and their pong.
     PeerSilent,
-    /// The client does not say what it has `seen`.
+    /// The client does not report the replies that it has `seen`.
     SlowPeer,
     /// A challenged client did not answer with a good `hello`.
     ChallengeFailed,
@@ -52,13 +52,13 @@ pub enum ByeCode {
     Unauthorized,
     /// An operator ended the session.
     Kicked,
-    /// An operator keeps this user out.
+    /// An operator banned this user.
     Banned,
     /// The session has a newer connection.
     TakenOver,
-    /// What came is not a packet.
+    /// The input is not a packet.
     BadPacket,
-    /// What came is larger than a limit.
+    /// The input is larger than a limit.
     TooLarge,
     /// The server does not speak this version.
     UnsupportedVersion,
@@ -84,7 +84,7 @@ impl ByeCode {
         Self::UnsupportedVersion,
     ];
 
-    /// The WebSocket close code that repeats this code (RFC 6455 §7.4.2, private use).
+    /// The WebSocket close code for this code (RFC 6455 §7.4.2, private use).
     #[must_use]
     pub const fn close_code(self) -> u16 {
         match self {
@@ -106,13 +106,13 @@ impl ByeCode {
         }
     }
 
-    /// The code behind a close code, where the `bye` itself was lost.
+    /// The code for a close code, if the `bye` itself was lost.
     #[must_use]
     pub fn from_close_code(close_code: u16) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.close_code() == close_code)
     }
 
-    /// What a client may do after it.
+    /// Whether and when a client may reconnect after it.
     #[must_use]
     pub const fn reconnect(self) -> Reconnect {
         match self {
@@ -124,7 +124,7 @@ impl ByeCode {
         }
     }
 
-    /// The code as it stands on the wire.
+    /// The code on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -147,18 +147,18 @@ impl ByeCode {
     }
 }
 
-/// The code of a `bye` as a client hears it: a later version of the protocol may say what this one does not know.
+/// The code of a received `bye`: a later version of the protocol may send codes unknown to this one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum AnyByeCode {
-    /// One of this version.
+    /// A code of this version.
     Known(ByeCode),
-    /// Any other, as it stood on the wire. What to do is in the packet's `reconnect`.
+    /// Any other code, as on the wire. The packet's `reconnect` says what to do.
     Other(String),
 }
 
 impl AnyByeCode {
-    /// The code, where this version knows it.
+    /// The code, if this version knows it.
     #[must_use]
     pub const fn known(&self) -> Option<ByeCode> {
         match self {
@@ -167,7 +167,7 @@ impl AnyByeCode {
         }
     }
 
-    /// The code as it stands on the wire.
+    /// The code on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {

@@ -1,28 +1,28 @@
-//! Where a reader stands in a channel's log.
+//! Cursors: positions in a channel's log.
 
 use serde::{Deserialize, Serialize};
 
-/// A place in a log: the last publication that its holder has taken.
+/// A position in a log: the last publication that its holder has taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// Which life of the log the offset belongs to.
+    /// The log's epoch.
     pub epoch: String,
-    /// The last publication taken; 0 stands before the first.
+    /// The last offset taken; 0 is before the first.
     pub offset: u64,
-    /// When that publication was appended, in wall milliseconds; absent where its holder never saw it.
+    /// When that publication was appended, in wall milliseconds; absent if its holder never received it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<u64>,
 }
 
-/// Where a subscription begins to read.
+/// The position from which a subscription reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ReadFrom {
-    /// Only what is published from now on.
+    /// Only new publications.
     #[default]
     Now,
-    /// Everything that is kept.
+    /// All publications kept.
     Start,
-    /// Behind what the user has acknowledged; the start where nothing was.
+    /// Behind the user's acknowledged position; from the start if there is none.
     Acked,
     /// Behind this cursor.
     Cursor(Cursor),

@@ -1,14 +1,15 @@
-//! Why a request was refused.
+//! Error codes of refused requests.
 
 use std::borrow::Cow;
 
-/// The code of an error reply. Back ends may add codes of their own, which pass through as [`ErrorCode::Other`].
+/// The code of an error reply. Back ends may add codes of their own, which pass through as
+/// [`ErrorCode::Other`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorCode {
     /// The gateway does not know this verb.
     UnknownVerb,
-    /// The body of the request is not what its verb asks for.
+    /// The body does not match the request's verb.
     BadRequest,
     /// The user may not do this.
     PermissionDenied,
@@ -16,13 +17,13 @@ pub enum ErrorCode {
     NotFound,
     /// The request, its reply or its data is larger than a limit.
     TooLarge,
-    /// A count has reached its ceiling.
+    /// A count has reached its limit.
     Limit,
-    /// Too many in too short a time; the reply says when to come again.
+    /// Too many in too short a time; the reply says when to retry.
     RateLimited,
     /// The method did not answer in time.
     Timeout,
-    /// It cannot be known whether the request was executed.
+    /// Whether the request was executed is unknown.
     InDoubt,
     /// The back end or the engine cannot be reached; trying again may help.
     Unavailable,
@@ -32,7 +33,7 @@ pub enum ErrorCode {
     Gap,
     /// A fault of the gateway.
     Internal,
-    /// A code of the application's own.
+    /// A code of the application.
     Other(Cow<'static, str>),
 }
 
@@ -53,7 +54,7 @@ const NAMES: [(ErrorCode, &str); 13] = [
 ];
 
 impl ErrorCode {
-    /// The code as it stands on the wire.
+    /// The code on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {

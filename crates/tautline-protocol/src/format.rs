@@ -1,20 +1,20 @@
-//! The two forms that packets travel in.
+//! The two packet formats.
 
-/// What the messages of a connection look like (protocol, section 2).
+/// The format of a connection's messages (protocol, section 2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Text, one packet a line.
+    /// Text, one packet per line.
     #[default]
     Json,
-    /// Binary, maps one after another.
+    /// Binary, one map after another.
     Msgpack,
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 2] = [Self::Json, Self::Msgpack];
 
-    /// The WebSocket subprotocol that asks for it.
+    /// The WebSocket subprotocol that selects it.
     #[must_use]
     pub const fn subprotocol(self) -> &'static str {
         match self {

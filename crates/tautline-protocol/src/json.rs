@@ -1,4 +1,4 @@
-//! The json format: one packet a line (protocol, section 2).
+//! The json format: one packet per line (protocol, section 2).
 //!
 //! Reading: [`packets`] splits a message, [`parse_client`] and [`parse_server`] read one packet. Writing: [`write_client`],
 //! [`write_request`], [`write_reply`] and [`write_server`] append one packet and its line end.
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// What came is not a packet. The request at fault is named where its id could be read.
+/// The input is not a packet. Names the request at fault if its id could be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadPacket {
@@ -29,7 +29,7 @@ pub struct BadPacket {
     pub message: String,
 }
 
-/// The packets of a message: its lines, blank ones left out.
+/// The packets of a message: its non-blank lines.
 pub fn packets(message: &str) -> impl Iterator<Item = &str> {
     message.split('\n').map(str::trim_ascii).filter(|line| !line.is_empty())
 }
@@ -111,9 +111,9 @@ pub fn parse_server(line: &str) -> Result<ServerPacket<'_>, BadPacket> {
 /// The marks beside a verb.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Marks {
-    /// The request's number.
+    /// The request's id.
     pub id: Option<RequestId>,
-    /// Everything up to here is settled.
+    /// All requests up to this id are settled.
     pub seen: Option<RequestId>,
     /// The request was sent before.
     pub again: bool,
@@ -151,13 +151,13 @@ pub fn write_request(out: &mut Vec<u8>, marks: Marks, request: &Request<'_>) {
     }
 }
 
-/// Appends a packet of the server that is no reply: `body` under `verb`.
+/// Appends a packet of the server other than a reply: `body` under `verb`.
 pub fn write_server(out: &mut Vec<u8>, verb: &str, body: &impl Serialize) {
     out.push(b'{');
     write_verb(out, verb, body);
 }
 
-/// Appends a reply: what was asked for, or why not.
+/// Appends a reply: the result or the error.
 pub fn write_reply(out: &mut Vec<u8>, id: RequestId, result: Result<&impl Serialize, &ErrorBody>) {
     out.extend_from_slice(b"{\"id\":");
     write_json(out, &id);
@@ -179,7 +179,7 @@ pub fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
 /// True where JSON is nested deeper than a payload may be, [`DATA_DEPTH_MAX`].
 #[must_use]
 pub fn is_too_deep(data: &str) -> bool {
-    // Few payloads open so many brackets at all, and counting them is a fraction of the scan below.
+    // Few payloads contain that many brackets at all, and counting them costs a fraction of the scan below.
     if data.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() <= DATA_DEPTH_MAX {
         return false;
     }
@@ -202,11 +202,11 @@ pub fn is_too_deep(data: &str) -> bool {
     false
 }
 
-/// Appends `data` so that it fits on one line: raw line breaks between tokens become spaces, nothing else changes.
+/// Appends `data` on one line: raw line breaks between tokens become spaces, nothing else changes.
 pub fn write_data(out: &mut Vec<u8>, data: &str) {
     let from = out.len();
     out.extend_from_slice(data.as_bytes());
-    // Inside a JSON string a line break is always escaped, so a raw one stands between tokens.
+    // Inside a JSON string a line break is always escaped, so a raw one is between tokens.
     for byte in &mut out[from..] {
         if matches!(*byte, b'\n' | b'\r') {
             *byte = b' ';
@@ -240,7 +240,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// Remembers the id as soon as it is read, so that a broken rest can still be blamed on its request.
+/// Stores the id as soon as it is read, so that an error after it can name the request.
 struct EnvelopeVisitor<'i> {
     id_read: &'i mut Option<RequestId>,
 }

@@ -1,10 +1,11 @@
 //! The Tautline protocol, version 1, without I/O: packets, codecs and the state machines of both ends.
 //!
-//! Same inputs, same outputs, on any machine: nothing here owns a socket, reads a clock or starts a task. The time is a
-//! parameter ([`Now`]), randomness is a seed, and every size and wait has a name in [`Limits`].
+//! The same inputs give the same outputs on any machine: nothing here owns a socket, reads a clock or starts
+//! a task. The time is a parameter ([`Now`]), randomness is a seed, and every size and wait has a name in
+//! [`Limits`].
 //!
-//! Reading order: [`packet`] says what can be said, [`json`] and [`msgpack`] how it looks on the wire, [`server`] and [`client`] what
-//! each end decides. The text of the protocol is `spec/protocol.md`.
+//! Start at [`packet`], which defines the packets; [`json`] and [`msgpack`] encode them; [`server`] and
+//! [`client`] contain the decisions of each end. The protocol is specified in `spec/protocol.md`.
 
 mod bye;
 mod cursor;
@@ -29,8 +30,8 @@ pub use limits::{ATTEMPT_MAX, DATA_DEPTH_MAX, KEY_BYTES_MIN, Limits, MSGPACK_DEP
 pub use name::{ChannelName, InvalidName, Pattern, UserId, is_bidi_control};
 pub use time::Now;
 
-/// The number of a request within its session; the first is 1.
+/// The id of a request within its session; the first is 1.
 pub type RequestId = u64;
 
-/// The version of the protocol that `hello` names.
+/// The protocol version in `hello`.
 pub const VERSION: u32 = 1;

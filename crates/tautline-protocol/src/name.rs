@@ -1,20 +1,20 @@
-//! Names that a peer may choose, checked once where they come in.
+//! Names chosen by peers, validated once on input.
 
 use std::{fmt, sync::Arc};
 
-/// Why a name was refused.
+/// Why a name is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidName {
     /// Names have at least one byte.
     #[error("a name cannot be empty")]
     Empty,
-    /// Names of channels have at most [`ChannelName::BYTES_MAX`] bytes, users' ids [`UserId::BYTES_MAX`].
+    /// Names of channels have at most [`ChannelName::BYTES_MAX`] bytes, user ids [`UserId::BYTES_MAX`].
     #[error("a name has at most {bytes_max} bytes of UTF-8, this one has {bytes}")]
     TooLong {
-        /// How many it has.
+        /// The length of the name.
         bytes: usize,
-        /// How many it may have.
+        /// The maximum length.
         bytes_max: usize,
     },
     /// Control characters, bidirectional ones too, white space and `*` would make names ambiguous in logs, patterns and
@@ -28,12 +28,12 @@ pub enum InvalidName {
 pub struct ChannelName(Arc<str>);
 
 impl ChannelName {
-    /// The most bytes that a name may have.
+    /// The maximum length of a name in bytes.
     pub const BYTES_MAX: usize = 255;
-    /// What the channels of single users begin with; only the gateway subscribes to them.
+    /// The prefix of users' own channels; only the gateway subscribes to them.
     pub const USER_PREFIX: &'static str = "user:";
 
-    /// Checks a name.
+    /// Validates a name.
     ///
     /// # Errors
     /// [`InvalidName`] says which rule was broken.
@@ -74,15 +74,15 @@ impl fmt::Debug for ChannelName {
     }
 }
 
-/// Who a session belongs to. Obeys the rules of a channel's name, so that each user can have a channel.
+/// The owner of a session. Follows the rules of a channel name, so that each user can have a channel.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(Arc<str>);
 
 impl UserId {
-    /// The most bytes that an id may have: `user:` and the id are a channel's name.
+    /// The maximum length of an id in bytes: `user:` and the id form a channel name.
     pub const BYTES_MAX: usize = ChannelName::BYTES_MAX - ChannelName::USER_PREFIX.len();
 
-    /// Checks a user's id.
+    /// Validates a user's id.
     ///
     /// # Errors
     /// [`InvalidName`] says which rule was broken.
@@ -114,7 +114,8 @@ impl fmt::Debug for UserId {
 pub struct Pattern(Arc<str>);
 
 impl Pattern {
-    /// Checks a pattern: a channel's name, where one `*` may stand at the end and means "anything, or nothing".
+    /// Validates a pattern: a channel name with an optional `*` at the end, which means "anything, or
+    /// nothing".
     ///
     /// # Errors
     /// [`InvalidName`] says which rule was broken.
@@ -139,7 +140,8 @@ impl Pattern {
     /// True when every name in `other` is in this set, too.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        // A name as it stands, or the prefix of all names in it: what a prefix of ours matches it matches with any end.
+        // A prefix of ours that matches the exact name, or their common prefix, matches every name in the
+        // other set.
         let is_prefix = self.0.ends_with('*');
         if other.0.ends_with('*') {
             is_prefix && self.matches(&other.0[..other.0.len() - 1])
@@ -148,7 +150,7 @@ impl Pattern {
         }
     }
 
-    /// The pattern as it was written.
+    /// The pattern as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -172,8 +174,8 @@ fn check(name: &str, bytes_max: usize) -> Result<(), InvalidName> {
     }
 }
 
-/// Whether `c` steers in which direction text is shown (Unicode's property `Bidi_Control`, all twelve of them): two names
-/// that differ could look the same, and the end of a line could be shown at its beginning.
+/// Whether `c` controls the direction of text (Unicode property `Bidi_Control`, all twelve): with it, two different
+/// names could look the same, and the end of a line could be shown at its beginning.
 #[must_use]
 pub const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -192,7 +194,7 @@ mod tests {
             assert_eq!(ChannelName::parse(&name), Err(InvalidName::Forbidden(control)));
             assert!(UserId::parse(&name).is_err() && Pattern::parse(&(name + "*")).is_err());
         }
-        // They join letters in Persian, Hindi and emoji, and steer nothing.
+        // They join letters in Persian, Hindi and emoji, and control no direction.
         assert!(
             ChannelName::parse("\u{646}\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}").is_ok()
         );

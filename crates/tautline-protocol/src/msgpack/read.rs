@@ -1,4 +1,4 @@
-//! From msgpack to json.
+//! Decodes msgpack to json.
 
 use std::ops::Range;
 
@@ -9,16 +9,16 @@ use serde::Serialize;
 use super::BIN_KEY;
 use crate::{MSGPACK_DEPTH_MAX, json::write_json};
 
-/// What is no packet in msgpack, in words. Nothing behind it can be read.
+/// Why the input is not a msgpack packet. Nothing after it can be read.
 struct Broken(&'static str);
 
 const CUT_SHORT: Broken = Broken("msgpack that ends in the middle of a value");
 
-/// Reads a message from its front. What is declared is believed only as far as there are bytes.
+/// Reads a message from its front. Declared lengths are bounded by the bytes available.
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
     out: Vec<u8>,
-    /// What the value that is being read has in it that json cannot say.
+    /// The reason why the value being read has no json form.
     formless: Option<&'static str>,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
         String::from_utf8(self.out).expect("texts were checked, and all else is ASCII")
     }
 
-    /// A line that `json` refuses: an `id` that is no number, behind the one that is.
+    /// A line that `json` refuses: a non-numeric `id` after the valid one.
     fn broken_packet(&mut self, id: Option<&[u8]>, words: &str) {
         self.out.push(b'{');
         if let Some(id) = id {
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A mark, or a verb's body: what json cannot say is replaced by words that fit nowhere.
+    /// A mark, or a verb's body: a value without a json form is replaced by a text that no field accepts.
     fn whole_value(&mut self) -> Result<Range<usize>, Broken> {
         let from = self.out.len();
         self.value(1)?;
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
         Ok(from..self.out.len())
     }
 
-    /// `depth`: in how many containers the value is.
+    /// `depth`: the number of containers around the value.
     fn value(&mut self, depth: usize) -> Result<(), Broken> {
         match Marker::from_u8(self.byte()?) {
             Marker::Null => self.json(&()),
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Writes a key and its colon, and says what the key is where it is text.
+    /// Writes a key and its colon. Returns the key if it is text.
     fn key(&mut self, depth: usize) -> Result<Option<&'a str>, Broken> {
         let key_at = self.rest;
         let text = match Marker::from_u8(self.byte()?) {
@@ -214,7 +214,7 @@ impl<'a> Reader<'a> {
         if !number.is_finite() {
             self.formless = Some("a number that is none, or infinite,");
         }
-        // As null where it is not.
+        // NaN and the infinities become null.
         self.json(&number);
     }
 
@@ -268,6 +268,6 @@ impl<'a> Reader<'a> {
 }
 
 fn deeper(depth: usize) -> Result<usize, Broken> {
-    // One more than is written: the object that stands for what is nested too deeply.
+    // One level more than the writer emits: the object that replaces a value nested too deeply.
     if depth <= MSGPACK_DEPTH_MAX { Ok(depth + 1) } else { Err(Broken("msgpack that is nested too deeply")) }
 }

@@ -1,4 +1,4 @@
-//! What cannot be said in a table; `spec/vectors/msgpack.json` holds the rest.
+//! Properties that a table cannot express; `spec/vectors/msgpack.json` holds the rest.
 
 use super::*;
 use crate::{
@@ -7,10 +7,10 @@ use crate::{
     packet::client::Verb,
 };
 
-/// A small generator, so that a failure comes again.
-struct Dice(u64);
+/// A small seeded generator, so that failures are reproducible.
+struct Generator(u64);
 
-impl Dice {
+impl Generator {
     fn below(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
@@ -43,9 +43,10 @@ fn read(line: &str) -> serde_json::Value {
 
 #[test]
 fn json_survives_msgpack_round_trip() {
-    let mut dice = Dice(7);
+    let mut generator = Generator(7);
     for _ in 0..2_000 {
-        let packet = serde_json::json!({"id": dice.below(9), "publish": {"data": dice.value(3)}}).to_string();
+        let packet = serde_json::json!({"id": generator.below(9), "publish": {"data": generator.value(3)}})
+            .to_string();
         assert!(to_json(&from_json(packet.as_bytes())).trim_end() == packet, "{packet}");
     }
 }
@@ -66,11 +67,11 @@ fn truncated_message_ends_in_bad_packet_of_request() {
 
 #[test]
 fn arbitrary_bytes_become_lines_for_json() {
-    let mut dice = Dice(3);
+    let mut generator = Generator(3);
     for _ in 0..20_000 {
-        let length = dice.below(60);
+        let length = generator.below(60);
         let message: Vec<u8> = (0..length)
-            .map(|at| if at == 0 { 0x82 } else { u8::try_from(dice.below(256)).expect("a byte") })
+            .map(|at| if at == 0 { 0x82 } else { u8::try_from(generator.below(256)).expect("a byte") })
             .collect();
         let lines = to_json(&message);
         for line in packets(&lines) {

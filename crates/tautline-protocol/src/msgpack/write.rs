@@ -1,4 +1,4 @@
-//! From json to msgpack.
+//! Encodes json as msgpack.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rmp::encode;
@@ -8,7 +8,8 @@ use crate::MSGPACK_DEPTH_MAX;
 
 const OURS: &str = "memory takes every byte";
 
-/// Walks through the tokens, once, without a call for each level: what others published may be nested as deeply as they like.
+/// Walks through the tokens once, without recursion: other clients' publications may be nested arbitrarily
+/// deep.
 pub(super) struct Writer<'a> {
     json: &'a [u8],
     at: usize,
@@ -16,12 +17,12 @@ pub(super) struct Writer<'a> {
     open: Vec<Container>,
 }
 
-/// An object or an array that has not ended yet.
+/// An unfinished object or array.
 struct Container {
     is_object: bool,
-    /// Where it begins in what was written. One byte is kept for its header.
+    /// Its start in the output. One byte is reserved for its header.
     starts_at: usize,
-    /// Its items so far; keys and values count one each.
+    /// Its items so far; a key and its value count one each.
     items: usize,
 }
 
@@ -80,7 +81,7 @@ impl<'a> Writer<'a> {
         } else {
             encode::write_array_len(&mut header, length(items)).expect(OURS);
         }
-        // Most have less than 16, whose header is the one byte that was kept.
+        // Most have fewer than 16 items, and their header fits in the reserved byte.
         self.out.splice(starts_at..=starts_at, header);
     }
 
@@ -96,7 +97,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Moves behind a string, and returns it with its quotes.
+    /// Advances past a string, and returns it with its quotes.
     fn string_token(&mut self) -> &'a str {
         let from = self.at;
         self.at += 1;
@@ -136,7 +137,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// What is nested too deeply for the other end, once more as text.
+    /// Writes a value that is nested too deeply for the client's reader as text.
     fn too_deep(&mut self) {
         self.count();
         let from = self.at;
@@ -166,18 +167,19 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The bytes that the only pair of an object stands for, if it does.
+/// The bytes that a `$bin` object with a single pair stands for, if it is one.
 fn bytes_in(pair: &[u8]) -> Option<Vec<u8>> {
     let mut key = Vec::new();
     encode::write_str(&mut key, BIN_KEY).expect(OURS);
     let mut value = pair.strip_prefix(&*key)?;
     let bytes = rmp::decode::read_str_len(&mut value).ok()?;
-    // Nothing follows: it is the only one.
+    // Nothing follows: it is the only pair.
     let base64 = value.get(..usize::try_from(bytes).ok()?)?;
     BASE64_STANDARD.decode(base64).ok()
 }
 
-/// What a json string with escapes says. Half a pair of surrogates, which json allows and UTF-8 does not, becomes U+FFFD.
+/// The content of a json string with escapes. Half a surrogate pair, which json allows and UTF-8 does not,
+/// becomes U+FFFD.
 fn unescaped(inside: &str) -> String {
     let mut text = String::with_capacity(inside.len());
     let mut units = Vec::new();

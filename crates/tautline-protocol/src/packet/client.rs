@@ -16,57 +16,57 @@ use crate::{
 /// One packet from a client.
 #[derive(Debug)]
 pub struct ClientPacket<'a> {
-    /// The request's number; none on packets that are never replied to.
+    /// The request's id; none on packets without a reply.
     pub id: Option<RequestId>,
     /// The highest id up to which the client has settled everything.
     pub seen: Option<RequestId>,
     /// True when the request was sent before, on an earlier connection.
     pub again: bool,
-    /// What is said.
+    /// The verb with its body.
     pub verb: Verb<'a>,
 }
 
-/// What a client can say.
+/// The verbs of a client.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Verb<'a> {
     /// The first packet of a connection.
     Hello(Box<Hello>),
-    /// Something that is replied to.
+    /// A request, which gets a reply.
     Request(Request<'a>),
-    /// A request whose verb is known and whose body is not what the verb asks for.
+    /// A request whose verb is known and whose body does not match it.
     BadRequest(String),
-    /// "Are you there?", with what the app has acknowledged.
+    /// A heartbeat, with the app's acknowledged positions.
     Ping(Ping),
-    /// "I am going away on purpose and will be back."
+    /// The client goes away on purpose and will return.
     Pause(Pause),
-    /// "End my session."
+    /// Ends the session.
     Bye,
-    /// A verb that this version does not know.
+    /// A verb unknown to this version.
     Unknown(Cow<'a, str>),
 }
 
-/// What is asked and gets a reply.
+/// The requests, which get a reply.
 #[derive(Debug)]
 pub enum Request<'a> {
-    /// Read a channel from a place on.
+    /// Read a channel from a position on.
     Subscribe(Subscribe<'a>),
     /// Stop reading a channel.
     Unsubscribe(ChannelOnly<'a>),
     /// Append to a channel.
     Publish(Publish<'a>),
-    /// Ask a method of the back end.
+    /// Call a method of the back end.
     Call(Call<'a>),
     /// Read a page of a channel's log.
     History(History<'a>),
-    /// Who is subscribed?
+    /// List the subscribers of a channel.
     Presence(ChannelOnly<'a>),
     /// Refresh the authentication.
     Auth(AuthRefresh<'a>),
 }
 
 impl Request<'_> {
-    /// True for the verbs that are executed at most once for an id (protocol, section 4).
+    /// True for verbs that are executed at most once per id (protocol, section 4).
     #[must_use]
     pub const fn at_most_once(&self) -> bool {
         matches!(self, Self::Publish(_) | Self::Call(_))
@@ -76,21 +76,21 @@ impl Request<'_> {
 /// Opens a connection (protocol, section 3).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
-    /// The protocol's version.
+    /// The protocol version.
     pub v: u32,
-    /// Made at random by the client for each new session: a repeated first hello opens the same one.
+    /// Generated randomly by the client for each new session: a repeated first hello opens the same session.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "session_key")]
     pub key: Option<String>,
-    /// Who the client is.
+    /// The client's login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
-    /// The session to go on with.
+    /// The session to resume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
-    /// What software the client is.
+    /// The client's software.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientInfo>,
-    /// Why the connection before this one ended, as the client saw it.
+    /// Why the previous connection ended, as the client saw it.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub last_drop: Option<LastDrop>,
 }
@@ -104,22 +104,22 @@ pub enum Auth {
         /// The token as it was issued.
         token: String,
     },
-    /// A login code that a host gave out.
+    /// A login code issued by a host.
     Code {
         /// The code.
         code: String,
-        /// Which host gave it.
+        /// The host that issued it.
         provider: String,
     },
     /// No login.
     Guest {
-        /// True; a guest must say so.
+        /// Always true: a guest must be explicit.
         guest: bool,
     },
 }
 
 impl std::fmt::Debug for Auth {
-    // Secrets stay out of logs, whoever prints this.
+    // Keep secrets out of logs.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Token { .. } => "Token(…)",
@@ -129,18 +129,18 @@ impl std::fmt::Debug for Auth {
     }
 }
 
-/// Asks to go on with a session.
+/// Resumes a session.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Resume {
-    /// The last ticket that was given out.
+    /// The last ticket issued.
     pub ticket: String,
     /// Rises with every dial of the session; the highest wins. At most [`ATTEMPT_MAX`].
     #[serde(deserialize_with = "attempt")]
     pub attempt: u64,
-    /// As beside any verb: settled up to here.
+    /// As beside any verb: all requests up to this id are settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<RequestId>,
-    /// The channels to be subscribed to, each from its cursor.
+    /// The channels to subscribe to, each from its cursor.
     #[serde(default)]
     pub cursors: BTreeMap<String, Cursor>,
 }
@@ -148,7 +148,7 @@ pub struct Resume {
 fn session_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let key = Option::<String>::deserialize(deserializer)?;
     match &key {
-        // Not quoted: it opens a session.
+        // The key is not quoted: it opens a session.
         Some(key) if key.len() < KEY_BYTES_MIN => Err(D::Error::custom(format_args!(
             "`key` has {} bytes, at least {KEY_BYTES_MIN} are needed",
             key.len()
@@ -175,14 +175,14 @@ impl std::fmt::Debug for Resume {
     }
 }
 
-/// What is told for those who run the gateway. Words of a host may be anything: what does not fit is left out, and the
-/// client comes in all the same.
+/// Reads diagnostic fields leniently. A host's strings may be anything: invalid values are dropped, and the
+/// hello succeeds regardless.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(raw.get()).unwrap_or_default())
 }
 
-/// What software a client is.
+/// The client's software.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientInfo {
     /// Name and version of the SDK.
@@ -196,7 +196,7 @@ pub struct ClientInfo {
     pub version: Option<String>,
 }
 
-/// How the connection before ended, for those who run the gateway.
+/// How the previous connection ended, for the operators of the gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastDrop {
     /// One of the causes of section 6.
@@ -208,10 +208,10 @@ pub struct LastDrop {
     /// The host's raw reason.
     #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How long the client was without a connection, in milliseconds.
+    /// How long the client was offline, in milliseconds.
     #[serde(default, deserialize_with = "lenient")]
     pub offline_ms: u64,
-    /// How many dials it took.
+    /// The number of dials until this connection.
     #[serde(default, deserialize_with = "lenient")]
     pub attempts: u32,
 }
@@ -222,7 +222,7 @@ pub struct Subscribe<'a> {
     /// The channel.
     #[serde(borrow)]
     pub channel: Cow<'a, str>,
-    /// Where to begin.
+    /// The position to read from.
     #[serde(default)]
     pub from: ReadFrom,
 }
@@ -255,7 +255,7 @@ pub struct Call<'a> {
     /// The payload; any JSON value. Absent is `null`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub data: Option<&'a RawValue>,
-    /// How long the client will wait, in milliseconds.
+    /// How long the client waits, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }
@@ -266,26 +266,26 @@ pub struct History<'a> {
     /// The channel.
     #[serde(borrow)]
     pub channel: Cow<'a, str>,
-    /// Read forwards from behind this place.
+    /// Read forwards from behind this cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<After>,
-    /// Read the page that ends before this place.
+    /// Read the page that ends before this cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Cursor>,
-    /// Publications wanted. Default 100. What is no count is taken as the nearest one.
+    /// Maximum number of publications. Default 100. An invalid count is rounded to the nearest valid one.
     #[serde(default = "History::limit_default", deserialize_with = "nearest_count")]
     pub limit: usize,
 }
 
 impl History<'_> {
-    /// Publications on a page when the request does not say.
+    /// Publications per page if the request has no `limit`.
     #[must_use]
     pub const fn limit_default() -> usize {
         100
     }
 }
 
-/// Any number, however large, as the nearest whole one from 0 to 2³² − 1, which is more than any page has.
+/// Rounds any number to the nearest integer from 0 to 2³² − 1, which exceeds every page.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casting takes the nearest")]
 fn nearest_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     let text = <&RawValue>::deserialize(deserializer)?.get();
@@ -296,11 +296,11 @@ fn nearest_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D:
         .ok_or_else(|| D::Error::custom("`limit` is no number"))
 }
 
-/// Where a page of history begins.
+/// The start of a page of history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "`after` is \"start\" or a cursor {epoch, offset, at}")]
 pub enum After {
-    /// A word: `start`.
+    /// The word `start`.
     Word(StartWord),
     /// Behind this cursor.
     Cursor(Cursor),
@@ -310,7 +310,7 @@ pub enum After {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StartWord {
-    /// The oldest publication that is kept.
+    /// The oldest publication kept.
     Start,
 }
 
@@ -331,7 +331,7 @@ impl std::fmt::Debug for AuthRefresh<'_> {
 /// Body of `ping`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ping {
-    /// How far the app has taken the channels that keep an acknowledged position.
+    /// The app's positions in channels that keep acknowledged ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub acks: BTreeMap<String, Cursor>,
 }
@@ -339,7 +339,7 @@ pub struct Ping {
 /// Body of `pause`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// Why, for those who read logs.
+    /// The reason, for logs.
     #[serde(default)]
     pub reason: String,
 }

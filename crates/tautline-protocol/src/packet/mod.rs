@@ -1,7 +1,7 @@
-//! What can be said: one struct per verb's body, shared by both ends.
+//! Packets: one struct per verb's body, shared by both ends.
 //!
-//! [`client`] holds what clients say, [`server`] what the server says. Bodies borrow opaque `data` as [`RawValue`], so
-//! that a payload is never parsed and comes out as it went in.
+//! Start at [`client`] for packets sent by clients and [`server`] for packets sent by the server. Bodies
+//! borrow opaque `data` as [`RawValue`], so that a payload is never parsed and leaves unchanged.
 //!
 //! [`RawValue`]: serde_json::value::RawValue
 

@@ -13,25 +13,25 @@ use crate::{AnyByeCode, ByeCode, Cursor, ErrorCode, Reconnect, RequestId};
 pub enum ServerPacket<'a> {
     /// The session is open.
     Welcome(Box<Welcome>),
-    /// The ticket is no good: say `hello` again with a login.
+    /// The ticket is invalid: send `hello` again with a login.
     Challenge(Challenge),
-    /// The answer to a request: its `ok` body, or why not.
+    /// The reply to a request: its `ok` body, or the error.
     Reply(RequestId, Result<&'a RawValue, ErrorBody>),
     /// A publication.
     Pub(Publication<'a>),
-    /// The log cannot prove what lay between two places.
+    /// The log cannot prove what was between two positions.
     Gap(Gap),
     /// The server ended a subscription.
     Unsubscribed(Unsubscribed),
-    /// Somebody's presence in a channel changed.
+    /// A change of a member's presence in a channel.
     Presence(PresenceKind, PresenceChange),
     /// The answer to a ping.
     Pong(Pong),
     /// A fresh ticket.
     Ticket(Ticket),
-    /// The connection ends. The id names the request at fault, where one could be read.
+    /// The end of the connection. The id names the request at fault, if it could be read.
     Bye(Option<RequestId>, Bye<AnyByeCode>),
-    /// Something that this version does not know, and ignores.
+    /// A verb unknown to this version, which ignores it.
     Unknown(Cow<'a, str>),
 }
 
@@ -40,16 +40,16 @@ pub enum ServerPacket<'a> {
 pub struct Welcome {
     /// The session's id.
     pub session: String,
-    /// Opens the session again; good on every node with the same key.
+    /// Resumes the session; valid on every node with the same key.
     pub ticket: String,
-    /// When the ticket stops being good, in wall milliseconds.
+    /// When the ticket expires, in wall milliseconds.
     pub ticket_expires_at: u64,
-    /// True when the session goes on; false when a new one began.
+    /// True if the session was resumed; false if a new one began.
     pub resumed: bool,
-    /// Whose session it is; absent for guests.
+    /// The session's user; absent for guests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// The highest request id received in this session; absent where the node does not know.
+    /// The highest request id received in this session; absent if the node does not know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_seen: Option<RequestId>,
     /// See [`crate::Limits::ping_ms`].
@@ -62,22 +62,22 @@ pub struct Welcome {
     pub max_message_bytes: usize,
     /// The server's wall clock, in milliseconds.
     pub now: u64,
-    /// The node that answers.
+    /// The name of the node.
     pub node: String,
-    /// Every channel that is subscribed, or why it is not.
+    /// Every subscribed channel, or the reason why it is not subscribed.
     #[serde(default)]
     pub channels: BTreeMap<String, ChannelWelcome>,
 }
 
-/// How one channel was resumed.
+/// The result of resuming one channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ChannelWelcome {
-    /// It is subscribed.
+    /// The channel is subscribed.
     Subscribed(Subscribed),
-    /// It may not be read any more.
+    /// The channel may no longer be read.
     Refused {
-        /// Why.
+        /// The reason.
         error: ErrorBody,
     },
 }
@@ -85,20 +85,20 @@ pub enum ChannelWelcome {
 /// Body of the `ok` of `subscribe`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscribed {
-    /// The log's life.
+    /// The epoch of the log.
     pub epoch: String,
-    /// The last publication in the log.
+    /// The offset of the last publication in the log.
     pub offset: u64,
-    /// When it was appended; 0 for a log that never had one.
+    /// When it was appended; 0 for a log without publications.
     pub at: u64,
-    /// How many publications up to there follow.
+    /// The number of publications up to `offset` that follow.
     pub recovering: u64,
 }
 
 /// Body of the `ok` of `publish`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
-    /// The log's life.
+    /// The epoch of the log.
     pub epoch: String,
     /// The publication's offset.
     pub offset: u64,
@@ -106,22 +106,22 @@ pub struct Published {
     pub at: u64,
 }
 
-/// Why a request was refused.
+/// The reason for a refused request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct ErrorBody {
-    /// For programs.
+    /// Machine-readable.
     pub code: ErrorCode,
-    /// For people.
+    /// Human-readable.
     #[serde(default)]
     pub message: String,
-    /// When trying again may help, in milliseconds from now.
+    /// When a retry may succeed, in milliseconds from now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
 
 impl ErrorBody {
-    /// An error without a hint about time.
+    /// An error without a retry delay.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), retry_after_ms: None }
     }
@@ -130,9 +130,9 @@ impl ErrorBody {
 /// Body of `challenge`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenge {
-    /// Why the ticket is no good.
+    /// Why the ticket is invalid.
     pub code: Cow<'static, str>,
-    /// The same in words.
+    /// Human-readable.
     #[serde(default)]
     pub message: String,
 }
@@ -143,17 +143,17 @@ pub struct Publication<'a> {
     /// The channel.
     #[serde(borrow)]
     pub channel: Cow<'a, str>,
-    /// Its place in the log.
+    /// The offset in the log.
     pub offset: u64,
     /// When it was appended, in wall milliseconds.
     pub at: u64,
     /// The payload.
     #[serde(borrow)]
     pub data: &'a RawValue,
-    /// Which user published it; absent where the back end did, or a guest.
+    /// The publishing user; absent for the back end and for guests.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Cow<'a, str>>,
-    /// Labels of the publisher's.
+    /// Labels set by the publisher.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<&'a RawValue>,
 }
@@ -161,17 +161,17 @@ pub struct Publication<'a> {
 /// One publication on a page of history.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct HistoryEntry<'a> {
-    /// Its place in the log.
+    /// The offset in the log.
     pub offset: u64,
     /// When it was appended, in wall milliseconds.
     pub at: u64,
     /// The payload.
     #[serde(borrow)]
     pub data: &'a RawValue,
-    /// Which user published it.
+    /// The publishing user; absent for the back end and for guests.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Cow<'a, str>>,
-    /// Labels of the publisher's.
+    /// Labels set by the publisher.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<&'a RawValue>,
 }
@@ -179,26 +179,26 @@ pub struct HistoryEntry<'a> {
 /// Body of the `ok` of `history`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct HistoryPage<'a> {
-    /// The log's life.
+    /// The epoch of the log.
     pub epoch: String,
-    /// The page, offsets rising.
+    /// The page, in ascending order of offsets.
     #[serde(borrow)]
     pub publications: Vec<HistoryEntry<'a>>,
-    /// True when there is more in the direction that was asked for.
+    /// True if there is more in the requested direction.
     pub more: bool,
 }
 
-/// Why a log cannot prove what lay between two places.
+/// Why a log cannot prove what was between two positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
-    /// What followed the cursor is no longer kept.
+    /// The publications behind the cursor are deleted.
     Retention,
     /// The log was lost or replaced.
     NewEpoch,
     /// The log is shorter than the cursor.
     Ahead,
-    /// The entry at the cursor's offset is another one.
+    /// The publication at the cursor's offset is a different one.
     Mismatch,
 }
 
@@ -207,11 +207,11 @@ pub enum GapReason {
 pub struct Gap {
     /// The channel.
     pub channel: String,
-    /// Why.
+    /// The reason.
     pub reason: GapReason,
-    /// The offset that the client's cursor had.
+    /// The offset of the client's cursor.
     pub after: u64,
-    /// Where it stands now.
+    /// The position from which reading continues.
     pub cursor: Cursor,
 }
 
@@ -220,23 +220,23 @@ pub struct Gap {
 pub struct Unsubscribed {
     /// The channel.
     pub channel: String,
-    /// For programs.
+    /// Machine-readable.
     pub code: ErrorCode,
-    /// For people.
+    /// Human-readable.
     #[serde(default)]
     pub message: String,
 }
 
-/// What happened to a member of a channel.
+/// A change of a member's presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PresenceKind {
     /// Subscribed.
     Join,
     /// Lost its connection, or paused.
     Away,
-    /// Came back within the parking time.
+    /// Returned within the parking time.
     Back,
-    /// Unsubscribed, or did not come back.
+    /// Unsubscribed, or did not return.
     Leave,
 }
 
@@ -258,7 +258,7 @@ impl PresenceKind {
 pub struct PresenceChange {
     /// The channel.
     pub channel: String,
-    /// Whose session it is; absent for guests.
+    /// The session's user; absent for guests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The session.
@@ -270,25 +270,25 @@ pub struct PresenceChange {
 pub struct Roster {
     /// The first members.
     pub members: Vec<Member>,
-    /// How many there are in all.
+    /// The total number of members.
     pub count: usize,
 }
 
 /// A member of a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Whose session it is; absent for guests.
+    /// The session's user; absent for guests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The session.
     pub session: String,
     /// When it joined, in wall milliseconds.
     pub since: u64,
-    /// Whether it is there right now.
+    /// Whether it is connected.
     pub state: MemberState,
 }
 
-/// Whether a member is there right now.
+/// Whether a member is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MemberState {
@@ -311,7 +311,7 @@ pub struct Pong {
 pub struct Ticket {
     /// The ticket.
     pub ticket: String,
-    /// When it stops being good, in wall milliseconds.
+    /// When it expires, in wall milliseconds.
     pub expires_at: u64,
 }
 
@@ -320,32 +320,32 @@ pub struct Ticket {
 pub struct AuthRefreshed {
     /// When the new authentication expires, in wall milliseconds.
     pub expires_at: u64,
-    /// A ticket that lives as long.
+    /// A ticket of the same lifetime.
     pub ticket: String,
 }
 
-/// Body of `bye` (protocol, section 7). A client says it with an empty body.
+/// Body of `bye` (protocol, section 7). A client sends it with an empty body.
 ///
-/// A server says a [`ByeCode`]; a client must be ready for any, and hears a `Bye<AnyByeCode>`.
+/// A server sends a [`ByeCode`]; a client must accept any code, and reads a `Bye<AnyByeCode>`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bye<C = ByeCode> {
-    /// Why.
+    /// The reason.
     pub code: C,
-    /// The same in words.
+    /// Human-readable.
     #[serde(default)]
     pub message: String,
-    /// Whether to come back.
+    /// Whether to reconnect.
     pub reconnect: Reconnect,
-    /// When, in milliseconds from now.
+    /// When to reconnect, in milliseconds from now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
-    /// Beside `taken_over`: the highest attempt that the session has seen.
+    /// Beside `taken_over`: the highest attempt that the session has accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u64>,
 }
 
 impl Bye {
-    /// The last word for `code`.
+    /// The `bye` for `code`.
     pub fn new(code: ByeCode, message: impl Into<String>) -> Self {
         Self {
             code,

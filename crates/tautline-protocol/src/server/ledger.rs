@@ -1,19 +1,20 @@
-//! A session's book of requests: each `publish` and `call` is executed at most once and keeps its reply until the client
-//! says that it has seen it (protocol, section 4).
+//! The request ledger of a session: executes each `publish` and `call` at most once, and keeps its reply
+//! until the client has seen it (protocol, section 4).
 
 use std::collections::VecDeque;
 
 use crate::{Limits, RequestId};
 
-/// What a request that runs counts, in bytes: room for a short reply, above all for an error that says why there is none.
+/// Bytes that a running request counts: room for a short reply, such as an error saying that there is no
+/// room.
 pub const REPLY_ROOM: usize = 128;
 
-/// The book of one session. Holds no memory while nothing is running and everything is seen.
+/// The ledger of one session. Holds no memory while no request is running and all replies are seen.
 #[derive(Debug)]
 pub struct Ledger {
     seen: RequestId,
     highest: RequestId,
-    /// False where the session was opened from a ticket alone: what went on before is not in this book.
+    /// False if the session was opened from a ticket alone: earlier requests are not in this ledger.
     complete: bool,
     running: u32,
     open: Option<Box<Open>>,
@@ -21,7 +22,7 @@ pub struct Ledger {
 
 #[derive(Debug, Default)]
 struct Open {
-    /// Ids rising.
+    /// In ascending order of ids.
     entries: VecDeque<(RequestId, Entry)>,
     reply_bytes: usize,
     /// Entries without a reply.
@@ -30,23 +31,23 @@ struct Open {
 
 #[derive(Debug)]
 enum Entry {
-    /// Will be answered on this connection.
+    /// To be answered on this connection.
     Running {
         connection: u64,
     },
     Replied(Box<[u8]>),
 }
 
-/// What to do with a request that came in.
+/// The decision for a received request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is new.
     Execute,
-    /// It was sent before, to a node whose book is lost: execute it only where it is known never to have been executed.
+    /// Sent before, to a node whose ledger is lost: execute it only if it is known not to have been executed.
     InDoubt,
-    /// It was executed: this is its reply.
+    /// Executed before: the reply.
     Replay(Box<[u8]>),
-    /// It is running, and will be answered on this connection when it ends.
+    /// Still running; the reply goes to this connection when it completes.
     Wait,
     /// The client has settled it already.
     Ignore,
@@ -55,32 +56,32 @@ pub enum Verdict {
 }
 
 impl Ledger {
-    /// The book of a session that begins now.
+    /// The ledger of a new session.
     #[must_use]
     pub const fn new() -> Self {
         Self { seen: 0, highest: 0, complete: true, running: 0, open: None }
     }
 
-    /// The book of a session that another node, or this one long ago, has opened.
+    /// The ledger of a session that another node, or this one long ago, has opened.
     #[must_use]
     pub fn incomplete() -> Self {
         Self { complete: false, ..Self::new() }
     }
 
-    /// The highest id received, or said to be settled. What the client numbers from here on is above everything that this
-    /// book ignores, also where earlier requests are not in it.
+    /// The highest id received or settled. The client numbers new requests above it, so that this ledger does
+    /// not ignore them even where it lacks the earlier ones.
     #[must_use]
     pub const fn requests_seen(&self) -> RequestId {
         self.highest
     }
 
-    /// Requests that are being executed.
+    /// The number of running requests.
     #[must_use]
     pub const fn running(&self) -> u32 {
         self.running
     }
 
-    /// True where executing `id` is out of the question: it runs, was executed, or is settled.
+    /// True if `id` must not be executed: it is running, executed or settled.
     #[must_use]
     pub fn knows(&self, id: RequestId) -> bool {
         let entries = self.open.as_ref().map(|open| &open.entries);
@@ -88,26 +89,27 @@ impl Ledger {
             || entries.is_some_and(|entries| entries.binary_search_by_key(&id, |(id, _)| *id).is_ok())
     }
 
-    /// Bytes of replies that are kept.
+    /// Bytes of kept replies.
     #[must_use]
     pub fn reply_bytes(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.reply_bytes)
     }
 
-    /// Bytes that the book counts: replies that are kept, and [`REPLY_ROOM`] for each that is to come.
+    /// Bytes that the ledger counts: kept replies, and [`REPLY_ROOM`] for each running request.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.reply_bytes + open.unreplied * REPLY_ROOM)
     }
 
-    /// Whether a reply of so many bytes may be kept beside the others. A short one may always, and one that is alone.
+    /// Whether a reply of this size may be kept beside the others. A short reply, or a single one, always
+    /// may.
     #[must_use]
     pub fn may_keep(&self, bytes: usize, limits: &Limits) -> bool {
         let kept = self.reply_bytes();
         bytes <= REPLY_ROOM || kept == 0 || kept + bytes <= limits.replies_unseen_bytes_max
     }
 
-    /// Forgets all replies: what is asked again is in doubt from now on, as on a node that never had this book.
+    /// Drops all replies: repeated requests are in doubt from now on, as on a node without this ledger.
     pub fn drop_replies(&mut self) {
         self.complete = false;
         let Some(open) = &mut self.open else { return };
@@ -134,14 +136,14 @@ impl Ledger {
         }
     }
 
-    /// A request came whose repetition is harmless. False: the client has settled it already, drop it.
+    /// Records an idempotent request. False if the client has settled it already: drop it.
     pub fn receive_repeatable(&mut self, id: RequestId) -> bool {
         self.highest = self.highest.max(id);
         id > self.seen
     }
 
-    /// A `publish` or `call` came on `connection`. After [`Verdict::Execute`] and [`Verdict::InDoubt`] it counts as
-    /// running until [`Ledger::settle`].
+    /// Records a `publish` or `call` received on `connection`. After [`Verdict::Execute`] and
+    /// [`Verdict::InDoubt`] it counts as running until [`Ledger::settle`].
     pub fn receive(&mut self, id: RequestId, again: bool, connection: u64, limits: &Limits) -> Verdict {
         if id <= self.seen {
             return Verdict::Ignore;
@@ -171,22 +173,22 @@ impl Ledger {
         if again && !self.complete { Verdict::InDoubt } else { Verdict::Execute }
     }
 
-    /// A running request has ended with this reply, which is kept until it is seen. Says which connection asked last;
-    /// `None` where the client did not wait for it.
+    /// Settles a running request with this reply, which is kept until it is seen. Returns the connection that
+    /// asked last; `None` if the client did not wait for it.
     pub fn settle(&mut self, id: RequestId, reply: &[u8]) -> Option<u64> {
-        self.running = self.running.checked_sub(1).expect("receive() counted what is settled");
+        self.running = self.running.checked_sub(1).expect("receive() counted this request as running");
         let open = self.open.as_mut()?;
         let found = open.entries.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         let entry = &mut open.entries[found].1;
-        let Entry::Running { connection } = *entry else { panic!("request {id} was settled twice") };
+        let Entry::Running { connection } = *entry else { panic!("request {id} settled twice") };
         *entry = Entry::Replied(reply.into());
         open.unreplied -= 1;
         open.reply_bytes += reply.len();
         Some(connection)
     }
 
-    /// A running request was never begun and never will be: it counts as not received, and may be sent again. False where
-    /// another connection than this one has asked for it since, and waits for its end.
+    /// Removes a running request that was never started: it counts as not received, and may be sent again.
+    /// False if another connection has asked for it since and waits for its reply.
     #[must_use]
     pub fn take_back(&mut self, id: RequestId, connection: u64) -> bool {
         if let Some(open) = &mut self.open
@@ -201,7 +203,7 @@ impl Ledger {
                 self.open = None;
             }
         }
-        self.running = self.running.checked_sub(1).expect("receive() counted what is taken back");
+        self.running = self.running.checked_sub(1).expect("receive() counted this request as running");
         true
     }
 }
@@ -231,7 +233,7 @@ mod tests {
         ledger.handle_seen(1);
         assert_eq!(ledger.receive(1, true, 9, &limits()), Verdict::Ignore);
         assert_eq!((ledger.reply_bytes(), ledger.running()), (0, 0));
-        assert!(ledger.open.is_none(), "an idle book holds no memory");
+        assert!(ledger.open.is_none(), "an idle ledger holds no memory");
     }
 
     #[test]
@@ -253,7 +255,7 @@ mod tests {
         assert!(!ledger.take_back(1, 8), "connection 9 waits");
         assert_eq!(ledger.running(), 1);
         ledger.handle_seen(1);
-        assert!(ledger.take_back(1, 9), "the client has given it up");
+        assert!(ledger.take_back(1, 9), "the client has abandoned it");
         assert_eq!(ledger.running(), 0);
     }
 
@@ -283,7 +285,7 @@ mod tests {
         assert!(ledger.take_back(3, 7));
         assert_eq!(ledger.held_bytes(), REPLY_ROOM + 2);
         ledger.handle_seen(2);
-        assert_eq!(ledger.held_bytes(), 0, "also of what the client gave up");
+        assert_eq!(ledger.held_bytes(), 0, "also for abandoned requests");
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What the server decides about one client, without I/O: who may speak when ([`Opening`]), and which request was asked
-//! and answered already ([`Ledger`]).
+//! Server-side decisions about one client, without I/O: which packet is allowed before the welcome
+//! ([`Opening`]), and which request was received and answered already ([`Ledger`]).
 //!
-//! Both are told facts and give verdicts; the hub, which knows channels and sessions, carries them out.
+//! Both take facts and return verdicts; the hub, which knows channels and sessions, executes them.
 
 mod ledger;
 mod opening;

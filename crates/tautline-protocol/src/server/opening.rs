@@ -1,11 +1,12 @@
-//! The start of a connection: hello in time, at most a few of them, nothing before (protocol, section 3).
+//! The opening of a connection: a hello in time, a limited number of hellos, no packet before it (protocol,
+//! section 3).
 
 use crate::{
     ByeCode, Limits, Now, VERSION,
     packet::{Hello, Verb, client::ClientPacket, server::Bye},
 };
 
-/// Guards a connection until it is welcome.
+/// Checks the packets of a connection until its welcome.
 #[derive(Debug)]
 pub struct Opening {
     deadline_ms: u64,
@@ -13,37 +14,37 @@ pub struct Opening {
     challenged: bool,
 }
 
-/// What to do with a packet that came before the welcome.
+/// The action for a packet that arrives before the welcome.
 #[derive(Debug)]
 pub enum Step {
     /// Check this hello.
     Hello(Box<Hello>),
-    /// Drop the packet: it was sent behind a hello that was challenged, and will be sent again.
+    /// Drop the packet: the client sent it behind a challenged hello, and sends it again.
     Ignore,
     /// End the connection.
     Bye(Bye),
 }
 
 impl Opening {
-    /// A connection that was just accepted.
+    /// For a connection that was just accepted.
     #[must_use]
     pub const fn new(now: Now, limits: &Limits) -> Self {
         Self { deadline_ms: now.mono_ms + limits.hello_ms, hellos: 0, challenged: false }
     }
 
-    /// When to give up, in monotonic milliseconds.
+    /// The deadline, in monotonic milliseconds.
     #[must_use]
     pub const fn deadline_ms(&self) -> u64 {
         self.deadline_ms
     }
 
-    /// The ticket was no good: the client may make a login, which takes longer.
+    /// The ticket was invalid: allows time for a login.
     pub const fn challenge(&mut self, now: Now, limits: &Limits) {
         self.challenged = true;
         self.deadline_ms = now.mono_ms + limits.challenge_ms;
     }
 
-    /// The last word once the deadline has passed.
+    /// The `bye` once the deadline has passed.
     #[must_use]
     pub fn expired(&self) -> Bye {
         if self.challenged {
@@ -53,7 +54,7 @@ impl Opening {
         }
     }
 
-    /// Judges a packet.
+    /// Decides what to do with a packet.
     pub fn handle_packet(&mut self, packet: ClientPacket<'_>, limits: &Limits) -> Step {
         let Verb::Hello(hello) = packet.verb else {
             return match self.challenged {
