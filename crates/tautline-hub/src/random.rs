@@ -1,4 +1,4 @@
-//! Unpredictable numbers from one seed: the same seed gives the same sequence, so that a simulation can be replayed.
+//! Unpredictable numbers from one seed: the same seed gives the same sequence, for reproducible simulations.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

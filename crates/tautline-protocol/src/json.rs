@@ -1,7 +1,8 @@
 //! The json format: one packet per line (protocol, section 2).
 //!
-//! Reading: [`packets`] splits a message, [`parse_client`] and [`parse_server`] read one packet. Writing: [`write_client`],
-//! [`write_request`], [`write_reply`] and [`write_server`] append one packet and its line end.
+//! To read, [`packets`] splits a message, and [`parse_client`] and [`parse_server`] read one packet. To
+//! write, [`write_client`], [`write_request`], [`write_reply`] and [`write_server`] append one packet and its
+//! line end.
 
 use std::{borrow::Cow, fmt};
 
@@ -37,7 +38,7 @@ pub fn packets(message: &str) -> impl Iterator<Item = &str> {
 /// Reads one packet of a client.
 ///
 /// # Errors
-/// [`BadPacket`] when the line is no object with exactly one verb, when `hello`, `ping`, `pause` or `bye` have a body they
+/// [`BadPacket`] when the line is not an object with exactly one verb, when `hello`, `ping`, `pause` or `bye` have a body they
 /// cannot have, or when a request has no id. A request with an id and a wrong body is [`Verb::BadRequest`].
 pub fn parse_client(line: &str) -> Result<ClientPacket<'_>, BadPacket> {
     let Envelope { id, seen, again, verb: name, body } = Envelope::parse(line)?;
@@ -80,7 +81,7 @@ pub fn parse_client(line: &str) -> Result<ClientPacket<'_>, BadPacket> {
 /// Reads one packet of the server.
 ///
 /// # Errors
-/// [`BadPacket`] when the line is no packet, or a known verb has a body it cannot have.
+/// [`BadPacket`] when the line is not a packet, or a known verb has a body it cannot have.
 pub fn parse_server(line: &str) -> Result<ServerPacket<'_>, BadPacket> {
     let Envelope { id, verb: name, body, .. } = Envelope::parse(line)?;
     let text = body.get();
@@ -171,7 +172,7 @@ pub fn write_reply(out: &mut Vec<u8>, id: RequestId, result: Result<&impl Serial
 /// Appends `value` as JSON.
 ///
 /// # Panics
-/// When `value` holds a map whose keys are no text: packets have none.
+/// When `value` holds a map whose keys are not text: packets have none.
 pub fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
     serde_json::to_writer(out, value).expect("packets serialise and memory takes every byte");
 }

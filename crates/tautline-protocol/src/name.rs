@@ -17,13 +17,14 @@ pub enum InvalidName {
         /// The maximum length.
         bytes_max: usize,
     },
-    /// Control characters, bidirectional ones too, white space and `*` would make names ambiguous in logs, patterns and
-    /// commands.
+    /// Control characters, also bidirectional ones, white space and `*` would make names ambiguous in logs,
+    /// patterns and commands.
     #[error("a name holds no control character, bidirectional control, white space or `*`, found {0:?}")]
     Forbidden(char),
 }
 
-/// The name of a channel: 1–255 bytes of UTF-8 without control characters, bidirectional controls, white space or `*`.
+/// The name of a channel: 1–255 bytes of UTF-8 without control characters, bidirectional controls, white
+/// space or `*`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelName(Arc<str>);
 
