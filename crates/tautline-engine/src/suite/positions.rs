@@ -20,7 +20,7 @@ fn at(epoch: &str, offset: u64) -> Position {
 
 /// Updates whose outcome is ignored.
 fn kept(updates: Vec<PositionUpdate>) -> SavePositions {
-    SavePositions { updates: updates, answer: Answer::new(drop) }
+    SavePositions { updates, answer: Answer::new(drop) }
 }
 
 impl Log<'_> {
