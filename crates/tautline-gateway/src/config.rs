@@ -13,8 +13,8 @@ const KIB: usize = 1024;
 
 /// Every limit and option of the gateway that no peer of the protocol can observe.
 ///
-/// A configuration file may nest it: counts are numbers above zero, sizes such as `"64KiB"` and waits such as `"10s"`
-/// are read by [`tautline_protocol::units`].
+/// A configuration file may nest it: counts are numbers above zero, sizes such as `"64KiB"` and waits such as
+/// `"10s"` are read by [`tautline_protocol::units`].
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -56,12 +56,12 @@ pub struct GatewayConfig {
     /// or of an address of guests, that has as many as are left for all others. Default 65,536.
     #[serde(deserialize_with = "units::count")]
     pub calls_running_max: usize,
-    /// Questions to the back end at once, such as logins to be checked; one more is refused with `unavailable`. Default
-    /// 4,096.
+    /// Questions to the back end at once, such as logins to be checked; one more is refused with
+    /// `unavailable`. Default 4,096.
     #[serde(deserialize_with = "units::count")]
     pub backend_questions_max: usize,
-    /// How long the back end may take to answer; then the question is refused with `unavailable`. Default 5 s, half of
-    /// the time that a client has for its `hello`.
+    /// How long the back end may take to answer; then the question is refused with `unavailable`. Default 5
+    /// s, half of the time that a client has for its `hello`.
     #[serde(deserialize_with = "units::wait")]
     pub backend_timeout: Duration,
     /// How long a peer may read nothing while it is sent something. Default 30 s.

@@ -36,6 +36,7 @@ mod http;
 mod maintenance;
 mod methods;
 mod permit;
+mod questions;
 mod refusals;
 mod state;
 mod timer_wheel;

@@ -11,7 +11,7 @@ use tautline_protocol::{ByeCode, Format, Now};
 use tautline_websocket::{Opcode, encode_close};
 
 use super::{CloseStep, Connection, after_ms, buffers::Buffers, close_reason::CloseReason};
-use crate::{backend, calls, transport::stream::Stream};
+use crate::{calls, questions, transport::stream::Stream};
 
 impl<S: Stream> Connection<S> {
     /// Writes the peer's outputs until there are no more; pending while the socket takes no more.
@@ -65,7 +65,7 @@ impl<S: Stream> Connection<S> {
                 }
                 Some(Output::Login(auth)) => {
                     let (state, address) = (Arc::clone(self.state()), self.stream.address());
-                    self.rare().login = Some(Box::pin(backend::authenticate(state, now, auth, address)));
+                    self.rare().login = Some(Box::pin(questions::authenticate(state, now, auth, address)));
                     self.poll_login(cx, now);
                 }
                 Some(Output::Call(request)) => calls::start(self.state(), cx, request),

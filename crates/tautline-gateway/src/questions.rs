@@ -1,0 +1,46 @@
+//! Asks the back end, below a ceiling and with a deadline.
+//!
+//! A question holds up only what depends on its answer: the connection polls it beside its other work, and
+//! dropping the connection drops the question.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tautline_hub::LoginRefused;
+use tautline_protocol::{Now, packet::Auth};
+
+use crate::{
+    backend::LoginResult,
+    catch_unwind::CatchUnwind,
+    permit::Permit,
+    state::{GatewayState, Questions},
+};
+
+/// Asks the back end about a login, and logs a refusal.
+pub(crate) async fn authenticate(
+    state: Arc<GatewayState>,
+    now: Now,
+    auth: Auth,
+    address: Option<SocketAddr>,
+) -> LoginResult {
+    let result = ask(&state, now, &auth).await;
+    if let Err(refused) = &result {
+        state.refusals.log_login(now, &auth, refused, address);
+    }
+    result
+}
+
+async fn ask(state: &Arc<GatewayState>, now: Now, auth: &Auth) -> LoginResult {
+    let Some(_permit) = Permit::<Questions>::try_acquire(state) else {
+        return Err(unavailable("too many are being checked"));
+    };
+    let answer = CatchUnwind(state.access.backend.authenticate(now, auth));
+    match tokio::time::timeout(state.config.backend_timeout, answer).await {
+        Ok(Some(result)) => result,
+        Ok(None) => Err(unavailable("the check failed")),
+        Err(_) => Err(unavailable("the check took too long")),
+    }
+}
+
+fn unavailable(words: &str) -> LoginRefused {
+    LoginRefused::Unavailable(words.to_owned())
+}
