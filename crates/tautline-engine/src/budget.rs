@@ -1,10 +1,9 @@
 //! Shared budgets: a total, the share of each holder, and a reserve for entitled claimants.
 //!
-//! Start at [`Budget::take`]. A holder may take more while it holds no more than what is left for all others
-//! (the *dynamic threshold* of switches that share one buffer): a single greedy holder gets half, two get a
-//! third each, and a holder of little always finds room. Shares need no configuration, and an unused share is
-//! not wasted. The last eighth of a budget is reserved for entitled claimants: the back end, and claims
-//! within a floor.
+//! Start at [`Budget::take`]. A holder may take more while it holds no more than what is left for all others (the *dynamic
+//! threshold* of switches that share one buffer): a single greedy holder gets half, two get a third each, and whoever holds
+//! little always finds room. No share has to be configured, and none is wasted while nobody else wants it. The last eighth
+//! of a budget is for the back end, and for claims that are preferred, which keep to their holder's share of all of it.
 //!
 //! Holders cost no memory: their amounts are kept in two rows of shared counters (a count-min sketch). Two
 //! holders with the same counters in both rows, one pair in a million, count as one. The rows are addressed
@@ -46,7 +45,10 @@ impl Holder {
 pub enum Claimant {
     /// Limited to its holder's share.
     Ordinary,
-    /// May take everything that is left.
+    /// Bound to its share, which it reckons with the reserve: for what others should not keep out, and any client can make
+    /// many of.
+    Preferred,
+    /// May take whatever is left.
     Entitled,
 }
 
@@ -173,13 +175,9 @@ const fn admits(
     amount: usize,
     claimant: Claimant,
 ) -> bool {
-    match claimant {
-        Claimant::Entitled => amount <= total.saturating_sub(used),
-        Claimant::Ordinary => {
-            let free = (total - reserved).saturating_sub(used);
-            amount <= free && held <= free
-        }
-    }
+    let total = if matches!(claimant, Claimant::Ordinary) { total - reserved } else { total };
+    let free = total.saturating_sub(used);
+    amount <= free && (matches!(claimant, Claimant::Entitled) || held <= free)
 }
 
 /// An amount taken by a holder, returned on drop.
@@ -252,6 +250,15 @@ mod tests {
         assert!(!budget.take(holder(99), 1, Ordinary));
         assert_eq!(fill(&budget, holder(99), Entitled), 10);
         assert_eq!(budget.used(), 80);
+    }
+
+    #[test]
+    fn preferred_claims_reach_into_the_reserve_and_keep_to_half() {
+        let budget = Budget::new(8_000);
+        let ordinary = fill(&budget, holder(0), Ordinary);
+        let preferred = fill(&budget, holder(0), Preferred);
+        assert!((4_000..=4_001).contains(&(ordinary + preferred)), "{ordinary} and {preferred}");
+        assert!(preferred >= 499 && fill(&budget, holder(1), Ordinary) > 1_000);
     }
 
     #[test]

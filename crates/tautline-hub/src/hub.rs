@@ -169,7 +169,8 @@ impl Hub {
         let channels = Channels::new(seed_of_shards, limits.channel_count_max, changes);
         let sessions = Sessions::new(limits.sessions_max, limits.revocations_max);
         for revocation in engine.revocations() {
-            sessions.revoke(SessionId(revocation.session), revocation.until);
+            // Nobody knows any more who had ended them.
+            sessions.revocations().insert(SessionId(revocation.session), revocation.until, Holder::BACK_END);
         }
         let rules = Arc::new(Rules::new(config.rules));
         let aging = Aging::new(rules.age_ms_max().max(limits.ticket_ms));
@@ -343,8 +344,9 @@ impl Hub {
                 living.end_if_parked_since(self, parked.parks);
             }
         }
-        // A clock that is briefly ahead must not make revoked sessions valid again.
-        self.0.sessions.forget_revoked(now.wall_ms.saturating_sub(self.clock_lead_ms(now)));
+        // A clock that is ahead for a moment must not bring sessions back.
+        let counted_ms = now.wall_ms.saturating_sub(self.clock_lead_ms(now));
+        self.0.sessions.revocations().forget_expired(counted_ms);
         self.tidy_logs(now);
     }
 
@@ -543,11 +545,11 @@ impl Hub {
         }
     }
 
-    /// True if a session that holds `held` bytes of replies may hold `wanted`: up to its floor as long as
-    /// there is any room, beyond that within the share of its holder.
+    /// Whether a session that holds so many bytes of replies may hold `wanted`, within the share of its holder: up to its floor
+    /// of all bytes, beyond it of those that are not reserved.
     pub(crate) fn has_reply_room(&self, holder: Holder, held: usize, wanted: usize) -> bool {
         let is_modest = wanted <= self.0.limits.replies_floor_bytes;
-        let claimant = if is_modest { Claimant::Entitled } else { Claimant::Ordinary };
+        let claimant = if is_modest { Claimant::Preferred } else { Claimant::Ordinary };
         wanted <= held || self.0.budgets.replies.has_room(holder, wanted - held, claimant)
     }
 

@@ -29,6 +29,7 @@ mod presence;
 mod random;
 mod read;
 mod reply;
+mod revocations;
 mod rules;
 mod session;
 mod sync;

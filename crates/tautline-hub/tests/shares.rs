@@ -80,6 +80,24 @@ fn connected_greedy_guests_lose_only_own_replies() {
 }
 
 #[test]
+fn floors_of_one_address_take_half_and_a_thousand_are_served() {
+    let mut node = node(Limits { replies_bytes_max: 1024 * KIB, ..Limits::default() });
+    let greedy: Vec<_> = (0..100)
+        .map(|_| {
+            node.advance(1);
+            let mut greedy = node.guest_at("6.6.6.6");
+            (1..=4).for_each(|id| call(&node, &mut greedy, id, 3_800));
+            greedy
+        })
+        .collect();
+    assert!(node.hub.stats().reply_bytes <= 520 * KIB, "half of the budget: {:?}", node.hub.stats());
+    thousand(&mut node, |node, _, phone| {
+        (1..=3).for_each(|id| assert_eq!(publish(node, phone, id, "room:7"), "ok"));
+    });
+    drop(greedy);
+}
+
+#[test]
 fn session_within_floor_is_served_beside_greedy_neighbour() {
     let node = node(Limits { replies_bytes_max: 256 * KIB, ..Limits::default() });
     let mut greedy = node.guest_at("6.6.6.6");
@@ -254,6 +272,57 @@ fn greedy_address_gets_half_of_sessions() {
     phones.clear();
     node.advance(120_000);
     assert_eq!(node.hub.stats().sessions, 0, "all sessions are removed");
+}
+
+/// Tickets outlive their sessions, so an address can collect as many as it likes.
+#[test]
+fn one_address_resumes_half_of_the_sessions_and_a_thousand_find_room() {
+    let mut node = node(Limits { sessions_max: 3_000, ..Limits::default() });
+    let mut tickets = Vec::new();
+    for _ in 0..2 {
+        for n in 0..1_000 {
+            node.advance(u64::from(n % 4 == 0));
+            tickets.push(node.guest_at("6.6.6.6").welcome(&node));
+        }
+        node.advance(120_000);
+    }
+    let mut back = 0;
+    for (n, welcome) in tickets.iter().enumerate() {
+        node.advance(u64::from(n % 16 == 0));
+        let mut phone = node.dial_from("6.6.6.6");
+        phone.enter(&node, resume(welcome, node.now.wall_ms, json!({})));
+        back += usize::from(phone.hear(&node).iter().any(|packet| packet["welcome"].is_object()));
+    }
+    assert_eq!(back, 1_501, "half of all");
+    thousand(&mut node, |node, n, phone| {
+        assert!(phone.welcome(node)["ticket"].is_string(), "guest {n}");
+    });
+}
+
+#[test]
+fn one_address_ends_half_of_what_is_remembered_and_a_thousand_stay_ended() {
+    let mut node = node(Limits { revocations_max: 3_000, ..Limits::default() });
+    let end = |node: &mut Node, address: &str| {
+        node.advance(1);
+        let mut phone = node.guest_at(address);
+        let welcome = phone.welcome(node);
+        phone.say(node, json!({"bye": {}}));
+        assert_eq!(phone.close, Some(1000));
+        welcome
+    };
+    let opens_nothing = |node: &mut Node, welcome: &Value| {
+        node.advance(1);
+        let mut phone = node.dial();
+        phone.enter(node, resume(welcome, node.now.wall_ms, json!({})));
+        phone.hear(node)[0]["challenge"]["code"] == "ticket_revoked"
+    };
+    let first = end(&mut node, "6.6.6.6");
+    let thousand: Vec<_> =
+        (0..1_000).map(|n| end(&mut node, &format!("10.0.{}.{}", n / 250, n % 250))).collect();
+    let greedy: Vec<_> = (0..2_500).map(|_| end(&mut node, "6.6.6.6")).collect();
+    let late = end(&mut node, "7.7.7.7");
+    assert!(thousand.iter().chain([&first, &late]).all(|welcome| opens_nothing(&mut node, welcome)));
+    assert!(!opens_nothing(&mut node, &greedy[2_499]), "beyond its share its own are not remembered");
 }
 
 #[test]

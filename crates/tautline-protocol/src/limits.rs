@@ -81,8 +81,8 @@ pub struct Limits {
     pub calls_bytes_max: usize,
     /// Sessions on this node, parked ones included. Default 1,000,000.
     pub sessions_max: usize,
-    /// Ended sessions whose tickets are remembered as void until they expire; beyond that, the oldest is
-    /// dropped. Default 1,000,000.
+    /// Ended sessions whose tickets are remembered as void, until these expire. Who has its share is remembered no more of them;
+    /// for others the one that ended first is forgotten. Default 1,000,000.
     pub revocations_max: usize,
     /// Channels on this node. Default 1,000,000.
     pub channel_count_max: usize,

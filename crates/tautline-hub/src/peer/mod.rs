@@ -506,10 +506,13 @@ impl Peer {
         let Some(session) = open.session.owned_by(&self.mailbox) else { return self.close_superseded(now) };
         let revocation = session.end_by_bye(&self.hub, now);
         self.detach(now);
-        self.stage = Stage::Leaving;
-        self.hub.keep_revocation(revocation, &self.mailbox);
-        // A fast engine has saved the revocation by now.
-        self.drain_mailbox(now);
+        self.stage = BYE_RECEIVED;
+        if let Some(revocation) = revocation {
+            self.stage = Stage::Leaving;
+            self.hub.keep_revocation(revocation, &self.mailbox);
+            // A quick engine has kept it by now.
+            self.drain_mailbox(now);
+        }
     }
 
     /// A newer connection owns the session, or the session has ended: packets of this connection no longer

@@ -229,7 +229,7 @@ impl Peer {
         if claims.expires_at <= now.wall_ms {
             return Err(challenge("ticket_expired", "the ticket has expired: log in again"));
         }
-        if self.hub.sessions().is_revoked(SessionId(claims.session)) {
+        if self.hub.sessions().revocations().contains(SessionId(claims.session)) {
             return Err(revoked());
         }
         Ok(claims)
@@ -264,7 +264,7 @@ impl Peer {
         let who = (id, self.holder_of(&login().identity));
         let make = || Session::new(who, login(), Ledger::incomplete(), claims.incarnation, now);
         loop {
-            let session = match self.hub.sessions().get_or_create(who, Claimant::Entitled, make) {
+            let session = match self.hub.sessions().get_or_create(who, Claimant::Preferred, make) {
                 Ok((session, _)) => session,
                 Err(NoSession::Full) => return self.close_for_room(now),
                 // Revoked after the ticket was checked.

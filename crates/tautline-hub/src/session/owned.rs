@@ -117,15 +117,15 @@ impl<'a> OwnedSession<'a> {
         hub.sessions().park(now, self.id(), parks);
     }
 
-    /// Ends the session at the client's `bye`: tickets can no longer open it on this node. The engine saves
-    /// the returned revocation.
-    pub(crate) fn end_by_bye(mut self, hub: &Hub, now: Now) -> Revocation {
-        // Tickets issued earlier expire no later than one issued now.
+    /// The client has said goodbye: the session ends, and no ticket opens it again on this node. What is returned is for the
+    /// engine to keep; nothing, where its holder has its share of what is remembered.
+    pub(crate) fn end_by_bye(mut self, hub: &Hub, now: Now) -> Option<Revocation> {
+        // Tickets that were given out before live no longer than one that would be given out now.
         let until = now.wall_ms + hub.limits().ticket_ms;
         let id = self.id();
-        hub.sessions().revoke(id, until);
+        let is_kept = hub.sessions().revocations().insert(id, until, self.holder());
         self.0.state_mut().mailbox = None;
         self.0.end_session(hub);
-        Revocation { session: id.0, until }
+        is_kept.then_some(Revocation { session: id.0, until })
     }
 }

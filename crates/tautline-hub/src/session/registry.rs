@@ -9,6 +9,7 @@ use tautline_engine::budget::{Budget, Claimant, Holder};
 use tautline_protocol::Now;
 
 use crate::{
+    revocations::Revocations,
     session::id::SessionId,
     session::{ById, Session},
     sync::{Mutex, lock},
@@ -25,8 +26,8 @@ pub(crate) struct Sessions {
     parked: Mutex<VecDeque<Parked>>,
     /// The parked sessions that may hold replies.
     parked_replies: Mutex<BTreeSet<SessionId>>,
-    revoked: Mutex<Revoked>,
-    revocations_max: usize,
+    /// Those that were ended for good.
+    revocations: Revocations,
 }
 
 /// A session that lost its connection.
@@ -45,24 +46,15 @@ pub(crate) enum NoSession {
     Full,
 }
 
-#[derive(Default)]
-struct Revoked {
-    ids: HashSet<SessionId>,
-    /// Each with the wall time at which its last ticket expires.
-    queue: VecDeque<(u64, SessionId)>,
-}
-
 impl Sessions {
-    /// At most `count_max` sessions and `revocations_max` revocations; beyond that, the oldest revocation is
-    /// dropped.
+    /// At most `count_max` sessions, and `revocations_max` ended ones that are remembered.
     pub(crate) fn new(count_max: usize, revocations_max: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             budget: Budget::new(count_max),
             parked: Mutex::default(),
             parked_replies: Mutex::default(),
-            revoked: Mutex::default(),
-            revocations_max,
+            revocations: Revocations::new(revocations_max),
         }
     }
 
@@ -89,7 +81,7 @@ impl Sessions {
         if let Some(found) = shard.get(&id) {
             return Ok((Arc::clone(&found.0), false));
         }
-        if self.is_revoked(id) {
+        if self.revocations.contains(id) {
             return Err(NoSession::Revoked);
         }
         if !self.budget.take(holder, 1, claimant) {
@@ -134,27 +126,8 @@ impl Sessions {
         std::iter::from_fn(|| parked.pop_front_if(|parked| parked.at_ms <= until_ms)).collect()
     }
 
-    /// Records that a session's tickets are void until the last of them has expired.
-    pub(crate) fn revoke(&self, id: SessionId, until_wall_ms: u64) {
-        let mut revoked = lock(&self.revoked);
-        if revoked.ids.insert(id) {
-            revoked.queue.push_back((until_wall_ms, id));
-        }
-        if revoked.queue.len() > self.revocations_max {
-            revoked.forget_oldest();
-        }
-    }
-
-    pub(crate) fn is_revoked(&self, id: SessionId) -> bool {
-        lock(&self.revoked).ids.contains(&id)
-    }
-
-    /// Drops revocations whose tickets have expired.
-    pub(crate) fn forget_revoked(&self, wall_ms: u64) {
-        let mut revoked = lock(&self.revoked);
-        while revoked.queue.front().is_some_and(|(until, _)| *until < wall_ms) {
-            revoked.forget_oldest();
-        }
+    pub(crate) const fn revocations(&self) -> &Revocations {
+        &self.revocations
     }
 
     /// All sessions at this moment.
@@ -170,35 +143,5 @@ impl Sessions {
 
     fn shard(&self, id: SessionId) -> &Mutex<HashSet<ById>> {
         &self.shards[(id.0 % SHARDS as u128) as usize]
-    }
-}
-
-impl Revoked {
-    fn forget_oldest(&mut self) {
-        if let Some((_, id)) = self.queue.pop_front() {
-            self.ids.remove(&id);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn revocation_is_kept_until_last_ticket_expires() {
-        let sessions = Sessions::new(1, 9);
-        sessions.revoke(SessionId(1), 100);
-        sessions.forget_revoked(100);
-        assert!(sessions.is_revoked(SessionId(1)));
-        sessions.forget_revoked(101);
-        assert!(!sessions.is_revoked(SessionId(1)));
-    }
-
-    #[test]
-    fn revocation_beyond_the_limit_forgets_the_oldest() {
-        let sessions = Sessions::new(1, 2);
-        (1..=3).for_each(|id| sessions.revoke(SessionId(id), 100));
-        assert_eq!([1, 2, 3].map(|id| sessions.is_revoked(SessionId(id))), [false, true, true]);
     }
 }
