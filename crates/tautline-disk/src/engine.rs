@@ -13,7 +13,7 @@ use std::{
 
 use tautline_engine::{
     Answer, Append, Engine, EngineError, Job, PositionUpdate, Read, Revocation, Revoke, SavePositions,
-    StatRequest,
+    StatRequest, budget::Holder,
 };
 use tautline_protocol::ChannelName;
 
@@ -172,7 +172,11 @@ impl DiskEngine {
     }
 
     fn submit_write(&self, job: Write, bytes: usize) {
-        let Err((job, refused)) = self.shared.writes.push(job, bytes) else { return };
+        let holder = match &job {
+            Write::Append(job) => job.holder,
+            _ => Holder::BACK_END,
+        };
+        let Err((job, refused)) = self.shared.writes.push(holder, job, bytes) else { return };
         let error = match refused {
             Refused::Full => {
                 EngineError::Full("more is published than the disk can take: try again soon".to_owned())
@@ -188,7 +192,7 @@ impl DiskEngine {
     }
 
     fn submit_ask(&self, job: ReadJob) {
-        let Err((job, refused)) = self.shared.reads.push(job, 1) else { return };
+        let Err((job, refused)) = self.shared.reads.push(job.holder(), job, 1) else { return };
         let error = match refused {
             Refused::Full => {
                 EngineError::Unavailable("more is read than the disk can give: try again soon".to_owned())

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tautline_engine::{EngineError, Page, StatResult};
+use tautline_engine::{EngineError, Page, StatResult, budget::Holder};
 use tautline_protocol::ChannelName;
 
 use crate::{
@@ -47,7 +47,7 @@ pub(crate) fn run(shared: &Shared, database: &Path, first: Reader) {
                 for (job, outcome) in jobs.iter().zip(&outcomes) {
                     if let Outcome::Foreign(reason) = outcome {
                         let (channel, reason) = (job.channel().clone(), reason.clone());
-                        let _ = shared.writes.push(Write::Foreign { channel, reason }, 0);
+                        let _ = shared.writes.push(Holder::BACK_END, Write::Foreign { channel, reason }, 0);
                     }
                 }
                 jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| reply(job, outcome));
@@ -105,6 +105,13 @@ impl ReadJob {
             Self::Read(job) => &job.channel,
         }
     }
+
+    pub(crate) const fn holder(&self) -> Holder {
+        match self {
+            Self::Stat(job) => job.holder,
+            Self::Read(job) => job.holder,
+        }
+    }
 }
 
 fn reply(job: ReadJob, outcome: Outcome) {
@@ -122,6 +129,6 @@ fn report(shared: &Shared, generation: u64, fault: Fault) {
     tracing::error!(%fault, "the logs could not be read");
     if let Fault::Damaged(reason) = fault {
         // Where the writer's queue is full, the next reader will find the same.
-        let _ = shared.writes.push(Write::Damaged { generation, reason }, 0);
+        let _ = shared.writes.push(Holder::BACK_END, Write::Damaged { generation, reason }, 0);
     }
 }

@@ -34,8 +34,11 @@ fn is_whole(engine: &DiskEngine, dir: &Dir, channel: &str) {
 fn page(engine: &DiskEngine, span: Span) -> Page {
     let (count_max, bytes_max, retention, wall_ms) = (99, usize::MAX, ALL, NOW);
     let channel = common::channel("room:7");
-    ask(engine, |answer| Job::Read(Read { channel, span, count_max, bytes_max, retention, wall_ms, answer }))
-        .expect("what can be read is read")
+    let holder = tautline_engine::budget::Holder::BACK_END;
+    ask(engine, |answer| {
+        Job::Read(Read { channel, span, count_max, bytes_max, holder, retention, wall_ms, answer })
+    })
+    .expect("what can be read is read")
 }
 
 #[test]

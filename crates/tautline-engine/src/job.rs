@@ -160,6 +160,8 @@ pub struct StatRequest {
     pub offset: Option<u64>,
     /// Also report the user's acknowledged position.
     pub user: Option<UserId>,
+    /// Who asks: where jobs wait, holders take turns.
+    pub holder: Holder,
     /// The channel's retention.
     pub retention: Retention,
     /// The time, in wall milliseconds.
@@ -207,6 +209,8 @@ pub struct Read {
     pub count_max: usize,
     /// Maximum bytes of their packets; at least one publication is read.
     pub bytes_max: usize,
+    /// Who asks: where jobs wait, holders take turns.
+    pub holder: Holder,
     /// The channel's retention.
     pub retention: Retention,
     /// The time, in wall milliseconds.

@@ -103,6 +103,7 @@ impl Hub {
             span: Span::After(offset.saturating_sub(1)),
             count_max: 1,
             bytes_max: usize::MAX,
+            holder: Holder::BACK_END,
             retention: self.retention_of(now, channel),
             wall_ms: now.wall_ms,
             answer: Answer::new(move |page: Result<Page, EngineError>| {

@@ -273,6 +273,7 @@ impl Hub {
             channel: channel.clone(),
             offset: None,
             user: Some(user.clone()),
+            holder: Holder::BACK_END,
             retention: self.retention_of(now, &channel),
             wall_ms: now.wall_ms,
             answer: Answer::new(move |stat: Result<tautline_engine::StatResult, _>| {

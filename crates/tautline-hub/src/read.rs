@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tautline_engine::{Answer, EngineError, Job, LogState, Page, Read, Span, StatRequest, StatResult};
+use tautline_engine::{
+    Answer, EngineError, Job, LogState, Page, Read, Span, StatRequest, StatResult, budget::Holder,
+};
 use tautline_protocol::{ChannelName, Now};
 
 use crate::{
@@ -26,6 +28,7 @@ impl Hub {
             span: Span::After(then.head),
             count_max: usize::MAX,
             bytes_max: self.0.limits.batch_bytes_max,
+            holder: Holder::BACK_END,
             retention: self.retention_of(now, name),
             wall_ms: now.wall_ms,
             answer: Answer::new(move |page: Result<Page, EngineError>| {
@@ -72,6 +75,7 @@ impl Hub {
             channel: channel.name.clone(),
             offset: None,
             user: None,
+            holder: Holder::BACK_END,
             retention,
             wall_ms,
             answer,
@@ -124,6 +128,8 @@ impl Hub {
             span: Span::After(key.after),
             count_max: usize::MAX,
             bytes_max: self.0.limits.batch_bytes_max,
+            // A page is everybody's who waits for it, so each channel has a turn of its own.
+            holder: self.holder(&key.number.to_le_bytes()),
             retention: self.retention_of(now, &key.channel),
             wall_ms: now.wall_ms,
             answer: Answer::new(move |page: Result<Page, EngineError>| {

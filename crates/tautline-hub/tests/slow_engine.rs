@@ -465,3 +465,25 @@ fn bye_closes_when_revocation_cannot_be_saved() {
         assert_eq!(again.hear(&node)[0]["challenge"]["code"], "ticket_revoked", "this node knows it");
     }
 }
+
+/// So that an engine whose jobs wait lets holders take turns, and one address does not hold up what others ask.
+#[test]
+fn what_an_address_asks_is_asked_for_it() {
+    let (engine, node) = slow();
+    let address = node.hub.holder(b"6.6.6.6");
+    let mut phone = node.dial_from("6.6.6.6");
+    let cursors = json!({"room:7": {"epoch": "e", "offset": 1}, "room:8": {"epoch": "e", "offset": 1}});
+    let resume = json!({"ticket": "none", "attempt": 1, "cursors": cursors});
+    phone.enter(&node, json!({"hello": {"v": 1, "auth": {"guest": true}, "resume": resume}}));
+    assert_eq!(engine.holders(), [address, address], "looks of a hello");
+    engine.work();
+    phone.say(&node, json!({"id": 1, "subscribe": {"channel": "room:9"}}));
+    assert_eq!(engine.holders(), [address]);
+    engine.work();
+    phone.say(&node, json!({"id": 2, "history": {"channel": "room:7"}}));
+    assert_eq!(engine.holders(), [address]);
+    engine.work();
+    phone.say(&node, publish(3, &json!(3)));
+    assert_eq!(engine.holders(), [address]);
+    engine.work();
+}

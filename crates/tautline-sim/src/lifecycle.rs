@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tautline_engine::{Answer, Retention, StatRequest};
+use tautline_engine::{Answer, Retention, StatRequest, budget::Holder};
 use tautline_netem::{Direction, Ending, Fault, Way};
 use tautline_protocol::{ChannelName, client::Input};
 
@@ -183,6 +183,7 @@ impl World {
                 channel: ChannelName::parse(&channel).expect("it was written to"),
                 offset: None,
                 user: None,
+                holder: Holder::BACK_END,
                 retention: Retention::default(),
                 wall_ms,
                 answer: Answer::new(|_| {}),

@@ -125,7 +125,15 @@ pub fn publish(engine: &dyn Engine, name: &str, data: &str) -> u64 {
 pub fn try_look(engine: &dyn Engine, name: &str) -> Result<StatResult, EngineError> {
     let channel = channel(name);
     ask(engine, |answer| {
-        Job::Stat(StatRequest { channel, offset: None, user: None, retention: ALL, wall_ms: NOW, answer })
+        Job::Stat(StatRequest {
+            channel,
+            offset: None,
+            user: None,
+            holder: Holder::BACK_END,
+            retention: ALL,
+            wall_ms: NOW,
+            answer,
+        })
     })
 }
 
@@ -136,7 +144,10 @@ pub fn stat(engine: &dyn Engine, name: &str) -> StatResult {
 pub fn try_read(engine: &dyn Engine, name: &str) -> Result<Page, EngineError> {
     let (channel, span) = (channel(name), Span::After(0));
     let (count_max, bytes_max, retention, wall_ms) = (usize::MAX, usize::MAX, ALL, NOW);
-    ask(engine, |answer| Job::Read(Read { channel, span, count_max, bytes_max, retention, wall_ms, answer }))
+    let holder = Holder::BACK_END;
+    ask(engine, |answer| {
+        Job::Read(Read { channel, span, count_max, bytes_max, holder, retention, wall_ms, answer })
+    })
 }
 
 pub fn read(engine: &dyn Engine, name: &str) -> Page {

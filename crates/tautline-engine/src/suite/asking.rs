@@ -117,7 +117,9 @@ impl<'a> Log<'a> {
 
     pub(super) fn look_for(&self, wall_ms: u64, offset: Option<u64>, user: Option<&UserId>) -> StatResult {
         let (channel, user, retention) = (self.channel.clone(), user.cloned(), self.retention);
-        let request = |answer| Job::Stat(StatRequest { channel, offset, user, retention, wall_ms, answer });
+        let holder = Holder::BACK_END;
+        let request =
+            |answer| Job::Stat(StatRequest { channel, offset, user, holder, retention, wall_ms, answer });
         ask(self.engine, request).expect("a healthy engine answers a stat")
     }
 
@@ -127,8 +129,10 @@ impl<'a> Log<'a> {
 
     pub(super) fn page(&self, wall_ms: u64, span: Span, count_max: usize, bytes_max: usize) -> Page {
         let (channel, retention) = (self.channel.clone(), self.retention);
-        let read =
-            |answer| Job::Read(Read { channel, span, count_max, bytes_max, retention, wall_ms, answer });
+        let read = |answer| {
+            let holder = Holder::BACK_END;
+            Job::Read(Read { channel, span, count_max, bytes_max, holder, retention, wall_ms, answer })
+        };
         ask(self.engine, read).expect("a healthy engine reads a log")
     }
 }

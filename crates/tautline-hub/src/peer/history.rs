@@ -16,8 +16,8 @@ use crate::tail::{ResumePoint, locate};
 
 impl Peer {
     pub(super) fn history(&mut self, now: Now, id: RequestId, body: &History<'_>) {
-        let channel = match self.parse_readable(&body.channel) {
-            Ok(channel) => channel,
+        let (channel, holder) = match self.parse_readable_by(&body.channel) {
+            Ok((channel, asked_by)) => (channel, asked_by.holder),
             Err(error) => return json::write_reply(&mut self.control, id, Err::<&(), _>(&error)),
         };
         let (span, cursor) = span_of(body);
@@ -27,6 +27,7 @@ impl Peer {
             span,
             count_max: body.limit.clamp(1, limits.history_page_max),
             bytes_max: limits.history_page_bytes_max,
+            holder,
             retention: self.hub.retention_of(now, &channel),
             channel,
             wall_ms: now.wall_ms,

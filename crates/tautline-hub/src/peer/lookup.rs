@@ -58,6 +58,7 @@ impl PendingLookups {
                         _ => None,
                     },
                     user: user.filter(|_| from == ReadFrom::Acked).cloned(),
+                    holder,
                     retention: hub.retention_of(now, &name),
                     wall_ms: now.wall_ms,
                     answer: Answer::new(move |stat| mailbox.deliver_lookup(number, stat)),

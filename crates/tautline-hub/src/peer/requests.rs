@@ -392,7 +392,7 @@ impl Peer {
 pub(super) struct Requester {
     pub(super) identity: Arc<Identity>,
     /// The holder whose budget shares the request uses.
-    holder: Holder,
+    pub(super) holder: Holder,
     /// The incarnation of the logs in which the session began.
     incarnation: u32,
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tautline_engine::{Engine, EngineError, Job, MemoryLogs, Revocation};
+use tautline_engine::{Engine, EngineError, Job, MemoryLogs, Revocation, budget::Holder};
 use tautline_protocol::Limits;
 
 /// Queues jobs until [`SlowEngine::work`].
@@ -69,6 +69,18 @@ impl SlowEngine {
         let jobs = self.jobs.lock().expect("not poisoned");
         let marks = |job: &Job| if let Job::SavePositions(job) = job { job.updates.len() } else { 0 };
         jobs.iter().map(marks).sum()
+    }
+
+    /// Whose the jobs are that wait.
+    pub fn holders(&self) -> Vec<Holder> {
+        let jobs = self.jobs.lock().expect("no test panics over it");
+        let holder = |job: &Job| match job {
+            Job::Append(job) => Some(job.holder),
+            Job::Stat(job) => Some(job.holder),
+            Job::Read(job) => Some(job.holder),
+            _ => None,
+        };
+        jobs.iter().filter_map(holder).collect()
     }
 
     pub fn fail(&self, error: &EngineError) {
