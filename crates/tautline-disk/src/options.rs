@@ -123,5 +123,7 @@ pub(crate) const WAL_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 pub(crate) const WRITER_CACHE_KIB: i64 = 32 * 1024;
 /// Memory for pages of each reader's connection, in KiB.
 pub(crate) const READER_CACHE_KIB: i64 = 8 * 1024;
-/// How long the writer waits for a lock that a foreign tool holds on the file, in milliseconds.
+/// How long the writer waits for a lock that a foreign tool holds on the file, in milliseconds; and while the store is being
+/// closed, which a supervisor waits for.
 pub(crate) const BUSY_MS: u64 = 5_000;
+pub(crate) const BUSY_CLOSING_MS: u64 = 500;

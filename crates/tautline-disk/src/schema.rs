@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use crate::{
     fault::Fault,
@@ -75,6 +75,7 @@ impl<E: Into<Fault>> From<E> for Refusal {
 pub(crate) fn connect_writer(path: &Path, options: &DiskOptions) -> Result<Connection, Refusal> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | unshared())?;
     connection.busy_timeout(Duration::from_millis(BUSY_MS))?;
+    keep_files(&connection)?;
     let format = check_format(&connection)?;
     let wal: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if wal != "wal" {
@@ -98,10 +99,18 @@ pub(crate) fn connect_writer(path: &Path, options: &DiskOptions) -> Result<Conne
 pub(crate) fn connect_reader(path: &Path) -> Result<Connection, Fault> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | unshared())?;
     connection.busy_timeout(Duration::from_millis(BUSY_MS))?;
+    keep_files(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// The last connection to close leaves the write-ahead log, which is empty by then, and its index where they are: where the
+/// disk is full at the next start, there may be no room to make them, and without them nothing can be read.
+fn keep_files(connection: &Connection) -> Result<(), Fault> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
 }
 
 /// Each connection is one thread's, so SQLite need not lock it; and the file is no link.

@@ -5,7 +5,7 @@ mod common;
 use std::{io::Write as _, path::Path, process::Command};
 
 use common::{ALL, Dir, NOW, append, publish, read, tidy};
-use tautline_disk::{DiskEngine, DiskOptions};
+use tautline_disk::{DiskEngine, DiskOptions, Opened};
 use tautline_engine::{Engine as _, EngineError, Retention};
 
 /// Publishes until it is refused. How many were taken, and the words.
@@ -107,4 +107,22 @@ fn start_on_full_disk_serves_reads_and_mends_itself() {
     }
     assert!(engine.takes_appends());
     engine.close();
+}
+
+/// A store that was closed has nothing in its write-ahead log, and its index is needed all the same to read it.
+#[test]
+fn start_on_full_disk_after_clean_stop_serves_reads() {
+    let dir = Dir::new();
+    let Some(_disk) = small_disk(&dir) else { return };
+    let (engine, _) = dir.open();
+    assert_eq!(publish(&engine, "room:7", "1"), 1);
+    engine.close();
+    drop(engine);
+    let _ = std::fs::write(dir.path().join("filler"), vec![0; 4 * 1024 * 1024]);
+    let (engine, opened) = dir.open();
+    assert_eq!(opened, Opened::Clean);
+    assert_eq!(read(&engine, "room:7").entries.len(), 1);
+    engine.submit(tidy(NOW, ALL));
+    assert!(matches!(append(&engine, "room:8", &"1".repeat(50_000)), Err(EngineError::Full(_))));
+    assert!(!engine.takes_appends());
 }

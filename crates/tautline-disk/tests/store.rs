@@ -239,3 +239,21 @@ fn revocations_beyond_the_limit_forget_the_oldest() {
     let (engine, _) = DiskEngine::open(options).expect("opened");
     assert_eq!(engine.revocations(), [revocation(2), revocation(3)]);
 }
+
+#[test]
+fn close_beside_a_foreign_writer_does_not_wait_for_it() {
+    let dir = Dir::new();
+    let (engine, _) = dir.open();
+    publish(&engine, "room:7", "1");
+    let foreign = shop(&dir);
+    foreign.execute_batch("BEGIN IMMEDIATE").expect("nobody writes");
+    let begun = std::time::Instant::now();
+    engine.close();
+    // Half of what one transaction would have waited for it.
+    assert!(begun.elapsed() < std::time::Duration::from_millis(2_500), "{:?}", begun.elapsed());
+    foreign.execute_batch("ROLLBACK").expect("it was begun");
+    drop((foreign, engine));
+    let (engine, opened) = dir.open();
+    assert_eq!(opened, Opened::Recovered { new_epochs: 0 });
+    assert_eq!(read(&engine, "room:7").entries.len(), 1);
+}

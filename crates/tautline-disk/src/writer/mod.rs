@@ -13,7 +13,7 @@ use std::{
     io,
     sync::{Arc, atomic::Ordering},
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tautline_engine::{Append, EngineError, InUse, RetentionOf, Revoke, SavePositions};
@@ -26,7 +26,10 @@ use crate::{
     engine::{Shared, Write, give},
     fault::Fault,
     health::Health,
-    options::{BATCH_BYTES_MAX, BATCH_JOBS_MAX, CHORES_A_COMMIT, DiskOptions, Durability, TIDY_COMMITS_MAX},
+    options::{
+        BATCH_BYTES_MAX, BATCH_JOBS_MAX, BUSY_CLOSING_MS, CHORES_A_COMMIT, DiskOptions, Durability,
+        TIDY_COMMITS_MAX,
+    },
     schema::Refusal,
     shares::Changes,
     store::{self, Store},
@@ -109,6 +112,7 @@ impl Writer {
     }
 
     fn work(&mut self, jobs: Vec<Write>) {
+        self.hurry_if_closing();
         let (mut steps, mut tidy) = (Vec::with_capacity(jobs.len()), None);
         for job in jobs {
             match job {
@@ -388,7 +392,18 @@ impl Writer {
         self.tidied = 0;
     }
 
+    /// A foreign tool that holds the file is not waited for by somebody who is waited for.
+    fn hurry_if_closing(&self) {
+        if self.shared.writes.is_closed()
+            && let Some(store) = &self.store
+        {
+            // Where it fails, the end takes a little longer.
+            let _ = store.connection.busy_timeout(Duration::from_millis(BUSY_CLOSING_MS));
+        }
+    }
+
     fn finish(&mut self) {
+        self.hurry_if_closing();
         self.shared.reads.close();
         self.shared.checkpoints.close();
         for other in self.others.drain(..) {
