@@ -1,6 +1,6 @@
 //! What every program of Tautline does as a process, the gateway and the tools alike.
 //!
-//! Start at [`run`]: it parses nothing, but catches panics, prints the error that ends the program, and flushes the log.
+//! Start at [`run()`]: it parses nothing, but catches panics, prints the error that ends the program, and flushes the log.
 //! [`log`] writes lines that can neither fail nor wait, [`signals`] tells what ends the process, [`socket`] opens what it
 //! listens on, [`units`] and [`secret`] read values that people write.
 

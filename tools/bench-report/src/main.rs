@@ -30,6 +30,7 @@ mod measurements;
 mod numbers;
 mod page;
 mod tables;
+mod wrap;
 
 /// What a disk does: an example of its own, because it starts another server.
 const DURABLE: &str = "durable";

@@ -14,6 +14,7 @@ use super::{
     measurements::{Measured, Results},
     numbers::number,
     tables::{self, Row, Table, meets},
+    wrap::wrap,
 };
 
 const METHOD: &str = "\
@@ -49,7 +50,7 @@ pub fn write(docs: &Path, results: &Results, others: &[PeerResults]) -> Result<P
         text.push_str(&compare::section(others));
     }
     let page = docs.join("performance.md");
-    fs::write(&page, text).with_context(|| format!("writing {}", page.display()))?;
+    fs::write(&page, wrap(&text)).with_context(|| format!("writing {}", page.display()))?;
     Ok(page)
 }
 

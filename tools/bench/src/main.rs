@@ -1,9 +1,9 @@
 //! `tautline-bench`: what a gateway costs, as a load from beside it sees.
 //!
-//! Start at [`run`]. A scenario opens connections (`event_loop.rs`, `connection.rs`), lets them talk (`load.rs`), checks that everything
-//! receivers, and returns figures (`report.rs`); `server.rs` is the gateway that it measures unless another one is named, which may
-//! even be none of ours (`protocol/`). The load runs on one thread and reads without
-//! parsing (`frames.rs`), so that the gateway is the bottleneck; what has a latency of its own beside it has a thread of its own (`aside.rs`).
+//! Start at [`run`]. A scenario opens connections (`event_loop.rs`, `connection.rs`), lets them talk (`pubsub_load.rs`), checks that
+//! everything arrived, and returns figures (`report.rs`); `server.rs` is the gateway that it measures unless another one is named,
+//! which may even be none of ours (`protocols/`). The load runs on one thread and reads without parsing (`frames.rs`), so that the
+//! gateway is the bottleneck; what has a latency of its own beside it has a thread of its own.
 
 mod args;
 mod arrivals;

@@ -77,7 +77,7 @@ async fn first_bytes(client: &mut TcpStream) -> (GroupName, Bytes) {
     (group, first.freeze())
 }
 
-/// Asks at the gate, and hangs before it for as long as the cable is out and the client has patience.
+/// Asks the gate, and waits for as long as the cable is out and the client has patience.
 async fn may_come_in(network: &Network, handle: &ConnectionHandle, client: &TcpStream) -> bool {
     let mut gates = network.gates();
     let mut listening = true;

@@ -127,7 +127,7 @@ impl Network {
         state.apply_rules(self.now());
     }
 
-    /// Makes something happen now, and says to how many connections. A [`Fault::Refuse`] closes the gate to new ones
+    /// Applies a fault now, and returns how many connections it hit. A [`Fault::Refuse`] closes the gate to new ones
     /// instead, of one group or of everybody, and touches none.
     ///
     /// # Errors
@@ -213,7 +213,7 @@ impl Network {
         handles.iter().map(|handle| handle.id).collect()
     }
 
-    /// Lets a new connection into the state, before anybody asks whether it may come in.
+    /// Registers a new connection, before its admission is asked for.
     pub(super) fn open(&self, group: GroupName) -> Arc<ConnectionHandle> {
         let now = self.now();
         let mut state = self.state();
@@ -225,7 +225,7 @@ impl Network {
         handle
     }
 
-    /// Takes a connection that is over out of the state.
+    /// Forgets a connection that is over.
     pub(super) fn close(&self, handle: &ConnectionHandle) {
         self.state().handles.remove(&handle.id);
     }

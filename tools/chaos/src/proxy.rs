@@ -1,4 +1,4 @@
-//! The sockets of the proxy: accepts, asks at the gate, dials the upstream, and lets a carrier carry.
+//! The sockets of the proxy: accepts, asks at the gate, dials the upstream, and relays bytes.
 //! Start at [`Chaos::builder`].
 
 use std::hash::{BuildHasher, RandomState};

@@ -27,7 +27,7 @@ pub enum Selector {
 /// Everything that the controls may change.
 pub(super) struct ProxyState {
     pub(super) rules: Rules,
-    /// The gate before everybody; a group may have another one behind it.
+    /// The gate of all connections; a group may have one of its own behind it.
     pub(super) gate: ConnectGate,
     pub(super) groups: BTreeMap<GroupName, Group>,
     pub(super) handles: BTreeMap<u64, Arc<ConnectionHandle>>,

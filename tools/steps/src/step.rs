@@ -46,7 +46,7 @@ pub enum Job {
     Check(fn(&Path) -> Result<()>),
 }
 
-/// Runs `work` as a step; what it prints through its log is kept in [`log_path`].
+/// Runs `work` as a step; what it prints through its log is kept in a file of its own.
 pub fn run(
     root: &Path,
     name: &'static str,

@@ -1,9 +1,9 @@
 //! Rules about the tree itself that no compiler or linter checks: `cargo xtask tidy`.
 //!
-//! [`source`] looks at one source file, [`markdown`] at one page and at pairs of pages, [`words`] at the words of both,
-//! [`limits`] at the page of ceilings beside the code, [`code_names`] at what pages say of the code, [`crates`] at the arrows
-//! between crates, [`cycles`] at imports inside one, [`published`] at packages that others will build. All are pure: they take text and hand back findings; only this module
-//! reads the disk. What does not hold everywhere yet is in [`not_yet`].
+//! `source` looks at one source file, `markdown` at one page and at pairs of pages, `words` at the words of both,
+//! `limits` at the page of ceilings beside the code, `code_names` at what pages say of the code, `crates` at the arrows
+//! between crates, `cycles` at imports inside one, `published` at packages that others will build. All are pure: they take
+//! text and hand back findings; only this module reads the disk. What does not hold everywhere yet is in `not_yet`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

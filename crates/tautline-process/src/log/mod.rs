@@ -1,6 +1,6 @@
 //! What a program says on stderr and, beside answers, on stdout: log lines, words for people, panics.
 //!
-//! Start at [`start`]. Nothing here can fail or wait: lines go to a [`Background`] writer, which drops what cannot be
+//! Start at [`LogArgs::start`]. Nothing here can fail or wait: lines go to a writer in the background, which drops what cannot be
 //! written and counts it. A full disk, a closed pipe or a reader that stops reading costs log lines, and nothing else.
 
 mod background;

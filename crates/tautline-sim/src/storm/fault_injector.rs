@@ -101,7 +101,7 @@ impl FaultInjector {
         }
     }
 
-    /// Lets the storm server_fault while the apps talk; strange ones do more than that.
+    /// Injects faults while the apps talk; mutated hosts add theirs.
     pub(super) fn run(
         &mut self,
         world: &mut World,

@@ -136,7 +136,7 @@ impl Reader<'_> {
     /// How far the server had been told of the log before the page was asked for.
     fn told(&self) -> u64 {
         let epoch = &self.page.epoch;
-        // A log that was forgotten, and began anew, is in the ground_truth of the one before it.
+        // A log that was forgotten, and began anew, is in the records of the one before it.
         if life_of(epoch) != epoch {
             return 0;
         }

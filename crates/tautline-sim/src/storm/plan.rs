@@ -96,7 +96,7 @@ impl Plan {
         };
         let mut limits = limits(&mut rng);
         if matches!(kind, EngineKind::Relaxed | EngineKind::Remote) {
-            // Else a log may be forgotten, begin anew, and be taken back to what it was before: no ground_truth tells that.
+            // Else a log may be forgotten, begin anew, and be taken back to what it was before: no record tells that.
             limits.ticket_ms = Limits::default().ticket_ms;
         }
         if seed.is_multiple_of(HELLOS_QUEUE_UP_EVERY) {

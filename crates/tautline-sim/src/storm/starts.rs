@@ -28,7 +28,7 @@ pub(super) fn check(world: &World) -> u64 {
 
 fn began_behind_what_was_known(phone: usize, start: &Start, ground_truth: &GroundTruth) {
     let Start { channel, cursor, asked_ms, .. } = start;
-    // A log that was forgotten, and began anew, is in the ground_truth of the one before it.
+    // A log that was forgotten, and began anew, is in the records of the one before it.
     if life_of(&cursor.epoch) != cursor.epoch {
         return;
     }

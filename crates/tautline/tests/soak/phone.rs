@@ -64,7 +64,7 @@ impl Phone {
     }
 }
 
-/// Waits until every phone has received the last word in every room.
+/// Waits until every phone has received the last publication of every room.
 pub async fn hear_to_the_end(phones: Vec<Phone>) -> Vec<Received> {
     // Clients live until the last reader is done.
     let mut readers = JoinSet::new();

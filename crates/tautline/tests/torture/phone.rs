@@ -72,7 +72,7 @@ fn client(url: &str) -> Client {
     Client::connect(options).expect("a good address")
 }
 
-/// Says the last word in every room, and reads all that was ever said, by a way without a network.
+/// Says the last publication of every room, and reads all that was ever said, by a way without a network.
 pub async fn end_and_read_logs(rig: &Rig) -> BTreeMap<String, Log> {
     let witness = client(&format!("ws://{}/connect", rig.direct()));
     let mut logs = BTreeMap::new();
@@ -91,7 +91,7 @@ pub async fn end_and_read_logs(rig: &Rig) -> BTreeMap<String, Log> {
     logs
 }
 
-/// Waits until every phone has received the last word in every room.
+/// Waits until every phone has received the last publication of every room.
 pub async fn hear_to_the_end(phones: Vec<Phone>) -> Vec<Received> {
     // Clients live until the last reader is done.
     let mut readers = JoinSet::new();
