@@ -24,7 +24,7 @@ impl<T> Answer<T> {
 impl<T> Drop for Answer<T> {
     fn drop(&mut self) {
         if let Some(take) = self.0.take() {
-            take(Err(EngineError::InDoubt("the engine gave the job up before it was done".to_owned())));
+            take(Err(EngineError::InDoubt("the engine dropped the job before it completed".to_owned())));
         }
     }
 }

@@ -30,7 +30,7 @@ impl EngineError {
     #[must_use]
     pub fn no_room(budget: &Budget, holder: Holder, what: &str) -> Self {
         match budget.is_greedy(holder) {
-            true => Self::Limit(format!("you have your share of the {what} of this node")),
+            true => Self::Limit(format!("you have used up your share of the {what} on this node")),
             false => Self::Full(format!("there is no room for more {what} on this node")),
         }
     }

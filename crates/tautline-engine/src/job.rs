@@ -1,4 +1,6 @@
 //! The jobs that a hub hands to an engine, and their results.
+//!
+//! Start at [`Job`].
 
 use std::sync::Arc;
 

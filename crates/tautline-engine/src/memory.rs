@@ -1,4 +1,6 @@
 //! The memory engine: logs as ring buffers bounded by count, bytes and age. They are lost with the process.
+//!
+//! Start at [`MemoryEngine::new`].
 
 mod log;
 mod logs;
@@ -46,7 +48,7 @@ impl MemoryEngine {
     /// them all. `incarnation` must be random outside tests.
     ///
     /// # Panics
-    /// When `life` is 0.
+    /// When `incarnation` is 0.
     #[must_use]
     pub fn new(incarnation: u32, limits: &Limits) -> Self {
         assert_ne!(incarnation, 0, "0 is not a valid incarnation");

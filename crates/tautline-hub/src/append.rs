@@ -1,4 +1,6 @@
 //! Appends publications through the engine, and fans them out to subscribers.
+//!
+//! Start at [`Hub::append`].
 
 use std::sync::Arc;
 
@@ -42,7 +44,8 @@ impl Hub {
         let tags = content.tags.as_ref().map_or(0, |tags| tags.len());
         let bytes = content.data.len() + tags + channel.as_str().len();
         let Some(claim) = self.0.budgets.appends.claim(holder, bytes, holder.claimant()) else {
-            let busy = ErrorBody::new(ErrorCode::Overloaded, "more is published than this node can store");
+            let busy =
+                ErrorBody::new(ErrorCode::Overloaded, "more is being published than this node can store");
             return done(Err(ErrorBody { retry_after_ms: Some(1000), ..busy }));
         };
         let retention = self.retention_of(now, &channel);
@@ -111,7 +114,7 @@ impl Hub {
                     Err(error) => Err(error.to_body()),
                     Ok(page) => match page.entries.first() {
                         Some(found) if found.offset() == offset && !found.has_same_content(&claimed) => {
-                            let words = "this idempotency key stands for another publication";
+                            let words = "this idempotency key belongs to another publication";
                             Err(ErrorBody::new(ErrorCode::Other("conflict".into()), words))
                         }
                         // The publication may be deleted by now; the content cannot be compared.

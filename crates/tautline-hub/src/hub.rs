@@ -1,4 +1,6 @@
 //! The hub: state that all connections of a node share.
+//!
+//! Start at [`Hub::peer`] and [`Hub::publish`].
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -642,7 +644,7 @@ pub(crate) fn settle_line(hub: &Hub, session: &Session, id: RequestId, line: &[u
 
 /// Writes the error that replaces a reply for which the session has no room. It is short, so it fits.
 pub(crate) fn write_too_large(out: &mut Vec<u8>, id: RequestId) {
-    let words = "there is no room to keep this reply: say `seen`";
+    let words = "there is no room to keep this reply: send `seen`";
     json::write_reply(out, id, Err::<&(), _>(&ErrorBody::new(ErrorCode::TooLarge, words)));
 }
 

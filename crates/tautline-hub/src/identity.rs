@@ -1,4 +1,6 @@
 //! The owner of a session, as determined by an authenticator.
+//!
+//! Start at [`Identity`].
 
 use serde::{Deserialize, Serialize};
 use tautline_protocol::{

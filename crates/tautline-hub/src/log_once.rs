@@ -1,4 +1,6 @@
 //! Limits a recurring log line to its first occurrence and a final count.
+//!
+//! Start at [`LogOnce::note`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

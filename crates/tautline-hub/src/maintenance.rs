@@ -1,4 +1,6 @@
 //! Work done once a second: logs, pages, and saving positions.
+//!
+//! Start at [`Hub::tidy_logs`].
 
 use std::sync::Arc;
 

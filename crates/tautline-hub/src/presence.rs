@@ -205,7 +205,7 @@ impl Presence {
         let last = self.changes.iter().rposition(|change| change.session == session);
         match last.map(|at| (at, &self.changes[at])) {
             Some((at, undone)) if undone.behind == 0 && undoes(kind, undone.kind) => {
-                let undone = self.changes.remove(at).expect("it was found there");
+                let undone = self.changes.remove(at).expect("found at this index");
                 (undone.number, self.readers.saturating_sub(undone.unread))
             }
             _ => (0, self.readers),

@@ -1,4 +1,6 @@
 //! Reads from the engine: pages for readers behind the tail, missed publications, log states.
+//!
+//! Start at [`Hub::page`].
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! Channel rules: permissions and retention.
+//!
+//! Start at [`Rules::of`].
 
 use std::sync::Arc;
 

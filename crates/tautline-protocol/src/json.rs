@@ -38,8 +38,9 @@ pub fn packets(message: &str) -> impl Iterator<Item = &str> {
 /// Reads one packet of a client.
 ///
 /// # Errors
-/// [`BadPacket`] when the line is not an object with exactly one verb, when `hello`, `ping`, `pause` or `bye` have a body they
-/// cannot have, or when a request has no id. A request with an id and a wrong body is [`Verb::BadRequest`].
+/// [`BadPacket`] if the line is not an object with exactly one verb, if `hello`, `ping`, `pause` or `bye`
+/// have an invalid body, or if a request has no id. A request with an id and an invalid body is
+/// [`Verb::BadRequest`].
 pub fn parse_client(line: &str) -> Result<ClientPacket<'_>, BadPacket> {
     let Envelope { id, seen, again, verb: name, body } = Envelope::parse(line)?;
     let text = body.get();
@@ -174,7 +175,7 @@ pub fn write_reply(out: &mut Vec<u8>, id: RequestId, result: Result<&impl Serial
 /// # Panics
 /// When `value` holds a map whose keys are not text: packets have none.
 pub fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
-    serde_json::to_writer(out, value).expect("packets serialise and memory takes every byte");
+    serde_json::to_writer(out, value).expect("packets serialize, and writing to memory cannot fail");
 }
 
 /// True where JSON is nested deeper than a payload may be, [`DATA_DEPTH_MAX`].

@@ -165,7 +165,7 @@ fn check(name: &str, bytes_max: usize) -> Result<(), InvalidName> {
     if name.len() > bytes_max {
         return Err(InvalidName::TooLong { bytes: name.len(), bytes_max });
     }
-    // Almost all names: graphic ASCII, of which only the star is refused. A name is checked for each publication.
+    // Fast path, since every publication validates a name: of graphic ASCII only the star is refused.
     if name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*') {
         return Ok(());
     }
@@ -175,8 +175,8 @@ fn check(name: &str, bytes_max: usize) -> Result<(), InvalidName> {
     }
 }
 
-/// Whether `c` controls the direction of text (Unicode property `Bidi_Control`, all twelve): with it, two different
-/// names could look the same, and the end of a line could be shown at its beginning.
+/// Whether `c` controls the direction of text (Unicode property `Bidi_Control`, all twelve): with it, two
+/// different names could look the same, and the end of a line could be shown at its beginning.
 #[must_use]
 pub const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -41,7 +41,7 @@ impl Transaction<'_> {
                     None => false,
                 };
             if !never {
-                let words = "the log does not reach back far enough to tell whether this was published";
+                let words = "the log does not reach back far enough to prove whether this was published";
                 return Ok(Err(EngineError::InDoubt(words.to_owned())));
             }
         }

@@ -1,4 +1,6 @@
 //! One log in memory.
+//!
+//! Start at [`Log::append`].
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,4 +1,6 @@
 //! Many logs in memory, without a lock: a shard of the memory engine, and the basis of simulated engines.
+//!
+//! Start at [`MemoryLogs::append`].
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -115,7 +117,7 @@ impl MemoryLogs {
     /// Appends, unless the publication exists or is in doubt.
     ///
     /// # Errors
-    /// `InDoubt` where the log cannot tell whether the request was executed, `Full` or `Limit` where there is no room.
+    /// `InDoubt` if the log cannot tell whether the request was executed, `Full` or `Limit` if there is no room.
     pub fn append(&mut self, job: &Append) -> Result<Appended, EngineError> {
         let whole = job.doubt.is_some_and(|doubt| doubt.session_incarnation == self.incarnation);
         match (self.logs.get(&job.channel), job.origin) {
@@ -131,7 +133,7 @@ impl MemoryLogs {
             let never = log.is_some_and(|log| log.has_older(session, id))
                 || whole && log.is_none_or(|log| log.base() == 0);
             if !never {
-                let words = "the log does not reach back far enough to tell whether this was published";
+                let words = "the log does not reach back far enough to prove whether this was published";
                 return Err(EngineError::InDoubt(words.to_owned()));
             }
         }

@@ -1,4 +1,6 @@
 //! Helpers of the suite: submit a job and wait for its answer.
+//!
+//! Start at [`Log`].
 
 use std::{
     sync::{Arc, mpsc},

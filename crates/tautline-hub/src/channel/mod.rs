@@ -29,7 +29,7 @@ use crate::{
 /// Subscribers notified before the pump continues with the next channel.
 const NOTIFY_CHUNK: usize = 256;
 
-/// A channel that somebody reads or is about to read.
+/// A channel with subscribers, or with one about to subscribe.
 pub(crate) struct Channel {
     pub(crate) name: ChannelName,
     /// Distinguishes it from earlier, dropped channels of the same name.
@@ -481,7 +481,7 @@ impl State {
             // Most channels have very few subscribers, and doubling a large list would leave half of it unused.
             self.subscribers.reserve_exact(self.subscribers.len() / 8 + 1);
         }
-        let slot = u32::try_from(self.subscribers.len()).expect("fewer connections than 2^32");
+        let slot = u32::try_from(self.subscribers.len()).expect("fewer than 2^32 connections");
         self.subscribers.push(Some(subscriber));
         SubscriberSlot(slot)
     }

@@ -1,4 +1,6 @@
 //! The channels in use on a node: found by name, created on first use, dropped when no reference is left.
+//!
+//! Start at [`Channels::get_or_open`].
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,6 @@
 //! Output of a peer: replies first, then publications, read from the logs at the client's own pace.
+//!
+//! Start at [`Peer::poll_output`].
 
 use bytes::Bytes;
 use tautline_protocol::{ByeCode, Format, Now, json, msgpack};

@@ -1,4 +1,6 @@
 //! Looks up channel logs in the engine before a connection subscribes to them.
+//!
+//! Start at [`PendingLookups::begin`].
 
 use std::sync::Arc;
 

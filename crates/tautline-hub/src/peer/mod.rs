@@ -113,7 +113,7 @@ impl ReplyTo {
 impl Drop for ReplyTo {
     fn drop(&mut self) {
         if !self.settled {
-            let error = ErrorBody::new(ErrorCode::InDoubt, "the method was given up before it ended");
+            let error = ErrorBody::new(ErrorCode::InDoubt, "the method was dropped before it completed");
             settle(&self.hub, &self.session, self.id, Err(&error));
         }
     }
@@ -301,7 +301,7 @@ impl Peer {
                 self.close_with_bye(
                     now,
                     None,
-                    Bye::new(ByeCode::PeerSilent, "nothing was heard for too long"),
+                    Bye::new(ByeCode::PeerSilent, "the client was silent for too long"),
                 );
             }
             Stage::Active(_) => self.send_fresh_ticket(now),
@@ -312,7 +312,7 @@ impl Peer {
     }
 
     fn close_expired(&mut self, now: Now) {
-        let words = "the authentication has expired: come back with a new token";
+        let words = "the authentication has expired: reconnect with a new token";
         self.close_with_bye(now, None, Bye::new(ByeCode::TokenExpired, words));
     }
 
@@ -471,7 +471,7 @@ impl Peer {
         drop(session);
         match packet.verb {
             Verb::Request(request) => {
-                let id = packet.id.expect("the codec lets no request without an id pass");
+                let id = packet.id.expect("parse_client() rejects a request without an id");
                 self.handle_request(now, id, packet.again, request);
             }
             Verb::BadRequest(words) => self.reject_request(packet.id, ErrorCode::BadRequest, words),
@@ -485,7 +485,11 @@ impl Peer {
             Verb::Pause(_) => self.pause(now),
             Verb::Bye => self.handle_bye(now),
             Verb::Hello(_) => {
-                self.close_with_bye(now, packet.id, Bye::new(ByeCode::BadPacket, "`hello` was said before"));
+                self.close_with_bye(
+                    now,
+                    packet.id,
+                    Bye::new(ByeCode::BadPacket, "a second `hello` on a welcomed connection"),
+                );
             }
             _ => {}
         }

@@ -1,4 +1,6 @@
 //! From `hello` to `welcome`: tickets, logins, take-over and restored subscriptions (protocol, section 3).
+//!
+//! Start at [`Peer::handle_opening_packet`].
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -86,7 +88,7 @@ impl Peer {
 
     /// The admission queue did not admit the hello in time.
     pub(super) fn on_admission_timeout(&mut self, now: Now) {
-        let words = "many come back at the same time: come again in a moment";
+        let words = "too many clients connect at the same time: retry in a moment";
         let retry_after_ms = Some(self.hub.retry_after_ms());
         self.close_with_bye(now, None, Bye { retry_after_ms, ..Bye::new(ByeCode::Overloaded, words) });
     }
@@ -217,13 +219,11 @@ impl Peer {
     }
 
     fn check_ticket(&self, now: Now, ticket: &str) -> Result<Claims, Challenge> {
-        let claims = self
-            .hub
-            .open_ticket(ticket)
-            .ok_or_else(|| challenge("ticket_invalid", "this is no ticket of this gateway: log in again"))?;
+        let claims = self.hub.open_ticket(ticket).ok_or_else(|| {
+            challenge("ticket_invalid", "the ticket was not issued by this gateway: log in again")
+        })?;
         if !claims.source.is_some_and(|source| self.hub.accepts_logins_of(source)) {
-            let words =
-                "what the login behind the ticket was accepted by is no longer accepted: log in again";
+            let words = "the source of the login behind the ticket is no longer accepted: log in again";
             return Err(challenge("ticket_revoked", words));
         }
         if claims.expires_at <= now.wall_ms {
@@ -339,7 +339,7 @@ impl Peer {
     }
 
     fn close_for_room(&mut self, now: Now) {
-        let words = "this node has as many sessions as it may have";
+        let words = "this node has reached its limit of sessions";
         let retry_after_ms = Some(self.hub.retry_after_ms());
         self.close_with_bye(now, None, Bye { retry_after_ms, ..Bye::new(ByeCode::Overloaded, words) });
     }
@@ -450,7 +450,10 @@ impl Peer {
         match requests.iter().find(|request| request.name == *name) {
             Some(request) => self.subscribe(now, request),
             // The login changed while the engine was asked, or there are too many channels.
-            None => Err(ErrorBody::new(ErrorCode::Limit, "this channel was not looked up: subscribe to it")),
+            None => Err(ErrorBody::new(
+                ErrorCode::Limit,
+                "the state of this channel was not loaded: subscribe to it",
+            )),
         }
     }
 
@@ -545,7 +548,7 @@ fn revoked() -> Challenge {
 
 /// Error for a request whose connection has lost its session.
 pub(super) fn no_session() -> ErrorBody {
-    ErrorBody::new(ErrorCode::Internal, "this connection has no session any more")
+    ErrorBody::new(ErrorCode::Internal, "this connection no longer has a session")
 }
 
 fn identity_of(claims: &Claims) -> Identity {

@@ -1,4 +1,6 @@
 //! Requests of a welcomed client and their replies (protocol, section 4).
+//!
+//! Start at [`Peer::handle_request`].
 
 use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
@@ -79,8 +81,7 @@ impl Peer {
         drop(session);
         match (verdict, request) {
             (Verdict::Execute | Verdict::InDoubt, _) if again && open.is_new => {
-                let words =
-                    "it was sent before this session began, and may have been executed in the one before";
+                let words = "sent before this session began: it may have been executed in the previous one";
                 self.settle(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::InDoubt, words)));
             }
             (Verdict::Execute, Request::Call(call)) => self.call(id, call, &asked_by),
@@ -89,7 +90,7 @@ impl Peer {
                 self.call(id, call, &asked_by)
             }
             (Verdict::InDoubt, Request::Call(_)) => {
-                let words = "the node that took this call is gone: it may have run";
+                let words = "the node that received this call is gone: it may have been executed";
                 self.settle(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::InDoubt, words)));
             }
             (Verdict::Execute, Request::Publish(publish)) => {
@@ -98,11 +99,13 @@ impl Peer {
             (Verdict::InDoubt, Request::Publish(publish)) => self.publish(now, id, &publish, &asked_by, true),
             (Verdict::Replay(reply), _) => self.control.extend_from_slice(&reply),
             (Verdict::SlowPeer, _) => {
-                let words = "too many replies are unseen: say `seen`";
+                let words = "too many replies are unseen: send `seen`";
                 self.close_with_bye(now, None, Bye::new(ByeCode::SlowPeer, words));
             }
             (Verdict::Wait | Verdict::Ignore, _) => {}
-            (Verdict::Execute | Verdict::InDoubt, _) => unreachable!("only publish and call come here"),
+            (Verdict::Execute | Verdict::InDoubt, _) => {
+                unreachable!("only publish and call are handled here")
+            }
         }
     }
 

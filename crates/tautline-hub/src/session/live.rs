@@ -1,4 +1,6 @@
 //! Operations on a session that has not ended, open to every caller on the node.
+//!
+//! Start at [`LiveSession::take_over`].
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! Session state that outlives a connection: owner, requests and presence.
+//!
+//! Start at [`Session::live`] and [`Session::owned_by`].
 
 pub(crate) mod id;
 mod live;

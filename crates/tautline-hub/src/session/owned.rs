@@ -1,4 +1,6 @@
 //! Operations on a session that only its own connection may perform for its client.
+//!
+//! Start at [`OwnedSession::receive`].
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! The registry of a node's sessions: by id, parked, revoked.
+//!
+//! Start at [`Sessions::get_or_create`].
 
 use std::{
     collections::{BTreeSet, HashSet, VecDeque},

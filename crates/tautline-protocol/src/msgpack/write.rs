@@ -6,7 +6,7 @@ use rmp::encode;
 use super::{BIN_KEY, JSON_KEY};
 use crate::MSGPACK_DEPTH_MAX;
 
-const OURS: &str = "memory takes every byte";
+const OURS: &str = "writing to memory cannot fail";
 
 /// Walks through the tokens once, without recursion: other clients' publications may be nested arbitrarily
 /// deep.

@@ -48,7 +48,7 @@ impl Opening {
     #[must_use]
     pub fn expired(&self) -> Bye {
         if self.challenged {
-            Bye::new(ByeCode::ChallengeFailed, "no login came after the challenge")
+            Bye::new(ByeCode::ChallengeFailed, "no login followed the challenge")
         } else {
             Bye::new(ByeCode::HelloTimeout, "no `hello` in time")
         }

@@ -1,6 +1,7 @@
-//! Durations and sizes as people write them: `90s`, `24h`, `64KiB`, `1MiB`.
+//! Durations and sizes with units: `90s`, `24h`, `64KiB`, `1MiB`.
 //!
-//! [`count`], [`bytes`] and [`wait`] read an option of a configuration: `#[serde(deserialize_with = "units::bytes")]`.
+//! Start at [`count`], [`bytes`] and [`wait`], which deserialize an option of a configuration:
+//! `#[serde(deserialize_with = "units::bytes")]`.
 
 mod option;
 
@@ -11,7 +12,7 @@ pub use self::option::{ByteSize, Milliseconds, Span, bytes, count, wait};
 /// Reads whole numbers with their units, `d`, `h`, `m`, `s` and `ms`, the largest first: `90s`, `1h30m`.
 ///
 /// # Errors
-/// In words, with what would be valid.
+/// A message that says which values are valid.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let refuse = || {
         format!(
@@ -48,7 +49,7 @@ const DURATION_MS_MAX: u64 = 36_500 * 24 * 3600 * 1000;
 /// Reads a whole number of bytes, with `KiB`, `MiB` or `GiB` if wanted.
 ///
 /// # Errors
-/// In words, with what would be valid.
+/// A message that says which values are valid.
 pub fn parse_bytes(text: &str) -> Result<usize, String> {
     let refuse =
         || format!("{text:?} is no size: write a whole number and B, KiB, MiB or GiB, like 64KiB or 1MiB");
@@ -72,7 +73,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
     Some((number, text[digits..].trim_start()))
 }
 
-/// A duration in milliseconds; one that is too long to count is for ever.
+/// A duration in milliseconds; one that overflows is the longest possible.
 #[must_use]
 pub fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
