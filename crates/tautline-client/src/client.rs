@@ -118,7 +118,7 @@ impl Client {
     /// Ask for it right after [`Client::connect`]: what comes before it has no taker.
     ///
     /// # Errors
-    /// When it is taken already, or the client is closed.
+    /// When it is taken already, also by its name (`user:…`), or the client is closed.
     pub async fn inbox(&self) -> Result<Subscription, SubscribeError> {
         self.add_subscription(ChannelName::USER_PREFIX, None).await
     }
@@ -257,8 +257,18 @@ impl Client {
     }
 
     /// Waits until the line stands as `wanted` says; `false` when the client has ended before. Safe to cancel.
-    pub async fn wait_for(&self, wanted: impl FnMut(&State) -> bool) -> bool {
-        self.state.clone().wait_for(wanted).await.is_ok()
+    pub async fn wait_for(&self, mut wanted: impl FnMut(&State) -> bool) -> bool {
+        let mut states = self.state.clone();
+        loop {
+            // A copy: `wanted` may do anything, and the driver is not kept from telling the next one.
+            let state = *states.borrow_and_update();
+            if wanted(&state) {
+                return true;
+            }
+            if states.changed().await.is_err() {
+                return false;
+            }
+        }
     }
 
     /// What happens to the line from now on. Who reads too slowly is told how much was left out.

@@ -27,8 +27,13 @@ pub(crate) struct Deliveries {
 }
 
 impl Deliveries {
+    /// True where a subscription to `channel` would take what another one hears. The inbox is one of the channels with its
+    /// prefix, and the gateway lets nobody read any other.
     pub(crate) fn contains(&self, channel: &str) -> bool {
+        let prefix = ChannelName::USER_PREFIX;
         self.sinks.contains_key(channel)
+            || (channel.starts_with(prefix) && self.sinks.contains_key(prefix))
+            || (channel == prefix && self.sinks.keys().any(|other| other.starts_with(prefix)))
     }
 
     pub(crate) fn add(&mut self, channel: String, sink: Sink) {
@@ -155,6 +160,17 @@ mod tests {
         assert!(!deliveries.is_held_up());
         assert_eq!(deliveries.remove(1), Some("slow".to_owned()));
         assert_eq!(deliveries.remove(1), None);
+    }
+
+    #[test]
+    fn the_inbox_and_its_name_exclude_each_other() {
+        for (first, second) in [("user:", "user:u42"), ("user:u42", "user:")] {
+            let mut deliveries = Deliveries::default();
+            deliveries.add(first.into(), sink(1, 1).0);
+            assert!(deliveries.contains(second) && !deliveries.contains("room:7"));
+            deliveries.remove(1);
+            assert!(!deliveries.contains(second));
+        }
     }
 
     #[tokio::test]

@@ -53,7 +53,7 @@ impl DialError {
             }
             Self::Handshake(_) => (Some(DropCause::ProtocolError), None),
         };
-        SocketClosed { socket, code, reason: None, message: Some(self.to_string()), cause }
+        SocketClosed { socket, code, reason: None, message: Some(self.to_string()), cause, held: false }
     }
 }
 

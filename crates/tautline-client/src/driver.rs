@@ -46,6 +46,20 @@ pub(crate) struct Ends {
     pub state: watch::Sender<State>,
 }
 
+impl Drop for Ends {
+    /// The driver has ended, or was ended: with its runtime, or by a panic. Nobody may wait for it any longer.
+    fn drop(&mut self) {
+        if *self.state.borrow() != State::Closed {
+            self.state.send_replace(State::Closed);
+            // Nobody has to listen.
+            let _ = self.events.send(ClientEvent::State(State::Closed));
+        }
+    }
+}
+
+/// The longest time that is counted: so much is also a number in JavaScript.
+const MS_MAX: u64 = 1 << 52;
+
 /// A packet that says nothing but that somebody is there.
 const SIGN_OF_LIFE: &str = r#"{"pong":{}}"#;
 
@@ -149,7 +163,7 @@ impl Driver {
 
     async fn wait(&mut self) -> Wake {
         let deadline =
-            self.session.poll_timeout().map(|mono_ms| self.started + Duration::from_millis(mono_ms));
+            self.session.poll_timeout().and_then(|ms| self.started.checked_add(Duration::from_millis(ms)));
         let timer = async {
             match deadline {
                 Some(deadline) => sleep_until(deadline.into()).await,
@@ -315,7 +329,7 @@ impl Driver {
     }
 }
 
-/// A duration in milliseconds; what is too long to count is for ever.
+/// A duration in milliseconds, as far as it can be counted.
 pub(crate) fn whole_ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(duration.as_millis()).map_or(MS_MAX, |ms| ms.min(MS_MAX))
 }

@@ -1,6 +1,14 @@
 //! What a client is told when it is made: where to go, who it is, and how patient to be.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+};
 
 use tautline_protocol::{Format, client::Options as SessionOptions, packet::Auth};
 
@@ -69,7 +77,7 @@ impl Login {
     }
 
     /// Asks `login` each time. It is told `true` where the last login, or the ticket made from it, was refused: then it
-    /// should not answer from a cache.
+    /// should not answer from a cache. A panic in it is an error like any other: no login just now.
     pub fn ask<F, Answer>(login: F) -> Self
     where
         F: Fn(bool) -> Answer + Send + Sync + 'static,
@@ -82,9 +90,23 @@ impl Login {
         Self::ask(move |_renew| std::future::ready(Ok(auth.clone())))
     }
 
+    /// Runs in the client's task, which has to outlive what the app's code does.
     pub(crate) fn fetch(&self, renew: bool) -> PendingLogin {
-        (self.0)(renew)
+        let login = Arc::clone(&self.0);
+        let mut pending = None;
+        Box::pin(poll_fn(move |context| {
+            let polled = catch_unwind(AssertUnwindSafe(|| {
+                pending.get_or_insert_with(|| login(renew)).as_mut().poll(context)
+            }));
+            polled.unwrap_or_else(|panic| Poll::Ready(Err(describe_panic(panic.as_ref()).into())))
+        }))
     }
+}
+
+fn describe_panic(panic: &(dyn Any + Send)) -> String {
+    let words = panic.downcast_ref::<&str>().copied();
+    let words = words.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the login panicked: {}", words.unwrap_or("it does not say why"))
 }
 
 impl fmt::Debug for Login {

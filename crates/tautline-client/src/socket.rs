@@ -201,6 +201,7 @@ impl Lost {
             reason: self.reason,
             message: self.message,
             cause: self.cause,
+            held: false,
         }
     }
 }

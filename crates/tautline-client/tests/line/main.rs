@@ -3,6 +3,7 @@
 mod acknowledge;
 mod dial;
 mod msgpack;
+mod reentrant;
 mod stage;
 mod storage;
 mod tls;
