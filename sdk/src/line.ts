@@ -1,7 +1,7 @@
 /** What happens to the line from outside: background, network, and time (protocol, section 6). */
 
 import { hasReport, heartbeatDeadline, ping, probe } from './heartbeat.js';
-import { drop, letGo } from './losing.js';
+import { drop, letGo, slowDown } from './losing.js';
 import { authCame, hurry } from './opening.js';
 import { expire } from './outbox.js';
 import { isOnline, say } from './outputs.js';
@@ -23,18 +23,21 @@ export function show(s: Session): void {
 /** Waits on a weak network are so many times as long: an answer that comes late is better than another handshake. */
 const PATIENCE_WEAK = 2;
 
+/** How long the next dial waits where the host says that there is no network. Hosts are wrong about it. */
+const OFFLINE_MS = 5000;
+
 export function network(s: Session, { online, kind, weak }: { online: boolean; kind?: string; weak?: boolean }): void {
   const last = s.networkKind_;
-  const changed = online !== s.networkOnline_ || (kind && last && kind !== last);
-  s.networkOnline_ = online;
+  const turned = online === !!s.offlineMs_;
+  s.offlineMs_ = online ? 0 : s.offlineMs_ || OFFLINE_MS;
   s.patience_ = weak ? PATIENCE_WEAK : 1;
   s.networkKind_ = kind || last;
-  if (!changed) return;
+  if (!turned && !(kind && last && kind !== last)) return;
   if (isOnline(s)) probe(s, online ? 'network_changed' : 'network_lost');
   else if (online) {
     if (s.socket_) drop(s, 'network_changed');
     hurry(s);
-  }
+  } else if (turned && s.goal_ === 'up' && !s.socket_) slowDown(s);
 }
 
 function pause(s: Session, reason: string): void {
@@ -62,14 +65,14 @@ export function timeout(s: Session): void {
 
 function lineTimeout(s: Session): void {
   if (isOnline(s)) return s.silence_ ? drop(s, s.silence_) : ping(s);
-  if (s.socket_ && s.stage_ !== 'challenged') return drop(s, s.networkOnline_ ? 'connect_timeout' : 'network_lost');
+  if (s.socket_ && s.stage_ !== 'challenged') return drop(s, s.offlineMs_ ? 'network_lost' : 'connect_timeout');
   if (s.authDueMs_ <= s.nowMs_) authCame(s, {});
 }
 
 /** When the line itself needs attention. */
 export function lineDeadline(s: Session): number {
   if (s.socket_) return isOnline(s) ? heartbeatDeadline(s) : s.stageDueMs_;
-  if (s.state_ === 'waiting') return s.retryAtMs_;
+  if (s.state_ === 'waiting' || s.state_ === 'offline') return s.retryAtMs_;
   if (s.state_ !== 'connecting') return Infinity;
   return s.authDueMs_ < Infinity ? s.authDueMs_ : Math.min.apply(Math, s.closing_.map((closing) => closing.untilMs_));
 }

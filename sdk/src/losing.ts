@@ -31,7 +31,7 @@ function stop(s: Session, cause: DropCause): void {
 
 function causeOf(s: Session, { cause, code }: SocketClosedInput): DropCause {
   if (s.hiddenSinceMs_ < Infinity) return 'background';
-  if (!s.networkOnline_) return 'network_lost';
+  if (s.offlineMs_) return 'network_lost';
   if (cause) return cause;
   if (s.silence_ && s.silence_ !== 'peer_silent') return s.silence_;
   return [1002, 1003, 1007, 1009].indexOf(code!) < 0 ? 'unknown' : 'protocol_error';
@@ -87,6 +87,17 @@ function schedule(s: Session, advice?: Bye): void {
   const delayMs = s.retries_++ && Math.floor(s.random_() * ceilingMs);
   s.notBeforeMs_ = s.nowMs_ + (afterMs || 0);
   s.retryAtMs_ = Math.max(s.notBeforeMs_, s.nowMs_ + delayMs);
+  slowDown(s);
+}
+
+/** What a dial waits at most where the host says that there is no network, and never takes it back. */
+const OFFLINE_MS_MAX = 30000;
+
+/** Where there is no network, as the host says, the next dial waits, and the one after it twice as long. */
+export function slowDown(s: Session): void {
+  if (!s.offlineMs_) return;
+  s.retryAtMs_ = Math.max(s.retryAtMs_, s.nowMs_ + s.offlineMs_);
+  s.offlineMs_ = Math.min(OFFLINE_MS_MAX, 2 * s.offlineMs_);
 }
 
 /** Detaches from the live socket: never waits for the host, which may say nothing for minutes. */

@@ -20,9 +20,9 @@ export function advance(s: Session): void {
   if (s.goal_ !== 'up') setState(s, s.goal_);
   else if (s.socket_) setState(s, 'connecting');
   else if (s.hiddenSinceMs_ < Infinity) setState(s, 'hidden');
-  else if (!s.networkOnline_) setState(s, 'offline');
-  else if (s.nowMs_ < s.retryAtMs_) setState(s, 'waiting', s.retryAtMs_);
-  else dial(s);
+  else if (s.nowMs_ >= s.retryAtMs_) dial(s);
+  else if (s.offlineMs_) setState(s, 'offline');
+  else setState(s, 'waiting', s.retryAtMs_);
 }
 
 function dial(s: Session): void {

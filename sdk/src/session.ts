@@ -83,7 +83,8 @@ export class Session {
   /** While it waits. */
   waitingUntilMs_: number | undefined;
   hiddenSinceMs_ = Infinity;
-  networkOnline_ = true;
+  /** What the next wait lasts at least, while the host says that there is no network; else 0. */
+  offlineMs_ = 0;
   networkKind_: string | undefined;
   /** What the waits for an answer are multiplied with: more on a weak network. */
   patience_ = 1;

@@ -81,6 +81,8 @@ function welcome(s: Session, body: Welcome): void {
   forgetLogin(s);
   s.ticket_ = body.ticket;
   s.renew_ = s.contested_ = false;
+  // Whatever the host says.
+  s.offlineMs_ = 0;
   s.firstDrop_ = undefined;
   subscriptions.beginSubscriptions(s, user && 'user:' + user);
   emit(s, {

@@ -346,10 +346,11 @@ test('what the host tells about app and network reaches the session', async () =
   const { world, states } = await online({ background: true });
   world.watcher?.({ type: 'hide' });
   await world.advance(5_000);
+  world.unreachable = true;
   world.watcher?.({ type: 'network', online: false });
   world.watcher?.({ type: 'show' });
   await world.advance(100);
-  assert.deepEqual(states.slice(-2), ['hidden', 'offline']);
+  assert.deepEqual(states.slice(-3), ['hidden', 'connecting', 'offline']);
 });
 
 test('a silent death of the connection is found out by the heartbeat', async () => {

@@ -188,6 +188,7 @@ impl InputMutator {
         closed.reason = self.rng.chance(0.5).then(|| "a reason".to_owned());
         closed.message = self.rng.chance(0.5).then(|| "a message".to_owned());
         closed.cause = self.rng.chance(0.5).then(|| DropCause::ALL[self.index(DropCause::ALL.len())]);
+        closed.held = self.rng.chance(0.2);
         closed
     }
 

@@ -2,6 +2,11 @@
 
 use super::{Options, random::Random};
 
+/// How long the next dial waits where the host says that there is no network: at first, and at most. Hosts are wrong about
+/// it, and some never take it back. Milliseconds.
+const OFFLINE_MS: u64 = 5_000;
+const OFFLINE_MS_MAX: u64 = 30_000;
+
 /// What the server said about coming back; nothing, by default.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Advice {
@@ -20,6 +25,8 @@ pub(super) struct Backoff {
     retry_at: u64,
     /// Not before this, whatever else happens: the server said so.
     not_before: u64,
+    /// What the next wait lasts at least, while the host says that there is no network.
+    offline_ms: Option<u64>,
 }
 
 impl Backoff {
@@ -45,7 +52,25 @@ impl Backoff {
         };
         self.retries += 1;
         self.not_before = now_ms.saturating_add(advice.after_ms.unwrap_or(0));
-        self.retry_at = self.not_before.max(now_ms + delay_ms);
+        self.retry_at = self.not_before.max(now_ms.saturating_add(delay_ms));
+        self.slow_down(now_ms);
+    }
+
+    /// The host says whether there is a network; or a welcome does.
+    pub(super) fn set_online(&mut self, online: bool) {
+        self.offline_ms = if online { None } else { self.offline_ms.or(Some(OFFLINE_MS)) };
+    }
+
+    pub(super) const fn is_offline(&self) -> bool {
+        self.offline_ms.is_some()
+    }
+
+    /// Where there is no network, as the host says, the next dial waits, and the one after it twice as long.
+    pub(super) fn slow_down(&mut self, now_ms: u64) {
+        if let Some(wait_ms) = &mut self.offline_ms {
+            self.retry_at = self.retry_at.max(now_ms.saturating_add(*wait_ms));
+            *wait_ms = OFFLINE_MS_MAX.min(*wait_ms * 2);
+        }
     }
 
     /// Something has changed for the better: dial as soon as the server allows.
@@ -75,5 +100,21 @@ mod tests {
         backoff.schedule(100, advice, &mut Random::new(5), &Options::default());
         backoff.hurry();
         assert_eq!(backoff.retry_at(), 1_600);
+    }
+
+    #[test]
+    fn offline_waits_double_until_the_network_is_back() {
+        let (mut backoff, mut random) = (Backoff::default(), Random::new(5));
+        let options = Options { retry_max_ms: 0, ..Options::default() };
+        backoff.set_online(false);
+        for wait_ms in [5_000, 10_000, 20_000, 30_000, 30_000] {
+            // Said again, it is no news.
+            backoff.set_online(false);
+            backoff.schedule(100, Advice::default(), &mut random, &options);
+            assert_eq!(backoff.retry_at(), 100 + wait_ms);
+        }
+        backoff.set_online(true);
+        backoff.schedule(100, Advice::default(), &mut random, &options);
+        assert_eq!((backoff.retry_at(), backoff.is_offline()), (100, false));
     }
 }

@@ -99,6 +99,9 @@ pub struct SocketClosed {
     pub message: Option<String>,
     /// What the shell takes it for, where the host's words allow it.
     pub cause: Option<DropCause>,
+    /// It is lost, but the host still counts it: the session closes it, and its slot is free when it is told to be closed
+    /// without this.
+    pub held: bool,
 }
 
 /// A request of the app's.

@@ -41,11 +41,11 @@ impl Session {
 
     pub(super) fn network(&mut self, now: Now, online: bool, kind: Option<String>, weak: bool) {
         let other_kind = kind.is_some() && self.network_kind.is_some() && kind != self.network_kind;
-        let changed = online != self.network_online || other_kind;
-        self.network_online = online;
+        let turned = online == self.backoff.is_offline();
+        self.backoff.set_online(online);
         self.patience = if weak { PATIENCE_WEAK } else { 1 };
         self.network_kind = kind.or(self.network_kind.take());
-        if !changed {
+        if !turned && !other_kind {
             return;
         }
         if self.is_online() {
@@ -56,6 +56,8 @@ impl Session {
                 self.drop_line(now, dropped);
             }
             self.backoff.hurry();
+        } else if turned && self.goal == Goal::Up && self.socket.is_none() {
+            self.backoff.slow_down(now.mono_ms);
         }
     }
 
@@ -102,7 +104,7 @@ impl Session {
                 Some(cause) => cause,
                 None => return self.ping(now),
             },
-            Some(Stage::Dialing | Stage::Greeting) if !self.network_online => DropCause::NetworkLost,
+            Some(Stage::Dialing | Stage::Greeting) if self.backoff.is_offline() => DropCause::NetworkLost,
             Some(Stage::Dialing | Stage::Greeting) => DropCause::ConnectTimeout,
             Some(Stage::Challenged) | None => return self.fetch_timeout(now),
         };
@@ -123,7 +125,7 @@ impl Session {
                 Some(self.heartbeat.deadline(self.options.report_ms))
             }
             (Some(socket), _) => Some(socket.deadline_ms),
-            (None, State::Waiting { .. }) => Some(self.backoff.retry_at()),
+            (None, State::Waiting { .. } | State::Offline) => Some(self.backoff.retry_at()),
             (None, State::Connecting) => {
                 self.auth_due_ms.or_else(|| self.closing.iter().map(|closing| closing.until_ms).min())
             }

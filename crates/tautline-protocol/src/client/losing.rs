@@ -10,7 +10,9 @@ use crate::{AnyByeCode, ByeCode, Now, Reconnect, RequestId, json::Marks, packet:
 
 impl Session {
     pub(super) fn socket_closed(&mut self, now: Now, closed: SocketClosed) {
-        self.closing.retain(|closing| closing.socket != closed.socket);
+        if !closed.held {
+            self.closing.retain(|closing| closing.socket != closed.socket);
+        }
         if self.socket.as_ref().is_none_or(|socket| socket.number != closed.socket) {
             return;
         }
@@ -21,7 +23,7 @@ impl Session {
             let Bye { message, reconnect, retry_after_ms, attempt, .. } =
                 Bye::new(code, closed.reason.unwrap_or_default());
             let bye = Bye { code: AnyByeCode::Known(code), message, reconnect, retry_after_ms, attempt };
-            self.take_bye(now, None, bye, true);
+            self.take_bye(now, None, bye, !closed.held);
             return;
         }
         let dropped = Dropped {
@@ -33,7 +35,7 @@ impl Session {
         if closed.code.and_then(Reconnect::of_close_range) == Some(Reconnect::Never) {
             self.goal = Goal::Stopped(dropped.cause);
         }
-        self.lose(now, dropped, true);
+        self.lose(now, dropped, !closed.held);
     }
 
     fn cause_of(&self, closed: &SocketClosed) -> DropCause {
@@ -44,7 +46,7 @@ impl Session {
         if self.is_hidden() {
             return DropCause::Background;
         }
-        if !self.network_online {
+        if self.backoff.is_offline() {
             return DropCause::NetworkLost;
         }
         closed.cause.or_else(|| self.heartbeat.probe_cause()).unwrap_or(match closed.code {

@@ -17,13 +17,15 @@ impl Session {
             Goal::Closed => self.set_state(State::Closed),
             Goal::Up if self.socket.is_some() => self.set_state(State::Connecting),
             Goal::Up if self.is_hidden() => self.set_state(State::Hidden),
-            Goal::Up if !self.network_online => self.set_state(State::Offline),
             Goal::Up if now.mono_ms < self.backoff.retry_at() => self.wait(now),
             Goal::Up => self.dial(now),
         }
     }
 
     fn wait(&mut self, now: Now) {
+        if self.backoff.is_offline() {
+            return self.set_state(State::Offline);
+        }
         let until_ms = self.backoff.retry_at();
         // The two clocks need not run in step: one wait is announced once.
         if !matches!(self.state, State::Waiting { .. }) || self.waiting_until_ms != until_ms {

@@ -1,5 +1,6 @@
 //! What an app may choose. Every wait and size of the client has its name here.
 
+use super::stored::NUMBER_MAX;
 use crate::packet::client::ClientInfo;
 
 /// What gives way when the outbox is full.
@@ -62,6 +63,29 @@ pub struct Options {
     pub store_bytes_max: usize,
 }
 
+impl Options {
+    /// The same, with waits that can be added to a clock, and stored.
+    pub(super) fn bounded(mut self) -> Self {
+        for wait_ms in [
+            &mut self.background_after_ms,
+            &mut self.probe_ms,
+            &mut self.connect_timeout_ms,
+            &mut self.auth_timeout_ms,
+            &mut self.close_wait_ms,
+            &mut self.retry_base_ms,
+            &mut self.retry_max_ms,
+            &mut self.stable_ms,
+            &mut self.report_ms,
+            &mut self.idle_ms,
+            &mut self.request_ttl_ms,
+            &mut self.store_ms,
+        ] {
+            *wait_ms = NUMBER_MAX.min(*wait_ms);
+        }
+        self
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -86,6 +110,61 @@ impl Default for Options {
             hello_bytes_max: 256 * 1024,
             store_ms: 1_000,
             store_bytes_max: 192 * 1024,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Now,
+        client::{Input, Session, SocketClosed},
+        packet::Auth,
+    };
+
+    #[test]
+    fn waits_without_end_do_not_overflow() {
+        let endless = Options {
+            background_after_ms: u64::MAX,
+            probe_ms: u64::MAX,
+            connect_timeout_ms: u64::MAX,
+            auth_timeout_ms: u64::MAX,
+            close_wait_ms: u64::MAX,
+            retry_base_ms: u64::MAX,
+            retry_max_ms: u64::MAX,
+            stable_ms: u64::MAX,
+            report_ms: u64::MAX,
+            idle_ms: u64::MAX,
+            request_ttl_ms: u64::MAX,
+            store_ms: u64::MAX,
+            ..Options::default()
+        };
+        let now = Now::new(1_000, 1_763_666_001_000);
+        let mut session = Session::new(endless, 1);
+        let welcome = r#"{"welcome":{"session":"s","ticket":"t","ticket_expires_at":1,"resumed":false,"ping_ms":18446744073709551615,"pong_ms":18446744073709551615,"park_ms":1,"max_message_bytes":65536,"now":1,"node":"n","channels":{}}}"#;
+        let weak = || Input::Network { online: true, kind: None, weak: true };
+        let lost = |socket| Input::SocketClosed(SocketClosed { socket, ..SocketClosed::default() });
+        let life = [
+            Input::Restore(None),
+            weak(),
+            Input::Connect,
+            Input::Auth(Auth::Guest { guest: true }),
+            Input::SocketOpen { socket: 1 },
+            Input::SocketMessage { socket: 1, text: welcome },
+            Input::Hide,
+            Input::Show,
+            Input::Network { online: false, kind: None, weak: true },
+            Input::Timeout,
+            lost(1),
+            Input::Connect,
+            lost(2),
+            Input::Connect,
+            lost(3),
+        ];
+        for input in life {
+            session.handle_input(now, input);
+            assert!(session.poll_timeout().is_none_or(|at| at > now.mono_ms), "due at once: {session:?}");
         }
     }
 }

@@ -124,7 +124,7 @@ impl Outbox {
         let NewRequest { request, verb, body, ttl_ms, idempotent, volatile } = new;
         let origin = Origin::App { request, verb, idempotent, volatile };
         let mut entry = self.make(origin, verb.as_str(), body);
-        entry.ttl_ms = ttl_ms.unwrap_or(options.request_ttl_ms);
+        entry.ttl_ms = ttl_ms.unwrap_or(options.request_ttl_ms).min(NUMBER_MAX);
         entry.asked_at_ms = now.wall_ms;
         entry.expires_at_ms = now.mono_ms.saturating_add(entry.ttl_ms);
         if entry.bytes() > message_bytes_max {

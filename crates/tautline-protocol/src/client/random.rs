@@ -23,7 +23,8 @@ impl Random {
     /// A whole number in `0..ceiling`, as `Math.floor(random() * ceiling)` gives it.
     pub(super) fn below(&mut self, ceiling: u64) -> u64 {
         // floor(bits / 2^32 · ceiling) in whole numbers: exact, and the same as in doubles while ceiling < 2^21.
-        (u64::from(self.bits()) * ceiling) >> 32
+        let product = u128::from(self.bits()) * u128::from(ceiling);
+        u64::try_from(product >> 32).expect("less than the ceiling")
     }
 }
 
@@ -44,5 +45,6 @@ mod tests {
         let mut random = Random::new(7);
         assert!((0..1000).all(|_| random.below(500) < 500));
         assert_eq!(Random::new(1).below(1000), 627);
+        assert!(Random::new(1).below(u64::MAX) < u64::MAX);
     }
 }

@@ -80,7 +80,6 @@ pub struct Session {
     /// When the answer to `fetch_auth` is due, while one is out.
     pub(super) auth_due_ms: Option<u64>,
     pub(super) hidden_since_ms: Option<u64>,
-    pub(super) network_online: bool,
     pub(super) network_kind: Option<String>,
     /// What the waits for an answer are multiplied with: more on a weak network.
     pub(super) patience: u64,
@@ -103,7 +102,7 @@ impl Session {
     #[must_use]
     pub fn new(options: Options, seed: u32) -> Self {
         Self {
-            options,
+            options: options.bounded(),
             random: Random::new(seed),
             outputs: VecDeque::new(),
             message: Vec::new(),
@@ -114,7 +113,6 @@ impl Session {
             closing: Vec::new(),
             auth_due_ms: None,
             hidden_since_ms: None,
-            network_online: true,
             network_kind: None,
             patience: 1,
             waiting_until_ms: 0,

@@ -75,6 +75,8 @@ impl Session {
         self.active_ms = now.mono_ms;
         self.message_bytes_max = welcome.max_message_bytes;
         self.identity.welcomed(ticket);
+        // Whatever the host says.
+        self.backoff.set_online(true);
         self.heartbeat.begin(now.mono_ms, ping_ms, pong_ms);
         if !resumed {
             self.heartbeat.note_seen_said(0);

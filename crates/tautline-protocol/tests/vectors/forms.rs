@@ -73,6 +73,7 @@ pub fn input<'a>(input: &Value, message: &'a str) -> Input<'a> {
             reason: optional_text(&input["reason"]),
             message: optional_text(&input["message"]),
             cause: input["cause"].as_str().map(cause),
+            held: input["held"] == true,
         }),
         "request" => Input::Request(request(input)),
         "cancel" => Input::Cancel { request: input["request"].as_u64().expect("a number") },

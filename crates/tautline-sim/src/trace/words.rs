@@ -12,10 +12,12 @@ pub(super) fn input(input: &Input<'_>) -> Value {
         Input::AuthFailed { message } => ("auth_failed", json!({"message": message})),
         Input::SocketOpen { socket } => ("socket_open", json!({"socket": socket})),
         Input::SocketMessage { socket, text } => ("socket_message", json!({"socket": socket, "text": text})),
-        Input::SocketClosed(SocketClosed { socket, code, reason, message, cause }) => {
+        Input::SocketClosed(SocketClosed { socket, code, reason, message, cause, held }) => {
             let cause = cause.map(|cause| cause.as_str());
-            let fields =
-                json!({"socket": socket, "code": code, "reason": reason, "message": message, "cause": cause});
+            let held = held.then_some(true);
+            let fields = json!({
+                "socket": socket, "code": code, "reason": reason, "message": message, "cause": cause, "held": held,
+            });
             ("socket_closed", fields)
         }
         Input::Request(new) => ("request", request(new)),

@@ -9,14 +9,49 @@ fn network(pair: &mut Pair, online: bool, kind: &str) {
 }
 
 #[test]
-fn offline_client_dials_when_the_network_returns() {
+fn offline_client_dials_slowly_until_the_network_returns() {
     let mut pair = Pair::connected();
+    pair.set_air(Air::Refusing);
     network(&mut pair, false, "none");
     pair.fault(Fault::Cut);
     pair.advance(600_000);
-    assert_eq!((pair.state(), pair.dials(), pair.drops()), (State::Offline, 0, vec![DropCause::NetworkLost]));
+    assert_eq!(pair.state(), State::Offline);
+    assert!(pair.drops().iter().all(|cause| *cause == DropCause::NetworkLost), "{:?}", pair.drops());
+    let dialled_at_ms = pair.phone().dialled_at_ms.clone();
+    let waits_ms: Vec<u64> = dialled_at_ms.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(waits_ms.iter().all(|wait_ms| (10_000..31_000).contains(wait_ms)), "{waits_ms:?}");
+    assert!((18..25).contains(&dialled_at_ms.len()), "{dialled_at_ms:?}");
+    pair.set_air(Air::Clear);
+    pair.forget();
     network(&mut pair, true, "wifi");
     assert_eq!(pair.phone().dialled_at_ms, [pair.now_ms()]);
+    pair.advance(80);
+    assert_eq!(pair.state(), State::Online);
+}
+
+#[test]
+fn offline_report_never_withdrawn_delays_one_dial() {
+    let mut pair = Pair::connected();
+    network(&mut pair, false, "none");
+    pair.fault(Fault::Cut);
+    pair.advance(4_900);
+    assert_eq!((pair.state(), pair.dials()), (State::Offline, 0));
+    pair.advance(200);
+    assert_eq!(pair.state(), State::Online);
+    pair.forget();
+    // The welcome has ended the belief.
+    pair.fault(Fault::Cut);
+    pair.advance(80);
+    assert_eq!(pair.state(), State::Online);
+}
+
+#[test]
+fn connect_while_offline_dials_at_once() {
+    let mut pair = Pair::connected();
+    network(&mut pair, false, "none");
+    pair.fault(Fault::Cut);
+    pair.advance(1_000);
+    pair.tell(Input::Connect);
     pair.advance(80);
     assert_eq!(pair.state(), State::Online);
 }
