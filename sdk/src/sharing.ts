@@ -32,10 +32,14 @@ export interface Sharing {
   clear_(): void;
 }
 
-/** `feed` takes an input, and calls back when it has its turn; `attempt` survives what a handler throws. */
+/**
+ * `feed` takes an input, and calls back when it has its turn; `attempt` survives what a handler throws; `epochOf` is the epoch
+ * that the gateway last said of a channel.
+ */
 export function sharing(
   feed: (input: Input, taken?: () => void) => void,
   attempt: Attempt,
+  epochOf: (channel: string) => string | undefined,
   setTimer: Host['setTimer'],
   options: Partial<typeof HANDLING>,
 ): Sharing {
@@ -148,11 +152,16 @@ export function sharing(
     join(channel);
   }
 
-  /** Where somebody stands before the session, it begins again from there. */
+  /** Where somebody stands before the session, or in a log that was, it begins again from there: the gateway tells the gap. */
   function goBack(channel: string, stand: Cursor): void {
+    const listeners = channels[channel] || [];
     let from = stand;
-    (channels[channel] || []).forEach(({ place_, behind_ }) => {
-      if (!behind_ && isBefore(place_, from)) from = place_!;
+    // Another start would take away the place of the one that waits for it. When that is confirmed, this is asked again.
+    if (listeners.some((it) => it.asked_ && !it.place_ && !isNow(it))) return;
+    listeners.forEach(({ place_, behind_ }) => {
+      // Where the session stands in the old log, the gap is on its way.
+      const isLost = place_ && place_.epoch !== stand.epoch && place_.epoch !== epochOf(channel);
+      if (!behind_ && (isLost || isBefore(place_, from))) from = place_!;
     });
     if (from !== stand) feed({ type: 'subscribe', channel, from });
   }

@@ -29,6 +29,7 @@ import type {
 } from './options.js';
 import { Session } from './session.js';
 import { sharing } from './sharing.js';
+import type { Subscription as Place } from './subscriptions.js';
 import type { Auth, Input, Output, RequestVerb, StateName } from './vocabulary.js';
 
 /** One line to a gateway. It comes back by itself until it is closed. */
@@ -125,7 +126,11 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
     Math.random() * 4294967296,
   );
   const listeners: { [event: string]: Handler[] } = {};
-  const shared = sharing(feed, attempt, (delayMs, fire) => host.setTimer(delayMs, fire), options);
+  const epochOf = (channel: string): string | undefined => {
+    const { head_ } = session.subscriptions_[channel] || ({} as Partial<Place>);
+    return head_ && head_.epoch;
+  };
+  const shared = sharing(feed, attempt, epochOf, (delayMs, fire) => host.setTimer(delayMs, fire), options);
   /** What settles each request: with what came, or with an error. */
   const waiters: { [request: number]: [(ok: unknown) => void, (error: TautlineError) => void] } = {};
   const sockets: { [socket: number]: Socket | undefined } = {};

@@ -37,6 +37,38 @@ test('a page shown again hears what it missed while others listened', async () =
   assert.deepEqual(shown, [0, 1, 2, 3, 4]);
 });
 
+test('a handler in a log that was replaced meanwhile is told of the gap', async () => {
+  const { world, line, publish } = await lined();
+  const first: unknown[] = [];
+  const second: unknown[] = [];
+  line.subscribe('room:7', noting(first));
+  await world.advance(100);
+  await publish('room:7', 1);
+  world.unreachable = true;
+  world.cut();
+  line.subscribe('room:7', { ...noting(second), from: 'acked' });
+  world.gateway.replaceLogs('k2');
+  world.unreachable = false;
+  await world.advance(2_000);
+  await publish('room:7', 'of the new log');
+  assert.deepEqual(first, ['@0+0', 1, '@1+0', 'new_epoch', 'of the new log']);
+  assert.deepEqual(second, ['@0+0', 'of the new log']);
+});
+
+test('a start is not taken away by another handler that goes back', async () => {
+  const { world, line, publish } = await lined();
+  const [first, third]: [unknown[], unknown[]] = [[], []];
+  for (const n of [1, 2, 3]) await publish('room:7', n);
+  world.gateway.acked.set('room:7', 3);
+  line.subscribe('room:7', { ...noting(first), from: 'start' });
+  const other = line.subscribe('room:7', {});
+  line.subscribe('room:7', { from: 'acked', onSubscribed: () => other.unsubscribe() });
+  line.subscribe('room:7', { ...noting(third), from: { epoch: 'k1', offset: 2 } });
+  await world.advance(1_000);
+  assert.deepEqual(first, ['@0+3', 1, 2, 3]);
+  assert.deepEqual(third, ['@2+1', 3]);
+});
+
 for (const [from, expected] of [
   ['start', ['@0+3', 1, 2, 3, 4]],
   ['acked', ['@1+2', 2, 3, 4]],

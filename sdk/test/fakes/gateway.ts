@@ -28,8 +28,6 @@ export interface GatewayEnd {
   close(code: number, reason: string): void;
 }
 
-const EPOCH = 'k1';
-
 export class FakeGateway {
   /** Every packet that came, in order. */
   readonly received: { [verb: string]: unknown }[] = [];
@@ -39,6 +37,8 @@ export class FakeGateway {
   refusal: object | undefined;
   /** Whose sessions these are: one user's, with a channel of its own; none: guests. */
   user: string | undefined;
+  /** Which life of its logs this is. */
+  epoch = 'k1';
   /** What is no longer kept of a channel: up to this offset. */
   readonly trimmed = new Map<string, number>();
   /** How far its apps have handled each channel. */
@@ -64,6 +64,13 @@ export class FakeGateway {
     log.push(entry);
     for (const session of this.sessions) this.pump(session, channel);
     return entry;
+  }
+
+  /** The gateway begins anew, with other logs and without any session. */
+  replaceLogs(epoch: string): void {
+    this.epoch = epoch;
+    this.logs.clear();
+    this.sessions.length = 0;
   }
 
   /** Says a packet to every open connection. */
@@ -152,7 +159,8 @@ export class FakeGateway {
       const { channel, from } = packet.subscribe as { channel: string; from?: unknown };
       const trimmed = this.trimmed.get(channel) ?? 0;
       const after = typeof from === 'object' ? (from as Cursor).offset : trimmed;
-      if (after < trimmed && session.end) say(session.end, { gap: { channel, reason: 'retention', after, cursor: { epoch: EPOCH, offset: trimmed } } });
+      if (after < trimmed && session.end) say(session.end, { gap: { channel, reason: 'retention', after, cursor: { epoch: this.epoch, offset: trimmed } } });
+      if (typeof from === 'object' && (from as Cursor).epoch !== this.epoch && session.end) say(session.end, { gap: { channel, reason: 'new_epoch', after, cursor: { epoch: this.epoch, offset: 0 } } });
       this.pump(session, channel);
     }
   }
@@ -162,7 +170,8 @@ export class FakeGateway {
       const { channel, from } = packet.subscribe as { channel: string; from?: 'now' | 'start' | 'acked' | Cursor };
       if (channel.startsWith('user:') && channel !== `user:${this.user}`) return { error: { code: 'permission_denied', message: '' } };
       const after = typeof from === 'object' ? from.offset : from === 'start' ? 0 : from === 'acked' ? (this.acked.get(channel) ?? 0) : this.log(channel).length;
-      const kept = Math.max(after, this.trimmed.get(channel) ?? 0);
+      const known = typeof from !== 'object' || from.epoch === this.epoch ? after : 0;
+      const kept = Math.max(known, this.trimmed.get(channel) ?? 0);
       session.cursors.set(channel, kept);
       return { ok: this.stand(channel, kept) };
     }
@@ -173,7 +182,7 @@ export class FakeGateway {
     if (packet.publish) {
       const { channel, data } = packet.publish as { channel: string; data: unknown };
       const { offset, at } = this.publish(channel, data, now);
-      return { ok: { epoch: EPOCH, offset, at } };
+      return { ok: { epoch: this.epoch, offset, at } };
     }
     if (packet.call) {
       const { method, data } = packet.call as { method: string; data: unknown };
@@ -183,7 +192,7 @@ export class FakeGateway {
     }
     if (packet.history) {
       const { channel } = packet.history as { channel: string };
-      return { ok: { epoch: EPOCH, publications: this.log(channel), more: false } };
+      return { ok: { epoch: this.epoch, publications: this.log(channel), more: false } };
     }
     if (packet.presence) return { ok: { members: [], count: 0 } };
     return { error: { code: 'unknown_verb', message: '' } };
@@ -191,7 +200,7 @@ export class FakeGateway {
 
   private stand(channel: string, after: number): object {
     const log = this.log(channel);
-    return { epoch: EPOCH, offset: log.length, at: log[log.length - 1]?.at ?? 0, recovering: log.length - after };
+    return { epoch: this.epoch, offset: log.length, at: log[log.length - 1]?.at ?? 0, recovering: log.length - after };
   }
 
   private pump(session: Session, channel: string): void {

@@ -38,7 +38,7 @@ fn offline_report_never_withdrawn_delays_one_dial() {
     assert_eq!((pair.state(), pair.dials()), (State::Offline, 0));
     pair.advance(200);
     assert_eq!(pair.state(), State::Online);
-    pair.forget();
+    pair.advance(6_000);
     // The welcome has ended the belief.
     pair.fault(Fault::Cut);
     pair.advance(80);
