@@ -160,6 +160,7 @@ impl Remote {
                     offset: None,
                     user: Some(UserId::parse(name("user")).expect("a user's name")),
                     retention: Retention::default(),
+                    holder: None,
                     wall_ms: now.wall_ms,
                     answer: Answer::new(|_| {}),
                 };

@@ -46,8 +46,8 @@ export const FAULTS: Fault[] = [
   {
     name: 'a handler hears on after its end',
     file: 'sharing.js',
-    find: 'function leave(channel, it) {\n        it.ended_ = true;',
-    replace: 'function leave(channel, it) {',
+    find: 'function leave(it) {\n        it.ended_ = true;',
+    replace: 'function leave(it) {',
   },
 ];
 
