@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, sync::Arc, task::Waker};
 
 use serde_json::{Value, json};
-use tautline_engine::{Answer, Retention, StatRequest};
+use tautline_engine::{Answer, Retention, StatRequest, budget::Holder};
 use tautline_hub::{Output, Peer};
 use tautline_protocol::{ChannelName, Limits, Now, UserId};
 
@@ -160,7 +160,7 @@ impl Remote {
                     offset: None,
                     user: Some(UserId::parse(name("user")).expect("a user's name")),
                     retention: Retention::default(),
-                    holder: None,
+                    holder: Holder::BACK_END,
                     wall_ms: now.wall_ms,
                     answer: Answer::new(|_| {}),
                 };

@@ -11,7 +11,7 @@ fn network(pair: &mut Pair, online: bool, kind: &str) {
 #[test]
 fn offline_client_dials_slowly_until_the_network_returns() {
     let mut pair = Pair::connected();
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     network(&mut pair, false, "none");
     pair.fault(Fault::Cut);
     pair.advance(600_000);
@@ -21,7 +21,7 @@ fn offline_client_dials_slowly_until_the_network_returns() {
     let waits_ms: Vec<u64> = dialled_at_ms.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(waits_ms.iter().all(|wait_ms| (10_000..31_000).contains(wait_ms)), "{waits_ms:?}");
     assert!((18..25).contains(&dialled_at_ms.len()), "{dialled_at_ms:?}");
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.forget();
     network(&mut pair, true, "wifi");
     assert_eq!(pair.phone().dialled_at_ms, [pair.now_ms()]);

@@ -122,13 +122,13 @@ fn come_back_as_somebody_new(idempotent: bool) -> (Pair, [u64; 2]) {
     };
     let sent = pair.world.ask(0, ask);
     pair.advance(1_000);
-    pair.set_air(Air::Refusing);
+    pair.set_dial_behavior(DialBehavior::Refusing);
     pair.tell(Input::Network { online: false, kind: None, weak: false });
     pair.fault(Fault::Cut);
     let body = r#"{"method":"echo","data":"unsent"}"#;
     let unsent = pair.world.ask(0, Ask { body, payload: "unsent", ..ask });
     pair.advance(30_000);
-    pair.set_air(Air::Clear);
+    pair.set_dial_behavior(DialBehavior::Clear);
     pair.tell(Input::Network { online: true, kind: None, weak: false });
     pair.advance(5_000);
     assert_eq!(pair.welcomes(), [false], "another session");
