@@ -30,7 +30,7 @@ fn lacks(tree: &BTreeMap<String, String>, folder: &str, manifest: &str) -> Vec<F
     };
     let fields = FIELDS.iter().filter(|field| !has(field));
     let words = |what: &&str| Finding::new(&path, 1, format!("a published package has `{what}`"));
-    files.chain(fields).map(|what| words(what)).collect()
+    files.chain(fields).map(words).collect()
 }
 
 #[cfg(test)]
