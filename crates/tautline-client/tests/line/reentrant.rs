@@ -51,7 +51,7 @@ where
 /// How the first line that was lost was lost.
 async fn first_drop(events: &mut tokio::sync::broadcast::Receiver<ClientEvent>) -> (DropCause, String) {
     loop {
-        if let ClientEvent::Dropped(dropped) = soon(events.recv()).await.unwrap() {
+        if let ClientEvent::Dropped(dropped) = soon(events.recv()).await.expect("an event") {
             return (dropped.cause, dropped.message.unwrap_or_default());
         }
     }
