@@ -1,6 +1,6 @@
 //! One WebSocket of the load: a small struct, because there are twenty thousand of them.
 //!
-//! Start at [`Connection::turn`]. It checks what it is sent: publications belong to its channel and their offsets rise by one,
+//! Start at [`Connection::poll`]. It checks what it is sent: publications belong to its channel and their offsets rise by one,
 //! or a gap stands between them.
 
 use std::{

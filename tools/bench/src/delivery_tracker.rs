@@ -1,6 +1,6 @@
 //! Publications on their way: which subscribers have them already, and how long it took.
 //!
-//! Start at [`DeliveryTracker::depart`] and [`DeliveryTracker::arrive`].
+//! Start at [`DeliveryTracker::sent`] and [`DeliveryTracker::received`].
 
 use std::{collections::VecDeque, time::Instant};
 

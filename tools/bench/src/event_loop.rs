@@ -1,6 +1,6 @@
 //! The connections of a load and the one loop that serves them: epoll, edge-triggered, on one thread.
 //!
-//! Start at [`EventLoop::open`] and [`EventLoop::turn`].
+//! Start at [`EventLoop::open`] and [`EventLoop::poll`].
 
 use std::{
     net::SocketAddr,
