@@ -1,6 +1,6 @@
 //! Durations and sizes with units: `90s`, `24h`, `64KiB`, `1MiB`.
 //!
-//! Start at [`count`], [`bytes`] and [`wait`], which deserialize an option of a configuration:
+//! Start at [`count`], [`bytes()`] and [`wait`], which deserialize an option of a configuration:
 //! `#[serde(deserialize_with = "units::bytes")]`.
 
 mod option;
