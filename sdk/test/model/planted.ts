@@ -34,8 +34,8 @@ export const FAULTS: Fault[] = [
   {
     name: 'what is asked last is sent first',
     file: 'outbox.js',
-    find: '    s.entries_.push(entry);\n}\n/** Adds a `subscribe`',
-    replace: '    s.entries_.splice(s.entries_.filter((it) => it.id_).length, 0, entry);\n}\n/** Adds a `subscribe`',
+    find: 's.entries_.push(entry);\n        s.askedCount_++;',
+    replace: 's.entries_.splice(s.entries_.filter((it) => it.id_).length, 0, entry);\n        s.askedCount_++;',
   },
   {
     name: 'what was not answered is sent again under another id',
