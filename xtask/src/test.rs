@@ -50,7 +50,7 @@ struct Step {
 }
 
 /// Cheap ones first: a slip is told within seconds.
-static STEPS: [Step; 14] = [
+static STEPS: [Step; 15] = [
     Step {
         name: "tidy",
         about: "module docs, file sizes, left-over notes, links, both READMEs",
@@ -146,6 +146,14 @@ static STEPS: [Step; 14] = [
         needs: &[&C_TOOLCHAIN, &NODE],
         skip: never,
         jobs: |root| Ok(traces_jobs(root)),
+    },
+    Step {
+        name: "model",
+        about: "an app that calls everything from every handler, on phones that fail, loses and doubles nothing",
+        quick: false,
+        needs: &[&C_TOOLCHAIN, &NODE],
+        skip: never,
+        jobs: |root| Ok(model_jobs(root)),
     },
     Step {
         name: "browser",
@@ -247,7 +255,7 @@ fn macos_job(root: &Path) -> Result<Job> {
 /// The programs that tests of other languages start, as tests have built them: in the same profile, and with the features of
 /// the whole workspace and of its tests (the examples see to that), so that nothing is compiled for them alone.
 fn programs() -> Job {
-    let examples = ["--example", "traces", "--example", "codec", "--example", "echo"];
+    let examples = ["--example", "traces", "--example", "codec", "--example", "echo", "--example", "remote"];
     let binaries = ["--bin", "tautline-demo", "--bin", "tautline-chaos"];
     let build = ["build", "--locked", "--workspace"].into_iter().chain(examples).chain(binaries);
     Job::Run(Command::new("cargo", build))
@@ -264,6 +272,14 @@ fn traces_jobs(root: &Path) -> Vec<Job> {
     let test = npm(root, "sdk", ["run", "test:traces"])
         .env("TRACES", program("traces"))
         .env("CODEC", program("codec"));
+    let test = npm::install(root, "sdk").into_iter().chain([test]);
+    [programs()].into_iter().chain(test.map(Job::Run)).collect()
+}
+
+/// Histories of the SDK against the hub of the simulator, and faults on purpose that they must find.
+fn model_jobs(root: &Path) -> Vec<Job> {
+    let remote = binaries(root).join("examples/remote").to_string_lossy().into_owned();
+    let test = npm(root, "sdk", ["run", "test:model"]).env("REMOTE", remote);
     let test = npm::install(root, "sdk").into_iter().chain([test]);
     [programs()].into_iter().chain(test.map(Job::Run)).collect()
 }

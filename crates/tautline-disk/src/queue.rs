@@ -1,17 +1,11 @@
-//! A bounded queue that threads wait at, and at which holders take turns: one that has asked for much delays another one by
-//! a job at a time.
+//! A bounded queue that threads wait at. Holders take turns ([`FairQueue`]), within shares of its length.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use tautline_engine::{
+    budget::{Holder, RESERVED_PART, admits},
+    fair_queue::FairQueue,
 };
-
-use tautline_engine::budget::{Holder, RESERVED_PART};
-
-/// Lists that are kept for holders to come, so that each job need not allocate one.
-const SPARE_MAX: usize = 64;
-/// How many jobs a list that is kept has room for.
-const SPARE_JOBS_MAX: usize = 64;
 
 /// Jobs that wait for a thread.
 pub(crate) struct Queue<T> {
@@ -21,18 +15,11 @@ pub(crate) struct Queue<T> {
     bytes_max: usize,
 }
 
-/// The jobs of one holder, each with its size, in the order in which they came.
-type Lane<T> = VecDeque<(T, usize)>;
-
 struct State<T> {
-    /// Never an empty one.
-    lanes: HashMap<Holder, Lane<T>>,
-    /// Whose turn it is next.
-    order: VecDeque<Holder>,
-    spare: Vec<Lane<T>>,
-    jobs: usize,
+    /// Each with its size in bytes.
+    jobs: FairQueue<(T, usize)>,
     bytes: usize,
-    /// Threads that wait for a job. Waking costs a system call, so nobody is woken who is awake.
+    /// Threads that wait for a job. A wake is a system call, so none is made while no thread waits.
     waiting: usize,
     closed: bool,
 }
@@ -40,22 +27,14 @@ struct State<T> {
 /// Why a job was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// There is no room, or its holder has its share.
+    /// The queue is full, or the holder has used up its share.
     Full,
     Closed,
 }
 
 impl<T> Queue<T> {
     pub(crate) fn new(jobs_max: usize, bytes_max: usize) -> Self {
-        let state = State {
-            lanes: HashMap::new(),
-            order: VecDeque::new(),
-            spare: Vec::new(),
-            jobs: 0,
-            bytes: 0,
-            waiting: 0,
-            closed: false,
-        };
+        let state = State { jobs: FairQueue::default(), bytes: 0, waiting: 0, closed: false };
         Self { state: Mutex::new(state), ready: Condvar::new(), jobs_max, bytes_max }
     }
 
@@ -65,10 +44,14 @@ impl<T> Queue<T> {
         if state.closed {
             return Err((job, Refused::Closed));
         }
-        if state.bytes >= self.bytes_max || !state.has_room(holder, self.jobs_max) {
+        let (used, held) = (state.jobs.len(), state.jobs.len_of(holder));
+        let reserved = self.jobs_max / RESERVED_PART;
+        let has_room = admits(self.jobs_max, reserved, used, held, 1, holder.claimant());
+        if state.bytes >= self.bytes_max || !has_room {
             return Err((job, Refused::Full));
         }
-        state.push(holder, job, bytes);
+        state.jobs.push(holder, (job, bytes));
+        state.bytes += bytes;
         let wake = state.waiting > 0;
         drop(state);
         if wake {
@@ -77,11 +60,10 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits for jobs and takes all there are, within bounds, one at least; holders take turns. `None`: it is closed, and all
-    /// were taken.
+    /// Waits for jobs and takes as many as the bounds allow, one at least. `None`: the queue is closed and empty.
     pub(crate) fn take(&self, jobs_max: usize, bytes_max: usize) -> Option<Vec<T>> {
         let mut state = self.lock();
-        while state.jobs == 0 {
+        while state.jobs.is_empty() {
             if state.closed {
                 return None;
             }
@@ -92,21 +74,20 @@ impl<T> Queue<T> {
         let (mut taken, mut bytes) = (Vec::new(), 0);
         while taken.len() < jobs_max
             && bytes < bytes_max
-            && let Some((job, size)) = state.pop()
+            && let Some((job, size)) = state.jobs.pop()
         {
+            state.bytes -= size;
             bytes += size;
             taken.push(job);
         }
-        if state.jobs == 0 {
-            // What a burst took is given back.
-            state.order.shrink_to(1024);
-            state.lanes.shrink_to(1024);
+        if state.jobs.is_empty() {
+            state.jobs.shrink();
         }
         Some(taken)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().jobs == 0
+        self.lock().jobs.is_empty()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -122,11 +103,10 @@ impl<T> Queue<T> {
     /// Takes no more jobs, and gives up those that wait.
     pub(crate) fn abandon(&self) {
         self.close();
-        // Dropped outside of the lock: what a dropped job answers may come back here.
+        // Dropped outside of the lock: the answer of a dropped job may submit the next one.
         let mut state = self.lock();
-        let jobs = std::mem::take(&mut state.lanes);
-        (state.jobs, state.bytes) = (0, 0);
-        state.order.clear();
+        let jobs = std::mem::take(&mut state.jobs);
+        state.bytes = 0;
         drop(state);
         drop(jobs);
     }
@@ -136,70 +116,19 @@ impl<T> Queue<T> {
     }
 }
 
-impl<T> State<T> {
-    /// Whether one job more of this holder may wait: the rules of [`tautline_engine::budget`], by an exact count.
-    fn has_room(&self, holder: Holder, jobs_max: usize) -> bool {
-        let free = jobs_max.saturating_sub(self.jobs);
-        if holder == Holder::BACK_END {
-            return free > 0;
-        }
-        let free = free.saturating_sub(jobs_max / RESERVED_PART);
-        free > 0 && self.lanes.get(&holder).map_or(0, VecDeque::len) <= free
-    }
-
-    fn push(&mut self, holder: Holder, job: T, bytes: usize) {
-        let Self { lanes, order, spare, .. } = self;
-        let lane = lanes.entry(holder).or_insert_with(|| {
-            order.push_back(holder);
-            spare.pop().unwrap_or_default()
-        });
-        lane.push_back((job, bytes));
-        self.jobs += 1;
-        self.bytes += bytes;
-    }
-
-    /// The next job of the holder whose turn it is.
-    fn pop(&mut self) -> Option<(T, usize)> {
-        let holder = self.order.pop_front()?;
-        let lane = self.lanes.get_mut(&holder)?;
-        let next = lane.pop_front()?;
-        if !lane.is_empty() {
-            self.order.push_back(holder);
-        } else if let Some(lane) = self.lanes.remove(&holder)
-            && self.spare.len() < SPARE_MAX
-            && lane.capacity() <= SPARE_JOBS_MAX
-        {
-            self.spare.push(lane);
-        }
-        self.jobs -= 1;
-        self.bytes -= next.1;
-        Some(next)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const ANN: Holder = Holder::of_hash(1);
-    const BOB: Holder = Holder::of_hash(2);
 
     #[test]
-    fn what_waits_is_taken_together_within_bounds() {
+    fn waiting_jobs_are_taken_together_within_bounds() {
         let queue = Queue::new(99, 99);
         (1..=5).for_each(|job| queue.push(ANN, job, 10).expect("there is room"));
         assert_eq!(queue.take(2, 99), Some(vec![1, 2]));
         assert_eq!(queue.take(99, 11), Some(vec![3, 4]));
         assert_eq!(queue.take(99, 1), Some(vec![5]), "one at least");
-    }
-
-    #[test]
-    fn holders_take_turns_and_keep_their_order() {
-        let queue = Queue::new(99, 99);
-        (1..=4).for_each(|job| queue.push(ANN, job, 1).expect("there is room"));
-        (11..=12).for_each(|job| queue.push(BOB, job, 1).expect("there is room"));
-        assert_eq!(queue.take(3, 99), Some(vec![1, 11, 2]));
-        assert_eq!(queue.take(99, 99), Some(vec![12, 3, 4]));
     }
 
     #[test]
@@ -214,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reserve_of_a_full_queue_is_for_the_back_end() {
+    fn reserve_of_a_full_queue_is_for_the_back_end() {
         let queue = Queue::new(80, usize::MAX);
         let full = (1..=200).filter(|n| queue.push(Holder::of_hash(*n), 0, 1).is_ok()).count();
         assert_eq!(full, 70);
@@ -222,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_gives_the_job_back() {
+    fn full_queue_gives_the_job_back() {
         let queue = Queue::new(2, 15);
         let push = |job, bytes| queue.push(Holder::BACK_END, job, bytes);
         assert_eq!(push('a', 1), Ok(()));
@@ -233,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_queue_is_emptied_and_refuses() {
+    fn closed_queue_is_emptied_and_refuses() {
         let queue = Queue::new(9, 9);
         queue.push(ANN, 1, 1).expect("there is room");
         queue.close();

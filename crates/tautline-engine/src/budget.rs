@@ -45,8 +45,8 @@ impl Holder {
 pub enum Claimant {
     /// Limited to its holder's share.
     Ordinary,
-    /// Bound to its share, which it reckons with the reserve: for what others should not keep out, and any client can make
-    /// many of.
+    /// Limited to its holder's share, the reserve included: for claims that other holders must not keep out,
+    /// but that any client can make in large numbers.
     Preferred,
     /// May take whatever is left.
     Entitled,
@@ -166,8 +166,10 @@ impl Budget {
     }
 }
 
-/// Whether a holder of `held` may take `amount` when `used` is taken by all.
-const fn admits(
+/// Whether a holder of `held` may take `amount` when `used` is taken by all, and `reserved` of `total` is kept
+/// for claims that are not [`Claimant::Ordinary`].
+#[must_use]
+pub const fn admits(
     total: usize,
     reserved: usize,
     used: usize,

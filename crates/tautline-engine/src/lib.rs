@@ -9,6 +9,7 @@ mod answer;
 pub mod budget;
 mod entry;
 mod error;
+pub mod fair_queue;
 mod job;
 mod memory;
 mod retention;
@@ -31,8 +32,9 @@ pub use self::{
 /// A log store.
 ///
 /// Promises:
-/// - Appends to one channel take effect in the order in which they were submitted, and are answered in that
-///   order. Offsets rise by one within an epoch; times (`at`) never decrease.
+/// - Appends of one holder to one channel take effect in the order in which they were submitted. Appends to
+///   one channel are answered in the order in which they took effect. Offsets rise by one within an epoch;
+///   times (`at`) never decrease.
 /// - An answered append is durable: no reader receives a publication that a crash could undo. An engine that
 ///   promises less begins a new epoch after each crash, for every log that may have lost data.
 /// - A [`StatRequest`] or [`Read`] sees everything that was answered before it was submitted.

@@ -45,6 +45,7 @@ pub const PROMISES: &[(&str, Promise)] = promises![
     order::logs_are_independent,
     order::answered_append_is_visible_to_later_jobs,
     order::appends_apply_and_answer_in_submission_order,
+    order::appends_of_each_holder_apply_in_submission_order,
     reading::pages_follow_or_precede_an_offset,
     reading::pages_are_bounded_with_at_least_one_publication,
     reading::offset_time_known_while_it_or_successor_kept,

@@ -7,12 +7,9 @@
 //! behind every reconnecting one. Addresses are served round-robin: thousands of hellos from one address
 //! delay another address's hello by one.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use tautline_engine::budget::Holder;
+use tautline_engine::{budget::Holder, fair_queue::FairQueue};
 use tautline_protocol::Now;
 
 use crate::{
@@ -48,41 +45,18 @@ struct Queues {
 #[derive(Default)]
 struct Queue {
     admitted: usize,
-    /// Contains no empty queue.
-    waiting: HashMap<Holder, VecDeque<Arc<PeerMailbox>>>,
-    /// Addresses in round-robin order.
-    order: VecDeque<Holder>,
+    /// By address.
+    waiting: FairQueue<Arc<PeerMailbox>>,
 }
 
 impl Queue {
-    fn push(&mut self, address: Holder, mailbox: &Arc<PeerMailbox>) {
-        let queue = self.waiting.entry(address).or_default();
-        if queue.is_empty() {
-            self.order.push_back(address);
-        }
-        queue.push_back(Arc::clone(mailbox));
-    }
-
-    /// Takes the next hello of the next address.
-    fn pop(&mut self) -> Option<Arc<PeerMailbox>> {
-        let address = self.order.pop_front()?;
-        let queue = self.waiting.get_mut(&address)?;
-        let next = queue.pop_front();
-        if queue.is_empty() {
-            self.waiting.remove(&address);
-        } else {
-            self.order.push_back(address);
-        }
-        next
-    }
-
     /// Admits at most `most` hellos. Returns how many were admitted.
     fn admit(&mut self, most: usize) -> usize {
-        let admitted =
-            std::iter::from_fn(|| self.pop()).take(most).map(|mailbox| mailbox.grant_admission()).count();
-        if self.order.is_empty() {
+        let next = std::iter::from_fn(|| self.waiting.pop());
+        let admitted = next.take(most).map(|mailbox| mailbox.grant_admission()).count();
+        if self.waiting.is_empty() {
             // Free the memory of a storm.
-            (self.waiting, self.order) = (HashMap::new(), VecDeque::new());
+            self.waiting = FairQueue::default();
         }
         admitted
     }
@@ -98,11 +72,7 @@ impl AdmissionQueue {
     /// The number of queued hellos.
     pub(crate) fn waiting(&self) -> usize {
         let queues = lock(&self.queues);
-        [&queues.resuming, &queues.new]
-            .iter()
-            .flat_map(|queue| queue.waiting.values())
-            .map(VecDeque::len)
-            .sum()
+        queues.resuming.waiting.len() + queues.new.waiting.len()
     }
 
     fn room(&self, kind: HelloKind) -> usize {
@@ -130,11 +100,11 @@ impl AdmissionQueue {
             HelloKind::Resume => &mut queues.resuming,
             HelloKind::New => &mut queues.new,
         };
-        if queue.order.is_empty() && queue.admitted < self.room(kind) {
+        if queue.waiting.is_empty() && queue.admitted < self.room(kind) {
             queue.admitted += 1;
             return true;
         }
-        queue.push(address, mailbox);
+        queue.waiting.push(address, Arc::clone(mailbox));
         false
     }
 
@@ -147,6 +117,6 @@ impl AdmissionQueue {
         queues.new.admit(
             (self.room(HelloKind::Resume) + self.room(HelloKind::New)).saturating_sub(resuming).max(1),
         );
-        !queues.resuming.order.is_empty() || !queues.new.order.is_empty()
+        !queues.resuming.waiting.is_empty() || !queues.new.waiting.is_empty()
     }
 }

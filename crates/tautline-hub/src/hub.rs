@@ -548,8 +548,8 @@ impl Hub {
         }
     }
 
-    /// Whether a session that holds so many bytes of replies may hold `wanted`, within the share of its holder: up to its floor
-    /// of all bytes, beyond it of those that are not reserved.
+    /// Whether a session with `held` bytes of replies may hold `wanted`, within the share of its holder. Up to
+    /// its floor it may use the reserve, too.
     pub(crate) fn has_reply_room(&self, holder: Holder, held: usize, wanted: usize) -> bool {
         let is_modest = wanted <= self.0.limits.replies_floor_bytes;
         let claimant = if is_modest { Claimant::Preferred } else { Claimant::Ordinary };

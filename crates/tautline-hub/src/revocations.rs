@@ -1,7 +1,7 @@
-//! Sessions that were ended for good: remembered until the last of their tickets has expired by itself.
+//! Sessions that ended for good, until the last of their tickets has expired.
 //!
-//! Start at [`Revocations::insert`]. One client must not have the ends of others forgotten: each holder is remembered as many
-//! as its share allows, and what it ends beyond that costs itself alone.
+//! Start at [`Revocations::insert`]. A client must not push out the revocations of others: a holder has a share,
+//! and its revocations beyond that share are not remembered.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -15,14 +15,14 @@ use crate::{
     sync::{Mutex, lock},
 };
 
-/// Whoever has less than one part in so many is small: it finds room where there is none, in the place of the oldest. Far
-/// more than two rows of counters mistake a stranger for.
+/// A holder with less than one part in so many is small: when there is no room, it takes the place of the
+/// oldest. The bound is far above the error of the two rows of counters.
 const SMALL_PART: usize = 64;
 
 /// The ended sessions of a node.
 pub(crate) struct Revocations {
     state: Mutex<State>,
-    /// How many there are, and who ended them.
+    /// By the holder that ended them.
     budget: Arc<Budget>,
     small_max: usize,
 }
@@ -42,7 +42,7 @@ struct Ended {
 }
 
 impl Revocations {
-    /// At most so many.
+    /// Remembers at most `count_max`.
     pub(crate) fn new(count_max: usize) -> Self {
         Self {
             state: Mutex::default(),
@@ -51,7 +51,8 @@ impl Revocations {
         }
     }
 
-    /// Remembers that a session has ended. False: its holder has its share, and the session's tickets stay good.
+    /// Remembers that a session has ended. False: the holder has used up its share, and the tickets of the
+    /// session stay valid.
     pub(crate) fn insert(&self, id: SessionId, until_wall_ms: u64, holder: Holder) -> bool {
         let mut state = lock(&self.state);
         if state.ids.contains(&id) {
@@ -73,7 +74,7 @@ impl Revocations {
         lock(&self.state).ids.contains(&id)
     }
 
-    /// Forgets those whose tickets have expired by themselves.
+    /// Forgets sessions whose tickets have expired.
     pub(crate) fn forget_expired(&self, wall_ms: u64) {
         let mut state = lock(&self.state);
         while state.queue.front().is_some_and(|oldest| oldest.until_wall_ms < wall_ms) {
@@ -99,7 +100,7 @@ mod tests {
     const ANN: Holder = Holder::of_hash(0x5bd1_e995);
 
     #[test]
-    fn a_revoked_session_is_remembered_until_its_last_ticket_has_expired() {
+    fn revoked_session_is_remembered_until_its_tickets_expire() {
         let revocations = Revocations::new(9);
         assert!(revocations.insert(SessionId(1), 100, ANN));
         revocations.forget_expired(100);

@@ -7,6 +7,7 @@
 // They panic where stderr is closed, and wait where nobody reads: `log` prints.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod allocator;
 pub mod escape;
 pub mod log;
 mod run;

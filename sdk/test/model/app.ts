@@ -131,12 +131,11 @@ export class Life {
     (this.cursors[channel] ??= []).push({ epoch, offset, at });
   }
   handles(channel: string, epoch: string, offset: number): void {
-    if (!this.user) return;
-    this.handled.set(`${channel} ${epoch}`, offset);
-    this.passes(channel, epoch, offset);
+    if (this.user) this.handled.set(`${channel} ${epoch}`, offset);
   }
-  /** Handled, or behind where a handler began: what lies there need not be told again. */
+  /** Handed over, or before the place where a handler began: it need not be handed over again. */
   passes(channel: string, epoch: string, offset: number): void {
+    if (!this.user) return;
     const key = `${this.user} ${channel} ${epoch}`;
     this.memory.handled.set(key, Math.max(offset, this.memory.handled.get(key) ?? 0));
   }

@@ -47,12 +47,10 @@ export class Listener {
         this.place = { epoch, offset };
         this.heard.push({ epoch, offset, payload: String(data) });
         life.hears(this.channel, publication);
-        try {
-          life.strike();
-        } finally {
-          // Thrown or not, it has returned.
-          life.handles(this.channel, epoch, offset);
-        }
+        // Thrown, it is not handled, but the next one that is handled acknowledges both.
+        life.passes(this.channel, epoch, offset);
+        life.strike();
+        life.handles(this.channel, epoch, offset);
       }),
       onGap: when('onGap', ({ reason, after, cursor }) => {
         if (!this.place) this.fault('a gap before it is confirmed');

@@ -51,12 +51,11 @@ use self::{
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-// As in the gateway's binary (docs/adr/0017).
 #[allow(unsafe_code)]
 // SAFETY: jemalloc reads this symbol, a pointer to text that ends with a zero.
 #[unsafe(export_name = "_rjem_malloc_conf")]
 #[used]
-static SETTINGS: &[u8; 68] = b"background_thread:true,max_background_threads:1,dirty_decay_ms:1000\0";
+static SETTINGS: &[u8; 68] = tautline_process::allocator::JEMALLOC_SETTINGS;
 
 /// Before anything is measured: caches, allocators and branch predictors have seen it all once.
 const WARM_UP: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@
 use super::Finding;
 
 /// Words that are refused, each with what to write.
-const OLD_WORDS: [(&str, &str); 20] = [
+const OLD_WORDS: [(&str, &str); 21] = [
     ("turnstile", "admission queue"),
     ("bell", "mailbox"),
     ("whims", "mutator"),
@@ -17,6 +17,7 @@ const OLD_WORDS: [(&str, &str); 20] = [
     ("befall", "happen to"),
     ("reckon", "check"),
     ("reckoned", "checked"),
+    ("reckons", "checks"),
     ("reckoning", "check"),
     ("errand", "pending output"),
     ("errands", "pending outputs"),

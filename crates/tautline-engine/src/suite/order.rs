@@ -103,3 +103,32 @@ pub(super) fn appends_apply_and_answer_in_submission_order(rig: &mut dyn Rig) {
         assert_eq!(entry, Entry::encode(&log.channel, offset, NOW, &content));
     }
 }
+
+pub(super) fn appends_of_each_holder_apply_in_submission_order(rig: &mut dyn Rig) {
+    const COUNTS: [u64; 2] = [200, 50];
+    let engine = rig.engine();
+    let log = Log::of(&*engine, "room:7");
+    let (give, take) = mpsc::channel();
+    // The first holder submits all of its appends before the second one begins. An append says whose it is.
+    let numbers =
+        [1, 2].into_iter().zip(COUNTS).flat_map(|(holder, count)| (1..=count).map(move |n| (holder, n)));
+    for (holder, number) in numbers {
+        let data = (1_000 * u64::from(holder) + number).to_string();
+        let Job::Append(append) = log.job(NOW, &data, (None, None), answer_to(&give)) else {
+            unreachable!("job() makes appends")
+        };
+        engine.submit(Job::Append(Append { holder: Holder::of_hash(holder), ..append }));
+    }
+    let mut last = [1_000, 2_000];
+    for offset in 1..=COUNTS.iter().sum() {
+        let Ok(Appended::New { entry, .. }) = receive(&take) else { panic!("it was not appended") };
+        assert_eq!(entry.offset(), offset, "answered in the order in which it took effect");
+        let is_next = |last: &u64| {
+            let content = Content { data: (last + 1).to_string().into(), from: None, tags: None };
+            entry == Entry::encode(&log.channel, offset, NOW, &content)
+        };
+        let whose = last.iter().position(is_next).expect("the next one of either holder");
+        last[whose] += 1;
+    }
+    assert_eq!(last, [1_000 + COUNTS[0], 2_000 + COUNTS[1]]);
+}

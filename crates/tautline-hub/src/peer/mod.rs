@@ -587,13 +587,13 @@ impl std::fmt::Debug for Peer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let stage = match &self.stage {
             Stage::Opening(_) => "opening",
-            Stage::Queued(_) => "queueing",
-            Stage::Authenticating(_) => "checking hello",
-            Stage::LoadingChannels(_) => "looking",
-            Stage::Active(_) => "open",
+            Stage::Queued(_) => "queued",
+            Stage::Authenticating(_) => "authenticating",
+            Stage::LoadingChannels(_) => "loading channels",
+            Stage::Active(_) => "active",
             Stage::Leaving => "leaving",
             Stage::Closing(_) => "closing",
-            Stage::Closed => "lost",
+            Stage::Closed => "closed",
         };
         f.debug_struct("Peer")
             .field("connection", &self.mailbox.connection)

@@ -1,4 +1,4 @@
-//! Who stands in the rosters once a storm is over: those who are there, each once, and nobody else.
+//! Checks the rosters after a storm: each client that is subscribed is in them once, and no other session is.
 
 use std::{collections::BTreeMap, task::Waker};
 
@@ -8,22 +8,24 @@ use tautline_hub::{Identity, Output, Peer};
 use super::common::CHANNELS;
 use crate::{event_log::Event, world::World};
 
-/// A line may be lost without a fault, and comes back: so often, and so long apart, is looked again.
-const LOOKS: u32 = 20;
+/// A connection may be lost without a fault and come back, and a login may expire: the check repeats, this far
+/// apart, for this long beyond the time after which the session of a lost connection ends.
 const BETWEEN_LOOKS_MS: u64 = 5_000;
+const PATIENCE_MS: u64 = 100_000;
 
 /// Members of a channel and how they stand there, by session.
 type Roster = BTreeMap<String, String>;
 
-/// Waits until sessions of apps that are gone have ended, and looks.
+/// Waits until the sessions of destroyed apps have ended, and compares the rosters with the clients.
 ///
 /// # Panics
-/// When the rosters do not come to say who is there.
+/// When they still differ at the end.
 pub(super) fn check(world: &mut World) {
     let limits = world.server.hub.limits();
-    world.advance(limits.silence_ms() + limits.park_ms + 2_000);
+    let end_of_session_ms = limits.silence_ms() + limits.park_ms;
+    world.advance(end_of_session_ms + 2_000);
     let (mut expected, mut seen) = (Vec::new(), Vec::new());
-    for _ in 0..LOOKS {
+    for _ in 0..(end_of_session_ms + PATIENCE_MS) / BETWEEN_LOOKS_MS {
         expected = CHANNELS.map(|channel| expect(world, channel)).to_vec();
         seen = CHANNELS.map(|channel| look(world, channel)).to_vec();
         if seen == expected {
