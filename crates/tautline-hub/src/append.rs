@@ -1,9 +1,11 @@
 //! Appends publications through the engine, and fans them out to subscribers.
 //!
-//! Start at [`Hub::append`].
+//! Start at [`Hub::publish`] and [`Hub::append`].
 
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use tautline_engine::{
     Answer, Append, Appended, Content, Doubt, EngineError, Entry, Job, Origin, Page, Read, Span,
     budget::Holder,
@@ -14,7 +16,7 @@ use tautline_protocol::{
 };
 
 use crate::{
-    Hub,
+    Hub, PublishOptions,
     channel::{AppendedEntry, Channel},
     sync::Ordering,
     tail::AppendOutcome,
@@ -31,6 +33,25 @@ pub(crate) struct NewPublication {
 }
 
 impl Hub {
+    /// Publishes for the back end, without a permission check. A key that the log still knows appends nothing
+    /// and returns the first result. `done` is called once, from any thread, when the engine has completed
+    /// the append: with `overloaded` or `unavailable` where it currently has no room or no disk.
+    pub fn publish(
+        &self,
+        now: Now,
+        channel: &ChannelName,
+        data: &RawValue,
+        options: PublishOptions<'_>,
+        done: impl FnOnce(Result<Published, ErrorBody>) + Send + 'static,
+    ) {
+        let origin = options.idempotency_key.map(|key| Origin::Key(digest(key)));
+        let tags = options.tags.map(|tags| tags.get().into());
+        let content = Content { data: data.get().into(), from: None, tags };
+        let channel = channel.clone();
+        let new = NewPublication { channel, content, origin, doubt: None, holder: Holder::BACK_END };
+        self.append(now, new, done);
+    }
+
     /// Hands a publication to the engine. Once it is in the log, subscribers are notified and `done` is
     /// called.
     pub(crate) fn append(
@@ -148,4 +169,9 @@ impl Hub {
     pub(crate) fn open_channel(&self, name: &ChannelName, holder: Holder) -> Option<Arc<Channel>> {
         self.0.channels.get_or_open(name, holder, || Arc::clone(self.rule(name)))
     }
+}
+
+fn digest(key: &str) -> u128 {
+    let digest = Sha256::digest(key);
+    u128::from_le_bytes(digest[..16].try_into().expect("16 of 32 bytes"))
 }

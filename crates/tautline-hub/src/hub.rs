@@ -1,6 +1,6 @@
 //! The hub: state that all connections of a node share.
 //!
-//! Start at [`Hub::peer`] and [`Hub::publish`].
+//! Start at [`Hub::new`]. [`Hub::peer`] and [`Hub::publish`] are beside what they begin.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -9,32 +9,29 @@ use std::{
 };
 
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 use tautline_engine::{
-    Answer, Content, Engine, Job, Origin, Retention, Revocation, Revoke, StatRequest,
+    Answer, Engine, Job, Retention, Revocation, Revoke, StatRequest,
     budget::{Claimant, Holder},
 };
 use tautline_protocol::{
-    ByeCode, ChannelName, ErrorCode, Format, Limits, Now, RequestId, UserId, json,
-    packet::server::{Bye, ErrorBody, Published},
+    ByeCode, ChannelName, ErrorCode, Limits, Now, UserId,
+    packet::server::{Bye, ErrorBody},
 };
 
 use crate::{
-    ChannelRule, Identity, Peer, ReplyTo, Rules,
+    ChannelRule, Identity, Rules,
     acks::Acks,
     admission::{AdmissionQueue, HelloKind},
     aging::Aging,
-    append::NewPublication,
     budgets::Budgets,
     channel::registry::Channels,
     channel::{Channel, FanOut},
-    mailbox::{PeerMailbox, connection_number},
+    mailbox::PeerMailbox,
     pages::Pages,
     random::Random,
-    reply,
+    session::Login,
     session::id::SessionId,
     session::registry::Sessions,
-    session::{Login, Session},
     sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, lock, read, write},
     ticket::{Claims, TicketKeys},
 };
@@ -138,8 +135,8 @@ pub(crate) struct Inner {
     pub(crate) acks: Acks,
     admission: AdmissionQueue,
     pump: Mutex<Pump>,
-    next_connection: AtomicU64,
-    connections: AtomicUsize,
+    pub(crate) next_connection: AtomicU64,
+    pub(crate) connections: AtomicUsize,
     pub(crate) budgets: Budgets,
     pub(crate) publications: AtomicU64,
     /// The time of the last input, for engine callbacks between inputs.
@@ -209,53 +206,11 @@ impl Hub {
         &self.0.limits
     }
 
-    /// A peer for a new json connection; `waker` is woken when [`Peer::poll_output`] has something new.
-    #[must_use]
-    pub fn peer(&self, now: Now, waker: Waker) -> Peer {
-        self.peer_in(Format::Json, now, waker)
-    }
-
-    /// A peer for a new connection in this format.
-    #[must_use]
-    pub fn peer_in(&self, format: Format, now: Now, waker: Waker) -> Peer {
-        // The address is unknown: the connection gets budget shares of its own.
-        let nth = self.0.next_connection.load(Ordering::Relaxed);
-        self.peer_of(self.holder(&nth.to_le_bytes()), format, now, waker)
-    }
-
-    /// A peer for a new connection from an address; a guest uses that address's budget shares.
-    #[must_use]
-    pub fn peer_of(&self, address: Holder, format: Format, now: Now, waker: Waker) -> Peer {
-        let nth = self.0.next_connection.fetch_add(1, Ordering::Relaxed);
-        let connection = connection_number(nth, format);
-        self.0.connections.fetch_add(1, Ordering::Relaxed);
-        Peer::new(self.clone(), PeerMailbox::new(connection, waker), address, now)
-    }
-
     /// The budget holder with this name: an address or a user id.
     #[must_use]
     pub fn holder(&self, name: &[u8]) -> Holder {
         let id = self.0.random.id_of(&[b"holder", name]);
         Holder::of_hash(u32::try_from(id >> 96).expect("32 of 128 bits"))
-    }
-
-    /// Publishes for the back end, without a permission check. A key that the log still knows appends nothing
-    /// and returns the first result. `done` is called once, from any thread, when the engine has completed
-    /// the append: with `overloaded` or `unavailable` where it currently has no room or no disk.
-    pub fn publish(
-        &self,
-        now: Now,
-        channel: &ChannelName,
-        data: &RawValue,
-        options: PublishOptions<'_>,
-        done: impl FnOnce(Result<Published, ErrorBody>) + Send + 'static,
-    ) {
-        let origin = options.idempotency_key.map(|key| Origin::Key(digest(key)));
-        let tags = options.tags.map(|tags| tags.get().into());
-        let content = Content { data: data.get().into(), from: None, tags };
-        let channel = channel.clone();
-        let new = NewPublication { channel, content, origin, doubt: None, holder: Holder::BACK_END };
-        self.append(now, new, done);
     }
 
     /// Reads the delivery state of a user's inbox: `done` is called once, from any thread.
@@ -305,11 +260,6 @@ impl Hub {
             }),
         };
         self.0.engine.submit(Job::Stat(request));
-    }
-
-    /// Settles a call that [`crate::Output::Call`] handed out.
-    pub fn answer(&self, to: ReplyTo, result: Result<&RawValue, ErrorBody>) {
-        to.settle(result);
     }
 
     /// Admits the next few queued hellos and notifies the next chunk of subscribers. Returns true if more are
@@ -619,33 +569,6 @@ impl Hub {
     fn ticket_keys(&self) -> Arc<TicketKeys> {
         Arc::clone(&read(&self.0.keys))
     }
-}
-
-fn digest(key: &str) -> u128 {
-    let digest = Sha256::digest(key);
-    u128::from_le_bytes(digest[..16].try_into().expect("16 of 32 bytes"))
-}
-
-/// Settles one call of a session.
-pub(crate) fn settle(hub: &Hub, session: &Session, id: RequestId, result: Result<&str, &ErrorBody>) {
-    let mut line = Vec::new();
-    reply::write(&mut line, id, result);
-    settle_line(hub, session, id, &line);
-}
-
-/// Settles one request of a session: keeps the reply and sends it to the connection that asked last. An ended
-/// session keeps nothing.
-pub(crate) fn settle_line(hub: &Hub, session: &Session, id: RequestId, line: &[u8]) {
-    hub.reclaim_replies();
-    if let Some(mut living) = session.live() {
-        living.settle(hub, id, line);
-    }
-}
-
-/// Writes the error that replaces a reply for which the session has no room. It is short, so it fits.
-pub(crate) fn write_too_large(out: &mut Vec<u8>, id: RequestId) {
-    let words = "there is no room to keep this reply: send `seen`";
-    json::write_reply(out, id, Err::<&(), _>(&ErrorBody::new(ErrorCode::TooLarge, words)));
 }
 
 impl std::fmt::Debug for Hub {

@@ -1,6 +1,6 @@
 //! Replies whose body is already JSON: written without parsing it.
 
-use tautline_protocol::{RequestId, json, packet::server::ErrorBody};
+use tautline_protocol::{ErrorCode, RequestId, json, packet::server::ErrorBody};
 
 /// The longest frame around the data.
 const FRAME_BYTES: usize = 48;
@@ -18,4 +18,10 @@ pub(crate) fn write(out: &mut Vec<u8>, id: RequestId, result: Result<&str, &Erro
             out.extend_from_slice(b"}}\n");
         }
     }
+}
+
+/// Writes the error that replaces a reply for which the session has no room. It is short, so it fits.
+pub(crate) fn write_too_large(out: &mut Vec<u8>, id: RequestId) {
+    let words = "there is no room to keep this reply: send `seen`";
+    json::write_reply(out, id, Err::<&(), _>(&ErrorBody::new(ErrorCode::TooLarge, words)));
 }

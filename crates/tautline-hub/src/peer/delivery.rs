@@ -5,7 +5,11 @@
 use bytes::Bytes;
 use tautline_protocol::{ByeCode, Format, Now, json, msgpack};
 
-use super::{ActiveSession, BYE_RECEIVED, Output, Peer, Stage};
+use super::{
+    Peer,
+    output::Output,
+    stage::{ActiveSession, BYE_RECEIVED, Stage},
+};
 use crate::channel::ReaderPositions;
 
 impl Peer {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use tautline_engine::{Answer, EngineError, Job, StatRequest, StatResult, budget::Holder};
 use tautline_protocol::{ChannelName, ErrorCode, Now, ReadFrom, UserId, packet::ErrorBody};
 
-use super::Peer;
 use crate::{
     Hub,
     channel::{CachedPosition, Channel, ResumeEvidence, TailPosition},
@@ -137,14 +136,5 @@ impl ChannelRequest {
             stat.acknowledged = hub.acks().newest(&self.name, Some(user), stat.acknowledged);
         }
         Ok((channel, Some(stat)))
-    }
-}
-
-impl Peer {
-    /// Applies the lookup results received so far.
-    pub(super) fn take_lookups(&mut self, lookups: &mut PendingLookups) {
-        for (number, stat) in self.mailbox.take_lookups() {
-            lookups.take(number, stat);
-        }
     }
 }

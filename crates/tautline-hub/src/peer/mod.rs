@@ -2,128 +2,44 @@
 //!
 //! Start at [`Peer::handle_message`] and [`Peer::poll_output`]. The shell that owns the socket feeds whole
 //! messages, login results and the time. After every input and every wake it drains [`Peer::poll_output`] for
-//! as long as the socket takes bytes. `opening` authenticates the client, `lookup` asks the engine about its
-//! channels, `requests` handles its requests, `delivery` sends replies and publications.
+//! as long as the socket takes bytes. `stage` says how far the connection has come. `opening` authenticates the
+//! client, `lookup` asks the engine about its channels, `attach` gives it a session; `requests` and
+//! `subscriptions` handle its requests, `delivery` sends replies and publications.
 
+mod attach;
 mod delivery;
 mod history;
 mod lookup;
 mod opening;
+mod output;
 mod requests;
+mod stage;
+mod subscriptions;
 
-use std::{collections::VecDeque, num::NonZeroU64, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, task::Waker};
 
-use bytes::Bytes;
-use serde_json::value::RawValue;
-use tautline_engine::budget::{Claim, Holder};
+use tautline_engine::budget::Holder;
 use tautline_protocol::{
-    ByeCode, ErrorCode, Format, Now, RequestId, UserId, json, msgpack,
+    ByeCode, ErrorCode, Format, Now, RequestId, json, msgpack,
     packet::{
-        Auth, ErrorBody, Hello, Request, Verb,
+        ErrorBody, Request, Verb,
         client::ClientPacket,
         server::{Bye, Pong},
     },
     server::Opening,
 };
 
-use self::{lookup::PendingLookups, opening::Authenticated};
+pub use self::output::{CallRequest, Output, ReplyTo};
+use self::{
+    lookup::PendingLookups,
+    stage::{BYE_RECEIVED, Stage},
+};
 use crate::{
     Hub, Identity, LoginRefused,
-    channel::{Channel, ReaderPosition, SubscriberSlot},
-    hub::settle,
-    mailbox::PeerMailbox,
-    session::id::CallKey,
-    session::{Session, taken_over},
+    mailbox::{PeerMailbox, connection_number},
+    session::taken_over,
+    sync::Ordering,
 };
-
-/// An action for the shell.
-#[derive(Debug)]
-pub enum Output {
-    /// Send one WebSocket message: text, or binary where [`Peer::format`] is msgpack.
-    Message(Bytes),
-    /// Check this login, possibly asynchronously, and call [`Peer::handle_login`]. Until then
-    /// [`Peer::wants_input`] is false.
-    Login(Auth),
-    /// Run this method and settle it with [`Hub::answer`].
-    Call(CallRequest),
-    /// Send a close frame with this code and close the socket once everything before it is written. This is
-    /// the last output.
-    Close {
-        /// RFC 6455 §7.4.
-        code: u16,
-        /// A word or two.
-        reason: &'static str,
-    },
-}
-
-/// A method call for the shell to run.
-#[derive(Debug)]
-pub struct CallRequest {
-    /// Handle for the result.
-    pub reply_to: ReplyTo,
-    /// The method's name.
-    pub method: String,
-    /// The payload.
-    pub data: Box<RawValue>,
-    /// How long the client waits, in milliseconds.
-    pub timeout_ms: u64,
-    /// The calling user; `None` for a guest.
-    pub user: Option<UserId>,
-    /// The holder whose budget shares the call uses.
-    pub holder: Holder,
-    /// Identifies the call and its session; stays the same when the call is repeated.
-    pub key: CallKey,
-}
-
-/// Reply handle of one call. Dropped unused, it settles the call as `in_doubt`: a request never hangs.
-pub struct ReplyTo {
-    hub: Hub,
-    session: Arc<Session>,
-    id: RequestId,
-    settled: bool,
-    /// Reserves the bytes of the call while it runs.
-    _claim: Claim,
-}
-
-impl ReplyTo {
-    pub(crate) fn settle(mut self, result: Result<&RawValue, ErrorBody>) {
-        self.settled = true;
-        let reply_bytes_max = self.hub.limits().replies_unseen_bytes_max;
-        let result = match &result {
-            Ok(data) if data.get().len() > reply_bytes_max => Err(&ErrorBody::new(
-                ErrorCode::TooLarge,
-                "the method's answer is larger than a session may keep",
-            )),
-            Ok(data) => Ok(data.get()),
-            Err(error) => Err(error),
-        };
-        settle(&self.hub, &self.session, self.id, result);
-    }
-}
-
-impl ReplyTo {
-    /// The shell never received the call: the ledger counts it as not received, unless a newer connection
-    /// waits for it. In that case the drop settles it.
-    fn take_back(mut self, connection: u64) {
-        let delivery = self.session.live().map(|mut living| living.take_back(&self.hub, self.id, connection));
-        self.settled = delivery.unwrap_or(true);
-    }
-}
-
-impl Drop for ReplyTo {
-    fn drop(&mut self) {
-        if !self.settled {
-            let error = ErrorBody::new(ErrorCode::InDoubt, "the method was dropped before it completed");
-            settle(&self.hub, &self.session, self.id, Err(&error));
-        }
-    }
-}
-
-impl std::fmt::Debug for ReplyTo {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ReplyTo({} of {})", self.id, self.session.id)
-    }
-}
 
 /// The server's end of one connection.
 pub struct Peer {
@@ -171,58 +87,28 @@ impl RareState {
     }
 }
 
-enum Stage {
-    /// Before the welcome.
-    Opening(Opening),
-    /// In the admission queue until this deadline in monotonic milliseconds.
-    Queued(Box<(Opening, Hello, u64)>),
-    /// The login of a `hello` is being checked.
-    Authenticating(Box<(Opening, Hello)>),
-    /// The engine looks up the channels of a `hello`.
-    LoadingChannels(Box<(Opening, Hello, Authenticated, PendingLookups)>),
-    Active(ActiveSession),
-    /// The client ended its session; the engine is saving the revocation of its tickets.
-    Leaving,
-    /// The `bye` is sent; the close frame may be pending.
-    Closing(Option<(u16, &'static str)>),
-    /// Nothing left to do.
-    Closed,
-}
+impl Hub {
+    /// A peer for a new json connection; `waker` is woken when [`Peer::poll_output`] has something new.
+    #[must_use]
+    pub fn peer(&self, now: Now, waker: Waker) -> Peer {
+        self.peer_in(Format::Json, now, waker)
+    }
 
-/// The client said `bye`, and the revocation is saved.
-const BYE_RECEIVED: Stage = Stage::Closing(Some((1000, "bye")));
+    /// A peer for a new connection in this format.
+    #[must_use]
+    pub fn peer_in(&self, format: Format, now: Now, waker: Waker) -> Peer {
+        // The address is unknown: the connection gets budget shares of its own.
+        let nth = self.0.next_connection.load(Ordering::Relaxed);
+        self.peer_of(self.holder(&nth.to_le_bytes()), format, now, waker)
+    }
 
-/// An authenticated connection that received its `welcome`.
-struct ActiveSession {
-    session: Arc<Session>,
-    subscriptions: Vec<Option<Subscription>>,
-    /// When the authentication expires, in monotonic milliseconds.
-    auth_until_ms: u64,
-    /// When a fresh ticket is due, in monotonic milliseconds.
-    ticket_due_ms: u64,
-    /// The request that refreshes the authentication, while the login is being checked.
-    refreshing: Option<NonZeroU64>,
-    /// This connection's hello began the session: packets sent before it belonged to another session.
-    is_new: bool,
-}
-
-struct Subscription {
-    channel: Arc<Channel>,
-    subscriber: SubscriberSlot,
-    position: ReaderPosition,
-    presence_seen: u64,
-}
-
-impl Stage {
-    /// The opening state of a client that has no `welcome` yet.
-    fn opening(&self) -> Option<&Opening> {
-        match self {
-            Self::Opening(opening) => Some(opening),
-            Self::Queued(waiting) => Some(&waiting.0),
-            Self::Authenticating(waiting) => Some(&waiting.0),
-            Self::LoadingChannels(waiting) => Some(&waiting.0),
-            Self::Active(_) | Self::Leaving | Self::Closing(_) | Self::Closed => None,
-        }
+    /// A peer for a new connection from an address; a guest uses that address's budget shares.
+    #[must_use]
+    pub fn peer_of(&self, address: Holder, format: Format, now: Now, waker: Waker) -> Peer {
+        let nth = self.0.next_connection.fetch_add(1, Ordering::Relaxed);
+        let connection = connection_number(nth, format);
+        self.0.connections.fetch_add(1, Ordering::Relaxed);
+        Peer::new(self.clone(), PeerMailbox::new(connection, waker), address, now)
     }
 }
 
@@ -273,9 +159,8 @@ impl Peer {
     pub fn handle_login(&mut self, now: Now, result: Result<Identity, LoginRefused>) {
         match std::mem::replace(&mut self.stage, Stage::Closed) {
             Stage::Authenticating(waiting) => {
-                let (opening, hello) = *waiting;
-                self.stage = Stage::Opening(opening);
-                self.handle_hello_login(now, hello, result);
+                self.stage = Stage::Opening(waiting.opening);
+                self.handle_hello_login(now, waiting.hello, result);
             }
             stage => {
                 self.stage = stage;
@@ -290,7 +175,7 @@ impl Peer {
             return;
         }
         match &self.stage {
-            Stage::Queued(waiting) if now.mono_ms >= waiting.2 => self.on_admission_timeout(now),
+            Stage::Queued(waiting) if now.mono_ms >= waiting.until_ms => self.on_admission_timeout(now),
             Stage::Opening(_) | Stage::Queued(_) | Stage::Authenticating(_) | Stage::LoadingChannels(_) => {
                 self.close_opening(now);
             }
@@ -341,7 +226,7 @@ impl Peer {
         if let Some(opening) = self.stage.opening() {
             return match &self.stage {
                 _ if self.hub.is_draining() => 0,
-                Stage::Queued(waiting) => opening.deadline_ms().min(waiting.2),
+                Stage::Queued(waiting) => opening.deadline_ms().min(waiting.until_ms),
                 _ => opening.deadline_ms(),
             };
         }

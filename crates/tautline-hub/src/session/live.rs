@@ -1,6 +1,6 @@
 //! Operations on a session that has not ended, open to every caller on the node.
 //!
-//! Start at [`LiveSession::take_over`].
+//! Start at [`Session::live`] and [`LiveSession::take_over`].
 
 use std::sync::Arc;
 
@@ -11,8 +11,14 @@ use tautline_protocol::{
     server::{Ledger, REPLY_ROOM},
 };
 
-use super::{Login, OwnedSession, State};
-use crate::{Hub, hub::write_too_large, mailbox::PeerMailbox, session::id::SessionId, sync::MutexGuard};
+use super::{Login, OwnedSession, Session, State};
+use crate::{
+    Hub,
+    mailbox::PeerMailbox,
+    reply::write_too_large,
+    session::id::SessionId,
+    sync::{MutexGuard, lock},
+};
 
 /// A session that has not ended, locked.
 pub(crate) struct LiveSession<'a> {
@@ -28,6 +34,19 @@ pub(crate) struct Claim {
     pub(crate) login: Option<Login>,
     /// The client has settled everything up to this request.
     pub(crate) seen: Option<RequestId>,
+}
+
+impl Session {
+    /// The session, locked, unless it has ended.
+    pub(crate) fn live(&self) -> Option<LiveSession<'_>> {
+        LiveSession::new(self.id, lock(&self.state))
+    }
+
+    /// The session, locked, for the connection that owns it. `None` if another connection owns it or it has
+    /// ended: this client's packets no longer count.
+    pub(crate) fn owned_by(&self, mailbox: &Arc<PeerMailbox>) -> Option<OwnedSession<'_>> {
+        self.live()?.owned_by(mailbox)
+    }
 }
 
 impl<'a> LiveSession<'a> {

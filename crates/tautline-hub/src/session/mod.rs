@@ -19,13 +19,7 @@ pub(crate) use self::{
     live::{Claim, LiveSession, taken_over},
     owned::OwnedSession,
 };
-use crate::{
-    Identity,
-    channel::Channel,
-    mailbox::PeerMailbox,
-    session::id::SessionId,
-    sync::{Mutex, lock},
-};
+use crate::{Identity, channel::Channel, mailbox::PeerMailbox, session::id::SessionId, sync::Mutex};
 
 /// One session. Its lock is held briefly and never together with another session's; channels and mailboxes
 /// may be locked under it.
@@ -79,17 +73,6 @@ impl Session {
             incarnation,
         };
         Arc::new(Self { id, state: Mutex::new(Some(state)) })
-    }
-
-    /// The session, locked, unless it has ended.
-    pub(crate) fn live(&self) -> Option<LiveSession<'_>> {
-        LiveSession::new(self.id, lock(&self.state))
-    }
-
-    /// The session, locked, for the connection that owns it. `None` if another connection owns it or it has
-    /// ended: this client's packets no longer count.
-    pub(crate) fn owned_by(&self, mailbox: &Arc<PeerMailbox>) -> Option<OwnedSession<'_>> {
-        self.live()?.owned_by(mailbox)
     }
 }
 

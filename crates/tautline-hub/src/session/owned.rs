@@ -12,7 +12,7 @@ use tautline_protocol::{
 };
 
 use super::{LiveSession, Login};
-use crate::{Hub, channel::Channel, hub::write_too_large, mailbox::PeerMailbox};
+use crate::{Hub, channel::Channel, mailbox::PeerMailbox, reply::write_too_large};
 
 /// A session, locked, for the connection that owns it and for no other.
 ///

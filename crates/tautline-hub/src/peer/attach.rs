@@ -1,0 +1,276 @@
+//! The session that a hello opens, and its `welcome` (protocol, section 3).
+//!
+//! Start at [`Peer::resume`] and [`Peer::begin`].
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tautline_engine::budget::Claimant;
+use tautline_protocol::{
+    ByeCode, ChannelName, Cursor, ErrorCode, Now, UserId, json,
+    packet::{
+        ErrorBody, Hello,
+        client::Resume,
+        server::{Bye, ChannelWelcome, Gap, Subscribed, Ticket, Welcome},
+    },
+    server::Ledger,
+};
+
+use super::{
+    Peer,
+    lookup::ChannelRequest,
+    opening::{identity_of, own_channel, revoked},
+    stage::{ActiveSession, Stage},
+};
+use crate::{
+    Identity,
+    session::id::SessionId,
+    session::registry::NoSession,
+    session::{Claim, LiveSession, Login, Session},
+    ticket::Claims,
+};
+
+/// The session that a hello opens.
+struct Opened<'a> {
+    session: &'a Arc<Session>,
+    living: LiveSession<'a>,
+    /// True for an existing session, false for a new one.
+    resumed: bool,
+}
+
+impl Peer {
+    /// Resumes the session that a ticket names.
+    pub(super) fn resume(
+        &mut self,
+        now: Now,
+        hello: &Hello,
+        claims: &Claims,
+        fresh: Option<&Login>,
+        requests: &[ChannelRequest],
+    ) {
+        let id = SessionId(claims.session);
+        let login = || fresh.cloned().unwrap_or_else(|| self.hub.login(now, identity_of(claims)));
+        // By its user's id, or a guest's address.
+        let who = (id, self.holder_of(&login().identity));
+        let make = || Session::new(who, login(), Ledger::incomplete(), claims.incarnation, now);
+        loop {
+            let session = match self.hub.sessions().get_or_create(who, Claimant::Preferred, make) {
+                Ok((session, _)) => session,
+                Err(NoSession::Full) => return self.close_for_room(now),
+                // Revoked after the ticket was checked.
+                Err(NoSession::Revoked) => return self.challenge(now, &revoked()),
+            };
+            let claim = Claim {
+                attempt: hello.resume.as_ref().map(|resume| resume.attempt),
+                login: fresh.cloned(),
+                seen: hello.resume.as_ref().and_then(|resume| resume.seen),
+            };
+            // If the session has just expired, the loop recreates it from the ticket.
+            if let Some(living) = session.live() {
+                let opened = Opened { session: &session, living, resumed: true };
+                return self.attach(now, hello, opened, claim, requests);
+            }
+        }
+    }
+
+    /// Opens a new session, or the one that the same key opened a moment ago.
+    pub(super) fn begin(&mut self, now: Now, hello: &Hello, login: &Login, requests: &[ChannelRequest]) {
+        let key_ids = hello.key.as_ref().map(|key| self.key_ids(now, key, &login.identity));
+        let claim = || Claim { attempt: None, login: Some(login.clone()), seen: None };
+        let mut used = None;
+        for id in key_ids.into_iter().flatten() {
+            let Some(session) = self.hub.sessions().get(id) else { continue };
+            if let Some(living) = session.live()
+                && now.mono_ms < living.opened_ms() + self.hub.limits().key_ms
+            {
+                let opened = Opened { session: &session, living, resumed: true };
+                return self.attach(now, hello, opened, claim(), requests);
+            }
+            used = used.or(Some(id));
+        }
+        // Skip the id only if it was in use above: another hello with this key may be opening the session
+        // concurrently.
+        let key_id = key_ids.map(|[current, _]| current).filter(|id| used != Some(*id));
+        let mut id = key_id.unwrap_or_else(|| SessionId(self.hub.random().id()));
+        let (incarnation, holder) = (self.hub.engine().incarnation(), self.holder_of(&login.identity));
+        loop {
+            let make = || Session::new((id, holder), login.clone(), Ledger::new(), incarnation, now);
+            match self.hub.sessions().get_or_create((id, holder), Claimant::Ordinary, make) {
+                Ok((session, made)) => {
+                    // Two concurrent hellos with one key: the second continues the session that the first
+                    // created.
+                    if let Some(living) = session.live() {
+                        let opened = Opened { session: &session, living, resumed: !made };
+                        return self.attach(now, hello, opened, claim(), requests);
+                    }
+                }
+                Err(NoSession::Full) => return self.close_for_room(now),
+                // The client of this key ended the session.
+                Err(NoSession::Revoked) => id = SessionId(self.hub.random().id()),
+            }
+        }
+    }
+
+    /// Derives session ids from the key and the user, for the current key period and the one before: the same
+    /// key and user give the same session within a period, without a table of keys. A key that is used again
+    /// much later gives a new session, which has no earlier publishes or calls.
+    fn key_ids(&self, now: Now, key: &str, identity: &Identity) -> [SessionId; 2] {
+        let user = identity.user.as_ref().map_or("", UserId::as_str);
+        let incarnation = now.mono_ms / self.hub.limits().key_ms.max(1);
+        [incarnation, incarnation.wrapping_sub(1)].map(|incarnation| {
+            let parts = [key.as_bytes(), user.as_bytes(), &incarnation.to_le_bytes()];
+            SessionId(self.hub.random().id_of(&parts))
+        })
+    }
+
+    fn close_for_room(&mut self, now: Now) {
+        let words = "this node has reached its limit of sessions";
+        let retry_after_ms = Some(self.hub.retry_after_ms());
+        self.close_with_bye(now, None, Bye { retry_after_ms, ..Bye::new(ByeCode::Overloaded, words) });
+    }
+
+    /// Makes this connection the owner of the session and sends the welcome.
+    fn attach(
+        &mut self,
+        now: Now,
+        hello: &Hello,
+        opened: Opened<'_>,
+        claim: Claim,
+        requests: &[ChannelRequest],
+    ) {
+        let Opened { session, living, resumed } = opened;
+        let owned = match living.take_over(&self.hub, now, &self.mailbox, claim) {
+            Ok(owned) => owned,
+            Err(bye) => return self.close_with_bye(now, None, bye),
+        };
+        let (login, incarnation) = (owned.login().clone(), owned.incarnation());
+        let requests_seen = owned.ledger().requests_seen();
+        drop(owned);
+        let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, session.id, incarnation, &login);
+        let identity = Arc::clone(&login.identity);
+        self.stage = Stage::Active(ActiveSession {
+            session: Arc::clone(session),
+            subscriptions: Vec::new(),
+            auth_until_ms: until(now, login.expires_at),
+            ticket_due_ms: ticket_due_ms(now, ticket_expires_at, &login),
+            refreshing: None,
+            is_new: !resumed,
+        });
+        if login.expires_at <= now.wall_ms {
+            // The login expired while the hello waited for admission or for the engine.
+            return self.close_expired(now);
+        }
+        let mut gaps = Vec::new();
+        let cursors = hello.resume.as_ref().map(|resume: &Resume| &resume.cursors);
+        let limits = self.hub.limits();
+        let mut welcome = Welcome {
+            session: session.id.to_string(),
+            ticket,
+            ticket_expires_at,
+            resumed,
+            user: identity.user.as_ref().map(ToString::to_string),
+            requests_seen: resumed.then_some(requests_seen),
+            ping_ms: limits.ping_ms,
+            pong_ms: limits.pong_ms,
+            park_ms: limits.park_ms,
+            max_message_bytes: limits.message_bytes_max,
+            now: now.wall_ms,
+            node: self.hub.node().to_owned(),
+            channels: BTreeMap::new(),
+        };
+        self.restore(now, &identity, cursors.into_iter().flatten(), requests, &mut welcome, &mut gaps);
+        json::write_server(&mut self.control, "welcome", &welcome);
+        for gap in gaps {
+            json::write_server(&mut self.control, "gap", &gap);
+        }
+        self.leave_dropped_rosters();
+    }
+
+    /// Subscribes to the channels of the cursors and to the user's own channel.
+    fn restore<'c>(
+        &mut self,
+        now: Now,
+        identity: &Identity,
+        cursors: impl Iterator<Item = (&'c String, &'c Cursor)>,
+        requests: &[ChannelRequest],
+        welcome: &mut Welcome,
+        gaps: &mut Vec<Gap>,
+    ) {
+        // Names and epochs are short; escapes may double them. The client subscribes afterwards to channels
+        // that do not fit.
+        const CHANNEL_BYTES: usize = 160;
+        let mut room = self.hub.limits().welcome_bytes_max.saturating_sub(4096);
+        let mut note = |name, subscribed: Result<(Subscribed, Option<Gap>), ErrorBody>| {
+            let entry = match subscribed {
+                Ok((subscribed, gap)) => {
+                    gaps.extend(gap);
+                    ChannelWelcome::Subscribed(subscribed)
+                }
+                Err(error) => ChannelWelcome::Refused { error },
+            };
+            welcome.channels.insert(name, entry);
+        };
+        let own = own_channel(identity);
+        for (name, _) in cursors.filter(|(name, _)| own.as_ref().is_none_or(|own| own.as_str() != *name)) {
+            let bytes = CHANNEL_BYTES + 2 * name.len();
+            if room < bytes {
+                continue;
+            }
+            room -= bytes;
+            let subscribed =
+                self.parse_readable(name).and_then(|channel| self.subscribe_to(now, &channel, requests));
+            note(name.clone(), subscribed);
+        }
+        if let Some(own) = own {
+            note(own.to_string(), self.subscribe_to(now, &own, requests));
+        }
+    }
+
+    fn subscribe_to(
+        &mut self,
+        now: Now,
+        name: &ChannelName,
+        requests: &[ChannelRequest],
+    ) -> Result<(Subscribed, Option<Gap>), ErrorBody> {
+        match requests.iter().find(|request| request.name == *name) {
+            Some(request) => self.subscribe(now, request),
+            // The login changed while the engine was asked, or there are too many channels.
+            None => Err(ErrorBody::new(
+                ErrorCode::Limit,
+                "the state of this channel was not loaded: subscribe to it",
+            )),
+        }
+    }
+
+    /// Leaves the rosters of channels that the client did not resubscribe to.
+    fn leave_dropped_rosters(&self) {
+        let Stage::Active(open) = &self.stage else { return };
+        let Some(mut session) = open.session.owned_by(&self.mailbox) else { return };
+        session.leave_rosters(&self.hub, |channel| {
+            open.subscriptions.iter().flatten().any(|found| Arc::ptr_eq(&found.channel, channel))
+        });
+    }
+
+    /// Sends a fresh ticket, once half the lifetime of the last one has passed.
+    pub(super) fn send_fresh_ticket(&mut self, now: Now) {
+        let Stage::Active(open) = &mut self.stage else { return };
+        let Some(session) = open.session.owned_by(&self.mailbox) else { return self.close_superseded(now) };
+        let (login, incarnation) = (session.login().clone(), session.incarnation());
+        drop(session);
+        let (ticket, expires_at) = self.hub.seal_ticket(now, open.session.id, incarnation, &login);
+        open.ticket_due_ms = ticket_due_ms(now, expires_at, &login);
+        json::write_server(&mut self.control, "ticket", &Ticket { ticket, expires_at });
+    }
+}
+
+/// When to send a fresh ticket: at half its lifetime, unless the authentication behind it ends no later.
+pub(super) fn ticket_due_ms(now: Now, expires_at: u64, login: &Login) -> u64 {
+    match login.expires_at <= expires_at {
+        true => u64::MAX,
+        false => now.mono_ms + expires_at.saturating_sub(now.wall_ms) / 2,
+    }
+}
+
+/// Converts a wall time to a monotonic one.
+pub(super) fn until(now: Now, wall_ms: u64) -> u64 {
+    now.mono_ms.saturating_add(wall_ms.saturating_sub(now.wall_ms))
+}

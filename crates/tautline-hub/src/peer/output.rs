@@ -1,0 +1,127 @@
+//! What a peer asks its shell to do.
+//!
+//! Start at [`Output`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tautline_engine::budget::{Claim, Holder};
+use tautline_protocol::{
+    ErrorCode, RequestId, UserId,
+    packet::{Auth, ErrorBody},
+};
+
+use crate::{Hub, reply, session::Session, session::id::CallKey};
+
+/// An action for the shell.
+#[derive(Debug)]
+pub enum Output {
+    /// Send one WebSocket message: text, or binary where [`crate::Peer::format`] is msgpack.
+    Message(Bytes),
+    /// Check this login, possibly asynchronously, and call [`crate::Peer::handle_login`]. Until then
+    /// [`crate::Peer::wants_input`] is false.
+    Login(Auth),
+    /// Run this method and settle it with [`Hub::answer`].
+    Call(CallRequest),
+    /// Send a close frame with this code and close the socket once everything before it is written. This is
+    /// the last output.
+    Close {
+        /// RFC 6455 §7.4.
+        code: u16,
+        /// A word or two.
+        reason: &'static str,
+    },
+}
+
+/// A method call for the shell to run.
+#[derive(Debug)]
+pub struct CallRequest {
+    /// Handle for the result.
+    pub reply_to: ReplyTo,
+    /// The method's name.
+    pub method: String,
+    /// The payload.
+    pub data: Box<RawValue>,
+    /// How long the client waits, in milliseconds.
+    pub timeout_ms: u64,
+    /// The calling user; `None` for a guest.
+    pub user: Option<UserId>,
+    /// The holder whose budget shares the call uses.
+    pub holder: Holder,
+    /// Identifies the call and its session; stays the same when the call is repeated.
+    pub key: CallKey,
+}
+
+/// Reply handle of one call. Dropped unused, it settles the call as `in_doubt`: a request never hangs.
+pub struct ReplyTo {
+    pub(super) hub: Hub,
+    pub(super) session: Arc<Session>,
+    pub(super) id: RequestId,
+    pub(super) settled: bool,
+    /// Reserves the bytes of the call while it runs.
+    pub(super) _claim: Claim,
+}
+
+impl ReplyTo {
+    fn settle(mut self, result: Result<&RawValue, ErrorBody>) {
+        self.settled = true;
+        let reply_bytes_max = self.hub.limits().replies_unseen_bytes_max;
+        let result = match &result {
+            Ok(data) if data.get().len() > reply_bytes_max => Err(&ErrorBody::new(
+                ErrorCode::TooLarge,
+                "the method's answer is larger than a session may keep",
+            )),
+            Ok(data) => Ok(data.get()),
+            Err(error) => Err(error),
+        };
+        settle(&self.hub, &self.session, self.id, result);
+    }
+}
+
+impl ReplyTo {
+    /// The shell never received the call: the ledger counts it as not received, unless a newer connection
+    /// waits for it. In that case the drop settles it.
+    pub(super) fn take_back(mut self, connection: u64) {
+        let delivery = self.session.live().map(|mut living| living.take_back(&self.hub, self.id, connection));
+        self.settled = delivery.unwrap_or(true);
+    }
+}
+
+impl Drop for ReplyTo {
+    fn drop(&mut self) {
+        if !self.settled {
+            let error = ErrorBody::new(ErrorCode::InDoubt, "the method was dropped before it completed");
+            settle(&self.hub, &self.session, self.id, Err(&error));
+        }
+    }
+}
+
+impl std::fmt::Debug for ReplyTo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ReplyTo({} of {})", self.id, self.session.id)
+    }
+}
+
+impl Hub {
+    /// Settles a call that [`Output::Call`] handed out.
+    pub fn answer(&self, to: ReplyTo, result: Result<&RawValue, ErrorBody>) {
+        to.settle(result);
+    }
+}
+
+/// Settles one call of a session.
+fn settle(hub: &Hub, session: &Session, id: RequestId, result: Result<&str, &ErrorBody>) {
+    let mut line = Vec::new();
+    reply::write(&mut line, id, result);
+    settle_line(hub, session, id, &line);
+}
+
+/// Settles one request of a session: keeps the reply and sends it to the connection that asked last. An ended
+/// session keeps nothing.
+pub(super) fn settle_line(hub: &Hub, session: &Session, id: RequestId, line: &[u8]) {
+    hub.reclaim_replies();
+    if let Some(mut living) = session.live() {
+        living.settle(hub, id, line);
+    }
+}

@@ -1,0 +1,238 @@
+//! The channels that a client reads: `subscribe`, `unsubscribe`, acknowledgements (protocol, section 4).
+//!
+//! Start at [`Peer::handle_subscribe`].
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tautline_protocol::{
+    ChannelName, Cursor, ErrorCode, Now, ReadFrom, RequestId, json,
+    packet::{
+        ErrorBody,
+        server::{Gap, Subscribed, Unsubscribed},
+    },
+};
+
+use super::{
+    Peer,
+    lookup::{ChannelRequest, PendingLookups},
+    stage::{ActiveSession, Requester, Stage, Subscription},
+};
+use crate::{Identity, PresenceMode, channel::SubscribeParams};
+
+impl Peer {
+    /// The channel of this name, if the client may read it.
+    pub(super) fn parse_readable(&self, name: &str) -> Result<ChannelName, ErrorBody> {
+        self.parse_readable_by(name).map(|(channel, _)| channel)
+    }
+
+    /// The channel of this name, if the client may read it, with its requester.
+    pub(super) fn parse_readable_by(&self, name: &str) -> Result<(ChannelName, Requester), ErrorBody> {
+        let channel = parse_channel(name)?;
+        let Stage::Active(open) = &self.stage else { return Err(no_session()) };
+        let asked_by = open.session.owned_by(&self.mailbox).map(|session| Requester::of(&session));
+        let asked_by = asked_by.ok_or_else(no_session)?;
+        match asked_by.identity.may_read(&channel, self.hub.rule(&channel).subscribe) {
+            true => Ok((channel, asked_by)),
+            false => Err(ErrorBody::new(ErrorCode::PermissionDenied, "you may not read this channel")),
+        }
+    }
+    pub(super) fn handle_subscribe(&mut self, now: Now, id: RequestId, name: &str, from: ReadFrom) {
+        let (name, Requester { identity, holder, .. }) = match self.parse_readable_by(name) {
+            Ok(readable) => readable,
+            Err(error) => return self.reply(id, Err::<&(), _>(&error)),
+        };
+        let Stage::Active(open) = &self.stage else { return };
+        if let Err(error) = open.check_room(&name, self.hub.limits().channels_max) {
+            return self.reply(id, Err::<&(), _>(&error));
+        }
+        let request = std::iter::once((name, from));
+        let mut lookups =
+            PendingLookups::begin(&self.hub, now, &self.mailbox, (holder, identity.user.as_ref()), request);
+        self.take_lookups(&mut lookups);
+        self.rare.get_or_insert_default().subscribing = Some((id, lookups));
+        self.finish_subscribe(now);
+    }
+
+    /// Answers the pending `subscribe` once the engine has returned all lookups.
+    pub(super) fn finish_subscribe(&mut self, now: Now) {
+        let Some(rare) = &mut self.rare else { return };
+        let Some((id, lookups)) = rare.subscribing.take_if(|(_, lookups)| lookups.is_over()) else { return };
+        self.rare.take_if(|rare| rare.is_empty());
+        let subscribed = match lookups.end() {
+            // An error would end the subscription at the client; a close lets it keep the subscription and
+            // retry.
+            Err(error) => return self.close_for_engine(now, &error),
+            // The login may have changed meanwhile.
+            Ok(requests) => requests.first().map_or_else(
+                || Err(ErrorBody::new(ErrorCode::Internal, "no channel was requested")),
+                |requests| {
+                    self.parse_readable(requests.name.as_str()).and_then(|_| self.subscribe(now, requests))
+                },
+            ),
+        };
+        self.reply(id, subscribed.as_ref().map(|(reply, _)| reply));
+        if let Ok((_, Some(gap))) = subscribed {
+            json::write_server(&mut self.control, "gap", &gap);
+        }
+    }
+
+    /// Subscribes, or moves an existing subscription.
+    pub(super) fn subscribe(
+        &mut self,
+        now: Now,
+        requests: &ChannelRequest,
+    ) -> Result<(Subscribed, Option<Gap>), ErrorBody> {
+        let Stage::Active(open) = &mut self.stage else {
+            return Err(ErrorBody::new(ErrorCode::Internal, "no session is open"));
+        };
+        let identity =
+            Arc::clone(&open.session.owned_by(&self.mailbox).ok_or_else(no_session)?.login().identity);
+        let user = identity.user.as_ref();
+        let (channel, stat) = requests.apply_stat(&self.hub, user)?;
+        let unseen = || ErrorBody::new(ErrorCode::Internal, "the log state was not loaded");
+        if let Some(slot) = open.find_subscription(&requests.name) {
+            let subscription = open.subscriptions[slot].as_mut().expect("slot_of() found it");
+            let outcome = channel
+                .move_subscription(subscription.subscriber, &requests.from, requests.evidence(stat.as_ref()))
+                .ok_or_else(unseen)?;
+            subscription.position = outcome.position;
+            self.hub.cancel_page(&self.mailbox, slot_number(slot));
+            self.mailbox.requeue(slot_number(slot));
+            return Ok((outcome.subscribed, outcome.gap));
+        }
+        let slot = open.free_slot(&requests.name, self.hub.limits().channels_max)?;
+        let who = SubscribeParams {
+            mailbox: &self.mailbox,
+            slot: slot_number(slot),
+            session: open.session.id,
+            user,
+            wall_ms: now.wall_ms,
+        };
+        let mut session = open.session.owned_by(&self.mailbox).ok_or_else(no_session)?;
+        let (subscriber, presence_seen, outcome, fan_out) =
+            channel.subscribe(&who, &requests.from, requests.evidence(stat.as_ref())).ok_or_else(unseen)?;
+        if channel.rule.presence != PresenceMode::Off {
+            session.add_roster(channel);
+        }
+        drop(session);
+        self.hub.pump_if(fan_out, channel);
+        self.mailbox.requeue(slot_number(slot));
+        let channel = Arc::clone(channel);
+        open.subscriptions[slot] =
+            Some(Subscription { channel, subscriber, position: outcome.position, presence_seen });
+        Ok((outcome.subscribed, outcome.gap))
+    }
+
+    /// Records the app's acknowledged positions in channels that keep them.
+    pub(super) fn take_acks(&self, acks: &BTreeMap<String, Cursor>) {
+        let Stage::Active(open) = &self.stage else { return };
+        if acks.is_empty() {
+            return;
+        }
+        let Some(session) = open.session.owned_by(&self.mailbox) else { return };
+        let Some(user) = &session.login().identity.user else { return };
+        for (name, cursor) in acks {
+            // Only channels that this connection reads: permission is checked and the log is in memory.
+            let mut subscriptions = open.subscriptions.iter().flatten();
+            let Some(found) = subscriptions.find(|found| found.channel.name.as_str() == name) else {
+                continue;
+            };
+            let epoch = found.channel.epoch().filter(|epoch| **epoch == *cursor.epoch);
+            if let Some(epoch) =
+                epoch.filter(|_| found.channel.rule.ack && cursor.offset <= found.position.offset)
+            {
+                let who = (Some(user), session.holder());
+                self.hub.acks().advance(&found.channel.name, who, &epoch, cursor.offset);
+            }
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, name: &str) -> Result<(), ErrorBody> {
+        let channel = parse_channel(name)?;
+        if channel.is_user() {
+            return Err(ErrorBody::new(ErrorCode::PermissionDenied, "an inbox cannot be unsubscribed"));
+        }
+        let Stage::Active(open) = &mut self.stage else { return Ok(()) };
+        if let Some(slot) = open.find_subscription(&channel) {
+            self.end_subscription(slot);
+        }
+        Ok(())
+    }
+
+    fn end_subscription(&mut self, slot: usize) {
+        let Stage::Active(open) = &mut self.stage else { return };
+        let Some(ended) = open.subscriptions[slot].take() else { return };
+        ended.channel.remove_subscriber(ended.subscriber, ended.presence_seen);
+        self.hub.cancel_page(&self.mailbox, slot_number(slot));
+        if ended.channel.rule.presence != PresenceMode::Off
+            && let Some(mut session) = open.session.owned_by(&self.mailbox)
+        {
+            session.leave_rosters(&self.hub, |channel| !Arc::ptr_eq(channel, &ended.channel));
+        }
+    }
+
+    /// Ends the subscriptions that the new token does not permit.
+    pub(super) fn end_forbidden(&mut self, identity: &Identity) {
+        let Stage::Active(open) = &self.stage else { return };
+        for slot in 0..open.subscriptions.len() {
+            let Stage::Active(open) = &self.stage else { return };
+            let Some(subscription) = &open.subscriptions[slot] else { continue };
+            let channel = &subscription.channel;
+            if identity.may_read(&channel.name, channel.rule.subscribe) {
+                continue;
+            }
+            let unsubscribed = Unsubscribed {
+                channel: channel.name.to_string(),
+                code: ErrorCode::PermissionDenied,
+                message: "the new token does not open this channel".to_owned(),
+            };
+            self.end_subscription(slot);
+            json::write_server(&mut self.control, "unsubscribed", &unsubscribed);
+        }
+    }
+}
+
+impl ActiveSession {
+    fn find_subscription(&self, name: &ChannelName) -> Option<usize> {
+        self.subscriptions
+            .iter()
+            .position(|slot| slot.as_ref().is_some_and(|found| found.channel.name == *name))
+    }
+
+    /// Checks whether there is room for a subscription.
+    fn check_room(&self, name: &ChannelName, channels_max: usize) -> Result<(), ErrorBody> {
+        if self.subscriptions.iter().flatten().count() < channels_max
+            || self.find_subscription(name).is_some()
+        {
+            return Ok(());
+        }
+        let words = format!("a connection may be subscribed to {channels_max} channels");
+        Err(ErrorBody::new(ErrorCode::Limit, words))
+    }
+
+    fn free_slot(&mut self, name: &ChannelName, channels_max: usize) -> Result<usize, ErrorBody> {
+        self.check_room(name, channels_max)?;
+        if let Some(free) = self.subscriptions.iter().position(Option::is_none) {
+            return Ok(free);
+        }
+        if self.subscriptions.len() < 4 {
+            // Most connections have very few: do not reserve room for four.
+            self.subscriptions.reserve_exact(1);
+        }
+        self.subscriptions.push(None);
+        Ok(self.subscriptions.len() - 1)
+    }
+}
+
+fn slot_number(slot: usize) -> u32 {
+    u32::try_from(slot).expect("slots are bounded by channels_max")
+}
+
+/// Error for a request whose connection has lost its session.
+pub(super) fn no_session() -> ErrorBody {
+    ErrorBody::new(ErrorCode::Internal, "this connection no longer has a session")
+}
+
+pub(super) fn parse_channel(name: &str) -> Result<ChannelName, ErrorBody> {
+    ChannelName::parse(name).map_err(|invalid| ErrorBody::new(ErrorCode::BadRequest, invalid.to_string()))
+}
