@@ -119,7 +119,7 @@ fn identity_of(now: Now, claims: &TokenClaims, source: u64) -> Result<Identity, 
         return Err(LoginRefused::NotYet { in_ms: begins_at - now.wall_ms });
     }
     let (user, channels) = (user(&claims.sub)?, channels(&claims.channels)?);
-    Ok(Identity { user: Some(user), channels, source, expires_at: Some(expires_at) })
+    Ok(Identity { user: Some(user), channels, source, expires_at: Some(expires_at), ..Identity::default() })
 }
 
 /// A digest of a login's source that reveals nothing of the secret.

@@ -19,7 +19,7 @@ use tautline_protocol::{
 };
 
 use crate::{
-    ChannelRule, Identity, Rules,
+    ChannelRule, Identity, LoginRefused, Rules,
     acks::Acks,
     admission::{AdmissionQueue, HelloKind},
     aging::Aging,
@@ -33,7 +33,7 @@ use crate::{
     session::id::SessionId,
     session::registry::Sessions,
     sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, lock, read, write},
-    ticket::{Claims, TicketKeys},
+    ticket::{Claims, DetailsClaims, TicketKeys},
 };
 
 /// Median retry delay for clients rejected for lack of room, in milliseconds.
@@ -401,12 +401,25 @@ impl Hub {
         let latest = now.wall_ms + self.0.limits.auth_age_ms;
         let expires_at = identity.expires_at.take().unwrap_or(latest);
         let is_guest = identity.user.is_none();
+        // No revocation by user ends a guest, and equal guests share one identity.
+        identity.issued_at_ms = if is_guest { None } else { identity.issued_at_ms.or(Some(now.wall_ms)) };
         let guest = is_guest.then(|| self.0.guest.get_or_init(|| Arc::new(identity.clone())));
         let identity = match guest.filter(|guest| ***guest == identity) {
             Some(guest) => Arc::clone(guest),
             None => Arc::new(identity),
         };
         Login { identity, expires_at }
+    }
+
+    /// The login that an authenticator accepted, if it keeps to the bounds of a login.
+    pub(crate) fn accept_login(
+        &self,
+        now: Now,
+        result: Result<Identity, LoginRefused>,
+    ) -> Result<Login, LoginRefused> {
+        let identity = result?;
+        identity.check_bounds().map_err(|over| LoginRefused::Unauthorized(over.to_string()))?;
+        Ok(self.login(now, identity))
     }
 
     /// True if logins from this source are still accepted.
@@ -548,6 +561,8 @@ impl Hub {
             user: identity.user.as_ref().map(ToString::to_string),
             channels: identity.channels.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
             source: Some(identity.source),
+            issued_at_ms: identity.issued_at_ms,
+            details: identity.details.as_deref().map(DetailsClaims::of),
             auth_expires_at,
             expires_at,
             node: self.0.node.clone(),

@@ -2,13 +2,15 @@
 //!
 //! Start at [`Identity`].
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tautline_protocol::{
     ByeCode, ChannelName, ErrorCode, Pattern, Reconnect, UserId,
     packet::{ErrorBody, server::Bye},
 };
 
-use crate::Access;
+use crate::{Access, LoginDetails, LoginTooLarge};
 
 /// The longest retry delay for a token that is not valid yet, in milliseconds: by then the app may have
 /// another token, and a wrong clock may have been corrected.
@@ -19,14 +21,21 @@ const NOT_YET_RETRY_MS_MAX: u64 = 60_000;
 pub struct Identity {
     /// The user; `None` for a guest.
     pub user: Option<UserId>,
-    /// Channels that the login may use where a rule says [`crate::Access::Token`].
-    pub channels: Vec<Pattern>,
+    /// Channels that the login may use where a rule says [`crate::Access::Token`]. At most
+    /// [`Identity::CHANNELS_MAX`].
+    pub channels: Box<[Pattern]>,
     /// The source that accepted the login: a digest of the secret, or of the setting that admits guests. A
     /// ticket carries it, and is invalid once [`crate::HubConfig::login_sources`] does not contain it.
     pub source: u64,
     /// When the authentication expires, in wall milliseconds; `None` means after
     /// [`tautline_protocol::Limits::auth_age_ms`].
     pub expires_at: Option<u64>,
+    /// When the login was issued (a token's `iat`), in wall milliseconds: a revocation of its user ends the
+    /// logins that were issued before it. `None` means at this moment; a token that does not say when it was
+    /// issued counts as issued at 0, so that each revocation of its user ends it.
+    pub issued_at_ms: Option<u64>,
+    /// What few logins have.
+    pub details: Option<Arc<LoginDetails>>,
 }
 
 /// The reason for a refused login: ends the connection with `bye{unauthorized}`, or `token_expired`.
@@ -92,6 +101,26 @@ impl LoginRefused {
 }
 
 impl Identity {
+    /// The largest number of patterns in `channels`.
+    pub const CHANNELS_MAX: usize = 1_024;
+    /// The most bytes of all patterns: a ticket carries them, and must fit into a hello.
+    pub const CHANNELS_BYTES_MAX: usize = 65_536;
+
+    /// Checks the bounds of a login.
+    ///
+    /// # Errors
+    /// [`LoginTooLarge`] says which part is over its bound.
+    pub(crate) fn check_bounds(&self) -> Result<(), LoginTooLarge> {
+        let bytes: usize = self.channels.iter().map(|pattern| pattern.as_str().len()).sum();
+        if self.channels.len() > Self::CHANNELS_MAX || bytes > Self::CHANNELS_BYTES_MAX {
+            return Err(LoginTooLarge::Channels {
+                count_max: Self::CHANNELS_MAX,
+                bytes_max: Self::CHANNELS_BYTES_MAX,
+            });
+        }
+        self.details.as_ref().map_or(Ok(()), |details| details.check())
+    }
+
     /// True if a channel with read access `access` may be read. The user's own inbox always may.
     pub(crate) fn may_read(&self, channel: &ChannelName, access: Access) -> bool {
         let own = self.user.as_ref().is_some_and(|user| {
@@ -107,7 +136,10 @@ impl Identity {
     pub(crate) fn may(&self, channel: &ChannelName, access: Access) -> bool {
         match access {
             Access::None => false,
+            // The back end is not asked yet.
+            Access::Backend => false,
             Access::Token => self.channels.iter().any(|pattern| pattern.matches(channel.as_str())),
+            Access::User => self.user.is_some(),
             Access::Any => true,
         }
     }

@@ -17,6 +17,7 @@ mod aging;
 mod append;
 mod budgets;
 mod channel;
+mod details;
 mod hub;
 mod identity;
 mod log_once;
@@ -36,6 +37,7 @@ mod sync;
 mod tail;
 mod ticket;
 
+pub use details::{Info, LoginDetails, LoginTooLarge};
 pub use hub::{Hub, HubConfig, HubStats, Inbox, PublishOptions};
 pub use identity::{Identity, LoginRefused};
 pub use log_once::LogOnce;

@@ -13,8 +13,12 @@ pub enum Access {
     /// Only the back end. The default.
     #[default]
     None,
+    /// Clients that the app's back end lets in when it is asked. Until it can be asked: nobody.
+    Backend,
     /// Clients whose token names the channel in `channels`.
     Token,
+    /// Every user that has logged in; no guest.
+    User,
     /// Every client, guests included.
     Any,
 }

@@ -5,12 +5,17 @@
 //! XChaCha20-Poly1305(claims))`. The extended nonce of 24 random bytes lets nodes seal without a shared
 //! counter. Of the keys the first seals, and all of them open.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
 use serde::{Deserialize, Serialize};
+use tautline_protocol::ChannelName;
+
+use crate::{Info, LoginDetails};
 
 const NONCE_BYTES: usize = 24;
 /// Bound to every ticket, so that no other sealed data is accepted as one.
@@ -32,6 +37,12 @@ pub(crate) struct Claims {
     /// invalid.
     #[serde(rename = "o", default)]
     pub(crate) source: Option<u64>,
+    /// When that login was issued, in wall milliseconds; `None` in tickets from before this field existed.
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) issued_at_ms: Option<u64>,
+    /// What few logins have.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) details: Option<DetailsClaims>,
     /// When that login expires, in wall milliseconds.
     #[serde(rename = "a")]
     pub(crate) auth_expires_at: u64,
@@ -44,6 +55,32 @@ pub(crate) struct Claims {
     /// The incarnation of the logs in which the session began; 0 if unknown.
     #[serde(rename = "l")]
     pub(crate) incarnation: u32,
+}
+
+/// [`LoginDetails`] in a ticket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DetailsClaims {
+    #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
+    subs: Vec<String>,
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    info: Option<Info>,
+    #[serde(rename = "b", default, skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<Box<str>, Box<str>>,
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    token_id: Option<Box<str>>,
+}
+
+impl DetailsClaims {
+    pub(crate) fn of(details: &LoginDetails) -> Self {
+        let LoginDetails { subs, info, labels, token_id } = details.clone();
+        Self { subs: subs.iter().map(ToString::to_string).collect(), info, labels, token_id }
+    }
+
+    pub(crate) fn to_details(&self) -> Option<Arc<LoginDetails>> {
+        let Self { subs, info, labels, token_id } = self.clone();
+        let subs = subs.iter().filter_map(|name| ChannelName::parse(name).ok()).collect();
+        LoginDetails { subs, info, labels, token_id }.shared()
+    }
 }
 
 /// The ticket keys.
@@ -89,7 +126,19 @@ impl std::fmt::Debug for TicketKeys {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
+
+    fn details() -> LoginDetails {
+        let info = RawValue::from_string(r#"{"name":"Ann"}"#.to_owned()).expect("json");
+        LoginDetails {
+            subs: vec![ChannelName::parse("news").expect("valid")],
+            info: Some(info.into()),
+            labels: [("shop".into(), "7".into())].into(),
+            token_id: Some("t1".into()),
+        }
+    }
 
     fn claims() -> Claims {
         Claims {
@@ -97,6 +146,8 @@ mod tests {
             user: Some("u42".into()),
             channels: vec!["room:*".into()],
             source: Some(u64::MAX),
+            issued_at_ms: Some(1),
+            details: Some(DetailsClaims::of(&details())),
             auth_expires_at: 2,
             expires_at: 1,
             node: "n1".into(),
@@ -109,6 +160,20 @@ mod tests {
         let ticket = TicketKeys::new(&[[1; 32]]).seal(&claims(), &[9; 32]);
         assert_eq!(TicketKeys::new(&[[2; 32], [1; 32]]).open(&ticket), Some(claims()));
         assert_eq!(TicketKeys::new(&[[2; 32]]).open(&ticket), None);
+    }
+
+    #[test]
+    fn ticket_carries_details_of_login() {
+        let keys = TicketKeys::new(&[[1; 32]]);
+        let opened = keys.open(&keys.seal(&claims(), &[9; 32])).expect("sealed by this key");
+        assert_eq!(opened.details.and_then(|kept| kept.to_details()).as_deref(), Some(&details()));
+    }
+
+    #[test]
+    fn claims_of_earlier_versions_open() {
+        let old = r#"{"s":7,"u":"u42","c":["room:*"],"o":5,"a":2,"e":1,"n":"n1","l":9}"#;
+        let claims: Claims = serde_json::from_str(old).expect("fields that were added later may be absent");
+        assert_eq!((claims.issued_at_ms, claims.details), (None, None));
     }
 
     #[test]

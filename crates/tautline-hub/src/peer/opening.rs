@@ -21,7 +21,12 @@ use super::{
     output::Output,
     stage::{Authenticated, Authenticating, LoadingChannels, Queued, Stage},
 };
-use crate::{Identity, LoginRefused, admission::HelloKind, session::id::SessionId, ticket::Claims};
+use crate::{
+    Identity, LoginRefused,
+    admission::HelloKind,
+    session::id::SessionId,
+    ticket::{Claims, DetailsClaims},
+};
 
 impl Peer {
     pub(super) fn handle_opening_packet(&mut self, now: Now, packet: ClientPacket<'_>) {
@@ -129,8 +134,8 @@ impl Peer {
         hello: Hello,
         result: Result<Identity, LoginRefused>,
     ) {
-        let login = match result {
-            Ok(identity) => self.hub.login(now, identity),
+        let login = match self.hub.accept_login(now, result) {
+            Ok(login) => login,
             Err(refused) => {
                 let bye = refused.to_bye(|| self.hub.retry_after_ms());
                 return self.close_with_bye(now, None, bye);
@@ -273,5 +278,8 @@ pub(super) fn identity_of(claims: &Claims) -> Identity {
         channels: claims.channels.iter().filter_map(|pattern| Pattern::parse(pattern).ok()).collect(),
         source: claims.source.unwrap_or_default(),
         expires_at: Some(claims.auth_expires_at),
+        // Tickets from before this field existed: each revocation of the user ends them.
+        issued_at_ms: Some(claims.issued_at_ms.unwrap_or(0)),
+        details: claims.details.as_ref().and_then(DetailsClaims::to_details),
     }
 }

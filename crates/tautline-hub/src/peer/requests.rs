@@ -189,10 +189,8 @@ impl Peer {
         let Some(mut session) = open.session.owned_by(&self.mailbox) else {
             return self.close_superseded(now);
         };
-        let login = match result {
-            Ok(identity) if identity.user == session.login().identity.user => {
-                Ok(self.hub.login(now, identity))
-            }
+        let login = match self.hub.accept_login(now, result) {
+            Ok(login) if login.identity.user == session.login().identity.user => Ok(login),
             Ok(_) => Err(ErrorBody::new(ErrorCode::PermissionDenied, "the token is another user's")),
             Err(refused) => Err(refused.to_body(|| self.hub.retry_after_ms())),
         };

@@ -152,8 +152,7 @@ pub fn identity(user: &str, channels: &[&str]) -> Identity {
     Identity {
         user: Some(UserId::parse(user).expect("valid")),
         channels: channels.iter().map(|pattern| Pattern::parse(pattern).expect("valid")).collect(),
-        source: 0,
-        expires_at: None,
+        ..Identity::default()
     }
 }
 
