@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, atomic::AtomicUsize},
 };
 
+use tautline_engine::EngineLimits;
 use tautline_protocol::Limits;
 
 /// When an append is answered.
@@ -50,7 +51,7 @@ pub struct DiskOptions {
 }
 
 impl DiskOptions {
-    /// A strict store in `dir`, with the ceilings that [`Limits`] names.
+    /// A strict store in `dir`, with the ceilings that [`EngineLimits`] names.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let options = Self {
             dir: dir.into(),
@@ -63,17 +64,17 @@ impl DiskOptions {
             doubtful_commits: Arc::default(),
             panicking_commits: Arc::default(),
         };
-        options.limits(&Limits::default())
+        options.limits(&EngineLimits::default(), Limits::default().ticket_ms)
     }
 
-    /// Takes the ceilings from a node's limits.
+    /// Takes the ceilings from a node's limits, and the lifetime of its tickets.
     #[must_use]
-    pub fn limits(self, limits: &Limits) -> Self {
+    pub fn limits(self, limits: &EngineLimits, ticket_ms: u64) -> Self {
         Self {
             channels_max: limits.channel_count_max,
             positions_max: limits.acks_max,
             revocations_max: limits.revocations_max,
-            remember_ms: limits.ticket_ms,
+            remember_ms: ticket_ms,
             ..self
         }
     }
@@ -81,7 +82,7 @@ impl DiskOptions {
 
 /// Jobs for the writer that may wait; beyond it appends are refused.
 pub(crate) const WRITES_QUEUED_MAX: usize = 65_536;
-/// Bytes of jobs for the writer that may wait. `Limits::appends_bytes_max` is the hub's, and below it.
+/// Bytes of jobs for the writer that may wait. `HubLimits::appends_bytes_max` is the hub's, and below it.
 pub(crate) const WRITES_QUEUED_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Looks and reads that may wait; beyond it they are refused. A resume of 5,000 clients with 20 channels each fits.
 pub(crate) const READS_QUEUED_MAX: usize = 131_072;

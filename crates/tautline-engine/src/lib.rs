@@ -11,6 +11,7 @@ mod entry;
 mod error;
 pub mod fair_queue;
 mod job;
+mod limits;
 mod memory;
 mod retention;
 #[cfg(feature = "suite")]
@@ -25,6 +26,7 @@ pub use self::{
         Append, Appended, Doubt, InUse, Job, LogState, Origin, Page, Position, PositionUpdate, Read,
         Revocation, Revoke, SavePositions, Span, StatRequest, StatResult,
     },
+    limits::EngineLimits,
     memory::{MemoryEngine, MemoryLogs},
     retention::{Retention, RetentionOf},
 };

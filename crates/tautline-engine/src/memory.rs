@@ -10,12 +10,12 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-use tautline_protocol::{ChannelName, Limits};
+use tautline_protocol::ChannelName;
 
 use self::logs::LogShares;
 pub use self::logs::MemoryLogs;
 use crate::{
-    Engine, Job,
+    Engine, EngineLimits, Job,
     sync::{AtomicUsize, Mutex, Ordering, lock},
 };
 
@@ -45,16 +45,17 @@ type Outcome = Box<dyn FnOnce() + Send>;
 
 impl MemoryEngine {
     /// Empty logs, all of one epoch derived from `incarnation`: they are lost together, so one epoch serves
-    /// them all. `incarnation` must be random outside tests.
+    /// them all. `incarnation` must be random outside tests. The place of an empty log is remembered for
+    /// `remember_ms`, the lifetime of a ticket.
     ///
     /// # Panics
     /// When `incarnation` is 0.
     #[must_use]
-    pub fn new(incarnation: u32, limits: &Limits) -> Self {
+    pub fn new(incarnation: u32, limits: &EngineLimits, remember_ms: u64) -> Self {
         assert_ne!(incarnation, 0, "0 is not a valid incarnation");
         let shares = LogShares::new(limits);
         let shard = |_| {
-            let logs = MemoryLogs::sharing(incarnation, limits, shares.clone());
+            let logs = MemoryLogs::sharing(incarnation, remember_ms, shares.clone());
             Mutex::new(Shard { logs, outcomes: VecDeque::new(), telling: false })
         };
         Self {

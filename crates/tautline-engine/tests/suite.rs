@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tautline_engine::{
-    Engine, MemoryEngine,
+    Engine, EngineLimits, MemoryEngine,
     suite::{Rig, run_all},
 };
 use tautline_protocol::Limits;
@@ -18,5 +18,11 @@ impl Rig for InMemory {
 
 #[test]
 fn memory_engine_keeps_every_promise() {
-    run_all(&mut || Box::new(InMemory(Arc::new(MemoryEngine::new(7, &Limits::default())))));
+    run_all(&mut || {
+        Box::new(InMemory(Arc::new(MemoryEngine::new(
+            7,
+            &EngineLimits::default(),
+            Limits::default().ticket_ms,
+        ))))
+    });
 }

@@ -9,10 +9,11 @@ use chacha20poly1305::{
 };
 use serde_json::{json, value::RawValue};
 use tautline_hub::{
-    Access, ChannelRule, Hub, HubConfig, Identity, MemoryEngine, Output, Peer, PresenceMode, Retention,
+    Access, ChannelRule, Hub, HubConfig, Identity, MemoryEngine, NodeLimits, Output, Peer, PresenceMode,
+    Retention,
 };
 use tautline_protocol::{
-    Format, Limits, Now, Pattern, UserId,
+    Format, Now, Pattern, UserId,
     json::{packets, parse_server},
     msgpack,
     packet::{Auth, ServerPacket},
@@ -100,16 +101,17 @@ impl Node {
             rule("ack:*", Access::Any, PresenceMode::Off),
             rule("*", Access::Any, PresenceMode::Off),
         ];
-        let limits = Limits::default();
+        let limits = NodeLimits::default();
+        let engine = MemoryEngine::new(1, &limits.engine, limits.protocol.ticket_ms);
         let config = HubConfig {
-            limits: limits.clone(),
+            limits,
             rules,
             node: "n1".into(),
             ticket_keys: vec![TICKET_KEY],
             login_sources: vec![0],
             idempotent_methods: ["count".to_owned()].into(),
         };
-        let hub = Hub::new(config, Arc::new(MemoryEngine::new(1, &limits)), [7; 32]);
+        let hub = Hub::new(config, Arc::new(engine), [7; 32]);
         Self { hub, now: Now::new(1_000_000, 1_763_666_000_000) }
     }
 

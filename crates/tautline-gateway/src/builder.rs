@@ -3,8 +3,7 @@
 use std::{collections::HashSet, future::Future, sync::Arc};
 
 use serde_json::value::RawValue;
-use tautline_hub::{ChannelRule, Engine, Hub, HubConfig, MemoryEngine};
-use tautline_protocol::Limits;
+use tautline_hub::{ChannelRule, Engine, Hub, HubConfig, MemoryEngine, NodeLimits};
 
 use crate::{
     auth::Authenticator,
@@ -27,7 +26,7 @@ pub const API_KEY_BYTES_MIN: usize = 16;
 #[derive(Default)]
 #[must_use]
 pub struct GatewayBuilder {
-    limits: Limits,
+    limits: NodeLimits,
     config: GatewayConfig,
     rules: Vec<ChannelRule>,
     engine: Option<Arc<dyn Engine>>,
@@ -81,9 +80,10 @@ impl Gateway {
 }
 
 impl GatewayBuilder {
-    /// The ceilings of the protocol. Default: [`Limits::default`].
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+    /// The limits of the node: all of them, or those of one crate with the defaults of the others. Default:
+    /// [`NodeLimits::default`].
+    pub fn limits(mut self, limits: impl Into<NodeLimits>) -> Self {
+        self.limits = limits.into();
         self
     }
 
@@ -244,7 +244,11 @@ impl GatewayBuilder {
         };
         let engine = match self.engine {
             Some(engine) => engine,
-            None => Arc::new(MemoryEngine::new(u32::from_ne_bytes(random()?).max(1), &self.limits)),
+            None => {
+                let incarnation = u32::from_ne_bytes(random()?).max(1);
+                let ticket_ms = self.limits.protocol.ticket_ms;
+                Arc::new(MemoryEngine::new(incarnation, &self.limits.engine, ticket_ms))
+            }
         };
         let backend = self.backend.unwrap_or_else(|| {
             Box::new(Authenticator::new(&self.environment, &self.hs256_secrets, self.guests))

@@ -21,64 +21,64 @@ const KIB: usize = 1024;
 pub struct GatewayConfig {
     /// WebSockets at once; one more is refused with HTTP 503. Default 1,000,000; the process's limit of open
     /// files is usually lower.
-    #[serde(deserialize_with = "units::count")]
+    #[serde(with = "units::Count")]
     pub connections_max: usize,
     /// Connections of [`crate::Gateway::serve`] that are still, or only, HTTP; one more is closed at once.
     /// Default 16,384.
-    #[serde(deserialize_with = "units::count")]
+    #[serde(with = "units::Count")]
     pub http_connections_max: usize,
     /// The longest head of an HTTP request, in bytes. Default 16 KiB, at least 8 KiB.
-    #[serde(deserialize_with = "units::bytes")]
+    #[serde(with = "units::Bytes")]
     pub http_head_bytes_max: usize,
     /// How long the head of an HTTP request may take to arrive: the first from when the connection was
     /// accepted, later ones from their first byte. Default 10 s.
-    #[serde(deserialize_with = "units::wait")]
+    #[serde(with = "units::Wait")]
     pub http_head_timeout: Duration,
     /// How long the body of an API request may take to arrive. Default 10 s.
-    #[serde(deserialize_with = "units::wait")]
+    #[serde(with = "units::Wait")]
     pub http_body_timeout: Duration,
     /// How long an HTTP connection may wait for its next request. Default 75 s: longer than the 60 s for
     /// which proxies keep theirs, so that no request meets a connection that is just being closed.
-    #[serde(deserialize_with = "units::wait")]
+    #[serde(with = "units::Wait")]
     pub http_idle_timeout: Duration,
     /// Connections of [`crate::Gateway::serve`] from one address (in IPv6: from one /64), WebSockets and
     /// silent ones included; one more is closed at once. Default 4,096.
-    #[serde(deserialize_with = "units::count")]
+    #[serde(with = "units::Count")]
     pub connections_per_address_max: usize,
     /// Networks of proxies and load balancers, whose connections belong to many clients and are not counted
     /// by address. Default: this host and private networks.
     #[serde(deserialize_with = "networks")]
     pub proxies: Vec<IpNet>,
     /// The longest body of an API request, in bytes. Default 128 KiB.
-    #[serde(deserialize_with = "units::bytes")]
+    #[serde(with = "units::Bytes")]
     pub api_body_bytes_max: usize,
     /// Methods running at once on this node; one more is answered `overloaded`, and so is one more of a user,
     /// or of an address of guests, that has as many as are left for all others. Default 65,536.
-    #[serde(deserialize_with = "units::count")]
+    #[serde(with = "units::Count")]
     pub calls_running_max: usize,
     /// Questions to the back end at once, such as logins to be checked; one more is refused with
     /// `unavailable`. Default 4,096.
-    #[serde(deserialize_with = "units::count")]
+    #[serde(with = "units::Count")]
     pub backend_questions_max: usize,
     /// How long the back end may take to answer; then the question is refused with `unavailable`. Default 5
     /// s, half of the time that a client has for its `hello`.
-    #[serde(deserialize_with = "units::wait")]
+    #[serde(with = "units::Wait")]
     pub backend_timeout: Duration,
     /// How long a peer may read nothing while it is sent something. Default 30 s.
-    #[serde(deserialize_with = "units::wait")]
+    #[serde(with = "units::Wait")]
     pub stall_timeout: Duration,
     /// How long a peer may take to hang up behind the close frame. Default 3 s.
-    #[serde(deserialize_with = "units::wait")]
+    #[serde(with = "units::Wait")]
     pub linger_timeout: Duration,
     /// How long sent bytes may stay unacknowledged (`TCP_USER_TIMEOUT`): a phone out of reach is noticed.
     /// Default 30 s.
-    #[serde(deserialize_with = "units::wait")]
+    #[serde(with = "units::Wait")]
     pub unacknowledged_timeout: Duration,
     /// Whether messages are compressed (permessage-deflate, RFC 7692) for clients that offer it. Default no:
     /// it costs CPU.
     pub compression: bool,
     /// Messages shorter than this, in bytes, are never compressed: little is gained. Default 512.
-    #[serde(deserialize_with = "units::bytes")]
+    #[serde(with = "units::Bytes")]
     pub compression_bytes_min: usize,
     /// Whether the sends of many connections go in one system call where the machine allows it: Linux from
     /// 5.18, except where `io_uring` is forbidden, as in most containers. Default yes: large channels cost a
@@ -86,11 +86,11 @@ pub struct GatewayConfig {
     pub io_uring: bool,
     /// Kernel memory for bytes that a peer has not read yet (`SO_SNDBUF`, which Linux doubles), in bytes.
     /// Default 20 KiB.
-    #[serde(deserialize_with = "units::bytes")]
+    #[serde(with = "units::Bytes")]
     pub send_buffer_bytes: usize,
     /// Kernel memory for bytes that the gateway has not read yet (`SO_RCVBUF`, which Linux doubles), in
     /// bytes. Default 8 KiB.
-    #[serde(deserialize_with = "units::bytes")]
+    #[serde(with = "units::Bytes")]
     pub receive_buffer_bytes: usize,
 }
 

@@ -50,5 +50,6 @@ pub use http::hosts::Hosts;
 pub use ipnet::IpNet;
 pub use methods::{Call, CallError};
 pub use tautline_hub::{
-    Access, ChannelRule, Engine, Inbox, MemoryEngine, PresenceMode, PublishOptions, Retention,
+    Access, ChannelRule, Engine, EngineLimits, HubLimits, Inbox, MemoryEngine, NodeLimits, PresenceMode,
+    PublishOptions, Retention,
 };

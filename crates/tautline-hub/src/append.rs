@@ -156,9 +156,9 @@ impl Hub {
     }
 
     pub(crate) fn apply(&self, channel: &Arc<Channel>, appended: AppendedEntry) {
-        let crowded = self.0.channels.tail_bytes() >= self.0.limits.log_bytes_max;
+        let crowded = self.0.channels.tail_bytes() >= self.0.limits.engine.log_bytes_max;
         let entries_max = if crowded { 1 } else { usize::MAX };
-        let (outcome, fan_out) = channel.apply(appended, &self.0.limits, entries_max);
+        let (outcome, fan_out) = channel.apply(appended, &self.0.limits.hub, entries_max);
         self.pump_if(fan_out, channel);
         if outcome == AppendOutcome::Uncertain {
             self.restat(channel);

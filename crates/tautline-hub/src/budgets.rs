@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tautline_engine::budget::Budget;
-use tautline_protocol::Limits;
+
+use crate::limits::HubLimits;
 
 /// Budgets shared by all holders of a node.
 pub(crate) struct Budgets {
@@ -18,7 +19,7 @@ pub(crate) struct Budgets {
 }
 
 impl Budgets {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &HubLimits) -> Self {
         Self {
             replies: Budget::new(limits.replies_bytes_max),
             appends: Budget::new(limits.appends_bytes_max),

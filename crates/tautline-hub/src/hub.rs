@@ -26,6 +26,7 @@ use crate::{
     budgets::Budgets,
     channel::registry::Channels,
     channel::{Channel, FanOut},
+    limits::{HubLimits, NodeLimits},
     mailbox::PeerMailbox,
     pages::Pages,
     random::Random,
@@ -43,7 +44,7 @@ const OVERLOAD_RETRY_MS: u64 = 4_000;
 #[derive(Clone, Debug)]
 pub struct HubConfig {
     /// All limits.
-    pub limits: Limits,
+    pub limits: NodeLimits,
     /// Channel permissions; the first rule that matches a channel applies. A channel without a rule admits
     /// publications of the back end only and no subscribers.
     pub rules: Vec<ChannelRule>,
@@ -119,7 +120,7 @@ pub struct HubStats {
 pub struct Hub(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    pub(crate) limits: Limits,
+    pub(crate) limits: NodeLimits,
     rules: Arc<Rules>,
     login_sources: Vec<u64>,
     /// All guests share the identity of the first one.
@@ -163,21 +164,21 @@ impl Hub {
     pub fn new(config: HubConfig, engine: Arc<dyn Engine>, seed: [u8; 32]) -> Self {
         let random = Random::new(seed);
         let seed_of_shards = random.id_of(&[b"shards of channels"]);
-        let (limits, budgets) = (&config.limits, Budgets::new(&config.limits));
+        let (limits, budgets) = (&config.limits, Budgets::new(&config.limits.hub));
         let changes = Arc::clone(&budgets.changes);
-        let channels = Channels::new(seed_of_shards, limits.channel_count_max, changes);
-        let sessions = Sessions::new(limits.sessions_max, limits.revocations_max);
+        let channels = Channels::new(seed_of_shards, limits.engine.channel_count_max, changes);
+        let sessions = Sessions::new(limits.hub.sessions_max, limits.engine.revocations_max);
         for revocation in engine.revocations() {
             // Nobody knows any more who had ended them.
             sessions.revocations().insert(SessionId(revocation.session), revocation.until, Holder::BACK_END);
         }
         let rules = Arc::new(Rules::new(config.rules));
-        let aging = Aging::new(rules.age_ms_max().max(limits.ticket_ms));
+        let aging = Aging::new(rules.age_ms_max().max(limits.protocol.ticket_ms));
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
-            admission: AdmissionQueue::new(config.limits.new_sessions_per_ms_max),
-            acks: Acks::new(config.limits.acks_max),
-            pages: Pages::new(config.limits.pages_max, config.limits.pages_connection_max),
+            admission: AdmissionQueue::new(limits.hub.new_sessions_per_ms_max),
+            acks: Acks::new(limits.engine.acks_max),
+            pages: Pages::new(limits.hub.pages_max, limits.hub.pages_connection_max),
             sessions,
             budgets,
             limits: config.limits,
@@ -200,10 +201,16 @@ impl Hub {
         }))
     }
 
-    /// All limits.
+    /// The limits on each peer.
     #[must_use]
     pub fn limits(&self) -> &Limits {
-        &self.0.limits
+        &self.0.limits.protocol
+    }
+
+    /// The limits on all clients together.
+    #[must_use]
+    pub fn hub_limits(&self) -> &HubLimits {
+        &self.0.limits.hub
     }
 
     /// The budget holder with this name: an address or a user id.
@@ -290,7 +297,7 @@ impl Hub {
     pub fn tick(&self, now: Now) {
         self.observe_time(now);
         self.0.aging.observe(now);
-        let parked_since = now.mono_ms.checked_sub(self.0.limits.park_ms);
+        let parked_since = now.mono_ms.checked_sub(self.0.limits.protocol.park_ms);
         for parked in parked_since.map(|until| self.0.sessions.parked_until(until)).unwrap_or_default() {
             let Some(session) = self.0.sessions.get(parked.id) else { continue };
             if let Some(living) = session.live() {
@@ -398,7 +405,7 @@ impl Hub {
 
     /// A checked login; one without an expiry of its own gets the longest lifetime that a login may have.
     pub(crate) fn login(&self, now: Now, mut identity: Identity) -> Login {
-        let latest = now.wall_ms + self.0.limits.auth_age_ms;
+        let latest = now.wall_ms + self.0.limits.protocol.auth_age_ms;
         let expires_at = identity.expires_at.take().unwrap_or(latest);
         let is_guest = identity.user.is_none();
         // No revocation by user ends a guest, and equal guests share one identity.
@@ -514,7 +521,7 @@ impl Hub {
     /// Whether a session with `held` bytes of replies may hold `wanted`, within the share of its holder. Up to
     /// its floor it may use the reserve, too.
     pub(crate) fn has_reply_room(&self, holder: Holder, held: usize, wanted: usize) -> bool {
-        let is_modest = wanted <= self.0.limits.replies_floor_bytes;
+        let is_modest = wanted <= self.0.limits.hub.replies_floor_bytes;
         let claimant = if is_modest { Claimant::Preferred } else { Claimant::Ordinary };
         wanted <= held || self.0.budgets.replies.has_room(holder, wanted - held, claimant)
     }
@@ -555,7 +562,7 @@ impl Hub {
     ) -> (String, u64) {
         let Login { identity, expires_at: auth_expires_at } = login;
         let auth_expires_at = *auth_expires_at;
-        let expires_at = auth_expires_at.min(now.wall_ms + self.0.limits.ticket_ms);
+        let expires_at = auth_expires_at.min(now.wall_ms + self.0.limits.protocol.ticket_ms);
         let claims = Claims {
             session: id.0,
             user: identity.user.as_ref().map(ToString::to_string),

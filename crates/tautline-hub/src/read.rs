@@ -29,7 +29,7 @@ impl Hub {
             channel: name.clone(),
             span: Span::After(then.head),
             count_max: usize::MAX,
-            bytes_max: self.0.limits.batch_bytes_max,
+            bytes_max: self.0.limits.protocol.batch_bytes_max,
             holder: Holder::BACK_END,
             retention: self.retention_of(now, name),
             wall_ms: now.wall_ms,
@@ -86,7 +86,7 @@ impl Hub {
     }
 
     pub(crate) fn apply_state(&self, channel: &Arc<Channel>, state: &LogState, then: Option<TailPosition>) {
-        let fan_out = channel.apply_state(state, then, &self.0.limits);
+        let fan_out = channel.apply_state(state, then, &self.0.limits.hub);
         self.pump_if(fan_out, channel);
     }
 
@@ -129,7 +129,7 @@ impl Hub {
             channel: key.channel.clone(),
             span: Span::After(key.after),
             count_max: usize::MAX,
-            bytes_max: self.0.limits.batch_bytes_max,
+            bytes_max: self.0.limits.protocol.batch_bytes_max,
             // A page is everybody's who waits for it, so each channel has a turn of its own.
             holder: self.holder(&key.number.to_le_bytes()),
             retention: self.retention_of(now, &key.channel),
@@ -165,7 +165,7 @@ impl Hub {
         };
         // Unreported entries follow later: they may belong to another log than the next report.
         let entries = page.entries.iter().take_while(|entry| entry.offset() <= position.head);
-        match join(entries, self.0.limits.batch_bytes_max) {
+        match join(entries, self.0.limits.protocol.batch_bytes_max) {
             (_, 0) => pages.cancel(key),
             (packets, taken) => {
                 let page = (Packets::new(packets), key.after + taken);

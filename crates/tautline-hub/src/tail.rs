@@ -9,10 +9,11 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use tautline_engine::{Entry, LogState};
-use tautline_protocol::{Cursor, Limits, packet::server::GapReason};
+use tautline_protocol::{Cursor, packet::server::GapReason};
 
 use crate::{
     channel::{AppendedEntry, ResumeEvidence},
+    limits::HubLimits,
     packets::Packets,
     sync::{AtomicUsize, Ordering},
 };
@@ -146,7 +147,7 @@ impl LogTail {
     pub(crate) fn push(
         &mut self,
         appended: AppendedEntry,
-        limits: &Limits,
+        limits: &HubLimits,
         entries_max: usize,
     ) -> AppendOutcome {
         let AppendedEntry { epoch, entry, before_at, base, base_at } = appended;
@@ -443,7 +444,7 @@ mod tests {
     }
 
     fn push_behind(tail: &mut LogTail, epoch: &str, offset: u64, at: u64, before_at: u64) -> AppendOutcome {
-        let limits = Limits { tail_entries_max: 4, ..Limits::default() };
+        let limits = HubLimits { tail_entries_max: 4, ..HubLimits::default() };
         let appended = AppendedEntry {
             epoch: epoch.into(),
             entry: entry(offset, at),

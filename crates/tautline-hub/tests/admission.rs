@@ -5,11 +5,11 @@ mod common;
 use common::{Node, Phone};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
-use tautline_protocol::Limits;
+use tautline_hub::HubLimits;
 
 /// A node that admits one new session per millisecond.
 fn one_at_a_time() -> Node {
-    Node::with(Limits { new_sessions_per_ms_max: 0, ..Limits::default() }, Retention::default())
+    Node::with(HubLimits { new_sessions_per_ms_max: 0, ..HubLimits::default() }, Retention::default())
 }
 
 fn hello() -> Value {
@@ -56,7 +56,7 @@ fn tickets(node: &mut Node, count: usize) -> Vec<Value> {
 #[test]
 fn hellos_beyond_limit_per_millisecond_are_queued() {
     let mut node =
-        Node::with(Limits { new_sessions_per_ms_max: 2, ..Limits::default() }, Retention::default());
+        Node::with(HubLimits { new_sessions_per_ms_max: 2, ..HubLimits::default() }, Retention::default());
     let mut phones: Vec<_> = (0..2).map(|_| node.guest()).collect();
     assert_eq!(welcomed(&phones), [0, 1]);
     phones.push(waiting(&node, hello()));

@@ -12,6 +12,7 @@ use common::{
 use serde_json::json;
 use tautline_engine::{Engine, EngineError, Retention};
 use tautline_hub::HubStats;
+use tautline_hub::{HubLimits, NodeLimits};
 use tautline_protocol::Limits;
 
 const STORIES: u64 = 300;
@@ -39,15 +40,21 @@ fn counters_return_to_zero_after_every_exit() {
 
 fn play(story: u64) -> HubStats {
     let mut chance = chances(story);
-    let limits = Limits {
-        new_sessions_per_ms_max: u32::try_from(story % 3).expect("small"),
-        tail_entries_max: 1,
-        batch_bytes_max: 300,
-        pages_max: 2,
-        requests_in_flight_max: 3,
-        replies_unseen_max: 20,
-        appends_bytes_max: 200,
-        ..Limits::default()
+    let limits = NodeLimits {
+        protocol: Limits {
+            batch_bytes_max: 300,
+            requests_in_flight_max: 3,
+            replies_unseen_max: 20,
+            ..Limits::default()
+        },
+        hub: HubLimits {
+            new_sessions_per_ms_max: u32::try_from(story % 3).expect("small"),
+            tail_entries_max: 1,
+            pages_max: 2,
+            appends_bytes_max: 200,
+            ..HubLimits::default()
+        },
+        ..NodeLimits::default()
     };
     let engine = SlowEngine::new(&limits);
     let mut node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), 7);

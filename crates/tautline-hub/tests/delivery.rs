@@ -5,6 +5,7 @@ mod common;
 use common::{Node, resume};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
+use tautline_hub::EngineLimits;
 use tautline_protocol::Limits;
 
 fn small_log() -> Node {
@@ -308,7 +309,7 @@ fn inbox_is_subscribed_automatically_and_recovered() {
 
 #[test]
 fn full_node_refuses_publications_and_keeps_logs() {
-    let limits = Limits { log_bytes_max: 300, ..Limits::default() };
+    let limits = EngineLimits { log_bytes_max: 300, ..EngineLimits::default() };
     let node = Node::with(limits, Retention::default());
     let mut phone = node.guest();
     let mut refused = 0;
@@ -369,7 +370,7 @@ fn deleted_unacknowledged_publications_are_gap() {
 
 #[test]
 fn forgotten_logs_are_bounded_without_wrong_cursors() {
-    let limits = Limits { channel_count_max: 64, ..Limits::default() };
+    let limits = EngineLimits { channel_count_max: 64, ..EngineLimits::default() };
     let mut node = Node::with(limits, Retention { age_ms: 1, ..Retention::default() });
     let mut phone = node.guest();
     let mut refused = 0;

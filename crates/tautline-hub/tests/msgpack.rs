@@ -5,8 +5,9 @@ mod common;
 use common::{Node, Phone, resume};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
+use tautline_hub::HubLimits;
 use tautline_hub::Output;
-use tautline_protocol::{DATA_DEPTH_MAX, Format, Limits, MSGPACK_DEPTH_MAX};
+use tautline_protocol::{DATA_DEPTH_MAX, Format, MSGPACK_DEPTH_MAX};
 
 fn guest(node: &Node) -> Phone {
     let mut phone = node.dial_in(Format::Msgpack);
@@ -60,7 +61,7 @@ fn publication_is_encoded_once_for_msgpack_readers() {
 
 #[test]
 fn slow_msgpack_reader_reads_pages() {
-    let limits = Limits { tail_entries_max: 1, ..Limits::default() };
+    let limits = HubLimits { tail_entries_max: 1, ..HubLimits::default() };
     let node = Node::with(limits, Retention::default());
     for n in 0..10 {
         node.publish("room:7", &json!(n));

@@ -5,8 +5,8 @@ mod common;
 use common::{Node, identity, resume};
 use serde_json::json;
 use tautline_engine::Retention;
-use tautline_hub::{Identity, LoginRefused};
-use tautline_protocol::{Limits, UserId};
+use tautline_hub::{HubLimits, Identity, LoginRefused};
+use tautline_protocol::UserId;
 
 /// A key as clients generate it.
 const KEY: &str = "b3f1c0de5ca1ab1e77aa01aa";
@@ -275,7 +275,7 @@ fn draining_node_sends_bye_with_spread_retry() {
 
 #[test]
 fn full_node_rejects_new_sessions_and_keeps_others() {
-    let node = Node::with(Limits { sessions_max: 1, ..Limits::default() }, Retention::default());
+    let node = Node::with(HubLimits { sessions_max: 1, ..HubLimits::default() }, Retention::default());
     let mut first = node.guest();
     let welcome = first.welcome(&node);
     let bye = node.guest().bye(&node);

@@ -8,7 +8,7 @@ use common::{Node, Phone, identity, resume, slow::SlowEngine};
 use serde_json::{Value, json};
 use tautline_engine::{Engine, Retention};
 use tautline_hub::Output;
-use tautline_protocol::Limits;
+use tautline_hub::{HubLimits, NodeLimits};
 
 /// A session's old connection, which has not drained its mailbox since, and its new one.
 fn superseded(node: &Node) -> (Phone, Phone) {
@@ -110,7 +110,7 @@ fn late_login_of_superseded_connection_is_ignored() {
 
 #[test]
 fn late_lookup_of_superseded_connection_joins_no_roster() {
-    let limits = Limits::default();
+    let limits = NodeLimits::default();
     let engine = SlowEngine::new(&limits);
     let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), 7);
     let mut old = node.guest();
@@ -131,7 +131,7 @@ fn late_lookup_of_superseded_connection_joins_no_roster() {
 /// The engine is asked between the check of a ticket and the opening of its session.
 #[test]
 fn bye_during_resume_leaves_ticket_void() {
-    let limits = Limits::default();
+    let limits = NodeLimits::default();
     let engine = SlowEngine::new(&limits);
     let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), 7);
     let mut old = node.guest();
@@ -161,7 +161,7 @@ fn bye_is_sent_to_others_as_leave() {
 /// Regression: replies that counted for an ended session filled the node's budget permanently.
 #[test]
 fn ended_sessions_keep_no_reply_bytes() {
-    let limits = Limits { replies_bytes_max: 100_000, ..Limits::default() };
+    let limits = HubLimits { replies_bytes_max: 100_000, ..HubLimits::default() };
     let mut node = Node::with(limits, Retention::default());
     for _ in 0..14 {
         let (mut old, mut new) = superseded(&node);

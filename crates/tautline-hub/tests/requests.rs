@@ -5,6 +5,7 @@ mod common;
 use common::{Node, identity, resume};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
+use tautline_hub::HubLimits;
 use tautline_protocol::Limits;
 
 fn code(reply: &Value) -> &str {
@@ -130,7 +131,7 @@ fn client_without_seen_is_closed_as_slow() {
 
 #[test]
 fn full_reply_budget_closes_sessions_holding_replies() {
-    let node = Node::with(Limits { replies_bytes_max: 150, ..Limits::default() }, Retention::default());
+    let node = Node::with(HubLimits { replies_bytes_max: 150, ..HubLimits::default() }, Retention::default());
     let mut greedy = node.guest();
     for id in 1..=4 {
         greedy.say(&node, json!({"id": id, "publish": {"channel": "a", "data": id}}));

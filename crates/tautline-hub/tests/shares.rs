@@ -6,11 +6,12 @@ use common::{Node, Phone, resume};
 use serde_json::{Value, json, value::RawValue};
 use tautline_engine::Retention;
 use tautline_hub::PublishOptions;
+use tautline_hub::{EngineLimits, HubLimits, NodeLimits};
 use tautline_protocol::{ChannelName, Limits};
 
 const KIB: usize = 1024;
 
-fn node(limits: Limits) -> Node {
+fn node(limits: impl Into<NodeLimits>) -> Node {
     Node::with(limits, Retention::default())
 }
 
@@ -45,7 +46,8 @@ fn publish(node: &Node, phone: &mut Phone, id: u64, channel: &str) -> String {
 
 #[test]
 fn disconnecting_greedy_guests_cost_no_other_replies() {
-    let limits = Limits { replies_floor_bytes: KIB, replies_bytes_max: 1024 * KIB, ..Limits::default() };
+    let limits =
+        HubLimits { replies_floor_bytes: KIB, replies_bytes_max: 1024 * KIB, ..HubLimits::default() };
     let mut node = node(limits);
     for _ in 0..100 {
         let mut greedy = node.guest_at("6.6.6.6");
@@ -60,7 +62,8 @@ fn disconnecting_greedy_guests_cost_no_other_replies() {
 
 #[test]
 fn connected_greedy_guests_lose_only_own_replies() {
-    let limits = Limits { replies_floor_bytes: KIB, replies_bytes_max: 1024 * KIB, ..Limits::default() };
+    let limits =
+        HubLimits { replies_floor_bytes: KIB, replies_bytes_max: 1024 * KIB, ..HubLimits::default() };
     let mut node = node(limits);
     let greedy: Vec<_> = (0..40)
         .map(|_| {
@@ -81,7 +84,7 @@ fn connected_greedy_guests_lose_only_own_replies() {
 
 #[test]
 fn floors_of_one_address_take_half_and_a_thousand_are_served() {
-    let mut node = node(Limits { replies_bytes_max: 1024 * KIB, ..Limits::default() });
+    let mut node = node(HubLimits { replies_bytes_max: 1024 * KIB, ..HubLimits::default() });
     let greedy: Vec<_> = (0..100)
         .map(|_| {
             node.advance(1);
@@ -99,7 +102,7 @@ fn floors_of_one_address_take_half_and_a_thousand_are_served() {
 
 #[test]
 fn session_within_floor_is_served_beside_greedy_neighbour() {
-    let node = node(Limits { replies_bytes_max: 256 * KIB, ..Limits::default() });
+    let node = node(HubLimits { replies_bytes_max: 256 * KIB, ..HubLimits::default() });
     let mut greedy = node.guest_at("6.6.6.6");
     (1..=10).for_each(|id| call(&node, &mut greedy, id, 62_000));
     let mut modest = node.guest_at("6.6.6.6");
@@ -108,7 +111,7 @@ fn session_within_floor_is_served_beside_greedy_neighbour() {
 
 #[test]
 fn dropped_parked_reply_is_in_doubt() {
-    let node = node(Limits { replies_bytes_max: 256 * KIB, ..Limits::default() });
+    let node = node(HubLimits { replies_bytes_max: 256 * KIB, ..HubLimits::default() });
     let mut phone = node.guest_at("1.1.1.1");
     let welcome = phone.welcome(&node);
     call(&node, &mut phone, 1, 50_000);
@@ -142,7 +145,7 @@ fn simultaneous_replies_stay_within_session_limit() {
 
 #[test]
 fn greedy_guest_gets_half_of_channels() {
-    let mut node = node(Limits { channel_count_max: 4_000, ..Limits::default() });
+    let mut node = node(EngineLimits { channel_count_max: 4_000, ..EngineLimits::default() });
     let mut greedy: Vec<Phone> = Vec::new();
     let mut refused = 0;
     for n in 0..4_000 {
@@ -165,7 +168,7 @@ fn greedy_guest_gets_half_of_channels() {
 
 #[test]
 fn full_channel_budget_leaves_users_their_inbox() {
-    let mut node = node(Limits { channel_count_max: 80, ..Limits::default() });
+    let mut node = node(EngineLimits { channel_count_max: 80, ..EngineLimits::default() });
     let _full = thousand(&mut node, |node, n, phone| {
         phone.say(node, json!({"id": 1, "subscribe": {"channel": format!("new:{n}")}}));
     });
@@ -175,7 +178,7 @@ fn full_channel_budget_leaves_users_their_inbox() {
 
 #[test]
 fn greedy_publisher_gets_half_of_logs() {
-    let mut node = node(Limits { channel_count_max: 50, ..Limits::default() });
+    let mut node = node(EngineLimits { channel_count_max: 50, ..EngineLimits::default() });
     let mut greedy = node.guest_at("6.6.6.6");
     let codes: Vec<_> = (1..=60).map(|id| publish(&node, &mut greedy, id, &format!("room:{id}"))).collect();
     assert_eq!(codes.iter().filter(|code| *code == "ok").count(), 23);
@@ -197,7 +200,7 @@ fn greedy_publisher_gets_half_of_logs() {
 
 #[test]
 fn greedy_publisher_gets_half_of_log_bytes() {
-    let mut node = node(Limits { log_bytes_max: 800 * KIB, ..Limits::default() });
+    let mut node = node(EngineLimits { log_bytes_max: 800 * KIB, ..EngineLimits::default() });
     let mut greedy = node.guest_at("6.6.6.6");
     let data = "x".repeat(4 * KIB);
     let mut last = String::new();
@@ -232,7 +235,7 @@ fn presence_changes_without_readers_hold_no_memory() {
 
 #[test]
 fn greedy_session_gets_half_of_presence_bytes() {
-    let mut node = node(Limits { presence_bytes_max: 256 * KIB, ..Limits::default() });
+    let mut node = node(HubLimits { presence_bytes_max: 256 * KIB, ..HubLimits::default() });
     let mut stalled = node.guest_at("6.6.6.6");
     let rooms: Vec<_> = (0..1_000).map(|n| format!("party:{n}")).collect();
     for (id, room) in (1..).zip(&rooms) {
@@ -259,7 +262,7 @@ fn greedy_session_gets_half_of_presence_bytes() {
 
 #[test]
 fn greedy_address_gets_half_of_sessions() {
-    let mut node = node(Limits { sessions_max: 4_000, ..Limits::default() });
+    let mut node = node(HubLimits { sessions_max: 4_000, ..HubLimits::default() });
     let welcomed = (0..3_000).filter(|_| {
         node.advance(u64::from(node.hub.stats().sessions.is_multiple_of(4)));
         let mut phone = node.guest_at("6.6.6.6");
@@ -277,7 +280,7 @@ fn greedy_address_gets_half_of_sessions() {
 /// Tickets outlive their sessions, so an address can collect as many as it likes.
 #[test]
 fn one_address_resumes_half_of_the_sessions_and_a_thousand_find_room() {
-    let mut node = node(Limits { sessions_max: 3_000, ..Limits::default() });
+    let mut node = node(HubLimits { sessions_max: 3_000, ..HubLimits::default() });
     let mut tickets = Vec::new();
     for _ in 0..2 {
         for n in 0..1_000 {
@@ -301,7 +304,7 @@ fn one_address_resumes_half_of_the_sessions_and_a_thousand_find_room() {
 
 #[test]
 fn one_address_ends_half_of_what_is_remembered_and_a_thousand_stay_ended() {
-    let mut node = node(Limits { revocations_max: 3_000, ..Limits::default() });
+    let mut node = node(EngineLimits { revocations_max: 3_000, ..EngineLimits::default() });
     let end = |node: &mut Node, address: &str| {
         node.advance(1);
         let mut phone = node.guest_at(address);
@@ -327,7 +330,7 @@ fn one_address_ends_half_of_what_is_remembered_and_a_thousand_stay_ended() {
 
 #[test]
 fn greedy_address_gets_half_of_calls() {
-    let mut node = node(Limits { calls_bytes_max: 4096 * KIB, ..Limits::default() });
+    let mut node = node(HubLimits { calls_bytes_max: 4096 * KIB, ..HubLimits::default() });
     let mut greedy: Vec<_> = (0..8).map(|_| node.guest_at("6.6.6.6")).collect();
     let call = |id: usize| json!({"id": id, "call": {"method": "slow", "data": "x".repeat(30 * KIB)}});
     for id in 1..=20 {
@@ -346,7 +349,7 @@ fn greedy_address_gets_half_of_calls() {
 
 #[test]
 fn many_hellos_of_one_address_delay_no_others() {
-    let node = node(Limits { new_sessions_per_ms_max: 0, ..Limits::default() });
+    let node = node(HubLimits { new_sessions_per_ms_max: 0, ..HubLimits::default() });
     let waiting = |address: &str| {
         let mut phone = node.dial_from(address);
         phone.say(&node, json!({"hello": {"v": 1, "auth": {"guest": true}}}));

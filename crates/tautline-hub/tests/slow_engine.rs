@@ -7,13 +7,15 @@ use std::sync::Arc;
 use common::{Node, Phone, identity, resume, slow::SlowEngine};
 use serde_json::{Value, json};
 use tautline_engine::{Engine, EngineError, Retention};
+use tautline_hub::{EngineLimits, HubLimits, NodeLimits};
 use tautline_protocol::Limits;
 
 fn slow() -> (Arc<SlowEngine>, Node) {
-    slow_within(Limits::default())
+    slow_within(NodeLimits::default())
 }
 
-fn slow_within(limits: Limits) -> (Arc<SlowEngine>, Node) {
+fn slow_within(limits: impl Into<NodeLimits>) -> (Arc<SlowEngine>, Node) {
+    let limits = limits.into();
     let engine = SlowEngine::new(&limits);
     let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), 7);
     (engine, node)
@@ -211,7 +213,11 @@ fn publish_repeated_while_pending_is_stored_once() {
 
 #[test]
 fn slow_readers_share_pages_within_bounds() {
-    let limits = Limits { tail_entries_max: 1, batch_bytes_max: 256, ..Limits::default() };
+    let limits = NodeLimits {
+        protocol: Limits { batch_bytes_max: 256, ..Limits::default() },
+        hub: HubLimits { tail_entries_max: 1, ..HubLimits::default() },
+        ..NodeLimits::default()
+    };
     let (engine, node) = slow_within(limits);
     write(&engine, &node, 12);
     let (mut ann, mut bob) = (reader(&engine, &node), reader(&engine, &node));
@@ -314,7 +320,7 @@ fn next_node_repeats_idempotent_call_under_its_key() {
 
 #[test]
 fn abandoned_pages_do_not_delay_other_readers() {
-    let limits = Limits { pages_max: 4, tail_entries_max: 1, ..Limits::default() };
+    let limits = HubLimits { pages_max: 4, tail_entries_max: 1, ..HubLimits::default() };
     let (engine, node) = slow_within(limits);
     let mut greedy = node.guest();
     greedy.say(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
@@ -336,7 +342,7 @@ fn abandoned_pages_do_not_delay_other_readers() {
 
 #[test]
 fn greedy_publisher_gets_half_of_pending_append_bytes() {
-    let (engine, mut node) = slow_within(Limits { appends_bytes_max: 256 * 1024, ..Limits::default() });
+    let (engine, mut node) = slow_within(HubLimits { appends_bytes_max: 256 * 1024, ..HubLimits::default() });
     let data = json!("x".repeat(8_000));
     let mut greedy = node.guest_at("6.6.6.6");
     (1..=40).for_each(|id| greedy.say(&node, publish(id, &data)));
@@ -357,7 +363,7 @@ fn greedy_publisher_gets_half_of_pending_append_bytes() {
 
 #[test]
 fn greedy_user_gets_half_of_position_budget() {
-    let (engine, mut node) = slow_within(Limits { acks_max: 80, ..Limits::default() });
+    let (engine, mut node) = slow_within(EngineLimits { acks_max: 80, ..EngineLimits::default() });
     let subscribe = |node: &Node, phone: &mut Phone, id: usize, channel: &str| {
         phone.say(node, json!({"id": id, "subscribe": {"channel": channel}}));
         engine.work();
@@ -390,7 +396,7 @@ fn greedy_user_gets_half_of_position_budget() {
 
 #[test]
 fn pages_of_departed_reader_are_freed_at_once() {
-    let limits = Limits { pages_max: 1, tail_entries_max: 1, ..Limits::default() };
+    let limits = HubLimits { pages_max: 1, tail_entries_max: 1, ..HubLimits::default() };
     let (engine, node) = slow_within(limits);
     write(&engine, &node, 50);
     for leave in ["unsubscribe", "hang up"] {

@@ -1,4 +1,10 @@
-//! All limits on sizes, counts and waits, in one place (protocol, section 9).
+//! The limits of one message, connection or session, which its peer can observe (protocol, section 9).
+//!
+//! What all clients of a node share is limited by the crate that spends it.
+
+use serde::Deserialize;
+
+use crate::units;
 
 /// Maximum nesting of a msgpack packet, including its own map. Not configurable: both ends must know it.
 pub const MSGPACK_DEPTH_MAX: usize = 64;
@@ -15,91 +21,78 @@ pub const KEY_BYTES_MIN: usize = 16;
 /// generate it.
 pub const ATTEMPT_MAX: u64 = 1 << 52;
 
-/// The limits of a gateway. All are configurable; `Default` is the protocol's value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The limits of a gateway on each peer. All are configurable; `Default` is the protocol's value.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Largest message of a client after its welcome, in bytes. Default 64 KiB.
+    #[serde(with = "units::Bytes")]
     pub message_bytes_max: usize,
     /// Largest message that carries a `hello`, in bytes. Default 256 KiB.
+    #[serde(with = "units::Bytes")]
     pub hello_bytes_max: usize,
     /// Largest `welcome`, in bytes; channels that do not fit are left out. Default 512 KiB.
+    #[serde(with = "units::Bytes")]
     pub welcome_bytes_max: usize,
     /// Largest message that the server batches from several packets, in bytes. Default 64 KiB.
+    #[serde(with = "units::Bytes")]
     pub batch_bytes_max: usize,
     /// Channels a connection may be subscribed to. Default 1,024.
+    #[serde(with = "units::Count")]
     pub channels_max: usize,
     /// Running calls per session; the server does not read past the next one. Default 256.
+    #[serde(with = "units::Count")]
     pub requests_in_flight_max: usize,
     /// Unseen replies per session. Default 1,024.
+    #[serde(with = "units::Count")]
     pub replies_unseen_max: usize,
     /// Bytes of unseen replies per session. Default 1 MiB.
+    #[serde(with = "units::Bytes")]
     pub replies_unseen_bytes_max: usize,
-    /// Bytes of unseen replies over all sessions. Default 256 MiB.
-    pub replies_bytes_max: usize,
-    /// Bytes of unseen replies that a session may always hold, while the last eighth of `replies_bytes_max`
-    /// lasts. Default 16 KiB.
-    pub replies_floor_bytes: usize,
     /// Publications on one page of history. Default 1,000.
+    #[serde(with = "units::Count")]
     pub history_page_max: usize,
     /// Bytes on one page of history. Default 256 KiB.
+    #[serde(with = "units::Bytes")]
     pub history_page_bytes_max: usize,
     /// Members that a reply to `presence` names. Default 1,000.
+    #[serde(with = "units::Count")]
     pub presence_members_max: usize,
-    /// Bytes of presence changes on this node that some subscriber has not received. Default 64 MiB.
-    pub presence_bytes_max: usize,
     /// Hellos per connection. Default 3.
+    #[serde(with = "units::Count")]
     pub hellos_max: u32,
-    /// New sessions admitted within one millisecond, beside four times as many resumed ones; more are queued
-    /// behind connections that are being opened. Default 4.
-    pub new_sessions_per_ms_max: u32,
-    /// How long the `hello` of a new client waits in the admission queue before it is told to retry. Default
-    /// 100 ms.
-    pub admission_wait_ms: u64,
     /// Longest wait for the first packet. Default 10 s.
+    #[serde(with = "units::Millis")]
     pub hello_ms: u64,
     /// Longest wait for a `hello` after a challenge, which requires a login. Default 30 s.
+    #[serde(with = "units::Millis")]
     pub challenge_ms: u64,
     /// How long a client may be silent before it pings. Default 25 s.
+    #[serde(with = "units::Millis")]
     pub ping_ms: u64,
     /// How long a client waits for the pong. Default 8 s.
+    #[serde(with = "units::Millis")]
     pub pong_ms: u64,
     /// How long a session without a connection is kept. Default 120 s.
+    #[serde(with = "units::Millis")]
     pub park_ms: u64,
     /// How long a repeated `key` opens the same session. Default 60 s.
+    #[serde(with = "units::Millis")]
     pub key_ms: u64,
     /// How far ahead of the server's clock an `attempt` counts: a higher one wins, and is stored as this far
     /// ahead, so that the owner can outbid it a moment later. Default 48 h: the clocks of devices are often a
     /// day wrong.
+    #[serde(with = "units::Millis")]
     pub attempt_ahead_ms: u64,
     /// Lifetime of a ticket. Default 24 h.
+    #[serde(with = "units::Millis")]
     pub ticket_ms: u64,
     /// Longest lifetime of an authentication without an expiry of its own. Default 7 days.
+    #[serde(with = "units::Millis")]
     pub auth_age_ms: u64,
     /// Longest wait for a method. Default 30 s.
+    #[serde(with = "units::Millis")]
     pub call_ms_max: u64,
-    /// Bytes of running calls on this node, each with its data and 1 KiB. Default 256 MiB.
-    pub calls_bytes_max: usize,
-    /// Sessions on this node, parked ones included. Default 1,000,000.
-    pub sessions_max: usize,
-    /// Ended sessions whose tickets are remembered as void, until these expire. Who has its share is remembered no more of them;
-    /// for others the one that ended first is forgotten. Default 1,000,000.
-    pub revocations_max: usize,
-    /// Channels on this node. Default 1,000,000.
-    pub channel_count_max: usize,
-    /// Bytes of publications that this node keeps in memory. Default 1 GiB.
-    pub log_bytes_max: usize,
-    /// Acknowledged positions on this node; beyond that, new ones are dropped. Default 1,000,000.
-    pub acks_max: usize,
-    /// Publications of a channel kept in memory for live readers. Default 256.
-    pub tail_entries_max: usize,
-    /// Bytes of a channel's publications kept in memory for live readers. Default 64 KiB.
-    pub tail_bytes_max: usize,
-    /// Pages on this node being read for readers behind the tail, or waiting for them. Default 256.
-    pub pages_max: usize,
-    /// Pages that one connection may wait for at a time. Default 8.
-    pub pages_connection_max: usize,
-    /// Bytes of publications on this node that the engine has not completed. Default 64 MiB.
-    pub appends_bytes_max: usize,
 }
 
 impl Limits {
@@ -124,15 +117,10 @@ impl Default for Limits {
             requests_in_flight_max: 256,
             replies_unseen_max: 1024,
             replies_unseen_bytes_max: 1024 * KIB,
-            replies_bytes_max: 256 * KIB * KIB,
-            replies_floor_bytes: 16 * KIB,
             history_page_max: 1000,
             history_page_bytes_max: 256 * KIB,
             presence_members_max: 1000,
-            presence_bytes_max: 64 * KIB * KIB,
             hellos_max: 3,
-            new_sessions_per_ms_max: 4,
-            admission_wait_ms: 100,
             hello_ms: 10 * SECOND,
             challenge_ms: 30 * SECOND,
             ping_ms: 25 * SECOND,
@@ -143,17 +131,6 @@ impl Default for Limits {
             ticket_ms: 24 * 3600 * SECOND,
             auth_age_ms: 7 * 24 * 3600 * SECOND,
             call_ms_max: 30 * SECOND,
-            calls_bytes_max: 256 * KIB * KIB,
-            sessions_max: 1_000_000,
-            revocations_max: 1_000_000,
-            channel_count_max: 1_000_000,
-            log_bytes_max: 1024 * KIB * KIB,
-            acks_max: 1_000_000,
-            tail_entries_max: 256,
-            tail_bytes_max: 64 * KIB,
-            pages_max: 256,
-            pages_connection_max: 8,
-            appends_bytes_max: 64 * KIB * KIB,
         }
     }
 }

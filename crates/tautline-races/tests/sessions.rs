@@ -14,6 +14,7 @@ use common::Phone;
 use rig::{Story, in_many_orders};
 use serde_json::{Value, json};
 use shuttle::thread::spawn;
+use tautline_hub::HubLimits;
 use tautline_protocol::Limits;
 
 /// What a client that was welcomed may rely on, whatever happened meanwhile: it is answered, others see it, nobody else has
@@ -190,7 +191,7 @@ fn two_hellos_of_one_key_open_one_session() {
 #[test]
 fn sessions_max_is_kept_by_hellos_at_once() {
     in_many_orders(|| {
-        let story = Story::new(Limits { sessions_max: 2, ..Limits::default() });
+        let story = Story::new(HubLimits { sessions_max: 2, ..HubLimits::default() });
         let other = {
             let story = story.clone();
             spawn(move || story.guest())

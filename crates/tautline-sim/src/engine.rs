@@ -12,8 +12,8 @@ use std::{
 };
 
 use tautline_engine::{Append, Appended, Engine, EngineError, Job, MemoryLogs, Revocation};
+use tautline_hub::NodeLimits;
 use tautline_netem::Rng;
-use tautline_protocol::Limits;
 
 pub use self::ground_truth::{Count, GroundTruth, Logs, Written};
 pub(crate) use self::{faults::Older, ground_truth::life_of};
@@ -57,7 +57,7 @@ pub(crate) struct State {
     event_sink: Option<EventSink>,
     rng: Rng,
     now_ms: u64,
-    limits: Limits,
+    limits: NodeLimits,
     pub(crate) logs: MemoryLogs,
     pub(crate) ground_truth: GroundTruth,
     /// What is to happen, by the time and in the order in which it was decided.
@@ -95,10 +95,10 @@ impl SimEngine {
     pub(crate) fn new(
         plan: EnginePlan,
         seed: u64,
-        limits: &Limits,
+        limits: &NodeLimits,
         event_sink: Option<EventSink>,
     ) -> Arc<Self> {
-        let logs = MemoryLogs::new(1, limits);
+        let logs = MemoryLogs::new(1, &limits.engine, limits.protocol.ticket_ms);
         let state = State {
             plan,
             event_sink,

@@ -1,8 +1,9 @@
 //! A world with one phone, moved by hand, for tests that read as sentences.
 
+use tautline_hub::NodeLimits;
 use tautline_netem::{Fault, Rules};
 use tautline_protocol::{
-    Limits, ReadFrom,
+    ReadFrom,
     client::{DropCause, Input, Options, RequestVerb, State},
 };
 
@@ -63,7 +64,8 @@ impl Pair {
     /// # Panics
     /// When it was not.
     #[must_use]
-    pub fn connected_within(limits: Limits) -> Self {
+    pub fn connected_within(limits: impl Into<NodeLimits>) -> Self {
+        let limits = limits.into();
         Self::new_with(Options::default(), WorldConfig { limits, ..WorldConfig::default() }).connect()
     }
 

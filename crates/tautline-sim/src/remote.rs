@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, task::Waker};
 
 use serde_json::{Value, json};
 use tautline_engine::{Answer, Retention, StatRequest, budget::Holder};
-use tautline_hub::{Output, Peer};
+use tautline_hub::{HubLimits, NodeLimits, Output, Peer};
 use tautline_protocol::{ChannelName, Limits, Now, UserId};
 
 use crate::{
@@ -28,14 +28,18 @@ impl Remote {
     /// A server for the world that an order of `begin` describes.
     fn begin(order: &Value) -> Self {
         let number = |name: &str| order[name].as_u64();
-        let usual = Limits::default();
-        let limits = Limits {
+        let (usual, usual_hub) = (Limits::default(), HubLimits::default());
+        let protocol = Limits {
             park_ms: number("park_ms").unwrap_or(usual.park_ms),
             ticket_ms: number("ticket_ms").unwrap_or(usual.ticket_ms),
             batch_bytes_max: number("batch_bytes_max").map_or(usual.batch_bytes_max, size),
-            tail_entries_max: number("tail_entries_max").map_or(usual.tail_entries_max, size),
             ..usual
         };
+        let hub = HubLimits {
+            tail_entries_max: number("tail_entries_max").map_or(usual_hub.tail_entries_max, size),
+            ..usual_hub
+        };
+        let limits = NodeLimits { protocol, hub, ..NodeLimits::default() };
         let retention = Retention { count: number("keep").map_or(10_000, size), ..Retention::default() };
         let house = ServerConfig { limits, retention, presence: true, ack: true };
         let kind = if order["disk"] == true { EngineKind::Disk } else { EngineKind::Memory };

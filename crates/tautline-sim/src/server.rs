@@ -8,11 +8,12 @@ use std::{
 use serde_json::value::RawValue;
 use tautline_engine::Retention;
 use tautline_hub::{
-    Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, PresenceMode, PublishOptions,
+    Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, NodeLimits, PresenceMode,
+    PublishOptions,
 };
 use tautline_netem::Rng;
 use tautline_protocol::{
-    ChannelName, Limits, Now, Pattern, UserId,
+    ChannelName, Now, Pattern, UserId,
     packet::{Auth, ErrorBody, server::Published},
 };
 
@@ -41,7 +42,7 @@ pub(crate) struct Server {
 
 /// What a server is configured with.
 pub(crate) struct ServerConfig {
-    pub(crate) limits: Limits,
+    pub(crate) limits: NodeLimits,
     pub(crate) retention: Retention,
     /// Channels tell who is there.
     pub(crate) presence: bool,

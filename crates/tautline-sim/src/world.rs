@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use tautline_engine::Retention;
 use tautline_hub::HubStats;
+use tautline_hub::NodeLimits;
 use tautline_netem::{Fault, Rng, Rules};
 use tautline_protocol::{
-    Limits, Now, ReadFrom,
+    Now, ReadFrom,
     client::{Input, Options},
 };
 
@@ -28,7 +29,7 @@ pub struct WorldConfig {
     /// Everything random follows from it.
     pub seed: u64,
     /// The server's ceilings.
-    pub limits: Limits,
+    pub limits: NodeLimits,
     /// What channels keep.
     pub retention: Retention,
     /// How bad the links are all the time.

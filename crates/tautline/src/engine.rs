@@ -26,11 +26,11 @@ pub(crate) struct Logs {
 impl Logs {
     /// Opens what the settings name.
     pub(crate) fn open(settings: &Settings) -> anyhow::Result<Self> {
-        let ticket_ms = settings.limits.ticket_ms;
+        let ticket_ms = settings.limits.protocol.ticket_ms;
         let Engine::Disk(folder) = &settings.engine else {
             return Ok(Self { disk: None, keys: None, ticket_ms });
         };
-        let mut options = DiskOptions::new(folder).limits(&settings.limits);
+        let mut options = DiskOptions::new(folder).limits(&settings.limits.engine, ticket_ms);
         options.durability = match settings.durability {
             Durability::Strict => tautline_disk::Durability::Strict,
             Durability::Relaxed => tautline_disk::Durability::Relaxed,

@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 use super::Finding;
 
 /// Where ceilings are declared, as fields of a struct.
-pub const DECLARED: [&str; 2] =
-    ["crates/tautline-protocol/src/limits.rs", "crates/tautline-gateway/src/config.rs"];
+pub const DECLARED: [&str; 4] = [
+    "crates/tautline-protocol/src/limits.rs",
+    "crates/tautline-hub/src/limits.rs",
+    "crates/tautline-engine/src/limits.rs",
+    "crates/tautline-gateway/src/config.rs",
+];
 /// The page that lists them.
 pub const PAGE: &str = "docs/reference/limits.md";
 /// What names of ceilings contain. Times are no ceilings of what somebody may hold.

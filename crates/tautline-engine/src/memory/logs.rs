@@ -8,12 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use tautline_protocol::{ChannelName, Limits, UserId};
+use tautline_protocol::{ChannelName, UserId};
 
 use super::log::MemoryLog;
 use crate::{
-    Append, Appended, EngineError, InUse, LogState, Origin, Page, Position, PositionUpdate, Read, Retention,
-    RetentionOf, StatRequest, StatResult,
+    Append, Appended, EngineError, EngineLimits, InUse, LogState, Origin, Page, Position, PositionUpdate,
+    Read, Retention, RetentionOf, StatRequest, StatResult,
     budget::{Budget, Holder},
 };
 
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct LogShares {
     /// Logs, empty ones included. A log that restarts at 1 could not tell an old cursor what is missing, so
-    /// the head of an empty log is remembered for [`Limits::ticket_ms`].
+    /// the head of an empty log is remembered for [`tautline_protocol::Limits::ticket_ms`].
     logs: Arc<Budget>,
     pub(super) bytes: Arc<Budget>,
     positions: Arc<Budget>,
@@ -30,7 +30,7 @@ pub(super) struct LogShares {
 }
 
 impl LogShares {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &EngineLimits) -> Self {
         Self {
             logs: Budget::new(limits.channel_count_max),
             bytes: Budget::new(limits.log_bytes_max),
@@ -81,14 +81,14 @@ impl Clone for MemoryLogs {
 }
 
 impl MemoryLogs {
-    /// Empty, with the limits of a node.
+    /// Empty, with the limits of a node and the lifetime of its tickets.
     #[must_use]
-    pub fn new(incarnation: u32, limits: &Limits) -> Self {
-        Self::sharing(incarnation, limits, LogShares::new(limits))
+    pub fn new(incarnation: u32, limits: &EngineLimits, remember_ms: u64) -> Self {
+        Self::sharing(incarnation, remember_ms, LogShares::new(limits))
     }
 
     /// One shard of an engine's logs.
-    pub(super) fn sharing(incarnation: u32, limits: &Limits, shares: LogShares) -> Self {
+    pub(super) fn sharing(incarnation: u32, remember_ms: u64, shares: LogShares) -> Self {
         Self {
             incarnation,
             epoch: epoch_of(incarnation, 0),
@@ -97,7 +97,7 @@ impl MemoryLogs {
             logs: HashMap::new(),
             positions: HashMap::new(),
             shares,
-            remember_ms: limits.ticket_ms,
+            remember_ms,
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::json;
-use tautline_protocol::Limits;
+use tautline_hub::HubLimits;
 
 use crate::{
     handshake::Handshake,
@@ -40,7 +40,7 @@ fn is_welcomed(stream: &mut TcpStream) -> bool {
 
 #[test]
 fn burst_of_clients_is_welcomed_and_leaves_nothing() {
-    let limits = Limits { admission_wait_ms: 60_000, ..Limits::default() };
+    let limits = HubLimits { admission_wait_ms: 60_000, ..HubLimits::default() };
     let rig = Rig::serve(open_to_all().limits(limits));
     let mut streams = connect_burst(&rig);
     assert!(streams.iter_mut().all(is_welcomed));
@@ -57,7 +57,7 @@ fn burst_beyond_ceilings_closes_only_the_excess() {
     let mut config = config_with_long_linger();
     config.http_connections_max = BURST / 4;
     config.connections_max = BURST / 4;
-    let limits = Limits { admission_wait_ms: 60_000, ..Limits::default() };
+    let limits = HubLimits { admission_wait_ms: 60_000, ..HubLimits::default() };
     let rig = Rig::serve(open_to_all().config(config).limits(limits));
     let mut streams = connect_burst(&rig);
     let welcomed = streams.iter_mut().map(is_welcomed).filter(|is_welcomed| *is_welcomed).count();

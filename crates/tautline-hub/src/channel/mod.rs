@@ -12,12 +12,13 @@ use tautline_engine::{
     budget::{Budget, Claim},
 };
 use tautline_protocol::{
-    ChannelName, Cursor, Limits, ReadFrom, UserId,
+    ChannelName, Cursor, ReadFrom, UserId,
     packet::server::{Gap, GapReason, Roster, Subscribed},
 };
 
 use crate::{
     ChannelRule,
+    limits::HubLimits,
     mailbox::PeerMailbox,
     packets::Packets,
     presence::Presence,
@@ -147,7 +148,7 @@ impl Channel {
     pub(crate) fn apply(
         &self,
         appended: AppendedEntry,
-        limits: &Limits,
+        limits: &HubLimits,
         entries_max: usize,
     ) -> (AppendOutcome, FanOut) {
         let mut state = lock(&self.state);
@@ -169,7 +170,7 @@ impl Channel {
         &self,
         log_state: &LogState,
         then: Option<TailPosition>,
-        limits: &Limits,
+        limits: &HubLimits,
     ) -> FanOut {
         let mut state = lock(&self.state);
         let state = &mut *state;

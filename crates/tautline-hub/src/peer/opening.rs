@@ -46,7 +46,7 @@ impl Peer {
         }
         let until_ms = match kind {
             HelloKind::Resume => u64::MAX,
-            HelloKind::New => now.mono_ms.saturating_add(self.hub.limits().admission_wait_ms),
+            HelloKind::New => now.mono_ms.saturating_add(self.hub.hub_limits().admission_wait_ms),
         };
         if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Closed) {
             self.stage = Stage::Queued(Box::new(Queued { opening, hello, until_ms }));

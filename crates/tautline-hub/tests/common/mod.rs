@@ -15,8 +15,8 @@ use std::{
 use serde_json::{Value, json, value::RawValue};
 use tautline_engine::{Engine, MemoryEngine, Retention};
 use tautline_hub::{
-    Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, Output, Peer, PresenceMode,
-    PublishOptions,
+    Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, NodeLimits, Output, Peer,
+    PresenceMode, PublishOptions,
 };
 use tautline_protocol::{
     ChannelName, Format, Limits, Now, Pattern, UserId, json as codec, msgpack,
@@ -37,16 +37,23 @@ impl Node {
         Self::with(Limits::default(), Retention::default())
     }
 
-    pub fn with(limits: Limits, retention: Retention) -> Self {
+    pub fn with(limits: impl Into<NodeLimits>, retention: Retention) -> Self {
         Self::seeded(limits, retention, 7)
     }
 
-    pub fn seeded(limits: Limits, retention: Retention, seed: u8) -> Self {
-        let engine = Arc::new(MemoryEngine::new(u32::from(seed), &limits));
+    pub fn seeded(limits: impl Into<NodeLimits>, retention: Retention, seed: u8) -> Self {
+        let limits = limits.into();
+        let ticket_ms = limits.protocol.ticket_ms;
+        let engine = Arc::new(MemoryEngine::new(u32::from(seed), &limits.engine, ticket_ms));
         Self::on(engine, limits, retention, seed)
     }
 
-    pub fn on(engine: Arc<dyn Engine>, limits: Limits, retention: Retention, seed: u8) -> Self {
+    pub fn on(
+        engine: Arc<dyn Engine>,
+        limits: impl Into<NodeLimits>,
+        retention: Retention,
+        seed: u8,
+    ) -> Self {
         let rule = |pattern: &str, access, presence| ChannelRule {
             pattern: Pattern::parse(pattern).expect("valid"),
             subscribe: access,
@@ -63,7 +70,7 @@ impl Node {
             rule("*", Access::Any, PresenceMode::Off),
         ];
         let config = HubConfig {
-            limits,
+            limits: limits.into(),
             rules,
             node: "n1".into(),
             ticket_keys: vec![[1; 32]],

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tautline_engine::{Engine, EngineError, Job, MemoryLogs, Revocation, budget::Holder};
-use tautline_protocol::Limits;
+use tautline_hub::NodeLimits;
 
 /// Queues jobs until [`SlowEngine::work`].
 pub struct SlowEngine {
@@ -16,8 +16,8 @@ pub struct SlowEngine {
 }
 
 impl SlowEngine {
-    pub fn new(limits: &Limits) -> Arc<Self> {
-        let logs = Mutex::new(MemoryLogs::new(3, limits));
+    pub fn new(limits: &NodeLimits) -> Arc<Self> {
+        let logs = Mutex::new(MemoryLogs::new(3, &limits.engine, limits.protocol.ticket_ms));
         Arc::new(Self { jobs: Mutex::default(), logs, revoked: Mutex::default() })
     }
 

@@ -1,13 +1,13 @@
 //! Durations and sizes with units: `90s`, `24h`, `64KiB`, `1MiB`.
 //!
-//! Start at [`count`], [`bytes()`] and [`wait`], which deserialize an option of a configuration:
-//! `#[serde(deserialize_with = "units::bytes")]`.
+//! Start at [`Count`], [`Bytes`], [`Wait`] and [`Millis`], which deserialize an option of a configuration:
+//! `#[serde(with = "units::Bytes")]`.
 
 mod option;
 
 use std::time::Duration;
 
-pub use self::option::{ByteSize, Milliseconds, Span, bytes, count, wait};
+pub use self::option::{ByteSize, Bytes, Count, Millis, Milliseconds, Span, Wait};
 
 /// Reads whole numbers with their units, `d`, `h`, `m`, `s` and `ms`, the largest first: `90s`, `1h30m`.
 ///

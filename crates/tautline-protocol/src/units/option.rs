@@ -6,28 +6,62 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::{parse_bytes, parse_duration, whole_ms};
 
-/// Reads a number above zero.
-///
-/// # Errors
-/// For any other value.
-pub fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    NonZero::deserialize(deserializer).map(NonZero::get)
+/// A number above zero.
+#[derive(Clone, Copy, Debug)]
+pub enum Count {}
+
+impl Count {
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// For any other value.
+    pub fn deserialize<'de, D: Deserializer<'de>, N: TryFrom<u64>>(deserializer: D) -> Result<N, D::Error> {
+        let count = NonZero::<u64>::deserialize(deserializer)?.get();
+        N::try_from(count)
+            .map_err(|_| D::Error::custom(format!("{count} is more than this machine can count")))
+    }
 }
 
-/// Reads a [`ByteSize`].
-///
-/// # Errors
-/// For any other value.
-pub fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    ByteSize::deserialize(deserializer).map(|size| size.0)
+/// A [`ByteSize`] as a number.
+#[derive(Clone, Copy, Debug)]
+pub enum Bytes {}
+
+impl Bytes {
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// For any other value.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+        ByteSize::deserialize(deserializer).map(|size| size.0)
+    }
 }
 
-/// Reads a wait: [`Milliseconds`].
-///
-/// # Errors
-/// For any other value.
-pub fn wait<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    Milliseconds::deserialize(deserializer).map(|ms| Duration::from_millis(ms.0))
+/// [`Milliseconds`] as a number.
+#[derive(Clone, Copy, Debug)]
+pub enum Millis {}
+
+impl Millis {
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// For any other value.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        Milliseconds::deserialize(deserializer).map(|ms| ms.0)
+    }
+}
+
+/// [`Milliseconds`] as a duration.
+#[derive(Clone, Copy, Debug)]
+pub enum Wait {}
+
+impl Wait {
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// For any other value.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Millis::deserialize(deserializer).map(Duration::from_millis)
+    }
 }
 
 /// A size in a file: a number of bytes, or a text like `"64KiB"`. At least one byte.

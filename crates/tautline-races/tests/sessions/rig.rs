@@ -13,7 +13,7 @@ use shuttle::{
     sync::Mutex,
 };
 use tautline_engine::Retention;
-use tautline_protocol::Limits;
+use tautline_hub::NodeLimits;
 
 use crate::common::{Node, Phone, resume};
 
@@ -46,7 +46,7 @@ pub struct Story {
 }
 
 impl Story {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: impl Into<NodeLimits>) -> Self {
         let node = Node::with(limits, Retention::default());
         let watcher = Arc::new(Mutex::new(node.guest()));
         Self { node, watcher }

@@ -97,7 +97,7 @@ impl State {
         match self.plan.kind {
             EngineKind::Disk | EngineKind::Remote => 0,
             EngineKind::Memory => {
-                self.logs = MemoryLogs::new(life, &self.limits);
+                self.logs = MemoryLogs::new(life, &self.limits.engine, self.limits.protocol.ticket_ms);
                 self.ground_truth.begin_epoch(&format!("{life:x}"), &BTreeMap::new())
             }
             EngineKind::Relaxed => {

@@ -218,7 +218,8 @@ fn check_bounds(world: &World) {
     let stats = world.stats();
     let limits = world.server.hub.limits();
     // One publication always stays, however large.
-    let tails_max = stats.channels * (limits.tail_bytes_max + limits.message_bytes_max);
+    let tails_max =
+        stats.channels * (world.server.hub.hub_limits().tail_bytes_max + limits.message_bytes_max);
     assert!(
         stats.log_bytes <= tails_max,
         "the tails of {} channels hold {} bytes",

@@ -1,6 +1,7 @@
 //! What a storm is made of, drawn from its seed before it begins.
 
 use tautline_engine::Retention;
+use tautline_hub::{HubLimits, NodeLimits};
 use tautline_netem::{Rng, Rules};
 use tautline_protocol::{
     Limits, ReadFrom,
@@ -75,7 +76,7 @@ pub(super) struct Plan {
     /// Clients hang up where there is nothing to do.
     pub(super) idle: bool,
     retention: Retention,
-    limits: Limits,
+    limits: NodeLimits,
 }
 
 impl Plan {
@@ -97,11 +98,11 @@ impl Plan {
         let mut limits = limits(&mut rng);
         if matches!(kind, EngineKind::Relaxed | EngineKind::Remote) {
             // Else a log may be forgotten, begin anew, and be taken back to what it was before: no record tells that.
-            limits.ticket_ms = Limits::default().ticket_ms;
+            limits.protocol.ticket_ms = Limits::default().ticket_ms;
         }
         if seed.is_multiple_of(HELLOS_QUEUE_UP_EVERY) {
             // Not drawn: what else a seed stands for stays as it was.
-            limits.new_sessions_per_ms_max = 0;
+            limits.hub.new_sessions_per_ms_max = 0;
         }
         let lasts_ms = rng.between(STORM_MS.0, STORM_MS.1);
         let presence = seed % ROSTERS_EVERY == ROSTERS_REST;
@@ -190,17 +191,21 @@ fn short_retention(rng: &mut Rng) -> Retention {
     pick(rng, short)
 }
 
-fn limits(rng: &mut Rng) -> Limits {
+fn limits(rng: &mut Rng) -> NodeLimits {
     let usual = Limits::default();
-    Limits {
+    let protocol = Limits {
         park_ms: if rng.chance(0.3) { 5_000 } else { 120_000 },
         // Short tickets make sessions end where the phone was away for a while.
         ticket_ms: if rng.chance(0.2) { rng.between(5_000, 30_000) } else { usual.ticket_ms },
         // Small batches leave a reader standing in the middle of what there is.
         batch_bytes_max: if rng.chance(0.3) { 500 } else { usual.batch_bytes_max },
+        ..usual
+    };
+    let hub = HubLimits {
         // A short tail makes everybody read pages, and few pages make them wait for one another.
         tail_entries_max: pick(rng, [1, 8, 256]),
         pages_max: pick(rng, [1, 2, 256]),
-        ..usual
-    }
+        ..HubLimits::default()
+    };
+    NodeLimits { protocol, hub, ..NodeLimits::default() }
 }

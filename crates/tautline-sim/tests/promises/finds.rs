@@ -1,6 +1,7 @@
 //! What the simulator has found, each as the shortest test that shows it.
 
 use tautline_engine::Retention;
+use tautline_hub::{HubLimits, NodeLimits};
 use tautline_netem::{Direction, Fault};
 use tautline_protocol::{
     Limits, ReadFrom,
@@ -9,7 +10,8 @@ use tautline_protocol::{
 };
 use tautline_sim::{CrashPoint, DialBehavior, EngineKind, EnginePlan, Pair, SurvivingState, WorldConfig};
 
-fn pair_on(kind: EngineKind, limits: Limits, retention: Retention) -> Pair {
+fn pair_on(kind: EngineKind, limits: impl Into<NodeLimits>, retention: Retention) -> Pair {
+    let limits = limits.into();
     let engine = EnginePlan { kind, ..EnginePlan::default() };
     Pair::new_with(Options::default(), WorldConfig { engine, limits, retention, ..WorldConfig::default() })
         .connect()
@@ -64,7 +66,7 @@ fn publish_on_full_engine_is_refused_until_room() {
 
 #[test]
 fn retention_during_paging_leaks_no_pages() {
-    let limits = Limits { tail_entries_max: 1, pages_max: 1, ..Limits::default() };
+    let limits = HubLimits { tail_entries_max: 1, pages_max: 1, ..HubLimits::default() };
     let retention = Retention { age_ms: 5_000, ..Retention::default() };
     let mut pair = pair_on(EngineKind::Memory, limits, retention);
     pair.subscribe("room:7");

@@ -88,7 +88,7 @@ fn running_call_answers_on_the_newest_connection() {
 /// Sends a request whose reply is lost, and stays away until the server has forgotten the session.
 fn away_until_forgotten(retention: Retention, ask: impl Fn(&mut Pair) -> u64) -> (Pair, u64) {
     let limits = Limits { park_ms: 5_000, ..Limits::default() };
-    let config = WorldConfig { limits, retention, ..WorldConfig::default() };
+    let config = WorldConfig { limits: limits.into(), retention, ..WorldConfig::default() };
     let mut pair = Pair::new_with(Options::default(), config).connect();
     pair.fault(Fault::HalfOpen { direction: Direction::Down, for_ms: None });
     let request = ask(&mut pair);

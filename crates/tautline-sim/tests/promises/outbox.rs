@@ -109,7 +109,7 @@ fn closing_settles_everything_and_whatever_comes_later() {
 /// was sent before.
 fn come_back_as_somebody_new(idempotent: bool) -> (Pair, [u64; 2]) {
     let limits = Limits { ticket_ms: 20_000, ..Limits::default() };
-    let config = WorldConfig { limits, method_ms: Some(2_000), ..WorldConfig::default() };
+    let config = WorldConfig { limits: limits.into(), method_ms: Some(2_000), ..WorldConfig::default() };
     let mut pair = Pair::new_with(Options::default(), config).connect();
     let body = r#"{"method":"echo","data":"sent"}"#;
     let ask = Ask {

@@ -1,6 +1,7 @@
 //! Coming back after a week is the same act as coming back after a tunnel.
 
 use tautline_engine::Retention;
+use tautline_hub::HubLimits;
 use tautline_protocol::{
     Limits, ReadFrom,
     client::{Input, Options, State},
@@ -37,7 +38,7 @@ fn week_away_replays_100000_publications_in_order() {
     pair.forget();
     pair.world.show(0);
     let mut meanwhile = 0;
-    let tail = Limits::default().tail_bytes_max + Limits::default().pages_max * 1024;
+    let tail = HubLimits::default().tail_bytes_max + HubLimits::default().pages_max * 1024;
     while pair.heard().len() < PUBLICATIONS {
         let before = pair.heard().len();
         pair.world.publish("room:8", "meanwhile");

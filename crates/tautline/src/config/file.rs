@@ -9,14 +9,14 @@ use serde::{
     de::{DeserializeOwned, Error as _},
 };
 use tautline_gateway::GatewayConfig;
-use tautline_hub::{Access, PresenceMode};
+use tautline_hub::{Access, EngineLimits, HubLimits, NodeLimits, PresenceMode};
 use tautline_process::{
     log::LogFormat,
     secret::{Secret, Secrets},
     socket,
 };
 use tautline_protocol::{
-    Pattern,
+    Limits, Pattern,
     units::{ByteSize, Span},
 };
 use toml::de::DeTable;
@@ -24,7 +24,6 @@ use toml::de::DeTable;
 use super::{
     ConfigError, Durability, Engine,
     check::{self, TicketKey},
-    limits::LimitsSection,
     options,
 };
 
@@ -40,7 +39,9 @@ pub(super) struct File {
     pub api: Api,
     pub tickets: Tickets,
     pub channels: Vec<Channel>,
-    pub limits: LimitsSection,
+    /// `[limits]`
+    #[serde(skip)]
+    pub limits: NodeLimits,
     pub drain: Drain,
     pub log: Log,
 }
@@ -178,17 +179,32 @@ impl From<PresenceWord> for PresenceMode {
 }
 
 impl File {
+    /// The sections whose options belong to several crates, with the names of all of them.
+    pub(super) fn shared_sections() -> [(&'static str, Vec<&'static str>); 2] {
+        let server = [options::names::<Server>(), options::names::<GatewayConfig>()].concat();
+        let [protocol, hub, engine] =
+            [options::names::<Limits>(), options::names::<HubLimits>(), options::names::<EngineLimits>()];
+        [("server", server), ("limits", [protocol, hub, engine].concat())]
+    }
+
     /// Reads a file's text; `path` is for the messages.
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let fault = |error: toml::de::Error| ConfigError::in_file(path, text, error.span(), error.message());
         let mut table = DeTable::parse(text).map_err(fault)?;
-        let names = [options::names::<Server>(), options::names::<GatewayConfig>()].concat();
-        if let Some((place, message)) = options::unknown(table.get_ref(), "server", &names) {
-            return Err(ConfigError::in_file(path, text, Some(place), &message));
+        for (section, names) in Self::shared_sections() {
+            if let Some((place, message)) = options::unknown(table.get_ref(), section, &names) {
+                return Err(ConfigError::in_file(path, text, Some(place), &message));
+            }
         }
         let gateway = options::take(table.get_mut(), "server").map_err(fault)?;
+        let limits = NodeLimits {
+            protocol: options::take(table.get_mut(), "limits").map_err(fault)?,
+            hub: options::take(table.get_mut(), "limits").map_err(fault)?,
+            engine: options::take(table.get_mut(), "limits").map_err(fault)?,
+        };
+        table.get_mut().remove("limits");
         let file = Self::deserialize(toml::de::Deserializer::from(table)).map_err(fault)?;
-        Ok(Self { gateway, ..file })
+        Ok(Self { gateway, limits, ..file })
     }
 }
 

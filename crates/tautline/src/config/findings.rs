@@ -83,7 +83,7 @@ impl Settings {
                     "channels {pattern:?}: inboxes take nothing but `history` from a rule; its other words do nothing"
                 ));
             }
-            let message = self.limits.message_bytes_max;
+            let message = self.limits.protocol.message_bytes_max;
             if rule.retention.bytes < message {
                 findings.push(format!(
                     "channels {pattern:?}: history keeps {} bytes, and one message may have {message} \
@@ -91,10 +91,10 @@ impl Settings {
                     rule.retention.bytes
                 ));
             }
-            if self.engine == Engine::Memory && rule.retention.bytes > self.limits.log_bytes_max {
+            if self.engine == Engine::Memory && rule.retention.bytes > self.limits.engine.log_bytes_max {
                 findings.push(format!(
                     "channels {pattern:?}: one channel may keep {} bytes, and the whole node {} (log_bytes_max)",
-                    rule.retention.bytes, self.limits.log_bytes_max
+                    rule.retention.bytes, self.limits.engine.log_bytes_max
                 ));
             }
         }
@@ -102,7 +102,8 @@ impl Settings {
     }
 
     fn limit_findings(&self) -> Vec<String> {
-        let (limits, drain) = (&self.limits, &self.drain);
+        let (limits, hub, engine, drain) =
+            (&self.limits.protocol, &self.limits.hub, &self.limits.engine, &self.drain);
         let noticed_ms = limits.ping_ms.saturating_add(limits.pong_ms);
         let relaxed_memory = self.engine == Engine::Memory && self.durability == Durability::Relaxed;
         let checks = [
@@ -116,11 +117,11 @@ impl Settings {
                 "ticket_ms is shorter than park_ms: a session is kept for longer than anybody can come back to it",
             ),
             (
-                limits.admission_wait_ms >= limits.hello_ms,
+                hub.admission_wait_ms >= limits.hello_ms,
                 "admission_wait_ms is not shorter than hello_ms: who waits for a turn is let go before it comes",
             ),
             (
-                limits.replies_unseen_bytes_max > limits.replies_bytes_max,
+                limits.replies_unseen_bytes_max > hub.replies_bytes_max,
                 "replies_unseen_bytes_max is larger than replies_bytes_max: one session may take what is there for all",
             ),
             (
@@ -133,19 +134,19 @@ impl Settings {
                  are too many",
             ),
             (
-                limits.appends_bytes_max < limits.message_bytes_max,
+                hub.appends_bytes_max < limits.message_bytes_max,
                 "appends_bytes_max is smaller than message_bytes_max: the largest publications are always refused",
             ),
             (
-                limits.tail_bytes_max > limits.log_bytes_max,
+                hub.tail_bytes_max > engine.log_bytes_max,
                 "tail_bytes_max is larger than log_bytes_max: one channel may take what is there for all",
             ),
             (
-                limits.channels_max > limits.channel_count_max,
+                limits.channels_max > engine.channel_count_max,
                 "channels_max is larger than channel_count_max: one connection may use up the channels of all",
             ),
             (
-                self.gateway.connections_max > limits.sessions_max,
+                self.gateway.connections_max > hub.sessions_max,
                 "connections_max is larger than sessions_max: the connections beyond it never get a session",
             ),
             (

@@ -7,7 +7,6 @@ mod environment;
 mod error;
 mod file;
 mod findings;
-mod limits;
 mod options;
 
 use std::{
@@ -20,9 +19,9 @@ use std::{
 
 use serde::Deserialize;
 use tautline_gateway::GatewayConfig;
-use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
+use tautline_hub::{Access, ChannelRule, NodeLimits, PresenceMode, Retention};
 use tautline_process::{log::LogFormat, secret::Secret, units::whole_ms};
-use tautline_protocol::{Limits, Pattern};
+use tautline_protocol::Pattern;
 
 pub use check::{TicketKey, engine as parse_engine};
 pub use environment::{
@@ -133,7 +132,7 @@ pub struct Settings {
     /// Who may do what where; the first match counts. Default none: every channel is closed.
     pub channels: Vec<ChannelRule>,
     /// Every ceiling.
-    pub limits: Limits,
+    pub limits: NodeLimits,
     /// How to go down.
     pub drain: DrainSettings,
     /// What a line of the log looks like. Default text.
@@ -159,7 +158,7 @@ impl Default for Settings {
             ticket_keys: Vec::new(),
             environment: String::new(),
             channels: Vec::new(),
-            limits: Limits::default(),
+            limits: NodeLimits::default(),
             drain: DrainSettings::default(),
             log_format: LogFormat::default(),
         }
@@ -197,7 +196,7 @@ impl Settings {
         set(&mut self.ticket_keys, file.tickets.keys);
         set(&mut self.environment, file.tickets.environment);
         self.channels = file.channels.into_iter().map(channel_rule).collect();
-        file.limits.apply(&mut self.limits);
+        self.limits = file.limits;
         set(&mut self.log_format, file.log.format);
         set(&mut self.drain.notice, file.drain.notice.map(|span| span.0));
         set(&mut self.drain.spread, file.drain.spread.map(|span| span.0));

@@ -195,18 +195,17 @@ fn the_example_is_valid_and_shows_the_defaults() {
 }
 
 #[test]
-fn the_example_names_every_limit() {
-    let file = file::File::parse(Path::new("tautline.example.toml"), EXAMPLE).unwrap();
-    assert_eq!(file.limits.absent(), [""; 0]);
-}
-
-#[test]
-fn example_names_every_option_of_the_gateway() {
+fn example_names_every_option_of_other_crates() {
     let example: toml::Table = toml::from_str(EXAMPLE).unwrap();
-    let names = options::names::<GatewayConfig>();
-    assert!(names.contains(&"connections_max"), "{names:?}");
-    for name in names {
-        assert!(example["server"].get(name).is_some(), "{name}");
+    let sections = file::File::shared_sections();
+    for (section, known) in [("server", "connections_max"), ("limits", "ping_ms"), ("limits", "pages_max")] {
+        let named = sections.iter().find(|(name, _)| *name == section).expect("a section");
+        assert!(named.1.contains(&known), "{named:?}");
+    }
+    for (section, names) in sections {
+        for name in names {
+            assert!(example[section].get(name).is_some(), "[{section}] {name}");
+        }
     }
 }
 
@@ -223,7 +222,7 @@ fn gateway_option_of_the_file_reaches_the_gateway() {
 fn a_limit_takes_a_duration_or_its_milliseconds() {
     let by_text = settings_of("[limits]\npark_ms = \"1h30m\"\nhello_ms = \"10s\"", &[], &Flags::default());
     let by_number = settings_of("[limits]\npark_ms = 5_400_000\nhello_ms = 10_000", &[], &Flags::default());
-    assert_eq!((by_text.limits.park_ms, by_text.limits.hello_ms), (5_400_000, 10_000));
+    assert_eq!((by_text.limits.protocol.park_ms, by_text.limits.protocol.hello_ms), (5_400_000, 10_000));
     assert_eq!(by_text, by_number);
 }
 
