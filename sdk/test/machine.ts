@@ -47,25 +47,13 @@ export function shippedParts(): Parts {
   const folder = resolve(__dirname, '../../shipped');
   const names = JSON.parse(readFileSync(resolve(folder, 'names.json'), 'utf8')) as Record<string, string>;
   const parts = { ...require(resolve(folder, 'session.js')), ...require(resolve(folder, 'storing.js')) } as Parts;
-  type Small = Record<string, (...args: unknown[]) => never>;
-  const smalls = new WeakMap<object, Small>();
-  function named(small: Small): Session & StoringSession {
-    const call = (name: string, ...args: unknown[]): never => small[names[name]!]!(...args);
-    const renamed = (object: object) => Object.fromEntries(Object.entries(object).map(([name, value]) => [names[name] ?? name, value as unknown]));
-    const it = {
-      handleInput: (now: object, input: object) => call('handleInput', renamed(now), renamed(input)),
-      pollOutput: () => call('pollOutput'),
-      pollTimeout: () => call('pollTimeout'),
-      pollStore_: () => call('pollStore_'),
-    };
-    smalls.set(it, small);
-    return it as never;
-  }
   return {
-    Session: function (options: Partial<SessionOptions>, seed: number) {
-      return named(new parts.Session(options, seed) as never);
-    } as never,
-    storing: (session, options) => named(parts.storing(smalls.get(session as object), options) as never),
+    Session: parts.Session,
+    storing(session, options) {
+      const persisted = parts.storing(session, options);
+      const pollStore = (persisted as unknown as Record<string, StoringSession['pollStore_']>)[names['pollStore_']!]!;
+      return { ...persisted, pollStore_: () => pollStore.call(persisted) };
+    },
   };
 }
 

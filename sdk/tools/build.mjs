@@ -1,16 +1,13 @@
 // Builds what ships: types, then ES5 by the TypeScript compiler, then one minified file for each way to load it.
 
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { minify } from 'terser';
 import { BESIDE, EXTERNAL, LINES, PARTS, fileOf } from './entries.mjs';
-import { inward } from './inward.mjs';
-import { hintsFor, withLetters } from './letters.mjs';
+import { bundled, privateNames } from './mangle.mjs';
 import { reference } from './reference.mjs';
-import { privateFields, privateNames, shortNames, shorten } from './shorten.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -18,47 +15,40 @@ rmSync(join(root, 'dist'), { recursive: true, force: true });
 rmSync(join(root, 'build/es5'), { recursive: true, force: true });
 execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root], { stdio: 'inherit' });
 for (const folder of ['mini', 'esm']) mkdirSync(join(root, 'dist', folder), { recursive: true });
-for (const folder of ['build/named', 'build/shipped']) mkdirSync(join(root, folder), { recursive: true });
+mkdirSync(join(root, 'build/shipped'), { recursive: true });
 
-const beside = await bundles(BESIDE);
-// What `storage` reads of a session must be there for it to read.
-const kept = new Set(beside.flatMap(([, code]) => privateNames(code)));
-const all = [...(await bundles(LINES)).map(([entry, code]) => [entry, inward(code, kept)]), ...beside];
-// One list of names for all of them: `storage` reads private parts of a line that comes in another file.
-const fields = privateFields(all.map(([, code]) => code).join(), sources(join(root, 'src')));
-const names = shortNames(fields, hintsFor('fields'));
-for (const [entry, code] of all) await ship(entry, code);
-for (const [part, code] of await bundles(PARTS)) await leave(part, inward(code, kept));
-const rivals = [...fields.rivals].map(([name, its]) => [name, [...its]]);
-writeFileSync(join(root, 'build/named/fields.json'), JSON.stringify({ uses: [...fields.uses], rivals, free: fields.free }));
-writeFileSync(join(root, 'build/shipped/names.json'), JSON.stringify(Object.fromEntries(names)));
+const SHIPPED = Object.entries({ ...LINES, ...BESIDE });
+const names = await privateNames([...SHIPPED, ...Object.entries(PARTS)].map(([, source]) => compiled(source)), root, EXTERNAL);
+for (const [entry, source] of SHIPPED) ship(entry, await small(source));
+for (const [part, source] of Object.entries(PARTS)) {
+  writeFileSync(join(root, `build/shipped/${part}.js`), taken(await small(source)).cjs);
+}
+writeFileSync(join(root, 'build/shipped/names.json'), JSON.stringify(names));
 // What is in this folder is ESM, for Node and for TypeScript, too.
 write('esm/package.json', JSON.stringify({ type: 'module', sideEffects: false }));
 cpSync(join(root, 'dist/types'), join(root, 'dist/esm/types'), { recursive: true });
-for (const [entry, source] of Object.entries({ ...LINES, ...BESIDE })) stub(entry, source);
+for (const [entry, source] of SHIPPED) stub(entry, source);
 for (const licence of ['LICENSE-APACHE', 'LICENSE-MIT']) copyFileSync(join(root, '..', licence), join(root, licence));
 writeFileSync(join(root, 'dist/reference.md'), reference({ index: LINES.index, ...BESIDE }, join(root, 'dist/types')));
 
-async function bundles(entries) {
-  return Promise.all(Object.entries(entries).map(async ([entry, source]) => [entry, await bundle(source)]));
+/** The file that the compiler has made of a source. */
+function compiled(source) {
+  return join(root, `build/es5/${source}.js`);
 }
 
-/** All code of one entry. */
-async function bundle(source) {
-  const { outputFiles } = await build({
-    entryPoints: [join(root, `build/es5/${source}.js`)],
-    bundle: true,
-    format: 'esm',
-    target: 'es5',
-    external: EXTERNAL,
-    write: false,
+/** All code of an entry, minified, as a module. */
+async function small(source) {
+  const { code: minified } = await minify(await bundled(compiled(source), EXTERNAL, names), {
+    ecma: 5,
+    module: true,
+    compress: { passes: 3, inline: 1, pure_getters: true, unsafe: true },
+    format: { comments: false },
   });
-  return outputFiles[0].text;
+  return minified;
 }
 
 /** Writes an entry in each form that it is loaded in. */
-async function ship(entry, code) {
-  const esm = await small(entry, code);
+function ship(entry, esm) {
   const { whole, body, exported, cjs } = taken(esm);
   const file = fileOf(entry);
   write(`esm/${entry}.js`, esm);
@@ -81,11 +71,6 @@ function stub(entry, source) {
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(its, null, 2)}\n`);
 }
 
-/** Writes a part for the tests. */
-async function leave(part, code) {
-  writeFileSync(join(root, `build/shipped/${part}.js`), taken(await small(part, code)).cjs);
-}
-
 /** A module taken apart, and as one that is required. */
 function taken(esm) {
   const [, whole, list] = esm.match(/^([^]*)export\s*\{([^}]*)\};?\s*$/);
@@ -102,24 +87,6 @@ function taken(esm) {
 function required(imported, from) {
   const pairs = imported.split(',').map((pair) => pair.trim().split(' as '));
   return `var ${pairs.map(([name, local = name]) => `${local}=require(${from}).${name}`).join()};`;
-}
-
-async function small(entry, code) {
-  const { code: minified } = await minify(code, {
-    ecma: 5,
-    module: true,
-    compress: { passes: 3, inline: 1, pure_getters: true, unsafe: true },
-    mangle: false,
-    format: { comments: false },
-  });
-  // For `npm run letters`.
-  writeFileSync(join(root, `build/named/${entry}.js`), minified);
-  return withLetters(shorten(minified, names), hintsFor(entry));
-}
-
-function sources(folder) {
-  const files = readdirSync(folder, { recursive: true }).filter((file) => file.endsWith('.ts'));
-  return files.map((file) => readFileSync(join(folder, file), 'utf8'));
 }
 
 function write(file, code) {
