@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
-import { WORDS_EN } from '../../sdk/src/words.ts';
+import { WORDS_EN } from '../../sdk/src/messages.ts';
 import { startBrowser } from '../src/browser.ts';
 import { TOP, drainGateway, startChaos, startDemo, type Chaos } from '../src/process.ts';
 import { storm } from '../src/storm.ts';

@@ -1,7 +1,16 @@
 // The packed package in the hands of those who use it: installed, imported, compiled and bundled in each way that apps do.
 
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -14,11 +23,24 @@ const app = mkdtempSync(join(tmpdir(), 'tautline-matrix-'));
 const packed = join(app, 'node_modules/tautline');
 const faults = [];
 
-const MINIPROGRAM_CI = 'sha512-H/bq0Wo6kMbwzcOM4jiYSMuQUkND50+zeyY8EkJuY1TQYijkLbFmNK/CFsFJsJgVcvXZ94wn8Do50YSO/Rv6/w==';
+const MINIPROGRAM_CI =
+  'sha512-H/bq0Wo6kMbwzcOM4jiYSMuQUkND50+zeyY8EkJuY1TQYijkLbFmNK/CFsFJsJgVcvXZ94wn8Do50YSO/Rv6/w==';
 
 /** Every entry that needs no framework. */
 const ENTRIES = [
-  '', '/wechat', '/alipay', '/browser', '/react-native', '/heartbeat', '/words', '/page', '/vue2', '/debug', '/storage', '/msgpack', '/json',
+  '',
+  '/wechat',
+  '/alipay',
+  '/browser',
+  '/react-native',
+  '/heartbeat',
+  '/words',
+  '/page',
+  '/vue2',
+  '/debug',
+  '/storage',
+  '/msgpack',
+  '/json',
 ];
 const TS = `
 import { Tautline, TautlineError, wechatHost, type TautlineOptions } from 'tautline';
@@ -48,7 +70,9 @@ function step(what, act) {
     console.log(`ok      ${what}`);
   } catch (error) {
     faults.push(what);
-    console.log(`FAILED  ${what}\n${error.stdout ?? ''}${error.stderr ?? ''}${error.stdout ? '' : error.stack}`);
+    console.log(
+      `FAILED  ${what}\n${error.stdout ?? ''}${error.stderr ?? ''}${error.stdout ? '' : error.stack}`,
+    );
   }
 }
 
@@ -69,7 +93,12 @@ function write(file, text) {
 }
 
 function pack() {
-  const [{ filename }] = JSON.parse(execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', app], { cwd: sdk, encoding: 'utf8' }));
+  const [{ filename }] = JSON.parse(
+    execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', app], {
+      cwd: sdk,
+      encoding: 'utf8',
+    }),
+  );
   mkdirSync(packed, { recursive: true });
   execFileSync('tar', ['xzf', join(app, filename), '-C', packed, '--strip-components=1']);
   return join(app, filename);
@@ -81,7 +110,15 @@ function typescript(version, options) {
   const { as = 'ts', ...compilerOptions } = options;
   step(what, () => {
     write(`app.${as}`, TS);
-    const all = { strict: true, noEmit: true, target: 'ES2017', lib: ['ES2017'], types: [], skipLibCheck: false, ...compilerOptions };
+    const all = {
+      strict: true,
+      noEmit: true,
+      target: 'ES2017',
+      lib: ['ES2017'],
+      types: [],
+      skipLibCheck: false,
+      ...compilerOptions,
+    };
     write('tsconfig.json', JSON.stringify({ compilerOptions: all, files: [`app.${as}`] }));
     const folder = join(here, 'node_modules', `typescript-${version}`);
     node(join(folder, 'bin/tsc'), '-p', 'tsconfig.json');
@@ -94,16 +131,20 @@ function brokenLinks() {
   const texts = readdirSync(packed, { recursive: true }).filter((file) => file.endsWith('.md'));
   return texts.flatMap((file) => {
     const links = [...readFileSync(join(packed, file), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)];
-    return links.map(([, to]) => to).filter((to) => {
-      const target = resolve(packed, dirname(file), to);
-      return relative(packed, target).startsWith('..') || !existsSync(target);
-    }).map((to) => `${file}: ${to}`);
+    return links
+      .map(([, to]) => to)
+      .filter((to) => {
+        const target = resolve(packed, dirname(file), to);
+        return relative(packed, target).startsWith('..') || !existsSync(target);
+      })
+      .map((to) => `${file}: ${to}`);
   });
 }
 
 const tarball = pack();
 step('licence files are inside', () => {
-  for (const file of ['LICENSE-APACHE', 'LICENSE-MIT']) if (!existsSync(join(packed, file))) throw new Error(file);
+  for (const file of ['LICENSE-APACHE', 'LICENSE-MIT'])
+    if (!existsSync(join(packed, file))) throw new Error(file);
 });
 step('links lead somewhere', () => {
   const broken = brokenLinks();
@@ -111,15 +152,21 @@ step('links lead somewhere', () => {
 });
 step('optional peers have no floor', () => {
   const { peerDependencies } = JSON.parse(readFileSync(join(packed, 'package.json'), 'utf8'));
-  if (Object.values(peerDependencies).some((range) => range !== '*')) throw new Error(JSON.stringify(peerDependencies));
+  if (Object.values(peerDependencies).some((range) => range !== '*'))
+    throw new Error(JSON.stringify(peerDependencies));
 });
 
 for (const entry of ENTRIES) {
-  step(`require tautline${entry}`, () => node('-e', `if (!Object.keys(require('tautline${entry}')).length) process.exit(1)`));
+  step(`require tautline${entry}`, () =>
+    node('-e', `if (!Object.keys(require('tautline${entry}')).length) process.exit(1)`),
+  );
 }
 step('import in Node: every entry, and the default of the heartbeat', () => {
   const imports = ENTRIES.map((entry, i) => `import * as e${i} from 'tautline${entry}';`).join('\n');
-  write('app.mjs', `${imports}\nimport W from 'tautline/heartbeat';\nif (typeof W !== 'function') process.exit(1);\n`);
+  write(
+    'app.mjs',
+    `${imports}\nimport W from 'tautline/heartbeat';\nif (typeof W !== 'function') process.exit(1);\n`,
+  );
   node('app.mjs');
 });
 
@@ -133,7 +180,10 @@ typescript('7.0', { module: 'ESNext', moduleResolution: 'Bundler' });
 typescript('7.0', { module: 'NodeNext', moduleResolution: 'NodeNext', as: 'mts' });
 typescript('7.0', { module: 'NodeNext', moduleResolution: 'NodeNext', as: 'cts' });
 
-write('app.js', `import { Tautline } from 'tautline';\nimport W from 'tautline/heartbeat';\nimport { page } from 'tautline/page';\nconsole.log(Tautline, W, page);\n`);
+write(
+  'app.js',
+  `import { Tautline } from 'tautline';\nimport W from 'tautline/heartbeat';\nimport { page } from 'tautline/page';\nconsole.log(Tautline, W, page);\n`,
+);
 await stepping('esbuild', async () => {
   const { build } = require('esbuild');
   await build({ entryPoints: [join(app, 'app.js')], bundle: true, write: false, logLevel: 'silent' });
@@ -142,13 +192,22 @@ await stepping('rollup', async () => {
   const { rollup } = require('rollup');
   const resolving = require('@rollup/plugin-node-resolve').default;
   const warnings = [];
-  await rollup({ input: join(app, 'app.js'), plugins: [resolving()], onwarn: (warning) => warnings.push(warning.message) });
+  await rollup({
+    input: join(app, 'app.js'),
+    plugins: [resolving()],
+    onwarn: (warning) => warnings.push(warning.message),
+  });
   if (warnings.length) throw new Error(warnings.join('\n'));
 });
 await stepping('vite', async () => {
   const { build } = await import('vite');
   const input = join(app, 'app.js');
-  await build({ root: app, configFile: false, logLevel: 'error', build: { write: false, rollupOptions: { input } } });
+  await build({
+    root: app,
+    configFile: false,
+    logLevel: 'error',
+    build: { write: false, rollupOptions: { input } },
+  });
 });
 // Its hash is one that newer OpenSSL has no more.
 await stepping('webpack 4, which knows no exports', () => webpack('webpack-4', { hashFunction: 'sha256' }));
@@ -156,9 +215,15 @@ await stepping('webpack 5', () => webpack('webpack-5', {}));
 
 function webpack(version, more) {
   return new Promise((resolved, reject) => {
-    const options = { mode: 'production', context: app, entry: './app.js', output: { path: join(app, version), ...more } };
+    const options = {
+      mode: 'production',
+      context: app,
+      entry: './app.js',
+      output: { path: join(app, version), ...more },
+    };
     require(version)(options, (error, stats) => {
-      const said = error ?? ((stats.hasErrors() || stats.hasWarnings()) && new Error(stats.toString('errors-warnings')));
+      const said =
+        error ?? ((stats.hasErrors() || stats.hasWarnings()) && new Error(stats.toString('errors-warnings')));
       if (said) reject(said);
       else resolved();
     });
@@ -171,8 +236,12 @@ await stepping("WeChat's own 构建npm", async () => {
   mkdirSync(join(project, 'node_modules'), { recursive: true });
   cpSync(packed, join(project, 'node_modules/tautline'), { recursive: true });
   write('mini/package.json', JSON.stringify({ dependencies: { tautline: '*' } }));
-  const { miniProgramPackNum, warnList } = await packNpmManually({ packageJsonPath: join(project, 'package.json'), miniprogramNpmDistDir: project });
-  if (miniProgramPackNum !== 1 || warnList.length) throw new Error(JSON.stringify({ miniProgramPackNum, warnList }));
+  const { miniProgramPackNum, warnList } = await packNpmManually({
+    packageJsonPath: join(project, 'package.json'),
+    miniprogramNpmDistDir: project,
+  });
+  if (miniProgramPackNum !== 1 || warnList.length)
+    throw new Error(JSON.stringify({ miniProgramPackNum, warnList }));
   const built = join(project, 'miniprogram_npm/tautline');
   for (const entry of ENTRIES) {
     // As a phone does: there is no package.json, and no folder but this one.
@@ -188,7 +257,11 @@ await stepping("WeChat's own 构建npm", async () => {
 function buildNpm() {
   const folder = join(here, 'node_modules/.miniprogram-ci');
   if (!existsSync(folder)) {
-    const [{ filename, integrity }] = JSON.parse(execFileSync('npm', ['pack', 'miniprogram-ci@2.1.42', '--json', '--pack-destination', app], { encoding: 'utf8' }));
+    const [{ filename, integrity }] = JSON.parse(
+      execFileSync('npm', ['pack', 'miniprogram-ci@2.1.42', '--json', '--pack-destination', app], {
+        encoding: 'utf8',
+      }),
+    );
     if (integrity !== MINIPROGRAM_CI) throw new Error(`miniprogram-ci has the hash ${integrity}`);
     mkdirSync(folder, { recursive: true });
     execFileSync('tar', ['xzf', join(app, filename), '-C', folder, '--strip-components=1']);
@@ -212,7 +285,10 @@ function metroContext() {
     customResolverOptions: {},
     disableHierarchicalLookup: false,
     doesFileExist: (file) => existsSync(file) && !isFolder(file),
-    fileSystemLookup: (file) => (existsSync(file) ? { exists: true, type: isFolder(file) ? 'd' : 'f', realPath: file } : { exists: false }),
+    fileSystemLookup: (file) =>
+      existsSync(file)
+        ? { exists: true, type: isFolder(file) ? 'd' : 'f', realPath: file }
+        : { exists: false },
     extraNodeModules: null,
     getPackage: (file) => (existsSync(file) ? read(file) : null),
     getPackageForModule: () => null,
@@ -247,12 +323,16 @@ await stepping('publint', async () => {
   const { formatMessage } = await import('publint/utils');
   const pkg = JSON.parse(readFileSync(join(packed, 'package.json'), 'utf8'));
   const { messages } = await publint({ pkgDir: packed, strict: true, pack: false });
-  const said = messages.filter(({ code }) => code !== 'USE_TYPE').map((message) => formatMessage(message, pkg));
+  const said = messages
+    .filter(({ code }) => code !== 'USE_TYPE')
+    .map((message) => formatMessage(message, pkg));
   if (said.length) throw new Error(said.join('\n'));
 });
 await stepping('are the types wrong', async () => {
   const { checkPackage, createPackageFromTarballData } = await import('@arethetypeswrong/core');
-  const { problems } = await checkPackage(createPackageFromTarballData(new Uint8Array(readFileSync(tarball))));
+  const { problems } = await checkPackage(
+    createPackageFromTarballData(new Uint8Array(readFileSync(tarball))),
+  );
   if (problems?.length) throw new Error(problems.map((problem) => JSON.stringify(problem)).join('\n'));
 });
 

@@ -24,7 +24,11 @@ export type DataOf<A extends App, M> = A extends { methods: infer Ms } ? Named<M
 /** What a method answers. */
 export type ResultOf<A extends App, M> = A extends { methods: infer Ms } ? Named<Ms, M, 'result'> : unknown;
 
-type Named<Ms, M, K extends string> = M extends keyof Ms ? (Ms[M] extends { [key in K]: infer T } ? T : undefined) : unknown;
+type Named<Ms, M, K extends string> = M extends keyof Ms
+  ? Ms[M] extends { [key in K]: infer T }
+    ? T
+    : undefined
+  : unknown;
 
 /** What is published on a channel: its own type, else that of the pattern that it fits, else `unknown`. */
 export type EventOf<A extends App, C extends string> = A extends { channels: infer Cs }

@@ -1,6 +1,6 @@
 /** The last word on a connection: why it ends, and whether to come back (protocol, section 7). */
 
-import type { DropCause } from './vocabulary.js';
+import type { DropCause } from './types.js';
 
 /** Body of `bye`. */
 export interface Bye {

@@ -5,7 +5,7 @@
  * Neither what the app sends and receives nor its login is kept: only what became of it. It may be shown, or uploaded.
  */
 
-import { wholeOf } from './entering.js';
+import { wholeOf } from './inputs.js';
 import type { TautlineOptions } from './options.js';
 
 /** One thing that happened. */
@@ -30,8 +30,28 @@ export interface DebugRing {
 
 /** What is kept. Anything else may be private. */
 const KEPT = [
-  'socket', 'code', 'reason', 'message', 'cause', 'online', 'kind', 'weak', 'state', 'retry_at', 'channel', 'offset', 'after',
-  'recovering', 'redelivered', 'request', 'verb', 'ttl_ms', 'renew', 'resumed', 'node', 'offline_ms',
+  'socket',
+  'code',
+  'reason',
+  'message',
+  'cause',
+  'online',
+  'kind',
+  'weak',
+  'state',
+  'retry_at',
+  'channel',
+  'offset',
+  'after',
+  'recovering',
+  'redelivered',
+  'request',
+  'verb',
+  'ttl_ms',
+  'renew',
+  'resumed',
+  'node',
+  'offline_ms',
 ];
 
 /** Keeps the last `size` events. @default 200 */

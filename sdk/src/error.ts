@@ -1,6 +1,6 @@
 /** The one error that this package rejects with. */
 
-import { merged } from './merged.js';
+import { assign } from './assign.js';
 
 /** The codes of the gateway and of the SDK. */
 export type ErrorCode =
@@ -35,13 +35,17 @@ export interface TautlineError<C extends string = never> extends Error {
 }
 
 interface TautlineErrorConstructor {
-  new (from: { code: string; message?: string | undefined; retry_after_ms?: number | null | undefined }): TautlineError;
+  new (from: {
+    code: string;
+    message?: string | undefined;
+    retry_after_ms?: number | null | undefined;
+  }): TautlineError;
   prototype: TautlineError;
 }
 
 /** Built by hand: compiled to ES5, a class that extends `Error` makes instances of `Error` alone. */
 export const TautlineError = function (this: TautlineError, error: TautlineError): void {
-  merged(this, error);
+  assign(this, error);
   this.name = 'TautlineError';
   this.message = error.message || error.code.replace(/_/g, ' ');
   // Begun as the name says, where an engine begins it at all.

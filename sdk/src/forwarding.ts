@@ -3,11 +3,11 @@
 import type { SubscriptionHandlers } from './options.js';
 
 /** Passes everything on to whatever `newest` gives at that moment. */
-export function forwarding<T>(newest: () => SubscriptionHandlers<T>): SubscriptionHandlers<T> {
-  const handlers: { [name: string]: unknown } = { from: newest().from };
+export function forwarding<T>(latest: () => SubscriptionHandlers<T>): SubscriptionHandlers<T> {
+  const handlers: { [name: string]: unknown } = { from: latest().from };
   ['onPublication', 'onGap', 'onSubscribed', 'onPresence', 'onUnsubscribed'].forEach((name) => {
     handlers[name] = (value: unknown) => {
-      const its = newest() as unknown as { [name: string]: ((value: unknown) => unknown) | undefined };
+      const its = latest() as unknown as { [name: string]: ((value: unknown) => unknown) | undefined };
       return its[name] && its[name]!(value);
     };
   });

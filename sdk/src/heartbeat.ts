@@ -5,18 +5,22 @@
  */
 
 import { seenOf } from './outbox.js';
-import { isOnline, say } from './outputs.js';
+import { isOnline, queuePacket } from './outputs.js';
 import type { Session } from './session.js';
 import { acksOf } from './subscriptions.js';
-import type { DropCause } from './vocabulary.js';
+import type { DropCause } from './types.js';
 
 /** Replies after which `seen` is reported at once (protocol, section 4). */
-const REPLIES_UNSAID_MAX = 256;
+const REPLIES_UNREPORTED_MAX = 256;
 
 /** When to look again: the end of the patience with a ping, or the time for the next one. */
 export function heartbeatDeadline(s: Session): number {
-  if (s.silence_) return s.pongDueMs_;
-  return Math.min(s.lastSentMs_ + s.pingMs_, s.lastReceivedMs_ + s.pingMs_, s.reportSinceMs_ + s.options_.report_ms);
+  if (s.heartbeat_.probeCause_) return s.heartbeat_.pongDueMs_;
+  return Math.min(
+    s.heartbeat_.lastSentMs_ + s.heartbeat_.pingMs_,
+    s.heartbeat_.lastReceivedMs_ + s.heartbeat_.pingMs_,
+    s.heartbeat_.reportSinceMs_ + s.options_.report_ms,
+  );
 }
 
 /** A ping, with everything that waits to be reported. */
@@ -27,38 +31,41 @@ export function ping(s: Session): void {
   Object.keys(acks || {}).forEach((channel) => {
     s.subscriptions_[channel]!.ackWaits_ = false;
   });
-  say(s, 'ping', body, seen ? seenMark(s, seen) : '');
+  queuePacket(s, 'ping', body, seen ? seenMark(s, seen) : '');
   // One that is outstanding already gets no more time.
-  if (s.silence_) return;
-  s.pongDueMs_ = s.nowMs_ + s.pongMs_ * s.patience_;
-  s.silence_ = 'peer_silent';
+  if (s.heartbeat_.probeCause_) return;
+  s.heartbeat_.pongDueMs_ = s.nowMs_ + s.heartbeat_.pongMs_ * s.environment_.timeoutFactor_;
+  s.heartbeat_.probeCause_ = 'peer_silent';
 }
 
 /** A ping that has little time; `cause` is what its silence would mean. */
 export function probe(s: Session, cause: DropCause): void {
   if (!isOnline(s)) return;
-  if (!s.silence_) ping(s);
-  s.pongDueMs_ = Math.min(s.pongDueMs_, s.nowMs_ + s.options_.probe_ms * s.patience_);
-  s.silence_ = cause;
+  if (!s.heartbeat_.probeCause_) ping(s);
+  s.heartbeat_.pongDueMs_ = Math.min(
+    s.heartbeat_.pongDueMs_,
+    s.nowMs_ + s.options_.probe_ms * s.environment_.timeoutFactor_,
+  );
+  s.heartbeat_.probeCause_ = cause;
 }
 
 /** Says up to where everything is settled. */
 export function seenMark(s: Session, seen: number): string {
-  s.seenSaid_ = seen;
-  s.repliesUnsaid_ = 0;
+  s.heartbeat_.seenReported_ = seen;
+  s.heartbeat_.repliesUnreported_ = 0;
   return '"seen":' + seen + ',';
 }
 
 /** True where something waits to be reported. */
 export function hasReport(s: Session): unknown {
-  return seenOf(s) > s.seenSaid_ || acksOf(s);
+  return seenOf(s) > s.heartbeat_.seenReported_ || acksOf(s);
 }
 
 /** Keeps account of since when there is something to report, and reports what cannot wait. */
-export function noteReport(s: Session): void {
-  if (!hasReport(s)) s.reportSinceMs_ = Infinity;
-  else if (!s.silence_ && s.repliesUnsaid_ >= REPLIES_UNSAID_MAX) {
+export function updateReport(s: Session): void {
+  if (!hasReport(s)) s.heartbeat_.reportSinceMs_ = Infinity;
+  else if (!s.heartbeat_.probeCause_ && s.heartbeat_.repliesUnreported_ >= REPLIES_UNREPORTED_MAX) {
     ping(s);
-    s.reportSinceMs_ = Infinity;
-  } else s.reportSinceMs_ = Math.min(s.reportSinceMs_, s.nowMs_);
+    s.heartbeat_.reportSinceMs_ = Infinity;
+  } else s.heartbeat_.reportSinceMs_ = Math.min(s.heartbeat_.reportSinceMs_, s.nowMs_);
 }

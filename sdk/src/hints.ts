@@ -1,11 +1,11 @@
 /**
  * What a developer can do about a drop: the sentence for its cause, with the address and the place filled in.
  *
- * Beside `words.ts`, and like it not loaded by phones that do not ask for it.
+ * Beside `messages.ts`, and like it not loaded by phones that do not ask for it.
  */
 
-import type { DropOutput } from './vocabulary.js';
-import { WORDS_EN, WORDS_ZH } from './words.js';
+import type { DropOutput } from './types.js';
+import { WORDS_EN, WORDS_ZH } from './messages.js';
 
 /** What is known about the line; all of it makes the hint better. */
 export interface HintOptions {
@@ -29,7 +29,10 @@ const CONSOLES: { [platform: string]: string } = {
 };
 
 /** One hint for people who write the app; users want `WORDS_EN` or less. */
-export function hint(drop: Pick<DropOutput, 'cause'>, { url = '', platform = '', language = 'en' }: HintOptions = {}): string {
+export function hint(
+  drop: Pick<DropOutput, 'cause'>,
+  { url = '', platform = '', language = 'en' }: HintOptions = {},
+): string {
   const { cause } = drop;
   const zh = language === 'zh';
   const words = zh ? WORDS_ZH : WORDS_EN;
@@ -41,7 +44,8 @@ export function hint(drop: Pick<DropOutput, 'cause'>, { url = '', platform = '',
   if (cause === 'domain_not_allowed') {
     const place = CONSOLES[platform];
     const secure = origin.replace(/^ws:/i, 'wss:') || 'wss://…';
-    if (zh) return `请把 ${secure} 加入小程序的 socket 合法域名${place ? `（${place}）` : ''}，端口必须一致；开发时可在开发者工具里关闭域名校验。`;
+    if (zh)
+      return `请把 ${secure} 加入小程序的 socket 合法域名${place ? `（${place}）` : ''}，端口必须一致；开发时可在开发者工具里关闭域名校验。`;
     return (
       `Add ${secure} to the socket domains of your mini program${place ? ` (${place})` : ''}, with the same port. ` +
       `While developing you may switch the check off in the developer tools.`

@@ -5,7 +5,7 @@
  * `socket_closed`, not `hide`, not `network`; and what comes twice or late does no harm.
  */
 
-import type { Input } from './vocabulary.js';
+import type { Input } from './types.js';
 
 /** What a host tells, with its own `event` beside it. A message also comes as the host gave it: text, or bytes. */
 export type Fact =
@@ -49,7 +49,14 @@ export interface Host {
    * the host's raw code and reason, and with a `cause` where its words mean something. `more` are options of the host's
    * own that this one connection wants; `base64` is there where bytes may be sent.
    */
-  dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: object, base64?: Base64): Socket;
+  dial(
+    url: string,
+    protocol: string | undefined,
+    socket: number,
+    tell: Tell,
+    more?: object,
+    base64?: Base64,
+  ): Socket;
   /** Wall clock, in milliseconds. */
   now(): number;
   /** Calls `fire` once after `delayMs`, soon where that is below 0; the result takes it back. */

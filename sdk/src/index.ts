@@ -6,7 +6,7 @@ import type { App } from './app.js';
 
 // In an order that compresses well: the bundle follows it.
 export { wechatHost } from './hosts/wechat.js';
-export { baiduHost, douyinHost, jdHost, kuaishouHost, qqHost } from './hosts/alikes.js';
+export { baiduHost, douyinHost, jdHost, kuaishouHost, qqHost } from './hosts/wechat-compatible.js';
 export { alipayHost } from './hosts/alipay.js';
 export { browserHost, nodeHost } from './hosts/browser.js';
 export { frameworkHost } from './hosts/framework.js';

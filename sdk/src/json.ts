@@ -5,25 +5,26 @@
  * The line itself goes on with JSON.parse: only payloads are the app's, and whatever its parser does, the line does not break.
  */
 
-import { wordsOf } from './hosts/causes.js';
-import { merged } from './merged.js';
+import { messageOf } from './hosts/causes.js';
+import { assign } from './assign.js';
 import type { Format } from './msgpack.js';
 
 /** As `JSON` has them: `json-bigint`, `lossless-json`, or two functions of the app's. */
 export interface JsonLike {
   /** Is given a whole packet; of what it makes of it, the payloads are taken. */
-  parse(text: string): any;
+  parse(text: string): unknown;
   /** Is given a payload, and gives text in JSON; `undefined` for what JSON has no word for. */
-  stringify(value: any): string | undefined;
+  stringify(value: unknown): string | undefined;
 }
 
 /** A value of the line's option `format`: `new Tautline({ format: customJson(JSONbig), … })`. */
 export function customJson(its: JsonLike): Format {
-  if (typeof its.parse !== 'function' || typeof its.stringify !== 'function') throw new TypeError('customJson wants { parse, stringify }');
+  if (typeof its.parse !== 'function' || typeof its.stringify !== 'function')
+    throw new TypeError('customJson wants { parse, stringify }');
   return {
     write_: (_key, value) => value,
     text_(body) {
-      const rest = merged({}, body) as { data?: unknown };
+      const rest = assign({}, body) as { data?: unknown };
       const { data } = rest;
       delete rest.data;
       const text = JSON.stringify(rest);
@@ -33,7 +34,7 @@ export function customJson(its: JsonLike): Format {
     graft_(packet, line) {
       const bodies = bodiesOf(packet).filter(hasData);
       if (!bodies.length) return;
-      const theirs = bodiesOf(its.parse(line)).filter(hasData);
+      const theirs = bodiesOf(its.parse(line) as Packet).filter(hasData);
       if (theirs.length !== bodies.length) throw new Error('`parse` has lost the `data` of a packet');
       bodies.forEach((body, i) => {
         body.data = theirs[i]!.data;
@@ -51,9 +52,14 @@ export function customJson(its: JsonLike): Format {
       // Between values; inside of a text they are escaped.
       return own.replace(/[\r\n]/g, ' ');
     } catch (error) {
-      throw new Error('`stringify`: ' + wordsOf(error));
+      throw new Error('`stringify`: ' + messageOf(error));
     }
   }
+}
+
+interface Packet {
+  pub?: Body;
+  ok?: Body;
 }
 
 interface Body {
@@ -62,7 +68,7 @@ interface Body {
 }
 
 /** Where payloads may be: of a publication, of an answer, of each publication on a page of the past. */
-function bodiesOf({ pub, ok }: { pub?: Body; ok?: Body }): (Body | undefined)[] {
+function bodiesOf({ pub, ok }: Packet): (Body | undefined)[] {
   return ([pub, ok] as (Body | undefined)[]).concat((ok && ok.publications) || []);
 }
 

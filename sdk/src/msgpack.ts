@@ -22,7 +22,7 @@ export interface Format {
    * For `JSON.stringify`.
    * @internal
    */
-  write_: (this: any, key: string, value: unknown) => unknown;
+  write_: (this: Holder, key: string, value: unknown) => unknown;
   /**
    * For `JSON.parse`.
    * @internal
@@ -37,7 +37,12 @@ export interface Format {
    * Puts into a packet what the app's own parser makes of its payloads.
    * @internal
    */
-  graft_?: (packet: any, line: string) => void;
+  graft_?: (packet: object, line: string) => void;
+}
+
+/** An object whose values are being written. */
+interface Holder {
+  [key: string]: unknown;
 }
 
 /** How deeply a message of the gateway may be nested: more than it nests one (protocol, section 2). */
@@ -46,19 +51,19 @@ const DEPTH_MAX = 99;
 const WHOLE_MAX = 9007199254740992;
 
 /** For `JSON.stringify`: an `ArrayBuffer`, or what is a view into one. */
-function write(this: any, key: string, value: unknown): unknown {
+function write(this: Holder, key: string, value: unknown): unknown {
   // Node's own bytes have turned themselves into something else already.
-  const it = this[key];
+  const it = this[key] as (ArrayBuffer & ArrayBufferView) | undefined;
   const bytes = it && it.byteLength >= 0 && (it.buffer || it);
   // Also one of another realm.
   if (Object.prototype.toString.call(bytes) !== '[object ArrayBuffer]') return value;
-  return { $bin: toBase64(new Uint8Array(bytes, it.byteOffset, it.byteLength)) };
+  return { $bin: toBase64(new Uint8Array(bytes as ArrayBuffer, it!.byteOffset, it!.byteLength)) };
 }
 
 /** For `JSON.parse`: the bytes that an object stands for, if it does. */
-function read(_key: string, value: any): unknown {
-  const text = (value || {}).$bin;
-  if (typeof text !== 'string' || Object.keys(value).length > 1) return value;
+function read(_key: string, value: unknown): unknown {
+  const text = ((value || {}) as { $bin?: unknown }).$bin;
+  if (typeof text !== 'string' || Object.keys(value as object).length > 1) return value;
   const bytes = fromBase64(text);
   // What is no base64 is an object like any other.
   return toBase64(bytes) === text ? bytes : value;
@@ -72,7 +77,7 @@ export function encode(lines: string): ArrayBuffer {
   function number(value: number, head: number, power: number, sign: number): void {
     while ((sign ? -1 - value : value) >= Math.pow(2, (8 << power) - sign)) power++;
     out.push(head + power);
-    for (let size = 1 << power; size--; ) out.push(Math.floor(value / Math.pow(256, size)) & 255);
+    for (let size = 1 << power; size--;) out.push(Math.floor(value / Math.pow(256, size)) & 255);
   }
   /** The head of what has a length: in one byte where it is short. */
   function length(value: number, short: number, shortMax: number, head: number, power: number): void {
@@ -82,10 +87,12 @@ export function encode(lines: string): ArrayBuffer {
   function raw(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; at++) out.push(bytes[at]!);
   }
-  function put(value: any): void {
+  function put(value: unknown): void {
     if (typeof value === 'string') {
       // Half a pair of surrogates has no UTF-8: U+FFFD stands for it.
-      const whole = value.replace(/[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]/g, (pair) => (pair[1] ? pair : '\ufffd'));
+      const whole = value.replace(/[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]/g, (pair) =>
+        pair[1] ? pair : '\ufffd',
+      );
       const utf8 = unescape(encodeURIComponent(whole));
       length(utf8.length, 0xa0, 31, 0xd9, 0);
       for (let at = 0; at < utf8.length; at++) out.push(utf8.charCodeAt(at));
@@ -105,11 +112,11 @@ export function encode(lines: string): ArrayBuffer {
       length(value.length, 0x90, 15, 0xdb, 1);
       value.forEach(put);
     } else {
-      const keys = Object.keys(value);
+      const keys = Object.keys(value as object);
       length(keys.length, 0x80, 15, 0xdd, 1);
       keys.forEach((key) => {
         put(key);
-        put(value[key]);
+        put((value as Holder)[key]);
       });
     }
   }
@@ -199,11 +206,23 @@ export const msgpack: Format = {
     const host: Host = Object.create(inner);
     host.dial = (url, _protocol, number, tell, more) => {
       // Some hosts drop the subprotocol: the gateway reads the format here, too.
-      const socket = inner.dial(url + (/\?/.test(url) ? '&' : '?') + 'format=msgpack', 'tautline.v1.msgpack', number, (fact) => {
-        if (fact.type === 'socket_message' && typeof fact.data !== 'string') fact.text = decode(fact.data as ArrayBuffer);
-        tell(fact);
-      }, more, base64);
-      return { send: (lines) => socket.send(encode(lines as string)), close: socket.close, task: socket.task! };
+      const socket = inner.dial(
+        url + (/\?/.test(url) ? '&' : '?') + 'format=msgpack',
+        'tautline.v1.msgpack',
+        number,
+        (fact) => {
+          if (fact.type === 'socket_message' && typeof fact.data !== 'string')
+            fact.text = decode(fact.data as ArrayBuffer);
+          tell(fact);
+        },
+        more,
+        base64,
+      );
+      return {
+        send: (lines) => socket.send(encode(lines as string)),
+        close: socket.close,
+        task: socket.task!,
+      };
     };
     return host;
   },

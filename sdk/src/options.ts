@@ -17,7 +17,7 @@ import type {
   SessionOptions,
   StateOutput,
   WelcomeOutput,
-} from './vocabulary.js';
+} from './types.js';
 
 /** Options of a line: these, and any of the session's. */
 export interface TautlineOptions extends Partial<SessionOptions> {
@@ -102,7 +102,10 @@ export interface SubscriptionHandlers<T = unknown> {
 }
 
 /** What an app wants to hear of the user's own channel. */
-export type InboxHandlers<T = unknown> = Pick<SubscriptionHandlers<T>, 'onPublication' | 'onGap' | 'onSubscribed' | 'onUnsubscribed'>;
+export type InboxHandlers<T = unknown> = Pick<
+  SubscriptionHandlers<T>,
+  'onPublication' | 'onGap' | 'onSubscribed' | 'onUnsubscribed'
+>;
 
 /** A subscription that was made. */
 export interface Subscription {
@@ -142,7 +145,13 @@ export interface Published {
 /** A page of a log, rising. */
 export interface HistoryPage {
   epoch: string;
-  publications: { offset: number; at: number; data: unknown; from?: string; tags?: { [name: string]: string } }[];
+  publications: {
+    offset: number;
+    at: number;
+    data: unknown;
+    from?: string;
+    tags?: { [name: string]: string };
+  }[];
   /** There is more in the direction read. */
   more: boolean;
 }

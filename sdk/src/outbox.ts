@@ -6,10 +6,10 @@
  */
 
 import { utf8Length } from './bytes.js';
-import { tellSettled } from './outputs.js';
+import { emitSettled } from './outputs.js';
 import type { Session } from './session.js';
 import type { Subscription } from './subscriptions.js';
-import type { RequestInput } from './vocabulary.js';
+import type { RequestInput } from './types.js';
 
 /** Requests of one connection that may be unanswered (protocol, section 9). */
 const IN_FLIGHT_MAX = 256;
@@ -44,8 +44,8 @@ export interface Entry {
 
 /** The highest id up to which everything is settled; 0 before the first. */
 export function seenOf(s: Session): number {
-  const first = s.entries_[0];
-  return ((first && first.id_) || s.nextId_) - 1;
+  const first = s.outbox_.entries_[0];
+  return ((first && first.id_) || s.outbox_.nextId_) - 1;
 }
 
 /** Takes a request of the app's. Something may have to be settled for it, itself perhaps. */
@@ -54,9 +54,11 @@ export function pushRequest(s: Session, app: RequestInput): void {
   const entry = newEntry(app.verb, app.body, app.json);
   entry.app_ = app;
   entry.expiresAtMs_ = s.nowMs_ + (app.ttl_ms === undefined ? options_.request_ttl_ms : app.ttl_ms);
-  if (entry.bytes_ > s.messageBytesMax_) return settle(s, entry, 'too_large');
+  if (entry.bytes_ > s.connection_.messageBytesMax_) return settle(s, entry, 'too_large');
   while (!add(s, entry)) {
-    const victim = options_.outbox_full !== 'reject' && s.entries_.filter(({ app_, sentOn_ }) => app_ && app_.volatile && !sentOn_)[0];
+    const victim =
+      options_.outbox_full !== 'reject' &&
+      s.outbox_.entries_.filter(({ app_, sentOn_ }) => app_ && app_.volatile && !sentOn_)[0];
     settle(s, victim || entry, 'overflow');
     if (!victim) return;
   }
@@ -65,11 +67,12 @@ export function pushRequest(s: Session, app: RequestInput): void {
 /** Adds a request of the app's. False where there is no room for it. */
 export function add(s: Session, entry: Entry): boolean {
   const { outbox_count_max, outbox_bytes_max } = s.options_;
-  const fits = s.askedCount_ < outbox_count_max && s.askedBytes_ + entry.bytes_ <= outbox_bytes_max;
+  const fits =
+    s.outbox_.requestCount_ < outbox_count_max && s.outbox_.requestBytes_ + entry.bytes_ <= outbox_bytes_max;
   if (fits) {
-    s.entries_.push(entry);
-    s.askedCount_++;
-    s.askedBytes_ += entry.bytes_;
+    s.outbox_.entries_.push(entry);
+    s.outbox_.requestCount_++;
+    s.outbox_.requestBytes_ += entry.bytes_;
   }
   return fits;
 }
@@ -78,15 +81,19 @@ export function add(s: Session, entry: Entry): boolean {
 export function pushSubscribe(s: Session, channel: string, from: unknown, early: boolean): Entry {
   const entry = newEntry('subscribe', { channel, from });
   entry.channel_ = channel;
-  const unsent = early ? s.entries_.filter((other) => !other.id_ && other.app_)[0] : undefined;
-  s.entries_.splice(unsent ? s.entries_.indexOf(unsent) : s.entries_.length, 0, entry);
+  const unsent = early ? s.outbox_.entries_.filter((other) => !other.id_ && other.app_)[0] : undefined;
+  s.outbox_.entries_.splice(
+    unsent ? s.outbox_.entries_.indexOf(unsent) : s.outbox_.entries_.length,
+    0,
+    entry,
+  );
   return entry;
 }
 
 /** Adds an `unsubscribe`. Gives its entry. */
 export function pushUnsubscribe(s: Session, channel: string): Entry {
   const entry = newEntry('unsubscribe', { channel });
-  s.entries_.push(entry);
+  s.outbox_.entries_.push(entry);
   return entry;
 }
 
@@ -111,11 +118,12 @@ export function nextToSend(s: Session): Entry | undefined {
   let sent = 0;
   for (;;) {
     // What was sent on this connection comes first.
-    while (sent < s.entries_.length && s.entries_[sent]!.sentOn_ === s.socket_) sent++;
-    const next = s.entries_[sent];
+    while (sent < s.outbox_.entries_.length && s.outbox_.entries_[sent]!.sentOn_ === s.connection_.socket_)
+      sent++;
+    const next = s.outbox_.entries_[sent];
     if (!next || sent >= IN_FLIGHT_MAX) return undefined;
-    if (!next.app_ || next.bytes_ <= s.messageBytesMax_) {
-      if (!next.id_ && s.nextId_ > seenOf(s) + UNSEEN_MAX) return undefined;
+    if (!next.app_ || next.bytes_ <= s.connection_.messageBytesMax_) {
+      if (!next.id_ && s.outbox_.nextId_ > seenOf(s) + UNSEEN_MAX) return undefined;
       return next;
     }
     settle(s, next, 'too_large');
@@ -123,8 +131,8 @@ export function nextToSend(s: Session): Entry | undefined {
 }
 
 /** A reply came: its request leaves. Nothing for ids that are settled already. */
-export function takeAnswered(s: Session, id: number): Entry | undefined {
-  const entry = s.entries_.filter((other) => other.id_ === id)[0];
+export function takeReplied(s: Session, id: number): Entry | undefined {
+  const entry = s.outbox_.entries_.filter((other) => other.id_ === id)[0];
   if (entry) remove(s, entry);
   return entry;
 }
@@ -136,45 +144,51 @@ export function expire(s: Session): void {
 
 /** When the next request has waited long enough, in monotonic milliseconds. */
 export function nextExpiry(s: Session): number {
-  return s.entries_.reduce((at, entry) => Math.min(at, entry.expiresAtMs_), Infinity);
+  return s.outbox_.entries_.reduce((at, entry) => Math.min(at, entry.expiresAtMs_), Infinity);
 }
 
 /** The connection is gone. What was made here is asked afresh on the next one; the app's requests stay. */
-export function endOutbox(s: Session): void {
-  s.entries_ = s.entries_.filter((entry) => entry.app_);
+export function resetConnection(s: Session): void {
+  s.outbox_.entries_ = s.outbox_.entries_.filter((entry) => entry.app_);
 }
 
 /** A session is open: the old one, whose numbering goes on, or a new one, which knows of nothing. */
-export function beginOutbox(s: Session, resumed: boolean, requestsSeen: number): void {
+export function openOutbox(s: Session, resumed: boolean, requestsSeen: number): void {
   if (resumed) {
     // 2⁵²: no honest server has seen so many. Ids count on from here, and never leave the numbers that are the same everywhere.
-    if (requestsSeen < 4503599627370496) s.nextId_ = Math.max(s.nextId_, requestsSeen + 1);
+    if (requestsSeen < 4503599627370496) s.outbox_.nextId_ = Math.max(s.outbox_.nextId_, requestsSeen + 1);
     return;
   }
-  s.nextId_ = 1;
+  s.outbox_.nextId_ = 1;
   // With their session lost, nobody can say whether these were executed, and it would matter.
-  settleAll(s, 'in_doubt', (entry) => entry.sentOn_ && !entry.app_!.idempotent && /publish|call/.test(entry.verb_));
-  s.entries_.forEach((entry) => {
+  settleAll(
+    s,
+    'in_doubt',
+    (entry) => entry.sentOn_ && !entry.app_!.idempotent && /publish|call/.test(entry.verb_),
+  );
+  s.outbox_.entries_.forEach((entry) => {
     entry.id_ = 0;
   });
 }
 
 /** Settles, on this side, all that pass the test. Without a code: `timeout` or `expired`, as it was sent or not. */
 export function settleAll(s: Session, code: string, test: (entry: Entry) => unknown): void {
-  s.entries_.filter(test).forEach((entry) => settle(s, entry, code || (entry.sentOn_ ? 'timeout' : 'expired')));
+  s.outbox_.entries_
+    .filter(test)
+    .forEach((entry) => settle(s, entry, code || (entry.sentOn_ ? 'timeout' : 'expired')));
 }
 
 /** Settles a request on this side. */
 export function settle(s: Session, entry: Entry, code: string): void {
   remove(s, entry);
-  tellSettled(s, entry.app_, { code });
+  emitSettled(s, entry.app_, { code });
 }
 
 function remove(s: Session, entry: Entry): void {
-  const at = s.entries_.indexOf(entry);
+  const at = s.outbox_.entries_.indexOf(entry);
   if (at < 0) return;
-  s.entries_.splice(at, 1);
+  s.outbox_.entries_.splice(at, 1);
   if (!entry.app_) return;
-  s.askedCount_--;
-  s.askedBytes_ -= entry.bytes_;
+  s.outbox_.requestCount_--;
+  s.outbox_.requestBytes_ -= entry.bytes_;
 }

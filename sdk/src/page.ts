@@ -7,10 +7,10 @@
  */
 
 import type { App, EventOf } from './app.js';
-import { merged } from './merged.js';
-import { nothing } from './hosts/nothing.js';
+import { assign } from './assign.js';
+import { noop } from './hosts/noop.js';
 import type { InboxHandlers, LineEvents, Subscription, SubscriptionHandlers } from './options.js';
-import { whileLoaded, whileShown, type Part } from './shown.js';
+import { whileLoaded, whileShown, type Part } from './while-shown.js';
 import type { Tautline } from './tautline.js';
 
 /** How long a page listens. */
@@ -22,7 +22,11 @@ export interface PageOptions {
 /** What a page does with a line. */
 export interface PageLine<A extends App = App> {
   /** As the line's own, until the page unloads. */
-  subscribe<C extends string>(channel: C, handlers: SubscriptionHandlers<EventOf<A, C>>, how?: PageOptions): Subscription;
+  subscribe<C extends string>(
+    channel: C,
+    handlers: SubscriptionHandlers<EventOf<A, C>>,
+    how?: PageOptions,
+  ): Subscription;
   /** As the line's own, until the page unloads. */
   inbox(handlers: InboxHandlers<EventOf<A, 'user:'>>): Pick<Subscription, 'unsubscribe'>;
   /** As the line's own, until the page unloads. */
@@ -66,7 +70,7 @@ export function page<A extends App>(line: Tautline<A>, instance?: object): PageL
   }
   /** What is begun lasts until the page unloads; nothing is begun then. */
   function addEnd(begin: () => () => void): () => void {
-    return gone ? nothing : add({ show: nothing, hide: nothing, end: begin() });
+    return gone ? noop : add({ show: noop, hide: noop, end: begin() });
   }
   function each(act: 'show' | 'hide' | 'end'): void {
     parts.forEach((part) => part[act]());
@@ -75,8 +79,11 @@ export function page<A extends App>(line: Tautline<A>, instance?: object): PageL
   const it: PageLine<A> = {
     subscribe(channel, handlers, how) {
       // The user may have left while the page waited for something.
-      if (gone) return { channel, unsubscribe: nothing };
-      const part = how && how.while === 'shown' ? whileShown(line, channel, handlers, shown) : whileLoaded(line, channel, handlers);
+      if (gone) return { channel, unsubscribe: noop };
+      const part =
+        how && how.while === 'shown'
+          ? whileShown(line, channel, handlers, shown)
+          : whileLoaded(line, channel, handlers);
       return { channel, unsubscribe: add(part) };
     },
     inbox(handlers) {
@@ -112,7 +119,7 @@ export function withLine<A extends App, D extends object>(
   line: Tautline<A> | (() => Tautline<A>),
   definition: D & ThisType<D & PageMembers<A>>,
 ): D {
-  const wrapped = merged({}, definition) as D & Instance;
+  const wrapped = assign({}, definition) as D & Instance;
   const { onLoad } = wrapped as { onLoad?: Hook };
   let its: Tautline<A> | undefined;
   (wrapped as Instance)['onLoad'] = function (this: { line: PageLine<A> }) {
@@ -136,7 +143,7 @@ export function withLine<A extends App, D extends object>(
   return wrapped;
 }
 
-function after(instance: Instance, name: string, act: () => void, leaves?: Tautline<any>): void {
+function after(instance: Instance, name: string, act: () => void, leaves?: Tautline<App>): void {
   const own = instance[name] as Hook;
   instance[name] = function (this: unknown) {
     const args = arguments as unknown as unknown[];

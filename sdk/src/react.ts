@@ -4,9 +4,9 @@ import { useEffect, useRef, useState } from 'react';
 import type { App, EventOf } from './app.js';
 import type { LineEvents, SubscriptionHandlers } from './options.js';
 import type { Tautline } from './tautline.js';
-import type { StateName } from './vocabulary.js';
+import type { StateName } from './types.js';
 import { forwarding } from './forwarding.js';
-import { whileShown, type Part } from './shown.js';
+import { whileShown, type Part } from './while-shown.js';
 
 /** What the line is doing; renders again when it changes. */
 export function useLineState(line: Pick<Tautline, 'state' | 'on'>): StateName {
@@ -20,7 +20,11 @@ export function useLineState(line: Pick<Tautline, 'state' | 'on'>): StateName {
 }
 
 /** Listens to the line while the component is mounted. */
-export function useLineEvent<E extends keyof LineEvents>(line: Pick<Tautline, 'on'>, event: E, handler: (value: LineEvents[E]) => void): void {
+export function useLineEvent<E extends keyof LineEvents>(
+  line: Pick<Tautline, 'on'>,
+  event: E,
+  handler: (value: LineEvents[E]) => void,
+): void {
   const newest = useRef(handler);
   newest.current = handler;
   useEffect(() => line.on(event, (value) => newest.current(value)), [line, event]);
@@ -54,9 +58,20 @@ export function useSubscription<A extends App, C extends string>(
   newest.current = handlers;
   useEffect(() => {
     if (channel === undefined || !shown) return undefined;
-    if (!rests) return line.subscribe(channel, forwarding(() => newest.current)).unsubscribe;
-    let [its, name, part] = kept.current || ([] as unknown as NonNullable<typeof kept.current>);
-    if (its !== line || name !== channel) part = whileShown(line, channel, forwarding(() => newest.current), false);
+    if (!rests)
+      return line.subscribe(
+        channel,
+        forwarding(() => newest.current),
+      ).unsubscribe;
+    const [its, name, before] = kept.current || ([] as unknown as NonNullable<typeof kept.current>);
+    let part = before;
+    if (its !== line || name !== channel)
+      part = whileShown(
+        line,
+        channel,
+        forwarding(() => newest.current),
+        false,
+      );
     kept.current = [line, channel, part];
     part.show();
     return part.hide;

@@ -1,44 +1,53 @@
 /**
- * The session: its state, the door in, and the clock. The line is opened in `opening.ts`, kept in `line.ts`
- * and lost in `losing.ts`; what is said on it is in `traffic.ts`, what waits in `outbox.ts`, what is read in
- * `subscriptions.ts`: functions over the one state that is here.
+ * The session: its state, the entry points, and the clock. `connect.ts` opens a connection, `liveness.ts` keeps
+ * it and `disconnect.ts` ends it; `online.ts` has the packets on an open connection, `outbox.ts` requests, and
+ * `subscriptions.ts` cursors in channels: functions over the state that is here.
  * The same machine exists in Rust under the same names, and `spec/vectors/client` runs on both.
  *
  * A shell feeds it one input at a time, with the time; then drains `pollOutput` until it gives nothing, and does what each
  * output says; and asks `pollTimeout` when to feed `timeout`. It holds no clock, no socket and no timer.
  */
 
-import { wholeOf } from './entering.js';
-import * as line from './line.js';
-import * as losing from './losing.js';
-import { merged } from './merged.js';
-import { nextExpiry, type Entry } from './outbox.js';
+import { wholeOf } from './inputs.js';
+import * as liveness from './liveness.js';
+import * as disconnect from './disconnect.js';
+import { assign } from './assign.js';
+import { nextExpiry } from './outbox.js';
 import type { Format } from './msgpack.js';
-import * as opening from './opening.js';
-import { flush, isOnline, tellSettled } from './outputs.js';
+import * as connect from './connect.js';
+import { flush, isOnline, emitSettled } from './outputs.js';
 import { randomFrom } from './random.js';
 import { handled, type Subscription } from './subscriptions.js';
-import * as traffic from './traffic.js';
-import type { Auth, DropCause, DropOutput, Input, Now, Output, SessionOptions, StateOutput } from './vocabulary.js';
+import * as online from './online.js';
+import {
+  newBackoff,
+  newConnection,
+  newEnvironment,
+  newIdentity,
+  newOutbox,
+  newOutgoing,
+  type Heartbeat,
+} from './state.js';
+import type { DropCause, Input, Now, Output, SessionOptions, StateName } from './types.js';
 
 /** What is done with each input. */
 const INPUTS: { [K in Input['type']]: (s: Session, input: never) => void } = {
-  connect: opening.connect,
-  close: losing.close,
-  auth: opening.authCame,
-  auth_failed: opening.authCame,
-  socket_open: opening.socketOpen,
-  socket_message: traffic.socketMessage,
-  socket_closed: losing.socketClosed,
-  request: traffic.request,
-  cancel: traffic.cancel,
-  subscribe: traffic.subscribe,
-  unsubscribe: traffic.unsubscribe,
+  connect: connect.connect,
+  close: disconnect.close,
+  auth: connect.onAuth,
+  auth_failed: connect.onAuth,
+  socket_open: connect.onSocketOpen,
+  socket_message: online.onSocketMessage,
+  socket_closed: disconnect.onSocketClosed,
+  request: online.request,
+  cancel: online.cancel,
+  subscribe: online.subscribe,
+  unsubscribe: online.unsubscribe,
   handled,
-  show: line.show,
-  hide: line.hide,
-  network: line.network,
-  timeout: line.timeout,
+  show: liveness.show,
+  hide: liveness.hide,
+  network: liveness.network,
+  timeout: liveness.timeout,
 };
 
 /** What is not given. */
@@ -67,7 +76,7 @@ export const DEFAULTS: SessionOptions = {
 /**
  * One client's side of a session, without I/O. The same options, seed and inputs give the same outputs.
  *
- * Times are monotonic milliseconds unless their name says `wall`. A field with `!` is set before it is first read.
+ * A field with `!` is set before it is first read.
  */
 export class Session {
   options_: SessionOptions & Partial<Format>;
@@ -79,82 +88,25 @@ export class Session {
   /** What the app wants of the line; but for `up`, also the state that follows from it. */
   goal_: 'idle' | 'up' | 'stopped' | 'closed' = 'idle';
   stopCause_: DropCause | undefined;
-  state_: StateOutput['state'] = 'idle';
+  state_: StateName = 'idle';
   /** While it waits. */
   waitingUntilMs_: number | undefined;
-  hiddenSinceMs_ = Infinity;
-  /** What the next wait lasts at least, while the host says that there is no network; else 0. */
-  offlineMs_ = 0;
-  networkKind_: string | undefined;
-  /** What the waits for an answer are multiplied with: more on a weak network. */
-  patience_ = 1;
   /** When the app last used the line. */
   activeMs_!: number;
 
-  /** The live socket; 0: none. */
-  socket_ = 0;
-  socketsMade_ = 0;
-  /** How far the live socket has come; `challenged`: the server wants a login, which is being fetched. */
-  stage_?: '' | 'dialing' | 'greeting' | 'challenged' | 'online';
-  /** Until when the stage must be passed, before `online`. */
-  stageDueMs_!: number;
-  onlineSinceMs_!: number;
-  messageBytesMax_ = 65536;
-  /** Sockets that were told to close, and until when they may still hold a slot. */
-  closing_: { socket_: number; untilMs_: number }[] = [];
-
-  /** Retries since the last connection that lived long enough. */
-  retries_ = 0;
-  retryAtMs_!: number;
-  /** No dial before this, whatever else happens: the server said so. */
-  notBeforeMs_ = 0;
-
-  pingMs_!: number;
-  pongMs_!: number;
-  lastSentMs_!: number;
-  lastReceivedMs_!: number;
-  /** What the silence means, while a ping waits for its answer, until `pongDueMs_`. */
-  silence_: DropCause | undefined;
-  pongDueMs_!: number;
-  /** Since when something waits to be reported. */
-  reportSinceMs_!: number;
-  repliesUnsaid_!: number;
-  /** The `seen` that the server was last told. */
-  seenSaid_!: number;
-
-  ticket_: string | undefined;
-  attempt_ = 0;
-  key_?: string;
-  keySinceMs_!: number;
-  auth_: Auth | undefined;
-  authSinceMs_!: number;
-  /** When the answer to `fetch_auth` is due, while one is out. */
-  authDueMs_ = Infinity;
-  /** The ticket or the last login was refused. */
-  renew_ = false;
-  /** A take-over was answered once already. */
-  contested_?: boolean;
-  /** The first drop since the last welcome, when it was, and the dials since. */
-  firstDrop_: DropOutput | undefined;
-  downSinceMs_!: number;
-  dials_!: number;
-
-  /** What has been asked and not settled; and of that, the app's requests: how many, and their bytes. */
-  entries_: Entry[] = [];
-  askedCount_ = 0;
-  askedBytes_ = 0;
-  nextId_ = 1;
+  environment_ = newEnvironment();
+  connection_ = newConnection();
+  backoff_ = newBackoff();
+  heartbeat_ = {} as Heartbeat;
+  identity_ = newIdentity();
+  outbox_ = newOutbox();
   /** Without a prototype: a channel may have any name. */
   subscriptions_: { [channel: string]: Subscription } = Object.create(null);
-
-  outputs_: Output[] = [];
-  /** Packets of this drain, for the live socket, and their bytes. */
-  message_ = '';
-  messageBytes_ = 0;
+  output_ = newOutgoing();
 
   /** A session that has not begun: `connect`, a request or a subscription begins it. */
   constructor(options: Partial<SessionOptions>, seed: number) {
-    const its = merged(merged({}, DEFAULTS), options) as SessionOptions & { [option: string]: unknown };
+    const its = assign(assign({}, DEFAULTS), options) as SessionOptions & { [option: string]: unknown };
     Object.keys(DEFAULTS).forEach((option) => {
       const usual = DEFAULTS[option as 'slots'];
       if (typeof usual === 'number') its[option] = wholeOf(its[option], usual);
@@ -168,24 +120,29 @@ export class Session {
     this.nowMs_ = now.mono_ms;
     this.wallMs_ = now.wall_ms;
     if (this.goal_ === 'closed') {
-      if (input.type === 'request') tellSettled(this, input, { code: 'closed' });
+      if (input.type === 'request') emitSettled(this, input, { code: 'closed' });
       return;
     }
     INPUTS[input.type](this, input as never);
-    if (isOnline(this)) traffic.pump(this);
-    else opening.advance(this);
+    if (isOnline(this)) online.pump(this);
+    else connect.advance(this);
   }
 
   /** The next thing to do; nothing when all is done. */
   pollOutput(): Output | undefined {
-    if (!this.outputs_.length) flush(this);
-    return this.outputs_.shift();
+    if (!this.output_.outputs_.length) flush(this);
+    return this.output_.outputs_.shift();
   }
 
   /** When to feed `timeout`, in monotonic milliseconds. Nothing: no timer is needed. */
   pollTimeout(): number | undefined {
-    if (this.hiddenSinceMs_ < Infinity && !this.socket_) return undefined;
-    const at = Math.min(nextExpiry(this), line.lineDeadline(this), line.hideDeadline(this), line.idleDeadline(this));
+    if (this.environment_.hiddenSinceMs_ < Infinity && !this.connection_.socket_) return undefined;
+    const at = Math.min(
+      nextExpiry(this),
+      liveness.lineDeadline(this),
+      liveness.hideDeadline(this),
+      liveness.idleDeadline(this),
+    );
     return at < Infinity ? at : undefined;
   }
 }

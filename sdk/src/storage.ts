@@ -2,18 +2,18 @@
  * Storage on the device, so that a line outlives an app that was destroyed: `new Tautline({ storage: storage(), … })`.
  *
  * What waits to be sent, and how far each channel was handled, is written to the host's synchronous storage before anybody
- * else can know of it. The decisions are in `storing.ts`; here are the hosts. A file of its own, so that phones need not load it.
+ * else can know of it. The decisions are in `persistence.ts`; here are the hosts. A file of its own, so that phones need not load it.
  */
 
-import { deviceHere, type Device } from './devices.js';
+import { detectDevice, type Device } from './storage-backends.js';
 import type { Host } from './host.js';
 import type { Session } from './session.js';
-import { parseStored } from './stored.js';
-import { storing, type StoringInput, type StoringOptions } from './storing.js';
-import type { Input, Now, Output, RequestError, RequestVerb } from './vocabulary.js';
+import { parseStored } from './snapshot.js';
+import { persist, type PersistenceInput, type PersistenceOptions } from './persistence.js';
+import type { Input, Now, Output, RequestError, RequestVerb } from './types.js';
 
-export { alipayDevice, browserDevice, miniDevice } from './devices.js';
-export type { AlipayStorage, Device, MiniStorage } from './devices.js';
+export { alipayDevice, browserDevice, miniDevice } from './storage-backends.js';
+export type { AlipayStorage, Device, MiniStorage } from './storage-backends.js';
 
 /** A request of the app's former self. */
 export interface RestoredRequest {
@@ -31,7 +31,7 @@ export interface RestoredOutcome extends RestoredRequest {
 }
 
 /** How a line is stored. */
-export interface StorageOptions extends StoringOptions {
+export interface StorageOptions extends PersistenceOptions {
   /**
    * What it is stored under. Lines that run at the same time need different names (in a browser: one name for each tab, or
    * `browserDevice(sessionStorage)`), and so do users who share a device: whoever finds the text goes on as who wrote it.
@@ -71,14 +71,14 @@ export function storage(options: StorageOptions = {}): Storage {
     let device: Device;
     let text: unknown;
     try {
-      device = options.device || deviceHere();
+      device = options.device || detectDevice();
       text = device.get(key);
     } catch (error) {
       tell(options.onFailed, error);
       return highest;
     }
     const { pollOutput } = session;
-    const { handleInput, pollStore_ } = storing(session, options);
+    const { handleInput, pollStore_ } = persist(session, options);
     let now: Now;
     let kept: boolean | undefined;
 
@@ -89,7 +89,8 @@ export function storage(options: StorageOptions = {}): Storage {
         if (store) device.set(key, store);
         else device.remove(key);
         // Some hosts return, and have stored nothing.
-        if (store && !kept && device.get(key) !== store) throw new Error('the device does not give back what it was given');
+        if (store && !kept && device.get(key) !== store)
+          throw new Error('the device does not give back what it was given');
         kept = true;
       } catch (error) {
         // What cannot even be removed stays.
@@ -111,10 +112,10 @@ export function storage(options: StorageOptions = {}): Storage {
       return false;
     }
 
-    session.handleInput = (moment, input: Input | StoringInput) => {
+    session.handleInput = (moment, input: Input | PersistenceInput) => {
       now = moment;
       handleInput(now, input);
-      session.outputs_ = session.outputs_.filter(isForOthers);
+      session.output_.outputs_ = session.output_.outputs_.filter(isForOthers);
     };
 
     // Before anything that the inputs have led to is done.
@@ -132,8 +133,13 @@ export function storage(options: StorageOptions = {}): Storage {
       highest = Math.max(highest, it.request);
     });
     const { onRestored } = options;
-    if (highest) tell(onRestored, requests.map(({ verb, body }) => ({ verb, body })));
-    else if (text && !stored && onRestored) tell((error: Error) => onRestored([], error), new Error('tautline: what was stored cannot be read'));
+    if (highest)
+      tell(
+        onRestored,
+        requests.map(({ verb, body }) => ({ verb, body })),
+      );
+    else if (text && !stored && onRestored)
+      tell((error: Error) => onRestored([], error), new Error('tautline: what was stored cannot be read'));
     feed({ type: 'restore', stored: text } as never);
     return highest;
   };

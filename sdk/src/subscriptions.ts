@@ -5,7 +5,7 @@ import { ping } from './heartbeat.js';
 import { pushSubscribe, pushUnsubscribe, type Entry } from './outbox.js';
 import { emit } from './outputs.js';
 import type { Session } from './session.js';
-import type { Cursor, GapOutput, PublicationOutput, ReadFrom, RequestError } from './vocabulary.js';
+import type { Cursor, GapOutput, PublicationOutput, ReadFrom, RequestError } from './types.js';
 
 /** What a hello holds besides its cursors, taken generously. Bytes. */
 const HELLO_REST_BYTES = 16384;
@@ -25,7 +25,7 @@ export interface Subscription {
   /** The last `subscribe`; under way while it is in the outbox. */
   asked_?: Entry;
   /** The last hello named its cursor: what the welcome says of the channel is the answer. */
-  said_?: boolean;
+  inHello_?: boolean;
   /** The user's own channel, which the gateway subscribes. */
   own_?: boolean | undefined;
   /** The server wants to know how far the app has come: somebody subscribed from `acked`. */
@@ -45,14 +45,17 @@ export interface Subscribed extends Cursor {
 }
 
 /** Calls `visit` with each channel, in the order of their names. */
-export function eachChannel<T>(channels: { [channel: string]: T }, visit: (it: T, channel: string) => void): void {
+export function eachChannel<T>(
+  channels: { [channel: string]: T },
+  visit: (it: T, channel: string) => void,
+): void {
   Object.keys(channels)
     .sort()
     .forEach((channel) => visit(channels[channel]!, channel));
 }
 
 /** A welcome says whose session it is: the own channel is there without being asked for. */
-export function beginSubscriptions(s: Session, own: string | undefined): void {
+export function openSubscriptions(s: Session, own: string | undefined): void {
   if (own && !s.subscriptions_[own]) s.subscriptions_[own] = { from_: 'acked', acks_: true };
   eachChannel(s.subscriptions_, (subscription, channel) => {
     subscription.own_ = own === channel;
@@ -66,16 +69,16 @@ export function beginSubscriptions(s: Session, own: string | undefined): void {
  */
 export function helloCursors(s: Session): Cursors {
   const cursors: Cursors = Object.create(null);
-  let room = s.ticket_ ? s.options_.hello_bytes_max - HELLO_REST_BYTES : 0;
+  let room = s.identity_.ticket_ ? s.options_.hello_bytes_max - HELLO_REST_BYTES : 0;
   [true, false].forEach((own) => {
     eachChannel(s.subscriptions_, (it, channel) => {
       if (!it.own_ === own) return;
-      it.said_ = false;
+      it.inHello_ = false;
       if (!it.confirmedOn_ || room < 0) return;
       // Twice: a quote or a backslash takes two bytes in JSON.
       room -= 2 * utf8Length(channel + it.cursor_!.epoch) + 80;
       if (room < 0) return;
-      it.said_ = true;
+      it.inHello_ = true;
       cursors[channel] = it.cursor_!;
     });
   });
@@ -83,25 +86,30 @@ export function helloCursors(s: Session): Cursors {
 }
 
 /** True where what a welcome says of the channel answers what the hello asked, or what the gateway does unasked. */
-export function isAnswered({ said_, own_, cursor_, from_ }: Subscription): unknown {
-  return said_ || (own_ && !cursor_ && from_ === 'acked');
+export function isAnswered({ inHello_, own_, cursor_, from_ }: Subscription): unknown {
+  return inHello_ || (own_ && !cursor_ && from_ === 'acked');
 }
 
 /** Sends a `subscribe`, unless one is under way: from the cursor once there is one; `early`, before requests that wait. */
-export function askFor(s: Session, channel: string, early: boolean): void {
+export function requestSubscribe(s: Session, channel: string, early: boolean): void {
   const it = s.subscriptions_[channel]!;
-  if (s.entries_.indexOf(it.asked_!) < 0) it.asked_ = pushSubscribe(s, channel, it.cursor_ || it.from_, early);
+  if (s.outbox_.entries_.indexOf(it.asked_!) < 0)
+    it.asked_ = pushSubscribe(s, channel, it.cursor_ || it.from_, early);
 }
 
 /** The server has confirmed it. */
 export function confirm(s: Session, channel: string, log: Subscribed): void {
   const { offset, recovering } = log;
   const it = s.subscriptions_[channel]!;
-  it.confirmedOn_ = s.socket_;
+  it.confirmedOn_ = s.connection_.socket_;
   if (log.epoch) it.head_ = log;
   if (!it.cursor_) {
     // Without a cursor it stands before what is about to follow; `at` belongs to the log's last entry.
-    const stand = { epoch: log.epoch, offset: Math.max(0, offset - recovering), at: recovering || !offset ? undefined : log.at };
+    const stand = {
+      epoch: log.epoch,
+      offset: Math.max(0, offset - recovering),
+      at: recovering || !offset ? undefined : log.at,
+    };
     it.cursor_ = typeof it.from_ === 'object' ? it.from_ : (stand as Cursor);
   }
   if (it.leaving_) return leave(s, channel);
@@ -123,7 +131,8 @@ export function endSubscription(s: Session, channel: string, error: RequestError
  */
 export function unsubscribed(s: Session, channel: string, error: RequestError): void {
   const { confirmedOn_, asked_ } = s.subscriptions_[channel] || ({} as Partial<Subscription>);
-  if (confirmedOn_ === s.socket_ && s.entries_.indexOf(asked_!) < 0) endSubscription(s, channel, error);
+  if (confirmedOn_ === s.connection_.socket_ && s.outbox_.entries_.indexOf(asked_!) < 0)
+    endSubscription(s, channel, error);
 }
 
 /**
@@ -132,31 +141,31 @@ export function unsubscribed(s: Session, channel: string, error: RequestError): 
  */
 export function leave(s: Session, channel: string): void {
   const it = s.subscriptions_[channel];
-  if (it && it.confirmedOn_ !== s.socket_) return;
+  if (it && it.confirmedOn_ !== s.connection_.socket_) return;
   if (it && it.ackWaits_) ping(s);
   pushUnsubscribe(s, channel).leaves_ = it;
 }
 
 /** An `unsubscribe` was answered: `it` is over, unless another one has taken its place. */
-export function hasLeft(s: Session, it: Subscription): void {
+export function finishUnsubscribe(s: Session, it: Subscription): void {
   eachChannel(s.subscriptions_, (other, channel) => {
     if (other === it) delete s.subscriptions_[channel];
   });
 }
 
 /** The subscription that something was said of; nothing where it is of another time, or the app has left it. */
-export function heard(s: Session, channel: string): Subscription | undefined {
+export function confirmedSubscription(s: Session, channel: string): Subscription | undefined {
   const it = s.subscriptions_[channel];
-  return it && it.confirmedOn_ === s.socket_ && !it.leaving_ ? it : undefined;
+  return it && it.confirmedOn_ === s.connection_.socket_ && !it.leaving_ ? it : undefined;
 }
 
 /** A publication came: hands it over where it is the next one, and asks again where something before it is missing. */
 export function publication(s: Session, body: PublicationOutput): void {
   const { channel, offset } = body;
-  const it = heard(s, channel);
+  const it = confirmedSubscription(s, channel);
   if (!it || !(offset > it.cursor_!.offset)) return;
   const { epoch, offset: last } = it.cursor_!;
-  if (offset > last + 1) return askFor(s, channel, false);
+  if (offset > last + 1) return requestSubscribe(s, channel, false);
   it.cursor_ = { epoch, offset, at: body.at };
   body.type = 'publication';
   body.epoch = epoch;
@@ -166,7 +175,7 @@ export function publication(s: Session, body: PublicationOutput): void {
 
 /** The server could not prove what lay between. */
 export function gap(s: Session, body: GapOutput): void {
-  const it = heard(s, body.channel);
+  const it = confirmedSubscription(s, body.channel);
   if (!it) return;
   if (it.handled_ && it.handled_.epoch !== body.cursor.epoch) {
     it.handled_ = undefined;
@@ -178,7 +187,10 @@ export function gap(s: Session, body: GapOutput): void {
 }
 
 /** The app's handler for a publication has returned. */
-export function handled(s: Session, { channel, epoch, offset }: { channel: string; epoch: string; offset: number }): void {
+export function handled(
+  s: Session,
+  { channel, epoch, offset }: { channel: string; epoch: string; offset: number },
+): void {
   const it = s.subscriptions_[channel];
   if (!it || !(it.own_ || it.acks_)) return;
   const { cursor_, handled_ } = it;
@@ -192,7 +204,7 @@ export function handled(s: Session, { channel, epoch, offset }: { channel: strin
 export function acksOf(s: Session): Cursors | undefined {
   let acks: Cursors | undefined;
   eachChannel(s.subscriptions_, ({ ackWaits_, handled_, confirmedOn_ }, channel) => {
-    if (!ackWaits_ || confirmedOn_ !== s.socket_) return;
+    if (!ackWaits_ || confirmedOn_ !== s.connection_.socket_) return;
     acks = acks || Object.create(null);
     acks![channel] = handled_!;
   });

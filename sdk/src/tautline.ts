@@ -5,14 +5,14 @@
  * parts are variables of one function rather than fields: they are as private as can be, and smaller when minified.
  */
 
-import { checkOptions, isUrl } from './checking.js';
+import { checkOptions, isUrl } from './check-options.js';
 import { TautlineError } from './error.js';
-import { codeOf, placeOf, wellFormed, wholeOf } from './entering.js';
+import { codeOf, startOf, boundedText, wholeOf } from './inputs.js';
 import type { Fact, Host, Socket } from './host.js';
-import { wordsOf } from './hosts/causes.js';
+import { messageOf } from './hosts/causes.js';
 import { entropy, now, setTimer } from './hosts/clock.js';
-import { nothing } from './hosts/nothing.js';
-import { merged } from './merged.js';
+import { noop } from './hosts/noop.js';
+import { assign } from './assign.js';
 import type { Format } from './msgpack.js';
 import type { AnyMethod, App, DataOf, EventOf, MethodOf, ResultOf } from './app.js';
 import type {
@@ -28,9 +28,9 @@ import type {
   TautlineOptions,
 } from './options.js';
 import { Session } from './session.js';
-import { sharing } from './sharing.js';
+import { createListeners } from './listeners.js';
 import type { Subscription as Place } from './subscriptions.js';
-import type { Auth, Input, Output, RequestVerb, StateName } from './vocabulary.js';
+import type { Auth, Input, Output, RequestVerb, StateName } from './types.js';
 
 /** One line to a gateway. It comes back by itself until it is closed. */
 export interface Tautline<A extends App = App> {
@@ -70,7 +70,9 @@ export interface Tautline<A extends App = App> {
 }
 
 /** Without data where the method takes none. */
-export type CallArguments<D> = undefined extends D ? [data?: D, options?: RequestOptions] : [data: D, options?: RequestOptions];
+export type CallArguments<D> = undefined extends D
+  ? [data?: D, options?: RequestOptions]
+  : [data: D, options?: RequestOptions];
 
 /** What an entry exports as `Tautline`. */
 export interface TautlineConstructor {
@@ -85,10 +87,11 @@ export interface TautlineConstructor {
 type Handler = (value: unknown) => void;
 
 /** As json, bytes would be an empty object, or one of many numbers, and nobody the wiser. */
-function withoutBytes(this: any, key: string, value: unknown): unknown {
+function withoutBytes(this: { [key: string]: unknown }, key: string, value: unknown): unknown {
   // Node's own bytes have turned themselves into something else already.
-  const it = this[key];
-  if (it && (it.buffer || it) instanceof ArrayBuffer) throw new TautlineError({ code: 'no_format', message: 'bytes need a `format`' });
+  const it = this[key] as ArrayBufferView | undefined;
+  if (it && (it.buffer || it) instanceof ArrayBuffer)
+    throw new TautlineError({ code: 'no_format', message: 'bytes need a `format`' });
   return value;
 }
 
@@ -105,13 +108,17 @@ export function lineOn(detect: () => Host | undefined): TautlineConstructor {
   } as unknown as TautlineConstructor;
 }
 
-function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: TautlineOptions, found: Host | undefined): void {
+function begin(
+  line: { -readonly [K in keyof Tautline]: Tautline[K] },
+  options: TautlineOptions,
+  found: Host | undefined,
+): void {
   const format = options.format || ({} as Partial<Format>);
   // On a server that renders pages, for one, a line can be made, and nothing else.
-  const here = found || ({ now, setTimer, watch: () => nothing } as unknown as Host);
+  const here = found || ({ now, setTimer, watch: () => noop } as unknown as Host);
   const host = format.over_ ? format.over_(here) : here;
   const session = new Session(
-    merged(
+    assign(
       {
         instance: entropy(),
         client: { sdk: 'tautline-js/0.1.0', platform: host.platform },
@@ -119,18 +126,26 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
         background: host.background,
         read_: format.read_,
         // What the app's parser throws is told, and what JSON.parse has made stays.
-        graft_: format.graft_ && ((packet: unknown, line: string) => attempt((it) => format.graft_!(it, line), packet)),
+        graft_:
+          format.graft_ &&
+          ((packet: object, line: string) => attempt((it) => format.graft_!(it, line), packet)),
       },
       options,
     ),
     Math.random() * 4294967296,
   );
-  const listeners: { [event: string]: Handler[] } = {};
+  const eventHandlers: { [event: string]: Handler[] } = {};
   const epochOf = (channel: string): string | undefined => {
     const { head_ } = session.subscriptions_[channel] || ({} as Partial<Place>);
     return head_ && head_.epoch;
   };
-  const shared = sharing(feed, attempt, epochOf, (delayMs, fire) => host.setTimer(delayMs, fire), options);
+  const channels = createListeners(
+    feed,
+    attempt,
+    epochOf,
+    (delayMs, fire) => host.setTimer(delayMs, fire),
+    options,
+  );
   /** What settles each request: with what came, or with an error. */
   const waiters: { [request: number]: [(ok: unknown) => void, (error: TautlineError) => void] } = {};
   const sockets: { [socket: number]: Socket | undefined } = {};
@@ -143,7 +158,7 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
   let closed: boolean | undefined;
   let wall = 0;
   let mono = 0;
-  let cancelTimer = nothing;
+  let cancelTimer = noop;
 
   /** The host's clock. What is no time stands still, as a clock does that was set back; mini programs have no other. */
   function clock(): number {
@@ -200,16 +215,24 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
   }
 
   /** A fact of the host's, which may have any form. */
-  function hear(fact: Fact): void {
+  function onFact(fact: Fact): void {
     if (fact.type !== 'socket_closed') return feed(fact as Input);
     const { socket, code, reason, message, cause, held } = fact;
-    feed({ type: 'socket_closed', socket, code: codeOf(code), reason: wellFormed(reason), message: wellFormed(message), cause, held });
+    feed({
+      type: 'socket_closed',
+      socket,
+      code: codeOf(code),
+      reason: boundedText(reason),
+      message: boundedText(message),
+      cause,
+      held,
+    });
   }
 
   function planTimer(): void {
     const at = session.pollTimeout();
     cancelTimer();
-    cancelTimer = at === undefined ? nothing : host.setTimer(at - mono, () => feed({ type: 'timeout' }));
+    cancelTimer = at === undefined ? noop : host.setTimer(at - mono, () => feed({ type: 'timeout' }));
   }
 
   function perform(output: Output): void {
@@ -236,14 +259,14 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
         break;
       case 'welcome':
         if (closed) return;
-        shared.welcome_(output.user);
+        channels.welcome_(output.user);
         break;
       case 'drop':
         break;
       default:
-        return shared.tell_(output);
+        return channels.dispatch_(output);
     }
-    run(listeners[output.type] || [], output);
+    run(eventHandlers[output.type] || [], output);
   }
 
   function dial(socket: number): void {
@@ -251,32 +274,34 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
     if (typeof url === 'string') return dialTo(url);
     let over: boolean | undefined;
     function fail(message?: string): void {
-      if (!over) hear({ type: 'socket_closed', socket, message });
+      if (!over) onFact({ type: 'socket_closed', socket, message });
       over = true;
     }
     // What takes too long is closed by the session.
-    sockets[socket] = { send: nothing, close: () => fail() };
+    sockets[socket] = { send: noop, close: () => fail() };
     new Promise<string>((resolve) => resolve(url())).then(
       (its) => {
         if (!isUrl(its)) fail('option url gave ' + its);
         else if (!over) attempt(dialTo, its);
       },
-      (error) => fail(wordsOf(error)),
+      (error) => fail(messageOf(error)),
     );
 
     function dialTo(its: string): void {
-      sockets[socket] = host.dial(its, 'tautline.v1.json', socket, hear, options.dial);
+      sockets[socket] = host.dial(its, 'tautline.v1.json', socket, onFact, options.dial);
     }
   }
 
   function fetchAuth(renew: boolean): void {
     const { auth } = options;
-    new Promise<Auth>((resolve) => resolve(typeof auth === 'function' ? auth({ renew }) : auth || { guest: true }))
+    new Promise<Auth>((resolve) =>
+      resolve(typeof auth === 'function' ? auth({ renew }) : auth || { guest: true }),
+    )
       // What cannot be written as JSON, or is nothing, throws here: it is no login.
       .then((login) => JSON.parse(JSON.stringify(login)))
       .then(
         (login) => feed({ type: 'auth', auth: login }),
-        (error) => feed({ type: 'auth_failed', message: wordsOf(error) }),
+        (error) => feed({ type: 'auth_failed', message: messageOf(error) }),
       );
   }
 
@@ -292,7 +317,7 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
     try {
       act(value);
     } catch (error) {
-      const others = listeners['error'] || [];
+      const others = eventHandlers['error'] || [];
       if (others.length && others.indexOf(act as Handler) < 0) run(others, error);
       else {
         host.setTimer(0, () => {
@@ -302,27 +327,38 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
     }
   }
 
-  function request(verb: RequestVerb, body: object, how?: RequestOptions): Promise<any> {
-    return new Promise((resolve, reject) => {
+  function request<T>(verb: RequestVerb, body: object, how?: RequestOptions): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
       let text: string;
       // What the app changes later is not sent.
       try {
         text = format.text_ ? format.text_(body) : JSON.stringify(body, format.write_ || withoutBytes);
       } catch (error) {
         // A circle, a BigInt, or a fault of the app's own `toJSON`.
-        throw error instanceof TautlineError ? error : new TautlineError({ code: 'bad_data', message: wordsOf(error) });
+        throw error instanceof TautlineError
+          ? error
+          : new TautlineError({ code: 'bad_data', message: messageOf(error) });
       }
       const { timeout, idempotent, volatile } = how || ({} as RequestOptions);
       const ttl_ms = wholeOf(timeout, undefined);
-      waiters[++requests] = [resolve, reject];
-      feed({ type: 'request', request: requests, verb, body, json: text, ttl_ms, idempotent: !!idempotent, volatile: !!volatile });
+      waiters[++requests] = [resolve as (ok: unknown) => void, reject];
+      feed({
+        type: 'request',
+        request: requests,
+        verb,
+        body,
+        json: text,
+        ttl_ms,
+        idempotent: !!idempotent,
+        volatile: !!volatile,
+      });
     });
   }
 
   wall = clock();
   line.state = 'idle';
   line.on = (event, handler) => {
-    const list = (listeners[event] = listeners[event] || []);
+    const list = (eventHandlers[event] = eventHandlers[event] || []);
     list.push(handler as Handler);
     return () => remove(list, handler);
   };
@@ -330,7 +366,7 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
   line.close = () => {
     closed = true;
     line.state = 'closed';
-    shared.clear_();
+    channels.clear_();
     if (found) feed({ type: 'close' });
     unwatch();
   };
@@ -344,20 +380,25 @@ function begin(line: { -readonly [K in keyof Tautline]: Tautline[K] }, options: 
   };
   line.notifyShow = () => feed({ type: 'show' });
   line.notifyHide = () => feed({ type: 'hide' });
-  line.subscribe = (channel, handlers) => shared.add_(channel, handlers as SubscriptionHandlers);
+  line.subscribe = (channel, handlers) => channels.subscribe_(channel, handlers as SubscriptionHandlers);
   line.inbox = (handlers) => {
     if (line.state === 'idle') line.connect();
-    return shared.inbox_(handlers as SubscriptionHandlers);
+    return channels.inbox_(handlers as SubscriptionHandlers);
   };
   line.publish = (channel, data, how) => request('publish', { channel, data }, how);
   line.call = (method: string, data?: unknown, how?: RequestOptions) => {
-    return request('call', { method, data, timeout_ms: how && wholeOf(how.timeout, undefined) }, how).then((ok) => ok.data);
+    const body = { method, data, timeout_ms: how && wholeOf(how.timeout, undefined) };
+    return request<{ data: never }>('call', body, how).then((ok) => ok.data);
   };
   line.history = (channel, how) => {
     const { after, before, limit } = how || ({} as HistoryOptions);
-    return request('history', { channel, after: placeOf(after), before: placeOf(before), limit: wholeOf(limit, undefined) }, how);
+    return request(
+      'history',
+      { channel, after: startOf(after), before: startOf(before), limit: wholeOf(limit, undefined) },
+      how,
+    );
   };
   line.presence = (channel, how) => request('presence', { channel }, how);
   if (options.storage && found) requests = options.storage(session, feed, host);
-  const unwatch = host.watch(hear);
+  const unwatch = host.watch(onFact);
 }

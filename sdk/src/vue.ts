@@ -3,9 +3,9 @@
 import { getCurrentInstance, onActivated, onDeactivated, onScopeDispose, ref, watch, type Ref } from 'vue';
 import type { App, EventOf } from './app.js';
 import type { LineEvents, SubscriptionHandlers } from './options.js';
-import { whileLoaded, whileShown, type Part } from './shown.js';
+import { whileLoaded, whileShown, type Part } from './while-shown.js';
 import type { Tautline } from './tautline.js';
-import type { StateName } from './vocabulary.js';
+import type { StateName } from './types.js';
 
 /** What the line is doing. */
 export function useLineState(line: Pick<Tautline, 'state' | 'on'>): Ref<StateName> {
@@ -15,7 +15,11 @@ export function useLineState(line: Pick<Tautline, 'state' | 'on'>): Ref<StateNam
 }
 
 /** Listens to the line until the component is gone. */
-export function useLineEvent<E extends keyof LineEvents>(line: Pick<Tautline, 'on'>, event: E, handler: (value: LineEvents[E]) => void): void {
+export function useLineEvent<E extends keyof LineEvents>(
+  line: Pick<Tautline, 'on'>,
+  event: E,
+  handler: (value: LineEvents[E]) => void,
+): void {
   onScopeDispose(line.on(event, handler));
 }
 
@@ -52,7 +56,8 @@ export function useSubscription<A extends App, C extends string>(
   }
   function enter(name: C | undefined): void {
     leave();
-    if (name !== undefined) part = rests ? whileShown(line, name, handlers, shown) : whileLoaded(line, name, handlers);
+    if (name !== undefined)
+      part = rests ? whileShown(line, name, handlers, shown) : whileLoaded(line, name, handlers);
   }
   if (rests && hooks) {
     (hooks[0] as ComponentHook)(() => {

@@ -6,7 +6,7 @@
 import type { App } from './app.js';
 import { page, type PageLine } from './page.js';
 import type { Tautline } from './tautline.js';
-import type { StateName } from './vocabulary.js';
+import type { StateName } from './types.js';
 
 /** What the mixin gives a component. */
 export interface LineMembers<A extends App = App> {
@@ -17,7 +17,9 @@ export interface LineMembers<A extends App = App> {
 }
 
 /** `mixins: [lineMixin(line)]`; a function is asked when a component is made. */
-export function lineMixin<A extends App>(line: Tautline<A> | (() => Tautline<A>)): { data(): { lineState: StateName } } {
+export function lineMixin<A extends App>(
+  line: Tautline<A> | (() => Tautline<A>),
+): { data(): { lineState: StateName } } {
   type It = LineMembers<A>;
   const get = (): Tautline<A> => (typeof line === 'function' ? line() : line);
   function show(this: It): void {

@@ -5,16 +5,23 @@ import { test } from 'node:test';
 import { alipayHost } from '../src/hosts/alipay.js';
 import { base64, fromBase64, toBase64 } from '../src/hosts/base64.js';
 import type { Fact } from '../src/host.js';
-import { AlipayTask, FakeAlipay } from './fakes/alipay.js';
+import { type AlipayTask, FakeAlipay } from './fakes/alipay.js';
 import { heard } from './fakes/heard.js';
 
 function dialled(my = new FakeAlipay()) {
   const { seen, tell } = heard();
   const facts: Fact[] = [];
-  const socket = alipayHost(my).dial('wss://a.example/connect', 'tautline.v1.json', 1, (fact) => {
-    facts.push(fact);
-    tell(fact);
-  }, undefined, base64);
+  const socket = alipayHost(my).dial(
+    'wss://a.example/connect',
+    'tautline.v1.json',
+    1,
+    (fact) => {
+      facts.push(fact);
+      tell(fact);
+    },
+    undefined,
+    base64,
+  );
   return { my, socket, seen, facts, task: my.task as AlipayTask };
 }
 
@@ -38,7 +45,10 @@ test('bytes are sent as base64 and marked, text is not', () => {
   const { task, socket } = dialled();
   socket.send('{}');
   socket.send(bytes(0, 255, 128));
-  assert.deepEqual(task.packed, [{ data: '{}', isBuffer: undefined }, { data: 'AP+A', isBuffer: true }]);
+  assert.deepEqual(task.packed, [
+    { data: '{}', isBuffer: undefined },
+    { data: 'AP+A', isBuffer: true },
+  ]);
 });
 
 test('bytes that nobody asked for are told as they came, and are no packet', () => {
@@ -112,5 +122,10 @@ test('its networks are in capitals, and NOTREACHABLE is none', () => {
   my.emit('NetworkStatusChange', { isConnected: true, networkType: 'NOTREACHABLE' });
   my.emit('NetworkStatusChange', { isConnected: false, networkType: 'UNKNOWN' });
   my.emit('NetworkStatusChange', { isConnected: true, networkType: 'WWAN' });
-  assert.deepEqual(seen, [[true, 'WIFI'], [false, 'NOTREACHABLE'], [false, 'UNKNOWN'], [true, 'WWAN']]);
+  assert.deepEqual(seen, [
+    [true, 'WIFI'],
+    [false, 'NOTREACHABLE'],
+    [false, 'UNKNOWN'],
+    [true, 'WWAN'],
+  ]);
 });

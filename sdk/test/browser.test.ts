@@ -50,12 +50,19 @@ test('in Node an error has words, which are the reason of the close', async () =
   await new Promise((resolve) => server.close(resolve));
   const { seen, tell } = heard();
   await new Promise<void>((resolve) => {
-    nodeHost(WebSocket as unknown as BrowserWindow['WebSocket']).dial(`ws://127.0.0.1:${port}/reset`, 'tautline.v1.json', 1, (fact) => {
-      tell(fact);
-      resolve();
-    });
+    nodeHost(WebSocket as unknown as BrowserWindow['WebSocket']).dial(
+      `ws://127.0.0.1:${port}/reset`,
+      'tautline.v1.json',
+      1,
+      (fact) => {
+        tell(fact);
+        resolve();
+      },
+    );
   });
-  assert.deepEqual(seen, [{ code: 1006, reason: `connect ECONNREFUSED 127.0.0.1:${port}`, cause: undefined }]);
+  assert.deepEqual(seen, [
+    { code: 1006, reason: `connect ECONNREFUSED 127.0.0.1:${port}`, cause: undefined },
+  ]);
 });
 
 test('a close while the browser says it is offline is the loss of the network', () => {
@@ -93,13 +100,19 @@ test('going offline, online and from one network to another are told', () => {
   window.emit('online');
   window.navigator.connection.type = 'cellular';
   window.navigator.connection.emit('change');
-  assert.deepEqual(seen, [[false, 'wifi'], [true, 'wifi'], [true, 'cellular']]);
+  assert.deepEqual(seen, [
+    [false, 'wifi'],
+    [true, 'wifi'],
+    [true, 'cellular'],
+  ]);
 });
 
 test('a browser that is no longer watched has no listener left', () => {
   const { window, stop } = watched();
   stop();
-  const left = [window, window.document, window.navigator.connection].map((target) => target.listeners.length);
+  const left = [window, window.document, window.navigator.connection].map(
+    (target) => target.listeners.length,
+  );
   assert.deepEqual(left, [0, 0, 0]);
 });
 
@@ -132,7 +145,12 @@ test('what a browser calls 2g is a weak network', () => {
 test('bytes are handed on as they came, beside the text that they are not', () => {
   const window = new FakeWindow();
   const data: unknown[] = [];
-  browserHost(window).dial('wss://a.example', undefined, 1, (fact) => fact.type === 'socket_message' && data.push(fact.data));
+  browserHost(window).dial(
+    'wss://a.example',
+    undefined,
+    1,
+    (fact) => fact.type === 'socket_message' && data.push(fact.data),
+  );
   const bytes = new ArrayBuffer(2);
   window.sockets[0]!.onmessage?.({ data: bytes });
   assert.equal(data[0], bytes);

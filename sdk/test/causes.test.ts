@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { causeOf, wordsOf } from '../src/hosts/causes.js';
-import type { DropCause } from '../src/vocabulary.js';
+import { causeOf, messageOf } from '../src/hosts/causes.js';
+import type { DropCause } from '../src/types.js';
 
 const TABLES: { [source: string]: [words: string, cause: DropCause | undefined][] } = {
   'WeChat and its likes': [
@@ -56,7 +56,10 @@ const TABLES: { [source: string]: [words: string, cause: DropCause | undefined][
     ['A server with the specified hostname could not be found.', 'dns_failed'],
     ['Could not connect to the server.', 'refused'],
     ['There was a bad response from the server.', 'refused'],
-    ['The certificate for this server is invalid. You might be connecting to a server that is pretending to be “a.example”', 'tls_failed'],
+    [
+      'The certificate for this server is invalid. You might be connecting to a server that is pretending to be “a.example”',
+      'tls_failed',
+    ],
     ['An SSL error has occurred and a secure connection to the server cannot be made.', 'tls_failed'],
     ['A TLS error caused the secure connection to fail.', 'tls_failed'],
     ['The operation couldn’t be completed. Socket is not connected', 'network_lost'],
@@ -69,7 +72,10 @@ const TABLES: { [source: string]: [words: string, cause: DropCause | undefined][
     ['The operation couldn’t be completed. No message available on STREAM', 'network_lost'],
     ['nodename nor servname provided, or not known', 'dns_failed'],
     ['WebSocket is closed due to suspension.', 'background'],
-    ['The resource could not be loaded because the App Transport Security policy requires the use of a secure connection.', undefined],
+    [
+      'The resource could not be loaded because the App Transport Security policy requires the use of a secure connection.',
+      undefined,
+    ],
     ['The operation couldn’t be completed.', undefined],
   ],
   'iOS in Chinese': [
@@ -78,7 +84,10 @@ const TABLES: { [source: string]: [words: string, cause: DropCause | undefined][
     ['请求超时。', 'connect_timeout'],
     ['未能找到使用指定主机名的服务器。', 'dns_failed'],
     ['未能连接到服务器。', 'refused'],
-    ['此服务器的证书无效。您可能正在连接到一个伪装成“a.example”的服务器，这会威胁到您的机密信息的安全。', 'tls_failed'],
+    [
+      '此服务器的证书无效。您可能正在连接到一个伪装成“a.example”的服务器，这会威胁到您的机密信息的安全。',
+      'tls_failed',
+    ],
     ['发生了SSL错误，无法建立与该服务器的安全连接。', 'tls_failed'],
     ['TLS错误导致安全连接失败。', 'tls_failed'],
     ['未能完成操作。连接被拒绝', 'refused'],
@@ -87,20 +96,29 @@ const TABLES: { [source: string]: [words: string, cause: DropCause | undefined][
   ],
   'Android and okhttp': [
     ['Unable to resolve host "a.example": No address associated with hostname', 'dns_failed'],
-    ['failed to connect to a.example/1.2.3.4 (port 443) after 10000ms: isConnected failed: ECONNREFUSED (Connection refused)', 'refused'],
+    [
+      'failed to connect to a.example/1.2.3.4 (port 443) after 10000ms: isConnected failed: ECONNREFUSED (Connection refused)',
+      'refused',
+    ],
     ['failed to connect: isConnected failed: ENETUNREACH (Network is unreachable)', 'network_lost'],
     ['isConnected failed: EHOSTUNREACH (No route to host)', 'network_lost'],
     ['java.net.SocketTimeoutException: connect timed out', 'connect_timeout'],
     ['SSL handshake timed out', 'connect_timeout'],
     ['sent ping but did not receive pong within 10000ms', undefined],
     ['javax.net.ssl.SSLHandshakeException: Chain validation failed', 'tls_failed'],
-    ['javax.net.ssl.SSLException: Read error: ssl=0xd00ba180: I/O error during system call, Software caused connection abort', 'network_lost'],
+    [
+      'javax.net.ssl.SSLException: Read error: ssl=0xd00ba180: I/O error during system call, Software caused connection abort',
+      'network_lost',
+    ],
     ['Read error: ssl=0x7e80a29c00: I/O error during system call, Connection reset by peer', 'network_lost'],
     ["java.net.ProtocolException: Expected HTTP 101 response but was '403 Forbidden'", 'refused'],
     ['unexpected end of stream', 'network_lost'],
     ['No address associated with hostname', 'dns_failed'],
     ['Hostname a.example not verified', 'tls_failed'],
-    ['java.security.cert.CertPathValidatorException: Trust anchor for certification path not found.', 'tls_failed'],
+    [
+      'java.security.cert.CertPathValidatorException: Trust anchor for certification path not found.',
+      'tls_failed',
+    ],
     ['java.io.InterruptedIOException: thread interrupted', undefined],
     ['Failed to connect to /127.0.0.1:3000', undefined],
     ['Socket is closed', undefined],
@@ -137,7 +155,10 @@ const TABLES: { [source: string]: [words: string, cause: DropCause | undefined][
     ['socket hang up', 'network_lost'],
     ['write EPIPE', 'network_lost'],
     ['Client network socket disconnected before secure TLS connection was established', 'network_lost'],
-    ["Hostname/IP does not match certificate's altnames: Host: a.example. is not in the cert's altnames: DNS:b.example", 'tls_failed'],
+    [
+      "Hostname/IP does not match certificate's altnames: Host: a.example. is not in the cert's altnames: DNS:b.example",
+      'tls_failed',
+    ],
     ['unable to verify the first certificate', 'tls_failed'],
     ['self-signed certificate in certificate chain', 'tls_failed'],
   ],
@@ -195,5 +216,5 @@ test('what a host gives for an error says something, or nothing', () => {
     [{ error: 11 }, '11'],
     [7, '7'],
   ];
-  for (const [it, words] of said) assert.equal(wordsOf(it), words);
+  for (const [it, words] of said) assert.equal(messageOf(it), words);
 });

@@ -23,7 +23,10 @@ test('a drop can be read with what led to it', async () => {
     find(/ drop .*cause=unknown online=true/),
     find(/ dial socket=2$/),
   ];
-  assert.deepEqual(order, [...order].sort((a, b) => a - b));
+  assert.deepEqual(
+    order,
+    [...order].sort((a, b) => a - b),
+  );
   assert.ok(order[0]! >= 0, ring.print());
 });
 
@@ -38,13 +41,17 @@ test('neither login, ticket, key nor what the app says is kept', async () => {
   world.cut();
   await world.advance(100);
   const kept = ring.print() + JSON.stringify(ring.events());
-  for (const secret of ['secret-token', 'secret-pin', 'secret-text', 'ticket-1']) assert.ok(!kept.includes(secret), secret);
+  for (const secret of ['secret-token', 'secret-pin', 'secret-text', 'ticket-1'])
+    assert.ok(!kept.includes(secret), secret);
 });
 
 test('only the last events are kept, the oldest first', () => {
   const ring = debugRing(3);
   for (const channel of ['a', 'b', 'c', 'd', 'e']) ring.trace({ type: 'unsubscribe', channel });
-  assert.deepEqual(ring.events().map(({ channel }) => channel), ['c', 'd', 'e']);
+  assert.deepEqual(
+    ring.events().map(({ channel }) => channel),
+    ['c', 'd', 'e'],
+  );
 });
 
 test('a message of many packets is told in short', () => {
@@ -55,7 +62,13 @@ test('a message of many packets is told in short', () => {
 });
 
 test('of a size that is none, the usual number of events is kept', () => {
-  for (const [size, kept] of [[NaN, 200], [0, 200], [-3, 200], ['5', 200], [2.5, 2]] as [number, number][]) {
+  for (const [size, kept] of [
+    [NaN, 200],
+    [0, 200],
+    [-3, 200],
+    ['5', 200],
+    [2.5, 2],
+  ] as [number, number][]) {
     const ring = debugRing(size);
     for (let i = 0; i < 300; i++) ring.trace({ type: 'timeout' });
     assert.equal(ring.events().length, kept, String(size));

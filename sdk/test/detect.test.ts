@@ -31,7 +31,15 @@ const platformAmong = (globals: Globals): string | undefined => among(globals, (
 const { WebSocket } = new FakeWindow();
 
 test('each host is known by its own name, also where it calls itself wx too', () => {
-  const names: Globals = { tt: 'douyin', qq: 'qq', swan: 'baidu', my: 'alipay', ks: 'kuaishou', jd: 'jd', wx: 'wechat' };
+  const names: Globals = {
+    tt: 'douyin',
+    qq: 'qq',
+    swan: 'baidu',
+    my: 'alipay',
+    ks: 'kuaishou',
+    jd: 'jd',
+    wx: 'wechat',
+  };
   for (const [name, platform] of Object.entries(names)) {
     assert.equal(platformAmong({ [name]: new FakeWechat(), wx: new FakeWechat() }), platform, name);
   }
@@ -59,7 +67,8 @@ test('a worker has no window, and nothing at all is no host', () => {
 
 test('Taro and uni are asked where they run, and never used where something is underneath', () => {
   const taro = (env: string) => Object.assign(new FakeWechat(), { getEnv: () => env });
-  const under = (framework: FakeWechat, globals: Globals) => among(globals, () => frameworkHost(framework).platform);
+  const under = (framework: FakeWechat, globals: Globals) =>
+    among(globals, () => frameworkHost(framework).platform);
   assert.equal(under(taro('WEAPP'), { wx: new FakeWechat() }), 'wechat');
   assert.equal(under(taro('ALIPAY'), { my: new FakeAlipay() }), 'alipay');
   assert.equal(under(taro('WEB'), { wx: new FakeWechat(), WebSocket }), 'browser');

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { jdHost } from '../src/hosts/alikes.js';
+import { jdHost } from '../src/hosts/wechat-compatible.js';
 import { alipayHost } from '../src/hosts/alipay.js';
 import { browserHost } from '../src/hosts/browser.js';
 import { wechatHost } from '../src/hosts/wechat.js';
@@ -40,9 +40,13 @@ for (const [how, give] of [
 
 for (const [how, give, message] of [
   ['is rejected', () => Promise.reject(new Error('no address now')), 'no address now'],
-  ['throws', () => {
-    throw new Error('no address now');
-  }, 'no address now'],
+  [
+    'throws',
+    () => {
+      throw new Error('no address now');
+    },
+    'no address now',
+  ],
   ['gives no address', () => 'https://a.example', 'option url gave https://a.example'],
   ['gives nothing', () => undefined as never, 'option url gave undefined'],
 ] as [string, () => string | Promise<string>, string][]) {
@@ -64,7 +68,9 @@ for (const [how, give, message] of [
 
 test('an address that takes too long is a failed dial', async () => {
   const answers: ((url: string) => void)[] = [];
-  const { world, line, drops, urls } = dialling(() => new Promise<string>((resolve) => answers.push(resolve)));
+  const { world, line, drops, urls } = dialling(
+    () => new Promise<string>((resolve) => answers.push(resolve)),
+  );
   await world.advance(9_900);
   assert.deepEqual([answers.length, drops.length], [1, 0]);
   await world.advance(200);
@@ -101,18 +107,27 @@ for (const [name, fake, make] of [
       const line = new Tautline({ url: 'wss://a.example', host: make(wx), dial, format });
       line.connect();
       await new Promise((resolve) => setImmediate(resolve));
-      const { header, timeout, perMessageDeflate, tcpNoDelay, protocols } = wx.task.connect as unknown as Record<string, unknown>;
+      const { header, timeout, perMessageDeflate, tcpNoDelay, protocols } = wx.task
+        .connect as unknown as Record<string, unknown>;
       assert.deepEqual({ header, timeout, perMessageDeflate, tcpNoDelay }, { ...dial, tcpNoDelay: true });
       assert.equal((protocols as string[]).length, 1);
       line.close();
-      assert.deepEqual(Object.keys(dial), ['header', 'timeout', 'perMessageDeflate'], "the app's object stays as it was");
+      assert.deepEqual(
+        Object.keys(dial),
+        ['header', 'timeout', 'perMessageDeflate'],
+        "the app's object stays as it was",
+      );
     }
   });
 }
 
 test('options for connectSocket do no harm in a browser', async () => {
   const window = new FakeWindow();
-  const line = new Tautline({ url: 'wss://a.example', host: browserHost(window), dial: { header: { a: 'b' }, tcpNoDelay: false } });
+  const line = new Tautline({
+    url: 'wss://a.example',
+    host: browserHost(window),
+    dial: { header: { a: 'b' }, tcpNoDelay: false },
+  });
   line.connect();
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(window.sockets[0]!.protocols, ['tautline.v1.json']);

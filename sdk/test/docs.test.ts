@@ -22,7 +22,11 @@ async function run(code: string): Promise<{ printed: string[]; sent: string }> {
     receive.call(world.gateway, end, text, now);
   };
   const modules: { [name: string]: unknown } = {
-    'tautline/browser': { Tautline: function (options: TautlineOptions) { return new Tautline({ ...options, host: world }); } },
+    'tautline/browser': {
+      Tautline: function (options: TautlineOptions) {
+        return new Tautline({ ...options, host: world });
+      },
+    },
     'tautline/json': { customJson },
   };
   const body = code
@@ -31,12 +35,16 @@ async function run(code: string): Promise<{ printed: string[]; sent: string }> {
   const use = (name: string): unknown => modules[name] ?? (require(name) as unknown);
   new Function('use', 'console', body)(use, { log: (what: unknown) => printed.push(String(what)) });
   await world.advance(100);
-  if (world.wires.length) world.wire.received(`{"pub":{"channel":"orders","epoch":"k1","offset":1,"at":1,"data":{"id":${ID}}}}`);
+  if (world.wires.length)
+    world.wire.received(`{"pub":{"channel":"orders","epoch":"k1","offset":1,"at":1,"data":{"id":${ID}}}}`);
   await world.advance(100);
   return { printed, sent };
 }
 
-const blocks = (page: string): string[] => [...readFileSync(resolve(SDK, 'docs', page), 'utf8').matchAll(/```js\n([^]*?)```/g)].map(([, code]) => code!);
+const blocks = (page: string): string[] =>
+  [...readFileSync(resolve(SDK, 'docs', page), 'utf8').matchAll(/```js\n([^]*?)```/g)].map(
+    ([, code]) => code!,
+  );
 
 test('the code of the page about big numbers is the same in both languages', () => {
   const bare = (page: string) => blocks(page).map((code) => code.replace(/\/\/.*$/gm, '//'));
@@ -47,7 +55,9 @@ test('the code of the page about big numbers is the same in both languages', () 
 for (const [index, code] of blocks('big-numbers.md').entries()) {
   test(`code ${index + 1} of the page about big numbers does what its comment says`, async () => {
     const { printed, sent } = await run(code);
-    const [, what, said] = /console\.log|publish/.test(code) ? /(console\.log|publish).*\/\/ (?:sends )?(.*)$/m.exec(code)! : [];
+    const [, what, said] = /console\.log|publish/.test(code)
+      ? /(console\.log|publish).*\/\/ (?:sends )?(.*)$/m.exec(code)!
+      : [];
     if (what === 'publish') assert.ok(sent.includes(`"data":${said}`), sent);
     else assert.deepEqual(printed, [said!.replace(/^"|"$/g, '')]);
   });

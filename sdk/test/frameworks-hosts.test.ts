@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Host } from '../src/host.js';
 import { frameworkHost, type Framework } from '../src/hosts/framework.js';
-import { FakeTaro, FakeTaroNative, FakeUniApp, PromisedTask } from './fakes/frameworks.js';
+import { FakeTaro, FakeTaroNative, FakeUniApp, type PromisedTask } from './fakes/frameworks.js';
 import { heard } from './fakes/heard.js';
 import { Served } from './fakes/served.js';
 import { Tautline } from '../src/index.js';
@@ -28,7 +28,9 @@ test('uni-app, native: callbacks are passed, so that there is a task, and a fail
   assert.equal(host.platform, 'app');
   host.dial('wss://a.example/connect', undefined, 1, tell);
   uni.failsTwice('connectSocket:fail timeout');
-  assert.deepEqual(seen, [{ code: undefined, reason: 'connectSocket:fail timeout', cause: 'connect_timeout' }]);
+  assert.deepEqual(seen, [
+    { code: undefined, reason: 'connectSocket:fail timeout', cause: 'connect_timeout' },
+  ]);
 });
 
 test('uni-app, native: a close that does nothing on a half-open socket is not waited for', async () => {
@@ -76,7 +78,11 @@ test('Taro, where only a promise comes: the task is listened to when it is there
   taro.task.receives('hello');
   socket.send('{}');
   taro.task.closesWith(1006, 'abnormal closure');
-  assert.deepEqual(seen, ['open', 'hello', { code: 1006, reason: 'abnormal closure', cause: 'network_lost' }]);
+  assert.deepEqual(seen, [
+    'open',
+    'hello',
+    { code: 1006, reason: 'abnormal closure', cause: 'network_lost' },
+  ]);
   assert.deepEqual(taro.task.sent, ['{}']);
 });
 

@@ -50,7 +50,12 @@ test('react: a component renders the state of the line, hears with its newest ha
   await publish('room:8', 5);
   await act(() => world.cut());
   await act(() => world.advance(100));
-  assert.deepEqual(seen, [['first', 1], ['second', 2], ['third', 4], ['fourth', 'unknown']]);
+  assert.deepEqual(seen, [
+    ['first', 1],
+    ['second', 2],
+    ['third', 4],
+    ['fourth', 'unknown'],
+  ]);
   assert.deepEqual([...new Set(states)].sort(), ['connecting', 'online']);
   await act(() => root.unmount());
   world.cut();
@@ -105,7 +110,10 @@ test('react: while shown, a channel rests under a hidden Activity or on a page t
   const seen: unknown[] = [];
   let gaps = 0;
   function Room({ shown }: { shown?: boolean }): null {
-    const handlers = { onPublication: ({ data }: { data: unknown }) => void seen.push(data), onGap: () => void gaps++ };
+    const handlers = {
+      onPublication: ({ data }: { data: unknown }) => void seen.push(data),
+      onGap: () => void gaps++,
+    };
     react.useSubscription(line, 'room:7', handlers, { while: 'shown', shown });
     return null;
   }
@@ -141,7 +149,12 @@ test('react: while shown, another channel begins for itself', async () => {
   const { line, world, publish } = await lined();
   const seen: unknown[] = [];
   function Room({ channel }: { channel: string | undefined }): null {
-    react.useSubscription(line, channel, { from: 'start', onPublication: ({ data }) => void seen.push(data) }, { while: 'shown' });
+    react.useSubscription(
+      line,
+      channel,
+      { from: 'start', onPublication: ({ data }) => void seen.push(data) },
+      { while: 'shown' },
+    );
     return null;
   }
   await publish('room:8', 'a');
@@ -177,7 +190,12 @@ test('vue: while shown, a channel rests under KeepAlive while its component is a
   const { line, world, publish } = await lined();
   const seen: unknown[] = [];
   const Room = defineComponent(() => {
-    vue.useSubscription(line, 'room:7', { onPublication: ({ data }) => void seen.push(data) }, { while: 'shown' });
+    vue.useSubscription(
+      line,
+      'room:7',
+      { onPublication: ({ data }) => void seen.push(data) },
+      { while: 'shown' },
+    );
     return () => h('i');
   });
   const Other = defineComponent(() => () => h('b'));
@@ -208,7 +226,12 @@ test("vue: while shown, a page of uni-app's rests by its own hooks, also where i
   const channel = ref('room:7');
   const scope = effectScope();
   scope.run(() => {
-    vue.useSubscription(line, channel, { onPublication: ({ data }) => void seen.push(data) }, { while: 'shown', hooks: [hook, hook] });
+    vue.useSubscription(
+      line,
+      channel,
+      { onPublication: ({ data }) => void seen.push(data) },
+      { while: 'shown', hooks: [hook, hook] },
+    );
   });
   const [show, hide] = hooks as [() => void, () => void];
   await world.advance(100);

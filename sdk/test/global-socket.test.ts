@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { jdHost } from '../src/hosts/alikes.js';
+import { jdHost } from '../src/hosts/wechat-compatible.js';
 import { alipayHost } from '../src/hosts/alipay.js';
 import { OldAlipay } from './fakes/alipay.js';
 import { FakeJd } from './fakes/global-socket.js';
@@ -102,7 +102,10 @@ test('a second line comes online after the first was closed', async () => {
   await world.advance(100);
   assert.equal(b.it.state, 'online');
   assert.deepEqual(b.drops, []);
-  assert.deepEqual(jd.tasks.map((task) => task.closes.length), [1, 0]);
+  assert.deepEqual(
+    jd.tasks.map((task) => task.closes.length),
+    [1, 0],
+  );
 });
 
 test('two live lines: the second gets one clear error, the first lives', async () => {
@@ -112,9 +115,10 @@ test('two live lines: the second gets one clear error, the first lives', async (
   const b = line();
   await world.advance(60_000);
   assert.deepEqual([a.it.state, a.drops], ['online', []]);
-  assert.deepEqual([...new Set(b.drops)], [
-    'slots_exhausted: the one socket already exists, in another line',
-  ]);
+  assert.deepEqual(
+    [...new Set(b.drops)],
+    ['slots_exhausted: the one socket already exists, in another line'],
+  );
   a.it.close();
   await world.advance(60_000);
   assert.equal(b.it.state, 'online');
@@ -144,7 +148,9 @@ test('fifty closed lines leave one set of listeners', async () => {
     await world.advance(100);
     it.close();
     await world.advance(100);
-    wechatHost(wx).dial('wss://a.example/connect', undefined, 1, () => {}).close(1000, '');
+    wechatHost(wx)
+      .dial('wss://a.example/connect', undefined, 1, () => {})
+      .close(1000, '');
   }
   assert.equal(jd.listening('SocketMessage'), 1);
   assert.equal(wx.listening('SocketClose'), 1);

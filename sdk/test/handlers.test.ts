@@ -50,14 +50,20 @@ test('the next publication waits for the promise of the last', async () => {
 
 for (const [how, fail] of [
   ['breaks its promise', () => Promise.reject(new Error('of the app'))],
-  ['throws', () => {
-    throw new Error('of the app');
-  }],
-  ['gives a thenable that throws', () => ({
-    then() {
+  [
+    'throws',
+    () => {
       throw new Error('of the app');
     },
-  })],
+  ],
+  [
+    'gives a thenable that throws',
+    () => ({
+      then() {
+        throw new Error('of the app');
+      },
+    }),
+  ],
 ] as [string, () => unknown][]) {
   test(`a handler that ${how} is told, and has not handled it`, async () => {
     const { world, line, publish } = await lined();
@@ -90,7 +96,10 @@ test('a promise is waited for so long, and no longer', async () => {
   assert.deepEqual([work.begun, errors], [[1], []]);
   await world.advance(200);
   assert.deepEqual(work.begun, [1, 2]);
-  assert.deepEqual(errors.map(({ code, message }) => [code, message]), [['timeout', 'onPublication took longer than `handler_timeout_ms`']]);
+  assert.deepEqual(
+    errors.map(({ code, message }) => [code, message]),
+    [['timeout', 'onPublication took longer than `handler_timeout_ms`']],
+  );
   work.end();
   work.end(new Error('late'));
   await world.advance(100);
@@ -127,7 +136,9 @@ test('a gap waits for the work before it', async () => {
   line.subscribe('room:7', { onPublication: work.handler, onGap: () => gaps++ });
   await world.advance(100);
   await publish('room:7', 1);
-  world.gateway.tell({ gap: { channel: 'room:7', reason: 'new_epoch', after: 1, cursor: { epoch: 'k2', offset: 5 } } });
+  world.gateway.tell({
+    gap: { channel: 'room:7', reason: 'new_epoch', after: 1, cursor: { epoch: 'k2', offset: 5 } },
+  });
   await world.advance(100);
   assert.equal(gaps, 0);
   work.end();
@@ -189,7 +200,11 @@ test('a closed line waits for no handler', async () => {
 
 test('work that an app was destroyed over comes again', async () => {
   const texts = new Map<string, string>();
-  const device = { get: (key: string) => texts.get(key), set: (key: string, text: string) => void texts.set(key, text), remove: () => {} };
+  const device = {
+    get: (key: string) => texts.get(key),
+    set: (key: string, text: string) => void texts.set(key, text),
+    remove: () => {},
+  };
   const world = new World();
   const start = (onPublication: SubscriptionHandlers['onPublication']): void => {
     const line = new Tautline({ url: 'ws://a.example/connect', host: world, storage: storage({ device }) });
@@ -214,14 +229,23 @@ test('pages and components pass promises on', async () => {
   const shown = new Work();
   const forwarded = new Work();
   page(line).subscribe('room:7', { onPublication: shown.handler }, { while: 'shown' });
-  line.subscribe('room:7', forwarding(() => ({ onPublication: forwarded.handler })));
+  line.subscribe(
+    'room:7',
+    forwarding(() => ({ onPublication: forwarded.handler })),
+  );
   await world.advance(100);
   for (const n of [1, 2]) await publish('room:7', n);
   assert.deepEqual([shown.begun, forwarded.begun], [[1], [1]]);
   shown.end();
   forwarded.end();
   await world.advance(1);
-  assert.deepEqual([shown.begun, forwarded.begun], [[1, 2], [1, 2]]);
+  assert.deepEqual(
+    [shown.begun, forwarded.begun],
+    [
+      [1, 2],
+      [1, 2],
+    ],
+  );
 });
 
 test("what waits for one user is not another's", async () => {

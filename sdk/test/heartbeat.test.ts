@@ -6,15 +6,19 @@ import { WebsocketHeartbeat } from '../src/entries/heartbeat.js';
 import { alipayHost } from '../src/hosts/alipay.js';
 import type { Host } from '../src/host.js';
 import { wechatHost } from '../src/hosts/wechat.js';
-import type { HeartbeatOptions, HeartbeatTask } from '../src/plain/options.js';
-import { AlipayTask, FakeAlipay } from './fakes/alipay.js';
+import type { HeartbeatOptions, HeartbeatTask } from '../src/heartbeat-compat/options.js';
+import { type AlipayTask, FakeAlipay } from './fakes/alipay.js';
 import { FakeWechat } from './fakes/wechat.js';
 import { World } from './fakes/world.js';
 
 const URL = 'wss://a.example/ws';
 
 /** A task on the world's clock, and what its hooks were told. */
-async function begun(options: Partial<HeartbeatOptions> = {}, wx = new FakeWechat(), make: (api: FakeWechat) => Host = wechatHost) {
+async function begun(
+  options: Partial<HeartbeatOptions> = {},
+  wx = new FakeWechat(),
+  make: (api: FakeWechat) => Host = wechatHost,
+) {
   const world = new World();
   const host = { ...make(wx), now: world.now, setTimer: world.setTimer };
   const task = await WebsocketHeartbeat({ connectSocketParams: { url: URL }, host, ...options });
@@ -47,7 +51,10 @@ test('it has the face of the other package: a promise of a task with its hooks, 
     assert.equal(typeof task[name], 'function');
   }
   const { pingTimeout, pongTimeout, reconnectTimeout, pingMsg, repeatLimit } = task.opts;
-  assert.deepEqual([pingTimeout, pongTimeout, reconnectTimeout, pingMsg, repeatLimit], [15_000, 10_000, 2_000, 'heartbeat', null]);
+  assert.deepEqual(
+    [pingTimeout, pongTimeout, reconnectTimeout, pingMsg, repeatLimit],
+    [15_000, 10_000, 2_000, 'heartbeat', null],
+  );
   task.close();
 });
 
@@ -56,7 +63,14 @@ test('without a url, or a host, the promise is rejected with what is missing', a
 });
 
 for (const [given, taken] of [
-  [NaN, 15_000], [-1, 15_000], [0, 15_000], ['soon', 15_000], [null, 15_000], [{}, 15_000], ['500', 500], [0.5, 0.5],
+  [NaN, 15_000],
+  [-1, 15_000],
+  [0, 15_000],
+  ['soon', 15_000],
+  [null, 15_000],
+  [{}, 15_000],
+  ['500', 500],
+  [0.5, 0.5],
 ] as [unknown, number][]) {
   test(`a time of ${String(given)} is taken as ${taken}, and no heartbeat follows at once`, async () => {
     const { world, wx, task } = await open({ pingTimeout: given as number });
@@ -70,7 +84,9 @@ for (const [given, taken] of [
 }
 
 test("parameters of the host's own are passed on", async () => {
-  const { wx } = await begun({ connectSocketParams: { url: URL, header: { a: 'b' }, protocols: ['p'], timeout: 5_000 } });
+  const { wx } = await begun({
+    connectSocketParams: { url: URL, header: { a: 'b' }, protocols: ['p'], timeout: 5_000 },
+  });
   const { url, header, protocols, timeout } = wx.task.connect as unknown as { [name: string]: unknown };
   assert.deepEqual([url, header, protocols, timeout], [URL, { a: 'b' }, ['p'], 5_000]);
 });
@@ -154,7 +170,12 @@ test('a send on a socket that is not open fails as the host says, and throws not
   const { wx, task } = await begun();
   const told: unknown[] = [];
   wx.task.failsWith = 'SocketTask.send:fail SocketTask.readyState is not OPEN';
-  task.send({ data: 'x', success: () => told.push('sent'), fail: ({ errMsg }) => told.push(errMsg), complete: () => told.push('done') });
+  task.send({
+    data: 'x',
+    success: () => told.push('sent'),
+    fail: ({ errMsg }) => told.push(errMsg),
+    complete: () => told.push('done'),
+  });
   assert.deepEqual(told, [wx.task.failsWith, 'done']);
 });
 

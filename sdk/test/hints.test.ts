@@ -3,13 +3,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hint } from '../src/hints.js';
-import { WORDS_EN, WORDS_ZH } from '../src/words.js';
+import { WORDS_EN, WORDS_ZH } from '../src/messages.js';
 
 test('a domain that is missing in the list is named, with where the list is, always as wss', () => {
   const where = { url: 'ws://a.example:8443/connect?x=1', platform: 'wechat' };
   const english = hint({ cause: 'domain_not_allowed' }, where);
-  assert.match(english, /^Add wss:\/\/a\.example:8443 to the socket domains of your mini program \(mp\.weixin\.qq\.com\)/);
-  assert.match(hint({ cause: 'domain_not_allowed' }, { ...where, language: 'zh' }), /wss:\/\/a\.example:8443.*合法域名/);
+  assert.match(
+    english,
+    /^Add wss:\/\/a\.example:8443 to the socket domains of your mini program \(mp\.weixin\.qq\.com\)/,
+  );
+  assert.match(
+    hint({ cause: 'domain_not_allowed' }, { ...where, language: 'zh' }),
+    /wss:\/\/a\.example:8443.*合法域名/,
+  );
 });
 
 test('a plain address is pointed out where it may be the reason', () => {

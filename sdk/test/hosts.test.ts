@@ -3,11 +3,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Host } from '../src/host.js';
-import { baiduHost, douyinHost, jdHost, kuaishouHost, qqHost } from '../src/hosts/alikes.js';
+import { baiduHost, douyinHost, jdHost, kuaishouHost, qqHost } from '../src/hosts/wechat-compatible.js';
 import { alipayHost } from '../src/hosts/alipay.js';
 import { wechatHost } from '../src/hosts/wechat.js';
 import { FakeAlipay, OldAlipay } from './fakes/alipay.js';
-import { FakeBaidu, FakeDouyin, FakeKuaishou, FakeQq, OlderBaidu, OldestBaidu } from './fakes/alikes.js';
+import {
+  FakeBaidu,
+  FakeDouyin,
+  FakeKuaishou,
+  FakeQq,
+  OlderBaidu,
+  OldestBaidu,
+} from './fakes/wechat-compatible.js';
 import { FakeJd } from './fakes/global-socket.js';
 import { heard } from './fakes/heard.js';
 import { FakeWechat } from './fakes/wechat.js';
@@ -51,7 +58,8 @@ for (const [name, fake, make] of HOSTS) {
     socket.send('{}');
     socket.close(1000, '');
     for (const options of [task.connect, ...task.options]) {
-      for (const callback of ['success', 'fail', 'complete'] as const) assert.equal(typeof options[callback], 'function');
+      for (const callback of ['success', 'fail', 'complete'] as const)
+        assert.equal(typeof options[callback], 'function');
     }
   });
 
@@ -76,7 +84,10 @@ for (const [name, fake, make] of HOSTS) {
     const failed = dialled(fake(), make);
     failed.task.connect.fail?.({ errMsg: 'createSocketTask:fail url not in domain list' });
     failed.task.connect.fail?.({ errMsg: 'some hosts say it twice' });
-    assert.deepEqual(failed.seen.map((one) => (one as { cause: string }).cause), ['domain_not_allowed']);
+    assert.deepEqual(
+      failed.seen.map((one) => (one as { cause: string }).cause),
+      ['domain_not_allowed'],
+    );
     const given = dialled(fake(), make);
     given.socket.close(1000, '');
     given.task.opens();
@@ -97,7 +108,8 @@ for (const [name, fake, make] of HOSTS) {
     const stop = make(api).watch(tell);
     stop();
     seen.length = 0;
-    for (const event of ['AppShow', 'AppHide', 'Show', 'Hide', 'NetworkStatusChange', 'NetworkWeakChange']) api.emit(event, {});
+    for (const event of ['AppShow', 'AppHide', 'Show', 'Hide', 'NetworkStatusChange', 'NetworkWeakChange'])
+      api.emit(event, {});
     assert.deepEqual(seen, []);
   });
 }

@@ -174,7 +174,11 @@ test('an inbox of a closed line hears nothing', async () => {
 
 test('an inbox goes on where the app before it was', async () => {
   const texts = new Map<string, string>();
-  const device = { get: (key: string) => texts.get(key), set: (key: string, text: string) => void texts.set(key, text), remove: () => {} };
+  const device = {
+    get: (key: string) => texts.get(key),
+    set: (key: string, text: string) => void texts.set(key, text),
+    remove: () => {},
+  };
   const { world, line, push } = lined({ storage: storage({ device }) });
   line.inbox({});
   await push(1);

@@ -66,14 +66,22 @@ test('an answer, and each publication of a page of the past, has its payload who
   const page = line.history('room:7');
   await world.advance(100);
   said(world)(`{"id":2,"ok":{"data":${ID}}}`);
-  said(world)(`{"id":3,"ok":{"epoch":"k1","publications":[{"offset":1,"at":1,"data":1},{"offset":2,"at":2,"data":{"id":${ID}}}],"more":false}}`);
+  said(world)(
+    `{"id":3,"ok":{"epoch":"k1","publications":[{"offset":1,"at":1,"data":1},{"offset":2,"at":2,"data":{"id":${ID}}}],"more":false}}`,
+  );
   await world.advance(100);
   assert.equal(await answer, ID);
-  assert.deepEqual((await page).publications.map(({ data }) => data), [1, { __proto__: null, id: ID }]);
+  assert.deepEqual(
+    (await page).publications.map(({ data }) => data),
+    [1, { __proto__: null, id: ID }],
+  );
 });
 
 test('a channel called data, and numbers of the packet itself, stay those of the line', async () => {
-  const { line, world, errors } = await begun({ parse: () => ({ pub: { offset: 'x', data: 5 } }), stringify: JSON.stringify });
+  const { line, world, errors } = await begun({
+    parse: () => ({ pub: { offset: 'x', data: 5 } }),
+    stringify: JSON.stringify,
+  });
   const seen: unknown[] = [];
   line.subscribe('data', { onPublication: ({ offset, data }) => seen.push([offset, data]) });
   await world.advance(100);
@@ -86,13 +94,30 @@ test('a channel called data, and numbers of the packet itself, stay those of the
 });
 
 for (const [what, parse] of [
-  ['throws', () => { throw new Error('of the app'); }],
-  ['throws nothing', () => { throw undefined; }],
+  [
+    'throws',
+    () => {
+      throw new Error('of the app');
+    },
+  ],
+  [
+    'throws nothing',
+    () => {
+      throw undefined;
+    },
+  ],
   ['gives nothing', () => undefined],
   ['gives a text', () => 'x'],
   ['gives another shape', () => ({ pub: new Map([['data', 1]]) })],
   ['gives a list', () => [{ pub: { data: 1 } }]],
-  ['gives what throws when it is read', () => ({ get pub(): unknown { throw new Error('of a getter'); } })],
+  [
+    'gives what throws when it is read',
+    () => ({
+      get pub(): unknown {
+        throw new Error('of a getter');
+      },
+    }),
+  ],
 ] as [string, () => unknown][]) {
   test(`a parser that ${what} is told, its payload is as JSON.parse has it, and the line goes on`, async () => {
     const { line, world, errors, seen, publication } = await begun({ parse, stringify: JSON.stringify });
@@ -107,7 +132,10 @@ for (const [what, parse] of [
 }
 
 test('a parser that closes the line, and an error handler that does, end it in order', async () => {
-  const { line, world, errors, publication } = await begun({ parse: () => assert.fail('told'), stringify: JSON.stringify });
+  const { line, world, errors, publication } = await begun({
+    parse: () => assert.fail('told'),
+    stringify: JSON.stringify,
+  });
   line.on('error', () => line.close());
   publication(1, '1');
   await world.advance(100);
@@ -116,9 +144,24 @@ test('a parser that closes the line, and an error handler that does, end it in o
 });
 
 for (const [what, stringify] of [
-  ['throws', () => { throw new Error('of the app'); }],
-  ['throws nothing', () => { throw null; }],
-  ['throws with a code of its own', () => { throw Object.assign(new Error('x'), { code: 'ERR_OF_THE_APP' }); }],
+  [
+    'throws',
+    () => {
+      throw new Error('of the app');
+    },
+  ],
+  [
+    'throws nothing',
+    () => {
+      throw null;
+    },
+  ],
+  [
+    'throws with a code of its own',
+    () => {
+      throw Object.assign(new Error('x'), { code: 'ERR_OF_THE_APP' });
+    },
+  ],
   ['gives no JSON', () => '{'],
   ['gives the end of a packet', () => '1}}\n{"bye":{}}'],
   ['gives a number', () => 5 as unknown as string],
@@ -126,7 +169,10 @@ for (const [what, stringify] of [
 ] as [string, () => string][]) {
   test(`a writer that ${what} rejects that request alone`, async () => {
     const { line, world, errors } = await begun({ parse: JSON.parse, stringify });
-    const failed = line.publish('room:7', 1).then(() => assert.fail('sent'), (error: TautlineError) => error);
+    const failed = line.publish('room:7', 1).then(
+      () => assert.fail('sent'),
+      (error: TautlineError) => error,
+    );
     const fine = line.call('echo');
     await world.advance(100);
     assert.equal((await failed).code, 'bad_data');
@@ -137,13 +183,24 @@ for (const [what, stringify] of [
 }
 
 test('a writer that breaks lines, or has no word for a value, leaves one packet', async () => {
-  const { line, world, texts } = await begun({ parse: JSON.parse, stringify: (value) => JSON.stringify(value, null, 2) });
-  await Promise.all([line.publish('room:7', { text: 'a\nb', list: [1] }), line.call('echo', () => {}), world.advance(100)]);
-  const packets = texts.join('\n').split('\n').filter((text) => text).map((text) => JSON.parse(text) as { publish?: object; call?: object });
-  assert.deepEqual(packets.flatMap(({ publish, call }) => publish ?? call ?? []), [
-    { channel: 'room:7', data: { text: 'a\nb', list: [1] } },
-    { method: 'echo' },
+  const { line, world, texts } = await begun({
+    parse: JSON.parse,
+    stringify: (value) => JSON.stringify(value, null, 2),
+  });
+  await Promise.all([
+    line.publish('room:7', { text: 'a\nb', list: [1] }),
+    line.call('echo', () => {}),
+    world.advance(100),
   ]);
+  const packets = texts
+    .join('\n')
+    .split('\n')
+    .filter((text) => text)
+    .map((text) => JSON.parse(text) as { publish?: object; call?: object });
+  assert.deepEqual(
+    packets.flatMap(({ publish, call }) => publish ?? call ?? []),
+    [{ channel: 'room:7', data: { text: 'a\nb', list: [1] } }, { method: 'echo' }],
+  );
 });
 
 test('what waits on the device is sent by the next app with all its digits, and shown with them', async () => {
@@ -157,10 +214,17 @@ test('what waits on the device is sent by the next app with all its digits, and 
   const restored: RestoredRequest[] = [];
   const start = () => {
     const kept = storage({ device, onRestored: (requests) => restored.push(...requests) });
-    return new Tautline({ url: 'ws://a.example/connect', host: world, storage: kept, format: customJson(JSONbig) });
+    return new Tautline({
+      url: 'ws://a.example/connect',
+      host: world,
+      storage: kept,
+      format: customJson(JSONbig),
+    });
   };
   world.unreachable = true;
-  start().publish('room:7', { id: ID }).catch(() => {});
+  start()
+    .publish('room:7', { id: ID })
+    .catch(() => {});
   await world.advance(100);
   world.unreachable = false;
   const sent: string[] = [];
@@ -171,7 +235,9 @@ test('what waits on the device is sent by the next app with all its digits, and 
   };
   start();
   await world.advance(1_000);
-  assert.deepEqual(restored, [{ verb: 'publish', body: { channel: 'room:7', data: { __proto__: null, id: ID } } }]);
+  assert.deepEqual(restored, [
+    { verb: 'publish', body: { channel: 'room:7', data: { __proto__: null, id: ID } } },
+  ]);
   assert.match(sent.join(''), new RegExp(`"data":\\{"id":${ID}\\}`));
 });
 
@@ -189,8 +255,19 @@ test('what is stored of payloads with many quotes stays within its bound', async
   };
   let stored = '';
   const kept = storage({ device, store_bytes_max: 8_192 });
-  const line = new Tautline({ url: 'ws://a.example/connect', host: world, storage: kept, format: customJson(JSONbig) });
-  for (let i = 0; i < 20; i++) line.publish('room:7', Array.from({ length: 200 }, () => '')).catch(() => {});
+  const line = new Tautline({
+    url: 'ws://a.example/connect',
+    host: world,
+    storage: kept,
+    format: customJson(JSONbig),
+  });
+  for (let i = 0; i < 20; i++)
+    line
+      .publish(
+        'room:7',
+        Array.from({ length: 200 }, () => ''),
+      )
+      .catch(() => {});
   await world.advance(2_000);
   assert.ok(longest > 4_096 && longest <= 8_192, `${longest} bytes`);
   line.close();
@@ -215,7 +292,12 @@ test('a parser and a writer that are methods keep what they belong to', async ()
 });
 
 test('what is no pair of parser and writer is refused when it is made', () => {
-  for (const wrong of [{}, { parse: JSON.parse }, { stringify: JSON.stringify }, { parse: 1, stringify: 2 }]) {
+  for (const wrong of [
+    {},
+    { parse: JSON.parse },
+    { stringify: JSON.stringify },
+    { parse: 1, stringify: 2 },
+  ]) {
     assert.throws(() => customJson(wrong as unknown as JsonLike), /parse, stringify/);
   }
 });
@@ -223,7 +305,16 @@ test('what is no pair of parser and writer is refused when it is made', () => {
 test('a toJSON that throws nothing, or an error with a code, rejects with a TautlineError', async () => {
   const { line } = await lined();
   for (const thrown of [undefined, null, Object.assign(new Error('x'), { code: 'E' }), { code: 'F' }]) {
-    const error = await line.publish('room:7', { toJSON() { throw thrown; } }).then(() => assert.fail('sent'), (it: TautlineError) => it);
+    const error = await line
+      .publish('room:7', {
+        toJSON() {
+          throw thrown;
+        },
+      })
+      .then(
+        () => assert.fail('sent'),
+        (it: TautlineError) => it,
+      );
     assert.equal(error.code, 'bad_data');
   }
 });

@@ -3,8 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Session } from '../src/session.js';
-import { storing, type StoringInput, type StoringOptions, type StoringSession } from '../src/storing.js';
-import type { Input, Output, SessionOptions } from '../src/vocabulary.js';
+import {
+  persist,
+  type PersistenceInput,
+  type PersistenceOptions,
+  type PersistentSession,
+} from '../src/persistence.js';
+import type { Input, Output, SessionOptions } from '../src/types.js';
 
 /** What `wall_ms` is at `mono_ms` 0, where a step does not say. */
 const WALL_START_MS = 1_763_666_000_000;
@@ -22,36 +27,44 @@ export interface Step extends Done {
   at: number;
   /** The wall clock, where it has jumped. */
   wall?: number;
-  in: (Input | StoringInput) & { packets?: unknown[] };
+  in: (Input | PersistenceInput) & { packets?: unknown[] };
   /** The `timeout` comes after its time. */
   late?: boolean;
 }
 
 export interface Vector {
   name: string;
-  options?: Partial<SessionOptions> & StoringOptions;
+  options?: Partial<SessionOptions> & PersistenceOptions;
   seed: number;
   steps: Step[];
 }
 
 /** What a machine is made of: the source, or what ships. */
 export interface Parts {
-  Session: new (options: Partial<SessionOptions>, seed: number) => Pick<Session, 'handleInput' | 'pollOutput' | 'pollTimeout'>;
-  storing(session: unknown, options: StoringOptions): StoringSession;
+  Session: new (
+    options: Partial<SessionOptions>,
+    seed: number,
+  ) => Pick<Session, 'handleInput' | 'pollOutput' | 'pollTimeout'>;
+  persist(session: unknown, options: PersistenceOptions): PersistentSession;
 }
 
-const SOURCE = { Session, storing } as Parts;
+const SOURCE = { Session, persist } as Parts;
 
 /** The same as it ships, minified and under short names: `npm run build` leaves it in `build/shipped`. */
 export function shippedParts(): Parts {
   const folder = resolve(__dirname, '../../shipped');
   const names = JSON.parse(readFileSync(resolve(folder, 'names.json'), 'utf8')) as Record<string, string>;
-  const parts = { ...require(resolve(folder, 'session.js')), ...require(resolve(folder, 'storing.js')) } as Parts;
+  const parts = {
+    ...require(resolve(folder, 'session.js')),
+    ...require(resolve(folder, 'persistence.js')),
+  } as Parts;
   return {
     Session: parts.Session,
-    storing(session, options) {
-      const persisted = parts.storing(session, options);
-      const pollStore = (persisted as unknown as Record<string, StoringSession['pollStore_']>)[names['pollStore_']!]!;
+    persist(session, options) {
+      const persisted = parts.persist(session, options);
+      const pollStore = (persisted as unknown as Record<string, PersistentSession['pollStore_']>)[
+        names['pollStore_']!
+      ]!;
       return { ...persisted, pollStore_: () => pollStore.call(persisted) };
     },
   };
@@ -59,13 +72,13 @@ export function shippedParts(): Parts {
 
 export class Machine {
   readonly session: InstanceType<Parts['Session']>;
-  private readonly storage: StoringSession | undefined;
+  private readonly storage: PersistentSession | undefined;
 
-  constructor({ options, seed, steps }: Vector, { Session, storing }: Parts = SOURCE) {
+  constructor({ options, seed, steps }: Vector, { Session, persist }: Parts = SOURCE) {
     this.session = new Session(options ?? {}, seed);
     // A line without storage knows nothing of it: vectors that do not speak of it run without.
     const stores = steps.some((step) => step.in.type === 'restore');
-    this.storage = stores ? storing(this.session, options ?? {}) : undefined;
+    this.storage = stores ? persist(this.session, options ?? {}) : undefined;
   }
 
   feed(step: Step): Done {
@@ -74,7 +87,11 @@ export class Machine {
     const store = storage?.pollStore_();
     const out: object[] = [];
     for (let output = session.pollOutput(); output; output = session.pollOutput()) out.push(shown(output));
-    return { store: store === '' ? 'clear' : store && JSON.parse(store), out, next: session.pollTimeout() ?? null };
+    return {
+      store: store === '' ? 'clear' : store && JSON.parse(store),
+      out,
+      next: session.pollTimeout() ?? null,
+    };
   }
 }
 
@@ -82,7 +99,8 @@ export class Machine {
 function fed(input: Step['in']): Input {
   const { packets, ...rest } = input;
   // Damage is written down as a text that is no session.
-  if (input.type === 'restore' && typeof input.stored !== 'string') return { ...input, stored: JSON.stringify(input.stored) } as never;
+  if (input.type === 'restore' && typeof input.stored !== 'string')
+    return { ...input, stored: JSON.stringify(input.stored) } as never;
   if (!packets) return input as Input;
   return { ...rest, text: packets.map((packet) => JSON.stringify(packet)).join('\n') } as Input;
 }
@@ -91,7 +109,10 @@ function fed(input: Step['in']): Input {
 function shown(output: Output): object {
   const { text, ...rest } = output as { text?: string };
   // A message that is empty counts as none.
-  if (text === undefined) return JSON.parse(JSON.stringify(output, (name, value) => (name === 'message' && value === '' ? undefined : value))) as object;
+  if (text === undefined)
+    return JSON.parse(
+      JSON.stringify(output, (name, value) => (name === 'message' && value === '' ? undefined : value)),
+    ) as object;
   const packets = text.split('\n').filter((line) => line !== '');
   return { ...rest, packets: packets.map((packet) => JSON.parse(packet) as object) };
 }

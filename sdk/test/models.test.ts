@@ -3,18 +3,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Host } from '../src/host.js';
-import { douyinHost, jdHost } from '../src/hosts/alikes.js';
+import { douyinHost, jdHost } from '../src/hosts/wechat-compatible.js';
 import { alipayHost } from '../src/hosts/alipay.js';
 import { wechatHost } from '../src/hosts/wechat.js';
 import { Tautline, type TautlineOptions } from '../src/index.js';
 import { FakeAlipay, OldAlipay } from './fakes/alipay.js';
-import { FakeDouyin } from './fakes/alikes.js';
+import { FakeDouyin } from './fakes/wechat-compatible.js';
 import { FakeJd } from './fakes/global-socket.js';
 import { Served } from './fakes/served.js';
 import { FakeWechat } from './fakes/wechat.js';
 
 /** A line in a mini program, subscribed to a channel, and what it told. */
-async function running(wx: FakeWechat, make: (api: FakeWechat) => Host, options: Partial<TautlineOptions> = {}) {
+async function running(
+  wx: FakeWechat,
+  make: (api: FakeWechat) => Host,
+  options: Partial<TautlineOptions> = {},
+) {
   const served = new Served(wx);
   const line = new Tautline({ url: 'wss://a.example/connect', host: served.host(make), ...options });
   const seen: unknown[] = [];
@@ -50,7 +54,10 @@ for (const [name, fake, make] of [
 
   test(`${name}: a restart of the gateway is survived although its close code may be lost`, async () => {
     const { served, world, seen, drops, publish } = await running(fake(), make);
-    served.gateway.bye({ code: 'server_restart', message: '', reconnect: 'later', retry_after_ms: 500 }, 4001);
+    served.gateway.bye(
+      { code: 'server_restart', message: '', reconnect: 'later', retry_after_ms: 500 },
+      4001,
+    );
     publish('missed');
     await world.advance(5_000);
     assert.deepEqual(drops, ['server_restart']);

@@ -18,7 +18,10 @@ const VECTORS: { [section: string]: Row[] } = JSON.parse(
 
 const hex = (bytes: ArrayBuffer) => Buffer.from(bytes).toString('hex');
 const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'hex')).buffer as ArrayBuffer;
-const read = (message: string) => decode(bytes(message)).split('\n').filter((line) => line);
+const read = (message: string) =>
+  decode(bytes(message))
+    .split('\n')
+    .filter((line) => line);
 const values = (lines: string[]) => lines.map((line) => JSON.parse(line));
 
 test('what both formats say is the same in each', () => {
@@ -29,7 +32,8 @@ test('what both formats say is the same in each', () => {
 });
 
 test('msgpack that could be shorter is read all the same', () => {
-  for (const { name, msgpack, lines } of VECTORS['read']!) assert.deepEqual(values(read(msgpack)), values(lines), name);
+  for (const { name, msgpack, lines } of VECTORS['read']!)
+    assert.deepEqual(values(read(msgpack)), values(lines), name);
 });
 
 test('what is before the broken packet is read, and what is broken is no packet', () => {
@@ -37,7 +41,10 @@ test('what is before the broken packet is read, and what is broken is no packet'
     const all = read(msgpack);
     const broken = all[lines.length]!;
     assert.deepEqual(values(all.slice(0, lines.length)), values(lines), name);
-    assert.ok(broken === '?' || Array.isArray(JSON.parse(broken)) || typeof JSON.parse(broken) !== 'object', name);
+    assert.ok(
+      broken === '?' || Array.isArray(JSON.parse(broken)) || typeof JSON.parse(broken) !== 'object',
+      name,
+    );
   }
 });
 
@@ -89,11 +96,20 @@ test('whatever json says comes back from msgpack', () => {
 
 test('a message that is cut anywhere is no packet in the end', () => {
   const whole = hex(encode('{"id":7,"publish":{"channel":"a","data":[1.5,{"$bin":"AAEC"},"x",-300]}}'));
-  for (let cut = 2; cut < whole.length; cut += 2) assert.deepEqual(read(whole.slice(0, cut)), ['?'], String(cut));
+  for (let cut = 2; cut < whole.length; cut += 2)
+    assert.deepEqual(read(whole.slice(0, cut)), ['?'], String(cut));
 });
 
 test('what json cannot say is no packet: no number, the infinities, keys that are no text', () => {
-  for (const value of ['cb7ff8000000000000', 'cb7ff0000000000000', 'caff800000', '8107c0', '81c0c0', '8190c0', '81c40100c0']) {
+  for (const value of [
+    'cb7ff8000000000000',
+    'cb7ff0000000000000',
+    'caff800000',
+    '8107c0',
+    '81c0c0',
+    '8190c0',
+    '81c40100c0',
+  ]) {
     assert.deepEqual(read('81a161' + value), ['?'], value);
   }
 });
@@ -107,12 +123,20 @@ test('whatever bytes come are lines', () => {
 });
 
 test('half a pair of surrogates becomes U+FFFD, a whole pair stays', () => {
-  assert.deepEqual(values(read(hex(encode('{"a":"\\ud800x\\udc00\\ud83d\\ude00"}')))), [{ a: '\ufffdx\ufffd😀' }]);
+  assert.deepEqual(values(read(hex(encode('{"a":"\\ud800x\\udc00\\ud83d\\ude00"}')))), [
+    { a: '\ufffdx\ufffd😀' },
+  ]);
 });
 
 test('without a format bytes are refused rather than lost', async () => {
   const { line } = await lined();
-  for (const photo of [new ArrayBuffer(3), new Uint8Array(3), new Float32Array(1), new DataView(new ArrayBuffer(1)), Buffer.from('abc')]) {
+  for (const photo of [
+    new ArrayBuffer(3),
+    new Uint8Array(3),
+    new Float32Array(1),
+    new DataView(new ArrayBuffer(1)),
+    Buffer.from('abc'),
+  ]) {
     await assert.rejects(line.publish('room:7', { photo }), { code: 'no_format' }, photo.constructor.name);
     await assert.rejects(line.call('echo', photo), { code: 'no_format' }, photo.constructor.name);
   }
@@ -120,7 +144,13 @@ test('without a format bytes are refused rather than lost', async () => {
 
 test('bytes of every kind become the object that stands for them, and an ArrayBuffer again', () => {
   const three = new Uint8Array([1, 2, 3]);
-  const kinds = [three.buffer, three, new Uint8Array([0, 1, 2, 3, 4]).subarray(1, 4), new DataView(three.buffer), Buffer.from(three)];
+  const kinds = [
+    three.buffer,
+    three,
+    new Uint8Array([0, 1, 2, 3, 4]).subarray(1, 4),
+    new DataView(three.buffer),
+    Buffer.from(three),
+  ];
   for (const format of [json, msgpack]) {
     for (const kind of kinds) {
       const line = JSON.stringify({ data: [kind] }, format.write_);

@@ -3,18 +3,51 @@
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
 import { test } from 'node:test';
-import { Tautline, TautlineError, type TautlineOptions } from '../src/index.js';
+import { Tautline, type TautlineError, type TautlineOptions } from '../src/index.js';
 import { randomFrom } from '../src/random.js';
 import { DEFAULTS, Session } from '../src/session.js';
 import { storage } from '../src/storage.js';
 import { World } from './fakes/world.js';
 
-const NUMBERS = Object.entries(DEFAULTS).flatMap(([name, usual]) => (typeof usual === 'number' ? [name] : []));
+const NUMBERS = Object.entries(DEFAULTS).flatMap(([name, usual]) =>
+  typeof usual === 'number' ? [name] : [],
+);
 const VALUES = [
-  NaN, -1, -0, 0, 0.5, 1, 1.5, 2, 7.25, 1_000, 2 ** 31, 2 ** 53, 1e300, Infinity, -Infinity, -0.1, '5', '', null, undefined, true, [], {}, 1n, () => 1,
+  NaN,
+  -1,
+  -0,
+  0,
+  0.5,
+  1,
+  1.5,
+  2,
+  7.25,
+  1_000,
+  2 ** 31,
+  2 ** 53,
+  1e300,
+  Infinity,
+  -Infinity,
+  -0.1,
+  '5',
+  '',
+  null,
+  undefined,
+  true,
+  [],
+  {},
+  1n,
+  () => 1,
 ];
 /** Waiting no time for these, or having no socket, would be of no use to anybody. */
-const FROM_1 = ['slots', 'connect_timeout_ms', 'auth_timeout_ms', 'probe_ms', 'retry_base_ms', 'retry_max_ms'];
+const FROM_1 = [
+  'slots',
+  'connect_timeout_ms',
+  'auth_timeout_ms',
+  'probe_ms',
+  'retry_base_ms',
+  'retry_max_ms',
+];
 
 function fits(name: string, value: unknown): boolean {
   if (value === undefined) return true;
@@ -36,7 +69,12 @@ async function lives(options: object, storing: object): Promise<void> {
     set: (key: string, text: string) => void texts.set(key, text),
     remove: (key: string) => void texts.delete(key),
   };
-  const line = new Tautline({ url: 'wss://a.example/connect', host: world, storage: storage({ device, ...storing }), ...options });
+  const line = new Tautline({
+    url: 'wss://a.example/connect',
+    host: world,
+    storage: storage({ device, ...storing }),
+    ...options,
+  });
   line.on('error', (error) => assert.fail(String(error)));
   line.subscribe('room:7', {});
   let settled = 0;
@@ -67,14 +105,23 @@ test('whatever is given for numbers, a line names what it refuses, or works', as
     if (wrong.length) {
       refused++;
       assert.throws(
-        () => new Tautline({ url: 'wss://a.example/connect', host: new World(), ...options } as TautlineOptions),
-        (error: TautlineError) => error.code === 'bad_option' && wrong.some((name) => error.message.startsWith(`option ${name} cannot be `)),
+        () =>
+          new Tautline({ url: 'wss://a.example/connect', host: new World(), ...options } as TautlineOptions),
+        (error: TautlineError) =>
+          error.code === 'bad_option' &&
+          wrong.some((name) => error.message.startsWith(`option ${name} cannot be `)),
         what,
       );
     } else {
       const { options_ } = new Session(options, seed);
-      for (const name of NUMBERS) assert.ok(Number.isSafeInteger(options_[name as 'slots']) && options_[name as 'slots'] >= 0, `${what}: ${name}`);
-      await lives(options, storing).catch((error: Error) => assert.fail(`${what}, ${inspect(storing)}: ${error.stack}`));
+      for (const name of NUMBERS)
+        assert.ok(
+          Number.isSafeInteger(options_[name as 'slots']) && options_[name as 'slots'] >= 0,
+          `${what}: ${name}`,
+        );
+      await lives(options, storing).catch((error: Error) =>
+        assert.fail(`${what}, ${inspect(storing)}: ${error.stack}`),
+      );
     }
   }
   assert.ok(refused > 100 && refused < 500, `${refused} of 600 refused`);

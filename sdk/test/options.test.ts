@@ -17,7 +17,10 @@ const host = new World();
 
 /** What a promise was rejected with. */
 const rejection = (promise: Promise<unknown>): Promise<TautlineError> =>
-  promise.then(() => assert.fail('it was not rejected'), (error: TautlineError) => error);
+  promise.then(
+    () => assert.fail('it was not rejected'),
+    (error: TautlineError) => error,
+  );
 
 for (const [name, options] of [
   ['url', undefined],
@@ -47,7 +50,8 @@ for (const [name, options] of [
     const given = options && { host, ...options };
     assert.throws(
       () => new Tautline(given as unknown as TautlineOptions),
-      (error: TautlineError) => error.code === 'bad_option' && error.message.startsWith(`option ${name} cannot be `),
+      (error: TautlineError) =>
+        error.code === 'bad_option' && error.message.startsWith(`option ${name} cannot be `),
     );
   });
 }
@@ -58,7 +62,13 @@ test('a text where a number is wanted is told as a text', () => {
 });
 
 test('right options pass', () => {
-  for (const more of [{}, { format: json }, { slots: 1, idle_ms: 0.5 }, { slots: undefined, retry_max_ms: Infinity, report_ms: 0 }, { auth: undefined, storage: undefined }]) {
+  for (const more of [
+    {},
+    { format: json },
+    { slots: 1, idle_ms: 0.5 },
+    { slots: undefined, retry_max_ms: Infinity, report_ms: 0 },
+    { auth: undefined, storage: undefined },
+  ]) {
     assert.equal(new Tautline({ url: 'WS://[::1]:8000', host, ...more } as TautlineOptions).state, 'idle');
   }
 });
@@ -91,7 +101,10 @@ test('an error prints as what it is, with its message', () => {
 
 test('bytes without a format are told in words', async () => {
   const { line } = await lined();
-  assert.equal((await rejection(line.publish('room:7', new ArrayBuffer(1)))).message, 'bytes need a `format`');
+  assert.equal(
+    (await rejection(line.publish('room:7', new ArrayBuffer(1)))).message,
+    'bytes need a `format`',
+  );
 });
 
 test("a back end's own words are not replaced", () => {
@@ -101,8 +114,22 @@ test("a back end's own words are not replaced", () => {
 
 for (const [what, data] of [
   ['a BigInt', 1n],
-  ['a circle', (() => { const it: { self?: unknown } = {}; it.self = it; return it; })()],
-  ['a toJSON that throws', { toJSON() { throw new Error('of the app'); } }],
+  [
+    'a circle',
+    (() => {
+      const it: { self?: unknown } = {};
+      it.self = it;
+      return it;
+    })(),
+  ],
+  [
+    'a toJSON that throws',
+    {
+      toJSON() {
+        throw new Error('of the app');
+      },
+    },
+  ],
 ] as const) {
   test(`${what} rejects with a TautlineError`, async () => {
     const { line, world } = await lined();
@@ -134,7 +161,11 @@ test("auth that rejects with a host's error is told in its words", async () => {
   const { line, world } = await lined();
   line.close();
   const messages: unknown[] = [];
-  const other = new Tautline({ url, host: world, auth: () => Promise.reject({ errMsg: 'login:fail no permission' }) });
+  const other = new Tautline({
+    url,
+    host: world,
+    auth: () => Promise.reject({ errMsg: 'login:fail no permission' }),
+  });
   other.on('drop', ({ message }) => messages.push(message));
   other.connect();
   await world.advance(50);

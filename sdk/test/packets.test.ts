@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, test } from 'node:test';
 import { Session } from '../src/session.js';
-import type { Input, Output } from '../src/vocabulary.js';
+import type { Input, Output } from '../src/types.js';
 
 interface PacketVector {
   name: string;
@@ -23,10 +23,20 @@ interface MessageVector {
 }
 
 const FILE = resolve(__dirname, '../../../../spec/vectors/packets.json');
-const vectors = JSON.parse(readFileSync(FILE, 'utf8')) as { server: PacketVector[]; messages: MessageVector[] };
+const vectors = JSON.parse(readFileSync(FILE, 'utf8')) as {
+  server: PacketVector[];
+  messages: MessageVector[];
+};
 
 const WELCOME = {
-  session: 's1', ticket: 't1', resumed: false, ping_ms: 25_000, pong_ms: 8_000, max_message_bytes: 65_536, now: 1, node: 'n1',
+  session: 's1',
+  ticket: 't1',
+  resumed: false,
+  ping_ms: 25_000,
+  pong_ms: 8_000,
+  max_message_bytes: 65_536,
+  now: 1,
+  node: 'n1',
 };
 
 /** A session that is waiting for its welcome, or has had it; `hear` gives what it does with a message. */
@@ -57,7 +67,8 @@ describe('packets of the server', () => {
     test(name, () => {
       const greeting = /^\{"(welcome|challenge)"/.test(line);
       const outputs = listening(!greeting).hear(line);
-      const byeOfFault = /"code":"(slow_peer|bad_packet|too_large|unsupported_version)"/.test(line) && /"bye"/.test(line);
+      const byeOfFault =
+        /"code":"(slow_peer|bad_packet|too_large|unsupported_version)"/.test(line) && /"bye"/.test(line);
       assert.equal(isRefused(outputs), bad_packet !== undefined || byeOfFault, JSON.stringify(outputs));
     });
   }
@@ -68,7 +79,10 @@ describe('messages', () => {
     test(name, () => {
       // Unknown verbs are ignored, so what counts is what comes behind: a welcome at the end is still heard.
       const outputs = listening(false).hear(`${text}\n${JSON.stringify({ welcome: WELCOME })}`);
-      assert.ok(outputs.some((output) => output.type === 'welcome'), `${lines.length} packets, then a welcome`);
+      assert.ok(
+        outputs.some((output) => output.type === 'welcome'),
+        `${lines.length} packets, then a welcome`,
+      );
       assert.ok(!isRefused(outputs));
     });
   }

@@ -82,7 +82,10 @@ test('a definition that is wrapped gives every page of its own a line', async ()
     },
     onUnload: () => seen.push('unload'),
   });
-  const [first, second] = [Object.create(definition), Object.create(definition)] as Record<'onLoad' | 'onUnload', (query?: object) => void>[];
+  const [first, second] = [Object.create(definition), Object.create(definition)] as Record<
+    'onLoad' | 'onUnload',
+    (query?: object) => void
+  >[];
   first!.onLoad({ name: 'a' });
   second!.onLoad({ name: 'b' });
   await world.advance(100);
@@ -104,7 +107,11 @@ async function dropping() {
   };
   world.cut();
   await world.advance(100);
-  return { ...all, sent, unload: (hook: (() => unknown) | undefined) => ((unloading = true), hook?.(), (unloading = false)) };
+  return {
+    ...all,
+    sent,
+    unload: (hook: (() => unknown) | undefined) => ((unloading = true), hook?.(), (unloading = false)),
+  };
 }
 
 for (const how of ['page', 'withLine'] as const) {

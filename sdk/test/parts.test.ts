@@ -6,12 +6,19 @@ import { utf8Length } from '../src/bytes.js';
 import { detectHost } from '../src/hosts/detect.js';
 import { randomFrom } from '../src/random.js';
 import { Session } from '../src/session.js';
-import type { Input } from '../src/vocabulary.js';
-import { WORDS_EN, WORDS_ZH } from '../src/words.js';
+import type { Input } from '../src/types.js';
+import { WORDS_EN, WORDS_ZH } from '../src/messages.js';
 import { FakeWechat } from './fakes/wechat.js';
 
 const WELCOME = {
-  session: 's', ticket: 't', ping_ms: 25_000, pong_ms: 8_000, max_message_bytes: 65_536, now: 1, node: 'n', channels: {},
+  session: 's',
+  ticket: 't',
+  ping_ms: 25_000,
+  pong_ms: 8_000,
+  max_message_bytes: 65_536,
+  now: 1,
+  node: 'n',
+  channels: {},
 };
 const BYES = ['server_restart', 'too_large', 'token_expired', 'kicked'];
 
@@ -31,7 +38,8 @@ test('text is measured in UTF-8', () => {
 
 test('every cause has its words, in both languages', () => {
   assert.deepEqual(Object.keys(WORDS_EN), Object.keys(WORDS_ZH));
-  for (const words of [...Object.values(WORDS_EN), ...Object.values(WORDS_ZH)]) assert.match(words, /[.?。]$/);
+  for (const words of [...Object.values(WORDS_EN), ...Object.values(WORDS_ZH)])
+    assert.match(words, /[.?。]$/);
 });
 
 test('WeChat is recognised by its sockets; its pages inside a browser are a browser', () => {
@@ -55,7 +63,10 @@ test('whatever happens in whatever order, every request settles exactly once', (
   for (let seed = 1; seed <= 500; seed++) {
     const random = randomFrom(seed);
     const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
-    const session = new Session({ outbox_count_max: 5, outbox_full: pick(['reject', 'drop_oldest_volatile']) }, seed);
+    const session = new Session(
+      { outbox_count_max: 5, outbox_full: pick(['reject', 'drop_oldest_volatile']) },
+      seed,
+    );
     const settled = new Map<number, number>();
     let mono = 0;
     let socket = 0;
@@ -67,7 +78,11 @@ test('whatever happens in whatever order, every request settles exactly once', (
         if (output.type === 'settled') settled.set(output.request, (settled.get(output.request) ?? 0) + 1);
       }
     };
-    const message = (packet: object): Input => ({ type: 'socket_message', socket, text: JSON.stringify(packet) });
+    const message = (packet: object): Input => ({
+      type: 'socket_message',
+      socket,
+      text: JSON.stringify(packet),
+    });
     const steps: (() => Input)[] = [
       () => ({ type: 'connect' }),
       () => ({ type: 'auth', auth: { guest: true } }),
@@ -78,7 +93,14 @@ test('whatever happens in whatever order, every request settles exactly once', (
       () => ({ type: 'socket_closed', socket, code: 1006 }),
       () => {
         const verb = pick(['publish', 'call', 'history', 'presence'] as const);
-        return { type: 'request', request: ++requests, verb, body: {}, volatile: random() < 0.5, ttl_ms: 5_000 };
+        return {
+          type: 'request',
+          request: ++requests,
+          verb,
+          body: {},
+          volatile: random() < 0.5,
+          ttl_ms: 5_000,
+        };
       },
       () => ({ type: 'cancel', request: 1 + Math.floor(random() * requests) }),
       () => ({ type: pick(['show', 'hide']) }),
@@ -91,6 +113,9 @@ test('whatever happens in whatever order, every request settles exactly once', (
     }
     feed({ type: 'close' });
     assert.equal(settled.size, requests, `seed ${seed}: every request is settled`);
-    assert.ok([...settled.values()].every((times) => times === 1), `seed ${seed}: and none twice`);
+    assert.ok(
+      [...settled.values()].every((times) => times === 1),
+      `seed ${seed}: and none twice`,
+    );
   }
 });

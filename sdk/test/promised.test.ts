@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { wechatHost } from '../src/hosts/wechat.js';
 import { heard } from './fakes/heard.js';
-import { FakeTask, FakeWechat, type ConnectOptions } from './fakes/wechat.js';
+import { type FakeTask, FakeWechat, type ConnectOptions } from './fakes/wechat.js';
 
 /** A `wx` whose `connectSocket` gives what `wrap` makes of the task. */
 class Wrapping extends FakeWechat {
@@ -28,7 +28,10 @@ async function dialled(wrap: (task: FakeTask) => unknown) {
 for (const [what, wrap] of [
   ['a task in a box', (socketTask: FakeTask) => ({ socketTask })],
   ['a promise of a task', (task: FakeTask) => Promise.resolve(task)],
-  ['a promise of a task in a box', (socketTask: FakeTask) => Promise.resolve({ socketTask, errMsg: 'connectSocket:ok' })],
+  [
+    'a promise of a task in a box',
+    (socketTask: FakeTask) => Promise.resolve({ socketTask, errMsg: 'connectSocket:ok' }),
+  ],
 ] as const) {
   test(`${what} is a task`, async () => {
     const { seen, socket, task } = await dialled(wrap);
@@ -73,7 +76,9 @@ test('a fail within the dial and no task: told once', async () => {
     return undefined;
   };
   wechatHost(wx).dial('wss://a.example/connect', undefined, 1, tell);
-  assert.deepEqual(seen, [{ code: undefined, reason: 'connectSocket:fail timeout', cause: 'connect_timeout' }]);
+  assert.deepEqual(seen, [
+    { code: undefined, reason: 'connectSocket:fail timeout', cause: 'connect_timeout' },
+  ]);
 });
 
 test('an error that says nothing has no words', async () => {

@@ -23,8 +23,16 @@ function counted(unreachable = false) {
     receive(...message);
   };
   world.unreachable = unreachable;
-  const device = { get: (key: string) => texts.get(key), set, remove: (key: string) => void texts.delete(key) };
-  const line = new Tautline({ url: 'ws://a.example/connect', host: world, storage: storage({ device, store_bytes_max: 1_048_576 }) });
+  const device = {
+    get: (key: string) => texts.get(key),
+    set,
+    remove: (key: string) => void texts.delete(key),
+  };
+  const line = new Tautline({
+    url: 'ws://a.example/connect',
+    host: world,
+    storage: storage({ device, store_bytes_max: 1_048_576 }),
+  });
   const stored = () => (JSON.parse(texts.get('tautline:line')!) as { requests: unknown[] }).requests.length;
   return { world, line, counts, stored };
 }
@@ -43,7 +51,11 @@ test('a thousand requests in one go are written twice', async () => {
   line.connect();
   await world.advance(60_000);
   const where = await Promise.all(all);
-  assert.deepEqual(where.map(({ offset }) => offset), all.map((_, n) => n + 1), 'in order, each once');
+  assert.deepEqual(
+    where.map(({ offset }) => offset),
+    all.map((_, n) => n + 1),
+    'in order, each once',
+  );
 });
 
 test('requests in one go leave in one message', async () => {
@@ -53,7 +65,10 @@ test('requests in one go leave in one message', async () => {
   counts.messages = 0;
   const all = Array.from({ length: 200 }, (_, n) => line.call('echo', n));
   await world.advance(100);
-  assert.deepEqual(await Promise.all(all), all.map((_, n) => n));
+  assert.deepEqual(
+    await Promise.all(all),
+    all.map((_, n) => n),
+  );
   assert.equal(counts.messages, 2, 'the first one at once, and the rest');
 });
 
@@ -68,17 +83,25 @@ test('what is asked between requests keeps its place', async () => {
   const late = line.publish('room:7', 4).catch((error: TautlineError) => error.code);
   line.close();
   await world.advance(100);
-  const verbs = world.gateway.received.map((packet) => Object.keys(packet).filter((key) => /publish|subscribe|bye/.test(key))[0]).filter(Boolean);
+  const verbs = world.gateway.received
+    .map((packet) => Object.keys(packet).filter((key) => /publish|subscribe|bye/.test(key))[0])
+    .filter(Boolean);
   assert.deepEqual(verbs, ['publish', 'publish', 'subscribe', 'publish', 'publish', 'bye']);
   assert.equal(await late, 'closed');
 });
 
 test('room that settled requests leave is there again', async () => {
   const world = new World();
-  const line = new Tautline({ url: 'ws://a.example/connect', host: world, outbox_count_max: 3, outbox_full: 'drop_oldest_volatile' });
+  const line = new Tautline({
+    url: 'ws://a.example/connect',
+    host: world,
+    outbox_count_max: 3,
+    outbox_full: 'drop_oldest_volatile',
+  });
   const codes: string[] = [];
   for (let round = 0; round < 5; round++) {
-    for (let n = 0; n < 5; n++) line.call('echo', n, { volatile: n < 1 }).catch((error: TautlineError) => codes.push(error.code));
+    for (let n = 0; n < 5; n++)
+      line.call('echo', n, { volatile: n < 1 }).catch((error: TautlineError) => codes.push(error.code));
     await world.advance(1_000);
   }
   assert.equal(world.gateway.executed.length, 15, 'three of five each time');

@@ -84,7 +84,12 @@ test('a network that is not known yet is none that is gone', () => {
   NetInfo.says({ type: 'wifi', isConnected: true, details: { ssid: 'x' } });
   NetInfo.says({ type: 'cellular', isConnected: true, details: { cellularGeneration: '2g' } });
   NetInfo.says({ type: 'none', isConnected: false, details: null });
-  assert.deepEqual(seen, [[true, undefined], [true, 'wifi'], [true, 'cellular'], [false, 'none']]);
+  assert.deepEqual(seen, [
+    [true, undefined],
+    [true, 'wifi'],
+    [true, 'cellular'],
+    [false, 'none'],
+  ]);
   assert.deepEqual(weak, [false, false, true, false]);
   stop();
   assert.equal(NetInfo.listeners.length, 0);
@@ -93,7 +98,10 @@ test('a network that is not known yet is none that is gone', () => {
 // React Native tells an error and then a close, whose reason are the words of the system.
 for (const [reason, cause] of [
   ['Unable to resolve host "a.example": No address associated with hostname', 'dns_failed'],
-  ['failed to connect to a.example/1.2.3.4 (port 443): isConnected failed: ECONNREFUSED (Connection refused)', 'refused'],
+  [
+    'failed to connect to a.example/1.2.3.4 (port 443): isConnected failed: ECONNREFUSED (Connection refused)',
+    'refused',
+  ],
   ['The operation couldn’t be completed. Socket is not connected', 'network_lost'],
   ['Received bad response code from server: 403.', 'refused'],
   ['a.example said nothing', undefined],
@@ -101,7 +109,12 @@ for (const [reason, cause] of [
   test(`the reason of a close has its cause: ${reason}`, () => {
     const window = new FakeWindow();
     const { seen, tell } = heard();
-    reactNativeHost({ WebSocket: window.WebSocket }).dial('wss://a.example/connect', 'tautline.v1.json', 1, tell);
+    reactNativeHost({ WebSocket: window.WebSocket }).dial(
+      'wss://a.example/connect',
+      'tautline.v1.json',
+      1,
+      tell,
+    );
     const [socket] = window.sockets;
     socket!.onerror?.({ message: reason });
     socket!.onclose?.({ code: 1006, reason });
@@ -113,12 +126,18 @@ test("a server's own reason is no evidence, and an error without a close's reaso
   const closed = (code: number, reason: string, message?: string): unknown => {
     const window = new FakeWindow();
     const { seen, tell } = heard();
-    reactNativeHost({ WebSocket: window.WebSocket }).dial('wss://a.example/connect', 'tautline.v1.json', 1, tell);
+    reactNativeHost({ WebSocket: window.WebSocket }).dial(
+      'wss://a.example/connect',
+      'tautline.v1.json',
+      1,
+      tell,
+    );
     window.sockets[0]!.onerror?.({ type: 'error', message });
     window.sockets[0]!.onclose?.({ code, reason });
     return (seen[0] as { cause?: string }).cause;
   };
-  for (const reason of ['your timer was reset', 'upstream timed out', 'connection refused']) assert.equal(closed(1011, reason), undefined);
+  for (const reason of ['your timer was reset', 'upstream timed out', 'connection refused'])
+    assert.equal(closed(1011, reason), undefined);
   assert.equal(closed(1006, ''), undefined);
   assert.equal(closed(1006, '', 'Connection reset by peer'), 'network_lost');
 });

@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { createContext, runInContext } from 'node:vm';
 import type { Tautline } from '../src/index.js';
 import { FakeAlipay } from './fakes/alipay.js';
-import { FakeDouyin } from './fakes/alikes.js';
+import { FakeDouyin } from './fakes/wechat-compatible.js';
 import { FakeJd } from './fakes/global-socket.js';
 import { Served } from './fakes/served.js';
 import { FakeWechat } from './fakes/wechat.js';
@@ -140,7 +140,10 @@ for (const [global, platform, fake] of [
     line.notifyShow();
     await world.advance(3_000);
     assert.deepEqual(seen, ['missed']);
-    assert.deepEqual((gateway.all('hello')[0] as { client: object }).client, { sdk: 'tautline-js/0.1.0', platform });
+    assert.deepEqual((gateway.all('hello')[0] as { client: object }).client, {
+      sdk: 'tautline-js/0.1.0',
+      platform,
+    });
   });
 }
 
@@ -170,9 +173,19 @@ for (const [global, fake] of [
     gateway.publish('room:7', { photo: { $bin: 'AP8=' } }, world.now());
     await world.advance(120_000);
     // Promises come a moment later in there.
-    assert.deepEqual(seen, [[true, 0, 128], [[true, 1, 2, 255], '世界 😀'], 1, -1000, 0.5, 1e15, [true, 0, 255]]);
+    assert.deepEqual(seen, [
+      [true, 0, 128],
+      [[true, 1, 2, 255], '世界 😀'],
+      1,
+      -1000,
+      0.5,
+      1e15,
+      [true, 0, 255],
+    ]);
     assert.deepEqual(gateway.executed, [{ photo: { $bin: 'AQL/' }, text: '世界 😀' }]);
-    assert.ok(wx.tasks.every(({ sent }) => sent.every((data) => global === 'my' || typeof data !== 'string')));
+    assert.ok(
+      wx.tasks.every(({ sent }) => sent.every((data) => global === 'my' || typeof data !== 'string')),
+    );
   });
 }
 
@@ -196,23 +209,46 @@ test('what is no msgpack ends the connection, and the line comes back', async ()
 
 test('every form of the main entry exports the same names, and the words come apart', async () => {
   const cjs = Object.keys((await import(resolve(DIST, 'tautline.cjs.js'))) as object);
-  const hosts = ['alipayHost', 'baiduHost', 'browserHost', 'douyinHost', 'frameworkHost', 'jdHost', 'kuaishouHost', 'nodeHost', 'qqHost', 'wechatHost'];
+  const hosts = [
+    'alipayHost',
+    'baiduHost',
+    'browserHost',
+    'douyinHost',
+    'frameworkHost',
+    'jdHost',
+    'kuaishouHost',
+    'nodeHost',
+    'qqHost',
+    'wechatHost',
+  ];
   const names = ['Tautline', 'TautlineError', ...hosts];
-  assert.deepEqual(names.filter((name) => !cjs.includes(name)), []);
+  assert.deepEqual(
+    names.filter((name) => !cjs.includes(name)),
+    [],
+  );
   const { context } = realm();
   runInContext(readFileSync(resolve(DIST, 'tautline.words.global.js'), 'utf8'), context);
-  assert.deepEqual(Object.keys((context as { tautline: object }).tautline).sort(), [...names, 'words'].sort());
+  assert.deepEqual(
+    Object.keys((context as { tautline: object }).tautline).sort(),
+    [...names, 'words'].sort(),
+  );
   const esm = readFileSync(resolve(DIST, 'esm/index.js'), 'utf8');
   for (const name of names) assert.match(esm, new RegExp(`export\\{.*\\b${name}\\b`));
 });
 
 test('every entry can be loaded there, and none does anything before it is used', () => {
-  const files = readdirSync(DIST).filter((file) => file.endsWith('.global.js') && file !== 'tautline.global.js');
+  const files = readdirSync(DIST).filter(
+    (file) => file.endsWith('.global.js') && file !== 'tautline.global.js',
+  );
   assert.ok(files.length >= 12);
   for (const file of files) {
     const { context, wx, world } = realm();
     runInContext(readFileSync(resolve(DIST, file), 'utf8'), context);
-    assert.equal(wx.tasks.length + wx.listening('SocketClose') + wx.listening('AppShow') + world.pendingTimers, 0, file);
+    assert.equal(
+      wx.tasks.length + wx.listening('SocketClose') + wx.listening('AppShow') + world.pendingTimers,
+      0,
+      file,
+    );
   }
 });
 
@@ -239,5 +275,9 @@ test('the heartbeat runs there too: an open before the hooks are set, which take
 test("one host's own entry has its line, and no other host", () => {
   const { context } = realm();
   runInContext(readFileSync(resolve(DIST, 'tautline.wechat.global.js'), 'utf8'), context);
-  assert.deepEqual(Object.keys((context as { tautline: object }).tautline).sort(), ['Tautline', 'TautlineError', 'wechatHost']);
+  assert.deepEqual(Object.keys((context as { tautline: object }).tautline).sort(), [
+    'Tautline',
+    'TautlineError',
+    'wechatHost',
+  ]);
 });

@@ -24,7 +24,10 @@ for (const recipe of ALL) {
     assert.equal(more, 0, 'handlers that came with the cuts');
     const subscribes = /\b(subscribe|useSubscription|inbox)\(/.test(recipe.code);
     assert.ok(subscribes ? heard.length >= 6 : heard.length === 0, `${heard.length} publications`);
-    assert.deepEqual(heard.filter((times) => times !== 1), []);
+    assert.deepEqual(
+      heard.filter((times) => times !== 1),
+      [],
+    );
     if (/WebsocketHeartbeat\(/.test(recipe.code)) {
       const pushed = kitchen.handled.filter((data) => /^(first|second|third)$/.test(String(data)));
       assert.deepEqual(pushed, ['first', 'second', 'third']);
@@ -44,7 +47,8 @@ test('every guide has code, and the same in both languages', () => {
 });
 
 test('a handler for each welcome is found out', async () => {
-  const code = "line.on('welcome', ({ user }) => user && line.subscribe(`user:${user}`, { from: 'acked', onPublication() {} })); line.connect();";
+  const code =
+    "line.on('welcome', ({ user }) => user && line.subscribe(`user:${user}`, { from: 'acked', onPublication() {} })); line.connect();";
   const { more, heard } = await cooked({ where: 'here', language: 'js', code });
   assert.equal(more, 3);
   assert.ok(Math.max(...heard) > 1);

@@ -8,7 +8,17 @@ import { test } from 'node:test';
 const reference = readFileSync(resolve(__dirname, '../../../dist/reference.md'), 'utf8');
 
 test('every entry is in the reference, with what it says of itself', () => {
-  for (const entry of ['', '/heartbeat', '/words', '/page', '/react', '/vue', '/debug', '/storage', '/msgpack']) {
+  for (const entry of [
+    '',
+    '/heartbeat',
+    '/words',
+    '/page',
+    '/react',
+    '/vue',
+    '/debug',
+    '/storage',
+    '/msgpack',
+  ]) {
     assert.match(reference, new RegExp(`^## \`tautline${entry}\`\\n\\n\\S`, 'm'), entry);
   }
 });

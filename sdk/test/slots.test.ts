@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WebsocketHeartbeat } from '../src/entries/heartbeat.js';
-import { jdHost } from '../src/hosts/alikes.js';
+import { jdHost } from '../src/hosts/wechat-compatible.js';
 import { wechatHost } from '../src/hosts/wechat.js';
 import { Tautline, type TautlineOptions } from '../src/index.js';
 import { FakeJd } from './fakes/global-socket.js';

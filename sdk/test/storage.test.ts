@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { afterEach, test } from 'node:test';
-import { alipayDevice, browserDevice, deviceHere, type Device } from '../src/devices.js';
+import { alipayDevice, browserDevice, detectDevice, type Device } from '../src/storage-backends.js';
 import type { Host } from '../src/host.js';
 import { Tautline, type TautlineOptions } from '../src/index.js';
 import { json } from '../src/msgpack.js';
@@ -38,7 +38,9 @@ class Phone {
   /** Ends the app that runs: nothing that it began goes on, and nobody tells it anything. */
   destroy = (): void => {};
 
-  constructor(private readonly shipped: { Tautline: typeof Tautline; storage: typeof storage } = { Tautline, storage }) {}
+  constructor(
+    private readonly shipped: { Tautline: typeof Tautline; storage: typeof storage } = { Tautline, storage },
+  ) {}
 
   start(more: Partial<StorageOptions> = {}, options: Partial<TautlineOptions> = {}): Tautline {
     const { world } = this;
@@ -62,7 +64,10 @@ class Phone {
       setTimer: (delayMs, fire) => world.setTimer(delayMs, living(fire)),
       dial: (url, protocol, socket, tell) => {
         const dialled = world.dial(url, protocol ?? '', socket, living(tell));
-        return { send: living((text) => dialled.send(text as string)), close: living((code, reason) => dialled.close(code, reason)) };
+        return {
+          send: living((text) => dialled.send(text as string)),
+          close: living((code, reason) => dialled.close(code, reason)),
+        };
       },
     };
     const kept = this.shipped.storage({
@@ -88,7 +93,9 @@ test('what an app could not send before it was destroyed is sent by the next one
   phone.start();
   await world.advance(200);
   assert.deepEqual(world.gateway.all('publish'), [{ channel: 'room:7', data: 'from the tunnel' }]);
-  assert.deepEqual(phone.restored, [{ verb: 'publish', body: { channel: 'room:7', data: 'from the tunnel' } }]);
+  assert.deepEqual(phone.restored, [
+    { verb: 'publish', body: { channel: 'room:7', data: 'from the tunnel' } },
+  ]);
   assert.equal(phone.outcomes.length, 1);
   assert.equal((phone.outcomes[0]!.ok as { offset: number }).offset, 1);
   await world.advance(2_000);
@@ -112,7 +119,10 @@ test('an app that is destroyed before the answer comes asks again under the same
   await world.advance(200);
   assert.deepEqual(world.gateway.executed, ['once', 'another']);
   assert.equal(await other, 'another', 'old numbers and new ones are not confused');
-  assert.deepEqual(phone.outcomes.map(({ verb, ok }) => [verb, ok]), [['call', { data: 'once' }]]);
+  assert.deepEqual(
+    phone.outcomes.map(({ verb, ok }) => [verb, ok]),
+    [['call', { data: 'once' }]],
+  );
 });
 
 test('a text that is refused is told to the app', async () => {
@@ -123,7 +133,11 @@ test('a text that is refused is told to the app', async () => {
     phone.start({ onRestored: (requests, error) => told.push([requests.length, error instanceof Error]) });
     await phone.world.advance(10);
   }
-  assert.deepEqual(told, [[0, true], [0, true], [0, true]]);
+  assert.deepEqual(told, [
+    [0, true],
+    [0, true],
+    [0, true],
+  ]);
 });
 
 test('odd numbers of an app cost nothing that is stored', async () => {
@@ -134,7 +148,11 @@ test('odd numbers of an app cost nothing that is stored', async () => {
     world.unreachable = true;
     const option = odd[(index + 3) % odd.length]!;
     // What a line refuses when it is made is in `options-space.test.ts`.
-    const session = { request_ttl_ms: option >= 0 && typeof option === 'number' ? option : undefined, outbox_bytes_max: Math.max(4_096, index) + 0.5, store_ms: option };
+    const session = {
+      request_ttl_ms: option >= 0 && typeof option === 'number' ? option : undefined,
+      outbox_bytes_max: Math.max(4_096, index) + 0.5,
+      store_ms: option,
+    };
     const line = phone.start({ store_ms: option }, session);
     const cursor = { epoch: 'k1', offset: index + 0.5, at: odd[(index + 5) % odd.length]! };
     line.subscribe('room:7', { from: cursor });
@@ -144,12 +162,19 @@ test('odd numbers of an app cost nothing that is stored', async () => {
     world.unreachable = false;
     phone.destroy();
     const refused: unknown[] = [];
-    phone.start({ onRestored: (requests, error) => (error ? refused.push(error) : phone.restored.push(...requests)) });
+    phone.start({
+      onRestored: (requests, error) => (error ? refused.push(error) : phone.restored.push(...requests)),
+    });
     await world.advance(2_000);
     assert.deepEqual(refused, [], String(timeout));
-    assert.ok(world.gateway.all('publish').some((body) => (body as { data: unknown }).data === 'sane'), String(timeout));
+    assert.ok(
+      world.gateway.all('publish').some((body) => (body as { data: unknown }).data === 'sane'),
+      String(timeout),
+    );
     for (const body of world.gateway.all('subscribe') as { from: { offset: number; at?: number } }[]) {
-      assert.ok(Number.isInteger(body.from.offset) && (body.from.at === undefined || Number.isInteger(body.from.at)));
+      assert.ok(
+        Number.isInteger(body.from.offset) && (body.from.at === undefined || Number.isInteger(body.from.at)),
+      );
     }
   }
 });
@@ -170,7 +195,10 @@ test('a restarted app numbers above ids that were said to be seen', async () => 
   await world.advance(200);
   const published = [1, 2, 3, 4, 5, 6].map((n) => next.publish('room:7', n));
   await world.advance(200);
-  assert.deepEqual(await Promise.all(published.map((one) => one.then(({ offset }) => offset))), [2, 3, 4, 5, 6, 7]);
+  assert.deepEqual(
+    await Promise.all(published.map((one) => one.then(({ offset }) => offset))),
+    [2, 3, 4, 5, 6, 7],
+  );
   assert.deepEqual(seen, [1, 2, 3, 4, 5, 6]);
 });
 
@@ -178,7 +206,8 @@ test('from its start to the first missed publication an app needs one connection
   const phone = new Phone();
   const { world } = phone;
   const heard: [unknown, boolean][] = [];
-  const onPublication = ({ data, redelivered }: { data: unknown; redelivered: boolean }) => heard.push([data, redelivered]);
+  const onPublication = ({ data, redelivered }: { data: unknown; redelivered: boolean }) =>
+    heard.push([data, redelivered]);
   phone.start().subscribe('room:7', { onPublication });
   await world.advance(100);
   world.gateway.publish('room:7', 'seen', world.now());
@@ -191,7 +220,10 @@ test('from its start to the first missed publication an app needs one connection
   const wires = world.wires.length;
   phone.start().subscribe('room:7', { onPublication });
   await world.advance(3 * world.latencyMs);
-  assert.deepEqual(heard, [['seen', false], ['missed', false]]);
+  assert.deepEqual(heard, [
+    ['seen', false],
+    ['missed', false],
+  ]);
   assert.equal(world.gateway.received.length - packets, 1, 'the hello says it all');
   assert.equal(world.wires.length - wires, 1);
 });
@@ -200,7 +232,8 @@ test('what may have been handed over before an app was killed in the foreground 
   const phone = new Phone();
   const { world } = phone;
   const heard: [unknown, boolean][] = [];
-  const onPublication = ({ data, redelivered }: { data: unknown; redelivered: boolean }) => heard.push([data, redelivered]);
+  const onPublication = ({ data, redelivered }: { data: unknown; redelivered: boolean }) =>
+    heard.push([data, redelivered]);
   phone.start().subscribe('room:7', { onPublication });
   await world.advance(1_500);
   world.gateway.publish('room:7', 1, world.now());
@@ -210,7 +243,11 @@ test('what may have been handed over before an app was killed in the foreground 
   await world.advance(100);
   world.gateway.publish('room:7', 2, world.now());
   await world.advance(100);
-  assert.deepEqual(heard, [[1, false], [1, true], [2, false]]);
+  assert.deepEqual(heard, [
+    [1, false],
+    [1, true],
+    [2, false],
+  ]);
 });
 
 test('a request whose time ran out while the app was dead is told to the next one', async () => {
@@ -224,7 +261,10 @@ test('a request whose time ran out while the app was dead is told to the next on
   world.unreachable = false;
   phone.start();
   await world.advance(100);
-  assert.deepEqual(phone.outcomes.map(({ error }) => error!.code), ['expired']);
+  assert.deepEqual(
+    phone.outcomes.map(({ error }) => error!.code),
+    ['expired'],
+  );
   assert.deepEqual(world.gateway.all('publish'), []);
 });
 
@@ -263,7 +303,10 @@ test('a text that is damaged begins afresh', async () => {
   const answer = phone.start().call('echo', 1);
   await phone.world.advance(100);
   assert.equal(await answer, 1);
-  assert.equal((JSON.parse(phone.device.texts.get('tautline:line')!) as { ticket: string }).ticket, 'ticket-1');
+  assert.equal(
+    (JSON.parse(phone.device.texts.get('tautline:line')!) as { ticket: string }).ticket,
+    'ticket-1',
+  );
 });
 
 test('a closed line leaves nothing behind, and another name is another line', async () => {
@@ -286,12 +329,23 @@ test('what ships fits together: storage reads the private parts of a line that c
     void line.call('echo', 'once');
     await phone.world.advance(phone.world.latencyMs);
     phone.destroy();
-    const text = JSON.parse(phone.device.texts.get('tautline:line')!) as { requests: { id: number }[]; cursors: object };
-    assert.deepEqual([text.requests.map(({ id }) => id), Object.keys(text.cursors)], [[2], ['room:7']], entry);
+    const text = JSON.parse(phone.device.texts.get('tautline:line')!) as {
+      requests: { id: number }[];
+      cursors: object;
+    };
+    assert.deepEqual(
+      [text.requests.map(({ id }) => id), Object.keys(text.cursors)],
+      [[2], ['room:7']],
+      entry,
+    );
     phone.start();
     await phone.world.advance(200);
     assert.deepEqual(phone.world.gateway.executed, ['once'], entry);
-    assert.deepEqual(phone.outcomes.map(({ ok }) => ok), [{ data: 'once' }], entry);
+    assert.deepEqual(
+      phone.outcomes.map(({ ok }) => ok),
+      [{ data: 'once' }],
+      entry,
+    );
   }
 });
 
@@ -307,7 +361,10 @@ test('bytes that wait outlive the app, and are bytes again when they come back',
   phone.start({}, { format: json });
   await world.advance(200);
   assert.deepEqual(world.gateway.executed, [{ photo: { $bin: 'AID/' } }]);
-  assert.deepEqual(phone.outcomes.map(({ ok }) => ok), [{ data: { photo } }]);
+  assert.deepEqual(
+    phone.outcomes.map(({ ok }) => ok),
+    [{ data: { photo } }],
+  );
 });
 
 test('a line that is idle writes nothing', async () => {
@@ -342,9 +399,9 @@ function keeps(device: Device): void {
 test("WeChat's storage is found, and that of a host which only calls itself so before it", () => {
   const [wechat, douyin] = [new Map<string, unknown>(), new Map<string, unknown>()];
   globals.wx = fakeMini(wechat);
-  keeps(deviceHere());
+  keeps(detectDevice());
   globals.tt = fakeMini(douyin);
-  deviceHere().set('a', 'text');
+  detectDevice().set('a', 'text');
   assert.deepEqual([wechat.size, douyin.size], [0, 1]);
 });
 
@@ -357,10 +414,16 @@ test("Alipay's storage has its own signature, and returns its errors", () => {
     getStorageSync: ({ key }: { key: string }) => ({ data: texts.get(key) ?? null }),
     removeStorageSync: ({ key }: { key: string }) => (texts.delete(key), result),
   };
-  keeps(deviceHere());
+  keeps(detectDevice());
   result = { error: 14, errorMessage: 'full' };
-  assert.throws(() => deviceHere().set('a', 'text'), { error: 14 });
-  keeps(alipayDevice({ ...(globals.my as Parameters<typeof alipayDevice>[0]), setStorageSync: ({ key, data }) => void texts.set(key, data), removeStorageSync: ({ key }) => void texts.delete(key) }));
+  assert.throws(() => detectDevice().set('a', 'text'), { error: 14 });
+  keeps(
+    alipayDevice({
+      ...(globals.my as Parameters<typeof alipayDevice>[0]),
+      setStorageSync: ({ key, data }) => void texts.set(key, data),
+      removeStorageSync: ({ key }) => void texts.delete(key),
+    }),
+  );
 });
 
 test("a browser's storage is found; where there is none, looking for it throws and no more", () => {
@@ -372,15 +435,20 @@ test("a browser's storage is found; where there is none, looking for it throws a
   };
   keeps(browserDevice(local));
   globals.localStorage = local;
-  keeps(deviceHere());
+  keeps(detectDevice());
   delete globals.localStorage;
-  assert.throws(() => deviceHere().get('a'));
+  assert.throws(() => detectDevice().get('a'));
 });
 
 for (const [what, set] of [
   ['returns and has stored nothing', () => {}],
   ['gives a boolean and has stored nothing', () => false],
-  ['stores half', function (this: FakeDevice, key: string, text: string) { this.texts.set(key, text.slice(0, 20)); }],
+  [
+    'stores half',
+    function (this: FakeDevice, key: string, text: string) {
+      this.texts.set(key, text.slice(0, 20));
+    },
+  ],
 ] as [string, (this: FakeDevice, key: string, text: string) => void][]) {
   test(`a device that ${what}: onFailed, and the line goes on`, async () => {
     const phone = new Phone();

@@ -139,7 +139,10 @@ test('publish, history and presence give what the gateway says', async () => {
   const presence = line.presence('room:7');
   await world.advance(100);
   assert.equal((await published).offset, 1);
-  assert.deepEqual((await history).publications.map(({ data }) => data), [{ n: 1 }]);
+  assert.deepEqual(
+    (await history).publications.map(({ data }) => data),
+    [{ n: 1 }],
+  );
   assert.equal((await presence).count, 0);
   assert.deepEqual(world.gateway.all('history'), [{ channel: 'room:7', limit: 10 }]);
 });
@@ -150,7 +153,10 @@ test('a refusal of the gateway rejects with its code and words', async () => {
   await world.advance(100);
   const error = await failed;
   assert.ok(error instanceof TautlineError && error instanceof Error);
-  assert.deepEqual([error.name, error.code, error.message], ['TautlineError', 'not_found', 'no method nonsense']);
+  assert.deepEqual(
+    [error.name, error.code, error.message],
+    ['TautlineError', 'not_found', 'no method nonsense'],
+  );
 });
 
 test('a request times out after the time that it was given', async () => {
@@ -249,7 +255,9 @@ test('gaps, presence and the end of a subscription reach its handlers', async ()
   const cursor = { epoch: 'k2', offset: 5, at: 1 };
   world.gateway.tell({ gap: { channel: 'room:7', reason: 'new_epoch', after: 0, cursor } });
   world.gateway.tell({ join: { channel: 'room:7', user: 'u7', session: 's7' } });
-  world.gateway.tell({ unsubscribed: { channel: 'room:7', code: 'permission_denied', message: 'not any more' } });
+  world.gateway.tell({
+    unsubscribed: { channel: 'room:7', code: 'permission_denied', message: 'not any more' },
+  });
   await world.advance(100);
   assert.deepEqual(seen, [['new_epoch', 0], ['join', 'u7'], 'permission_denied']);
 });
@@ -258,9 +266,14 @@ test('a drop carries the raw words of the host, and the next welcome how long it
   const { world, line } = await online();
   const drops: unknown[] = [];
   const offline: number[] = [];
-  line.on('drop', ({ cause, online, code, reason, message }) => drops.push({ cause, online, code, reason, message }));
+  line.on('drop', ({ cause, online, code, reason, message }) =>
+    drops.push({ cause, online, code, reason, message }),
+  );
   line.on('welcome', ({ offline_ms }) => offline.push(offline_ms));
-  world.gateway.bye({ code: 'server_restart', message: 'back soon', reconnect: 'later', retry_after_ms: 500 }, 4001);
+  world.gateway.bye(
+    { code: 'server_restart', message: 'back soon', reconnect: 'later', retry_after_ms: 500 },
+    4001,
+  );
   await world.advance(2_000);
   assert.deepEqual(drops, [
     { cause: 'server_restart', online: true, code: 4001, reason: 'server_restart', message: 'back soon' },

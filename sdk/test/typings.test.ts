@@ -21,7 +21,9 @@ for (const [what, folder] of [
 ] as const) {
   test(`${what}: what ships fits, and so do an app's own methods and channels`, async () => {
     const tsc = [resolve(SDK, 'node_modules/typescript/bin/tsc'), '-p', resolve(SDK, 'test/typings', folder)];
-    const { stdout } = await promisify(execFile)(process.execPath, tsc).catch((error: { stdout: string }) => error);
+    const { stdout } = await promisify(execFile)(process.execPath, tsc).catch(
+      (error: { stdout: string }) => error,
+    );
     assert.equal(stdout, '');
   });
 }

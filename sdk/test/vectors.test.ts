@@ -15,7 +15,8 @@ function run(vector: Vector, parts?: Parts): void {
   const machine = new Machine(vector, parts);
   vector.steps.forEach((step, index) => {
     const where = `step ${index} at ${step.at}: ${JSON.stringify(step.in)}`;
-    if (step.in.type === 'timeout' && !step.late) assert.equal(machine.session.pollTimeout(), step.at, `due before ${where}`);
+    if (step.in.type === 'timeout' && !step.late)
+      assert.equal(machine.session.pollTimeout(), step.at, `due before ${where}`);
     const { store, out, next } = machine.feed(step);
     assert.deepEqual(store, step.store, `stored after ${where}`);
     assert.deepEqual(out, step.out, where);

@@ -13,9 +13,14 @@ interface Instance extends LineMembers {
   $destroy(): void;
   $options: { [hook: string]: ((this: unknown) => void)[] };
 }
-type Vue2 = (new (options: object) => Instance) & { config: { productionTip: boolean; optionMergeStrategies: { [hook: string]: unknown } } };
+type Vue2 = (new (options: object) => Instance) & {
+  config: { productionTip: boolean; optionMergeStrategies: { [hook: string]: unknown } };
+};
 
-const VERSIONS = { '2.6': require('vue-2.6') as Vue2, '2.7': (require('vue-2.7') as { default?: Vue2 }).default ?? (require('vue-2.7') as Vue2) };
+const VERSIONS = {
+  '2.6': require('vue-2.6') as Vue2,
+  '2.7': (require('vue-2.7') as { default?: Vue2 }).default ?? (require('vue-2.7') as Vue2),
+};
 
 for (const [version, Vue] of Object.entries(VERSIONS)) {
   Vue.config.productionTip = false;
@@ -29,7 +34,11 @@ for (const [version, Vue] of Object.entries(VERSIONS)) {
     const states: string[] = [];
     const it = new Vue({
       mixins: [lineMixin(line)],
-      computed: { words(this: Instance) { return `the line is ${this.lineState}`; } },
+      computed: {
+        words(this: Instance) {
+          return `the line is ${this.lineState}`;
+        },
+      },
       watch: { words: (words: string) => states.push(words) },
       created(this: Instance) {
         this.line.subscribe('room:7', { onPublication: ({ data }) => void seen.push(data) });
@@ -52,7 +61,10 @@ for (const [version, Vue] of Object.entries(VERSIONS)) {
     assert.equal(world.gateway.all('unsubscribe').length, 1);
   });
 
-  for (const [shows, hides, whose] of [['activated', 'deactivated', 'keep-alive'], ['onShow', 'onHide', "uni-app's pages"]] as const) {
+  for (const [shows, hides, whose] of [
+    ['activated', 'deactivated', 'keep-alive'],
+    ['onShow', 'onHide', "uni-app's pages"],
+  ] as const) {
     test(`vue ${version}: while shown, a channel rests with ${whose}, and is read on`, async () => {
       const { line, world, publish } = await lined();
       const seen: unknown[] = [];
@@ -60,7 +72,11 @@ for (const [version, Vue] of Object.entries(VERSIONS)) {
       const it = new Vue({
         mixins: [lineMixin(() => line)],
         created(this: Instance) {
-          this.line.subscribe('room:7', { onPublication: ({ data }) => void seen.push(data) }, { while: 'shown' });
+          this.line.subscribe(
+            'room:7',
+            { onPublication: ({ data }) => void seen.push(data) },
+            { while: 'shown' },
+          );
         },
         [hides]: () => void own++,
       });
@@ -91,7 +107,12 @@ test('vue 2.7: it has the composables of Vue 3, in the form in which they ship',
   const it = new VERSIONS['2.7']({
     setup() {
       state = shipped.useLineState!(line);
-      shipped.useSubscription!(line, 'room:7', { onPublication: ({ data }) => void seen.push(data) }, { while: 'shown' });
+      shipped.useSubscription!(
+        line,
+        'room:7',
+        { onPublication: ({ data }) => void seen.push(data) },
+        { while: 'shown' },
+      );
       return {};
     },
   });

@@ -24,7 +24,8 @@ function watched(wx = new FakeWechat()) {
 test('a dial names the subprotocol and always passes success, fail and complete', () => {
   const { task } = dialled();
   assert.deepEqual(task.connect.protocols, ['tautline.v1.json']);
-  for (const name of ['success', 'fail', 'complete'] as const) assert.equal(typeof task.connect[name], 'function');
+  for (const name of ['success', 'fail', 'complete'] as const)
+    assert.equal(typeof task.connect[name], 'function');
 });
 
 test('sending and closing always pass success, fail and complete', () => {
@@ -34,7 +35,8 @@ test('sending and closing always pass success, fail and complete', () => {
   assert.deepEqual(task.sent, ['{}']);
   assert.deepEqual(task.closes, [{ code: 1000, reason: 'done' }]);
   for (const options of task.options) {
-    for (const name of ['success', 'fail', 'complete'] as const) assert.equal(typeof options[name], 'function');
+    for (const name of ['success', 'fail', 'complete'] as const)
+      assert.equal(typeof options[name], 'function');
   }
 });
 
@@ -167,7 +169,10 @@ test('callbacks that come without a word still end the socket', () => {
 });
 
 test('a mini program is watched by onAppShow and onAppHide, a mini game by onShow and onHide', () => {
-  for (const [kind, prefix] of [['program', 'App'], ['game', '']] as const) {
+  for (const [kind, prefix] of [
+    ['program', 'App'],
+    ['game', ''],
+  ] as const) {
     const { wx, seen } = watched(new FakeWechat(kind));
     seen.length = 0;
     wx.emit(prefix + 'Hide');
@@ -187,7 +192,11 @@ test('"none" and the "offline" of iPhones both mean no network', () => {
   wx.emit('NetworkStatusChange', { isConnected: true, networkType: 'offline' });
   wx.emit('NetworkStatusChange', { isConnected: false, networkType: 'none' });
   wx.emit('NetworkStatusChange', { isConnected: true, networkType: '5g' });
-  assert.deepEqual(seen, [[false, 'offline'], [false, 'none'], [true, '5g']]);
+  assert.deepEqual(seen, [
+    [false, 'offline'],
+    [false, 'none'],
+    [true, '5g'],
+  ]);
 });
 
 test('the network is asked for on show, because changes in the background are never announced', () => {

@@ -13,12 +13,18 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 rmSync(join(root, 'build/es5'), { recursive: true, force: true });
-execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root], { stdio: 'inherit' });
+execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root], {
+  stdio: 'inherit',
+});
 for (const folder of ['mini', 'esm']) mkdirSync(join(root, 'dist', folder), { recursive: true });
 mkdirSync(join(root, 'build/shipped'), { recursive: true });
 
 const SHIPPED = Object.entries({ ...LINES, ...BESIDE });
-const names = await privateNames([...SHIPPED, ...Object.entries(PARTS)].map(([, source]) => compiled(source)), root, EXTERNAL);
+const names = await privateNames(
+  [...SHIPPED, ...Object.entries(PARTS)].map(([, source]) => compiled(source)),
+  root,
+  EXTERNAL,
+);
 for (const [entry, source] of SHIPPED) ship(entry, await small(source));
 for (const [part, source] of Object.entries(PARTS)) {
   writeFileSync(join(root, `build/shipped/${part}.js`), taken(await small(source)).cjs);
@@ -28,8 +34,12 @@ writeFileSync(join(root, 'build/shipped/names.json'), JSON.stringify(names));
 write('esm/package.json', JSON.stringify({ type: 'module', sideEffects: false }));
 cpSync(join(root, 'dist/types'), join(root, 'dist/esm/types'), { recursive: true });
 for (const [entry, source] of SHIPPED) stub(entry, source);
-for (const licence of ['LICENSE-APACHE', 'LICENSE-MIT']) copyFileSync(join(root, '..', licence), join(root, licence));
-writeFileSync(join(root, 'dist/reference.md'), reference({ index: LINES.index, ...BESIDE }, join(root, 'dist/types')));
+for (const licence of ['LICENSE-APACHE', 'LICENSE-MIT'])
+  copyFileSync(join(root, '..', licence), join(root, licence));
+writeFileSync(
+  join(root, 'dist/reference.md'),
+  reference({ index: LINES.index, ...BESIDE }, join(root, 'dist/types')),
+);
 
 /** The file that the compiler has made of a source. */
 function compiled(source) {
@@ -67,7 +77,12 @@ function stub(entry, source) {
   if (entry === 'index') return;
   const folder = join(root, entry);
   mkdirSync(folder, { recursive: true });
-  const its = { main: `../dist/mini/${entry}.js`, module: `../dist/esm/${entry}.js`, types: `../dist/types/${source}.d.ts`, sideEffects: false };
+  const its = {
+    main: `../dist/mini/${entry}.js`,
+    module: `../dist/esm/${entry}.js`,
+    types: `../dist/types/${source}.d.ts`,
+    sideEffects: false,
+  };
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(its, null, 2)}\n`);
 }
 
@@ -75,9 +90,13 @@ function stub(entry, source) {
 function taken(esm) {
   const [, whole, list] = esm.match(/^([^]*)export\s*\{([^}]*)\};?\s*$/);
   const exported = list.split(',').map((pair) => pair.trim().split(' as '));
-  const body = whole.replace(/import\s*\{([^}]*)\}\s*from\s*("[^"]*");?/g, (_, imported, from) => required(imported, from));
+  const body = whole.replace(/import\s*\{([^}]*)\}\s*from\s*("[^"]*");?/g, (_, imported, from) =>
+    required(imported, from),
+  );
   // With a default export, those who `import` it by way of `require` must be told.
-  const mark = exported.some(([, name]) => name === 'default') ? 'Object.defineProperty(exports,"__esModule",{value:true});' : '';
+  const mark = exported.some(([, name]) => name === 'default')
+    ? 'Object.defineProperty(exports,"__esModule",{value:true});'
+    : '';
   // The bundler's own wrappers for the other two cost 280 bytes, which phones would load for nothing.
   const cjs = mark + body + exported.map(([local, name = local]) => `exports.${name}=${local};`).join('');
   return { whole, body, exported, cjs };

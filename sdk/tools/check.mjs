@@ -10,16 +10,16 @@ import { BESIDE, LINES } from './entries.mjs';
 
 const KB = 1024;
 /** What a line with one host may take, as `gzip -9` leaves it (docs/adr/0012); and with storage and msgpack, as one app holds all three. */
-const GZIP_BYTES_MAX_HOST = 10.125 * KB;
-const GZIP_BYTES_MAX_HOST_ALL = 13.875 * KB;
+const GZIP_BYTES_MAX_HOST = 10.75 * KB;
+const GZIP_BYTES_MAX_HOST_ALL = 15 * KB;
 /** Hosts that may have one socket for the whole app carry `global-socket.ts`, too. */
 const GZIP_BYTES_MORE_ONE_SOCKET = 0.375 * KB;
 const ONE_SOCKET = ['alipay', 'baidu', 'jd'];
 /** The same with all hosts. */
-const GZIP_BYTES_MAX_INDEX = 11.125 * KB;
-const GZIP_BYTES_MAX_EVERYTHING = 14.875 * KB;
+const GZIP_BYTES_MAX_INDEX = 12 * KB;
+const GZIP_BYTES_MAX_EVERYTHING = 16.125 * KB;
 const GZIP_BYTES_MAX_BESIDE = {
-  heartbeat: 4.75 * KB,
+  heartbeat: 4.875 * KB,
   words: 3 * KB,
   page: KB,
   react: 0.875 * KB,
@@ -27,8 +27,8 @@ const GZIP_BYTES_MAX_BESIDE = {
   vue2: KB,
   json: 0.625 * KB,
   debug: 0.75 * KB,
-  storage: 3.25 * KB,
-  msgpack: 1.625 * KB,
+  storage: 3.5 * KB,
+  msgpack: 1.6875 * KB,
 };
 
 const faults = [];
@@ -38,10 +38,15 @@ const { exports } = JSON.parse(read('package.json'));
 print('', 'bytes', 'gzip -9', 'at most');
 for (const entry of Object.keys({ ...LINES, ...BESIDE })) {
   const name = entry === 'index' ? 'tautline' : `tautline/${entry}`;
-  const most = GZIP_BYTES_MAX_BESIDE[entry] ?? (entry === 'index' ? GZIP_BYTES_MAX_INDEX : GZIP_BYTES_MAX_HOST + moreOf(entry));
+  const most =
+    GZIP_BYTES_MAX_BESIDE[entry] ??
+    (entry === 'index' ? GZIP_BYTES_MAX_INDEX : GZIP_BYTES_MAX_HOST + moreOf(entry));
   const code = read(`dist/esm/${entry}.js`);
   mustBeSmall(name, code, most);
-  mustBeEs5(`${name} (esm)`, code.replace(/^import\s*\{[^}]*\}\s*from\s*"[^"]*";?|export\s*\{[^}]*\};?\s*$/g, ''));
+  mustBeEs5(
+    `${name} (esm)`,
+    code.replace(/^import\s*\{[^}]*\}\s*from\s*"[^"]*";?|export\s*\{[^}]*\};?\s*$/g, ''),
+  );
   mustBeEs5(`${name} (cjs)`, read(`dist/mini/${entry}.js`));
   mustBeReachable(entry);
 }
@@ -55,7 +60,9 @@ print('');
 await printOthers(print);
 
 function print(what, bytes = '', gzipped = '', most = '') {
-  console.log(`${what.padEnd(32)} ${String(bytes).padStart(8)} ${String(gzipped).padStart(9)} ${String(most).padStart(9)}`);
+  console.log(
+    `${what.padEnd(32)} ${String(bytes).padStart(8)} ${String(gzipped).padStart(9)} ${String(most).padStart(9)}`,
+  );
 }
 
 function moreOf(line) {
@@ -65,7 +72,7 @@ function moreOf(line) {
 function mustBeSmall(what, code, most) {
   const gzipped = gzipSync(code, { level: 9 }).length;
   print(what, code.length, gzipped, Math.floor(most));
-  if (gzipped > most) faults.push(`${what} has ${gzipped} bytes gzipped, at most ${Math.floor(most)}: \`npm run letters\` may save some`);
+  if (gzipped > most) faults.push(`${what} has ${gzipped} bytes gzipped, at most ${Math.floor(most)}`);
 }
 
 function mustBeEs5(what, code) {

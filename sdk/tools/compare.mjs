@@ -6,13 +6,21 @@ import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { minify } from 'terser';
 
-const OTHERS = ['websocket-heartbeat-miniprogram', 'reconnecting-websocket', 'centrifuge', 'socket.io-client'];
+const OTHERS = [
+  'websocket-heartbeat-miniprogram',
+  'reconnecting-websocket',
+  'centrifuge',
+  'socket.io-client',
+];
 
 /** Prints a line for each. */
 export async function printOthers(print) {
   for (const name of OTHERS) {
     const { outputFiles } = await build({
-      stdin: { contents: `import * as all from '${name}'; export { all };`, resolveDir: dirname(fileURLToPath(import.meta.url)) },
+      stdin: {
+        contents: `import * as all from '${name}'; export { all };`,
+        resolveDir: dirname(fileURLToPath(import.meta.url)),
+      },
       bundle: true,
       format: 'esm',
       platform: 'browser',
@@ -21,7 +29,11 @@ export async function printOthers(print) {
       write: false,
       logLevel: 'error',
     });
-    const { code } = await minify(outputFiles[0].text, { module: true, compress: { passes: 3 }, format: { comments: false } });
+    const { code } = await minify(outputFiles[0].text, {
+      module: true,
+      compress: { passes: 3 },
+      format: { comments: false },
+    });
     print(name, code.length, gzipSync(code, { level: 9 }).length);
   }
 }

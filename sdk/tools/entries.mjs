@@ -32,7 +32,7 @@ export const BESIDE = {
 /** Parts that do not ship alone: tests run the vectors and the traces on them, in the form in which they ship. */
 export const PARTS = {
   session: 'session',
-  storing: 'storing',
+  persistence: 'persistence',
 };
 
 /** Packages of the app's that an entry uses and does not contain. */

@@ -20,5 +20,13 @@ export async function privateNames(files, resolveDir, external) {
 }
 
 function options(external, mangleCache) {
-  return { bundle: true, format: 'esm', target: 'es5', external, write: false, mangleProps: PRIVATE, mangleCache };
+  return {
+    bundle: true,
+    format: 'esm',
+    target: 'es5',
+    external,
+    write: false,
+    mangleProps: PRIVATE,
+    mangleCache,
+  };
 }

@@ -9,7 +9,12 @@ export function reference(entries, types) {
   const files = Object.entries(entries).map(([entry, source]) => [entry, join(types, `${source}.d.ts`)]);
   const program = ts.createProgram(
     files.map(([, file]) => file),
-    { moduleResolution: ts.ModuleResolutionKind.Bundler, module: ts.ModuleKind.ESNext, skipLibCheck: true, types: [] },
+    {
+      moduleResolution: ts.ModuleResolutionKind.Bundler,
+      module: ts.ModuleKind.ESNext,
+      skipLibCheck: true,
+      types: [],
+    },
   );
   const checker = program.getTypeChecker();
   const told = new Set();
@@ -20,10 +25,19 @@ export function reference(entries, types) {
     const known = [];
     for (const symbol of checker.getExportsOfModule(checker.getSymbolAtLocation(source))) {
       const target = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
-      const declarations = (target.declarations ?? []).filter((one) => one.getSourceFile().fileName.startsWith(types));
+      const declarations = (target.declarations ?? []).filter((one) =>
+        one.getSourceFile().fileName.startsWith(types),
+      );
       // What several entries export is told once, under the first of them.
       if (declarations.every((one) => told.has(one))) known.push(symbol.name);
-      else parts.push(section(symbol.name, declarations.filter((one) => !told.has(one)), told));
+      else
+        parts.push(
+          section(
+            symbol.name,
+            declarations.filter((one) => !told.has(one)),
+            told,
+          ),
+        );
     }
     if (known.length) parts.push(`And, as above: ${known.map((name) => `\`${name}\``).join(', ')}.`);
   }

@@ -1,7 +1,7 @@
 /** A line for Douyin, Toutiao and Feishu, and for nothing else: `tautline/douyin`. */
 
 import type { App } from '../app.js';
-import { douyinHost } from '../hosts/alikes.js';
+import { douyinHost } from '../hosts/wechat-compatible.js';
 import type { MiniApi } from '../hosts/mini-api.js';
 import { lineOn, type Tautline as Line } from '../tautline.js';
 

@@ -1,5 +1,5 @@
 /** `tautline/heartbeat`: a drop-in for `websocket-heartbeat-miniprogram`. */
 
-export { WebsocketHeartbeat, WebsocketHeartbeat as default } from '../plain/heartbeat.js';
-export * from '../plain/options.js';
+export { WebsocketHeartbeat, WebsocketHeartbeat as default } from '../heartbeat-compat/heartbeat.js';
+export * from '../heartbeat-compat/options.js';
 export type { Host } from '../host.js';

@@ -1,7 +1,7 @@
 /** A line for JD, and for nothing else: `tautline/jd`. */
 
 import type { App } from '../app.js';
-import { jdHost } from '../hosts/alikes.js';
+import { jdHost } from '../hosts/wechat-compatible.js';
 import type { MiniApi } from '../hosts/mini-api.js';
 import { lineOn, type Tautline as Line } from '../tautline.js';
 

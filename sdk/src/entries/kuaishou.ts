@@ -1,7 +1,7 @@
 /** A line for Kuaishou, and for nothing else: `tautline/kuaishou`. */
 
 import type { App } from '../app.js';
-import { kuaishouHost } from '../hosts/alikes.js';
+import { kuaishouHost } from '../hosts/wechat-compatible.js';
 import type { MiniApi } from '../hosts/mini-api.js';
 import { lineOn, type Tautline as Line } from '../tautline.js';
 
@@ -11,7 +11,9 @@ export { kuaishouHost };
 export { TautlineError } from '../error.js';
 
 /** A line over `ks`. */
-export const Tautline = /*#__PURE__*/ lineOn(() => (typeof ks !== 'undefined' ? kuaishouHost(ks) : undefined));
+export const Tautline = /*#__PURE__*/ lineOn(() =>
+  typeof ks !== 'undefined' ? kuaishouHost(ks) : undefined,
+);
 export type Tautline<A extends App = App> = Line<A>;
 
 export * from './types.js';

@@ -1,7 +1,7 @@
 /** A line for QQ, and for nothing else: `tautline/qq`. */
 
 import type { App } from '../app.js';
-import { qqHost } from '../hosts/alikes.js';
+import { qqHost } from '../hosts/wechat-compatible.js';
 import type { MiniApi } from '../hosts/mini-api.js';
 import { lineOn, type Tautline as Line } from '../tautline.js';
 

@@ -10,7 +10,9 @@ export { reactNativeHost };
 export { TautlineError } from '../error.js';
 
 /** A line over the global `WebSocket`; with `host: reactNativeHost({ AppState, NetInfo })` it knows of life cycle and network. */
-export const Tautline = /*#__PURE__*/ lineOn(() => (typeof WebSocket !== 'undefined' ? reactNativeHost() : undefined));
+export const Tautline = /*#__PURE__*/ lineOn(() =>
+  typeof WebSocket !== 'undefined' ? reactNativeHost() : undefined,
+);
 export type Tautline<A extends App = App> = Line<A>;
 
 export type { NativeAppState, NativeNetInfo, NativeParts } from '../hosts/react-native.js';

@@ -7,4 +7,4 @@ export type { MiniApi, MiniTask } from '../hosts/mini-api.js';
 export type { Tautline as Line, TautlineConstructor } from '../tautline.js';
 export * from '../app.js';
 export * from '../options.js';
-export * from '../vocabulary.js';
+export * from '../types.js';

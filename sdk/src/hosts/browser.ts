@@ -1,18 +1,18 @@
 /** Browsers: WebSocket, page visibility, and what the browser says about the network. */
 
 import type { Host, Socket, Tell } from '../host.js';
-import type { DropCause } from '../vocabulary.js';
+import type { DropCause } from '../types.js';
 import { now, setTimer } from './clock.js';
 import type { Callbacks } from './mini-api.js';
-import { nothing } from './nothing.js';
+import { noop } from './noop.js';
 
 /** The part of a WebSocket that is used. */
 export interface BrowserSocket {
   binaryType: string;
-  onopen: ((event: any) => void) | null;
-  onmessage: ((event: any) => void) | null;
-  onerror: ((event: any) => void) | null;
-  onclose: ((event: any) => void) | null;
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
   send(data: string | ArrayBuffer): void;
   close(code?: number, reason?: string): void;
 }
@@ -33,7 +33,11 @@ export interface BrowserWindow extends Partial<Target> {
  * A host over `window`, or over anything with a `WebSocket` like a worker. `causeIn` reads the words of errors, which browsers
  * have none of: what they say of an address they keep to themselves.
  */
-export function browserHost(window: BrowserWindow, platform = 'browser', causeIn?: (words: string, url: string) => DropCause | undefined): Host {
+export function browserHost(
+  window: BrowserWindow,
+  platform = 'browser',
+  causeIn?: (words: string, url: string) => DropCause | undefined,
+): Host {
   const { document, navigator } = window;
   const connection = navigator && navigator.connection;
 
@@ -43,13 +47,19 @@ export function browserHost(window: BrowserWindow, platform = 'browser', causeIn
 
   /** As a mini program would. */
   function answer(callbacks: Callbacks = {}, error?: unknown): void {
-    const { success = nothing, fail = nothing, complete = nothing } = callbacks;
+    const { success = noop, fail = noop, complete = noop } = callbacks;
     if (error) fail({ errMsg: String(error) });
     else success({ errMsg: 'ok' });
     complete();
   }
 
-  function dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: { protocols?: string[] } & Callbacks): Socket {
+  function dial(
+    url: string,
+    protocol: string | undefined,
+    socket: number,
+    tell: Tell,
+    more?: { protocols?: string[] } & Callbacks,
+  ): Socket {
     let it: BrowserSocket;
     /** What an error has said, which it does outside of browsers. */
     let words = '';
@@ -59,7 +69,10 @@ export function browserHost(window: BrowserWindow, platform = 'browser', causeIn
       // Not a URL, or plain `ws` from a secure page.
       answer(more, error);
       tell({ type: 'socket_closed', socket, reason: String(error), cause: 'refused' });
-      return { send: (_, callbacks) => answer(callbacks, error), close: (_, _2, callbacks) => answer(callbacks, error) };
+      return {
+        send: (_, callbacks) => answer(callbacks, error),
+        close: (_, _2, callbacks) => answer(callbacks, error),
+      };
     }
     answer(more);
     // The default hands out blobs, which cannot be read in order.
@@ -68,13 +81,19 @@ export function browserHost(window: BrowserWindow, platform = 'browser', causeIn
     // Anything but text is not of the protocol, which is for the session to say.
     it.onmessage = ({ data }) => tell({ type: 'socket_message', socket, text: String(data), data });
     // A close follows. Without a listener, Node's `ws` throws the error out of the process.
-    it.onerror = (event) => {
+    it.onerror = (event: { message?: string } | undefined) => {
       words = (event && event.message) || '';
     };
     it.onclose = ({ code, reason }) => {
       // With any other code the reason is the server's, which may say what it likes.
       const own = (code === 1006 && reason) || words;
-      tell({ type: 'socket_closed', socket, code, reason: reason || words, cause: online() ? causeIn && causeIn(own, url) : 'network_lost' });
+      tell({
+        type: 'socket_closed',
+        socket,
+        code,
+        reason: reason || words,
+        cause: online() ? causeIn && causeIn(own, url) : 'network_lost',
+      });
     };
     return {
       send(data, callbacks) {

@@ -3,7 +3,7 @@
  * numbers that can be relied on. A cause is only claimed on evidence; `test/causes.test.ts` has the words that were seen.
  */
 
-import type { DropCause } from '../vocabulary.js';
+import type { DropCause } from '../types.js';
 
 /** The most telling first: a time-out of DNS is one of DNS, a reset inside of TLS is the network's. */
 const MEANINGS: { [cause in DropCause]?: RegExp } = {
@@ -31,7 +31,8 @@ export function causeOf(words: string, url = ''): DropCause | undefined {
 }
 
 /** What an error, a close, or whatever else a host gives for one, says: nothing where it says nothing. */
-export function wordsOf(it: any): string {
+export function messageOf(given: unknown): string {
+  const it = given as { [name: string]: unknown } | undefined;
   const words = it && (it.errMsg || it.errorMessage || it.message || it.reason || it.error || it);
   return words && typeof words !== 'object' ? '' + words : '';
 }

@@ -7,9 +7,9 @@
 
 import type { Host } from '../host.js';
 import { alipayHost } from './alipay.js';
-import { baiduHost, douyinHost, jdHost, kuaishouHost, qqHost } from './alikes.js';
-import { browserHere } from './browser-here.js';
-import { globalsHere } from './globals.js';
+import { baiduHost, douyinHost, jdHost, kuaishouHost, qqHost } from './wechat-compatible.js';
+import { detectBrowser } from './detect-browser.js';
+import { hostGlobals } from './globals.js';
 import type { MiniApi } from './mini-api.js';
 import { wechatHost } from './wechat.js';
 
@@ -17,12 +17,12 @@ declare const uni: unknown;
 
 /** The host around us, or `undefined` where none is known. */
 export function detectHost(): Host | undefined {
-  return miniHere(typeof uni !== 'undefined' && uni) || browserHere();
+  return detectMini(typeof uni !== 'undefined' && uni) || detectBrowser();
 }
 
 /** The mini program around us. `wrapper` is not taken for one: on pages uni-app calls itself `wx`. */
-export function miniHere(wrapper: unknown): Host | undefined {
-  const globals = globalsHere();
+export function detectMini(wrapper: unknown): Host | undefined {
+  const globals = hostGlobals();
   const found = globals.filter((it) => it && it !== wrapper && it.connectSocket)[0] as MiniApi | undefined;
   // In the order of the globals.
   const hosts = [douyinHost, qqHost, baiduHost, alipayHost, kuaishouHost, jdHost, wechatHost];

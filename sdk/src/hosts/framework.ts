@@ -5,8 +5,8 @@
  */
 
 import type { Host } from '../host.js';
-import { browserHere } from './browser-here.js';
-import { miniHere } from './detect.js';
+import { detectBrowser } from './detect-browser.js';
+import { detectMini } from './detect.js';
 import { globalSocket } from './global-socket.js';
 import type { MiniApi } from './mini-api.js';
 import { miniHost } from './mini.js';
@@ -15,7 +15,7 @@ import { miniHost } from './mini.js';
 export interface Framework {
   /** Taro's. */
   getEnv?(): unknown;
-  connectSocket(options: any): any;
+  connectSocket(options: object): unknown;
 }
 
 /** The host under `Taro` or `uni`; `uni` itself in its own native apps, where nothing is underneath. */
@@ -24,5 +24,5 @@ export function frameworkHost(framework: Framework): Host {
   const web = framework.getEnv && framework.getEnv() === 'WEB';
   // Where a promise of a task comes, it comes too late to listen: the global events remain.
   const own = { platform: 'app', taskless: globalSocket };
-  return (!web && miniHere(framework)) || browserHere() || miniHost(framework as MiniApi, own);
+  return (!web && detectMini(framework)) || detectBrowser() || miniHost(framework as MiniApi, own);
 }

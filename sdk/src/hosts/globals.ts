@@ -14,7 +14,7 @@ declare const wx: MiniApi | undefined;
 export const ALIPAY = 3;
 
 /** Those that are there; the specific before the imitated, since several hosts also call themselves `wx`. */
-export function globalsHere(): (MiniApi | false | undefined)[] {
+export function hostGlobals(): (MiniApi | false | undefined)[] {
   // Not in a loop: only a name that stands in the code can be asked for without `eval` or `globalThis`.
   return [
     typeof tt !== 'undefined' && tt,

@@ -1,6 +1,6 @@
 /** The part of a mini program's global object that is used, in types that every vendor's own typings fit. */
 
-import { nothing } from './nothing.js';
+import { noop } from './noop.js';
 
 /** All three are always passed: with one left out, some versions return a promise, or throw. */
 export interface Callbacks<T = unknown> {
@@ -34,9 +34,9 @@ export interface MiniTask {
   send(options: { data: string | ArrayBuffer } & Callbacks): void;
   close(options: { code?: number; reason?: string } & Callbacks): void;
   onOpen(listener: () => void): void;
-  onMessage(listener: (message: any) => void): void;
-  onError(listener: (error: any) => void): void;
-  onClose(listener: (close: any) => void): void;
+  onMessage(listener: (message: { data: unknown }) => void): void;
+  onError(listener: (error: MiniError) => void): void;
+  onClose(listener: (close: MiniClose) => void): void;
   readonly readyState?: number;
   /** Of the one socket of an app: the dial has failed, and there is nothing to close. */
   over?(): void;
@@ -45,24 +45,27 @@ export interface MiniTask {
 /** What older versions and poorer hosts lack is optional. */
 export interface MiniApi {
   // Their types differ in what none of them does: some promise a promise, some nothing.
-  connectSocket(options: any): any;
-  sendSocketMessage?(options: any): any;
-  closeSocket?(options: any): any;
+  connectSocket(options: object): unknown;
+  sendSocketMessage?(options: object): unknown;
+  closeSocket?(options: object): unknown;
   onSocketOpen?(listener: () => void): void;
-  onSocketMessage?(listener: (message: any) => void): void;
-  onSocketError?(listener: (error: any) => void): void;
-  onSocketClose?(listener: (close: any) => void): void;
+  onSocketMessage?(listener: (message: { data: unknown }) => void): void;
+  onSocketError?(listener: (error: MiniError) => void): void;
+  onSocketClose?(listener: (close: MiniClose) => void): void;
   onAppShow?(listener: () => void): void;
   onShow?(listener: () => void): void;
-  getNetworkType?(options: any): any;
+  getNetworkType?(options: object): unknown;
 }
 
 /** `options` with all three callbacks: those that are there stay, and `fail` hears of failures, too. */
-export function withCallbacks<O extends object>(options: O & Callbacks, fail: (error: MiniError) => void): O & Required<Callbacks> {
+export function withCallbacks<O extends object>(
+  options: O & Callbacks,
+  fail: (error: MiniError) => void,
+): O & Required<Callbacks> {
   const all = options as O & Required<Callbacks>;
   const own = all.fail;
-  all.success = all.success || nothing;
-  all.complete = all.complete || nothing;
+  all.success = all.success || noop;
+  all.complete = all.complete || noop;
   all.fail = (error) => {
     fail(error);
     if (own) own(error);

@@ -2,7 +2,7 @@
 
 import type { Tell } from '../host.js';
 import type { MiniApi, MiniNetwork } from './mini-api.js';
-import { nothing } from './nothing.js';
+import { noop } from './noop.js';
 
 /** Puts a listener on (`prefix` is `on`) or takes it off, where the host has such an event. */
 function hook(api: MiniApi, prefix: string, name: string, listener: unknown): void {
@@ -29,7 +29,7 @@ export function watchMini(api: MiniApi, tell: Tell): () => void {
   }
   // Changes during the background, and some from mobile to Wi-Fi, are never announced.
   function askNetwork(): void {
-    if (api.getNetworkType) api.getNetworkType({ success: onNetwork, fail: nothing, complete: nothing });
+    if (api.getNetworkType) api.getNetworkType({ success: onNetwork, fail: noop, complete: noop });
   }
   function onShow(): void {
     tell({ type: 'show' });

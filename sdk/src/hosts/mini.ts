@@ -6,14 +6,14 @@
  */
 
 import type { Base64, Host, Socket, Tell } from '../host.js';
-import { merged } from '../merged.js';
-import type { DropCause } from '../vocabulary.js';
-import { causeOf, wordsOf } from './causes.js';
+import { assign } from '../assign.js';
+import type { DropCause } from '../types.js';
+import { causeOf, messageOf } from './causes.js';
 import { now, setTimer } from './clock.js';
 import type { GlobalSocket } from './global-socket.js';
 import { withCallbacks, type MiniApi, type MiniClose, type MiniError, type MiniTask } from './mini-api.js';
 import { hookShow, watchMini } from './mini-watch.js';
-import { nothing } from './nothing.js';
+import { noop } from './noop.js';
 import { sharedOf } from './shared.js';
 
 /** How a host differs from WeChat. */
@@ -34,9 +34,10 @@ export interface Dialect {
 }
 
 /** The task in what `connectSocket` gave: itself, or in a box. */
-function taskOf(made: any): MiniTask | undefined {
-  const it = made && (made.socketTask || made);
-  return it && it.onMessage ? it : undefined;
+function taskOf(made: unknown): MiniTask | undefined {
+  const box = made as (Partial<MiniTask> & { socketTask?: Partial<MiniTask> }) | undefined;
+  const it = box && (box.socketTask || box);
+  return it && it.onMessage ? (it as MiniTask) : undefined;
 }
 
 /** A host over the global object of a mini program. */
@@ -49,7 +50,7 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
     const all: ((close: MiniClose) => void)[] = [];
     if (api.onSocketClose) {
       api.onSocketClose((close) => {
-        if (causeOf(wordsOf(close)) === 'background') all.slice().forEach((interrupt) => interrupt(close));
+        if (causeOf(messageOf(close)) === 'background') all.slice().forEach((interrupt) => interrupt(close));
       });
     }
     return all;
@@ -57,14 +58,21 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
   const one = dialect.taskless && dialect.taskless(api);
   /** Closes that the host has refused, as it does in the background: the sockets live on, and count. */
   let refused: (() => void)[] = [];
-  function repeatCloses(): void {
+  function retryCloses(): void {
     const closes = refused;
     refused = [];
-    hookShow(api, 'off', repeatCloses);
+    hookShow(api, 'off', retryCloses);
     closes.forEach((close) => close());
   }
 
-  function dial(url: string, protocol: string | undefined, socket: number, tell: Tell, more?: object, base64?: Base64): Socket {
+  function dial(
+    url: string,
+    protocol: string | undefined,
+    socket: number,
+    tell: Tell,
+    more?: object,
+    base64?: Base64,
+  ): Socket {
     let task: MiniTask | undefined;
     let opened: boolean | undefined;
     let hungUp: boolean | undefined;
@@ -73,7 +81,7 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
     let gone: boolean | undefined;
 
     function told(event: MiniError | MiniClose, code?: number | string): void {
-      const reason = wordsOf(event);
+      const reason = messageOf(event);
       const cause = (dialect.causeOf && dialect.causeOf((event || {}) as MiniError)) || causeOf(reason, url);
       const numeric = code === undefined ? code : +code;
       tell({ type: 'socket_closed', socket, code: numeric, reason, cause, held: !gone || undefined, event });
@@ -102,11 +110,11 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
     function close(code: number, reason: string, callbacks?: object): void {
       hungUp = true;
       if (!task) return;
-      attempt(() => task!.close(withCallbacks(merged({ code, reason }, callbacks), onRefused)), onRefused);
+      attempt(() => task!.close(withCallbacks(assign({ code, reason }, callbacks), onRefused)), onRefused);
       function onRefused(error: MiniError): void {
-        if (causeOf(wordsOf(error)) === 'background') {
+        if (causeOf(messageOf(error)) === 'background') {
           if (gone) return;
-          if (!refused.length) hookShow(api, 'on', repeatCloses);
+          if (!refused.length) hookShow(api, 'on', retryCloses);
           refused.push(() => gone || close(code, reason));
         }
         // It fails where the task was gone all along: then no other event will say so. While it connects it fails as well, and
@@ -124,13 +132,19 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
 
     function connect(): void {
       const options = { url, protocols: protocol ? [protocol] : undefined, tcpNoDelay: true };
-      const made = api.connectSocket(withCallbacks(merged(merged(options, dialect.dial), more), failed));
+      const made = api.connectSocket(withCallbacks(assign(assign(options, dialect.dial), more), failed));
       const it = taskOf(made);
       // In this same tick: a listener that is put on later misses the event. Where only a promise is made, and no global event
       // tells either, it cannot be helped.
       if (it) listen(it);
-      else if (one && api.onSocketOpen) gone || listen(one.task());
-      else if (made && made.then) made.then((late: any) => (taskOf(late) ? listen(taskOf(late)!) : late.close()), failed);
+      else if (one && api.onSocketOpen) {
+        if (!gone) listen(one.task());
+      } else if (made && (made as PromiseLike<MiniTask>).then) {
+        (made as PromiseLike<MiniTask>).then(
+          (late) => (taskOf(late) ? listen(taskOf(late)!) : late.close({})),
+          failed,
+        );
+      }
       // Without a task it is over once the host says why, or the line has waited long enough.
     }
     function listen(it: MiniTask): void {
@@ -153,14 +167,14 @@ export function miniHost(api: MiniApi, dialect: Dialect): Host {
     }
 
     live.push(end);
-    repeatCloses();
+    retryCloses();
     if (one && one.busy()) failed({ errMsg: 'the one socket already exists, in another line' });
     else attempt(connect, failed);
     return {
       send: (data, callbacks) => {
         const packed = dialect.pack ? dialect.pack(data, base64) : { data };
-        const failed = callbacks ? nothing : lose;
-        attempt(() => task!.send(withCallbacks(merged(merged({}, callbacks), packed), failed)), failed);
+        const failed = callbacks ? noop : lose;
+        attempt(() => task!.send(withCallbacks(assign(assign({}, callbacks), packed), failed)), failed);
       },
       close,
       task: () => task,

@@ -3,7 +3,7 @@
  */
 
 import type { Host } from '../host.js';
-import { merged } from '../merged.js';
+import { assign } from '../assign.js';
 import { causeOf } from './causes.js';
 import { browserHost, type BrowserSocket, type BrowserWindow } from './browser.js';
 
@@ -11,13 +11,13 @@ import { browserHost, type BrowserSocket, type BrowserWindow } from './browser.j
 export interface NativeAppState {
   readonly currentState?: string | null;
   /** Since 0.65 the result takes the listener off again. */
-  addEventListener(event: 'change', listener: (state: any) => void): { remove(): void } | void;
-  removeEventListener?(event: 'change', listener: (state: any) => void): void;
+  addEventListener(event: 'change', listener: (state: string) => void): { remove(): void } | void;
+  removeEventListener?(event: 'change', listener: (state: string) => void): void;
 }
 
 /** `NetInfo` of `@react-native-community/netinfo`, as far as it is used. */
 export interface NativeNetInfo {
-  addEventListener(listener: (state: any) => void): () => void;
+  addEventListener(listener: (state: object) => void): () => void;
 }
 
 /** What React Native and its packages have, where the app uses them. */
@@ -39,9 +39,16 @@ declare const WebSocket: BrowserWindow['WebSocket'] | undefined;
 /** A host over React Native. */
 export function reactNativeHost(parts: NativeParts = {}): Host {
   const { AppState, NetInfo } = parts;
-  const inner = browserHost({ WebSocket: (parts.WebSocket || (typeof WebSocket !== 'undefined' && WebSocket)) as BrowserWindow['WebSocket'] }, 'react-native', causeOf);
+  const inner = browserHost(
+    {
+      WebSocket: (parts.WebSocket ||
+        (typeof WebSocket !== 'undefined' && WebSocket)) as BrowserWindow['WebSocket'],
+    },
+    'react-native',
+    causeOf,
+  );
 
-  const host: Host = merged(merged({}, inner), {
+  const host: Host = assign(assign({}, inner), {
     // The system freezes apps in the background, and their sockets die unnoticed.
     background: !!AppState,
     watch(tell) {
@@ -65,7 +72,12 @@ export function reactNativeHost(parts: NativeParts = {}): Host {
           NetInfo.addEventListener(({ type, isConnected, details }: NetInfoState) => {
             // Until it knows, it says null, and `unknown`.
             const generation = (details && details.cellularGeneration) || undefined;
-            tell({ type: 'network', online: isConnected !== false, kind: type === 'unknown' ? undefined : type, weak: generation === '2g' });
+            tell({
+              type: 'network',
+              online: isConnected !== false,
+              kind: type === 'unknown' ? undefined : type,
+              weak: generation === '2g',
+            });
           }),
         );
       }

@@ -75,13 +75,13 @@ export class FakeGateway {
 
   /** Says a packet to every open connection. */
   tell(packet: object): void {
-    for (const session of this.sessions) session.end && say(session.end, packet);
+    for (const session of this.sessions) if (session.end) say(session.end, packet);
   }
 
   /** Ends every open connection with a `bye`. */
   bye(body: object, closeCode: number): void {
     for (const session of this.sessions) {
-      session.end && say(session.end, { bye: body });
+      if (session.end) say(session.end, { bye: body });
       session.end?.close(closeCode, '');
       session.end = undefined;
     }
@@ -114,15 +114,19 @@ export class FakeGateway {
       const { acks = {} } = packet.ping as { acks?: { [channel: string]: Cursor } };
       for (const [channel, { offset }] of Object.entries(acks)) {
         // As the gateway does: only what is subscribed, and was sent.
-        if (offset <= (session.cursors.get(channel) ?? -1)) this.acked.set(channel, Math.max(offset, this.acked.get(channel) ?? 0));
+        if (offset <= (session.cursors.get(channel) ?? -1))
+          this.acked.set(channel, Math.max(offset, this.acked.get(channel) ?? 0));
       }
       say(end, { pong: { now } });
-    }
-    else if ('bye' in packet) this.sessions.splice(this.sessions.indexOf(session), 1);
+    } else if ('bye' in packet) this.sessions.splice(this.sessions.indexOf(session), 1);
     else if (packet.id !== undefined) this.request(session, packet, now);
   }
 
-  private hello(end: GatewayEnd, hello: { resume?: { ticket: string; cursors: { [channel: string]: Cursor } } }, now: number): void {
+  private hello(
+    end: GatewayEnd,
+    hello: { resume?: { ticket: string; cursors: { [channel: string]: Cursor } } },
+    now: number,
+  ): void {
     if (this.refusal) {
       say(end, { bye: this.refusal });
       return end.close(4102, '');
@@ -132,7 +136,10 @@ export class FakeGateway {
     session.end = end;
     session.cursors = new Map();
     const channels: { [channel: string]: object } = {};
-    const own = this.user === undefined ? [] : [[`user:${this.user}`, { offset: this.acked.get(`user:${this.user}`) ?? 0 }] as [string, Cursor]];
+    const own =
+      this.user === undefined
+        ? []
+        : [[`user:${this.user}`, { offset: this.acked.get(`user:${this.user}`) ?? 0 }] as [string, Cursor]];
     const named = Object.entries(hello.resume?.cursors ?? {});
     for (const [channel, cursor] of [...own, ...named]) {
       session.cursors.set(channel, cursor.offset);
@@ -140,9 +147,19 @@ export class FakeGateway {
     }
     say(end, {
       welcome: {
-        session: 's1', ticket: session.ticket, ticket_expires_at: now + 86_400_000, resumed: known !== undefined,
-        user: this.user, requests_seen: this.saysNoRequestsSeen ? undefined : session.requestsSeen, ping_ms: 25_000, pong_ms: 8_000, park_ms: 120_000,
-        max_message_bytes: 65_536, now, node: 'n1', channels,
+        session: 's1',
+        ticket: session.ticket,
+        ticket_expires_at: now + 86_400_000,
+        resumed: known !== undefined,
+        user: this.user,
+        requests_seen: this.saysNoRequestsSeen ? undefined : session.requestsSeen,
+        ping_ms: 25_000,
+        pong_ms: 8_000,
+        park_ms: 120_000,
+        max_message_bytes: 65_536,
+        now,
+        node: 'n1',
+        channels,
       },
     });
     for (const channel of session.cursors.keys()) this.pump(session, channel);
@@ -159,17 +176,34 @@ export class FakeGateway {
       const { channel, from } = packet.subscribe as { channel: string; from?: unknown };
       const trimmed = this.trimmed.get(channel) ?? 0;
       const after = typeof from === 'object' ? (from as Cursor).offset : trimmed;
-      if (after < trimmed && session.end) say(session.end, { gap: { channel, reason: 'retention', after, cursor: { epoch: this.epoch, offset: trimmed } } });
-      if (typeof from === 'object' && (from as Cursor).epoch !== this.epoch && session.end) say(session.end, { gap: { channel, reason: 'new_epoch', after, cursor: { epoch: this.epoch, offset: 0 } } });
+      if (after < trimmed && session.end)
+        say(session.end, {
+          gap: { channel, reason: 'retention', after, cursor: { epoch: this.epoch, offset: trimmed } },
+        });
+      if (typeof from === 'object' && (from as Cursor).epoch !== this.epoch && session.end)
+        say(session.end, {
+          gap: { channel, reason: 'new_epoch', after, cursor: { epoch: this.epoch, offset: 0 } },
+        });
       this.pump(session, channel);
     }
   }
 
   private execute(session: Session, packet: { [verb: string]: unknown }, now: number): object {
     if (packet.subscribe) {
-      const { channel, from } = packet.subscribe as { channel: string; from?: 'now' | 'start' | 'acked' | Cursor };
-      if (channel.startsWith('user:') && channel !== `user:${this.user}`) return { error: { code: 'permission_denied', message: '' } };
-      const after = typeof from === 'object' ? from.offset : from === 'start' ? 0 : from === 'acked' ? (this.acked.get(channel) ?? 0) : this.log(channel).length;
+      const { channel, from } = packet.subscribe as {
+        channel: string;
+        from?: 'now' | 'start' | 'acked' | Cursor;
+      };
+      if (channel.startsWith('user:') && channel !== `user:${this.user}`)
+        return { error: { code: 'permission_denied', message: '' } };
+      const after =
+        typeof from === 'object'
+          ? from.offset
+          : from === 'start'
+            ? 0
+            : from === 'acked'
+              ? (this.acked.get(channel) ?? 0)
+              : this.log(channel).length;
       const known = typeof from !== 'object' || from.epoch === this.epoch ? after : 0;
       const kept = Math.max(known, this.trimmed.get(channel) ?? 0);
       session.cursors.set(channel, kept);
@@ -200,7 +234,12 @@ export class FakeGateway {
 
   private stand(channel: string, after: number): object {
     const log = this.log(channel);
-    return { epoch: this.epoch, offset: log.length, at: log[log.length - 1]?.at ?? 0, recovering: log.length - after };
+    return {
+      epoch: this.epoch,
+      offset: log.length,
+      at: log[log.length - 1]?.at ?? 0,
+      recovering: log.length - after,
+    };
   }
 
   private pump(session: Session, channel: string): void {
@@ -212,7 +251,14 @@ export class FakeGateway {
 
   private newSession(): Session {
     const ticket = `ticket-${this.sessions.length + 1}`;
-    const session = { ticket, end: undefined, cursors: new Map(), requestsSeen: 0, seen: 0, replies: new Map() };
+    const session = {
+      ticket,
+      end: undefined,
+      cursors: new Map(),
+      requestsSeen: 0,
+      seen: 0,
+      replies: new Map(),
+    };
     this.sessions.push(session);
     return session;
   }

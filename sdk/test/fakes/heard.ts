@@ -11,8 +11,7 @@ export function heard(): { seen: unknown[]; tell: (fact: Fact) => void } {
     else if (fact.type === 'socket_closed') {
       const { code, reason, cause, held } = fact;
       seen.push(held ? { code, reason, cause, held } : { code, reason, cause });
-    }
-    else if (fact.type === 'network') seen.push([fact.online, fact.kind]);
+    } else if (fact.type === 'network') seen.push([fact.online, fact.kind]);
     else seen.push(fact.type);
   };
   return { seen, tell };

@@ -7,9 +7,16 @@ import { resolve } from 'node:path';
 import { transformSync } from 'esbuild';
 import { createElement } from 'react';
 import { effectScope } from 'vue';
-import { Tautline, TautlineError, type LineEvents, type Subscription, type SubscriptionHandlers, type TautlineOptions } from '../../src/index.js';
+import {
+  Tautline,
+  TautlineError,
+  type LineEvents,
+  type Subscription,
+  type SubscriptionHandlers,
+  type TautlineOptions,
+} from '../../src/index.js';
 import { decode, encode } from '../../src/msgpack.js';
-import { WebsocketHeartbeat } from '../../src/plain/heartbeat.js';
+import { WebsocketHeartbeat } from '../../src/heartbeat-compat/heartbeat.js';
 import type { GatewayEnd } from './gateway.js';
 import { World } from './world.js';
 
@@ -18,13 +25,21 @@ const { act, create } = require('react-test-renderer') as {
   act(work: () => void | Promise<void>): Promise<void>;
   create(element: object): { unmount(): void };
 };
-const Vue2 = require('vue-2.6') as (new (options: object) => { $destroy(): void }) & { config: { productionTip: boolean } };
+const Vue2 = require('vue-2.6') as (new (options: object) => { $destroy(): void }) & {
+  config: { productionTip: boolean };
+};
 Vue2.config.productionTip = false;
 Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
 
 /** From `build/node/test/fakes`. */
 const REPOSITORY = resolve(__dirname, '../../../../..');
-const OF_SDK = ['README', 'docs/migration', 'docs/local-development', 'docs/blocked-websockets', 'docs/big-numbers'].map((name) => `sdk/${name}`);
+const OF_SDK = [
+  'README',
+  'docs/migration',
+  'docs/local-development',
+  'docs/blocked-websockets',
+  'docs/big-numbers',
+].map((name) => `sdk/${name}`);
 
 /** Where something is published for whoever listens. */
 const CHANNELS = ['news', 'room:7', 'match:42', 'user:u42', 'orders'];
@@ -44,7 +59,11 @@ export function recipes(): Recipe[] {
     const text = readFileSync(resolve(REPOSITORY, file), 'utf8');
     const blocks = [...text.matchAll(/^```(js|jsx|ts|tsx|vue|html)\n([^]*?)^```$/gm)];
     return blocks.map(({ 1: language, 2: code, index }) => {
-      return { where: `${file}:${text.slice(0, index).split('\n').length}`, language: language!, code: code! };
+      return {
+        where: `${file}:${text.slice(0, index).split('\n').length}`,
+        language: language!,
+        code: code!,
+      };
     });
   });
 }
@@ -68,7 +87,9 @@ export class Kitchen {
     const { gateway, dial } = this.world;
     this.world.dial = (url, protocol, socket, tell) => {
       if (protocol !== 'tautline.v1.msgpack') return dial(url, protocol, socket, tell);
-      const wire = dial(url, protocol, socket, (fact) => tell(fact.type === 'socket_message' ? { ...fact, data: encode(fact.text) } : fact));
+      const wire = dial(url, protocol, socket, (fact) =>
+        tell(fact.type === 'socket_message' ? { ...fact, data: encode(fact.text) } : fact),
+      );
       return { ...wire, send: (data) => wire.send(decode(data as ArrayBuffer)) };
     };
     const receive = gateway.receive.bind(gateway);
@@ -85,7 +106,8 @@ export class Kitchen {
   /** Every connection is cut; the last message of each kind of server comes when the line is back. */
   async cut(name: string): Promise<void> {
     const { world } = this;
-    const publish = (when: string) => CHANNELS.forEach((channel) => world.gateway.publish(channel, { name, when }, world.now()));
+    const publish = (when: string) =>
+      CHANNELS.forEach((channel) => world.gateway.publish(channel, { name, when }, world.now()));
     this.strangers.clear();
     for (const wire of world.wires.filter(({ open }) => open)) {
       wire.dead = true;
@@ -104,22 +126,53 @@ export class Kitchen {
     const line = this.line({ url: 'ws://a.example/connect' });
     const app: object = { line };
     const pages: object[] = [];
-    const wx = { login: ({ success }: Callback) => success({ code: 'c1' }), request: ({ success }: Callback) => success({}), connectSocket: deaf };
+    const wx = {
+      login: ({ success }: Callback) => success({ code: 'c1' }),
+      request: ({ success }: Callback) => success({}),
+      connectSocket: deaf,
+    };
     const my = { getAuthCode: ({ success }: Callback) => success({ authCode: 'c1' }) };
     const kept = new Map<string, string>();
-    const mmkv = { getString: (key: string) => kept.get(key), set: (key: string, text: string) => kept.set(key, text), delete: (key: string) => kept.delete(key) };
+    const mmkv = {
+      getString: (key: string) => kept.get(key),
+      set: (key: string, text: string) => kept.set(key, text),
+      delete: (key: string) => kept.delete(key),
+    };
     const scope = {
-      exports, wx, my, mmkv, line, Tautline: this.lines, url: 'ws://a.example/connect', auth: { guest: true }, card: '6222', require: (name: string) => this.required(name, line),
-      arrayBuffer: new ArrayBuffer(3), console: { log: ignore, warn: ignore }, game: { apply: ignore },
-      show: ignore, save: ignore, toast: ignore, loadAfresh: ignore, reloadRoom: ignore, showHelp: ignore, connect: ignore,
+      exports,
+      wx,
+      my,
+      mmkv,
+      line,
+      Tautline: this.lines,
+      url: 'ws://a.example/connect',
+      auth: { guest: true },
+      card: '6222',
+      require: (name: string) => this.required(name, line),
+      arrayBuffer: new ArrayBuffer(3),
+      console: { log: ignore, warn: ignore },
+      game: { apply: ignore },
+      show: ignore,
+      save: ignore,
+      toast: ignore,
+      loadAfresh: ignore,
+      reloadRoom: ignore,
+      showHelp: ignore,
+      connect: ignore,
       handle: (what: unknown) => this.handled.push(what),
-      fetch: async () => ({ text: async () => 't1' }), fetchToken: async () => 't1', getApp: () => app,
+      fetch: async () => ({ text: async () => 't1' }),
+      fetchToken: async () => 't1',
+      getApp: () => app,
       App: (definition: object) => Object.assign(app, definition),
       Page: (definition: object) => pages.push({ setData: ignore, ...definition }),
     };
-    const AsyncFunction = (async () => {}).constructor as new (...args: string[]) => (...args: unknown[]) => Promise<void>;
+    const AsyncFunction = (async () => {}).constructor as new (
+      ...args: string[]
+    ) => (...args: unknown[]) => Promise<void>;
     const act = new AsyncFunction(...Object.keys(scope), `{${script(language, code)}}`);
-    const done = this.setup.run(() => act(...Object.values(scope)))!.catch((error: unknown) => this.errors.push(error));
+    const done = this.setup
+      .run(() => act(...Object.values(scope)))!
+      .catch((error: unknown) => this.errors.push(error));
     const hook = (it: object, name: string) => (it as Record<string, () => void>)[name]?.call(it);
     hook(app, 'onLaunch');
     await this.advance(200);
@@ -167,8 +220,11 @@ export class Kitchen {
       subscribe: (channel: string, handlers: SubscriptionHandlers<never>): Subscription => {
         return { channel, unsubscribe: until(subscribe(channel, counted(handlers)).unsubscribe) };
       },
-      inbox: (handlers: SubscriptionHandlers<never>) => ({ unsubscribe: until(inbox(counted(handlers)).unsubscribe) }),
-      on: <E extends keyof LineEvents>(event: E, handler: (value: LineEvents[E]) => void) => until(on(event, handler)),
+      inbox: (handlers: SubscriptionHandlers<never>) => ({
+        unsubscribe: until(inbox(counted(handlers)).unsubscribe),
+      }),
+      on: <E extends keyof LineEvents>(event: E, handler: (value: LineEvents[E]) => void) =>
+        until(on(event, handler)),
     });
   };
 
@@ -182,14 +238,19 @@ export class Kitchen {
     if (/^(react|vue)$/.test(name)) return require(name);
     if (/^(@\/|\.\.\/)/.test(name)) return { line };
     if (name === '@tarojs/taro') return { default: {} };
-    if (/^(react-native|@react-native-community\/netinfo|@dcloudio\/uni-app)$/.test(name)) return { AppState: {}, default: {}, onShow: ignore, onHide: ignore };
-    if (/^(json-bigint|lossless-json)$/.test(name)) return { ...(require(name) as object), default: require(name) as unknown };
+    if (/^(react-native|@react-native-community\/netinfo|@dcloudio\/uni-app)$/.test(name))
+      return { AppState: {}, default: {}, onShow: ignore, onHide: ignore };
+    if (/^(json-bigint|lossless-json)$/.test(name))
+      return { ...(require(name) as object), default: require(name) as unknown };
     if (name === '@tarojs/components') return { View: 'view' };
-    if (name === 'tautline/heartbeat') return { default: (options: object) => WebsocketHeartbeat({ ...options, host: this.world } as never) };
+    if (name === 'tautline/heartbeat')
+      return { default: (options: object) => WebsocketHeartbeat({ ...options, host: this.world } as never) };
     const beside = /^tautline\/(page|react|vue|vue2|json|msgpack|debug|words|storage)$/.exec(name);
-    if (beside) return require(`../../src/${/msgpack|words/.test(name) ? `entries/${beside[1]}` : beside[1]}.js`);
+    if (beside)
+      return require(`../../src/${/msgpack|words/.test(name) ? `entries/${beside[1]}` : beside[1]}.js`);
     const hosts = { frameworkHost: () => this.world, reactNativeHost: () => this.world };
-    if (/^tautline(\/[\w-]+)?$|^\.\/tautline\.cjs\.js$/.test(name)) return { Tautline: this.lines, TautlineError, ...hosts };
+    if (/^tautline(\/[\w-]+)?$|^\.\/tautline\.cjs\.js$/.test(name))
+      return { Tautline: this.lines, TautlineError, ...hosts };
     throw new Error(`a recipe asks for ${name}`);
   }
 
@@ -216,7 +277,10 @@ function script(language: string, code: string): string {
   const { code: plain } = transformSync(part, { loader, jsxFactory: 'createElement', target: 'es2022' });
   const own = plain
     .replace(/^import (\w+) from (".*?");/gm, 'const { default: $1 } = require($2);')
-    .replace(/^import \{(.*?)\} from (".*?");/gm, (_, names: string, from: string) => `const {${names.replace(/ as /g, ': ')}} = require(${from});`)
+    .replace(
+      /^import \{(.*?)\} from (".*?");/gm,
+      (_, names: string, from: string) => `const {${names.replace(/ as /g, ': ')}} = require(${from});`,
+    )
     .replace(/^export default /gm, 'exports.default = ')
     .replace(/^export \{[^]*?\};?$/gm, '')
     .replace(/^export (?=const|function)/gm, '');

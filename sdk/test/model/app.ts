@@ -3,7 +3,7 @@
 import type { Subscription } from '../../src/options.js';
 import type { storage as makeStorage } from '../../src/storage.js';
 import type { TautlineConstructor, Tautline } from '../../src/tautline.js';
-import type { Auth, Cursor, ReadFrom } from '../../src/vocabulary.js';
+import type { Auth, Cursor, ReadFrom } from '../../src/types.js';
 import { Listener } from './listener.js';
 import type { Phone } from './phone.js';
 import type { World } from './world.js';
@@ -15,7 +15,7 @@ export interface Sdk {
 }
 
 /** What the server keeps, and what may be lost. */
-export interface House {
+export interface ServerConfig {
   park_ms: number;
   /** A killed server has its logs again. */
   disk: boolean;
@@ -69,7 +69,7 @@ export class Life {
   constructor(
     readonly sdk: Sdk,
     readonly phone: Phone,
-    readonly house: House,
+    readonly config: ServerConfig,
     readonly memory: Memory,
     readonly user: string | undefined,
     options: object,
@@ -79,7 +79,10 @@ export class Life {
     this.name = `${phone.name}.${this.number}`;
     this.beganMs = phone.world.ms;
     const text = stores && phone.stored.get('tautline:line');
-    this.places = Object.assign(Object.create(null), text ? (JSON.parse(text) as { cursors: object }).cursors : {});
+    this.places = Object.assign(
+      Object.create(null),
+      text ? (JSON.parse(text) as { cursors: object }).cursors : {},
+    );
     const auth: Auth = user ? { token: `user:${user}` } : { guest: true };
     const device = phone.device();
     this.line = new sdk.Tautline({
@@ -90,7 +93,13 @@ export class Life {
       trace: () => {
         if (this.world.random.chance(0.005)) throw new Error('of the trace');
       },
-      ...(stores && { storage: sdk.storage({ device, onSettled: ({ body, ok, error }) => this.restored(body as { channel?: string; data: string }, ok, error) }) }),
+      ...(stores && {
+        storage: sdk.storage({
+          device,
+          onSettled: ({ body, ok, error }) =>
+            this.restored(body as { channel?: string; data: string }, ok, error),
+        }),
+      }),
       ...options,
     });
     this.line.on('error', () => this.strike());
@@ -142,7 +151,8 @@ export class Life {
 
   /** By chance, from within a handler, something is done. */
   strike(): void {
-    if (!this.runs || this.memory.actions <= 0 || this.world.calm || !this.world.random.chance(STRIKES)) return;
+    if (!this.runs || this.memory.actions <= 0 || this.world.calm || !this.world.random.chance(STRIKES))
+      return;
     this.act();
     if (this.world.random.chance(0.05)) throw new Error('of the app');
   }
@@ -154,17 +164,28 @@ export class Life {
     const channel = random.pick(this.user ? [...CHANNELS, `user:${this.user}`] : CHANNELS);
     const public_ = random.pick(CHANNELS);
     switch (random.below(this.closed ? 4 : 20)) {
-      case 0: case 1: case 2: case 4: case 5: case 6:
+      case 0:
+      case 1:
+      case 2:
+      case 4:
+      case 5:
+      case 6:
         return this.publish(public_);
       case 3:
         return this.call();
       case 7:
-        return this.quietly(this.line.history(channel, { limit: 5, ...(random.chance(0.5) && { after: 'start' }) }));
+        return this.quietly(
+          this.line.history(channel, { limit: 5, ...(random.chance(0.5) && { after: 'start' }) }),
+        );
       case 8:
         return this.quietly(this.line.presence(public_));
-      case 9: case 10: case 11: case 12:
+      case 9:
+      case 10:
+      case 11:
+      case 12:
         return this.subscribe(channel, this.start(channel));
-      case 13: case 14:
+      case 13:
+      case 14:
         return this.unsubscribe();
       case 15:
         return this.line.connect();
@@ -185,7 +206,13 @@ export class Life {
   start(channel: string): ReadFrom | undefined {
     const { random } = this.world;
     const known = this.cursors[channel] ?? [];
-    return random.pick<ReadFrom | undefined>([undefined, 'now', 'start', 'acked', known.length ? random.pick(known) : 'start']);
+    return random.pick<ReadFrom | undefined>([
+      undefined,
+      'now',
+      'start',
+      'acked',
+      known.length ? random.pick(known) : 'start',
+    ]);
   }
 
   subscribe(channel: string, from: ReadFrom | undefined): void {
@@ -208,7 +235,12 @@ export class Life {
 
   publish(channel: string): void {
     const { random } = this.world;
-    const ask: Ask = { channel, payload: `p${this.memory.asks.length}`, life: this, idempotent: random.chance(0.2) };
+    const ask: Ask = {
+      channel,
+      payload: `p${this.memory.asks.length}`,
+      life: this,
+      idempotent: random.chance(0.2),
+    };
     this.memory.asks.push(ask);
     const timeout = random.pick([undefined, undefined, 300, 5000]);
     this.says(`publish ${ask.payload} in ${channel}`);
@@ -220,7 +252,11 @@ export class Life {
       Object.assign(ask, { error, ok });
       this.afterwards();
     };
-    const how = { ...(timeout !== undefined && { timeout }), idempotent: ask.idempotent, volatile: random.chance(0.1) };
+    const how = {
+      ...(timeout !== undefined && { timeout }),
+      idempotent: ask.idempotent,
+      volatile: random.chance(0.1),
+    };
     this.line.publish(channel, ask.payload, how).then(
       (ok) => settle(undefined, ok),
       (error: { code: string }) => settle(error.code),
@@ -267,8 +303,10 @@ export class Life {
     this.says(`restored ${data}: ${error?.code ?? JSON.stringify(ok)}`);
     // What was answered before it had left the device is answered once more, and the same.
     const again = ok as Ask['ok'];
-    if (ask.ok && again && (ask.ok.epoch !== again.epoch || ask.ok.offset !== again.offset)) this.world.fault(`${data} is answered again, otherwise`);
-    if (/^(expired|overflow)$/.test(ask.error ?? '')) this.world.fault(`${data} is ${ask.error}, and was stored`);
+    if (ask.ok && again && (ask.ok.epoch !== again.epoch || ask.ok.offset !== again.offset))
+      this.world.fault(`${data} is answered again, otherwise`);
+    if (/^(expired|overflow)$/.test(ask.error ?? ''))
+      this.world.fault(`${data} is ${ask.error}, and was stored`);
     if (!ask.ok) Object.assign(ask, { ok, error: error?.code });
   }
   private says(what: string): void {

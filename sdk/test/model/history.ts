@@ -1,6 +1,6 @@
 /** One history, from its seed: phones, their apps, what befalls them, and at the end what was promised, held against the truth. */
 
-import { Life, type House, type Memory, type Sdk } from './app.js';
+import { Life, type ServerConfig, type Memory, type Sdk } from './app.js';
 import { Phone } from './phone.js';
 import { Random } from './random.js';
 import type { Server, Truth } from './server.js';
@@ -21,8 +21,17 @@ interface Owner {
 export async function runHistory(seed: number, server: Server, sdk: Sdk): Promise<World> {
   const chance = (probability: number, of: World): boolean => of.random.chance(probability);
   const trims = seed % 3 === 2;
-  const house: House = { park_ms: seed % 2 ? 5000 : 120_000, disk: seed % 4 < 2, keep: trims ? 5 : 10_000, trims };
-  const world = new World(seed, server, { ...house, batch_bytes_max: seed % 5 ? 65_536 : 500, tail_entries_max: seed % 7 ? 256 : 2 });
+  const config: ServerConfig = {
+    park_ms: seed % 2 ? 5000 : 120_000,
+    disk: seed % 4 < 2,
+    keep: trims ? 5 : 10_000,
+    trims,
+  };
+  const world = new World(seed, server, {
+    ...config,
+    batch_bytes_max: seed % 5 ? 65_536 : 500,
+    tail_entries_max: seed % 7 ? 256 : 2,
+  });
   const { random } = world;
   // The seed of a session is drawn from it.
   const chances = new Random(seed + 1);
@@ -40,7 +49,7 @@ export async function runHistory(seed: number, server: Server, sdk: Sdk): Promis
     };
     const phone = new Phone(world, `phone ${number}`, random.between(1, 2), chance(0.7, world));
     const user = chance(0.7, world) ? `u${number}` : undefined;
-    return { phone, user, stores, options, life: new Life(sdk, phone, house, memory, user, options, stores) };
+    return { phone, user, stores, options, life: new Life(sdk, phone, config, memory, user, options, stores) };
   });
   owners.forEach(({ life }) => begin(life));
 
@@ -53,7 +62,7 @@ export async function runHistory(seed: number, server: Server, sdk: Sdk): Promis
     world.tell(`${owner.phone.name}: the app is destroyed, and begins again`);
     owner.phone.kill();
     const { phone, user, options, stores } = owner;
-    owner.life = new Life(sdk, phone, house, memory, user, options, stores);
+    owner.life = new Life(sdk, phone, config, memory, user, options, stores);
     begin(owner.life);
   }
   function attempt(act: () => void): void {
@@ -66,17 +75,19 @@ export async function runHistory(seed: number, server: Server, sdk: Sdk): Promis
   function befall(owner: Owner): void {
     const { phone } = owner;
     switch (random.below(16)) {
-      case 0: case 1:
+      case 0:
+      case 1:
         return phone.cut();
       case 2:
         for (const link of phone.links) link.cut();
         return;
       case 3:
-        phone.air = random.pick(['refusing', 'dead', 'clear']);
+        phone.dialBehavior = random.pick(['refusing', 'dead', 'clear']);
         return phone.cut();
       case 4:
         return phone.network(chance(0.5, world), random.pick(['wifi', '4g', 'none']), chance(0.3, world));
-      case 5: case 6:
+      case 5:
+      case 6:
         return phone.hidden ? phone.show() : phone.hide();
       case 7:
         phone.wallOffMs += random.pick([-3_600_000, -500, 500, 90_000]);
@@ -107,7 +118,8 @@ export async function runHistory(seed: number, server: Server, sdk: Sdk): Promis
     const owner = random.pick(owners);
     if (owner.phone.isDying || (owner.life.closed && chance(0.3, world))) launch(owner);
     if (chance(0.4, world)) befall(owner);
-    if (owner.user && chance(0.3, world)) world.order({ do: 'push', channel: `user:${owner.user}`, payload: `push${step}` });
+    if (owner.user && chance(0.3, world))
+      world.order({ do: 'push', channel: `user:${owner.user}`, payload: `push${step}` });
     if (chance(0.2, world)) world.order({ do: 'push', channel: 'room:1', payload: `push${step}` });
     if (chance(0.5, world) && !owner.phone.frozen && owner.life.runs) attempt(() => owner.life.act());
   }
@@ -122,12 +134,19 @@ export async function runHistory(seed: number, server: Server, sdk: Sdk): Promis
   }
   await world.advance(CALM_MS);
   const truth = world.truth();
-  await judge(world, house, memory, owners, truth);
+  await judge(world, config, memory, owners, truth);
   return world;
 }
 
-async function judge(world: World, house: House, memory: Memory, owners: Owner[], truth: Truth): Promise<void> {
-  const logOf = (channel: string, epoch: string): string[] => truth.logs.find((log) => log.channel === channel && log.epoch === epoch)?.payloads ?? [];
+async function judge(
+  world: World,
+  config: ServerConfig,
+  memory: Memory,
+  owners: Owner[],
+  truth: Truth,
+): Promise<void> {
+  const logOf = (channel: string, epoch: string): string[] =>
+    truth.logs.find((log) => log.channel === channel && log.epoch === epoch)?.payloads ?? [];
 
   for (const it of memory.listeners) {
     for (const { epoch, offset, payload } of it.heard) {
@@ -135,7 +154,7 @@ async function judge(world: World, house: House, memory: Memory, owners: Owner[]
       if (wrote !== payload) it.fault(`was handed ${payload} as ${offset} of ${epoch}, which is ${wrote}`);
     }
     for (const { reason, after } of it.gaps) {
-      const excused = (reason === 'retention' && house.trims) || (reason === 'new_epoch' && !house.disk);
+      const excused = (reason === 'retention' && config.trims) || (reason === 'new_epoch' && !config.disk);
       if (!excused) it.fault(`a gap for ${reason} after ${after}, and nothing is missing`);
     }
   }
@@ -143,7 +162,9 @@ async function judge(world: World, house: House, memory: Memory, owners: Owner[]
   for (const life of lives) {
     const { state } = life.line;
     for (const it of life.live) {
-      const [{ head, epoch } = { head: 0, epoch: '' }] = world.truth([{ channel: it.channel, user: 'nobody' }]).acked;
+      const [{ head, epoch } = { head: 0, epoch: '' }] = world.truth([
+        { channel: it.channel, user: 'nobody' },
+      ]).acked;
       // A line that reads nothing but the user's own channel may hang up.
       if (state === 'idle' && life.live.every(({ channel }) => channel.startsWith('user:'))) continue;
       if (state !== 'online' || it.place?.offset !== head || (head > 0 && it.place.epoch !== epoch)) {
@@ -154,9 +175,12 @@ async function judge(world: World, house: House, memory: Memory, owners: Owner[]
   judgeAsks(world, memory, truth);
 
   // Whoever leaves says first what it has handled: also what came just now.
-  for (const { user } of lives) if (user) world.order({ do: 'push', channel: `user:${user}`, payload: `last of ${user}` });
+  for (const { user } of lives)
+    if (user) world.order({ do: 'push', channel: `user:${user}`, payload: `last of ${user}` });
   await world.advance(100);
-  const users = [...new Set(lives.filter(({ user, line }) => user && line.state === 'online').map(({ user }) => user!))];
+  const users = [
+    ...new Set(lives.filter(({ user, line }) => user && line.state === 'online').map(({ user }) => user!)),
+  ];
   lives.forEach((life) => life.close());
   await world.advance(10_000);
   const places = world.truth(users.map((user) => ({ channel: `user:${user}`, user }))).acked;
@@ -166,10 +190,14 @@ async function judge(world: World, house: House, memory: Memory, owners: Owner[]
     const here = life.handled.get(`user:${user} ${epoch}`) ?? 0;
     const ever = memory.handled.get(`${user} user:${user} ${epoch}`) ?? 0;
     const acked = place?.epoch === epoch ? place.offset : 0;
-    if (acked < here || acked > ever) world.fault(`${user} has handled ${ever} of ${epoch}, ${here} of it in this life, and acknowledged ${acked}`);
+    if (acked < here || acked > ever)
+      world.fault(
+        `${user} has handled ${ever} of ${epoch}, ${here} of it in this life, and acknowledged ${acked}`,
+      );
   });
   for (const ask of memory.asks) {
-    if (!ask.ok && !ask.error && ask.life.closed && owners.some(({ life }) => life === ask.life)) world.fault(`${ask.payload} is never settled`);
+    if (!ask.ok && !ask.error && ask.life.closed && owners.some(({ life }) => life === ask.life))
+      world.fault(`${ask.payload} is never settled`);
   }
 }
 
@@ -187,12 +215,15 @@ function judgeAsks(world: World, memory: Memory, truth: Truth): void {
   for (const { channel, payload, life, idempotent, ok, error } of memory.asks) {
     const count = counts.get(payload) ?? 0;
     if (count > 1 && !idempotent) world.fault(`${payload} was published ${count} times`);
-    if (/^(expired|overflow|too_large)$/.test(error ?? '') && count > 0) world.fault(`${payload} is ${error}, and was published`);
+    if (/^(expired|overflow|too_large)$/.test(error ?? '') && count > 0)
+      world.fault(`${payload} is ${error}, and was published`);
     if (!ok) continue;
     const log = truth.logs.find((it) => it.channel === channel && it.epoch === ok.epoch);
-    if (log?.payloads[ok.offset - 1] !== payload) world.fault(`${payload} is not at ${ok.offset} of ${ok.epoch}`);
+    if (log?.payloads[ok.offset - 1] !== payload)
+      world.fault(`${payload} is not at ${ok.offset} of ${ok.epoch}`);
     const key = `${life.name} ${channel} ${ok.epoch}`;
-    if (ok.offset <= (last.get(key) ?? 0)) world.fault(`${payload} was published before what was asked for first`);
+    if (ok.offset <= (last.get(key) ?? 0))
+      world.fault(`${payload} was published before what was asked for first`);
     last.set(key, ok.offset);
   }
   for (const { payload, idempotent } of memory.calls) {

@@ -1,7 +1,7 @@
 /** What one handler of a channel is promised, checked at each call. */
 
 import type { SubscriptionHandlers } from '../../src/options.js';
-import type { Cursor, ReadFrom } from '../../src/vocabulary.js';
+import type { Cursor, ReadFrom } from '../../src/types.js';
 import type { Life } from './app.js';
 
 export class Listener {
@@ -28,12 +28,14 @@ export class Listener {
 
   handlers(): SubscriptionHandlers {
     const { life } = this;
-    const when = <T>(what: string, check: (value: T) => void) => (value: T): void => {
-      if (!life.runs) return;
-      life.world.tell(`${this.name}: ${what} ${JSON.stringify(value)}`);
-      if (this.ended || life.closed) this.fault(`${what} after its end`);
-      check(value);
-    };
+    const when =
+      <T>(what: string, check: (value: T) => void) =>
+      (value: T): void => {
+        if (!life.runs) return;
+        life.world.tell(`${this.name}: ${what} ${JSON.stringify(value)}`);
+        if (this.ended || life.closed) this.fault(`${what} after its end`);
+        check(value);
+      };
     return {
       from: this.from,
       onSubscribed: when('onSubscribed', ({ cursor }) => {
@@ -43,7 +45,8 @@ export class Listener {
       onPublication: when('onPublication', (publication) => {
         const { epoch, offset, data } = publication;
         if (!this.place) this.fault('a publication before it is confirmed');
-        else if (this.place.epoch !== epoch || this.place.offset + 1 !== offset) this.fault(`stands at ${JSON.stringify(this.place)} and is handed ${offset} of ${epoch}`);
+        else if (this.place.epoch !== epoch || this.place.offset + 1 !== offset)
+          this.fault(`stands at ${JSON.stringify(this.place)} and is handed ${offset} of ${epoch}`);
         this.place = { epoch, offset };
         this.heard.push({ epoch, offset, payload: String(data) });
         life.hears(this.channel, publication);
@@ -54,7 +57,13 @@ export class Listener {
       }),
       onGap: when('onGap', ({ reason, after, cursor }) => {
         if (!this.place) this.fault('a gap before it is confirmed');
-        if (this.place && this.place.epoch === cursor.epoch && reason === 'retention' && cursor.offset <= this.place.offset) this.fault('a gap of nothing');
+        if (
+          this.place &&
+          this.place.epoch === cursor.epoch &&
+          reason === 'retention' &&
+          cursor.offset <= this.place.offset
+        )
+          this.fault('a gap of nothing');
         this.gaps.push({ reason, after, cursor });
         this.place = { epoch: cursor.epoch, offset: cursor.offset };
         life.strike();
@@ -73,15 +82,19 @@ export class Listener {
     if (this.toldOn === life.welcomes) this.fault('confirmed twice on one connection');
     this.toldOn = life.welcomes;
     if (this.place) {
-      if (this.place.epoch !== epoch || this.place.offset !== offset) this.fault(`stands at ${JSON.stringify(this.place)} and is confirmed at ${offset} of ${epoch}`);
+      if (this.place.epoch !== epoch || this.place.offset !== offset)
+        this.fault(`stands at ${JSON.stringify(this.place)} and is confirmed at ${offset} of ${epoch}`);
       return;
     }
     this.place = { epoch, offset };
     const { from } = this;
-    if (from === 'start' && !this.wasStored && offset > 0 && !life.house.trims) this.fault(`begins at ${offset}`);
-    if (from && typeof from === 'object' && from.epoch === epoch && from.offset !== offset) this.fault(`begins at ${offset}`);
+    if (from === 'start' && !this.wasStored && offset > 0 && !life.config.trims)
+      this.fault(`begins at ${offset}`);
+    if (from && typeof from === 'object' && from.epoch === epoch && from.offset !== offset)
+      this.fault(`begins at ${offset}`);
     const handled = life.memory.handled.get(life.user + ' ' + this.channel + ' ' + epoch) ?? 0;
-    if (from === 'acked' && life.user && offset > handled && !life.house.trims && !this.wasStored) this.fault(`begins at ${offset}, and ${handled} was handled last`);
+    if (from === 'acked' && life.user && offset > handled && !life.config.trims && !this.wasStored)
+      this.fault(`begins at ${offset}, and ${handled} was handled last`);
     life.passes(this.channel, epoch, offset);
   }
 

@@ -1,8 +1,8 @@
 /** A phone: a host that is not to be trusted, its storage, and the lives of the app on it. */
 
 import type { Host, Socket, Tell } from '../../src/host.js';
-import type { Device } from '../../src/devices.js';
-import { Link, type World } from './world.js';
+import type { Device } from '../../src/storage-backends.js';
+import { type Link, type World } from './world.js';
 
 const BEGIN_WALL_MS = 1_763_666_000_000;
 
@@ -13,7 +13,7 @@ export class Phone {
   frozen = false;
   hidden = false;
   /** What a dial meets. */
-  air: 'clear' | 'refusing' | 'dead' = 'clear';
+  dialBehavior: 'clear' | 'refusing' | 'dead' = 'clear';
   /** Storing fails. */
   full = false;
   /** After so many writes to the storage the app is destroyed, in the middle of whatever it does. */
@@ -83,7 +83,7 @@ export class Phone {
     }
   }
   heal(): void {
-    this.air = 'clear';
+    this.dialBehavior = 'clear';
     this.full = false;
     this.show();
     this.network(true, 'wifi', false);
@@ -126,7 +126,8 @@ export class Phone {
           if (this.tell === tell) this.tell = undefined;
         };
       },
-      dial: (_url, _protocol, socket, tell) => (lives() ? this.dial(socket, tell) : { send() {}, close() {} }),
+      dial: (_url, _protocol, socket, tell) =>
+        lives() ? this.dial(socket, tell) : { send() {}, close() {} },
     };
   }
 
@@ -157,7 +158,8 @@ export class Phone {
       ended = true;
       this.links.delete(link);
       // Often an error comes first, and the socket counts until it is closed.
-      if (!left && random.chance(0.2)) say({ type: 'socket_closed', socket, reason: 'errno 104', held: true });
+      if (!left && random.chance(0.2))
+        say({ type: 'socket_closed', socket, reason: 'errno 104', held: true });
       say({ type: 'socket_closed', socket, code, reason });
       if (random.chance(0.1)) say({ type: 'socket_closed', socket, code, reason });
     };
@@ -176,8 +178,9 @@ export class Phone {
       closed: (code, reason) => life === this.life && over(code, reason),
     });
     this.links.add(link);
-    if (this.air === 'clear') link.dial();
-    else if (this.air === 'refusing') this.later(world.latency(), () => over(undefined, 'connection refused'));
+    if (this.dialBehavior === 'clear') link.dial();
+    else if (this.dialBehavior === 'refusing')
+      this.later(world.latency(), () => over(undefined, 'connection refused'));
     return {
       send: (text) => {
         if (life === this.life && !this.isDying) link.send(String(text));

@@ -15,37 +15,38 @@ export interface Fault {
 export const FAULTS: Fault[] = [
   {
     name: 'acknowledgements are thrown away by close',
-    file: 'losing.js',
+    file: 'disconnect.js',
     find: 'if ((0, subscriptions_js_1.acksOf)(s))',
     replace: 'if (false)',
   },
   {
     name: 'a start of its own is ignored where the channel is subscribed',
-    file: 'traffic.js',
+    file: 'online.js',
     find: "if (it && !leaving_ && (from || 'now') === 'now') {",
     replace: 'if (it && !leaving_) {',
   },
   {
     name: 'handlers are confirmed again and again on one connection',
-    file: 'sharing.js',
+    file: 'listeners.js',
     find: 'if (it.toldOn_ === connection)',
     replace: 'if (false)',
   },
   {
     name: 'what is asked last is sent first',
     file: 'outbox.js',
-    find: 's.entries_.push(entry);\n        s.askedCount_++;',
-    replace: 's.entries_.splice(s.entries_.filter((it) => it.id_).length, 0, entry);\n        s.askedCount_++;',
+    find: 's.entries_.push(entry);\n        s.requestCount_++;',
+    replace:
+      's.entries_.splice(s.entries_.filter((it) => it.id_).length, 0, entry);\n        s.requestCount_++;',
   },
   {
     name: 'what was not answered is sent again under another id',
-    file: 'traffic.js',
+    file: 'online.js',
     find: 'entry.id_ = entry.id_ || s.nextId_++;',
     replace: 'entry.id_ = s.nextId_++;',
   },
   {
     name: 'a handler hears on after its end',
-    file: 'sharing.js',
+    file: 'listeners.js',
     find: 'function leave(it) {\n        it.ended_ = true;',
     replace: 'function leave(it) {',
   },
@@ -59,6 +60,9 @@ export function planted(fault: Fault, number: number): Sdk {
   const file = join(folder, fault.file);
   const code = readFileSync(file, 'utf8');
   if (code.split(fault.find).length !== 2) throw new Error(`${fault.file} does not have once: ${fault.find}`);
-  writeFileSync(file, code.replace(fault.find, () => fault.replace));
+  writeFileSync(
+    file,
+    code.replace(fault.find, () => fault.replace),
+  );
   return { ...require(join(folder, 'index.js')), ...require(join(folder, 'storage.js')) } as Sdk;
 }

@@ -43,7 +43,9 @@ export class Server {
     const [orders, answers] = [join(this.folder, 'orders'), join(this.folder, 'answers')];
     execFileSync('mkfifo', [orders, answers]);
     // By the shell, which opens both ends also where there is no such program: else nobody would ever come.
-    spawn('sh', ['-c', 'exec 3<"$1" 4>"$2"; exec "$0" /dev/fd/3 /dev/fd/4', BINARY, orders, answers], { stdio: ['ignore', 'inherit', 'inherit'] }).unref();
+    spawn('sh', ['-c', 'exec 3<"$1" 4>"$2"; exec "$0" /dev/fd/3 /dev/fd/4', BINARY, orders, answers], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    }).unref();
     this.orders = openSync(orders, 'w');
     this.answers = openSync(answers, 'r');
   }

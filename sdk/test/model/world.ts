@@ -23,7 +23,11 @@ export class Link {
   constructor(
     readonly world: World,
     readonly connection: number,
-    readonly tell: { opened(): void; received(text: string): void; closed(code: number, reason: string): void },
+    readonly tell: {
+      opened(): void;
+      received(text: string): void;
+      closed(code: number, reason: string): void;
+    },
   ) {}
 
   dial(): void {
@@ -87,10 +91,10 @@ export class World {
   constructor(
     readonly seed: number,
     private readonly server: Server,
-    house: object,
+    config: object,
   ) {
     this.random = new Random(seed);
-    this.order({ do: 'begin', seed, ...house });
+    this.order({ do: 'begin', seed, ...config });
   }
 
   fault(what: string): void {
@@ -142,7 +146,11 @@ export class World {
     const until = this.ms + ms;
     for (;;) {
       await new Promise(setImmediate);
-      const next = this.events.reduce<Event | undefined>((first, it) => (!first || it.at < first.at || (it.at === first.at && it.order < first.order) ? it : first), undefined);
+      const next = this.events.reduce<Event | undefined>(
+        (first, it) =>
+          !first || it.at < first.at || (it.at === first.at && it.order < first.order) ? it : first,
+        undefined,
+      );
       if (!next || next.at > until) break;
       this.cancel(next);
       this.atOnce = next.at > this.ms ? 0 : this.atOnce + 1;

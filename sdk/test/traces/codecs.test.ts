@@ -43,7 +43,10 @@ class Rust {
 
   async answers(): Promise<Buffer[]> {
     const program = process.env['CODEC'];
-    assert.ok(program, 'CODEC names the program that speaks msgpack in Rust: `cargo xtask test --only traces` knows it');
+    assert.ok(
+      program,
+      'CODEC names the program that speaks msgpack in Rust: `cargo xtask test --only traces` knows it',
+    );
     const codec = spawn(program, { stdio: ['pipe', 'pipe', 'inherit'] });
     const ended = once(codec, 'exit');
     const chunks: Buffer[] = [];
@@ -53,7 +56,7 @@ class Rust {
     assert.deepEqual(await ended, [0, null], 'the codec in Rust did not come to its end');
     const all = Buffer.concat(chunks);
     const answers: Buffer[] = [];
-    for (let at = 0; at < all.length; ) {
+    for (let at = 0; at < all.length;) {
       const length = all.readUInt32BE(at);
       answers.push(all.subarray(at + 4, at + 4 + length));
       at += 4 + length;
@@ -63,7 +66,24 @@ class Rust {
   }
 }
 
-const PIECES = ['a', '"', '\\', '\n', '\u0001', '%', 'é', '世', '😀', '/', '\u2028', '__proto__', '\ud800', '\udfff', '$bin', ''];
+const PIECES = [
+  'a',
+  '"',
+  '\\',
+  '\n',
+  '\u0001',
+  '%',
+  'é',
+  '世',
+  '😀',
+  '/',
+  '\u2028',
+  '__proto__',
+  '\ud800',
+  '\udfff',
+  '$bin',
+  '',
+];
 
 function text(roll: Dice): string {
   const most = [3, 12, 40, roll(20) ? 5 : 300][roll(4)]!;
@@ -89,7 +109,11 @@ function anything(roll: Dice, depth: number): unknown {
     case 6:
       return text(roll);
     case 7:
-      return { $bin: Buffer.from(Array.from({ length: roll(roll(20) ? 8 : roll(50) ? 300 : 70000) }, () => roll(256))).toString('base64') };
+      return {
+        $bin: Buffer.from(
+          Array.from({ length: roll(roll(20) ? 8 : roll(50) ? 300 : 70000) }, () => roll(256)),
+        ).toString('base64'),
+      };
     case 8:
       // Nearly base64, or exactly.
       return { $bin: Array.from({ length: roll(9) }, () => 'AQZz09+/=- '[roll(11)]).join('') };
@@ -114,7 +138,9 @@ function packet(roll: Dice): string {
 function hostile(roll: Dice): ArrayBuffer {
   const bytes = roll(3)
     ? new Uint8Array(encode(packet(roll).slice(0, 2000).length < 2000 ? packet(roll) : '{"ping":{}}'))
-    : Uint8Array.from({ length: roll(60) }, (_, at) => (at ? [roll(256), 0x80 + roll(96), 0xc0 + roll(32)][roll(3)]! : 0x80 + roll(4)));
+    : Uint8Array.from({ length: roll(60) }, (_, at) =>
+        at ? [roll(256), 0x80 + roll(96), 0xc0 + roll(32)][roll(3)]! : 0x80 + roll(4),
+      );
   for (let hits = roll(4); hits; hits--) bytes[roll(bytes.length)] = [roll(256), 0xc0 + roll(32)][roll(2)]!;
   return bytes.slice(0, roll(3) ? bytes.length : roll(bytes.length + 1)).buffer;
 }
@@ -130,7 +156,10 @@ function packets(lines: string): string[] {
   for (const line of lines.split('\n').filter((one) => one)) {
     // Rust ends with a line whose `id` is words, and replaces what json cannot say by words; the SDK ends with `?`, or goes on
     // to a line that is no object, where its session ends.
-    const refused = line[0] !== '{' || /"id":"(msgpack that|the byte) [^"]*"\}$/.test(line) || line.includes(' has no json form"');
+    const refused =
+      line[0] !== '{' ||
+      /"id":"(msgpack that|the byte) [^"]*"\}$/.test(line) ||
+      line.includes(' has no json form"');
     read.push(refused ? '?' : plain(line));
     if (refused) break;
   }
@@ -173,7 +202,10 @@ test('what is nested too deeply for msgpack comes as text, and is read', async (
   for (const at of asked) {
     const [line, ...more] = packets(decode(new Uint8Array(answers[at]!).buffer));
     assert.ok(line && line !== '?' && !more.length, `asked ${at}`);
-    assert.equal((JSON.stringify(JSON.parse(line)).replace(/\\"/g, '"').match(/\[/g) ?? []).length, DEPTH_MAX - 20 + at);
+    assert.equal(
+      (JSON.stringify(JSON.parse(line)).replace(/\\"/g, '"').match(/\[/g) ?? []).length,
+      DEPTH_MAX - 20 + at,
+    );
   }
 });
 
@@ -185,7 +217,11 @@ test('whatever bytes come, one refuses what the other refuses, and both read wha
   let refused = 0;
   messages.forEach((message, round) => {
     const there = packets(answers[asked[round]!]!.toString());
-    assert.deepEqual(packets(decode(message)), there, `${named(round)}: ${Buffer.from(message).toString('hex')}`);
+    assert.deepEqual(
+      packets(decode(message)),
+      there,
+      `${named(round)}: ${Buffer.from(message).toString('hex')}`,
+    );
     if (there.includes('?')) refused++;
   });
   console.log(`${PACKETS} messages from TAUTLINE_SEED=${SEED}, ${refused} of them refused`);

@@ -41,7 +41,12 @@ function divergence(trace: Vector): string | undefined {
     const rust = { store: step.store, out: step.out, next: step.next };
     const minified = done(shipped, step);
     if (isDeepStrictEqual(typescript, rust) && isDeepStrictEqual(minified, rust)) continue;
-    const told = Object.entries({ told: step.in, Rust: rust, TypeScript: typescript, 'as it ships': minified });
+    const told = Object.entries({
+      told: step.in,
+      Rust: rust,
+      TypeScript: typescript,
+      'as it ships': minified,
+    });
     return `${trace.name}, event ${index} at ${step.at} ms:${told.map(([who, what]) => `\n  ${who.padEnd(11)} ${JSON.stringify(what)}`).join('')}`;
   }
   return undefined;
@@ -49,7 +54,10 @@ function divergence(trace: Vector): string | undefined {
 
 test('every event of every trace leads to what it led to in Rust', async () => {
   const recorder = process.env['TRACES'];
-  assert.ok(recorder, 'TRACES names the program that records them: `cargo xtask test --only traces` knows it');
+  assert.ok(
+    recorder,
+    'TRACES names the program that records them: `cargo xtask test --only traces` knows it',
+  );
   const recording = spawn(recorder, ['0', String(STORMS)], { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(recording, 'exit');
   let traces = 0;
@@ -62,7 +70,13 @@ test('every event of every trace leads to what it led to in Rust', async () => {
   }
   assert.deepEqual(await ended, [0, null], 'the storms were not recorded to their end');
   const kinds = Object.keys(seen).sort();
-  console.log(`${STORMS} storms, ${traces} traces, ${events} events; ${kinds.map((kind) => `${kind} ${seen[kind]}`).join(', ')}`);
+  console.log(
+    `${STORMS} storms, ${traces} traces, ${events} events; ${kinds.map((kind) => `${kind} ${seen[kind]}`).join(', ')}`,
+  );
   assert.ok(traces >= TRACES_MIN, `only ${traces} traces`);
-  assert.deepEqual(KINDS.filter((kind) => !seen[kind]), [], 'never seen, and so not compared');
+  assert.deepEqual(
+    KINDS.filter((kind) => !seen[kind]),
+    [],
+    'never seen, and so not compared',
+  );
 });

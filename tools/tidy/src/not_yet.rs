@@ -14,10 +14,9 @@ pub const WORDS: &[&str] = &[
     "crates/tautline-hub",
     "crates/tautline-protocol",
     "mutants",
-    "sdk",
 ];
 /// Markdown beyond 100 columns.
-pub const COLUMNS: &[&str] = &["sdk"];
+pub const COLUMNS: &[&str] = &[];
 /// Import cycles of more than three files: crates.
 pub const CYCLES: &[&str] = &["crates/tautline-client"];
 /// Names of code in pages that are nowhere in the code.

@@ -6,26 +6,32 @@
  * back for it. So none is handed anything twice, and none passes over anything without a gap.
  */
 
-import { placeOf, wholeOf } from './entering.js';
+import { startOf, wholeOf } from './inputs.js';
 import { TautlineError } from './error.js';
-import { handing, type Attempt, type Done, type HandlerName, type Listener } from './handing.js';
+import {
+  handlerQueue,
+  type Attempt,
+  type OnHandled,
+  type HandlerName,
+  type Listener,
+} from './handler-queue.js';
 import type { Host } from './host.js';
 import type { Subscription, SubscriptionHandlers } from './options.js';
-import type { Cursor, Input, Output, ReadFrom } from './vocabulary.js';
+import type { Cursor, Input, Output, ReadFrom } from './types.js';
 
 /** An output about one channel. */
 export type ChannelOutput = Extract<Output, { channel: string }>;
 
 /** Options of handlers, with their defaults: how long a promise is waited for, and how many events wait for it at most. */
-export const HANDLING = { handler_timeout_ms: 30000, subscription_events_max: 256 };
+export const LISTENER_DEFAULTS = { handler_timeout_ms: 30000, subscription_events_max: 256 };
 
 /** All channels of a line, and who listens to them. */
-export interface Sharing {
-  add_(channel: string, handlers: SubscriptionHandlers): Subscription;
+export interface Listeners {
+  subscribe_(channel: string, handlers: SubscriptionHandlers): Subscription;
   /** For the life of the line: in the own channel of whichever user is logged in. */
   inbox_(handlers: SubscriptionHandlers): Pick<Subscription, 'unsubscribe'>;
   /** Something happened in a channel. */
-  tell_(output: ChannelOutput): void;
+  dispatch_(output: ChannelOutput): void;
   /** A connection is open, of this user, or of a guest: everybody is confirmed anew. */
   welcome_(user: string | undefined): void;
   /** Nobody hears anything more. */
@@ -36,15 +42,15 @@ export interface Sharing {
  * `feed` takes an input, and calls back when it has its turn; `attempt` survives what a handler throws; `epochOf` is the epoch
  * that the gateway last said of a channel.
  */
-export function sharing(
+export function createListeners(
   feed: (input: Input, taken?: () => void) => void,
   attempt: Attempt,
   epochOf: (channel: string) => string | undefined,
   setTimer: Host['setTimer'],
-  options: Partial<typeof HANDLING>,
-): Sharing {
-  const timeoutMs = wholeOf(options.handler_timeout_ms, HANDLING.handler_timeout_ms);
-  const queueMax = wholeOf(options.subscription_events_max, HANDLING.subscription_events_max);
+  options: Partial<typeof LISTENER_DEFAULTS>,
+): Listeners {
+  const timeoutMs = wholeOf(options.handler_timeout_ms, LISTENER_DEFAULTS.handler_timeout_ms);
+  const queueMax = wholeOf(options.subscription_events_max, LISTENER_DEFAULTS.subscription_events_max);
   /** Without a prototype: a channel may have any name. */
   let channels: { [channel: string]: Listener[] } = Object.create(null);
   /** Those in the user's own channel, whatever its name is. */
@@ -52,12 +58,12 @@ export function sharing(
   /** Its name, where it is known. */
   let own: string | undefined;
   let connection = 0;
-  const call = handing(attempt, setTimer, timeoutMs, (it: Listener) => {
-    const { channel_: channel, place_: from, behind_ } = it;
+  const call = handlerQueue(attempt, setTimer, timeoutMs, (it: Listener) => {
+    const { channel_: channel, position_: from, behind_ } = it;
     it.behind_ = undefined;
     // It had no room for what followed: the session goes back for it.
     if (behind_ && isIn(channel, it)) feed({ type: 'subscribe', channel, from });
-    depart(it);
+    unsubscribeIfLast(it);
   });
 
   /** Keeps those in a channel who pass the test, and asks for those whose turn it is now. */
@@ -80,7 +86,7 @@ export function sharing(
           it.joined_ = true;
         });
       }
-      waits = waits || !it.place_;
+      waits = waits || !it.position_;
     });
   }
 
@@ -94,13 +100,22 @@ export function sharing(
     if (type === 'publication') {
       const { epoch, offset, at } = output;
       name = 'onPublication';
-      told = move({ epoch, offset, at }, ({ place_ }) => place_ && place_.epoch === epoch && place_.offset + 1 === offset);
+      told = move(
+        { epoch, offset, at },
+        ({ position_ }) => position_ && position_.epoch === epoch && position_.offset + 1 === offset,
+      );
     } else if (type === 'gap') {
       const { cursor, reason, after } = output;
       name = 'onGap';
-      told = move(cursor, ({ place_ }) => {
+      told = move(cursor, ({ position_ }) => {
         // Who is behind is gone back for, and who is ahead has what is missing, unless the log is another one than it was.
-        return place_ && (place_.epoch !== cursor.epoch || (reason === 'retention' ? place_.offset === after : reason !== 'new_epoch' && place_.offset >= after));
+        return (
+          position_ &&
+          (position_.epoch !== cursor.epoch ||
+            (reason === 'retention'
+              ? position_.offset === after
+              : reason !== 'new_epoch' && position_.offset >= after))
+        );
       });
     } else if (type === 'unsubscribed') {
       name = 'onUnsubscribed';
@@ -112,21 +127,22 @@ export function sharing(
     let failed: boolean | undefined;
     let worked: boolean | undefined;
     told.forEach((it) => {
-      hand(it, name, value, (its) => {
+      enqueue(it, name, value, (its) => {
         if (its) worked = true;
         else if (its === false) failed = true;
         // Where nobody listens nobody has handled it: a user's own channel keeps it for the next device.
-        if (!--left && worked && !failed && type === 'publication') feed({ type: 'handled', channel, epoch: output.epoch, offset: output.offset });
+        if (!--left && worked && !failed && type === 'publication')
+          feed({ type: 'handled', channel, epoch: output.epoch, offset: output.offset });
       });
     });
-    if (type === 'gap') goBack(channel, output.cursor);
+    if (type === 'gap') rewind(channel, output.cursor);
 
     /** Those who pass the test stand at `place` now. */
     function move(place: Cursor, test: (it: Listener) => unknown): Listener[] {
       return joined.filter((it) => {
         if (!test(it)) return false;
         it.behind_ = it.behind_ || isFull(it);
-        if (!it.behind_) it.place_ = place;
+        if (!it.behind_) it.position_ = place;
         return !it.behind_;
       });
     }
@@ -138,30 +154,30 @@ export function sharing(
     /** Who begins with what comes next does so behind what others have had already, and behind what one alone reads again. */
     let next = cursor;
     joined.forEach((it) => {
-      if (!it.place_ && !isNow(it)) next = { epoch: cursor.epoch, offset: head };
-      else if (isBefore(next, it.place_)) next = it.place_!;
+      if (!it.position_ && !isNow(it)) next = { epoch: cursor.epoch, offset: head };
+      else if (isBefore(next, it.position_)) next = it.position_!;
     });
     joined.forEach((it) => {
-      const place = (it.place_ = it.place_ || (isNow(it) ? next : cursor));
+      const place = (it.position_ = it.position_ || (isNow(it) ? next : cursor));
       if (it.toldOn_ === connection) return;
       it.toldOn_ = connection;
       const missed = place.epoch === cursor.epoch ? Math.max(0, head - place.offset) : recovering;
-      hand(it, 'onSubscribed', { type: 'subscribed', channel, cursor: place, recovering: missed });
+      enqueue(it, 'onSubscribed', { type: 'subscribed', channel, cursor: place, recovering: missed });
     });
-    goBack(channel, cursor);
+    rewind(channel, cursor);
     join(channel);
   }
 
   /** Where somebody stands before the session, or in a log that was, it begins again from there: the gateway tells the gap. */
-  function goBack(channel: string, stand: Cursor): void {
+  function rewind(channel: string, stand: Cursor): void {
     const listeners = channels[channel] || [];
     let from = stand;
     // Another start would take away the place of the one that waits for it. When that is confirmed, this is asked again.
-    if (listeners.some((it) => it.asked_ && !it.place_ && !isNow(it))) return;
-    listeners.forEach(({ place_, behind_ }) => {
+    if (listeners.some((it) => it.asked_ && !it.position_ && !isNow(it))) return;
+    listeners.forEach(({ position_, behind_ }) => {
       // Where the session stands in the old log, the gap is on its way.
-      const isLost = place_ && place_.epoch !== stand.epoch && place_.epoch !== epochOf(channel);
-      if (!behind_ && (isLost || isBefore(place_, from))) from = place_!;
+      const isLost = position_ && position_.epoch !== stand.epoch && position_.epoch !== epochOf(channel);
+      if (!behind_ && (isLost || isBefore(position_, from))) from = position_!;
     });
     if (from !== stand) feed({ type: 'subscribe', channel, from });
   }
@@ -171,7 +187,7 @@ export function sharing(
   }
 
   /** Where there is no room, places do not move, and the rest is news that may be missed. */
-  function hand(it: Listener, name: HandlerName, value: unknown, done?: Done): void {
+  function enqueue(it: Listener, name: HandlerName, value: unknown, done?: OnHandled): void {
     if (!isFull(it) || name === 'onUnsubscribed') call(it, name, value, done);
   }
 
@@ -179,7 +195,7 @@ export function sharing(
     return { handlers_, from_, channel_: '', queue_: [] };
   }
 
-  function enter(channel: string, it: Listener): void {
+  function addTo(channel: string, it: Listener): void {
     it.channel_ = channel;
     (channels[channel] = channels[channel] || []).push(it);
     join(channel);
@@ -192,11 +208,11 @@ export function sharing(
       keep(it.channel_, (other) => other !== it);
     }
     // What its handler has handled is told first.
-    if (!it.busy_) depart(it);
+    if (!it.busy_) unsubscribeIfLast(it);
   }
 
   /** The session is told, where it was the last one in its channel. */
-  function depart(it: Listener): void {
+  function unsubscribeIfLast(it: Listener): void {
     if (it.leaves_ && !channels[it.channel_]) feed({ type: 'unsubscribe', channel: it.channel_ });
     it.leaves_ = false;
   }
@@ -206,15 +222,15 @@ export function sharing(
   }
 
   return {
-    add_(channel, handlers) {
-      const it = listener(handlers, placeOf(handlers.from));
-      enter(channel, it);
+    subscribe_(channel, handlers) {
+      const it = listener(handlers, startOf(handlers.from));
+      addTo(channel, it);
       return { channel, unsubscribe: () => leave(it) };
     },
     inbox_(handlers) {
       const it = listener(handlers, 'acked');
       inbox.push(it);
-      if (own) enter(own, it);
+      if (own) addTo(own, it);
       return {
         unsubscribe() {
           inbox = inbox.filter((other) => other !== it);
@@ -222,7 +238,7 @@ export function sharing(
         },
       };
     },
-    tell_: tell,
+    dispatch_: tell,
     welcome_(user) {
       const before = own;
       own = user && 'user:' + user;
@@ -237,8 +253,8 @@ export function sharing(
         // What is another user's is for that user.
         if (own !== it.channel_) it.queue_ = [];
         it.asked_ = it.joined_ = alone;
-        it.place_ = it.behind_ = undefined;
-        enter(own!, it);
+        it.position_ = it.behind_ = undefined;
+        addTo(own!, it);
       });
     },
     clear_() {

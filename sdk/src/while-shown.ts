@@ -1,11 +1,11 @@
 /** A subscription that rests while nobody sees what it is for, and misses nothing. */
 
 import type { App } from './app.js';
-import { nothing } from './hosts/nothing.js';
-import { merged } from './merged.js';
+import { noop } from './hosts/noop.js';
+import { assign } from './assign.js';
 import type { Subscription, SubscriptionHandlers } from './options.js';
 import type { Tautline } from './tautline.js';
-import type { Cursor, ReadFrom } from './vocabulary.js';
+import type { Cursor, ReadFrom } from './types.js';
 
 /** What follows the life of a page or a component. */
 export interface Part {
@@ -15,31 +15,43 @@ export interface Part {
 }
 
 /** Subscribes at once, and whether it is seen or not. */
-export function whileLoaded(line: Tautline<App>, channel: string, handlers: SubscriptionHandlers<any>): Part {
+export function whileLoaded(line: Tautline<App>, channel: string, handlers: SubscriptionHandlers): Part {
   const { unsubscribe } = line.subscribe(channel, handlers);
-  return { show: nothing, hide: nothing, end: unsubscribe };
+  return { show: noop, hide: noop, end: unsubscribe };
 }
 
 /** Leaves the channel on hide, and reads on from there on show. */
-export function whileShown(line: Tautline<App>, channel: string, handlers: SubscriptionHandlers<any>, shown: boolean): Part {
+export function whileShown(
+  line: Tautline<App>,
+  channel: string,
+  handlers: SubscriptionHandlers,
+  shown: boolean,
+): Part {
   let from: ReadFrom | undefined = handlers.from;
   let subscription: Subscription | undefined;
   let ended: boolean | undefined;
 
-  function noting<T>(cursorOf: (value: T) => Cursor, handler: ((value: T) => unknown) | undefined): (value: T) => unknown {
+  function noting<T>(
+    cursorOf: (value: T) => Cursor,
+    handler: ((value: T) => unknown) | undefined,
+  ): (value: T) => unknown {
     return (value) => {
       from = cursorOf(value);
       return handler && handler.call(handlers, value);
     };
   }
-  const noted = merged(merged({}, handlers), {
-    onSubscribed: noting((where: { channel: string; cursor: Cursor; recovering: number }) => where.cursor, handlers.onSubscribed),
+  const noted = assign(assign({}, handlers), {
+    onSubscribed: noting(
+      (where: { channel: string; cursor: Cursor; recovering: number }) => where.cursor,
+      handlers.onSubscribed,
+    ),
     onPublication: noting(({ epoch, offset, at }) => ({ epoch, offset, at }), handlers.onPublication),
     onGap: noting(({ cursor }) => cursor, handlers.onGap),
-  } as SubscriptionHandlers<any>);
+  } as SubscriptionHandlers);
 
   function show(): void {
-    if (!subscription && !ended) subscription = line.subscribe(channel, merged(noted, { from }) as SubscriptionHandlers<any>);
+    if (!subscription && !ended)
+      subscription = line.subscribe(channel, assign(noted, { from }) as SubscriptionHandlers);
   }
   function hide(): void {
     if (subscription) subscription.unsubscribe();

@@ -1,33 +1,41 @@
 /** Why a connection ended, in words that a developer can act on. A file of its own, so that phones need not load it. */
 
-import type { DropCause } from './vocabulary.js';
+import type { DropCause } from './types.js';
 
 /** A sentence for each cause. */
-export type Words = { readonly [cause in DropCause]: string };
+export type Messages = { readonly [cause in DropCause]: string };
 
 /** In English. */
-export const WORDS_EN: Words = {
+export const WORDS_EN: Messages = {
   closed_by_app: 'The app closed the line.',
-  background: 'The app was in the background, where the host cuts connections. The line comes back with the app.',
+  background:
+    'The app was in the background, where the host cuts connections. The line comes back with the app.',
   network_lost: 'The network is gone. The line comes back with it.',
   network_changed: 'The phone moved to another network, and the old connection did not survive.',
-  peer_silent: 'Nothing came back any more, not even the answer to a ping: a dead connection that nobody announced.',
-  connect_timeout: 'The gateway did not say welcome in time. Is the address right, and does a firewall swallow packets?',
+  peer_silent:
+    'Nothing came back any more, not even the answer to a ping: a dead connection that nobody announced.',
+  connect_timeout:
+    'The gateway did not say welcome in time. Is the address right, and does a firewall swallow packets?',
   server_restart: 'The gateway restarts, and asked the line to come back.',
   taken_over: 'The session has a newer connection, in another tab or after a restart of the app.',
   kicked: 'An operator ended the session, or keeps this user out.',
   auth_failed: 'The login was refused, has expired, or the app could not get one. Look at `auth`.',
-  domain_not_allowed: 'The domain is not in the list of socket domains in the settings of the mini program. Add it there.',
-  tls_failed: 'TLS failed. Check the certificate (its chain, its name, its dates, TLS 1.2 or newer) and the clock of the phone.',
+  domain_not_allowed:
+    'The domain is not in the list of socket domains in the settings of the mini program. Add it there.',
+  tls_failed:
+    'TLS failed. Check the certificate (its chain, its name, its dates, TLS 1.2 or newer) and the clock of the phone.',
   dns_failed: 'The host name was not found. Check the address, and the network of the phone.',
   slots_exhausted: 'The host allows no more sockets. Close those that the app does not need.',
-  refused: 'The gateway, or a proxy before it, turned the connection away. It may be overloaded, or the path be wrong.',
-  protocol_error: 'One end said what the other does not understand. Do the versions fit, and does a proxy change messages?',
-  unknown: 'The host did not say why, or the gateway said it in a word that this version does not know: look at `reason`.',
+  refused:
+    'The gateway, or a proxy before it, turned the connection away. It may be overloaded, or the path be wrong.',
+  protocol_error:
+    'One end said what the other does not understand. Do the versions fit, and does a proxy change messages?',
+  unknown:
+    'The host did not say why, or the gateway said it in a word that this version does not know: look at `reason`.',
 };
 
 /** In Chinese. */
-export const WORDS_ZH: Words = {
+export const WORDS_ZH: Messages = {
   closed_by_app: '应用主动关闭了连接。',
   background: '应用进入后台，宿主会切断连接；回到前台后会自动恢复。',
   network_lost: '网络已断开；网络恢复后会自动重连。',

@@ -8,14 +8,14 @@
  */
 
 import { utf8Length } from './bytes.js';
-import { placeOf, wholeOf } from './entering.js';
-import { merged } from './merged.js';
+import { startOf, wholeOf } from './inputs.js';
+import { assign } from './assign.js';
 import { add, newEntry, type Entry } from './outbox.js';
 import { isOnline } from './outputs.js';
 import type { Session } from './session.js';
-import { parseStored, storedText, type StoredRequest } from './stored.js';
+import { parseStored, storedText, type StoredRequest } from './snapshot.js';
 import { eachChannel, type Cursors, type Subscription } from './subscriptions.js';
-import type { Cursor, Input, Now, Output, ReadFrom } from './vocabulary.js';
+import type { Cursor, Input, Now, Output, ReadFrom } from './types.js';
 
 /** How long a restarted app has to subscribe again before the places of its former self are forgotten. Milliseconds. */
 const CLAIM_MS = 60000;
@@ -33,7 +33,7 @@ const UNKNOWN: Cursor = { epoch: '', offset: 0 };
 const FORMER_SOCKET = -1;
 
 /** How much is stored, and how soon. */
-export interface StoringOptions {
+export interface PersistenceOptions {
   /** How long cursors and settled requests may wait to be written, in milliseconds. @default 1000 */
   store_ms?: number;
   /** What is stored at most, in bytes. What does not fit is left out. @default 196608: Alipay takes 200 KiB under one key */
@@ -44,21 +44,21 @@ const STORE_MS = 1000;
 const STORE_BYTES_MAX = 196608;
 
 /** What else is told to a session that stores. */
-export type StoringInput =
+export type PersistenceInput =
   /** There is storage, and this text was in it. The first input of all, else it is ignored. */
   | { type: 'restore'; stored: unknown }
   /** What `pollStore` gave could not be written. The session goes on without storage. */
   | { type: 'store_failed' };
 
 /** A session that stores. */
-export interface StoringSession {
-  handleInput(now: Now, input: Input | StoringInput): void;
+export interface PersistentSession {
+  handleInput(now: Now, input: Input | PersistenceInput): void;
   /** What to write, before `pollOutput` is drained: a text, `''` to remove what is there, or nothing to do. */
   pollStore_(): string | undefined;
 }
 
 /** Teaches a session to store. */
-export function storing(s: Session, options: StoringOptions): StoringSession {
+export function persist(s: Session, options: PersistenceOptions): PersistentSession {
   // Of the prototype, and so not shared with any other session.
   const { handleInput, pollTimeout } = s;
   const store_ms = wholeOf(options.store_ms, STORE_MS);
@@ -101,19 +101,19 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     stores = true;
     if (!stored) return;
     const { own, requests, cursors } = stored;
-    s.ticket_ = ticket = stored.ticket;
-    s.attempt_ = attempt = stored.attempt || 0;
+    s.identity_.ticket_ = ticket = stored.ticket;
+    s.identity_.attempt_ = attempt = stored.attempt || 0;
     count = requests.length;
     unsent = requests.filter(({ id }) => !id).length;
     mayRepeat = unclaimedMayRepeat = !!stored.may_repeat;
-    s.nextId_ = nextId = stored.next_id;
+    s.outbox_.nextId_ = nextId = stored.next_id;
     unclaimed = cursors;
     unclaimedUntilMs = now.mono_ms + CLAIM_MS;
     if (own && cursors[own]) claim(own, 'acked').own_ = true;
     requests.forEach(restoreRequest);
-    if (!s.entries_.length) return;
+    if (!s.outbox_.entries_.length) return;
     s.goal_ = 'up';
-    s.retryAtMs_ = s.notBeforeMs_;
+    s.backoff_.retryAtMs_ = s.backoff_.notBeforeMs_;
   }
 
   function restoreRequest(it: StoredRequest): void {
@@ -122,13 +122,21 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     // A clock that was set back lets nothing wait for longer than it was meant to.
     const asked = Math.min(it.asked_at, now.wall_ms);
     const leftMs = asked + ttl - now.wall_ms;
-    entry.app_ = { type: 'request', request, verb, body, ttl_ms: ttl, idempotent: !!it.idempotent, volatile: !!it.volatile };
+    entry.app_ = {
+      type: 'request',
+      request,
+      verb,
+      body,
+      ttl_ms: ttl,
+      idempotent: !!it.idempotent,
+      volatile: !!it.volatile,
+    };
     entry.expiresAtMs_ = now.mono_ms + leftMs;
     entry.id_ = entry.storedAs_ = it.id || 0;
     entry.askedAtMs_ = asked;
     if (it.sent) entry.sentOn_ = FORMER_SOCKET;
     const code = leftMs > 0 ? !add(s, entry) && 'overflow' : it.sent ? 'timeout' : 'expired';
-    if (code) s.outputs_.push({ type: 'settled', request, error: { code } });
+    if (code) s.output_.outputs_.push({ type: 'settled', request, error: { code } });
   }
 
   /** Goes on where a destroyed app was. */
@@ -188,7 +196,8 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   function follow(output: Output): void {
     if (output.type === 'subscribed') {
       const { channel, cursor, recovering } = output;
-      if (repeats[channel] === UNKNOWN) repeats[channel] = recovering ? s.subscriptions_[channel]!.head_! : undefined;
+      if (repeats[channel] === UNKNOWN)
+        repeats[channel] = recovering ? s.subscriptions_[channel]!.head_! : undefined;
       if (places[channel]) return;
       places[channel] = cursor;
       placesBegun = true;
@@ -202,27 +211,31 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
 
   /** True where what is handed over next, or was handed over last, may come once more after a restart. */
   function mayRepeatNow(): boolean {
-    return isOnline(s) || (unclaimedMayRepeat && Object.keys(unclaimed).length > 0) || Object.keys(s.subscriptions_).some((channel) => {
-      const { cursor_, leaving_ } = s.subscriptions_[channel]!;
-      const { epoch, offset } = places[channel] || ({} as Partial<Cursor>);
-      const handed = cursor_ || ({} as Partial<Cursor>);
-      return repeats[channel] || (!leaving_ && (epoch !== handed.epoch || offset !== handed.offset));
-    });
+    return (
+      isOnline(s) ||
+      (unclaimedMayRepeat && Object.keys(unclaimed).length > 0) ||
+      Object.keys(s.subscriptions_).some((channel) => {
+        const { cursor_, leaving_ } = s.subscriptions_[channel]!;
+        const { epoch, offset } = places[channel] || ({} as Partial<Cursor>);
+        const handed = cursor_ || ({} as Partial<Cursor>);
+        return repeats[channel] || (!leaving_ && (epoch !== handed.epoch || offset !== handed.offset));
+      })
+    );
   }
 
   /** Decides whether to write: once for all inputs that were told in one go. */
-  function noteStore(): void {
+  function updateStored(): void {
     if (!stores) return;
     if (s.goal_ === 'closed') return fail();
     const repeat = mayRepeatNow();
-    const lasting = s.entries_.filter(outlivesTheApp);
+    const lasting = s.outbox_.entries_.filter(isPersistent);
     const known = lasting.filter(({ storedAs_ }) => storedAs_ !== undefined);
     const must =
-      s.ticket_ !== ticket ||
-      s.attempt_ !== attempt ||
+      s.identity_.ticket_ !== ticket ||
+      s.identity_.attempt_ !== attempt ||
       lasting.some(({ storedAs_, id_ }) => storedAs_ !== id_) ||
       // The server ignores every id up to what it is told is settled: a restarted app must number above it.
-      s.seenSaid_ >= nextId ||
+      s.heartbeat_.seenReported_ >= nextId ||
       // The app was told that it was not sent, and so it must not be.
       known.filter(isUnsent).length < unsent ||
       // What is handed over next would be handed over again, unmarked, or passed over in silence.
@@ -230,7 +243,8 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
       (repeat && !mayRepeat);
     const stale = placesMoved || known.length < count || repeat !== mayRepeat;
     if (stale) staleSinceMs = Math.min(staleSinceMs, now.mono_ms);
-    const hurries = hides || s.hiddenSinceMs_ < Infinity || seen !== (s.seenSaid_ || 0);
+    const hurries =
+      hides || s.environment_.hiddenSinceMs_ < Infinity || seen !== (s.heartbeat_.seenReported_ || 0);
     if (must || staleSinceMs + store_ms <= now.mono_ms || (stale && hurries)) write(lasting, repeat);
   }
 
@@ -238,11 +252,11 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     const cursors: Cursors = Object.create(null);
     const requests: string[] = [];
     let own: string | undefined;
-    let room = store_bytes_max - HEAD_BYTES - utf8Length(s.ticket_ || '');
+    let room = store_bytes_max - HEAD_BYTES - utf8Length(s.identity_.ticket_ || '');
     forgetUnclaimed();
     // Places first: they are small, and without its place a channel would skip in silence.
     let fits = true;
-    eachChannel(merged(merged(Object.create(null) as Cursors, unclaimed), places), (place, channel) => {
+    eachChannel(assign(assign(Object.create(null) as Cursors, unclaimed), places), (place, channel) => {
       const { own_ } = s.subscriptions_[channel] || ({} as Partial<Subscription>);
       const bytes = 2 * utf8Length(channel + place.epoch) + 80;
       if (own_ && places[channel]) own = channel;
@@ -250,7 +264,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
       if (!fits) return;
       room -= bytes;
       // Whatever a server said: nothing is written that would not be read.
-      cursors[channel] = placeOf(place)!;
+      cursors[channel] = startOf(place)!;
     });
     lasting.forEach((entry) => {
       // A request is written with the input that made it.
@@ -263,18 +277,28 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
       room -= bytes;
       requests.push(entry.written_);
     });
-    ticket = s.ticket_;
-    attempt = s.attempt_;
-    nextId = s.nextId_;
+    ticket = s.identity_.ticket_;
+    attempt = s.identity_.attempt_;
+    nextId = s.outbox_.nextId_;
     count = lasting.length;
     unsent = lasting.filter(isUnsent).length;
     mayRepeat = repeat;
-    seen = s.seenSaid_ || 0;
+    seen = s.heartbeat_.seenReported_ || 0;
     staleSinceMs = Infinity;
     placesMoved = placesBegun = false;
     // A server may claim any number to be the highest attempt; what is stored must be readable.
     const readable = Math.min(attempt, NUMBER_MAX);
-    pending = storedText({ ticket: ticket!, attempt: readable, next_id: s.nextId_, may_repeat: repeat, own: own!, cursors }, requests);
+    pending = storedText(
+      {
+        ticket: ticket!,
+        attempt: readable,
+        next_id: s.outbox_.nextId_,
+        may_repeat: repeat,
+        own: own!,
+        cursors,
+      },
+      requests,
+    );
   }
 
   /** True where the device has it as not sent. */
@@ -285,8 +309,19 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   function requestText({ app_, id_, sentOn_, body_, askedAtMs_: asked_at }: Entry): string {
     const { request, verb, ttl_ms, idempotent, volatile } = app_!;
     const ttl = wholeOf(ttl_ms, s.options_.request_ttl_ms);
-    const head = { request, verb, id: id_ || undefined, sent: !!sentOn_, asked_at: asked_at!, ttl, idempotent: !!idempotent, volatile: !!volatile };
-    return '{"body":' + (s.options_.graft_ ? JSON.stringify(body_) : body_) + ',' + JSON.stringify(head).slice(1);
+    const head = {
+      request,
+      verb,
+      id: id_ || undefined,
+      sent: !!sentOn_,
+      asked_at: asked_at!,
+      ttl,
+      idempotent: !!idempotent,
+      volatile: !!volatile,
+    };
+    return (
+      '{"body":' + (s.options_.graft_ ? JSON.stringify(body_) : body_) + ',' + JSON.stringify(head).slice(1)
+    );
   }
 
   /** Goes on without. The text that is there is older than what was said since: better none. */
@@ -295,20 +330,29 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     stores = false;
   }
 
-  s.handleInput = (moment, input: Input | StoringInput) => {
+  s.handleInput = (moment, input: Input | PersistenceInput) => {
     // What the core does not know, it is not told: it takes what changes nothing, and does what follows.
     let passed = NOTHING;
     let acks: string | undefined;
     now = moment;
     if (input.type === 'restore') {
-      if (!stores && s.goal_ === 'idle' && !s.socketsMade_) restore(input.stored);
+      if (!stores && s.goal_ === 'idle' && !s.connection_.socketsOpened_) restore(input.stored);
     } else if (input.type === 'store_failed') fail();
     // Also where storing has failed since: what was restored is good. The core is told a place to begin at, which is what it
     // says on an open line; then it learns that it was there before.
     else if (input.type === 'subscribe' && claims(input.channel, input.from)) {
-      handleInput.call(s, now, { type: 'subscribe', channel: input.channel, from: unclaimed[input.channel]! });
+      handleInput.call(s, now, {
+        type: 'subscribe',
+        channel: input.channel,
+        from: unclaimed[input.channel]!,
+      });
       claim(input.channel, input.from || 'now');
-    } else if (input.type === 'subscribe' && isStart(input.from) && claimed[input.channel] && now.mono_ms < unclaimedUntilMs) {
+    } else if (
+      input.type === 'subscribe' &&
+      isStart(input.from) &&
+      claimed[input.channel] &&
+      now.mono_ms < unclaimedUntilMs
+    ) {
       // Another handler of the same app, which had come as far.
       passed = { type: 'subscribe', channel: input.channel, from: claimed[input.channel]! };
       if (input.from === 'acked') acks = input.channel;
@@ -317,7 +361,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
     if (acks && s.subscriptions_[acks]) s.subscriptions_[acks]!.acks_ = true;
     if (input.type === 'handled') handled(input.channel, input.epoch, input.offset);
     if (input.type === 'unsubscribe') left(input.channel);
-    s.outputs_.forEach(follow);
+    s.output_.outputs_.forEach(follow);
     told = true;
     hides = hides || input.type === 'hide';
   };
@@ -331,7 +375,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
   return {
     handleInput: s.handleInput,
     pollStore_() {
-      if (told) noteStore();
+      if (told) updateStored();
       told = hides = false;
       const store = pending;
       pending = undefined;
@@ -341,7 +385,7 @@ export function storing(s: Session, options: StoringOptions): StoringSession {
 }
 
 /** True where a restarted app should go on with it. An answer to `history` or `presence` would find nobody. */
-function outlivesTheApp({ app_, verb_ }: Entry): boolean {
+function isPersistent({ app_, verb_ }: Entry): boolean {
   return !!app_ && (verb_ === 'publish' || verb_ === 'call');
 }
 

@@ -5,7 +5,7 @@
  */
 
 import type { Cursors } from './subscriptions.js';
-import type { RequestVerb } from './vocabulary.js';
+import type { RequestVerb } from './types.js';
 
 /** The form of the text. A session reads no other. */
 const VERSION = 1;
@@ -59,7 +59,10 @@ export function parseStored(text: unknown): Stored | undefined {
 }
 
 /** A stored session in text. `requests` are texts already: what was asked is not read again. */
-export function storedText(stored: Pick<Stored, 'ticket' | 'attempt' | 'next_id' | 'may_repeat' | 'own' | 'cursors'>, requests: string[]): string {
+export function storedText(
+  stored: Pick<Stored, 'ticket' | 'attempt' | 'next_id' | 'may_repeat' | 'own' | 'cursors'>,
+  requests: string[],
+): string {
   return '{"v":' + VERSION + ',"requests":[' + requests.join() + '],' + JSON.stringify(stored).slice(1);
 }
 

@@ -1,3 +1,3 @@
 /** What is called where nobody listens. */
 
-export function nothing(): void {}
+export function noop(): void {}

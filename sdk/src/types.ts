@@ -41,7 +41,8 @@ export type DropCause =
   | 'unknown';
 
 /** What the line is doing. */
-export type StateName = 'idle' | 'connecting' | 'online' | 'waiting' | 'offline' | 'hidden' | 'stopped' | 'closed';
+export type StateName =
+  'idle' | 'connecting' | 'online' | 'waiting' | 'offline' | 'hidden' | 'stopped' | 'closed';
 
 /** Options of a session. Times are in milliseconds. */
 export interface SessionOptions {

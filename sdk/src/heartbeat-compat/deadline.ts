@@ -1,7 +1,7 @@
 /** A timer by the wall clock: timers freeze in the background, and on return it can be seen at once what is overdue. */
 
 import type { Host } from '../host.js';
-import { nothing } from '../hosts/nothing.js';
+import { noop } from '../hosts/noop.js';
 
 /** One timer. */
 export interface Alarm {
@@ -14,9 +14,9 @@ export interface Alarm {
 
 /** Nothing is planned yet. */
 export function alarmOn(host: Host): Alarm {
-  let cancel = nothing;
+  let cancel = noop;
   let due = Infinity;
-  let overdue = nothing;
+  let overdue = noop;
 
   function stop(): void {
     cancel();

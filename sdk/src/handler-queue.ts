@@ -5,13 +5,13 @@
 
 import { TautlineError } from './error.js';
 import type { SubscriptionHandlers } from './options.js';
-import type { Cursor, ReadFrom } from './vocabulary.js';
+import type { Cursor, ReadFrom } from './types.js';
 
 /** The handlers that there are. */
 export type HandlerName = 'onPublication' | 'onGap' | 'onSubscribed' | 'onPresence' | 'onUnsubscribed';
 
 /** Told of a call: whether the handler did its work; nothing where the call was not made, or not waited for. */
-export type Done = (worked?: boolean) => void;
+export type OnHandled = (worked?: boolean) => void;
 
 /** One handler, or several that came as one. */
 export interface Listener {
@@ -24,15 +24,15 @@ export interface Listener {
   /** The session was told of it. What came before that belongs to others. */
   joined_?: boolean;
   /** The last publication that was handed to it; none before it was confirmed. */
-  place_?: Cursor | undefined;
+  position_?: Cursor | undefined;
   /** The connection on which it was last told that it is confirmed. */
   toldOn_?: number;
   /** Calls that wait. */
-  queue_: [HandlerName, unknown, Done | undefined][];
+  queue_: [HandlerName, unknown, OnHandled | undefined][];
   /** A handler is at work. */
   busy_?: boolean;
   /** Waits no longer for the promise of a handler that is at work. */
-  release_?: Done | undefined;
+  release_?: OnHandled | undefined;
   /** Its queue was full: it has not been handed what follows its place. */
   behind_?: boolean | undefined;
   /** The app has ended it: it hears nothing more, whatever is under way. */
@@ -48,12 +48,12 @@ export type Attempt = <T>(act: (value: T) => void, value: T) => void;
  * Gives the function that calls a handler of a listener, in its turn. A promise is waited for at most `timeoutMs`; `idle` is
  * called when no more calls wait.
  */
-export function handing(
+export function handlerQueue(
   attempt: Attempt,
   setTimer: (delayMs: number, fire: () => void) => () => void,
   timeoutMs: number,
   idle: (it: Listener) => void,
-): (it: Listener, name: HandlerName, value: unknown, done?: Done) => void {
+): (it: Listener, name: HandlerName, value: unknown, done?: OnHandled) => void {
   function next(it: Listener): void {
     it.busy_ = true;
     while (it.queue_.length) {
@@ -66,7 +66,12 @@ export function handing(
   }
 
   /** Calls a handler. Gives its promise, where it has given one. */
-  function call(it: Listener, name: HandlerName, value: unknown, done?: Done): PromiseLike<unknown> | undefined {
+  function call(
+    it: Listener,
+    name: HandlerName,
+    value: unknown,
+    done?: OnHandled,
+  ): PromiseLike<unknown> | undefined {
     const handler = it.handlers_[name];
     let promise: unknown;
     let worked: boolean | undefined;
@@ -82,7 +87,7 @@ export function handing(
     return undefined;
   }
 
-  function wait(it: Listener, name: HandlerName, promise: PromiseLike<unknown>, done?: Done): void {
+  function wait(it: Listener, name: HandlerName, promise: PromiseLike<unknown>, done?: OnHandled): void {
     function fail(error: unknown): void {
       if (it.release_ !== release) return;
       attempt(() => {

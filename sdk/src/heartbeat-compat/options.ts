@@ -36,8 +36,11 @@ export interface HeartbeatCallbacks {
 export interface HeartbeatTask {
   opts: HeartbeatOptions;
   /** The host's own task of the present connection; what is put on it is lost with it. */
+  // As the package that this replaces declares it.
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
   readonly socketTask: any;
   onOpen: (event: object) => void;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
   onMessage: (event: { data: any }) => void;
   onError: (event: { errMsg: string }) => void;
   onClose: (event: { code?: number; reason: string }) => void;

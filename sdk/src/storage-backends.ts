@@ -1,6 +1,6 @@
 /** Synchronous storage, as each kind of host has it. Whatever fails throws. */
 
-import { ALIPAY, globalsHere } from './hosts/globals.js';
+import { ALIPAY, hostGlobals } from './hosts/globals.js';
 
 /** Where texts are kept by key. Each method may throw; `set` keeps all of the text or none. */
 export interface Device {
@@ -65,11 +65,13 @@ export function browserDevice(storage: WebStorage): Device {
  *
  * @throws where there is none, or a browser forbids it.
  */
-export function deviceHere(): Device {
-  const globals = globalsHere() as unknown[] as (Partial<MiniStorage> | false | undefined)[];
+export function detectDevice(): Device {
+  const globals = hostGlobals() as unknown[] as (Partial<MiniStorage> | false | undefined)[];
   const mini = globals.filter((it) => it && it.setStorageSync)[0];
   if (!mini) return browserDevice(localStorage!);
-  return mini === globals[ALIPAY] ? alipayDevice(mini as unknown as AlipayStorage) : miniDevice(mini as MiniStorage);
+  return mini === globals[ALIPAY]
+    ? alipayDevice(mini as unknown as AlipayStorage)
+    : miniDevice(mini as MiniStorage);
 }
 
 /** Some hosts return their errors. */

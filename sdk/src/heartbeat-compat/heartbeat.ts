@@ -10,11 +10,11 @@
 
 import type { Fact, Host, Socket } from '../host.js';
 import { base64 } from '../hosts/base64.js';
-import { causeOf, wordsOf } from '../hosts/causes.js';
-import { nothing } from '../hosts/nothing.js';
-import { hostOf } from '../hosts/passed-in.js';
-import { merged } from '../merged.js';
-import { alarmOn } from './alarm.js';
+import { causeOf, messageOf } from '../hosts/causes.js';
+import { noop } from '../hosts/noop.js';
+import { hostOf } from '../hosts/host-of.js';
+import { assign } from '../assign.js';
+import { alarmOn } from './deadline.js';
 import type { HeartbeatCallbacks, HeartbeatOptions, HeartbeatTask } from './options.js';
 
 type HookName = 'onOpen' | 'onMessage' | 'onError' | 'onClose' | 'onReconnect';
@@ -41,10 +41,14 @@ const CLOSE_WAIT_MS = 2000;
 export function WebsocketHeartbeat(options: HeartbeatOptions): Promise<HeartbeatTask> {
   return new Promise((resolve) => {
     const { connectSocketParams } = options || ({} as HeartbeatOptions);
-    if (!connectSocketParams || !connectSocketParams.url) throw new Error('connectSocketParams.url is missing: where to connect to?');
+    if (!connectSocketParams || !connectSocketParams.url)
+      throw new Error('connectSocketParams.url is missing: where to connect to?');
     const host = options.host || hostOf(options.miniprogram);
-    if (!host) throw new Error('no WebSocket was found: pass the host as `miniprogram` (wx, my, swan, tt, Taro, uni, …)');
-    const opts = merged(merged({}, DEFAULTS), options) as typeof DEFAULTS & HeartbeatOptions;
+    if (!host)
+      throw new Error(
+        'no WebSocket was found: pass the host as `miniprogram` (wx, my, swan, tt, Taro, uni, …)',
+      );
+    const opts = assign(assign({}, DEFAULTS), options) as typeof DEFAULTS & HeartbeatOptions;
     // With what is no time, timers would fire at once, over and over.
     TIMES.forEach((name) => {
       opts[name] = +opts[name] > 0 ? +opts[name] : DEFAULTS[name];
@@ -72,7 +76,7 @@ function begin(host: Host, opts: typeof DEFAULTS & HeartbeatOptions): HeartbeatT
   let hidden: boolean | undefined;
   /** Of the network. */
   let kind: string | undefined;
-  let unwatch = nothing;
+  let unwatch = noop;
   /** When to ping, and to give up on the answer. */
   const beat = alarmOn(host);
   /** When to give up on a connect or a close, and when to dial again. */
@@ -103,7 +107,14 @@ function begin(host: Host, opts: typeof DEFAULTS & HeartbeatOptions): HeartbeatT
     open = lost = gone = locked = false;
     leaving = undefined;
     line.set(connectTimeout, () => lose({ errMsg: 'connect timeout' }));
-    const made = host.dial(connectSocketParams.url, undefined, mine, (fact) => mine === number && hear(fact), connectSocketParams, base64);
+    const made = host.dial(
+      connectSocketParams.url,
+      undefined,
+      mine,
+      (fact) => mine === number && hear(fact),
+      connectSocketParams,
+      base64,
+    );
     // It may have been replaced already.
     if (mine === number) socket = made;
   }
@@ -119,15 +130,16 @@ function begin(host: Host, opts: typeof DEFAULTS & HeartbeatOptions): HeartbeatT
       heartCheck();
     } else if (fact.type === 'socket_message') {
       // In the form that WeChat has, on every host. Any message is a sign of life.
-      tell('onMessage', merged(merged({}, fact.event as object), { data: fact.data }));
+      tell('onMessage', assign(assign({}, fact.event as object), { data: fact.data }));
       heartCheck();
     } else if (fact.type === 'socket_closed') {
       const { code, held } = fact;
       const event = (fact.event as { reason?: string }) || { code, reason: fact.reason };
-      const isError = held || (code === undefined && wordsOf(event) !== (event.reason || ''));
+      const isError = held || (code === undefined && messageOf(event) !== (event.reason || ''));
       if (!isError) ended(event);
-      else if (leaving) held || ended(leaving);
-      else {
+      else if (leaving) {
+        if (!held) ended(leaving);
+      } else {
         gone = gone || !held;
         lose(event);
       }
@@ -193,13 +205,17 @@ function begin(host: Host, opts: typeof DEFAULTS & HeartbeatOptions): HeartbeatT
   function send(message: Parameters<HeartbeatTask['send']>[0]): void {
     const { data, fail } = message;
     const mine = number;
-    socket!.send(data, merged(merged({}, message), {
-      fail(error: { errMsg: string }) {
-        if (fail) fail(error);
-        // Refused in the background, it may live on; else it has died, and nobody has said so.
-        if (mine === number && open && !lost && causeOf(wordsOf(error)) !== 'background') hangUp({ reason: wordsOf(error) });
-      },
-    }));
+    socket!.send(
+      data,
+      assign(assign({}, message), {
+        fail(error: { errMsg: string }) {
+          if (fail) fail(error);
+          // Refused in the background, it may live on; else it has died, and nobody has said so.
+          if (mine === number && open && !lost && causeOf(messageOf(error)) !== 'background')
+            hangUp({ reason: messageOf(error) });
+        },
+      }),
+    );
   }
 
   function watch(fact: Fact): void {
@@ -235,9 +251,12 @@ function begin(host: Host, opts: typeof DEFAULTS & HeartbeatOptions): HeartbeatT
       hangUp({ code, reason }, options);
     },
   };
-  Object.defineProperty(task, 'socketTask', { enumerable: true, get: () => (socket && socket.task ? socket.task() : null) });
+  Object.defineProperty(task, 'socketTask', {
+    enumerable: true,
+    get: () => (socket && socket.task ? socket.task() : null),
+  });
   HOOKS.forEach((name) => {
-    hooks[name] = nothing;
+    hooks[name] = noop;
     Object.defineProperty(task, name, {
       enumerable: true,
       get: () => hooks[name],

@@ -2,18 +2,18 @@
 
 import { byeOfCloseCode, meaningOf, type Bye } from './bye.js';
 import { ping } from './heartbeat.js';
-import { forgetLogin } from './opening.js';
-import { endOutbox, settleAll } from './outbox.js';
-import { emit, flush, isOnline, say } from './outputs.js';
+import { forgetAuth } from './connect.js';
+import { resetConnection, settleAll } from './outbox.js';
+import { emit, flush, isOnline, queuePacket } from './outputs.js';
 import type { Session } from './session.js';
 import { acksOf } from './subscriptions.js';
-import { blame } from './traffic.js';
-import type { DropCause, DropOutput, SocketClosedInput } from './vocabulary.js';
+import { failRequest } from './online.js';
+import type { DropCause, DropOutput, SocketClosedInput } from './types.js';
 
-export function socketClosed(s: Session, closed: SocketClosedInput): void {
+export function onSocketClosed(s: Session, closed: SocketClosedInput): void {
   const { socket, code, reason, held } = closed;
-  if (!held) s.closing_ = s.closing_.filter((closing) => closing.socket_ !== socket);
-  if (s.socket_ !== socket) return;
+  if (!held) s.connection_.closing_ = s.connection_.closing_.filter((closing) => closing.socket_ !== socket);
+  if (s.connection_.socket_ !== socket) return;
   // Where the packet was lost on its way, its code was not.
   const last = byeOfCloseCode(code!, reason);
   if (last) return bye(s, undefined, last, !held);
@@ -30,10 +30,10 @@ function stop(s: Session, cause: DropCause): void {
 }
 
 function causeOf(s: Session, { cause, code }: SocketClosedInput): DropCause {
-  if (s.hiddenSinceMs_ < Infinity) return 'background';
-  if (s.offlineMs_) return 'network_lost';
+  if (s.environment_.hiddenSinceMs_ < Infinity) return 'background';
+  if (s.backoff_.offlineMs_) return 'network_lost';
   if (cause) return cause;
-  if (s.silence_ && s.silence_ !== 'peer_silent') return s.silence_;
+  if (s.heartbeat_.probeCause_ && s.heartbeat_.probeCause_ !== 'peer_silent') return s.heartbeat_.probeCause_;
   return [1002, 1003, 1007, 1009].indexOf(code!) < 0 ? 'unknown' : 'protocol_error';
 }
 
@@ -44,14 +44,14 @@ export function bye(s: Session, id: number | undefined, last: Bye, closed?: bool
   const closeCode = meaning[0];
   const cause = meaning[1] || 'unknown';
   let never = last.reconnect === 'never';
-  if (code === 'taken_over' && attempt !== undefined && !isOnline(s) && !s.contested_) {
-    s.contested_ = true;
-    s.attempt_ = Math.max(s.attempt_, attempt);
+  if (code === 'taken_over' && attempt !== undefined && !isOnline(s) && !s.identity_.takeoverRetried_) {
+    s.identity_.takeoverRetried_ = true;
+    s.identity_.attempt_ = Math.max(s.identity_.attempt_, attempt);
     never = false;
   }
-  if (cause === 'auth_failed' || cause === 'kicked') forgetLogin(s);
+  if (cause === 'auth_failed' || cause === 'kicked') forgetAuth(s);
   if (closeCode! > 4200 && id !== undefined) {
-    blame(s, id, { code, message });
+    failRequest(s, id, { code, message });
     never = false;
   }
   if (never) stop(s, cause);
@@ -68,12 +68,12 @@ export function drop(
 ): void {
   const { code, reason, message } = words || {};
   const output: DropOutput = { type: 'drop', cause, online: isOnline(s), code, reason, message };
-  letGo(s, closed);
+  detach(s, closed);
   schedule(s, advice);
-  if (!s.firstDrop_) {
-    s.firstDrop_ = output;
-    s.downSinceMs_ = s.nowMs_;
-    s.dials_ = 0;
+  if (!s.identity_.firstDrop_) {
+    s.identity_.firstDrop_ = output;
+    s.identity_.downSinceMs_ = s.nowMs_;
+    s.identity_.dials_ = 0;
   }
   emit(s, output);
 }
@@ -82,37 +82,38 @@ export function drop(
 function schedule(s: Session, advice?: Bye): void {
   const { retry_max_ms, retry_base_ms } = s.options_;
   const { reconnect, retry_after_ms: afterMs } = advice || ({} as Partial<Bye>);
-  if (reconnect === 'later' && typeof afterMs !== 'number') s.retries_ = s.retries_ || 1;
-  const ceilingMs = Math.min(retry_max_ms, retry_base_ms * Math.pow(2, s.retries_));
-  const delayMs = s.retries_++ && Math.floor(s.random_() * ceilingMs);
-  s.notBeforeMs_ = s.nowMs_ + (afterMs || 0);
-  s.retryAtMs_ = Math.max(s.notBeforeMs_, s.nowMs_ + delayMs);
-  slowDown(s);
+  if (reconnect === 'later' && typeof afterMs !== 'number') s.backoff_.retries_ = s.backoff_.retries_ || 1;
+  const ceilingMs = Math.min(retry_max_ms, retry_base_ms * Math.pow(2, s.backoff_.retries_));
+  const delayMs = s.backoff_.retries_++ && Math.floor(s.random_() * ceilingMs);
+  s.backoff_.notBeforeMs_ = s.nowMs_ + (afterMs || 0);
+  s.backoff_.retryAtMs_ = Math.max(s.backoff_.notBeforeMs_, s.nowMs_ + delayMs);
+  delayOffline(s);
 }
 
 /** What a dial waits at most where the host says that there is no network, and never takes it back. */
 const OFFLINE_MS_MAX = 30000;
 
 /** Where there is no network, as the host says, the next dial waits, and the one after it twice as long. */
-export function slowDown(s: Session): void {
-  if (!s.offlineMs_) return;
-  s.retryAtMs_ = Math.max(s.retryAtMs_, s.nowMs_ + s.offlineMs_);
-  s.offlineMs_ = Math.min(OFFLINE_MS_MAX, 2 * s.offlineMs_);
+export function delayOffline(s: Session): void {
+  if (!s.backoff_.offlineMs_) return;
+  s.backoff_.retryAtMs_ = Math.max(s.backoff_.retryAtMs_, s.nowMs_ + s.backoff_.offlineMs_);
+  s.backoff_.offlineMs_ = Math.min(OFFLINE_MS_MAX, 2 * s.backoff_.offlineMs_);
 }
 
 /** Detaches from the live socket: never waits for the host, which may say nothing for minutes. */
-export function letGo(s: Session, closed?: boolean): void {
-  const { socket_, nowMs_ } = s;
+export function detach(s: Session, closed?: boolean): void {
+  const { nowMs_ } = s;
+  const { socket_ } = s.connection_;
   flush(s);
-  if (isOnline(s) && nowMs_ >= s.onlineSinceMs_ + s.options_.stable_ms) s.retries_ = 0;
-  s.socket_ = 0;
-  s.stage_ = '';
-  s.silence_ = undefined;
+  if (isOnline(s) && nowMs_ >= s.connection_.onlineSinceMs_ + s.options_.stable_ms) s.backoff_.retries_ = 0;
+  s.connection_.socket_ = 0;
+  s.connection_.stage_ = '';
+  s.heartbeat_.probeCause_ = undefined;
   if (socket_ && !closed) {
-    s.closing_.push({ socket_, untilMs_: nowMs_ + s.options_.close_wait_ms });
+    s.connection_.closing_.push({ socket_, untilMs_: nowMs_ + s.options_.close_wait_ms });
     emit(s, { type: 'close_socket', socket: socket_ });
   }
-  endOutbox(s);
+  resetConnection(s);
 }
 
 /** The app is done, for good. */
@@ -120,9 +121,9 @@ export function close(s: Session): void {
   if (isOnline(s)) {
     // What the app has handled is told before there is nobody left to tell it.
     if (acksOf(s)) ping(s);
-    say(s, 'bye', '{}');
+    queuePacket(s, 'bye', '{}');
   }
-  if (s.socket_) drop(s, 'closed_by_app');
+  if (s.connection_.socket_) drop(s, 'closed_by_app');
   s.goal_ = 'closed';
   settleAll(s, 'closed', () => true);
 }

@@ -3,8 +3,8 @@
  * or an app hands over may be anything, and what comes of it is sent, or stored, and read again.
  */
 
-import { merged } from './merged.js';
-import type { Cursor, ReadFrom } from './vocabulary.js';
+import { assign } from './assign.js';
+import type { Cursor, ReadFrom } from './types.js';
 
 /** 2⁵², the highest number that is sent or stored. */
 const NUMBER_MAX = 4503599627370496;
@@ -13,7 +13,9 @@ const WORDS_MAX = 256;
 
 /** A whole number from 0 to 2⁵²; `otherwise` where it is none. */
 export function wholeOf<T>(value: unknown, otherwise: T): number | T {
-  return typeof value === 'number' && value === value ? Math.floor(Math.max(0, Math.min(value, NUMBER_MAX))) : otherwise;
+  return typeof value === 'number' && value === value
+    ? Math.floor(Math.max(0, Math.min(value, NUMBER_MAX)))
+    : otherwise;
 }
 
 /** A close code, as hosts give it: a number, or a text. */
@@ -23,15 +25,17 @@ export function codeOf(value: unknown): number | undefined {
 }
 
 /** A host's words: some text, not too long, and with no half of a pair of surrogates in it. */
-export function wellFormed(value: unknown): string | undefined {
+export function boundedText(value: unknown): string | undefined {
   if (typeof value !== 'string') return undefined;
-  return value.slice(0, WORDS_MAX).replace(/[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]/g, (it) => (it[1] ? it : '\ufffd'));
+  return value
+    .slice(0, WORDS_MAX)
+    .replace(/[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]/g, (it) => (it[1] ? it : '\ufffd'));
 }
 
 /** A place to read from, in the form in which it is sent. */
-export function placeOf<T extends ReadFrom>(from: T | null | undefined): T | undefined {
+export function startOf<T extends ReadFrom>(from: T | null | undefined): T | undefined {
   if (!from || typeof from !== 'object') return from || undefined;
   const { epoch, offset, at } = from as Cursor;
   const place: Cursor = { epoch: String(epoch), offset: wholeOf(offset, 0) };
-  return merged(place, { at: wholeOf(at, undefined) }) as T;
+  return assign(place, { at: wholeOf(at, undefined) }) as T;
 }

@@ -13,7 +13,8 @@ function noting(seen: unknown[], name?: string) {
   return {
     onPublication: ({ data }: { data: unknown }) => note(data),
     onGap: ({ reason }: { reason: string }) => note(reason),
-    onSubscribed: ({ cursor, recovering }: { cursor: { offset: number }; recovering: number }) => note(`@${cursor.offset}+${recovering}`),
+    onSubscribed: ({ cursor, recovering }: { cursor: { offset: number }; recovering: number }) =>
+      note(`@${cursor.offset}+${recovering}`),
     onUnsubscribed: ({ code }: { code: string }) => note(code),
   };
 }
@@ -24,7 +25,11 @@ test('a page shown again hears what it missed while others listened', async () =
   const shown: unknown[] = [];
   line.subscribe('room:7', { onPublication: ({ data }) => app.push(data) });
   const its = page(line);
-  its.subscribe('room:7', { onPublication: ({ data }) => shown.push(data), onGap: () => shown.push('gap') }, { while: 'shown' });
+  its.subscribe(
+    'room:7',
+    { onPublication: ({ data }) => shown.push(data), onGap: () => shown.push('gap') },
+    { while: 'shown' },
+  );
   await world.advance(100);
   await publish('room:7', 0);
   await publish('room:7', 1);
@@ -101,8 +106,14 @@ test('a start beyond the others goes back for them', async () => {
   line.subscribe('room:7', { ...noting(seen, 'b'), from: { epoch: 'k1', offset: 3 } });
   await world.advance(200);
   await publish('room:7', 5);
-  assert.deepEqual(seen.filter((one) => String(one)[0] === 'a').slice(-5), ['a:1', 'a:@1+3', 'a:2', 'a:3', 'a:4'].slice(1).concat('a:5'));
-  assert.deepEqual(seen.filter((one) => String(one)[0] === 'b'), ['b:@3+1', 'b:4', 'b:5']);
+  assert.deepEqual(
+    seen.filter((one) => String(one)[0] === 'a').slice(-5),
+    ['a:1', 'a:@1+3', 'a:2', 'a:3', 'a:4'].slice(1).concat('a:5'),
+  );
+  assert.deepEqual(
+    seen.filter((one) => String(one)[0] === 'b'),
+    ['b:@3+1', 'b:4', 'b:5'],
+  );
 });
 
 test('starts of their own are served one after the other', async () => {
@@ -114,7 +125,8 @@ test('starts of their own are served one after the other', async () => {
   line.subscribe('room:7', { ...noting(seen, 'start'), from: 'start' });
   await world.advance(300);
   await publish('room:7', 4);
-  const of = (name: string) => seen.filter((one) => String(one).startsWith(name + ':')).map((one) => String(one).slice(name.length + 1));
+  const of = (name: string) =>
+    seen.filter((one) => String(one).startsWith(name + ':')).map((one) => String(one).slice(name.length + 1));
   assert.deepEqual(of('now'), ['@3+0', '4']);
   assert.deepEqual(of('two'), ['@2+1', '3', '4']);
   assert.deepEqual(of('start'), ['@0+3', '1', '2', '3', '4']);
@@ -130,7 +142,8 @@ test('a gap is told to those whose place it is about', async () => {
   line.subscribe('room:7', { ...noting(seen, 'b'), from: { epoch: 'k1', offset: 1 } });
   await world.advance(100);
   await publish('room:7', 4);
-  const of = (name: string) => seen.filter((one) => String(one).startsWith(name + ':')).map((one) => String(one).slice(name.length + 1));
+  const of = (name: string) =>
+    seen.filter((one) => String(one).startsWith(name + ':')).map((one) => String(one).slice(name.length + 1));
   assert.deepEqual(of('a'), ['@0+0', '1', '2', '3', '4'], 'the first one had all of it');
   assert.deepEqual(of('b'), ['@1+1', 'retention', '3', '4']);
 });
@@ -363,10 +376,17 @@ test('whatever a host says of a close, the hello after it is well-formed', async
   for (const words of odd) {
     const { wire } = world;
     wire.dead = true;
-    (wire as unknown as { tell(fact: object): void }).tell({ type: 'socket_closed', socket: wire.socket, ...words });
+    (wire as unknown as { tell(fact: object): void }).tell({
+      type: 'socket_closed',
+      socket: wire.socket,
+      ...words,
+    });
     await world.advance(60_000);
     assert.equal(line.state, 'online', JSON.stringify(words));
-    const hello = world.gateway.all('hello').at(-1) as { resume: { attempt: number }; last_drop: { code?: number; reason?: string; offline_ms: number } };
+    const hello = world.gateway.all('hello').at(-1) as {
+      resume: { attempt: number };
+      last_drop: { code?: number; reason?: string; offline_ms: number };
+    };
     const { code, reason = '', offline_ms } = hello.last_drop;
     assert.ok(code === undefined || Number.isInteger(code), JSON.stringify(hello));
     assert.ok(typeof reason === 'string' && reason.length <= 256 && !/[\ud800-\udfff]/.test(reason));

@@ -1,14 +1,22 @@
 /** What is said on an open line: packets in, requests out, subscriptions (protocol, sections 4 and 5). */
 
-import { noteReport, ping, seenMark } from './heartbeat.js';
-import { bye, drop } from './losing.js';
-import { challenged, connect, forgetLogin } from './opening.js';
-import { beginOutbox, nextToSend, pushRequest, pushUnsubscribe, seenOf, settleAll, takeAnswered } from './outbox.js';
-import { emit, isOnline, say, setState, tellSettled } from './outputs.js';
+import { updateReport, ping, seenMark } from './heartbeat.js';
+import { bye, drop } from './disconnect.js';
+import { onChallenge, connect, forgetAuth } from './connect.js';
+import {
+  openOutbox,
+  nextToSend,
+  pushRequest,
+  pushUnsubscribe,
+  seenOf,
+  settleAll,
+  takeReplied,
+} from './outbox.js';
+import { emit, isOnline, queuePacket, setState, emitSettled } from './outputs.js';
 import type { Session } from './session.js';
 import * as subscriptions from './subscriptions.js';
 import type { Subscribed, Subscription } from './subscriptions.js';
-import type { PresenceOutput, ReadFrom, RequestError, RequestInput } from './vocabulary.js';
+import type { PresenceOutput, ReadFrom, RequestError, RequestInput } from './types.js';
 
 interface Welcome {
   session: string;
@@ -25,19 +33,24 @@ interface Welcome {
 }
 
 /** A message came: packets, one a line. */
-export function socketMessage(s: Session, { socket, text }: { socket: number; text: string }): void {
+export function onSocketMessage(s: Session, { socket, text }: { socket: number; text: string }): void {
   text.split('\n').forEach((line) => {
     // A packet may end the line; what follows it in the same message is of no more interest.
-    if (!line.trim() || s.socket_ !== socket) return;
+    if (!line.trim() || s.connection_.socket_ !== socket) return;
     try {
       const { read_, graft_ } = s.options_;
       const packet = JSON.parse(line, read_);
       const verbs = Object.keys(packet).filter((key) => !/^(id|seen|again)$/.test(key));
       const verb = verbs[0]!;
       // What is no packet throws here or in what follows: all of it ends the line. Lists and texts have keys, too.
-      if (verbs.length !== 1 || line.trim()[0] !== '{' || (verb === 'bye' && typeof packet.bye.code !== 'string')) throw 0;
+      if (
+        verbs.length !== 1 ||
+        line.trim()[0] !== '{' ||
+        (verb === 'bye' && typeof packet.bye.code !== 'string')
+      )
+        throw 0;
       if (graft_) graft_(packet, line);
-      takePacket(s, verb, packet[verb], packet.id);
+      onPacket(s, verb, packet[verb] as never, packet.id);
     } catch (_) {
       drop(s, 'protocol_error');
     }
@@ -45,46 +58,47 @@ export function socketMessage(s: Session, { socket, text }: { socket: number; te
 }
 
 /** `body` is whatever came under the verb. */
-function takePacket(s: Session, verb: string, body: any, id: number | undefined): void {
-  const greeting = s.stage_ === 'greeting';
-  s.lastReceivedMs_ = s.nowMs_;
-  s.silence_ = undefined;
+function onPacket(s: Session, verb: string, body: never, id: number | undefined): void {
+  const greeting = s.connection_.stage_ === 'greeting';
+  s.heartbeat_.lastReceivedMs_ = s.nowMs_;
+  s.heartbeat_.probeCause_ = undefined;
   if (verb === 'bye') return bye(s, id, body);
   if (greeting && verb === 'welcome') return welcome(s, body);
-  if (greeting && verb === 'challenge') return challenged(s);
+  if (greeting && verb === 'challenge') return onChallenge(s);
   if (!isOnline(s)) return;
   if (verb === 'ok') reply(s, id!, body);
   else if (verb === 'error') reply(s, id!, undefined, body);
   else if (verb === 'pub') subscriptions.publication(s, body);
   else if (verb === 'gap') subscriptions.gap(s, body);
-  else if (verb === 'unsubscribed') subscriptions.unsubscribed(s, body.channel, body);
-  else if (verb === 'ticket') s.ticket_ = body.ticket;
+  else if (verb === 'unsubscribed')
+    subscriptions.unsubscribed(s, (body as { channel: string }).channel, body);
+  else if (verb === 'ticket') s.identity_.ticket_ = (body as { ticket: string }).ticket;
   else if (/^(join|away|back|leave)$/.test(verb)) {
     const change: PresenceOutput = body;
     change.type = 'presence';
     change.kind = verb as PresenceOutput['kind'];
-    if (subscriptions.heard(s, change.channel)) emit(s, change);
+    if (subscriptions.confirmedSubscription(s, change.channel)) emit(s, change);
   }
 }
 
 function welcome(s: Session, body: Welcome): void {
   const { user, resumed } = body;
-  const offlineMs = s.firstDrop_ ? s.nowMs_ - s.downSinceMs_ : 0;
-  s.stage_ = 'online';
-  s.onlineSinceMs_ = s.activeMs_ = s.lastSentMs_ = s.nowMs_;
-  s.messageBytesMax_ = body.max_message_bytes;
-  s.pingMs_ = body.ping_ms;
-  s.pongMs_ = body.pong_ms;
-  s.reportSinceMs_ = Infinity;
-  s.repliesUnsaid_ = 0;
-  if (!resumed) s.seenSaid_ = 0;
-  forgetLogin(s);
-  s.ticket_ = body.ticket;
-  s.renew_ = s.contested_ = false;
+  const offlineMs = s.identity_.firstDrop_ ? s.nowMs_ - s.identity_.downSinceMs_ : 0;
+  s.connection_.stage_ = 'online';
+  s.connection_.onlineSinceMs_ = s.activeMs_ = s.heartbeat_.lastSentMs_ = s.nowMs_;
+  s.connection_.messageBytesMax_ = body.max_message_bytes;
+  s.heartbeat_.pingMs_ = body.ping_ms;
+  s.heartbeat_.pongMs_ = body.pong_ms;
+  s.heartbeat_.reportSinceMs_ = Infinity;
+  s.heartbeat_.repliesUnreported_ = 0;
+  if (!resumed) s.heartbeat_.seenReported_ = 0;
+  forgetAuth(s);
+  s.identity_.ticket_ = (body as { ticket: string }).ticket;
+  s.identity_.renew_ = s.identity_.takeoverRetried_ = false;
   // Whatever the host says.
-  s.offlineMs_ = 0;
-  s.firstDrop_ = undefined;
-  subscriptions.beginSubscriptions(s, user && 'user:' + user);
+  s.backoff_.offlineMs_ = 0;
+  s.identity_.firstDrop_ = undefined;
+  subscriptions.openSubscriptions(s, user && 'user:' + user);
   emit(s, {
     type: 'welcome',
     session: body.session,
@@ -95,16 +109,16 @@ function welcome(s: Session, body: Welcome): void {
     offline_ms: offlineMs,
   });
   setState(s, 'online');
-  beginOutbox(s, resumed, body.requests_seen || 0);
+  openOutbox(s, resumed, body.requests_seen || 0);
   const channels = body.channels || {};
   subscriptions.eachChannel(s.subscriptions_, (it, channel) => {
     // Not just `in`: a channel may be called as what every object has.
     const at = channels[channel] || ({} as Subscribed & { error?: RequestError });
     // Named, but not for what the hello said: it did not fit, or the app left behind the hello and came again.
-    if (!subscriptions.isAnswered(it)) subscriptions.askFor(s, channel, true);
+    if (!subscriptions.isAnswered(it)) subscriptions.requestSubscribe(s, channel, true);
     else if (at.error) subscriptions.endSubscription(s, channel, at.error);
     else if (at.epoch) subscriptions.confirm(s, channel, at);
-    else subscriptions.askFor(s, channel, true);
+    else subscriptions.requestSubscribe(s, channel, true);
   });
   // What was unsubscribed behind the hello is still subscribed on the server.
   subscriptions.eachChannel(channels, ({ epoch }, channel) => {
@@ -113,35 +127,35 @@ function welcome(s: Session, body: Welcome): void {
 }
 
 function reply(s: Session, id: number, ok?: unknown, error?: RequestError): void {
-  s.repliesUnsaid_++;
+  s.heartbeat_.repliesUnreported_++;
   s.activeMs_ = s.nowMs_;
-  const entry = takeAnswered(s, id);
+  const entry = takeReplied(s, id);
   if (!entry) return;
   const channel = entry.channel_!;
   const it = s.subscriptions_[channel];
-  tellSettled(s, entry.app_, error, ok);
-  if (entry.leaves_) subscriptions.hasLeft(s, entry.leaves_);
+  emitSettled(s, entry.app_, error, ok);
+  if (entry.leaves_) subscriptions.finishUnsubscribe(s, entry.leaves_);
   if (!it || it.asked_ !== entry) return;
   if (error) subscriptions.endSubscription(s, channel, error);
-  else if (it.confirmedOn_ !== s.socket_) subscriptions.confirm(s, channel, ok as Subscribed);
+  else if (it.confirmedOn_ !== s.connection_.socket_) subscriptions.confirm(s, channel, ok as Subscribed);
 }
 
 /** A `bye` named the request that it is about. */
-export function blame(s: Session, id: number, error: RequestError): void {
-  const { app_, channel_ } = takeAnswered(s, id) || {};
-  tellSettled(s, app_, error);
+export function failRequest(s: Session, id: number, error: RequestError): void {
+  const { app_, channel_ } = takeReplied(s, id) || {};
+  emitSettled(s, app_, error);
   subscriptions.endSubscription(s, channel_!, error);
 }
 
 /** The app needs the line. */
-function use(s: Session): void {
+function requestConnection(s: Session): void {
   if (s.goal_ === 'idle') connect(s);
   s.activeMs_ = s.nowMs_;
 }
 
 /** The app asks for something. */
 export function request(s: Session, input: RequestInput): void {
-  use(s);
+  requestConnection(s);
   pushRequest(s, input);
 }
 
@@ -154,18 +168,28 @@ export function cancel(s: Session, { request }: { request: number }): void {
  * The app wants a channel. One that it has already is told of again, or, from anywhere but `now`, begins again there: what is
  * output then may have been output before.
  */
-export function subscribe(s: Session, { channel, from }: { channel: string; from?: ReadFrom | undefined }): void {
+export function subscribe(
+  s: Session,
+  { channel, from }: { channel: string; from?: ReadFrom | undefined },
+): void {
   const it = s.subscriptions_[channel];
   const { own_, acks_, handled_, ackWaits_, confirmedOn_, leaving_ } = it || ({} as Partial<Subscription>);
-  use(s);
+  requestConnection(s);
   if (it && !leaving_ && (from || 'now') === 'now') {
-    if (confirmedOn_ === s.socket_) subscriptions.confirm(s, channel, { recovering: 0 } as Subscribed);
+    if (confirmedOn_ === s.connection_.socket_)
+      subscriptions.confirm(s, channel, { recovering: 0 } as Subscribed);
     return;
   }
   // What lies behind the new start is not acknowledged any more, as far as the server can see.
-  if (ackWaits_ && isOnline(s) && confirmedOn_ === s.socket_) ping(s);
-  s.subscriptions_[channel] = { from_: from || 'now', own_, acks_: (acks_ && !leaving_) || from === 'acked', handled_, ackWaits_: it && it.ackWaits_ };
-  if (isOnline(s)) subscriptions.askFor(s, channel, false);
+  if (ackWaits_ && isOnline(s) && confirmedOn_ === s.connection_.socket_) ping(s);
+  s.subscriptions_[channel] = {
+    from_: from || 'now',
+    own_,
+    acks_: (acks_ && !leaving_) || from === 'acked',
+    handled_,
+    ackWaits_: it && it.ackWaits_,
+  };
+  if (isOnline(s)) subscriptions.requestSubscribe(s, channel, false);
 }
 
 /** The app does not want a channel any more. */
@@ -184,9 +208,14 @@ export function pump(s: Session): void {
   for (let entry = nextToSend(s); entry; entry = nextToSend(s)) {
     const seen = seenOf(s);
     const again = entry.id_ ? '"again":true,' : '';
-    entry.id_ = entry.id_ || s.nextId_++;
-    entry.sentOn_ = s.socket_;
-    say(s, entry.verb_, entry.body_, '"id":' + entry.id_ + ',' + (seen > s.seenSaid_ ? seenMark(s, seen) : '') + again);
+    entry.id_ = entry.id_ || s.outbox_.nextId_++;
+    entry.sentOn_ = s.connection_.socket_;
+    queuePacket(
+      s,
+      entry.verb_,
+      entry.body_,
+      '"id":' + entry.id_ + ',' + (seen > s.heartbeat_.seenReported_ ? seenMark(s, seen) : '') + again,
+    );
   }
-  noteReport(s);
+  updateReport(s);
 }
