@@ -49,7 +49,13 @@ export async function runHistory(seed: number, server: Server, sdk: Sdk): Promis
     };
     const phone = new Phone(world, `phone ${number}`, random.between(1, 2), chance(0.7, world));
     const user = chance(0.7, world) ? `u${number}` : undefined;
-    return { phone, user, stores, options, life: new Life(sdk, phone, config, memory, user, options, stores) };
+    return {
+      phone,
+      user,
+      stores,
+      options,
+      life: new Life(sdk, phone, config, memory, user, options, stores),
+    };
   });
   owners.forEach(({ life }) => begin(life));
 
