@@ -1,4 +1,4 @@
-/** One history, from its seed: phones, their apps, what befalls them, and at the end what was promised, held against the truth. */
+/** One history, from its seed: phones, their apps, the faults injected into them, and at the end what was promised, held against the truth. */
 
 import { Life, type ServerConfig, type Memory, type Sdk } from './app.js';
 import { Phone } from './phone.js';
@@ -78,7 +78,7 @@ export async function runHistory(seed: number, server: Server, sdk: Sdk): Promis
       if ((error as Error).message !== 'of the app') throw error;
     }
   }
-  function befall(owner: Owner): void {
+  function injectFault(owner: Owner): void {
     const { phone } = owner;
     switch (random.below(16)) {
       case 0:
@@ -123,7 +123,7 @@ export async function runHistory(seed: number, server: Server, sdk: Sdk): Promis
     await world.advance(random.pick([0, 50, 500, 3000, 9000]));
     const owner = random.pick(owners);
     if (owner.phone.isDying || (owner.life.closed && chance(0.3, world))) launch(owner);
-    if (chance(0.4, world)) befall(owner);
+    if (chance(0.4, world)) injectFault(owner);
     if (owner.user && chance(0.3, world))
       world.order({ do: 'push', channel: `user:${owner.user}`, payload: `push${step}` });
     if (chance(0.2, world)) world.order({ do: 'push', channel: 'room:1', payload: `push${step}` });
