@@ -9,6 +9,31 @@ use std::{
 
 use tautline_files::{Holds, sync_directory};
 
+/// Identifies the open files whatever their names: SQLite goes on writing to a file that somebody has deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Identities {
+    database: Option<Identity>,
+    log: Option<Identity>,
+}
+
+/// The device and the number of a file on it.
+type Identity = (u64, u64);
+
+impl Identities {
+    /// Compares with the identities found now; a write-ahead log may have been begun meanwhile. Returns the
+    /// name of the file that is missing, or is another one.
+    pub(crate) fn update(&mut self, found: Self) -> Result<(), &'static str> {
+        if found.database != self.database {
+            return Err("channels.db");
+        }
+        if self.log.is_some() && found.log != self.log {
+            return Err("channels.db-wal");
+        }
+        self.log = found.log;
+        Ok(())
+    }
+}
+
 /// The directory, locked for this process until it is dropped.
 pub(crate) struct Directory {
     path: PathBuf,
@@ -74,6 +99,12 @@ impl Directory {
         fs::metadata(suffixed(&self.database(), beside)).map_or(0, |found| found.len())
     }
 
+    /// The identities of the file and of the write-ahead log beside it.
+    pub(crate) fn identities(&self) -> Identities {
+        let of = |beside| fs::metadata(suffixed(&self.database(), beside)).ok().map(|found| identity(&found));
+        Identities { database: of(""), log: of("-wal") }
+    }
+
     /// Makes an empty file for its owner alone; the files that SQLite puts beside it get the same mode.
     pub(crate) fn make_database(&self) -> io::Result<()> {
         // A write-ahead log without its file belongs to nothing; SQLite must not take it for the new one's.
@@ -118,6 +149,18 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+#[cfg(unix)]
+fn identity(found: &fs::Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt as _;
+    (found.dev(), found.ino())
+}
+
+/// Elsewhere a file that is in use cannot be deleted.
+#[cfg(not(unix))]
+fn identity(_: &fs::Metadata) -> Identity {
+    (0, 0)
 }
 
 fn suffixed(path: &Path, suffix: &str) -> PathBuf {

@@ -36,6 +36,7 @@ pub struct DiskEngine {
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Sessions that were ended before it was opened.
     revocations: Box<[Revocation]>,
+    last_run_ms: u64,
 }
 
 /// What the threads and the engine share.
@@ -124,6 +125,7 @@ impl DiskEngine {
             }
             found => tracing::info!(dir = %options.dir.display(), ?found, "the store is open"),
         }
+        let last_run_ms = store.last_run_ms;
         let shared = Arc::new(Shared {
             writes: Queue::new(WRITES_QUEUED_MAX, WRITES_QUEUED_BYTES_MAX),
             reads: Queue::new(READS_QUEUED_MAX, usize::MAX),
@@ -147,7 +149,7 @@ impl DiskEngine {
                 shared.checkpoints.close();
             })?;
         let revocations = revocations.into();
-        Ok((Self { shared, writer: Mutex::new(Some(writer)), revocations }, opened))
+        Ok((Self { shared, writer: Mutex::new(Some(writer)), revocations, last_run_ms }, opened))
     }
 
     /// Does and answers everything that was submitted before, marks the store as closed and unlocks its directory. What is
@@ -294,6 +296,10 @@ impl Engine for DiskEngine {
 
     fn takes_appends(&self) -> bool {
         !self.has_died() && self.shared.takes_appends.load(Ordering::Acquire)
+    }
+
+    fn last_run_ms(&self) -> u64 {
+        self.last_run_ms
     }
 
     fn bytes(&self) -> usize {

@@ -7,7 +7,7 @@ use tautline_engine::Revocation;
 
 use crate::{
     convert,
-    directory::Directory,
+    directory::{Directory, Identities},
     fault::Fault,
     options::DiskOptions,
     schema::{self, Refusal},
@@ -25,6 +25,10 @@ pub(crate) struct Store {
     pub(crate) unclean: bool,
     /// The file says that it is in use.
     pub(crate) marked: bool,
+    /// The last moment of an earlier process that the file knows of: a publication, or a clean stop.
+    pub(crate) last_run_ms: u64,
+    /// The files that the connection has open.
+    identities: Identities,
 }
 
 /// The epoch in which logs begin.
@@ -96,8 +100,26 @@ impl Store {
             revocations: few(count("SELECT count(*) FROM revoked")?),
             bytes: count("SELECT max(0, CAST(total(bytes) AS INTEGER)) FROM channels")?,
         };
+        let closed_at = get_meta(&connection, "closed_at")?.and_then(|at| u64::try_from(at).ok());
+        let last_run_ms = match closed_at.filter(|_| !unclean) {
+            Some(closed_at) => closed_at,
+            None => count(
+                "SELECT max(0, coalesce(max(head_at), 0)) FROM channels WHERE typeof(head_at) = 'integer'",
+            )?,
+        };
+        let identities = directory.identities();
         let (beginning, shares) = (Beginning::read(&connection, incarnation)?, Shares::new(options, &counts));
-        Ok(Self { connection, incarnation, beginning, counts, shares, unclean, marked: false })
+        Ok(Self {
+            connection,
+            incarnation,
+            beginning,
+            counts,
+            shares,
+            unclean,
+            marked: false,
+            last_run_ms,
+            identities,
+        })
     }
 
     /// The sessions that were ended, those that are forgotten first in front.
@@ -115,6 +137,16 @@ impl Store {
         Ok(revocations)
     }
 
+    /// Fails where somebody has deleted or replaced the files: what is committed to them now is gone with the
+    /// next start.
+    pub(crate) fn check_files(&mut self, directory: &Directory) -> Result<(), Fault> {
+        self.identities.update(directory.identities()).map_err(|file| {
+            let words =
+                format!("{file} was deleted, moved or replaced; put it back, or start this process again");
+            other(std::io::Error::other(words))
+        })
+    }
+
     /// From here until [`Store::mark_closed`], a stop is an unclean one.
     pub(crate) fn mark_open(&mut self) -> Result<(), Fault> {
         if !self.marked {
@@ -125,11 +157,14 @@ impl Store {
     }
 
     /// Everything is on the disk: nothing is in doubt any more.
-    pub(crate) fn mark_closed(&self) -> Result<(), Fault> {
+    pub(crate) fn mark_closed(&self, last_tidy_ms: u64) -> Result<(), Fault> {
         self.connection.pragma_update(None, "synchronous", "FULL")?;
         let transaction = self.connection.unchecked_transaction()?;
         transaction.execute("UPDATE channels SET relaxed = 0 WHERE relaxed = 1", [])?;
         set_meta(&transaction, "open", 0)?;
+        if last_tidy_ms > 0 {
+            set_meta(&transaction, "closed_at", convert::int(last_tidy_ms))?;
+        }
         transaction.commit()?;
         // The file alone is then all there is, for whoever copies it.
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;

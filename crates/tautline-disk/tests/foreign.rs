@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::{ALL, Dir, NOW, append_job, ask, data, publish, read, stat, try_look};
 use tautline_disk::{DiskEngine, Opened};
 use tautline_engine::{Appended, Engine as _, EngineError, Job, Page, Read, Retention, Span};
@@ -123,4 +125,46 @@ fn foreign_channel_name_is_passed_over_by_housekeeping() {
     engine.submit(common::tidy(NOW, ALL));
     is_whole(&engine, &dir, "room:8");
     assert_eq!(stat(&engine, "room:7").log.head, 0);
+}
+
+/// Waits until housekeeping has reached the store's health.
+fn wait_until_takes_appends(engine: &DiskEngine, wanted: bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while engine.takes_appends() != wanted {
+        assert!(Instant::now() < deadline, "housekeeping never saw it");
+        engine.submit(common::tidy(NOW, ALL));
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn deleted_or_replaced_file_takes_no_appends_until_back() {
+    for (file, replaced) in [("channels.db", false), ("channels.db", true), ("channels.db-wal", false)] {
+        let dir = Dir::new();
+        let (engine, _) = dir.open();
+        assert_eq!(publish(&engine, "room:7", "1"), 1);
+        let (here, away) = (dir.path().join(file), dir.path().join("elsewhere"));
+        std::fs::rename(&here, &away).expect("moved");
+        if replaced {
+            std::fs::copy(&away, &here).expect("copied");
+        }
+        let refused = common::append(&engine, "room:7", "lost");
+        assert!(matches!(refused, Err(EngineError::Unavailable(_))), "{file}: {refused:?}");
+        assert!(!engine.takes_appends());
+        std::fs::rename(&away, &here).expect("moved back");
+        wait_until_takes_appends(&engine, true);
+        assert_eq!(publish(&engine, "room:7", "2"), 2, "{file}");
+        engine.close();
+        let (engine, _) = dir.open();
+        assert_eq!(data(&read(&engine, "room:7")), ["1", "2"], "{file}");
+    }
+}
+
+#[test]
+fn deleted_file_of_quiet_store_turns_health_red() {
+    let dir = Dir::new();
+    let (engine, _) = dir.open();
+    publish(&engine, "room:7", "1");
+    std::fs::remove_file(dir.file()).expect("deleted");
+    wait_until_takes_appends(&engine, false);
 }

@@ -257,3 +257,18 @@ fn close_beside_a_foreign_writer_does_not_wait_for_it() {
     assert_eq!(opened, Opened::Recovered { new_epochs: 0 });
     assert_eq!(read(&engine, "room:7").entries.len(), 1);
 }
+
+#[test]
+fn restart_knows_when_the_last_process_ran() {
+    let dir = Dir::new();
+    let (engine, _) = dir.open();
+    assert_eq!(engine.last_run_ms(), 0);
+    publish(&engine, "room:7", "1");
+    engine.close();
+    let (engine, _) = dir.open();
+    assert_eq!(engine.last_run_ms(), NOW, "the newest publication");
+    engine.submit(tidy(NOW + 5_000, ALL));
+    engine.close();
+    let (engine, _) = dir.open();
+    assert_eq!(engine.last_run_ms(), NOW + 5_000, "the clean stop");
+}

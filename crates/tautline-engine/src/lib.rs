@@ -56,6 +56,12 @@ pub trait Engine: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// The last moment at which an earlier process is known to have run, in wall milliseconds; 0 if unknown,
+    /// or if the engine does not outlive its process.
+    fn last_run_ms(&self) -> u64 {
+        0
+    }
+
     /// Bytes that the logs hold, if the engine counts them; otherwise 0.
     fn bytes(&self) -> usize {
         0

@@ -37,7 +37,7 @@ fn spawn(state: &Arc<GatewayState>) -> [AbortHandle; 2] {
     let pump = tokio::spawn(std::future::poll_fn(move |cx| poll_pump(&hub, cx)));
     let state = Arc::downgrade(state);
     let timer = tokio::spawn(async move {
-        let mut logged_lead_ms = 0;
+        let mut logged_lead_ms = None;
         let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for tick in 0.. {
@@ -58,20 +58,32 @@ fn spawn(state: &Arc<GatewayState>) -> [AbortHandle; 2] {
     [pump.abort_handle(), timer.abort_handle()]
 }
 
-/// Logs when the wall clock jumps ahead, jumps further ahead, and when that is over.
-fn log_clock_lead(logged_ms: &mut u64, lead_ms: u64) {
-    if lead_ms > *logged_ms + CLOCK_LEAD_LOGGED_MS {
+/// Logs when the wall clock jumps ahead, jumps further ahead, and when that is over; and at first, when it is far
+/// ahead of the last process.
+fn log_clock_lead(logged_ms: &mut Option<u64>, lead_ms: u64) {
+    let Some(before_ms) = logged_ms else {
+        *logged_ms = Some(lead_ms);
+        if lead_ms > 0 {
+            info!(
+                absent_s = lead_ms / 1000,
+                "no process has run for this long, or the wall clock is wrong: the time does not age publications \
+                 and deletes nothing for the first ten minutes"
+            );
+        }
+        return;
+    };
+    if lead_ms > *before_ms + CLOCK_LEAD_LOGGED_MS {
         warn!(
             ahead_s = lead_ms / 1000,
             "wall clock jumped ahead of the monotonic clock; the jump does not age publications and deletes nothing \
              until all that were published before it have expired"
         );
-    } else if lead_ms + CLOCK_LEAD_LOGGED_MS < *logged_ms {
+    } else if lead_ms + CLOCK_LEAD_LOGGED_MS < *before_ms {
         info!(ahead_s = lead_ms / 1000, "wall clock and monotonic clock have come closer together again");
     } else {
         return;
     }
-    *logged_ms = lead_ms;
+    *before_ms = lead_ms;
 }
 
 /// Notifies one chunk of subscribers, then lets other tasks run.

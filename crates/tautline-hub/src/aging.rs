@@ -3,7 +3,8 @@
 //! Start at [`Aging::observe`]. A publication carries the wall clock's time. When that clock jumps ahead,
 //! everything looks old at once, and deleted publications do not return when the clock does. A jump ahead
 //! therefore does not count as age until everything appended before it has had its full retention by the
-//! monotonic clock. A jump back deletes nothing by itself.
+//! monotonic clock. A jump back deletes nothing by itself. Between two processes there is no monotonic clock:
+//! a long absence does not count as age for the first ten minutes.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -11,8 +12,12 @@ use tautline_protocol::Now;
 
 /// The tolerated drift between the clocks from one [`Aging::observe`] to the next; slewing drifts far less.
 const TOLERANCE_MS: i64 = 2_000;
-/// No observation yet: the wall clock is trusted.
+/// No observation yet: the wall clock is trusted, or else the last process.
 const UNKNOWN: i64 = i64::MAX;
+/// The longest absence that counts as age at once.
+const ABSENCE_MS: u64 = 60_000;
+/// How long a longer one does not: a clock that was wrong when the machine started is set right meanwhile.
+const ABSENCE_HOLD_MS: u64 = 600_000;
 
 /// The corrected wall clock for ages.
 pub(crate) struct Aging {
@@ -24,15 +29,18 @@ pub(crate) struct Aging {
     until: AtomicU64,
     /// The longest retention, in milliseconds.
     kept_ms: u64,
+    /// The last moment of the previous process, in wall milliseconds; 0 if unknown.
+    last_run_ms: u64,
 }
 
 impl Aging {
-    pub(crate) const fn new(kept_ms: u64) -> Self {
+    pub(crate) const fn new(kept_ms: u64, last_run_ms: u64) -> Self {
         Self {
             offset: AtomicI64::new(UNKNOWN),
             observed: AtomicI64::new(UNKNOWN),
             until: AtomicU64::new(0),
             kept_ms,
+            last_run_ms,
         }
     }
 
@@ -40,6 +48,12 @@ impl Aging {
     pub(crate) fn observe(&self, now: Now) {
         let offset = signed(now.wall_ms) - signed(now.mono_ms);
         let before = self.observed.swap(offset, Ordering::Relaxed);
+        let absence_ms = self.absence_ms(now);
+        if before == UNKNOWN && absence_ms > 0 {
+            self.offset.store(offset - signed(absence_ms), Ordering::Relaxed);
+            self.until.store(now.mono_ms.saturating_add(ABSENCE_HOLD_MS), Ordering::Relaxed);
+            return;
+        }
         if before != UNKNOWN && offset.saturating_sub(before) > TOLERANCE_MS {
             self.until.store(now.mono_ms.saturating_add(self.kept_ms), Ordering::Relaxed);
         }
@@ -50,10 +64,18 @@ impl Aging {
         }
     }
 
+    /// How long no process has run by the wall clock, if that is not to be believed at once.
+    fn absence_ms(&self, now: Now) -> u64 {
+        match self.last_run_ms {
+            0 => 0,
+            last => Some(now.wall_ms.saturating_sub(last)).filter(|ms| *ms > ABSENCE_MS).unwrap_or_default(),
+        }
+    }
+
     /// The lead of the wall clock over the time that counts as age, in milliseconds.
     pub(crate) fn lead_ms(&self, now: Now) -> u64 {
         match self.offset.load(Ordering::Relaxed) {
-            UNKNOWN => 0,
+            UNKNOWN => self.absence_ms(now),
             offset => now.wall_ms.saturating_sub(now.mono_ms.saturating_add_signed(offset)),
         }
     }
@@ -74,7 +96,7 @@ mod tests {
 
     /// An hour of ticks, and the time afterwards.
     fn aging() -> (Aging, Now) {
-        let aging = Aging::new(DAY);
+        let aging = Aging::new(DAY, 0);
         let mut now = Now::new(0, WALL);
         for _ in 0..3_600 {
             aging.observe(now);
@@ -91,7 +113,7 @@ mod tests {
     fn clocks_that_agree_lead_by_nothing() {
         let (aging, now) = aging();
         assert_eq!(aging.lead_ms(now), 0);
-        assert_eq!(Aging::new(DAY).lead_ms(now), 0, "nothing was observed");
+        assert_eq!(Aging::new(DAY, 0).lead_ms(now), 0, "nothing was observed");
     }
 
     #[test]
@@ -149,5 +171,42 @@ mod tests {
             aging.observe(now);
         }
         assert_eq!(aging.lead_ms(now), 0);
+    }
+
+    #[test]
+    fn restart_hours_ahead_counts_after_ten_minutes() {
+        let aging = Aging::new(DAY, WALL);
+        let now = Now::new(5_000, WALL + 2 * HOUR);
+        assert_eq!(aging.lead_ms(now), 2 * HOUR, "before the first tick");
+        aging.observe(now);
+        let waits = now.plus_ms(ABSENCE_HOLD_MS - 1_000);
+        aging.observe(waits);
+        assert_eq!(aging.lead_ms(waits), 2 * HOUR);
+        let over = now.plus_ms(ABSENCE_HOLD_MS);
+        aging.observe(over);
+        assert_eq!(aging.lead_ms(over), 0);
+    }
+
+    #[test]
+    fn clock_set_right_after_restart_leaves_no_lead() {
+        let aging = Aging::new(DAY, WALL);
+        let now = Now::new(5_000, WALL + 2 * HOUR);
+        aging.observe(now);
+        let right = Now::new(now.mono_ms + 30_000, WALL + 31_000);
+        aging.observe(right);
+        assert_eq!(aging.lead_ms(right), 0);
+        aging.observe(right.plus_ms(ABSENCE_HOLD_MS));
+        assert_eq!(aging.lead_ms(right.plus_ms(ABSENCE_HOLD_MS)), 0);
+    }
+
+    #[test]
+    fn quick_restart_and_clock_behind_count_at_once() {
+        for wall_ms in [WALL + ABSENCE_MS, WALL, WALL - 2 * HOUR] {
+            let aging = Aging::new(DAY, WALL);
+            let now = Now::new(5_000, wall_ms);
+            assert_eq!(aging.lead_ms(now), 0);
+            aging.observe(now);
+            assert_eq!(aging.lead_ms(now), 0);
+        }
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Writer {
     background: VecDeque<ChannelName>,
     /// The channel that was tidied last.
     tidied: i64,
+    /// The time of the last housekeeping, in wall milliseconds.
+    last_tidy_ms: u64,
     /// Commits are synced now.
     synced: bool,
     health: Health,
@@ -93,6 +95,7 @@ impl Writer {
             cache,
             background,
             tidied: 0,
+            last_tidy_ms: 0,
             synced: true,
             health: Health::default(),
             sync_failed: false,
@@ -186,6 +189,7 @@ impl Writer {
 
     /// Housekeeping, in transactions of its own: where appends fail because the disk is full, this still makes room.
     fn tidy(&mut self, tidy: &Tidy) {
+        self.last_tidy_ms = tidy.wall_ms;
         let from = self.tidied;
         let next = self.transact(false, |transaction| {
             let next = transaction.tidy(from, tidy)?;
@@ -247,6 +251,7 @@ impl Writer {
     ) -> Result<T, Aborted> {
         let early = |fault| Aborted { fault, at_commit: false };
         let store = self.store.as_mut().expect("transact() opened it");
+        store.check_files(&self.directory).map_err(early)?;
         if self.options.durability == Durability::Relaxed && self.synced != sync {
             let mode = if sync { "FULL" } else { "NORMAL" };
             store.connection.pragma_update(None, "synchronous", mode).map_err(|error| early(error.into()))?;
@@ -412,7 +417,7 @@ impl Writer {
             }
         }
         let Some(store) = &self.store else { return };
-        match store.mark_closed() {
+        match store.mark_closed(self.last_tidy_ms) {
             Ok(()) => tracing::info!("the store is closed"),
             Err(fault) => {
                 tracing::warn!(%fault, "the store could not be closed: the next start will check the file")
