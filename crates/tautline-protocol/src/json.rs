@@ -13,7 +13,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use crate::{
-    DATA_DEPTH_MAX, RequestId,
+    DATA_DEPTH_MAX, REQUEST_ID_MAX, RequestId,
     packet::{
         client::{Call, ClientPacket, Publish, Request, Verb},
         server::{ErrorBody, PresenceKind, ServerPacket},
@@ -43,6 +43,10 @@ pub fn packets(message: &str) -> impl Iterator<Item = &str> {
 /// [`Verb::BadRequest`].
 pub fn parse_client(line: &str) -> Result<ClientPacket<'_>, BadPacket> {
     let Envelope { id, seen, again, verb: name, body } = Envelope::parse(line)?;
+    if id.max(seen).is_some_and(|number| number > REQUEST_ID_MAX) {
+        let message = format!("`id` and `seen` are at most {REQUEST_ID_MAX}");
+        return Err(BadPacket { id: id.filter(|id| *id <= REQUEST_ID_MAX), message });
+    }
     let text = body.get();
     let request = match &*name {
         "subscribe" => serde_json::from_str(text).map(Request::Subscribe),
@@ -356,6 +360,24 @@ mod tests {
         for limit in [r#""7""#, "null", "[]"] {
             let packet = format!(r#"{{"id":3,"history":{{"channel":"a","limit":{limit}}}}}"#);
             assert!(matches!(parse_client(&packet).expect("a packet").verb, Verb::BadRequest(_)), "{limit}");
+        }
+    }
+
+    #[test]
+    fn number_that_javascript_cannot_count_is_bad_packet() {
+        let resume = r#"{"hello":{"v":1,"resume":{"ticket":"t","attempt":1,"seen":ID}}}"#;
+        let forms = [
+            r#"{"id":ID,"call":{"method":"m"}}"#,
+            r#"{"id":ID,"dance":{}}"#,
+            r#"{"seen":ID,"ping":{}}"#,
+            r#"{"id":1,"seen":ID,"call":{"method":"m"}}"#,
+            resume,
+        ];
+        for form in forms {
+            assert!(parse_client(&form.replace("ID", "9007199254740991")).is_ok(), "{form}");
+            let bad = parse_client(&form.replace("ID", "9007199254740992")).expect_err(form);
+            assert!(bad.message.contains("9007199254740991"), "{bad}");
+            assert_eq!(bad.id, form.contains(r#""id":1"#).then_some(1), "{form}");
         }
     }
 

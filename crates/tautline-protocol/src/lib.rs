@@ -26,7 +26,7 @@ pub use bye::{AnyByeCode, ByeCode, Reconnect};
 pub use cursor::{Cursor, ReadFrom};
 pub use error_code::ErrorCode;
 pub use format::Format;
-pub use limits::{ATTEMPT_MAX, DATA_DEPTH_MAX, KEY_BYTES_MIN, Limits, MSGPACK_DEPTH_MAX};
+pub use limits::{ATTEMPT_MAX, DATA_DEPTH_MAX, KEY_BYTES_MIN, Limits, MSGPACK_DEPTH_MAX, REQUEST_ID_MAX};
 pub use name::{ChannelName, InvalidName, Pattern, UserId, is_bidi_control};
 pub use time::Now;
 

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use crate::units;
+use crate::{RequestId, units};
 
 /// Maximum nesting of a msgpack packet, including its own map. Not configurable: both ends must know it.
 pub const MSGPACK_DEPTH_MAX: usize = 64;
@@ -16,6 +16,10 @@ pub const DATA_DEPTH_MAX: usize = MSGPACK_DEPTH_MAX - 2;
 /// Minimum bytes of a `hello.key`: guests are distinguished by their key alone. Not configurable: clients
 /// generate it.
 pub const KEY_BYTES_MIN: usize = 16;
+
+/// The highest `id` of a request, and the highest `seen`: JavaScript numbers are exact up to here. Not
+/// configurable: clients generate them.
+pub const REQUEST_ID_MAX: RequestId = (1 << 53) - 1;
 
 /// The highest `resume.attempt`: its successor still fits in a JavaScript number. Not configurable: clients
 /// generate it.
@@ -100,7 +104,7 @@ impl Limits {
     /// pong.
     #[must_use]
     pub const fn silence_ms(&self) -> u64 {
-        2 * self.ping_ms + self.pong_ms
+        self.ping_ms.saturating_mul(2).saturating_add(self.pong_ms)
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     Cursor, ReadFrom, RequestId,
-    limits::{ATTEMPT_MAX, KEY_BYTES_MIN},
+    limits::{ATTEMPT_MAX, KEY_BYTES_MIN, REQUEST_ID_MAX},
 };
 
 /// One packet from a client.
@@ -138,11 +138,21 @@ pub struct Resume {
     #[serde(deserialize_with = "attempt")]
     pub attempt: u64,
     /// As beside any verb: all requests up to this id are settled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "resume_seen")]
     pub seen: Option<RequestId>,
     /// The channels to subscribe to, each from its cursor.
     #[serde(default)]
     pub cursors: BTreeMap<String, Cursor>,
+}
+
+fn resume_seen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RequestId>, D::Error> {
+    let seen = Option::<RequestId>::deserialize(deserializer)?;
+    match seen {
+        Some(seen) if seen > REQUEST_ID_MAX => {
+            Err(D::Error::custom(format_args!("`seen` is {seen}, at most {REQUEST_ID_MAX} is allowed")))
+        }
+        _ => Ok(seen),
+    }
 }
 
 fn session_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

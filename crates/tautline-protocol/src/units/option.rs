@@ -4,7 +4,7 @@ use std::{fmt, num::NonZero, time::Duration};
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::{parse_bytes, parse_duration, whole_ms};
+use super::{DURATION_MS_MAX, parse_bytes, parse_duration, whole_ms};
 
 /// A number above zero.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,8 @@ impl Millis {
     }
 }
 
-/// [`Milliseconds`] as a duration.
+/// A duration above zero, in an option whose name does not end in `_ms`: a [`Span`]. A bare number would be taken
+/// for seconds by its reader.
 #[derive(Clone, Copy, Debug)]
 pub enum Wait {}
 
@@ -60,7 +61,10 @@ impl Wait {
     /// # Errors
     /// For any other value.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        Millis::deserialize(deserializer).map(Duration::from_millis)
+        match Span::deserialize(deserializer)?.0 {
+            Duration::ZERO => Err(D::Error::custom("a wait is longer than nothing, like \"10s\"")),
+            wait => Ok(wait),
+        }
     }
 }
 
@@ -145,6 +149,7 @@ impl Visitor<'_> for MillisecondsVisitor {
 
     fn visit_i64<E: Error>(self, ms: i64) -> Result<Milliseconds, E> {
         match u64::try_from(ms) {
+            Ok(ms) if ms > DURATION_MS_MAX => Err(E::custom(format!("{ms} is too long: 36500d is the most"))),
             Ok(ms) if ms > 0 => Ok(Milliseconds(ms)),
             _ => Err(E::invalid_value(serde::de::Unexpected::Signed(ms), &self)),
         }
