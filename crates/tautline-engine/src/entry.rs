@@ -1,6 +1,7 @@
 //! One publication, encoded once for all subscribers.
 
 use bytes::Bytes;
+use serde_json::{Number, Value};
 use tautline_protocol::{ChannelName, UserId, json};
 
 /// The content of a publication.
@@ -72,11 +73,13 @@ impl Entry {
         self.at
     }
 
-    /// True if the content is equal: by bytes, or else as JSON values.
+    /// True if the content is equal: by bytes, or else as JSON values. Numbers that are equal are the same in any
+    /// spelling: `1` and `1.0`.
     #[must_use]
     pub fn has_same_content(&self, other: &Self) -> bool {
-        let json = |entry: &Self| serde_json::from_slice::<serde_json::Value>(&entry.line).ok();
-        self.line == other.line || json(self).is_some_and(|it| Some(it) == json(other))
+        let json = |entry: &Self| serde_json::from_slice::<Value>(&entry.line).ok();
+        self.line == other.line
+            || json(self).zip(json(other)).is_some_and(|(one, other)| is_same_value(&one, &other))
     }
 
     /// The number of bytes that [`Entry::write_history`] writes.
@@ -93,9 +96,56 @@ impl Entry {
     }
 }
 
+fn is_same_value(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => {
+            one == other || (!(is_whole(one) && is_whole(other)) && one.as_f64() == other.as_f64())
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same_value(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let is_same = |(key, one)| other.get(key).is_some_and(|other| is_same_value(one, other));
+            one.len() == other.len() && one.iter().all(is_same)
+        }
+        _ => one == other,
+    }
+}
+
+/// Spelled as an integer of 64 bits: two of these are compared digit by digit.
+fn is_whole(number: &Number) -> bool {
+    number.is_i64() || number.is_u64()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn equal_numbers_in_other_spellings_are_same_content() {
+        let channel = ChannelName::parse("room:7").expect("valid");
+        let entry = |data: &str| {
+            Entry::encode(&channel, 1, 5, &Content { data: data.into(), from: None, tags: None })
+        };
+        let is_same = |one: &str, other: &str| entry(one).has_same_content(&entry(other));
+        for (one, other) in [
+            ("1", "1.0"),
+            ("1e3", "1000"),
+            ("0", "-0.0"),
+            (r#"{"a":[1,{"b":2}]}"#, r#"{"a":[1.0,{"b":2e0}]}"#),
+        ] {
+            assert!(is_same(one, other) && is_same(other, one), "{one} {other}");
+        }
+        for (one, other) in [
+            ("1", "1.5"),
+            ("1", "\"1\""),
+            ("[1]", "[1,1]"),
+            (r#"{"a":1}"#, r#"{"a":1,"b":1}"#),
+            ("9007199254740993", "9007199254740992"),
+        ] {
+            assert!(!is_same(one, other) && !is_same(other, one), "{one} {other}");
+        }
+    }
 
     #[test]
     fn publication_is_encoded_once_for_subscribers_and_history() {
