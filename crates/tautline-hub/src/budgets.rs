@@ -16,6 +16,8 @@ pub(crate) struct Budgets {
     pub(crate) calls: Arc<Budget>,
     /// Bytes of presence changes that some subscriber has not received.
     pub(crate) changes: Arc<Budget>,
+    /// Members of rosters, one for each session and channel.
+    pub(crate) members: Arc<Budget>,
 }
 
 impl Budgets {
@@ -25,6 +27,7 @@ impl Budgets {
             appends: Budget::new(limits.appends_bytes_max),
             calls: Budget::without_reserve(limits.calls_bytes_max),
             changes: Budget::without_reserve(limits.presence_bytes_max),
+            members: Budget::without_reserve(limits.presence_seats_max),
         }
     }
 }

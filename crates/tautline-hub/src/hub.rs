@@ -105,6 +105,8 @@ pub struct HubStats {
     pub reply_bytes: usize,
     /// Bytes of presence changes that some subscriber has not received.
     pub presence_bytes: usize,
+    /// Members of rosters, those of parked sessions included.
+    pub presence_seats: usize,
     /// Bytes of publications that the engine has not completed.
     pub append_bytes: usize,
     /// Log pages being read, queued, or waiting for their readers.
@@ -138,7 +140,7 @@ pub(crate) struct Inner {
     pump: Mutex<Pump>,
     pub(crate) next_connection: AtomicU64,
     pub(crate) connections: AtomicUsize,
-    pub(crate) budgets: Budgets,
+    pub(crate) budgets: Arc<Budgets>,
     pub(crate) publications: AtomicU64,
     /// The time of the last input, for engine callbacks between inputs.
     now: [AtomicU64; 2],
@@ -164,16 +166,15 @@ impl Hub {
     pub fn new(config: HubConfig, engine: Arc<dyn Engine>, seed: [u8; 32]) -> Self {
         let random = Random::new(seed);
         let seed_of_shards = random.id_of(&[b"shards of channels"]);
-        let (limits, budgets) = (&config.limits, Budgets::new(&config.limits.hub));
-        let changes = Arc::clone(&budgets.changes);
-        let channels = Channels::new(seed_of_shards, limits.engine.channel_count_max, changes);
+        let (limits, budgets) = (&config.limits, Arc::new(Budgets::new(&config.limits.hub)));
+        let channels = Channels::new(seed_of_shards, limits.engine.channel_count_max, Arc::clone(&budgets));
         let sessions = Sessions::new(limits.hub.sessions_max, limits.engine.revocations_max);
         for revocation in engine.revocations() {
             // Nobody knows any more who had ended them.
             sessions.revocations().insert(SessionId(revocation.session), revocation.until, Holder::BACK_END);
         }
         let rules = Arc::new(Rules::new(config.rules));
-        let aging = Aging::new(rules.age_ms_max().max(limits.protocol.ticket_ms));
+        let aging = Aging::new(rules.age_ms_max().max(limits.protocol.ticket_ms), engine.last_run_ms());
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
             admission: AdmissionQueue::new(limits.hub.new_sessions_per_ms_max),
@@ -350,6 +351,7 @@ impl Hub {
             log_bytes: self.0.channels.tail_bytes().max(self.0.engine.bytes()),
             reply_bytes: self.0.budgets.replies.used(),
             presence_bytes: self.0.budgets.changes.used(),
+            presence_seats: self.0.budgets.members.used(),
             append_bytes: self.0.budgets.appends.used(),
             pages: self.0.pages.len(),
             hellos_waiting: self.0.admission.waiting(),

@@ -18,6 +18,10 @@ pub struct HubLimits {
     /// Bytes of presence changes on this node that some subscriber has not received. Default 64 MiB.
     #[serde(with = "units::Bytes")]
     pub presence_bytes_max: usize,
+    /// Members of rosters on this node, one for each channel and session, parked sessions included. Default
+    /// 4,000,000.
+    #[serde(with = "units::Count")]
+    pub presence_seats_max: usize,
     /// New sessions admitted within one millisecond, beside four times as many resumed ones; more are queued
     /// behind connections that are being opened. Default 4.
     #[serde(with = "units::Count")]
@@ -56,6 +60,7 @@ impl Default for HubLimits {
             replies_bytes_max: 256 * KIB * KIB,
             replies_floor_bytes: 16 * KIB,
             presence_bytes_max: 64 * KIB * KIB,
+            presence_seats_max: 4_000_000,
             new_sessions_per_ms_max: 4,
             admission_wait_ms: 100,
             calls_bytes_max: 256 * KIB * KIB,

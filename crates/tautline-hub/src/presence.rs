@@ -18,7 +18,7 @@ use tautline_protocol::{
     packet::server::{Member, MemberState, PresenceChange, PresenceKind, Roster},
 };
 
-use crate::{PresenceMode, session::id::SessionId};
+use crate::{PresenceMode, budgets::Budgets, session::id::SessionId};
 
 /// Changes that a channel keeps for connections that have not read them yet.
 const CHANGES_MAX: usize = 256;
@@ -34,6 +34,8 @@ pub(crate) struct Presence {
     readers: usize,
     /// The bytes of all changes on the node.
     budget: Arc<Budget>,
+    /// The members of all rosters on the node.
+    members_budget: Arc<Budget>,
 }
 
 /// A change that some reader has not received.
@@ -53,11 +55,12 @@ struct MemberEntry {
     user: Option<UserId>,
     since: u64,
     state: MemberState,
+    _claim: Claim,
 }
 
 impl Presence {
     /// `None` if the channel has no presence.
-    pub(crate) fn new(mode: PresenceMode, budget: &Arc<Budget>) -> Option<Box<Self>> {
+    pub(crate) fn new(mode: PresenceMode, budgets: &Budgets) -> Option<Box<Self>> {
         let events = match mode {
             PresenceMode::Off => return None,
             PresenceMode::Roster => false,
@@ -69,7 +72,8 @@ impl Presence {
             changes: VecDeque::new(),
             changes_head: 0,
             readers: 0,
-            budget: Arc::clone(budget),
+            budget: Arc::clone(&budgets.changes),
+            members_budget: Arc::clone(&budgets.members),
         }))
     }
 
@@ -85,18 +89,20 @@ impl Presence {
         self.readers -= 1;
     }
 
-    /// A session joins or returns. Returns true if subscribers must be notified.
+    /// A session of this holder joins or returns. True: subscribers must be notified. `None`: it cannot join, for
+    /// its holder has its share of the members of all rosters.
     pub(crate) fn set_online(
         &mut self,
         channel: &ChannelName,
-        session: SessionId,
+        (session, holder): (SessionId, Holder),
         user: Option<&UserId>,
         wall_ms: u64,
-    ) -> bool {
+    ) -> Option<bool> {
         let kind = match self.members.get_mut(&session) {
             None => {
-                let subscriber =
-                    MemberEntry { user: user.cloned(), since: wall_ms, state: MemberState::Online };
+                let claim = self.members_budget.claim(holder, 1, Claimant::Ordinary)?;
+                let state = MemberState::Online;
+                let subscriber = MemberEntry { user: user.cloned(), since: wall_ms, state, _claim: claim };
                 self.members.insert(session, subscriber);
                 PresenceKind::Join
             }
@@ -104,9 +110,9 @@ impl Presence {
                 subscriber.state = MemberState::Online;
                 PresenceKind::Back
             }
-            Some(_) => return false,
+            Some(_) => return Some(false),
         };
-        self.record(kind, channel, session, user)
+        Some(self.record(kind, channel, session, user))
     }
 
     /// A session lost its connection, or pauses. Returns true if subscribers must be notified.
@@ -221,10 +227,16 @@ const fn undoes(kind: PresenceKind, undone: PresenceKind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::HubLimits;
 
     fn presence() -> (Box<Presence>, Arc<Budget>) {
-        let budget = Budget::without_reserve(1 << 20);
-        (Presence::new(PresenceMode::Events, &budget).expect("on"), budget)
+        let budgets = Budgets::new(&HubLimits::default());
+        (Presence::new(PresenceMode::Events, &budgets).expect("on"), budgets.changes)
+    }
+
+    fn join(presence: &mut Presence, session: SessionId, wall_ms: u64) -> bool {
+        let who = (session, Holder::of_hash(7));
+        presence.set_online(&room(), who, None, wall_ms).expect("there is room in rosters")
     }
 
     fn room() -> ChannelName {
@@ -242,14 +254,14 @@ mod tests {
     fn disconnect_is_away_return_back_end_leave() {
         let (mut presence, _) = presence();
         let (ann, mut seen) = (SessionId(1), presence.add_reader());
-        assert!(presence.set_online(&room(), ann, None, 5));
+        assert!(join(&mut presence, ann, 5));
         assert_eq!(told(&mut presence, &mut seen), ["join"]);
         assert!(presence.set_away(&room(), ann));
         assert!(!presence.set_away(&room(), ann), "away is sent once");
         assert_eq!(presence.roster(9).members[0].state, MemberState::Away);
         assert_eq!(told(&mut presence, &mut seen), ["away"]);
-        assert!(presence.set_online(&room(), ann, None, 6));
-        assert!(!presence.set_online(&room(), ann, None, 7), "a take-over is no change");
+        assert!(join(&mut presence, ann, 6));
+        assert!(!join(&mut presence, ann, 7), "a take-over is no change");
         assert_eq!(told(&mut presence, &mut seen), ["back"]);
         assert!(presence.remove_member(&room(), ann));
         assert_eq!(told(&mut presence, &mut seen), ["leave"]);
@@ -261,7 +273,7 @@ mod tests {
         let (mut presence, _) = presence();
         let mut seen = presence.add_reader();
         for n in 0..1000 {
-            presence.set_online(&room(), SessionId(n), None, 5);
+            join(&mut presence, SessionId(n), 5);
         }
         assert_eq!(told(&mut presence, &mut seen).len(), CHANGES_MAX);
         assert_eq!(presence.roster(10).members.len(), 10);
@@ -273,7 +285,7 @@ mod tests {
         let (mut presence, budget) = presence();
         let (mut first, second, mut third) =
             (presence.add_reader(), presence.add_reader(), presence.add_reader());
-        (0..10).for_each(|n| assert!(presence.set_online(&room(), SessionId(n), None, 5)));
+        (0..10).for_each(|n| assert!(join(&mut presence, SessionId(n), 5)));
         assert_eq!(told(&mut presence, &mut first).len(), 10);
         assert_eq!(presence.changes.len(), 10);
         presence.remove_reader(second);
@@ -286,7 +298,7 @@ mod tests {
     fn changes_without_readers_are_not_kept() {
         let (mut presence, budget) = presence();
         for n in 0..130 {
-            assert!(!presence.set_online(&room(), SessionId(n), None, 5));
+            assert!(!join(&mut presence, SessionId(n), 5));
             presence.remove_member(&room(), SessionId(n));
         }
         assert_eq!((presence.changes.capacity(), budget.used()), (0, 0));
@@ -297,7 +309,7 @@ mod tests {
         let (mut presence, budget) = presence();
         let mut slow = presence.add_reader();
         for n in 0..100 {
-            presence.set_online(&room(), SessionId(n % 2), None, 5);
+            join(&mut presence, SessionId(n % 2), 5);
             presence.remove_member(&room(), SessionId(n % 2));
         }
         assert!(told(&mut presence, &mut slow).is_empty());
@@ -308,10 +320,10 @@ mod tests {
     fn reader_that_received_join_receives_leave() {
         let (mut presence, budget) = presence();
         let (mut quick, mut slow) = (presence.add_reader(), presence.add_reader());
-        presence.set_online(&room(), SessionId(1), None, 5);
+        join(&mut presence, SessionId(1), 5);
         assert_eq!(told(&mut presence, &mut quick), ["join"]);
         presence.remove_member(&room(), SessionId(1));
-        presence.set_online(&room(), SessionId(1), None, 6);
+        join(&mut presence, SessionId(1), 6);
         assert_eq!(told(&mut presence, &mut quick), ["leave", "join"]);
         assert_eq!(told(&mut presence, &mut slow), ["join"], "none of the changes in between");
         presence.remove_member(&room(), SessionId(1));
@@ -322,21 +334,19 @@ mod tests {
 
     #[test]
     fn greedy_session_takes_half_of_the_bytes_of_changes() {
-        let budget = Budget::without_reserve(20_000);
+        let budgets = Budgets::new(&HubLimits { presence_bytes_max: 20_000, ..HubLimits::default() });
+        let budget = Arc::clone(&budgets.changes);
         let mut rings: Vec<_> = (0..300)
             .map(|_| {
-                let mut presence = Presence::new(PresenceMode::Events, &budget).expect("on");
+                let mut presence = Presence::new(PresenceMode::Events, &budgets).expect("on");
                 presence.add_reader();
                 presence
             })
             .collect();
         let greedy = SessionId(7 << 96);
-        let kept = rings
-            .iter_mut()
-            .filter_map(|ring| ring.set_online(&room(), greedy, None, 5).then_some(()))
-            .count();
+        let kept = rings.iter_mut().filter_map(|ring| join(ring, greedy, 5).then_some(())).count();
         assert!((8_000..12_000).contains(&budget.used()) && kept < 300, "{budget:?} {kept}");
-        assert!(rings[0].set_online(&room(), SessionId(9 << 96), None, 5), "another member is announced");
+        assert!(join(&mut rings[0], SessionId(9 << 96), 5), "another member is announced");
         drop(rings);
         assert_eq!(budget.used(), 0);
     }

@@ -233,6 +233,31 @@ fn presence_changes_without_readers_hold_no_memory() {
     assert_eq!(node.hub.stats().presence_bytes, 0);
 }
 
+/// A session whose connection is gone stays a member for two minutes.
+#[test]
+fn greedy_address_gets_half_of_roster_seats() {
+    let mut node = node(HubLimits { presence_seats_max: 2_000, ..HubLimits::default() });
+    let mut joined = 0;
+    for _ in 0..15 {
+        node.advance(1);
+        let mut greedy = node.guest_at("6.6.6.6");
+        for id in 1..=100 {
+            let request = json!({"id": id, "subscribe": {"channel": format!("party:{id}")}});
+            joined += usize::from(code(&greedy.ask(&node, request)) == "ok");
+        }
+    }
+    assert_eq!((joined, node.hub.stats().presence_seats), (1_001, 1_001), "they are parked by now");
+    let phones = thousand(&mut node, |node, n, phone| {
+        if n < 900 {
+            let request = json!({"id": 1, "subscribe": {"channel": "party:mine"}});
+            assert_eq!(code(&phone.ask(node, request)), "ok", "guest {n}");
+        }
+    });
+    drop(phones);
+    node.advance(120_000);
+    assert_eq!(node.hub.stats().presence_seats, 0, "all seats are returned");
+}
+
 #[test]
 fn greedy_session_gets_half_of_presence_bytes() {
     let mut node = node(HubLimits { presence_bytes_max: 256 * KIB, ..HubLimits::default() });

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tautline_engine::{
     Entry, LogState, Page, Position, StatResult,
-    budget::{Budget, Claim},
+    budget::{Claim, Holder},
 };
 use tautline_protocol::{
     ChannelName, Cursor, ReadFrom, UserId,
@@ -18,6 +18,7 @@ use tautline_protocol::{
 
 use crate::{
     ChannelRule,
+    budgets::Budgets,
     limits::HubLimits,
     mailbox::PeerMailbox,
     packets::Packets,
@@ -128,7 +129,7 @@ impl Channel {
         rule: Arc<ChannelRule>,
         tail_bytes: Arc<AtomicUsize>,
         claim: Claim,
-        changes: &Arc<Budget>,
+        budgets: &Budgets,
     ) -> Arc<Self> {
         let state = State {
             tail: None,
@@ -137,7 +138,7 @@ impl Channel {
             delivered_saved: 0,
             subscribers: Vec::new(),
             free: Vec::new(),
-            presence: Presence::new(rule.presence, changes),
+            presence: Presence::new(rule.presence, budgets),
             fan_out_at: None,
             repeat_fan_out: false,
         };
@@ -226,27 +227,29 @@ impl Channel {
         Some(CachedPosition { at, generation: tail.generation() })
     }
 
-    /// Subscribes a connection from a position on. `None`: the engine has to be asked first.
+    /// Subscribes a connection from a position on, and adds its session to the roster.
     pub(crate) fn subscribe(
         &self,
         who: &SubscribeParams<'_>,
         from: &ReadFrom,
         evidence: ResumeEvidence<'_>,
-    ) -> Option<(SubscriberSlot, u64, SubscribeOutcome, FanOut)> {
+    ) -> Result<(SubscriberSlot, u64, SubscribeOutcome, FanOut), SubscribeError> {
         let mut state = lock(&self.state);
-        let outcome = state.resolve_start(&self.name, from, evidence)?;
+        let outcome = state.resolve_start(&self.name, from, evidence).ok_or(SubscribeError::NotLoaded)?;
+        let changed = match &mut state.presence {
+            Some(presence) => presence
+                .set_online(&self.name, (who.session, who.holder), who.user, who.wall_ms)
+                .ok_or(SubscribeError::RosterFull)?,
+            None => false,
+        };
         let subscriber = state.add_subscriber(Subscriber {
             mailbox: Arc::clone(who.mailbox),
             slot: who.slot,
             notified: true,
         });
-        let changed = match &mut state.presence {
-            Some(presence) => presence.set_online(&self.name, who.session, who.user, who.wall_ms),
-            None => false,
-        };
         let fan_out = if changed { state.start_fan_out() } else { FanOut::Done };
         let presence_seen = state.presence.as_mut().map_or(0, |presence| presence.add_reader());
-        Some((subscriber, presence_seen, outcome, fan_out))
+        Ok((subscriber, presence_seen, outcome, fan_out))
     }
 
     /// Moves an existing subscription. `None`: the engine has to be asked first.
@@ -415,11 +418,21 @@ pub(crate) struct ResumeEvidence<'a> {
     pub(crate) had_tail: bool,
 }
 
+/// Why a connection is not subscribed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SubscribeError {
+    /// The engine has to be asked first.
+    NotLoaded,
+    /// The session's holder has its share of the members of all rosters.
+    RosterFull,
+}
+
 /// A connection's request to subscribe.
 pub(crate) struct SubscribeParams<'a> {
     pub(crate) mailbox: &'a Arc<PeerMailbox>,
     pub(crate) slot: u32,
     pub(crate) session: SessionId,
+    pub(crate) holder: Holder,
     pub(crate) user: Option<&'a UserId>,
     pub(crate) wall_ms: u64,
 }

@@ -13,6 +13,7 @@ use tautline_protocol::ChannelName;
 
 use crate::{
     ChannelRule,
+    budgets::Budgets,
     channel::Channel,
     sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock},
 };
@@ -27,8 +28,8 @@ pub(crate) struct Channels {
     seed: u128,
     /// Counts the channels, each held by its opener.
     budget: Arc<Budget>,
-    /// The bytes of presence changes in all channels.
-    changes: Arc<Budget>,
+    /// The budgets that channels share with the rest of the node.
+    budgets: Arc<Budgets>,
     /// The number of channels ever created.
     made: AtomicU64,
     /// The bytes of all tails.
@@ -38,12 +39,12 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    pub(crate) fn new(seed: u128, count_max: usize, changes: Arc<Budget>) -> Self {
+    pub(crate) fn new(seed: u128, count_max: usize, budgets: Arc<Budgets>) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             seed,
             budget: Budget::new(count_max),
-            changes,
+            budgets,
             made: AtomicU64::new(0),
             tail_bytes: Arc::default(),
             tidy_next: AtomicUsize::new(0),
@@ -80,7 +81,7 @@ impl Channels {
         let claim = self.budget.claim(holder, 1, claimant)?;
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let made =
-            Channel::new(name.clone(), number, rule(), Arc::clone(&self.tail_bytes), claim, &self.changes);
+            Channel::new(name.clone(), number, rule(), Arc::clone(&self.tail_bytes), claim, &self.budgets);
         shard.insert(name.clone(), Arc::clone(&made));
         Some(made)
     }

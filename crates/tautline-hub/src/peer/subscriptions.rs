@@ -17,7 +17,10 @@ use super::{
     lookup::{ChannelRequest, PendingLookups},
     stage::{ActiveSession, Requester, Stage, Subscription},
 };
-use crate::{Identity, PresenceMode, channel::SubscribeParams};
+use crate::{
+    Identity, PresenceMode,
+    channel::{SubscribeError, SubscribeParams},
+};
 
 impl Peer {
     /// The channel of this name, if the client may read it.
@@ -101,16 +104,23 @@ impl Peer {
             return Ok((outcome.subscribed, outcome.gap));
         }
         let slot = open.free_slot(&requests.name, self.hub.limits().channels_max)?;
+        let mut session = open.session.owned_by(&self.mailbox).ok_or_else(no_session)?;
         let who = SubscribeParams {
             mailbox: &self.mailbox,
             slot: slot_number(slot),
             session: open.session.id,
+            holder: session.holder(),
             user,
             wall_ms: now.wall_ms,
         };
-        let mut session = open.session.owned_by(&self.mailbox).ok_or_else(no_session)?;
-        let (subscriber, presence_seen, outcome, fan_out) =
-            channel.subscribe(&who, &requests.from, requests.evidence(stat.as_ref())).ok_or_else(unseen)?;
+        let outcome = channel.subscribe(&who, &requests.from, requests.evidence(stat.as_ref()));
+        let (subscriber, presence_seen, outcome, fan_out) = outcome.map_err(|error| match error {
+            SubscribeError::NotLoaded => unseen(),
+            SubscribeError::RosterFull => ErrorBody::new(
+                ErrorCode::Limit,
+                "your sessions are members of as many rosters as they may be",
+            ),
+        })?;
         if channel.rule.presence != PresenceMode::Off {
             session.add_roster(channel);
         }

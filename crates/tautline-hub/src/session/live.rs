@@ -229,11 +229,12 @@ impl<'a> LiveSession<'a> {
 
     /// Updates the session's state in its presence rosters.
     pub(super) fn set_presence(&self, hub: &Hub, wall_ms: u64, to: MemberState) {
-        let user = self.login().identity.user.as_ref();
+        let (user, who) = (self.login().identity.user.as_ref(), (self.id, self.holder()));
         for channel in self.state().present_in.iter() {
             let fan_out = channel.with_presence(|presence, name| match to {
                 MemberState::Away => presence.set_away(name, self.id),
-                MemberState::Online => presence.set_online(name, self.id, user, wall_ms),
+                // It is a member already: there is no new one to refuse.
+                MemberState::Online => presence.set_online(name, who, user, wall_ms).unwrap_or(false),
             });
             hub.pump_if(fan_out, channel);
         }
