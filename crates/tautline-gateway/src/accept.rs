@@ -1,10 +1,17 @@
 //! The accept loop.
 
 use std::{
-    collections::VecDeque, future::poll_fn, io, net::SocketAddr, sync::Arc, task::Poll, time::Duration,
+    collections::VecDeque,
+    future::poll_fn,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
 };
 
 use axum::Router;
+use tautline_hub::budget::{Claim, Holder};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -28,6 +35,7 @@ const ACCEPTS_PER_POLL: usize = 16;
 /// A connection that has just been accepted.
 struct Accepted {
     permit: HttpPermit,
+    share: Claim,
     address: AddressPermit,
     stream: TcpStream,
 }
@@ -53,8 +61,9 @@ async fn accept(state: Arc<GatewayState>, router: Router, listener: TcpListener)
             () = &mut drain_started => return Ok(()),
             () = accept_ready(&state, &listener, &mut accepted) => {}
         }
-        for Accepted { permit, address, stream } in accepted.drain(..accepted.len().min(ACCEPTS_PER_POLL)) {
-            tokio::spawn(serve_http(permit, router.clone(), stream, address));
+        let batch = accepted.len().min(ACCEPTS_PER_POLL);
+        for Accepted { permit, share, address, stream } in accepted.drain(..batch) {
+            tokio::spawn(serve_http((permit, share), router.clone(), stream, address));
         }
         if !accepted.is_empty() {
             tokio::task::yield_now().await;
@@ -89,18 +98,50 @@ async fn accept_ready(state: &Arc<GatewayState>, listener: &TcpListener, accepte
 /// `None`: a ceiling is reached, and the connection is closed.
 fn admit(state: &Arc<GatewayState>, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
     let warnings = &state.warnings;
-    let Some(permit) = HttpPermit::try_acquire(state) else {
-        warnings.http_connections.note(state.clock.now(), || peer.ip().to_string());
-        return None;
-    };
     let Some(address) = state.addresses.try_acquire(peer.ip()) else {
         warnings.address.note(state.clock.now(), || peer.ip().to_string());
         return None;
     };
-    Some(Accepted { permit, address, stream })
+    let Some((permit, share)) = try_acquire_http(state, &address) else {
+        warnings.http_connections.note(state.clock.now(), || peer.ip().to_string());
+        return None;
+    };
+    Some(Accepted { permit, share, address, stream })
+}
+
+/// `None`: the ceiling is reached, or the address has its share of it. Behind a proxy there are many clients.
+fn try_acquire_http(state: &Arc<GatewayState>, address: &AddressPermit) -> Option<(HttpPermit, Claim)> {
+    let of_address = |address: IpAddr| state.hub.holder(address.to_string().as_bytes());
+    let holder = address.address().map_or(Holder::BACK_END, of_address);
+    let share = state.http_shares.claim(holder, 1, holder.claimant())?;
+    Some((HttpPermit::try_acquire(state)?, share))
 }
 
 fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Gateway, GatewayConfig};
+
+    #[test]
+    fn greedy_address_gets_half_of_http_connections() {
+        let mut config = GatewayConfig::default();
+        (config.http_connections_max, config.proxies) = (2_048, Vec::new());
+        let gateway = Gateway::builder().config(config).guests(true).build().unwrap();
+        let connect = |address: [u8; 4]| {
+            let address = gateway.state().addresses.try_acquire(address.into())?;
+            Some((try_acquire_http(gateway.state(), &address)?, address))
+        };
+        let greedy: Vec<_> = std::iter::from_fn(|| connect([6, 6, 6, 6])).collect();
+        assert_eq!(greedy.len(), 1_025, "half, and no refusal before");
+        let others: Vec<_> =
+            (0..1_000_u16).filter_map(|n| connect([10, 0, (n / 250) as u8, (n % 250) as u8])).collect();
+        assert_eq!(others.len(), 1_000);
+        drop((greedy, others));
+        assert_eq!((gateway.stats().http_connections, gateway.state().http_shares.used()), (0, 0));
+    }
 }

@@ -23,8 +23,8 @@ pub struct GatewayConfig {
     /// files is usually lower.
     #[serde(with = "units::Count")]
     pub connections_max: usize,
-    /// Connections of [`crate::Gateway::serve`] that are still, or only, HTTP; one more is closed at once.
-    /// Default 16,384.
+    /// Connections of [`crate::Gateway::serve`] that are still, or only, HTTP; one more is closed at once, and
+    /// so is one more of an address that has as many as are left for all others. Default 16,384.
     #[serde(with = "units::Count")]
     pub http_connections_max: usize,
     /// The longest head of an HTTP request, in bytes. Default 16 KiB, at least 8 KiB.

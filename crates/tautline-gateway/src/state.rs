@@ -36,6 +36,8 @@ pub(crate) struct GatewayState {
     pub(crate) methods: Methods,
     pub(crate) connections: Counter,
     pub(crate) http_connections: Counter,
+    /// How [`GatewayState::http_connections`] are shared between addresses.
+    pub(crate) http_shares: Arc<Budget>,
     pub(crate) calls: Counter,
     pub(crate) questions: Counter,
     /// How [`GatewayState::calls`] are shared between users.
@@ -87,6 +89,7 @@ impl GatewayState {
             methods,
             connections: Counter::new(config.connections_max),
             http_connections: Counter::new(config.http_connections_max),
+            http_shares: Budget::without_reserve(config.http_connections_max),
             calls: Counter::new(config.calls_running_max),
             questions: Counter::new(config.backend_questions_max),
             call_shares: Budget::without_reserve(config.calls_running_max),

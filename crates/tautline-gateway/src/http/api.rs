@@ -2,18 +2,20 @@
 
 use std::{
     borrow::Cow,
+    future::poll_fn,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
 };
 
 use axum::{
     Json, Router,
-    body::Body,
+    body::{Body, HttpBody as _},
     extract::{ConnectInfo, Path, Request, State, rejection::PathRejection},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{
     Extensions, HeaderMap, StatusCode,
     header::{AUTHORIZATION, WWW_AUTHENTICATE},
@@ -202,15 +204,23 @@ fn authorize(state: &GatewayState, headers: &HeaderMap, extensions: &Extensions)
 
 async fn read(state: &GatewayState, body: Body) -> Result<Bytes, HttpError> {
     let bytes_max = state.config.api_body_bytes_max;
-    let read = axum::body::to_bytes(body, bytes_max);
-    match tokio::time::timeout(state.config.http_body_timeout, read).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => {
-            let words = format!("the body is incomplete, or larger than {bytes_max} bytes");
-            Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", words))
+    let read = collect(body, bytes_max);
+    let late = |_| Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long"));
+    tokio::time::timeout(state.config.http_body_timeout, read).await.unwrap_or_else(late)
+}
+
+async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, HttpError> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|_| HttpError::bad_request("the body is incomplete or malformed"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > bytes_max {
+            let words = format!("the body is larger than {bytes_max} bytes");
+            return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", words));
         }
-        Err(_) => Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, "timeout", "the body took too long")),
+        whole.extend_from_slice(&data);
     }
+    Ok(whole.freeze())
 }
 
 fn refused(error: ErrorBody) -> HttpError {

@@ -5,6 +5,7 @@ use std::{convert::Infallible, future::poll_fn, net::SocketAddr, pin::pin, sync:
 use axum::{Router, extract::ConnectInfo, response::Response};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tautline_hub::budget::Claim;
 use tokio::{
     net::TcpStream,
     time::{Instant, sleep_until},
@@ -17,7 +18,7 @@ use crate::{addresses::AddressPermit, state::HttpPermit};
 /// Speaks HTTP until the peer leaves or misses a deadline, or until the connection becomes a WebSocket, which
 /// has a task of its own.
 pub(crate) async fn serve_http(
-    permit: HttpPermit,
+    (permit, _share): (HttpPermit, Claim),
     router: Router,
     stream: TcpStream,
     address_permit: AddressPermit,

@@ -92,7 +92,8 @@ impl Progress {
 
     /// True while only hyper writes, about a head that it cannot parse.
     fn awaits_head(&self) -> bool {
-        matches!(self.lock().0, Phase::Opened | Phase::Head)
+        // A bad head behind a good request is read while the connection counts as idle.
+        matches!(self.lock().0, Phase::Opened | Phase::Head | Phase::Idle)
     }
 
     fn lock(&self) -> MutexGuard<'_, (Phase, Instant)> {

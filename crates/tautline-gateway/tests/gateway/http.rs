@@ -165,6 +165,33 @@ fn failed_handshake_frees_its_permits() {
 // Every error has a body, and the API checks the key first.
 
 #[test]
+fn bad_head_behind_good_request_has_json_body() {
+    let rig = rig_with(|_| {});
+    for bad in ["NO REQUEST\r\n\r\n", "GET / HTTP/1.1\r\nno field\r\n\r\n"] {
+        let mut stream = rig.dial();
+        stream.write_all(format!("{HEALTH}{bad}").as_bytes()).expect("the gateway reads");
+        let answers = read_to_end(stream);
+        let (first, second) = answers.split_once("{\"status\":\"live\"}").expect("the first is answered");
+        assert!(first.starts_with("HTTP/1.1 200"), "{answers}");
+        let (status, body) = parse(second);
+        assert_eq!((status, &body["error"]["code"]), (400, &json!("bad_request")), "{answers}");
+    }
+}
+
+#[test]
+fn incomplete_body_is_bad_and_not_too_large() {
+    let rig = rig_with(|_| {});
+    let head = format!("POST /api/v1/publish HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {API_KEY}\r\n");
+    for rest in ["Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\nzz\r\n{\r\n"] {
+        let mut stream = rig.dial();
+        stream.write_all(format!("{head}{rest}").as_bytes()).expect("the gateway reads");
+        stream.shutdown(Shutdown::Write).expect("it is open");
+        let (status, body) = parse(&read_to_end(stream));
+        assert_eq!((status, &body["error"]["code"]), (400, &json!("bad_request")), "{rest}");
+    }
+}
+
+#[test]
 fn every_error_response_has_a_json_body() {
     let rig = rig_with(|_| {});
     let with_key = format!("Host: a\r\nAuthorization: Bearer {API_KEY}\r\n");
