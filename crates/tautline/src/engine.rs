@@ -1,11 +1,11 @@
 //! Where the gateway's logs live, and the keys of tickets beside them: opened, kept, closed.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use tautline_disk::{DiskEngine, DiskOptions, Opened, TicketKeyFile};
 use tautline_gateway::{Gateway, GatewayBuilder};
-use tokio::{task::AbortHandle, time::MissedTickBehavior};
+use tokio::{sync::oneshot, task::AbortHandle, time::MissedTickBehavior};
 use tracing::{info, warn};
 
 use crate::config::{Durability, Engine, Settings, TICKET_KEYS};
@@ -96,11 +96,16 @@ impl Logs {
 
     /// Closes it: what was handed over before is kept, and the next start is quick.
     pub(crate) async fn close(self) {
-        if let Some(disk) = self.disk {
-            let closing = tokio::task::spawn_blocking(move || disk.close());
-            if closing.await.is_err() {
-                warn!("the engine panicked while it was closed; the next start will check its file");
-            }
+        let Some(disk) = self.disk else { return };
+        let (give, closed) = oneshot::channel();
+        // No task: the runtime would wait for it, also where a signal asks for the end at once.
+        let closing = thread::Builder::new().name("tautline-stop".to_owned()).spawn(move || {
+            disk.close();
+            // Where a signal came first, nobody waits.
+            let _ = give.send(());
+        });
+        if closing.is_err() || closed.await.is_err() {
+            warn!("the engine could not be closed, or panicked over it; the next start will check its file");
         }
     }
 }

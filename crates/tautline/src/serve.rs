@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use tautline_gateway::{Gateway, Hosts};
 use tautline_process::{
     log,
-    signals::Signals,
+    signals::{Ending, Signals},
     socket::{bind, raise_open_files_limit},
 };
 use tokio::task::AbortHandle;
@@ -56,8 +56,24 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
     };
     changing_keys.inspect(AbortHandle::abort);
-    logs.close().await;
+    if let Some(signal) = unless_signalled(logs.close(), signals.next()).await {
+        warn!("{}: exiting at once; the next start recovers the store as after a kill", signal.name());
+        return Ok(ExitCode::from(signal.exit_code()));
+    }
     ending
+}
+
+/// Waits until the store is closed, which takes as long as a foreign tool holds its file. `Some`: a signal came
+/// first.
+async fn unless_signalled(
+    closing: impl Future<Output = ()>,
+    signal: impl Future<Output = Ending>,
+) -> Option<Ending> {
+    tokio::select! {
+        biased;
+        () = closing => None,
+        signal = signal => Some(signal),
+    }
 }
 
 async fn drain(settings: &DrainSettings, gateway: &Gateway, signals: &mut Signals) -> ExitCode {
@@ -141,4 +157,18 @@ fn announce(settings: &Settings, address: SocketAddr, keeps_keys: bool) {
         env!("CARGO_PKG_VERSION"),
         settings.engine
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn signal_while_store_closes_ends_at_once() {
+        let closing = pending();
+        assert_eq!(unless_signalled(closing, ready(Ending::Terminate)).await, Some(Ending::Terminate));
+        assert_eq!(unless_signalled(ready(()), pending()).await, None);
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A supervisor that hears nothing takes a process for dead and starts it over, and never gets to the end of a long start.
 
-use std::{io, thread, time::Duration};
+use std::{collections::VecDeque, io, thread, time::Duration};
 
 use anyhow::Context as _;
 use tautline_process::signals::Ending;
@@ -10,14 +10,14 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::oneshot,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{MissedTickBehavior, interval, timeout},
 };
 use tracing::{info, warn};
 
 /// How often it is said that it still takes.
 const SAY_EVERY: Duration = Duration::from_secs(5);
-/// Connections that are answered at once; the rest waits in the kernel.
+/// Connections that are answered at once; one more takes the place of the oldest, which has said nothing for that long.
 const CONNECTIONS_MAX: usize = 64;
 /// How long a request may take to come in.
 const REQUEST_WITHIN: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ pub(crate) async fn answer_while<T: Send + 'static>(
         .spawn(move || drop(give.send(work())))
         .context("cannot start a thread")?;
     let mut ending = std::pin::pin!(ending);
-    let mut answering = JoinSet::new();
+    let (mut answering, mut oldest) = (JoinSet::new(), VecDeque::new());
     let mut ticks = interval(SAY_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
@@ -57,8 +57,16 @@ pub(crate) async fn answer_while<T: Send + 'static>(
                 waited += SAY_EVERY;
                 info!(seconds = waited.as_secs(), "the store is still being opened");
             }
-            accepted = listener.accept(), if answering.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, _)) => drop(answering.spawn(timeout(REQUEST_WITHIN, answer(stream)))),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    oldest.retain(|waiting: &AbortHandle| !waiting.is_finished());
+                    if oldest.len() == CONNECTIONS_MAX
+                        && let Some(silent) = oldest.pop_front()
+                    {
+                        silent.abort();
+                    }
+                    oldest.push_back(answering.spawn(timeout(REQUEST_WITHIN, answer(stream))));
+                }
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -152,10 +160,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connection_that_says_nothing_holds_no_start_up() {
+    async fn silent_connections_do_not_delay_health_check() {
         let start = Start::begin().await;
-        let _silent = TcpStream::connect(start.address).await.expect("it listens");
-        assert!(get(start.address, "/health/live").await.starts_with("HTTP/1.1 200 "));
+        let mut silent = Vec::new();
+        for _ in 0..2 * CONNECTIONS_MAX {
+            silent.push(TcpStream::connect(start.address).await.expect("it listens"));
+        }
+        let asked = timeout(REQUEST_WITHIN / 2, get(start.address, "/health/live"));
+        assert!(asked.await.expect("nobody waits for them").starts_with("HTTP/1.1 200 "));
         start.end().await;
     }
 

@@ -3,10 +3,9 @@
 //! Start at [`Settings::findings`]. Each has cost an evening of debugging.
 
 use tautline_hub::{Access, ChannelRule, PresenceMode};
-use tautline_process::units::whole_ms;
 use tautline_protocol::ChannelName;
 
-use super::{AUTH_SECRET, Durability, Engine, Environment, Settings};
+use super::{AUTH_SECRET, AUTH_SECRET_OLD, Engine, Environment, Settings};
 
 /// How alike two names are from which on one is taken for a slip of the other: 1 is the same.
 const ALIKE_MIN: f64 = 0.85;
@@ -25,13 +24,17 @@ impl Settings {
 
     fn login_findings(&self) -> Vec<String> {
         let mut findings = Vec::new();
-        if let Some(secret) = &self.hs256_secret
-            && secret.expose().trim() != secret.expose()
-        {
-            findings.push(format!(
-                "{AUTH_SECRET} or [auth] hs256_secret begins or ends with white space, often the new line at the end of \
-                 a file: tokens that are signed without it are refused"
-            ));
+        let secrets = [
+            (&self.hs256_secret, AUTH_SECRET, "hs256_secret"),
+            (&self.hs256_secret_old, AUTH_SECRET_OLD, "hs256_secret_old"),
+        ];
+        for (secret, variable, key) in secrets {
+            if secret.as_ref().is_some_and(|secret| secret.expose().trim() != secret.expose()) {
+                findings.push(format!(
+                    "{variable} or [auth] {key} begins or ends with white space, often the new line at the end of \
+                     a file: tokens that are signed without it are refused"
+                ));
+            }
         }
         if self.guests && self.allowed_origins.is_empty() && !self.dev {
             findings.push(
@@ -100,67 +103,6 @@ impl Settings {
         }
         findings
     }
-
-    fn limit_findings(&self) -> Vec<String> {
-        let (limits, hub, engine, drain) =
-            (&self.limits.protocol, &self.limits.hub, &self.limits.engine, &self.drain);
-        let noticed_ms = limits.ping_ms.saturating_add(limits.pong_ms);
-        let relaxed_memory = self.engine == Engine::Memory && self.durability == Durability::Relaxed;
-        let checks = [
-            (
-                limits.park_ms <= noticed_ms,
-                "park_ms is not longer than ping_ms and pong_ms together: a session ends before its client has noticed \
-                 that the line is dead, and nothing is ever resumed",
-            ),
-            (
-                limits.ticket_ms < limits.park_ms,
-                "ticket_ms is shorter than park_ms: a session is kept for longer than anybody can come back to it",
-            ),
-            (
-                hub.admission_wait_ms >= limits.hello_ms,
-                "admission_wait_ms is not shorter than hello_ms: who waits for a turn is let go before it comes",
-            ),
-            (
-                limits.replies_unseen_bytes_max > hub.replies_bytes_max,
-                "replies_unseen_bytes_max is larger than replies_bytes_max: one session may take what is there for all",
-            ),
-            (
-                limits.replies_unseen_bytes_max < limits.message_bytes_max,
-                "replies_unseen_bytes_max is smaller than message_bytes_max: the answer to one large call is too much",
-            ),
-            (
-                limits.replies_unseen_max < limits.requests_in_flight_max,
-                "replies_unseen_max is smaller than requests_in_flight_max: the answers to what may be asked at once \
-                 are too many",
-            ),
-            (
-                hub.appends_bytes_max < limits.message_bytes_max,
-                "appends_bytes_max is smaller than message_bytes_max: the largest publications are always refused",
-            ),
-            (
-                hub.tail_bytes_max > engine.log_bytes_max,
-                "tail_bytes_max is larger than log_bytes_max: one channel may take what is there for all",
-            ),
-            (
-                limits.channels_max > engine.channel_count_max,
-                "channels_max is larger than channel_count_max: one connection may use up the channels of all",
-            ),
-            (
-                self.gateway.connections_max > hub.sessions_max,
-                "connections_max is larger than sessions_max: the connections beyond it never get a session",
-            ),
-            (
-                drain.spread >= drain.timeout,
-                "[drain] spread is not shorter than timeout: the last clients are cut before they are told to go",
-            ),
-            (
-                limits.call_ms_max > whole_ms(drain.timeout),
-                "call_ms_max is longer than [drain] timeout: calls that run are cut by a restart",
-            ),
-            (relaxed_memory, "durability = \"relaxed\" does nothing with engine = \"memory\""),
-        ];
-        checks.into_iter().filter(|(is_odd, _)| *is_odd).map(|(_, words)| words.to_owned()).collect()
-    }
 }
 
 impl Environment {
@@ -206,14 +148,14 @@ fn has_more_than_history(rule: &ChannelRule) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
 
     use super::{super::file, *};
 
     const SECRET: &str = "[auth]\nhs256_secret = \"0123456789abcdef0123456789abcdef\"\n";
 
-    fn findings_in(file: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    pub(in crate::config) fn findings_in(file: &str, variables: &[(&str, &str)]) -> Vec<String> {
         let environment = Environment::of(variables.iter().copied());
         let mut settings = Settings::default();
         settings.apply_file(file::File::parse(Path::new("tautline.toml"), file).unwrap());
@@ -222,7 +164,7 @@ mod tests {
     }
 
     /// The one finding in a file that is in order but for this.
-    fn finding_in(more: &str) -> String {
+    pub(in crate::config) fn finding_in(more: &str) -> String {
         let findings = findings_in(&format!("{SECRET}{more}"), &[]);
         assert_eq!(findings.len(), 1, "{more}: {findings:#?}");
         findings.into_iter().next().unwrap()
@@ -306,37 +248,10 @@ mod tests {
     fn secret_with_newline_is_reported_and_hidden() {
         let secret = "0123456789abcdef0123456789abcdef\n";
         let in_file = "[auth]\nhs256_secret = \"0123456789abcdef0123456789abcdef\\n\"";
-        for findings in [findings_in("", &[(AUTH_SECRET, secret)]), findings_in(in_file, &[])] {
+        let old = findings_in(SECRET, &[(AUTH_SECRET_OLD, secret)]);
+        for findings in [findings_in("", &[(AUTH_SECRET, secret)]), findings_in(in_file, &[]), old] {
             assert_eq!(findings.len(), 1, "{findings:#?}");
             assert!(findings[0].contains("white space") && !findings[0].contains("0123"), "{findings:#?}");
-        }
-    }
-
-    #[test]
-    fn senseless_limits_are_reported_by_name() {
-        for (text, named) in [
-            ("[limits]\npark_ms = 30_000", "park_ms"),
-            ("[limits]\nticket_ms = 60_000", "ticket_ms"),
-            ("[limits]\nadmission_wait_ms = 10_000", "admission_wait_ms"),
-            ("[limits]\nreplies_bytes_max = \"512KiB\"", "replies_bytes_max"),
-            ("[limits]\nreplies_unseen_bytes_max = \"32KiB\"", "replies_unseen_bytes_max"),
-            ("[limits]\nreplies_unseen_max = 100", "replies_unseen_max"),
-            ("[limits]\nappends_bytes_max = \"32KiB\"", "appends_bytes_max"),
-            ("[limits]\nlog_bytes_max = \"32KiB\"", "tail_bytes_max"),
-            ("[limits]\nchannel_count_max = 1000", "channels_max"),
-            ("[limits]\nsessions_max = 1000", "connections_max"),
-            ("[drain]\nspread = \"30s\"", "spread"),
-            ("[limits]\ncall_ms_max = 60_000", "call_ms_max"),
-            ("[server]\nengine = \"memory\"\ndurability = \"relaxed\"", "durability"),
-            ("[[channels]]\nmatch = \"a\"\nhistory = { bytes = \"1KiB\" }", "message_bytes_max"),
-            (
-                "[server]\nengine = \"memory\"\n[[channels]]\nmatch = \"a\"\nhistory = { bytes = \"2GiB\" }",
-                "log_bytes_max",
-            ),
-            ("[[channels]]\nmatch = \"user:*\"\nsubscribe = \"any\"", "inboxes"),
-        ] {
-            let finding = finding_in(text);
-            assert!(finding.contains(named), "{text}: {finding}");
         }
     }
 }

@@ -7,6 +7,7 @@ mod environment;
 mod error;
 mod file;
 mod findings;
+mod limit_findings;
 mod options;
 
 use std::{
