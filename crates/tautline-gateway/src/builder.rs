@@ -3,11 +3,10 @@
 use std::{collections::HashSet, future::Future, sync::Arc};
 
 use serde_json::value::RawValue;
+use tautline_backend::{Authenticator, Backend};
 use tautline_hub::{ChannelRule, Engine, Hub, HubConfig, MemoryEngine, NodeLimits};
 
 use crate::{
-    auth::Authenticator,
-    backend::Backend,
     config::GatewayConfig,
     gateway::Gateway,
     http::{api_keys::ApiKeys, hosts::Hosts, origins::Origins},
@@ -216,9 +215,9 @@ impl GatewayBuilder {
         self.call(method, handler)
     }
 
-    /// A back end in place of tokens and guests.
-    #[cfg(test)]
-    pub(crate) fn backend(mut self, backend: impl Backend + 'static) -> Self {
+    /// Answers logins in place of [`jwt_hs256`](Self::jwt_hs256) and [`guests`](Self::guests), whose settings
+    /// are then not used. Default: those two.
+    pub fn backend(mut self, backend: impl Backend + 'static) -> Self {
         self.backend = Some(Box::new(backend));
         self
     }

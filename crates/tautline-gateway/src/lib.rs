@@ -22,8 +22,6 @@
 
 mod accept;
 mod addresses;
-mod auth;
-mod backend;
 mod builder;
 mod calls;
 mod catch_unwind;
@@ -49,6 +47,7 @@ pub use gateway::{Gateway, GatewayStats};
 pub use http::hosts::Hosts;
 pub use ipnet::IpNet;
 pub use methods::{Call, CallError};
+pub use tautline_backend::Backend;
 pub use tautline_hub::{
     Access, ChannelRule, Engine, EngineLimits, HubLimits, Inbox, MemoryEngine, NodeLimits, PresenceMode,
     PublishOptions, Retention,

@@ -5,11 +5,11 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use tautline_backend::{Login, LoginResult};
 use tautline_hub::LoginRefused;
 use tautline_protocol::{Now, packet::Auth};
 
 use crate::{
-    backend::LoginResult,
     catch_unwind::CatchUnwind,
     permit::Permit,
     state::{GatewayState, Questions},
@@ -22,18 +22,18 @@ pub(crate) async fn authenticate(
     auth: Auth,
     address: Option<SocketAddr>,
 ) -> LoginResult {
-    let result = ask(&state, now, &auth).await;
+    let result = ask(&state, Login::new(now, &auth).with_address(address.map(|it| it.ip()))).await;
     if let Err(refused) = &result {
         state.refusals.log_login(now, &auth, refused, address);
     }
     result
 }
 
-async fn ask(state: &Arc<GatewayState>, now: Now, auth: &Auth) -> LoginResult {
+async fn ask(state: &Arc<GatewayState>, login: Login<'_>) -> LoginResult {
     let Some(_permit) = Permit::<Questions>::try_acquire(state) else {
         return Err(unavailable("too many are being checked"));
     };
-    let answer = CatchUnwind(state.access.backend.authenticate(now, auth));
+    let answer = CatchUnwind(state.access.backend.authenticate(login));
     match tokio::time::timeout(state.config.backend_timeout, answer).await {
         Ok(Some(result)) => result,
         Ok(None) => Err(unavailable("the check failed")),

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use serde_json::value::RawValue;
+use tautline_backend::Backend;
 use tautline_hub::{Hub, Inbox, PublishOptions, budget::Budget};
 use tautline_protocol::{
     ChannelName, ErrorCode, UserId,
@@ -15,7 +16,6 @@ use tokio::{sync::oneshot, task::AbortHandle};
 
 use crate::{
     addresses::Addresses,
-    backend::Backend,
     clock::Clock,
     config::GatewayConfig,
     drain::Drain,

@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 use tautline_process::{secret::Secret, units::parse_duration};
 use tautline_protocol::{Pattern, UserId};
@@ -58,8 +57,7 @@ pub fn make(args: &TokenArgs, secret: Option<&Secret>) -> anyhow::Result<String>
         exp: now + args.expires.as_secs(),
         channels: args.channels.iter().map(Pattern::as_str).collect(),
     };
-    let key = EncodingKey::from_secret(secret.expose().as_bytes());
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).context("cannot sign the token")
+    tautline_backend::sign_hs256(&claims, secret.expose().as_bytes()).context("cannot sign the token")
 }
 
 fn user(text: &str) -> Result<UserId, String> {
@@ -74,7 +72,7 @@ fn pattern(text: &str) -> Result<Pattern, String> {
 
 #[cfg(test)]
 mod tests {
-    use jsonwebtoken::{DecodingKey, Validation};
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
     use serde_json::Value;
 
     use super::*;
@@ -89,7 +87,7 @@ mod tests {
         };
         let secret = Secret::new("0123456789abcdef0123456789abcdef");
         let token = make(&args, Some(&secret)).unwrap();
-        let key = DecodingKey::from_secret(secret.expose().as_bytes());
+        let key = DecodingKey::from_secret(secret.expose().as_bytes()).unwrap();
         let claims: Value =
             jsonwebtoken::decode(&token, &key, &Validation::new(Algorithm::HS256)).unwrap().claims;
         assert_eq!(claims["sub"], "u42");

@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
 use tautline_gateway::Gateway;
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
@@ -153,8 +152,7 @@ impl ServerProcess {
 fn token(secret: &Secret) -> anyhow::Result<Secret> {
     let now = SystemTime::UNIX_EPOCH.elapsed().context("the clock stands before 1970")?.as_secs();
     let claims = json!({ "sub": "bench", "iat": now, "exp": now + TOKEN_LASTS.as_secs() });
-    let key = EncodingKey::from_secret(secret.expose().as_bytes());
-    let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key);
+    let token = tautline_backend::sign_hs256(&claims, secret.expose().as_bytes());
     Ok(Secret::new(token.context("cannot sign the token")?))
 }
 

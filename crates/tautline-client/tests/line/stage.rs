@@ -61,8 +61,7 @@ pub fn guest(address: SocketAddr) -> ClientOptions {
 pub fn token_of(user: &str, secret: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970").as_secs();
     let claims = serde_json::json!({"sub": user, "exp": now + 3600});
-    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
-    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("claims can be signed")
+    tautline_backend::sign_hs256(&claims, secret.as_bytes()).expect("claims can be signed")
 }
 
 /// A guest on the line.

@@ -20,6 +20,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use tautline_backend::{BackendFuture, LoginResult};
 use tautline_hub::Peer;
 use tautline_protocol::{Format, Now};
 use tautline_websocket::{Decoder, Role};
@@ -28,7 +29,6 @@ use tracing::debug;
 pub(crate) use self::permit::ConnectionPermit;
 use self::{buffers::Buffers, close_reason::CloseReason, receive::ReadOutcome};
 use crate::{
-    backend::{BackendFuture, LoginResult},
     drain::whole_ms,
     http::handshake::Negotiated,
     state::GatewayState,

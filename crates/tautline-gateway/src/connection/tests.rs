@@ -9,11 +9,11 @@ use tokio::{
     net::TcpStream,
 };
 
+use tautline_backend::{Backend, Login};
 use tautline_hub::Identity;
-use tautline_protocol::packet::Auth;
 
 use super::*;
-use crate::{Gateway, GatewayConfig, backend::Backend};
+use crate::{Gateway, GatewayConfig};
 
 const KEY: Option<[u8; 4]> = Some([7, 1, 9, 4]);
 const HELLO: &str = r#"{"hello":{"v":1,"auth":{"guest":true}}}"#;
@@ -250,7 +250,7 @@ struct SlowBackend {
 }
 
 impl Backend for SlowBackend {
-    fn authenticate<'a>(&'a self, _: Now, _: &'a Auth) -> BackendFuture<'a, LoginResult> {
+    fn authenticate<'a>(&'a self, _: Login<'a>) -> BackendFuture<'a, LoginResult> {
         let mut release = self.release.clone();
         Box::pin(async move {
             tokio::task::yield_now().await;

@@ -1,6 +1,5 @@
 //! Logins by token over a WebSocket.
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tautline_gateway::{Gateway, GatewayBuilder};
 use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
@@ -24,8 +23,7 @@ fn tokens_only() -> GatewayBuilder {
 }
 
 pub fn token(claims: &Value) -> String {
-    let key = EncodingKey::from_secret(SECRET.as_bytes());
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).expect("it can be signed")
+    tautline_backend::sign_hs256(claims, SECRET.as_bytes()).expect("it can be signed")
 }
 
 fn hello(rig: &Rig, token: &str) -> (Client, Value) {

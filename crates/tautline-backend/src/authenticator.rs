@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, crypto::rust_crypto, errors::ErrorKind};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tautline_hub::{Identity, LoginRefused};
 use tautline_protocol::{Now, Pattern, UserId, packet::Auth};
 
-use crate::backend::{Backend, BackendFuture, LoginResult};
+use crate::{
+    backend::{Backend, BackendFuture, Login, LoginResult},
+    crypto,
+};
 
 /// How far ahead of this clock a token's `nbf` may be, because the back end that signed it has its own clock.
 /// Milliseconds.
@@ -17,9 +20,11 @@ const NBF_LEEWAY_MS: u64 = 60_000;
 /// The last date: clients accept no larger number.
 const DATE_MS_MAX: u64 = (1 << 52) - 1;
 
+/// Answers logins at once, from its settings alone.
+///
 /// Each accepted login names its source (a secret, or guests) as a digest that all nodes with the same
 /// settings share.
-pub(crate) struct Authenticator {
+pub struct Authenticator {
     hs256: Vec<(DecodingKey, u64)>,
     guests: Option<u64>,
 }
@@ -41,27 +46,24 @@ struct TokenClaims {
 impl Authenticator {
     /// Without a secret no token is valid. `environment` separates the logins of one deployment from those of
     /// another.
-    pub(crate) fn new(environment: &str, hs256_secrets: &[Vec<u8>], guests: bool) -> Self {
-        // Needed where another crate of the process enables a second provider; an installed one is as good.
-        rust_crypto::DEFAULT_PROVIDER.install_default().ok();
-        let with_source =
-            |secret: &Vec<u8>| (DecodingKey::from_secret(secret), source_of(environment, "hs256", secret));
+    #[must_use]
+    pub fn new(environment: &str, hs256_secrets: &[Vec<u8>], guests: bool) -> Self {
+        crypto::install();
+        // An empty secret is none.
+        let with_source = |secret: &Vec<u8>| {
+            Some((DecodingKey::from_secret(secret).ok()?, source_of(environment, "hs256", secret)))
+        };
         Self {
-            hs256: hs256_secrets.iter().map(with_source).collect(),
+            hs256: hs256_secrets.iter().filter_map(with_source).collect(),
             guests: guests.then(|| source_of(environment, "guest", b"")),
         }
-    }
-
-    /// The sources of accepted logins.
-    pub(crate) fn sources(&self) -> Vec<u64> {
-        self.hs256.iter().map(|(_, source)| *source).chain(self.guests).collect()
     }
 
     /// The identity behind a login.
     ///
     /// # Errors
     /// The reason, for the client: it names no secret and repeats nothing that the client sent.
-    pub(crate) fn check(&self, now: Now, auth: &Auth) -> Result<Identity, LoginRefused> {
+    pub fn check(&self, now: Now, auth: &Auth) -> Result<Identity, LoginRefused> {
         match auth {
             Auth::Token { token } => self.check_token(now, token),
             Auth::Guest { guest: true } => {
@@ -99,12 +101,12 @@ impl Authenticator {
 }
 
 impl Backend for Authenticator {
-    fn authenticate<'a>(&'a self, now: Now, auth: &'a Auth) -> BackendFuture<'a, LoginResult> {
-        Box::pin(std::future::ready(self.check(now, auth)))
+    fn authenticate<'a>(&'a self, login: Login<'a>) -> BackendFuture<'a, LoginResult> {
+        Box::pin(std::future::ready(self.check(login.now, login.auth)))
     }
 
     fn sources(&self) -> Vec<u64> {
-        self.sources()
+        self.hs256.iter().map(|(_, source)| *source).chain(self.guests).collect()
     }
 }
 
@@ -212,7 +214,7 @@ mod tests {
 
     fn login_signed(claims: &Value, header: &Header, secret: &[u8]) -> Result<Identity, LoginRefused> {
         let authenticator = authenticator(false);
-        let token = encode(header, claims, &EncodingKey::from_secret(secret)).unwrap();
+        let token = encode(header, claims, &EncodingKey::from_secret(secret).unwrap()).unwrap();
         authenticator.check(NOW, &Auth::Token { token })
     }
 
@@ -308,9 +310,12 @@ mod tests {
 
     #[test]
     fn without_a_secret_every_token_is_refused() {
-        let token =
-            encode(&Header::default(), &json!({"sub": "u42", "exp": SOON}), &EncodingKey::from_secret(b""));
-        let result = no_secret(true).check(NOW, &Auth::Token { token: token.unwrap() });
+        let result = {
+            let authenticator = no_secret(true);
+            let key = EncodingKey::from_secret(SECRET).unwrap();
+            let token = encode(&Header::default(), &json!({"sub": "u42", "exp": SOON}), &key).unwrap();
+            authenticator.check(NOW, &Auth::Token { token })
+        };
         assert!(is_refused_for(result, "no secret"));
     }
 
@@ -340,7 +345,7 @@ mod tests {
         const OLD: &[u8] = b"the secret of before, long enough!!";
         let token = |secret: &[u8]| {
             let claims = json!({"sub": "u42", "exp": SOON});
-            encode(&Header::default(), &claims, &EncodingKey::from_secret(secret)).unwrap()
+            encode(&Header::default(), &claims, &EncodingKey::from_secret(secret).unwrap()).unwrap()
         };
         let authenticator = Authenticator::new("", &[SECRET.to_vec(), OLD.to_vec()], false);
         let check = |secret: &[u8]| authenticator.check(NOW, &Auth::Token { token: token(secret) });
