@@ -50,7 +50,7 @@ struct Step {
 }
 
 /// Cheap ones first: a slip is told within seconds.
-static STEPS: [Step; 15] = [
+static STEPS: [Step; 16] = [
     Step {
         name: "tidy",
         about: "module docs, file sizes, left-over notes, links, both READMEs",
@@ -146,6 +146,14 @@ static STEPS: [Step; 15] = [
         needs: &[&C_TOOLCHAIN, &NODE],
         skip: never,
         jobs: |root| Ok(traces_jobs(root)),
+    },
+    Step {
+        name: "readme",
+        about: "the first example of the SDK's README logs in at the built server and the mock of WeChat",
+        quick: true,
+        needs: &[&C_TOOLCHAIN, &NODE],
+        skip: never,
+        jobs: |root| Ok(readme_jobs(root)),
     },
     Step {
         name: "model",
@@ -256,7 +264,7 @@ fn macos_job(root: &Path) -> Result<Job> {
 /// the whole workspace and of its tests (the examples see to that), so that nothing is compiled for them alone.
 fn programs() -> Job {
     let examples = ["--example", "traces", "--example", "codec", "--example", "echo", "--example", "remote"];
-    let binaries = ["--bin", "tautline-demo", "--bin", "tautline-chaos"];
+    let binaries = ["--bin", "tautline", "--bin", "tautline-demo", "--bin", "tautline-chaos"];
     let build = ["build", "--locked", "--workspace"].into_iter().chain(examples).chain(binaries);
     Job::Run(Command::new("cargo", build))
 }
@@ -272,6 +280,14 @@ fn traces_jobs(root: &Path) -> Vec<Job> {
     let test = npm(root, "sdk", ["run", "test:traces"])
         .env("TRACES", program("traces"))
         .env("CODEC", program("codec"));
+    let test = npm::install(root, "sdk").into_iter().chain([test]);
+    [programs()].into_iter().chain(test.map(Job::Run)).collect()
+}
+
+/// An app of the README, a server and a login service.
+fn readme_jobs(root: &Path) -> Vec<Job> {
+    let tautline = binaries(root).join("tautline").to_string_lossy().into_owned();
+    let test = npm(root, "sdk", ["run", "test:readme"]).env("TAUTLINE", tautline);
     let test = npm::install(root, "sdk").into_iter().chain([test]);
     [programs()].into_iter().chain(test.map(Job::Run)).collect()
 }

@@ -1,14 +1,33 @@
 //! All that a gateway asks the app's back end: is this login good, and whose is it?
 //!
-//! [`Backend`] is the question. [`Authenticator`] answers it from keys and settings alone: tokens that the
-//! back end has signed, and guests where they are allowed.
+//! [`Backend`] is the question. [`Authenticator`] answers it from options: tokens that the app's back end,
+//! or a login service, has signed; login codes of mini program hosts; and guests where they are allowed.
+//!
+//! Features: `http` fetches key sets and sends login codes to their vendors; `mock` has login services for
+//! those who develop without an app id.
 
 mod authenticator;
 mod backend;
 mod crypto;
+mod flight;
+#[cfg(feature = "http")]
+mod http_client;
+#[cfg(feature = "http")]
+mod login;
+#[cfg(feature = "mock")]
+pub mod mock;
 mod sign;
+mod source;
+mod token;
 
-pub use authenticator::Authenticator;
+pub use authenticator::{Authenticator, AuthenticatorError, AuthenticatorOptions};
 pub use backend::{Backend, BackendFuture, Login, LoginResult};
 pub use crypto::install as install_crypto_provider;
+#[cfg(feature = "http")]
+pub use login::{GenericOptions, LoginKind, LoginOptions, LoginOptionsError, ParametersIn};
 pub use sign::sign_hs256;
+pub use tautline_files::secret::Secret;
+pub use token::{
+    HS256_SECRET_BYTES_MIN, JWKS_BYTES_MAX, JwksOptions, KeyOptions, TOKEN_BYTES_MAX, TokenOptions,
+    TokenOptionsError,
+};

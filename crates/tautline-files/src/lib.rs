@@ -2,7 +2,7 @@
 //!
 //! Start at [`read`] and [`replace`]. A file that somebody else has put into the place of ours, by a link, as its owner or
 //! with rights for everybody, is refused, as ssh refuses a key. [`open_lock`] is for files that are only locked,
-//! [`check`] for those that another library opens.
+//! [`check`] for those that another library opens. [`secret`] is text that is used and never printed.
 //!
 //! ```
 //! # let dir = std::env::temp_dir().join(format!("tautline-files-{}", std::process::id()));
@@ -14,6 +14,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+pub mod secret;
 mod trust;
 
 use std::{

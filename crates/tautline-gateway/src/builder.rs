@@ -3,7 +3,9 @@
 use std::{collections::HashSet, future::Future, sync::Arc};
 
 use serde_json::value::RawValue;
-use tautline_backend::{Authenticator, Backend};
+use tautline_backend::{
+    Authenticator, AuthenticatorError, AuthenticatorOptions, Backend, HS256_SECRET_BYTES_MIN,
+};
 use tautline_hub::{ChannelRule, Engine, Hub, HubConfig, MemoryEngine, NodeLimits};
 
 use crate::{
@@ -13,10 +15,6 @@ use crate::{
     methods::{Call, CallError, Methods},
     state::{Access, GatewayState},
 };
-
-/// The fewest bytes of a secret for signing tokens. RFC 7518 §3.2: a key for HS256 has at least as many bits
-/// as its hash.
-pub const HS256_SECRET_BYTES_MIN: usize = 32;
 
 /// The fewest characters of a key of the HTTP API: shorter ones can be guessed over the network.
 pub const API_KEY_BYTES_MIN: usize = 16;
@@ -31,9 +29,7 @@ pub struct GatewayBuilder {
     engine: Option<Arc<dyn Engine>>,
     node: Option<String>,
     ticket_keys: Vec<[u8; 32]>,
-    guests: bool,
-    hs256_secrets: Vec<Vec<u8>>,
-    environment: String,
+    logins: AuthenticatorOptions,
     api_keys: ApiKeys,
     origins: Origins,
     hosts: Hosts,
@@ -60,6 +56,9 @@ pub enum BuildError {
         /// Its least length.
         bytes_min: usize,
     },
+    /// Logins cannot be checked.
+    #[error(transparent)]
+    Logins(#[from] AuthenticatorError),
     /// An API key that no header can carry.
     #[error("an API key holds only visible ASCII characters, because it travels in a header")]
     UnfitApiKey,
@@ -120,7 +119,7 @@ impl GatewayBuilder {
 
     /// Whether clients may connect without a login. Default: no.
     pub fn guests(mut self, allowed: bool) -> Self {
-        self.guests = allowed;
+        self.logins.guests = allowed;
         self
     }
 
@@ -132,14 +131,14 @@ impl GatewayBuilder {
     pub fn jwt_hs256(mut self, secret: impl Into<Vec<u8>>) -> Self {
         let secret = secret.into();
         self.require_bytes("the secret of tokens", secret.len(), HS256_SECRET_BYTES_MIN);
-        self.hs256_secrets.push(secret);
+        self.logins.hs256_secrets.push(secret);
         self
     }
 
     /// The name of this deployment: tickets of another one are not valid here, even where both have the same
     /// keys and secrets. Default: `""`.
     pub fn environment(mut self, name: impl Into<String>) -> Self {
-        self.environment = name.into();
+        self.logins.environment = name.into();
         self
     }
 
@@ -249,9 +248,10 @@ impl GatewayBuilder {
                 Arc::new(MemoryEngine::new(incarnation, &self.limits.engine, ticket_ms))
             }
         };
-        let backend = self.backend.unwrap_or_else(|| {
-            Box::new(Authenticator::new(&self.environment, &self.hs256_secrets, self.guests))
-        });
+        let backend = match self.backend {
+            Some(backend) => backend,
+            None => Box::new(Authenticator::new(&self.logins)?),
+        };
         let config = HubConfig {
             limits: self.limits,
             rules: self.rules,
@@ -271,7 +271,7 @@ impl std::fmt::Debug for GatewayBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GatewayBuilder")
             .field("node", &self.node)
-            .field("guests", &self.guests)
+            .field("logins", &self.logins)
             .field("methods", &self.methods)
             .finish_non_exhaustive()
     }
@@ -316,7 +316,7 @@ mod tests {
             .jwt_hs256("hush-token")
             .api_key("hush-key-of-the-api")
             .ticket_keys(vec![[7; 32]]);
-        let printed = format!("{builder:?} {:?}", builder.hs256_secrets.len());
+        let printed = format!("{builder:?} {:?}", builder.logins.hs256_secrets.len());
         assert!(!printed.contains("hush") && !printed.contains("7, 7"));
     }
 }

@@ -41,13 +41,13 @@ mod timer_wheel;
 mod transport;
 mod warnings;
 
-pub use builder::{API_KEY_BYTES_MIN, BuildError, GatewayBuilder, HS256_SECRET_BYTES_MIN};
+pub use builder::{API_KEY_BYTES_MIN, BuildError, GatewayBuilder};
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayStats};
 pub use http::hosts::Hosts;
 pub use ipnet::IpNet;
 pub use methods::{Call, CallError};
-pub use tautline_backend::Backend;
+pub use tautline_backend::{Backend, HS256_SECRET_BYTES_MIN};
 pub use tautline_hub::{
     Access, ChannelRule, Engine, EngineLimits, HubLimits, Inbox, MemoryEngine, NodeLimits, PresenceMode,
     PublishOptions, Retention,

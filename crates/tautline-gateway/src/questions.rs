@@ -3,7 +3,7 @@
 //! A question holds up only what depends on its answer: the connection polls it beside its other work, and
 //! dropping the connection drops the question.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll};
 
 use tautline_backend::{Login, LoginResult};
 use tautline_hub::LoginRefused;
@@ -30,13 +30,17 @@ pub(crate) async fn authenticate(
 }
 
 async fn ask(state: &Arc<GatewayState>, login: Login<'_>) -> LoginResult {
+    let failed = || Err(unavailable("the check failed"));
+    let mut answer = pin!(CatchUnwind(state.access.backend.authenticate(login)));
+    // An answer at once, as to a token, takes no place: logins that wait for a vendor hold up no others.
+    if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await {
+        return result.unwrap_or_else(failed);
+    }
     let Some(_permit) = Permit::<Questions>::try_acquire(state) else {
         return Err(unavailable("too many are being checked"));
     };
-    let answer = CatchUnwind(state.access.backend.authenticate(login));
     match tokio::time::timeout(state.config.backend_timeout, answer).await {
-        Ok(Some(result)) => result,
-        Ok(None) => Err(unavailable("the check failed")),
+        Ok(result) => result.unwrap_or_else(failed),
         Err(_) => Err(unavailable("the check took too long")),
     }
 }

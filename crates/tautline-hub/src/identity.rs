@@ -54,6 +54,21 @@ pub enum LoginRefused {
         /// Milliseconds from now.
         in_ms: u64,
     },
+    /// The login code is wrong, too old or used; a new one may be good.
+    #[error("the login code is not valid, or no longer: get a new one")]
+    Code {
+        /// Milliseconds until the client comes with a new code.
+        retry_after_ms: u64,
+    },
+    /// This client logs in too often.
+    #[error("too many logins in too short a time")]
+    RateLimited {
+        /// Milliseconds until the client may come again.
+        retry_after_ms: u64,
+    },
+    /// The user is kept out; the text is sent to the client.
+    #[error("{0}")]
+    Banned(String),
     /// The login service is unreachable.
     #[error("logins cannot be checked right now: {0}")]
     Unavailable(String),
@@ -67,11 +82,15 @@ impl LoginRefused {
         match self {
             Self::Expired => bye(ByeCode::TokenExpired),
             Self::Unauthorized(_) => bye(ByeCode::Unauthorized),
-            Self::NotYet { .. } => Bye {
+            Self::NotYet { .. } | Self::Code { .. } => Bye {
                 reconnect: Reconnect::Later,
                 retry_after_ms: self.retry_after_ms(),
                 ..bye(ByeCode::Unauthorized)
             },
+            Self::RateLimited { .. } => {
+                Bye { retry_after_ms: self.retry_after_ms(), ..bye(ByeCode::RateLimited) }
+            }
+            Self::Banned(_) => bye(ByeCode::Banned),
             Self::Unavailable(_) => {
                 Bye { retry_after_ms: Some(retry_after_ms()), ..bye(ByeCode::Overloaded) }
             }
@@ -82,8 +101,11 @@ impl LoginRefused {
     pub(crate) fn to_body(&self, retry_after_ms: impl FnOnce() -> u64) -> ErrorBody {
         let body = |code| ErrorBody::new(code, self.to_string());
         match self {
-            Self::Expired | Self::Unauthorized(_) => body(ErrorCode::PermissionDenied),
-            Self::NotYet { .. } => {
+            Self::Expired | Self::Unauthorized(_) | Self::Banned(_) => body(ErrorCode::PermissionDenied),
+            Self::RateLimited { .. } => {
+                ErrorBody { retry_after_ms: self.retry_after_ms(), ..body(ErrorCode::RateLimited) }
+            }
+            Self::NotYet { .. } | Self::Code { .. } => {
                 ErrorBody { retry_after_ms: self.retry_after_ms(), ..body(ErrorCode::PermissionDenied) }
             }
             Self::Unavailable(_) => {
@@ -95,6 +117,7 @@ impl LoginRefused {
     fn retry_after_ms(&self) -> Option<u64> {
         match self {
             Self::NotYet { in_ms } => Some((*in_ms).min(NOT_YET_RETRY_MS_MAX)),
+            Self::Code { retry_after_ms } | Self::RateLimited { retry_after_ms } => Some(*retry_after_ms),
             _ => None,
         }
     }

@@ -11,10 +11,10 @@ pub mod allocator;
 pub mod escape;
 pub mod log;
 mod run;
-pub mod secret;
 pub mod signals;
 pub mod socket;
 pub mod utc;
 
 pub use run::{IO_EVENTS_PER_POLL, run, runtime};
+pub use tautline_files::secret;
 pub use tautline_protocol::units;

@@ -14,6 +14,7 @@ use crate::{
     config::{self, ConfigError, Engine, Environment, Flags, Settings},
     engine,
     listen::{self, ListenArgs},
+    mock::{self, MockArgs},
     serve, token,
 };
 
@@ -40,6 +41,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Void every ticket: each client has to log in again. The gateway must be stopped.
     RevokeAll(RevokeAllArgs),
+    /// Run a login service for development: it takes codes without an app id.
+    Mock(MockArgs),
     /// Print what is published in channels, as it comes.
     Listen(ListenArgs),
     /// Call a method of the back end, and print the answer.
@@ -99,6 +102,7 @@ fn execute() -> anyhow::Result<ExitCode> {
         Command::Check(args) => run_check(args),
         Command::Token(args) => run_token(&args),
         Command::RevokeAll(args) => run_revoke_all(args),
+        Command::Mock(args) => at_terminal(&log, mock::run(args)),
         Command::Listen(args) => at_terminal(&log, listen::run(args)),
         Command::Call(args) => at_terminal(&log, call::run(args)),
         Command::Publish(args) => at_terminal(&log, call::publish(args)),

@@ -1,4 +1,4 @@
-//! The tautline binary: serve, check, token, revoke-all, and listen, call and publish for people at a terminal.
+//! The tautline binary: serve, check, token, revoke-all, mock, and listen, call and publish for people at a terminal.
 //!
 //! `main.rs` is thin; everything is here, where tests and others can reach it. Start at [`cli::run`].
 
@@ -10,6 +10,8 @@ pub mod cli;
 pub mod config;
 mod engine;
 pub mod listen;
+mod logins;
+pub mod mock;
 pub mod serve;
 mod starting;
 pub mod terminal;

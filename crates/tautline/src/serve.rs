@@ -17,6 +17,7 @@ use tracing::{Level, info, warn};
 use crate::{
     config::{DrainSettings, Settings, TICKET_KEYS},
     engine::Logs,
+    logins,
     starting::answer_while,
 };
 
@@ -98,21 +99,12 @@ fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
         .limits(settings.limits.clone())
         .rules(settings.channels.clone())
         .node(settings.node.clone())
-        .guests(settings.guests)
-        // What was opened to everybody for development opens nothing afterwards, on whatever folder.
-        .environment(if settings.dev {
-            format!("--dev {}", settings.environment)
-        } else {
-            settings.environment.clone()
-        });
+        .backend(logins::authenticator(settings)?);
     if !settings.ticket_keys.is_empty() {
         builder = builder.ticket_keys(settings.ticket_keys.iter().map(|key| key.0).collect());
     }
     if !settings.allowed_origins.is_empty() {
         builder = builder.allowed_origins(&settings.allowed_origins);
-    }
-    for secret in settings.hs256_secret.iter().chain(&settings.hs256_secret_old) {
-        builder = builder.jwt_hs256(secret.expose());
     }
     for key in &settings.api_keys {
         builder = builder.api_key(key.expose());

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use super::Finding;
 
 /// Where ceilings are declared, as fields of a struct.
-pub const DECLARED: [&str; 4] = [
+pub const DECLARED: [&str; 5] = [
     "crates/tautline-protocol/src/limits.rs",
     "crates/tautline-hub/src/limits.rs",
     "crates/tautline-engine/src/limits.rs",
     "crates/tautline-gateway/src/config.rs",
+    "crates/tautline-backend/src/login/options.rs",
 ];
 /// The page that lists them.
 pub const PAGE: &str = "docs/reference/limits.md";

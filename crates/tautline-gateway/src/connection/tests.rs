@@ -11,6 +11,7 @@ use tokio::{
 
 use tautline_backend::{Backend, Login};
 use tautline_hub::Identity;
+use tautline_protocol::packet::Auth;
 
 use super::*;
 use crate::{Gateway, GatewayConfig};
@@ -243,16 +244,19 @@ async fn ended_connection_leaves_no_timer_entry() {
     assert_eq!(gateway.state().connections.in_use(), 0);
 }
 
-/// A back end that answers a login when the test lets it, and never after it panicked.
+/// A back end that answers a guest when the test lets it, and never after it panicked; tokens at once.
 struct SlowBackend {
     release: tokio::sync::watch::Receiver<bool>,
     panics: bool,
 }
 
 impl Backend for SlowBackend {
-    fn authenticate<'a>(&'a self, _: Login<'a>) -> BackendFuture<'a, LoginResult> {
+    fn authenticate<'a>(&'a self, login: Login<'a>) -> BackendFuture<'a, LoginResult> {
         let mut release = self.release.clone();
         Box::pin(async move {
+            if matches!(login.auth, Auth::Token { .. }) {
+                return Ok(Identity { source: 7, ..Identity::default() });
+            }
             tokio::task::yield_now().await;
             assert!(!self.panics, "part of the test");
             drop(release.wait_for(|released| *released).await);
@@ -320,6 +324,19 @@ async fn login_beyond_the_ceiling_is_refused_as_unavailable() {
     }
     let (_task, mut second) = say_hello(&gateway);
     receive_until(&mut second, "too many are being checked").await;
+}
+
+#[tokio::test]
+async fn login_answered_at_once_takes_no_place() {
+    let (gateway, _release) = gateway_with_slow_backend(false, |config| config.backend_questions_max = 1);
+    let (_task, _first) = say_hello(&gateway);
+    while gateway.state().questions.in_use() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let hello = framed(r#"{"hello":{"v":1,"auth":{"token":"t"}}}"#);
+    let (server, mut client) = duplex(4096);
+    let _task = tokio::spawn(connection(&gateway, server, &hello));
+    receive_until(&mut client, "welcome").await;
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod drain;
 mod handshake;
 mod http;
 mod leaks;
+mod login_codes;
 mod logins;
 mod msgpack;
 mod offences;

@@ -8,6 +8,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
 };
+use tautline_backend::{LoginOptions, TokenOptions};
 use tautline_gateway::GatewayConfig;
 use tautline_hub::{Access, EngineLimits, HubLimits, NodeLimits, PresenceMode};
 use tautline_process::{
@@ -36,6 +37,10 @@ pub(super) struct File {
     #[serde(skip)]
     pub gateway: GatewayConfig,
     pub auth: Auth,
+    /// Also of `[auth]`.
+    #[serde(skip)]
+    pub tokens: TokenOptions,
+    pub login: Vec<LoginOptions>,
     pub api: Api,
     pub tickets: Tickets,
     pub channels: Vec<Channel>,
@@ -49,7 +54,11 @@ pub(super) struct File {
 impl File {
     /// Whether its reader can impersonate users.
     pub fn has_secrets(&self) -> bool {
-        self.auth.hs256_secret.is_some() || self.api.keys.is_some() || self.tickets.keys.is_some()
+        self.auth.hs256_secret.is_some()
+            || self.tokens.keys.iter().any(|key| key.secret.is_some())
+            || !self.login.is_empty()
+            || self.api.keys.is_some()
+            || self.tickets.keys.is_some()
     }
 }
 
@@ -68,7 +77,7 @@ pub(super) struct Server {
     pub allowed_origins: Option<Vec<String>>,
 }
 
-/// `[auth]`
+/// `[auth]`, without the options of tokens
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Auth {
@@ -180,11 +189,12 @@ impl From<PresenceWord> for PresenceMode {
 
 impl File {
     /// The sections whose options belong to several crates, with the names of all of them.
-    pub(super) fn shared_sections() -> [(&'static str, Vec<&'static str>); 2] {
+    pub(super) fn shared_sections() -> [(&'static str, Vec<&'static str>); 3] {
         let server = [options::names::<Server>(), options::names::<GatewayConfig>()].concat();
         let [protocol, hub, engine] =
             [options::names::<Limits>(), options::names::<HubLimits>(), options::names::<EngineLimits>()];
-        [("server", server), ("limits", [protocol, hub, engine].concat())]
+        let auth = [options::names::<Auth>(), options::names::<TokenOptions>()].concat();
+        [("server", server), ("limits", [protocol, hub, engine].concat()), ("auth", auth)]
     }
 
     /// Reads a file's text; `path` is for the messages.
@@ -196,6 +206,8 @@ impl File {
                 return Err(ConfigError::in_file(path, text, Some(place), &message));
             }
         }
+        let [auth, login] =
+            ["auth", "login"].map(|section| table.get_ref().get(section).map(|value| value.span()));
         let gateway = options::take(table.get_mut(), "server").map_err(fault)?;
         let limits = NodeLimits {
             protocol: options::take(table.get_mut(), "limits").map_err(fault)?,
@@ -203,8 +215,23 @@ impl File {
             engine: options::take(table.get_mut(), "limits").map_err(fault)?,
         };
         table.get_mut().remove("limits");
+        let tokens: TokenOptions = options::take(table.get_mut(), "auth").map_err(fault)?;
         let file = Self::deserialize(toml::de::Deserializer::from(table)).map_err(fault)?;
-        Ok(Self { gateway, limits, ..file })
+        let file = Self { gateway, limits, tokens, ..file };
+        let invalid = |place, message: String| ConfigError::in_file(path, text, place, &message);
+        file.tokens.check().map_err(|error| invalid(auth, error.to_string()))?;
+        file.check_logins().map_err(|message| invalid(login, message))?;
+        Ok(file)
+    }
+
+    fn check_logins(&self) -> Result<(), String> {
+        for (index, options) in self.login.iter().enumerate() {
+            options.check().map_err(|error| error.to_string())?;
+            if self.login[..index].iter().any(|earlier| earlier.provider == options.provider) {
+                return Err(format!("[[login]] {:?}: an earlier one has this name", options.provider));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -43,12 +43,15 @@ impl Settings {
                     .to_owned(),
             );
         }
-        if self.dev || self.hs256_secret.is_some() {
+        let has_tokens =
+            self.hs256_secret.is_some() || !self.tokens.keys.is_empty() || !self.tokens.jwks.is_empty();
+        if self.dev || has_tokens {
             return findings;
         }
-        if !self.guests {
+        if !self.guests && self.logins.is_empty() {
             findings.push(format!(
-                "nobody can connect: set {AUTH_SECRET} or [auth] hs256_secret, or let guests in with [auth] guests"
+                "nobody can connect: set {AUTH_SECRET} or [auth] hs256_secret, name a provider in [[login]], or let guests \
+                 in with [auth] guests"
             ));
         }
         for rule in self.channels.iter().filter(|rule| !is_of_inboxes(rule)) {

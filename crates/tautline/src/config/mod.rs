@@ -19,6 +19,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use tautline_backend::{LoginOptions, TokenOptions};
 use tautline_gateway::GatewayConfig;
 use tautline_hub::{Access, ChannelRule, NodeLimits, PresenceMode, Retention};
 use tautline_process::{log::LogFormat, secret::Secret, units::whole_ms};
@@ -124,6 +125,10 @@ pub struct Settings {
     pub hs256_secret: Option<Secret>,
     /// What tokens were signed with before; they stay good. Default none.
     pub hs256_secret_old: Option<Secret>,
+    /// Other keys of tokens, and what tokens must say. Default none.
+    pub tokens: TokenOptions,
+    /// Vendors whose login codes are accepted. Default none.
+    pub logins: Vec<LoginOptions>,
     /// Keys for the HTTP API. Default none: it is closed.
     pub api_keys: Vec<Secret>,
     /// What tickets are sealed with, newest first. Default none: made at random at start.
@@ -155,6 +160,8 @@ impl Default for Settings {
             secrets_in: None,
             hs256_secret: None,
             hs256_secret_old: None,
+            tokens: TokenOptions::default(),
+            logins: Vec::new(),
             api_keys: Vec::new(),
             ticket_keys: Vec::new(),
             environment: String::new(),
@@ -193,6 +200,7 @@ impl Settings {
         set(&mut self.guests, file.auth.guests);
         self.hs256_secret = file.auth.hs256_secret;
         self.hs256_secret_old = file.auth.hs256_secret_old;
+        (self.tokens, self.logins) = (file.tokens, file.login);
         set(&mut self.api_keys, file.api.keys);
         set(&mut self.ticket_keys, file.tickets.keys);
         set(&mut self.environment, file.tickets.environment);

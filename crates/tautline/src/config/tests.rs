@@ -207,7 +207,11 @@ fn example_names_every_option_of_other_crates() {
     }
     for (section, names) in sections {
         for name in names {
-            assert!(example[section].get(name).is_some(), "[{section}] {name}");
+            // Secrets and keys have no default: they are shown behind a `#`.
+            let behind = [format!("\n# {name} = "), format!("\n# [[{section}.{name}]]\n")];
+            let is_named =
+                example[section].get(name).is_some() || behind.iter().any(|it| EXAMPLE.contains(it));
+            assert!(is_named, "[{section}] {name}");
         }
     }
 }
@@ -246,4 +250,37 @@ fn a_file_that_is_not_there_is_named() {
     let flags = Flags { config: Some(PathBuf::from("/nowhere/tautline.toml")), ..Flags::default() };
     let error = Settings::load(&flags, &Environment::default()).unwrap_err().to_string();
     assert!(error.starts_with("/nowhere/tautline.toml: cannot be read: No such file"), "{error}");
+}
+
+#[test]
+fn login_sections_are_read_beside_the_secret() {
+    let text = format!(
+        "[auth]\nhs256_secret = \"{SECRET}\"\nissuers = [\"https://shop.example\"]\nexp_leeway = \"5s\"\n\
+         [[auth.keys]]\nsecret = \"{OTHER_SECRET}\"\n[[auth.jwks]]\nurl = \"https://login.example/keys\"\n\
+         [[login]]\nprovider = \"wechat\"\napp_id = \"wx1\"\napp_secret = \"{OTHER_SECRET}\"\n\
+         [[login]]\nprovider = \"jd\"\nkind = \"generic\"\nurl = \"https://jd.example/{{code}}\"\n\
+         [login.generic]\nid = \"/id\"\n"
+    );
+    let settings = settings_of(&text, &[], &Flags::default());
+    assert_eq!(settings.hs256_secret, Some(Secret::new(SECRET)));
+    assert_eq!((settings.tokens.keys.len(), settings.tokens.jwks.len(), settings.logins.len()), (1, 1, 2));
+    assert_eq!(settings.tokens.exp_leeway, Duration::from_secs(5));
+    assert!(!format!("{settings:?}").contains(OTHER_SECRET), "secrets are not printed");
+}
+
+#[test]
+fn invalid_login_section_is_refused_with_its_place() {
+    let login = "[[login]]\nprovider = \"wechat\"\napp_id = \"wx1\"\napp_secret = \"s\"\n";
+    for (text, place, words) in [
+        ("[auth]\nissuer = []".to_owned(), "2:1", "unknown field `issuer`"),
+        ("[auth]\nexp_leeway = 5".to_owned(), "2:14", "a duration in quotes"),
+        ("[[auth.keys]]\nalgorithm = \"HS256\"".to_owned(), "1:", "one of `secret`, `public_key` and `jwk`"),
+        ("[[auth.jwks]]\nurl = \"http://login.example\"".to_owned(), "1:", "begins with https://"),
+        ("[[login]]\nprovider = \"jd\"".to_owned(), "1:", "`kind` is missing"),
+        ("[[login]]\nprovider = \"wechat\"\napp_key = \"wx1\"".to_owned(), "3:1", "unknown field `app_key`"),
+        (format!("{login}{login}"), "1:", "an earlier one has this name"),
+    ] {
+        let error = error_of(&text);
+        assert!(error.starts_with(&format!("tautline.toml:{place}")) && error.contains(words), "{error}");
+    }
 }

@@ -1,0 +1,75 @@
+//! Login codes of mini program hosts, turned into users by their vendors.
+//!
+//! Start at [`CodeLogins::authenticate`]. A code is sent to its vendor once, and its answer is kept: a
+//! client whose connection was cut comes back with the same code, which the vendor would call used.
+
+mod alipay;
+mod baidu;
+mod breaker;
+mod budget;
+mod codes;
+mod douyin;
+mod generic;
+mod kuaishou;
+mod options;
+mod provider;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod vendor;
+mod wechat;
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use tautline_protocol::Now;
+
+use self::provider::Provider;
+pub(crate) use self::transport::Transport;
+pub use self::{
+    generic::{GenericOptions, ParametersIn},
+    options::{LoginKind, LoginOptions, LoginOptionsError},
+};
+use crate::{LoginResult, token::refused};
+
+#[cfg(any(test, feature = "mock"))]
+pub(crate) use self::alipay::to_sign;
+
+/// The vendors whose codes are accepted, by the word that clients say.
+#[derive(Default)]
+pub(crate) struct CodeLogins(HashMap<String, Arc<Provider>>);
+
+impl CodeLogins {
+    /// `transport` carries requests to the vendors.
+    pub(crate) fn new(
+        environment: &str,
+        options: &[LoginOptions],
+        transport: &Arc<dyn Transport>,
+    ) -> Result<Self, LoginOptionsError> {
+        let providers = options.iter().map(|options| {
+            let provider = Provider::new(environment, options, Arc::clone(transport))?;
+            Ok((options.provider.clone(), Arc::new(provider)))
+        });
+        Ok(Self(providers.collect::<Result<_, _>>()?))
+    }
+
+    pub(crate) fn sources(&self) -> impl Iterator<Item = u64> + '_ {
+        self.0.values().map(|provider| provider.source())
+    }
+
+    /// The user behind a code.
+    pub(crate) async fn authenticate(
+        &self,
+        now: Now,
+        provider: &str,
+        code: &str,
+        address: Option<IpAddr>,
+    ) -> LoginResult {
+        match self.0.get(provider) {
+            Some(provider) => provider.authenticate(now, code, address).await,
+            None if self.0.is_empty() => {
+                Err(refused("login codes are not accepted here: log in with a token"))
+            }
+            None => Err(refused("login codes of this provider are not accepted here")),
+        }
+    }
+}

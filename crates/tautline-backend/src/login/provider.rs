@@ -1,0 +1,217 @@
+//! One vendor in use: budgets, one call for each code, and what its errors mean for a client.
+//!
+//! Start at [`Provider::authenticate`].
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tautline_hub::{Identity, LoginRefused};
+use tautline_protocol::{Now, UserId};
+use tokio::sync::Semaphore;
+use tracing::{error, warn};
+
+use super::{
+    breaker::Breaker,
+    budget::{AddressRates, Rate},
+    codes::{CodeDigest, Codes},
+    options::{LoginOptions, LoginOptionsError},
+    transport::Transport,
+    vendor::{CodeError, Vendor},
+};
+use crate::{LoginResult, flight::Flight, http_client::HttpError, source::source_of};
+
+/// The longest code in bytes.
+const CODE_BYTES_MAX: usize = 1024;
+/// How long a login waits for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_millis(1500);
+/// When a client may come again whose code was refused, and one that logs in too often by the vendor's
+/// count, in milliseconds.
+const NEW_CODE_MS: u64 = 1_000;
+const RATE_LIMITED_MS: u64 = 60_000;
+/// An error of the operator is logged once in this time, in milliseconds.
+const LOG_EVERY_MS: u64 = 60_000;
+
+type CodeResult = Result<UserId, CodeError>;
+
+pub(super) struct Provider {
+    name: String,
+    user_prefix: String,
+    source: u64,
+    timeout: Duration,
+    vendor: Box<dyn Vendor>,
+    transport: Arc<dyn Transport>,
+    calls_per_second: Rate,
+    /// Calls that run, and logins that wait for an answer.
+    running: Semaphore,
+    waiting: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+struct State {
+    codes: Codes<Flight<CodeResult>>,
+    addresses: AddressRates,
+    /// When the calls so far are paid for, by `calls_per_second`.
+    free_at_us: u64,
+    breaker: Breaker,
+    logged_at_ms: Option<u64>,
+}
+
+impl Provider {
+    pub(super) fn new(
+        environment: &str,
+        options: &LoginOptions,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, LoginOptionsError> {
+        // The secret is no part of it: a new one of the same app lets the same users in.
+        let of = format!("{} {}", options.provider, options.app_id);
+        let addresses = AddressRates::new(Rate::new(options.codes_per_address_max, 60_000));
+        let state = State {
+            codes: Codes::default(),
+            addresses,
+            free_at_us: 0,
+            breaker: Breaker::default(),
+            logged_at_ms: None,
+        };
+        Ok(Self {
+            name: options.provider.clone(),
+            user_prefix: options.user_prefix(),
+            source: source_of(environment, "login", of.as_bytes()),
+            timeout: options.timeout,
+            vendor: options.vendor()?,
+            transport,
+            calls_per_second: Rate::new(options.calls_per_second_max, 1000),
+            running: Semaphore::new(options.calls_running_max),
+            waiting: Arc::new(Semaphore::new(options.logins_waiting_max)),
+            state: Mutex::new(state),
+        })
+    }
+
+    pub(super) fn source(&self) -> u64 {
+        self.source
+    }
+
+    pub(super) async fn authenticate(
+        self: &Arc<Self>,
+        now: Now,
+        code: &str,
+        address: Option<IpAddr>,
+    ) -> LoginResult {
+        if code.is_empty() || code.len() > CODE_BYTES_MAX {
+            return Err(self.refusal(&CodeError::Denied));
+        }
+        let call = self.call(now, code, address)?;
+        match call.result().await.as_deref() {
+            Some(Ok(user)) => {
+                Ok(Identity { user: Some(user.clone()), source: self.source, ..Identity::default() })
+            }
+            Some(Err(error)) => Err(self.refusal(error)),
+            None => Err(self.refusal(&CodeError::Temporary)),
+        }
+    }
+
+    /// The call for this code, which runs or has ended; else a new one, within the budgets.
+    fn call(
+        self: &Arc<Self>,
+        now: Now,
+        code: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Flight<CodeResult>, LoginRefused> {
+        let digest = CodeDigest::of(code);
+        let mut state = self.state();
+        if let Some(call) = state.codes.get(digest, now.mono_ms) {
+            return Ok(call.clone());
+        }
+        if !state.breaker.is_closed(now.mono_ms) {
+            return Err(self.refusal(&CodeError::Temporary));
+        }
+        let too_often = |retry_after_ms| LoginRefused::RateLimited { retry_after_ms };
+        if let Some(address) = address {
+            state.addresses.try_take(address, now.mono_ms).map_err(too_often)?;
+        }
+        let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            return Err(unavailable("too many logins wait for the login service"));
+        };
+        if self.calls_per_second.try_take(&mut state.free_at_us, now.mono_ms).is_err() {
+            return Err(unavailable("too many logins at once"));
+        }
+        let (provider, code) = (Arc::clone(self), code.to_owned());
+        let call = Flight::start(async move {
+            let _place = place;
+            let result = provider.ask(now, &code).await;
+            if result == Err(CodeError::Temporary) {
+                provider.state().codes.remove(digest, now.mono_ms);
+            }
+            result
+        });
+        state.codes.insert(digest, now.mono_ms, call.clone());
+        Ok(call)
+    }
+
+    /// Asks the vendor, in turn.
+    async fn ask(&self, now: Now, code: &str) -> CodeResult {
+        let Ok(Ok(_turn)) = tokio::time::timeout(TURN_TIMEOUT, self.running.acquire()).await else {
+            return Err(CodeError::Temporary);
+        };
+        if !self.state().breaker.is_closed(now.mono_ms) {
+            return Err(CodeError::Temporary);
+        }
+        let request = self.vendor.request(code, now);
+        let answer = self.transport.send(request, self.timeout).await;
+        let mut state = self.state();
+        let failure = match answer {
+            Ok((..500, body)) => {
+                state.breaker.succeeded();
+                let user = self.vendor.user(&body).and_then(|id| self.user_id(&id));
+                if let Err(CodeError::Operator(hint)) = &user {
+                    self.log_operator_error(&mut state, now, hint);
+                }
+                return user;
+            }
+            Ok((status, _)) => format!("HTTP {status}"),
+            Err(error @ (HttpError::Timeout | HttpError::Connection | HttpError::TooLarge)) => {
+                error.to_string()
+            }
+        };
+        if state.breaker.failed(now.mono_ms) {
+            warn!(
+                provider = self.name,
+                failure, "login service does not answer; not asking it for some seconds"
+            );
+        }
+        Err(CodeError::Temporary)
+    }
+
+    fn user_id(&self, id: &str) -> CodeResult {
+        UserId::parse(&format!("{}{id}", self.user_prefix))
+            .map_err(|why| CodeError::Operator(format!("the id is no user's id here: {why}")))
+    }
+
+    fn log_operator_error(&self, state: &mut State, now: Now, hint: &str) {
+        if state.logged_at_ms.is_none_or(|logged_at_ms| now.mono_ms >= logged_at_ms + LOG_EVERY_MS) {
+            state.logged_at_ms = Some(now.mono_ms);
+            error!(provider = self.name, hint, "login service refuses this app; its users cannot log in");
+        }
+    }
+
+    /// What an error means for the client.
+    fn refusal(&self, error: &CodeError) -> LoginRefused {
+        match error {
+            CodeError::Temporary => unavailable("the login service does not answer"),
+            CodeError::Operator(_) => unavailable("the login service refuses this app"),
+            CodeError::Denied => LoginRefused::Code { retry_after_ms: NEW_CODE_MS },
+            CodeError::RateLimited => LoginRefused::RateLimited { retry_after_ms: RATE_LIMITED_MS },
+            CodeError::Banned => LoginRefused::Banned(format!("{} keeps this user out", self.name)),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unavailable(words: &str) -> LoginRefused {
+    LoginRefused::Unavailable(words.to_owned())
+}

@@ -1,0 +1,225 @@
+//! Login codes against the mocks, without a socket.
+
+mod storms;
+mod vendors;
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tautline_hub::{Identity, LoginRefused};
+use tautline_protocol::{Now, UserId};
+use tokio::sync::oneshot;
+
+use super::{
+    CodeLogins, LoginOptions,
+    transport::{Answer, Transport},
+    vendor::CodeRequest,
+};
+use crate::{
+    LoginResult, Secret,
+    http_client::HttpError,
+    mock::{APP_ID, APP_SECRET, Mock, MockRequest, MockVendor},
+};
+
+const NOW: Now = Now::new(5_000, 1_800_000_000_000);
+
+fn at(ms: u64) -> Now {
+    Now::new(NOW.mono_ms + ms, NOW.wall_ms + ms)
+}
+
+/// Carries requests to a mock, or waits until the test answers.
+#[derive(Clone)]
+struct FakeNetwork {
+    mock: Arc<Mutex<Mock>>,
+    held: Arc<Mutex<Option<VecDeque<oneshot::Sender<()>>>>>,
+}
+
+impl FakeNetwork {
+    fn to(vendor: MockVendor) -> Self {
+        Self { mock: Arc::new(Mutex::new(Mock::new(vendor))), held: Arc::default() }
+    }
+
+    /// From now on requests wait for [`Self::release`].
+    fn hold(&self) {
+        *self.held.lock().unwrap() = Some(VecDeque::new());
+    }
+
+    fn held(&self) -> usize {
+        self.held.lock().unwrap().as_ref().map_or(0, VecDeque::len)
+    }
+
+    /// Lets the first request that waits reach the mock.
+    fn release(&self) {
+        let first = self.held.lock().unwrap().as_mut().and_then(VecDeque::pop_front);
+        assert!(first.expect("a request waits").send(()).is_ok());
+    }
+
+    fn requests(&self) -> usize {
+        self.mock.lock().unwrap().requests
+    }
+}
+
+impl Transport for FakeNetwork {
+    fn send(&self, request: CodeRequest, timeout: Duration) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        let request = mock_request(&request);
+        let held = self.held.lock().unwrap().as_mut().map(|held| {
+            let (sender, receiver) = oneshot::channel();
+            held.push_back(sender);
+            receiver
+        });
+        let mock = Arc::clone(&self.mock);
+        Box::pin(async move {
+            if let Some(held) = held {
+                // A vendor that does not answer runs into the time-out, which the test moves by hand.
+                if !matches!(tokio::time::timeout(timeout, held).await, Ok(Ok(()))) {
+                    return Err(HttpError::Timeout);
+                }
+            }
+            let answer = mock.lock().unwrap().answer(&request);
+            Ok((answer.status, answer.body.into()))
+        })
+    }
+}
+
+fn mock_request(request: &CodeRequest) -> MockRequest {
+    let content_type = request.headers.iter().find(|(name, _)| name == "content-type");
+    let content_type = content_type.map_or("", |(_, value)| value);
+    MockRequest::new(
+        request.method.as_str(),
+        &request.url.parse().unwrap(),
+        content_type,
+        request.body.as_bytes(),
+    )
+}
+
+fn options(provider: &str) -> LoginOptions {
+    LoginOptions::new(provider, APP_ID, Secret::new(APP_SECRET))
+}
+
+fn logins(options: LoginOptions, network: &FakeNetwork) -> Arc<CodeLogins> {
+    let transport: Arc<dyn Transport> = Arc::new(network.clone());
+    Arc::new(CodeLogins::new("", &[options], &transport).unwrap())
+}
+
+async fn wechat(logins: &CodeLogins, now: Now, code: &str) -> LoginResult {
+    logins.authenticate(now, "wechat", code, None).await
+}
+
+fn user(result: LoginResult) -> Option<String> {
+    result.ok().and_then(|identity| identity.user).map(|user| user.as_str().to_owned())
+}
+
+#[tokio::test]
+async fn code_becomes_a_user_with_the_providers_prefix() {
+    let network = FakeNetwork::to(MockVendor::WeChat);
+    let logins = logins(options("wechat"), &network);
+    let identity = wechat(&logins, NOW, "ann.1").await.unwrap();
+    let source = logins.sources().next().unwrap();
+    let ann = UserId::parse("wechat:ann").ok();
+    assert_eq!(
+        identity,
+        Identity { user: ann, source, ..Identity::default() },
+        "and nothing of a session key"
+    );
+}
+
+#[tokio::test]
+async fn prefix_and_union_id_are_those_that_are_configured() {
+    let network = FakeNetwork::to(MockVendor::WeChat);
+    let mut options = options("wechat");
+    (options.user_prefix, options.union_id) = (Some("u-".to_owned()), true);
+    let logins = logins(options, &network);
+    assert_eq!(user(wechat(&logins, NOW, "ann.1").await).unwrap(), "u-union-ann");
+}
+
+#[tokio::test]
+async fn code_after_a_lost_answer_is_not_called_used() {
+    let network = FakeNetwork::to(MockVendor::WeChat);
+    let logins = logins(options("wechat"), &network);
+    // The connection was cut while the call ran.
+    network.hold();
+    let cut = {
+        let logins = Arc::clone(&logins);
+        tokio::spawn(async move { wechat(&logins, NOW, "ann.1").await })
+    };
+    while network.held() == 0 {
+        tokio::task::yield_now().await;
+    }
+    cut.abort();
+    assert!(cut.await.is_err());
+    // The same code while the call still runs.
+    let again = {
+        let logins = Arc::clone(&logins);
+        tokio::spawn(async move { wechat(&logins, at(1_000), "ann.1").await })
+    };
+    tokio::task::yield_now().await;
+    network.release();
+    assert_eq!(user(again.await.unwrap()).unwrap(), "wechat:ann");
+    // And for as long as a code is good.
+    assert_eq!(user(wechat(&logins, at(299_999), "ann.1").await).unwrap(), "wechat:ann");
+    assert_eq!(network.requests(), 1);
+}
+
+#[tokio::test]
+async fn refusal_is_kept_and_a_temporary_failure_is_not() {
+    let network = FakeNetwork::to(MockVendor::WeChat);
+    let logins = logins(options("wechat"), &network);
+    for code in ["expired.1", "fail.1", "busy.1"] {
+        for _ in 0..2 {
+            assert!(wechat(&logins, NOW, code).await.is_err());
+        }
+    }
+    assert_eq!(network.requests(), 1 + 2 + 2);
+}
+
+#[tokio::test]
+async fn each_error_has_its_meaning_for_the_client() {
+    let network = FakeNetwork::to(MockVendor::WeChat);
+    let logins = logins(options("wechat"), &network);
+    let refused = async |code: &str| wechat(&logins, NOW, code).await.unwrap_err();
+    assert_eq!(refused("expired.1").await, LoginRefused::Code { retry_after_ms: 1_000 });
+    assert_eq!(refused("often.1").await, LoginRefused::RateLimited { retry_after_ms: 60_000 });
+    assert_eq!(refused("banned.1").await, LoginRefused::Banned("wechat keeps this user out".to_owned()));
+    for code in ["busy.1", "fail.1"] {
+        assert!(
+            matches!(refused(code).await, LoginRefused::Unavailable(words) if words.contains("does not answer"))
+        );
+    }
+    for code in ["", &"c".repeat(1025)] {
+        assert_eq!(refused(code).await, LoginRefused::Code { retry_after_ms: 1_000 }, "it is no code at all");
+    }
+    assert_eq!(network.requests(), 5);
+}
+
+#[tokio::test]
+async fn wrong_app_is_the_operators_error_and_not_the_clients() {
+    let network = FakeNetwork::to(MockVendor::WeChat);
+    let wrong = LoginOptions::new("wechat", APP_ID, Secret::new("wrong-secret"));
+    let refused = wechat(&logins(wrong, &network), NOW, "ann.1").await.unwrap_err();
+    let words = "logins cannot be checked right now: the login service refuses this app";
+    assert_eq!(refused.to_string(), words, "no secret, no code, no hint for a stranger");
+}
+
+#[tokio::test]
+async fn other_providers_are_refused_by_name() {
+    let network = FakeNetwork::to(MockVendor::WeChat);
+    let logins = logins(options("wechat"), &network);
+    let refused = logins.authenticate(NOW, "alipay", "ann.1", None).await.unwrap_err();
+    assert!(matches!(refused, LoginRefused::Unauthorized(words) if words.contains("this provider")));
+    assert_eq!(network.requests(), 0);
+}
+
+#[tokio::test]
+async fn id_that_is_no_user_is_the_operators_error() {
+    let network = FakeNetwork::to(MockVendor::WeChat);
+    let logins = logins(options("wechat"), &network);
+    for name in ["a b", "*", &"u".repeat(250)] {
+        let refused = wechat(&logins, NOW, name).await.unwrap_err();
+        assert!(matches!(refused, LoginRefused::Unavailable(_)), "{refused:?}");
+    }
+}

@@ -1,0 +1,60 @@
+//! Keys of the mocks. Everybody has them: they keep nothing secret.
+
+/// The private key of the app with the mock of Alipay, as Alipay's tool writes it.
+pub const APP_PRIVATE_KEY: &str = "\
+    MIIEvAIBADANBgkqhkiG9w0BAQEFAASCBKYwggSiAgEAAoIBAQDENJNsvebF2GRdVJcU3GVmf9Yw4ieLr3yjqFBRQcS/p/LKpaSX\
+    DYSeansG6Fc85tIArBwo2QB49yfrYgsBMxVebHkFv1Kh2E9SJTPoCctEOWla84tdqGR6aoInip7GM9X5gW9w8zi1X1Mxg/A0Irs4\
+    1kUBKWVJcWdttih1CbJffUnT5Qm522qUhsUvqPYB+bxs1ktelFbGHFLaawuiDC5E1fwyHHELCPc7E5XiK39zAmxu42AYb5ZvpdiF\
+    Xd9EwVEwEgSB9HB/B+DyZJRS/Z6FaWQ7BYZMMYXEVYn4023motTc2OSM97zTkhRHdl51a+UTF24WRPlYV7vZ4hxr6lQRAgMBAAEC\
+    ggEAD3k4ATTuzL6Wl7eynI4PHyjIyx0i0kTaNwvwnZ/qtNS5dJrgopsJ0PaD0lUjgCWR/USVifEnNOMFDm6ygHs3XbV/S+E9Uo89\
+    HjTZ5ZxUIALJGMepP48msXLR5e1sPSRcZSt8jvNXjxI//OEzYeE1U7OuSHurxcGATyo1AZnsq9QRyH733L55U9/LwA8C/tSF+Rwg\
+    lniZiOmsljmQ7g2covMfolY/IuIMA1icp0MRAgdtI8alM5+PPrb4tylAgjIOZxyScChJTD/dmwmJaiPIA/4uMWt+TBAwJ7i8RXMt\
+    v/WreLEHZBsI93wGIzpD1j1tK4IhLLyf6ZvzNgSVnp0DIQKBgQDrXvieVNLG1G9Hk3ox97CZxvj3PCPDfcUDjSLJNXVs2CdC1c1x\
+    dEfaxS4+B+qyl+F5a/dtOAZzlth96dahC+8eeCluNUtxZcC6a1ePCPn9yFnR4LMX+HC/AUuRaAG8034Ry78YPaB6LriMp1Z8PFJB\
+    ckwKxFoFFOfh6pg3xHTTyQKBgQDVZtgkxymS94kPA9ZzHVqne6JzlOvCFq0SiFcWFpOZ2Kvr4kubW1uaWS/DY+Nr2Fu1jvS3gCjN\
+    V9aFRZG13cFm/WbKBeTuVK6aT4UPm4g9KwJv0yr+Yn069zNHrpbwMef9t9ii3ujaQb0xLofLz2NrdqEBWssyj8VNBWoOf3TSCQKB\
+    gHQlhWH8UZa0NcWITQBjTc5UlX7LOoq5gYLjHotTygJQF++vOZYG335hVxRdK7+9mxIj6REIWIappWNdBQCrtu++NBOiUPxATf6w\
+    AaEfuN03BLvAuh/WBSz8IqI6RME9TDTT6hS4NHyWmZMu8EqWKbEKCeQ2SIXBbzvYXA0I8O2hAoGAST+OyzjtZTu/+L5peoPF3R0L\
+    yr6AGdOsvmK7+aHwMet0P3giWYYHMDiSs29y3U6bU/toth+wYaNXx9D0Tcd7Hf22rXtOdBvu/ppy4sORBOXhZT7HUB/AOmAlYuJj\
+    friyl5zmKCl5JYlRBjOheuyJhJZod02R154Pq/tCxw0qrPkCgYBJRtnfAI4btHH1/HvPGMFmc/FPlcJ1L+V+ButS9tEwgpuVU+xx\
+    vbS+6XAPvp7FUgN3kPiAEtqXfvOzLHk9yALIcqPC93TxZHmnumDeWRxsuQNjM3jgx4Pm0OjTOiNJ61nD5lS5LBOaTDqy5s5mQzi7\
+    tuGvIOlxvUozqAK67k+1Ow==\
+";
+
+/// The public key with which answers of the mock of Alipay are checked.
+pub const ALIPAY_PUBLIC_KEY: &str = "\
+    MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAtS59/VGktlhOOwCxvpbMi803izUJEqLYMyw5VJzHP8KuSYTtdjclunN1\
+    Amq5drxtd4Rmedf1PUTrbbE3mCKKXucFqX2RcI/iNK+zWBfm278X1ENC4A/jopvx94ys5Y+N8Nt8799At4P9hDYqX5j6dK5HxaYx\
+    rh6UQmC9cZeKnPbmME72JHzgb9Ol79fDU5hDiO+yReyBF+CCebJKganxGCUf9Gpl0oq07vBg62lF3ui+JPZNv7qnuA1bhyQvxOUO\
+    FoS/kZyoYF40BuCxGei7HQuLBLG2g+dSj135HNKpGFAKrwZScNDrMs42Ea1lC76h9SaF7T+l2xixSj/IqQrM/QIDAQAB\
+";
+
+/// The private key with which the mock of Alipay signs.
+pub(crate) const ALIPAY_PRIVATE_KEY: &str = "\
+    MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC1Ln39UaS2WE47ALG+lsyLzTeLNQkSotgzLDlUnMc/wq5JhO12\
+    NyW6c3UCarl2vG13hGZ51/U9ROttsTeYIope5wWpfZFwj+I0r7NYF+bbvxfUQ0LgD+Oim/H3jKzlj43w23zv30C3g/2ENipfmPp0\
+    rkfFpjGuHpRCYL1xl4qc9uYwTvYkfOBv06Xv18NTmEOI77JF7IEX4IJ5skqBqfEYJR/0amXSirTu8GDraUXe6L4k9k2/uqe4DVuH\
+    JC/E5Q4WhL+RnKhgXjQG4LEZ6LsdC4sEsbaD51KPXfkc0qkYUAqvBlJw0OsyzjYRrWULvqH1JoXtP6XbGLFKP8ipCsz9AgMBAAEC\
+    ggEACNWNABqIgPmaSuc0Q3o/2/s0H54E5Ls69nfMDdOdJX89F0mbeH2k4cv6YxVIGMGERuUWSA+fHg8ruYwADXN1sr3p+UMtocLq\
+    QS5l/MAhmgpdw5RKAPnVXBrld/AMiB7xSVKya1HD6o7NgDJR65peb+0Fg94gIwDLstbbtduxPwj3xQox2ZeSPhidgqY4Xq55Tfep\
+    FivMt+nzCI3yOxUxl2D2DdAlCBxC8/Luf6DaMOxxvOY/W+T5mTcKJDdQ/vJJWl13/SkDbQiBsDqdA5z5im9bX7boJgOWqZMA/gGj\
+    vEGBOp/8yrOdIvaeHxGYzfirUDqDa6ERihsBTKG4UJgQYwKBgQDskmu0rpOaA28/1lLILrDAQ4GDvLLn9kDqLmxTDXHRZOji4Tzv\
+    aArCPUhddu1HE32VFAi57JbaR8FEj3pLNKRxQz/fChipx7grk9pOXhGN1z68Z2KbYnFLCA1nwwuEvcLNsIId01A6BisGfoPm3N2L\
+    KthQcKnZsPwgLS9+4QP36wKBgQDED5IHwan/1KuSBTFDA1mDouy3JECJaYLWs5TlENh0kt2XQoIdMKzOWJSM4iuoIXLg22n4wV4+\
+    yGj7WR/C+ah0ZXLp2ibRDGqxG47MTdjEStC1NorCxdVPLSJ1JnSGx85e/dux+fXUavHZhNgwTuLop09mEEYSaMvSJ2/Jamy8twKB\
+    gHu/1At9zsQfy9AO4trIYbkRFuy8hrGERUy63/tJ6yHnsVMNE30AZbBZskMB9PjbHzQeeLoZIogoRNcCXqx8axC8ZurbMy+Mw7A3\
+    9VhNKM2TrMONKS2y/ySKn8iJZLsZMI+8JzRG146ir1sETycynckwrlrVtGOlix2hxViPiC3lAoGAAOaFaC22hytF4nTNph4k0hr0\
+    dV7gQQFQDYZjn621IMvv4pr2mAW6NXRoskDzrGEC8w9u7CqPMUCgYs8k+zNEV8yDe5l55inlb4zN2hhdb4FcdgibGIvqD+QILXuQ\
+    u3G9e+g0kxuvylr3Y2VdzNL/7cue7LwUZk8+6Gcv9z/a4f8CgYEAkOtBVzZfWClLlXAPndxc7eyzPWW2GaqLqVgnnyv1upbfxzEZ\
+    EmTJmRZ0vL9VduiemBtNxiKHuG8t9qJB9GR0QnlnYX+oQPu9IHp+jQieIEKugwIolytXafQ+7SJ2XVX1qxiLwceJ0m7GGFPRp8x0\
+    QgRl6TE3stIGjwziZwcep0Y=\
+";
+
+/// The public half of [`APP_PRIVATE_KEY`].
+#[cfg(test)]
+pub(crate) const APP_PUBLIC_KEY: &str = "\
+    MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAxDSTbL3mxdhkXVSXFNxlZn/WMOIni698o6hQUUHEv6fyyqWklw2Enmp7\
+    BuhXPObSAKwcKNkAePcn62ILATMVXmx5Bb9SodhPUiUz6AnLRDlpWvOLXahkemqCJ4qexjPV+YFvcPM4tV9TMYPwNCK7ONZFASll\
+    SXFnbbYodQmyX31J0+UJudtqlIbFL6j2Afm8bNZLXpRWxhxS2msLogwuRNX8MhxxCwj3OxOV4it/cwJsbuNgGG+Wb6XYhV3fRMFR\
+    MBIEgfRwfwfg8mSUUv2ehWlkOwWGTDGFxFWJ+NNt5qLU3NjkjPe805IUR3ZedWvlExduFkT5WFe72eIca+pUEQIDAQAB\
+";

@@ -1,0 +1,178 @@
+//! The claims of a correctly signed token (RFC 7519), and the login in them.
+//!
+//! Start at [`ClaimRules::identity`].
+
+use std::{collections::BTreeMap, fmt::Display, time::Duration};
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+use tautline_hub::{Identity, LoginDetails, LoginRefused};
+use tautline_protocol::{ChannelName, Now, Pattern, UserId};
+
+/// The last date: clients accept no larger number.
+pub(super) const DATE_MS_MAX: u64 = (1 << 52) - 1;
+
+/// A token's claims, of any type, so that each bad claim has its own error text. Other claims are ignored.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct TokenClaims {
+    iss: Value,
+    aud: Value,
+    sub: Value,
+    exp: Value,
+    nbf: Value,
+    iat: Value,
+    jti: Value,
+    channels: Value,
+    subs: Value,
+    info: Option<Box<RawValue>>,
+    labels: Value,
+}
+
+/// What the claims must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClaimRules {
+    /// One of them is the `iss`; empty: any, or none.
+    pub(crate) issuers: Vec<String>,
+    /// One of them is in `aud`; empty: there must be no `aud`, because a token for another audience is not
+    /// valid here (RFC 7519 §4.1.3).
+    pub(crate) audiences: Vec<String>,
+    /// How far ahead of this clock `nbf` may be: the back end that signed has its own clock.
+    pub(crate) nbf_leeway: Duration,
+    /// How long a token is valid after its `exp`.
+    pub(crate) exp_leeway: Duration,
+}
+
+impl ClaimRules {
+    /// The login in these claims, within their time.
+    ///
+    /// # Errors
+    /// The reason, for the client: it names no secret and repeats nothing of the token.
+    pub(crate) fn identity(
+        &self,
+        now: Now,
+        claims: &TokenClaims,
+        source: u64,
+    ) -> Result<Identity, LoginRefused> {
+        self.check_issuer(&claims.iss)?;
+        self.check_audience(&claims.aud)?;
+        let expires_at = date("exp", &claims.exp)?.ok_or_else(|| refused("the token has no `exp`"))?;
+        let expires_at = expires_at.saturating_add(ms(self.exp_leeway)).min(DATE_MS_MAX);
+        if expires_at <= now.wall_ms {
+            return Err(LoginRefused::Expired);
+        }
+        let begins_at = date("nbf", &claims.nbf)?.unwrap_or(0).saturating_sub(ms(self.nbf_leeway));
+        if begins_at > now.wall_ms {
+            return Err(LoginRefused::NotYet { in_ms: begins_at - now.wall_ms });
+        }
+        Ok(Identity {
+            user: Some(user(&claims.sub)?),
+            channels: list("channels", &claims.channels, Pattern::parse)?,
+            source,
+            expires_at: Some(expires_at),
+            // One that does not say so counts as older than any revocation.
+            issued_at_ms: Some(date("iat", &claims.iat)?.unwrap_or(0)),
+            details: details(claims)?.shared(),
+        })
+    }
+
+    fn check_issuer(&self, iss: &Value) -> Result<(), LoginRefused> {
+        let is_known = || iss.as_str().is_some_and(|iss| self.issuers.iter().any(|known| known == iss));
+        if self.issuers.is_empty() || is_known() {
+            return Ok(());
+        }
+        Err(refused("the token's `iss` is none of the issuers that are accepted here"))
+    }
+
+    fn check_audience(&self, aud: &Value) -> Result<(), LoginRefused> {
+        let is_ours =
+            |aud: &Value| aud.as_str().is_some_and(|aud| self.audiences.iter().any(|our| our == aud));
+        let fits = match aud {
+            Value::Null => self.audiences.is_empty(),
+            Value::Array(several) => several.iter().any(is_ours),
+            one => is_ours(one),
+        };
+        if fits { Ok(()) } else { Err(refused("the token is meant for another audience")) }
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn user(sub: &Value) -> Result<UserId, LoginRefused> {
+    match sub {
+        Value::Null => Err(refused("the token has no `sub`, which names the user")),
+        Value::String(id) => {
+            UserId::parse(id).map_err(|why| refused(&format!("the token's `sub` is no user: {why}")))
+        }
+        _ => Err(refused("the token's `sub` is not text: a user's id is written in quotes, as \"42\"")),
+    }
+}
+
+/// The rarer claims; their bounds are the hub's.
+fn details(claims: &TokenClaims) -> Result<LoginDetails, LoginRefused> {
+    Ok(LoginDetails {
+        subs: list("subs", &claims.subs, ChannelName::parse)?,
+        info: claims.info.clone().map(Into::into),
+        labels: labels(&claims.labels)?,
+        token_id: match &claims.jti {
+            Value::Null => None,
+            Value::String(id) => Some(id.as_str().into()),
+            _ => return Err(refused("the token's `jti` is not text")),
+        },
+    })
+}
+
+/// A list of names; none where the claim is absent.
+fn list<T, E: Display, C: FromIterator<T>>(
+    claim: &str,
+    value: &Value,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<C, LoginRefused> {
+    let names = match value {
+        Value::Null => &[][..],
+        Value::Array(names) => names,
+        _ => return Err(refused(&format!("the token's `{claim}` are no list of names"))),
+    };
+    let parse = |name: &Value| match name.as_str().map(&parse) {
+        Some(Ok(name)) => Ok(name),
+        Some(Err(why)) => {
+            Err(refused(&format!("the token's `{claim}` hold a name that is not valid: {why}")))
+        }
+        None => Err(refused(&format!("the token's `{claim}` hold what is not text"))),
+    };
+    names.iter().map(parse).collect()
+}
+
+fn labels(value: &Value) -> Result<BTreeMap<Box<str>, Box<str>>, LoginRefused> {
+    let wrong = || refused("the token's `labels` are no object of names and texts");
+    let labels = match value {
+        Value::Null => return Ok(BTreeMap::new()),
+        value => value.as_object().ok_or_else(wrong)?,
+    };
+    let label = |(name, value): (&String, &Value)| {
+        Ok((name.as_str().into(), value.as_str().ok_or_else(wrong)?.into()))
+    };
+    labels.iter().map(label).collect()
+}
+
+/// A NumericDate (seconds, fractions allowed) in milliseconds, at most the last date; none where the claim is
+/// absent.
+fn date(claim: &str, value: &Value) -> Result<Option<u64>, LoginRefused> {
+    let seconds = match value {
+        Value::Null => return Ok(None),
+        value => value.as_f64().ok_or_else(|| {
+            refused(&format!("the token's `{claim}` is no number: it counts seconds since 1970"))
+        })?,
+    };
+    if seconds < 0.0 {
+        return Err(refused(&format!("the token's `{claim}` is negative: it counts seconds since 1970")));
+    }
+    let since_1970 = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    Ok(Some(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX).min(DATE_MS_MAX)))
+}
+
+pub(crate) fn refused(words: &str) -> LoginRefused {
+    LoginRefused::Unauthorized(words.to_owned())
+}
