@@ -10,10 +10,10 @@ use chacha20poly1305::{
 use serde_json::{json, value::RawValue};
 use tautline_hub::{
     Access, ChannelRule, Hub, HubConfig, Identity, MemoryEngine, NodeLimits, Output, Peer, PresenceMode,
-    Retention,
+    RulePattern,
 };
 use tautline_protocol::{
-    Format, Now, Pattern, UserId,
+    Format, Now, UserId,
     json::{packets, parse_server},
     msgpack,
     packet::{Auth, ServerPacket},
@@ -88,12 +88,11 @@ struct Node {
 impl Node {
     fn new() -> Self {
         let rule = |pattern: &str, access, presence| ChannelRule {
-            pattern: Pattern::parse(pattern).expect("valid"),
             subscribe: access,
             publish: access,
             presence,
-            retention: Retention::default(),
             ack: pattern.starts_with("ack:"),
+            ..ChannelRule::closed(RulePattern::parse(pattern).expect("valid"))
         };
         let rules = vec![
             rule("secret:*", Access::Token, PresenceMode::Off),

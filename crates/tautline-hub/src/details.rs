@@ -4,13 +4,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use tautline_protocol::ChannelName;
+use tautline_protocol::{ChannelName, Info, Pattern};
+
+use crate::Permission;
 
 /// What a login says beyond its user and channels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoginDetails {
+    /// Channels that the login may use where a rule says [`crate::Access::Token`], each for one permission.
+    /// They share the bounds of [`crate::Identity::channels`].
+    pub grants: Vec<(Permission, Pattern)>,
     /// Channels to which the server subscribes each connection of the login. At most
     /// [`LoginDetails::SUBS_MAX`].
     pub subs: Vec<ChannelName>,
@@ -102,49 +105,10 @@ impl LoginDetails {
     }
 }
 
-/// Any JSON value on one line, at most [`Info::BYTES_MAX`] bytes: it is part of packets, and packets are lines.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Info(Box<RawValue>);
-
-impl Info {
-    /// The most bytes.
-    pub const BYTES_MAX: usize = 1_024;
-
-    /// Its JSON.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.get()
-    }
-
-    /// Its JSON.
-    #[must_use]
-    pub fn as_raw(&self) -> &RawValue {
-        &self.0
-    }
-}
-
-impl From<Box<RawValue>> for Info {
-    fn from(value: Box<RawValue>) -> Self {
-        if !value.get().contains(['\n', '\r']) {
-            return Self(value);
-        }
-        // Inside a JSON string a line break is always escaped, so a raw one is between tokens.
-        let line = value.get().replace(['\n', '\r'], " ");
-        Self(RawValue::from_string(line).expect("white space between tokens does not change JSON"))
-    }
-}
-
-impl PartialEq for Info {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Info {}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
 
     fn info(json: &str) -> Info {
@@ -152,14 +116,10 @@ mod tests {
     }
 
     #[test]
-    fn info_with_line_breaks_becomes_one_line() {
-        assert_eq!(info("{\n\"name\":\r\n\"Ann\\n\"}").as_str(), r#"{ "name":  "Ann\n"}"#);
-    }
-
-    #[test]
     fn each_part_over_its_bound_is_refused() {
         let label = |bytes: usize| (Box::from("x".repeat(bytes)), Box::from("v"));
         let fits = LoginDetails {
+            grants: Vec::new(),
             subs: vec![ChannelName::parse("a").expect("valid"); 32],
             info: Some(info(&format!("\"{}\"", "x".repeat(Info::BYTES_MAX - 2)))),
             labels: (49..65).map(label).collect(),

@@ -19,7 +19,7 @@ use tautline_protocol::{
 };
 
 use crate::{
-    ChannelRule, Identity, LoginRefused, Rules,
+    ChannelRule, Client, Decision, Identity, LoginRefused, Permission, Rules,
     acks::Acks,
     admission::{AdmissionQueue, HelloKind},
     aging::Aging,
@@ -484,6 +484,11 @@ impl Hub {
             retry_after_ms,
             ..Bye::new(ByeCode::ServerRestart, "the server restarts, come back in a moment")
         }
+    }
+
+    /// Whether a client has a permission in a channel.
+    pub(crate) fn permits(&self, client: Client<'_>, channel: &ChannelName, permission: Permission) -> bool {
+        client.decide(self.rule(channel), channel, permission) == Decision::Allow
     }
 
     /// The rule that applies to a channel.

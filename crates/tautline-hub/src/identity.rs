@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tautline_protocol::{
-    ByeCode, ChannelName, ErrorCode, Pattern, Reconnect, UserId,
+    ByeCode, ErrorCode, Info, Pattern, Reconnect, UserId,
     packet::{ErrorBody, server::Bye},
 };
 
-use crate::{Access, LoginDetails, LoginTooLarge};
+use crate::{LoginDetails, LoginTooLarge};
 
 /// The longest retry delay for a token that is not valid yet, in milliseconds: by then the app may have
 /// another token, and a wrong clock may have been corrected.
@@ -129,41 +129,25 @@ impl Identity {
     /// The most bytes of all patterns: a ticket carries them, and must fit into a hello.
     pub const CHANNELS_BYTES_MAX: usize = 65_536;
 
+    /// What the login says of the user to other members of a channel.
+    pub(crate) fn info(&self) -> Option<&Info> {
+        self.details.as_ref().and_then(|details| details.info.as_ref())
+    }
+
     /// Checks the bounds of a login.
     ///
     /// # Errors
     /// [`LoginTooLarge`] says which part is over its bound.
     pub(crate) fn check_bounds(&self) -> Result<(), LoginTooLarge> {
-        let bytes: usize = self.channels.iter().map(|pattern| pattern.as_str().len()).sum();
-        if self.channels.len() > Self::CHANNELS_MAX || bytes > Self::CHANNELS_BYTES_MAX {
+        let grants = self.details.iter().flat_map(|details| &details.grants).map(|(_, pattern)| pattern);
+        let patterns = || self.channels.iter().chain(grants.clone());
+        let bytes: usize = patterns().map(|pattern| pattern.as_str().len()).sum();
+        if patterns().count() > Self::CHANNELS_MAX || bytes > Self::CHANNELS_BYTES_MAX {
             return Err(LoginTooLarge::Channels {
                 count_max: Self::CHANNELS_MAX,
                 bytes_max: Self::CHANNELS_BYTES_MAX,
             });
         }
         self.details.as_ref().map_or(Ok(()), |details| details.check())
-    }
-
-    /// True if a channel with read access `access` may be read. The user's own inbox always may.
-    pub(crate) fn may_read(&self, channel: &ChannelName, access: Access) -> bool {
-        let own = self.user.as_ref().is_some_and(|user| {
-            channel
-                .as_str()
-                .strip_prefix(ChannelName::USER_PREFIX)
-                .is_some_and(|owner| owner == user.as_str())
-        });
-        own || self.may(channel, access)
-    }
-
-    /// True if this login satisfies `access` in `channel`.
-    pub(crate) fn may(&self, channel: &ChannelName, access: Access) -> bool {
-        match access {
-            Access::None => false,
-            // The back end is not asked yet.
-            Access::Backend => false,
-            Access::Token => self.channels.iter().any(|pattern| pattern.matches(channel.as_str())),
-            Access::User => self.user.is_some(),
-            Access::Any => true,
-        }
     }
 }

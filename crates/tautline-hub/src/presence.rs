@@ -14,14 +14,17 @@ use std::{
 use bytes::Bytes;
 use tautline_engine::budget::{Budget, Claim, Claimant, Holder};
 use tautline_protocol::{
-    ChannelName, UserId, json,
+    ChannelName, json,
     packet::server::{Member, MemberState, PresenceChange, PresenceKind, Roster},
 };
 
-use crate::{PresenceMode, budgets::Budgets, session::id::SessionId};
+use crate::{Identity, PresenceMode, budgets::Budgets, session::id::SessionId};
 
 /// Changes that a channel keeps for connections that have not read them yet.
 const CHANGES_MAX: usize = 256;
+
+/// In place of the changes seen: this subscriber may not see presence.
+pub(crate) const NO_READER: u64 = u64::MAX;
 
 /// The members of one channel.
 pub(crate) struct Presence {
@@ -52,7 +55,7 @@ struct Change {
 }
 
 struct MemberEntry {
-    user: Option<UserId>,
+    identity: Arc<Identity>,
     since: u64,
     state: MemberState,
     _claim: Claim,
@@ -85,6 +88,9 @@ impl Presence {
 
     /// Removes a reader that had read up to `seen`.
     pub(crate) fn remove_reader(&mut self, seen: u64) {
+        if seen == NO_READER {
+            return;
+        }
         self.read_changes(seen, |_| {});
         self.readers -= 1;
     }
@@ -95,14 +101,14 @@ impl Presence {
         &mut self,
         channel: &ChannelName,
         (session, holder): (SessionId, Holder),
-        user: Option<&UserId>,
+        identity: &Arc<Identity>,
         wall_ms: u64,
     ) -> Option<bool> {
         let kind = match self.members.get_mut(&session) {
             None => {
                 let claim = self.members_budget.claim(holder, 1, Claimant::Ordinary)?;
-                let state = MemberState::Online;
-                let subscriber = MemberEntry { user: user.cloned(), since: wall_ms, state, _claim: claim };
+                let (identity, state) = (Arc::clone(identity), MemberState::Online);
+                let subscriber = MemberEntry { identity, since: wall_ms, state, _claim: claim };
                 self.members.insert(session, subscriber);
                 PresenceKind::Join
             }
@@ -112,7 +118,7 @@ impl Presence {
             }
             Some(_) => return Some(false),
         };
-        Some(self.record(kind, channel, session, user))
+        Some(self.record(kind, channel, session, identity))
     }
 
     /// A session lost its connection, or pauses. Returns true if subscribers must be notified.
@@ -122,14 +128,14 @@ impl Presence {
             return false;
         }
         subscriber.state = MemberState::Away;
-        let user = subscriber.user.clone();
-        self.record(PresenceKind::Away, channel, session, user.as_ref())
+        let identity = Arc::clone(&subscriber.identity);
+        self.record(PresenceKind::Away, channel, session, &identity)
     }
 
     /// A session is no longer a member. Returns true if subscribers must be notified.
     pub(crate) fn remove_member(&mut self, channel: &ChannelName, session: SessionId) -> bool {
         match self.members.remove(&session) {
-            Some(subscriber) => self.record(PresenceKind::Leave, channel, session, subscriber.user.as_ref()),
+            Some(subscriber) => self.record(PresenceKind::Leave, channel, session, &subscriber.identity),
             None => false,
         }
     }
@@ -155,16 +161,26 @@ impl Presence {
         }
     }
 
-    /// The first `members_max` members, and the total.
-    pub(crate) fn roster(&self, members_max: usize) -> Roster {
-        let member = |(session, subscriber): (&SessionId, &MemberEntry)| Member {
-            user: subscriber.user.as_ref().map(ToString::to_string),
-            session: session.to_string(),
-            since: subscriber.since,
-            state: subscriber.state,
+    /// The first `members_max` members, as far as `bytes_max` has room for them, and the total.
+    pub(crate) fn roster(&self, members_max: usize, bytes_max: usize) -> Roster {
+        /// A session's id, a date, a state, and the names of the fields.
+        const MEMBER_BYTES: usize = 128;
+        let mut room = bytes_max;
+        let member = |(session, subscriber): (&SessionId, &MemberEntry)| {
+            let member = Member {
+                user: subscriber.identity.user.as_ref().map(ToString::to_string),
+                session: session.to_string(),
+                since: subscriber.since,
+                state: subscriber.state,
+                info: subscriber.identity.info().cloned(),
+            };
+            let user_bytes = member.user.as_ref().map_or(0, String::len);
+            let info_bytes = member.info.as_ref().map_or(0, |info| info.as_str().len());
+            room = room.checked_sub(MEMBER_BYTES + user_bytes + info_bytes)?;
+            Some(member)
         };
         Roster {
-            members: self.members.iter().take(members_max).map(member).collect(),
+            members: self.members.iter().take(members_max).map_while(member).collect(),
             count: self.members.len(),
         }
     }
@@ -174,7 +190,7 @@ impl Presence {
         kind: PresenceKind,
         channel: &ChannelName,
         session: SessionId,
-        user: Option<&UserId>,
+        identity: &Identity,
     ) -> bool {
         if !self.events {
             return false;
@@ -186,8 +202,9 @@ impl Presence {
         }
         let change = PresenceChange {
             channel: channel.to_string(),
-            user: user.map(ToString::to_string),
+            user: identity.user.as_ref().map(ToString::to_string),
             session: session.to_string(),
+            info: identity.info().filter(|_| kind == PresenceKind::Join).cloned(),
         };
         let mut packet = Vec::new();
         json::write_server(&mut packet, kind.as_str(), &change);
@@ -227,7 +244,7 @@ const fn undoes(kind: PresenceKind, undone: PresenceKind) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::HubLimits;
+    use crate::{LoginDetails, limits::HubLimits};
 
     fn presence() -> (Box<Presence>, Arc<Budget>) {
         let budgets = Budgets::new(&HubLimits::default());
@@ -236,7 +253,11 @@ mod tests {
 
     fn join(presence: &mut Presence, session: SessionId, wall_ms: u64) -> bool {
         let who = (session, Holder::of_hash(7));
-        presence.set_online(&room(), who, None, wall_ms).expect("there is room in rosters")
+        presence.set_online(&room(), who, &guest(), wall_ms).expect("there is room in rosters")
+    }
+
+    fn guest() -> Arc<Identity> {
+        Arc::default()
     }
 
     fn room() -> ChannelName {
@@ -258,7 +279,7 @@ mod tests {
         assert_eq!(told(&mut presence, &mut seen), ["join"]);
         assert!(presence.set_away(&room(), ann));
         assert!(!presence.set_away(&room(), ann), "away is sent once");
-        assert_eq!(presence.roster(9).members[0].state, MemberState::Away);
+        assert_eq!(presence.roster(9, usize::MAX).members[0].state, MemberState::Away);
         assert_eq!(told(&mut presence, &mut seen), ["away"]);
         assert!(join(&mut presence, ann, 6));
         assert!(!join(&mut presence, ann, 7), "a take-over is no change");
@@ -269,6 +290,22 @@ mod tests {
     }
 
     #[test]
+    fn roster_with_long_info_stops_at_its_bytes() {
+        let (mut presence, _) = presence();
+        let info = serde_json::value::RawValue::from_string(format!("\"{}\"", "x".repeat(1_000)));
+        let details = LoginDetails { info: Some(info.expect("json").into()), ..LoginDetails::default() };
+        let ann = Arc::new(Identity { details: details.shared(), ..Identity::default() });
+        for n in 0..100 {
+            let who = (SessionId(n), Holder::of_hash(7));
+            presence.set_online(&room(), who, &ann, 5).expect("there is room in rosters");
+        }
+        let roster = presence.roster(1_000, 10_000);
+        let bytes = serde_json::to_string(&roster).expect("json").len();
+        assert_eq!((roster.count, roster.members.len()), (100, 8));
+        assert!(bytes <= 10_000, "{bytes}");
+    }
+
+    #[test]
     fn slow_reader_misses_changes_without_queue_growth() {
         let (mut presence, _) = presence();
         let mut seen = presence.add_reader();
@@ -276,8 +313,8 @@ mod tests {
             join(&mut presence, SessionId(n), 5);
         }
         assert_eq!(told(&mut presence, &mut seen).len(), CHANGES_MAX);
-        assert_eq!(presence.roster(10).members.len(), 10);
-        assert_eq!(presence.roster(10).count, 1000);
+        assert_eq!(presence.roster(10, usize::MAX).members.len(), 10);
+        assert_eq!(presence.roster(10, usize::MAX).count, 1000);
     }
 
     #[test]

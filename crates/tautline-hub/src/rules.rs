@@ -5,9 +5,11 @@
 use std::sync::Arc;
 
 use tautline_engine::Retention;
-use tautline_protocol::{ChannelName, Pattern};
+use tautline_protocol::ChannelName;
 
-/// Who has access.
+use crate::{Permission, RulePattern};
+
+/// Which clients have a permission in the channels of a rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
     /// Only the back end. The default.
@@ -17,8 +19,12 @@ pub enum Access {
     Backend,
     /// Clients whose token names the channel in `channels`.
     Token,
-    /// Every user that has logged in; no guest.
+    /// The user that the channel's name has in the place of `$user`; every user that has logged in where the
+    /// rule's pattern has no such place. No guest.
     User,
+    /// The guest whose session the channel's name has in the place of `$guest`; nobody where the rule's pattern
+    /// has no such place.
+    Guest,
     /// Every client, guests included.
     Any,
 }
@@ -43,11 +49,15 @@ pub enum PresenceMode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelRule {
     /// The channels.
-    pub pattern: Pattern,
-    /// Who may subscribe, read history and see presence.
+    pub pattern: RulePattern,
+    /// Who may subscribe.
     pub subscribe: Access,
     /// Who may publish.
     pub publish: Access,
+    /// Who may read history; `None`: who may subscribe.
+    pub history_access: Option<Access>,
+    /// Who may see presence; `None`: who may subscribe.
+    pub presence_access: Option<Access>,
     /// Presence information.
     pub presence: PresenceMode,
     /// Retention.
@@ -55,6 +65,36 @@ pub struct ChannelRule {
     /// Whether users' acknowledged positions are kept, so that a new phone resumes where the last one was.
     /// Inboxes always keep them.
     pub ack: bool,
+}
+
+impl ChannelRule {
+    /// A rule that opens its channels to the back end only.
+    #[must_use]
+    pub fn closed(pattern: RulePattern) -> Self {
+        Self {
+            pattern,
+            subscribe: Access::None,
+            publish: Access::None,
+            history_access: None,
+            presence_access: None,
+            presence: PresenceMode::Off,
+            retention: Retention::default(),
+            ack: false,
+        }
+    }
+
+    /// Who has a permission, and which permission of a token counts for it: history and presence are
+    /// permitted like `subscribe` where the rule says nothing of them.
+    #[must_use]
+    pub fn access(&self, permission: Permission) -> (Access, Permission) {
+        let own = match permission {
+            Permission::Subscribe => Some(self.subscribe),
+            Permission::Publish => Some(self.publish),
+            Permission::History => self.history_access,
+            Permission::Presence => self.presence_access,
+        };
+        own.map_or((self.subscribe, Permission::Subscribe), |own| (own, permission))
+    }
 }
 
 /// The rules of a node.
@@ -73,14 +113,8 @@ impl Rules {
     /// Never: the pattern `*` is valid.
     #[must_use]
     pub fn new(rules: Vec<ChannelRule>) -> Self {
-        let closed = ChannelRule {
-            pattern: Pattern::parse("*").expect("a valid pattern"),
-            subscribe: Access::None,
-            publish: Access::None,
-            presence: PresenceMode::Off,
-            retention: Retention::default(),
-            ack: true,
-        };
+        let everything = RulePattern::parse("*").expect("a valid pattern");
+        let closed = ChannelRule { ack: true, ..ChannelRule::closed(everything) };
         let inbox = |rule: &ChannelRule| rule.pattern.as_str().starts_with(ChannelName::USER_PREFIX);
         let (inboxes, channels): (Vec<_>, Vec<_>) = rules.into_iter().partition(inbox);
         let locked = |rule: ChannelRule| ChannelRule {

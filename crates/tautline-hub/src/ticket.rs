@@ -13,9 +13,9 @@ use chacha20poly1305::{
     aead::{Aead, Payload},
 };
 use serde::{Deserialize, Serialize};
-use tautline_protocol::ChannelName;
+use tautline_protocol::{ChannelName, Info, Pattern};
 
-use crate::{Info, LoginDetails};
+use crate::{LoginDetails, Permission};
 
 const NONCE_BYTES: usize = 24;
 /// Bound to every ticket, so that no other sealed data is accepted as one.
@@ -60,6 +60,8 @@ pub(crate) struct Claims {
 /// [`LoginDetails`] in a ticket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DetailsClaims {
+    #[serde(rename = "g", default, skip_serializing_if = "Vec::is_empty")]
+    grants: Vec<(Permission, String)>,
     #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
     subs: Vec<String>,
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
@@ -72,14 +74,18 @@ pub(crate) struct DetailsClaims {
 
 impl DetailsClaims {
     pub(crate) fn of(details: &LoginDetails) -> Self {
-        let LoginDetails { subs, info, labels, token_id } = details.clone();
-        Self { subs: subs.iter().map(ToString::to_string).collect(), info, labels, token_id }
+        let LoginDetails { grants, subs, info, labels, token_id } = details.clone();
+        let grants =
+            grants.iter().map(|(granted, pattern)| (*granted, pattern.as_str().to_owned())).collect();
+        Self { grants, subs: subs.iter().map(ToString::to_string).collect(), info, labels, token_id }
     }
 
     pub(crate) fn to_details(&self) -> Option<Arc<LoginDetails>> {
-        let Self { subs, info, labels, token_id } = self.clone();
+        let Self { grants, subs, info, labels, token_id } = self.clone();
+        let parse = |(granted, pattern): &(_, String)| Some((*granted, Pattern::parse(pattern).ok()?));
+        let grants = grants.iter().filter_map(parse).collect();
         let subs = subs.iter().filter_map(|name| ChannelName::parse(name).ok()).collect();
-        LoginDetails { subs, info, labels, token_id }.shared()
+        LoginDetails { grants, subs, info, labels, token_id }.shared()
     }
 }
 
@@ -133,6 +139,7 @@ mod tests {
     fn details() -> LoginDetails {
         let info = RawValue::from_string(r#"{"name":"Ann"}"#.to_owned()).expect("json");
         LoginDetails {
+            grants: vec![(Permission::Publish, Pattern::parse("room:*").expect("valid"))],
             subs: vec![ChannelName::parse("news").expect("valid")],
             info: Some(info.into()),
             labels: [("shop".into(), "7".into())].into(),

@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 use tautline_engine::Retention;
 use tautline_hub::{
     Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, NodeLimits, PresenceMode,
-    PublishOptions,
+    PublishOptions, RulePattern,
 };
 use tautline_netem::Rng;
 use tautline_protocol::{
-    ChannelName, Now, Pattern, UserId,
+    ChannelName, Now, UserId,
     packet::{Auth, ErrorBody, server::Published},
 };
 
@@ -63,12 +63,12 @@ impl Server {
     ) -> Self {
         let ServerConfig { limits, retention, presence, ack } = config;
         let rule = |pattern: &str| ChannelRule {
-            pattern: Pattern::parse(pattern).expect("valid"),
             subscribe: Access::Any,
             publish: Access::Any,
             presence: if presence { PresenceMode::Events } else { PresenceMode::Off },
             retention,
             ack,
+            ..ChannelRule::closed(RulePattern::parse(pattern).expect("valid"))
         };
         let engine = SimEngine::new(plan, seed, &limits, event_sink);
         let config = HubConfig {

@@ -4,8 +4,7 @@
 
 use axum::{Router, routing::get};
 use tautline_gateway::{CallError, Gateway};
-use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
-use tautline_protocol::Pattern;
+use tautline_hub::{Access, ChannelRule, PresenceMode, RulePattern};
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -13,12 +12,10 @@ async fn main() -> anyhow::Result<()> {
     let gateway = Gateway::builder()
         .guests(true)
         .rules(vec![ChannelRule {
-            pattern: Pattern::parse("room:*")?,
             subscribe: Access::Any,
             publish: Access::Any,
             presence: PresenceMode::Events,
-            retention: Retention::default(),
-            ack: false,
+            ..ChannelRule::closed(RulePattern::parse("room:*")?)
         }])
         .call("echo", |call| async move { Ok(call.data) })
         .call("buy", |_call| async { Err(CallError::new("sold_out", "come back tomorrow")) })

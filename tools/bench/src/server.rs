@@ -11,9 +11,8 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde_json::json;
 use tautline_gateway::Gateway;
-use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
+use tautline_hub::{Access, ChannelRule, RulePattern};
 use tautline_process::{IO_EVENTS_PER_POLL, log, secret::Secret, socket};
-use tautline_protocol::Pattern;
 
 use super::args::OwnServer;
 
@@ -51,12 +50,9 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         .context("cannot start the runtime")?;
     runtime.block_on(async {
         let everything = ChannelRule {
-            pattern: Pattern::parse("*").expect("a star is a pattern"),
             subscribe: Access::Any,
             publish: Access::Any,
-            presence: PresenceMode::Off,
-            retention: Retention::default(),
-            ack: false,
+            ..ChannelRule::closed(RulePattern::parse("*").expect("a star is a pattern"))
         };
         let gateway = Gateway::builder()
             .node("bench")

@@ -14,9 +14,9 @@ use anyhow::{Context as _, ensure};
 use clap::Parser;
 use tautline_chaos::{Chaos, Network};
 use tautline_gateway::{Gateway, Hosts};
-use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
+use tautline_hub::{Access, ChannelRule, PresenceMode, Retention, RulePattern};
 use tautline_process::{log, log::LogArgs, signals::Signals, socket};
-use tautline_protocol::{Limits, Pattern};
+use tautline_protocol::Limits;
 use tokio::net::TcpListener;
 use tracing::info;
 
@@ -99,12 +99,11 @@ async fn run(args: Cli) -> anyhow::Result<()> {
 fn gateway(tally: &Arc<Tally>, hosts: Hosts) -> anyhow::Result<Gateway> {
     let tally = Arc::clone(tally);
     let everything = ChannelRule {
-        pattern: Pattern::parse("*").expect("a star is a pattern"),
         subscribe: Access::Any,
         publish: Access::Any,
         presence: PresenceMode::Events,
         retention: Retention { count: LOG_COUNT, bytes: LOG_BYTES, ..Retention::default() },
-        ack: false,
+        ..ChannelRule::closed(RulePattern::parse("*").expect("a star is a pattern"))
     };
     Gateway::builder()
         .node("demo")

@@ -11,8 +11,7 @@ use std::{
 
 use tautline_client::{Client, ClientOptions, Login, Publication, Subscription, SubscriptionEvent};
 use tautline_gateway::{Gateway, GatewayBuilder};
-use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
-use tautline_protocol::Pattern;
+use tautline_hub::{Access, ChannelRule, PresenceMode, Retention, RulePattern};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -31,12 +30,11 @@ pub async fn soon<T>(what: impl Future<Output = T>) -> T {
 /// A gateway where guests may do anything in `room:*`, and keep `retention` of it.
 pub fn open_gateway(retention: Retention) -> GatewayBuilder {
     let rule = ChannelRule {
-        pattern: Pattern::parse("room:*").expect("a pattern"),
         subscribe: Access::Any,
         publish: Access::Any,
         presence: PresenceMode::Roster,
         retention,
-        ack: false,
+        ..ChannelRule::closed(RulePattern::parse("room:*").expect("a pattern"))
     };
     Gateway::builder().guests(true).rules(vec![rule]).call("echo", |call| async move { Ok(call.data) })
 }

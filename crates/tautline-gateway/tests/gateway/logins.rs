@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 use tautline_gateway::{Gateway, GatewayBuilder};
-use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
-use tautline_protocol::Pattern;
+use tautline_hub::{Access, ChannelRule, RulePattern};
 
 use crate::rig::{Client, Rig, bye};
 
@@ -12,12 +11,9 @@ pub const FAR_AWAY: u64 = 4_000_000_000;
 
 fn tokens_only() -> GatewayBuilder {
     let by_token = ChannelRule {
-        pattern: Pattern::parse("*").expect("a valid pattern"),
         subscribe: Access::Token,
         publish: Access::Token,
-        presence: PresenceMode::Off,
-        retention: Retention::default(),
-        ack: false,
+        ..ChannelRule::closed(RulePattern::parse("*").expect("a valid pattern"))
     };
     Gateway::builder().jwt_hs256(SECRET).rules(vec![by_token])
 }

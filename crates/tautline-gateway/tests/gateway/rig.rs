@@ -9,8 +9,8 @@ use std::{
 
 use serde_json::{Value, json, value::RawValue};
 use tautline_gateway::{Gateway, GatewayBuilder, GatewayConfig, PublishOptions};
-use tautline_hub::{Access, ChannelRule, PresenceMode, Retention};
-use tautline_protocol::{ChannelName, Format, Pattern, msgpack, packet::server::Published};
+use tautline_hub::{Access, ChannelRule, RulePattern};
+use tautline_protocol::{ChannelName, Format, msgpack, packet::server::Published};
 use tokio::runtime::Runtime;
 use tungstenite::{ClientRequestBuilder, Message, WebSocket, http::Uri};
 
@@ -60,12 +60,9 @@ pub fn config_with_long_linger() -> GatewayConfig {
 /// A gateway in which guests may do everything.
 pub fn open_to_all() -> GatewayBuilder {
     let everything = ChannelRule {
-        pattern: Pattern::parse("*").expect("a valid pattern"),
         subscribe: Access::Any,
         publish: Access::Any,
-        presence: PresenceMode::Off,
-        retention: Retention::default(),
-        ack: false,
+        ..ChannelRule::closed(RulePattern::parse("*").expect("a valid pattern"))
     };
     Gateway::builder()
         .config(config_with_long_linger())

@@ -12,17 +12,17 @@ use tautline_engine::{
     budget::{Claim, Holder},
 };
 use tautline_protocol::{
-    ChannelName, Cursor, ReadFrom, UserId,
+    ChannelName, Cursor, ReadFrom,
     packet::server::{Gap, GapReason, Roster, Subscribed},
 };
 
 use crate::{
-    ChannelRule,
+    ChannelRule, Identity,
     budgets::Budgets,
     limits::HubLimits,
     mailbox::PeerMailbox,
     packets::Packets,
-    presence::Presence,
+    presence::{NO_READER, Presence},
     session::id::SessionId,
     sync::{AtomicUsize, Mutex, lock},
     tail::{AppendOutcome, LogTail, ResumePoint, TailRead},
@@ -238,7 +238,7 @@ impl Channel {
         let outcome = state.resolve_start(&self.name, from, evidence).ok_or(SubscribeError::NotLoaded)?;
         let changed = match &mut state.presence {
             Some(presence) => presence
-                .set_online(&self.name, (who.session, who.holder), who.user, who.wall_ms)
+                .set_online(&self.name, (who.session, who.holder), who.identity, who.wall_ms)
                 .ok_or(SubscribeError::RosterFull)?,
             None => false,
         };
@@ -248,7 +248,8 @@ impl Channel {
             notified: true,
         });
         let fan_out = if changed { state.start_fan_out() } else { FanOut::Done };
-        let presence_seen = state.presence.as_mut().map_or(0, |presence| presence.add_reader());
+        let presence = state.presence.as_mut().filter(|_| who.sees_presence);
+        let presence_seen = presence.map_or(NO_READER, |presence| presence.add_reader());
         Ok((subscriber, presence_seen, outcome, fan_out))
     }
 
@@ -352,8 +353,19 @@ impl Channel {
     }
 
     /// The roster; `None` if the channel keeps none.
-    pub(crate) fn roster(&self, members_max: usize) -> Option<Roster> {
-        lock(&self.state).presence.as_ref().map(|presence| presence.roster(members_max))
+    pub(crate) fn roster(&self, members_max: usize, bytes_max: usize) -> Option<Roster> {
+        lock(&self.state).presence.as_ref().map(|presence| presence.roster(members_max, bytes_max))
+    }
+
+    /// A subscriber that has seen so many changes of the roster may see them from now on, or no longer.
+    pub(crate) fn set_presence_reader(&self, seen: &mut u64, sees: bool) {
+        let mut state = lock(&self.state);
+        let Some(presence) = &mut state.presence else { return };
+        match (*seen == NO_READER, sees) {
+            (true, true) => *seen = presence.add_reader(),
+            (false, false) => presence.remove_reader(std::mem::replace(seen, NO_READER)),
+            _ => {}
+        }
     }
 
     /// The number of subscribed connections.
@@ -433,7 +445,9 @@ pub(crate) struct SubscribeParams<'a> {
     pub(crate) slot: u32,
     pub(crate) session: SessionId,
     pub(crate) holder: Holder,
-    pub(crate) user: Option<&'a UserId>,
+    pub(crate) identity: &'a Arc<Identity>,
+    /// Whether the client may see presence.
+    pub(crate) sees_presence: bool,
     pub(crate) wall_ms: u64,
 }
 

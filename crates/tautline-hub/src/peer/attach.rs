@@ -22,7 +22,7 @@ use super::{
     stage::{ActiveSession, Stage},
 };
 use crate::{
-    Identity,
+    Identity, Permission,
     session::id::SessionId,
     session::registry::NoSession,
     session::{Claim, LiveSession, Login, Session},
@@ -216,8 +216,9 @@ impl Peer {
                 continue;
             }
             room -= bytes;
-            let subscribed =
-                self.parse_readable(name).and_then(|channel| self.subscribe_to(now, &channel, requests));
+            let subscribed = self
+                .parse_permitted(name, Permission::Subscribe)
+                .and_then(|(channel, _)| self.subscribe_to(now, &channel, requests));
             note(name.clone(), subscribed);
         }
         if let Some(own) = own {

@@ -12,11 +12,14 @@ use tautline_protocol::{
 };
 
 use super::Peer;
-use crate::tail::{ResumePoint, locate};
+use crate::{
+    Permission,
+    tail::{ResumePoint, locate},
+};
 
 impl Peer {
     pub(super) fn history(&mut self, now: Now, id: RequestId, body: &History<'_>) {
-        let (channel, holder) = match self.parse_readable_by(&body.channel) {
+        let (channel, holder) = match self.parse_permitted(&body.channel, Permission::History) {
             Ok((channel, asked_by)) => (channel, asked_by.holder),
             Err(error) => return json::write_reply(&mut self.control, id, Err::<&(), _>(&error)),
         };

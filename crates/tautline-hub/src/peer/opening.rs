@@ -22,7 +22,7 @@ use super::{
     stage::{Authenticated, Authenticating, LoadingChannels, Queued, Stage},
 };
 use crate::{
-    Identity, LoginRefused,
+    Client, Identity, LoginRefused, Permission,
     admission::HelloKind,
     session::id::SessionId,
     ticket::{Claims, DetailsClaims},
@@ -158,10 +158,14 @@ impl Peer {
     /// Asks the engine about the logs of the hello's channels, and continues when it has answered.
     fn load_channels(&mut self, now: Now, hello: Hello, authenticated: Authenticated) {
         let identity = self.identity_of(&authenticated);
+        let client = match &authenticated {
+            Authenticated::Resume { claims, .. } => Client::in_session(&identity, SessionId(claims.session)),
+            Authenticated::New { .. } => Client::new(&identity),
+        };
         let channels_max = self.hub.limits().channels_max;
         let requested: Vec<_> = requested_channels(&identity, &hello)
             .into_iter()
-            .filter(|(name, _)| identity.may_read(name, self.hub.rule(name).subscribe))
+            .filter(|(name, _)| self.hub.permits(client, name, Permission::Subscribe))
             .take(channels_max)
             .collect();
         let who = (self.holder_of(&identity), identity.user.as_ref());

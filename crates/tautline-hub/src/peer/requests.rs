@@ -20,9 +20,9 @@ use super::{
     attach::{ticket_due_ms, until},
     output::{CallRequest, Output, ReplyTo, settle_line},
     stage::{Requester, Stage},
-    subscriptions::parse_channel,
+    subscriptions::{denied, parse_channel},
 };
-use crate::{Identity, LoginRefused, append::NewPublication, session::id::CallKey};
+use crate::{Client, Identity, LoginRefused, Permission, append::NewPublication, session::id::CallKey};
 
 /// Bytes that a running call counts in addition to its data.
 const CALL_BYTES: usize = 1024;
@@ -48,10 +48,13 @@ impl Peer {
             }
             Request::History(body) => self.history(now, id, &body),
             Request::Presence(body) => {
-                let roster = self.parse_readable(&body.channel).and_then(|channel| {
-                    let members_max = self.hub.limits().presence_members_max;
+                let permitted = self.parse_permitted(&body.channel, Permission::Presence);
+                let roster = permitted.and_then(|(channel, _)| {
+                    let limits = self.hub.limits();
+                    let (members_max, bytes_max) =
+                        (limits.presence_members_max, limits.history_page_bytes_max);
                     let open = self.hub.find_channel(&channel);
-                    open.and_then(|channel| channel.roster(members_max))
+                    open.and_then(|channel| channel.roster(members_max, bytes_max))
                         .ok_or_else(|| ErrorBody::new(ErrorCode::NotFound, "this channel has no roster"))
                 });
                 self.reply(id, roster.as_ref());
@@ -173,8 +176,9 @@ impl Peer {
             return Err(ErrorBody::new(ErrorCode::Internal, "no session is open"));
         };
         let channel = parse_channel(&publish.channel)?;
-        if !identity.may(&channel, self.hub.rule(&channel).publish) {
-            return Err(ErrorBody::new(ErrorCode::PermissionDenied, "you may not publish in this channel"));
+        let client = Client::in_session(identity, open.session.id);
+        if !self.hub.permits(client, &channel, Permission::Publish) {
+            return Err(denied(Permission::Publish));
         }
         let content = Content { data: publish.data.get().into(), from: identity.user.clone(), tags: None };
         let origin = Some(Origin::Request { session: open.session.id.0, id });
@@ -209,7 +213,7 @@ impl Peer {
         open.auth_until_ms = until(now, expires_at);
         open.ticket_due_ms = ticket_due_ms(now, ticket_expires_at, &login);
         self.reply(id, Ok(&AuthRefreshed { expires_at, ticket }));
-        self.end_forbidden(&login.identity);
+        self.end_forbidden(&login.identity, "the new token does not open this channel");
     }
 
     /// Answers an idempotent request.

@@ -18,32 +18,33 @@ use super::{
     stage::{ActiveSession, Requester, Stage, Subscription},
 };
 use crate::{
-    Identity, PresenceMode,
+    Client, Identity, Permission, PresenceMode,
     channel::{SubscribeError, SubscribeParams},
 };
 
 impl Peer {
-    /// The channel of this name, if the client may read it.
-    pub(super) fn parse_readable(&self, name: &str) -> Result<ChannelName, ErrorBody> {
-        self.parse_readable_by(name).map(|(channel, _)| channel)
-    }
-
-    /// The channel of this name, if the client may read it, with its requester.
-    pub(super) fn parse_readable_by(&self, name: &str) -> Result<(ChannelName, Requester), ErrorBody> {
+    /// The channel of this name, if the client has a permission there, with its requester.
+    pub(super) fn parse_permitted(
+        &self,
+        name: &str,
+        permission: Permission,
+    ) -> Result<(ChannelName, Requester), ErrorBody> {
         let channel = parse_channel(name)?;
         let Stage::Active(open) = &self.stage else { return Err(no_session()) };
         let asked_by = open.session.owned_by(&self.mailbox).map(|session| Requester::of(&session));
         let asked_by = asked_by.ok_or_else(no_session)?;
-        match asked_by.identity.may_read(&channel, self.hub.rule(&channel).subscribe) {
+        let client = Client::in_session(&asked_by.identity, open.session.id);
+        match self.hub.permits(client, &channel, permission) {
             true => Ok((channel, asked_by)),
-            false => Err(ErrorBody::new(ErrorCode::PermissionDenied, "you may not read this channel")),
+            false => Err(denied(permission)),
         }
     }
     pub(super) fn handle_subscribe(&mut self, now: Now, id: RequestId, name: &str, from: ReadFrom) {
-        let (name, Requester { identity, holder, .. }) = match self.parse_readable_by(name) {
-            Ok(readable) => readable,
-            Err(error) => return self.reply(id, Err::<&(), _>(&error)),
-        };
+        let (name, Requester { identity, holder, .. }) =
+            match self.parse_permitted(name, Permission::Subscribe) {
+                Ok(readable) => readable,
+                Err(error) => return self.reply(id, Err::<&(), _>(&error)),
+            };
         let Stage::Active(open) = &self.stage else { return };
         if let Err(error) = open.check_room(&name, self.hub.limits().channels_max) {
             return self.reply(id, Err::<&(), _>(&error));
@@ -69,7 +70,8 @@ impl Peer {
             Ok(requests) => requests.first().map_or_else(
                 || Err(ErrorBody::new(ErrorCode::Internal, "no channel was requested")),
                 |requests| {
-                    self.parse_readable(requests.name.as_str()).and_then(|_| self.subscribe(now, requests))
+                    self.parse_permitted(requests.name.as_str(), Permission::Subscribe)
+                        .and_then(|_| self.subscribe(now, requests))
                 },
             ),
         };
@@ -104,13 +106,16 @@ impl Peer {
             return Ok((outcome.subscribed, outcome.gap));
         }
         let slot = open.free_slot(&requests.name, self.hub.limits().channels_max)?;
+        let client = Client::in_session(&identity, open.session.id);
         let mut session = open.session.owned_by(&self.mailbox).ok_or_else(no_session)?;
         let who = SubscribeParams {
             mailbox: &self.mailbox,
             slot: slot_number(slot),
             session: open.session.id,
             holder: session.holder(),
-            user,
+            identity: &identity,
+            sees_presence: channel.rule.presence != PresenceMode::Off
+                && self.hub.permits(client, &requests.name, Permission::Presence),
             wall_ms: now.wall_ms,
         };
         let outcome = channel.subscribe(&who, &requests.from, requests.evidence(stat.as_ref()));
@@ -181,24 +186,35 @@ impl Peer {
         }
     }
 
-    /// Ends the subscriptions that the new token does not permit.
-    pub(super) fn end_forbidden(&mut self, identity: &Identity) {
+    /// Ends the subscriptions that are not permitted any more.
+    pub(super) fn end_forbidden(&mut self, identity: &Identity, reason: &str) {
         let Stage::Active(open) = &self.stage else { return };
         for slot in 0..open.subscriptions.len() {
             let Stage::Active(open) = &self.stage else { return };
             let Some(subscription) = &open.subscriptions[slot] else { continue };
             let channel = &subscription.channel;
-            if identity.may_read(&channel.name, channel.rule.subscribe) {
+            let client = Client::in_session(identity, open.session.id);
+            if self.hub.permits(client, &channel.name, Permission::Subscribe) {
+                self.review_presence(slot, identity);
                 continue;
             }
             let unsubscribed = Unsubscribed {
                 channel: channel.name.to_string(),
                 code: ErrorCode::PermissionDenied,
-                message: "the new token does not open this channel".to_owned(),
+                message: reason.to_owned(),
             };
             self.end_subscription(slot);
             json::write_server(&mut self.control, "unsubscribed", &unsubscribed);
         }
+    }
+
+    /// Begins or ends the presence events of a subscription as they are permitted now.
+    fn review_presence(&mut self, slot: usize, identity: &Identity) {
+        let Stage::Active(open) = &mut self.stage else { return };
+        let client = Client::in_session(identity, open.session.id);
+        let Some(subscription) = &mut open.subscriptions[slot] else { return };
+        let sees = self.hub.permits(client, &subscription.channel.name, Permission::Presence);
+        subscription.channel.set_presence_reader(&mut subscription.presence_seen, sees);
     }
 }
 
@@ -241,6 +257,17 @@ fn slot_number(slot: usize) -> u32 {
 /// Error for a request whose connection has lost its session.
 pub(super) fn no_session() -> ErrorBody {
     ErrorBody::new(ErrorCode::Internal, "this connection no longer has a session")
+}
+
+/// Error for a request that needs a permission that the client does not have.
+pub(super) fn denied(permission: Permission) -> ErrorBody {
+    let words = match permission {
+        Permission::Subscribe => "you may not read this channel",
+        Permission::Publish => "you may not publish in this channel",
+        Permission::History => "you may not read the history of this channel",
+        Permission::Presence => "you may not see who is in this channel",
+    };
+    ErrorBody::new(ErrorCode::PermissionDenied, words)
 }
 
 pub(super) fn parse_channel(name: &str) -> Result<ChannelName, ErrorBody> {

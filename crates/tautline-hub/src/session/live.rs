@@ -229,12 +229,12 @@ impl<'a> LiveSession<'a> {
 
     /// Updates the session's state in its presence rosters.
     pub(super) fn set_presence(&self, hub: &Hub, wall_ms: u64, to: MemberState) {
-        let (user, who) = (self.login().identity.user.as_ref(), (self.id, self.holder()));
+        let (identity, who) = (&self.login().identity, (self.id, self.holder()));
         for channel in self.state().present_in.iter() {
             let fan_out = channel.with_presence(|presence, name| match to {
                 MemberState::Away => presence.set_away(name, self.id),
                 // It is a member already: there is no new one to refuse.
-                MemberState::Online => presence.set_online(name, who, user, wall_ms).unwrap_or(false),
+                MemberState::Online => presence.set_online(name, who, identity, wall_ms).unwrap_or(false),
             });
             hub.pump_if(fan_out, channel);
         }

@@ -16,7 +16,7 @@ use serde_json::{Value, json, value::RawValue};
 use tautline_engine::{Engine, MemoryEngine, Retention};
 use tautline_hub::{
     Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, NodeLimits, Output, Peer,
-    PresenceMode, PublishOptions,
+    PresenceMode, PublishOptions, RulePattern,
 };
 use tautline_protocol::{
     ChannelName, Format, Limits, Now, Pattern, UserId, json as codec, msgpack,
@@ -55,12 +55,12 @@ impl Node {
         seed: u8,
     ) -> Self {
         let rule = |pattern: &str, access, presence| ChannelRule {
-            pattern: Pattern::parse(pattern).expect("valid"),
             subscribe: access,
             publish: access,
             presence,
             retention,
             ack: pattern.starts_with("ack:"),
+            ..ChannelRule::closed(RulePattern::parse(pattern).expect("valid"))
         };
         let rules = vec![
             rule("secret:*", Access::Token, PresenceMode::Off),
@@ -69,6 +69,21 @@ impl Node {
             rule("ack:*", Access::Any, PresenceMode::Off),
             rule("*", Access::Any, PresenceMode::Off),
         ];
+        Self::ruled_on(engine, limits, rules, seed)
+    }
+
+    /// A node with these rules.
+    pub fn ruled(rules: Vec<ChannelRule>) -> Self {
+        let limits = Limits::default();
+        Self::ruled_on(Arc::new(MemoryEngine::new(7, &limits)), limits, rules, 7)
+    }
+
+    fn ruled_on(
+        engine: Arc<dyn Engine>,
+        limits: impl Into<NodeLimits>,
+        rules: Vec<ChannelRule>,
+        seed: u8,
+    ) -> Self {
         let config = HubConfig {
             limits: limits.into(),
             rules,
@@ -145,6 +160,14 @@ impl Node {
         phone
     }
 
+    /// A client with this login that received its welcome.
+    pub fn log_in(&self, login: Identity) -> Phone {
+        let mut phone = self.dial();
+        phone.login = Ok(login);
+        phone.enter(self, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+        phone
+    }
+
     /// A user that received its welcome.
     pub fn user(&self, user: &str, channels: &[&str]) -> Phone {
         let mut phone = self.dial();
@@ -152,6 +175,11 @@ impl Node {
         phone.enter(self, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
         phone
     }
+}
+
+/// A rule that closes its channels to all clients.
+pub fn closed(pattern: &str) -> ChannelRule {
+    ChannelRule::closed(RulePattern::parse(pattern).expect("valid"))
 }
 
 /// The identity in a token of `user`.

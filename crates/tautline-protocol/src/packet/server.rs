@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{AnyByeCode, ByeCode, Cursor, ErrorCode, Reconnect, RequestId};
+use crate::{AnyByeCode, ByeCode, Cursor, ErrorCode, Info, Reconnect, RequestId};
 
 /// One packet from the server.
 #[derive(Debug)]
@@ -263,6 +263,9 @@ pub struct PresenceChange {
     pub user: Option<String>,
     /// The session.
     pub session: String,
+    /// What its login says of the user, in a `join`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<Info>,
 }
 
 /// Body of the `ok` of `presence`.
@@ -286,6 +289,9 @@ pub struct Member {
     pub since: u64,
     /// Whether it is connected.
     pub state: MemberState,
+    /// What its login says of the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<Info>,
 }
 
 /// Whether a member is connected.

@@ -10,14 +10,14 @@ use serde::{
 };
 use tautline_backend::{LoginOptions, TokenOptions};
 use tautline_gateway::GatewayConfig;
-use tautline_hub::{Access, EngineLimits, HubLimits, NodeLimits, PresenceMode};
+use tautline_hub::{Access, EngineLimits, HubLimits, NodeLimits, PresenceMode, RulePattern};
 use tautline_process::{
     log::LogFormat,
     secret::{Secret, Secrets},
     socket,
 };
 use tautline_protocol::{
-    Limits, Pattern,
+    Limits,
     units::{ByteSize, Span},
 };
 use toml::de::DeTable;
@@ -110,11 +110,13 @@ pub(super) struct Tickets {
 #[serde(deny_unknown_fields)]
 pub(super) struct Channel {
     #[serde(rename = "match", deserialize_with = "pattern")]
-    pub pattern: Pattern,
+    pub pattern: RulePattern,
     #[serde(default)]
     pub subscribe: AccessWord,
     #[serde(default)]
     pub publish: AccessWord,
+    pub history_access: Option<AccessWord>,
+    pub presence_access: Option<AccessWord>,
     #[serde(default)]
     pub presence: PresenceWord,
     #[serde(default)]
@@ -154,7 +156,10 @@ pub(super) struct Log {
 pub(super) enum AccessWord {
     #[default]
     None,
+    Backend,
     Token,
+    User,
+    Guest,
     Any,
 }
 
@@ -162,7 +167,10 @@ impl From<AccessWord> for Access {
     fn from(word: AccessWord) -> Self {
         match word {
             AccessWord::None => Self::None,
+            AccessWord::Backend => Self::Backend,
             AccessWord::Token => Self::Token,
+            AccessWord::User => Self::User,
+            AccessWord::Guest => Self::Guest,
             AccessWord::Any => Self::Any,
         }
     }
@@ -281,9 +289,9 @@ fn ticket_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<
     })
 }
 
-fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
+fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RulePattern, D::Error> {
     checked(deserializer, |text: String| {
-        Pattern::parse(&text).map_err(|why| {
+        RulePattern::parse(&text).map_err(|why| {
             format!("{text:?} matches no channel: {why}; write a channel's name, or a prefix that ends in one `*`, like room:*")
         })
     })

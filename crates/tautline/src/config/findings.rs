@@ -2,7 +2,7 @@
 //!
 //! Start at [`Settings::findings`]. Each has cost an evening of debugging.
 
-use tautline_hub::{Access, ChannelRule, PresenceMode};
+use tautline_hub::{Access, ChannelRule, Place, PresenceMode};
 use tautline_protocol::ChannelName;
 
 use super::{AUTH_SECRET, AUTH_SECRET_OLD, Engine, Environment, Settings};
@@ -55,7 +55,7 @@ impl Settings {
             ));
         }
         for rule in self.channels.iter().filter(|rule| !is_of_inboxes(rule)) {
-            for (act, access) in [("subscribe", rule.subscribe), ("publish", rule.publish)] {
+            for (act, access) in accesses(rule) {
                 if access == Access::Token {
                     findings.push(format!(
                         "channels {:?}: {act} = \"token\" opens it to nobody, for no token is accepted without a secret \
@@ -82,6 +82,13 @@ impl Settings {
                     "channels {pattern:?}: this rule never holds, for {:?} stands before it and matches all of its \
                      channels; the first match counts",
                     first.pattern.as_str()
+                ));
+            }
+            let has_guest = rule.pattern.has(Place::Guest);
+            for (act, _) in accesses(rule).filter(|(_, access)| *access == Access::Guest && !has_guest) {
+                findings.push(format!(
+                    "channels {pattern:?}: {act} = \"guest\" opens it to nobody, for the pattern has no `$guest` that \
+                     says which guest"
                 ));
             }
             if is_of_inboxes(rule) && has_more_than_history(rule) && !self.dev {
@@ -143,11 +150,19 @@ fn is_of_inboxes(rule: &ChannelRule) -> bool {
     rule.pattern.as_str().starts_with(ChannelName::USER_PREFIX)
 }
 
+/// The options of a rule that say who has a permission, as far as they are set.
+fn accesses(rule: &ChannelRule) -> impl Iterator<Item = (&'static str, Access)> {
+    let set = [
+        ("subscribe", Some(rule.subscribe)),
+        ("publish", Some(rule.publish)),
+        ("history_access", rule.history_access),
+        ("presence_access", rule.presence_access),
+    ];
+    set.into_iter().filter_map(|(option, access)| Some((option, access?)))
+}
+
 fn has_more_than_history(rule: &ChannelRule) -> bool {
-    rule.subscribe != Access::None
-        || rule.publish != Access::None
-        || rule.presence != PresenceMode::Off
-        || rule.ack
+    accesses(rule).any(|(_, access)| access != Access::None) || rule.presence != PresenceMode::Off || rule.ack
 }
 
 #[cfg(test)]
@@ -182,7 +197,13 @@ pub(super) mod tests {
 
     #[test]
     fn a_rule_behind_a_wider_one_never_holds() {
-        for (first, second) in [("*", "news"), ("room:*", "room:vip:*"), ("news", "news"), ("a*", "a")] {
+        for (first, second) in [
+            ("*", "news"),
+            ("room:*", "room:vip:*"),
+            ("news", "news"),
+            ("a*", "a"),
+            ("order:*", "order:$user:*"),
+        ] {
             let rules = format!("[[channels]]\nmatch = \"{first}\"\n[[channels]]\nmatch = \"{second}\"\n");
             let finding = finding_in(&rules);
             assert!(finding.contains("never holds") && finding.contains(second), "{finding}");

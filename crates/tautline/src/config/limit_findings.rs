@@ -197,6 +197,8 @@ mod tests {
                 "log_bytes_max",
             ),
             ("[[channels]]\nmatch = \"user:*\"\nsubscribe = \"any\"", "inboxes"),
+            ("[[channels]]\nmatch = \"user:*\"\nhistory_access = \"any\"", "inboxes"),
+            ("[[channels]]\nmatch = \"cart:*\"\npublish = \"guest\"", "$guest"),
         ] {
             let finding = finding_in(text);
             assert!(finding.contains(named), "{text}: {finding}");

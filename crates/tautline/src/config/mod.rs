@@ -21,9 +21,8 @@ use std::{
 use serde::Deserialize;
 use tautline_backend::{LoginOptions, TokenOptions};
 use tautline_gateway::GatewayConfig;
-use tautline_hub::{Access, ChannelRule, NodeLimits, PresenceMode, Retention};
+use tautline_hub::{Access, ChannelRule, NodeLimits, PresenceMode, Retention, RulePattern};
 use tautline_process::{log::LogFormat, secret::Secret, units::whole_ms};
-use tautline_protocol::Pattern;
 
 pub use check::{TicketKey, engine as parse_engine};
 pub use environment::{
@@ -247,16 +246,14 @@ impl Settings {
             self.dev_api_key = Some(key);
         }
         for rule in &mut self.channels {
-            rule.subscribe = Access::Any;
-            rule.publish = Access::Any;
+            (rule.subscribe, rule.publish) = (Access::Any, Access::Any);
+            (rule.history_access, rule.presence_access) = (None, None);
         }
         self.channels.push(ChannelRule {
-            pattern: Pattern::parse("*").expect("a lone star is a pattern"),
             subscribe: Access::Any,
             publish: Access::Any,
             presence: PresenceMode::Events,
-            retention: Retention::default(),
-            ack: false,
+            ..ChannelRule::closed(RulePattern::parse("*").expect("a lone star is a pattern"))
         });
         Ok(())
     }
@@ -277,6 +274,8 @@ fn channel_rule(channel: file::Channel) -> ChannelRule {
         pattern: channel.pattern,
         subscribe: channel.subscribe.into(),
         publish: channel.publish.into(),
+        history_access: channel.history_access.map(Into::into),
+        presence_access: channel.presence_access.map(Into::into),
         presence: channel.presence.into(),
         retention,
         ack: channel.ack,

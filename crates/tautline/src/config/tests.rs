@@ -148,6 +148,24 @@ fn by_default_nothing_is_open_to_anybody() {
 }
 
 #[test]
+fn history_and_presence_take_words_of_their_own() {
+    let rule = "[[channels]]\nmatch = \"order:$user:*\"\nsubscribe = \"user\"\n";
+    let settings = settings_of(&format!("{rule}history_access = \"token\""), &[], &Flags::default());
+    let order = &settings.channels[0];
+    assert_eq!(order.access(Permission::History), (Access::Token, Permission::History));
+    assert_eq!(order.access(Permission::Presence), (Access::User, Permission::Subscribe));
+    let flags = Flags { dev: true, ..Flags::default() };
+    let settings = settings_of(&format!("{rule}history_access = \"none\""), &[], &flags);
+    assert_eq!(settings.channels[0].access(Permission::History).0, Access::Any, "--dev opens all of them");
+}
+
+#[test]
+fn mistyped_place_is_an_error_of_its_line() {
+    let error = error_of("[[channels]]\nmatch = \"order:$usr:*\"");
+    assert!(error.contains("`$usr`") && error.contains("`$user` or `$guest`"), "{error}");
+}
+
+#[test]
 fn dev_opens_channels_and_keeps_history_settings() {
     let flags = Flags { dev: true, ..Flags::default() };
     let settings = settings_of("[[channels]]\nmatch = \"room:*\"\nhistory = { count = 5 }", &[], &flags);

@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use tautline_chaos::{Chaos, Selector, StormReport};
 use tautline_client::{Client, ClientOptions, Login, ReadFrom, SubscriptionEvent};
 use tautline_gateway::Gateway;
-use tautline_hub::{Access, ChannelRule, PresenceMode, PublishOptions, Retention};
+use tautline_hub::{Access, ChannelRule, PublishOptions, Retention, RulePattern};
 use tautline_netem::{Rules, StormPlan};
-use tautline_protocol::{ChannelName, Limits, Pattern};
+use tautline_protocol::{ChannelName, Limits};
 use tokio::{
     net::TcpListener,
     time::{Instant, sleep_until},
@@ -110,12 +110,10 @@ impl Rig {
 /// Guests may do anything, dead lines are noticed within seconds, and the log forgets nothing.
 fn gateway(executed: &Arc<Mutex<Executed>>) -> Gateway {
     let everything = ChannelRule {
-        pattern: Pattern::parse("*").expect("a pattern"),
         subscribe: Access::Any,
         publish: Access::Any,
-        presence: PresenceMode::Off,
-        ack: false,
         retention: Retention { count: 1_000_000, bytes: 1 << 30, ..Retention::default() },
+        ..ChannelRule::closed(RulePattern::parse("*").expect("a pattern"))
     };
     let executed = Arc::clone(executed);
     Gateway::builder()
