@@ -1,7 +1,7 @@
 //! Between the contract's types and what SQLite stores.
 
 use rusqlite::Row;
-use tautline_engine::{Content, Origin};
+use tautline_engine::{Content, Origin, RevokedLogins};
 use tautline_protocol::{RequestId, UserId};
 
 use crate::fault::Fault;
@@ -48,6 +48,25 @@ pub(crate) fn doubted_blob(origin: Origin) -> Vec<u8> {
 /// A request as an origin.
 pub(crate) fn request_blob(session: u128, id: RequestId) -> Vec<u8> {
     [&session.to_be_bytes()[..], &id.to_be_bytes()].concat()
+}
+
+/// The key of revoked logins, and the moment before which they were issued, 0 where any moment counts.
+pub(crate) fn revoked_key(logins: RevokedLogins) -> (Vec<u8>, u64) {
+    match logins {
+        RevokedLogins::Session(session) => (session.to_be_bytes().to_vec(), 0),
+        RevokedLogins::User { user, before } => ([&b"u"[..], &user.to_be_bytes()].concat(), before),
+        RevokedLogins::Token(token) => ([&b"t"[..], &token.to_be_bytes()].concat(), 0),
+    }
+}
+
+/// The logins of such a key; `None` for a key that is not ours.
+pub(crate) fn revoked_logins(key: &[u8], before: u64) -> Option<RevokedLogins> {
+    let number = |bytes: &[u8]| bytes.try_into().ok().map(u128::from_be_bytes);
+    match key {
+        [b'u', user @ ..] if key.len() == 17 => number(user).map(|user| RevokedLogins::User { user, before }),
+        [b't', token @ ..] if key.len() == 17 => number(token).map(RevokedLogins::Token),
+        _ => number(key).map(RevokedLogins::Session),
+    }
 }
 
 /// A publication from three columns: data, sender, tags.

@@ -50,6 +50,10 @@ const MIGRATIONS: &[&str] = &["
     -- Sessions that were ended: their 16 bytes, big-endian, and when the last of their tickets expires by itself.
     CREATE TABLE revoked (session BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX revoked_until ON revoked (until);
+", "
+    -- Also logins of a user, \"u\" and 16 bytes of a digest of its id, that were issued before a moment; and those by a token,
+    -- \"t\" and 16 bytes of a digest of its id.
+    ALTER TABLE revoked ADD COLUMN before INTEGER NOT NULL DEFAULT 0;
 "];
 
 /// Why a file is not opened.

@@ -122,15 +122,22 @@ impl Store {
         })
     }
 
-    /// The sessions that were ended, those that are forgotten first in front.
+    /// The revoked logins, those that are forgotten first in front.
     pub(crate) fn revocations(&self) -> Result<Vec<Revocation>, Fault> {
-        let mut statement = self.connection.prepare("SELECT session, until FROM revoked ORDER BY until")?;
+        let mut statement =
+            self.connection.prepare("SELECT session, until, before FROM revoked ORDER BY until")?;
         let mut rows = statement.query([])?;
         let mut revocations = Vec::with_capacity(self.counts.revocations);
         while let Some(row) = rows.next()? {
             // A row that somebody else wrote is no reason to forget the others, or not to start.
-            match (row.get(0).map(u128::from_be_bytes), convert::get(row, 1)) {
-                (Ok(session), Ok(until)) => revocations.push(Revocation { session, until }),
+            let key = row.get_ref(0)?.as_blob().ok();
+            let dates = convert::get(row, 1).ok().zip(convert::get(row, 2).ok());
+            let ours = key.zip(dates).and_then(|(key, (until, before))| {
+                let subject = convert::revoked_logins(key, before)?;
+                Some(Revocation { subject, until })
+            });
+            match ours {
+                Some(revocation) => revocations.push(revocation),
                 _ => tracing::warn!("a row of `revoked` in the store is not ours: it is left alone"),
             }
         }

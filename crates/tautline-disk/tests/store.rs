@@ -9,7 +9,9 @@ use std::{
 
 use common::{ALL, Dir, NOW, append, append_job, ask, data, publish, read, shop, stat, tidy};
 use tautline_disk::{DiskEngine, DiskOptions, Durability, Opened};
-use tautline_engine::{Answer, Appended, Engine as _, EngineError, Job, Retention, Revocation, Revoke};
+use tautline_engine::{
+    Answer, Appended, Engine as _, EngineError, Job, Retention, Revocation, Revoke, RevokedLogins,
+};
 
 #[cfg(unix)]
 #[test]
@@ -226,7 +228,8 @@ fn relaxed_store_whose_disk_failed_goes_on_in_new_epochs() {
 fn revocations_beyond_the_limit_forget_the_oldest() {
     let dir = Dir::new();
     let options = DiskOptions { revocations_max: 2, ..dir.options() };
-    let revocation = |session| Revocation { session, until: NOW + u64::try_from(session).expect("small") };
+    let revocation =
+        |session: u64| Revocation { subject: RevokedLogins::Session(session.into()), until: NOW + session };
     let (engine, _) = DiskEngine::open(options.clone()).expect("opened");
     for session in 1..=3 {
         let revoke = |answer| Job::Revoke(Revoke { revocation: revocation(session), answer });
@@ -235,7 +238,7 @@ fn revocations_beyond_the_limit_forget_the_oldest() {
     engine.close();
     drop(engine);
     // What a foreign tool wrote is left alone.
-    shop(&dir).execute("INSERT INTO revoked VALUES (x'00ff', 1)", []).expect("written");
+    shop(&dir).execute("INSERT INTO revoked (session, until) VALUES (x'00ff', 1)", []).expect("written");
     let (engine, _) = DiskEngine::open(options).expect("opened");
     assert_eq!(engine.revocations(), [revocation(2), revocation(3)]);
 }

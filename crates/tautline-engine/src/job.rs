@@ -61,7 +61,7 @@ impl std::fmt::Debug for InUse {
     }
 }
 
-/// Saves the revocation of a session.
+/// Saves a revocation.
 #[derive(Debug)]
 pub struct Revoke {
     /// The revocation.
@@ -70,13 +70,35 @@ pub struct Revoke {
     pub answer: Answer<()>,
 }
 
-/// A session whose tickets are void.
+/// Logins that are void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// The session.
-    pub session: u128,
-    /// When the last of its tickets expires, in wall milliseconds: the revocation may be forgotten then.
+    /// Which logins.
+    pub subject: RevokedLogins,
+    /// When the last of them would expire, in wall milliseconds: the revocation may be forgotten then.
     pub until: u64,
+}
+
+impl Revocation {
+    /// An `until` that never comes.
+    pub const FOREVER: u64 = i64::MAX.unsigned_abs();
+}
+
+/// The logins of a revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokedLogins {
+    /// The tickets of this session.
+    Session(u128),
+    /// The logins of a user that were issued before a moment. Of two revocations of a user the one with the
+    /// later moment holds.
+    User {
+        /// A digest of the user's id.
+        user: u128,
+        /// In wall milliseconds.
+        before: u64,
+    },
+    /// The logins by one token: a digest of its id.
+    Token(u128),
 }
 
 /// Appends a publication.

@@ -24,7 +24,7 @@ pub use self::{
     error::EngineError,
     job::{
         Append, Appended, Doubt, InUse, Job, LogState, Origin, Page, Position, PositionUpdate, Read,
-        Revocation, Revoke, SavePositions, Span, StatRequest, StatResult,
+        Revocation, Revoke, RevokedLogins, SavePositions, Span, StatRequest, StatResult,
     },
     limits::EngineLimits,
     memory::{MemoryEngine, MemoryLogs},
@@ -50,8 +50,8 @@ pub trait Engine: Send + Sync + 'static {
     /// The incarnation of all logs together: changes whenever any of them may have lost data. Never 0.
     fn incarnation(&self) -> u32;
 
-    /// The sessions with void tickets, as saved when the engine was opened, in order of expiry. Empty for an
-    /// engine that does not outlive its process.
+    /// The revocations that were saved when the engine was opened, in order of expiry. Empty for an engine that
+    /// does not outlive its process.
     fn revocations(&self) -> Vec<Revocation> {
         Vec::new()
     }

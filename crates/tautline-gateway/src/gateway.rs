@@ -8,7 +8,7 @@ use std::{
 
 use axum::Router;
 use serde_json::value::RawValue;
-use tautline_hub::{Hub, HubStats, Inbox, PublishOptions};
+use tautline_hub::{Hub, HubStats, Inbox, PublishOptions, RevokeLogins, Revoked};
 use tautline_protocol::{
     ChannelName, UserId,
     packet::{ErrorBody, server::Published},
@@ -126,6 +126,21 @@ impl Gateway {
     /// `bad_request` where the user's id cannot have an inbox; the engine's error where it cannot read.
     pub fn inbox(&self, user: &UserId) -> impl Future<Output = Result<Inbox, ErrorBody>> + Send + use<> {
         self.0.inbox(user)
+    }
+
+    /// Revokes logins: their sessions on this node end at once, and no ticket or token brings them back. `until_ms` is
+    /// when the last of them would expire, in wall milliseconds; `None` remembers the revocation for good.
+    ///
+    /// # Errors
+    /// `bad_request` where the session's id is none; `limit` where the node remembers as many revocations as it may,
+    /// and has revoked nothing; `unavailable` where the engine cannot save it: it holds until a restart, and repeating
+    /// the call helps.
+    pub fn revoke(
+        &self,
+        logins: &RevokeLogins,
+        until_ms: Option<u64>,
+    ) -> impl Future<Output = Result<Revoked, ErrorBody>> + Send + use<> {
+        self.0.revoke(logins, until_ms)
     }
 
     /// Current figures.

@@ -50,5 +50,5 @@ pub use methods::{Call, CallError};
 pub use tautline_backend::{Backend, HS256_SECRET_BYTES_MIN};
 pub use tautline_hub::{
     Access, ChannelRule, Engine, EngineLimits, HubLimits, Inbox, MemoryEngine, NodeLimits, PresenceMode,
-    PublishOptions, Retention, RulePattern,
+    PublishOptions, Retention, RevokeLogins, Revoked, RulePattern,
 };

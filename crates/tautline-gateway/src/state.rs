@@ -7,7 +7,7 @@ use std::sync::{
 
 use serde_json::value::RawValue;
 use tautline_backend::Backend;
-use tautline_hub::{Hub, Inbox, PublishOptions, budget::Budget};
+use tautline_hub::{Hub, Inbox, PublishOptions, RevokeLogins, Revoked, budget::Budget};
 use tautline_protocol::{
     ChannelName, ErrorCode, UserId,
     packet::{ErrorBody, server::Published},
@@ -121,6 +121,16 @@ impl GatewayState {
     ) -> impl Future<Output = Result<Inbox, ErrorBody>> + Send + use<> {
         let (reply, result) = reply();
         self.hub.inbox(self.clock.now(), user, reply);
+        result
+    }
+
+    pub(crate) fn revoke(
+        &self,
+        logins: &RevokeLogins,
+        until_ms: Option<u64>,
+    ) -> impl Future<Output = Result<Revoked, ErrorBody>> + Send + use<> {
+        let (reply, result) = reply();
+        self.hub.revoke(self.clock.now(), logins, until_ms, reply);
         result
     }
 

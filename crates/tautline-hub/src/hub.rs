@@ -170,8 +170,8 @@ impl Hub {
         let channels = Channels::new(seed_of_shards, limits.engine.channel_count_max, Arc::clone(&budgets));
         let sessions = Sessions::new(limits.hub.sessions_max, limits.engine.revocations_max);
         for revocation in engine.revocations() {
-            // Nobody knows any more who had ended them.
-            sessions.revocations().insert(SessionId(revocation.session), revocation.until, Holder::BACK_END);
+            // An engine keeps no more of them than there is room for, unless the limit was lowered.
+            sessions.revocations().add(revocation).ok();
         }
         let rules = Arc::new(Rules::new(config.rules));
         let aging = Aging::new(rules.age_ms_max().max(limits.protocol.ticket_ms), engine.last_run_ms());
@@ -428,7 +428,11 @@ impl Hub {
     ) -> Result<Login, LoginRefused> {
         let identity = result?;
         identity.check_bounds().map_err(|over| LoginRefused::Unauthorized(over.to_string()))?;
-        Ok(self.login(now, identity))
+        let login = self.login(now, identity);
+        match self.is_revoked(&login.identity) {
+            true => Err(LoginRefused::Unauthorized("the login was revoked: log in again".to_owned())),
+            false => Ok(login),
+        }
     }
 
     /// True if logins from this source are still accepted.

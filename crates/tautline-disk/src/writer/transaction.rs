@@ -8,7 +8,7 @@ use tautline_protocol::{ChannelName, UserId};
 
 use super::cache::Cache;
 use crate::{
-    convert::{get, int, size},
+    convert::{get, int, revoked_key, size},
     fault::Fault,
     options::{BATCH_BYTES_MAX, DiskOptions},
     shares::{Changes, Shares},
@@ -98,17 +98,22 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Keeps that a session was ended, in the place of the one that ended first where there is no room.
+    /// Keeps a revocation, in the place of the one that expires first where there is no room.
     pub(super) fn revoke(&mut self, revocation: Revocation) -> Result<(), Fault> {
+        let (key, before) = revoked_key(revocation.subject);
+        let (until, before) = (int(revocation.until), int(before));
+        let sql = "UPDATE revoked SET until = max(until, ?2), before = max(before, ?3) WHERE session = ?1";
+        if self.connection.prepare_cached(sql)?.execute((&key, until, before))? > 0 {
+            return Ok(());
+        }
         if self.counts.revocations >= self.options.revocations_max {
             let sql =
                 "DELETE FROM revoked WHERE session = (SELECT session FROM revoked ORDER BY until LIMIT 1)";
             let gone = self.connection.prepare_cached(sql)?.execute([])?;
             self.counts.revocations = self.counts.revocations.saturating_sub(gone);
         }
-        let sql = "INSERT OR IGNORE INTO revoked (session, until) VALUES (?1, ?2)";
-        let values = (revocation.session.to_be_bytes(), int(revocation.until));
-        self.counts.revocations += self.connection.prepare_cached(sql)?.execute(values)?;
+        let sql = "INSERT INTO revoked (session, until, before) VALUES (?1, ?2, ?3)";
+        self.counts.revocations += self.connection.prepare_cached(sql)?.execute((&key, until, before))?;
         Ok(())
     }
 

@@ -9,7 +9,8 @@ use super::{
     asking::{ALL, Log, NOW, is_new, is_repeated},
 };
 use crate::{
-    Answer, Doubt, Engine, InUse, Job, Origin, Position, Retention, RetentionOf, Revocation, Revoke, Span,
+    Answer, Doubt, Engine, InUse, Job, Origin, Position, Retention, RetentionOf, Revocation, Revoke,
+    RevokedLogins, Span,
 };
 
 pub(super) fn logs_continue_after_restart(rig: &mut dyn Rig) {
@@ -61,8 +62,12 @@ pub(super) fn origins_and_positions_survive_restart(rig: &mut dyn Rig) {
 }
 
 pub(super) fn revocations_survive_restart_until_they_expire(rig: &mut dyn Rig) {
-    let (early, late) =
-        (Revocation { session: u128::MAX, until: NOW }, Revocation { session: 1, until: NOW + 9 });
+    let early = Revocation { subject: RevokedLogins::Session(u128::MAX), until: NOW };
+    let late = Revocation { subject: RevokedLogins::Session(1), until: NOW + 9 };
+    // The same number, and each is kept beside the others.
+    let token = Revocation { subject: RevokedLogins::Token(1), until: NOW + 10 };
+    let user =
+        |before| Revocation { subject: RevokedLogins::User { user: 1, before }, until: Revocation::FOREVER };
     let revoke = |engine: &dyn Engine, revocation: Revocation| {
         let (done, outcome) = mpsc::channel();
         let answer = Answer::new(move |outcome| drop(done.send(outcome)));
@@ -73,15 +78,16 @@ pub(super) fn revocations_survive_restart_until_they_expire(rig: &mut dyn Rig) {
     revoke(&*rig.engine(), late);
     revoke(&*rig.engine(), early);
     revoke(&*rig.engine(), early);
+    [user(NOW), user(NOW + 5), token, user(NOW + 1)].map(|logins| revoke(&*rig.engine(), logins));
     if !rig.reopen() {
         return;
     }
-    assert_eq!(rig.engine().revocations(), [early, late], "in order of expiry");
+    assert_eq!(rig.engine().revocations(), [early, late, token, user(NOW + 5)], "in order of expiry");
     rig.engine().submit(Job::Tidy {
         wall_ms: NOW + 1,
         retention: RetentionOf::all(ALL),
         in_use: InUse::nothing(),
     });
     rig.reopen();
-    assert_eq!(rig.engine().revocations(), [late]);
+    assert_eq!(rig.engine().revocations(), [late, token, user(NOW + 5)]);
 }

@@ -22,7 +22,7 @@ use http::{
 };
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
-use tautline_hub::{Inbox, PublishOptions};
+use tautline_hub::{Inbox, PublishOptions, RevokeLogins, Revoked};
 use tautline_protocol::{
     ChannelName, DATA_DEPTH_MAX, ErrorCode, InvalidName, UserId,
     json::is_too_deep,
@@ -57,10 +57,25 @@ struct PushBody<'a> {
     tags: Option<&'a RawValue>,
 }
 
+/// `POST /api/v1/revoke`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RevokeBody<'a> {
+    #[serde(borrow)]
+    session: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    user: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    token: Option<Cow<'a, str>>,
+    issued_before: Option<u64>,
+    until: Option<u64>,
+}
+
 pub(crate) fn routes() -> Router<Arc<GatewayState>> {
     Router::new()
         .route("/api/v1/publish", post(publish))
         .route("/api/v1/push", post(push))
+        .route("/api/v1/revoke", post(revoke))
         .route("/api/v1/users/{id}/inbox", get(inbox))
         .route("/health/live", get(async || Json(json!({"status": "live"}))))
         .route("/health/ready", get(ready))
@@ -127,6 +142,27 @@ async fn push(
         .map_err(|error| HttpError::bad_request(format!("the body is not {{user, data, tags?}}: {error}")))?;
     let channel = ChannelName::of_user(&parse_user(&user)?).map_err(|error| no_user(&error))?;
     append(&state, &headers, &channel, data, tags).await
+}
+
+/// Revokes the logins of a session, of a user, or by a token.
+async fn revoke(
+    State(state): State<Arc<GatewayState>>,
+    request: Request,
+) -> Result<Json<Revoked>, HttpError> {
+    const FORM: &str = "the body is {session}, {user, issued_before?, until?} or {token, until?}";
+    let (_, body) = authorize_and_read(&state, request).await?;
+    let body: RevokeBody<'_> =
+        serde_json::from_slice(&body).map_err(|error| HttpError::bad_request(format!("{FORM}: {error}")))?;
+    let RevokeBody { session, user, token, issued_before, until } = body;
+    let logins = match (session, user, token, issued_before, until) {
+        (Some(session), None, None, None, None) => RevokeLogins::Session(session.into_owned()),
+        (None, Some(user), None, issued_before_ms, _) => {
+            RevokeLogins::User { user: parse_user(&user)?, issued_before_ms }
+        }
+        (None, None, Some(token), None, _) => RevokeLogins::Token(token.into_owned()),
+        _ => return Err(HttpError::bad_request(FORM)),
+    };
+    state.revoke(&logins, until).await.map(Json).map_err(refused)
 }
 
 /// Reports how far an inbox is sent, delivered and acknowledged, which are three different things.

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     Identity, Permission,
+    revoke::bye_revoked,
     session::id::SessionId,
     session::registry::NoSession,
     session::{Claim, LiveSession, Login, Session},
@@ -158,6 +159,10 @@ impl Peer {
         if login.expires_at <= now.wall_ms {
             // The login expired while the hello waited for admission or for the engine.
             return self.close_expired(now);
+        }
+        if self.hub.is_revoked(&login.identity) {
+            // Revoked after the ticket or the login was checked, before the session had this connection.
+            return self.close_with_bye(now, None, bye_revoked());
         }
         let mut gaps = Vec::new();
         let cursors = hello.resume.as_ref().map(|resume: &Resume| &resume.cursors);

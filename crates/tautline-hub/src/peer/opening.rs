@@ -107,7 +107,8 @@ impl Peer {
         if claims.expires_at <= now.wall_ms {
             return Err(challenge("ticket_expired", "the ticket has expired: log in again"));
         }
-        if self.hub.sessions().revocations().contains(SessionId(claims.session)) {
+        let is_ended = self.hub.sessions().revocations().contains(SessionId(claims.session));
+        if is_ended || self.hub.is_revoked(&identity_of(&claims)) {
             return Err(revoked());
         }
         Ok(claims)

@@ -22,7 +22,10 @@ use super::{
     stage::{Requester, Stage},
     subscriptions::{denied, parse_channel},
 };
-use crate::{Client, Identity, LoginRefused, Permission, append::NewPublication, session::id::CallKey};
+use crate::{
+    Client, Identity, LoginRefused, Permission, append::NewPublication, revoke::bye_revoked,
+    session::id::CallKey,
+};
 
 /// Bytes that a running call counts in addition to its data.
 const CALL_BYTES: usize = 1024;
@@ -213,6 +216,10 @@ impl Peer {
         open.auth_until_ms = until(now, expires_at);
         open.ticket_due_ms = ticket_due_ms(now, ticket_expires_at, &login);
         self.reply(id, Ok(&AuthRefreshed { expires_at, ticket }));
+        if self.hub.is_revoked(&login.identity) {
+            // Revoked after it was checked.
+            return self.close_with_bye(now, None, bye_revoked());
+        }
         self.end_forbidden(&login.identity, "the new token does not open this channel");
     }
 

@@ -157,7 +157,7 @@ impl<'a> LiveSession<'a> {
 
     /// Ends the session: leaves its rosters, drops its replies and closes its connection. Its tickets stay
     /// valid unless they are revoked.
-    pub(super) fn end_session(mut self, hub: &Hub) {
+    pub(crate) fn end_session(mut self, hub: &Hub) {
         let ended = self.state.take().expect("new() checked the state, and end_session() consumes self");
         hub.count_replies(ended.holder, ended.ledger.held_bytes(), 0);
         for channel in ended.present_in.iter() {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tautline_engine::Revocation;
+use tautline_engine::{Revocation, RevokedLogins};
 use tautline_protocol::{
     Now, RequestId,
     packet::server::MemberState,
@@ -128,6 +128,6 @@ impl<'a> OwnedSession<'a> {
         let is_kept = hub.sessions().revocations().insert(id, until, self.holder());
         self.0.state_mut().mailbox = None;
         self.0.end_session(hub);
-        is_kept.then_some(Revocation { session: id.0, until })
+        is_kept.then_some(Revocation { subject: RevokedLogins::Session(id.0), until })
     }
 }
