@@ -27,25 +27,22 @@ pub(crate) struct Aging {
     observed: AtomicI64,
     /// A jump ahead does not count before this monotonic time in milliseconds.
     until: AtomicU64,
-    /// The longest retention, in milliseconds.
-    kept_ms: u64,
     /// The last moment of the previous process, in wall milliseconds; 0 if unknown.
     last_run_ms: u64,
 }
 
 impl Aging {
-    pub(crate) const fn new(kept_ms: u64, last_run_ms: u64) -> Self {
+    pub(crate) const fn new(last_run_ms: u64) -> Self {
         Self {
             offset: AtomicI64::new(UNKNOWN),
             observed: AtomicI64::new(UNKNOWN),
             until: AtomicU64::new(0),
-            kept_ms,
             last_run_ms,
         }
     }
 
-    /// Call about once a second, from one caller at a time.
-    pub(crate) fn observe(&self, now: Now) {
+    /// Call about once a second, from one caller at a time; `kept_ms` is the longest retention.
+    pub(crate) fn observe(&self, now: Now, kept_ms: u64) {
         let offset = signed(now.wall_ms) - signed(now.mono_ms);
         let before = self.observed.swap(offset, Ordering::Relaxed);
         let absence_ms = self.absence_ms(now);
@@ -55,7 +52,7 @@ impl Aging {
             return;
         }
         if before != UNKNOWN && offset.saturating_sub(before) > TOLERANCE_MS {
-            self.until.store(now.mono_ms.saturating_add(self.kept_ms), Ordering::Relaxed);
+            self.until.store(now.mono_ms.saturating_add(kept_ms), Ordering::Relaxed);
         }
         let counted = self.offset.load(Ordering::Relaxed);
         let ahead = counted != UNKNOWN && offset.saturating_sub(counted) > TOLERANCE_MS;
@@ -96,10 +93,10 @@ mod tests {
 
     /// An hour of ticks, and the time afterwards.
     fn aging() -> (Aging, Now) {
-        let aging = Aging::new(DAY, 0);
+        let aging = Aging::new(0);
         let mut now = Now::new(0, WALL);
         for _ in 0..3_600 {
-            aging.observe(now);
+            aging.observe(now, DAY);
             now = now.plus_ms(1_000);
         }
         (aging, now)
@@ -113,7 +110,7 @@ mod tests {
     fn clocks_that_agree_lead_by_nothing() {
         let (aging, now) = aging();
         assert_eq!(aging.lead_ms(now), 0);
-        assert_eq!(Aging::new(DAY, 0).lead_ms(now), 0, "nothing was observed");
+        assert_eq!(Aging::new(0).lead_ms(now), 0, "nothing was observed");
     }
 
     #[test]
@@ -126,18 +123,18 @@ mod tests {
     fn step_ahead_that_stays_counts_once_the_past_has_expired() {
         let (aging, now) = aging();
         let stepped = ahead(now, 2 * HOUR);
-        aging.observe(stepped);
-        aging.observe(stepped.plus_ms(DAY - 1));
+        aging.observe(stepped, DAY);
+        aging.observe(stepped.plus_ms(DAY - 1), DAY);
         assert_eq!(aging.lead_ms(stepped.plus_ms(DAY - 1)), 2 * HOUR);
-        aging.observe(stepped.plus_ms(DAY));
+        aging.observe(stepped.plus_ms(DAY), DAY);
         assert_eq!(aging.lead_ms(stepped.plus_ms(DAY)), 0);
     }
 
     #[test]
     fn step_ahead_that_is_taken_back_leaves_nothing() {
         let (aging, now) = aging();
-        aging.observe(ahead(now, 2 * HOUR));
-        aging.observe(now.plus_ms(4_000));
+        aging.observe(ahead(now, 2 * HOUR), DAY);
+        aging.observe(now.plus_ms(4_000), DAY);
         assert_eq!(aging.lead_ms(now.plus_ms(5_000)), 0);
     }
 
@@ -145,10 +142,10 @@ mod tests {
     fn step_back_and_its_return_age_nothing_early() {
         let (aging, now) = aging();
         let back = Now::new(now.mono_ms + 1_000, now.wall_ms - 2 * HOUR);
-        aging.observe(back);
+        aging.observe(back, DAY);
         // A publication of that moment carries a time two hours too early.
         let returned = now.plus_ms(2_000);
-        aging.observe(returned);
+        aging.observe(returned, DAY);
         let age = returned.wall_ms - aging.lead_ms(returned) - back.wall_ms;
         assert!(age <= 2_000, "{age} ms old after 1 s");
     }
@@ -156,10 +153,10 @@ mod tests {
     #[test]
     fn second_step_ahead_waits_its_own_time() {
         let (aging, now) = aging();
-        aging.observe(ahead(now, HOUR));
+        aging.observe(ahead(now, HOUR), DAY);
         let second = ahead(now, 2 * HOUR).plus_ms(DAY - 1_000);
-        aging.observe(second);
-        aging.observe(second.plus_ms(2_000));
+        aging.observe(second, DAY);
+        aging.observe(second.plus_ms(2_000), DAY);
         assert_eq!(aging.lead_ms(second.plus_ms(2_000)), 2 * HOUR);
     }
 
@@ -168,44 +165,44 @@ mod tests {
         let (aging, mut now) = aging();
         for _ in 0..DAY / 1_000 {
             now = Now::new(now.mono_ms + 1_000, now.wall_ms + 1_001);
-            aging.observe(now);
+            aging.observe(now, DAY);
         }
         assert_eq!(aging.lead_ms(now), 0);
     }
 
     #[test]
     fn restart_hours_ahead_counts_after_ten_minutes() {
-        let aging = Aging::new(DAY, WALL);
+        let aging = Aging::new(WALL);
         let now = Now::new(5_000, WALL + 2 * HOUR);
         assert_eq!(aging.lead_ms(now), 2 * HOUR, "before the first tick");
-        aging.observe(now);
+        aging.observe(now, DAY);
         let waits = now.plus_ms(ABSENCE_HOLD_MS - 1_000);
-        aging.observe(waits);
+        aging.observe(waits, DAY);
         assert_eq!(aging.lead_ms(waits), 2 * HOUR);
         let over = now.plus_ms(ABSENCE_HOLD_MS);
-        aging.observe(over);
+        aging.observe(over, DAY);
         assert_eq!(aging.lead_ms(over), 0);
     }
 
     #[test]
     fn clock_set_right_after_restart_leaves_no_lead() {
-        let aging = Aging::new(DAY, WALL);
+        let aging = Aging::new(WALL);
         let now = Now::new(5_000, WALL + 2 * HOUR);
-        aging.observe(now);
+        aging.observe(now, DAY);
         let right = Now::new(now.mono_ms + 30_000, WALL + 31_000);
-        aging.observe(right);
+        aging.observe(right, DAY);
         assert_eq!(aging.lead_ms(right), 0);
-        aging.observe(right.plus_ms(ABSENCE_HOLD_MS));
+        aging.observe(right.plus_ms(ABSENCE_HOLD_MS), DAY);
         assert_eq!(aging.lead_ms(right.plus_ms(ABSENCE_HOLD_MS)), 0);
     }
 
     #[test]
     fn quick_restart_and_clock_behind_count_at_once() {
         for wall_ms in [WALL + ABSENCE_MS, WALL, WALL - 2 * HOUR] {
-            let aging = Aging::new(DAY, WALL);
+            let aging = Aging::new(WALL);
             let now = Now::new(5_000, wall_ms);
             assert_eq!(aging.lead_ms(now), 0);
-            aging.observe(now);
+            aging.observe(now, DAY);
             assert_eq!(aging.lead_ms(now), 0);
         }
     }

@@ -167,7 +167,7 @@ impl Hub {
 
     /// Finds the channel of this name, or creates it. `None`: this holder has reached its limit.
     pub(crate) fn open_channel(&self, name: &ChannelName, holder: Holder) -> Option<Arc<Channel>> {
-        self.0.channels.get_or_open(name, holder, || Arc::clone(self.rule(name)))
+        self.0.channels.get_or_open(name, holder, || self.rules().of(name).presence)
     }
 }
 

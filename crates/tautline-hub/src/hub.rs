@@ -33,7 +33,7 @@ use crate::{
     session::Login,
     session::id::SessionId,
     session::registry::Sessions,
-    sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, lock, read, write},
+    sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, Swap, lock, read, write},
     ticket::{Claims, DetailsClaims, TicketKeys},
 };
 
@@ -123,7 +123,7 @@ pub struct Hub(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) limits: NodeLimits,
-    rules: Arc<Rules>,
+    rules: Swap<Rules>,
     login_sources: Vec<u64>,
     /// All guests share the identity of the first one.
     guest: OnceLock<Arc<Identity>>,
@@ -173,8 +173,8 @@ impl Hub {
             // An engine keeps no more of them than there is room for, unless the limit was lowered.
             sessions.revocations().add(revocation).ok();
         }
-        let rules = Arc::new(Rules::new(config.rules));
-        let aging = Aging::new(rules.age_ms_max().max(limits.protocol.ticket_ms), engine.last_run_ms());
+        let rules = Rules::new(config.rules);
+        let aging = Aging::new(engine.last_run_ms());
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
             admission: AdmissionQueue::new(limits.hub.new_sessions_per_ms_max),
@@ -183,7 +183,7 @@ impl Hub {
             sessions,
             budgets,
             limits: config.limits,
-            rules,
+            rules: Swap::new(rules),
             login_sources: config.login_sources,
             guest: OnceLock::new(),
             idempotent_methods: config.idempotent_methods,
@@ -297,7 +297,8 @@ impl Hub {
     /// once a second.
     pub fn tick(&self, now: Now) {
         self.observe_time(now);
-        self.0.aging.observe(now);
+        let kept_ms = self.rules().age_ms_max().max(self.limits().ticket_ms);
+        self.0.aging.observe(now, kept_ms);
         let parked_since = now.mono_ms.checked_sub(self.0.limits.protocol.park_ms);
         for parked in parked_since.map(|until| self.0.sessions.parked_until(until)).unwrap_or_default() {
             let Some(session) = self.0.sessions.get(parked.id) else { continue };
@@ -339,6 +340,19 @@ impl Hub {
     pub fn set_ticket_keys(&self, keys: &[[u8; 32]]) {
         let keys = Arc::new(TicketKeys::new(keys));
         *write(&self.0.keys) = keys;
+    }
+
+    /// Replaces the channel rules. They hold for the next request and the next publication; subscriptions that
+    /// they no longer permit end with `unsubscribed`. What a channel tells of its members
+    /// ([`ChannelRule::presence`]) changes once it has no subscribers.
+    pub fn set_rules(&self, rules: Vec<ChannelRule>) {
+        self.0.rules.store(Rules::new(rules));
+        // A connection that takes its session later checks its channels against the new rules.
+        for session in self.sessions().all() {
+            if let Some(living) = session.live() {
+                living.review_permissions();
+            }
+        }
     }
 
     /// Current gauges and counters.
@@ -384,7 +398,7 @@ impl Hub {
 
     /// The channel's retention. A wall clock that jumped ahead ages nothing (see [`crate::aging`]).
     pub(crate) fn retention_of(&self, now: Now, channel: &ChannelName) -> Retention {
-        let retention = self.rule(channel).retention;
+        let retention = self.rules().of(channel).retention;
         Retention { age_ms: retention.age_ms.saturating_add(self.clock_lead_ms(now)), ..retention }
     }
 
@@ -401,8 +415,9 @@ impl Hub {
         self.0.aging.lead_ms(now)
     }
 
-    pub(crate) fn rules(&self) -> &Arc<Rules> {
-        &self.0.rules
+    /// The rules at this moment.
+    pub(crate) fn rules(&self) -> impl std::ops::Deref<Target = Arc<Rules>> {
+        self.0.rules.load()
     }
 
     /// A checked login; one without an expiry of its own gets the longest lifetime that a login may have.
@@ -492,12 +507,7 @@ impl Hub {
 
     /// Whether a client has a permission in a channel.
     pub(crate) fn permits(&self, client: Client<'_>, channel: &ChannelName, permission: Permission) -> bool {
-        client.decide(self.rule(channel), channel, permission) == Decision::Allow
-    }
-
-    /// The rule that applies to a channel.
-    pub(crate) fn rule(&self, channel: &ChannelName) -> &Arc<ChannelRule> {
-        self.0.rules.of(channel)
+        client.decide(self.rules().of(channel), channel, permission) == Decision::Allow
     }
 
     pub(crate) fn acks(&self) -> &Acks {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tautline_protocol::{
-    ByeCode, ErrorCode, Info, Pattern, Reconnect, UserId,
+    ByeCode, ChannelName, ErrorCode, Info, Pattern, Reconnect, UserId,
     packet::{ErrorBody, server::Bye},
 };
 
@@ -37,6 +37,9 @@ pub struct Identity {
     /// What few logins have.
     pub details: Option<Arc<LoginDetails>>,
 }
+
+// Each session of a user keeps one.
+const _: () = assert!(size_of::<Identity>() <= 80);
 
 /// The reason for a refused login: ends the connection with `bye{unauthorized}`, or `token_expired`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -132,6 +135,11 @@ impl Identity {
     /// What the login says of the user to other members of a channel.
     pub(crate) fn info(&self) -> Option<&Info> {
         self.details.as_ref().and_then(|details| details.info.as_ref())
+    }
+
+    /// The channels to which the server subscribes the login.
+    pub(crate) fn subs(&self) -> &[ChannelName] {
+        self.details.as_ref().map_or(&[], |details| &details.subs)
     }
 
     /// Checks the bounds of a login.

@@ -42,6 +42,8 @@ pub(crate) struct Pending {
     pub(crate) admitted: bool,
     /// The engine has saved that the session was ended.
     pub(crate) revoked: bool,
+    /// The rules have changed.
+    pub(crate) review: bool,
 }
 
 /// The number of the `nth` connection of a hub.
@@ -93,6 +95,13 @@ impl PeerMailbox {
     pub(crate) fn confirm_revocation(&self) {
         let mut inner = lock(&self.inner);
         inner.pending.get_or_insert_default().revoked = true;
+        inner.waker.wake_by_ref();
+    }
+
+    /// Tells the connection that the rules have changed.
+    pub(crate) fn review_permissions(&self) {
+        let mut inner = lock(&self.inner);
+        inner.pending.get_or_insert_default().review = true;
         inner.waker.wake_by_ref();
     }
 

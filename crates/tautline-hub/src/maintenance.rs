@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tautline_engine::{
     Answer, EngineError, InUse, Job, PositionUpdate, RetentionOf, SavePositions, budget::Holder,
 };
-use tautline_protocol::Now;
+use tautline_protocol::{ChannelName, Now};
 
 use crate::{Hub, channel::Channel};
 
@@ -15,12 +15,13 @@ impl Hub {
     /// Maintenance of channels, pages and positions.
     pub(crate) fn tidy_logs(&self, now: Now) {
         let wall_ms = now.wall_ms - self.clock_lead_ms(now);
-        self.0.channels.tidy_some(wall_ms, |channel| self.save_delivered(channel));
+        let rules = Arc::clone(&self.rules());
+        let age_ms = |channel: &ChannelName| rules.of(channel).retention.age_ms;
+        self.0.channels.tidy_some(wall_ms, age_ms, |channel| self.save_delivered(channel));
         self.0.pages.tidy(now.mono_ms).into_iter().for_each(|next| self.read_page(next));
         self.save_positions();
         let hub = self.clone();
         let in_use = InUse::new(move |channel| hub.find_channel(channel).is_some());
-        let rules = Arc::clone(self.rules());
         let retention = RetentionOf::new(move |channel| rules.of(channel).retention);
         self.0.engine.submit(Job::Tidy { wall_ms, retention, in_use });
     }

@@ -5,37 +5,7 @@
 
 use tautline_protocol::{ChannelName, Pattern};
 
-use crate::{Access, ChannelRule, Identity, Place, session::id::SessionId};
-
-/// What a client may do in a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Permission {
-    /// Receive publications.
-    Subscribe,
-    /// Publish.
-    Publish,
-    /// Read earlier publications with `history`.
-    History,
-    /// See who is in the channel.
-    Presence,
-}
-
-impl Permission {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Subscribe, Self::Publish, Self::History, Self::Presence];
-
-    /// Its word in the configuration and in tokens.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Subscribe => "subscribe",
-            Self::Publish => "publish",
-            Self::History => "history",
-            Self::Presence => "presence",
-        }
-    }
-}
+use crate::{Access, ChannelRule, Identity, Permission, Place, session::id::SessionId};
 
 /// Whether a client has a permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -266,7 +266,7 @@ mod tests {
         let token = |id: &str| revoked(RevokedLogins::Token(digest(id)), 100);
         assert_eq!(["a", "b", "a"].map(|id| revocations.add(token(id))), [Ok(()); 3]);
         assert_eq!(revocations.add(token("c")), Err(RevocationsFull));
-        (1..=9).for_each(|id| drop(revocations.insert(SessionId(id), 100, ANN)));
+        assert!((1..=2).all(|id| revocations.insert(SessionId(id), 100, ANN)));
         assert_eq!(["a", "b", "c"].map(|id| revocations.revokes(None, 0, Some(id))), [true, true, false]);
     }
 }

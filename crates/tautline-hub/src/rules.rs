@@ -7,7 +7,37 @@ use std::sync::Arc;
 use tautline_engine::Retention;
 use tautline_protocol::ChannelName;
 
-use crate::{Permission, RulePattern};
+use crate::RulePattern;
+
+/// What a client may do in a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Permission {
+    /// Receive publications.
+    Subscribe,
+    /// Publish.
+    Publish,
+    /// Read earlier publications with `history`.
+    History,
+    /// See who is in the channel.
+    Presence,
+}
+
+impl Permission {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Subscribe, Self::Publish, Self::History, Self::Presence];
+
+    /// Its word in the configuration and in tokens.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscribe => "subscribe",
+            Self::Publish => "publish",
+            Self::History => "history",
+            Self::Presence => "presence",
+        }
+    }
+}
 
 /// Which clients have a permission in the channels of a rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use common::{BEGIN_WALL_MS, Node, Phone, identity, slow::SlowEngine};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
-use tautline_hub::{Identity, LoginDetails, RevokeLogins, Revoked};
-use tautline_protocol::{Limits, UserId, packet::ErrorBody};
+use tautline_hub::{EngineLimits, Identity, LoginDetails, NodeLimits, RevokeLogins, Revoked};
+use tautline_protocol::{UserId, packet::ErrorBody};
 
 fn login(user: &str, issued_at_ms: u64, token: &str) -> Identity {
     let details = LoginDetails { token_id: Some(token.into()), ..LoginDetails::default() };
@@ -113,8 +113,8 @@ fn revoked_session_ends_and_others_of_its_user_stay() {
 
 #[test]
 fn login_revoked_while_channels_load_gets_no_welcome() {
-    let engine = SlowEngine::new(&Limits::default());
-    let node = Node::on(Arc::clone(&engine) as _, Limits::default(), Retention::default(), 7);
+    let engine = SlowEngine::new(&NodeLimits::default());
+    let node = Node::on(Arc::clone(&engine) as _, NodeLimits::default(), Retention::default(), 7);
     let mut phone = node.dial();
     phone.login = Ok(login("ann", 5, "t1"));
     phone.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
@@ -127,8 +127,8 @@ fn login_revoked_while_channels_load_gets_no_welcome() {
 
 #[test]
 fn revocations_survive_restart_of_the_node() {
-    let engine = SlowEngine::new(&Limits::default());
-    let node = || Node::on(Arc::clone(&engine) as _, Limits::default(), Retention::default(), 7);
+    let engine = SlowEngine::new(&NodeLimits::default());
+    let node = || Node::on(Arc::clone(&engine) as _, NodeLimits::default(), Retention::default(), 7);
     let before = node();
     let mut phone = before.dial();
     phone.login = Ok(login("ann", 5, "t1"));
@@ -157,7 +157,8 @@ fn expired_revocation_is_forgotten() {
 
 #[test]
 fn revocation_without_room_is_refused_and_ends_nothing() {
-    let node = Node::with(Limits { revocations_max: 1, ..Limits::default() }, Retention::default());
+    let node =
+        Node::with(EngineLimits { revocations_max: 1, ..EngineLimits::default() }, Retention::default());
     let mut phone = node.log_in(login("ann", 5, "t2"));
     revoke(&node, &RevokeLogins::Token("t1".to_owned()));
     let refused = try_revoke(&node, &RevokeLogins::Token("t2".to_owned()), None).expect("answered");

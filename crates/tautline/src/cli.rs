@@ -7,10 +7,12 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use tautline_process::{escape, log::LogArgs, runtime, socket};
+use tautline_protocol::ChannelName;
 use tracing::warn;
 
 use crate::{
     call::{self, CallArgs, PublishArgs},
+    check_as,
     config::{self, ConfigError, Engine, Environment, Flags, Settings},
     engine,
     listen::{self, ListenArgs},
@@ -72,6 +74,12 @@ struct CheckArgs {
     /// The configuration file (TOML); none: the environment alone.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Tell what this client may do in a channel instead: a user's id, `guest`, or a token (not verified).
+    #[arg(long = "as", value_name = "CLIENT", requires = "channel")]
+    client: Option<String>,
+    /// The channel for `--as`.
+    #[arg(long, value_name = "CHANNEL", requires = "client", value_parser = channel)]
+    channel: Option<ChannelName>,
 }
 
 #[derive(Debug, Args)]
@@ -130,13 +138,23 @@ fn run_serve(args: &ServeArgs, log: &LogArgs) -> anyhow::Result<ExitCode> {
 fn run_check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let environment = Environment::of_process()?;
     let flags = Flags { config: args.config, ..Flags::default() };
-    let findings = Settings::load(&flags, &environment)?.findings(&environment);
+    let settings = Settings::load(&flags, &environment)?;
+    if let (Some(client), Some(channel)) = (&args.client, &args.channel) {
+        let text = check_as::report(&settings, flags.config.as_deref(), client, channel)?;
+        std::io::stdout().write_all(text.as_bytes()).context("cannot print")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let findings = settings.findings(&environment);
     let mut text: String = findings.iter().map(|finding| escape::line(finding).into_owned() + "\n").collect();
     if findings.is_empty() {
         text += "nothing to object to\n";
     }
     std::io::stdout().write_all(text.as_bytes()).context("cannot print")?;
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn channel(text: &str) -> Result<ChannelName, String> {
+    ChannelName::parse(text).map_err(|why| why.to_string())
 }
 
 fn run_token(args: &token::TokenArgs) -> anyhow::Result<ExitCode> {

@@ -6,6 +6,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod call;
+pub mod check_as;
 pub mod cli;
 pub mod config;
 mod engine;

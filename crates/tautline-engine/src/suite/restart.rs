@@ -78,7 +78,9 @@ pub(super) fn revocations_survive_restart_until_they_expire(rig: &mut dyn Rig) {
     revoke(&*rig.engine(), late);
     revoke(&*rig.engine(), early);
     revoke(&*rig.engine(), early);
-    [user(NOW), user(NOW + 5), token, user(NOW + 1)].map(|logins| revoke(&*rig.engine(), logins));
+    for logins in [user(NOW), user(NOW + 5), token, user(NOW + 1)] {
+        revoke(&*rig.engine(), logins);
+    }
     if !rig.reopen() {
         return;
     }

@@ -237,3 +237,56 @@ fn data_nested_too_deep_is_refused() {
     let with_tags = format!(r#"{{"channel":"room:7","data":1,"tags":{{"t":{}}}}}"#, nested(62));
     assert_eq!(post(&rig, Some(API_KEY), &with_tags).0, 400);
 }
+
+fn log_in(rig: &Rig, user: &str) -> (Client, Value) {
+    let mut client = rig.connect();
+    let token = token(&json!({"sub": user, "exp": FAR_AWAY}));
+    client.send(&json!({"hello": {"v": 1, "auth": {"token": token}}}));
+    let welcome = client.receive()["welcome"].clone();
+    (client, welcome)
+}
+
+fn revoke(rig: &Rig, body: &Value) -> (u16, Value) {
+    send_request(rig, "POST /api/v1/revoke", &with_key(""), &body.to_string())
+}
+
+#[test]
+fn revoked_user_is_disconnected_and_others_stay() {
+    let rig = Rig::serve(open_to_all().jwt_hs256(SECRET));
+    let ((mut phone, welcome), (mut other, _)) = (log_in(&rig, "u42"), log_in(&rig, "u43"));
+    assert_eq!(revoke(&rig, &json!({"user": "u42"})), (200, json!({"sessions": 1})));
+    assert_eq!(phone.receive()["bye"]["code"], "token_expired");
+    assert_eq!(phone.receive_close().0, 4101);
+    let mut again = rig.connect();
+    again.send(&json!({"hello": {"v": 1, "resume": {"ticket": welcome["ticket"], "attempt": 9}}}));
+    assert_eq!(again.receive()["challenge"]["code"], "ticket_revoked");
+    assert_eq!(other.echo(&json!(1)), 1);
+}
+
+#[test]
+fn revoked_session_is_disconnected() {
+    let rig = Rig::serve(open_to_all().jwt_hs256(SECRET));
+    let ((mut phone, welcome), (mut pad, _)) = (log_in(&rig, "u42"), log_in(&rig, "u42"));
+    assert_eq!(revoke(&rig, &json!({"session": welcome["session"]})), (200, json!({"sessions": 1})));
+    assert_eq!(phone.receive()["bye"]["code"], "token_expired");
+    assert_eq!(pad.echo(&json!(1)), 1);
+}
+
+#[test]
+fn revocation_with_a_bad_body_changes_nothing() {
+    let rig = Rig::serve(open_to_all().jwt_hs256(SECRET));
+    let (mut phone, _) = log_in(&rig, "u42");
+    for body in [
+        json!({}),
+        json!({"user": "u42", "session": "s"}),
+        json!({"user": "a b"}),
+        json!({"user": "u42", "issued_befor": 5}),
+        json!({"token": "t", "issued_before": 5}),
+        json!({"session": "no id"}),
+        json!({"user": "u42", "until": -1}),
+    ] {
+        assert_eq!(revoke(&rig, &body).0, 400, "{body}");
+    }
+    assert_eq!(send_request(&rig, "POST /api/v1/revoke", "", "{\"user\":\"u42\"}").0, 401);
+    assert_eq!(phone.echo(&json!(1)), 1);
+}

@@ -17,7 +17,7 @@ use tautline_protocol::{
 };
 
 use crate::{
-    ChannelRule, Identity,
+    Identity, PresenceMode,
     budgets::Budgets,
     limits::HubLimits,
     mailbox::PeerMailbox,
@@ -36,8 +36,8 @@ pub(crate) struct Channel {
     pub(crate) name: ChannelName,
     /// Distinguishes it from earlier, dropped channels of the same name.
     pub(crate) number: u64,
-    /// The rule that applies to the channel.
-    pub(crate) rule: Arc<ChannelRule>,
+    /// What the channel tells of its members, from its first use to its last.
+    pub(crate) presence: PresenceMode,
     /// The bytes of all tails of the node.
     tail_bytes: Arc<AtomicUsize>,
     /// The channel's share of the budget of channels, held by its opener.
@@ -126,7 +126,7 @@ impl Channel {
     pub(crate) fn new(
         name: ChannelName,
         number: u64,
-        rule: Arc<ChannelRule>,
+        presence: PresenceMode,
         tail_bytes: Arc<AtomicUsize>,
         claim: Claim,
         budgets: &Budgets,
@@ -138,11 +138,11 @@ impl Channel {
             delivered_saved: 0,
             subscribers: Vec::new(),
             free: Vec::new(),
-            presence: Presence::new(rule.presence, budgets),
+            presence: Presence::new(presence, budgets),
             fan_out_at: None,
             repeat_fan_out: false,
         };
-        Arc::new(Self { name, number, rule, tail_bytes, _claim: claim, state: Mutex::new(state) })
+        Arc::new(Self { name, number, presence, tail_bytes, _claim: claim, state: Mutex::new(state) })
     }
 
     /// Applies a publication that the engine has appended. At most `entries_max` stay in memory.
@@ -393,9 +393,9 @@ impl Channel {
     }
 
     /// Drops expired publications.
-    pub(crate) fn expire(&self, wall_ms: u64) {
+    pub(crate) fn expire(&self, wall_ms: u64, age_ms: u64) {
         if let Some(tail) = &mut lock(&self.state).tail {
-            tail.expire(wall_ms, self.rule.retention.age_ms);
+            tail.expire(wall_ms, age_ms);
         }
     }
 }

@@ -12,7 +12,7 @@ use tautline_engine::budget::{Budget, Claimant, Holder};
 use tautline_protocol::ChannelName;
 
 use crate::{
-    ChannelRule,
+    PresenceMode,
     budgets::Budgets,
     channel::Channel,
     sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock},
@@ -64,13 +64,13 @@ impl Channels {
         lock(self.shard(name)).get(name).cloned()
     }
 
-    /// Finds the channel, or creates it with the rule that applies to it. `None`: it would have to be
+    /// Finds the channel, or creates it with the presence that its rule gives it. `None`: it would have to be
     /// created, and its holder's share leaves no room.
     pub(crate) fn get_or_open(
         &self,
         name: &ChannelName,
         holder: Holder,
-        rule: impl FnOnce() -> Arc<ChannelRule>,
+        presence: impl FnOnce() -> PresenceMode,
     ) -> Option<Arc<Channel>> {
         let mut shard = lock(self.shard(name));
         if let Some(found) = shard.get(name) {
@@ -80,19 +80,24 @@ impl Channels {
         let claimant = if name.is_user() { Claimant::Entitled } else { Claimant::Ordinary };
         let claim = self.budget.claim(holder, 1, claimant)?;
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let made =
-            Channel::new(name.clone(), number, rule(), Arc::clone(&self.tail_bytes), claim, &self.budgets);
+        let tail_bytes = Arc::clone(&self.tail_bytes);
+        let made = Channel::new(name.clone(), number, presence(), tail_bytes, claim, &self.budgets);
         shard.insert(name.clone(), Arc::clone(&made));
         Some(made)
     }
 
     /// Tidies some of the shards; a few calls cover all of them. Drops expired publications and channels
     /// without references. `leave` is called with every inbox.
-    pub(crate) fn tidy_some(&self, wall_ms: u64, leave: impl Fn(&Channel)) {
+    pub(crate) fn tidy_some(
+        &self,
+        wall_ms: u64,
+        age_ms: impl Fn(&ChannelName) -> u64,
+        leave: impl Fn(&Channel),
+    ) {
         const SHARDS_A_CALL: usize = 16;
         let first = self.tidy_next.fetch_add(SHARDS_A_CALL, Ordering::Relaxed);
         let shards = (first..first + SHARDS_A_CALL).map(|shard| &self.shards[shard % SHARDS]);
-        shards.for_each(|shard| self.tidy(shard, wall_ms, &leave));
+        shards.for_each(|shard| self.tidy(shard, wall_ms, &age_ms, &leave));
     }
 
     /// Calls `look` with every inbox.
@@ -106,6 +111,7 @@ impl Channels {
         &self,
         shard: &Mutex<HashMap<ChannelName, Arc<Channel>>>,
         wall_ms: u64,
+        age_ms: &impl Fn(&ChannelName) -> u64,
         leave: &impl Fn(&Channel),
     ) {
         let mut shard = lock(shard);
@@ -115,7 +121,7 @@ impl Channels {
             }
             // References to a channel are handed out under this lock only: a channel without any other
             // reference is unused.
-            channel.expire(wall_ms);
+            channel.expire(wall_ms, age_ms(&channel.name));
             Arc::strong_count(channel) > 1
         });
         if shard.len() * 4 < shard.capacity() {

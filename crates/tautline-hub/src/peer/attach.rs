@@ -181,6 +181,7 @@ impl Peer {
             now: now.wall_ms,
             node: self.hub.node().to_owned(),
             channels: BTreeMap::new(),
+            subs: Vec::new(),
         };
         self.restore(now, &identity, cursors.into_iter().flatten(), requests, &mut welcome, &mut gaps);
         json::write_server(&mut self.control, "welcome", &welcome);
@@ -190,7 +191,7 @@ impl Peer {
         self.leave_dropped_rosters();
     }
 
-    /// Subscribes to the channels of the cursors and to the user's own channel.
+    /// Subscribes to the channels of the cursors and of the login, and to the user's own channel.
     fn restore<'c>(
         &mut self,
         now: Now,
@@ -203,6 +204,7 @@ impl Peer {
         // Names and epochs are short; escapes may double them. The client subscribes afterwards to channels
         // that do not fit.
         const CHANNEL_BYTES: usize = 160;
+        let mut subs = Vec::new();
         let mut room = self.hub.limits().welcome_bytes_max.saturating_sub(4096);
         let mut note = |name, subscribed: Result<(Subscribed, Option<Gap>), ErrorBody>| {
             let entry = match subscribed {
@@ -215,7 +217,20 @@ impl Peer {
             welcome.channels.insert(name, entry);
         };
         let own = own_channel(identity);
-        for (name, _) in cursors.filter(|(name, _)| own.as_ref().is_none_or(|own| own.as_str() != *name)) {
+        // At most [`LoginDetails::SUBS_MAX`](crate::LoginDetails::SUBS_MAX), so there is room for all of them.
+        for name in identity.subs().iter().filter(|name| own.as_ref() != Some(name)) {
+            let subscribed = self
+                .parse_permitted(name.as_str(), Permission::Subscribe)
+                .and_then(|(channel, _)| self.subscribe_to(now, &channel, requests));
+            if subscribed.is_ok() {
+                subs.push(name.to_string());
+            }
+            note(name.to_string(), subscribed);
+        }
+        let is_left = |name: &str| {
+            !subs.iter().any(|sub| sub == name) && own.as_ref().is_none_or(|own| own.as_str() != name)
+        };
+        for (name, _) in cursors.filter(|(name, _)| is_left(name)) {
             let bytes = CHANNEL_BYTES + 2 * name.len();
             if room < bytes {
                 continue;
@@ -229,6 +244,7 @@ impl Peer {
         if let Some(own) = own {
             note(own.to_string(), self.subscribe_to(now, &own, requests));
         }
+        welcome.subs = subs;
     }
 
     fn subscribe_to(

@@ -50,6 +50,9 @@ impl Peer {
         for (number, stat) in pending.lookups.drain(..) {
             self.handle_lookup(now, number, stat);
         }
+        if pending.review {
+            self.review_permissions();
+        }
         if pending.admitted {
             self.on_admitted(now);
         }

@@ -22,7 +22,7 @@ use super::{
     stage::{Authenticated, Authenticating, LoadingChannels, Queued, Stage},
 };
 use crate::{
-    Client, Identity, LoginRefused, Permission,
+    Client, Hub, Identity, LoginRefused, Permission,
     admission::HelloKind,
     session::id::SessionId,
     ticket::{Claims, DetailsClaims},
@@ -164,7 +164,7 @@ impl Peer {
             Authenticated::New { .. } => Client::new(&identity),
         };
         let channels_max = self.hub.limits().channels_max;
-        let requested: Vec<_> = requested_channels(&identity, &hello)
+        let requested: Vec<_> = requested_channels(&self.hub, &identity, &hello)
             .into_iter()
             .filter(|(name, _)| self.hub.permits(client, name, Permission::Subscribe))
             .take(channels_max)
@@ -247,8 +247,9 @@ impl Peer {
     }
 }
 
-/// The channels that a hello reads, each with its start position: the cursors' channels and the user's own.
-fn requested_channels(identity: &Identity, hello: &Hello) -> Vec<(ChannelName, ReadFrom)> {
+/// The channels that a hello reads, each with its start position: the cursors' channels, those to which the
+/// login subscribes, and the user's own.
+fn requested_channels(hub: &Hub, identity: &Identity, hello: &Hello) -> Vec<(ChannelName, ReadFrom)> {
     let own = own_channel(identity);
     let mut own_from = ReadFrom::Acked;
     let mut requested = Vec::new();
@@ -260,7 +261,15 @@ fn requested_channels(identity: &Identity, hello: &Hello) -> Vec<(ChannelName, R
             Err(_) => {}
         }
     }
-    // First, because the user's own channel must be included however many others are named.
+    let is_named =
+        |name: &ChannelName| own.as_ref() == Some(name) || requested.iter().any(|(it, _)| it == name);
+    let unnamed: Vec<_> = identity.subs().iter().filter(|name| !is_named(name)).cloned().collect();
+    let from = |name: &ChannelName| match hub.rules().of(name).ack && identity.user.is_some() {
+        true => ReadFrom::Acked,
+        false => ReadFrom::Now,
+    };
+    // First, because these must be included however many others are named.
+    requested.splice(0..0, unnamed.into_iter().map(|name| (name.clone(), from(&name))));
     requested.splice(0..0, own.map(|own| (own, own_from)));
     requested
 }

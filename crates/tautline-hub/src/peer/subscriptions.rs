@@ -114,7 +114,7 @@ impl Peer {
             session: open.session.id,
             holder: session.holder(),
             identity: &identity,
-            sees_presence: channel.rule.presence != PresenceMode::Off
+            sees_presence: channel.presence != PresenceMode::Off
                 && self.hub.permits(client, &requests.name, Permission::Presence),
             wall_ms: now.wall_ms,
         };
@@ -126,7 +126,7 @@ impl Peer {
                 "your sessions are members of as many rosters as they may be",
             ),
         })?;
-        if channel.rule.presence != PresenceMode::Off {
+        if channel.presence != PresenceMode::Off {
             session.add_roster(channel);
         }
         drop(session);
@@ -153,9 +153,10 @@ impl Peer {
                 continue;
             };
             let epoch = found.channel.epoch().filter(|epoch| **epoch == *cursor.epoch);
-            if let Some(epoch) =
-                epoch.filter(|_| found.channel.rule.ack && cursor.offset <= found.position.offset)
-            {
+            if let Some(epoch) = epoch.filter(|_| {
+                let keeps = self.hub.rules().of(&found.channel.name).ack;
+                keeps && cursor.offset <= found.position.offset
+            }) {
                 let who = (Some(user), session.holder());
                 self.hub.acks().advance(&found.channel.name, who, &epoch, cursor.offset);
             }
@@ -179,11 +180,19 @@ impl Peer {
         let Some(ended) = open.subscriptions[slot].take() else { return };
         ended.channel.remove_subscriber(ended.subscriber, ended.presence_seen);
         self.hub.cancel_page(&self.mailbox, slot_number(slot));
-        if ended.channel.rule.presence != PresenceMode::Off
+        if ended.channel.presence != PresenceMode::Off
             && let Some(mut session) = open.session.owned_by(&self.mailbox)
         {
             session.leave_rosters(&self.hub, |channel| !Arc::ptr_eq(channel, &ended.channel));
         }
+    }
+
+    /// The rules have changed.
+    pub(super) fn review_permissions(&mut self) {
+        let Stage::Active(open) = &self.stage else { return };
+        let owned = open.session.owned_by(&self.mailbox);
+        let Some(identity) = owned.map(|session| Arc::clone(&session.login().identity)) else { return };
+        self.end_forbidden(&identity, "the rules no longer open this channel to you");
     }
 
     /// Ends the subscriptions that are not permitted any more.

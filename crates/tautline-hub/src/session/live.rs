@@ -179,6 +179,13 @@ impl<'a> LiveSession<'a> {
         }
     }
 
+    /// Has the session's connection, if any, check its permissions.
+    pub(crate) fn review_permissions(&self) {
+        if let Some(mailbox) = &self.state().mailbox {
+            mailbox.review_permissions();
+        }
+    }
+
     /// Settles a request with this reply: keeps it, and sends it to the connection that asked last.
     pub(crate) fn settle(&mut self, hub: &Hub, id: RequestId, line: &[u8]) {
         let mut short = Vec::new();

@@ -74,8 +74,9 @@ impl Node {
 
     /// A node with these rules.
     pub fn ruled(rules: Vec<ChannelRule>) -> Self {
-        let limits = Limits::default();
-        Self::ruled_on(Arc::new(MemoryEngine::new(7, &limits)), limits, rules, 7)
+        let limits = NodeLimits::default();
+        let engine = MemoryEngine::new(7, &limits.engine, limits.protocol.ticket_ms);
+        Self::ruled_on(Arc::new(engine), limits, rules, 7)
     }
 
     fn ruled_on(

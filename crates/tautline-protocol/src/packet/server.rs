@@ -67,6 +67,9 @@ pub struct Welcome {
     /// Every subscribed channel, or the reason why it is not subscribed.
     #[serde(default)]
     pub channels: BTreeMap<String, ChannelWelcome>,
+    /// Those of them to which the server subscribed the client because its login says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subs: Vec<String>,
 }
 
 /// The result of resuming one channel.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tautline_hub::Permission;
+
 use super::*;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -57,7 +59,7 @@ fn wrong_type_points_at_the_value() {
         ("[drain]\nspread = \"5 seconds\"", "2:10", "ms, s, m, h or d"),
         ("[drain]\nspread = 5", "2:10", "\"90s\""),
         ("[[channels]]\nmatch = \"a*b\"", "2:9", "ends in one `*`"),
-        ("[[channels]]\nmatch = \"a\"\npublish = \"all\"", "3:11", "`none`, `token`"),
+        ("[[channels]]\nmatch = \"a\"\npublish = \"all\"", "3:11", "`none`, `backend`"),
         ("[[channels]]\nmatch = \"a\"\nhistory = { age = \"0s\" }", "3:19", "longer than nothing"),
         ("[tickets]\nkeys = [\"c2hvcnQ=\"]", "2:8", "32 random bytes"),
         ("[auth]\nhs256_secret = \"short\"", "2:16", "at least 32"),

@@ -1,0 +1,255 @@
+//! `tautline check --as`: what a client may do in a channel, and which line of the configuration says so.
+//!
+//! Start at [`report`]. The hub decides ([`Client::decide`]); this file only says why.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use anyhow::Context as _;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use tautline_hub::{Access, ChannelRule, Client, Decision, Identity, LoginDetails, Permission, Place};
+use tautline_protocol::{ChannelName, Pattern, UserId};
+use toml::de::DeTable;
+
+use crate::config::Settings;
+
+/// The word for a client without a login.
+const GUEST: &str = "guest";
+
+/// Whether a client has each permission in a channel, a line for each.
+///
+/// # Errors
+/// When the client's name is no user and no token, or the file cannot be read again.
+pub fn report(
+    settings: &Settings,
+    config: Option<&Path>,
+    client: &str,
+    channel: &ChannelName,
+) -> anyhow::Result<String> {
+    let identity = identity_of(client)?;
+    let who = match &identity.user {
+        Some(user) => format!("user {user}"),
+        None => "a guest".to_owned(),
+    };
+    let mut text = format!("{who} in {channel}:\n");
+    let index = settings.channels.iter().position(|rule| rule.pattern.matches(channel.as_str()));
+    let place = match (index, config) {
+        (Some(index), Some(path)) => place_of(path, index)?,
+        _ => None,
+    };
+    for permission in Permission::ALL {
+        let name = permission.as_str();
+        let (verdict, reason) = match index.map(|index| &settings.channels[index]) {
+            _ if channel.is_user() => of_inbox(&identity, channel, permission),
+            Some(rule) => of_rule(&identity, rule, channel, permission),
+            None => ("no", "no rule matches: the channel is closed to all clients".to_owned()),
+        };
+        let at =
+            place.as_ref().filter(|_| !channel.is_user()).map_or_else(String::new, |at| format!("{at}: "));
+        writeln!(text, "  {name:<10} {verdict:<4} {at}{reason}").expect("text takes all of it");
+    }
+    Ok(text)
+}
+
+fn of_inbox(identity: &Identity, channel: &ChannelName, permission: Permission) -> (&'static str, String) {
+    // Rules of inboxes say nothing of permissions.
+    let rule = ChannelRule::closed(tautline_hub::RulePattern::parse("*").expect("a pattern"));
+    let decision = Client::new(identity).decide(&rule, channel, permission);
+    let words = "an inbox: its owner reads it, and only the back end publishes";
+    (if decision == Decision::Allow { "yes" } else { "no" }, words.to_owned())
+}
+
+fn of_rule(
+    identity: &Identity,
+    rule: &ChannelRule,
+    channel: &ChannelName,
+    permission: Permission,
+) -> (&'static str, String) {
+    let (access, asked) = rule.access(permission);
+    let option = match asked {
+        Permission::Subscribe | Permission::Publish => asked.as_str().to_owned(),
+        Permission::History | Permission::Presence => format!("{}_access", asked.as_str()),
+    };
+    let decision = Client::new(identity).decide(rule, channel, permission);
+    let is_user = identity.user.is_some();
+    let (verdict, why) = match (access, decision) {
+        // A session is needed to know the guest.
+        (Access::Guest, _) if !is_user && rule.pattern.has(Place::Guest) => {
+            ("own", "only the guest whose session the name has in the place of `$guest`")
+        }
+        (_, Decision::Ask) => ("asks", "the app's back end decides"),
+        (Access::Token, Decision::Allow) => ("yes", "the token names the channel"),
+        (Access::Token, Decision::Deny) => ("no", "the token does not name the channel"),
+        (Access::User, Decision::Allow) if rule.pattern.has(Place::User) => {
+            ("yes", "the name has this user in the place of `$user`")
+        }
+        (Access::User, Decision::Deny) if is_user => {
+            ("no", "the name has another user in the place of `$user`")
+        }
+        (Access::User, Decision::Deny) => ("no", "guests are no users"),
+        (_, Decision::Allow) => ("yes", "open to all such clients"),
+        (Access::None, Decision::Deny) => ("no", "open to the back end only"),
+        (_, Decision::Deny) => ("no", "open to other clients"),
+    };
+    let word = word_of(access);
+    (verdict, format!("match = {:?}, {option} = {word:?}: {why}", rule.pattern.as_str()))
+}
+
+const fn word_of(access: Access) -> &'static str {
+    match access {
+        Access::None => "none",
+        Access::Backend => "backend",
+        Access::Token => "token",
+        Access::User => "user",
+        Access::Guest => "guest",
+        Access::Any => "any",
+    }
+}
+
+/// The line of the rule in the file.
+fn place_of(path: &Path, index: usize) -> anyhow::Result<Option<String>> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let table = DeTable::parse(&text).context("the file has changed")?;
+    let rules = table.get_ref().get("channels").and_then(|rules| rules.get_ref().as_array());
+    // With `--dev` the last rule is not of the file.
+    let Some(rule) = rules.and_then(|rules| rules.get(index)).and_then(|rule| rule.get_ref().as_table())
+    else {
+        return Ok(None);
+    };
+    let at = rule.get("match").map(|pattern| pattern.span().start);
+    Ok(at.map(|at| format!("{}:{}", path.display(), text[..at].matches('\n').count() + 1)))
+}
+
+/// The claims that permissions depend on. `check` does not verify the signature: it says what a token of
+/// yours would open.
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    #[serde(default)]
+    channels: Vec<String>,
+    #[serde(default)]
+    subs: Vec<String>,
+}
+
+fn identity_of(client: &str) -> anyhow::Result<Identity> {
+    if client == GUEST {
+        return Ok(Identity::default());
+    }
+    let mut parts = client.split('.');
+    let claims = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(header), Some(payload), Some(_), None) if header.starts_with("eyJ") => {
+            let json = BASE64_URL_SAFE_NO_PAD.decode(payload).context("the token is no base64")?;
+            serde_json::from_slice(&json)
+                .context("the token's claims are not {sub, channels?, subs?} as the gateway reads them")?
+        }
+        _ => Claims { sub: client.to_owned(), channels: vec![], subs: vec![] },
+    };
+    let user = UserId::parse(&claims.sub).with_context(|| format!("{:?} is no user's id", claims.sub))?;
+    let channels = claims.channels.iter().map(|text| Pattern::parse(text)).collect::<Result<Box<[_]>, _>>();
+    let subs = claims.subs.iter().map(|text| ChannelName::parse(text)).collect::<Result<Vec<_>, _>>();
+    let details = LoginDetails { subs: subs.context("the token's `subs`")?, ..LoginDetails::default() };
+    Ok(Identity {
+        user: Some(user),
+        channels: channels.context("the token's `channels`")?,
+        details: details.shared(),
+        ..Identity::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::{Environment, Flags};
+
+    const FILE: &str = r#"
+[[channels]]
+match = "order:$user:*"
+subscribe = "user"
+history_access = "token"
+
+[[channels]]
+match = "room:*"
+subscribe = "token"
+publish = "any"
+
+[[channels]]
+match = "cart:$guest"
+subscribe = "guest"
+"#;
+
+    fn lines(client: &str, channel: &str) -> Vec<String> {
+        static FILES: AtomicUsize = AtomicUsize::new(0);
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tautline-check-as-{}-{number}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, FILE).unwrap();
+        let flags = Flags { config: Some(path.clone()), ..Flags::default() };
+        let settings = Settings::load(&flags, &Environment::default()).unwrap();
+        let channel = ChannelName::parse(channel).unwrap();
+        let text = report(&settings, Some(&path), client, &channel).unwrap();
+        fs::remove_file(&path).unwrap();
+        text.lines().map(|line| line.replace(&path.display().to_string(), "FILE")).collect()
+    }
+
+    fn token(claims: &Value) -> String {
+        format!("eyJh.{}.x", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()))
+    }
+
+    #[test]
+    fn named_user_is_allowed_by_the_line_of_its_rule() {
+        let lines = lines("42", "order:42:7");
+        assert_eq!(lines[0], "user 42 in order:42:7:");
+        assert!(lines[1].starts_with("  subscribe  yes  FILE:3: match = \"order:$user:*\""), "{lines:#?}");
+        assert!(lines[2].starts_with("  publish    no   FILE:3:"), "{lines:#?}");
+        assert!(lines[3].contains("no   FILE:3:") && lines[3].contains("history_access"), "{lines:#?}");
+        assert!(lines[4].contains("yes") && lines[4].contains("subscribe = \"user\""), "{lines:#?}");
+    }
+
+    #[test]
+    fn another_user_is_denied_with_the_reason() {
+        let lines = lines("43", "order:42:7");
+        assert!(lines[1].contains(" no ") && lines[1].contains("another user"), "{lines:#?}");
+    }
+
+    #[test]
+    fn channel_without_rule_names_no_line() {
+        let lines = lines("42", "lobby");
+        assert!(lines[1..].iter().all(|line| line.contains("no rule matches")), "{lines:#?}");
+        assert!(!lines.concat().contains("FILE"), "{lines:#?}");
+    }
+
+    #[test]
+    fn token_opens_the_channels_that_it_names() {
+        let named = token(&json!({"sub": "u1", "channels": ["room:*"], "exp": 5}));
+        assert!(lines(&named, "room:7")[1].contains("yes  FILE:8:"));
+        let by_sub = token(&json!({"sub": "u1", "subs": ["room:7"]}));
+        assert!(lines(&by_sub, "room:7")[1].contains("yes"));
+        assert!(lines(&by_sub, "room:8")[1].contains("no "));
+        assert!(lines("u1", "room:8")[2].contains("yes"), "anybody may publish there");
+    }
+
+    #[test]
+    fn guest_is_told_which_carts_are_its_own() {
+        assert!(lines("guest", "cart:abc")[1].contains("own  FILE:13:"));
+        assert!(lines("u1", "cart:abc")[1].contains("no "));
+    }
+
+    #[test]
+    fn inbox_is_read_by_its_owner_whatever_the_file_says() {
+        let lines = lines("u1", "user:u1");
+        let yes: Vec<_> = lines[1..].iter().map(|line| line.contains("yes")).collect();
+        assert_eq!(yes, [true, false, true, true], "{lines:#?}");
+    }
+
+    #[test]
+    fn client_that_is_no_user_is_an_error() {
+        let channel = ChannelName::parse("a").unwrap();
+        for client in ["a b", "eyJ.!.x", "eyJh.e30.x"] {
+            assert!(report(&Settings::default(), None, client, &channel).is_err(), "{client}");
+        }
+    }
+}
