@@ -2,11 +2,10 @@
 
 use std::{future::Future, net::IpAddr, pin::Pin};
 
-use tautline_hub::{Identity, LoginRefused};
+use tautline_hub::{Authorization, AuthorizeQuestion};
 use tautline_protocol::{Now, packet::Auth};
 
-/// The answer to a login: who it is, or the reason why not.
-pub type LoginResult = Result<Identity, LoginRefused>;
+pub use tautline_hub::LoginResult;
 
 /// An answer, at once or later.
 pub type BackendFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -71,6 +70,17 @@ pub trait Backend: Send + Sync {
     /// Checks a login. The text of a refusal is sent to the client: it must not repeat a secret, nor what
     /// the client sent.
     fn authenticate<'a>(&'a self, login: Login<'a>) -> BackendFuture<'a, LoginResult>;
+
+    /// Decides whether a client may do something in a channel whose rule leaves that to the back end
+    /// ([`tautline_hub::Access::Backend`]). By default it may not.
+    fn authorize<'a>(
+        &'a self,
+        now: Now,
+        question: &'a AuthorizeQuestion,
+    ) -> BackendFuture<'a, Authorization> {
+        let (_, _) = (now, question);
+        Box::pin(std::future::ready(Authorization::deny("nobody decides about this channel")))
+    }
 
     /// The sources of the logins that it accepts ([`Identity::source`]), asked once: tickets of other
     /// sources are not valid.

@@ -9,8 +9,8 @@ use chacha20poly1305::{
 };
 use serde_json::{json, value::RawValue};
 use tautline_hub::{
-    Access, ChannelRule, Hub, HubConfig, Identity, MemoryEngine, NodeLimits, Output, Peer, PresenceMode,
-    RulePattern,
+    Access, Authorization, ChannelRule, Hub, HubConfig, Identity, MemoryEngine, NodeLimits, Output, Peer,
+    Permission, PresenceMode, RulePattern,
 };
 use tautline_protocol::{
     Format, Now, UserId,
@@ -97,6 +97,7 @@ impl Node {
         let rules = vec![
             rule("secret:*", Access::Token, PresenceMode::Off),
             rule("party:*", Access::Any, PresenceMode::Events),
+            rule("asks:*", Access::Backend, PresenceMode::Events),
             rule("ack:*", Access::Any, PresenceMode::Off),
             rule("*", Access::Any, PresenceMode::Off),
         ];
@@ -137,7 +138,13 @@ impl Node {
                         Format::Msgpack => msgpack::to_json(&bytes),
                     });
                 }
-                Some(Output::Login(auth)) => peer.handle_login(self.now, Ok(identity(&auth))),
+                Some(Output::Authenticate(question, reply)) => reply.answer(Ok(identity(&question.auth))),
+                Some(Output::Authorize(question, reply)) => {
+                    reply.answer(match question.permission {
+                        Permission::Presence => Authorization::deny("no"),
+                        _ => Authorization::ALLOW,
+                    });
+                }
                 Some(Output::Call(call)) => {
                     let data = RawValue::from_string("null".to_owned()).expect("json");
                     self.hub.answer(call.reply_to, Ok(&data));

@@ -42,6 +42,8 @@ pub(crate) struct GatewayState {
     pub(crate) questions: Counter,
     /// How [`GatewayState::calls`] are shared between users.
     pub(crate) call_shares: Arc<Budget>,
+    /// The share of each user and address of the questions to the back end.
+    pub(crate) question_shares: Arc<Budget>,
     pub(crate) addresses: Arc<Addresses>,
     /// Connections that a panic has ended.
     pub(crate) panics: AtomicU64,
@@ -93,6 +95,7 @@ impl GatewayState {
             calls: Counter::new(config.calls_running_max),
             questions: Counter::new(config.backend_questions_max),
             call_shares: Budget::without_reserve(config.calls_running_max),
+            question_shares: Budget::without_reserve(config.backend_questions_max),
             addresses: Addresses::new(config.connections_per_address_max, config.proxies.clone()),
             config,
             panics: AtomicU64::new(0),

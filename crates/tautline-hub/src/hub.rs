@@ -19,7 +19,7 @@ use tautline_protocol::{
 };
 
 use crate::{
-    ChannelRule, Client, Decision, Identity, LoginRefused, Permission, Rules,
+    ChannelRule, Identity, LoginRefused, Rules,
     acks::Acks,
     admission::{AdmissionQueue, HelloKind},
     aging::Aging,
@@ -139,6 +139,7 @@ pub(crate) struct Inner {
     admission: AdmissionQueue,
     pump: Mutex<Pump>,
     pub(crate) next_connection: AtomicU64,
+    next_question: AtomicU64,
     pub(crate) connections: AtomicUsize,
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) publications: AtomicU64,
@@ -193,6 +194,7 @@ impl Hub {
             channels,
             pump: Mutex::default(),
             next_connection: AtomicU64::new(1),
+            next_question: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
             publications: AtomicU64::new(0),
             now: [AtomicU64::new(0), AtomicU64::new(0)],
@@ -387,6 +389,11 @@ impl Hub {
         Now::new(self.0.now[0].load(Ordering::Relaxed), self.0.now[1].load(Ordering::Relaxed))
     }
 
+    /// A number for a question: no answer is ever taken for that of another one.
+    pub(crate) fn next_question(&self) -> u64 {
+        self.0.next_question.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// True if a method may run again under the same key.
     pub(crate) fn is_idempotent(&self, method: &str) -> bool {
         self.0.idempotent_methods.contains(method)
@@ -503,11 +510,6 @@ impl Hub {
             retry_after_ms,
             ..Bye::new(ByeCode::ServerRestart, "the server restarts, come back in a moment")
         }
-    }
-
-    /// Whether a client has a permission in a channel.
-    pub(crate) fn permits(&self, client: Client<'_>, channel: &ChannelName, permission: Permission) -> bool {
-        client.decide(self.rules().of(channel), channel, permission) == Decision::Allow
     }
 
     pub(crate) fn acks(&self) -> &Acks {

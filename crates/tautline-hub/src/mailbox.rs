@@ -1,7 +1,7 @@
 //! One mailbox per connection: how the hub hands work to a connection's task.
 //!
-//! A [`PeerMailbox`] holds channels with new data, replies, lookup results and the final `bye`, and wakes the
-//! task once. It is the only state shared between a connection and the rest of the hub; its lock is held for
+//! A [`PeerMailbox`] holds channels with new data, replies, lookup results, answers to questions and the final
+//! `bye`, and wakes the task once. It is the only state shared between a connection and the rest of the hub; its lock is held for
 //! a few instructions.
 
 use std::{sync::Arc, task::Waker};
@@ -9,7 +9,10 @@ use std::{sync::Arc, task::Waker};
 use tautline_engine::{EngineError, StatResult};
 use tautline_protocol::{Format, packet::server::Bye};
 
-use crate::sync::{Mutex, lock};
+use crate::{
+    questions::QuestionAnswer,
+    sync::{Mutex, lock},
+};
 
 /// The mailbox of one connection.
 pub(crate) struct PeerMailbox {
@@ -36,6 +39,8 @@ pub(crate) struct Pending {
     pub(crate) bye: Option<Bye>,
     /// Lookup results, each with the number of its request.
     pub(crate) lookups: Vec<(usize, Result<StatResult, EngineError>)>,
+    /// Answers to questions, each with its number.
+    pub(crate) answers: Vec<(u64, QuestionAnswer)>,
     /// Engine jobs of this connection that completed.
     pub(crate) completed: u32,
     /// The admission queue admitted this connection.
@@ -109,6 +114,13 @@ impl PeerMailbox {
     pub(crate) fn deliver_lookup(&self, number: usize, stat: Result<StatResult, EngineError>) {
         let mut inner = lock(&self.inner);
         inner.pending.get_or_insert_default().lookups.push((number, stat));
+        inner.waker.wake_by_ref();
+    }
+
+    /// Delivers the answer to a question.
+    pub(crate) fn deliver_answer(&self, number: u64, answer: QuestionAnswer) {
+        let mut inner = lock(&self.inner);
+        inner.pending.get_or_insert_default().answers.push((number, answer));
         inner.waker.wake_by_ref();
     }
 

@@ -45,7 +45,7 @@ pub enum Access {
     /// Only the back end. The default.
     #[default]
     None,
-    /// Clients that the app's back end lets in when it is asked. Until it can be asked: nobody.
+    /// Clients that the app's back end lets in when it is asked.
     Backend,
     /// Clients whose token names the channel in `channels`.
     Token,

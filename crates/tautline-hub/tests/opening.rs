@@ -494,14 +494,16 @@ fn late_auth_of_superseded_connection_changes_nothing() {
     let welcome = old.welcome(&node);
     // Not drained: the token is still being checked.
     old.peer.handle_message(node.now, &json!({"id": 1, "auth": {"token": "…"}}).to_string());
-    let Some(tautline_hub::Output::Login(_)) = old.peer.poll_output(node.now) else { panic!("a login") };
+    let asked = old.peer.poll_output(node.now);
+    let Some(tautline_hub::Output::Authenticate(_, reply)) = asked else { panic!("a question") };
     let mut new = node.dial();
     new.login = Ok(identity("u1", &["secret:b"]));
     let hello = json!({"hello": {"v": 1, "auth": {"token": "…"},
         "resume": {"ticket": welcome["ticket"], "attempt": 5, "cursors": {}}}});
     new.say(&node, hello);
     new.welcome(&node);
-    old.peer.handle_login(node.now, Ok(identity("u1", &["secret:a"])));
+    reply.answer(Ok(identity("u1", &["secret:a"])));
+    old.drain(&node);
     let reply = new.ask(&node, json!({"id": 2, "publish": {"channel": "secret:b", "data": 1}}));
     assert_eq!(reply["ok"]["offset"], 1, "{reply}");
 }

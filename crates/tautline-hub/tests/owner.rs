@@ -99,10 +99,10 @@ fn late_login_of_superseded_connection_is_ignored() {
     let mut old = node.user("u1", &["secret:1"]);
     let welcome = old.welcome(&node);
     old.peer.handle_message(node.now, &json!({"id": 1, "auth": {"token": "…"}}).to_string());
-    assert!(matches!(old.peer.poll_output(node.now), Some(Output::Login(_))));
+    let Some(Output::Authenticate(_, reply)) = old.peer.poll_output(node.now) else { panic!("a question") };
     let mut new = node.dial();
     new.say(&node, resume(&welcome, 5, json!({})));
-    old.peer.handle_login(node.now, Ok(identity("u1", &[])));
+    reply.answer(Ok(identity("u1", &[])));
     receives_taken_over(&node, &mut old);
     let reply = new.ask(&node, json!({"id": 2, "subscribe": {"channel": "secret:1"}}));
     assert!(reply.get("ok").is_some(), "{reply}");

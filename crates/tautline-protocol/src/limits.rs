@@ -47,6 +47,14 @@ pub struct Limits {
     /// Running calls per session; the server does not read past the next one. Default 256.
     #[serde(with = "units::Count")]
     pub requests_in_flight_max: usize,
+    /// Requests per connection that wait for the app's back end to permit them, or behind such a request; the
+    /// server does not read past the next one. Default 16.
+    #[serde(with = "units::Count")]
+    pub questions_connection_max: usize,
+    /// Permissions per session that the app's back end has granted and that still hold; beyond that it is asked
+    /// again. Default 256.
+    #[serde(with = "units::Count")]
+    pub grants_session_max: usize,
     /// Unseen replies per session. Default 1,024.
     #[serde(with = "units::Count")]
     pub replies_unseen_max: usize,
@@ -119,6 +127,8 @@ impl Default for Limits {
             batch_bytes_max: 64 * KIB,
             channels_max: 1024,
             requests_in_flight_max: 256,
+            questions_connection_max: 16,
+            grants_session_max: 256,
             replies_unseen_max: 1024,
             replies_unseen_bytes_max: 1024 * KIB,
             history_page_max: 1000,

@@ -7,6 +7,7 @@
 //! Not published. Start at [`World::step`].
 
 mod app;
+mod back_end;
 mod clock;
 mod device;
 mod engine;

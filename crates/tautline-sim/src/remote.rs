@@ -41,7 +41,7 @@ impl Remote {
         };
         let limits = NodeLimits { protocol, hub, ..NodeLimits::default() };
         let retention = Retention { count: number("keep").map_or(10_000, size), ..Retention::default() };
-        let house = ServerConfig { limits, retention, presence: true, ack: true };
+        let house = ServerConfig { limits, retention, presence: true, ack: true, asks: false };
         let kind = if order["disk"] == true { EngineKind::Disk } else { EngineKind::Memory };
         let plan = EnginePlan { kind, slow_ms: number("slow_ms").unwrap_or(0), drops: 0.0 };
         let seed = number("seed").unwrap_or(0);
@@ -128,7 +128,12 @@ impl Remote {
                             let text = String::from_utf8_lossy(&bytes);
                             out.push(json!({"connection": connection, "text": text}));
                         }
-                        Output::Login(auth) => peer.handle_login(now, Server::check(now, &auth)),
+                        Output::Authenticate(question, reply) => {
+                            reply.answer(Server::check(now, &question.auth));
+                        }
+                        Output::Authorize(question, reply) => {
+                            self.server.back_end.authorize(now, &question, reply);
+                        }
                         Output::Call(call) => self.server.run_call(now, call),
                         Output::Close { code, reason } => {
                             out.push(json!({"connection": connection, "code": code, "reason": reason}));

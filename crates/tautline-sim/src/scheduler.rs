@@ -223,11 +223,15 @@ impl World {
                     }
                     socket.link.push(at, Way::Down, Frame::Text(text)).expect("has_room() was asked");
                 }
-                Some(Output::Login(auth)) => {
-                    let life_ms = life_of_login(&auth).unwrap_or(u64::MAX);
+                Some(Output::Authenticate(question, reply)) => {
+                    let life_ms = life_of_login(&question.auth).unwrap_or(u64::MAX);
                     let until_ms = now.mono_ms.saturating_add(life_ms);
                     *login_until_ms = Some(login_until_ms.unwrap_or(0).max(until_ms));
-                    peer.handle_login(now, Server::check(now, &auth));
+                    let result = Server::check(now, &question.auth);
+                    self.server.back_end.authenticate(now, result, reply);
+                }
+                Some(Output::Authorize(question, reply)) => {
+                    self.server.back_end.authorize(now, &question, reply);
                 }
                 Some(Output::Call(call)) => self.server.run_call(now, call),
                 Some(Output::Close { code, reason }) => {

@@ -19,6 +19,7 @@ use tautline_protocol::{
 
 use crate::{
     app::payload_of,
+    back_end::BackEnd,
     engine::{EnginePlan, SimEngine},
     event_log::EventSink,
 };
@@ -27,6 +28,7 @@ use crate::{
 pub(crate) struct Server {
     pub(crate) hub: Hub,
     pub(crate) engine: Arc<SimEngine>,
+    pub(crate) back_end: BackEnd,
     /// How often each call was executed, by its payload.
     pub(crate) executed: BTreeMap<String, u32>,
     config: HubConfig,
@@ -48,6 +50,8 @@ pub(crate) struct ServerConfig {
     pub(crate) presence: bool,
     /// Channels keep how far everybody got.
     pub(crate) ack: bool,
+    /// The back end is asked for every permission, and is unreliable.
+    pub(crate) asks: bool,
 }
 
 /// What became of what the back end published.
@@ -61,10 +65,11 @@ impl Server {
         method_ms: Option<u64>,
         (plan, event_sink): (EnginePlan, Option<EventSink>),
     ) -> Self {
-        let ServerConfig { limits, retention, presence, ack } = config;
+        let ServerConfig { limits, retention, presence, ack, asks } = config;
+        let access = if asks { Access::Backend } else { Access::Any };
         let rule = |pattern: &str| ChannelRule {
-            subscribe: Access::Any,
-            publish: Access::Any,
+            subscribe: access,
+            publish: access,
             presence: if presence { PresenceMode::Events } else { PresenceMode::Off },
             retention,
             ack,
@@ -82,6 +87,7 @@ impl Server {
         Self {
             hub: make_hub(config.clone(), &engine, seed, 0),
             engine,
+            back_end: BackEnd::new(seed, asks),
             executed: BTreeMap::new(),
             config,
             seed,
@@ -96,7 +102,7 @@ impl Server {
 
     pub(crate) fn next_timeout(&self) -> u64 {
         let call = self.calls.iter().map(|(due, _)| *due).min().unwrap_or(u64::MAX);
-        call.min(self.next_tick).min(self.engine.next_timeout())
+        call.min(self.next_tick).min(self.engine.next_timeout()).min(self.back_end.next_timeout())
     }
 
     /// The process is killed, and a new one takes its place: what the engine stored, the keys of tickets and the configuration
@@ -136,6 +142,7 @@ impl Server {
     /// Does what is due: lets the engine work, ends methods, ticks the hub, pumps notifications.
     pub(crate) fn advance(&mut self, now: Now) {
         self.engine.work(now.mono_ms);
+        self.back_end.advance(now);
         if now.mono_ms >= self.next_tick {
             self.hub.tick(now);
             self.next_tick = now.mono_ms + 1000;

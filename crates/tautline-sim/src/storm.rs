@@ -83,6 +83,7 @@ fn storm(seed: u64, event_sink: Option<EventSink>, recording: Option<Recording>)
         Summary { histories: 1, hung_up, phones: world.phones.len() as u64, ..injector.summary };
     summary.virtual_ms = world.now().mono_ms;
     summary.late = world.late;
+    summary.questions = world.server.back_end.questions;
     let injected = injector.injected(&plan);
     checker::check(&world, &injected, &workload, &mut summary);
     summary.starts = starts::check(&world);
@@ -101,6 +102,7 @@ fn quiesce(world: &mut World, workload: &mut Workload, plan: &Plan) -> u64 {
     world.log_event(|| "the storm is over".to_owned());
     world.trap = None;
     world.heal_engine();
+    world.server.back_end.heal();
     for phone in 0..world.phones.len() {
         if world.phones[phone].device.is_doomed() {
             world.launch(phone, SurvivingState::All);

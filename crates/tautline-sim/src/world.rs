@@ -48,6 +48,8 @@ pub struct WorldConfig {
     pub mutated: bool,
     /// Channels tell who is there.
     pub presence: bool,
+    /// The back end is asked for every permission, and is unreliable.
+    pub asks: bool,
 }
 
 /// What a dial meets.
@@ -124,9 +126,10 @@ impl World {
             recorded,
             mutated,
             presence,
+            asks,
         } = config;
         let now = Now::new(0, BEGIN_WALL_MS);
-        let config = ServerConfig { limits, retention, presence: presence || mutated, ack: mutated };
+        let config = ServerConfig { limits, retention, presence: presence || mutated, ack: mutated, asks };
         let server = Server::new(now, seed, config, method_ms, (engine, event_sink));
         let rng = Rng::stream(seed, 1);
         Self {

@@ -36,8 +36,9 @@ fn two_thousand_storms_lose_double_and_reorder_nothing() {
         sum.expired > SEEDS / 4,
         sum.hung_up > SEEDS / 4,
         sum.late > SEEDS,
+        sum.questions > SEEDS,
     ];
-    assert_eq!(everything, [true; 13], "{sum:?}");
+    assert_eq!(everything, [true; 14], "{sum:?}");
 }
 
 /// Runs every seed, on two threads: the sum, and the seeds that failed.

@@ -31,6 +31,7 @@ use self::{buffers::Buffers, close_reason::CloseReason, receive::ReadOutcome};
 use crate::{
     drain::whole_ms,
     http::handshake::Negotiated,
+    questions::RunningQuestion,
     state::GatewayState,
     timer_wheel::TimerEntry,
     transport::{stream::Stream, unsent::Unsent},
@@ -67,8 +68,8 @@ struct RareState {
     stall_deadline_ms: Option<u64>,
     /// Since when the socket has not taken everything, in monotonic milliseconds.
     stalled_since_ms: Option<u64>,
-    /// A login that the back end is still checking.
-    login: Option<BackendFuture<'static, LoginResult>>,
+    /// Questions that the back end has not answered.
+    questions: Vec<RunningQuestion>,
     /// The close frame is sent, or is among the unsent bytes.
     closing: Option<Closing>,
 }
@@ -117,7 +118,7 @@ impl<S: Stream> Connection<S> {
         self.init_peer(now, cx);
         self.peer().handle_timeout(now);
         self.take_unsent(now);
-        self.poll_login(cx, now);
+        self.poll_questions(cx);
         for _ in 0..ROUNDS_MAX {
             ready!(self.poll_unsent(cx, now))?;
             let outcome = self.read(cx, now, buffers)?;
@@ -178,7 +179,7 @@ impl<S: Stream> Connection<S> {
     fn drop_empty_rare_state(&mut self) {
         self.rare.take_if(|rare| {
             rare.closing.is_none()
-                && rare.login.is_none()
+                && rare.questions.is_empty()
                 && rare.unsent.is_empty()
                 && !rare.needs_flush
                 && rare.undecoded.is_empty()

@@ -11,7 +11,11 @@ use tautline_protocol::{ByeCode, Format, Now};
 use tautline_websocket::{Opcode, encode_close};
 
 use super::{CloseStep, Connection, after_ms, buffers::Buffers, close_reason::CloseReason};
-use crate::{calls, questions, transport::stream::Stream};
+use crate::{
+    calls,
+    questions::{self, RunningQuestion},
+    transport::stream::Stream,
+};
 
 impl<S: Stream> Connection<S> {
     /// Writes the peer's outputs until there are no more; pending while the socket takes no more.
@@ -63,10 +67,13 @@ impl<S: Stream> Connection<S> {
                     let deflate = self.decoder.deflate().filter(|_| is_long);
                     buffers.push(opcode, message, deflate);
                 }
-                Some(Output::Login(auth)) => {
+                Some(Output::Authenticate(question, reply)) => {
                     let (state, address) = (Arc::clone(self.state()), self.stream.address());
-                    self.rare().login = Some(Box::pin(questions::authenticate(state, now, auth, address)));
-                    self.poll_login(cx, now);
+                    self.ask(cx, Box::pin(questions::authenticate(state, now, question, reply, address)));
+                }
+                Some(Output::Authorize(question, reply)) => {
+                    let state = Arc::clone(self.state());
+                    self.ask(cx, Box::pin(questions::authorize(state, now, question, reply)));
                 }
                 Some(Output::Call(request)) => calls::start(self.state(), cx, request),
                 Some(Output::Close { code, reason }) => {
@@ -81,17 +88,20 @@ impl<S: Stream> Connection<S> {
         false
     }
 
-    /// Gives the peer the back end's answer, once it is there.
-    pub(super) fn poll_login(&mut self, cx: &mut Context<'_>, now: Now) {
+    /// Asks the back end. Many questions are answered at once and kept nowhere.
+    fn ask(&mut self, cx: &mut Context<'_>, mut question: RunningQuestion) {
+        if question.as_mut().poll(cx).is_pending() {
+            self.rare().questions.push(question);
+        }
+    }
+
+    /// Goes on with the questions to the back end. A closing connection gives them up.
+    pub(super) fn poll_questions(&mut self, cx: &mut Context<'_>) {
         let Some(rare) = &mut self.rare else { return };
         if rare.closing.is_some() {
-            rare.login = None;
+            rare.questions = Vec::new();
         }
-        let Some(login) = &mut rare.login else { return };
-        if let Poll::Ready(result) = login.as_mut().poll(cx) {
-            rare.login = None;
-            self.peer().handle_login(now, result);
-        }
+        rare.questions.retain_mut(|question| question.as_mut().poll(cx).is_pending());
     }
 
     /// Writes all of `buffers.out`; the part that the socket does not take is kept.

@@ -9,9 +9,8 @@ use tokio::{
     net::TcpStream,
 };
 
-use tautline_backend::{Backend, Login};
-use tautline_hub::Identity;
-use tautline_protocol::packet::Auth;
+use tautline_backend::{Backend, BackendFuture, Login, LoginResult};
+use tautline_hub::{Access, Authorization, AuthorizeQuestion, ChannelRule, Identity, RulePattern};
 
 use super::*;
 use crate::{Gateway, GatewayConfig};
@@ -357,5 +356,44 @@ async fn closed_connection_drops_its_pending_login() {
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     drop(client);
+    assert_eq!(gateway.state().questions.in_use(), 0);
+}
+
+/// A back end that lets everybody in, and decides about channels when the test lets it.
+struct SlowDecider(tokio::sync::watch::Receiver<bool>);
+
+impl Backend for SlowDecider {
+    fn authenticate<'a>(&'a self, _: Login<'a>) -> BackendFuture<'a, LoginResult> {
+        Box::pin(std::future::ready(Ok(Identity { source: 7, ..Identity::default() })))
+    }
+
+    fn authorize<'a>(&'a self, _: Now, _: &'a AuthorizeQuestion) -> BackendFuture<'a, Authorization> {
+        let mut release = self.0.clone();
+        Box::pin(async move {
+            drop(release.wait_for(|released| *released).await);
+            Authorization::ALLOW
+        })
+    }
+
+    fn sources(&self) -> Vec<u64> {
+        vec![7]
+    }
+}
+
+#[tokio::test]
+async fn waiting_permission_holds_up_only_its_request() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let pattern = RulePattern::parse("asks:*").unwrap();
+    let asks = ChannelRule { publish: Access::Backend, ..ChannelRule::closed(pattern) };
+    let builder = Gateway::builder().backend(SlowDecider(released)).rules(vec![asks]);
+    let gateway = builder.call("echo", |call| async move { Ok(call.data) }).build().unwrap();
+    let (server, mut client) = duplex(4096);
+    let publish = framed(r#"{"id":1,"publish":{"channel":"asks:1","data":1}}"#);
+    let call = framed(r#"{"id":2,"call":{"method":"echo","data":2}}"#);
+    let _task = tokio::spawn(connection(&gateway, server, &[framed(HELLO), publish, call].concat()));
+    receive_until(&mut client, r#"{"id":2,"ok""#).await;
+    assert_eq!(gateway.state().questions.in_use(), 1);
+    release.send_replace(true);
+    receive_until(&mut client, r#"{"id":1,"ok""#).await;
     assert_eq!(gateway.state().questions.in_use(), 0);
 }

@@ -19,10 +19,11 @@ use super::{
     Peer,
     lookup::ChannelRequest,
     opening::{identity_of, own_channel, revoked},
-    stage::{ActiveSession, Stage},
+    stage::{ActiveSession, Requester, Stage},
+    subscriptions::{denied, parse_channel},
 };
 use crate::{
-    Identity, Permission,
+    Decision, Identity, Permission,
     revoke::bye_revoked,
     session::id::SessionId,
     session::registry::NoSession,
@@ -143,17 +144,16 @@ impl Peer {
             Ok(owned) => owned,
             Err(bye) => return self.close_with_bye(now, None, bye),
         };
-        let (login, incarnation) = (owned.login().clone(), owned.incarnation());
+        let (login, asked_by) = (owned.login().clone(), Requester::of(&owned));
         let requests_seen = owned.ledger().requests_seen();
         drop(owned);
-        let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, session.id, incarnation, &login);
-        let identity = Arc::clone(&login.identity);
+        let (ticket, ticket_expires_at) = self.hub.seal_ticket(now, session.id, asked_by.incarnation, &login);
+        let user = login.identity.user.as_ref().map(ToString::to_string);
         self.stage = Stage::Active(ActiveSession {
             session: Arc::clone(session),
             subscriptions: Vec::new(),
             auth_until_ms: until(now, login.expires_at),
             ticket_due_ms: ticket_due_ms(now, ticket_expires_at, &login),
-            refreshing: None,
             is_new: !resumed,
         });
         if login.expires_at <= now.wall_ms {
@@ -172,7 +172,7 @@ impl Peer {
             ticket,
             ticket_expires_at,
             resumed,
-            user: identity.user.as_ref().map(ToString::to_string),
+            user,
             requests_seen: resumed.then_some(requests_seen),
             ping_ms: limits.ping_ms,
             pong_ms: limits.pong_ms,
@@ -183,7 +183,7 @@ impl Peer {
             channels: BTreeMap::new(),
             subs: Vec::new(),
         };
-        self.restore(now, &identity, cursors.into_iter().flatten(), requests, &mut welcome, &mut gaps);
+        self.restore(now, &asked_by, cursors.into_iter().flatten(), requests, &mut welcome, &mut gaps);
         json::write_server(&mut self.control, "welcome", &welcome);
         for gap in gaps {
             json::write_server(&mut self.control, "gap", &gap);
@@ -195,7 +195,7 @@ impl Peer {
     fn restore<'c>(
         &mut self,
         now: Now,
-        identity: &Identity,
+        asked_by: &Requester,
         cursors: impl Iterator<Item = (&'c String, &'c Cursor)>,
         requests: &[ChannelRequest],
         welcome: &mut Welcome,
@@ -216,12 +216,10 @@ impl Peer {
             };
             welcome.channels.insert(name, entry);
         };
-        let own = own_channel(identity);
+        let own = own_channel(&asked_by.identity);
         // At most [`LoginDetails::SUBS_MAX`](crate::LoginDetails::SUBS_MAX), so there is room for all of them.
-        for name in identity.subs().iter().filter(|name| own.as_ref() != Some(name)) {
-            let subscribed = self
-                .parse_permitted(name.as_str(), Permission::Subscribe)
-                .and_then(|(channel, _)| self.subscribe_to(now, &channel, requests));
+        for name in asked_by.identity.subs().iter().filter(|name| own.as_ref() != Some(name)) {
+            let Some(subscribed) = self.restore_one(now, name.as_str(), asked_by, requests) else { continue };
             if subscribed.is_ok() {
                 subs.push(name.to_string());
             }
@@ -236,15 +234,34 @@ impl Peer {
                 continue;
             }
             room -= bytes;
-            let subscribed = self
-                .parse_permitted(name, Permission::Subscribe)
-                .and_then(|(channel, _)| self.subscribe_to(now, &channel, requests));
-            note(name.clone(), subscribed);
+            if let Some(subscribed) = self.restore_one(now, name, asked_by, requests) {
+                note(name.clone(), subscribed);
+            }
         }
         if let Some(own) = own {
             note(own.to_string(), self.subscribe_to(now, &own, requests));
         }
         welcome.subs = subs;
+    }
+
+    /// Subscribes to one channel, if that is permitted. `None`: the welcome does not wait for the back end, and the
+    /// client subscribes afterwards.
+    fn restore_one(
+        &mut self,
+        now: Now,
+        name: &str,
+        asked_by: &Requester,
+        requests: &[ChannelRequest],
+    ) -> Option<Result<(Subscribed, Option<Gap>), ErrorBody>> {
+        let channel = match parse_channel(name) {
+            Ok(channel) => channel,
+            Err(error) => return Some(Err(error)),
+        };
+        match self.decide(now, &channel, Permission::Subscribe, asked_by) {
+            Decision::Deny => Some(Err(denied(Permission::Subscribe))),
+            Decision::Ask => None,
+            Decision::Allow => Some(self.subscribe_to(now, &channel, requests)),
+        }
     }
 
     fn subscribe_to(

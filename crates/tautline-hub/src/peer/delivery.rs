@@ -10,7 +10,7 @@ use super::{
     output::Output,
     stage::{ActiveSession, BYE_RECEIVED, Stage},
 };
-use crate::channel::ReaderPositions;
+use crate::{channel::ReaderPositions, questions::QuestionAnswer};
 
 impl Peer {
     /// Returns the next action for the shell. Drain to `None` after every input and every wake, while the
@@ -27,6 +27,11 @@ impl Peer {
             if let Stage::Closing(close) = &mut self.stage {
                 let (code, reason) = close.take()?;
                 return Some(Output::Close { code, reason });
+            }
+            if self.run_held(now) {
+                // A fast engine has answered by now.
+                self.drain_mailbox(now);
+                continue;
             }
             if self.resume_held(now) {
                 continue;
@@ -47,8 +52,18 @@ impl Peer {
             rare.engine_jobs = rare.engine_jobs.saturating_sub(pending.completed);
             rare.is_empty()
         });
+        // No answer counts behind the final `bye`.
+        if let Some(bye) = pending.bye.take_if(|bye| bye.code != ByeCode::ServerRestart) {
+            self.close_with_bye(now, None, bye);
+        }
         for (number, stat) in pending.lookups.drain(..) {
             self.handle_lookup(now, number, stat);
+        }
+        for (number, answer) in pending.answers.drain(..) {
+            match answer {
+                QuestionAnswer::Login(result) => self.take_login(now, number, result),
+                QuestionAnswer::Authorization(answer) => self.take_authorization(now, number, answer),
+            }
         }
         if pending.review {
             self.review_permissions();
@@ -59,13 +74,9 @@ impl Peer {
         if pending.revoked && matches!(self.stage, Stage::Leaving) {
             self.stage = BYE_RECEIVED;
         }
-        match pending.bye {
+        if let Some(bye) = pending.bye {
             // Running requests are answered first; no new ones are accepted.
-            Some(bye) if bye.code == ByeCode::ServerRestart => {
-                self.rare.get_or_insert_default().deferred_bye = Some(bye);
-            }
-            Some(bye) => self.close_with_bye(now, None, bye),
-            None => {}
+            self.rare.get_or_insert_default().deferred_bye = Some(bye);
         }
         if self.rare.as_ref().is_some_and(|rare| rare.deferred_bye.is_some())
             && !self.is_running()
@@ -180,7 +191,12 @@ impl Peer {
 
     /// Detaches the connection from its session: removes the subscriptions and parks the session, unless a
     /// newer connection owns it.
-    pub(super) fn park(&self, now: Now, open: &ActiveSession) {
+    pub(super) fn park(&mut self, now: Now, open: &ActiveSession) {
+        self.drop_held(open);
+        self.rare.take_if(|rare| {
+            (rare.subscribing, rare.refreshing) = (None, None);
+            rare.is_empty()
+        });
         for (slot, subscription) in (0..).zip(&open.subscriptions) {
             if let Some(subscription) = subscription {
                 subscription.channel.remove_subscriber(subscription.subscriber, subscription.presence_seen);

@@ -1,10 +1,12 @@
 //! `history`: a page of a log, read for one client (protocol, section 4).
+//!
+//! Start at [`Peer::read_history`].
 
 use std::sync::Arc;
 
-use tautline_engine::{Answer, EngineError, Entry, Job, Page, Read, Span};
+use tautline_engine::{Answer, EngineError, Entry, Job, Page, Read, Span, budget::Holder};
 use tautline_protocol::{
-    Cursor, ErrorCode, Now, RequestId, json,
+    ChannelName, Cursor, ErrorCode, Now, RequestId, json,
     packet::{
         ErrorBody,
         client::{After, History},
@@ -12,23 +14,43 @@ use tautline_protocol::{
 };
 
 use super::Peer;
-use crate::{
-    Permission,
-    tail::{ResumePoint, locate},
-};
+use crate::tail::{ResumePoint, locate};
+
+/// The page that a client asks for.
+pub(super) struct PageRequest {
+    span: Span,
+    /// The cursor that the log must prove.
+    cursor: Option<Cursor>,
+    limit: usize,
+}
+
+impl PageRequest {
+    pub(super) fn of(body: &History<'_>) -> Self {
+        let (span, cursor) = match (&body.after, &body.before) {
+            (Some(After::Word(_)), _) => (Span::After(0), None),
+            (Some(After::Cursor(cursor)), _) => (Span::After(cursor.offset), Some(cursor.clone())),
+            (None, Some(cursor)) => (Span::Before(cursor.offset), Some(cursor.clone())),
+            (None, None) => (Span::Before(u64::MAX), None),
+        };
+        Self { span, cursor, limit: body.limit }
+    }
+}
 
 impl Peer {
-    pub(super) fn history(&mut self, now: Now, id: RequestId, body: &History<'_>) {
-        let (channel, holder) = match self.parse_permitted(&body.channel, Permission::History) {
-            Ok((channel, asked_by)) => (channel, asked_by.holder),
-            Err(error) => return json::write_reply(&mut self.control, id, Err::<&(), _>(&error)),
-        };
-        let (span, cursor) = span_of(body);
+    /// Answers a `history`.
+    pub(super) fn read_history(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        channel: ChannelName,
+        PageRequest { span, cursor, limit }: PageRequest,
+        holder: Holder,
+    ) {
         let limits = self.hub.limits();
         let mailbox = Arc::clone(&self.mailbox);
         let read = Read {
             span,
-            count_max: body.limit.clamp(1, limits.history_page_max),
+            count_max: limit.clamp(1, limits.history_page_max),
             bytes_max: limits.history_page_bytes_max,
             holder,
             retention: self.hub.retention_of(now, &channel),
@@ -45,16 +67,6 @@ impl Peer {
         };
         self.rare.get_or_insert_default().engine_jobs += 1;
         self.hub.engine().submit(Job::Read(read));
-    }
-}
-
-/// The requested part of the log, and the cursor that the log must prove.
-fn span_of(body: &History<'_>) -> (Span, Option<Cursor>) {
-    match (&body.after, &body.before) {
-        (Some(After::Word(_)), _) => (Span::After(0), None),
-        (Some(After::Cursor(cursor)), _) => (Span::After(cursor.offset), Some(cursor.clone())),
-        (None, Some(cursor)) => (Span::Before(cursor.offset), Some(cursor.clone())),
-        (None, None) => (Span::Before(u64::MAX), None),
     }
 }
 

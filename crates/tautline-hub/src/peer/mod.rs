@@ -1,22 +1,24 @@
 //! The server's end of one connection, without a socket.
 //!
 //! Start at [`Peer::handle_message`] and [`Peer::poll_output`]. The shell that owns the socket feeds whole
-//! messages, login results and the time. After every input and every wake it drains [`Peer::poll_output`] for
+//! messages and the time. After every input and every wake it drains [`Peer::poll_output`] for
 //! as long as the socket takes bytes. `stage` says how far the connection has come. `opening` authenticates the
 //! client, `lookup` asks the engine about its channels, `attach` gives it a session; `requests` and
 //! `subscriptions` handle its requests, `delivery` sends replies and publications.
 
 mod attach;
+mod authorize;
 mod delivery;
 mod history;
 mod lookup;
 mod opening;
 mod output;
+mod rare;
 mod requests;
 mod stage;
 mod subscriptions;
 
-use std::{collections::VecDeque, sync::Arc, task::Waker};
+use std::{sync::Arc, task::Waker};
 
 use tautline_engine::budget::Holder;
 use tautline_protocol::{
@@ -31,11 +33,11 @@ use tautline_protocol::{
 
 pub use self::output::{CallRequest, Output, ReplyTo};
 use self::{
-    lookup::PendingLookups,
+    rare::RareState,
     stage::{BYE_RECEIVED, Stage},
 };
 use crate::{
-    Hub, Identity, LoginRefused,
+    Hub,
     mailbox::{PeerMailbox, connection_number},
     session::taken_over,
     sync::Ordering,
@@ -63,28 +65,6 @@ pub struct Peer {
 struct Held {
     text: String,
     read: usize,
-}
-
-/// State that few connections have at a time, boxed to keep idle connections small.
-#[derive(Default)]
-struct RareState {
-    /// Logins and calls for the shell.
-    pending_outputs: VecDeque<Output>,
-    /// Publishes and `history` requests that the engine has not completed.
-    engine_jobs: u32,
-    /// A `subscribe` that waits for the engine, with its id.
-    subscribing: Option<(RequestId, PendingLookups)>,
-    /// The `bye` of a draining node, deferred until the running requests are answered.
-    deferred_bye: Option<Bye>,
-}
-
-impl RareState {
-    fn is_empty(&self) -> bool {
-        self.pending_outputs.is_empty()
-            && self.engine_jobs == 0
-            && self.subscribing.is_none()
-            && self.deferred_bye.is_none()
-    }
 }
 
 impl Hub {
@@ -151,20 +131,6 @@ impl Peer {
                 if read < message.len() {
                     self.held = Some(Box::new(Held { text: message[read..].to_owned(), read: 0 }));
                 }
-            }
-        }
-    }
-
-    /// Takes the result of an [`Output::Login`].
-    pub fn handle_login(&mut self, now: Now, result: Result<Identity, LoginRefused>) {
-        match std::mem::replace(&mut self.stage, Stage::Closed) {
-            Stage::Authenticating(waiting) => {
-                self.stage = Stage::Opening(waiting.opening);
-                self.handle_hello_login(now, waiting.hello, result);
-            }
-            stage => {
-                self.stage = stage;
-                self.handle_refresh_login(now, result);
             }
         }
     }
@@ -270,12 +236,11 @@ impl Peer {
     fn is_blocked(&self) -> bool {
         match &self.stage {
             Stage::Queued(_) | Stage::Authenticating(_) | Stage::LoadingChannels(_) => true,
-            Stage::Active(open) => {
-                open.refreshing.is_some()
-                    || self
-                        .rare
-                        .as_ref()
-                        .is_some_and(|rare| rare.subscribing.is_some() || rare.deferred_bye.is_some())
+            Stage::Active(_) => {
+                let waits = |rare: &RareState| {
+                    rare.subscribing.is_some() || rare.refreshing.is_some() || rare.deferred_bye.is_some()
+                };
+                self.rare.as_ref().is_some_and(|rare| waits(rare))
                     || self.control.len() >= self.hub.limits().batch_bytes_max
             }
             _ => false,
@@ -289,6 +254,9 @@ impl Peer {
         if self.rare.is_some() {
             // A fast engine may have completed the earlier requests by now.
             self.drain_mailbox(now);
+            if self.is_full_of_held() && !matches!(request, Request::Call(_) | Request::Auth(_)) {
+                return true;
+            }
         }
         let Stage::Active(open) = &self.stage else { return false };
         match request {

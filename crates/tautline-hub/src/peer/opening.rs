@@ -22,8 +22,9 @@ use super::{
     stage::{Authenticated, Authenticating, LoadingChannels, Queued, Stage},
 };
 use crate::{
-    Client, Hub, Identity, LoginRefused, Permission,
+    Client, Decision, Hub, Identity, Permission,
     admission::HelloKind,
+    questions::{AuthenticateQuestion, LoginResult, QuestionAnswer, Reply},
     session::id::SessionId,
     ticket::{Claims, DetailsClaims},
 };
@@ -122,19 +123,44 @@ impl Peer {
     }
 
     fn check_login(&mut self, auth: Auth, hello: Hello) {
+        let question = self.authenticate(auth);
         if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Closed) {
-            self.stage = Stage::Authenticating(Box::new(Authenticating { opening, hello }));
-            self.queue_output(Output::Login(auth));
+            self.stage = Stage::Authenticating(Box::new(Authenticating { opening, hello, question }));
+        }
+    }
+
+    /// Has a login checked. Returns the number of the question.
+    pub(super) fn authenticate(&mut self, auth: Auth) -> u64 {
+        let (number, mailbox) = (self.hub.next_question(), Arc::clone(&self.mailbox));
+        let deliver = move |login| mailbox.deliver_answer(number, QuestionAnswer::Login(login));
+        let question = AuthenticateQuestion { auth, holder: self.holder };
+        self.queue_output(Output::Authenticate(question, Reply::to_login(deliver)));
+        number
+    }
+
+    /// Takes the result of a checked login. One that is no longer awaited is ignored.
+    pub(super) fn take_login(&mut self, now: Now, number: u64, result: LoginResult) {
+        match std::mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Authenticating(waiting) if waiting.question == number => {
+                self.stage = Stage::Opening(waiting.opening);
+                self.handle_hello_login(now, waiting.hello, result);
+            }
+            stage => {
+                self.stage = stage;
+                let refreshing = self
+                    .rare
+                    .as_mut()
+                    .and_then(|rare| rare.refreshing.take_if(|(_, question)| *question == number));
+                self.rare.take_if(|rare| rare.is_empty());
+                if let Some((id, _)) = refreshing {
+                    self.finish_refresh(now, id, result);
+                }
+            }
         }
     }
 
     /// Continues a hello whose login was checked.
-    pub(super) fn handle_hello_login(
-        &mut self,
-        now: Now,
-        hello: Hello,
-        result: Result<Identity, LoginRefused>,
-    ) {
+    fn handle_hello_login(&mut self, now: Now, hello: Hello, result: LoginResult) {
         let login = match self.hub.accept_login(now, result) {
             Ok(login) => login,
             Err(refused) => {
@@ -164,9 +190,21 @@ impl Peer {
             Authenticated::New { .. } => Client::new(&identity),
         };
         let channels_max = self.hub.limits().channels_max;
+        let session = match &authenticated {
+            Authenticated::Resume { claims, .. } => self.hub.sessions().get(SessionId(claims.session)),
+            Authenticated::New { .. } => None,
+        };
+        let was_granted = |name: &ChannelName| {
+            let live = session.as_ref().and_then(|session| session.live());
+            live.is_some_and(|live| live.grants().allows(now.mono_ms, name, Permission::Subscribe))
+        };
         let requested: Vec<_> = requested_channels(&self.hub, &identity, &hello)
             .into_iter()
-            .filter(|(name, _)| self.hub.permits(client, name, Permission::Subscribe))
+            .filter(|(name, _)| match client.decide(self.hub.rules().of(name), name, Permission::Subscribe) {
+                Decision::Allow => true,
+                Decision::Deny => false,
+                Decision::Ask => was_granted(name),
+            })
             .take(channels_max)
             .collect();
         let who = (self.holder_of(&identity), identity.user.as_ref());

@@ -7,21 +7,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tautline_engine::budget::{Claim, Holder};
-use tautline_protocol::{
-    ErrorCode, RequestId, UserId,
-    packet::{Auth, ErrorBody},
-};
+use tautline_protocol::{ErrorCode, RequestId, UserId, packet::ErrorBody};
 
-use crate::{Hub, reply, session::Session, session::id::CallKey};
+use crate::{
+    Hub,
+    questions::{AuthenticateQuestion, Authorization, AuthorizeQuestion, LoginResult, Reply},
+    reply,
+    session::Session,
+    session::id::CallKey,
+};
 
 /// An action for the shell.
 #[derive(Debug)]
 pub enum Output {
     /// Send one WebSocket message: text, or binary where [`crate::Peer::format`] is msgpack.
     Message(Bytes),
-    /// Check this login, possibly asynchronously, and call [`crate::Peer::handle_login`]. Until then
-    /// [`crate::Peer::wants_input`] is false.
-    Login(Auth),
+    /// Check this login. Until the reply is given or dropped, [`crate::Peer::wants_input`] is false.
+    Authenticate(AuthenticateQuestion, Reply<LoginResult>),
+    /// Ask the app's back end whether the client may do this. Only a request that depends on the answer waits.
+    Authorize(AuthorizeQuestion, Reply<Authorization>),
     /// Run this method and settle it with [`Hub::answer`].
     Call(CallRequest),
     /// Send a close frame with this code and close the socket once everything before it is written. This is
@@ -110,8 +114,8 @@ impl Hub {
     }
 }
 
-/// Settles one call of a session.
-fn settle(hub: &Hub, session: &Session, id: RequestId, result: Result<&str, &ErrorBody>) {
+/// Settles one request of a session.
+pub(super) fn settle(hub: &Hub, session: &Session, id: RequestId, result: Result<&str, &ErrorBody>) {
     let mut line = Vec::new();
     reply::write(&mut line, id, result);
     settle_line(hub, session, id, &line);

@@ -2,11 +2,11 @@
 //!
 //! Start at [`Peer::handle_request`].
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::sync::Arc;
 
 use tautline_engine::{Content, Doubt, Origin, budget::Claimant};
 use tautline_protocol::{
-    ByeCode, ErrorCode, Now, RequestId, json,
+    ByeCode, ChannelName, ErrorCode, Now, RequestId, json,
     packet::{
         Auth, ErrorBody, Request,
         client::{Call, Publish},
@@ -18,14 +18,13 @@ use tautline_protocol::{
 use super::{
     Peer,
     attach::{ticket_due_ms, until},
+    authorize::{ActionKind, ChannelAction},
+    history::PageRequest,
     output::{CallRequest, Output, ReplyTo, settle_line},
     stage::{Requester, Stage},
-    subscriptions::{denied, parse_channel},
+    subscriptions::parse_channel,
 };
-use crate::{
-    Client, Identity, LoginRefused, Permission, append::NewPublication, revoke::bye_revoked,
-    session::id::CallKey,
-};
+use crate::{append::NewPublication, questions::LoginResult, revoke::bye_revoked, session::id::CallKey};
 
 /// Bytes that a running call counts in addition to its data.
 const CALL_BYTES: usize = 1024;
@@ -35,39 +34,36 @@ impl Peer {
         if request.at_most_once() {
             return self.handle_once(now, id, again, request);
         }
-        let Stage::Active(open) = &mut self.stage else { return };
+        let Stage::Active(open) = &self.stage else { return };
         let Some(mut session) = open.session.owned_by(&self.mailbox) else {
             return self.close_superseded(now);
         };
         if !session.receive_repeatable(id) {
             return;
         }
+        let asked_by = Requester::of(&session);
         drop(session);
-        match request {
-            Request::Subscribe(body) => self.handle_subscribe(now, id, &body.channel, body.from),
-            Request::Unsubscribe(body) => {
-                let done = self.unsubscribe(&body.channel);
-                self.reply(id, done.as_ref().map(|()| &Empty {}));
+        let action = match request {
+            Request::Subscribe(body) => (body.channel, ActionKind::Subscribe(body.from)),
+            Request::Unsubscribe(body) => (body.channel, ActionKind::Unsubscribe),
+            Request::History(body) => {
+                let page = PageRequest::of(&body);
+                (body.channel, ActionKind::History(page))
             }
-            Request::History(body) => self.history(now, id, &body),
-            Request::Presence(body) => {
-                let permitted = self.parse_permitted(&body.channel, Permission::Presence);
-                let roster = permitted.and_then(|(channel, _)| {
-                    let limits = self.hub.limits();
-                    let (members_max, bytes_max) =
-                        (limits.presence_members_max, limits.history_page_bytes_max);
-                    let open = self.hub.find_channel(&channel);
-                    open.and_then(|channel| channel.roster(members_max, bytes_max))
-                        .ok_or_else(|| ErrorBody::new(ErrorCode::NotFound, "this channel has no roster"))
-                });
-                self.reply(id, roster.as_ref());
-            }
-            Request::Auth(body) => {
-                open.refreshing = NonZeroU64::new(id);
-                self.queue_output(Output::Login(Auth::Token { token: body.token.into_owned() }));
-            }
+            Request::Presence(body) => (body.channel, ActionKind::Presence),
+            Request::Auth(body) => return self.refresh(id, Auth::Token { token: body.token.into_owned() }),
             Request::Publish(_) | Request::Call(_) => unreachable!("handled above"),
+        };
+        match parse_channel(&action.0) {
+            Ok(channel) => self.run_permitted(now, ChannelAction { id, channel, asked_by, kind: action.1 }),
+            Err(error) => self.reply(id, Err::<&(), _>(&error)),
         }
+    }
+
+    /// Has the token of an `auth` request checked; until then no input is read.
+    fn refresh(&mut self, id: RequestId, auth: Auth) {
+        let question = self.authenticate(auth);
+        self.rare.get_or_insert_default().refreshing = Some((id, question));
     }
 
     /// `publish` and `call`: a request that the ledger has answered is not executed again.
@@ -95,10 +91,8 @@ impl Peer {
                 let words = "the node that received this call is gone: it may have been executed";
                 self.settle(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::InDoubt, words)));
             }
-            (Verdict::Execute, Request::Publish(publish)) => {
-                self.publish(now, id, &publish, &asked_by, false)
-            }
-            (Verdict::InDoubt, Request::Publish(publish)) => self.publish(now, id, &publish, &asked_by, true),
+            (Verdict::Execute, Request::Publish(publish)) => self.publish(now, id, &publish, asked_by, false),
+            (Verdict::InDoubt, Request::Publish(publish)) => self.publish(now, id, &publish, asked_by, true),
             (Verdict::Replay(reply), _) => self.control.extend_from_slice(&reply),
             (Verdict::SlowPeer, _) => {
                 let words = "too many replies are unseen: send `seen`";
@@ -139,19 +133,29 @@ impl Peer {
         self.queue_output(Output::Call(request));
     }
 
-    fn publish(
+    fn publish(&mut self, now: Now, id: RequestId, body: &Publish<'_>, asked_by: Requester, in_doubt: bool) {
+        let kind = ActionKind::Publish { data: body.data.get().into(), in_doubt };
+        match parse_channel(&body.channel) {
+            Ok(channel) => self.run_permitted(now, ChannelAction { id, channel, asked_by, kind }),
+            Err(error) => self.settle(id, Err::<&(), _>(&error)),
+        }
+    }
+
+    /// Appends a permitted publication.
+    pub(super) fn append(
         &mut self,
         now: Now,
         id: RequestId,
-        publish: &Publish<'_>,
-        asked_by: &Requester,
+        channel: ChannelName,
+        data: Box<str>,
+        Requester { identity, holder, incarnation }: &Requester,
         in_doubt: bool,
     ) {
-        let new = match self.check_publish(id, publish, asked_by, in_doubt) {
-            Ok(new) => new,
-            Err(error) => return self.settle(id, Err::<&(), _>(&error)),
-        };
         let Stage::Active(open) = &self.stage else { return };
+        let content = Content { data, from: identity.user.clone(), tags: None };
+        let origin = Some(Origin::Request { session: open.session.id.0, id });
+        let doubt = in_doubt.then_some(Doubt { session_incarnation: *incarnation });
+        let new = NewPublication { channel, content, origin, doubt, holder: *holder };
         let (hub, session, mailbox) =
             (self.hub.clone(), Arc::clone(&open.session), Arc::clone(&self.mailbox));
         self.rare.get_or_insert_default().engine_jobs += 1;
@@ -168,31 +172,20 @@ impl Peer {
         });
     }
 
-    fn check_publish(
-        &self,
-        id: RequestId,
-        publish: &Publish<'_>,
-        Requester { identity, holder, incarnation }: &Requester,
-        in_doubt: bool,
-    ) -> Result<NewPublication, ErrorBody> {
-        let Stage::Active(open) = &self.stage else {
-            return Err(ErrorBody::new(ErrorCode::Internal, "no session is open"));
-        };
-        let channel = parse_channel(&publish.channel)?;
-        let client = Client::in_session(identity, open.session.id);
-        if !self.hub.permits(client, &channel, Permission::Publish) {
-            return Err(denied(Permission::Publish));
-        }
-        let content = Content { data: publish.data.get().into(), from: identity.user.clone(), tags: None };
-        let origin = Some(Origin::Request { session: open.session.id.0, id });
-        let doubt = in_doubt.then_some(Doubt { session_incarnation: *incarnation });
-        Ok(NewPublication { channel, content, origin, doubt, holder: *holder })
+    /// Answers a `presence`.
+    pub(super) fn list_members(&mut self, id: RequestId, channel: &ChannelName) {
+        let limits = self.hub.limits();
+        let (members_max, bytes_max) = (limits.presence_members_max, limits.history_page_bytes_max);
+        let open = self.hub.find_channel(channel);
+        let roster = open
+            .and_then(|channel| channel.roster(members_max, bytes_max))
+            .ok_or_else(|| ErrorBody::new(ErrorCode::NotFound, "this channel has no roster"));
+        self.reply(id, roster.as_ref());
     }
 
     /// Continues an `auth` request whose token was checked.
-    pub(super) fn handle_refresh_login(&mut self, now: Now, result: Result<Identity, LoginRefused>) {
+    pub(super) fn finish_refresh(&mut self, now: Now, id: RequestId, result: LoginResult) {
         let Stage::Active(open) = &mut self.stage else { return };
-        let Some(id) = open.refreshing.take().map(NonZeroU64::get) else { return };
         let Some(mut session) = open.session.owned_by(&self.mailbox) else {
             return self.close_superseded(now);
         };
@@ -240,7 +233,3 @@ impl Peer {
         }
     }
 }
-
-/// The `ok` of requests that return nothing: `{}`.
-#[derive(serde::Serialize)]
-struct Empty {}

@@ -2,7 +2,7 @@
 //!
 //! Start at [`Stage`].
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::sync::Arc;
 
 use tautline_engine::budget::Holder;
 use tautline_protocol::{packet::Hello, server::Opening};
@@ -46,6 +46,8 @@ pub(super) struct Queued {
 pub(super) struct Authenticating {
     pub(super) opening: Opening,
     pub(super) hello: Hello,
+    /// The number of the question.
+    pub(super) question: u64,
 }
 
 /// The engine looks up the channels of a `hello`.
@@ -72,8 +74,6 @@ pub(super) struct ActiveSession {
     pub(super) auth_until_ms: u64,
     /// When a fresh ticket is due, in monotonic milliseconds.
     pub(super) ticket_due_ms: u64,
-    /// The request that refreshes the authentication, while the login is being checked.
-    pub(super) refreshing: Option<NonZeroU64>,
     /// This connection's hello began the session: packets sent before it belonged to another session.
     pub(super) is_new: bool,
 }
@@ -82,6 +82,8 @@ pub(super) struct ActiveSession {
 pub(super) struct Subscription {
     pub(super) channel: Arc<Channel>,
     pub(super) subscriber: SubscriberSlot,
+    /// The back end has permitted it, not the rule.
+    pub(super) by_back_end: bool,
     pub(super) position: ReaderPosition,
     pub(super) presence_seen: u64,
 }

@@ -1,6 +1,6 @@
 //! The channels that a client reads: `subscribe`, `unsubscribe`, acknowledgements (protocol, section 4).
 //!
-//! Start at [`Peer::handle_subscribe`].
+//! Start at [`Peer::begin_subscribe`].
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,40 +18,27 @@ use super::{
     stage::{ActiveSession, Requester, Stage, Subscription},
 };
 use crate::{
-    Client, Identity, Permission, PresenceMode,
+    ChannelRule, Client, Decision, Identity, Permission, PresenceMode,
     channel::{SubscribeError, SubscribeParams},
 };
 
 impl Peer {
-    /// The channel of this name, if the client has a permission there, with its requester.
-    pub(super) fn parse_permitted(
-        &self,
-        name: &str,
-        permission: Permission,
-    ) -> Result<(ChannelName, Requester), ErrorBody> {
-        let channel = parse_channel(name)?;
-        let Stage::Active(open) = &self.stage else { return Err(no_session()) };
-        let asked_by = open.session.owned_by(&self.mailbox).map(|session| Requester::of(&session));
-        let asked_by = asked_by.ok_or_else(no_session)?;
-        let client = Client::in_session(&asked_by.identity, open.session.id);
-        match self.hub.permits(client, &channel, permission) {
-            true => Ok((channel, asked_by)),
-            false => Err(denied(permission)),
-        }
-    }
-    pub(super) fn handle_subscribe(&mut self, now: Now, id: RequestId, name: &str, from: ReadFrom) {
-        let (name, Requester { identity, holder, .. }) =
-            match self.parse_permitted(name, Permission::Subscribe) {
-                Ok(readable) => readable,
-                Err(error) => return self.reply(id, Err::<&(), _>(&error)),
-            };
+    /// Asks the engine about the channel of a permitted `subscribe`.
+    pub(super) fn begin_subscribe(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        name: ChannelName,
+        from: ReadFrom,
+        asked_by: &Requester,
+    ) {
         let Stage::Active(open) = &self.stage else { return };
         if let Err(error) = open.check_room(&name, self.hub.limits().channels_max) {
             return self.reply(id, Err::<&(), _>(&error));
         }
         let request = std::iter::once((name, from));
-        let mut lookups =
-            PendingLookups::begin(&self.hub, now, &self.mailbox, (holder, identity.user.as_ref()), request);
+        let who = (asked_by.holder, asked_by.identity.user.as_ref());
+        let mut lookups = PendingLookups::begin(&self.hub, now, &self.mailbox, who, request);
         self.take_lookups(&mut lookups);
         self.rare.get_or_insert_default().subscribing = Some((id, lookups));
         self.finish_subscribe(now);
@@ -66,18 +53,30 @@ impl Peer {
             // An error would end the subscription at the client; a close lets it keep the subscription and
             // retry.
             Err(error) => return self.close_for_engine(now, &error),
-            // The login may have changed meanwhile.
             Ok(requests) => requests.first().map_or_else(
                 || Err(ErrorBody::new(ErrorCode::Internal, "no channel was requested")),
-                |requests| {
-                    self.parse_permitted(requests.name.as_str(), Permission::Subscribe)
-                        .and_then(|_| self.subscribe(now, requests))
-                },
+                |request| self.subscribe_if_readable(now, request),
             ),
         };
         self.reply(id, subscribed.as_ref().map(|(reply, _)| reply));
         if let Ok((_, Some(gap))) = subscribed {
             json::write_server(&mut self.control, "gap", &gap);
+        }
+    }
+
+    /// Subscribes, unless the login has changed and no longer permits it.
+    fn subscribe_if_readable(
+        &mut self,
+        now: Now,
+        request: &ChannelRequest,
+    ) -> Result<(Subscribed, Option<Gap>), ErrorBody> {
+        let Stage::Active(open) = &self.stage else { return Err(no_session()) };
+        let asked_by = open.session.owned_by(&self.mailbox).map(|session| Requester::of(&session));
+        let asked_by = asked_by.ok_or_else(no_session)?;
+        match self.decide(now, &request.name, Permission::Subscribe, &asked_by) {
+            Decision::Deny => Err(denied(Permission::Subscribe)),
+            // The back end has just let it in: nothing else gets here.
+            Decision::Allow | Decision::Ask => self.subscribe(now, request),
         }
     }
 
@@ -107,6 +106,9 @@ impl Peer {
         }
         let slot = open.free_slot(&requests.name, self.hub.limits().channels_max)?;
         let client = Client::in_session(&identity, open.session.id);
+        let decision =
+            client.decide(self.hub.rules().of(&requests.name), &requests.name, Permission::Subscribe);
+        let by_back_end = decision == Decision::Ask;
         let mut session = open.session.owned_by(&self.mailbox).ok_or_else(no_session)?;
         let who = SubscribeParams {
             mailbox: &self.mailbox,
@@ -115,7 +117,7 @@ impl Peer {
             holder: session.holder(),
             identity: &identity,
             sees_presence: channel.presence != PresenceMode::Off
-                && self.hub.permits(client, &requests.name, Permission::Presence),
+                && sees_presence(client, self.hub.rules().of(&requests.name), &requests.name),
             wall_ms: now.wall_ms,
         };
         let outcome = channel.subscribe(&who, &requests.from, requests.evidence(stat.as_ref()));
@@ -133,8 +135,13 @@ impl Peer {
         self.hub.pump_if(fan_out, channel);
         self.mailbox.requeue(slot_number(slot));
         let channel = Arc::clone(channel);
-        open.subscriptions[slot] =
-            Some(Subscription { channel, subscriber, position: outcome.position, presence_seen });
+        open.subscriptions[slot] = Some(Subscription {
+            channel,
+            subscriber,
+            by_back_end,
+            position: outcome.position,
+            presence_seen,
+        });
         Ok((outcome.subscribed, outcome.gap))
     }
 
@@ -163,16 +170,21 @@ impl Peer {
         }
     }
 
-    pub(super) fn unsubscribe(&mut self, name: &str) -> Result<(), ErrorBody> {
-        let channel = parse_channel(name)?;
+    /// Answers an `unsubscribe`.
+    pub(super) fn unsubscribe(&mut self, id: RequestId, channel: &ChannelName) {
         if channel.is_user() {
-            return Err(ErrorBody::new(ErrorCode::PermissionDenied, "an inbox cannot be unsubscribed"));
+            let error = ErrorBody::new(ErrorCode::PermissionDenied, "an inbox cannot be unsubscribed");
+            return self.reply(id, Err::<&(), _>(&error));
         }
-        let Stage::Active(open) = &mut self.stage else { return Ok(()) };
-        if let Some(slot) = open.find_subscription(&channel) {
+        let Stage::Active(open) = &self.stage else { return };
+        let slot = open.find_subscription(channel);
+        if let Some(mut session) = open.session.owned_by(&self.mailbox) {
+            session.change_grants(|grants| grants.end_subscription(channel));
+        }
+        if let Some(slot) = slot {
             self.end_subscription(slot);
         }
-        Ok(())
+        self.reply(id, Ok(&Empty {}));
     }
 
     fn end_subscription(&mut self, slot: usize) {
@@ -203,7 +215,15 @@ impl Peer {
             let Some(subscription) = &open.subscriptions[slot] else { continue };
             let channel = &subscription.channel;
             let client = Client::in_session(identity, open.session.id);
-            if self.hub.permits(client, &channel.name, Permission::Subscribe) {
+            let keeps =
+                match client.decide(self.hub.rules().of(&channel.name), &channel.name, Permission::Subscribe)
+                {
+                    Decision::Allow => true,
+                    Decision::Deny => false,
+                    // What the back end has permitted, it has permitted to the user, whose login it still is.
+                    Decision::Ask => subscription.by_back_end,
+                };
+            if keeps {
                 self.review_presence(slot, identity);
                 continue;
             }
@@ -222,10 +242,15 @@ impl Peer {
         let Stage::Active(open) = &mut self.stage else { return };
         let client = Client::in_session(identity, open.session.id);
         let Some(subscription) = &mut open.subscriptions[slot] else { return };
-        let sees = self.hub.permits(client, &subscription.channel.name, Permission::Presence);
+        let name = &subscription.channel.name;
+        let sees = sees_presence(client, self.hub.rules().of(name), name);
         subscription.channel.set_presence_reader(&mut subscription.presence_seen, sees);
     }
 }
+
+/// The `ok` of requests that return nothing: `{}`.
+#[derive(serde::Serialize)]
+struct Empty {}
 
 impl ActiveSession {
     fn find_subscription(&self, name: &ChannelName) -> Option<usize> {
@@ -256,6 +281,16 @@ impl ActiveSession {
         }
         self.subscriptions.push(None);
         Ok(self.subscriptions.len() - 1)
+    }
+}
+
+/// Whether a subscriber is told of presence. The back end is not asked: where it decides about presence by
+/// itself, the subscriber may ask for the roster.
+fn sees_presence(client: Client<'_>, rule: &ChannelRule, name: &ChannelName) -> bool {
+    match client.decide(rule, name, Permission::Presence) {
+        Decision::Allow => true,
+        Decision::Deny => false,
+        Decision::Ask => rule.access(Permission::Presence).1 == Permission::Subscribe,
     }
 }
 

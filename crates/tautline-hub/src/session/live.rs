@@ -11,7 +11,7 @@ use tautline_protocol::{
     server::{Ledger, REPLY_ROOM},
 };
 
-use super::{Login, OwnedSession, Session, State};
+use super::{Login, OwnedSession, Session, State, grants::Grants};
 use crate::{
     Hub,
     mailbox::PeerMailbox,
@@ -73,6 +73,11 @@ impl<'a> LiveSession<'a> {
 
     pub(crate) fn login(&self) -> &Login {
         &self.state().login
+    }
+
+    /// The answers of the back end that still hold.
+    pub(crate) fn grants(&self) -> &Grants {
+        self.state().rare.grants()
     }
 
     /// When the session was opened, in monotonic milliseconds; rounded up to a second.
@@ -160,7 +165,7 @@ impl<'a> LiveSession<'a> {
     pub(crate) fn end_session(mut self, hub: &Hub) {
         let ended = self.state.take().expect("new() checked the state, and end_session() consumes self");
         hub.count_replies(ended.holder, ended.ledger.held_bytes(), 0);
-        for channel in ended.present_in.iter() {
+        for channel in ended.rare.rosters() {
             let fan_out = channel.with_presence(|presence, name| presence.remove_member(name, self.id));
             hub.pump_if(fan_out, channel);
         }
@@ -237,7 +242,7 @@ impl<'a> LiveSession<'a> {
     /// Updates the session's state in its presence rosters.
     pub(super) fn set_presence(&self, hub: &Hub, wall_ms: u64, to: MemberState) {
         let (identity, who) = (&self.login().identity, (self.id, self.holder()));
-        for channel in self.state().present_in.iter() {
+        for channel in self.state().rare.rosters() {
             let fan_out = channel.with_presence(|presence, name| match to {
                 MemberState::Away => presence.set_away(name, self.id),
                 // It is a member already: there is no new one to refuse.

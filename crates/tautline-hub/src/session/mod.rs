@@ -2,9 +2,11 @@
 //!
 //! Start at [`Session::live`] and [`Session::owned_by`].
 
+mod grants;
 pub(crate) mod id;
 mod live;
 mod owned;
+mod rare;
 pub(crate) mod registry;
 
 use std::{
@@ -15,11 +17,12 @@ use std::{
 use tautline_engine::budget::Holder;
 use tautline_protocol::{Now, server::Ledger};
 
+use self::rare::RareState;
 pub(crate) use self::{
     live::{Claim, LiveSession, taken_over},
     owned::OwnedSession,
 };
-use crate::{Identity, channel::Channel, mailbox::PeerMailbox, session::id::SessionId, sync::Mutex};
+use crate::{Identity, mailbox::PeerMailbox, session::id::SessionId, sync::Mutex};
 
 /// One session. Its lock is held briefly and never together with another session's; channels and mailboxes
 /// may be locked under it.
@@ -46,8 +49,7 @@ struct State {
     mailbox: Option<Arc<PeerMailbox>>,
     /// Counts parkings, with wrap-around: detects a return since a given parking.
     parks: u16,
-    /// Channels whose roster contains the session.
-    present_in: Rosters,
+    rare: RareState,
     /// The incarnation of the logs in which the session began; 0 if unknown.
     incarnation: u32,
 }
@@ -69,36 +71,10 @@ impl Session {
             holder,
             mailbox: None,
             parks: 0,
-            present_in: Rosters::default(),
+            rare: RareState::default(),
             incarnation,
         };
         Arc::new(Self { id, state: Mutex::new(Some(state)) })
-    }
-}
-
-/// Channels whose roster contains a session. Most sessions are in none and pay only for a pointer.
-#[derive(Default)]
-struct Rosters(Option<Box<Attachment>>);
-
-#[derive(Default)]
-struct Attachment(Vec<Arc<Channel>>);
-
-impl Rosters {
-    fn insert(&mut self, channel: &Arc<Channel>) {
-        if !self.iter().any(|other| Arc::ptr_eq(other, channel)) {
-            self.0.get_or_insert_default().0.push(Arc::clone(channel));
-        }
-    }
-
-    fn retain(&mut self, keep: impl FnMut(&Arc<Channel>) -> bool) {
-        if let Some(attachment) = &mut self.0 {
-            attachment.0.retain(keep);
-        }
-        self.0.take_if(|attachment| attachment.0.is_empty());
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Arc<Channel>> {
-        self.0.iter().flat_map(|attachment| &attachment.0)
     }
 }
 

@@ -11,7 +11,7 @@ use tautline_protocol::{
     server::{Ledger, REPLY_ROOM, Verdict},
 };
 
-use super::{LiveSession, Login};
+use super::{LiveSession, Login, grants::Grants};
 use crate::{Hub, channel::Channel, mailbox::PeerMailbox, reply::write_too_large};
 
 /// A session, locked, for the connection that owns it and for no other.
@@ -77,16 +77,20 @@ impl<'a> OwnedSession<'a> {
         self.0.state_mut().login = login;
     }
 
+    pub(crate) fn change_grants(&mut self, change: impl FnOnce(&mut Grants)) {
+        self.0.state_mut().rare.change_grants(change);
+    }
+
     /// Records that the channel's roster contains the session. Call under the lock under which it was added
     /// there.
     pub(crate) fn add_roster(&mut self, channel: &Arc<Channel>) {
-        self.0.state_mut().present_in.insert(channel);
+        self.0.state_mut().rare.add_roster(channel);
     }
 
     /// Leaves the rosters of the channels that `keep` rejects.
     pub(crate) fn leave_rosters(&mut self, hub: &Hub, keep: impl Fn(&Arc<Channel>) -> bool) {
         let id = self.id();
-        self.0.state_mut().present_in.retain(|channel| {
+        self.0.state_mut().rare.retain_rosters(|channel| {
             let keeps = keep(channel);
             if !keeps {
                 let fan_out = channel.with_presence(|presence, name| presence.remove_member(name, id));

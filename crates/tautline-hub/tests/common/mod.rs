@@ -15,8 +15,8 @@ use std::{
 use serde_json::{Value, json, value::RawValue};
 use tautline_engine::{Engine, MemoryEngine, Retention};
 use tautline_hub::{
-    Access, CallRequest, ChannelRule, Hub, HubConfig, Identity, LoginRefused, NodeLimits, Output, Peer,
-    PresenceMode, PublishOptions, RulePattern,
+    Access, Authorization, AuthorizeQuestion, CallRequest, ChannelRule, Hub, HubConfig, Identity,
+    LoginRefused, NodeLimits, Output, Peer, PresenceMode, PublishOptions, Reply, RulePattern,
 };
 use tautline_protocol::{
     ChannelName, Format, Limits, Now, Pattern, UserId, json as codec, msgpack,
@@ -65,6 +65,7 @@ impl Node {
         let rules = vec![
             rule("secret:*", Access::Token, PresenceMode::Off),
             rule("closed:*", Access::None, PresenceMode::Off),
+            rule("asks:*", Access::Backend, PresenceMode::Events),
             rule("party:*", Access::Any, PresenceMode::Events),
             rule("ack:*", Access::Any, PresenceMode::Off),
             rule("*", Access::Any, PresenceMode::Off),
@@ -208,6 +209,8 @@ pub struct Phone {
     pub inbox: Vec<Value>,
     /// Calls not yet answered.
     pub calls: Vec<CallRequest>,
+    /// Questions to the back end, not yet answered.
+    pub questions: Vec<(AuthorizeQuestion, Reply<Authorization>)>,
     /// The close frame.
     pub close: Option<u16>,
     /// The result of its next login.
@@ -217,7 +220,7 @@ pub struct Phone {
 impl Phone {
     fn new(peer: Peer, woken: Arc<Woken>) -> Self {
         let (inbox, calls, login) = (Vec::new(), Vec::new(), Ok(Identity::default()));
-        Self { peer, woken, inbox, calls, close: None, login }
+        Self { peer, woken, inbox, calls, questions: Vec::new(), close: None, login }
     }
 
     pub fn say(&mut self, node: &Node, packet: Value) {
@@ -252,7 +255,8 @@ impl Phone {
                     self.inbox
                         .extend(codec::packets(text).map(|line| serde_json::from_str(line).expect("json")));
                 }
-                Output::Login(_) => self.peer.handle_login(node.now, self.login.clone()),
+                Output::Authenticate(_, reply) => reply.answer(self.login.clone()),
+                Output::Authorize(question, reply) => self.questions.push((question, reply)),
                 Output::Call(call) => self.calls.push(call),
                 Output::Close { code, .. } => self.close = Some(code),
             }
@@ -293,6 +297,14 @@ impl Phone {
 
     pub fn bye(&mut self, node: &Node) -> Value {
         self.hear_only(node, "bye").pop().expect("a bye")
+    }
+
+    /// Answers the oldest question to the back end.
+    pub fn decide(&mut self, node: &Node, decision: Authorization) -> AuthorizeQuestion {
+        let (question, reply) = self.questions.remove(0);
+        reply.answer(decision);
+        self.drain(node);
+        question
     }
 
     pub fn settle_calls(&mut self, node: &Node, data: &Value) {

@@ -209,6 +209,7 @@ impl FaultInjector {
             destroyed: self.summary.destroyed,
             short: plan.short,
             logins: plan.logins,
+            asks: plan.asks,
         }
     }
 }

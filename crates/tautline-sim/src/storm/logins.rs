@@ -145,8 +145,8 @@ impl Line {
                         text.lines().map(|line| serde_json::from_str(line).expect("packets are JSON"));
                     self.told.extend(packets);
                 }
-                Output::Login(auth) => self.peer.handle_login(now, Server::check(now, &auth)),
-                Output::Call(_) => {}
+                Output::Authenticate(question, reply) => reply.answer(Server::check(now, &question.auth)),
+                Output::Authorize(..) | Output::Call(_) => {}
                 Output::Close { .. } => {
                     self.is_over = true;
                     self.peer.handle_lost(now);

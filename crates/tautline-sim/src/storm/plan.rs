@@ -35,6 +35,10 @@ const HISTORY_REST: u64 = 11;
 const LOGINS_REST: u64 = 12;
 /// Nobody subscribes, and clients hang up soon where there is nothing to do.
 const IDLE_REST: u64 = 13;
+/// In storms whose seed leaves this rest, which no storm with a name does, an unreliable back end is asked for every
+/// permission.
+const ASKS_EVERY: u64 = 23;
+const ASKS_REST: u64 = 9;
 /// In storms whose seed leaves this rest, which no storm with a name does, old connections drain late.
 const LATE_EVERY: u64 = 19;
 const LATE_REST: u64 = 4;
@@ -75,6 +79,8 @@ pub(super) struct Plan {
     pub(super) logins: bool,
     /// Clients hang up where there is nothing to do.
     pub(super) idle: bool,
+    /// An unreliable back end is asked for every permission.
+    pub(super) asks: bool,
     retention: Retention,
     limits: NodeLimits,
 }
@@ -110,6 +116,7 @@ impl Plan {
         let history = seed % OTHERS_EVERY == HISTORY_REST;
         let logins = seed % OTHERS_EVERY == LOGINS_REST;
         let idle = seed % OTHERS_EVERY == IDLE_REST;
+        let asks = seed % ASKS_EVERY == ASKS_REST && !(from_now || history || logins || idle);
         let engine = EnginePlan { kind, slow_ms, drops };
         Self {
             seed,
@@ -121,6 +128,7 @@ impl Plan {
             history,
             logins,
             idle,
+            asks,
             retention,
             limits,
             rng,
@@ -146,6 +154,7 @@ impl Plan {
             recorded: recording.is_some(),
             mutated,
             presence: self.presence,
+            asks: self.asks,
         });
         world.arrives_late = self.seed % LATE_EVERY == LATE_REST;
         if self.from_now {

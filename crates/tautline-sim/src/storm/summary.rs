@@ -41,6 +41,8 @@ pub struct Summary {
     pub hung_up: u64,
     /// Messages that arrived on a socket which its client had closed.
     pub late: u64,
+    /// Questions to the back end about a permission.
+    pub questions: u64,
 }
 
 impl Summary {
@@ -65,6 +67,7 @@ impl Summary {
         self.expired += other.expired;
         self.hung_up += other.hung_up;
         self.late += other.late;
+        self.questions += other.questions;
     }
 }
 
@@ -76,7 +79,7 @@ impl std::fmt::Display for Summary {
             f,
             "one history on average: {:.1} phones, {:.0} virtual seconds, {:.1} faults of the network and {:.1} of the server, \
              {:.1} apps destroyed, {:.1} connections lost, {:.0} publications ({:.1} taken back), {:.0} deliveries ({:.1} marked), \
-             {:.1} gaps, {:.0} requests ({:.1} in doubt), {:.1} subscriptions from now on, {:.1} pages of the past, {:.1} logins expired, {:.1} idle lines ended, {:.1} messages on closed sockets",
+             {:.1} gaps, {:.0} requests ({:.1} in doubt), {:.1} subscriptions from now on, {:.1} pages of the past, {:.1} logins expired, {:.1} idle lines ended, {:.1} messages on closed sockets, {:.1} questions to the back end",
             each(self.phones),
             each(self.virtual_ms) / 1000.0,
             each(self.faults),
@@ -95,6 +98,7 @@ impl std::fmt::Display for Summary {
             each(self.expired),
             each(self.hung_up),
             each(self.late),
+            each(self.questions),
         )
     }
 }

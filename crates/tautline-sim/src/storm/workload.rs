@@ -37,7 +37,7 @@ impl Workload {
         Self {
             rng: Rng::stream(plan.seed, 10),
             asked: 0,
-            looks_back: plan.history,
+            looks_back: plan.history || plan.asks,
             subscribes_never: plan.idle,
             pushed: BTreeMap::new(),
         }

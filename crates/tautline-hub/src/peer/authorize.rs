@@ -1,0 +1,266 @@
+//! Permissions of requests: the channel's rule answers first, and some rules leave the answer to the app's back
+//! end.
+//!
+//! Start at [`Peer::run_permitted`]. A request that waits for the back end holds up later requests to the same
+//! channel, so that these take effect in the order sent; everything else goes on.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use tautline_engine::budget::Claim;
+use tautline_protocol::{ChannelName, ErrorCode, Now, ReadFrom, RequestId, packet::ErrorBody};
+
+use super::{
+    Peer,
+    history::PageRequest,
+    output::{Output, settle},
+    stage::{ActiveSession, Requester, Stage},
+    subscriptions::denied,
+};
+use crate::{
+    Client, Decision, Permission,
+    questions::{Authorization, AuthorizeQuestion, QuestionAnswer, Reply},
+};
+
+/// A request to a channel.
+pub(super) struct ChannelAction {
+    pub(super) id: RequestId,
+    pub(super) channel: ChannelName,
+    pub(super) asked_by: Requester,
+    pub(super) kind: ActionKind,
+}
+
+/// What a request to a channel does.
+pub(super) enum ActionKind {
+    Subscribe(ReadFrom),
+    Unsubscribe,
+    History(PageRequest),
+    Presence,
+    Publish {
+        /// JSON.
+        data: Box<str>,
+        /// An earlier attempt may have been executed.
+        in_doubt: bool,
+    },
+}
+
+/// A request that waits for the back end, or behind one that does.
+pub(super) struct HeldAction {
+    action: ChannelAction,
+    state: HeldState,
+    /// Reserves the bytes of a publication.
+    _claim: Option<Claim>,
+}
+
+enum HeldState {
+    /// The number of the question, and the permission that it is about.
+    Asked(u64, Permission),
+    Decided(Result<(), ErrorBody>),
+}
+
+impl ActionKind {
+    /// The permission that it needs.
+    const fn permission(&self) -> Option<Permission> {
+        match self {
+            Self::Subscribe(_) => Some(Permission::Subscribe),
+            Self::Unsubscribe => None,
+            Self::History(_) => Some(Permission::History),
+            Self::Presence => Some(Permission::Presence),
+            Self::Publish { .. } => Some(Permission::Publish),
+        }
+    }
+}
+
+impl Peer {
+    /// Runs a request to a channel: at once if the rule permits it, or later if only the back end can tell.
+    pub(super) fn run_permitted(&mut self, now: Now, action: ChannelAction) {
+        let permission = action.kind.permission();
+        let decide = |needed| self.decide(now, &action.channel, needed, &action.asked_by);
+        match (permission.map_or(Decision::Allow, decide), permission) {
+            (Decision::Allow, _) | (_, None) if !self.holds_back(&action.channel) => self.run(now, action),
+            (Decision::Allow, _) | (_, None) => {
+                self.hold(action, HeldState::Decided(Ok(())));
+            }
+            (Decision::Deny, Some(permission)) => self.refuse(&action, &denied(permission)),
+            (Decision::Ask, Some(permission)) => self.ask_back_end(action, permission),
+        }
+    }
+
+    /// What the channel's rule says of a permission, or the back end has said a while ago.
+    pub(super) fn decide(
+        &self,
+        now: Now,
+        channel: &ChannelName,
+        permission: Permission,
+        asked_by: &Requester,
+    ) -> Decision {
+        let Stage::Active(open) = &self.stage else { return Decision::Deny };
+        let client = Client::in_session(&asked_by.identity, open.session.id);
+        let rules = self.hub.rules();
+        let rule = rules.of(channel);
+        match client.decide(rule, channel, permission) {
+            Decision::Ask if self.was_granted(now, channel, rule.access(permission).1) => Decision::Allow,
+            decision => decision,
+        }
+    }
+
+    fn was_granted(&self, now: Now, channel: &ChannelName, permission: Permission) -> bool {
+        let Stage::Active(open) = &self.stage else { return false };
+        let session = open.session.owned_by(&self.mailbox);
+        session.is_some_and(|session| session.grants().allows(now.mono_ms, channel, permission))
+    }
+
+    /// True while an earlier request to the channel waits.
+    fn holds_back(&self, channel: &ChannelName) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.held.iter().any(|held| held.action.channel == *channel))
+    }
+
+    /// True while so many requests wait that the next one is not read.
+    pub(super) fn is_full_of_held(&self) -> bool {
+        let count_max = self.hub.limits().questions_connection_max;
+        self.rare.as_ref().is_some_and(|rare| rare.held.len() >= count_max)
+    }
+
+    fn ask_back_end(&mut self, action: ChannelAction, permission: Permission) {
+        let Stage::Active(open) = &self.stage else { return };
+        // History and presence are asked for as `subscribe` where the rule has no word of their own for them.
+        let permission = self.hub.rules().of(&action.channel).access(permission).1;
+        let number = self.hub.next_question();
+        let question = AuthorizeQuestion {
+            identity: Arc::clone(&action.asked_by.identity),
+            channel: action.channel.clone(),
+            permission,
+            data: match &action.kind {
+                ActionKind::Publish { data, .. } => RawValue::from_string(data.to_string()).ok(),
+                _ => None,
+            },
+            holder: action.asked_by.holder,
+            session: open.session.id,
+        };
+        let mailbox = Arc::clone(&self.mailbox);
+        let deliver = move |answer| mailbox.deliver_answer(number, QuestionAnswer::Authorization(answer));
+        if self.hold(action, HeldState::Asked(number, permission)) {
+            self.queue_output(Output::Authorize(question, Reply::to_authorization(deliver)));
+        }
+    }
+
+    /// Holds a request. False: there is no room for its publication, and it is refused.
+    fn hold(&mut self, action: ChannelAction, state: HeldState) -> bool {
+        let mut claim = None;
+        if let ActionKind::Publish { data, .. } = &action.kind {
+            let holder = action.asked_by.holder;
+            claim = self.hub.0.budgets.appends.claim(holder, data.len(), holder.claimant());
+            if claim.is_none() {
+                let busy =
+                    ErrorBody::new(ErrorCode::Overloaded, "more publications wait than this node can hold");
+                self.refuse(&action, &ErrorBody { retry_after_ms: Some(1_000), ..busy });
+                return false;
+            }
+        }
+        self.rare.get_or_insert_default().held.push(HeldAction { action, state, _claim: claim });
+        true
+    }
+
+    /// Takes the back end's answer. One that is no longer awaited is ignored.
+    pub(super) fn take_authorization(&mut self, now: Now, number: u64, answer: Authorization) {
+        let Some(rare) = &mut self.rare else { return };
+        let asked = rare.held.iter_mut().find_map(|held| match held.state {
+            HeldState::Asked(asked, permission) if asked == number => Some((held, permission)),
+            _ => None,
+        });
+        let Some((held, permission)) = asked else { return };
+        let valid_ms = match answer {
+            Authorization::Allow { valid_ms } => valid_ms,
+            Authorization::Deny { code, message } => {
+                held.state = HeldState::Decided(Err(ErrorBody::new(code, message)));
+                return;
+            }
+            Authorization::Unavailable { message, retry_after_ms } => {
+                let retry_after_ms = retry_after_ms.or_else(|| Some(self.hub.retry_after_ms()));
+                let error = ErrorBody::new(ErrorCode::Unavailable, message);
+                held.state = HeldState::Decided(Err(ErrorBody { retry_after_ms, ..error }));
+                return;
+            }
+        };
+        held.state = HeldState::Decided(Ok(()));
+        let is_for_life = matches!(held.action.kind, ActionKind::Subscribe(_)) && valid_ms.is_none();
+        let until_ms = if is_for_life { u64::MAX } else { now.mono_ms.saturating_add(valid_ms.unwrap_or(0)) };
+        let Stage::Active(open) = &self.stage else { return };
+        if let Some(mut session) = open.session.owned_by(&self.mailbox) {
+            let (what, count_max) =
+                ((&held.action.channel, permission), self.hub.limits().grants_session_max);
+            session.change_grants(|grants| grants.grant(now.mono_ms, what, until_ms, count_max));
+        }
+    }
+
+    /// Runs the first held request that is decided and waits for nothing else. False: there is none.
+    pub(super) fn run_held(&mut self, now: Now) -> bool {
+        let Some(rare) = &mut self.rare else { return false };
+        let (jobs, is_subscribing) = (rare.engine_jobs, rare.subscribing.is_some());
+        let is_first = |at: usize| {
+            let channel = &rare.held[at].action.channel;
+            !rare.held[..at].iter().any(|earlier| earlier.action.channel == *channel)
+        };
+        let is_ready = |at: &usize| match (&rare.held[*at].state, &rare.held[*at].action.kind) {
+            (HeldState::Asked(..), _) => false,
+            (HeldState::Decided(Err(_)), _) => true,
+            // These see earlier publications.
+            (_, ActionKind::Subscribe(_)) => jobs == 0 && !is_subscribing,
+            (_, ActionKind::History(_)) => jobs == 0,
+            (_, ActionKind::Unsubscribe | ActionKind::Presence | ActionKind::Publish { .. }) => true,
+        };
+        let Some(at) = (0..rare.held.len()).find(|at| is_ready(at) && is_first(*at)) else { return false };
+        let HeldAction { action, state, _claim } = rare.held.remove(at);
+        self.rare.take_if(|rare| rare.is_empty());
+        drop(_claim);
+        match state {
+            HeldState::Decided(Err(error)) => self.refuse(&action, &error),
+            HeldState::Decided(Ok(())) => self.run(now, action),
+            HeldState::Asked(..) => unreachable!("is_ready() leaves out what is asked"),
+        }
+        true
+    }
+
+    fn run(&mut self, now: Now, action: ChannelAction) {
+        let ChannelAction { id, channel, asked_by, kind } = action;
+        match kind {
+            ActionKind::Subscribe(from) => self.begin_subscribe(now, id, channel, from, &asked_by),
+            ActionKind::Unsubscribe => self.unsubscribe(id, &channel),
+            ActionKind::History(page) => self.read_history(now, id, channel, page, asked_by.holder),
+            ActionKind::Presence => self.list_members(id, &channel),
+            ActionKind::Publish { data, in_doubt } => {
+                self.append(now, id, channel, data, &asked_by, in_doubt)
+            }
+        }
+    }
+
+    fn refuse(&mut self, action: &ChannelAction, error: &ErrorBody) {
+        let id = action.id;
+        match action.kind {
+            // "Not executed" holds for this attempt only.
+            ActionKind::Publish { in_doubt: true, .. } if error.code == ErrorCode::Unavailable => {
+                self.settle(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::InDoubt, error.message.clone())));
+            }
+            ActionKind::Publish { .. } => self.settle(id, Err::<&(), _>(error)),
+            _ => self.reply(id, Err::<&(), _>(error)),
+        }
+    }
+
+    /// The connection ends: publications that wait were not executed, so the client may send them again. Where
+    /// a newer connection of the session waits for the reply already, it is told.
+    pub(super) fn drop_held(&mut self, open: &ActiveSession) {
+        let held = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.held)).unwrap_or_default();
+        for HeldAction { action, .. } in held {
+            let ActionKind::Publish { in_doubt, .. } = action.kind else { continue };
+            let (id, connection) = (action.id, self.mailbox.connection);
+            let is_over =
+                open.session.live().is_none_or(|mut live| live.take_back(&self.hub, id, connection));
+            if !is_over {
+                let code = if in_doubt { ErrorCode::InDoubt } else { ErrorCode::Unavailable };
+                let error = ErrorBody::new(code, "the connection was lost before the back end had answered");
+                let retry_after_ms = (!in_doubt).then(|| self.hub.retry_after_ms());
+                settle(&self.hub, &open.session, id, Err(&ErrorBody { retry_after_ms, ..error }));
+            }
+        }
+    }
+}

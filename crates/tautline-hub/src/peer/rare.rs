@@ -1,0 +1,35 @@
+//! State that few connections have at a time, boxed to keep idle connections small.
+
+use std::collections::VecDeque;
+
+use tautline_protocol::{RequestId, packet::server::Bye};
+
+use super::{authorize::HeldAction, lookup::PendingLookups, output::Output};
+
+/// State that few connections have at a time.
+#[derive(Default)]
+pub(super) struct RareState {
+    /// Questions and calls for the shell.
+    pub(super) pending_outputs: VecDeque<Output>,
+    /// Publishes and `history` requests that the engine has not completed.
+    pub(super) engine_jobs: u32,
+    /// A `subscribe` that waits for the engine, with its id.
+    pub(super) subscribing: Option<(RequestId, PendingLookups)>,
+    /// The `auth` request whose token is being checked, with the number of the question.
+    pub(super) refreshing: Option<(RequestId, u64)>,
+    /// Requests that wait for the back end, in the order of arrival.
+    pub(super) held: Vec<HeldAction>,
+    /// The `bye` of a draining node, deferred until the running requests are answered.
+    pub(super) deferred_bye: Option<Bye>,
+}
+
+impl RareState {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending_outputs.is_empty()
+            && self.engine_jobs == 0
+            && self.subscribing.is_none()
+            && self.refreshing.is_none()
+            && self.held.is_empty()
+            && self.deferred_bye.is_none()
+    }
+}
