@@ -40,7 +40,7 @@ impl<'a> Login<'a> {
 ///
 /// A question never holds up anything but what depends on its answer. The gateway limits how many run at
 /// once, and drops one that takes too long or panics; the client is then told `unavailable`
-/// ([`LoginRefused::Unavailable`]) and when to come again.
+/// ([`tautline_hub::LoginRefused::Unavailable`]) and when to come again.
 ///
 /// ```
 /// use tautline_backend::{Backend, BackendFuture, Login, LoginResult};
@@ -82,7 +82,7 @@ pub trait Backend: Send + Sync {
         Box::pin(std::future::ready(Authorization::deny("nobody decides about this channel")))
     }
 
-    /// The sources of the logins that it accepts ([`Identity::source`]), asked once: tickets of other
+    /// The sources of the logins that it accepts ([`tautline_hub::Identity::source`]), asked once: tickets of other
     /// sources are not valid.
     fn sources(&self) -> Vec<u64>;
 }

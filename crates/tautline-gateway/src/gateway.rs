@@ -8,9 +8,9 @@ use std::{
 
 use axum::Router;
 use serde_json::value::RawValue;
-use tautline_hub::{Hub, HubStats, Inbox, PublishOptions, RevokeLogins, Revoked};
+use tautline_hub::{Control, Hub, HubStats, Inbox, PublishOptions, RevokeLogins, Revoked};
 use tautline_protocol::{
-    ChannelName, UserId,
+    ChannelName, Now, UserId,
     packet::{ErrorBody, server::Published},
 };
 use tokio::net::TcpListener;
@@ -141,6 +141,11 @@ impl Gateway {
         until_ms: Option<u64>,
     ) -> impl Future<Output = Result<Revoked, ErrorBody>> + Send + use<> {
         self.0.revoke(logins, until_ms)
+    }
+
+    /// Finds, kicks and bans sessions, closes connections, ends subscriptions: see [`Control`]. `act` is told the time.
+    pub fn control<T>(&self, act: impl FnOnce(&Control, Now) -> T) -> T {
+        act(&self.0.hub.control(), self.0.clock.now())
     }
 
     /// Current figures.

@@ -26,6 +26,7 @@ use crate::{
     budgets::Budgets,
     channel::registry::Channels,
     channel::{Channel, FanOut},
+    control::BANNED,
     limits::{HubLimits, NodeLimits},
     mailbox::PeerMailbox,
     pages::Pages,
@@ -451,6 +452,9 @@ impl Hub {
         let identity = result?;
         identity.check_bounds().map_err(|over| LoginRefused::Unauthorized(over.to_string()))?;
         let login = self.login(now, identity);
+        if self.is_banned(&login.identity) {
+            return Err(LoginRefused::Banned(BANNED.to_owned()));
+        }
         match self.is_revoked(&login.identity) {
             true => Err(LoginRefused::Unauthorized("the login was revoked: log in again".to_owned())),
             false => Ok(login),

@@ -17,6 +17,7 @@ mod aging;
 mod append;
 mod budgets;
 mod channel;
+mod control;
 mod details;
 mod hub;
 mod identity;
@@ -42,6 +43,9 @@ mod sync;
 mod tail;
 mod ticket;
 
+pub use control::{
+    CONTROL_PAGE_MAX, ChannelStanding, Control, ControlMessage, SessionInfo, SessionPage, Target,
+};
 pub use details::{LoginDetails, LoginTooLarge};
 pub use hub::{Hub, HubConfig, HubStats, Inbox, PublishOptions};
 pub use identity::{Identity, LoginRefused};

@@ -7,7 +7,7 @@
 use std::{sync::Arc, task::Waker};
 
 use tautline_engine::{EngineError, StatResult};
-use tautline_protocol::{Format, packet::server::Bye};
+use tautline_protocol::{ChannelName, Format, packet::server::Bye};
 
 use crate::{
     questions::QuestionAnswer,
@@ -43,6 +43,8 @@ pub(crate) struct Pending {
     pub(crate) answers: Vec<(u64, QuestionAnswer)>,
     /// Engine jobs of this connection that completed.
     pub(crate) completed: u32,
+    /// Subscriptions that control ended, each with words for people.
+    pub(crate) unsubscribed: Vec<(ChannelName, String)>,
     /// The admission queue admitted this connection.
     pub(crate) admitted: bool,
     /// The engine has saved that the session was ended.
@@ -121,6 +123,16 @@ impl PeerMailbox {
     pub(crate) fn deliver_answer(&self, number: u64, answer: QuestionAnswer) {
         let mut inner = lock(&self.inner);
         inner.pending.get_or_insert_default().answers.push((number, answer));
+        inner.waker.wake_by_ref();
+    }
+
+    /// Ends a subscription. At most `count_max` wait, as many as the connection may have.
+    pub(crate) fn end_subscription(&self, channel: &ChannelName, message: &str, count_max: usize) {
+        let mut inner = lock(&self.inner);
+        let waiting = &mut inner.pending.get_or_insert_default().unsubscribed;
+        if waiting.len() < count_max && !waiting.iter().any(|(other, _)| other == channel) {
+            waiting.push((channel.clone(), message.to_owned()));
+        }
         inner.waker.wake_by_ref();
     }
 

@@ -42,6 +42,40 @@ impl Hub {
         self.0.engine.submit(Job::Read(read));
     }
 
+    /// Another node has appended: the channel's log has come to `head`, as far as the sender knows. A hint may be
+    /// late, repeated or wrong: it only makes this node look, and one look at a time.
+    pub fn on_hint(&self, now: Now, channel: &ChannelName, head: u64) {
+        self.observe_time(now);
+        // The channel is not in use here: later subscribers ask the engine.
+        let Some(open) = self.find_channel(channel) else { return };
+        if open.take_hint(head) {
+            self.read_hinted(&open);
+        }
+    }
+
+    fn read_hinted(&self, channel: &Arc<Channel>) {
+        let (hub, of, now) = (self.clone(), Arc::clone(channel), self.last_now());
+        let then = channel.tail_position();
+        let read = Read {
+            channel: channel.name.clone(),
+            span: Span::After(then.map_or(0, |then| then.head)),
+            count_max: usize::MAX,
+            bytes_max: self.0.limits.protocol.batch_bytes_max,
+            holder: Holder::BACK_END,
+            retention: self.retention_of(now, &channel.name),
+            wall_ms: now.wall_ms,
+            answer: Answer::new(move |page: Result<Page, EngineError>| {
+                if let (Ok(page), Some(then)) = (page, then) {
+                    hub.apply_missed(&of, then, page);
+                }
+                if of.end_hint(then.map(|then| then.head)) {
+                    hub.read_hinted(&of);
+                }
+            }),
+        };
+        self.0.engine.submit(Job::Read(read));
+    }
+
     /// Applies the entries that the engine read behind the tail position of that time.
     fn apply_missed(&self, channel: &Arc<Channel>, then: TailPosition, page: Page) {
         self.apply_state(channel, &page.log, Some(then));

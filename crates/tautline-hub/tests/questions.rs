@@ -59,10 +59,10 @@ fn every_permission_is_asked_for_by_name() {
     let node = Node::new();
     let mut phone = node.guest();
     let asks = [
-        (subscribe(1, "asks:1"), Permission::Subscribe),
-        (publish(2, "asks:2", json!(1)), Permission::Publish),
-        (json!({"id": 3, "history": {"channel": "asks:3"}}), Permission::History),
-        (json!({"id": 4, "presence": {"channel": "asks:4"}}), Permission::Presence),
+        (subscribe(1, "each:1"), Permission::Subscribe),
+        (publish(2, "each:2", json!(1)), Permission::Publish),
+        (json!({"id": 3, "history": {"channel": "each:3"}}), Permission::History),
+        (json!({"id": 4, "presence": {"channel": "each:4"}}), Permission::Presence),
     ];
     for (packet, permission) in asks {
         let id = packet["id"].as_u64().expect("a number");
@@ -73,6 +73,19 @@ fn every_permission_is_asked_for_by_name() {
         let reply = phone.hear(&node).pop().expect("a reply");
         assert_eq!(reply, json!({"id": id, "error": {"code": "not_paid", "message": "pay first"}}));
     }
+}
+
+#[test]
+fn permitted_subscriber_reads_history_and_presence_unasked() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    phone.say(&node, subscribe(1, "asks:1"));
+    phone.decide(&node, Authorization::ALLOW);
+    let history = phone.ask(&node, json!({"id": 2, "history": {"channel": "asks:1"}}));
+    let presence = phone.ask(&node, json!({"id": 3, "presence": {"channel": "asks:1"}}));
+    assert!(history["ok"].is_object() && presence["ok"]["count"] == 1, "{history} {presence}");
+    phone.say(&node, publish(4, "asks:1", json!(1)));
+    assert_eq!(phone.questions.len(), 1, "publishing is another permission");
 }
 
 #[test]

@@ -2,14 +2,21 @@
 //!
 //! Start at [`BackEnd::authorize`]. An answer may come long after its connection or its server has ended.
 
-use tautline_hub::{Authorization, AuthorizeQuestion, LoginResult, Permission, Reply};
+use tautline_hub::{
+    Authorization, AuthorizeQuestion, ControlMessage, Hub, LoginResult, Permission, Reply, Target,
+};
 use tautline_netem::Rng;
-use tautline_protocol::Now;
+use tautline_protocol::{ChannelName, Now, UserId};
 
 /// A shell gives up a question after this time, in milliseconds.
 const DEADLINE_MS: u64 = 5_000;
 /// How long an answer takes at most, in milliseconds.
 const SLOW_MS: u64 = 3_000;
+
+/// How long it leaves the hub alone at most, in milliseconds.
+const MEDDLES_MS: u64 = 4_000;
+/// Logs in storms are shorter: most hints name what is not there.
+const HINTED_MAX: u64 = 300;
 
 /// The back end.
 pub(crate) struct BackEnd {
@@ -19,11 +26,13 @@ pub(crate) struct BackEnd {
     pending: Vec<(u64, Box<dyn FnOnce()>)>,
     /// How often it was asked for a permission.
     pub(crate) questions: u64,
+    /// When it meddles next, in monotonic milliseconds.
+    meddles_at: u64,
 }
 
 impl BackEnd {
     pub(crate) fn new(seed: u64, unreliable: bool) -> Self {
-        Self { rng: Rng::stream(seed, 78), unreliable, pending: Vec::new(), questions: 0 }
+        Self { rng: Rng::stream(seed, 78), unreliable, pending: Vec::new(), questions: 0, meddles_at: 0 }
     }
 
     pub(crate) fn authenticate(&mut self, now: Now, result: LoginResult, reply: Reply<LoginResult>) {
@@ -53,6 +62,20 @@ impl BackEnd {
             std::mem::take(&mut self.pending).into_iter().partition(|(at, _)| *at <= now.mono_ms);
         self.pending = waiting;
         due.into_iter().for_each(|(_, answer): (u64, Box<dyn FnOnce()>)| answer());
+    }
+
+    /// Now and then it closes the connections of a user, and hints at a log, rightly or wrongly.
+    pub(crate) fn meddle(&mut self, now: Now, hub: &Hub) {
+        if !self.unreliable || now.mono_ms < self.meddles_at {
+            return;
+        }
+        self.meddles_at = now.mono_ms + self.rng.between(200, MEDDLES_MS);
+        let channel = ChannelName::parse(&format!("room:{}", self.rng.between(1, 3))).expect("valid");
+        hub.on_hint(now, &channel, self.rng.below(HINTED_MAX));
+        if self.rng.chance(0.2) {
+            let user = UserId::parse(&format!("u{}", self.rng.below(4))).expect("valid");
+            hub.on_control(now, &ControlMessage::Disconnect { target: Target::User(user) });
+        }
     }
 
     pub(crate) fn next_timeout(&self) -> u64 {

@@ -143,6 +143,7 @@ impl Server {
     pub(crate) fn advance(&mut self, now: Now) {
         self.engine.work(now.mono_ms);
         self.back_end.advance(now);
+        self.back_end.meddle(now, &self.hub);
         if now.mono_ms >= self.next_tick {
             self.hub.tick(now);
             self.next_tick = now.mono_ms + 1000;

@@ -7,6 +7,7 @@ mod bad_input;
 mod bystander;
 mod calls;
 mod compression;
+mod control;
 mod drain;
 mod handshake;
 mod http;

@@ -61,6 +61,8 @@ struct State {
     fan_out_at: Option<usize>,
     /// A publication arrived during the fan-out: notify every subscriber once more.
     repeat_fan_out: bool,
+    /// While the engine is read because of a hint: the highest head that any hint has named.
+    hinted: Option<u64>,
 }
 
 struct Subscriber {
@@ -141,6 +143,7 @@ impl Channel {
             presence: Presence::new(presence, budgets),
             fan_out_at: None,
             repeat_fan_out: false,
+            hinted: None,
         };
         Arc::new(Self { name, number, presence, tail_bytes, _claim: claim, state: Mutex::new(state) })
     }
@@ -308,6 +311,30 @@ impl Channel {
         let more = state.tail.as_ref().is_some_and(|tail| to < tail.head());
         state.set_notified(subscriber, more);
         more
+    }
+
+    /// Takes a hint that the log has come to `head`. True: read what is behind the tail, then call
+    /// [`Self::end_hint`].
+    pub(crate) fn take_hint(&self, head: u64) -> bool {
+        let mut state = lock(&self.state);
+        if state.tail.as_ref().is_none_or(|tail| head <= tail.head()) {
+            return false;
+        }
+        let begins = state.hinted.is_none();
+        state.hinted = state.hinted.max(Some(head));
+        begins
+    }
+
+    /// The engine was read behind `head_then`. True: read again, because that has brought something and hints
+    /// named more.
+    pub(crate) fn end_hint(&self, head_then: Option<u64>) -> bool {
+        let mut state = lock(&self.state);
+        let head = state.tail.as_ref().map(|tail| tail.head());
+        let reads_on = head > head_then && head < state.hinted;
+        if !reads_on {
+            state.hinted = None;
+        }
+        reads_on
     }
 
     /// Compares a page that the engine read behind `after` with the tail. The page must not be delivered if

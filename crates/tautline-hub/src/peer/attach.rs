@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     Decision, Identity, Permission,
+    control::bye_banned,
     revoke::bye_revoked,
     session::id::SessionId,
     session::registry::NoSession,
@@ -159,6 +160,9 @@ impl Peer {
         if login.expires_at <= now.wall_ms {
             // The login expired while the hello waited for admission or for the engine.
             return self.close_expired(now);
+        }
+        if self.hub.is_banned(&login.identity) {
+            return self.close_with_bye(now, None, bye_banned());
         }
         if self.hub.is_revoked(&login.identity) {
             // Revoked after the ticket or the login was checked, before the session had this connection.

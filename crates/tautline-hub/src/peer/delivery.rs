@@ -68,6 +68,9 @@ impl Peer {
         if pending.review {
             self.review_permissions();
         }
+        for (channel, message) in pending.unsubscribed.drain(..) {
+            self.end_by_control(&channel, message);
+        }
         if pending.admitted {
             self.on_admitted(now);
         }

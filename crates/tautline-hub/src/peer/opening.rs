@@ -109,7 +109,8 @@ impl Peer {
             return Err(challenge("ticket_expired", "the ticket has expired: log in again"));
         }
         let is_ended = self.hub.sessions().revocations().contains(SessionId(claims.session));
-        if is_ended || self.hub.is_revoked(&identity_of(&claims)) {
+        let identity = identity_of(&claims);
+        if is_ended || self.hub.is_revoked(&identity) || self.hub.is_banned(&identity) {
             return Err(revoked());
         }
         Ok(claims)

@@ -187,6 +187,16 @@ impl Peer {
         self.reply(id, Ok(&Empty {}));
     }
 
+    /// Control has ended a subscription.
+    pub(super) fn end_by_control(&mut self, channel: &ChannelName, message: String) {
+        let Stage::Active(open) = &self.stage else { return };
+        let Some(slot) = open.find_subscription(channel) else { return };
+        self.end_subscription(slot);
+        let code = ErrorCode::PermissionDenied;
+        let unsubscribed = Unsubscribed { channel: channel.to_string(), code, message };
+        json::write_server(&mut self.control, "unsubscribed", &unsubscribed);
+    }
+
     fn end_subscription(&mut self, slot: usize) {
         let Stage::Active(open) = &mut self.stage else { return };
         let Some(ended) = open.subscriptions[slot].take() else { return };

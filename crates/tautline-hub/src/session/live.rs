@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use tautline_engine::budget::Holder;
+use tautline_engine::{Revocation, RevokedLogins, budget::Holder};
 use tautline_protocol::{
-    ByeCode, Now, RequestId,
+    ByeCode, ChannelName, Now, RequestId,
     packet::server::{Bye, MemberState},
     server::{Ledger, REPLY_ROOM},
 };
@@ -67,7 +67,7 @@ impl<'a> LiveSession<'a> {
         self.state.as_mut().expect("new() checked the state, and end_session() consumes self")
     }
 
-    pub(super) const fn id(&self) -> SessionId {
+    pub(crate) const fn id(&self) -> SessionId {
         self.id
     }
 
@@ -175,6 +175,29 @@ impl<'a> LiveSession<'a> {
         // Still under the session's lock: a caller that finds the session ended does not find it in the
         // registry again.
         hub.sessions().remove(self.id, ended.holder);
+    }
+
+    /// True while a connection owns the session.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.state().mailbox.is_some()
+    }
+
+    /// Ends the session for the back end: its connection is told, and its tickets are void. What is returned is
+    /// for the engine to keep.
+    pub(crate) fn kick(self, hub: &Hub, now: Now, bye: Bye) -> Revocation {
+        let (id, until) = (self.id, now.wall_ms + hub.limits().ticket_ms);
+        hub.sessions().revocations().insert(id, until, Holder::BACK_END);
+        self.close_with(|| bye);
+        self.end_session(hub);
+        Revocation { subject: RevokedLogins::Session(id.0), until }
+    }
+
+    /// Ends the subscription of the session's connection to a channel, and what the back end had permitted there.
+    pub(crate) fn unsubscribe(mut self, channel: &ChannelName, message: &str, channels_max: usize) {
+        self.state_mut().rare.change_grants(|grants| grants.end_subscription(channel));
+        if let Some(mailbox) = &self.state().mailbox {
+            mailbox.end_subscription(channel, message, channels_max);
+        }
     }
 
     /// Closes the session's connection, if any.

@@ -143,7 +143,24 @@ impl Sessions {
         all
     }
 
-    fn shard(&self, id: SessionId) -> &Mutex<HashSet<ById>> {
-        &self.shards[(id.0 % SHARDS as u128) as usize]
+    /// All sessions behind this one, a shard at a time; the order is the same each time.
+    pub(crate) fn behind(&self, after: Option<SessionId>) -> impl Iterator<Item = Arc<Session>> {
+        let first = after.map_or(0, shard_of);
+        (first..SHARDS).flat_map(move |number| {
+            let shard = lock(&self.shards[number]);
+            let is_behind = |id: SessionId| number != first || after.is_none_or(|after| id > after);
+            let found = shard.iter().filter(|found| is_behind(found.0.id));
+            let mut sessions: Vec<_> = found.map(|found| Arc::clone(&found.0)).collect();
+            sessions.sort_by_key(|session| session.id);
+            sessions
+        })
     }
+
+    fn shard(&self, id: SessionId) -> &Mutex<HashSet<ById>> {
+        &self.shards[shard_of(id)]
+    }
+}
+
+fn shard_of(id: SessionId) -> usize {
+    (id.0 % SHARDS as u128) as usize
 }

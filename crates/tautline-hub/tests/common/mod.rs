@@ -65,6 +65,11 @@ impl Node {
         let rules = vec![
             rule("secret:*", Access::Token, PresenceMode::Off),
             rule("closed:*", Access::None, PresenceMode::Off),
+            ChannelRule {
+                history_access: Some(Access::Backend),
+                presence_access: Some(Access::Backend),
+                ..rule("each:*", Access::Backend, PresenceMode::Events)
+            },
             rule("asks:*", Access::Backend, PresenceMode::Events),
             rule("party:*", Access::Any, PresenceMode::Events),
             rule("ack:*", Access::Any, PresenceMode::Off),
