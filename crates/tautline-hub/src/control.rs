@@ -12,13 +12,15 @@ use tautline_protocol::{
     },
 };
 
-use crate::{Hub, Identity, revocations::ban_digest, session::LiveSession, session::id::SessionId};
+use crate::{
+    Hub, Identity,
+    revocations::{BANNED, ban_digest},
+    session::LiveSession,
+    session::id::SessionId,
+};
 
 /// The largest page of sessions, and the most channels that are asked about at once.
 pub const CONTROL_PAGE_MAX: usize = 1_000;
-
-/// The words for a user that is kept out.
-pub(crate) const BANNED: &str = "an operator keeps this user out";
 
 /// The sessions that a control message is about.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -194,6 +194,9 @@ impl LoginRevocations {
     }
 }
 
+/// The words for a user that is kept out.
+pub(crate) const BANNED: &str = "an operator keeps this user out";
+
 /// Stands for the ban of a user among the revocations, beside one of its logins: no id has a control character.
 pub(crate) fn ban_digest(user: &str) -> u128 {
     digest(&format!("\0banned\0{user}"))
