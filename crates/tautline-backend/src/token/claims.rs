@@ -113,6 +113,7 @@ fn user(sub: &Value) -> Result<UserId, LoginRefused> {
 /// The rarer claims; their bounds are the hub's.
 fn details(claims: &TokenClaims) -> Result<LoginDetails, LoginRefused> {
     Ok(LoginDetails {
+        grants: Vec::new(),
         subs: list("subs", &claims.subs, ChannelName::parse)?,
         info: claims.info.clone().map(Into::into),
         labels: labels(&claims.labels)?,
