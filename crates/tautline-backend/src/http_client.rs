@@ -87,3 +87,69 @@ impl HttpClient {
         tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(HttpError::Timeout))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+        task::JoinHandle,
+    };
+
+    use super::*;
+
+    /// A server that sends this to each connection, then `rest` without an end, and never hangs up.
+    async fn serve(head: &'static str, rest: &'static [u8]) -> (String, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+            stream.write_all(head.as_bytes()).await.unwrap();
+            while !rest.is_empty() && stream.write_all(rest).await.is_ok() {}
+            std::future::pending::<()>().await;
+        });
+        (url, serving)
+    }
+
+    async fn get(
+        head: &'static str,
+        rest: &'static [u8],
+        timeout: Duration,
+    ) -> Result<HttpAnswer, HttpError> {
+        let (url, serving) = serve(head, rest).await;
+        let request = Request::get(url).body(Full::default()).unwrap();
+        let answer = HttpClient::new().send(request, 1024, timeout).await;
+        serving.abort();
+        answer
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn endless_answer_is_read_up_to_its_bound() {
+        for head in ["HTTP/1.1 200 OK\r\ncontent-length: 104857600\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"] {
+            assert_eq!(get(head, &[b'x'; 8192], LONG).await.err(), Some(HttpError::TooLarge));
+        }
+    }
+
+    #[tokio::test]
+    async fn answer_that_hangs_ends_with_the_deadline() {
+        let short = Duration::from_millis(50);
+        for head in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"] {
+            assert_eq!(get(head, &[], short).await.err(), Some(HttpError::Timeout), "{head}");
+        }
+    }
+
+    #[tokio::test]
+    async fn redirect_is_not_followed() {
+        let head = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(get(head, &[], LONG).await.unwrap().status, StatusCode::FOUND);
+    }
+
+    #[tokio::test]
+    async fn answer_that_is_not_http_is_a_failed_connection() {
+        let answer = get("SSH-2.0-OpenSSH\r\n", &[], LONG).await;
+        assert_eq!(answer.err(), Some(HttpError::Connection));
+    }
+}

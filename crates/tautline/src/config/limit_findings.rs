@@ -144,6 +144,10 @@ impl Settings {
                 gateway.http_idle_timeout < SHORTEST_IDLE,
                 "http_idle_timeout is shorter than a second: connections of proxies close under their requests",
             ),
+            (
+                self.logins.iter().any(|login| login.timeout >= gateway.backend_timeout),
+                "[[login]] timeout is not shorter than backend_timeout: a login is given up before its vendor has answered",
+            ),
             (relaxed_memory, "durability = \"relaxed\" does nothing with engine = \"memory\""),
         ];
         checks.into_iter().filter(|(is_odd, _)| *is_odd).map(|(_, words)| words.to_owned()).collect()
@@ -190,6 +194,10 @@ mod tests {
             ("[server]\nhttp_idle_timeout = \"75ms\"", "http_idle_timeout"),
             ("[drain]\nspread = \"30s\"", "spread"),
             ("[limits]\ncall_ms_max = 60_000", "call_ms_max"),
+            (
+                "[[login]]\nprovider = \"wechat\"\napp_id = \"wx1\"\napp_secret = \"s\"\ntimeout = \"5s\"",
+                "[[login]] timeout",
+            ),
             ("[server]\nengine = \"memory\"\ndurability = \"relaxed\"", "durability"),
             ("[[channels]]\nmatch = \"a\"\nhistory = { bytes = \"1KiB\" }", "message_bytes_max"),
             (
