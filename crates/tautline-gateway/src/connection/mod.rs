@@ -20,7 +20,6 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use tautline_backend::{BackendFuture, LoginResult};
 use tautline_hub::Peer;
 use tautline_protocol::{Format, Now};
 use tautline_websocket::{Decoder, Role};

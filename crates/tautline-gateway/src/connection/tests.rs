@@ -11,6 +11,7 @@ use tokio::{
 
 use tautline_backend::{Backend, BackendFuture, Login, LoginResult};
 use tautline_hub::{Access, Authorization, AuthorizeQuestion, ChannelRule, Identity, RulePattern};
+use tautline_protocol::packet::Auth;
 
 use super::*;
 use crate::{Gateway, GatewayConfig};
