@@ -7,12 +7,11 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use tautline_engine::budget::Claim;
-use tautline_protocol::{ChannelName, ErrorCode, Now, ReadFrom, RequestId, packet::ErrorBody};
+use tautline_protocol::{ChannelName, ErrorCode, Now, packet::ErrorBody};
 
 use super::{
     Peer,
-    history::PageRequest,
+    action::{ActionKind, ChannelAction, HeldAction, HeldState},
     output::{Output, settle},
     stage::{ActiveSession, Requester, Stage},
     subscriptions::denied,
@@ -21,55 +20,6 @@ use crate::{
     Client, Decision, Permission,
     questions::{Authorization, AuthorizeQuestion, QuestionAnswer, Reply},
 };
-
-/// A request to a channel.
-pub(super) struct ChannelAction {
-    pub(super) id: RequestId,
-    pub(super) channel: ChannelName,
-    pub(super) asked_by: Requester,
-    pub(super) kind: ActionKind,
-}
-
-/// What a request to a channel does.
-pub(super) enum ActionKind {
-    Subscribe(ReadFrom),
-    Unsubscribe,
-    History(PageRequest),
-    Presence,
-    Publish {
-        /// JSON.
-        data: Box<str>,
-        /// An earlier attempt may have been executed.
-        in_doubt: bool,
-    },
-}
-
-/// A request that waits for the back end, or behind one that does.
-pub(super) struct HeldAction {
-    action: ChannelAction,
-    state: HeldState,
-    /// Reserves the bytes of a publication.
-    _claim: Option<Claim>,
-}
-
-enum HeldState {
-    /// The number of the question, and the permission that it is about.
-    Asked(u64, Permission),
-    Decided(Result<(), ErrorBody>),
-}
-
-impl ActionKind {
-    /// The permission that it needs.
-    const fn permission(&self) -> Option<Permission> {
-        match self {
-            Self::Subscribe(_) => Some(Permission::Subscribe),
-            Self::Unsubscribe => None,
-            Self::History(_) => Some(Permission::History),
-            Self::Presence => Some(Permission::Presence),
-            Self::Publish { .. } => Some(Permission::Publish),
-        }
-    }
-}
 
 impl Peer {
     /// Runs a request to a channel: at once if the rule permits it, or later if only the back end can tell.
@@ -157,7 +107,7 @@ impl Peer {
                 return false;
             }
         }
-        self.rare.get_or_insert_default().held.push(HeldAction { action, state, _claim: claim });
+        self.rare.get_or_insert_default().held.push(HeldAction { action, state, claim });
         true
     }
 
@@ -210,9 +160,9 @@ impl Peer {
             (_, ActionKind::Unsubscribe | ActionKind::Presence | ActionKind::Publish { .. }) => true,
         };
         let Some(at) = (0..rare.held.len()).find(|at| is_ready(at) && is_first(*at)) else { return false };
-        let HeldAction { action, state, _claim } = rare.held.remove(at);
+        let HeldAction { action, state, claim } = rare.held.remove(at);
         self.rare.take_if(|rare| rare.is_empty());
-        drop(_claim);
+        drop(claim);
         match state {
             HeldState::Decided(Err(error)) => self.refuse(&action, &error),
             HeldState::Decided(Ok(())) => self.run(now, action),

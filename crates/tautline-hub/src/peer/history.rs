@@ -5,36 +5,10 @@
 use std::sync::Arc;
 
 use tautline_engine::{Answer, EngineError, Entry, Job, Page, Read, Span, budget::Holder};
-use tautline_protocol::{
-    ChannelName, Cursor, ErrorCode, Now, RequestId, json,
-    packet::{
-        ErrorBody,
-        client::{After, History},
-    },
-};
+use tautline_protocol::{ChannelName, Cursor, ErrorCode, Now, RequestId, json, packet::ErrorBody};
 
-use super::Peer;
+use super::{Peer, action::PageRequest};
 use crate::tail::{ResumePoint, locate};
-
-/// The page that a client asks for.
-pub(super) struct PageRequest {
-    span: Span,
-    /// The cursor that the log must prove.
-    cursor: Option<Cursor>,
-    limit: usize,
-}
-
-impl PageRequest {
-    pub(super) fn of(body: &History<'_>) -> Self {
-        let (span, cursor) = match (&body.after, &body.before) {
-            (Some(After::Word(_)), _) => (Span::After(0), None),
-            (Some(After::Cursor(cursor)), _) => (Span::After(cursor.offset), Some(cursor.clone())),
-            (None, Some(cursor)) => (Span::Before(cursor.offset), Some(cursor.clone())),
-            (None, None) => (Span::Before(u64::MAX), None),
-        };
-        Self { span, cursor, limit: body.limit }
-    }
-}
 
 impl Peer {
     /// Answers a `history`.

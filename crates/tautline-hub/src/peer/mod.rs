@@ -6,6 +6,7 @@
 //! client, `lookup` asks the engine about its channels, `attach` gives it a session; `requests` and
 //! `subscriptions` handle its requests, `delivery` sends replies and publications.
 
+mod action;
 mod attach;
 mod authorize;
 mod delivery;

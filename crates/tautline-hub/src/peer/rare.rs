@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tautline_protocol::{RequestId, packet::server::Bye};
 
-use super::{authorize::HeldAction, lookup::PendingLookups, output::Output};
+use super::{action::HeldAction, lookup::PendingLookups, output::Output};
 
 /// State that few connections have at a time.
 #[derive(Default)]

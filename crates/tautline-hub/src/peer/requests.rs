@@ -17,9 +17,8 @@ use tautline_protocol::{
 
 use super::{
     Peer,
+    action::{ActionKind, ChannelAction, PageRequest},
     attach::{ticket_due_ms, until},
-    authorize::{ActionKind, ChannelAction},
-    history::PageRequest,
     output::{CallRequest, Output, ReplyTo, settle_line},
     stage::{Requester, Stage},
     subscriptions::parse_channel,
