@@ -8,7 +8,7 @@ use crate::rig::{Rig, bye, open_to_all};
 #[test]
 fn kicked_session_gets_bye_and_close_frame() {
     let rig = Rig::serve(open_to_all());
-    let (mut kicked, welcome) = rig.guest_with_retries();
+    let (kicked, welcome) = rig.guest_with_retries();
     let (mut other, _) = rig.guest_with_retries();
     let session = welcome["session"].as_str().expect("a session").to_owned();
     let shown = rig.gateway.control(|control, _| control.show(&session)).expect("it is here");
