@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-use tautline_hub::{Identity, LoginDetails, LoginRefused};
+use tautline_hub::{Identity, LoginDetails, LoginRefused, Permission};
 use tautline_protocol::{ChannelName, Now, Pattern, UserId};
 
 /// The last date: clients accept no larger number.
@@ -65,14 +65,15 @@ impl ClaimRules {
         if begins_at > now.wall_ms {
             return Err(LoginRefused::NotYet { in_ms: begins_at - now.wall_ms });
         }
+        let (channels, grants) = channels(&claims.channels)?;
         Ok(Identity {
             user: Some(user(&claims.sub)?),
-            channels: list("channels", &claims.channels, Pattern::parse)?,
+            channels: channels.into(),
             source,
             expires_at: Some(expires_at),
             // One that does not say so counts as older than any revocation.
             issued_at_ms: Some(date("iat", &claims.iat)?.unwrap_or(0)),
-            details: details(claims)?.shared(),
+            details: LoginDetails { grants, ..details(claims)? }.shared(),
         })
     }
 
@@ -113,6 +114,7 @@ fn user(sub: &Value) -> Result<UserId, LoginRefused> {
 /// The rarer claims; their bounds are the hub's.
 fn details(claims: &TokenClaims) -> Result<LoginDetails, LoginRefused> {
     Ok(LoginDetails {
+        // They are in `channels`.
         grants: Vec::new(),
         subs: list("subs", &claims.subs, ChannelName::parse)?,
         info: claims.info.clone().map(Into::into),
@@ -123,6 +125,25 @@ fn details(claims: &TokenClaims) -> Result<LoginDetails, LoginRefused> {
             _ => return Err(refused("the token's `jti` is not text")),
         },
     })
+}
+
+/// `channels`: a list of patterns for all permissions, or an object with a list for each of some.
+fn channels(claim: &Value) -> Result<(Vec<Pattern>, Vec<(Permission, Pattern)>), LoginRefused> {
+    let Value::Object(by_permission) = claim else {
+        return Ok((list("channels", claim, Pattern::parse)?, Vec::new()));
+    };
+    let mut grants = Vec::new();
+    for (word, patterns) in by_permission {
+        let permission = Permission::ALL.into_iter().find(|permission| permission.as_str() == word);
+        let permission = permission.ok_or_else(|| {
+            refused(
+                "the token's `channels` name no permission: they are subscribe, publish, history, presence",
+            )
+        })?;
+        let patterns: Vec<Pattern> = list("channels", patterns, Pattern::parse)?;
+        grants.extend(patterns.into_iter().map(|pattern| (permission, pattern)));
+    }
+    Ok((Vec::new(), grants))
 }
 
 /// A list of names; none where the claim is absent.

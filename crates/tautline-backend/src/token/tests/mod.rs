@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
-use tautline_hub::{Identity, LoginRefused};
+use tautline_hub::{Identity, LoginRefused, Permission};
 use tautline_protocol::{Now, Pattern, UserId, packet::Auth};
 
 use super::claims::DATE_MS_MAX;
@@ -53,6 +53,27 @@ fn login_signed(claims: &Value, header: &Header, secret: &[u8]) -> LoginResult {
 
 fn is_refused_for(result: LoginResult, word: &str) -> bool {
     matches!(result, Err(LoginRefused::Unauthorized(words)) if words.contains(word))
+}
+
+#[test]
+fn channels_by_permission_grant_one_each() {
+    let channels = json!({"subscribe": ["news:*"], "publish": ["room:7", "room:8"]});
+    let identity = login(&json!({"sub": "u42", "exp": SOON, "channels": channels})).unwrap();
+    assert!(identity.channels.is_empty());
+    let details = identity.details.expect("grants are details");
+    let mut grants: Vec<_> =
+        details.grants.iter().map(|(permission, pattern)| (*permission, pattern.as_str())).collect();
+    grants.sort_unstable();
+    let publish = |name| (Permission::Publish, name);
+    assert_eq!(grants, [(Permission::Subscribe, "news:*"), publish("room:7"), publish("room:8")]);
+}
+
+#[test]
+fn channels_of_an_unknown_permission_are_refused() {
+    for channels in [json!({"admin": ["*"]}), json!({"publish": "room:7"}), json!({"publish": ["a*b"]})] {
+        let refused = login(&json!({"sub": "u42", "exp": SOON, "channels": channels}));
+        assert!(is_refused_for(refused, "`channels`"), "{channels}");
+    }
 }
 
 #[test]
