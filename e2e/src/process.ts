@@ -18,6 +18,13 @@ export async function startDemo(test: TestContext, page = PAGE): Promise<string>
   return url!;
 }
 
+/** `tautline serve --dev` on a free port, keeping nothing, with these variables; where it is. */
+export async function startGateway(test: TestContext, variables: Record<string, string>): Promise<string> {
+  const args = ['serve', '--dev', '--engine', 'memory', '--listen', '127.0.0.1:0'];
+  const [, url] = await start(test, 'tautline', args, /listening on (http:\S+)/, variables);
+  return url!;
+}
+
 /** Tells every connection of the demo's gateway to come back. */
 export async function drainGateway(gateway: string): Promise<void> {
   const headers = { 'content-type': 'application/json' };
@@ -49,9 +56,16 @@ export async function startChaos(test: TestContext, upstream: string, seed: numb
 }
 
 /** Starts a program and waits for the line that says it is ready. */
-async function start(test: TestContext, program: string, args: string[], ready: RegExp): Promise<RegExpMatchArray> {
+async function start(
+  test: TestContext,
+  program: string,
+  args: string[],
+  ready: RegExp,
+  variables: Record<string, string> = {},
+): Promise<RegExpMatchArray> {
   const path = `${BINARIES}/${program}`;
-  const child = spawn(path, [...args, '--log', 'warn'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const env = { ...process.env, ...variables };
+  const child = spawn(path, [...args, '--log', 'warn'], { stdio: ['ignore', 'pipe', 'inherit'], env });
   test.after(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, 'exit');

@@ -164,6 +164,14 @@ static STEPS: [Step; 16] = [
         jobs: |root| Ok(model_jobs(root)),
     },
     Step {
+        name: "plain",
+        about: "heartbeat clients from npm, unchanged, on the plain endpoint behind a bad network",
+        quick: false,
+        needs: &[&C_TOOLCHAIN, &NODE],
+        skip: never,
+        jobs: |root| Ok(plain_jobs(root)),
+    },
+    Step {
         name: "browser",
         about: "two phones in a real Chromium behind a bad network",
         quick: false,
@@ -297,6 +305,14 @@ fn model_jobs(root: &Path) -> Vec<Job> {
     let remote = binaries(root).join("examples/remote").to_string_lossy().into_owned();
     let test = npm(root, "sdk", ["run", "test:model"]).env("REMOTE", remote);
     let test = npm::install(root, "sdk").into_iter().chain([test]);
+    [programs()].into_iter().chain(test.map(Job::Run)).collect()
+}
+
+/// The packages of others are pinned in the lock file.
+fn plain_jobs(root: &Path) -> Vec<Job> {
+    let test =
+        npm(root, "e2e", ["run", "test:plain"]).env("TAUTLINE_BINARIES", binaries(root).to_string_lossy());
+    let test = npm::install(root, "e2e").into_iter().chain([test]);
     [programs()].into_iter().chain(test.map(Job::Run)).collect()
 }
 

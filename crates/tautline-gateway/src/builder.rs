@@ -3,6 +3,7 @@
 use std::{collections::HashSet, future::Future, sync::Arc};
 
 use serde_json::value::RawValue;
+use tautline_adapters::plain::{PlainConfig, path_error};
 use tautline_backend::{
     Authenticator, AuthenticatorError, AuthenticatorOptions, Backend, HS256_SECRET_BYTES_MIN,
 };
@@ -25,6 +26,7 @@ pub const API_KEY_BYTES_MIN: usize = 16;
 pub struct GatewayBuilder {
     limits: NodeLimits,
     config: GatewayConfig,
+    plain: PlainConfig,
     rules: Vec<ChannelRule>,
     engine: Option<Arc<dyn Engine>>,
     node: Option<String>,
@@ -68,6 +70,14 @@ pub enum BuildError {
     /// A ceiling that hyper does not support.
     #[error("http_head_bytes_max is {0}, it must be 8192 at least")]
     HeadTooShort(usize),
+    /// A path that the plain endpoint cannot have.
+    #[error("{path:?} is no path for the plain endpoint: {why}")]
+    UnfitPlainPath {
+        /// The path.
+        path: String,
+        /// The reason.
+        why: &'static str,
+    },
 }
 
 impl Gateway {
@@ -88,6 +98,13 @@ impl GatewayBuilder {
     /// The ceilings of sockets, HTTP and tasks. Default: [`GatewayConfig::default`].
     pub fn config(mut self, config: GatewayConfig) -> Self {
         self.config = config;
+        self
+    }
+
+    /// The plain endpoint, for clients that do not implement Tautline's protocol. Default:
+    /// [`PlainConfig::default`], without the endpoint.
+    pub fn plain(mut self, config: PlainConfig) -> Self {
+        self.plain = config;
         self
     }
 
@@ -232,6 +249,9 @@ impl GatewayBuilder {
         if self.config.http_head_bytes_max < 8192 {
             return Err(BuildError::HeadTooShort(self.config.http_head_bytes_max));
         }
+        if let Some(why) = path_error(&self.plain.path) {
+            return Err(BuildError::UnfitPlainPath { path: self.plain.path, why });
+        }
         let mut ticket_keys = self.ticket_keys;
         if ticket_keys.is_empty() {
             ticket_keys.push(random()?);
@@ -262,7 +282,7 @@ impl GatewayBuilder {
         };
         let hub = Hub::new(config, engine, random()?);
         let access = Access { backend, api_keys: self.api_keys, hosts: self.hosts, origins: self.origins };
-        Ok(Gateway::new(GatewayState::new(hub, self.config, access, self.methods)))
+        Ok(Gateway::new(GatewayState::new(hub, self.config, self.plain, access, self.methods)))
     }
 }
 

@@ -47,6 +47,7 @@ pub use gateway::{Gateway, GatewayStats};
 pub use http::hosts::Hosts;
 pub use ipnet::IpNet;
 pub use methods::{Call, CallError};
+pub use tautline_adapters::plain::{Heartbeat, Names, PlainConfig};
 pub use tautline_backend::{Backend, HS256_SECRET_BYTES_MIN};
 pub use tautline_hub::{
     Access, ChannelRule, Engine, EngineLimits, HubLimits, Inbox, MemoryEngine, NodeLimits, PresenceMode,

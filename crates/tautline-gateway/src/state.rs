@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use serde_json::value::RawValue;
+use tautline_adapters::plain::PlainConfig;
 use tautline_backend::Backend;
 use tautline_hub::{Hub, Inbox, PublishOptions, RevokeLogins, Revoked, budget::Budget};
 use tautline_protocol::{
@@ -32,6 +33,7 @@ pub(crate) struct GatewayState {
     pub(crate) clock: Clock,
     pub(crate) timer_wheel: TimerWheel,
     pub(crate) config: GatewayConfig,
+    pub(crate) plain: Arc<PlainConfig>,
     pub(crate) access: Access,
     pub(crate) methods: Methods,
     pub(crate) connections: Counter,
@@ -82,7 +84,13 @@ pub(crate) enum Questions {}
 pub(crate) type HttpPermit = Permit<HttpConnections>;
 
 impl GatewayState {
-    pub(crate) fn new(hub: Hub, config: GatewayConfig, access: Access, methods: Methods) -> Self {
+    pub(crate) fn new(
+        hub: Hub,
+        config: GatewayConfig,
+        plain: PlainConfig,
+        access: Access,
+        methods: Methods,
+    ) -> Self {
         Self {
             hub,
             clock: Clock::start(),
@@ -98,6 +106,7 @@ impl GatewayState {
             question_shares: Budget::without_reserve(config.backend_questions_max),
             addresses: Addresses::new(config.connections_per_address_max, config.proxies.clone()),
             config,
+            plain: Arc::new(plain),
             panics: AtomicU64::new(0),
             warnings: Warnings::default(),
             refusals: Refusals::default(),

@@ -96,6 +96,7 @@ async fn drain(settings: &DrainSettings, gateway: &Gateway, signals: &mut Signal
 fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
     let mut builder = Gateway::builder()
         .config(settings.gateway.clone())
+        .plain(settings.plain.clone())
         .limits(settings.limits.clone())
         .rules(settings.channels.clone())
         .node(settings.node.clone())

@@ -22,13 +22,13 @@ pub struct PlainConfig {
     /// URLs are logged by proxies.
     pub token_parameter: Option<String>,
     /// How long a connection may have no account; then it is closed with `hello_timeout`. Default 60 s.
-    #[serde(deserialize_with = "units::wait")]
+    #[serde(with = "units::Wait")]
     pub auth_timeout: Duration,
     /// Accounts that a connection may have side by side; one more is refused with `limit`. Default 8.
-    #[serde(deserialize_with = "units::count")]
+    #[serde(with = "units::Count")]
     pub accounts_max: usize,
     /// Logins that a connection may try; one more closes it with `rate_limited`. Default 64.
-    #[serde(deserialize_with = "units::count")]
+    #[serde(with = "units::Count")]
     pub logins_max: usize,
     /// The names in what is received and sent.
     pub names: Names,

@@ -1,14 +1,16 @@
-//! One WebSocket: moves bytes between a socket and its [`Peer`], which makes all decisions.
+//! One WebSocket: moves bytes between a socket and its [`Endpoint`], which makes all decisions.
 //!
 //! [`Connection`] is a hand-written future, the whole of its task: while it is idle it holds no buffer and
-//! only a few hundred bytes beside the peer's. Each poll is one round of *read, decode, feed; drain, write*
+//! only a few hundred bytes beside the endpoint's. Each poll is one round of *read, decode, feed; drain, write*
 //! over the buffers of the thread. When the socket takes no more, neither reading nor draining goes on:
 //! undrained output stays in the logs.
 
 mod buffers;
 mod close_reason;
 mod compression_cache;
+mod endpoint;
 mod permit;
+mod plain;
 mod receive;
 mod send;
 
@@ -20,16 +22,15 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use tautline_hub::Peer;
-use tautline_protocol::{Format, Now};
+use tautline_protocol::Now;
 use tautline_websocket::{Decoder, Role};
 use tracing::debug;
 
 pub(crate) use self::permit::ConnectionPermit;
-use self::{buffers::Buffers, close_reason::CloseReason, receive::ReadOutcome};
+use self::{buffers::Buffers, close_reason::CloseReason, endpoint::Endpoint, receive::ReadOutcome};
 use crate::{
     drain::whole_ms,
-    http::handshake::Negotiated,
+    http::handshake::{Negotiated, Opening},
     questions::RunningQuestion,
     state::GatewayState,
     timer_wheel::TimerEntry,
@@ -43,7 +44,7 @@ const ROUNDS_MAX: usize = 16;
 pub(crate) struct Connection<S> {
     stream: S,
     /// Made at the first poll: it needs the task's waker.
-    peer: Option<Peer>,
+    endpoint: Option<Endpoint>,
     decoder: Decoder,
     permit: ConnectionPermit,
     timer: TimerEntry,
@@ -57,8 +58,8 @@ struct RareState {
     /// Read and not yet decoded, because the peer takes no input at present: at most one read, or the bytes
     /// that arrived together with the HTTP request.
     undecoded: BytesMut,
-    /// The negotiated format, for the peer that is made at the first poll.
-    format: Format,
+    /// What the opening handshake agreed on, for the endpoint that is made at the first poll.
+    opening: Opening,
     /// The socket has not taken this yet.
     unsent: Unsent,
     /// A stream with buffers of its own, such as TLS, could not flush them.
@@ -93,14 +94,14 @@ impl<S: Stream> Connection<S> {
     /// A connection whose handshake is over; `early` arrived behind it.
     pub(crate) fn new(stream: S, early: Bytes, permit: ConnectionPermit, negotiated: Negotiated) -> Self {
         let hello_bytes_max = permit.state().hub.limits().hello_bytes_max;
-        let Negotiated { format, deflate } = negotiated;
+        let Negotiated { opening, deflate } = negotiated;
         Self {
             stream,
-            peer: None,
+            endpoint: None,
             decoder: Decoder::new(Role::Server, hello_bytes_max).with_deflate(deflate),
             permit,
             timer: TimerEntry::default(),
-            rare: Some(Box::new(RareState { undecoded: early.into(), format, ..RareState::default() })),
+            rare: Some(Box::new(RareState { undecoded: early.into(), opening, ..RareState::default() })),
         }
     }
 
@@ -114,8 +115,8 @@ impl<S: Stream> Connection<S> {
         if self.stall_deadline_ms().is_some_and(|until| now.mono_ms >= until) {
             return Poll::Ready(Err(CloseReason::Stalled));
         }
-        self.init_peer(now, cx);
-        self.peer().handle_timeout(now);
+        self.init_endpoint(now, cx);
+        self.endpoint().handle_timeout(now);
         self.take_unsent(now);
         self.poll_questions(cx);
         for _ in 0..ROUNDS_MAX {
@@ -132,16 +133,12 @@ impl<S: Stream> Connection<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// At the first poll: makes the peer.
-    fn init_peer(&mut self, now: Now, cx: &Context<'_>) {
-        if self.peer.is_none() {
-            let format = self.rare().format;
-            let (hub, waker) = (&self.state().hub, cx.waker().clone());
-            self.peer = Some(match self.permit.holder() {
-                Some(address) => hub.peer_of(address, format, now, waker),
-                None => hub.peer_in(format, now, waker),
-            });
-            debug!(format = format.as_str(), "connection opened");
+    /// At the first poll: makes the endpoint.
+    fn init_endpoint(&mut self, now: Now, cx: &Context<'_>) {
+        if self.endpoint.is_none() {
+            let opening = std::mem::take(&mut self.rare().opening);
+            debug!(opening = opening.as_str(), "connection opened");
+            self.endpoint = Some(Endpoint::new(opening, self.state(), self.permit.holder(), now, cx));
         }
     }
 
@@ -170,7 +167,7 @@ impl<S: Stream> Connection<S> {
 
     /// Tells the peer and logs. A reason from before the close frame counts more than the end of the stream.
     fn finish(&mut self, now: Now, last: &CloseReason) {
-        self.peer().handle_lost(now);
+        self.endpoint().handle_lost(now);
         let reason = self.closing().map_or(last, |closing| &closing.reason);
         debug!(%reason, "connection ended");
     }
@@ -189,7 +186,7 @@ impl<S: Stream> Connection<S> {
     #[cfg(test)]
     fn held_bytes(&self) -> usize {
         let undecoded = self.rare.as_ref().map_or(0, |rare| rare.undecoded.capacity());
-        undecoded + self.decoder.held_bytes() + self.peer.as_ref().map_or(0, Peer::held_bytes)
+        undecoded + self.decoder.held_bytes() + self.endpoint.as_ref().map_or(0, Endpoint::held_bytes)
     }
 
     fn rare(&mut self) -> &mut RareState {
@@ -217,8 +214,8 @@ impl<S: Stream> Connection<S> {
 
     fn deadline_ms(&self) -> u64 {
         let stall_deadline_ms = self.stall_deadline_ms().unwrap_or(u64::MAX);
-        match &self.peer {
-            Some(peer) if self.closing().is_none() => peer.poll_timeout().min(stall_deadline_ms),
+        match &self.endpoint {
+            Some(endpoint) if self.closing().is_none() => endpoint.poll_timeout().min(stall_deadline_ms),
             _ => stall_deadline_ms,
         }
     }
@@ -227,8 +224,8 @@ impl<S: Stream> Connection<S> {
         self.permit.state()
     }
 
-    fn peer(&mut self) -> &mut Peer {
-        self.peer.as_mut().expect("init_peer() has made the peer")
+    fn endpoint(&mut self) -> &mut Endpoint {
+        self.endpoint.as_mut().expect("init_endpoint() has made the endpoint")
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) enum ReadOutcome {
 
 impl<S: Stream> Connection<S> {
     pub(super) fn wants_input(&self) -> bool {
-        match &self.peer {
-            Some(peer) if self.closing().is_none() => peer.wants_input(),
+        match &self.endpoint {
+            Some(endpoint) if self.closing().is_none() => endpoint.wants_input(),
             _ => true,
         }
     }
@@ -86,21 +86,25 @@ impl<S: Stream> Connection<S> {
                 Some(closing) if closing.step == CloseStep::AwaitingClose => false,
                 Some(_) => return 0,
             };
-            let peer = self.peer.as_mut().expect("init_peer() has made the peer");
-            let format = peer.format();
-            self.decoder.set_message_bytes_max(peer.message_bytes_max());
+            let endpoint = self.endpoint.as_mut().expect("init_endpoint() has made the endpoint");
+            let format = endpoint.format();
+            self.decoder.set_message_bytes_max(endpoint.message_bytes_max());
             let (code, words, reason) = match self.decoder.decode(&mut unread) {
                 Ok(None) => return 0,
                 Ok(Some(Event::Text(text))) if is_open && format == Format::Json => {
-                    peer.handle_message(now, text);
+                    endpoint.handle_text(now, text);
                     continue;
                 }
                 Ok(Some(Event::Binary(message))) if is_open && format == Format::Msgpack => {
-                    peer.handle_binary(now, message);
+                    endpoint.handle_binary(now, message);
                     continue;
                 }
                 Ok(Some(Event::Ping(payload))) if is_open => {
                     encode_pong(out, payload, None);
+                    continue;
+                }
+                Ok(Some(Event::Pong(payload))) if is_open => {
+                    endpoint.handle_pong(now, payload);
                     continue;
                 }
                 Ok(Some(Event::Ping(_) | Event::Pong(_))) => continue,
@@ -113,7 +117,7 @@ impl<S: Stream> Connection<S> {
                 Err(error) => (Some(error.close_code()), error.to_string(), CloseReason::Violation(error)),
             };
             if is_open {
-                peer.handle_lost(now);
+                endpoint.handle_lost(now);
                 encode_close(out, code, &words, None);
             }
             self.close(now, reason, CloseStep::ShuttingDown);

@@ -8,9 +8,11 @@ use std::{
 
 use tautline_hub::Output;
 use tautline_protocol::{ByeCode, Format, Now};
-use tautline_websocket::{Opcode, encode_close};
+use tautline_websocket::{Opcode, encode_close, encode_ping};
 
-use super::{CloseStep, Connection, after_ms, buffers::Buffers, close_reason::CloseReason};
+use super::{
+    CloseStep, Connection, after_ms, buffers::Buffers, close_reason::CloseReason, endpoint::EndpointOutput,
+};
 use crate::{
     calls,
     questions::{self, RunningQuestion},
@@ -59,24 +61,31 @@ impl<S: Stream> Connection<S> {
             if buffers.is_full() {
                 return true;
             }
-            match self.peer().poll_output(now) {
+            let output = match self.endpoint().poll_output(now) {
                 None => break,
-                Some(Output::Message(message)) => {
-                    let opcode = opcode(self.peer().format());
+                Some(EndpointOutput::Ping(payload)) => {
+                    encode_ping(&mut buffers.out.bytes, &payload, None);
+                    continue;
+                }
+                Some(EndpointOutput::Peer(output)) => output,
+            };
+            match output {
+                Output::Message(message) => {
+                    let opcode = opcode(self.endpoint().format());
                     let is_long = message.len() >= self.state().config.compression_bytes_min;
                     let deflate = self.decoder.deflate().filter(|_| is_long);
                     buffers.push(opcode, message, deflate);
                 }
-                Some(Output::Authenticate(question, reply)) => {
+                Output::Authenticate(question, reply) => {
                     let (state, address) = (Arc::clone(self.state()), self.stream.address());
                     self.ask(cx, Box::pin(questions::authenticate(state, now, question, reply, address)));
                 }
-                Some(Output::Authorize(question, reply)) => {
+                Output::Authorize(question, reply) => {
                     let state = Arc::clone(self.state());
                     self.ask(cx, Box::pin(questions::authorize(state, now, question, reply)));
                 }
-                Some(Output::Call(request)) => calls::start(self.state(), cx, request),
-                Some(Output::Close { code, reason }) => {
+                Output::Call(request) => calls::start(self.state(), cx, request),
+                Output::Close { code, reason } => {
                     if reason == ByeCode::Overloaded.as_str() {
                         self.state().warnings.sessions.note(now, || "one was refused".to_owned());
                     }

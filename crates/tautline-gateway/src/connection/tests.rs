@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use tautline_backend::{Backend, BackendFuture, Login, LoginResult};
-use tautline_hub::{Access, Authorization, AuthorizeQuestion, ChannelRule, Identity, RulePattern};
+use tautline_hub::{Access, Authorization, AuthorizeQuestion, ChannelRule, Identity, Peer, RulePattern};
 use tautline_protocol::packet::Auth;
 
 use super::*;
@@ -54,8 +54,9 @@ fn messages(bytes: &[u8]) -> Vec<String> {
 #[test]
 fn idle_connection_is_small() {
     // With the 104 bytes of a task, the allocation grows in steps of 128.
-    let bytes = size_of::<Connection<TcpStream>>() - size_of::<Option<Peer>>();
-    assert!(bytes <= 96, "{bytes} bytes beside the peer's");
+    let bytes = size_of::<Connection<TcpStream>>() - size_of::<Option<Endpoint>>();
+    assert!(bytes <= 96, "{bytes} bytes beside the endpoint's");
+    assert_eq!(size_of::<Option<Endpoint>>(), size_of::<Peer>(), "the plain endpoint costs others nothing");
 }
 
 #[tokio::test]
@@ -133,7 +134,7 @@ fn waiting() -> (Gateway, End) {
 async fn compressed_input_is_inflated_only_when_wanted() {
     let (gateway, end) = waiting();
     let permit = ConnectionPermit::try_acquire(gateway.state()).unwrap();
-    let negotiated = Negotiated { format: Format::Json, deflate: Some(Deflate::LARGEST_WINDOW) };
+    let negotiated = Negotiated { opening: Opening::default(), deflate: Some(Deflate::LARGEST_WINDOW) };
     let (server, mut client) = duplex(1 << 20);
     let mut connection = Connection::new(server, Bytes::new(), permit, negotiated);
     let call = |id: u32| framed(&format!(r#"{{"id":{id},"call":{{"method":"wait","data":{id}}}}}"#));

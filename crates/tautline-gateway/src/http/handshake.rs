@@ -23,16 +23,54 @@ use super::{error::HttpError, origins::Origins};
 /// Every version and format of the protocol begins with this, as a subprotocol.
 const SUBPROTOCOL_FAMILY: &str = "tautline.";
 
-/// The format and the extension that both ends agreed on.
-#[derive(Clone, Copy, Debug, Default)]
+/// The protocol and the extension that both ends agreed on.
+#[derive(Debug, Default)]
 pub(crate) struct Negotiated {
-    pub(crate) format: Format,
+    pub(crate) opening: Opening,
     pub(crate) deflate: Option<Deflate>,
+}
+
+/// The protocol of a connection.
+pub(crate) enum Opening {
+    /// Tautline's, in this format.
+    Tautline(Format),
+    /// That of the plain endpoint, with the query of the URL.
+    Plain { query: Box<str> },
+}
+
+impl Opening {
+    pub(crate) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Tautline(format) => format.as_str(),
+            Self::Plain { .. } => "plain",
+        }
+    }
+}
+
+impl Default for Opening {
+    fn default() -> Self {
+        Self::Tautline(Format::default())
+    }
+}
+
+impl std::fmt::Debug for Opening {
+    // A query may carry a token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The endpoint that a request is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Path {
+    Connect,
+    Plain,
 }
 
 /// The response to a valid request for a WebSocket, and what it agreed on.
 pub(crate) fn accept(
     request: &Request,
+    path: Path,
     origins: &Origins,
     compression: bool,
 ) -> Result<(Response, Negotiated), HttpError> {
@@ -46,11 +84,18 @@ pub(crate) fn accept(
         let words = "pages of this origin may not connect";
         return Err(HttpError::new(StatusCode::FORBIDDEN, "permission_denied", words));
     }
-    let by_subprotocol = choose_subprotocol(headers)?;
-    let by_query = format_in_query(request.uri().query().unwrap_or_default())?;
-    let mut response = switching_protocols(key, by_subprotocol.map(Format::subprotocol));
-    let format = by_subprotocol.or(by_query).unwrap_or_default();
-    let mut negotiated = Negotiated { format, deflate: None };
+    let query = request.uri().query().unwrap_or_default();
+    let (opening, subprotocol) = match path {
+        Path::Connect => {
+            let by_subprotocol = choose_subprotocol(headers)?;
+            let by_query = format_in_query(query)?;
+            let format = by_subprotocol.or(by_query).unwrap_or_default();
+            (Opening::Tautline(format), by_subprotocol.map(Format::subprotocol))
+        }
+        Path::Plain => (Opening::Plain { query: query.into() }, foreign_subprotocol(headers)?),
+    };
+    let mut response = switching_protocols(key, subprotocol);
+    let mut negotiated = Negotiated { opening, deflate: None };
     if compression
         && let Some((deflate, answer)) = Deflate::accept(text_values(headers, &SEC_WEBSOCKET_EXTENSIONS))
     {
@@ -83,7 +128,7 @@ fn check_upgrade(request: &Request) -> Result<(), HttpError> {
     Ok(())
 }
 
-fn switching_protocols(key: &str, subprotocol: Option<&'static str>) -> Response {
+fn switching_protocols(key: &str, subprotocol: Option<&str>) -> Response {
     let accept = HeaderValue::try_from(accept_key(key)).expect("base64 is fit for a header");
     let mut response = (
         StatusCode::SWITCHING_PROTOCOLS,
@@ -95,8 +140,8 @@ fn switching_protocols(key: &str, subprotocol: Option<&'static str>) -> Response
         Body::empty(),
     )
         .into_response();
-    if let Some(subprotocol) = subprotocol {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    if let Some(subprotocol) = subprotocol.and_then(|name| HeaderValue::from_str(name).ok()) {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
     response
 }
@@ -123,6 +168,15 @@ fn choose_subprotocol(headers: &HeaderMap) -> Result<Option<Format>, HttpError> 
         return Err(HttpError::bad_request(format!("the server speaks the subprotocols {spoken}")));
     }
     Ok(None)
+}
+
+/// The first subprotocol offered on the plain endpoint, which any server of such clients would name: a browser
+/// refuses a response that names none of those it offered.
+fn foreign_subprotocol(headers: &HeaderMap) -> Result<Option<&str>, HttpError> {
+    if list_items(headers, &SEC_WEBSOCKET_PROTOCOL).any(|offered| offered.starts_with(SUBPROTOCOL_FAMILY)) {
+        return Err(HttpError::bad_request("this path is not for Tautline's own protocol"));
+    }
+    Ok(list_items(headers, &SEC_WEBSOCKET_PROTOCOL).next())
 }
 
 /// For clients that cannot set subprotocols: `?format=msgpack`.

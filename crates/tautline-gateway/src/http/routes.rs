@@ -19,7 +19,7 @@ use super::{
 use crate::state::GatewayState;
 
 pub(crate) fn router(state: &Arc<GatewayState>) -> Router {
-    upgrade::routes().merge(api::routes()).with_state(Arc::clone(state))
+    upgrade::routes(&state.plain).merge(api::routes()).with_state(Arc::clone(state))
 }
 
 /// The same, and for every other path an answer in JSON.

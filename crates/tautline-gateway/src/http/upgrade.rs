@@ -1,4 +1,4 @@
-//! `/connect`: turns an HTTP connection into a WebSocket.
+//! `/connect` and the plain endpoint: turns an HTTP connection into a WebSocket.
 //!
 //! Takes the raw TCP stream back from hyper, so that nothing of the HTTP machinery stays. A stream that is no
 //! plain TCP keeps hyper's wrapping.
@@ -14,13 +14,14 @@ use axum::{
 use bytes::Bytes;
 use http::{StatusCode, header::RETRY_AFTER};
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::{rt::TokioIo, server::conn::auto::upgrade};
+use hyper_util::{rt::TokioIo, server::conn::auto};
+use tautline_adapters::plain::PlainConfig;
 use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::{
     error::HttpError,
-    handshake::{self, Negotiated},
+    handshake::{self, Negotiated, Path},
     hosts::Hosts,
     origins::Origins,
     stream::HttpStream,
@@ -34,30 +35,39 @@ use crate::{
     transport::socket,
 };
 
-pub(crate) fn routes() -> Router<Arc<GatewayState>> {
+pub(crate) fn routes(plain: &PlainConfig) -> Router<Arc<GatewayState>> {
     // Not `get`, which would let HEAD through.
-    Router::new().route("/connect", any(connect))
+    let routes = Router::new().route("/connect", any(connect));
+    if plain.enabled { routes.route(&plain.path, any(connect_plainly)) } else { routes }
 }
 
-async fn connect(
+async fn connect(State(state): State<Arc<GatewayState>>, request: Request) -> Result<Response, HttpError> {
+    upgrade(&state, Path::Connect, request)
+}
+
+async fn connect_plainly(
     State(state): State<Arc<GatewayState>>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, HttpError> {
+    upgrade(&state, Path::Plain, request)
+}
+
+fn upgrade(state: &Arc<GatewayState>, path: Path, mut request: Request) -> Result<Response, HttpError> {
     let origins = match state.access.hosts {
         Hosts::Any => &state.access.origins,
         // Checked already, with the hosts.
         _ => &Origins::Any,
     };
-    let (response, negotiated) = handshake::accept(&request, origins, state.config.compression)?;
+    let (response, negotiated) = handshake::accept(&request, path, origins, state.config.compression)?;
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let upgrade =
         upgrade.ok_or_else(|| HttpError::bad_request("this HTTP connection cannot become a WebSocket"))?;
-    let permit = ConnectionPermit::try_acquire(&state).ok_or_else(|| {
+    let permit = ConnectionPermit::try_acquire(state).ok_or_else(|| {
         state.warnings.connections.note(state.clock.now(), || "one was refused".to_owned());
         let words = "this node has as many connections as it may have";
         HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", words).with(RETRY_AFTER, "5")
     })?;
-    spawn_background_tasks(&state);
+    spawn_background_tasks(state);
     tokio::spawn(open(upgrade, permit, negotiated));
     Ok(response)
 }
@@ -80,7 +90,7 @@ async fn open(upgrade: OnUpgrade, permit: ConnectionPermit, negotiated: Negotiat
 
 /// A connection of an embedder's own accept loop.
 fn open_foreign(upgraded: Upgraded, permit: ConnectionPermit, negotiated: Negotiated) {
-    match upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+    match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
         Ok(parts) => open_tcp(parts.io.into_inner(), parts.read_buf, permit, negotiated),
         Err(upgraded) => open_any(upgraded, permit, negotiated),
     }

@@ -16,6 +16,7 @@ mod login_codes;
 mod logins;
 mod msgpack;
 mod offences;
+mod plain;
 mod rig;
 mod slow_readers;
 mod transports;

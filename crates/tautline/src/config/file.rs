@@ -9,7 +9,7 @@ use serde::{
     de::{DeserializeOwned, Error as _},
 };
 use tautline_backend::{LoginOptions, TokenOptions};
-use tautline_gateway::GatewayConfig;
+use tautline_gateway::{GatewayConfig, PlainConfig};
 use tautline_hub::{Access, EngineLimits, HubLimits, NodeLimits, PresenceMode, RulePattern};
 use tautline_process::{
     log::LogFormat,
@@ -36,6 +36,7 @@ pub(super) struct File {
     /// Also of `[server]`.
     #[serde(skip)]
     pub gateway: GatewayConfig,
+    pub plain: PlainConfig,
     pub auth: Auth,
     /// Also of `[auth]`.
     #[serde(skip)]

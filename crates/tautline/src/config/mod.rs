@@ -20,7 +20,7 @@ use std::{
 
 use serde::Deserialize;
 use tautline_backend::{LoginOptions, TokenOptions};
-use tautline_gateway::GatewayConfig;
+use tautline_gateway::{GatewayConfig, PlainConfig};
 use tautline_hub::{Access, ChannelRule, NodeLimits, PresenceMode, Retention, RulePattern};
 use tautline_process::{log::LogFormat, secret::Secret, units::whole_ms};
 
@@ -110,6 +110,8 @@ pub struct Settings {
     pub durability: Durability,
     /// The gateway's own limits and options.
     pub gateway: GatewayConfig,
+    /// The endpoint for clients without Tautline's protocol. Default none; with `--dev` there is one.
+    pub plain: PlainConfig,
     /// Whose web pages may connect. Default none named: everybody's.
     pub allowed_origins: Vec<String>,
     /// True when everything is open for development. Default false.
@@ -152,6 +154,7 @@ impl Default for Settings {
             engine: Engine::default(),
             durability: Durability::default(),
             gateway: GatewayConfig::default(),
+            plain: PlainConfig::default(),
             allowed_origins: Vec::new(),
             dev: false,
             dev_api_key: None,
@@ -195,6 +198,7 @@ impl Settings {
         set(&mut self.engine, file.server.engine);
         set(&mut self.durability, file.server.durability);
         self.gateway = file.gateway;
+        self.plain = file.plain;
         set(&mut self.allowed_origins, file.server.allowed_origins);
         set(&mut self.guests, file.auth.guests);
         self.hs256_secret = file.auth.hs256_secret;
@@ -240,6 +244,7 @@ impl Settings {
     fn open_for_development(&mut self) -> Result<(), ConfigError> {
         self.dev = true;
         self.guests = true;
+        self.plain.enabled = true;
         if self.api_keys.is_empty() {
             let key = Secret::random().map_err(|error| ConfigError::in_flag("--dev", &error.to_string()))?;
             self.api_keys.push(key.clone());

@@ -51,6 +51,9 @@ fn wrong_type_points_at_the_value() {
         ("[server]\nhttp_idle_timeout = 75", "2:21", "in quotes"),
         ("[server]\nbackend_timeout = \"0s\"", "2:19", "longer than nothing"),
         ("[limits]\nping_ms = 9_223_372_036_854_775_807", "2:11", "36500d is the most"),
+        ("[plain]\npath = \"plain\"", "2:8", "begins with `/`"),
+        ("[plain]\nlogins_max = 0", "2:14", "nonzero"),
+        ("[plain]\nheartbeats = [{ text = \"hb\" }]", "2:14", "a heartbeat is"),
         ("[limits]\nhello_ms = 0", "2:12", "above zero"),
         ("[limits]\nhello_ms = \"0s\"", "2:12", "above zero"),
         ("[limits]\nhello_ms = \"1 second\"", "2:12", "ms, s, m, h or d"),
@@ -215,6 +218,18 @@ fn the_example_is_valid_and_shows_the_defaults() {
     assert_eq!(room.retention, Retention::default());
     settings.channels.clear();
     assert_eq!(settings, Settings::default());
+}
+
+#[test]
+fn example_names_every_option_of_plain_endpoint() {
+    let example: toml::Table = toml::from_str(EXAMPLE).unwrap();
+    for name in options::names::<PlainConfig>() {
+        let is_default = *name == "token_parameter" && EXAMPLE.contains("# token_parameter = ");
+        assert!(is_default || example["plain"].get(name).is_some(), "{name}");
+    }
+    let written = example["plain"]["names"].as_table().unwrap().len();
+    let names = options::names::<tautline_gateway::Names>().len();
+    assert_eq!(written, names);
 }
 
 #[test]

@@ -1,0 +1,9 @@
+declare module 'websocket-heartbeat-miniprogram' {
+  interface Heartbeat {
+    onOpen: () => void;
+    onMessage: (event: { data: string }) => void;
+    send(message: { data: string }): void;
+    close(options: object): void;
+  }
+  export default function heartbeat(options: object): Promise<Heartbeat>;
+}
