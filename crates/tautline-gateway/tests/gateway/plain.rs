@@ -128,9 +128,10 @@ fn heartbeats_and_calls_of_plain_client_are_answered() {
     assert_eq!(client.receive(), "pong");
     assert_eq!(client.ask(r#"{"type":"echo"}"#)["code"], "unauthorized");
     client.auth("u42");
-    let answer = client.ask(r#"{"type":"echo","id":7,"text":"\ud800"}"#);
-    assert_eq!(answer["msgType"], "echo_ack");
-    assert_eq!((&answer["id"], &answer["success"]), (&json!(7), &json!(true)));
+    client.send(r#"{"type":"echo","id":7,"text":"\ud800"}"#);
+    let answer =
+        r#"{"msgType":"echo_ack","id":7,"code":"200","success":true,"data":{"id":7,"text":"\ud800"}}"#;
+    assert_eq!(client.receive(), answer, "half a surrogate goes through as it is");
     assert_eq!(client.ask(r#"{"type":"nothing"}"#)["code"], "not_found");
 }
 
@@ -265,7 +266,9 @@ fn plain_reader_that_stops_reading_holds_little_memory() {
     let rig = Rig::serve(plain());
     let mut stalled = PlainClient::login(&rig, "u42");
     let data = json!("x".repeat(4096));
-    (0..PUSHES).for_each(|_| drop(push(&rig, "u42", &data)));
+    for _ in 0..PUSHES {
+        push(&rig, "u42", &data);
+    }
     let last = push(&rig, "u42", &json!("the last one"));
     // What is not sent stays in the inbox, which keeps less than was pushed: a gap tells.
     let (mut received, mut gaps) = (0, 0);
@@ -289,7 +292,9 @@ fn stalled_plain_reader_is_closed_at_its_timeout() {
     config.stall_timeout = Duration::from_millis(100);
     let rig = Rig::serve(plain().config(config));
     let _stalled = PlainClient::login(&rig, "u42");
-    (0..PUSHES).for_each(|_| drop(push(&rig, "u42", &json!("x".repeat(4096)))));
+    for _ in 0..PUSHES {
+        push(&rig, "u42", &json!("x".repeat(4096)));
+    }
     rig.wait_until("it is gone", |gateway| gateway.stats().connections == 0);
 }
 
