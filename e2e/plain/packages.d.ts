@@ -1,3 +1,5 @@
+/** Types of a package that has none. */
+
 declare module 'websocket-heartbeat-miniprogram' {
   interface Heartbeat {
     onOpen: () => void;
