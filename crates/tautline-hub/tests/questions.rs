@@ -2,10 +2,12 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{Node, Phone, identity, resume};
 use serde_json::{Value, json};
-use tautline_engine::Retention;
-use tautline_hub::{Authorization, HubLimits, Output, Permission};
+use tautline_engine::{Engine, MemoryEngine, Retention};
+use tautline_hub::{Authorization, HubLimits, NodeLimits, Output, Permission};
 use tautline_protocol::{ErrorCode, Limits};
 
 fn publish(id: u64, channel: &str, data: Value) -> Value {
@@ -303,4 +305,25 @@ fn refreshed_token_keeps_what_the_back_end_permitted() {
     phone.say(&node, json!({"id": 3, "auth": {"token": "…"}}));
     let ended = phone.hear_only(&node, "unsubscribed");
     assert_eq!(ended.iter().map(|it| &it["channel"]).collect::<Vec<_>>(), [&json!("secret:1")]);
+}
+
+#[test]
+fn denied_repetition_after_a_restart_is_in_doubt() {
+    let limits = NodeLimits::default();
+    let engine = Arc::new(MemoryEngine::new(7, &limits.engine, limits.protocol.ticket_ms));
+    let start = |seed| {
+        Node::on(Arc::clone(&engine) as Arc<dyn Engine>, NodeLimits::default(), Retention::default(), seed)
+    };
+    let node = start(7);
+    let mut phone = node.user("u1", &[]);
+    let welcome = phone.welcome(&node);
+    phone.say(&node, publish(1, "asks:1", json!("once")));
+    phone.decide(&node, Authorization::ALLOW);
+    let node = start(8);
+    let mut back = node.dial();
+    back.say(&node, resume(&welcome, 5, json!({})));
+    back.hear(&node);
+    back.say(&node, json!({"id": 1, "again": true, "publish": {"channel": "asks:1", "data": "once"}}));
+    back.decide(&node, Authorization::deny("not any more"));
+    assert_eq!(back.hear(&node).pop().expect("a reply")["error"]["code"], "in_doubt");
 }

@@ -108,6 +108,10 @@ fn seeds_of_fixed_bugs_stay_clean() {
             "a repeated publish that came late passed as proof that a younger one never was, and doubled it",
         ),
         (1_026_857, "the checker itself forgot what an app had come to before a gap"),
+        (
+            791,
+            "a repeated publish that had been executed was denied by then, and said not to have been executed",
+        ),
         (1_078_699, "a page of a new branch was handed out, and then the tail of the old one"),
         (1_107_915, "a page followed another publication than the tail had ended with"),
         (3_082_613, "who stood ahead was sent to an end that the log no longer had"),

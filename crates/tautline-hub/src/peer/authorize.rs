@@ -31,7 +31,7 @@ impl Peer {
             (Decision::Allow, _) | (_, None) => {
                 self.hold(action, HeldState::Decided(Ok(())));
             }
-            (Decision::Deny, Some(permission)) => self.refuse(&action, &denied(permission)),
+            (Decision::Deny, Some(permission)) => self.answer_error(&action, &denied(permission)),
             (Decision::Ask, Some(permission)) => self.ask_back_end(action, permission),
         }
     }
@@ -184,15 +184,19 @@ impl Peer {
         }
     }
 
+    /// Refuses a request that was not executed now. The back end may have permitted an earlier attempt.
     fn refuse(&mut self, action: &ChannelAction, error: &ErrorBody) {
-        let id = action.id;
+        if matches!(action.kind, ActionKind::Publish { in_doubt: true, .. }) {
+            let error = ErrorBody::new(ErrorCode::InDoubt, error.message.clone());
+            return self.answer_error(action, &error);
+        }
+        self.answer_error(action, error);
+    }
+
+    fn answer_error(&mut self, action: &ChannelAction, error: &ErrorBody) {
         match action.kind {
-            // "Not executed" holds for this attempt only.
-            ActionKind::Publish { in_doubt: true, .. } if error.code == ErrorCode::Unavailable => {
-                self.settle(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::InDoubt, error.message.clone())));
-            }
-            ActionKind::Publish { .. } => self.settle(id, Err::<&(), _>(error)),
-            _ => self.reply(id, Err::<&(), _>(error)),
+            ActionKind::Publish { .. } => self.settle(action.id, Err::<&(), _>(error)),
+            _ => self.reply(action.id, Err::<&(), _>(error)),
         }
     }
 
