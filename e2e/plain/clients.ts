@@ -37,8 +37,18 @@ function unwrap<T>(exported: T): T {
   return (exported as { default?: T }).default ?? exported;
 }
 
+/**
+ * A page's socket. `websocket-heartbeat-js` leaves its timer on when a connection is lost and sends its heartbeat into the
+ * next one before that is open: the error ends no page, as it would end a process.
+ */
+class PageSocket extends WebSocket {
+  override send(data: Parameters<WebSocket['send']>[0]): void {
+    if (this.readyState !== WebSocket.CONNECTING) super.send(data);
+  }
+}
+
 // The packages look for the browser's.
-Object.assign(globalThis, { WebSocket });
+Object.assign(globalThis, { WebSocket: PageSocket });
 
 export const KINDS: Kind[] = [
   {

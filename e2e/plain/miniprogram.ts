@@ -14,7 +14,10 @@ export const miniprogram = {
       onMessage: (listener: Listener) => socket.on('message', (data) => listener({ data: String(data) })),
       onClose: (listener: Listener) => socket.on('close', (code, reason) => listener({ code, reason: String(reason) })),
       onError: (listener: Listener) => socket.on('error', (error) => listener({ errMsg: error.message })),
-      send: ({ data }: { data: string }) => socket.send(data),
+      // On a socket that is not open a host calls `fail`, which the package does not give.
+      send({ data }: { data: string }) {
+        if (socket.readyState === WebSocket.OPEN) socket.send(data);
+      },
       close: () => socket.close(),
     };
   },
