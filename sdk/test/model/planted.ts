@@ -34,15 +34,15 @@ export const FAULTS: Fault[] = [
   {
     name: 'what is asked last is sent first',
     file: 'outbox.js',
-    find: 's.entries_.push(entry);\n        s.requestCount_++;',
+    find: 's.outbox_.entries_.push(entry);\n        s.outbox_.requestCount_++;',
     replace:
-      's.entries_.splice(s.entries_.filter((it) => it.id_).length, 0, entry);\n        s.requestCount_++;',
+      's.outbox_.entries_.splice(s.outbox_.entries_.filter((it) => it.id_).length, 0, entry);\n        s.outbox_.requestCount_++;',
   },
   {
     name: 'what was not answered is sent again under another id',
     file: 'online.js',
-    find: 'entry.id_ = entry.id_ || s.nextId_++;',
-    replace: 'entry.id_ = s.nextId_++;',
+    find: 'entry.id_ = entry.id_ || s.outbox_.nextId_++;',
+    replace: 'entry.id_ = s.outbox_.nextId_++;',
   },
   {
     name: 'a handler hears on after its end',
