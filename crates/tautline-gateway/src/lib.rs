@@ -50,6 +50,6 @@ pub use methods::{Call, CallError};
 pub use tautline_adapters::plain::{Heartbeat, Names, PlainConfig};
 pub use tautline_backend::{Backend, HS256_SECRET_BYTES_MIN};
 pub use tautline_hub::{
-    Access, ChannelRule, Engine, EngineLimits, HubLimits, Inbox, MemoryEngine, NodeLimits, PresenceMode,
-    PublishOptions, Retention, RevokeLogins, Revoked, RulePattern,
+    Access, ChannelRule, ConnectionBeyond, Engine, EngineLimits, HubLimits, Inbox, MemoryEngine, NodeLimits,
+    PresenceMode, PublishOptions, Rate, RateSet, Rates, Retention, RevokeLogins, Revoked, RulePattern,
 };

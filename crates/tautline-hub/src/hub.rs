@@ -30,12 +30,14 @@ use crate::{
     mailbox::PeerMailbox,
     pages::Pages,
     random::Random,
+    rates::{Charge, Charged, RateLimiter},
     revocations::BANNED,
     session::Login,
     session::id::SessionId,
     session::registry::Sessions,
     sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, Swap, lock, read, write},
     ticket::{Claims, DetailsClaims, TicketKeys},
+    user_connections::UserConnections,
 };
 
 /// Median retry delay for clients rejected for lack of room, in milliseconds.
@@ -116,6 +118,10 @@ pub struct HubStats {
     pub hellos_waiting: usize,
     /// Publications since the process started.
     pub publications: u64,
+    /// Messages, requests and hellos refused since the process started because they came too fast.
+    pub rate_limited: u64,
+    /// Clients whose rates are being counted.
+    pub rate_keys: usize,
 }
 
 /// The shared state of a node. Cheap to clone; every clone is the same hub.
@@ -138,6 +144,10 @@ pub(crate) struct Inner {
     sessions: Sessions,
     pub(crate) acks: Acks,
     admission: AdmissionQueue,
+    /// `None` if no rate is limited.
+    rates: Option<RateLimiter>,
+    /// `None` without a ceiling for them.
+    pub(crate) user_connections: Option<UserConnections>,
     pump: Mutex<Pump>,
     pub(crate) next_connection: AtomicU64,
     next_question: AtomicU64,
@@ -179,6 +189,11 @@ impl Hub {
         let aging = Aging::new(engine.last_run_ms());
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
+            rates: RateLimiter::new(&limits.rates),
+            user_connections: UserConnections::new(
+                limits.rates.connections_per_user_max,
+                limits.rates.connections_per_user_beyond,
+            ),
             admission: AdmissionQueue::new(limits.hub.new_sessions_per_ms_max),
             acks: Acks::new(limits.engine.acks_max),
             pages: Pages::new(limits.hub.pages_max, limits.hub.pages_connection_max),
@@ -222,6 +237,22 @@ impl Hub {
     pub fn holder(&self, name: &[u8]) -> Holder {
         let id = self.0.random.id_of(&[b"holder", name]);
         Holder::of_hash(u32::try_from(id >> 96).expect("32 of 128 bits"))
+    }
+
+    /// Charges a request of the HTTP API to its key, with the bytes of its body where it publishes.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the time after which the same may succeed.
+    pub fn charge_api_key(&self, now: Now, key: &str, publish_bytes: Option<usize>) -> Result<(), ErrorBody> {
+        let Some(limiter) = self.rate_limiter() else { return Ok(()) };
+        let who = Charged { api_key: Some(self.holder(key.as_bytes())), ..Charged::default() };
+        let bytes = publish_bytes.unwrap_or_default() as u64;
+        let charges = [Charge::Request, Charge::Publish, Charge::Bytes(bytes)];
+        let charges = if publish_bytes.is_some() { &charges[..] } else { &charges[..1] };
+        limiter.take(now.mono_ms, who, charges).map_err(|wait_ms| ErrorBody {
+            retry_after_ms: Some(wait_ms),
+            ..ErrorBody::new(ErrorCode::RateLimited, "too many requests with this key in too short a time")
+        })
     }
 
     /// Reads the delivery state of a user's inbox: `done` is called once, from any thread.
@@ -313,6 +344,10 @@ impl Hub {
         let counted_ms = now.wall_ms.saturating_sub(self.clock_lead_ms(now));
         self.0.sessions.revocations().forget_expired(counted_ms);
         self.tidy_logs(now);
+        if let Some(limiter) = self.rate_limiter() {
+            limiter.tidy_some(now.mono_ms);
+        }
+        self.0.user_connections.iter().for_each(UserConnections::tidy_some);
     }
 
     /// Sends every connection `bye{server_restart}` with its `retry_after_ms` spread over `spread_ms`.
@@ -373,6 +408,8 @@ impl Hub {
             pages: self.0.pages.len(),
             hellos_waiting: self.0.admission.waiting(),
             publications: self.0.publications.load(Ordering::Relaxed),
+            rate_limited: self.rate_limiter().map_or(0, RateLimiter::refusals),
+            rate_keys: self.rate_limiter().map_or(0, RateLimiter::keys),
         }
     }
 }
@@ -393,6 +430,11 @@ impl Hub {
     /// A number for a question: no answer is ever taken for that of another one.
     pub(crate) fn next_question(&self) -> u64 {
         self.0.next_question.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// `None` if no rate is limited.
+    pub(crate) fn rate_limiter(&self) -> Option<&RateLimiter> {
+        self.0.rates.as_ref()
     }
 
     /// True if a method may run again under the same key.

@@ -32,6 +32,8 @@ mod permissions;
 mod presence;
 mod questions;
 mod random;
+mod rate;
+mod rates;
 mod read;
 mod reply;
 mod revocations;
@@ -42,6 +44,7 @@ mod session;
 mod sync;
 mod tail;
 mod ticket;
+mod user_connections;
 
 pub use control::{
     CONTROL_PAGE_MAX, ChannelStanding, Control, ControlMessage, SessionInfo, SessionPage, Target,
@@ -54,8 +57,11 @@ pub use log_once::LogOnce;
 pub use peer::{CallRequest, Output, Peer, ReplyTo};
 pub use permissions::{Client, Decision};
 pub use questions::{AuthenticateQuestion, Authorization, AuthorizeQuestion, LoginResult, Reply};
+pub use rate::Rate;
+pub use rates::{RateSet, Rates};
 pub use revoke::{RevokeLogins, Revoked};
 pub use rule_pattern::{InvalidRulePattern, Place, RulePattern};
 pub use rules::{Access, ChannelRule, Permission, PresenceMode, Rules};
 pub use session::id::CallKey;
 pub use tautline_engine::{Engine, EngineLimits, MemoryEngine, Retention, budget};
+pub use user_connections::ConnectionBeyond;

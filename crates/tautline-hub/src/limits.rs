@@ -4,6 +4,8 @@ use serde::Deserialize;
 use tautline_engine::EngineLimits;
 use tautline_protocol::{Limits, units};
 
+use crate::rates::Rates;
+
 /// What the clients of a node may take of it together.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -83,6 +85,8 @@ pub struct NodeLimits {
     pub hub: HubLimits,
     /// Of the logs.
     pub engine: EngineLimits,
+    /// How much a client may do in a while.
+    pub rates: Rates,
 }
 
 impl From<Limits> for NodeLimits {

@@ -172,7 +172,8 @@ async fn inbox(
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Result<Json<Inbox>, HttpError> {
-    authorize(&state, &headers, &extensions)?;
+    let key = authorize(&state, &headers, &extensions)?;
+    state.hub.charge_api_key(state.clock.now(), key, None).map_err(refused)?;
     let Path(user) = user.map_err(|_| HttpError::bad_request("the user's id in the path is no UTF-8"))?;
     state.inbox(&parse_user(&user)?).await.map(Json).map_err(refused)
 }
@@ -185,11 +186,13 @@ fn no_user(error: &InvalidName) -> HttpError {
     HttpError::bad_request(format!("`user` is no user's id: {error}"))
 }
 
-/// Checks the key, then reads the body.
+/// Checks the key, reads the body, and charges the key for it.
 async fn authorize_and_read(state: &GatewayState, request: Request) -> Result<(HeaderMap, Bytes), HttpError> {
-    authorize(state, request.headers(), request.extensions())?;
+    let key = authorize(state, request.headers(), request.extensions())?.to_owned();
     let (parts, body) = request.into_parts();
-    Ok((parts.headers, read(state, body).await?))
+    let body = read(state, body).await?;
+    state.hub.charge_api_key(state.clock.now(), &key, Some(body.len())).map_err(refused)?;
+    Ok((parts.headers, body))
 }
 
 async fn append(
@@ -223,13 +226,18 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, HttpError> {
     }
 }
 
-fn authorize(state: &GatewayState, headers: &HeaderMap, extensions: &Extensions) -> Result<(), HttpError> {
+/// The key of the request, if it is one of the gateway's.
+fn authorize<'h>(
+    state: &GatewayState,
+    headers: &'h HeaderMap,
+    extensions: &Extensions,
+) -> Result<&'h str, HttpError> {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let key = header
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if key.is_some_and(|(_, key)| state.access.api_keys.contain(key.trim())) {
-        return Ok(());
+    if let Some(key) = key.map(|(_, key)| key.trim()).filter(|key| state.access.api_keys.contain(key)) {
+        return Ok(key);
     }
     let reason = if key.is_some() { "unknown key" } else { "no bearer key" };
     let address = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
@@ -262,6 +270,7 @@ async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, HttpError> {
 fn refused(error: ErrorBody) -> HttpError {
     let status = match error.code {
         ErrorCode::Overloaded | ErrorCode::Limit | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
         _ if error.code.as_str() == "conflict" => StatusCode::CONFLICT,

@@ -11,12 +11,12 @@ use crate::{
     rig::{API_KEY, Client, Rig, config, open_to_all},
 };
 
-fn post(rig: &Rig, key: Option<&str>, body: &str) -> (u16, Value) {
+pub fn post(rig: &Rig, key: Option<&str>, body: &str) -> (u16, Value) {
     let key = key.map_or_else(String::new, |key| format!("Authorization: Bearer {key}\r\n"));
     send_request(rig, "POST /api/v1/publish", &key, body)
 }
 
-fn send_request(rig: &Rig, what: &str, headers: &str, body: &str) -> (u16, Value) {
+pub fn send_request(rig: &Rig, what: &str, headers: &str, body: &str) -> (u16, Value) {
     let length = body.len();
     let answer = rig.exchange(&format!(
         "{what} HTTP/1.1\r\nHost: line.example\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
@@ -24,7 +24,7 @@ fn send_request(rig: &Rig, what: &str, headers: &str, body: &str) -> (u16, Value
     parse(&answer)
 }
 
-fn with_key(more: &str) -> String {
+pub fn with_key(more: &str) -> String {
     format!("Authorization: Bearer {API_KEY}\r\n{more}")
 }
 

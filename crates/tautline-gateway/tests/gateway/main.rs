@@ -17,6 +17,7 @@ mod logins;
 mod msgpack;
 mod offences;
 mod plain;
+mod rates;
 mod rig;
 mod slow_readers;
 mod transports;

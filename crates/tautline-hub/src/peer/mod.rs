@@ -15,6 +15,7 @@ mod lookup;
 mod opening;
 mod output;
 mod rare;
+mod rates;
 mod requests;
 mod stage;
 mod subscriptions;
@@ -122,6 +123,9 @@ impl Peer {
     /// Takes a whole text message.
     pub fn handle_message(&mut self, now: Now, message: &str) {
         self.heard_ms = now.mono_ms;
+        if !self.charge_message(now, message.len()) {
+            return;
+        }
         match &mut self.held {
             Some(held) => {
                 held.text.push('\n');

@@ -41,6 +41,9 @@ impl Peer {
 
     /// Processes a hello at once, or queues it for admission.
     fn handle_hello(&mut self, now: Now, hello: Hello) {
+        if !self.charge_hello(now) {
+            return;
+        }
         let kind = if hello.resume.is_some() { HelloKind::Resume } else { HelloKind::New };
         if self.hub.try_admit(now, kind, self.holder, &self.mailbox) {
             return self.identify(now, hello);
@@ -186,6 +189,9 @@ impl Peer {
     /// Asks the engine about the logs of the hello's channels, and continues when it has answered.
     fn load_channels(&mut self, now: Now, hello: Hello, authenticated: Authenticated) {
         let identity = self.identity_of(&authenticated);
+        if !self.charge_hello_of(now, &identity) {
+            return;
+        }
         let client = match &authenticated {
             Authenticated::Resume { claims, .. } => Client::in_session(&identity, SessionId(claims.session)),
             Authenticated::New { .. } => Client::new(&identity),

@@ -33,6 +33,10 @@ impl Peer {
         if request.at_most_once() {
             return self.handle_once(now, id, again, request);
         }
+        if let Err(error) = self.charge_request(now, false) {
+            self.reply(id, Err::<&(), _>(&error));
+            return self.close_if_flooding(now, &error);
+        }
         let Stage::Active(open) = &self.stage else { return };
         let Some(mut session) = open.session.owned_by(&self.mailbox) else {
             return self.close_superseded(now);
@@ -76,6 +80,12 @@ impl Peer {
         // The permissions at this moment apply.
         let asked_by = Requester::of(&session);
         drop(session);
+        if matches!(verdict, Verdict::Execute | Verdict::InDoubt)
+            && let Err(error) = self.charge_request(now, matches!(request, Request::Publish(_)))
+        {
+            let in_doubt = verdict == Verdict::InDoubt || (again && open.is_new);
+            return self.refuse_once(now, id, in_doubt, &error);
+        }
         match (verdict, request) {
             (Verdict::Execute | Verdict::InDoubt, _) if again && open.is_new => {
                 let words = "sent before this session began: it may have been executed in the previous one";
@@ -102,6 +112,13 @@ impl Peer {
                 unreachable!("only publish and call are handled here")
             }
         }
+    }
+
+    /// Refuses a request that is executed at most once. One in doubt stays so: it may have been executed before.
+    fn refuse_once(&mut self, now: Now, id: RequestId, in_doubt: bool, error: &ErrorBody) {
+        let code = if in_doubt { ErrorCode::InDoubt } else { error.code.clone() };
+        self.settle(id, Err::<&(), _>(&ErrorBody { code, ..error.clone() }));
+        self.close_if_flooding(now, error);
     }
 
     fn call(&mut self, id: RequestId, call: Call<'_>, asked_by: &Requester) {

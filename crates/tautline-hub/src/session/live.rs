@@ -138,7 +138,7 @@ impl<'a> LiveSession<'a> {
         if let Some(bye) = hub.draining() {
             return Some(bye);
         }
-        match attempt {
+        let refusal = match attempt {
             Some(attempt) => (attempt <= state.attempt).then(|| taken_over(Some(state.attempt))),
             // Hellos found by their key carry no attempt number. The client has already left the older
             // connection, even if the engine delayed that one for longer.
@@ -146,7 +146,21 @@ impl<'a> LiveSession<'a> {
                 let newer = |owner: &Arc<PeerMailbox>| owner.connection > mailbox.connection;
                 state.mailbox.as_ref().is_some_and(newer).then(|| taken_over(None))
             }
-        }
+        };
+        // Last: it may close another connection.
+        refusal.or_else(|| self.refusal_by_user(hub, mailbox))
+    }
+
+    /// Refuses a connection that the session's user has no room for beside its others; its oldest one may give way.
+    fn refusal_by_user(&self, hub: &Hub, mailbox: &Arc<PeerMailbox>) -> Option<Bye> {
+        let connections = hub.0.user_connections.as_ref()?;
+        let is_guest = self.login().identity.user.is_none();
+        let is_admitted = is_guest || connections.admit(self.holder(), self.id, mailbox);
+        (!is_admitted).then(|| {
+            let words = "the user has as many connections as it may have: close another one";
+            let retry_after_ms = Some(hub.retry_after_ms());
+            Bye { retry_after_ms, ..Bye::new(ByeCode::RateLimited, words) }
+        })
     }
 
     fn is_unused(&self) -> bool {

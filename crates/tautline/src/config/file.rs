@@ -10,7 +10,7 @@ use serde::{
 };
 use tautline_backend::{LoginOptions, TokenOptions};
 use tautline_gateway::{GatewayConfig, PlainConfig};
-use tautline_hub::{Access, EngineLimits, HubLimits, NodeLimits, PresenceMode, RulePattern};
+use tautline_hub::{Access, EngineLimits, HubLimits, NodeLimits, PresenceMode, Rates, RulePattern};
 use tautline_process::{
     log::LogFormat,
     secret::{Secret, Secrets},
@@ -48,6 +48,7 @@ pub(super) struct File {
     /// `[limits]`
     #[serde(skip)]
     pub limits: NodeLimits,
+    pub rates: Rates,
     pub drain: Drain,
     pub log: Log,
 }
@@ -218,14 +219,16 @@ impl File {
         let [auth, login] =
             ["auth", "login"].map(|section| table.get_ref().get(section).map(|value| value.span()));
         let gateway = options::take(table.get_mut(), "server").map_err(fault)?;
-        let limits = NodeLimits {
+        let mut limits = NodeLimits {
             protocol: options::take(table.get_mut(), "limits").map_err(fault)?,
             hub: options::take(table.get_mut(), "limits").map_err(fault)?,
             engine: options::take(table.get_mut(), "limits").map_err(fault)?,
+            rates: Rates::default(),
         };
         table.get_mut().remove("limits");
         let tokens: TokenOptions = options::take(table.get_mut(), "auth").map_err(fault)?;
-        let file = Self::deserialize(toml::de::Deserializer::from(table)).map_err(fault)?;
+        let mut file = Self::deserialize(toml::de::Deserializer::from(table)).map_err(fault)?;
+        limits.rates = std::mem::take(&mut file.rates);
         let file = Self { gateway, limits, tokens, ..file };
         let invalid = |place, message: String| ConfigError::in_file(path, text, place, &message);
         file.tokens.check().map_err(|error| invalid(auth, error.to_string()))?;

@@ -20,7 +20,7 @@ impl Settings {
     /// Limits that make no sense beside each other.
     pub(super) fn limit_findings(&self) -> Vec<String> {
         let (gateway, drain) = (&self.gateway, &self.drain);
-        let NodeLimits { protocol: limits, hub, engine } = &self.limits;
+        let NodeLimits { protocol: limits, hub, engine, .. } = &self.limits;
         let noticed_ms = limits.ping_ms.saturating_add(limits.pong_ms);
         let relaxed_memory = self.engine == Engine::Memory && self.durability == Durability::Relaxed;
         let checks = [

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tautline_hub::Permission;
+use tautline_hub::{Permission, Rate, RateSet};
 
 use super::*;
 
@@ -55,6 +55,9 @@ fn wrong_type_points_at_the_value() {
         ("[plain]\nlogins_max = 0", "2:14", "nonzero"),
         ("[plain]\nheartbeats = [{ text = \"hb\" }]", "2:14", "a heartbeat is"),
         ("[limits]\nhello_ms = 0", "2:12", "above zero"),
+        ("[rates.connection]\nrequests = \"20\"", "2:12", "is no rate"),
+        ("[rates.user]\nrequest = \"20/s\"", "2:1", "unknown field `request`"),
+        ("[rates]\nconnections_per_user_beyond = \"close\"", "2:31", "close_oldest"),
         ("[limits]\nhello_ms = \"0s\"", "2:12", "above zero"),
         ("[limits]\nhello_ms = \"1 second\"", "2:12", "ms, s, m, h or d"),
         ("[limits]\nchannels_max = 0", "2:16", "nonzero"),
@@ -318,4 +321,15 @@ fn invalid_login_section_is_refused_with_its_place() {
         let error = error_of(&text);
         assert!(error.starts_with(&format!("tautline.toml:{place}")) && error.contains(words), "{error}");
     }
+}
+
+#[test]
+fn rates_are_read_by_scope() {
+    let text = "[rates]\nconnections_per_user_max = 5\n[rates.connection]\nrequests = \"50/s burst 200\"\n\
+                [rates.api_key]\nbytes = \"1MiB/10s\"";
+    let rates = settings_of(text, &[], &Flags::default()).limits.rates;
+    assert_eq!(rates.connections_per_user_max.map(NonZero::get), Some(5));
+    assert_eq!(rates.connection.requests, Rate::new(50, 1_000, 200));
+    assert_eq!(rates.api_key.bytes, Rate::new(1 << 20, 10_000, 1 << 20));
+    assert_eq!((rates.user, rates.connection.bytes), (RateSet::default(), None));
 }

@@ -1,0 +1,205 @@
+//! Rate limits: refusals that tell when to come again, greedy clients beside others.
+
+mod common;
+
+use std::num::NonZero;
+
+use common::{Node, Phone, resume};
+use serde_json::{Value, json};
+use tautline_engine::Retention;
+use tautline_hub::{ConnectionBeyond, NodeLimits, RateSet, Rates};
+
+fn set(requests: Option<&str>, publishes: Option<&str>) -> RateSet {
+    let rate = |text: &str| text.parse().expect("a rate");
+    RateSet { requests: requests.map(rate), publishes: publishes.map(rate), ..RateSet::default() }
+}
+
+fn node(rates: Rates) -> Node {
+    Node::with(NodeLimits { rates, ..NodeLimits::default() }, Retention::default())
+}
+
+fn publish(node: &Node, phone: &mut Phone, id: u64) -> Value {
+    phone.ask(node, json!({"id": id, "publish": {"channel": "room:7", "data": id}}))
+}
+
+#[test]
+fn request_beyond_rate_tells_when_to_retry() {
+    let mut node = node(Rates { connection: set(Some("2/s"), None), ..Rates::default() });
+    let mut phone = node.guest();
+    assert!((1..=2).all(|id| publish(&node, &mut phone, id)["ok"].is_object()));
+    let history = json!({"id": 3, "history": {"channel": "room:7", "limit": 5}});
+    for request in [history, json!({"id": 4, "publish": {"channel": "room:7", "data": 4}})] {
+        let error = phone.ask(&node, request)["error"].clone();
+        assert_eq!((&error["code"], &error["retry_after_ms"]), (&json!("rate_limited"), &json!(500)));
+    }
+    node.advance(499);
+    assert_eq!(publish(&node, &mut phone, 5)["error"]["retry_after_ms"], 1);
+    node.advance(1);
+    assert_eq!(publish(&node, &mut phone, 6)["ok"]["offset"], 3, "refused publishes were not stored");
+    assert_eq!(node.hub.stats().rate_limited, 3);
+}
+
+#[test]
+fn pings_and_repeated_requests_are_not_charged() {
+    let mut node = node(Rates { user: set(Some("3/m"), None), ..Rates::default() });
+    let mut phone = node.user("u1", &[]);
+    let welcome = phone.welcome(&node);
+    assert!((1..=3).all(|id| publish(&node, &mut phone, id)["ok"].is_object()));
+    phone.say(&node, json!({"ping": {}}));
+    assert_eq!(phone.hear_only(&node, "pong").len(), 1);
+    node.advance(1);
+    let mut back = node.dial();
+    back.enter(&node, resume(&welcome, 2, json!({})));
+    for id in 1..=3 {
+        let again = json!({"id": id, "again": true, "publish": {"channel": "room:7", "data": id}});
+        assert_eq!(back.ask(&node, again)["ok"]["offset"], id, "its kept reply");
+    }
+    assert_eq!(publish(&node, &mut back, 4)["error"]["code"], "rate_limited", "and nothing else is free");
+}
+
+#[test]
+fn refused_publish_in_doubt_stays_in_doubt() {
+    let mut node = node(Rates { user: set(None, Some("1/h")), ..Rates::default() });
+    let mut phone = node.user("u1", &[]);
+    let welcome = phone.welcome(&node);
+    assert!(publish(&node, &mut phone, 1)["ok"].is_object());
+    drop(phone);
+    node.advance(130_000);
+    let mut back = node.dial();
+    back.enter(&node, resume(&welcome, 2, json!({})));
+    let again = json!({"id": 2, "again": true, "publish": {"channel": "room:7", "data": 2}});
+    assert_eq!(back.ask(&node, again)["error"]["code"], "in_doubt", "nobody knows that it was not executed");
+}
+
+#[test]
+fn user_on_two_connections_has_one_rate() {
+    let node = node(Rates { user: set(None, Some("4/s")), ..Rates::default() });
+    let mut phones = [node.user("u1", &[]), node.user("u1", &[])];
+    let mut publish_all = |id| phones.each_mut().map(|phone| publish(&node, phone, id)["ok"].is_object());
+    assert_eq!((publish_all(1), publish_all(2), publish_all(3)), ([true; 2], [true; 2], [false; 2]));
+    let mut other = node.user("u2", &[]);
+    assert!(publish(&node, &mut other, 1)["ok"].is_object());
+}
+
+#[test]
+fn hundred_refusals_in_a_row_close_the_connection() {
+    let node = node(Rates { connection: set(Some("1/m"), None), ..Rates::default() });
+    let mut phone = node.guest();
+    for id in 1..=101 {
+        phone.say(&node, json!({"id": id, "publish": {"channel": "room:7", "data": id}}));
+    }
+    let bye = phone.bye(&node);
+    assert_eq!((&bye["code"], &bye["reconnect"]), (&json!("rate_limited"), &json!("later")));
+    assert_eq!((&bye["retry_after_ms"], phone.close), (&json!(60_000), Some(4003)));
+}
+
+#[test]
+fn bytes_beyond_rate_close_with_the_wait() {
+    let bytes = RateSet { bytes: "10KiB/s".parse().ok(), ..RateSet::default() };
+    let mut node = node(Rates { address: bytes, ..Rates::default() });
+    let mut greedy = node.guest_at("6.6.6.6");
+    let large = json!({"id": 1, "publish": {"channel": "room:7", "data": "x".repeat(9 * 1024)}});
+    assert!(greedy.ask(&node, large.clone())["ok"].is_object());
+    greedy.say(&node, large.clone());
+    let bye = greedy.bye(&node);
+    let wait_ms = bye["retry_after_ms"].as_u64().expect("a wait");
+    assert!(bye["code"] == "rate_limited" && (800..=900).contains(&wait_ms), "{bye}");
+    let mut innocent = node.guest_at("6.6.6.7");
+    assert!(innocent.ask(&node, large.clone())["ok"].is_object(), "another address");
+    node.advance(wait_ms);
+    let mut greedy = node.dial_from("6.6.6.6");
+    greedy.enter(&node, json!({"hello": {"v": 1, "auth": {"guest": true}}}));
+    greedy.welcome(&node);
+}
+
+#[test]
+fn hellos_beyond_rate_of_address_and_user_are_closed() {
+    let hellos = || RateSet { hellos: "2/m".parse().ok(), ..RateSet::default() };
+    let node = node(Rates { address: hellos(), user: hellos(), ..Rates::default() });
+    let guest = json!({"hello": {"v": 1, "auth": {"guest": true}}});
+    let enter = |mut phone: Phone, hello: &Value| {
+        phone.enter(&node, hello.clone());
+        phone.hear_only(&node, "bye").pop().map_or(Value::Null, |bye| bye["retry_after_ms"].clone())
+    };
+    let of_address = ["6.6.6.6", "6.6.6.6", "6.6.6.6", "6.6.6.7"].map(|at| enter(node.dial_from(at), &guest));
+    assert_eq!(of_address, [Value::Null, Value::Null, json!(30_000), Value::Null]);
+    let of_user = [1, 2, 3].map(|_| {
+        let mut phone = node.dial();
+        phone.login = Ok(common::identity("u1", &[]));
+        enter(phone, &json!({"hello": {"v": 1, "auth": {"token": "…"}}}))
+    });
+    assert_eq!(of_user, [Value::Null, Value::Null, json!(30_000)]);
+}
+
+#[test]
+fn greedy_client_beside_a_thousand_innocent_ones() {
+    let rates =
+        Rates { connection: set(Some("5/s"), None), address: set(None, Some("20/s")), ..Rates::default() };
+    let mut node = node(rates);
+    let mut greedy = node.guest_at("6.6.6.6");
+    let admitted = (1..=50).filter(|id| publish(&node, &mut greedy, *id)["ok"].is_object()).count();
+    assert_eq!(admitted, 5);
+    for n in 0..1_000 {
+        if n % 4 == 0 {
+            node.advance(1);
+        }
+        let mut innocent = node.guest_at(&format!("10.0.{}.{}", n / 250, n % 250));
+        assert!(publish(&node, &mut innocent, 1)["ok"].is_object(), "guest {n}");
+    }
+    assert!(node.hub.stats().rate_keys > 100);
+    (0..20).for_each(|_| node.advance(1_000));
+    assert_eq!(node.hub.stats().rate_keys, 0, "full buckets hold no memory");
+}
+
+fn with_user_connections(max: usize, beyond: ConnectionBeyond) -> Node {
+    node(Rates {
+        connections_per_user_max: NonZero::new(max),
+        connections_per_user_beyond: beyond,
+        ..Rates::default()
+    })
+}
+
+#[test]
+fn oldest_connection_of_user_gives_way() {
+    let node = with_user_connections(2, ConnectionBeyond::CloseOldest);
+    let mut phones = [1, 2, 3].map(|_| node.user("u1", &[]));
+    let mut other = node.user("u2", &[]);
+    let bye = phones[0].bye(&node);
+    assert_eq!(
+        (&bye["code"], &bye["reconnect"], phones[0].close),
+        (&json!("kicked"), &json!("never"), Some(4103))
+    );
+    for phone in phones[1..].iter_mut().chain([&mut other]) {
+        assert!(publish(&node, phone, 1)["ok"].is_object());
+    }
+}
+
+#[test]
+fn newest_connection_of_user_is_refused() {
+    let mut node = with_user_connections(1, ConnectionBeyond::RefuseNewest);
+    let mut first = node.user("u1", &[]);
+    let welcome = first.welcome(&node);
+    let mut second = node.dial();
+    second.login = Ok(common::identity("u1", &[]));
+    let hello = json!({"hello": {"v": 1, "auth": {"token": "…"}}});
+    second.enter(&node, hello.clone());
+    let bye = second.bye(&node);
+    assert!(bye["code"] == "rate_limited" && bye["retry_after_ms"].is_u64(), "{bye}");
+    node.advance(1);
+    let mut back = node.dial();
+    back.enter(&node, resume(&welcome, 2, json!({})));
+    back.welcome(&node);
+    assert_eq!(first.bye(&node)["code"], "taken_over", "a session takes the place of its own connection");
+    drop((first, back));
+    let mut third = node.dial();
+    third.login = Ok(common::identity("u1", &[]));
+    third.enter(&node, hello);
+    third.welcome(&node);
+}
+
+#[test]
+fn guests_have_no_ceiling_of_connections_by_user() {
+    let node = with_user_connections(1, ConnectionBeyond::RefuseNewest);
+    let mut guests = [1, 2, 3].map(|_| node.guest_at("6.6.6.6"));
+    assert!(guests.iter_mut().all(|guest| publish(&node, guest, 1)["ok"].is_object()));
+}
