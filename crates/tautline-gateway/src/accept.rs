@@ -12,18 +12,17 @@ use std::{
 
 use axum::Router;
 use tautline_hub::budget::{Claim, Holder};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 use tracing::debug;
 
 use crate::{
     addresses::AddressPermit,
-    http::serve::serve_http,
+    clients::Remote,
+    http::{serve::serve_http, stream::Progress},
+    listener::Listener,
     maintenance::spawn_background_tasks,
     state::{GatewayState, HttpPermit},
-    transport::socket,
+    transport::{any::AnyStream, proxy_protocol, tls::config::Tls},
 };
 
 /// The pause after a failed `accept` that no single connection caused, such as too many open files.
@@ -37,22 +36,31 @@ struct Accepted {
     permit: HttpPermit,
     share: Claim,
     address: AddressPermit,
-    stream: TcpStream,
+    stream: AnyStream,
+    remote: Remote,
+}
+
+/// What all connections of a listener share.
+struct Port {
+    router: Router,
+    tls: Option<Tls>,
+    proxy_protocol: bool,
 }
 
 /// Accepts until the gateway drains, in a task of the runtime that ends with this future.
 ///
 /// The caller may be outside of the runtime's workers, under `block_on`: each connection would then wake one
 /// of them from another thread, which took a third of the CPU of a handshake.
-pub(crate) async fn serve(state: Arc<GatewayState>, router: Router, listener: TcpListener) -> io::Result<()> {
+pub(crate) async fn serve(state: Arc<GatewayState>, router: Router, listener: Listener) -> io::Result<()> {
     let mut task = JoinSet::new();
     task.spawn(accept(state, router, listener));
     task.join_next().await.expect("there is one task").map_err(io::Error::other)?
 }
 
-async fn accept(state: Arc<GatewayState>, router: Router, listener: TcpListener) -> io::Result<()> {
-    socket::tune(&listener, &state.config)?;
+async fn accept(state: Arc<GatewayState>, router: Router, listener: Listener) -> io::Result<()> {
+    listener.tune(&state.config)?;
     spawn_background_tasks(&state);
+    let port = Arc::new(Port { router, tls: listener.tls.clone(), proxy_protocol: listener.proxy_protocol });
     let mut drain_started = std::pin::pin!(state.drain.started());
     let mut accepted = VecDeque::new();
     loop {
@@ -61,9 +69,8 @@ async fn accept(state: Arc<GatewayState>, router: Router, listener: TcpListener)
             () = &mut drain_started => return Ok(()),
             () = accept_ready(&state, &listener, &mut accepted) => {}
         }
-        let batch = accepted.len().min(ACCEPTS_PER_POLL);
-        for Accepted { permit, share, address, stream } in accepted.drain(..batch) {
-            tokio::spawn(serve_http((permit, share), router.clone(), stream, address));
+        for accepted in accepted.drain(..accepted.len().min(ACCEPTS_PER_POLL)) {
+            tokio::spawn(open(accepted, Arc::clone(&port)));
         }
         if !accepted.is_empty() {
             tokio::task::yield_now().await;
@@ -73,11 +80,13 @@ async fn accept(state: Arc<GatewayState>, router: Router, listener: TcpListener)
 
 /// Takes all connections that are ready from the kernel, whose queue is short: a client that does not fit
 /// tries again only a second later. Waits only while `accepted` is empty.
-async fn accept_ready(state: &Arc<GatewayState>, listener: &TcpListener, accepted: &mut VecDeque<Accepted>) {
+async fn accept_ready(state: &Arc<GatewayState>, listener: &Listener, accepted: &mut VecDeque<Accepted>) {
     let failed = poll_fn(|cx| {
         loop {
             match listener.poll_accept(cx) {
-                Poll::Ready(Ok((stream, peer))) => accepted.extend(admit(state, stream, peer)),
+                Poll::Ready(Ok((stream, remote))) => {
+                    accepted.extend(admit(state, stream, remote, listener.proxy_protocol));
+                }
                 Poll::Ready(Err(error)) if concerns_one_connection(&error) => {
                     debug!(%error, "a connection failed before it was accepted");
                 }
@@ -95,26 +104,101 @@ async fn accept_ready(state: &Arc<GatewayState>, listener: &TcpListener, accepte
     }
 }
 
-/// `None`: a ceiling is reached, and the connection is closed.
-fn admit(state: &Arc<GatewayState>, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
-    let warnings = &state.warnings;
-    let Some(address) = state.addresses.try_acquire(peer.ip()) else {
-        warnings.address.note(state.clock.now(), || peer.ip().to_string());
+/// `None`: a ceiling is reached or the network is not trusted, and the connection is closed.
+fn admit(
+    state: &Arc<GatewayState>,
+    stream: AnyStream,
+    remote: Remote,
+    proxy_protocol: bool,
+) -> Option<Accepted> {
+    let detail = || remote.address().map_or_else(|| "a Unix socket".to_owned(), |peer| peer.ip().to_string());
+    let (warnings, now) = (&state.warnings, || state.clock.now());
+    if proxy_protocol && !state.clients.trust(remote) {
+        warnings.untrusted_proxy.note(now(), detail);
         return None;
+    }
+    let address = match remote {
+        Remote::Address(peer) => acquire_address(state, peer)?,
+        Remote::Unix => AddressPermit::UNCOUNTED,
     };
     let Some((permit, share)) = try_acquire_http(state, &address) else {
-        warnings.http_connections.note(state.clock.now(), || peer.ip().to_string());
+        warnings.http_connections.note(now(), detail);
         return None;
     };
-    Some(Accepted { permit, share, address, stream })
+    Some(Accepted { permit, share, address, stream, remote })
 }
 
 /// `None`: the ceiling is reached, or the address has its share of it. Behind a proxy there are many clients.
 fn try_acquire_http(state: &Arc<GatewayState>, address: &AddressPermit) -> Option<(HttpPermit, Claim)> {
+    let share = claim_http(state, address)?;
+    Some((HttpPermit::try_acquire(state)?, share))
+}
+
+fn claim_http(state: &Arc<GatewayState>, address: &AddressPermit) -> Option<Claim> {
     let of_address = |address: IpAddr| state.hub.holder(address.to_string().as_bytes());
     let holder = address.address().map_or(Holder::BACK_END, of_address);
-    let share = state.http_shares.claim(holder, 1, holder.claimant())?;
-    Some((HttpPermit::try_acquire(state)?, share))
+    state.http_shares.claim(holder, 1, holder.claimant())
+}
+
+fn acquire_address(state: &Arc<GatewayState>, address: SocketAddr) -> Option<AddressPermit> {
+    let permit = state.addresses.try_acquire(address.ip());
+    if permit.is_none() {
+        state.warnings.address.note(state.clock.now(), || address.ip().to_string());
+    }
+    permit
+}
+
+/// Reads what stands before HTTP on this port, and goes on with HTTP.
+async fn open(accepted: Accepted, port: Arc<Port>) {
+    let Accepted { permit, mut share, mut address, mut stream, mut remote } = accepted;
+    // The deadline of the first request's head counts from here.
+    let progress = Progress::start();
+    if port.proxy_protocol {
+        let Some(client) = read_proxy_header(permit.state(), &mut stream, remote).await else { return };
+        if let Some(client) = client {
+            let Some(counted) = acquire_address(permit.state(), client) else { return };
+            // From here on it is the client's share and no longer the proxy's.
+            let Some(claimed) = claim_http(permit.state(), &counted) else {
+                let state = permit.state();
+                return state.warnings.http_connections.note(state.clock.now(), || client.ip().to_string());
+            };
+            (address, remote, share) = (counted.of_client(client), Remote::Address(client), claimed);
+        }
+    }
+    let stream = match stream.inside(port.tls.as_ref()) {
+        Ok(stream) => stream,
+        Err(error) => return debug!(%error, "TLS cannot start"),
+    };
+    serve_http((permit, share), port.router.clone(), stream, remote, address, progress).await;
+}
+
+/// The client that the proxy names; `None`: the connection is to be closed.
+async fn read_proxy_header(
+    state: &Arc<GatewayState>,
+    stream: &mut AnyStream,
+    remote: Remote,
+) -> Option<Option<SocketAddr>> {
+    let header = tokio::time::timeout(state.config.http_head_timeout, proxy_protocol::read(stream));
+    let read = tokio::select! {
+        biased;
+        () = state.drain.started() => return None,
+        read = header => read,
+    };
+    match read {
+        Ok(Ok(client)) => Some(client),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            state.warnings.proxy_header.note(state.clock.now(), || format!("{remote:?}: {error}"));
+            None
+        }
+        Ok(Err(error)) => {
+            debug!(%error, "the connection ended before its PROXY header");
+            None
+        }
+        Err(_) => {
+            debug!("the PROXY header took too long");
+            None
+        }
+    }
 }
 
 fn concerns_one_connection(error: &io::Error) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -31,18 +31,19 @@ pub(crate) fn default_proxies() -> Vec<IpNet> {
 pub(crate) struct Addresses {
     connections_max: usize,
     proxies: Vec<IpNet>,
-    counts: Mutex<HashMap<IpAddr, Weak<AddressCount>>>,
+    counts: Mutex<HashMap<IpAddr, Weak<Place>>>,
 }
 
-/// An address with connections; each of them holds a reference.
-struct AddressCount {
-    address: IpAddr,
-    all: Arc<Addresses>,
+enum Place {
+    /// An address with connections; each of them holds a reference.
+    Address { address: IpAddr, all: Arc<Addresses> },
+    /// One connection, of a client behind a proxy, and the place of the client's address.
+    Client { client: SocketAddr, counted: AddressPermit },
 }
 
 /// A connection's place among those of its address; `None` where they are not counted. Keep it as long as the
-/// socket.
-pub(crate) struct AddressPermit(Option<Arc<AddressCount>>);
+/// socket. Each connection has one, so it is no larger than a pointer.
+pub(crate) struct AddressPermit(Option<Arc<Place>>);
 
 impl Addresses {
     pub(crate) fn new(connections_max: usize, proxies: Vec<IpNet>) -> Arc<Self> {
@@ -53,12 +54,12 @@ impl Addresses {
     pub(crate) fn try_acquire(self: &Arc<Self>, address: IpAddr) -> Option<AddressPermit> {
         let address = address.to_canonical();
         if self.proxies.iter().any(|net| net.contains(&address)) {
-            return Some(AddressPermit(None));
+            return Some(AddressPermit::UNCOUNTED);
         }
         let address = counted_prefix(address);
         let mut counts = self.lock();
         let known = counts.get(&address).and_then(Weak::upgrade);
-        let count = known.unwrap_or_else(|| Arc::new(AddressCount { address, all: Arc::clone(self) }));
+        let count = known.unwrap_or_else(|| Arc::new(Place::Address { address, all: Arc::clone(self) }));
         if Arc::strong_count(&count) > self.connections_max {
             // Before `count`, which takes the lock when it is the last reference.
             drop(counts);
@@ -68,7 +69,7 @@ impl Addresses {
         Some(AddressPermit(Some(count)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Weak<AddressCount>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Weak<Place>>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,18 +78,35 @@ impl AddressPermit {
     /// For a connection of an embedder's own listener.
     pub(crate) const UNCOUNTED: Self = Self(None);
 
+    /// A place of the client on whose behalf a proxy has connected.
+    pub(crate) fn of_client(self, client: SocketAddr) -> Self {
+        Self(Some(Arc::new(Place::Client { client, counted: self })))
+    }
+
+    /// The client, where it is another one than the socket's peer.
+    pub(crate) fn client(&self) -> Option<SocketAddr> {
+        match self.0.as_deref()? {
+            Place::Client { client, .. } => Some(*client),
+            Place::Address { .. } => None,
+        }
+    }
+
     /// The address, or in IPv6 its network; `None` for a proxy's.
     pub(crate) fn address(&self) -> Option<IpAddr> {
-        self.0.as_ref().map(|count| count.address)
+        match self.0.as_deref()? {
+            Place::Address { address, .. } => Some(*address),
+            Place::Client { counted, .. } => counted.address(),
+        }
     }
 }
 
-impl Drop for AddressCount {
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.all.lock();
+        let Self::Address { address, all } = self else { return };
+        let mut counts = all.lock();
         // Unless another connection of this address was accepted meanwhile.
-        if counts.get(&self.address).is_some_and(|found| found.strong_count() == 0) {
-            counts.remove(&self.address);
+        if counts.get(address).is_some_and(|found| found.strong_count() == 0) {
+            counts.remove(address);
         }
         if counts.len() <= counts.capacity() / 4 {
             counts.shrink_to_fit();
@@ -142,6 +160,21 @@ mod tests {
             assert!(all.try_acquire(address(proxy)).is_some(), "{proxy}");
         }
         assert!(all.try_acquire(address("198.51.100.7")).is_none());
+    }
+
+    #[test]
+    fn client_behind_a_proxy_holds_its_address() {
+        let all = Addresses::new(1, default_proxies());
+        let client: SocketAddr = "198.51.100.7:5000".parse().unwrap();
+        let permit = all.try_acquire(client.ip()).unwrap().of_client(client);
+        assert_eq!((permit.client(), permit.address()), (Some(client), Some(client.ip())));
+        assert!(all.try_acquire(client.ip()).is_none());
+        drop(permit);
+        assert!(all.try_acquire(client.ip()).is_some());
+        // One of the operator's own network is known and not counted.
+        let own: SocketAddr = "10.0.0.9:5000".parse().unwrap();
+        let permit = all.try_acquire(own.ip()).unwrap().of_client(own);
+        assert_eq!((permit.client(), permit.address()), (Some(own), None));
     }
 
     #[test]

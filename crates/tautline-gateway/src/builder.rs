@@ -178,7 +178,9 @@ impl GatewayBuilder {
     }
 
     /// The origins whose web pages may connect: a scheme and a host (`https://shop.example`), or the origin
-    /// of a mini game or app (`weapp://wechat-game-runtime`, `capacitor://localhost`, `null`). Clients that
+    /// of a mini game or app (`weapp://wechat-game-runtime`, `capacitor://localhost`, `null`). A preset
+    /// (`preset:wechat`, see [`ORIGIN_PRESETS`](crate::ORIGIN_PRESETS)) stands for all that a mini-program
+    /// host sends, and for pages of the gateway's own host. Clients that
     /// are no browser send no origin and are not checked. Default: all. A login travels in `hello` and never
     /// in a cookie, so a foreign page can do nothing in its visitor's name; but where [guests](Self::guests)
     /// are allowed it is one of them, in its visitor's browser and from inside of its visitor's network.

@@ -49,6 +49,11 @@ pub struct GatewayConfig {
     /// by address. Default: this host and private networks.
     #[serde(deserialize_with = "networks")]
     pub proxies: Vec<IpNet>,
+    /// Networks of the proxies and load balancers that are believed what they say about clients: the PROXY
+    /// protocol, and `X-Forwarded-For`. Their connections are not counted by address, but those of the clients
+    /// are. Default: none, so that nobody can pass for another address.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
     /// The longest body of an API request, in bytes. Default 128 KiB.
     #[serde(with = "units::Bytes")]
     pub api_body_bytes_max: usize,
@@ -105,6 +110,7 @@ impl Default for GatewayConfig {
             http_idle_timeout: Duration::from_secs(75),
             connections_per_address_max: 4096,
             proxies: default_proxies(),
+            trusted_proxies: Vec::new(),
             api_body_bytes_max: 128 * KIB,
             calls_running_max: 65_536,
             backend_questions_max: 4096,

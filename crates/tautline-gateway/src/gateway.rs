@@ -16,7 +16,15 @@ use tautline_protocol::{
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use crate::{accept, drain::whole_ms, http::routes, state::GatewayState, timer_wheel::wake_batched};
+use crate::{
+    accept,
+    drain::whole_ms,
+    http::routes,
+    listener::{Listener, Serves},
+    state::GatewayState,
+    timer_wheel::wake_batched,
+    transport::tls::config::Tls,
+};
 
 /// An embeddable Tautline server. Cheap to clone; every clone is the same gateway.
 ///
@@ -50,9 +58,11 @@ impl Gateway {
     /// `/health/live`, `/health/ready`.
     ///
     /// Under [`axum::serve()`] on a plain `TcpListener`, WebSockets are as cheap as under [`Gateway::serve`];
-    /// behind another transport (TLS) each costs what that transport holds.
+    /// behind another transport (TLS) each costs what that transport holds. Where the server adds axum's
+    /// `ConnectInfo<SocketAddr>`, the gateway knows the addresses of clients, also behind
+    /// [`GatewayConfig::trusted_proxies`](crate::GatewayConfig::trusted_proxies).
     pub fn router(&self) -> Router {
-        self.guarded(routes::router(&self.0))
+        self.guarded(routes::router(&self.0, Serves::default()))
     }
 
     /// Adds to your own routes the check of hosts and origins that the gateway's routes have:
@@ -61,14 +71,33 @@ impl Gateway {
         routes::guarded(&self.0, router)
     }
 
-    /// Serves the routes on `listener` until [`Gateway::drain`]. The future owns all it needs: it may be
-    /// spawned. A runtime of your own accepts bursts of thousands faster with `max_io_events_per_tick(128)`.
+    /// Serves the routes on a TCP or Unix listener, or on a [`Listener`] with options, until
+    /// [`Gateway::drain`]. The future owns all it needs: it may be spawned, and several listeners may be
+    /// served at once. A runtime of your own accepts bursts of thousands faster with
+    /// `max_io_events_per_tick(128)`.
     ///
     /// # Errors
     /// When the listener's socket options cannot be set. A failed `accept` is tried again.
-    pub fn serve(&self, listener: TcpListener) -> impl Future<Output = io::Result<()>> + Send + use<> {
-        let router = routes::with_fallback(&self.0, self.router());
+    pub fn serve<L: Into<Listener>>(
+        &self,
+        listener: L,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<L> {
+        let listener = listener.into();
+        let router = self.guarded(routes::router(&self.0, listener.serves));
+        let router = routes::with_fallback(&self.0, router, listener.serves);
         accept::serve(Arc::clone(&self.0), router, listener)
+    }
+
+    /// The same with TLS: `wss://` and `https://`.
+    ///
+    /// # Errors
+    /// As [`Gateway::serve`].
+    pub fn serve_tls(
+        &self,
+        listener: TcpListener,
+        tls: Tls,
+    ) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        self.serve(Listener::from(listener).tls(tls))
     }
 
     /// Makes `/health/ready` answer `not ready` from now on; everything else goes on as before. Load

@@ -25,12 +25,14 @@ mod addresses;
 mod builder;
 mod calls;
 mod catch_unwind;
+mod clients;
 mod clock;
 mod config;
 mod connection;
 mod drain;
 mod gateway;
 mod http;
+mod listener;
 mod maintenance;
 mod methods;
 mod permit;
@@ -44,12 +46,20 @@ mod warnings;
 pub use builder::{API_KEY_BYTES_MIN, BuildError, GatewayBuilder};
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayStats};
-pub use http::hosts::Hosts;
+pub use http::{
+    hosts::Hosts,
+    origins::{ORIGIN_PRESET, ORIGIN_PRESETS},
+};
 pub use ipnet::IpNet;
+pub use listener::{Listener, Serves};
 pub use methods::{Call, CallError};
 pub use tautline_adapters::plain::{Heartbeat, Names, PlainConfig};
 pub use tautline_backend::{Backend, HS256_SECRET_BYTES_MIN};
 pub use tautline_hub::{
     Access, ChannelRule, ConnectionBeyond, Engine, EngineLimits, HubLimits, Inbox, MemoryEngine, NodeLimits,
     PresenceMode, PublishOptions, Rate, RateSet, Rates, Retention, RevokeLogins, Revoked, RulePattern,
+};
+pub use transport::tls::{
+    certificates::{TlsCertificate, TlsError},
+    config::Tls,
 };

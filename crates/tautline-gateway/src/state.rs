@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64},
 };
 
+use ipnet::IpNet;
 use serde_json::value::RawValue;
 use tautline_adapters::plain::PlainConfig;
 use tautline_backend::Backend;
@@ -17,6 +18,7 @@ use tokio::{sync::oneshot, task::AbortHandle};
 
 use crate::{
     addresses::Addresses,
+    clients::Clients,
     clock::Clock,
     config::GatewayConfig,
     drain::Drain,
@@ -47,6 +49,7 @@ pub(crate) struct GatewayState {
     /// The share of each user and address of the questions to the back end.
     pub(crate) question_shares: Arc<Budget>,
     pub(crate) addresses: Arc<Addresses>,
+    pub(crate) clients: Clients,
     /// Connections that a panic has ended.
     pub(crate) panics: AtomicU64,
     pub(crate) warnings: Warnings,
@@ -104,7 +107,8 @@ impl GatewayState {
             questions: Counter::new(config.backend_questions_max),
             call_shares: Budget::without_reserve(config.calls_running_max),
             question_shares: Budget::without_reserve(config.backend_questions_max),
-            addresses: Addresses::new(config.connections_per_address_max, config.proxies.clone()),
+            addresses: Addresses::new(config.connections_per_address_max, uncounted(&config)),
+            clients: Clients::new(config.trusted_proxies.clone()),
             config,
             plain: Arc::new(plain),
             panics: AtomicU64::new(0),
@@ -156,6 +160,11 @@ impl GatewayState {
             }
         }
     }
+}
+
+/// The networks whose addresses stand for many clients.
+fn uncounted(config: &GatewayConfig) -> Vec<IpNet> {
+    config.proxies.iter().chain(&config.trusted_proxies).copied().collect()
 }
 
 /// A callback that takes a result, and a future that is ready when it did.

@@ -11,6 +11,8 @@ pub(crate) struct Warnings {
     pub(crate) accept: Warning,
     pub(crate) http_connections: Warning,
     pub(crate) address: Warning,
+    pub(crate) untrusted_proxy: Warning,
+    pub(crate) proxy_header: Warning,
     pub(crate) connections: Warning,
     pub(crate) calls: Warning,
     pub(crate) sessions: Warning,
@@ -33,6 +35,12 @@ impl Default for Warnings {
             ),
             address: warning(
                 "an address has as many connections as it may have (connections_per_address_max); closing new ones",
+            ),
+            untrusted_proxy: warning(
+                "a listener with proxy_protocol takes connections from trusted_proxies alone; closing others",
+            ),
+            proxy_header: warning(
+                "a trusted proxy sends no valid header of the PROXY protocol; closing its connections",
             ),
             connections: warning("WebSockets are at their ceiling (connections_max); refusing new ones"),
             calls: warning(
@@ -64,8 +72,17 @@ impl Warning {
 impl Warnings {
     /// Logs the warnings that are over. Call it about once a second.
     pub(crate) fn log_ends(&self, now: Now) {
-        let Self { accept, http_connections, address, connections, calls, sessions } = self;
-        [accept, http_connections, address, connections, calls, sessions]
+        let Self {
+            accept,
+            http_connections,
+            address,
+            untrusted_proxy,
+            proxy_header,
+            connections,
+            calls,
+            sessions,
+        } = self;
+        [accept, http_connections, address, untrusted_proxy, proxy_header, connections, calls, sessions]
             .into_iter()
             .for_each(|warning| warning.log_end(now));
     }

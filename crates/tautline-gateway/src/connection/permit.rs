@@ -1,6 +1,9 @@
 //! A connection's place below the ceilings.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
 use tautline_hub::budget::Holder;
 
@@ -29,6 +32,11 @@ impl ConnectionPermit {
         self
     }
 
+    /// The same, where the client's address was not known before.
+    pub(crate) fn or_address(self, address: AddressPermit) -> Self {
+        if self.client().is_some() { self } else { self.with_address(address) }
+    }
+
     pub(crate) fn state(&self) -> &Arc<GatewayState> {
         self.permit.state()
     }
@@ -38,6 +46,11 @@ impl ConnectionPermit {
     pub(super) fn holder(&self) -> Option<Holder> {
         let hub = &self.state().hub;
         self.address.address().map(|address| hub.holder(address.to_string().as_bytes()))
+    }
+
+    /// The client behind a proxy.
+    pub(super) fn client(&self) -> Option<SocketAddr> {
+        self.address.client()
     }
 
     pub(super) fn count_panic(&self) {

@@ -77,7 +77,8 @@ impl<S: Stream> Connection<S> {
                     buffers.push(opcode, message, deflate);
                 }
                 Output::Authenticate(question, reply) => {
-                    let (state, address) = (Arc::clone(self.state()), self.stream.address());
+                    let address = self.permit.client().or_else(|| self.stream.address());
+                    let state = Arc::clone(self.state());
                     self.ask(cx, Box::pin(questions::authenticate(state, now, question, reply, address)));
                 }
                 Output::Authorize(question, reply) => {

@@ -3,7 +3,6 @@
 use std::{
     borrow::Cow,
     future::poll_fn,
-    net::SocketAddr,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
 };
@@ -11,7 +10,7 @@ use std::{
 use axum::{
     Json, Router,
     body::{Body, HttpBody as _},
-    extract::{ConnectInfo, Path, Request, State, rejection::PathRejection},
+    extract::{Path, Request, State, rejection::PathRejection},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -34,6 +33,7 @@ use crate::state::GatewayState;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+const NO_SUCH_PATH: &str = "there is no such path";
 
 /// `POST /api/v1/publish`
 #[derive(Deserialize)]
@@ -77,6 +77,11 @@ pub(crate) fn routes() -> Router<Arc<GatewayState>> {
         .route("/api/v1/push", post(push))
         .route("/api/v1/revoke", post(revoke))
         .route("/api/v1/users/{id}/inbox", get(inbox))
+        .method_not_allowed_fallback(wrong_method)
+}
+
+pub(crate) fn health_routes() -> Router<Arc<GatewayState>> {
+    Router::new()
         .route("/health/live", get(async || Json(json!({"status": "live"}))))
         .route("/health/ready", get(ready))
         .method_not_allowed_fallback(wrong_method)
@@ -90,8 +95,12 @@ async fn wrong_method(State(state): State<Arc<GatewayState>>, request: Request) 
 
 /// A path that no route matches, where the gateway has the whole port.
 pub(crate) async fn unknown_path(state: Arc<GatewayState>, request: Request) -> HttpError {
-    let words = "there is no such path";
-    refuse_path(&state, &request, StatusCode::NOT_FOUND, "not_found", words.to_owned())
+    refuse_path(&state, &request, StatusCode::NOT_FOUND, "not_found", NO_SUCH_PATH.to_owned())
+}
+
+/// The same on a listener without the API.
+pub(crate) async fn not_found() -> HttpError {
+    HttpError::new(StatusCode::NOT_FOUND, "not_found", NO_SUCH_PATH)
 }
 
 fn refuse_path(
@@ -240,7 +249,7 @@ fn authorize<'h>(
         return Ok(key);
     }
     let reason = if key.is_some() { "unknown key" } else { "no bearer key" };
-    let address = extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+    let address = state.clients.address(extensions, headers);
     state.refusals.log_api_key(state.clock.now(), reason, address);
     let words = "send `Authorization: Bearer` with an API key of this gateway";
     Err(HttpError::new(StatusCode::UNAUTHORIZED, "unauthorized", words).with(WWW_AUTHENTICATE, "Bearer"))

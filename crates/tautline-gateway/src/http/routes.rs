@@ -16,14 +16,23 @@ use super::{
     hosts::{self, Hosts},
     upgrade,
 };
-use crate::state::GatewayState;
+use crate::{listener::Serves, state::GatewayState};
 
-pub(crate) fn router(state: &Arc<GatewayState>) -> Router {
-    upgrade::routes(&state.plain).merge(api::routes()).with_state(Arc::clone(state))
+pub(crate) fn router(state: &Arc<GatewayState>, serves: Serves) -> Router {
+    let groups = [
+        (serves.public, upgrade::routes(&state.plain)),
+        (serves.api, api::routes()),
+        (serves.internal, api::health_routes()),
+    ];
+    let served = groups.into_iter().filter(|(is_served, _)| *is_served);
+    served.fold(Router::new(), |all, (_, group)| all.merge(group)).with_state(Arc::clone(state))
 }
 
 /// The same, and for every other path an answer in JSON.
-pub(crate) fn with_fallback(state: &Arc<GatewayState>, router: Router) -> Router {
+pub(crate) fn with_fallback(state: &Arc<GatewayState>, router: Router, serves: Serves) -> Router {
+    if !serves.api {
+        return router.fallback(api::not_found);
+    }
     let state = Arc::clone(state);
     router.fallback(move |request| api::unknown_path(Arc::clone(&state), request))
 }

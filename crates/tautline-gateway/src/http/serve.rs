@@ -1,35 +1,32 @@
 //! The HTTP phase of one connection: HTTP/1.1 alone, and each wait with a deadline of its own.
 
-use std::{convert::Infallible, future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll};
+use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
 use axum::{Router, extract::ConnectInfo, response::Response};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tautline_hub::budget::Claim;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 use super::stream::{HttpStream, Progress, far_future};
-use crate::{addresses::AddressPermit, state::HttpPermit};
+use crate::{addresses::AddressPermit, clients::Remote, state::HttpPermit, transport::any::AnyStream};
 
-/// Speaks HTTP until the peer leaves or misses a deadline, or until the connection becomes a WebSocket, which
+/// Speaks HTTP, behind the handshake where there is TLS, until the peer leaves or misses a deadline, or until the connection becomes a WebSocket, which
 /// has a task of its own.
 pub(crate) async fn serve_http(
     (permit, _share): (HttpPermit, Claim),
     router: Router,
-    stream: TcpStream,
+    stream: AnyStream,
+    remote: Remote,
     address_permit: AddressPermit,
+    progress: Arc<Progress>,
 ) {
     let state = permit.state();
     let config = &state.config;
-    let progress = Progress::start();
-    let address = stream.peer_addr().ok();
     let stream = TokioIo::new(HttpStream::new(stream, Arc::clone(&progress), address_permit));
     let service =
-        TrackedService { router: TowerToHyperService::new(router), progress: Arc::clone(&progress), address };
+        TrackedService { router: TowerToHyperService::new(router), progress: Arc::clone(&progress), remote };
     let mut connection = pin!(
         http1::Builder::new()
             // Ours are better: hyper has one deadline for an idle connection and for a head.
@@ -68,7 +65,7 @@ pub(crate) async fn serve_http(
 struct TrackedService {
     router: TowerToHyperService<Router>,
     progress: Arc<Progress>,
-    address: Option<SocketAddr>,
+    remote: Remote,
 }
 
 impl hyper::service::Service<http::Request<Incoming>> for TrackedService {
@@ -77,8 +74,9 @@ impl hyper::service::Service<http::Request<Incoming>> for TrackedService {
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, mut request: http::Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.remote);
         // Where axum puts it, too.
-        if let Some(address) = self.address {
+        if let Some(address) = self.remote.address() {
             request.extensions_mut().insert(ConnectInfo(address));
         }
         self.progress.request_received();

@@ -1,4 +1,4 @@
-//! The socket of an HTTP connection, and the progress of its requests.
+//! The stream of an HTTP connection, and the progress of its requests.
 
 use std::{
     io,
@@ -11,12 +11,11 @@ use bytes::{Buf as _, Bytes};
 use http::StatusCode;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Duration, Instant},
 };
 
 use super::error;
-use crate::{addresses::AddressPermit, config::GatewayConfig};
+use crate::{addresses::AddressPermit, config::GatewayConfig, transport::any::AnyStream};
 
 /// What an HTTP connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +32,7 @@ enum Phase {
     Idle,
 }
 
-/// The phase of an HTTP connection and its start, shared by the socket, the service and the deadline.
+/// The phase of an HTTP connection and its start, shared by the stream, the service and the deadline.
 pub(crate) struct Progress(Mutex<(Phase, Instant)>);
 
 impl Progress {
@@ -106,9 +105,9 @@ pub(crate) fn far_future() -> Instant {
     Instant::now() + Duration::from_secs(30 * 365 * 24 * 3600)
 }
 
-/// A socket that reports the progress of its connection.
+/// A stream that reports the progress of its connection.
 pub(crate) struct HttpStream {
-    tcp: TcpStream,
+    stream: AnyStream,
     progress: Arc<Progress>,
     address_permit: AddressPermit,
     /// The unwritten rest of the response to a head that cannot be parsed.
@@ -116,25 +115,25 @@ pub(crate) struct HttpStream {
 }
 
 impl HttpStream {
-    pub(crate) fn new(tcp: TcpStream, progress: Arc<Progress>, address_permit: AddressPermit) -> Self {
-        Self { tcp, progress, address_permit, refusal: Bytes::new() }
+    pub(crate) fn new(stream: AnyStream, progress: Arc<Progress>, address_permit: AddressPermit) -> Self {
+        Self { stream, progress, address_permit, refusal: Bytes::new() }
     }
 
-    /// The bare socket, for a connection that has left HTTP.
-    pub(crate) fn into_parts(self) -> (TcpStream, AddressPermit) {
-        (self.tcp, self.address_permit)
+    /// The bare stream, for a connection that has left HTTP.
+    pub(crate) fn into_parts(self) -> (AnyStream, AddressPermit) {
+        (self.stream, self.address_permit)
     }
 
     /// Replaces hyper's response to a head that it cannot parse by one with a body, like all others.
     fn poll_refuse(&mut self, cx: &mut Context<'_>, response: &[u8]) -> Poll<io::Result<usize>> {
         if self.refusal.is_empty() {
             let Some(refusal) = refusal_of(response) else {
-                return Pin::new(&mut self.tcp).poll_write(cx, response);
+                return Pin::new(&mut self.stream).poll_write(cx, response);
             };
             self.refusal = refusal;
         }
         while !self.refusal.is_empty() {
-            let bytes = ready!(Pin::new(&mut self.tcp).poll_write(cx, &self.refusal))?;
+            let bytes = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.refusal))?;
             if bytes == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -170,7 +169,7 @@ impl AsyncRead for HttpStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         if buf.filled().len() > before {
             self.progress.bytes_read();
         }
@@ -183,16 +182,16 @@ impl AsyncWrite for HttpStream {
         if self.progress.awaits_head() {
             return self.poll_refuse(cx, bytes);
         }
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.tcp).poll_flush(cx))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.progress.response_flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

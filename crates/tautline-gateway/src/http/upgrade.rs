@@ -1,9 +1,9 @@
 //! `/connect` and the plain endpoint: turns an HTTP connection into a WebSocket.
 //!
-//! Takes the raw TCP stream back from hyper, so that nothing of the HTTP machinery stays. A stream that is no
-//! plain TCP keeps hyper's wrapping.
+//! Takes the stream (TCP, plain or inside of TLS, or a Unix socket) back from hyper, so that nothing of the
+//! HTTP machinery stays. A stream of an embedder's own that is no plain TCP keeps hyper's wrapping.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -29,10 +29,11 @@ use super::{
 #[cfg(target_os = "linux")]
 use crate::transport::uring;
 use crate::{
+    addresses::AddressPermit,
     connection::{Connection, ConnectionPermit},
     maintenance::spawn_background_tasks,
     state::GatewayState,
-    transport::socket,
+    transport::{any::AnyStream, socket},
 };
 
 pub(crate) fn routes(plain: &PlainConfig) -> Router<Arc<GatewayState>> {
@@ -67,9 +68,23 @@ fn upgrade(state: &Arc<GatewayState>, path: Path, mut request: Request) -> Resul
         let words = "this node has as many connections as it may have";
         HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", words).with(RETRY_AFTER, "5")
     })?;
+    let permit = match state.clients.forwarded(request.extensions(), request.headers()) {
+        Some(client) => permit.with_address(acquire_forwarded(state, client)?),
+        None => permit,
+    };
     spawn_background_tasks(state);
     tokio::spawn(open(upgrade, permit, negotiated));
     Ok(response)
+}
+
+/// A place of the client for which a proxy has sent the request.
+fn acquire_forwarded(state: &Arc<GatewayState>, client: SocketAddr) -> Result<AddressPermit, HttpError> {
+    let permit = state.addresses.try_acquire(client.ip()).ok_or_else(|| {
+        state.warnings.address.note(state.clock.now(), || client.ip().to_string());
+        let words = "this address has as many connections as it may have";
+        HttpError::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", words).with(RETRY_AFTER, "5")
+    })?;
+    Ok(permit.of_client(client))
 }
 
 /// Waits until the response is written, and starts the connection in a task of its own that is no larger than
@@ -82,9 +97,19 @@ async fn open(upgrade: OnUpgrade, permit: ConnectionPermit, negotiated: Negotiat
     match upgraded.downcast::<TokioIo<HttpStream>>() {
         Ok(parts) => {
             let (stream, address) = parts.io.into_inner().into_parts();
-            open_tcp(stream, parts.read_buf, permit.with_address(address), negotiated);
+            open_accepted(stream, parts.read_buf, permit.or_address(address), negotiated);
         }
         Err(upgraded) => open_foreign(upgraded, permit, negotiated),
+    }
+}
+
+/// A connection of one of the gateway's own listeners.
+fn open_accepted(stream: AnyStream, early: Bytes, permit: ConnectionPermit, negotiated: Negotiated) {
+    match stream {
+        AnyStream::Tcp(stream) => open_tcp(stream, early, permit, negotiated),
+        AnyStream::Tls(stream) => drop(tokio::spawn(Connection::new(stream, early, permit, negotiated))),
+        #[cfg(unix)]
+        AnyStream::Unix(stream) => drop(tokio::spawn(Connection::new(stream, early, permit, negotiated))),
     }
 }
 
@@ -110,7 +135,7 @@ fn open_tcp(stream: TcpStream, early: Bytes, permit: ConnectionPermit, negotiate
     tokio::spawn(Connection::new(stream, early, permit, negotiated));
 }
 
-/// A stream that is no plain TCP, such as TLS: it stays inside of hyper's wrapping.
+/// A stream that is no plain TCP, such as an embedder's TLS: it stays inside of hyper's wrapping.
 fn open_any(upgraded: Upgraded, permit: ConnectionPermit, negotiated: Negotiated) {
     tokio::spawn(Connection::new(TokioIo::new(upgraded), Bytes::new(), permit, negotiated));
 }

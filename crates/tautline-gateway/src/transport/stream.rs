@@ -4,6 +4,8 @@ use std::{net::SocketAddr, task::Context};
 
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -36,5 +38,8 @@ impl Stream for TcpStream {
         self.peer_addr().ok()
     }
 }
+
+#[cfg(unix)]
+impl Stream for UnixStream {}
 
 impl Stream for TokioIo<Upgraded> {}

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::{Value, json, value::RawValue};
-use tautline_gateway::{Gateway, GatewayBuilder, GatewayConfig, PublishOptions};
+use tautline_gateway::{Gateway, GatewayBuilder, GatewayConfig, Listener, PublishOptions};
 use tautline_hub::{Access, ChannelRule, RulePattern};
 use tautline_protocol::{ChannelName, Format, msgpack, packet::server::Published};
 use tokio::runtime::Runtime;
@@ -94,6 +94,15 @@ impl Rig {
     /// Publishes for the back end, and waits until the engine has it.
     pub fn publish(&self, channel: &ChannelName, data: &RawValue, options: PublishOptions<'_>) -> Published {
         self.runtime.block_on(self.gateway.publish(channel, data, options)).expect("published")
+    }
+
+    /// Serves on one more listener, and returns its address.
+    pub fn serve_also(&self, options: impl FnOnce(Listener) -> Listener) -> SocketAddr {
+        let listener = self.runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let address = listener.local_addr().expect("it is bound");
+        let serving = self.gateway.serve(options(Listener::from(listener)));
+        self.runtime.spawn(async move { serving.await.expect("it serves until it drains") });
+        address
     }
 
     /// A TCP connection.
