@@ -8,8 +8,8 @@ use http::{
 /// How an allowed origin begins that stands for a mini-program host, such as `preset:wechat`.
 pub const ORIGIN_PRESET: &str = "preset:";
 
-/// The origins that hosts of mini programs send, by preset. All programs of a host send the same: they say which app shows a
-/// program, never which program it is. Real phones often send none at all.
+/// The origins that hosts of mini programs send, by preset. All programs of a host send the same: an origin
+/// names the app that shows a program and never the program. Real phones often send none at all.
 pub const ORIGIN_PRESETS: [(&str, &[&str]); 5] = [
     // Mini games on iOS send the second, mini programs in the developer tools the first.
     ("wechat", &["https://servicewechat.com", "weapp://wechat-game-runtime"]),

@@ -12,8 +12,8 @@ use tracing::debug;
 use super::stream::{HttpStream, Progress, far_future};
 use crate::{addresses::AddressPermit, clients::Remote, state::HttpPermit, transport::any::AnyStream};
 
-/// Speaks HTTP, behind the handshake where there is TLS, until the peer leaves or misses a deadline, or until the connection becomes a WebSocket, which
-/// has a task of its own.
+/// Speaks HTTP, behind the handshake where there is TLS, until the peer leaves or misses a deadline, or until
+/// the connection becomes a WebSocket, which has a task of its own.
 pub(crate) async fn serve_http(
     (permit, _share): (HttpPermit, Claim),
     router: Router,

@@ -159,7 +159,8 @@ impl Table {
         Ok(Arc::new(Self { all, by_name }))
     }
 
-    /// By the exact name, then by a wildcard, then the default; of several, the first whose key the client can check.
+    /// By the exact name, then by a wildcard, then the default; of several, the first whose key the client can
+    /// check.
     fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let name = name.unwrap_or_default().to_ascii_lowercase();
         let exact = self.by_name.get(&name);

@@ -14,7 +14,8 @@ use super::certificates::{Certificates, TlsCertificate, TlsError};
 /// The protocol behind TLS (RFC 7301): WebSockets are opened by HTTP/1.1.
 const ALPN: &[u8] = b"http/1.1";
 
-/// TLS 1.2 and 1.3 with certificates that are chosen by the name which the client asks for. Clones share the certificates.
+/// TLS 1.2 and 1.3 with certificates that are chosen by the name which the client asks for. Clones share the
+/// certificates.
 ///
 /// ```no_run
 /// # use tautline_gateway::{Gateway, Tls, TlsCertificate};
@@ -54,7 +55,7 @@ impl Tls {
         Ok(Self { config: Arc::new(config), certificates })
     }
 
-    /// Replaces all certificates: the next handshakes use the new ones, and connections that are open stay open.
+    /// Replaces all certificates: the next handshakes use the new ones, and open connections stay open.
     ///
     /// # Errors
     /// [`TlsError::None`] without certificates; the old ones stay.

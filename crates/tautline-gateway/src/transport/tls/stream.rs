@@ -165,7 +165,7 @@ impl TlsStream {
             }
             match flushed {
                 Poll::Ready(Ok(())) => {}
-                // Reading goes no further than writing: a peer that asks for answers and reads none gets none.
+                // Reading goes no further than writing: a peer that reads no answers gets no more.
                 unwritten => break unwritten,
             }
             if used > INCOMPLETE_BYTES_MAX {
@@ -190,8 +190,8 @@ impl TlsStream {
         polled
     }
 
-    /// Processes records until more are needed or the reader is full. Returns how many bytes of `incoming` are done
-    /// with. Plaintext goes to `into` first.
+    /// Processes records until more are needed or the reader is full. Returns how many bytes of `incoming` are
+    /// done with. Plaintext goes to `into` first.
     fn process(
         &mut self,
         incoming: &mut [u8],
