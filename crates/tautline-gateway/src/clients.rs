@@ -57,10 +57,10 @@ impl Clients {
         remote(extensions).filter(|remote| self.trust(*remote))?;
         let mut client = None;
         for header in headers.get_all(X_FORWARDED_FOR).iter().rev() {
-            // What stands before something unreadable was not said by a trusted proxy.
-            let Ok(text) = header.to_str() else { return client };
-            for entry in text.rsplit(',') {
-                let Some(address) = parse_entry(entry.trim()) else { return client };
+            // Proxies append to what a client has sent, which may be any bytes: one entry after the other.
+            for entry in header.as_bytes().rsplit(|byte| *byte == b',') {
+                // Nothing before an unreadable entry was said by a trusted proxy.
+                let Some(address) = parse_entry(entry) else { return client };
                 client = Some(address);
                 if !self.trust_address(address.ip()) {
                     return client;
@@ -83,7 +83,8 @@ fn remote(extensions: &Extensions) -> Option<Remote> {
 }
 
 /// An address with or without a port, in IPv6 with or without brackets.
-fn parse_entry(entry: &str) -> Option<SocketAddr> {
+fn parse_entry(entry: &[u8]) -> Option<SocketAddr> {
+    let entry = str::from_utf8(entry).ok()?.trim();
     let bare = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']')).unwrap_or(entry);
     let address = bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, 0));
     let address = address.or_else(|_| entry.parse::<SocketAddr>()).ok()?;
