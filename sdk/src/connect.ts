@@ -6,8 +6,9 @@
 
 import { seenMark } from './heartbeat.js';
 import { drop } from './disconnect.js';
+import { refreshWith } from './refresh.js';
 import { seenOf } from './outbox.js';
-import { emit, queuePacket, setState } from './outputs.js';
+import { emit, isOnline, queuePacket, setState } from './outputs.js';
 import type { Session } from './session.js';
 import { helloCursors } from './subscriptions.js';
 import type { Auth } from './types.js';
@@ -59,6 +60,7 @@ export function retryNow(s: Session): void {
 export function onAuth(s: Session, { auth, message }: { auth?: Auth; message?: string | undefined }): void {
   if (s.identity_.authDueMs_ === Infinity) return;
   s.identity_.authDueMs_ = Infinity;
+  if (isOnline(s)) return refreshWith(s, auth);
   // No login at all, where one was promised, is a failure too: asked again at once, the app would give none again.
   if (auth) {
     s.identity_.auth_ = auth;

@@ -105,7 +105,11 @@ export function detach(s: Session, closed?: boolean): void {
   const { nowMs_ } = s;
   const { socket_ } = s.connection_;
   flush(s);
-  if (isOnline(s) && nowMs_ >= s.connection_.onlineSinceMs_ + s.options_.stable_ms) s.backoff_.retries_ = 0;
+  if (isOnline(s)) {
+    // A refresh that is under way is about this connection.
+    s.identity_.authDueMs_ = Infinity;
+    if (nowMs_ >= s.connection_.onlineSinceMs_ + s.options_.stable_ms) s.backoff_.retries_ = 0;
+  }
   s.connection_.socket_ = 0;
   s.connection_.stage_ = '';
   s.heartbeat_.probeCause_ = undefined;

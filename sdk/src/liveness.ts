@@ -5,6 +5,7 @@ import { drop, detach, delayOffline } from './disconnect.js';
 import { onAuth, retryNow } from './connect.js';
 import { expire } from './outbox.js';
 import { isOnline, queuePacket } from './outputs.js';
+import { refreshDeadline, refreshTimeout } from './refresh.js';
 import type { Session } from './session.js';
 
 export function hide(s: Session): void {
@@ -59,6 +60,7 @@ export function timeout(s: Session): void {
     pause(s, 'background');
     drop(s, 'background');
   } else if (lineDeadline(s) <= nowMs) lineTimeout(s);
+  else if (refreshDeadline(s) <= nowMs) refreshTimeout(s);
   else if (idleDeadline(s) <= nowMs) {
     // Nobody needs the line: spare the phone.
     pause(s, 'idle');

@@ -13,6 +13,7 @@ import {
   takeReplied,
 } from './outbox.js';
 import { emit, isOnline, queuePacket, setState, emitSettled } from './outputs.js';
+import { beginRefresh, refreshed } from './refresh.js';
 import type { Session } from './session.js';
 import * as subscriptions from './subscriptions.js';
 import type { Subscribed, Subscription } from './subscriptions.js';
@@ -23,6 +24,7 @@ interface Welcome {
   ticket: string;
   resumed: boolean;
   user?: string;
+  auth_expires_at?: number;
   requests_seen?: number;
   ping_ms: number;
   pong_ms: number;
@@ -95,6 +97,7 @@ function welcome(s: Session, body: Welcome): void {
   forgetAuth(s);
   s.identity_.ticket_ = (body as { ticket: string }).ticket;
   s.identity_.renew_ = s.identity_.takeoverRetried_ = false;
+  beginRefresh(s, body.now, body.auth_expires_at);
   // Whatever the host says.
   s.backoff_.offlineMs_ = 0;
   s.identity_.firstDrop_ = undefined;
@@ -134,6 +137,7 @@ function reply(s: Session, id: number, ok?: unknown, error?: RequestError): void
   const channel = entry.channel_!;
   const it = s.subscriptions_[channel];
   emitSettled(s, entry.app_, error, ok);
+  refreshed(s, entry, ok, error);
   if (entry.leaves_) subscriptions.finishUnsubscribe(s, entry.leaves_);
   if (!it || it.asked_ !== entry) return;
   if (error) subscriptions.endSubscription(s, channel, error);

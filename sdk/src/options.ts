@@ -29,8 +29,8 @@ export interface TautlineOptions extends Partial<SessionOptions> {
   /** For `connectSocket` of a mini program: `{ header: … }`. Browsers have none of it. */
   dial?: DialOptions;
   /**
-   * Gives the login, or how to get it; asked only when one is needed. `renew`: the last one was refused, so a cached one
-   * will not do.
+   * Gives the login, or how to get it; asked only when one is needed, and again before a token expires. `renew`: the last
+   * one was refused or is about to expire, so a cached one will not do.
    *
    * @default a guest
    */

@@ -9,7 +9,7 @@ import { utf8Length } from './bytes.js';
 import { emitSettled } from './outputs.js';
 import type { Session } from './session.js';
 import type { Subscription } from './subscriptions.js';
-import type { RequestInput } from './types.js';
+import type { Auth, RequestInput } from './types.js';
 
 /** Requests of one connection that may be unanswered (protocol, section 9). */
 const IN_FLIGHT_MAX = 256;
@@ -93,6 +93,13 @@ export function pushSubscribe(s: Session, channel: string, from: unknown, early:
 /** Adds an `unsubscribe`. Gives its entry. */
 export function pushUnsubscribe(s: Session, channel: string): Entry {
   const entry = newEntry('unsubscribe', { channel });
+  s.outbox_.entries_.push(entry);
+  return entry;
+}
+
+/** Adds an `auth`, with the next login. Gives its entry. */
+export function pushAuth(s: Session, auth: Auth): Entry {
+  const entry = newEntry('auth', auth);
   s.outbox_.entries_.push(entry);
   return entry;
 }

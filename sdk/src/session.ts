@@ -16,6 +16,7 @@ import { nextExpiry } from './outbox.js';
 import type { Format } from './msgpack.js';
 import * as connect from './connect.js';
 import { flush, isOnline, emitSettled } from './outputs.js';
+import { refreshDeadline } from './refresh.js';
 import { randomFrom } from './random.js';
 import { handled, type Subscription } from './subscriptions.js';
 import * as online from './online.js';
@@ -27,6 +28,7 @@ import {
   newOutbox,
   newOutgoing,
   type Heartbeat,
+  type Refresh,
 } from './state.js';
 import type { DropCause, Input, Now, Output, SessionOptions, StateName } from './types.js';
 
@@ -99,6 +101,7 @@ export class Session {
   backoff_ = newBackoff();
   heartbeat_ = {} as Heartbeat;
   identity_ = newIdentity();
+  refresh_ = {} as Refresh;
   outbox_ = newOutbox();
   /** Without a prototype: a channel may have any name. */
   subscriptions_: { [channel: string]: Subscription } = Object.create(null);
@@ -142,6 +145,7 @@ export class Session {
       liveness.lineDeadline(this),
       liveness.hideDeadline(this),
       liveness.idleDeadline(this),
+      refreshDeadline(this),
     );
     return at < Infinity ? at : undefined;
   }

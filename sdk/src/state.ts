@@ -87,6 +87,20 @@ export function newIdentity(): Identity {
   return { attempt_: 0, authDueMs_: Infinity, renew_: false } as Identity;
 }
 
+/** When to log in again before the login expires. */
+export interface Refresh {
+  /** When to ask the app for the next login. */
+  dueMs_: number;
+  expiresMs_: number;
+  /** The same by the server's clock. */
+  expiresAt_: number;
+  /** The server's wall clock at our zero. */
+  clockMs_: number;
+  failures_: number;
+  /** The last `auth` request. */
+  asked_?: Entry;
+}
+
 /** Requests that are not settled. */
 export interface Outbox {
   /** In the order in which they were or will be sent. */

@@ -176,6 +176,7 @@ impl Peer {
             ticket,
             ticket_expires_at,
             resumed,
+            auth_expires_at: user.is_some().then_some(login.expires_at),
             user,
             requests_seen: resumed.then_some(requests_seen),
             ping_ms: limits.ping_ms,

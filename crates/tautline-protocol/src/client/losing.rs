@@ -120,8 +120,12 @@ impl Session {
     /// Detaches from the live socket: never waits for the host, which may say nothing for minutes.
     pub(super) fn let_go(&mut self, now: Now, already_closed: bool) {
         self.flush();
-        if self.is_online() && now.mono_ms >= self.online_since_ms + self.options.stable_ms {
-            self.backoff.reset();
+        if self.is_online() {
+            // A refresh that is under way is about this connection.
+            self.auth_due_ms = None;
+            if now.mono_ms >= self.online_since_ms + self.options.stable_ms {
+                self.backoff.reset();
+            }
         }
         if let Some(socket) = self.socket.take()
             && !already_closed

@@ -16,6 +16,7 @@ mod options;
 mod outbox;
 mod output;
 mod random;
+mod refresh;
 mod session;
 mod storage;
 mod stored;

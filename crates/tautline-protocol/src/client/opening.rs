@@ -2,11 +2,21 @@
 //!
 //! Start at [`Session::advance`]: the one place that decides what a session without a connection does.
 
+use serde_json::value::RawValue;
+
 use super::{
     DropCause, Dropped, Output, Session, State,
     session::{Goal, Socket, Stage},
+    traffic::raw,
 };
-use crate::{Now, json::Marks, packet::Auth};
+use crate::{
+    Now,
+    json::Marks,
+    packet::{
+        Auth,
+        server::{AuthRefreshed, ErrorBody},
+    },
+};
 
 impl Session {
     /// Takes the next step towards the goal. Called after every input, while the line is not online.
@@ -72,6 +82,9 @@ impl Session {
         if self.auth_due_ms.take().is_none() {
             return;
         }
+        if self.is_online() {
+            return self.refresh_with(auth);
+        }
         self.identity.set_auth(now.mono_ms, auth);
         if self.socket.as_ref().is_some_and(|socket| socket.stage == Stage::Challenged) {
             self.hello(now);
@@ -79,9 +92,56 @@ impl Session {
     }
 
     pub(super) fn auth_failed(&mut self, now: Now, message: Option<String>) {
-        if self.auth_due_ms.take().is_some() && self.goal == Goal::Up {
+        if self.auth_due_ms.take().is_none() {
+            return;
+        }
+        if self.is_online() {
+            self.refresh_failed(now, None);
+        } else if self.goal == Goal::Up {
             self.drop_line(now, Dropped { message, ..self.dropped(DropCause::AuthFailed) });
         }
+    }
+
+    /// When the login must be refreshed on the open connection, or the app has taken too long to give one.
+    pub(super) fn refresh_deadline(&self) -> Option<u64> {
+        self.auth_due_ms.or(self.refresh.due_ms()).filter(|_| self.is_online())
+    }
+
+    pub(super) fn refresh_timeout(&mut self, now: Now) {
+        if self.auth_due_ms.is_some() {
+            return self.auth_failed(now, None);
+        }
+        self.refresh.stop();
+        self.auth_due_ms = Some(now.mono_ms + self.options.auth_timeout_ms);
+        // The app's last login is the one that expires.
+        self.emit(Output::FetchAuth { renew: true });
+    }
+
+    /// Only a token can be sent on an open connection: another login is asked for when this one has expired.
+    fn refresh_with(&mut self, auth: Auth) {
+        if matches!(auth, Auth::Token { .. }) {
+            self.outbox.push_auth(raw(&auth));
+        }
+    }
+
+    pub(super) fn refresh_failed(&mut self, now: Now, after_ms: Option<u64>) {
+        self.refresh.failed(now.mono_ms, after_ms, &mut self.random, &self.options);
+    }
+
+    /// The answer to an `auth` request.
+    pub(super) fn refreshed(&mut self, now: Now, result: Result<&RawValue, ErrorBody>) {
+        let after_ms = match result.map(|body| serde_json::from_str::<AuthRefreshed>(body.get())) {
+            Ok(Ok(AuthRefreshed { expires_at, ticket })) => {
+                self.identity.set_ticket(ticket);
+                if self.refresh.is_later(expires_at) {
+                    return self.refresh.renewed(now.mono_ms, expires_at, &mut self.random);
+                }
+                None
+            }
+            Ok(Err(_)) => None,
+            Err(error) => error.retry_after_ms,
+        };
+        self.refresh_failed(now, after_ms);
     }
 
     pub(super) fn socket_open(&mut self, now: Now, number: u64) {

@@ -33,6 +33,8 @@ pub(super) enum Origin {
     Subscribe { channel: String },
     /// Made here, to end a subscription.
     Unsubscribe { channel: String },
+    /// Made here, to refresh the login.
+    Auth,
 }
 
 /// One request.
@@ -65,7 +67,7 @@ impl Entry {
     const fn request(&self) -> Option<u64> {
         match self.origin {
             Origin::App { request, .. } => Some(request),
-            Origin::Subscribe { .. } | Origin::Unsubscribe { .. } => None,
+            Origin::Subscribe { .. } | Origin::Unsubscribe { .. } | Origin::Auth => None,
         }
     }
 
@@ -178,6 +180,12 @@ impl Outbox {
         let serial = entry.serial;
         self.entries.push_back(entry);
         serial
+    }
+
+    /// Adds an `auth`, with the next login.
+    pub(super) fn push_auth(&mut self, body: Box<RawValue>) {
+        let entry = self.make(Origin::Auth, "auth", body);
+        self.entries.push_back(entry);
     }
 
     fn make(&mut self, origin: Origin, verb: &'static str, body: Box<RawValue>) -> Entry {

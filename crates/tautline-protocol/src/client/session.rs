@@ -12,6 +12,7 @@ use super::{
     identity::Identity,
     outbox::{Outbox, Settled},
     random::Random,
+    refresh::Refresh,
     storage::Storage,
     subscription::Subscriptions,
 };
@@ -92,6 +93,7 @@ pub struct Session {
     pub(super) backoff: Backoff,
     pub(super) heartbeat: Heartbeat,
     pub(super) identity: Identity,
+    pub(super) refresh: Refresh,
     pub(super) outbox: Outbox,
     pub(super) subscriptions: Subscriptions,
     pub(super) storage: Storage,
@@ -122,6 +124,7 @@ impl Session {
             backoff: Backoff::default(),
             heartbeat: Heartbeat::default(),
             identity: Identity::default(),
+            refresh: Refresh::default(),
             outbox: Outbox::new(),
             subscriptions: Subscriptions::default(),
             storage: Storage::default(),
@@ -189,6 +192,7 @@ impl Session {
             self.line_deadline(),
             self.hide_deadline(),
             self.idle_deadline(),
+            self.refresh_deadline(),
             self.store_deadline(),
         ];
         deadlines.into_iter().flatten().min()
@@ -209,6 +213,8 @@ impl Session {
             self.go_hidden(now);
         } else if is_due(self.line_deadline()) {
             self.line_timeout(now);
+        } else if is_due(self.refresh_deadline()) {
+            self.refresh_timeout(now);
         } else if is_due(self.idle_deadline()) {
             self.hang_up(now);
         }

@@ -78,6 +78,7 @@ impl Session {
         // Whatever the host says.
         self.backoff.set_online(true);
         self.heartbeat.begin(now.mono_ms, ping_ms, pong_ms);
+        self.refresh.begin(now.mono_ms, welcome.now, welcome.auth_expires_at, &mut self.random);
         if !resumed {
             self.heartbeat.note_seen_said(0);
         }
@@ -136,6 +137,7 @@ impl Session {
             }
             Origin::Subscribe { channel } => self.subscribe_reply(now, channel, entry.serial, result),
             Origin::Unsubscribe { channel } => self.subscriptions.left(&channel, entry.serial),
+            Origin::Auth => self.refreshed(now, result),
         }
     }
 
@@ -169,7 +171,7 @@ impl Session {
                 self.emit(Output::Settled { request, result });
             }
             Origin::Subscribe { channel } => self.end_subscription(channel, code, message),
-            Origin::Unsubscribe { .. } => {}
+            Origin::Unsubscribe { .. } | Origin::Auth => {}
         }
     }
 
@@ -338,7 +340,7 @@ impl Session {
     }
 }
 
-fn raw(body: &impl serde::Serialize) -> Box<RawValue> {
+pub(super) fn raw(body: &impl serde::Serialize) -> Box<RawValue> {
     to_raw_value(body).expect("a body of our own is json")
 }
 

@@ -49,6 +49,9 @@ pub struct Welcome {
     /// The session's user; absent for guests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// When the login expires, in wall milliseconds; absent for guests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_expires_at: Option<u64>,
     /// The highest request id received in this session; absent if the node does not know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_seen: Option<RequestId>,
