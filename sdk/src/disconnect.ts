@@ -120,13 +120,17 @@ export function detach(s: Session, closed?: boolean): void {
   resetConnection(s);
 }
 
+/** The session is over: the server can forget it. */
+export function sayBye(s: Session): void {
+  if (!isOnline(s)) return;
+  // What the app has handled is told before there is nobody left to tell it.
+  if (acksOf(s)) ping(s);
+  queuePacket(s, 'bye', '{}');
+}
+
 /** The app is done, for good. */
 export function close(s: Session): void {
-  if (isOnline(s)) {
-    // What the app has handled is told before there is nobody left to tell it.
-    if (acksOf(s)) ping(s);
-    queuePacket(s, 'bye', '{}');
-  }
+  sayBye(s);
   if (s.connection_.socket_) drop(s, 'closed_by_app');
   s.goal_ = 'closed';
   settleAll(s, 'closed', () => true);

@@ -20,6 +20,7 @@ export type ErrorCode =
   | 'expired'
   | 'overflow'
   | 'closed'
+  | 'user_changed'
   | 'cancelled'
   | 'bad_data'
   | 'bad_option'

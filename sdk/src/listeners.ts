@@ -34,6 +34,8 @@ export interface Listeners {
   dispatch_(output: ChannelOutput): void;
   /** A connection is open, of this user, or of a guest: everybody is confirmed anew. */
   welcome_(user: string | undefined): void;
+  /** Another user logs in: all subscriptions end with `error`, and an inbox begins anew. */
+  reset_(error: TautlineError): void;
   /** Nobody hears anything more. */
   clear_(): void;
 }
@@ -255,6 +257,22 @@ export function createListeners(
         it.asked_ = it.joined_ = alone;
         it.position_ = it.behind_ = undefined;
         addTo(own!, it);
+      });
+    },
+    reset_(error) {
+      const before = channels;
+      channels = Object.create(null);
+      own = undefined;
+      connection = 0;
+      Object.keys(before).forEach((channel) => {
+        before[channel]!.forEach((it) => {
+          it.queue_ = [];
+          if (it.release_) it.release_();
+          // An inbox is that of the next user from now on.
+          if (inbox.indexOf(it) >= 0) return;
+          call(it, 'onUnsubscribed', error);
+          it.ended_ = true;
+        });
       });
     },
     clear_() {

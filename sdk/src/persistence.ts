@@ -361,6 +361,10 @@ export function persist(s: Session, options: PersistenceOptions): PersistentSess
     if (acks && s.subscriptions_[acks]) s.subscriptions_[acks]!.acks_ = true;
     if (input.type === 'handled') handled(input.channel, input.epoch, input.offset);
     if (input.type === 'unsubscribe') left(input.channel);
+    if (input.type === 'login') {
+      unclaimed = {};
+      placesMoved = true;
+    }
     s.output_.outputs_.forEach(follow);
     told = true;
     hides = hides || input.type === 'hide';

@@ -12,6 +12,7 @@ import { wholeOf } from './inputs.js';
 import * as liveness from './liveness.js';
 import * as disconnect from './disconnect.js';
 import { assign } from './assign.js';
+import { login } from './login.js';
 import { nextExpiry } from './outbox.js';
 import type { Format } from './msgpack.js';
 import * as connect from './connect.js';
@@ -36,6 +37,7 @@ import type { DropCause, Input, Now, Output, SessionOptions, StateName } from '.
 const INPUTS: { [K in Input['type']]: (s: Session, input: never) => void } = {
   connect: connect.connect,
   close: disconnect.close,
+  login,
   auth: connect.onAuth,
   auth_failed: connect.onAuth,
   socket_open: connect.onSocketOpen,

@@ -27,6 +27,7 @@ import type {
   SubscriptionHandlers,
   TautlineOptions,
 } from './options.js';
+import { USER_CHANGED } from './login.js';
 import { Session } from './session.js';
 import { createListeners } from './listeners.js';
 import type { Subscription as Place } from './subscriptions.js';
@@ -40,6 +41,11 @@ export interface Tautline<A extends App = App> {
   on<E extends keyof LineEvents>(event: E, handler: (value: LineEvents[E]) => void): () => void;
   /** Connects; the first subscription or request does so too. Also: tries again at once, and the way out of `stopped`. */
   connect(): void;
+  /**
+   * Another user logs in, or the same one anew. Whatever was not settled is rejected with `user_changed`, all subscriptions end
+   * with it, and nothing of the last user is kept; an `inbox` goes over to the next one. A line that is up logs in at once.
+   */
+  login(auth: NonNullable<TautlineOptions['auth']>): void;
   /** Ends the session for good. Whatever was not settled is rejected with `closed`. */
   close(): void;
   /** The app came to the foreground. Only needed where the host does not tell, as in plugins. */
@@ -156,6 +162,9 @@ function begin(
   let gathering: boolean | undefined;
   /** The app has closed the line: what is still under way is nobody's any more. */
   let closed: boolean | undefined;
+  let auth = options.auth;
+  /** How often another user has logged in: what `auth` gave for the one before is no login any more. */
+  let logins = 0;
   let wall = 0;
   let mono = 0;
   let cancelTimer = noop;
@@ -293,16 +302,19 @@ function begin(
   }
 
   function fetchAuth(renew: boolean): void {
-    const { auth } = options;
+    const asked = logins;
     new Promise<Auth>((resolve) =>
       resolve(typeof auth === 'function' ? auth({ renew }) : auth || { guest: true }),
     )
       // What cannot be written as JSON, or is nothing, throws here: it is no login.
       .then((login) => JSON.parse(JSON.stringify(login)))
       .then(
-        (login) => feed({ type: 'auth', auth: login }),
-        (error) => feed({ type: 'auth_failed', message: messageOf(error) }),
+        (login) => answer({ type: 'auth', auth: login }),
+        (error) => answer({ type: 'auth_failed', message: messageOf(error) }),
       );
+    function answer(input: Input): void {
+      if (asked === logins) feed(input);
+    }
   }
 
   /** Calls handlers, but those that an earlier one has taken off. */
@@ -369,6 +381,14 @@ function begin(
     channels.clear_();
     if (found) feed({ type: 'close' });
     unwatch();
+  };
+  line.login = (its) => {
+    if (closed) return;
+    feed({ type: 'login' }, () => {
+      auth = its;
+      logins++;
+      channels.reset_(new TautlineError({ code: USER_CHANGED }));
+    });
   };
   line.later_ = (act) => {
     draining = true;

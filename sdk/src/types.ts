@@ -106,7 +106,7 @@ export type RequestVerb = 'publish' | 'call' | 'history' | 'presence';
 
 /** What is told to a session. */
 export type Input =
-  | { type: 'connect' | 'close' | 'timeout' }
+  | { type: 'connect' | 'close' | 'login' | 'timeout' }
   | { type: 'show' | 'hide' }
   | { type: 'auth'; auth: Auth }
   | { type: 'auth_failed'; message?: string }

@@ -22,7 +22,7 @@ use crate::{
     driver::{self, Driver, Ends},
     error::{ConnectError, RequestError, SubscribeError},
     notes::Notes,
-    options::ClientOptions,
+    options::{ClientOptions, Login},
     requests::{HistoryPage, HistoryPlace, RequestOptions, Waiting},
     storage::RestoredRequest,
     subscription::Subscription,
@@ -39,6 +39,7 @@ const EVENTS_MAX: usize = 256;
 pub(crate) enum Command {
     Request { request: NewRequest, settled: oneshot::Sender<Settlement> },
     Subscribe { channel: String, from: Option<ReadFrom>, sink: Sink, taken: oneshot::Sender<bool> },
+    Login(Login),
     Reconnect,
     Close { done: oneshot::Sender<()> },
 }
@@ -282,6 +283,14 @@ impl Client {
     pub async fn reconnect(&self) {
         // A client that has ended cannot be told, and need not be.
         let _ = self.commands.send(Command::Reconnect).await;
+    }
+
+    /// Another user logs in, or the same one anew: requests that were not settled end with
+    /// [`LocalError::UserChanged`], subscriptions end with that code, the inbox as well, and nothing of the last user is kept.
+    /// The client logs in with `login` from now on.
+    pub async fn login(&self, login: Login) {
+        // A client that has ended has no user.
+        let _ = self.commands.send(Command::Login(login)).await;
     }
 
     /// Ends the session: the gateway forgets it, every request settles, subscriptions end. Returns when the socket is gone.

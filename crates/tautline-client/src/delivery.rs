@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use tautline_protocol::ChannelName;
+use tautline_protocol::{ChannelName, ErrorCode, client::LocalError};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::subscription::SubscriptionEvent;
@@ -46,6 +46,20 @@ impl Deliveries {
         self.sinks.remove(&channel);
         self.held_up.retain(|(held_up, _)| *held_up != channel);
         Some(channel)
+    }
+
+    /// True while the app has this subscription and it has not ended.
+    pub(crate) fn has(&self, number: u64) -> bool {
+        self.sinks.values().any(|sink| sink.number == number)
+    }
+
+    /// Another user logs in: all of them end. Where a buffer is full, what is in it is followed by nothing.
+    pub(crate) fn end_all(&mut self, why: LocalError) {
+        self.held_up.clear();
+        for (_, sink) in self.sinks.drain() {
+            let code = ErrorCode::from(why.as_str());
+            let _ = sink.events.try_send(SubscriptionEvent::Ended { code, message: why.to_string() });
+        }
     }
 
     /// Gives an event to whoever subscribed; to nobody where nobody did.
@@ -160,6 +174,27 @@ mod tests {
         assert!(!deliveries.is_held_up());
         assert_eq!(deliveries.remove(1), Some("slow".to_owned()));
         assert_eq!(deliveries.remove(1), None);
+    }
+
+    #[tokio::test]
+    async fn subscriptions_end_when_another_user_logs_in() {
+        let mut deliveries = Deliveries::default();
+        let (full, mut full_events) = sink(1, 1);
+        let (quick, mut quick_events) = sink(2, 10);
+        deliveries.add("full".into(), full);
+        deliveries.add("quick".into(), quick);
+        deliveries.deliver("full", event(1));
+        deliveries.deliver("full", event(2));
+        deliveries.end_all(LocalError::UserChanged);
+
+        assert!(!deliveries.is_held_up() && !deliveries.has(1) && !deliveries.has(2));
+        assert_eq!(offset(full_events.recv().await), Some(1));
+        assert!(full_events.recv().await.is_none(), "what was held up is the last user's");
+        let end = quick_events.recv().await;
+        assert!(
+            matches!(&end, Some(SubscriptionEvent::Ended { code, .. }) if code.as_str() == "user_changed"),
+            "{end:?}"
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::{
 
 use tautline_protocol::{
     Format, Now,
-    client::{Input, Session, Settlement, SocketClosed, State, Stored},
+    client::{Input, LocalError, Session, Settlement, SocketClosed, State, Stored},
     packet::Auth,
 };
 use tokio::{
@@ -30,7 +30,7 @@ use crate::{
     delivery::Deliveries,
     dial::{DialError, Opened},
     error::ConnectError,
-    notes::Notes,
+    notes::{Handled, Notes},
     options::{ClientOptions, Login, LoginError, PendingLogin},
     random::Random,
     socket::{Lost, Socket},
@@ -258,6 +258,13 @@ impl Driver {
                     self.feed(Input::Subscribe { channel, from });
                 }
             }
+            Command::Login(login) => {
+                self.login = login;
+                // What was fetched for the last user is no login any more.
+                self.pending_login = None;
+                self.deliveries.end_all(LocalError::UserChanged);
+                self.feed(Input::Login);
+            }
             Command::Reconnect => self.feed(Input::Connect),
             Command::Close { done } => {
                 self.closing.push(done);
@@ -268,8 +275,11 @@ impl Driver {
 
     fn take_notes(&mut self) {
         let notes = self.ends.notes.take();
-        for (channel, handled) in notes.handled {
-            self.feed(Input::Handled { channel, epoch: handled.epoch, offset: handled.offset });
+        for (number, Handled { channel, epoch, offset }) in notes.handled {
+            // What a subscription of the last user still holds is nothing of the next one's.
+            if self.deliveries.has(number) {
+                self.feed(Input::Handled { channel, epoch, offset });
+            }
         }
         for request in notes.cancelled {
             self.feed(Input::Cancel { request });

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 /// Where a publication stands that the app has handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Handled {
+    pub channel: String,
     pub epoch: String,
     pub offset: u64,
 }
@@ -24,8 +25,8 @@ pub(crate) struct Bundle {
     pub unsubscribed: Vec<u64>,
     /// Requests that nobody waits for any more.
     pub cancelled: Vec<u64>,
-    /// How far the app has come, by channel.
-    pub handled: BTreeMap<String, Handled>,
+    /// How far the app has come, by subscription.
+    pub handled: BTreeMap<u64, Handled>,
 }
 
 /// The board between both sides.
@@ -56,8 +57,8 @@ impl Notes {
         self.news.notify_one();
     }
 
-    pub(crate) fn handled(&self, channel: &str, handled: Handled) {
-        self.lock().handled.insert(channel.to_owned(), handled);
+    pub(crate) fn handled(&self, subscription: u64, handled: Handled) {
+        self.lock().handled.insert(subscription, handled);
         self.news.notify_one();
     }
 

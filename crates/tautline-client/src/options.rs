@@ -76,8 +76,8 @@ impl Login {
         Self::fixed(Auth::Token { token: token.into() })
     }
 
-    /// Asks `login` each time. It is told `true` where the last login, or the ticket made from it, was refused: then it
-    /// should not answer from a cache. A panic in it is an error like any other: no login just now.
+    /// Asks `login` each time, and again before a token expires. It is told `true` where the last login, or the ticket made from
+    /// it, was refused or is about to expire: then it should not answer from a cache. A panic in it is an error like any other: no login just now.
     pub fn ask<F, Answer>(login: F) -> Self
     where
         F: Fn(bool) -> Answer + Send + Sync + 'static,

@@ -87,7 +87,7 @@ pub struct Subscription {
     /// Whether the gateway or the storage keeps how far this channel was handled.
     pub(crate) acknowledges: bool,
     /// What the app is working on; handled once it asks for more.
-    pub(crate) in_hand: Option<(String, Handled)>,
+    pub(crate) in_hand: Option<Handled>,
     /// A client lives as long as something of it is in use.
     pub(crate) _keeps_alive: mpsc::Sender<Command>,
 }
@@ -103,8 +103,8 @@ impl Subscription {
         if let Some(SubscriptionEvent::Publication(publication)) = &event
             && self.acknowledges
         {
-            let handled = Handled { epoch: publication.epoch.clone(), offset: publication.offset };
-            self.in_hand = Some((publication.channel.clone(), handled));
+            let Publication { channel, epoch, offset, .. } = publication;
+            self.in_hand = Some(Handled { channel: channel.clone(), epoch: epoch.clone(), offset: *offset });
         }
         event
     }
@@ -121,8 +121,8 @@ impl Subscription {
     }
 
     fn acknowledge(&mut self) {
-        if let Some((channel, handled)) = self.in_hand.take() {
-            self.notes.handled(&channel, handled);
+        if let Some(handled) = self.in_hand.take() {
+            self.notes.handled(self.number, handled);
         }
     }
 }

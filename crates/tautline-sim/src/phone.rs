@@ -36,6 +36,8 @@ pub struct Phone {
     pub dialled_at_ms: Vec<u64>,
     /// The login that it has.
     pub auth: Option<Auth>,
+    /// Its app has no new login before the last one has expired.
+    pub refreshes_nothing: bool,
     /// Until when the login is good that the server accepted last, in monotonic milliseconds, while no clock jumps.
     pub(crate) login_until_ms: Option<u64>,
     /// The channels that it wants.
@@ -97,6 +99,7 @@ impl Phone {
             events: Vec::new(),
             dialled_at_ms: Vec::new(),
             auth: Some(Auth::Guest { guest: true }),
+            refreshes_nothing: false,
             login_until_ms: None,
             wanted: BTreeSet::new(),
             number,
@@ -269,7 +272,8 @@ impl Phone {
         match output {
             Output::FetchAuth { renew } => {
                 self.note(Event::FetchAuth(renew));
-                let answer = match self.auth.clone() {
+                let in_vain = self.refreshes_nothing && self.session.state() == State::Online;
+                let answer = match self.auth.clone().filter(|_| !in_vain) {
                     Some(auth) => Input::Auth(auth),
                     None => Input::AuthFailed { message: None },
                 };

@@ -89,7 +89,7 @@ fn storm(seed: u64, event_sink: Option<EventSink>, recording: Option<Recording>)
     summary.starts = starts::check(&world);
     summary.pages = history::check(&world, &injected);
     if plan.logins {
-        summary.expired = logins::check(&mut world, seed);
+        (summary.expired, summary.refreshed) = logins::check(&mut world, seed);
     }
     if plan.presence {
         rosters::check(&mut world);

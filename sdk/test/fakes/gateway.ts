@@ -37,6 +37,8 @@ export class FakeGateway {
   refusal: object | undefined;
   /** Whose sessions these are: one user's, with a channel of its own; none: guests. */
   user: string | undefined;
+  /** How long a login is good; none: for ever. */
+  authLifeMs: number | undefined;
   /** Which life of its logs this is. */
   epoch = 'k1';
   /** What is no longer kept of a channel: up to this offset. */
@@ -152,6 +154,7 @@ export class FakeGateway {
         ticket_expires_at: now + 86_400_000,
         resumed: known !== undefined,
         user: this.user,
+        auth_expires_at: this.authLifeMs && now + this.authLifeMs,
         requests_seen: this.saysNoRequestsSeen ? undefined : session.requestsSeen,
         ping_ms: 25_000,
         pong_ms: 8_000,
@@ -228,6 +231,8 @@ export class FakeGateway {
       const { channel } = packet.history as { channel: string };
       return { ok: { epoch: this.epoch, publications: this.log(channel), more: false } };
     }
+    if (packet.auth)
+      return { ok: { expires_at: now + (this.authLifeMs ?? 86_400_000), ticket: session.ticket } };
     if (packet.presence) return { ok: { members: [], count: 0 } };
     return { error: { code: 'unknown_verb', message: '' } };
   }

@@ -319,6 +319,38 @@ async fn the_inbox_brings_what_is_published_to_the_user() {
 }
 
 #[tokio::test]
+async fn login_ends_everything_of_the_last_user() {
+    let gateway = open_gateway(Retention::default()).jwt_hs256(SECRET).build().unwrap();
+    let login = Login::token(token_of("u1", SECRET));
+    let line = client(ClientOptions { login, ..guest(serve(&gateway).await) });
+    let mut inbox = line.inbox().await.unwrap();
+    let mut room = line.subscribe("room:7", ReadFrom::Now).await.unwrap();
+    subscribed(&mut room).await;
+
+    line.login(Login::token(token_of("u2", SECRET))).await;
+    for subscription in [&mut inbox, &mut room] {
+        let end = loop {
+            let event = soon(subscription.next()).await.expect("an end is told");
+            if let SubscriptionEvent::Ended { code, .. } = event {
+                break code;
+            }
+        };
+        assert_eq!(end.as_str(), "user_changed");
+        assert!(soon(subscription.next()).await.is_none());
+    }
+    // The channels are free for the next user at once.
+    let mut inbox = line.inbox().await.unwrap();
+    let mut room = line.subscribe("room:7", ReadFrom::Now).await.unwrap();
+    subscribed(&mut room).await;
+    for user in ["u1", "u2"] {
+        let name = ChannelName::parse(&format!("user:{user}")).unwrap();
+        let whose = RawValue::from_string(json!(user).to_string()).unwrap();
+        gateway.publish(&name, &whose, PublishOptions::default()).await.unwrap();
+    }
+    assert_eq!(next_publication(&mut inbox).await.data.get(), "\"u2\"");
+}
+
+#[tokio::test]
 async fn a_client_that_nobody_holds_any_more_hangs_up() {
     let gateway = open_gateway(Retention::default()).build().unwrap();
     let line = client(guest(serve(&gateway).await));

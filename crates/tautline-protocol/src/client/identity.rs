@@ -50,6 +50,11 @@ impl Identity {
         self.ticket.is_some()
     }
 
+    /// Another user logs in: only the attempt goes on, which never falls.
+    pub(super) fn forget_user(&mut self) {
+        *self = Self { attempt: self.attempt, ..Self::default() };
+    }
+
     /// What a restarted app goes on with.
     pub(super) fn restore(&mut self, ticket: Option<String>, attempt: u64) {
         self.ticket = ticket;

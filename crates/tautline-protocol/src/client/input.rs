@@ -63,6 +63,8 @@ pub enum Input<'a> {
         /// The publication's offset.
         offset: u64,
     },
+    /// Another user logs in: everything of the last one is settled and forgotten. The next login is fetched as at first.
+    Login,
     /// The app came to the foreground.
     Show,
     /// The app went to the background.

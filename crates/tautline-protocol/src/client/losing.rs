@@ -1,7 +1,7 @@
 //! How a line is lost, and why; what follows is decided by [`Session::advance`] (protocol, sections 6 and 7).
 
 use super::{
-    DropCause, Dropped, Output, Session, SocketClosed,
+    DropCause, Dropped, LocalError, Output, Session, SocketClosed,
     backoff::Advice,
     identity::FirstDrop,
     session::{Closing, Goal},
@@ -139,20 +139,26 @@ impl Session {
         self.subscriptions.end();
     }
 
-    pub(super) fn close(&mut self, now: Now) {
-        if self.is_online() {
-            // What the app has handled is told before there is nobody left to tell it.
-            if self.subscriptions.acks_wait() {
-                self.ping(now);
-            }
-            self.say(now, Marks::default(), "bye", &serde_json::Map::new());
+    /// The session is over: the server can forget it.
+    pub(super) fn say_bye(&mut self, now: Now) {
+        if !self.is_online() {
+            return;
         }
+        // What the app has handled is told before there is nobody left to tell it.
+        if self.subscriptions.acks_wait() {
+            self.ping(now);
+        }
+        self.say(now, Marks::default(), "bye", &serde_json::Map::new());
+    }
+
+    pub(super) fn close(&mut self, now: Now) {
+        self.say_bye(now);
         if self.socket.is_some() {
             let dropped = self.dropped(DropCause::ClosedByApp);
             self.drop_line(now, dropped);
         }
         self.goal = Goal::Closed;
-        let settled = self.outbox.close();
+        let settled = self.outbox.settle_all(LocalError::Closed);
         self.settle(settled);
         self.subscriptions.clear();
     }

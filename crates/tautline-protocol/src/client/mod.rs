@@ -10,6 +10,7 @@ mod heartbeat;
 mod identity;
 mod input;
 mod line;
+mod login;
 mod losing;
 mod opening;
 mod options;

@@ -295,11 +295,11 @@ impl Outbox {
         settled
     }
 
-    /// The app closed the line.
-    pub(super) fn close(&mut self) -> Settled {
+    /// The app closed the line, or another user logs in.
+    pub(super) fn settle_all(&mut self, error: LocalError) -> Settled {
         let mut settled = Settled::new();
         while !self.entries.is_empty() {
-            self.settle_at(0, LocalError::Closed, &mut settled);
+            self.settle_at(0, error, &mut settled);
         }
         settled
     }

@@ -107,6 +107,9 @@ pub enum LocalError {
     /// The app closed the line.
     #[error("the line is closed")]
     Closed,
+    /// Another user has logged in.
+    #[error("another user has logged in")]
+    UserChanged,
     /// The app no longer waited.
     #[error("cancelled")]
     Cancelled,
@@ -123,6 +126,7 @@ impl LocalError {
             Self::TooLarge => "too_large",
             Self::InDoubt => "in_doubt",
             Self::Closed => "closed",
+            Self::UserChanged => "user_changed",
             Self::Cancelled => "cancelled",
         }
     }

@@ -24,7 +24,13 @@ pub(super) struct Refresh {
 
 impl Refresh {
     /// A welcome came.
-    pub(super) fn begin(&mut self, now_ms: u64, server_wall_ms: u64, expires_at: Option<u64>, random: &mut Random) {
+    pub(super) fn begin(
+        &mut self,
+        now_ms: u64,
+        server_wall_ms: u64,
+        expires_at: Option<u64>,
+        random: &mut Random,
+    ) {
         *self = Self { server_wall_ms, read_at_ms: now_ms, ..Self::default() };
         if let Some(expires_at) = expires_at {
             self.renewed(now_ms, expires_at, random);
@@ -49,7 +55,13 @@ impl Refresh {
     }
 
     /// There was no login, or the server refused it: tries again later, while there is time.
-    pub(super) fn failed(&mut self, now_ms: u64, after_ms: Option<u64>, random: &mut Random, options: &Options) {
+    pub(super) fn failed(
+        &mut self,
+        now_ms: u64,
+        after_ms: Option<u64>,
+        random: &mut Random,
+        options: &Options,
+    ) {
         self.failures += 1;
         let ceiling_ms = options.retry_base_ms.saturating_mul(1 << self.failures.min(16));
         let delay_ms = random.below(ceiling_ms.min(options.retry_max_ms)).max(options.retry_base_ms);

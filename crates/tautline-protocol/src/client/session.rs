@@ -147,6 +147,7 @@ impl Session {
         match input {
             Input::Connect => self.want_up(true),
             Input::Close => self.close(now),
+            Input::Login => self.login(now),
             Input::Auth(auth) => self.auth_came(now, auth),
             Input::AuthFailed { message } => self.auth_failed(now, message),
             Input::SocketOpen { socket } => self.socket_open(now, socket),

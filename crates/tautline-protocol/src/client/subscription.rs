@@ -191,6 +191,14 @@ impl Subscriptions {
         self.by_name.clear();
     }
 
+    /// Another user logs in. Gives the names of those that the app has.
+    pub(super) fn forget_user(&mut self) -> Vec<String> {
+        let Self { holds, keeps_places, .. } = *self;
+        let all =
+            std::mem::replace(self, Self { holds, keeps_places, places_moved: true, ..Self::default() });
+        all.by_name.into_iter().filter(|(_, it)| !it.leaving).map(|(channel, _)| channel).collect()
+    }
+
     pub(super) fn is_own(&self, channel: &str) -> bool {
         self.by_name.get(channel).is_some_and(|subscription| subscription.own)
     }

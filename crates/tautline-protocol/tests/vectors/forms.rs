@@ -63,6 +63,7 @@ pub fn input<'a>(input: &Value, message: &'a str) -> Input<'a> {
     match input["type"].as_str().expect("an input has a type") {
         "connect" => Input::Connect,
         "close" => Input::Close,
+        "login" => Input::Login,
         "auth" => Input::Auth(serde_json::from_value(input["auth"].clone()).expect("a login")),
         "auth_failed" => Input::AuthFailed { message: optional_text(&input["message"]) },
         "socket_open" => Input::SocketOpen { socket: socket() },

@@ -1,7 +1,7 @@
 //! Logins that expire: a line ends with its login, to the millisecond, and one that is refreshed in band goes on.
 //!
-//! Phones in the storm get a new login whenever one has expired, and lose nothing. In the calm behind it one line is moved by
-//! hand, as the clients here refresh nothing in band.
+//! Phones in the storm refresh their logins, or get a new one where one has expired, and lose nothing. In the calm behind it one
+//! line is moved by hand, to the millisecond.
 
 use std::task::Waker;
 
@@ -25,11 +25,12 @@ pub(super) fn token(user: &str, life_ms: Option<u64>) -> Auth {
     Auth::Token { token: format!("user:{user}{life}") }
 }
 
-/// Refreshes a line at random, and lets it end. Gives how many lines of phones have ended with their login.
+/// Refreshes a line at random, and lets it end. Gives how many lines of phones have ended with their login, and how often phones
+/// have refreshed theirs.
 ///
 /// # Panics
 /// When a line ends before its login, or after it, or misses a publication.
-pub(super) fn check(world: &mut World, seed: u64) -> u64 {
+pub(super) fn check(world: &mut World, seed: u64) -> (u64, u64) {
     let mut rng = Rng::stream(seed, 13);
     let mut line = Line::open(world, rng.between(LIFE_MS.0, LIFE_MS.1));
     let begins_at = line.subscribe(world);
@@ -56,9 +57,10 @@ pub(super) fn check(world: &mut World, seed: u64) -> u64 {
     line.wait(world, 1);
     let bye = line.told.last().map(|packet| &packet["bye"]["code"]);
     assert!(line.is_over && bye == Some(&json!("token_expired")), "a login expired: {:?}", line.told);
-    let words = world.phones.iter().flat_map(|phone| &phone.events);
+    let words = || world.phones.iter().flat_map(|phone| &phone.events);
     let expired = |event: &&Event| matches!(event, Event::Received(text) if text.contains("token_expired"));
-    words.filter(expired).count() as u64
+    let refreshed = |event: &&Event| matches!(event, Event::Sent(text) if text.contains(r#""auth":{"token""#) && !text.contains(r#"{"hello""#));
+    (words().filter(expired).count() as u64, words().filter(refreshed).count() as u64)
 }
 
 /// A connection that is moved by hand.

@@ -177,6 +177,7 @@ impl Plan {
             if self.logins {
                 let life_ms = rng.between(LOGIN_MS.0, LOGIN_MS.1);
                 world.phones[phone].auth = Some(logins::token(&user_of(phone), Some(life_ms)));
+                world.phones[phone].refreshes_nothing = rng.chance(0.5);
             }
             let channels = if self.idle { 0 } else { 1 + usize::try_from(rng.below(3)).expect("small") };
             for channel in CHANNELS.iter().take(channels) {

@@ -37,6 +37,8 @@ pub struct Summary {
     pub pages: u64,
     /// Lines that ended with their login.
     pub expired: u64,
+    /// Logins that were refreshed on the open connection, or tried to.
+    pub refreshed: u64,
     /// Lines that had nothing to do, and ended.
     pub hung_up: u64,
     /// Messages that arrived on a socket which its client had closed.
@@ -65,6 +67,7 @@ impl Summary {
         self.starts += other.starts;
         self.pages += other.pages;
         self.expired += other.expired;
+        self.refreshed += other.refreshed;
         self.hung_up += other.hung_up;
         self.late += other.late;
         self.questions += other.questions;

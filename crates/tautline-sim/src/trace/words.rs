@@ -8,6 +8,7 @@ pub(super) fn input(input: &Input<'_>) -> Value {
     let (name, fields) = match input {
         Input::Connect => ("connect", json!({})),
         Input::Close => ("close", json!({})),
+        Input::Login => ("login", json!({})),
         Input::Auth(auth) => ("auth", json!({"auth": auth})),
         Input::AuthFailed { message } => ("auth_failed", json!({"message": message})),
         Input::SocketOpen { socket } => ("socket_open", json!({"socket": socket})),
