@@ -1,9 +1,18 @@
 //! Sockets that a program listens on, and how many it may have open.
 
-use std::net::SocketAddr;
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::unix::{
+        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+        net::UnixStream,
+    },
+    path::{Path, PathBuf},
+};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, TcpSocket};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 /// Connections that may wait to be accepted: everybody comes back at once after a restart. The kernel may cut it
 /// (`net.core.somaxconn`).
@@ -19,16 +28,75 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// Listens on an address.
+/// Listens on an address; `[::]` takes IPv4 as well, whatever this machine's default is.
 ///
 /// # Errors
 /// When the address is taken or not of this machine.
-pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restarted server takes its port back although connections of the last one still linger.
     socket.set_reuseaddr(true)?;
+    if address.is_ipv6() {
+        SockRef::from(&socket).set_only_v6(!address.ip().is_unspecified())?;
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// The file of a Unix socket that listens. Removed when dropped, unless another one has taken its place.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+/// Listens on a Unix socket whose file has these rights. A socket that a crash has left is replaced; one that
+/// somebody listens on, and what is no socket, is not.
+///
+/// # Errors
+/// Where the path is taken or cannot be written.
+pub fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "the path is taken, and not by a socket",
+            ));
+        }
+        Ok(_) => match UnixStream::connect(path) {
+            // Nobody listens there any more.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    // Under a name of its own until the rights are set: nobody connects before.
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(format!(".{}.new", std::process::id()));
+    let fresh = PathBuf::from(fresh);
+    let _ = fs::remove_file(&fresh);
+    let listener = UnixListener::bind(&fresh)?;
+    let placed = fs::set_permissions(&fresh, fs::Permissions::from_mode(mode))
+        .and_then(|()| fs::metadata(&fresh))
+        .and_then(|found| fs::rename(&fresh, path).map(|()| (found.dev(), found.ino())));
+    match placed {
+        Ok(inode) => Ok((listener, SocketFile { path: path.to_owned(), inode })),
+        Err(error) => {
+            let _ = fs::remove_file(&fresh);
+            Err(error)
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let found = fs::symlink_metadata(&self.path).map(|found| (found.dev(), found.ino()));
+        if found.is_ok_and(|found| found == self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Raises the soft limit of open files to the hard one. One descriptor a connection: the usual soft limit of 1,024 is there
@@ -40,4 +108,48 @@ pub fn raise_open_files_limit() -> Result<(), String> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
         .map_err(|error| format!("cannot raise the limit of open files from {:?}: {error}", limit.current))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("tautline-{name}-{}.sock", std::process::id()));
+        let _ = fs::remove_file(&path);
+        path
+    }
+
+    #[tokio::test]
+    async fn stale_socket_is_replaced_and_removed_at_the_end() {
+        let path = path("stale");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "a crash leaves the file");
+        let (listener, file) = bind_unix(&path, 0o600).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let _client = UnixStream::connect(&path).unwrap();
+        listener.accept().await.unwrap();
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn socket_in_use_or_other_file_is_left_alone() {
+        let path = path("used");
+        let (_listener, file) = bind_unix(&path, 0o660).unwrap();
+        assert_eq!(bind_unix(&path, 0o660).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "mine").unwrap();
+        assert_eq!(bind_unix(&path, 0o660).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        drop(file);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine", "the file of another one stays");
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn unspecified_ipv6_address_takes_ipv4() {
+        let Ok(listener) = bind("[::]:0".parse().unwrap()) else { return };
+        let port = listener.local_addr().unwrap().port();
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    }
 }

@@ -14,6 +14,8 @@ pub mod listen;
 mod logins;
 pub mod mock;
 pub mod serve;
+mod sockets;
 mod starting;
 pub mod terminal;
+mod tls;
 pub mod token;

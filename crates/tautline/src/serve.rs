@@ -2,23 +2,25 @@
 //!
 //! Start at [`run`]. What is decided here is only what a process does: files, signals, and the lines it prints.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use tautline_gateway::{Gateway, Hosts};
 use tautline_process::{
     log,
     signals::{Ending, Signals},
-    socket::{bind, raise_open_files_limit},
+    socket::raise_open_files_limit,
 };
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use tracing::{Level, info, warn};
 
 use crate::{
     config::{DrainSettings, Settings, TICKET_KEYS},
     engine::Logs,
     logins,
+    sockets::BoundSocket,
     starting::answer_while,
+    tls::CertificateStore,
 };
 
 /// Runs until a signal comes, then drains. A second signal ends it at once.
@@ -30,16 +32,29 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     if let Err(why) = raise_open_files_limit() {
         warn!("{why}");
     }
-    let listener = bind(settings.listen).with_context(|| format!("cannot listen on {}", settings.listen))?;
-    let address = listener.local_addr().context("cannot tell the address it listens on")?;
+    let certificates = match settings.tls.is_empty() {
+        true => None,
+        false => Some(CertificateStore::load(settings.tls.clone()).context("cannot serve TLS")?),
+    };
+    let sockets =
+        settings.listeners().into_iter().map(BoundSocket::bind).collect::<anyhow::Result<Vec<_>>>()?;
+    // The others answer once the gateway serves; until then connections wait in the kernel.
+    let plain: Vec<_> = sockets.iter().filter_map(BoundSocket::plain_tcp).collect();
     let of = settings.clone();
-    let mut logs = match answer_while(move || Logs::open(&of), &listener, signals.next()).await? {
+    let mut logs = match answer_while(move || Logs::open(&of), &plain, signals.next()).await? {
         Ok(logs) => logs,
         Err(ending) => return Ok(ExitCode::from(ending.exit_code())),
     };
     let gateway = build(&settings, &mut logs)?;
-    let mut serving = tokio::spawn(gateway.serve(listener));
-    announce(&settings, address, logs.keeps_keys());
+    announce(&settings, &sockets, logs.keeps_keys());
+    let tls = certificates.as_ref().map(CertificateStore::tls);
+    let (mut serving, mut files) = (JoinSet::new(), Vec::new());
+    for socket in sockets {
+        let (listener, file) = socket.into_listener(tls.as_ref());
+        serving.spawn(gateway.serve(listener));
+        files.extend(file);
+    }
+    let watching = certificates.map(CertificateStore::watch).transpose()?;
     let changing_keys = logs.change_keys(&gateway);
 
     let ending = tokio::select! {
@@ -51,12 +66,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             drain(&settings.drain, &gateway, &mut signals).await;
             Err(anyhow!("a thread of the store has panicked: nothing is stored before this process is started anew"))
         }
-        served = &mut serving => {
+        Some(served) = serving.join_next() => {
             let served = served.context("the accept loop panicked").and_then(|it| it.context("cannot accept any more"));
             served.map(|()| ExitCode::SUCCESS)
         }
     };
-    changing_keys.inspect(AbortHandle::abort);
+    changing_keys.into_iter().chain(watching).for_each(|task| task.abort());
+    drop(files);
     if let Some(signal) = unless_signalled(logs.close(), signals.next()).await {
         warn!("{}: exiting at once; the next start recovers the store as after a kill", signal.name());
         return Ok(ExitCode::from(signal.exit_code()));
@@ -111,7 +127,7 @@ fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
         builder = builder.api_key(key.expose());
     }
     if settings.dev {
-        builder = builder.hosts(hosts_at(settings.listen));
+        builder = builder.hosts(hosts_of(settings));
         builder = builder.call("echo", |call| async move { Ok(call.data) });
     }
     logs.equip(builder)?.build().context("cannot build the gateway")
@@ -119,12 +135,13 @@ fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
 
 /// For which hosts something is answered that is open to everybody: this machine's own, or its network's where it was told to
 /// listen there.
-fn hosts_at(listen: SocketAddr) -> Hosts {
-    if listen.ip().is_loopback() { Hosts::Loopback } else { Hosts::Network }
+fn hosts_of(settings: &Settings) -> Hosts {
+    let is_local = settings.listeners().iter().all(|listener| listener.address.is_of_this_machine());
+    if is_local { Hosts::Loopback } else { Hosts::Network }
 }
 
 /// Tells people what they must know, then prints the one line on stdout that says it is ready.
-fn announce(settings: &Settings, address: SocketAddr, keeps_keys: bool) {
+fn announce(settings: &Settings, sockets: &[BoundSocket], keeps_keys: bool) {
     if settings.ticket_keys.is_empty() && !keeps_keys {
         info!(
             "ticket keys are made at random: sessions will not survive a restart ([tickets] keys, or {TICKET_KEYS})"
@@ -141,13 +158,16 @@ fn announce(settings: &Settings, address: SocketAddr, keeps_keys: bool) {
              answers, the API key {key}. Not for production."
         );
         log::say(Level::WARN, &words);
-        if !address.ip().is_loopback() {
-            warn!("--dev, and {address} can be reached from other machines");
+        for address in sockets.iter().filter_map(|socket| socket.address) {
+            if !address.ip().to_canonical().is_loopback() {
+                warn!("--dev, and {address} can be reached from other machines");
+            }
         }
     }
     log::announce(&format!(
-        "tautline {} listening on http://{address} (WebSocket at /connect, engine {})",
+        "tautline {} listening on {} (WebSocket at /connect, engine {})",
         env!("CARGO_PKG_VERSION"),
+        sockets.iter().map(|socket| socket.url.as_str()).collect::<Vec<_>>().join(" "),
         settings.engine
     ));
 }

@@ -2,7 +2,7 @@
 //!
 //! A supervisor that hears nothing takes a process for dead and starts it over, and never gets to the end of a long start.
 
-use std::{collections::VecDeque, io, thread, time::Duration};
+use std::{collections::VecDeque, future::poll_fn, io, task::Poll, thread, time::Duration};
 
 use anyhow::Context as _;
 use tautline_process::signals::Ending;
@@ -31,7 +31,7 @@ const HEAD_BYTES_MAX: usize = 8192;
 /// What became of `work`, or that there is no thread for it.
 pub(crate) async fn answer_while<T: Send + 'static>(
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
-    listener: &TcpListener,
+    listeners: &[&TcpListener],
     ending: impl Future<Output = Ending>,
 ) -> anyhow::Result<Result<T, Ending>> {
     let (give, mut done) = oneshot::channel();
@@ -57,8 +57,8 @@ pub(crate) async fn answer_while<T: Send + 'static>(
                 waited += SAY_EVERY;
                 info!(seconds = waited.as_secs(), "the store is still being opened");
             }
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
+            accepted = accept_any(listeners) => match accepted {
+                Ok(stream) => {
                     oldest.retain(|waiting: &AbortHandle| !waiting.is_finished());
                     if oldest.len() == CONNECTIONS_MAX
                         && let Some(silent) = oldest.pop_front()
@@ -75,6 +75,19 @@ pub(crate) async fn answer_while<T: Send + 'static>(
             Some(_) = answering.join_next() => {}
         }
     }
+}
+
+/// The next connection of any listener; without listeners, none ever.
+async fn accept_any(listeners: &[&TcpListener]) -> io::Result<TcpStream> {
+    poll_fn(|cx| {
+        for listener in listeners {
+            if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+                return Poll::Ready(accepted.map(|(stream, _)| stream));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// Answers one request: this process lives, and is not ready for anything else.
@@ -124,7 +137,7 @@ mod tests {
             let (signal, signalled) = oneshot::channel();
             let work = move || finished.recv().context("nobody is left to tell");
             let ending = async { signalled.await.expect("the test holds it") };
-            let running = tokio::spawn(async move { answer_while(work, &listener, ending).await });
+            let running = tokio::spawn(async move { answer_while(work, &[&listener], ending).await });
             Self { running, finish, signal, address }
         }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tautline_gateway::{API_KEY_BYTES_MIN, HS256_SECRET_BYTES_MIN};
+use tautline_gateway::{API_KEY_BYTES_MIN, HS256_SECRET_BYTES_MIN, ORIGIN_PRESET, ORIGIN_PRESETS};
 use tautline_process::secret::Secret;
 
 use super::Engine;
@@ -55,6 +55,13 @@ pub(super) fn origin(text: String) -> Result<String, String> {
     };
     let is_host =
         |host: &str| !host.is_empty() && host.chars().all(|c| c.is_ascii_graphic() && !"/?#@*".contains(c));
+    if let Some(preset) = text.strip_prefix(ORIGIN_PRESET) {
+        let names = || ORIGIN_PRESETS.map(|(name, _)| name).join(", ");
+        return match ORIGIN_PRESETS.iter().any(|(name, _)| *name == preset) {
+            true => Ok(text),
+            false => Err(format!("{text:?} is no preset of origins: there are {}", names())),
+        };
+    }
     match text.split_once("://") {
         Some((scheme, host)) if is_scheme(scheme) && is_host(host) => Ok(text),
         None if text == "null" => Ok(text),

@@ -25,6 +25,7 @@ use toml::de::DeTable;
 use super::{
     ConfigError, Durability, Engine,
     check::{self, TicketKey},
+    listen::{CertificateFiles, ListenSettings},
     options,
 };
 
@@ -37,6 +38,8 @@ pub(super) struct File {
     #[serde(skip)]
     pub gateway: GatewayConfig,
     pub plain: PlainConfig,
+    pub listen: Vec<ListenSettings>,
+    pub tls: Vec<CertificateFiles>,
     pub auth: Auth,
     /// Also of `[auth]`.
     #[serde(skip)]
@@ -233,6 +236,10 @@ impl File {
         let invalid = |place, message: String| ConfigError::in_file(path, text, place, &message);
         file.tokens.check().map_err(|error| invalid(auth, error.to_string()))?;
         file.check_logins().map_err(|message| invalid(login, message))?;
+        if let Some(listener) = file.listen.iter().find(|listener| listener.tls && file.tls.is_empty()) {
+            let message = format!("listen {}: TLS needs a certificate: add [[tls]]", listener.address);
+            return Err(invalid(None, message));
+        }
         Ok(file)
     }
 

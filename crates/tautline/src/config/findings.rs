@@ -16,6 +16,7 @@ impl Settings {
     pub fn findings(&self, environment: &Environment) -> Vec<String> {
         let mut findings = environment.findings();
         findings.extend(self.secrets_in.as_deref().and_then(tautline_files::open_to_others));
+        findings.extend(self.listen_findings());
         findings.extend(self.login_findings());
         findings.extend(self.rule_findings());
         findings.extend(self.limit_findings());
@@ -176,7 +177,8 @@ pub(super) mod tests {
     pub(in crate::config) fn findings_in(file: &str, variables: &[(&str, &str)]) -> Vec<String> {
         let environment = Environment::of(variables.iter().copied());
         let mut settings = Settings::default();
-        settings.apply_file(file::File::parse(Path::new("tautline.toml"), file).unwrap());
+        let path = Path::new("tautline.toml");
+        settings.apply_file(path, file::File::parse(path, file).unwrap());
         settings.apply_environment(&environment).unwrap();
         settings.findings(&environment)
     }

@@ -8,11 +8,12 @@ mod error;
 mod file;
 mod findings;
 mod limit_findings;
+mod listen;
 mod options;
 
 use std::{
     fmt, fs,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZero,
     path::{Path, PathBuf},
     time::Duration,
@@ -29,6 +30,7 @@ pub use environment::{
     API_KEY, AUTH_SECRET, AUTH_SECRET_OLD, ENVIRONMENT, Environment, LISTEN, NODE, TICKET_KEYS, TOKEN,
 };
 pub use error::ConfigError;
+pub use listen::{CertificateFiles, ListenAddress, ListenSettings};
 
 /// Where channels and their logs live, as it is written in flags and files: `memory`, or `disk:` and a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,8 +102,13 @@ impl Default for DrainSettings {
 /// Everything that `serve` needs to know. `Default` is what holds when nothing is said: nothing is open to anybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Where to listen. Default `127.0.0.1:8000`.
-    pub listen: SocketAddr,
+    /// The short form of a listener: where to listen. Default [`Settings::LISTEN_DEFAULT`], where there are no
+    /// `listeners`.
+    pub listen: Option<SocketAddr>,
+    /// More listeners, with options. Default none.
+    pub listeners: Vec<ListenSettings>,
+    /// The certificates of listeners with TLS; the first serves clients that ask for none of the names. Default none.
+    pub tls: Vec<CertificateFiles>,
     /// This node's name in welcomes and tickets. Default `n1`.
     pub node: String,
     /// Where channels and their logs live. Default `disk:./tautline-data`.
@@ -149,7 +156,9 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
+            listen: None,
+            listeners: Vec::new(),
+            tls: Vec::new(),
             node: "n1".to_owned(),
             engine: Engine::default(),
             durability: Durability::default(),
@@ -176,6 +185,9 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Where a gateway listens that is told nothing.
+    pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
+
     /// Puts flags over environment over file over defaults.
     ///
     /// # Errors
@@ -185,15 +197,17 @@ impl Settings {
         if let Some(path) = &flags.config {
             let file = read_file(path)?;
             settings.secrets_in = file.has_secrets().then(|| path.clone());
-            settings.apply_file(file);
+            settings.apply_file(path, file);
         }
         settings.apply_environment(environment)?;
         settings.apply_flags(flags)?;
         Ok(settings)
     }
 
-    fn apply_file(&mut self, file: file::File) {
-        set(&mut self.listen, file.server.listen);
+    fn apply_file(&mut self, path: &Path, file: file::File) {
+        self.listen = file.server.listen;
+        self.listeners = file.listen;
+        self.tls = file.tls.into_iter().map(|files| files.beside(path)).collect();
         set(&mut self.node, file.server.node);
         set(&mut self.engine, file.server.engine);
         set(&mut self.durability, file.server.durability);
@@ -216,7 +230,7 @@ impl Settings {
     }
 
     fn apply_environment(&mut self, environment: &Environment) -> Result<(), ConfigError> {
-        set(&mut self.listen, environment.listen()?);
+        self.listen = environment.listen()?.or(self.listen);
         set(&mut self.node, environment.node()?);
         if let Some(secret) = environment.auth_secret()? {
             self.hs256_secret = Some(secret);
@@ -231,7 +245,7 @@ impl Settings {
     }
 
     fn apply_flags(&mut self, flags: &Flags) -> Result<(), ConfigError> {
-        set(&mut self.listen, flags.listen);
+        self.listen = flags.listen.or(self.listen);
         set(&mut self.engine, flags.engine.clone());
         set(&mut self.log_format, flags.log_format);
         if flags.dev {

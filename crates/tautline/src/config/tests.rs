@@ -16,7 +16,8 @@ fn error_of(text: &str) -> String {
 
 fn settings_of(text: &str, variables: &[(&str, &str)], flags: &Flags) -> Settings {
     let mut settings = Settings::default();
-    settings.apply_file(file::File::parse(Path::new("tautline.toml"), text).unwrap());
+    let path = Path::new("tautline.toml");
+    settings.apply_file(path, file::File::parse(path, text).unwrap());
     settings.apply_environment(&Environment::of(variables.iter().copied())).unwrap();
     settings.apply_flags(flags).unwrap();
     settings
@@ -128,13 +129,13 @@ fn flags_beat_environment_beats_file() {
         [(LISTEN, "127.0.0.1:2"), (NODE, "env"), (AUTH_SECRET, OTHER_SECRET), (API_KEY, OTHER_SECRET)];
 
     let by_file = settings_of(&text, &[], &Flags::default());
-    assert_eq!((by_file.listen.port(), by_file.node.as_str()), (1, "file"));
+    assert_eq!((by_file.listen.unwrap().port(), by_file.node.as_str()), (1, "file"));
     let by_environment = settings_of(&text, &variables, &Flags::default());
-    assert_eq!((by_environment.listen.port(), by_environment.node.as_str()), (2, "env"));
+    assert_eq!((by_environment.listen.unwrap().port(), by_environment.node.as_str()), (2, "env"));
     assert_eq!(by_environment.hs256_secret, Some(Secret::new(OTHER_SECRET)));
     assert_eq!(by_environment.api_keys, [Secret::new(OTHER_SECRET)]);
     let flags = Flags { listen: Some("127.0.0.1:3".parse().unwrap()), ..Flags::default() };
-    assert_eq!(settings_of(&text, &variables, &flags).listen.port(), 3);
+    assert_eq!(settings_of(&text, &variables, &flags).listen.unwrap().port(), 3);
 }
 
 #[test]
