@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use tautline_client::{
     Client, ClientEvent, ClientOptions, DropCause, Dropped, HistoryPlace, ReadFrom, State, Tls,
 };
-use tautline_gateway::Retention;
+use tautline_gateway::{Retention, Tls as ServerTls, TlsCertificate};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -38,6 +38,15 @@ impl Authority {
     /// Trusts this authority, and nobody else.
     fn trusted(&self) -> Tls {
         Tls::default().without_system_roots().with_roots(self.0.pem()).expect("it can be a root")
+    }
+
+    /// A new certificate for `name`, as the gateway takes it.
+    fn issue(&self, name: &str) -> TlsCertificate {
+        let key = KeyPair::generate().expect("a key can be made");
+        let params = CertificateParams::new([name.to_owned()]).expect("a name");
+        let certificate = params.signed_by(&key, &self.0).expect("the authority signs").pem();
+        TlsCertificate::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes())
+            .expect("both are whole")
     }
 
     /// Ends TLS in front of `upstream`, for who wants to talk to `name`.
@@ -74,6 +83,41 @@ impl Authority {
             }
         });
         address
+    }
+}
+
+#[tokio::test]
+async fn clients_stay_through_reloads_of_the_gateways_certificate() {
+    const CLIENTS: usize = 30;
+    const RELOADS: u64 = 20;
+    let (authority, another) = (Authority::new("ours"), Authority::new("another"));
+    let gateway = open_gateway(Retention::default()).build().unwrap();
+    let certificates = ServerTls::new(vec![authority.issue("127.0.0.1")]).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it listens");
+    tokio::spawn(gateway.serve_tls(listener, certificates.clone()));
+    let mut rooms = Vec::new();
+    for _ in 0..CLIENTS {
+        let line = client(secure(address, authority.trusted()));
+        let events = line.events();
+        let mut room = line.subscribe("room:7", ReadFrom::Now).await.unwrap();
+        subscribed(&mut room).await;
+        rooms.push((line, events, room));
+    }
+    for number in 1..=RELOADS {
+        certificates.replace(vec![another.issue("127.0.0.1")]).unwrap();
+        // New handshakes see the new certificate; everybody else stays.
+        let refused = drops(&client(secure(address, authority.trusted())), 1).await.remove(0);
+        assert_eq!(refused.cause, DropCause::TlsFailed);
+        rooms[0].0.publish("room:7", &number).await.unwrap();
+        for (_, _, room) in &mut rooms {
+            assert_eq!(next_publication(room).await.offset, number);
+        }
+    }
+    for (_, events, _) in &mut rooms {
+        while let Ok(event) = events.try_recv() {
+            assert!(!matches!(event, ClientEvent::Dropped(_)), "{event:?}");
+        }
     }
 }
 
