@@ -3,11 +3,13 @@
 use std::{
     net::{SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
+use rustls::ClientConfig;
 use serde_json::{Value, json};
 use tautline_process::{secret::Secret, units::parse_duration};
 
@@ -71,6 +73,9 @@ pub struct Load {
     /// The threads of a server of its own
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     server_threads: usize,
+    /// TLS between the load and a server of its own, which makes a certificate for it
+    #[arg(long, conflicts_with = "url")]
+    tls: bool,
     /// The cores that a server of its own runs on, like 0 or 0,1. [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     server_cores: Vec<usize>,
@@ -112,6 +117,8 @@ pub(super) struct Target {
     /// The load has a core for itself, and asks for events without end: to wake it would be the server's work.
     pub sleepless: bool,
     pub protocol: Protocol,
+    /// Inside of TLS, and with whom it is trusted.
+    pub tls: Option<Arc<ClientConfig>>,
     token: Option<Secret>,
 }
 
@@ -120,6 +127,7 @@ pub(super) struct Target {
 pub(super) struct OwnServer {
     pub threads: usize,
     pub cores: Vec<usize>,
+    pub tls: bool,
 }
 
 impl Load {
@@ -161,7 +169,7 @@ impl Load {
     }
 
     pub(super) fn own_server(&self) -> OwnServer {
-        OwnServer { threads: self.server_threads, cores: self.server_cores.clone() }
+        OwnServer { threads: self.server_threads, cores: self.server_cores.clone(), tls: self.tls }
     }
 
     /// No server of ours is on the load's cores.
@@ -225,6 +233,7 @@ impl Target {
             path: path.to_owned(),
             sleepless: false,
             protocol: Protocol::default(),
+            tls: None,
             token,
         })
     }
@@ -232,6 +241,11 @@ impl Target {
     /// The same, with this token.
     pub(super) fn bearing(self, token: Option<Secret>) -> Self {
         Self { token, ..self }
+    }
+
+    /// The same, inside of TLS.
+    pub(super) fn inside(self, tls: Option<Arc<ClientConfig>>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The same, loaded by those who sleep while nothing comes, or by those who never do.

@@ -18,6 +18,7 @@ use tautline_websocket::{ClientHandshake, encode_pong, encode_text};
 use super::{
     frames::{self, Kind},
     protocols::{Protocol, Said},
+    wire::Wire,
 };
 
 /// A client's frames are masked; with which key is all the same to a server.
@@ -98,7 +99,7 @@ pub(super) struct Connection {
     pub dialled: Instant,
     /// While it sleeps, nothing is read: a phone in a tunnel.
     pub stalled: bool,
-    stream: TcpStream,
+    wire: Wire,
     phase: Phase,
     ticket: Option<Box<str>>,
     /// The front of a frame whose end has not come.
@@ -112,7 +113,7 @@ impl Connection {
     pub(super) fn new(
         index: usize,
         protocol: Protocol,
-        stream: TcpStream,
+        wire: Wire,
         plan: Plan,
         reads: Option<Rc<SubscribedChannel>>,
     ) -> Self {
@@ -127,7 +128,7 @@ impl Connection {
             skipped: 0,
             dialled: Instant::now(),
             stalled: false,
-            stream,
+            wire,
             phase: Phase::Connecting(Box::new(plan)),
             ticket: None,
             held: Vec::new(),
@@ -137,7 +138,7 @@ impl Connection {
     }
 
     pub(super) fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
+        self.wire.tcp()
     }
 
     pub(super) fn is_online(&self) -> bool {
@@ -159,7 +160,7 @@ impl Connection {
     /// Hangs up without a word: a reset, as after a tunnel, which leaves nothing behind in the kernel either.
     pub(super) fn cut(&mut self) {
         // Where it fails the connection was gone already.
-        drop(SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)));
+        drop(SockRef::from(&*self.wire.tcp()).set_linger(Some(std::time::Duration::ZERO)));
         self.phase = Phase::Gone;
     }
 
@@ -182,7 +183,7 @@ impl Connection {
             buffer[..held].copy_from_slice(&self.held);
             let room = buffer.len() - held;
             ensure!(room > 0, "a message of more than {} bytes", buffer.len());
-            let read = match self.stream.read(&mut buffer[held..]) {
+            let read = match self.wire.read(&mut buffer[held..]) {
                 Ok(0) => bail!("the server hung up on connection {}", self.index),
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -196,17 +197,17 @@ impl Connection {
             let used = self.consume(&buffer[..filled], Instant::now(), observer)?;
             self.held.extend_from_slice(&buffer[used..filled]);
             // Less than there was room for: the socket is empty, and tells us when it is not.
-            if read < room && !ended {
+            if read < room && !ended && self.wire.reads_all() {
                 return Ok(());
             }
         }
     }
 
     fn connected(&mut self) -> anyhow::Result<()> {
-        if let Some(error) = self.stream.take_error()? {
+        if let Some(error) = self.wire.tcp().take_error()? {
             return Err(error).context("cannot connect");
         }
-        match self.stream.peer_addr() {
+        match self.wire.tcp().peer_addr() {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
             Err(error) => return Err(error).context("cannot connect"),
@@ -221,7 +222,7 @@ impl Connection {
     fn flush(&mut self) -> anyhow::Result<()> {
         let mut sent = 0;
         while sent < self.unsent.len() {
-            match self.stream.write(&self.unsent[sent..]) {
+            match self.wire.write(&self.unsent[sent..]) {
                 Ok(bytes) => sent += bytes,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -231,6 +232,12 @@ impl Connection {
             }
         }
         self.unsent.drain(..sent);
+        match self.wire.flush() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                return Err(error).with_context(|| format!("connection {} was lost", self.index));
+            }
+            _ => {}
+        }
         Ok(())
     }
 
@@ -380,7 +387,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        drop(self.stream.shutdown(Shutdown::Both));
+        drop(self.wire.tcp().shutdown(Shutdown::Both));
     }
 }
 

@@ -5,11 +5,13 @@
 use std::{
     net::SocketAddr,
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
+use rustls::ClientConfig;
 use socket2::{Domain, Socket, Type};
 use tautline_websocket::{ClientRequest, encode_text};
 
@@ -19,6 +21,7 @@ use super::{
     progress::Progress,
     protocols::{Opening, Protocol},
     source,
+    wire::Wire,
 };
 
 /// Events that are taken from the kernel at once: after so many others get a turn.
@@ -67,6 +70,7 @@ pub(super) struct EventLoop {
     protocol: Protocol,
     receive_buffer_bytes: Option<usize>,
     sleepless: bool,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl EventLoop {
@@ -82,6 +86,7 @@ impl EventLoop {
             protocol: target.protocol,
             receive_buffer_bytes: None,
             sleepless: target.sleepless,
+            tls: target.tls.clone(),
         })
     }
 
@@ -94,6 +99,7 @@ impl EventLoop {
     pub(super) fn dial(&mut self, connect_spec: ConnectSpec) -> anyhow::Result<usize> {
         let index = self.connections.len();
         let stream = self.connect().with_context(|| format!("cannot connect to {}", self.address))?;
+        let wire = Wire::new(stream, self.tls.as_ref())?;
         let mut nonce = [7; 16];
         nonce[..8].copy_from_slice(&(index as u64).to_be_bytes());
         let (path, first_messages) = match connect_spec.first_messages {
@@ -114,7 +120,7 @@ impl EventLoop {
         let mut bytes = Vec::new();
         let handshake = request.encode(&mut bytes)?;
         let plan = Plan { request: bytes, handshake, first_messages, answers: connect_spec.answers };
-        let mut connection = Connection::new(index, self.protocol, stream, plan, connect_spec.reads);
+        let mut connection = Connection::new(index, self.protocol, wire, plan, connect_spec.reads);
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(connection.stream(), Token(index), interest)?;
         self.connections.push(connection);

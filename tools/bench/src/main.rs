@@ -26,6 +26,7 @@ mod server;
 mod slow;
 mod source;
 mod storm;
+mod wire;
 
 use std::{
     collections::BTreeMap,
@@ -184,7 +185,9 @@ fn repeat(
         server::pin(load.load_cores())?;
         let (target, pids) = match (&named, &own) {
             (Some(named), _) => named.clone(),
-            (None, Some(own)) => (Target::parse(&own.url, None, false)?, vec![own.pid()]),
+            (None, Some(own)) => {
+                (Target::parse(&own.url, None, false)?.inside(own.tls.clone()), vec![own.pid()])
+            }
             (None, None) => unreachable!("a server of its own was started where none was named"),
         };
         let target = target.sleepless(load.has_own_cores());

@@ -4,20 +4,25 @@ use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
+use rustls::ClientConfig;
 use serde_json::json;
-use tautline_gateway::Gateway;
+use tautline_gateway::{Gateway, Listener, Tls, TlsCertificate};
 use tautline_hub::{Access, ChannelRule, RulePattern};
 use tautline_process::{IO_EVENTS_PER_POLL, log, secret::Secret, socket};
 
-use super::args::OwnServer;
+use super::{args::OwnServer, wire};
 
 /// The secret that tokens are signed with.
 const AUTH_SECRET: &str = "TAUTLINE_AUTH_SECRET";
+
+/// A certificate and its key, as PEM: TLS alone is spoken where it is set.
+const CERTIFICATE: &str = "TAUTLINE_BENCH_CERTIFICATE";
 
 /// Runs the gateway that scenarios measure, until it is ended: everything in memory, guests may do everything, method `echo`.
 /// Tokens are checked where TAUTLINE_AUTH_SECRET is set.
@@ -69,6 +74,11 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         let address = listener.local_addr().context("cannot tell the address it listens on")?;
         let pid = std::process::id();
         log::announce(&format!("tautline-bench listening on ws://{address}/connect pid {pid}"));
+        let mut listener = Listener::from(listener);
+        if let Ok(pem) = std::env::var(CERTIFICATE) {
+            let certificate = TlsCertificate::from_pem(pem.as_bytes(), pem.as_bytes())?;
+            listener = listener.tls(Tls::new(vec![certificate])?);
+        }
         gateway.serve(listener).await.context("cannot accept any more")
     })
 }
@@ -113,6 +123,8 @@ pub(super) struct ServerProcess {
     pub url: String,
     /// A token that it accepts.
     pub token: Secret,
+    /// Trusts its certificate, where it has one.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl ServerProcess {
@@ -127,10 +139,19 @@ impl ServerProcess {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret).context("no random secret")?;
         let secret = Secret::new(format!("{:032x}", u128::from_be_bytes(secret)));
+        let certificate = server.tls.then(wire::certificate).transpose()?;
+        if let Some(pem) = &certificate {
+            command.env(CERTIFICATE, pem);
+        }
         let child =
             command.env(AUTH_SECRET, secret.expose()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let child = child.context("cannot start the server")?;
-        let mut server = Self { child, url: String::new(), token: token(&secret)? };
+        let mut server = Self {
+            child,
+            url: String::new(),
+            token: token(&secret)?,
+            tls: certificate.as_deref().map(wire::trust).transpose()?,
+        };
         let mut line = String::new();
         let stdout = server.child.stdout.as_mut().context("the server has no stdout")?;
         BufReader::new(stdout).read_line(&mut line).context("cannot read what the server says")?;

@@ -46,6 +46,12 @@ fn idle_reports_memory_around_a_burst() {
 }
 
 #[test]
+fn tls_load_loses_nothing() {
+    assert!(figure("idle --tls --connections 20 --channels 2", "resident_mib_in_all") > 0.0);
+    assert!(figure("fanout --tls --connections 20", "deliveries_per_s") > 0.0);
+}
+
+#[test]
 fn storm_resumes_to_missed_publications() {
     assert!(figure("storm --connections 20 --channels 3 --behind 4 --away 50ms", "all_online_s") > 0.0);
 }
