@@ -416,8 +416,13 @@ mod tests {
         let request = ClientRequest { host: "x", path: "/", protocols: &[], headers: &[], nonce: [0; 16] };
         let handshake = request.encode(&mut Vec::new()).unwrap();
         let plan = Plan { request: Vec::new(), handshake, first_messages: Vec::new(), answers: 0 };
-        let mut connection =
-            Connection::new(0, Protocol::Nats, stream, plan, Some(SubscribedChannel::new(0, "news")));
+        let mut connection = Connection::new(
+            0,
+            Protocol::Nats,
+            Wire::Plain(stream),
+            plan,
+            Some(SubscribedChannel::new(0, "news")),
+        );
         connection.phase = Phase::Online;
         connection
     }
