@@ -221,7 +221,8 @@ fn the_example_is_valid_and_shows_the_defaults() {
         .expect("the example has rooms");
     assert_eq!(room.retention, Retention::default());
     settings.channels.clear();
-    assert_eq!(settings, Settings::default());
+    let listen = Some(Settings::LISTEN_DEFAULT);
+    assert_eq!(settings, Settings { listen, ..Settings::default() });
 }
 
 #[test]
