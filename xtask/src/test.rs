@@ -50,7 +50,7 @@ struct Step {
 }
 
 /// Cheap ones first: a slip is told within seconds.
-static STEPS: [Step; 16] = [
+static STEPS: &[Step] = &[
     Step {
         name: "tidy",
         about: "module docs, file sizes, left-over notes, links, both READMEs",
