@@ -222,8 +222,10 @@ mod tests {
         };
         let greedy: Vec<_> = std::iter::from_fn(|| connect([6, 6, 6, 6])).collect();
         assert_eq!(greedy.len(), 1_025, "half, and no refusal before");
-        let others: Vec<_> =
-            (0..1_000_u16).filter_map(|n| connect([10, 0, (n / 250) as u8, (n % 250) as u8])).collect();
+        let others: Vec<_> = (0..1_000_u16)
+            .map(u16::to_be_bytes)
+            .filter_map(|[high, low]| connect([10, 0, high, low]))
+            .collect();
         assert_eq!(others.len(), 1_000);
         drop((greedy, others));
         assert_eq!((gateway.stats().http_connections, gateway.state().http_shares.used()), (0, 0));

@@ -128,7 +128,7 @@ mod tests {
     fn any_window_admits_burst_and_flow_and_waits_are_exact() {
         for seed in 0..200_u8 {
             let random = Random::new([seed; 32]);
-            let draw = |most: u64| 1 + (random.id() % u128::from(most)) as u64;
+            let draw = |most: u64| 1 + u64::try_from(random.id() % u128::from(most)).expect("below most");
             let rate = Rate::new(draw(1_000), draw(10_000), draw(200)).expect("above zero");
             let (mut bucket, mut now_ms, mut admitted) = (Bucket::default(), draw(1 << 40), Vec::new());
             for _ in 0..200 {

@@ -96,7 +96,7 @@ impl RulePattern {
     /// True when the pattern has such a place.
     #[must_use]
     pub fn has(&self, place: Place) -> bool {
-        self.parts.iter().any(|part| *part == Part::Place(place))
+        self.parts.contains(&Part::Place(place))
     }
 
     /// True when the channel `name` has `id` in such a place; with several of them, in any.

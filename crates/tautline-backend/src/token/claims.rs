@@ -127,8 +127,11 @@ fn details(claims: &TokenClaims) -> Result<LoginDetails, LoginRefused> {
     })
 }
 
+/// Patterns for all permissions, and those for some.
+type Channels = (Vec<Pattern>, Vec<(Permission, Pattern)>);
+
 /// `channels`: a list of patterns for all permissions, or an object with a list for each of some.
-fn channels(claim: &Value) -> Result<(Vec<Pattern>, Vec<(Permission, Pattern)>), LoginRefused> {
+fn channels(claim: &Value) -> Result<Channels, LoginRefused> {
     let Value::Object(by_permission) = claim else {
         return Ok((list("channels", claim, Pattern::parse)?, Vec::new()));
     };

@@ -1,5 +1,7 @@
 //! TLS: certificates by name, their reload under load, and peers that do not finish a handshake.
 
+#![allow(clippy::unwrap_used, reason = "clippy's exception for tests does not reach the helpers beside them")]
+
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},

@@ -90,9 +90,11 @@ impl Peer {
             // A token beside a valid ticket is checked: it may belong to another user. Any other login is not
             // needed.
             (Some(_), Some(auth @ Auth::Token { .. })) | (None, Some(auth)) => self.check_login(auth, hello),
-            (Some(claims), _) => {
-                self.load_channels(now, hello, Authenticated::Resume { claims, fresh: None })
-            }
+            (Some(claims), _) => self.load_channels(
+                now,
+                hello,
+                Authenticated::Resume { claims: Box::new(claims), fresh: None },
+            ),
             (None, None) => {
                 let words = "a first `hello` needs `auth`";
                 self.close_with_bye(now, None, Bye::new(ByeCode::Unauthorized, words));
@@ -175,7 +177,7 @@ impl Peer {
         let ticket = hello.resume.as_ref().and_then(|resume| self.check_ticket(now, &resume.ticket).ok());
         let authenticated = match ticket {
             Some(claims) if claims.user.as_deref() == login.identity.user.as_ref().map(UserId::as_str) => {
-                Authenticated::Resume { claims, fresh: Some(login) }
+                Authenticated::Resume { claims: Box::new(claims), fresh: Some(login) }
             }
             _ => Authenticated::New { login },
         };

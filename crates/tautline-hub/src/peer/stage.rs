@@ -61,7 +61,7 @@ pub(super) struct LoadingChannels {
 /// How a hello was authenticated.
 pub(super) enum Authenticated {
     /// By a ticket, optionally with a login beside it.
-    Resume { claims: Claims, fresh: Option<Login> },
+    Resume { claims: Box<Claims>, fresh: Option<Login> },
     /// By a login.
     New { login: Login },
 }

@@ -1,5 +1,7 @@
 //! Several listeners of one process: TLS whose certificate is replaced, and a Unix socket.
 
+#![allow(clippy::unwrap_used, reason = "clippy's exception for tests does not reach the helpers beside them")]
+
 use std::{
     fs,
     io::{Read as _, Write as _},
