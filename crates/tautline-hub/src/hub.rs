@@ -351,7 +351,7 @@ impl Hub {
     }
 
     /// Sends every connection `bye{server_restart}` with its `retry_after_ms` spread over `spread_ms`.
-    /// Connections without a `welcome` receive it through [`Peer::handle_timeout`], which is due at once,
+    /// Connections without a `welcome` receive it through [`crate::Peer::handle_timeout`], which is due at once,
     /// until [`Hub::reopen`].
     pub fn drain(&self, spread_ms: u64) {
         self.0.drain_spread_ms.store(spread_ms, Ordering::Relaxed);
