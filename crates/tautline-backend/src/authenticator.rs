@@ -130,7 +130,7 @@ impl Backend for Authenticator {
         match login.auth {
             Auth::Token { token } => match self.tokens.check(login.now, token) {
                 Known::Answer(result) => Box::pin(ready(result)),
-                Known::NoKey => Box::pin(self.tokens.check_with_newer_keys(login.now, token)),
+                Known::NoKey(_) => Box::pin(self.tokens.check_with_newer_keys(login.now, token)),
             },
             Auth::Guest { guest } => Box::pin(ready(self.guest(*guest))),
             Auth::Code { code, provider } => self.code(login, provider, code),

@@ -5,7 +5,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
@@ -33,15 +33,15 @@ struct QuestionPermit {
     _share: Claim,
 }
 
-/// Asks the back end about a login, and logs a refusal.
+/// Asks the back end about a login, and logs a refusal. `counted` is the address for budgets: a proxy is not one client.
 pub(crate) async fn authenticate(
     state: Arc<GatewayState>,
     now: Now,
     AuthenticateQuestion { auth, holder }: AuthenticateQuestion,
     reply: Reply<LoginResult>,
-    address: Option<SocketAddr>,
+    (counted, address): (Option<IpAddr>, Option<SocketAddr>),
 ) {
-    let login = Login::new(now, &auth).with_address(address.map(|it| it.ip()));
+    let login = Login::new(now, &auth).with_address(counted);
     let answer = ask(&state, holder, state.access.backend.authenticate(login)).await;
     let result = answer.unwrap_or_else(|words| Err(LoginRefused::Unavailable(words.to_owned())));
     if let Err(refused) = &result {

@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use tautline_hub::LoginRefused;
-use tautline_protocol::{Now, packet::Auth};
+use tautline_protocol::{Now, UserId, packet::Auth};
 use tracing::{field::display, info, warn};
 
 /// Lines within a second; further refusals are counted, and the next line has their number.
@@ -71,7 +71,8 @@ fn claimed_user(auth: &Auth) -> Option<String> {
     }
     let Auth::Token { token } = auth else { return None };
     let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    serde_json::from_slice(&claims).ok().map(|claims: Claims| claims.sub)
+    let Claims { sub } = serde_json::from_slice(&claims).ok()?;
+    UserId::parse(&sub).is_ok().then_some(sub)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Node, Phone, identity, resume};
+use common::{Node, Phone, identity, resume, slow::SlowEngine};
 use serde_json::{Value, json};
 use tautline_engine::{Engine, MemoryEngine, Retention};
 use tautline_hub::{Authorization, HubLimits, NodeLimits, Output, Permission};
@@ -119,6 +119,50 @@ fn requests_to_one_channel_take_effect_in_order() {
     assert_eq!(replied(&mut phone, &node), [1, 2]);
     node.publish("asks:1", &json!("unheard"));
     assert_eq!(phone.hear(&node), Vec::<Value>::new());
+}
+
+#[test]
+fn unsubscribe_waits_for_subscribe_at_slow_engine() {
+    let engine = SlowEngine::new(&NodeLimits::default());
+    let node = Node::on(Arc::clone(&engine) as _, NodeLimits::default(), Retention::default(), 7);
+    let mut phone = node.guest();
+    phone.say(&node, subscribe(1, "asks:1"));
+    phone.say(&node, json!({"id": 2, "unsubscribe": {"channel": "asks:1"}}));
+    phone.hear(&node);
+    phone.decide(&node, Authorization::ALLOW);
+    assert_eq!(replied(&mut phone, &node), [0_u64; 0], "the engine has not answered the `subscribe`");
+    engine.work();
+    assert_eq!(replied(&mut phone, &node), [1, 2]);
+    node.publish_later("asks:1", &json!("unheard"));
+    engine.work();
+    while node.hub.pump() {}
+    assert_eq!(phone.hear(&node), Vec::<Value>::new());
+}
+
+#[test]
+fn denied_subscribe_ends_running_subscription() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    phone.say(&node, subscribe(1, "asks:1"));
+    phone.decide(&node, Authorization::Allow { valid_ms: Some(0) });
+    assert_eq!(replied(&mut phone, &node), [1]);
+    phone.say(&node, subscribe(2, "asks:1"));
+    phone.decide(&node, Authorization::deny("no more"));
+    assert_eq!(replied(&mut phone, &node), [2]);
+    node.publish("asks:1", &json!("unheard"));
+    assert_eq!(phone.hear(&node), Vec::<Value>::new());
+}
+
+#[test]
+fn drain_refuses_waiting_publish_before_bye() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    phone.say(&node, publish(1, "asks:1", json!(1)));
+    node.hub.drain(0);
+    phone.hear(&node);
+    phone.decide(&node, Authorization::deny("no"));
+    let heard = phone.hear(&node);
+    assert!(heard[0]["error"].is_object() && heard[1]["bye"]["code"] == "server_restart", "{heard:?}");
 }
 
 #[test]

@@ -146,9 +146,14 @@ impl KeySet {
     /// The key of a token. One that names no key is good only where a single key can have signed it: a
     /// token must not make the gateway try a hundred keys.
     pub(crate) fn find(&self, algorithm: Algorithm, kid: Option<&str>) -> Option<&VerificationKey> {
-        let mut fitting = self.keys.iter().filter(|key| key.may_verify(algorithm, kid));
-        let first = fitting.next()?;
-        fitting.next().is_none().then_some(first)
+        let fitting = || self.keys.iter().filter(|key| key.may_verify(algorithm, kid));
+        // Names are unique in a set: beside the named key those without a name do not count.
+        let named = kid.and_then(|kid| fitting().find(|key| key.kid.as_deref() == Some(kid)));
+        named.or_else(|| {
+            let mut fitting = fitting();
+            let first = fitting.next()?;
+            fitting.next().is_none().then_some(first)
+        })
     }
 }
 

@@ -68,7 +68,7 @@ struct RemoteKeys {
 pub(crate) enum Known {
     Answer(LoginResult),
     /// It is signed with none of them; newer ones may be had.
-    NoKey,
+    NoKey(Option<&'static str>),
 }
 
 impl Tokens {
@@ -94,10 +94,13 @@ impl Tokens {
         }
         match self.check(now, token) {
             Known::Answer(result) => result,
-            Known::NoKey if refreshed == Refreshed::Yes => {
+            Known::NoKey(Some(words)) if refreshed == Refreshed::Yes || self.has_all_sets(now) => {
+                Err(refused(words))
+            }
+            Known::NoKey(None) if refreshed == Refreshed::Yes => {
                 Err(refused("the token is signed with a key that is not known here"))
             }
-            Known::NoKey => Err(LoginRefused::Unavailable(
+            Known::NoKey(_) => Err(LoginRefused::Unavailable(
                 "the token's key is not known here yet, and the keys cannot be fetched at the moment"
                     .to_owned(),
             )),
@@ -132,10 +135,16 @@ impl Tokens {
             }
         }
         match refusal {
-            Some(words) => Err(words),
+            Some(words) if self.sets.is_empty() || is_symmetric(algorithm) => Err(words),
             None if self.sets.is_empty() || is_symmetric(algorithm) => Err(self.no_key(algorithm)),
-            None => Ok(Known::NoKey),
+            // Another key may have signed it: one of a set that was not fetched yet, or that has changed.
+            refusal => Ok(Known::NoKey(refusal)),
         }
+    }
+
+    /// True where each set was fetched at least once.
+    fn has_all_sets(&self, now: Now) -> bool {
+        self.sets.iter().all(|set| set.keys.keys(now).is_some())
     }
 
     /// The reason why no key fits a token.

@@ -1,7 +1,7 @@
 //! A connection's place below the ceilings.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -46,6 +46,11 @@ impl ConnectionPermit {
     pub(super) fn holder(&self) -> Option<Holder> {
         let hub = &self.state().hub;
         self.address.address().map(|address| hub.holder(address.to_string().as_bytes()))
+    }
+
+    /// The client's address for budgets; `None` where others share the address.
+    pub(super) fn counted_address(&self) -> Option<IpAddr> {
+        self.address.address()
     }
 
     /// The client behind a proxy.

@@ -79,7 +79,9 @@ impl<S: Stream> Connection<S> {
                 Output::Authenticate(question, reply) => {
                     let address = self.permit.client().or_else(|| self.stream.address());
                     let state = Arc::clone(self.state());
-                    self.ask(cx, Box::pin(questions::authenticate(state, now, question, reply, address)));
+                    let counted = self.permit.counted_address();
+                    let login = questions::authenticate(state, now, question, reply, (counted, address));
+                    self.ask(cx, Box::pin(login));
                 }
                 Output::Authorize(question, reply) => {
                     let state = Arc::clone(self.state());

@@ -31,7 +31,7 @@ impl Peer {
             (Decision::Allow, _) | (_, None) => {
                 self.hold(action, HeldState::Decided(Ok(())));
             }
-            (Decision::Deny, Some(permission)) => self.answer_error(&action, &denied(permission)),
+            (Decision::Deny, Some(permission)) => self.refuse(&action, &denied(permission)),
             (Decision::Ask, Some(permission)) => self.ask_back_end(action, permission),
         }
     }
@@ -156,15 +156,18 @@ impl Peer {
             (HeldState::Decided(Err(_)), _) => true,
             // These see earlier publications.
             (_, ActionKind::Subscribe(_)) => jobs == 0 && !is_subscribing,
-            (_, ActionKind::History(_)) => jobs == 0,
-            (_, ActionKind::Unsubscribe | ActionKind::Presence | ActionKind::Publish { .. }) => true,
+            (_, ActionKind::History(_)) => jobs == 0 && !is_subscribing,
+            // As for input that is not held: a `subscribe` takes effect before what follows it.
+            (_, ActionKind::Unsubscribe | ActionKind::Presence | ActionKind::Publish { .. }) => {
+                !is_subscribing
+            }
         };
         let Some(at) = (0..rare.held.len()).find(|at| is_ready(at) && is_first(*at)) else { return false };
         let HeldAction { action, state, claim } = rare.held.remove(at);
         self.rare.take_if(|rare| rare.is_empty());
         drop(claim);
         match state {
-            HeldState::Decided(Err(error)) => self.refuse(&action, &error),
+            HeldState::Decided(Err(error)) => self.refuse_held(&action, &error),
             HeldState::Decided(Ok(())) => self.run(now, action),
             HeldState::Asked(..) => unreachable!("is_ready() leaves out what is asked"),
         }
@@ -182,6 +185,15 @@ impl Peer {
                 self.append(now, id, channel, data, &asked_by, in_doubt)
             }
         }
+    }
+
+    /// Refuses a request on behalf of the back end. A `subscribe` that it denies ends the subscription that the client
+    /// has, too: the client hears that it has none.
+    fn refuse_held(&mut self, action: &ChannelAction, error: &ErrorBody) {
+        if matches!(action.kind, ActionKind::Subscribe(_)) && error.code != ErrorCode::Unavailable {
+            self.end_denied(&action.channel);
+        }
+        self.refuse(action, error);
     }
 
     /// Refuses a request that was not executed now. The back end may have permitted an earlier attempt.

@@ -46,7 +46,7 @@ impl Peer {
 
     /// Drains the mailbox and applies its contents.
     pub(super) fn drain_mailbox(&mut self, now: Now) {
-        let Some(mut pending) = self.mailbox.drain() else { return };
+        let Some(mut pending) = self.mailbox.drain() else { return self.send_deferred_bye(now) };
         self.take_replies(std::mem::take(&mut pending.packets));
         self.rare.take_if(|rare| {
             rare.engine_jobs = rare.engine_jobs.saturating_sub(pending.completed);
@@ -81,6 +81,12 @@ impl Peer {
             // Running requests are answered first; no new ones are accepted.
             self.rare.get_or_insert_default().deferred_bye = Some(bye);
         }
+        self.send_deferred_bye(now);
+    }
+
+    /// Sends the `bye` of a draining node once no request runs any more. The last one may have been settled without
+    /// the mailbox, as a refused one is.
+    fn send_deferred_bye(&mut self, now: Now) {
         if self.rare.as_ref().is_some_and(|rare| rare.deferred_bye.is_some())
             && !self.is_running()
             && let Some(bye) = self.rare.as_mut().and_then(|rare| rare.deferred_bye.take())

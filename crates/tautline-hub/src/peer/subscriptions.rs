@@ -209,6 +209,14 @@ impl Peer {
         }
     }
 
+    /// The back end has denied a new `subscribe` to a channel to which the client may be subscribed.
+    pub(super) fn end_denied(&mut self, channel: &ChannelName) {
+        let Stage::Active(open) = &self.stage else { return };
+        if let Some(slot) = open.find_subscription(channel) {
+            self.end_subscription(slot);
+        }
+    }
+
     /// The rules have changed.
     pub(super) fn review_permissions(&mut self) {
         let Stage::Active(open) = &self.stage else { return };

@@ -37,10 +37,13 @@ impl Grants {
         until_ms: u64,
         count_max: usize,
     ) {
+        if until_ms <= now_ms {
+            return;
+        }
         self.0.retain(|granted| {
             now_ms < granted.until_ms && (granted.permission != permission || granted.channel != *channel)
         });
-        if now_ms < until_ms && count_max > 0 {
+        if count_max > 0 {
             self.0.drain(..(self.0.len() + 1).saturating_sub(count_max));
             self.0.push(Granted { channel: channel.clone(), permission, until_ms });
         }

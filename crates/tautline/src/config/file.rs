@@ -60,7 +60,7 @@ impl File {
     /// Whether its reader can impersonate users.
     pub fn has_secrets(&self) -> bool {
         self.auth.hs256_secret.is_some()
-            || self.tokens.keys.iter().any(|key| key.secret.is_some())
+            || self.tokens.keys.iter().any(|key| key.secret.is_some() || key.jwk.is_some())
             || !self.login.is_empty()
             || self.api.keys.is_some()
             || self.tickets.keys.is_some()

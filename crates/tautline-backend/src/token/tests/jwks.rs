@@ -87,7 +87,7 @@ fn at(ms: u64) -> Now {
 async fn check(tokens: &Tokens, now: Now, token: &str) -> LoginResult {
     match tokens.check(now, token) {
         Known::Answer(result) => result,
-        Known::NoKey => tokens.check_with_newer_keys(now, token).await,
+        Known::NoKey(_) => tokens.check_with_newer_keys(now, token).await,
     }
 }
 
@@ -104,6 +104,41 @@ async fn first_token_fetches_the_set_and_others_use_it() {
     assert!(check(&tokens, at(1), &token(&P256, Some("b"))).await.is_ok());
     assert!(check(&tokens, at(2), &token(&P256, None)).await.is_ok(), "one key fits");
     assert_eq!(server.fetches(), 1);
+}
+
+#[tokio::test]
+async fn failed_signature_does_not_hide_an_unfetched_set() {
+    let (first, second) = (FakeServer::default(), FakeServer::default());
+    crate::install_crypto_provider();
+    let set =
+        |name: &str| JwksOptions { url: format!("https://{name}.example/keys"), ..JwksOptions::default() };
+    let options = TokenOptions { jwks: vec![set("first"), set("second")], ..TokenOptions::default() };
+    let server = |url: &str| if url.contains("first") { first.clone() } else { second.clone() };
+    let tokens = options.tokens("", server).unwrap();
+    // A key without a name may have signed every token of its algorithm.
+    first.answers(document(&[nameless_key()]));
+    second.answers(document(&[P256.jwk("b")]));
+    assert!(check(&tokens, NOW, &token(&P256, Some("b"))).await.is_ok());
+    let foreign = check(&tokens, at(1), &token(&RSA, Some("b"))).await;
+    assert!(foreign.is_err());
+}
+
+#[tokio::test]
+async fn named_key_counts_beside_one_without_a_name() {
+    let server = FakeServer::default();
+    server.answers(document(&[P256.jwk("b"), nameless_key()]));
+    let tokens = tokens(&server);
+    assert!(check(&tokens, NOW, &token(&P256, Some("b"))).await.is_ok());
+}
+
+/// A key on P-256 that has no name (RFC 7517, A.1).
+fn nameless_key() -> Value {
+    json!({
+        "kty": "EC",
+        "crv": "P-256",
+        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+    })
 }
 
 #[tokio::test]
