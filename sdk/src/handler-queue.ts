@@ -26,7 +26,7 @@ export interface Listener {
   /** The last publication that was handed to it; none before it was confirmed. */
   position_?: Cursor | undefined;
   /** The connection on which it was last told that it is confirmed. */
-  toldOn_?: number;
+  toldOn_?: number | undefined;
   /** Calls that wait. */
   queue_: [HandlerName, unknown, OnHandled | undefined][];
   /** A handler is at work. */

@@ -17,6 +17,8 @@ import {
 } from './handler-queue.js';
 import type { Host } from './host.js';
 import type { Subscription, SubscriptionHandlers } from './options.js';
+import type { Session } from './session.js';
+import type { Subscription as Place } from './subscriptions.js';
 import type { Cursor, Input, Output, ReadFrom } from './types.js';
 
 /** An output about one channel. */
@@ -34,20 +36,18 @@ export interface Listeners {
   dispatch_(output: ChannelOutput): void;
   /** A connection is open, of this user, or of a guest: everybody is confirmed anew. */
   welcome_(user: string | undefined): void;
-  /** Another user logs in: all subscriptions end with `error`, and an inbox begins anew. */
-  reset_(error: TautlineError): void;
-  /** Nobody hears anything more. */
-  clear_(): void;
+  /** Another user logs in: all subscriptions end with `error`, and an inbox begins anew. Without it, nobody hears anything more. */
+  reset_(error?: TautlineError): void;
 }
 
 /**
- * `feed` takes an input, and calls back when it has its turn; `attempt` survives what a handler throws; `epochOf` is the epoch
- * that the gateway last said of a channel.
+ * `feed` takes an input, and calls back when it has its turn; `attempt` survives what a handler throws. The session is only
+ * read: its `identity_` is another one when it is another user's.
  */
 export function createListeners(
   feed: (input: Input, taken?: () => void) => void,
   attempt: Attempt,
-  epochOf: (channel: string) => string | undefined,
+  session: Pick<Session, 'identity_' | 'subscriptions_'>,
   setTimer: Host['setTimer'],
   options: Partial<typeof LISTENER_DEFAULTS>,
 ): Listeners {
@@ -94,6 +94,7 @@ export function createListeners(
 
   function tell(output: ChannelOutput): void {
     const { channel, type } = output;
+    const { identity_ } = session;
     const joined = (channels[channel] || []).filter(({ joined_ }) => joined_);
     if (type === 'subscribed') return subscribed(joined, output);
     let told = joined;
@@ -133,7 +134,7 @@ export function createListeners(
         if (its) worked = true;
         else if (its === false) failed = true;
         // Where nobody listens nobody has handled it: a user's own channel keeps it for the next device.
-        if (!--left && worked && !failed && type === 'publication')
+        if (!--left && worked && !failed && type === 'publication' && identity_ === session.identity_)
           feed({ type: 'handled', channel, epoch: output.epoch, offset: output.offset });
       });
     });
@@ -173,12 +174,14 @@ export function createListeners(
   /** Where somebody stands before the session, or in a log that was, it begins again from there: the gateway tells the gap. */
   function rewind(channel: string, stand: Cursor): void {
     const listeners = channels[channel] || [];
+    const { head_ } = session.subscriptions_[channel] || ({} as Partial<Place>);
     let from = stand;
     // Another start would take away the place of the one that waits for it. When that is confirmed, this is asked again.
     if (listeners.some((it) => it.asked_ && !it.position_ && !isNow(it))) return;
     listeners.forEach(({ position_, behind_ }) => {
       // Where the session stands in the old log, the gap is on its way.
-      const isLost = position_ && position_.epoch !== stand.epoch && position_.epoch !== epochOf(channel);
+      const isLost =
+        position_ && position_.epoch !== stand.epoch && !(head_ && head_.epoch === position_.epoch);
       if (!behind_ && (isLost || isBefore(position_, from))) from = position_!;
     });
     if (from !== stand) feed({ type: 'subscribe', channel, from });
@@ -188,9 +191,12 @@ export function createListeners(
     return queue_.length >= queueMax;
   }
 
-  /** Where there is no room, places do not move, and the rest is news that may be missed. */
+  /**
+   * Where there is no room, places do not move, and the rest is news that may be missed. Once a handler has let another user
+   * log in, nobody has joined.
+   */
   function enqueue(it: Listener, name: HandlerName, value: unknown, done?: OnHandled): void {
-    if (!isFull(it) || name === 'onUnsubscribed') call(it, name, value, done);
+    if (it.joined_ && (!isFull(it) || name === 'onUnsubscribed')) call(it, name, value, done);
   }
 
   function listener(handlers_: SubscriptionHandlers, from_: ReadFrom | undefined): Listener {
@@ -255,35 +261,30 @@ export function createListeners(
         // What is another user's is for that user.
         if (own !== it.channel_) it.queue_ = [];
         it.asked_ = it.joined_ = alone;
-        it.position_ = it.behind_ = undefined;
+        it.position_ = it.behind_ = it.toldOn_ = undefined;
         addTo(own!, it);
       });
     },
     reset_(error) {
-      const before = channels;
+      let all = inbox;
+      Object.keys(channels).forEach((channel) => {
+        all = all.concat(channels[channel]!);
+      });
       channels = Object.create(null);
       own = undefined;
       connection = 0;
-      Object.keys(before).forEach((channel) => {
-        before[channel]!.forEach((it) => {
-          it.queue_ = [];
-          if (it.release_) it.release_();
-          // An inbox is that of the next user from now on.
-          if (inbox.indexOf(it) >= 0) return;
-          call(it, 'onUnsubscribed', error);
-          it.ended_ = true;
-        });
+      if (!error) inbox = [];
+      all.forEach((it) => {
+        it.joined_ = false;
+        it.queue_ = [];
+        if (it.release_) it.release_();
+        // An inbox is that of the next user from now on.
+        if (inbox.indexOf(it) >= 0) return;
+        const ends = !error || !it.busy_;
+        if (error) call(it, 'onUnsubscribed', error);
+        // The one whose handler lets the user log in hears of it when that has returned.
+        if (ends) it.ended_ = true;
       });
-    },
-    clear_() {
-      Object.keys(channels).forEach((channel) => {
-        channels[channel]!.forEach((it) => {
-          it.ended_ = true;
-          if (it.release_) it.release_();
-        });
-      });
-      channels = Object.create(null);
-      inbox = [];
     },
   };
 }

@@ -30,7 +30,6 @@ import type {
 import { USER_CHANGED } from './login.js';
 import { Session } from './session.js';
 import { createListeners } from './listeners.js';
-import type { Subscription as Place } from './subscriptions.js';
 import type { Auth, Input, Output, RequestVerb, StateName } from './types.js';
 
 /** One line to a gateway. It comes back by itself until it is closed. */
@@ -73,6 +72,11 @@ export interface Tautline<A extends App = App> {
    * @internal
    */
   later_(act: () => void): void;
+  /**
+   * How often another user has logged in.
+   * @internal
+   */
+  readonly logins_: number;
 }
 
 /** Without data where the method takes none. */
@@ -141,21 +145,17 @@ function begin(
     Math.random() * 4294967296,
   );
   const eventHandlers: { [event: string]: Handler[] } = {};
-  const epochOf = (channel: string): string | undefined => {
-    const { head_ } = session.subscriptions_[channel] || ({} as Partial<Place>);
-    return head_ && head_.epoch;
-  };
   const channels = createListeners(
     feed,
     attempt,
-    epochOf,
+    session,
     (delayMs, fire) => host.setTimer(delayMs, fire),
     options,
   );
   /** What settles each request: with what came, or with an error. */
   const waiters: { [request: number]: [(ok: unknown) => void, (error: TautlineError) => void] } = {};
   const sockets: { [socket: number]: Socket | undefined } = {};
-  const inputs: [Input, (() => void) | undefined][] = [];
+  const inputs: [input: Input, taken?: (() => void) | undefined][] = [];
   let requests = 0;
   let draining: boolean | undefined;
   /** A request was taken just now: those that follow at once are taken together, a moment later. */
@@ -163,8 +163,8 @@ function begin(
   /** The app has closed the line: what is still under way is nobody's any more. */
   let closed: boolean | undefined;
   let auth = options.auth;
-  /** How often another user has logged in: what `auth` gave for the one before is no login any more. */
-  let logins = 0;
+  /** Whose session it was when another user logged in: as long as it is, what it puts out is nobody's. */
+  let last: Session['identity_'] | undefined;
   let wall = 0;
   let mono = 0;
   let cancelTimer = noop;
@@ -193,7 +193,7 @@ function begin(
   }
 
   function drain(): void {
-    let next: [Input, (() => void) | undefined] | undefined;
+    let next: (typeof inputs)[0] | undefined;
     let output: Output | undefined;
     draining = true;
     while ((next = inputs.shift())) {
@@ -209,7 +209,7 @@ function begin(
     planTimer();
   }
 
-  function take([input, taken]: [Input, (() => void) | undefined]): void {
+  function take([input, taken]: (typeof inputs)[0]): void {
     const at = clock();
     mono += Math.max(0, at - wall);
     wall = at;
@@ -247,8 +247,6 @@ function begin(
   function perform(output: Output): void {
     const socket = sockets[(output as { socket: number }).socket];
     switch (output.type) {
-      case 'fetch_auth':
-        return fetchAuth(output.renew);
       case 'dial':
         return dial(output.socket);
       case 'send':
@@ -266,14 +264,13 @@ function begin(
         if (closed && output.state !== 'closed') return;
         line.state = output.state;
         break;
-      case 'welcome':
-        if (closed) return;
-        channels.welcome_(output.user);
-        break;
       case 'drop':
         break;
       default:
-        return channels.dispatch_(output);
+        if (closed || session.identity_ === last) return;
+        if (output.type === 'fetch_auth') return fetchAuth(output.renew);
+        if (output.type !== 'welcome') return channels.dispatch_(output);
+        channels.welcome_(output.user);
     }
     run(eventHandlers[output.type] || [], output);
   }
@@ -302,7 +299,8 @@ function begin(
   }
 
   function fetchAuth(renew: boolean): void {
-    const asked = logins;
+    // What `auth` gave for the user before is no login any more.
+    const asked = line.logins_;
     new Promise<Auth>((resolve) =>
       resolve(typeof auth === 'function' ? auth({ renew }) : auth || { guest: true }),
     )
@@ -313,7 +311,7 @@ function begin(
         (error) => answer({ type: 'auth_failed', message: messageOf(error) }),
       );
     function answer(input: Input): void {
-      if (asked === logins) feed(input);
+      if (asked === line.logins_) feed(input);
     }
   }
 
@@ -369,6 +367,7 @@ function begin(
 
   wall = clock();
   line.state = 'idle';
+  line.logins_ = 0;
   line.on = (event, handler) => {
     const list = (eventHandlers[event] = eventHandlers[event] || []);
     list.push(handler as Handler);
@@ -378,17 +377,19 @@ function begin(
   line.close = () => {
     closed = true;
     line.state = 'closed';
-    channels.clear_();
+    channels.reset_();
     if (found) feed({ type: 'close' });
     unwatch();
   };
   line.login = (its) => {
     if (closed) return;
-    feed({ type: 'login' }, () => {
-      auth = its;
-      logins++;
-      channels.reset_(new TautlineError({ code: USER_CHANGED }));
-    });
+    auth = its;
+    last = session.identity_;
+    line.logins_++;
+    // Before anything that handlers ask for while their subscriptions end: that is the next user's.
+    inputs.push([{ type: 'login' }]);
+    channels.reset_(new TautlineError({ code: USER_CHANGED }));
+    if (!draining) drain();
   };
   line.later_ = (act) => {
     draining = true;

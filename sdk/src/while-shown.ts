@@ -27,7 +27,8 @@ export function whileShown(
   handlers: SubscriptionHandlers,
   shown: boolean,
 ): Part {
-  let from: ReadFrom | undefined = handlers.from;
+  let from: ReadFrom | undefined;
+  let user: number | undefined;
   let subscription: Subscription | undefined;
   let ended: boolean | undefined;
 
@@ -50,8 +51,11 @@ export function whileShown(
   } as SubscriptionHandlers);
 
   function show(): void {
-    if (!subscription && !ended)
-      subscription = line.subscribe(channel, assign(noted, { from }) as SubscriptionHandlers);
+    if (subscription || ended) return;
+    // Where another user has come is nobody else's place.
+    if (user !== line.logins_) from = handlers.from;
+    user = line.logins_;
+    subscription = line.subscribe(channel, assign(noted, { from }) as SubscriptionHandlers);
   }
   function hide(): void {
     if (subscription) subscription.unsubscribe();

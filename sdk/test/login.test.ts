@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Tautline, type TautlineError, type TautlineOptions } from '../src/index.js';
+import { page } from '../src/page.js';
 import { storage } from '../src/storage.js';
 import { World } from './fakes/world.js';
 
@@ -129,6 +130,206 @@ test('subscription made while the last one ends belongs to the next user', async
   await world.advance(100);
   await push('room:7', 'theirs');
   assert.deepEqual(seen, ['theirs']);
+});
+
+/** What the host gives as one message: publications in `channel`, numbered from `first`. */
+function together(channel: string, first: number, all: unknown[]): string {
+  return all
+    .map((data, i) => JSON.stringify({ pub: { channel, offset: first + i, at: 0, data } }) + '\n')
+    .join('');
+}
+
+test('subscription made right after login in a handler stays', async () => {
+  const { world, line, push } = await online();
+  const seen: unknown[] = [];
+  const ends: string[] = [];
+  line.subscribe('room:1', {
+    onPublication() {
+      world.gateway.user = 'u2';
+      line.login({ token: 'two' });
+      assert.deepEqual(ends, ['room:7'], 'what there was has ended when `login` returns');
+      line.subscribe('room:7', {
+        onPublication: ({ data }) => seen.push(data),
+        onUnsubscribed: ({ code }) => seen.push(code),
+      });
+    },
+    onUnsubscribed: () => ends.push('room:1'),
+  });
+  line.subscribe('room:7', { onUnsubscribed: () => ends.push('room:7') });
+  await world.advance(100);
+  await push('room:1', 'go');
+  await world.advance(100);
+  await push('room:7', 'theirs');
+  assert.deepEqual([seen, ends], [['theirs'], ['room:7', 'room:1']]);
+});
+
+test('inbox hears nothing queued before login in a handler', async () => {
+  const { world, line, push } = await online();
+  const seen: unknown[] = [];
+  line.inbox({
+    onPublication({ channel, data }) {
+      seen.push([channel, data]);
+      world.gateway.user = 'u2';
+      if (data === 'go') line.login({ token: 'two' });
+    },
+  });
+  line.inbox({ onPublication: ({ channel, data }) => seen.push(['other', channel, data]) });
+  await world.advance(100);
+  world.wire.received(together('user:u1', 1, ['go', 'mine']));
+  await world.advance(200);
+  await push('user:u2', 'theirs');
+  assert.deepEqual(seen, [
+    ['user:u1', 'go'],
+    ['user:u2', 'theirs'],
+    ['other', 'user:u2', 'theirs'],
+  ]);
+});
+
+test('publication whose handler logs in is acked before that', async () => {
+  const { world, line, push } = await online();
+  line.inbox({
+    onPublication() {
+      world.gateway.user = 'u2';
+      line.login({ token: 'two' });
+    },
+  });
+  await push('user:u1', 'go');
+  assert.equal(world.gateway.acked.get('user:u1'), 1);
+});
+
+test('welcome of the last user after login is not told', async () => {
+  const { world, line } = await online();
+  const users: unknown[] = [];
+  line.on('welcome', ({ user }) => users.push(user));
+  world.cut();
+  while (world.wires.length < 2) await world.advance(10);
+  const { wire } = world;
+  // While a page unloads, what comes waits.
+  wire.received = (text) =>
+    line.later_(() => {
+      Object.getPrototypeOf(wire).received.call(wire, text);
+      world.gateway.user = 'u2';
+      line.login({ token: 'two' });
+    });
+  await world.advance(5_000);
+  assert.deepEqual(users, ['u2']);
+});
+
+test('late handler of the last user acks nothing', async () => {
+  for (const leaves of [true, false]) {
+    const { world, line, push, change } = await online();
+    let release: () => void = () => undefined;
+    const { unsubscribe } = line.subscribe('room:7', {
+      from: 'acked',
+      onPublication() {
+        world.gateway.user = 'u2';
+        if (!leaves) line.login({ token: 'two' });
+        return new Promise<void>((resolve) => (release = resolve));
+      },
+    });
+    await world.advance(100);
+    await push('room:7', 1);
+    if (leaves) {
+      unsubscribe();
+      await change();
+    }
+    const seen: unknown[] = [];
+    line.subscribe('room:7', {
+      from: 'acked',
+      onPublication({ data }) {
+        seen.push(data);
+        return new Promise(() => undefined);
+      },
+    });
+    await world.advance(100);
+    release();
+    await world.advance(27_000);
+    assert.deepEqual([seen, world.gateway.acked.get('room:7')], [[1], undefined]);
+  }
+});
+
+test('inbox is confirmed for the next user', async () => {
+  const { line, world, change } = await online();
+  const seen: unknown[] = [];
+  line.inbox({ onSubscribed: ({ channel }) => seen.push(channel) });
+  await world.advance(100);
+  // The inbox came later than the first welcome: its own channel has been confirmed since.
+  world.cut();
+  await world.advance(5_000);
+  const before = seen.length;
+  await change();
+  assert.deepEqual(seen.slice(before), ['user:u2']);
+});
+
+test('inbox of a first connection is confirmed for the next user', async () => {
+  const world = new World();
+  world.gateway.user = 'u1';
+  const line = new Tautline({ url: 'ws://a.example/connect', host: world, auth: { token: 'one' } });
+  const seen: unknown[] = [];
+  line.inbox({ onSubscribed: ({ channel }) => seen.push(channel) });
+  await world.advance(100);
+  world.gateway.user = 'u2';
+  line.login({ token: 'two' });
+  await world.advance(100);
+  assert.deepEqual(seen, ['user:u1', 'user:u2']);
+});
+
+test('page shown to the next user begins anew', async () => {
+  const { world, line, push, change } = await online();
+  const seen: unknown[] = [];
+  const its = page(line);
+  its.subscribe(
+    'room:7',
+    { from: 'start', onPublication: ({ data }) => seen.push(data) },
+    { while: 'shown' },
+  );
+  await push('room:7', 1);
+  its.hide();
+  await change();
+  its.show();
+  await world.advance(100);
+  its.hide();
+  its.show();
+  await world.advance(100);
+  assert.deepEqual(seen, [1, 1]);
+});
+
+test('what waits for an inbox without a channel is dropped', async () => {
+  for (const act of ['login', 'close'] as const) {
+    const { world, line, push } = await online();
+    const seen: unknown[] = [];
+    let release: () => void = () => undefined;
+    line.inbox({
+      onPublication({ data }) {
+        seen.push(data);
+        return new Promise<void>((resolve) => (release = resolve));
+      },
+    });
+    await push('user:u1', 1);
+    await push('user:u1', 2);
+    // A guest has no channel of its own.
+    world.gateway.user = undefined;
+    world.cut();
+    await world.advance(5_000);
+    line[act]({ token: 'two' });
+    release();
+    await world.advance(100);
+    assert.deepEqual(seen, [1], act);
+  }
+});
+
+test('line closed right after login asks for no login', async () => {
+  const { world, line, push } = await online();
+  let asked = 0;
+  line.subscribe('room:7', {
+    onPublication() {
+      line.login(() => ({ token: `${++asked}` }));
+      line.close();
+    },
+  });
+  await world.advance(100);
+  await push('room:7', 1);
+  assert.deepEqual([asked, line.state], [0, 'closed']);
 });
 
 test('stored state of the last user is gone from the device', async () => {
