@@ -37,13 +37,11 @@ impl Grants {
         until_ms: u64,
         count_max: usize,
     ) {
-        if until_ms <= now_ms {
-            return;
-        }
-        self.0.retain(|granted| {
-            now_ms < granted.until_ms && (granted.permission != permission || granted.channel != *channel)
-        });
-        if count_max > 0 {
+        self.0.retain(|granted| now_ms < granted.until_ms);
+        // An answer to another request does not shorten a permission, such as one for a subscription's life.
+        let lasting = self.find(channel, permission).is_some_and(|at| self.0[at].until_ms >= until_ms);
+        if now_ms < until_ms && count_max > 0 && !lasting {
+            self.0.retain(|granted| granted.permission != permission || granted.channel != *channel);
             self.0.drain(..(self.0.len() + 1).saturating_sub(count_max));
             self.0.push(Granted { channel: channel.clone(), permission, until_ms });
         }
@@ -81,6 +79,15 @@ mod tests {
         assert!(!grants.allows(9, &channel("room:8"), Permission::Publish));
         grants.grant(10, (&room, Permission::Publish), 10, 4);
         assert!(grants.is_empty(), "nothing that has passed is kept");
+    }
+
+    #[test]
+    fn shorter_grant_leaves_longer_one() {
+        let (mut grants, room) = (Grants::default(), channel("room:7"));
+        grants.grant(0, (&room, Permission::Subscribe), u64::MAX, 4);
+        grants.grant(0, (&room, Permission::Subscribe), 0, 4);
+        grants.grant(0, (&room, Permission::Subscribe), 10, 4);
+        assert!(grants.allows(11, &room, Permission::Subscribe));
     }
 
     #[test]
