@@ -13,8 +13,7 @@ pub mod log;
 mod run;
 pub mod signals;
 pub mod socket;
-pub mod utc;
 
 pub use run::{IO_EVENTS_PER_POLL, run, runtime};
 pub use tautline_files::secret;
-pub use tautline_protocol::units;
+pub use tautline_protocol::{units, utc};

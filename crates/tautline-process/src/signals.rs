@@ -65,7 +65,7 @@ impl Signals {
                 _ = self.user1.recv() => "SIGUSR1",
                 _ = self.user2.recv() => "SIGUSR2",
             };
-            info!("{harmless}: there is nothing to reload, and it goes on");
+            info!("{harmless} does not end it");
         }
     }
 }

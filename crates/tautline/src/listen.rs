@@ -8,7 +8,7 @@ use anyhow::bail;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tautline_client::{Gap, ReadFrom, SubscriptionEvent};
-use tautline_process::{escape, utc::utc};
+use tautline_process::{escape, utc};
 use tokio::sync::mpsc;
 
 use crate::terminal::{Aside, Printed, Terminal, Visit};

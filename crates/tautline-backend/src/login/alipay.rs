@@ -7,7 +7,7 @@ use ring::{
 };
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-use tautline_protocol::Now;
+use tautline_protocol::{Now, utc};
 
 use super::vendor::{self, CodeError, CodeRequest, Vendor, id_at};
 use crate::token::{PublicKey, decode_base64};
@@ -148,22 +148,9 @@ fn without_armor(text: &str) -> String {
 
 /// `yyyy-MM-dd HH:mm:ss`.
 fn timestamp(ms: u64) -> String {
-    let (days, second) = (ms / 86_400_000, ms / 1000 % 86_400);
-    let (year, month, day) = date(days);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
-}
-
-/// The date of a day since 1970, in the calendar of H. Hinnant's `civil_from_days`: years begin in March.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+    let moment = utc(ms);
+    let seconds = moment.split('.').next().unwrap_or_default();
+    seconds.replace('T', " ")
 }
 
 #[cfg(test)]

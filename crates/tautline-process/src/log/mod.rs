@@ -31,7 +31,7 @@ use tracing_subscriber::{
 
 use self::background::Background;
 pub use self::panics::catch as catch_panics;
-use crate::{escape, units::whole_ms, utc::utc};
+use crate::{escape, units::whole_ms, utc};
 
 /// The variable that says what a line of the log looks like.
 pub const LOG_FORMAT: &str = "TAUTLINE_LOG_FORMAT";

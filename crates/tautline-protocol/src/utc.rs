@@ -1,6 +1,7 @@
 //! Moments as people and programs write them.
 
 /// Wall milliseconds as RFC 3339 in UTC, which is the same on every machine that prints it.
+#[must_use]
 pub fn utc(at: u64) -> String {
     let (days, ms) = (at / 86_400_000, at % 86_400_000);
     // Days since 0000-03-01: years that begin in March have their leap day at the end.
