@@ -8,20 +8,26 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+
+use crate::{
+    connector::Connector,
+    network::{AddressRefused, Networks},
+};
 
 /// Idle connections that are kept for each host.
 const IDLE_CONNECTIONS_MAX: usize = 32;
 /// How long one is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest head of an answer in bytes, and what a server may send ahead on a stream and a connection of HTTP/2.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
-/// Clones share their connections.
+/// HTTP/1.1 and, where TLS agrees on it, HTTP/2. Clones share their connections.
 #[derive(Clone)]
-pub(crate) struct HttpClient(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub(crate) struct HttpClient(Client<HttpsConnector<Connector>, Full<Bytes>>);
 
 /// A whole answer.
 pub(crate) struct HttpAnswer {
@@ -35,6 +41,12 @@ pub(crate) struct HttpAnswer {
 pub(crate) enum HttpError {
     #[error("there was no answer in time")]
     Timeout,
+    /// Nothing was sent.
+    #[error("there is no connection")]
+    NoConnection,
+    /// Nothing was sent.
+    #[error(transparent)]
+    Refused(AddressRefused),
     #[error("the connection failed")]
     Connection,
     #[error("the answer is too large")]
@@ -42,8 +54,17 @@ pub(crate) enum HttpError {
 }
 
 impl HttpClient {
-    /// A client that trusts what the system trusts.
+    /// A client that trusts what the system trusts, and connects to any address.
     pub(crate) fn new() -> Self {
+        Self::with(Connector::new(None))
+    }
+
+    /// The same for addresses that are public or in `networks` only.
+    pub(crate) fn guarded(networks: Networks) -> Self {
+        Self::with(Connector::new(Some(networks)))
+    }
+
+    fn with(connector: Connector) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -51,10 +72,17 @@ impl HttpClient {
             .expect("the provider has the default versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        // Plain HTTP is only for this machine, which the options have checked.
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        // Plain HTTP is only for this machine or named networks, which the options or the connector check.
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
+            .http1_max_buf_size(HEAD_BYTES_MAX)
+            .http2_max_header_list_size(HEAD_BYTES_MAX as u32)
+            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_timer(hyper_util::rt::TokioTimer::new())
@@ -71,7 +99,7 @@ impl HttpClient {
         timeout: Duration,
     ) -> Result<HttpAnswer, HttpError> {
         let exchange = async {
-            let response = self.0.request(request).await.map_err(|_| HttpError::Connection)?;
+            let response = self.0.request(request).await.map_err(|error| HttpError::of(&error))?;
             let (head, mut body) = response.into_parts();
             let mut bytes = Vec::new();
             while let Some(frame) = body.frame().await {
@@ -85,6 +113,27 @@ impl HttpClient {
             Ok(HttpAnswer { status: head.status, headers: head.headers, body: bytes.into() })
         };
         tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(HttpError::Timeout))
+    }
+}
+
+impl HttpError {
+    fn of(error: &hyper_util::client::legacy::Error) -> Self {
+        if !error.is_connect() {
+            return Self::Connection;
+        }
+        let mut cause: Option<&dyn std::error::Error> = Some(error);
+        while let Some(error) = cause {
+            if let Some(refused) = error.downcast_ref() {
+                return Self::Refused(*refused);
+            }
+            cause = error.source();
+        }
+        Self::NoConnection
+    }
+
+    /// Whether the server cannot have seen the request.
+    pub(crate) fn is_unsent(self) -> bool {
+        matches!(self, Self::NoConnection | Self::Refused(_))
     }
 }
 
@@ -139,6 +188,42 @@ mod tests {
         for head in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"] {
             assert_eq!(get(head, &[], short).await.err(), Some(HttpError::Timeout), "{head}");
         }
+    }
+
+    #[tokio::test]
+    async fn private_address_is_not_connected_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let client = HttpClient::guarded(Networks::default());
+        // An address, a name, and a spelling that only the resolver understands.
+        for url in ["http://127.0.0.1", "https://[::ffff:127.0.0.1]", "https://localhost", "http://0x7f.1"] {
+            let request = Request::get(format!("{url}:{port}/")).body(Full::default()).unwrap();
+            let error = client.send(request, 1024, LONG).await.err();
+            let is_refused = matches!(error, Some(HttpError::Refused(AddressRefused::Private(_))));
+            assert!(is_refused, "{url}: {error:?}");
+        }
+        let accepting = tokio::time::timeout(Duration::from_millis(1), listener.accept()).await;
+        assert!(accepting.is_err(), "nothing has connected");
+    }
+
+    #[tokio::test]
+    async fn named_network_is_connected_to() {
+        let (url, serving) = serve("HTTP/1.1 204 No Content\r\n\r\n", &[]).await;
+        let client = HttpClient::guarded(Networks::new(vec!["127.0.0.0/8".parse().unwrap()]));
+        let answer = client.send(Request::get(url).body(Full::default()).unwrap(), 1024, LONG).await;
+        serving.abort();
+        assert_eq!(answer.unwrap().status, StatusCode::NO_CONTENT);
+    }
+
+    #[tokio::test]
+    async fn closed_port_is_no_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        drop(listener);
+        let request = Request::get(url).body(Full::default()).unwrap();
+        let error = HttpClient::new().send(request, 1024, LONG).await.err();
+        assert_eq!(error, Some(HttpError::NoConnection));
+        assert!(error.is_some_and(HttpError::is_unsent));
     }
 
     #[tokio::test]

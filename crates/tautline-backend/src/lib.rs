@@ -8,16 +8,28 @@
 
 mod authenticator;
 mod backend;
+#[cfg(feature = "http")]
+#[cfg_attr(not(test), allow(dead_code, reason = "hooks and webhooks build on it"))]
+mod breaker;
+#[cfg(feature = "http")]
+mod connector;
 mod crypto;
 mod flight;
 #[cfg(feature = "http")]
+#[cfg_attr(not(test), allow(dead_code, reason = "hooks and webhooks build on it"))]
 mod http_client;
 #[cfg(feature = "http")]
 mod login;
 #[cfg(feature = "mock")]
 pub mod mock;
+#[cfg(feature = "http")]
+#[cfg_attr(not(test), allow(dead_code, reason = "hooks and webhooks build on it"))]
+mod network;
 mod sign;
 mod source;
+#[cfg(feature = "http")]
+#[cfg_attr(not(test), allow(dead_code, reason = "hooks and webhooks build on it"))]
+mod standard_webhooks;
 mod token;
 
 pub use authenticator::{Authenticator, AuthenticatorError, AuthenticatorOptions};

@@ -21,7 +21,7 @@ use super::{
     transport::Transport,
     vendor::{CodeError, Vendor},
 };
-use crate::{LoginResult, flight::Flight, http_client::HttpError, source::source_of};
+use crate::{LoginResult, flight::Flight, source::source_of};
 
 /// The longest code in bytes.
 const CODE_BYTES_MAX: usize = 1024;
@@ -171,9 +171,7 @@ impl Provider {
                 return user;
             }
             Ok((status, _)) => format!("HTTP {status}"),
-            Err(error @ (HttpError::Timeout | HttpError::Connection | HttpError::TooLarge)) => {
-                error.to_string()
-            }
+            Err(error) => error.to_string(),
         };
         if state.breaker.failed(now.mono_ms) {
             warn!(
