@@ -1,7 +1,7 @@
 /**
- * Two pages in two browser contexts, each with one phone, three minutes of bad network: nothing lost, nothing twice.
+ * Two pages in two browser contexts, each with one phone, ninety seconds of bad network: nothing lost, nothing twice.
  *
- * `SEED=7` runs one storm again, `STORM_SECONDS=20` a shorter one. The books are kept here, out of both pages' journals:
+ * `SEED=7` runs one storm again, `STORM_SECONDS=180` a longer one. The books are kept here, out of both pages' journals:
  * neither page sees the whole.
  */
 
@@ -16,7 +16,7 @@ import { storm, type Event } from '../src/storm.ts';
 import { summary } from '../src/summary.ts';
 
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1_000_000));
-const STORM_MS = Number(process.env['STORM_SECONDS'] ?? 180) * 1000;
+const STORM_MS = Number(process.env['STORM_SECONDS'] ?? 90) * 1000;
 /** Publications a second, each way. */
 const RATE = 20;
 const ROOM = 'storm';

@@ -1,5 +1,5 @@
 //! `cargo xtask torture`: a real gateway with a real disk, killed again and again under hundreds of clients. The test of the
-//! same name is a minute of it.
+//! same name is half a minute of it.
 
 use std::{path::Path, process::ExitCode};
 

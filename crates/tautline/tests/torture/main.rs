@@ -1,7 +1,7 @@
 //! A gateway with a real disk, killed again and again under three hundred clients on a bad network: nothing acknowledged is
 //! lost, nothing is doubled or reordered, and what a relaxed disk takes back is told as a gap.
 //!
-//! A minute of it is a test. `cargo xtask torture` is the long form: `TORTURE_SECONDS`, `TORTURE_KILLS`, `TORTURE_PHONES`,
+//! Half a minute of it is a test. `cargo xtask torture` is the long form: `TORTURE_SECONDS`, `TORTURE_KILLS`, `TORTURE_PHONES`,
 //! `TORTURE_DURABILITY` (`strict`, `relaxed`) and `TORTURE_SEED` set it up.
 
 mod api;
@@ -42,8 +42,8 @@ struct Plan {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn repeatedly_killed_gateway_loses_nothing_acknowledged() {
     let plan = Plan {
-        seconds: setting("TORTURE_SECONDS", 60),
-        kills: setting("TORTURE_KILLS", 6),
+        seconds: setting("TORTURE_SECONDS", 30),
+        kills: setting("TORTURE_KILLS", 4),
         phones: setting("TORTURE_PHONES", 300),
         durability: setting("TORTURE_DURABILITY", "strict".to_owned()),
         seed: setting("TORTURE_SEED", 7),
