@@ -2,6 +2,7 @@
 //!
 //! [`Backend`] is the question. [`Authenticator`] answers it from options: tokens that the app's back end,
 //! or a login service, has signed; login codes of mini program hosts; and guests where they are allowed.
+//! [`Handlers`] answers it from async functions of the embedding app.
 //!
 //! Features: `http` fetches key sets and sends login codes to their vendors; `mock` has login services for
 //! those who develop without an app id.
@@ -15,6 +16,7 @@ mod breaker;
 mod connector;
 mod crypto;
 mod flight;
+mod handlers;
 #[cfg(feature = "http")]
 #[cfg_attr(not(test), allow(dead_code, reason = "hooks and webhooks build on it"))]
 mod http_client;
@@ -35,6 +37,7 @@ mod token;
 pub use authenticator::{Authenticator, AuthenticatorError, AuthenticatorOptions};
 pub use backend::{Backend, BackendFuture, Login, LoginResult};
 pub use crypto::install as install_crypto_provider;
+pub use handlers::{Handlers, LoginAttempt};
 #[cfg(feature = "http")]
 pub use login::{GenericOptions, LoginKind, LoginOptions, LoginOptionsError, ParametersIn};
 pub use sign::sign_hs256;

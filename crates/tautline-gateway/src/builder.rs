@@ -12,6 +12,7 @@ use tautline_hub::{ChannelRule, Engine, Hub, HubConfig, MemoryEngine, NodeLimits
 use crate::{
     config::GatewayConfig,
     gateway::Gateway,
+    handlers::HandlersToAdd,
     http::{api_keys::ApiKeys, hosts::Hosts, origins::Origins},
     methods::{Call, CallError, Methods},
     state::{Access, GatewayState},
@@ -38,6 +39,7 @@ pub struct GatewayBuilder {
     methods: Methods,
     idempotent_methods: HashSet<String>,
     backend: Option<Box<dyn Backend>>,
+    pub(crate) handlers: HandlersToAdd,
     error: Option<BuildError>,
 }
 
@@ -274,6 +276,7 @@ impl GatewayBuilder {
             Some(backend) => backend,
             None => Box::new(Authenticator::new(&self.logins)?),
         };
+        let backend = self.handlers.around(&self.logins.environment, backend);
         let config = HubConfig {
             limits: self.limits,
             rules: self.rules,

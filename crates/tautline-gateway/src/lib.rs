@@ -31,6 +31,7 @@ mod config;
 mod connection;
 mod drain;
 mod gateway;
+mod handlers;
 mod http;
 mod listener;
 mod maintenance;
@@ -54,11 +55,13 @@ pub use ipnet::IpNet;
 pub use listener::{Listener, Serves};
 pub use methods::{Call, CallError};
 pub use tautline_adapters::plain::{Heartbeat, Names, PlainConfig};
-pub use tautline_backend::{Backend, HS256_SECRET_BYTES_MIN};
+pub use tautline_backend::{Backend, HS256_SECRET_BYTES_MIN, LoginAttempt};
 pub use tautline_hub::{
-    Access, ChannelRule, ConnectionBeyond, Engine, EngineLimits, HubLimits, Inbox, MemoryEngine, NodeLimits,
-    PresenceMode, PublishOptions, Rate, RateSet, Rates, Retention, RevokeLogins, Revoked, RulePattern,
+    Access, Authorization, AuthorizeQuestion, ChannelRule, ConnectionBeyond, Engine, EngineLimits, HubLimits,
+    Identity, Inbox, LoginRefused, LoginResult, MemoryEngine, NodeLimits, PresenceMode, PublishOptions, Rate,
+    RateSet, Rates, Retention, RevokeLogins, Revoked, RulePattern,
 };
+pub use tautline_protocol::{ChannelName, UserId, packet::Auth};
 pub use transport::tls::{
     certificates::{TlsCertificate, TlsError},
     config::Tls,
