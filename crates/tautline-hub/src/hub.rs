@@ -385,10 +385,11 @@ impl Hub {
     /// ([`ChannelRule::presence`]) changes once it has no subscribers.
     pub fn set_rules(&self, rules: Vec<ChannelRule>) {
         self.0.rules.store(Rules::new(rules));
+        let rules = self.rules();
         // A connection that takes its session later checks its channels against the new rules.
         for session in self.sessions().all() {
             if let Some(living) = session.live() {
-                living.review_permissions();
+                living.review_permissions(&rules);
             }
         }
     }

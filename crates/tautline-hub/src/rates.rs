@@ -11,7 +11,7 @@ use std::{
 
 use serde::Deserialize;
 use tautline_engine::budget::Holder;
-use tautline_protocol::units;
+use tautline_protocol::{UserId, units};
 
 use crate::{
     rate::{Bucket, Rate},
@@ -20,8 +20,6 @@ use crate::{
 };
 
 const SHARDS: usize = 16;
-/// Refusals in a row after which a connection is closed: its client does not obey `retry_after_ms`.
-const REFUSALS_MAX: u32 = 100;
 
 /// The rate limits of a node. None is set by default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -68,10 +66,10 @@ pub(crate) enum Charge {
 }
 
 /// The client that is charged, in each scope in which it is one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Charged {
     pub(crate) connection: Option<u64>,
-    pub(crate) user: Option<Holder>,
+    pub(crate) user: Option<UserId>,
     pub(crate) address: Option<Holder>,
     pub(crate) api_key: Option<Holder>,
 }
@@ -86,9 +84,10 @@ pub(crate) struct RateLimiter {
 type Shard = HashMap<Key, Buckets>;
 
 /// A client within its scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Connection(u64),
+    User(UserId),
     Holder(Holder),
 }
 
@@ -99,14 +98,13 @@ struct Scope {
     shard_max: usize,
 }
 
-/// The buckets of one client, and how often it was refused since it was last admitted.
+/// The buckets of one client.
 #[derive(Clone, Copy, Debug, Default)]
 struct Buckets {
     requests: Bucket,
     publishes: Bucket,
     bytes: Bucket,
     hellos: Bucket,
-    refusals: u32,
 }
 
 impl Default for Rates {
@@ -140,33 +138,24 @@ impl RateLimiter {
         Some(Self { scopes, refusals: AtomicU64::new(0), tidy_next: AtomicUsize::new(0) })
     }
 
-    /// Charges a client in all scopes, or in none of them: `Err` tells in how many milliseconds the same may
-    /// succeed.
+    /// Charges a client in all scopes, or in none of them: `Err` tells in how many milliseconds all of them would take
+    /// the same.
     pub(crate) fn take(&self, now_ms: u64, who: Charged, charges: &[Charge]) -> Result<(), u64> {
         let [connection, user, address, api_key] = &self.scopes;
         let taken = take_from(
             &[
                 (connection, who.connection.map(Key::Connection)),
-                (user, who.user.map(Key::Holder)),
+                (user, who.user.map(Key::User)),
                 (address, who.address.map(Key::Holder)),
                 (api_key, who.api_key.map(Key::Holder)),
             ],
-            now_ms,
+            (now_ms, 0),
             charges,
         );
         if taken.is_err() {
             self.refusals.fetch_add(1, Ordering::Relaxed);
         }
         taken
-    }
-
-    /// Counts a refusal of a connection. True: it has gone on regardless, and should be closed.
-    pub(crate) fn is_flooding(&self, now_ms: u64, connection: u64) -> bool {
-        let (scope, key) = (&self.scopes[0], Key::Connection(connection));
-        let mut shard = scope.shard(key);
-        let Some(buckets) = scope.entry(&mut shard, key, now_ms) else { return false };
-        buckets.refusals += 1;
-        buckets.refusals >= REFUSALS_MAX
     }
 
     /// Refused charges since the process started.
@@ -192,40 +181,49 @@ impl RateLimiter {
     }
 }
 
-/// Each scope is charged if all scopes behind it are. Their locks are taken in one order.
-fn take_from(scopes: &[(&Scope, Option<Key>)], now_ms: u64, charges: &[Charge]) -> Result<(), u64> {
-    let Some(((scope, key), rest)) = scopes.split_first() else { return Ok(()) };
+/// Each scope is charged if all of them have room: their locks are taken in one order and held until the last one has
+/// answered. `wait_ms` is the longest wait of the scopes before these.
+fn take_from(
+    scopes: &[(&Scope, Option<Key>)],
+    (now_ms, mut wait_ms): (u64, u64),
+    charges: &[Charge],
+) -> Result<(), u64> {
+    let Some(((scope, key), rest)) = scopes.split_first() else {
+        return if wait_ms == 0 { Ok(()) } else { Err(wait_ms) };
+    };
     let is_limited = charges.iter().any(|charge| scope.rates.of(*charge).is_some());
-    let Some(key) = key.filter(|_| is_limited) else { return take_from(rest, now_ms, charges) };
+    let Some(key) = key.as_ref().filter(|_| is_limited) else {
+        return take_from(rest, (now_ms, wait_ms), charges);
+    };
     let mut shard = scope.shard(key);
-    let mut after = shard.get(&key).copied().unwrap_or_default();
+    let mut after = shard.get(key).copied().unwrap_or_default();
     for charge in charges {
-        if let Some(rate) = scope.rates.of(*charge) {
-            after.of(*charge).take(rate, now_ms, charge.units())?;
-        }
+        let rate = scope.rates.of(*charge);
+        let taken = rate.map_or(Ok(()), |rate| after.of(*charge).take(rate, now_ms, charge.units()));
+        wait_ms = wait_ms.max(taken.err().unwrap_or(0));
     }
-    take_from(rest, now_ms, charges)?;
+    take_from(rest, (now_ms, wait_ms), charges)?;
     if let Some(buckets) = scope.entry(&mut shard, key, now_ms) {
-        *buckets = Buckets { refusals: 0, ..after };
+        *buckets = after;
     }
     Ok(())
 }
 
 impl Scope {
-    fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
+    fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
         let shard = self.hasher.hash_one(key) % SHARDS as u64;
         lock(&self.shards[usize::try_from(shard).expect("below SHARDS")])
     }
 
     /// The client's buckets. `None`: there is no room for another client's.
-    fn entry<'s>(&self, shard: &'s mut Shard, key: Key, now_ms: u64) -> Option<&'s mut Buckets> {
-        if shard.len() >= self.shard_max && !shard.contains_key(&key) {
+    fn entry<'s>(&self, shard: &'s mut Shard, key: &Key, now_ms: u64) -> Option<&'s mut Buckets> {
+        if shard.len() >= self.shard_max && !shard.contains_key(key) {
             self.drop_full(shard, now_ms);
             if shard.len() >= self.shard_max {
                 return None;
             }
         }
-        Some(shard.entry(key).or_default())
+        Some(shard.entry(key.clone()).or_default())
     }
 
     fn drop_full(&self, shard: &mut Shard, now_ms: u64) {
@@ -279,7 +277,7 @@ mod tests {
     }
 
     fn at(connection: u64, user: u32) -> Charged {
-        let user = Some(Holder::of_hash(user));
+        let user = UserId::parse(&format!("u{user}")).ok();
         Charged { connection: Some(connection), user, ..Charged::default() }
     }
 
@@ -315,13 +313,15 @@ mod tests {
     }
 
     #[test]
-    fn hundred_refusals_in_a_row_are_flooding() {
-        let rates = Rates { connection: set("1/s"), ..Rates::default() };
-        let limiter = RateLimiter::new(&rates).expect("a limit");
-        for now_ms in [0, 1_000] {
-            assert_eq!(limiter.take(now_ms, at(1, 7), &[Charge::Request]), Ok(()));
-            let refused = (1..200).find(|_: &u32| limiter.is_flooding(now_ms, 1));
-            assert_eq!(refused, Some(REFUSALS_MAX));
-        }
+    fn wait_is_the_longest_of_all_scopes() {
+        let rates = Rates { connection: set("1/s"), user: set("1/m"), ..Rates::default() };
+        let limiter = RateLimiter::new(&rates).expect("two limits");
+        let take = |now_ms| limiter.take(now_ms, at(1, 7), &[Charge::Request]);
+        assert_eq!([take(0), take(0), take(1_000)], [Ok(()), Err(60_000), Err(59_000)]);
+        assert_eq!(take(60_000), Ok(()), "the wait was neither too short nor too long");
+        let both = |set: &str| RateSet { publishes: set.parse().ok(), ..self::set("1/s") };
+        let limiter = RateLimiter::new(&Rates { user: both("1/h"), ..Rates::default() }).expect("two limits");
+        let publish = || limiter.take(0, at(1, 7), &[Charge::Request, Charge::Publish]);
+        assert_eq!([publish(), publish()], [Ok(()), Err(3_600_000)], "of all charges of a scope, too");
     }
 }

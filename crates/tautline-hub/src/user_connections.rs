@@ -11,8 +11,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use tautline_engine::budget::Holder;
-use tautline_protocol::{ByeCode, packet::server::Bye};
+use tautline_protocol::{ByeCode, UserId, packet::server::Bye};
 
 use crate::{
     mailbox::PeerMailbox,
@@ -37,7 +36,7 @@ pub enum ConnectionBeyond {
 pub(crate) struct UserConnections {
     max: usize,
     beyond: ConnectionBeyond,
-    shards: [Mutex<HashMap<Holder, Vec<UserConnection>>>; SHARDS],
+    shards: [Mutex<HashMap<UserId, Vec<UserConnection>>>; SHARDS],
     hasher: RandomState,
     tidy_next: AtomicUsize,
 }
@@ -55,9 +54,9 @@ impl UserConnections {
     }
 
     /// Adds the connection of a user's session in the place of the session's earlier one. False: it is one too many.
-    pub(crate) fn admit(&self, user: Holder, session: SessionId, mailbox: &Arc<PeerMailbox>) -> bool {
+    pub(crate) fn admit(&self, user: &UserId, session: SessionId, mailbox: &Arc<PeerMailbox>) -> bool {
         let mut shard = lock(self.shard(user));
-        let connections = shard.entry(user).or_default();
+        let connections = shard.entry(user.clone()).or_default();
         connections.retain(|other| other.session != session && other.mailbox.strong_count() > 0);
         while connections.len() >= self.max {
             if self.beyond == ConnectionBeyond::RefuseNewest {
@@ -85,7 +84,7 @@ impl UserConnections {
         }
     }
 
-    fn shard(&self, user: Holder) -> &Mutex<HashMap<Holder, Vec<UserConnection>>> {
+    fn shard(&self, user: &UserId) -> &Mutex<HashMap<UserId, Vec<UserConnection>>> {
         let shard = self.hasher.hash_one(user) % SHARDS as u64;
         &self.shards[usize::try_from(shard).expect("below SHARDS")]
     }

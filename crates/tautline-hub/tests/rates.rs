@@ -203,3 +203,63 @@ fn guests_have_no_ceiling_of_connections_by_user() {
     let mut guests = [1, 2, 3].map(|_| node.guest_at("6.6.6.6"));
     assert!(guests.iter_mut().all(|guest| publish(&node, guest, 1)["ok"].is_object()));
 }
+
+#[test]
+fn refusals_in_a_row_count_though_bytes_are_taken() {
+    let connection = RateSet { bytes: "1MiB/s".parse().ok(), ..set(Some("1/m"), None) };
+    let node = node(Rates { connection, ..Rates::default() });
+    let mut phone = node.guest();
+    for id in 1..=101 {
+        phone.say(&node, json!({"id": id, "publish": {"channel": "room:7", "data": id}}));
+    }
+    assert_eq!(phone.bye(&node)["code"], "rate_limited");
+}
+
+#[test]
+fn obedient_client_is_not_closed_for_scattered_refusals() {
+    let mut node = node(Rates { user: set(Some("2/s"), None), ..Rates::default() });
+    let mut phones = [node.user("u1", &[]), node.user("u1", &[])];
+    for id in 1..=120 {
+        let taken = phones.each_mut().map(|phone| publish(&node, phone, id)["ok"].is_object());
+        let refused = phones.each_mut().map(|phone| publish(&node, phone, 1_000 + id)["error"].is_object());
+        assert_eq!((taken, refused), ([true; 2], [true; 2]));
+        // Without a tick, which would drop the user's bucket.
+        node.now = node.now.plus_ms(1_000);
+    }
+    assert_eq!(phones.map(|phone| phone.close), [None; 2]);
+}
+
+#[test]
+fn invalid_requests_count_as_requests() {
+    let garbage =
+        [json!({"id": 7, "dance": {}}), json!({"id": 7, "publish": {"channel": 5}}), json!({"dance": {}})];
+    for packet in garbage {
+        let node = node(Rates { connection: set(Some("2/m"), None), ..Rates::default() });
+        let mut phone = node.guest();
+        (0..2).for_each(|_| phone.say(&node, packet.clone()));
+        let refused = publish(&node, &mut phone, 8);
+        assert_eq!(refused["error"]["code"], "rate_limited", "{packet}");
+        for heard in phone.hear(&node).iter().filter(|heard| heard["id"] == 7) {
+            assert_ne!(heard["error"]["code"], "rate_limited", "{heard}");
+        }
+        (0..98).for_each(|_| phone.say(&node, packet.clone()));
+        assert_eq!(phone.close, None);
+        phone.say(&node, packet);
+        assert_eq!(phone.bye(&node)["code"], "rate_limited", "a hundred refusals");
+    }
+}
+
+/// Two users whose keyed hashes of 32 bits are equal on the test's node.
+const EQUAL_HASHES: [&str; 2] = ["u27843", "u61583"];
+
+#[test]
+fn users_with_equal_hashes_keep_their_own_connections_and_rates() {
+    let user = set(None, Some("1/m"));
+    let connections_per_user_max = NonZero::new(1);
+    let node = node(Rates { user, connections_per_user_max, ..Rates::default() });
+    let [one, two] = EQUAL_HASHES;
+    assert_eq!(node.hub.holder(one.as_bytes()), node.hub.holder(two.as_bytes()));
+    let mut phones = EQUAL_HASHES.map(|user| node.user(user, &[]));
+    assert_eq!(phones.each_mut().map(|phone| publish(&node, phone, 1)["ok"].is_object()), [true; 2]);
+    assert_eq!(phones.map(|phone| phone.close), [None; 2]);
+}

@@ -24,7 +24,11 @@ pub(super) struct ChannelAction {
 
 /// What a request to a channel does.
 pub(super) enum ActionKind {
-    Subscribe(ReadFrom),
+    Subscribe {
+        from: ReadFrom,
+        /// The back end has permitted it a moment ago, and nothing has taken that back since.
+        is_granted: bool,
+    },
     Unsubscribe,
     History(PageRequest),
     Presence,
@@ -54,7 +58,7 @@ impl ActionKind {
     /// The permission that it needs.
     pub(super) const fn permission(&self) -> Option<Permission> {
         match self {
-            Self::Subscribe(_) => Some(Permission::Subscribe),
+            Self::Subscribe { .. } => Some(Permission::Subscribe),
             Self::Unsubscribe => None,
             Self::History(_) => Some(Permission::History),
             Self::Presence => Some(Permission::Presence),

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use tautline_protocol::{ChannelName, ErrorCode, Now, packet::ErrorBody};
+use tautline_protocol::{ChannelName, ErrorCode, Now, ReadFrom, RequestId, packet::ErrorBody};
 
 use super::{
     Peer,
@@ -94,6 +94,32 @@ impl Peer {
         }
     }
 
+    /// Asks the back end about a `subscribe` whose permission was taken back while the engine looked up its channel.
+    pub(super) fn ask_again(&mut self, id: RequestId, channel: ChannelName, from: ReadFrom) {
+        let Stage::Active(open) = &self.stage else { return };
+        let session = open.session.owned_by(&self.mailbox);
+        let Some(asked_by) = session.map(|session| Requester::of(&session)) else { return };
+        let kind = ActionKind::Subscribe { from, is_granted: false };
+        self.ask_back_end(ChannelAction { id, channel, asked_by, kind }, Permission::Subscribe);
+        if let Some(rare) = &mut self.rare {
+            // It was sent before the requests that wait already.
+            rare.held.rotate_right(1);
+        }
+    }
+
+    /// Takes back what the back end has permitted to `subscribe` requests that have not taken effect.
+    pub(super) fn withdraw_permission(&mut self, channel: &ChannelName) {
+        let Some(rare) = &mut self.rare else { return };
+        if let Some(pending) = rare.subscribing.as_mut().filter(|pending| pending.lookups.includes(channel)) {
+            pending.is_granted = false;
+        }
+        for held in rare.held.iter_mut().filter(|held| held.action.channel == *channel) {
+            if let ActionKind::Subscribe { is_granted, .. } = &mut held.action.kind {
+                *is_granted = false;
+            }
+        }
+    }
+
     /// Holds a request. False: there is no room for its publication, and it is refused.
     fn hold(&mut self, action: ChannelAction, state: HeldState) -> bool {
         let mut claim = None;
@@ -133,7 +159,10 @@ impl Peer {
             }
         };
         held.state = HeldState::Decided(Ok(()));
-        let is_for_life = matches!(held.action.kind, ActionKind::Subscribe(_)) && valid_ms.is_none();
+        if let ActionKind::Subscribe { is_granted, .. } = &mut held.action.kind {
+            *is_granted = true;
+        }
+        let is_for_life = matches!(held.action.kind, ActionKind::Subscribe { .. }) && valid_ms.is_none();
         let until_ms = if is_for_life { u64::MAX } else { now.mono_ms.saturating_add(valid_ms.unwrap_or(0)) };
         let Stage::Active(open) = &self.stage else { return };
         if let Some(mut session) = open.session.owned_by(&self.mailbox) {
@@ -155,7 +184,7 @@ impl Peer {
             (HeldState::Asked(..), _) => false,
             (HeldState::Decided(Err(_)), _) => true,
             // These see earlier publications.
-            (_, ActionKind::Subscribe(_)) => jobs == 0 && !is_subscribing,
+            (_, ActionKind::Subscribe { .. }) => jobs == 0 && !is_subscribing,
             (_, ActionKind::History(_)) => jobs == 0 && !is_subscribing,
             // As for input that is not held: a `subscribe` takes effect before what follows it.
             (_, ActionKind::Unsubscribe | ActionKind::Presence | ActionKind::Publish { .. }) => {
@@ -177,7 +206,9 @@ impl Peer {
     fn run(&mut self, now: Now, action: ChannelAction) {
         let ChannelAction { id, channel, asked_by, kind } = action;
         match kind {
-            ActionKind::Subscribe(from) => self.begin_subscribe(now, id, channel, from, &asked_by),
+            ActionKind::Subscribe { from, is_granted } => {
+                self.begin_subscribe(now, id, channel, (from, is_granted), &asked_by)
+            }
             ActionKind::Unsubscribe => self.unsubscribe(id, &channel),
             ActionKind::History(page) => self.read_history(now, id, channel, page, asked_by.holder),
             ActionKind::Presence => self.list_members(id, &channel),
@@ -190,7 +221,7 @@ impl Peer {
     /// Refuses a request on behalf of the back end. A `subscribe` that it denies ends the subscription that the client
     /// has, too: the client hears that it has none.
     fn refuse_held(&mut self, action: &ChannelAction, error: &ErrorBody) {
-        if matches!(action.kind, ActionKind::Subscribe(_)) && error.code != ErrorCode::Unavailable {
+        if matches!(action.kind, ActionKind::Subscribe { .. }) && error.code != ErrorCode::Unavailable {
             self.end_denied(&action.channel);
         }
         self.refuse(action, error);

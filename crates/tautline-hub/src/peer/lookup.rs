@@ -78,6 +78,11 @@ impl PendingLookups {
         lookups
     }
 
+    /// True if the channel was requested.
+    pub(super) fn includes(&self, channel: &ChannelName) -> bool {
+        self.requests.iter().any(|request| request.name == *channel)
+    }
+
     pub(super) const fn is_over(&self) -> bool {
         self.outstanding == 0
     }

@@ -61,6 +61,8 @@ pub struct Peer {
     holder: Holder,
     /// The client announced that it goes away.
     paused: bool,
+    /// Requests that its rates have refused since they last took one.
+    refusals: u8,
 }
 
 /// Text whose packets before `read` were processed.
@@ -106,6 +108,7 @@ impl Peer {
             rare: None,
             holder,
             paused: false,
+            refusals: 0,
         }
     }
 
@@ -332,9 +335,10 @@ impl Peer {
                 let id = packet.id.expect("parse_client() rejects a request without an id");
                 self.handle_request(now, id, packet.again, request);
             }
-            Verb::BadRequest(words) => self.reject_request(packet.id, ErrorCode::BadRequest, words),
+            Verb::BadRequest(words) => self.reject_request(now, packet.id, ErrorCode::BadRequest, words),
             Verb::Unknown(verb) => {
-                self.reject_request(packet.id, ErrorCode::UnknownVerb, format!("unknown verb `{verb}`"));
+                let words = format!("unknown verb `{verb}`");
+                self.reject_request(now, packet.id, ErrorCode::UnknownVerb, words);
             }
             Verb::Ping(ping) => {
                 self.take_acks(&ping.acks);
@@ -353,13 +357,21 @@ impl Peer {
         }
     }
 
-    /// Rejects a request that is invalid however often it is sent: it is answered each time and never stored.
-    fn reject_request(&mut self, id: Option<RequestId>, code: ErrorCode, words: String) {
+    /// Rejects a request that is invalid however often it is sent: it is answered each time and never stored. It counts
+    /// as a request, with an id or without one.
+    fn reject_request(&mut self, now: Now, id: Option<RequestId>, code: ErrorCode, words: String) {
+        let refused = self.charge_request(now, false).err();
         let Stage::Active(open) = &self.stage else { return };
-        let Some(id) = id else { return };
-        let Some(mut session) = open.session.owned_by(&self.mailbox) else { return };
-        if session.receive_repeatable(id) {
-            json::write_reply(&mut self.control, id, Err::<&(), _>(&ErrorBody::new(code, words)));
+        if let Some(id) = id
+            && let Some(mut session) = open.session.owned_by(&self.mailbox)
+            && session.receive_repeatable(id)
+        {
+            drop(session);
+            let error = refused.clone().unwrap_or_else(|| ErrorBody::new(code, words));
+            json::write_reply(&mut self.control, id, Err::<&(), _>(&error));
+        }
+        if let Some(refused) = refused {
+            self.close_if_flooding(now, &refused);
         }
     }
 

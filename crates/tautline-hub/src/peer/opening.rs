@@ -252,8 +252,8 @@ impl Peer {
             waiting.lookups.take(number, stat);
             return self.finish_loading(now);
         }
-        if let Some((_, lookups)) = self.rare.as_mut().and_then(|rare| rare.subscribing.as_mut()) {
-            lookups.take(number, stat);
+        if let Some(pending) = self.rare.as_mut().and_then(|rare| rare.subscribing.as_mut()) {
+            pending.lookups.take(number, stat);
             self.finish_subscribe(now);
         }
     }

@@ -13,14 +13,22 @@ pub(super) struct RareState {
     pub(super) pending_outputs: VecDeque<Output>,
     /// Publishes and `history` requests that the engine has not completed.
     pub(super) engine_jobs: u32,
-    /// A `subscribe` that waits for the engine, with its id.
-    pub(super) subscribing: Option<(RequestId, PendingLookups)>,
+    /// A `subscribe` that waits for the engine.
+    pub(super) subscribing: Option<PendingSubscribe>,
     /// The `auth` request whose token is being checked, with the number of the question.
     pub(super) refreshing: Option<(RequestId, u64)>,
     /// Requests that wait for the back end, in the order of arrival.
     pub(super) held: Vec<HeldAction>,
     /// The `bye` of a draining node, deferred until the running requests are answered.
     pub(super) deferred_bye: Option<Bye>,
+}
+
+/// A `subscribe` that waits for the engine.
+pub(super) struct PendingSubscribe {
+    pub(super) id: RequestId,
+    pub(super) lookups: PendingLookups,
+    /// The back end has permitted this very request, and nothing has taken that back since.
+    pub(super) is_granted: bool,
 }
 
 impl RareState {

@@ -10,8 +10,11 @@ use tautline_protocol::{
 use super::{Peer, stage::Stage};
 use crate::{
     Identity,
-    rates::{Charge, Charged, RateLimiter},
+    rates::{Charge, Charged},
 };
+
+/// Refused requests in a row after which a connection is closed: its client does not obey `retry_after_ms`.
+const REFUSALS_MAX: u8 = 100;
 
 const WORDS: &str = "too many in too short a time";
 
@@ -30,19 +33,22 @@ impl Peer {
         self.close_unless(now, taken)
     }
 
-    /// Charges the hello of a user whose login was checked.
+    /// Charges the hello of a user whose login was checked. The address stays charged where this refuses: the check was
+    /// done for it.
     pub(super) fn charge_hello_of(&mut self, now: Now, identity: &Identity) -> bool {
         let Some(limiter) = self.hub.rate_limiter() else { return true };
-        let user = identity.user.as_ref().map(|_| self.holder_of(identity));
-        let taken = limiter.take(now.mono_ms, Charged { user, ..Charged::default() }, &[Charge::Hello]);
+        let who = Charged { user: identity.user.clone(), ..Charged::default() };
+        let taken = limiter.take(now.mono_ms, who, &[Charge::Hello]);
         self.close_unless(now, taken)
     }
 
-    /// Charges a request that is about to be executed. `Err`: it is refused.
-    pub(super) fn charge_request(&self, now: Now, is_publish: bool) -> Result<(), ErrorBody> {
+    /// Charges a request that is about to be executed, or to be rejected as invalid. `Err`: it is refused.
+    pub(super) fn charge_request(&mut self, now: Now, is_publish: bool) -> Result<(), ErrorBody> {
         let Some(limiter) = self.hub.rate_limiter() else { return Ok(()) };
         let charges = if is_publish { &[Charge::Request, Charge::Publish][..] } else { &[Charge::Request] };
-        limiter.take(now.mono_ms, self.charged(), charges).map_err(|wait_ms| ErrorBody {
+        let taken = limiter.take(now.mono_ms, self.charged(), charges);
+        self.refusals = if taken.is_ok() { 0 } else { self.refusals.saturating_add(1) };
+        taken.map_err(|wait_ms| ErrorBody {
             retry_after_ms: Some(wait_ms),
             ..ErrorBody::new(ErrorCode::RateLimited, WORDS)
         })
@@ -51,8 +57,7 @@ impl Peer {
     /// Closes the connection of a client that goes on although its requests are refused. Call it behind the
     /// refusal.
     pub(super) fn close_if_flooding(&mut self, now: Now, refusal: &ErrorBody) {
-        let flooding = |limiter: &RateLimiter| limiter.is_flooding(now.mono_ms, self.mailbox.connection);
-        if self.hub.rate_limiter().is_some_and(flooding) {
+        if self.refusals >= REFUSALS_MAX {
             self.close_unless(now, Err(refusal.retry_after_ms.unwrap_or_default()));
         }
     }
@@ -67,10 +72,9 @@ impl Peer {
 
     fn charged(&self) -> Charged {
         let user = match &self.stage {
-            Stage::Active(open) => open.session.owned_by(&self.mailbox).and_then(|session| {
-                let is_user = session.login().identity.user.is_some();
-                is_user.then(|| session.holder())
-            }),
+            Stage::Active(open) => {
+                open.session.owned_by(&self.mailbox).and_then(|session| session.login().identity.user.clone())
+            }
             _ => None,
         };
         Charged { connection: Some(self.mailbox.connection), user, address: Some(self.holder), api_key: None }

@@ -47,7 +47,9 @@ impl Peer {
         let asked_by = Requester::of(&session);
         drop(session);
         let action = match request {
-            Request::Subscribe(body) => (body.channel, ActionKind::Subscribe(body.from)),
+            Request::Subscribe(body) => {
+                (body.channel, ActionKind::Subscribe { from: body.from, is_granted: false })
+            }
             Request::Unsubscribe(body) => (body.channel, ActionKind::Unsubscribe),
             Request::History(body) => {
                 let page = PageRequest::of(&body);
@@ -80,14 +82,15 @@ impl Peer {
         // The permissions at this moment apply.
         let asked_by = Requester::of(&session);
         drop(session);
+        let is_new = open.is_new;
         if matches!(verdict, Verdict::Execute | Verdict::InDoubt)
             && let Err(error) = self.charge_request(now, matches!(request, Request::Publish(_)))
         {
-            let in_doubt = verdict == Verdict::InDoubt || (again && open.is_new);
+            let in_doubt = verdict == Verdict::InDoubt || (again && is_new);
             return self.refuse_once(now, id, in_doubt, &error);
         }
         match (verdict, request) {
-            (Verdict::Execute | Verdict::InDoubt, _) if again && open.is_new => {
+            (Verdict::Execute | Verdict::InDoubt, _) if again && is_new => {
                 let words = "sent before this session began: it may have been executed in the previous one";
                 self.settle(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::InDoubt, words)));
             }

@@ -15,6 +15,7 @@ use tautline_protocol::{
 use super::{
     Peer,
     lookup::{ChannelRequest, PendingLookups},
+    rare::PendingSubscribe,
     stage::{ActiveSession, Requester, Stage, Subscription},
 };
 use crate::{
@@ -29,7 +30,7 @@ impl Peer {
         now: Now,
         id: RequestId,
         name: ChannelName,
-        from: ReadFrom,
+        (from, is_granted): (ReadFrom, bool),
         asked_by: &Requester,
     ) {
         let Stage::Active(open) = &self.stage else { return };
@@ -40,23 +41,29 @@ impl Peer {
         let who = (asked_by.holder, asked_by.identity.user.as_ref());
         let mut lookups = PendingLookups::begin(&self.hub, now, &self.mailbox, who, request);
         self.take_lookups(&mut lookups);
-        self.rare.get_or_insert_default().subscribing = Some((id, lookups));
+        self.rare.get_or_insert_default().subscribing = Some(PendingSubscribe { id, lookups, is_granted });
         self.finish_subscribe(now);
     }
 
     /// Answers the pending `subscribe` once the engine has returned all lookups.
     pub(super) fn finish_subscribe(&mut self, now: Now) {
         let Some(rare) = &mut self.rare else { return };
-        let Some((id, lookups)) = rare.subscribing.take_if(|(_, lookups)| lookups.is_over()) else { return };
+        let Some(pending) = rare.subscribing.take_if(|pending| pending.lookups.is_over()) else { return };
         self.rare.take_if(|rare| rare.is_empty());
-        let subscribed = match lookups.end() {
+        let PendingSubscribe { id, lookups, is_granted } = pending;
+        let request = match lookups.end() {
             // An error would end the subscription at the client; a close lets it keep the subscription and
             // retry.
             Err(error) => return self.close_for_engine(now, &error),
-            Ok(requests) => requests.first().map_or_else(
-                || Err(ErrorBody::new(ErrorCode::Internal, "no channel was requested")),
-                |request| self.subscribe_if_readable(now, request),
-            ),
+            Ok(requests) => requests.into_iter().next(),
+        };
+        let request = request.expect("begin_subscribe() requests one channel");
+        // The login, the rules or the back end's word may have changed since it was permitted.
+        let subscribed = match self.decide_now(now, &request.name) {
+            None => Err(no_session()),
+            Some(Decision::Deny) => Err(denied(Permission::Subscribe)),
+            Some(Decision::Ask) if !is_granted => return self.ask_again(id, request.name, request.from),
+            Some(Decision::Allow | Decision::Ask) => self.subscribe(now, &request),
         };
         self.reply(id, subscribed.as_ref().map(|(reply, _)| reply));
         if let Ok((_, Some(gap))) = subscribed {
@@ -64,20 +71,11 @@ impl Peer {
         }
     }
 
-    /// Subscribes, unless the login has changed and no longer permits it.
-    fn subscribe_if_readable(
-        &mut self,
-        now: Now,
-        request: &ChannelRequest,
-    ) -> Result<(Subscribed, Option<Gap>), ErrorBody> {
-        let Stage::Active(open) = &self.stage else { return Err(no_session()) };
-        let asked_by = open.session.owned_by(&self.mailbox).map(|session| Requester::of(&session));
-        let asked_by = asked_by.ok_or_else(no_session)?;
-        match self.decide(now, &request.name, Permission::Subscribe, &asked_by) {
-            Decision::Deny => Err(denied(Permission::Subscribe)),
-            // The back end has just let it in: nothing else gets here.
-            Decision::Allow | Decision::Ask => self.subscribe(now, request),
-        }
+    /// Whether the session may subscribe, as its login is now. `None`: another connection owns it.
+    fn decide_now(&self, now: Now, channel: &ChannelName) -> Option<Decision> {
+        let Stage::Active(open) = &self.stage else { return None };
+        let asked_by = Requester::of(&open.session.owned_by(&self.mailbox)?);
+        Some(self.decide(now, channel, Permission::Subscribe, &asked_by))
     }
 
     /// Subscribes, or moves an existing subscription.
@@ -94,21 +92,21 @@ impl Peer {
         let user = identity.user.as_ref();
         let (channel, stat) = requests.apply_stat(&self.hub, user)?;
         let unseen = || ErrorBody::new(ErrorCode::Internal, "the log state was not loaded");
+        let client = Client::in_session(&identity, open.session.id);
+        let decision =
+            client.decide(self.hub.rules().of(&requests.name), &requests.name, Permission::Subscribe);
+        let by_back_end = decision == Decision::Ask;
         if let Some(slot) = open.find_subscription(&requests.name) {
             let subscription = open.subscriptions[slot].as_mut().expect("slot_of() found it");
             let outcome = channel
                 .move_subscription(subscription.subscriber, &requests.from, requests.evidence(stat.as_ref()))
                 .ok_or_else(unseen)?;
-            subscription.position = outcome.position;
+            (subscription.position, subscription.by_back_end) = (outcome.position, by_back_end);
             self.hub.cancel_page(&self.mailbox, slot_number(slot));
             self.mailbox.requeue(slot_number(slot));
             return Ok((outcome.subscribed, outcome.gap));
         }
         let slot = open.free_slot(&requests.name, self.hub.limits().channels_max)?;
-        let client = Client::in_session(&identity, open.session.id);
-        let decision =
-            client.decide(self.hub.rules().of(&requests.name), &requests.name, Permission::Subscribe);
-        let by_back_end = decision == Decision::Ask;
         let mut session = open.session.owned_by(&self.mailbox).ok_or_else(no_session)?;
         let who = SubscribeParams {
             mailbox: &self.mailbox,
@@ -177,19 +175,22 @@ impl Peer {
             return self.reply(id, Err::<&(), _>(&error));
         }
         let Stage::Active(open) = &self.stage else { return };
-        let slot = open.find_subscription(channel);
-        if let Some(mut session) = open.session.owned_by(&self.mailbox) {
-            session.change_grants(|grants| grants.end_subscription(channel));
-        }
-        if let Some(slot) = slot {
+        if let Some(slot) = open.find_subscription(channel) {
             self.end_subscription(slot);
+        } else if let Some(mut session) = open.session.owned_by(&self.mailbox) {
+            session.change_grants(|grants| grants.end_subscription(channel));
         }
         self.reply(id, Ok(&Empty {}));
     }
 
     /// Control has ended a subscription.
     pub(super) fn end_by_control(&mut self, channel: &ChannelName, message: String) {
+        self.withdraw_permission(channel);
         let Stage::Active(open) = &self.stage else { return };
+        if let Some(mut session) = open.session.owned_by(&self.mailbox) {
+            // Answers of the back end may have come meanwhile.
+            session.change_grants(|grants| grants.end_subscription(channel));
+        }
         let Some(slot) = open.find_subscription(channel) else { return };
         self.end_subscription(slot);
         let code = ErrorCode::PermissionDenied;
@@ -197,14 +198,17 @@ impl Peer {
         json::write_server(&mut self.control, "unsubscribed", &unsubscribed);
     }
 
+    /// Ends a subscription, and the permission that the back end gave for its life.
     fn end_subscription(&mut self, slot: usize) {
         let Stage::Active(open) = &mut self.stage else { return };
         let Some(ended) = open.subscriptions[slot].take() else { return };
         ended.channel.remove_subscriber(ended.subscriber, ended.presence_seen);
         self.hub.cancel_page(&self.mailbox, slot_number(slot));
-        if ended.channel.presence != PresenceMode::Off
-            && let Some(mut session) = open.session.owned_by(&self.mailbox)
-        {
+        let Some(mut session) = open.session.owned_by(&self.mailbox) else { return };
+        if !session.grants().is_empty() {
+            session.change_grants(|grants| grants.end_subscription(&ended.channel.name));
+        }
+        if ended.channel.presence != PresenceMode::Off {
             session.leave_rosters(&self.hub, |channel| !Arc::ptr_eq(channel, &ended.channel));
         }
     }
@@ -212,6 +216,10 @@ impl Peer {
     /// The back end has denied a new `subscribe` to a channel to which the client may be subscribed.
     pub(super) fn end_denied(&mut self, channel: &ChannelName) {
         let Stage::Active(open) = &self.stage else { return };
+        if let Some(mut session) = open.session.owned_by(&self.mailbox) {
+            // An earlier `subscribe` may have been permitted while this one was asked about.
+            session.change_grants(|grants| grants.withdraw(channel, Permission::Subscribe));
+        }
         if let Some(slot) = open.find_subscription(channel) {
             self.end_subscription(slot);
         }

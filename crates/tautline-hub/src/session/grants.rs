@@ -41,7 +41,7 @@ impl Grants {
         // An answer to another request does not shorten a permission, such as one for a subscription's life.
         let lasting = self.find(channel, permission).is_some_and(|at| self.0[at].until_ms >= until_ms);
         if now_ms < until_ms && count_max > 0 && !lasting {
-            self.0.retain(|granted| granted.permission != permission || granted.channel != *channel);
+            self.withdraw(channel, permission);
             self.0.drain(..(self.0.len() + 1).saturating_sub(count_max));
             self.0.push(Granted { channel: channel.clone(), permission, until_ms });
         }
@@ -50,6 +50,16 @@ impl Grants {
     /// The subscription has ended: what was granted for its life ends with it.
     pub(crate) fn end_subscription(&mut self, channel: &ChannelName) {
         self.0.retain(|granted| granted.until_ms != u64::MAX || granted.channel != *channel);
+    }
+
+    /// Forgets a permission, however long it was to hold.
+    pub(crate) fn withdraw(&mut self, channel: &ChannelName, permission: Permission) {
+        self.0.retain(|granted| granted.permission != permission || granted.channel != *channel);
+    }
+
+    /// Forgets what `keep` rejects.
+    pub(super) fn retain(&mut self, keep: impl Fn(&ChannelName, Permission) -> bool) {
+        self.0.retain(|granted| keep(&granted.channel, granted.permission));
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

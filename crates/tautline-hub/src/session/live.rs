@@ -13,9 +13,10 @@ use tautline_protocol::{
 
 use super::{Login, OwnedSession, Session, State, grants::Grants};
 use crate::{
-    Hub,
+    Client, Decision, Hub,
     mailbox::PeerMailbox,
     reply::write_too_large,
+    rules::Rules,
     session::id::SessionId,
     sync::{MutexGuard, lock},
 };
@@ -154,8 +155,8 @@ impl<'a> LiveSession<'a> {
     /// Refuses a connection that the session's user has no room for beside its others; its oldest one may give way.
     fn refusal_by_user(&self, hub: &Hub, mailbox: &Arc<PeerMailbox>) -> Option<Bye> {
         let connections = hub.0.user_connections.as_ref()?;
-        let is_guest = self.login().identity.user.is_none();
-        let is_admitted = is_guest || connections.admit(self.holder(), self.id, mailbox);
+        let user = self.login().identity.user.as_ref();
+        let is_admitted = user.is_none_or(|user| connections.admit(user, self.id, mailbox));
         (!is_admitted).then(|| {
             let words = "the user has as many connections as it may have: close another one";
             let retry_after_ms = Some(hub.retry_after_ms());
@@ -221,8 +222,17 @@ impl<'a> LiveSession<'a> {
         }
     }
 
-    /// Has the session's connection, if any, check its permissions.
-    pub(crate) fn review_permissions(&self) {
+    /// The rules have changed: forgets what the back end permitted where they are now closed to the client, and has the
+    /// session's connection, if any, check its subscriptions.
+    pub(crate) fn review_permissions(mut self, rules: &Rules) {
+        if !self.grants().is_empty() {
+            let (id, identity) = (self.id, Arc::clone(&self.login().identity));
+            let client = Client::in_session(&identity, id);
+            let may_hold = |channel: &ChannelName, permission| {
+                client.decide(rules.of(channel), channel, permission) != Decision::Deny
+            };
+            self.state_mut().rare.change_grants(|grants| grants.retain(may_hold));
+        }
         if let Some(mailbox) = &self.state().mailbox {
             mailbox.review_permissions();
         }
