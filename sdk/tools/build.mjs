@@ -8,8 +8,16 @@ import { minify } from 'terser';
 import { BESIDE, EXTERNAL, LINES, PARTS, fileOf } from './entries.mjs';
 import { bundled, privateNames } from './mangle.mjs';
 import { reference } from './reference.mjs';
+import { Stamp } from './stamp.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const INPUTS = ['src', 'tools', 'tsconfig.json', 'package.json', 'package-lock.json'];
+const STUBS = Object.keys({ ...LINES, ...BESIDE }).filter((entry) => entry !== 'index');
+const LICENCES = ['LICENSE-APACHE', 'LICENSE-MIT'];
+const OUTPUTS = ['dist', 'build/es5', 'build/shipped', ...STUBS, ...LICENCES];
+const stamp = new Stamp(root, 'build/stamp', INPUTS, OUTPUTS);
+if (stamp.isFresh()) process.exit();
 
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 rmSync(join(root, 'build/es5'), { recursive: true, force: true });
@@ -34,12 +42,12 @@ writeFileSync(join(root, 'build/shipped/names.json'), JSON.stringify(names));
 write('esm/package.json', JSON.stringify({ type: 'module', sideEffects: false }));
 cpSync(join(root, 'dist/types'), join(root, 'dist/esm/types'), { recursive: true });
 for (const [entry, source] of SHIPPED) stub(entry, source);
-for (const licence of ['LICENSE-APACHE', 'LICENSE-MIT'])
-  copyFileSync(join(root, '..', licence), join(root, licence));
+for (const licence of LICENCES) copyFileSync(join(root, '..', licence), join(root, licence));
 writeFileSync(
   join(root, 'dist/reference.md'),
   reference({ index: LINES.index, ...BESIDE }, join(root, 'dist/types')),
 );
+stamp.write();
 
 /** The file that the compiler has made of a source. */
 function compiled(source) {

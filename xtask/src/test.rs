@@ -122,8 +122,9 @@ static STEPS: &[Step] = &[
         needs: &[&NODE],
         skip: never,
         jobs: |root| {
-            let scripts = ["typecheck", "test"].map(|script| npm(root, "sdk", ["run", script]));
-            Ok(npm::install(root, "sdk").into_iter().chain(scripts).map(Job::Run).collect())
+            // Its builds check the types.
+            let test = npm(root, "sdk", ["run", "test"]);
+            Ok(npm::install(root, "sdk").into_iter().chain([test]).map(Job::Run).collect())
         },
     },
     Step {
