@@ -5,6 +5,7 @@ use tautline_protocol::units;
 
 /// What the logs of a node may take. The hub obeys the same limits for what it keeps of them in memory.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineLimits {
     /// Ended sessions whose tickets are remembered as void, until these expire. Who has its share is remembered no more of them;

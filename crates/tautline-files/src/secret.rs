@@ -43,6 +43,22 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// Marks options as secrets: they may be references (`file:`, `env:`), and are hidden.
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Secret {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "format": "password", "writeOnly": true})
+    }
+}
+
 /// Reads a secret. serde's own words for a wrong type quote the value, so each type has words of ours.
 struct SecretVisitor;
 

@@ -13,13 +13,15 @@ use crate::{
     config::GatewayConfig,
     gateway::Gateway,
     handlers::HandlersToAdd,
-    http::{api_keys::ApiKeys, hosts::Hosts, origins::Origins},
+    http::{
+        api_keys::{ApiKeyError, ApiKeys},
+        hosts::Hosts,
+        origins::Origins,
+    },
     methods::{Call, CallError, Methods},
     state::{Access, GatewayState},
+    swap::Swap,
 };
-
-/// The fewest characters of a key of the HTTP API: shorter ones can be guessed over the network.
-pub const API_KEY_BYTES_MIN: usize = 16;
 
 /// Made by [`Gateway::builder`]. Each method names the default of its setting; the defaults let nobody in.
 #[derive(Default)]
@@ -63,9 +65,9 @@ pub enum BuildError {
     /// Logins cannot be checked.
     #[error(transparent)]
     Logins(#[from] AuthenticatorError),
-    /// An API key that no header can carry.
-    #[error("an API key holds only visible ASCII characters, because it travels in a header")]
-    UnfitApiKey,
+    /// A key of the HTTP API that can be guessed, or that no header can carry.
+    #[error(transparent)]
+    ApiKey(ApiKeyError),
     /// Two handlers were given for one method.
     #[error("method {0:?} has two handlers")]
     MethodTwice(String),
@@ -161,15 +163,12 @@ impl GatewayBuilder {
         self
     }
 
-    /// One more key for the HTTP API: at least [`API_KEY_BYTES_MIN`] visible ASCII characters. Default: none,
-    /// so that the API is closed.
+    /// One more key for the HTTP API: at least [`API_KEY_BYTES_MIN`](crate::API_KEY_BYTES_MIN) visible ASCII
+    /// characters. Default: none, so that the API is closed.
     pub fn api_key(mut self, key: impl AsRef<str>) -> Self {
-        let key = key.as_ref();
-        self.require_bytes("an API key", key.len(), API_KEY_BYTES_MIN);
-        if key.chars().any(|c| !c.is_ascii_graphic()) {
-            self.error = Some(BuildError::UnfitApiKey);
+        if let Err(error) = self.api_keys.insert(key.as_ref()) {
+            self.error = Some(BuildError::ApiKey(error));
         }
-        self.api_keys.insert(key);
         self
     }
 
@@ -286,7 +285,12 @@ impl GatewayBuilder {
             idempotent_methods: self.idempotent_methods,
         };
         let hub = Hub::new(config, engine, random()?);
-        let access = Access { backend, api_keys: self.api_keys, hosts: self.hosts, origins: self.origins };
+        let access = Access {
+            backend,
+            api_keys: Swap::new(self.api_keys.into()),
+            hosts: self.hosts,
+            origins: Swap::new(self.origins.into()),
+        };
         Ok(Gateway::new(GatewayState::new(hub, self.config, self.plain, access, self.methods)))
     }
 }

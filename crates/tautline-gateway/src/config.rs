@@ -16,6 +16,7 @@ const KIB: usize = 1024;
 /// A configuration file may nest it: counts are numbers above zero, sizes such as `"64KiB"` and waits such as
 /// `"10s"` are read by [`tautline_protocol::units`].
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct GatewayConfig {
@@ -48,11 +49,13 @@ pub struct GatewayConfig {
     /// Networks of proxies and load balancers, whose connections belong to many clients and are not counted
     /// by address. Default: this host and private networks.
     #[serde(deserialize_with = "networks")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub proxies: Vec<IpNet>,
     /// Networks of the proxies and load balancers that are believed what they say about clients: the PROXY
     /// protocol, and `X-Forwarded-For`. Their connections are not counted by address, but those of the clients
     /// are. Default: none, so that nobody can pass for another address.
     #[serde(deserialize_with = "networks")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub trusted_proxies: Vec<IpNet>,
     /// The longest body of an API request, in bytes. Default 128 KiB.
     #[serde(with = "units::Bytes")]

@@ -19,7 +19,11 @@ use tracing::{info, warn};
 use crate::{
     accept,
     drain::whole_ms,
-    http::routes,
+    http::{
+        api_keys::{ApiKeyError, ApiKeys},
+        origins::Origins,
+        routes,
+    },
     listener::{Listener, Serves},
     state::GatewayState,
     timer_wheel::wake_batched,
@@ -175,6 +179,26 @@ impl Gateway {
     /// Finds, kicks and bans sessions, closes connections, ends subscriptions: see [`Control`]. `act` is told the time.
     pub fn control<T>(&self, act: impl FnOnce(&Control, Now) -> T) -> T {
         act(&self.0.hub.control(), self.0.clock.now())
+    }
+
+    /// Replaces the keys of the HTTP API, from the next request on.
+    ///
+    /// # Errors
+    /// [`ApiKeyError`] for a key that [`GatewayBuilder::api_key`](crate::GatewayBuilder::api_key) refuses; then
+    /// the old keys stay.
+    pub fn set_api_keys(&self, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Result<(), ApiKeyError> {
+        let mut new = ApiKeys::default();
+        keys.into_iter().try_for_each(|key| new.insert(key.as_ref()))?;
+        self.0.access.api_keys.set(Arc::new(new));
+        Ok(())
+    }
+
+    /// Replaces the origins whose web pages may connect, from the next request on; without any, all may. What is
+    /// connected stays.
+    pub fn set_allowed_origins(&self, origins: impl IntoIterator<Item = impl Into<String>>) {
+        let origins: Vec<String> = origins.into_iter().map(Into::into).collect();
+        let new = if origins.is_empty() { Origins::Any } else { Origins::only(origins) };
+        self.0.access.origins.set(Arc::new(new));
     }
 
     /// Current figures.

@@ -40,14 +40,16 @@ mod permit;
 mod questions;
 mod refusals;
 mod state;
+mod swap;
 mod timer_wheel;
 mod transport;
 mod warnings;
 
-pub use builder::{API_KEY_BYTES_MIN, BuildError, GatewayBuilder};
+pub use builder::{BuildError, GatewayBuilder};
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayStats};
 pub use http::{
+    api_keys::{API_KEY_BYTES_MIN, ApiKeyError},
     hosts::Hosts,
     origins::{ORIGIN_PRESET, ORIGIN_PRESETS},
 };

@@ -26,6 +26,7 @@ use crate::{
     methods::Methods,
     permit::{Counted, Counter, Permit},
     refusals::Refusals,
+    swap::Swap,
     timer_wheel::TimerWheel,
     warnings::Warnings,
 };
@@ -63,9 +64,9 @@ pub(crate) struct GatewayState {
 /// Decides which clients, back ends and web pages are let in.
 pub(crate) struct Access {
     pub(crate) backend: Box<dyn Backend>,
-    pub(crate) api_keys: ApiKeys,
+    pub(crate) api_keys: Swap<ApiKeys>,
     pub(crate) hosts: Hosts,
-    pub(crate) origins: Origins,
+    pub(crate) origins: Swap<Origins>,
 }
 
 /// Tasks that run beside the connections, and end with the state.

@@ -8,6 +8,7 @@ use crate::rates::Rates;
 
 /// What the clients of a node may take of it together.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct HubLimits {
     /// Bytes of unseen replies over all sessions. Default 256 MiB.

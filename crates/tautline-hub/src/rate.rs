@@ -95,6 +95,21 @@ impl<'de> Deserialize<'de> for Rate {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Rate {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Rate".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^ *[0-9]+ *(B|KiB|MiB|GiB)? */ *[0-9]* *(ms|s|m|h|d)"})
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,7 @@ const SHARDS: usize = 16;
 
 /// The rate limits of a node. None is set by default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Rates {
     /// Of one connection.
@@ -37,6 +38,7 @@ pub struct Rates {
     #[serde(with = "units::Count")]
     pub keys_max: usize,
     /// Connections of one user to this node. Default: no ceiling.
+    #[cfg_attr(feature = "schema", schemars(with = "NonZero<usize>"))]
     pub connections_per_user_max: Option<NonZero<usize>>,
     /// Which one is closed beyond it. Default: the oldest.
     pub connections_per_user_beyond: ConnectionBeyond,
@@ -44,15 +46,20 @@ pub struct Rates {
 
 /// The rate limits of one scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RateSet {
     /// Requests of any kind, publishes included.
+    #[cfg_attr(feature = "schema", schemars(with = "Rate"))]
     pub requests: Option<Rate>,
     /// Publishes.
+    #[cfg_attr(feature = "schema", schemars(with = "Rate"))]
     pub publishes: Option<Rate>,
     /// Bytes of messages, or of bodies.
+    #[cfg_attr(feature = "schema", schemars(with = "Rate"))]
     pub bytes: Option<Rate>,
     /// Hellos.
+    #[cfg_attr(feature = "schema", schemars(with = "Rate"))]
     pub hellos: Option<Rate>,
 }
 

@@ -23,6 +23,7 @@ const SHARDS: usize = 16;
 
 /// Which connection of a user is closed where there is one too many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionBeyond {
     /// The one that was opened first: `bye{kicked}`.

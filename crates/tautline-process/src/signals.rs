@@ -1,5 +1,5 @@
-//! The signals that end a server: the first one politely, the second one at once. Those by which others reload their files or
-//! turn their logs end nothing.
+//! The signals that end a server: the first one politely, the second one at once. Those by which others turn their logs end
+//! nothing, and SIGHUP is for programs that reload their files.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use tracing::info;
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
+    hangup: Option<Signal>,
     user1: Signal,
     user2: Signal,
 }
@@ -49,10 +49,15 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: Some(signal(SignalKind::hangup())?),
             user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
         })
+    }
+
+    /// SIGHUPs from now on, for a program that reloads something; until then they do nothing.
+    pub fn take_hangups(&mut self) -> Option<Signal> {
+        self.hangup.take()
     }
 
     /// The next one that is to end it.
@@ -61,11 +66,20 @@ impl Signals {
             let harmless = tokio::select! {
                 _ = self.terminate.recv() => return Ending::Terminate,
                 _ = self.interrupt.recv() => return Ending::Interrupt,
-                _ = self.hangup.recv() => "SIGHUP",
+                () = next(&mut self.hangup) => "SIGHUP",
                 _ = self.user1.recv() => "SIGUSR1",
                 _ = self.user2.recv() => "SIGUSR2",
             };
             info!("{harmless} does not end it");
         }
+    }
+}
+
+async fn next(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }

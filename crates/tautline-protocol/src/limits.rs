@@ -27,6 +27,7 @@ pub const ATTEMPT_MAX: u64 = 1 << 52;
 
 /// The limits of a gateway on each peer. All are configurable; `Default` is the protocol's value.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Largest message of a client after its welcome, in bytes. Default 64 KiB.

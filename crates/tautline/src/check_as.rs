@@ -163,7 +163,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::{Environment, Flags};
+    use crate::config::{Environment, Flags, Loaded};
 
     const FILE: &str = r#"
 [[channels]]
@@ -188,7 +188,7 @@ subscribe = "guest"
         let path = std::env::temp_dir().join(name);
         fs::write(&path, FILE).unwrap();
         let flags = Flags { config: Some(path.clone()), ..Flags::default() };
-        let settings = Settings::load(&flags, &Environment::default()).unwrap();
+        let settings = Loaded::load(&flags, &Environment::default()).ok().unwrap().settings;
         let channel = ChannelName::parse(channel).unwrap();
         let text = report(&settings, Some(&path), client, &channel).unwrap();
         fs::remove_file(&path).unwrap();

@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::{
     call::{self, CallArgs, PublishArgs},
     check_as,
-    config::{self, ConfigError, Engine, Environment, Flags, Settings},
+    config::{self, ConfigError, EXAMPLE, Engine, Environment, Flags, Loaded, Schema},
     engine,
     listen::{self, ListenArgs},
     mock::{self, MockArgs},
@@ -39,6 +39,8 @@ enum Command {
     Serve(ServeArgs),
     /// Read the configuration and the environment as `serve` would, and tell what is wrong or hardly meant.
     Check(CheckArgs),
+    /// Print the configuration: the defaults, its JSON Schema, or what counts and where it comes from.
+    Config(ConfigArgs),
     /// Make a token (JWT, HS256) that lets a user in, and print it.
     Token(token::TokenArgs),
     /// Void every ticket: each client has to log in again. The gateway must be stopped.
@@ -55,9 +57,8 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ServeArgs {
-    /// The configuration file (TOML).
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    sources: SourceArgs,
     /// Where to listen; port 0 takes any free one. [default: 127.0.0.1:8000]
     #[arg(long, value_name = "IP:PORT", value_parser = socket::parse_listen)]
     listen: Option<SocketAddr>,
@@ -69,11 +70,43 @@ struct ServeArgs {
     dev: bool,
 }
 
+/// Where options come from, beside variables.
 #[derive(Debug, Args)]
-struct CheckArgs {
-    /// The configuration file (TOML); none: the environment alone.
+struct SourceArgs {
+    /// The configuration file (TOML); none: the environment alone. Also TAUTLINE_CONFIG.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Any option, such as limits.park_ms=1h; may be repeated.
+    #[arg(long, value_name = "SECTION.OPTION=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    #[command(flatten)]
+    what: ConfigOutput,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct ConfigOutput {
+    /// A file with every option and its default.
+    #[arg(long)]
+    default: bool,
+    /// The JSON Schema of the file, for editors.
+    #[arg(long)]
+    schema: bool,
+    /// What `serve` would use with the same flags, and where each value comes from. Secrets are hidden.
+    #[arg(long)]
+    show: bool,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    sources: SourceArgs,
     /// Tell what this client may do in a channel instead: a user's id, `guest`, or a token (not verified).
     #[arg(long = "as", value_name = "CLIENT", requires = "channel")]
     client: Option<String>,
@@ -106,8 +139,9 @@ fn execute() -> anyhow::Result<ExitCode> {
     // Prints usage, help and version by itself, and exits with 2 for flags that it does not know.
     let Cli { command, log } = Cli::parse();
     match command {
-        Command::Serve(args) => run_serve(&args, &log),
+        Command::Serve(args) => run_serve(args, &log),
         Command::Check(args) => run_check(args),
+        Command::Config(args) => run_config(args, &log),
         Command::Token(args) => run_token(&args),
         Command::RevokeAll(args) => run_revoke_all(args),
         Command::Mock(args) => at_terminal(&log, mock::run(args)),
@@ -117,28 +151,47 @@ fn execute() -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run_serve(args: &ServeArgs, log: &LogArgs) -> anyhow::Result<ExitCode> {
-    let flags = Flags {
-        config: args.config.clone(),
-        listen: args.listen,
-        engine: args.engine.clone(),
-        dev: args.dev,
-        log_format: log.format(),
-    };
+impl SourceArgs {
+    fn flags(self) -> Flags {
+        Flags { config: self.config, set: self.set, ..Flags::default() }
+    }
+}
+
+impl ServeArgs {
+    fn flags(self, log: &LogArgs) -> Flags {
+        let Self { sources, listen, engine, dev } = self;
+        Flags { listen, engine, dev, log_format: log.format(), ..sources.flags() }
+    }
+}
+
+fn run_serve(args: ServeArgs, log: &LogArgs) -> anyhow::Result<ExitCode> {
+    let flags = args.flags(log);
     let environment = Environment::of_process()?;
-    let settings = Settings::load(&flags, &environment)?;
-    log.start_as(settings.log_format);
-    for finding in settings.findings(&environment) {
+    let loaded = Loaded::load(&flags, &environment)?;
+    log.start_as(loaded.settings.log_format);
+    for finding in loaded.settings.findings(&environment) {
         warn!("{finding}");
     }
-    runtime()?.block_on(serve::run(settings))
+    runtime()?.block_on(serve::run(loaded, flags, environment))
+}
+
+fn run_config(args: ConfigArgs, log: &LogArgs) -> anyhow::Result<ExitCode> {
+    let text = if args.what.default {
+        EXAMPLE.to_owned()
+    } else if args.what.schema {
+        Schema::get().to_text()
+    } else {
+        Loaded::load(&args.serve.flags(log), &Environment::of_process()?)?.values.show()
+    };
+    std::io::stdout().write_all(text.as_bytes()).context("cannot print")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Code 0 where nothing is to be said, 1 where something is, 2 where `serve` would not start.
 fn run_check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let environment = Environment::of_process()?;
-    let flags = Flags { config: args.config, ..Flags::default() };
-    let settings = Settings::load(&flags, &environment)?;
+    let flags = args.sources.flags();
+    let settings = Loaded::load(&flags, &environment)?.settings;
     if let (Some(client), Some(channel)) = (&args.client, &args.channel) {
         let text = check_as::report(&settings, flags.config.as_deref(), client, channel)?;
         std::io::stdout().write_all(text.as_bytes()).context("cannot print")?;
@@ -159,7 +212,7 @@ fn channel(text: &str) -> Result<ChannelName, String> {
 
 fn run_token(args: &token::TokenArgs) -> anyhow::Result<ExitCode> {
     let flags = Flags { config: args.config.clone(), ..Flags::default() };
-    let settings = Settings::load(&flags, &Environment::of_process()?)?;
+    let settings = Loaded::load(&flags, &Environment::of_process()?)?.settings;
     let token = token::make(args, settings.hs256_secret.as_ref())?;
     writeln!(std::io::stdout(), "{token}")?;
     Ok(ExitCode::SUCCESS)
@@ -167,7 +220,7 @@ fn run_token(args: &token::TokenArgs) -> anyhow::Result<ExitCode> {
 
 fn run_revoke_all(args: RevokeAllArgs) -> anyhow::Result<ExitCode> {
     let flags = Flags { config: args.config, ..Flags::default() };
-    let settings = Settings::load(&flags, &Environment::of_process()?)?;
+    let settings = Loaded::load(&flags, &Environment::of_process()?)?.settings;
     let folder = engine::revoke_all(&settings, args.data)?;
     writeln!(
         std::io::stdout(),

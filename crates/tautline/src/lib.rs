@@ -13,6 +13,7 @@ mod engine;
 pub mod listen;
 mod logins;
 pub mod mock;
+mod reload;
 pub mod serve;
 mod sockets;
 mod starting;

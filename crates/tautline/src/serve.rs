@@ -11,13 +11,14 @@ use tautline_process::{
     signals::{Ending, Signals},
     socket::raise_open_files_limit,
 };
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{Level, info, warn};
 
 use crate::{
-    config::{DrainSettings, Settings, TICKET_KEYS},
+    config::{DrainSettings, Environment, Flags, Loaded, Settings, TICKET_KEYS},
     engine::Logs,
     logins,
+    reload::Reloader,
     sockets::BoundSocket,
     starting::answer_while,
     tls::CertificateStore,
@@ -27,7 +28,8 @@ use crate::{
 ///
 /// # Errors
 /// When it cannot listen, or stops accepting.
-pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyhow::Result<ExitCode> {
+    let settings = loaded.settings.clone();
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     if let Err(why) = raise_open_files_limit() {
         warn!("{why}");
@@ -56,6 +58,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     }
     let watching = certificates.map(CertificateStore::watch).transpose()?;
     let changing_keys = logs.change_keys(&gateway);
+    let reloader =
+        Reloader { flags, environment, gateway: gateway.clone(), started: loaded.clone(), running: loaded };
+    let reloading = signals.take_hangups().map(|hangups| tokio::spawn(reloader.run(hangups)));
 
     let ending = tokio::select! {
         ending = signals.next() => {
@@ -72,6 +77,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
     };
     changing_keys.into_iter().chain(watching).for_each(|task| task.abort());
+    reloading.inspect(JoinHandle::abort);
     drop(files);
     if let Some(signal) = unless_signalled(logs.close(), signals.next()).await {
         warn!("{}: exiting at once; the next start recovers the store as after a kill", signal.name());

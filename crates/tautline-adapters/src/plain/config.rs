@@ -7,6 +7,7 @@ use tautline_protocol::units;
 
 /// The options of the plain endpoint (protocol, section 8).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PlainConfig {
@@ -14,12 +15,14 @@ pub struct PlainConfig {
     pub enabled: bool,
     /// Its path. Default `/plain`.
     #[serde(deserialize_with = "path")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub path: String,
     /// Texts that are answered at once, with or without a login; the first that matches counts. Default:
     /// `*ping`, `heartbeat`, and JSON of type `heartBeat` or `ping`.
     pub heartbeats: Vec<Heartbeat>,
     /// The parameter of the URL that may carry a token, for clients that log in so. Default none, because
     /// URLs are logged by proxies.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub token_parameter: Option<String>,
     /// How long a connection may have no account; then it is closed with `hello_timeout`. Default 60 s.
     #[serde(with = "units::Wait")]
@@ -57,6 +60,7 @@ impl Default for PlainConfig {
 
 /// A heartbeat of a client, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(
     untagged,
     deny_unknown_fields,
@@ -76,6 +80,8 @@ pub enum Heartbeat {
         #[serde(rename = "type")]
         kind: Box<str>,
         /// The text that is sent back; none: an answer without data.
+        #[serde(default)]
+        #[cfg_attr(feature = "schema", schemars(with = "String"))]
         answer: Option<Box<str>>,
     },
 }
@@ -94,6 +100,7 @@ impl Heartbeat {
 
 /// The names of fields and types.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Names {

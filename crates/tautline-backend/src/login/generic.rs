@@ -12,6 +12,7 @@ use super::vendor::{CodeError, CodeRequest, Vendor, escape, id_at, json};
 
 /// Where the parameters of a request go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ParametersIn {
@@ -28,14 +29,17 @@ pub enum ParametersIn {
 ///
 /// Values of `parameters` and `headers`, and `url`, may hold `{code}`, `{app_id}` and `{app_secret}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct GenericOptions {
     /// Where `parameters` go. Default `query`.
     pub send: ParametersIn,
-    /// Names and values. Default none.
+    /// Names and values, which may be secrets. Default none.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Secret>"))]
     pub parameters: BTreeMap<String, String>,
-    /// Header names and values. Default none.
+    /// Header names and values, which may be secrets. Default none.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, Secret>"))]
     pub headers: BTreeMap<String, String>,
     /// Where the id is in the answer (a JSON pointer, RFC 6901). Default `/openid`.
     pub id: Option<String>,

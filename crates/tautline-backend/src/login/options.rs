@@ -21,6 +21,7 @@ use crate::token::check_url;
 
 /// How a vendor is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum LoginKind {
@@ -44,6 +45,7 @@ pub enum LoginKind {
 ///
 /// A configuration file may nest it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LoginOptions {

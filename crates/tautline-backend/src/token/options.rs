@@ -21,6 +21,7 @@ use crate::source::source_of;
 ///
 /// A configuration file may nest it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TokenOptions {
@@ -31,9 +32,11 @@ pub struct TokenOptions {
     /// How far ahead of this clock a token's `nbf` may be, because the service that signed it has its own
     /// clock. Default 60 s.
     #[serde(deserialize_with = "span")]
+    #[cfg_attr(feature = "schema", schemars(with = "Span"))]
     pub nbf_leeway: Duration,
     /// How long a token is valid after its `exp`. Default 0 s.
     #[serde(deserialize_with = "span")]
+    #[cfg_attr(feature = "schema", schemars(with = "Span"))]
     pub exp_leeway: Duration,
     /// Keys that stay. Default none.
     pub keys: Vec<KeyOptions>,
@@ -56,6 +59,7 @@ impl Default for TokenOptions {
 
 /// One key that tokens are signed with: exactly one of `secret`, `public_key` and `jwk`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct KeyOptions {
@@ -77,6 +81,7 @@ pub struct KeyOptions {
 
 /// A set of public keys behind a URL, such as a login service has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct JwksOptions {

@@ -245,7 +245,7 @@ fn authorize<'h>(
     let key = header
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if let Some(key) = key.map(|(_, key)| key.trim()).filter(|key| state.access.api_keys.contain(key)) {
+    if let Some(key) = key.map(|(_, key)| key.trim()).filter(|key| state.access.api_keys.get().contain(key)) {
         return Ok(key);
     }
     let reason = if key.is_some() { "unknown key" } else { "no bearer key" };

@@ -47,7 +47,7 @@ pub(crate) fn guarded(state: &Arc<GatewayState>, router: Router) -> Router {
 
 async fn guard(State(state): State<Arc<GatewayState>>, request: Request, next: Next) -> Response {
     let access = &state.access;
-    match hosts::check(access.hosts, &access.origins, request.uri(), request.headers()) {
+    match hosts::check(access.hosts, &access.origins.get(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(words) => HttpError::new(StatusCode::FORBIDDEN, "permission_denied", words).into_response(),
     }

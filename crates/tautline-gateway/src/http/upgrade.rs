@@ -55,11 +55,11 @@ async fn connect_plainly(
 
 fn upgrade(state: &Arc<GatewayState>, path: Path, mut request: Request) -> Result<Response, HttpError> {
     let origins = match state.access.hosts {
-        Hosts::Any => &state.access.origins,
+        Hosts::Any => state.access.origins.get(),
         // Checked already, with the hosts.
-        _ => &Origins::Any,
+        _ => Arc::new(Origins::Any),
     };
-    let (response, negotiated) = handshake::accept(&request, path, origins, state.config.compression)?;
+    let (response, negotiated) = handshake::accept(&request, path, &origins, state.config.compression)?;
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let upgrade =
         upgrade.ok_or_else(|| HttpError::bad_request("this HTTP connection cannot become a WebSocket"))?;

@@ -19,6 +19,7 @@ mod msgpack;
 mod offences;
 mod plain;
 mod rates;
+mod reload;
 mod rig;
 mod slow_readers;
 mod tls;

@@ -42,6 +42,7 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a line of the log looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -60,6 +61,15 @@ pub struct LogArgs {
     /// What a line of the log looks like. [default: text]
     #[arg(long, global = true, env = LOG_FORMAT, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
+}
+
+impl std::fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
 }
 
 impl LogArgs {

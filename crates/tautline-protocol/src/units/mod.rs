@@ -4,6 +4,8 @@
 //! `#[serde(with = "units::Bytes")]`.
 
 mod option;
+#[cfg(feature = "schema")]
+mod schema;
 
 use std::time::Duration;
 

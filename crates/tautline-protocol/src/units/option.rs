@@ -2,7 +2,10 @@
 
 use std::{fmt, num::NonZero, time::Duration};
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::{
+    Serialize, Serializer,
+    de::{Deserialize, Deserializer, Error, Visitor},
+};
 
 use super::{DURATION_MS_MAX, parse_bytes, parse_duration, whole_ms};
 
@@ -20,6 +23,14 @@ impl Count {
         N::try_from(count)
             .map_err(|_| D::Error::custom(format!("{count} is more than this machine can count")))
     }
+
+    /// For `#[serde(with)]`, and for the defaults of a schema.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<N: Serialize, S: Serializer>(value: &N, serializer: S) -> Result<S::Ok, S::Error> {
+        value.serialize(serializer)
+    }
 }
 
 /// A [`ByteSize`] as a number.
@@ -34,6 +45,14 @@ impl Bytes {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
         ByteSize::deserialize(deserializer).map(|size| size.0)
     }
+
+    /// For `#[serde(with)]`, and for the defaults of a schema.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(value: &usize, serializer: S) -> Result<S::Ok, S::Error> {
+        value.serialize(serializer)
+    }
 }
 
 /// [`Milliseconds`] as a number.
@@ -47,6 +66,14 @@ impl Millis {
     /// For any other value.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         Milliseconds::deserialize(deserializer).map(|ms| ms.0)
+    }
+
+    /// For `#[serde(with)]`, and for the defaults of a schema.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        value.serialize(serializer)
     }
 }
 
@@ -65,6 +92,14 @@ impl Wait {
             Duration::ZERO => Err(D::Error::custom("a wait is longer than nothing, like \"10s\"")),
             wait => Ok(wait),
         }
+    }
+
+    /// For `#[serde(with)]`, and for the defaults of a schema.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}ms", whole_ms(*value)))
     }
 }
 

@@ -1,13 +1,10 @@
-//! The settings that come from environment variables: those that differ from machine to machine, and the secrets.
+//! The settings that come from environment variables: any option as `TAUTLINE__SECTION__OPTION`, and a few by short names.
 
-use std::{collections::HashMap, env, net::SocketAddr};
+use std::{collections::HashMap, env};
 
-use tautline_process::{log::LOG_FORMAT, secret::Secret, socket};
+use tautline_process::log::LOG_FORMAT;
 
-use super::{
-    ConfigError,
-    check::{self, TicketKey},
-};
+use super::{ConfigError, path::OptionPath, suggestions};
 
 /// Where to listen; stands for `[server] listen`.
 pub const LISTEN: &str = "TAUTLINE_LISTEN";
@@ -23,32 +20,45 @@ pub const API_KEY: &str = "TAUTLINE_API_KEY";
 pub const TICKET_KEYS: &str = "TAUTLINE_TICKET_KEYS";
 /// Which deployment this is; stands for `[tickets] environment`.
 pub const ENVIRONMENT: &str = "TAUTLINE_ENVIRONMENT";
+/// The configuration file; stands for `--config`.
+pub const CONFIG: &str = "TAUTLINE_CONFIG";
 /// The token of `listen`, `call`, `publish` and `tautline-bench`, where the command line should not show it to everybody who lists
 /// processes.
 pub const TOKEN: &str = "TAUTLINE_TOKEN";
+
+/// The short names of options. The long ones win over them.
+const SHORT: [(&str, &str); 8] = [
+    (LISTEN, "server.listen"),
+    (NODE, "server.node"),
+    (AUTH_SECRET, "auth.hs256_secret"),
+    (AUTH_SECRET_OLD, "auth.hs256_secret_old"),
+    (API_KEY, "api.keys"),
+    (TICKET_KEYS, "tickets.keys"),
+    (ENVIRONMENT, "tickets.environment"),
+    (LOG_FORMAT, "log.format"),
+];
+
+/// What all our variables begin with.
+const PREFIX: &str = "TAUTLINE_";
+/// What the long names of options begin with.
+const LONG_PREFIX: &str = "TAUTLINE__";
 
 /// The variables as they were when the program started. Unset and empty are the same.
 #[derive(Clone, Default)]
 pub struct Environment(HashMap<String, String>);
 
 impl Environment {
-    /// What the names of all our variables begin with.
-    pub(super) const PREFIX: &'static str = "TAUTLINE_";
-    /// All that the binary reads.
-    pub(super) const KNOWN: [&'static str; 9] =
-        [LISTEN, NODE, AUTH_SECRET_OLD, AUTH_SECRET, API_KEY, TICKET_KEYS, ENVIRONMENT, LOG_FORMAT, TOKEN];
-
-    /// What this process was started with: all whose names look like ours.
+    /// What this process was started with.
     ///
     /// # Errors
     /// When one of ours is not UTF-8.
     pub fn of_process() -> Result<Self, ConfigError> {
         let mut variables = HashMap::new();
         for (name, value) in env::vars_os() {
-            let Some(name) = name.to_str().filter(|name| name.starts_with(Self::PREFIX)) else { continue };
+            let Some(name) = name.to_str() else { continue };
             match value.into_string() {
                 Ok(value) => drop(variables.insert(name.to_owned(), value)),
-                Err(_) if Self::KNOWN.contains(&name) => {
+                Err(_) if name.starts_with(LONG_PREFIX) || known().any(|known| known == name) => {
                     return Err(ConfigError::in_variable(name, "is not UTF-8"));
                 }
                 Err(_) => {}
@@ -57,68 +67,127 @@ impl Environment {
         Ok(Self(variables))
     }
 
-    /// The names of those that nobody reads, in order. Kubernetes tells every container of a service called `tautline` in
-    /// variables such as `TAUTLINE_SERVICE_HOST`, which are no slips.
-    pub(super) fn strangers(&self) -> impl Iterator<Item = &str> {
-        let is_of_kubernetes = |name: &str, value: &str| {
-            let name = name.strip_prefix(Self::PREFIX).unwrap_or(name);
-            name.starts_with("SERVICE_")
-                || name.starts_with("PORT_")
-                || (name == "PORT" && value.contains("://"))
-        };
-        let strangers = self.0.iter().filter(move |(name, value)| {
-            !Self::KNOWN.contains(&name.as_str()) && !is_of_kubernetes(name, value)
-        });
-        let mut names: Vec<_> = strangers.map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
-        names.into_iter()
-    }
-
     /// The same from pairs, for tests and embedders.
     pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         Self(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
-    pub(super) fn listen(&self) -> Result<Option<SocketAddr>, ConfigError> {
-        self.read(LISTEN, socket::parse_listen)
+    /// The value of a variable, of ours or not.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    pub(super) fn node(&self) -> Result<Option<String>, ConfigError> {
-        self.read(NODE, check::node)
+    /// The options that are said here, in the order in which they count: variable, option, value.
+    pub(super) fn options(&self) -> Vec<(&str, OptionPath, &str)> {
+        let short = SHORT.into_iter().map(|(name, path)| (name, OptionPath::of_flag(path)));
+        let mut long: Vec<_> =
+            self.0.keys().filter_map(|name| Some((name, name.strip_prefix(LONG_PREFIX)?))).collect();
+        long.sort_unstable();
+        let mut long: Vec<_> =
+            long.into_iter().map(|(name, rest)| (name.as_str(), OptionPath::of_variable(rest))).collect();
+        // The elements of a list in their order, whatever their number of digits.
+        long.sort_by(|(_, a), (_, b)| a.cmp(b));
+        let all = short.chain(long);
+        all.filter_map(|(name, path)| Some((name, path, self.value(name)?))).collect()
     }
 
-    pub(super) fn auth_secret(&self) -> Result<Option<Secret>, ConfigError> {
-        self.read(AUTH_SECRET, |text| check::hs256_secret(Secret::new(text)))
-    }
-
-    pub(super) fn auth_secret_old(&self) -> Result<Option<Secret>, ConfigError> {
-        self.read(AUTH_SECRET_OLD, |text| check::hs256_secret(Secret::new(text)))
-    }
-
-    pub(super) fn environment(&self) -> Result<Option<String>, ConfigError> {
-        self.read(ENVIRONMENT, |text| Ok(text.to_owned()))
-    }
-
-    pub(super) fn api_keys(&self) -> Result<Option<Vec<Secret>>, ConfigError> {
-        self.read(API_KEY, |text| list(text).map(|key| check::api_key(Secret::new(key))).collect())
-    }
-
-    pub(super) fn ticket_keys(&self) -> Result<Option<Vec<TicketKey>>, ConfigError> {
-        self.read(TICKET_KEYS, |text| list(text).map(|key| check::ticket_key(&Secret::new(key))).collect())
-    }
-
-    fn read<T>(
-        &self,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, ConfigError> {
-        match self.0.get(name).map(String::as_str) {
-            None | Some("") => Ok(None),
-            Some(text) => parse(text).map(Some).map_err(|message| ConfigError::in_variable(name, message)),
+    /// Fails for a variable that is a slip of one of ours.
+    pub(super) fn check_names(&self) -> Result<(), ConfigError> {
+        let slip = self.strangers().find_map(|name| Some((name, known_like(name)?)));
+        match slip {
+            Some((name, known)) => {
+                Err(ConfigError::in_variable(name, format!("not known: is {known} meant?")))
+            }
+            None => Ok(()),
         }
+    }
+
+    /// Variables that look like ours and are not.
+    pub(super) fn findings(&self) -> Vec<String> {
+        let words = |name| format!("environment variable {name} is not known and does nothing");
+        self.strangers().map(words).collect()
+    }
+
+    /// The names of those that nobody reads, in order. Kubernetes tells every container of services whose names begin with
+    /// `tautline` in variables such as `TAUTLINE_SERVICE_HOST`, which are no slips.
+    fn strangers(&self) -> impl Iterator<Item = &str> {
+        let strangers = self.0.iter().filter(|(name, value)| {
+            name.starts_with(PREFIX)
+                && !name.starts_with(LONG_PREFIX)
+                && !known().any(|known| known == name.as_str())
+                && !is_of_kubernetes(name, value)
+        });
+        let mut names: Vec<_> = strangers.map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names.into_iter()
     }
 }
 
-fn list(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+/// All by short names that the binary reads.
+fn known() -> impl Iterator<Item = &'static str> {
+    SHORT.into_iter().map(|(name, _)| name).chain([CONFIG, TOKEN])
+}
+
+fn known_like(name: &str) -> Option<&'static str> {
+    // All have the prefix, which would make them all alike.
+    let after_prefix = |name: &'static str| name.strip_prefix(PREFIX).unwrap_or(name);
+    let name = name.strip_prefix(PREFIX)?;
+    let similar = suggestions::similar(name, known().map(after_prefix))?;
+    known().find(|known| after_prefix(*known) == similar)
+}
+
+fn is_of_kubernetes(name: &str, value: &str) -> bool {
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.contains("_PORT_")
+        || (name.ends_with("_PORT") && value.contains("://"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(name: &str) -> String {
+        Environment::of([(name, "1")]).check_names().expect_err(name).to_string()
+    }
+
+    #[test]
+    fn mistyped_variable_is_refused_with_the_known_one() {
+        for (slip, known) in [
+            ("TAUTLINE_AUTH_SECRETS", AUTH_SECRET),
+            ("TAUTLINE_API_KEYS", API_KEY),
+            ("TAUTLINE_LSITEN", LISTEN),
+        ] {
+            let error = error_of(slip);
+            assert!(error.starts_with(&format!("environment variable {slip}: ")), "{error}");
+            assert!(error.ends_with(&format!("is {known} meant?")), "{error}");
+        }
+    }
+
+    #[test]
+    fn foreign_variables_are_left_alone_or_reported() {
+        let of_kubernetes = [
+            ("TAUTLINE_SERVICE_HOST", "10.0.0.1"),
+            ("TAUTLINE_SERVICE_PORT_HTTP", "80"),
+            ("TAUTLINE_PORT", "tcp://10.0.0.1:80"),
+            ("TAUTLINE_PORT_80_TCP_ADDR", "10.0.0.1"),
+            ("TAUTLINE_NODE_SERVICE_HOST", "10.0.0.1"),
+            ("TAUTLINE_API_PORT", "tcp://10.0.0.1:80"),
+        ];
+        let environment = Environment::of(of_kubernetes.into_iter().chain([("HOME", "/"), (LISTEN, "")]));
+        assert!(environment.check_names().is_ok());
+        assert_eq!(environment.findings(), [""; 0]);
+        let environment = Environment::of([("TAUTLINE_MOTD", "hello")]);
+        assert!(environment.check_names().is_ok());
+        assert!(environment.findings()[0].contains("TAUTLINE_MOTD is not known"));
+    }
+
+    #[test]
+    fn elements_of_a_list_come_in_their_order() {
+        let names =
+            ["TAUTLINE__CHANNELS__10__MATCH", "TAUTLINE__CHANNELS__2__MATCH", "TAUTLINE__CHANNELS__1__MATCH"];
+        let environment = Environment::of(names.map(|name| (name, "a")));
+        let order: Vec<_> = environment.options().into_iter().map(|(_, path, _)| path.to_string()).collect();
+        assert_eq!(order, ["channels.1.match", "channels.2.match", "channels.10.match"]);
+    }
 }

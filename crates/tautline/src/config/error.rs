@@ -26,6 +26,11 @@ impl ConfigError {
         Self { place, message: message.trim_end().replace('\n', ", ") }
     }
 
+    /// Where it is.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
     /// What a flag asks for cannot be had.
     pub(crate) fn in_flag(name: &str, message: &str) -> Self {
         Self { place: name.to_owned(), message: message.to_owned() }

@@ -1,9 +1,11 @@
 //! The configuration file as it is written: every section and option, all of them optional.
 //!
-//! Each option is checked while it is read, so that an error knows its line. `tautline.example.toml` shows them all.
+//! Each option is checked while it is read, so that an error knows its line. `tautline.example.toml` shows them all. The doc
+//! comments are those of the JSON Schema.
 
-use std::{net::SocketAddr, num::NonZero, path::Path};
+use std::{net::SocketAddr, num::NonZero, ops::Range};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
@@ -20,151 +22,229 @@ use tautline_protocol::{
     Limits,
     units::{ByteSize, Span},
 };
-use toml::de::DeTable;
+use toml::{Spanned, de::DeValue};
 
 use super::{
-    ConfigError, Durability, Engine,
+    Durability, Engine,
     check::{self, TicketKey},
-    listen::{CertificateFiles, ListenSettings},
+    listen::{CertificateFiles, Entry, ListenSettings},
     options,
 };
 
 /// The whole file.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct File {
+    /// Where it listens, where logs live, and what sockets and HTTP may take.
     pub server: Server,
     /// Also of `[server]`.
     #[serde(skip)]
     pub gateway: GatewayConfig,
+    /// The endpoint for clients without Tautline's protocol.
     pub plain: PlainConfig,
+    /// More listeners, with options.
+    #[schemars(with = "Vec<Entry>")]
     pub listen: Vec<ListenSettings>,
+    /// The certificates of listeners with TLS. The first serves clients that ask for none of the names.
     pub tls: Vec<CertificateFiles>,
+    /// Which logins are accepted.
     pub auth: Auth,
     /// Also of `[auth]`.
     #[serde(skip)]
     pub tokens: TokenOptions,
+    /// Vendors whose login codes are accepted.
     pub login: Vec<LoginOptions>,
+    /// The HTTP API of the back end.
     pub api: Api,
+    /// What clients resume with.
     pub tickets: Tickets,
+    /// Who may do what where. The first rule that matches a channel's name counts; a channel without one is closed.
     pub channels: Vec<Channel>,
-    /// `[limits]`
+    /// `[limits]`, with the options of other crates alone.
     #[serde(skip)]
     pub limits: NodeLimits,
+    /// How often clients may do something.
     pub rates: Rates,
+    /// How the server goes down.
     pub drain: Drain,
+    /// The log.
     pub log: Log,
 }
 
-impl File {
-    /// Whether its reader can impersonate users.
-    pub fn has_secrets(&self) -> bool {
-        self.auth.hs256_secret.is_some()
-            || self.tokens.keys.iter().any(|key| key.secret.is_some() || key.jwk.is_some())
-            || !self.login.is_empty()
-            || self.api.keys.is_some()
-            || self.tickets.keys.is_some()
+/// Options of a section that another crate owns.
+pub(super) struct Options {
+    pub section: &'static str,
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl Options {
+    fn of<T: DeserializeOwned + JsonSchema>(section: &'static str) -> Self {
+        Self { section, schema: T::json_schema }
     }
 }
 
+/// The options of other crates.
+pub(super) fn of_other_crates() -> [Options; 5] {
+    [
+        Options::of::<GatewayConfig>("server"),
+        Options::of::<TokenOptions>("auth"),
+        Options::of::<Limits>("limits"),
+        Options::of::<HubLimits>("limits"),
+        Options::of::<EngineLimits>("limits"),
+    ]
+}
+
 /// `[server]`, without the options of the gateway
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Server {
+    /// IP and port of HTTP and WebSocket; port 0 takes any free one. Default `127.0.0.1:8000`.
     #[serde(deserialize_with = "listen")]
+    #[schemars(with = "String")]
     pub listen: Option<SocketAddr>,
+    /// This node's name, shown in every welcome. Default `n1`.
     #[serde(deserialize_with = "node")]
+    #[schemars(with = "String")]
     pub node: Option<String>,
+    /// Where channels and their logs live: `memory`, or `disk:` and a folder. Default `disk:./tautline-data`.
     #[serde(deserialize_with = "engine")]
+    #[schemars(with = "String")]
     pub engine: Option<Engine>,
+    /// What an acknowledgement means on a disk. Default `strict`.
+    #[schemars(with = "Durability")]
     pub durability: Option<Durability>,
+    /// Whose web pages may connect, as browsers spell an origin. Default none named: everybody's.
     #[serde(deserialize_with = "origins")]
+    #[schemars(with = "Vec<String>")]
     pub allowed_origins: Option<Vec<String>>,
 }
 
 /// `[auth]`, without the options of tokens
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Auth {
+    /// What tokens (JWT, HS256) are signed with, at least 32 bytes. Default none: no token is accepted.
     #[serde(deserialize_with = "hs256_secret")]
+    #[schemars(with = "Secret")]
     pub hs256_secret: Option<Secret>,
+    /// The secret of before, whose tokens and tickets stay good. Default none.
     #[serde(deserialize_with = "hs256_secret")]
+    #[schemars(with = "Secret")]
     pub hs256_secret_old: Option<Secret>,
+    /// Whether clients may connect without a login. Default false.
+    #[schemars(with = "bool")]
     pub guests: Option<bool>,
 }
 
 /// `[api]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Api {
+    /// Bearer keys of the HTTP API, at least 16 characters each. Default none: the API is closed.
     #[serde(deserialize_with = "api_keys")]
+    #[schemars(with = "Vec<Secret>")]
     pub keys: Option<Vec<Secret>>,
 }
 
 /// `[tickets]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Tickets {
+    /// What tickets are sealed with, newest first: 32 random bytes in base64 each. Default none: kept beside the logs.
     #[serde(deserialize_with = "ticket_keys")]
+    #[schemars(with = "Vec<Secret>")]
     pub keys: Option<Vec<TicketKey>>,
+    /// Which deployment this is: tickets of another one open nothing here. Default `""`.
+    #[schemars(with = "String")]
     pub environment: Option<String>,
 }
 
 /// One `[[channels]]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Channel {
+    /// A channel's name, or a prefix that ends in `*`.
     #[serde(rename = "match", deserialize_with = "pattern")]
+    #[schemars(with = "String")]
     pub pattern: RulePattern,
+    /// Who may subscribe, and unless said otherwise read history and see presence. Default `none`.
     #[serde(default)]
     pub subscribe: AccessWord,
+    /// Who may publish. Default `none`.
     #[serde(default)]
     pub publish: AccessWord,
+    /// Who may read history. Default: as `subscribe`.
+    #[schemars(with = "AccessWord")]
     pub history_access: Option<AccessWord>,
+    /// Who may see presence. Default: as `subscribe`.
+    #[schemars(with = "AccessWord")]
     pub presence_access: Option<AccessWord>,
+    /// What is told of subscribers. Default `off`.
     #[serde(default)]
     pub presence: PresenceWord,
+    /// What is kept for those who come late.
     #[serde(default)]
     pub history: History,
+    /// Whether the gateway remembers how far each user has taken the channel. Default false.
     #[serde(default)]
     pub ack: bool,
 }
 
 /// `history` of a channel
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct History {
+    /// Publications. Default 1,000.
+    #[schemars(with = "NonZero<usize>")]
     pub count: Option<NonZero<usize>>,
+    /// Their bytes. Default 1 MiB.
+    #[schemars(with = "ByteSize")]
     pub bytes: Option<ByteSize>,
+    /// Their age. Default 1 h.
     #[serde(deserialize_with = "age")]
+    #[schemars(with = "Span")]
     pub age: Option<Span>,
 }
 
 /// `[drain]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Drain {
+    /// How long `/health/ready` says no before the port is closed. Default 0 s.
+    #[schemars(with = "Span")]
     pub notice: Option<Span>,
+    /// The time over which clients are told to come back. Default 5 s.
+    #[schemars(with = "Span")]
     pub spread: Option<Span>,
+    /// How long the last connections are waited for. Default 30 s.
+    #[schemars(with = "Span")]
     pub timeout: Option<Span>,
 }
 
 /// `[log]`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Log {
+    /// What a line looks like. Default `text`.
+    #[schemars(with = "LogFormat")]
     pub format: Option<LogFormat>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum AccessWord {
     #[default]
+    /// Nobody.
     None,
+    /// Those whom the back end lets in.
     Backend,
+    /// Those whose token names the channel.
     Token,
+    /// Users: where the pattern has `$user`, the one it names.
     User,
+    /// The guest that `$guest` in the pattern names.
     Guest,
+    /// Everybody who is connected, guests included.
     Any,
 }
 
@@ -181,12 +261,15 @@ impl From<AccessWord> for Access {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum PresenceWord {
     #[default]
+    /// Nothing.
     Off,
+    /// The list, to those who ask.
     Roster,
+    /// The list, and join, away, back and leave to every subscriber.
     Events,
 }
 
@@ -201,44 +284,33 @@ impl From<PresenceWord> for PresenceMode {
 }
 
 impl File {
-    /// The sections whose options belong to several crates, with the names of all of them.
-    pub(super) fn shared_sections() -> [(&'static str, Vec<&'static str>); 3] {
-        let server = [options::names::<Server>(), options::names::<GatewayConfig>()].concat();
-        let [protocol, hub, engine] =
-            [options::names::<Limits>(), options::names::<HubLimits>(), options::names::<EngineLimits>()];
-        let auth = [options::names::<Auth>(), options::names::<TokenOptions>()].concat();
-        [("server", server), ("limits", [protocol, hub, engine].concat()), ("auth", auth)]
-    }
-
-    /// Reads a file's text; `path` is for the messages.
-    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let fault = |error: toml::de::Error| ConfigError::in_file(path, text, error.span(), error.message());
-        let mut table = DeTable::parse(text).map_err(fault)?;
-        for (section, names) in Self::shared_sections() {
-            if let Some((place, message)) = options::unknown(table.get_ref(), section, &names) {
-                return Err(ConfigError::in_file(path, text, Some(place), &message));
-            }
-        }
-        let [auth, login] =
-            ["auth", "login"].map(|section| table.get_ref().get(section).map(|value| value.span()));
-        let gateway = options::take(table.get_mut(), "server").map_err(fault)?;
+    /// Reads the table that all sources together are.
+    ///
+    /// # Errors
+    /// The place of the first fault, with the error message.
+    pub(super) fn of(root: Spanned<DeValue<'_>>) -> Result<Self, (Option<Range<usize>>, String)> {
+        let fault = |error: toml::de::Error| (error.span(), error.message().to_owned());
+        let span = root.span();
+        let DeValue::Table(mut table) = root.into_inner() else { return Ok(Self::default()) };
+        let gateway = options::take(&mut table, "server").map_err(fault)?;
         let mut limits = NodeLimits {
-            protocol: options::take(table.get_mut(), "limits").map_err(fault)?,
-            hub: options::take(table.get_mut(), "limits").map_err(fault)?,
-            engine: options::take(table.get_mut(), "limits").map_err(fault)?,
+            protocol: options::take(&mut table, "limits").map_err(fault)?,
+            hub: options::take(&mut table, "limits").map_err(fault)?,
+            engine: options::take(&mut table, "limits").map_err(fault)?,
             rates: Rates::default(),
         };
-        table.get_mut().remove("limits");
-        let tokens: TokenOptions = options::take(table.get_mut(), "auth").map_err(fault)?;
-        let mut file = Self::deserialize(toml::de::Deserializer::from(table)).map_err(fault)?;
+        table.remove("limits");
+        let [auth, login] = ["auth", "login"].map(|section| table.get(section).map(Spanned::span));
+        let tokens: TokenOptions = options::take(&mut table, "auth").map_err(fault)?;
+        let table = toml::de::Deserializer::from(Spanned::new(span, table));
+        let mut file = Self::deserialize(table).map_err(fault)?;
         limits.rates = std::mem::take(&mut file.rates);
         let file = Self { gateway, limits, tokens, ..file };
-        let invalid = |place, message: String| ConfigError::in_file(path, text, place, &message);
-        file.tokens.check().map_err(|error| invalid(auth, error.to_string()))?;
-        file.check_logins().map_err(|message| invalid(login, message))?;
+        file.tokens.check().map_err(|error| (auth, error.to_string()))?;
+        file.check_logins().map_err(|message| (login, message))?;
         if let Some(listener) = file.listen.iter().find(|listener| listener.tls && file.tls.is_empty()) {
             let message = format!("listen {}: TLS needs a certificate: add [[tls]]", listener.address);
-            return Err(invalid(None, message));
+            return Err((None, message));
         }
         Ok(file)
     }

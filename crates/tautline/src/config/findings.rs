@@ -7,15 +7,12 @@ use tautline_protocol::ChannelName;
 
 use super::{AUTH_SECRET, AUTH_SECRET_OLD, Engine, Environment, Settings};
 
-/// How alike two names are from which on one is taken for a slip of the other: 1 is the same.
-const ALIKE_MIN: f64 = 0.85;
-
 impl Settings {
     /// All that is hardly meant, each in one line that names the setting and says what it does.
     #[must_use]
     pub fn findings(&self, environment: &Environment) -> Vec<String> {
         let mut findings = environment.findings();
-        findings.extend(self.secrets_in.as_deref().and_then(tautline_files::open_to_others));
+        findings.extend(self.secrets_in.iter().filter_map(|file| tautline_files::open_to_others(file)));
         findings.extend(self.listen_findings());
         findings.extend(self.login_findings());
         findings.extend(self.rule_findings());
@@ -116,37 +113,6 @@ impl Settings {
     }
 }
 
-impl Environment {
-    /// Variables that look like ours and are not.
-    fn findings(&self) -> Vec<String> {
-        self.strangers()
-            .map(|stranger| match self.similar_to(stranger) {
-                Some(known) => {
-                    format!(
-                        "environment variable {stranger} is not known and does nothing: is {known} meant?"
-                    )
-                }
-                None => format!("environment variable {stranger} is not known and does nothing"),
-            })
-            .collect()
-    }
-
-    fn similar_to(&self, stranger: &str) -> Option<&'static str> {
-        let likeness = |known: &str| {
-            let (stranger, known) = (after_prefix(stranger), after_prefix(known));
-            let is_part = stranger.contains(known) || known.contains(stranger);
-            if is_part { 1.0 } else { strsim::jaro_winkler(stranger, known) }
-        };
-        let known = Self::KNOWN.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-        (likeness(known) >= ALIKE_MIN).then_some(known)
-    }
-}
-
-/// All have the prefix, which would make them all alike.
-fn after_prefix(name: &str) -> &str {
-    name.strip_prefix(Environment::PREFIX).unwrap_or(name)
-}
-
 fn is_of_inboxes(rule: &ChannelRule) -> bool {
     rule.pattern.as_str().starts_with(ChannelName::USER_PREFIX)
 }
@@ -170,17 +136,17 @@ fn has_more_than_history(rule: &ChannelRule) -> bool {
 pub(super) mod tests {
     use std::path::Path;
 
-    use super::{super::file, *};
+    use super::{
+        super::{Flags, Loaded},
+        *,
+    };
 
     const SECRET: &str = "[auth]\nhs256_secret = \"0123456789abcdef0123456789abcdef\"\n";
 
     pub(in crate::config) fn findings_in(file: &str, variables: &[(&str, &str)]) -> Vec<String> {
         let environment = Environment::of(variables.iter().copied());
-        let mut settings = Settings::default();
-        let path = Path::new("tautline.toml");
-        settings.apply_file(path, file::File::parse(path, file).unwrap());
-        settings.apply_environment(&environment).unwrap();
-        settings.findings(&environment)
+        let loaded = Loaded::of(Some(Path::new("tautline.toml")), file, &Flags::default(), &environment);
+        loaded.map_err(|error| error.to_string()).unwrap().settings.findings(&environment)
     }
 
     /// The one finding in a file that is in order but for this.
@@ -236,38 +202,6 @@ pub(super) mod tests {
     fn guests_without_listed_origins_are_found() {
         let finding = &findings_in("[auth]\nguests = true\n", &[])[0];
         assert!(finding.contains("allowed_origins") && finding.contains("every web page"), "{finding}");
-    }
-
-    #[test]
-    fn mistyped_variable_is_reported_with_a_suggestion() {
-        for (mistyped, meant) in [
-            ("TAUTLINE_AUTH_SECRETS", Some("TAUTLINE_AUTH_SECRET")),
-            ("TAUTLINE_SECRET", Some("TAUTLINE_AUTH_SECRET")),
-            ("TAUTLINE_API_KEYS", Some("TAUTLINE_API_KEY")),
-            ("TAUTLINE_LISTENS", Some("TAUTLINE_LISTEN")),
-            ("TAUTLINE_LSITEN", Some("TAUTLINE_LISTEN")),
-            ("TAUTLINE_MOTD", None),
-        ] {
-            let findings = findings_in(SECRET, &[(mistyped, "secret value")]);
-            assert_eq!(findings.len(), 1, "{findings:#?}");
-            assert!(findings[0].contains(mistyped) && !findings[0].contains("secret value"), "{findings:#?}");
-            match meant {
-                Some(meant) => assert!(findings[0].ends_with(&format!("is {meant} meant?")), "{findings:#?}"),
-                None => assert!(findings[0].ends_with("does nothing"), "{findings:#?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn variables_that_kubernetes_sets_are_no_findings() {
-        let variables = [
-            ("TAUTLINE_SERVICE_HOST", "10.0.0.1"),
-            ("TAUTLINE_SERVICE_PORT_HTTP", "8000"),
-            ("TAUTLINE_PORT", "tcp://10.0.0.1:8000"),
-            ("TAUTLINE_PORT_8000_TCP_ADDR", "10.0.0.1"),
-        ];
-        assert_eq!(findings_in(SECRET, &variables), [""; 0]);
-        assert_eq!(findings_in(SECRET, &[("TAUTLINE_PORT", "8000")]).len(), 1);
     }
 
     #[test]

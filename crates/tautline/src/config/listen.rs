@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use tautline_gateway::Serves;
 use tautline_process::socket;
@@ -43,7 +44,7 @@ pub enum ListenAddress {
 }
 
 /// One `[[tls]]`: the files of a certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateFiles {
     /// The chain as PEM, the server's own certificate first.
@@ -53,26 +54,38 @@ pub struct CertificateFiles {
 }
 
 /// One `[[listen]]` as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+pub(super) struct Entry {
+    /// IP and port, where `[::]` takes IPv4 as well, or `unix:` and the path of a Unix socket.
     #[serde(deserialize_with = "address")]
+    #[schemars(with = "String")]
     address: ListenAddress,
+    /// Whether it speaks TLS, with the certificates of `[[tls]]`. Default false.
     #[serde(default)]
     tls: bool,
+    /// Whether each connection begins with a header of the PROXY protocol. Default false.
     #[serde(default)]
     proxy_protocol: bool,
+    /// The groups of routes that it serves. Default all.
+    #[serde(default)]
+    #[schemars(with = "Vec<Routes>")]
     serves: Option<Vec<Routes>>,
+    /// The rights of a Unix socket's file, in octal. Default `0660`.
     #[serde(default, deserialize_with = "mode")]
+    #[schemars(with = "String")]
     mode: Option<u32>,
 }
 
 /// A group of routes.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Routes {
+    /// Those of clients.
     Public,
+    /// The HTTP API of the back end.
     Api,
+    /// Health, and what else operators look at.
     Internal,
 }
 
@@ -143,8 +156,7 @@ impl fmt::Display for ListenAddress {
 
 impl CertificateFiles {
     /// The same files, where a relative path begins at the folder of the configuration file.
-    pub(super) fn beside(self, config: &Path) -> Self {
-        let folder = config.parent().unwrap_or(Path::new(""));
+    pub(super) fn inside(self, folder: &Path) -> Self {
         Self { certificate: folder.join(self.certificate), key: folder.join(self.key) }
     }
 }
@@ -204,14 +216,12 @@ fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Er
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Environment, file::File};
+    use crate::config::{Environment, Flags, Loaded};
 
     fn parse(text: &str) -> Result<Settings, String> {
-        let mut settings = Settings::default();
         let path = Path::new("/etc/tautline/tautline.toml");
-        let file = File::parse(path, text).map_err(|error| error.to_string())?;
-        settings.apply_file(path, file);
-        Ok(settings)
+        let loaded = Loaded::of(Some(path), text, &Flags::default(), &Environment::default());
+        loaded.map(|loaded| loaded.settings).map_err(|error| error.to_string())
     }
 
     fn addresses(settings: &Settings) -> Vec<String> {
@@ -252,7 +262,7 @@ mod tests {
             ("address = \"unix:/t\"\nmode = \"1777\"", "in octal"),
             ("address = \"[::]:9\"\nserves = []", "`serves` names no routes"),
             ("address = \"[::]:9\"\nserves = [\"metrics\"]", "unknown variant `metrics`"),
-            ("address = \"[::]:9\"\nport = 9", "unknown field `port`"),
+            ("address = \"[::]:9\"\nport = 9", "unknown option `port`"),
             ("address = \"[::]:9\"\ntls = true", "needs a certificate: add [[tls]]"),
         ] {
             let error = parse(&format!("[[listen]]\n{entry}\n")).unwrap_err();

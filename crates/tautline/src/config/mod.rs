@@ -1,6 +1,6 @@
 //! What `serve` and `token` are told: flags over environment over file over defaults.
 //!
-//! Start at [`Settings::load`]. Settings are complete and checked; secrets in them are never printed.
+//! Start at [`Loaded::load`]. Settings are complete and checked; secrets in them are never printed.
 
 mod check;
 mod environment;
@@ -9,16 +9,24 @@ mod file;
 mod findings;
 mod limit_findings;
 mod listen;
+mod loaded;
 mod options;
+mod path;
+mod schema;
+mod secrets;
+mod sources;
+mod suggestions;
+mod values;
 
 use std::{
-    fmt, fs,
+    fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZero,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tautline_backend::{LoginOptions, TokenOptions};
 use tautline_gateway::{GatewayConfig, PlainConfig};
@@ -27,10 +35,13 @@ use tautline_process::{log::LogFormat, secret::Secret, units::whole_ms};
 
 pub use check::{TicketKey, engine as parse_engine};
 pub use environment::{
-    API_KEY, AUTH_SECRET, AUTH_SECRET_OLD, ENVIRONMENT, Environment, LISTEN, NODE, TICKET_KEYS, TOKEN,
+    API_KEY, AUTH_SECRET, AUTH_SECRET_OLD, CONFIG, ENVIRONMENT, Environment, LISTEN, NODE, TICKET_KEYS, TOKEN,
 };
 pub use error::ConfigError;
 pub use listen::{CertificateFiles, ListenAddress, ListenSettings};
+pub use loaded::{EXAMPLE, Loaded};
+pub use schema::Schema;
+pub use values::Values;
 
 /// Where channels and their logs live, as it is written in flags and files: `memory`, or `disk:` and a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +68,7 @@ impl fmt::Display for Engine {
 }
 
 /// What an acknowledged publish means on a disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// It is on the disk, and nobody has seen it before that. The default.
@@ -80,6 +91,8 @@ pub struct Flags {
     pub dev: bool,
     /// What a line of the log looks like; clap reads [`LOG_FORMAT`](tautline_process::log::LOG_FORMAT), too.
     pub log_format: Option<LogFormat>,
+    /// Any other option, each as `section.option=value`.
+    pub set: Vec<String>,
 }
 
 /// How a server goes down.
@@ -127,8 +140,8 @@ pub struct Settings {
     pub dev_api_key: Option<Secret>,
     /// Whether clients may connect without a login. Default false.
     pub guests: bool,
-    /// The configuration file, where secrets are in it.
-    pub secrets_in: Option<PathBuf>,
+    /// The files that secrets are in.
+    pub secrets_in: Vec<PathBuf>,
     /// What tokens are signed with. Default none: no token is accepted.
     pub hs256_secret: Option<Secret>,
     /// What tokens were signed with before; they stay good. Default none.
@@ -168,7 +181,7 @@ impl Default for Settings {
             dev: false,
             dev_api_key: None,
             guests: false,
-            secrets_in: None,
+            secrets_in: Vec::new(),
             hs256_secret: None,
             hs256_secret_old: None,
             tokens: TokenOptions::default(),
@@ -188,70 +201,32 @@ impl Settings {
     /// Where a gateway listens that is told nothing.
     pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 
-    /// Puts flags over environment over file over defaults.
-    ///
-    /// # Errors
-    /// [`ConfigError`] names the first fault and its place.
-    pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, ConfigError> {
+    /// Relative paths of certificates begin at `folder`.
+    fn of_file(file: file::File, folder: &Path) -> Self {
         let mut settings = Self::default();
-        if let Some(path) = &flags.config {
-            let file = read_file(path)?;
-            settings.secrets_in = file.has_secrets().then(|| path.clone());
-            settings.apply_file(path, file);
-        }
-        settings.apply_environment(environment)?;
-        settings.apply_flags(flags)?;
-        Ok(settings)
-    }
-
-    fn apply_file(&mut self, path: &Path, file: file::File) {
-        self.listen = file.server.listen;
-        self.listeners = file.listen;
-        self.tls = file.tls.into_iter().map(|files| files.beside(path)).collect();
-        set(&mut self.node, file.server.node);
-        set(&mut self.engine, file.server.engine);
-        set(&mut self.durability, file.server.durability);
-        self.gateway = file.gateway;
-        self.plain = file.plain;
-        set(&mut self.allowed_origins, file.server.allowed_origins);
-        set(&mut self.guests, file.auth.guests);
-        self.hs256_secret = file.auth.hs256_secret;
-        self.hs256_secret_old = file.auth.hs256_secret_old;
-        (self.tokens, self.logins) = (file.tokens, file.login);
-        set(&mut self.api_keys, file.api.keys);
-        set(&mut self.ticket_keys, file.tickets.keys);
-        set(&mut self.environment, file.tickets.environment);
-        self.channels = file.channels.into_iter().map(channel_rule).collect();
-        self.limits = file.limits;
-        set(&mut self.log_format, file.log.format);
-        set(&mut self.drain.notice, file.drain.notice.map(|span| span.0));
-        set(&mut self.drain.spread, file.drain.spread.map(|span| span.0));
-        set(&mut self.drain.timeout, file.drain.timeout.map(|span| span.0));
-    }
-
-    fn apply_environment(&mut self, environment: &Environment) -> Result<(), ConfigError> {
-        self.listen = environment.listen()?.or(self.listen);
-        set(&mut self.node, environment.node()?);
-        if let Some(secret) = environment.auth_secret()? {
-            self.hs256_secret = Some(secret);
-        }
-        if let Some(secret) = environment.auth_secret_old()? {
-            self.hs256_secret_old = Some(secret);
-        }
-        set(&mut self.environment, environment.environment()?);
-        set(&mut self.api_keys, environment.api_keys()?);
-        set(&mut self.ticket_keys, environment.ticket_keys()?);
-        Ok(())
-    }
-
-    fn apply_flags(&mut self, flags: &Flags) -> Result<(), ConfigError> {
-        self.listen = flags.listen.or(self.listen);
-        set(&mut self.engine, flags.engine.clone());
-        set(&mut self.log_format, flags.log_format);
-        if flags.dev {
-            self.open_for_development()?;
-        }
-        Ok(())
+        settings.listen = file.server.listen;
+        settings.listeners = file.listen;
+        settings.tls = file.tls.into_iter().map(|files| files.inside(folder)).collect();
+        set(&mut settings.node, file.server.node);
+        set(&mut settings.engine, file.server.engine);
+        set(&mut settings.durability, file.server.durability);
+        settings.gateway = file.gateway;
+        settings.plain = file.plain;
+        set(&mut settings.allowed_origins, file.server.allowed_origins);
+        set(&mut settings.guests, file.auth.guests);
+        settings.hs256_secret = file.auth.hs256_secret;
+        settings.hs256_secret_old = file.auth.hs256_secret_old;
+        (settings.tokens, settings.logins) = (file.tokens, file.login);
+        set(&mut settings.api_keys, file.api.keys);
+        set(&mut settings.ticket_keys, file.tickets.keys);
+        set(&mut settings.environment, file.tickets.environment);
+        settings.channels = file.channels.into_iter().map(channel_rule).collect();
+        settings.limits = file.limits;
+        set(&mut settings.log_format, file.log.format);
+        set(&mut settings.drain.notice, file.drain.notice.map(|span| span.0));
+        set(&mut settings.drain.spread, file.drain.spread.map(|span| span.0));
+        set(&mut settings.drain.timeout, file.drain.timeout.map(|span| span.0));
+        settings
     }
 
     /// Rules of the file keep their history and presence, so that an app can be tried as it will run; their doors open.
@@ -276,12 +251,6 @@ impl Settings {
         });
         Ok(())
     }
-}
-
-fn read_file(path: &Path) -> Result<file::File, ConfigError> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| ConfigError::in_file(path, "", None, &format!("cannot be read: {error}")))?;
-    file::File::parse(path, &text)
 }
 
 fn channel_rule(channel: file::Channel) -> ChannelRule {

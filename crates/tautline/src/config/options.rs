@@ -3,8 +3,6 @@
 //! Each crate has one struct with serde for its options; their names are those of its fields. (`#[serde(flatten)]`
 //! would lose the place of an error.)
 
-use std::ops::Range;
-
 use serde::{
     Deserializer,
     de::{DeserializeOwned, Error as _, Visitor, value::Error},
@@ -25,15 +23,6 @@ where
     let DeValue::Table(table) = value.get_mut() else { return Ok(T::default()) };
     let taken = names::<T>().iter().filter_map(|name| table.remove_entry(*name)).collect();
     T::deserialize(toml::de::Deserializer::from(Spanned::new(span, taken)))
-}
-
-/// The place of the first option of a section that is not among `names`, with the error message.
-pub(super) fn unknown(file: &DeTable<'_>, section: &str, names: &[&str]) -> Option<(Range<usize>, String)> {
-    let table = file.get(section)?.get_ref().as_table()?;
-    let unknown = table.keys().filter(|key| !names.contains(&key.get_ref().as_ref()));
-    let first = unknown.min_by_key(|key| key.span().start)?;
-    let valid = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    Some((first.span(), format!("unknown field `{}`, expected one of {valid}", first.get_ref())))
 }
 
 /// The names of the options of `T`.

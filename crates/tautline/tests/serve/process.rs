@@ -29,6 +29,7 @@ pub fn tautline(arguments: &[&str]) -> Command {
         "TAUTLINE_TICKET_KEYS",
         "TAUTLINE_TOKEN",
         "TAUTLINE_LOG_FORMAT",
+        "TAUTLINE_CONFIG",
         "RUST_LOG",
     ] {
         command.env_remove(name);

@@ -1,0 +1,73 @@
+//! Settings that are replaced while clients are connected.
+
+use serde_json::json;
+
+use crate::rig::{Client, Rig, config, open_to_all};
+
+const CLIENTS: usize = 300;
+const RELOADS: usize = 20;
+
+fn status_of(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or_default()
+}
+
+/// The status of a publication with this key.
+fn publish(rig: &Rig, key: &str) -> String {
+    let body = r#"{"channel":"news","data":1}"#;
+    let answer = rig.exchange(&format!(
+        "POST /api/v1/publish HTTP/1.1\r\nHost: line.example\r\nAuthorization: Bearer {key}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    status_of(&answer).to_owned()
+}
+
+/// The status of a handshake from this page.
+fn connect(rig: &Rig, origin: &str) -> String {
+    let answer = rig.exchange(&format!(
+        "GET /connect HTTP/1.1\r\nHost: line.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: {origin}\r\n\r\n"
+    ));
+    status_of(&answer).to_owned()
+}
+
+fn still_connected(clients: &mut [Client]) {
+    for client in clients {
+        assert_eq!(client.echo(&json!(7)), 7);
+    }
+}
+
+#[test]
+fn twenty_reloads_drop_nobody_and_hold_at_once() {
+    let mut config = config();
+    config.connections_per_address_max = 2 * CLIENTS;
+    let rig = Rig::serve(open_to_all().config(config));
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| rig.guest()).collect();
+    let key = |nth: usize| format!("key-of-reload-{nth:04}");
+    let origin = |nth: usize| format!("https://shop-{nth}.example");
+    for nth in 1..=RELOADS {
+        rig.gateway.set_api_keys([key(nth)]).expect("a good key");
+        rig.gateway.set_allowed_origins([origin(nth)]);
+        assert_eq!(
+            (publish(&rig, &key(nth)).as_str(), publish(&rig, &key(nth - 1)).as_str()),
+            ("200", "401")
+        );
+        let (new, old) = (connect(&rig, &origin(nth)), connect(&rig, &origin(nth - 1)));
+        assert_eq!((new.as_str(), old.as_str()), ("101", "403"));
+        still_connected(&mut clients[..5]);
+    }
+    still_connected(&mut clients);
+    rig.gateway.set_allowed_origins([""; 0]);
+    assert_eq!(connect(&rig, "https://any.example"), "101");
+}
+
+#[test]
+fn refused_api_key_leaves_the_old_ones() {
+    let rig = Rig::serve(open_to_all());
+    let error = rig.gateway.set_api_keys(["key-of-reload-0001", "short"]).unwrap_err().to_string();
+    assert!(error.contains("5 bytes: at least 16"), "{error}");
+    assert_eq!(
+        (publish(&rig, crate::rig::API_KEY).as_str(), publish(&rig, "key-of-reload-0001").as_str()),
+        ("200", "401")
+    );
+}
