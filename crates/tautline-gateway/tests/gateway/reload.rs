@@ -1,11 +1,14 @@
 //! Settings that are replaced while clients are connected.
 
 use serde_json::json;
+use tautline_hub::{Access, ChannelRule, RulePattern};
 
 use crate::rig::{Client, Rig, config, open_to_all};
 
 const CLIENTS: usize = 300;
 const RELOADS: usize = 20;
+/// Clients from here on subscribe.
+const SUBSCRIBERS: usize = 100;
 
 fn status_of(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or_default()
@@ -31,6 +34,11 @@ fn connect(rig: &Rig, origin: &str) -> String {
     status_of(&answer).to_owned()
 }
 
+fn rule(access: Access) -> ChannelRule {
+    let closed = ChannelRule::closed(RulePattern::parse("*").expect("a pattern"));
+    ChannelRule { subscribe: access, publish: access, ..closed }
+}
+
 fn still_connected(clients: &mut [Client]) {
     for client in clients {
         assert_eq!(client.echo(&json!(7)), 7);
@@ -54,6 +62,14 @@ fn twenty_reloads_drop_nobody_and_hold_at_once() {
         );
         let (new, old) = (connect(&rig, &origin(nth)), connect(&rig, &origin(nth - 1)));
         assert_eq!((new.as_str(), old.as_str()), ("101", "403"));
+        let is_open = nth % 2 == 0;
+        rig.gateway.hub().set_rules(vec![rule(if is_open { Access::Any } else { Access::None })]);
+        let subscriber = SUBSCRIBERS + nth;
+        if !is_open && nth > 1 {
+            assert!(clients[subscriber - 1].receive()["unsubscribed"].is_object(), "the permission is gone");
+        }
+        let answer = clients[subscriber].request("subscribe", &json!({"channel": "room:7"}));
+        assert_eq!(answer["ok"].is_object(), is_open, "{answer}");
         still_connected(&mut clients[..5]);
     }
     still_connected(&mut clients);
