@@ -89,10 +89,10 @@ fn check_with_findings_exits_with_1() {
     let rules = "[[channels]]\nmatch = \"*\"\n[[channels]]\nmatch = \"room:*\"\nsubscribe = \"token\"\n";
     let path = config_file("hardly_meant", rules);
     let arguments = ["check", "--config", path.to_str().unwrap()];
-    let output = output_of(&arguments, &[("TAUTLINE_AUTH_SECRETS", SECRET)]);
+    let output = output_of(&arguments, &[("TAUTLINE_MOTD", SECRET)]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stdout).unwrap();
-    let words = ["is TAUTLINE_AUTH_SECRET meant?", "nobody can connect", "opens it to nobody", "never holds"];
+    let words = ["TAUTLINE_MOTD is not known", "nobody can connect", "opens it to nobody", "never holds"];
     assert_eq!(told.lines().count(), words.len(), "{told}");
     assert!(told.lines().zip(words).all(|(line, words)| line.contains(words)), "{told}");
     assert!(!told.contains(SECRET), "{told}");
@@ -101,6 +101,7 @@ fn check_with_findings_exits_with_1() {
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"nothing to object to\n"[..]));
     let fault = config_file("fault_to_check", "[server]\nnodes = \"n1\"\n");
     assert_eq!(output_of(&["check", "--config", fault.to_str().unwrap()], &[]).status.code(), Some(2));
+    assert_eq!(output_of(&["check"], &[("TAUTLINE_AUTH_SECRETS", SECRET)]).status.code(), Some(2));
 }
 
 #[test]
