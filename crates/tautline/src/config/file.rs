@@ -174,9 +174,11 @@ pub(super) struct Channel {
     #[serde(default)]
     pub publish: AccessWord,
     /// Who may read history. Default: as `subscribe`.
+    #[serde(default)]
     #[schemars(with = "AccessWord")]
     pub history_access: Option<AccessWord>,
     /// Who may see presence. Default: as `subscribe`.
+    #[serde(default)]
     #[schemars(with = "AccessWord")]
     pub presence_access: Option<AccessWord>,
     /// What is told of subscribers. Default `off`.
