@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tautline_adapters::plain::{AccountId, Command, Output, Plain, PlainConfig};
-use tautline_protocol::{Limits, Now};
+use tautline_protocol::{ByeCode, Limits, Now, packet::server::Bye};
 
 const BAD_REQUEST: &str = r#"{"msgType":"error","code":"bad_request","success":false"#;
 
@@ -61,11 +61,20 @@ impl Rig {
         self.plain.handle_timeout(self.now);
     }
 
-    /// Starts a login.
+    /// Starts a login of a user that is not logged in here.
     fn auth(&mut self, token: &str) -> AccountId {
-        let commands = self.text(&format!(r#"{{"type":"auth","token":"{token}"}}"#));
-        let Some(Command::Open(account)) = commands.first() else { panic!("no peer: {commands:?}") };
-        *account
+        let mut commands = self.text(&format!(r#"{{"type":"auth","token":"{token}"}}"#));
+        while let Some((account, id)) = asked_to_renew(&commands) {
+            let refused = format!(r#"{{"id":{id},"error":{{"code":"permission_denied"}}}}"#);
+            assert_eq!(self.peer(account, &refused), [""; 0]);
+            commands = self.commands();
+        }
+        opened(&commands)
+    }
+
+    /// Starts a login by a code, which no account renews.
+    fn auth_by_code(&mut self) -> AccountId {
+        opened(&self.text(r#"{"type":"auth","code":"c","provider":"wechat"}"#))
     }
 
     /// An account whose inbox has `offset` publications, `recovering` of which follow.
@@ -78,6 +87,21 @@ impl Rig {
         );
         account
     }
+}
+
+fn opened(commands: &[Command]) -> AccountId {
+    let peers = commands.iter().filter_map(|command| match command {
+        Command::Open(account) => Some(*account),
+        _ => None,
+    });
+    peers.last().expect("a peer")
+}
+
+/// The account that is asked to renew its login, and the id of the request.
+fn asked_to_renew(commands: &[Command]) -> Option<(AccountId, u64)> {
+    let Some(Command::Packet(account, packet)) = commands.last() else { return None };
+    let packet: serde_json::Value = serde_json::from_str(packet).expect("a packet");
+    packet["auth"].is_object().then(|| (*account, packet["id"].as_u64().expect("an id")))
 }
 
 fn welcome(user: &str, offset: u64, recovering: u64) -> String {
@@ -299,7 +323,7 @@ fn two_accounts_share_a_connection() {
     };
     assert_eq!(to(rig.text(r#"{"type":"a"}"#)), second, "the last login");
     let commands = rig.text(r#"{"type":"a","$user":"u1","x":1}"#);
-    assert!(packets(&commands)[0].ends_with(r#""data":{"x":1}}}"#), "{commands:?}");
+    assert!(packets(&commands).last().expect("a call").ends_with(r#""data":{"x":1}}}"#), "{commands:?}");
     assert_eq!(to(commands), first);
     assert_eq!(rig.peer(first, &publication("user:u1", 1, "\"for u1\"")), ["\"for u1\"", "ping 1"]);
     assert_eq!(rig.peer(second, &publication("user:u2", 1, "\"for u2\"")), ["\"for u2\""]);
@@ -338,12 +362,12 @@ fn drain_closes_behind_the_last_account() {
 }
 
 #[test]
-fn second_login_of_a_user_replaces_the_first() {
+fn second_login_by_code_replaces_the_first() {
     let mut rig = Rig::new();
     let first = rig.login("u42", 0, 0);
     rig.text(r#"{"type":"slow"}"#);
     assert_eq!(rig.peer(first, &publication("user:u42", 1, "1")), ["1", "ping 1"]);
-    let second = rig.auth("again");
+    let second = rig.auth_by_code();
     rig.peer(second, &welcome("u42", 1, 1));
     // It begins at the acknowledged position; what this connection has sent is not sent twice.
     let both = [publication("user:u42", 1, "1"), publication("user:u42", 2, "2")].join("\n");
@@ -466,4 +490,115 @@ fn hostile_texts_are_answered_in_short_and_call_nothing() {
         let sent = rig.sent().concat();
         assert!(sent.starts_with(BAD_REQUEST) && sent.len() < 200, "{sent}");
     }
+}
+
+#[test]
+fn renewed_token_keeps_account_and_session() {
+    let mut rig = Rig::new();
+    let account = rig.login("u42", 0, 0);
+    rig.text(r#"{"type":"slow"}"#);
+    let commands = rig.text(r#"{"type":"auth","token":"again"}"#);
+    assert_eq!(packets(&commands), [r#"{"id":2,"auth":{"token":"again"}}"#]);
+    assert!(!rig.plain.wants_input(), "nothing is read while a login is checked");
+    assert_eq!(rig.peer(account, &publication("news", 5, "5")), ["5"]);
+    let sent = rig.peer(account, r#"{"id":2,"ok":{"expires_at":9,"ticket":"t"}}"#);
+    assert_eq!(sent, [r#"{"msgType":"auth_ack","code":"200","success":true,"user":"u42"}"#]);
+    assert!(rig.plain.wants_input());
+    assert_eq!(rig.commands(), [], "there is no second peer");
+    let sent = rig.peer(account, r#"{"id":1,"ok":{"data":"late"}}"#);
+    assert_eq!(sent, [r#"{"msgType":"slow_ack","code":"200","success":true,"data":"late"}"#]);
+}
+
+#[test]
+fn renewal_asks_named_account_then_latest_login() {
+    let mut rig = Rig::new();
+    let accounts = ["u1", "u2", "u3"].map(|user| rig.login(user, 0, 0));
+    let mut asked = Vec::new();
+    let mut commands = rig.text(r#"{"type":"auth","$user":"u2","token":"of u1"}"#);
+    while let Some((account, id)) = asked_to_renew(&commands) {
+        asked.push(account);
+        let reply = match account == accounts[0] {
+            true => format!(r#"{{"id":{id},"ok":{{"expires_at":9,"ticket":"t"}}}}"#),
+            false => format!(r#"{{"id":{id},"error":{{"code":"permission_denied"}}}}"#),
+        };
+        rig.peer(account, &reply);
+        commands = rig.commands();
+    }
+    assert_eq!(asked, [accounts[1], accounts[2], accounts[0]]);
+    let call = rig.text(r#"{"type":"a"}"#);
+    assert!(matches!(call.last(), Some(Command::Packet(account, _)) if *account == accounts[0]), "{call:?}");
+}
+
+#[test]
+fn renewal_that_cannot_be_checked_tells_the_wait() {
+    let mut rig = Rig::new();
+    let account = rig.login("u42", 0, 0);
+    rig.text(r#"{"type":"auth","token":"again"}"#);
+    let error = r#"{"code":"unavailable","message":"no keys","retry_after_ms":900}"#;
+    let sent = rig.peer(account, &format!(r#"{{"id":1,"error":{error}}}"#));
+    let told =
+        r#"{"msgType":"auth_ack","code":"unavailable","success":false,"msg":"no keys","retry_after_ms":900}"#;
+    assert_eq!((sent, rig.commands()), (vec![told.to_owned()], vec![]));
+    assert!(rig.plain.wants_input(), "the earlier login goes on");
+}
+
+#[test]
+fn account_that_ends_while_asked_passes_the_token_on() {
+    let mut rig = Rig::new();
+    let (first, second) = (rig.login("u1", 0, 0), rig.login("u2", 0, 0));
+    let commands = rig.text(r#"{"type":"auth","token":"t"}"#);
+    assert_eq!(asked_to_renew(&commands).map(|(account, _)| account), Some(second));
+    rig.plain.handle_ended(second, 4103, "kicked");
+    let (asked, id) = asked_to_renew(&rig.commands()).expect("the other account");
+    assert_eq!((asked, id), (first, 2));
+    rig.plain.handle_ended(first, 4103, "kicked");
+    let commands = rig.commands();
+    assert!(commands.iter().any(|command| matches!(command, Command::Open(_))), "{commands:?}");
+}
+
+#[test]
+fn wait_of_a_refused_login_reaches_the_client() {
+    let mut rig = Rig::new();
+    let account = rig.auth("often");
+    let bye =
+        r#"{"bye":{"code":"rate_limited","message":"too many","reconnect":"later","retry_after_ms":820}}"#;
+    let told = r#"{"msgType":"auth_ack","code":"rate_limited","success":false,"msg":"too many","retry_after_ms":820}"#;
+    rig.peer(account, bye);
+    rig.plain.handle_ended(account, 4003, "rate_limited");
+    assert_eq!(rig.sent(), [told]);
+    let account = rig.login("u42", 0, 0);
+    rig.peer(account, bye);
+    rig.plain.handle_ended(account, 4003, "rate_limited");
+    let told = told.replace(r#""success":false"#, r#""success":false,"user":"u42""#);
+    assert_eq!(rig.sent(), [&*told, "close 4003 rate_limited"], "a close frame has no room for it");
+}
+
+#[test]
+fn refused_message_tells_the_wait_and_closes() {
+    let mut rig = Rig::new();
+    let bye = Bye { retry_after_ms: Some(70), ..Bye::new(ByeCode::RateLimited, "too many") };
+    rig.plain.handle_refused(&bye);
+    let told =
+        r#"{"msgType":"error","code":"rate_limited","success":false,"msg":"too many","retry_after_ms":70}"#;
+    assert_eq!(rig.sent(), [told, "close 4003 rate_limited"]);
+}
+
+#[test]
+fn late_gap_leaves_the_position() {
+    let gap = |offset| {
+        format!(
+            r#"{{"gap":{{"channel":"user:u42","reason":"retention","after":0,"cursor":{{"epoch":"k1","offset":{offset}}}}}}}"#
+        )
+    };
+    let mut rig = Rig::new();
+    let first = rig.login("u42", 0, 0);
+    let three = [1, 2, 3].map(|n| publication("user:u42", n, "1")).join("\n");
+    assert_eq!(rig.peer(first, &three).len(), 4, "three pushes and a ping");
+    let second = rig.auth_by_code();
+    let again = [welcome("u42", 4, 2), gap(2), publication("user:u42", 3, "3")].join("\n");
+    assert_eq!(rig.peer(second, &again).len(), 1, "the answer to the login alone");
+    assert!(packets(&rig.pong(1))[0].contains("\"offset\":3"));
+    assert_eq!(rig.peer(second, &publication("user:u42", 4, "4"))[0], "4");
+    let told = rig.peer(second, &gap(9));
+    assert!(told[0].contains("retention"), "a gap ahead is told: {told:?}");
 }

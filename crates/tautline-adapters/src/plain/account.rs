@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use serde_json::value::RawValue;
 use tautline_protocol::{
-    Cursor, RequestId,
+    AnyByeCode, Cursor, RequestId,
     json::{self, Marks},
     packet::{
-        client::{Auth, Call, ClientInfo, Hello, Ping, Request},
-        server::{ChannelWelcome, Gap, Welcome},
+        client::{Auth, AuthRefresh, Call, ClientInfo, Hello, Ping, Request},
+        server::{Bye, ChannelWelcome, Gap, Welcome},
     },
 };
 
@@ -22,8 +22,8 @@ pub(super) struct Account {
     /// `None` for a guest, and before the login.
     pub user: Option<String>,
     pub inbox: Option<Inbox>,
-    /// The last `bye` of its peer: code and words.
-    pub bye: Option<(String, String)>,
+    /// The last `bye` of its peer.
+    pub bye: Option<Bye<AnyByeCode>>,
     /// Calls without an answer; the peer limits how many run, and reads no further ones.
     calls: BTreeMap<RequestId, RunningCall>,
     last_id: RequestId,
@@ -106,6 +106,15 @@ impl Account {
         packet(|out| json::write_request(out, marks, &call))
     }
 
+    /// The packet that renews the login by this token, and the id of its request.
+    pub fn renew(&mut self, token: &str) -> (RequestId, String) {
+        let seen = self.take_seen();
+        self.last_id += 1;
+        let marks = Marks { id: Some(self.last_id), seen, again: false };
+        let auth = Request::Auth(AuthRefresh { token: token.into() });
+        (self.last_id, packet(|out| json::write_request(out, marks, &auth)))
+    }
+
     /// The call to which a reply belongs.
     pub fn take_call(&mut self, id: RequestId) -> Option<RunningCall> {
         match self.calls.entry(id) {
@@ -173,12 +182,19 @@ impl Inbox {
         is_new
     }
 
-    pub fn skip(&mut self, gap: &Gap) {
-        if gap.channel == self.channel {
-            let offset = gap.cursor.offset;
-            (self.sent, self.pinged, self.arrived) = (offset, offset, offset);
-            self.epoch.clone_from(&gap.cursor.epoch);
+    /// Goes on behind a gap. False: it is about publications that this connection has sent, in an earlier login of the
+    /// user; then the position stays.
+    pub fn skip(&mut self, gap: &Gap) -> bool {
+        let offset = gap.cursor.offset;
+        if gap.channel != self.channel {
+            return true;
         }
+        if gap.cursor.epoch == self.epoch && offset < self.sent {
+            return false;
+        }
+        (self.sent, self.pinged, self.arrived) = (offset, offset, offset);
+        self.epoch.clone_from(&gap.cursor.epoch);
+        true
     }
 
     /// Whether something was sent of which no pong says that it has arrived.

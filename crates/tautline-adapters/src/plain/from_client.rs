@@ -12,7 +12,7 @@ use super::{
 impl Plain {
     pub(super) fn handle_auth(&mut self, message: &Message<'_>) {
         match serde_json::from_str::<Auth>(message.data.get()) {
-            Ok(auth) => self.log_in(auth),
+            Ok(auth) => self.log_in(auth, message.account.as_deref()),
             // Without what serde says: it could quote a secret.
             Err(_) => {
                 self.refuse(message, "bad_request", "a login has `token`, `code` and `provider`, or `guest`")
@@ -20,11 +20,16 @@ impl Plain {
         }
     }
 
-    pub(super) fn log_in(&mut self, auth: Auth) {
+    pub(super) fn log_in(&mut self, auth: Auth, user: Option<&str>) {
         self.logins += 1;
-        if self.logins > self.config.logins_max {
-            return self.close_with(ByeCode::RateLimited);
+        match self.logins > self.config.logins_max {
+            true => self.close_with(ByeCode::RateLimited),
+            false => self.begin_login(auth, user),
         }
+    }
+
+    /// Opens an account by this login.
+    pub(super) fn open_account(&mut self, auth: Auth) {
         // As many again may still answer the calls of before they were replaced.
         if self.accounts.len() >= 2 * self.config.accounts_max {
             return self.refuse_account(None);

@@ -41,7 +41,7 @@ impl Plain {
             }
             Ok(ServerPacket::Gap(gap)) => self.handle_gap(place, &gap),
             Ok(ServerPacket::Bye(_, bye)) => {
-                self.accounts[place].bye = Some((bye.code.as_str().to_owned(), bye.message));
+                self.accounts[place].bye = Some(bye);
             }
             // Nothing that such a client could use.
             _ => {}
@@ -67,37 +67,29 @@ impl Plain {
             return self.refuse_account(user.as_deref());
         }
         self.drop_replaced();
-        let config = Arc::clone(&self.config);
-        let answer = Answer::to(&config.names, &config.names.auth, Ok(None)).user(user.as_deref());
-        self.send(answer.write(&config.names));
+        self.answer_login(Ok(()), user.as_deref());
     }
 
     fn handle_reply(&mut self, place: usize, id: RequestId, result: Result<&RawValue, ErrorBody>) {
+        if self.take_renewal(place, id, result.as_ref().err()) {
+            return;
+        }
         let Some(call) = self.accounts[place].take_call(id) else { return };
         match &result {
             Ok(body) => {
                 let called = serde_json::from_str::<Called<'_>>(body.get()).ok();
                 self.answer_call(&call, Ok(called.map(|called| called.data)));
             }
-            Err(error) => {
-                let refusal = Refusal {
-                    code: error.code.as_str(),
-                    words: &error.message,
-                    retry_after_ms: error.retry_after_ms,
-                };
-                self.answer_call(&call, Err(refusal));
-            }
+            Err(error) => self.answer_call(&call, Err(Refusal::of(error))),
         }
         self.drop_replaced();
     }
 
     fn handle_gap(&mut self, place: usize, gap: &Gap) {
         let account = &mut self.accounts[place];
-        if let Some(inbox) = &mut account.inbox {
-            inbox.skip(gap);
-        }
+        let is_news = account.inbox.as_mut().is_none_or(|inbox| inbox.skip(gap));
         let config = Arc::clone(&self.config);
-        if account.stage != Stage::Active || config.names.gap.is_empty() {
+        if !is_news || account.stage != Stage::Active || config.names.gap.is_empty() {
             return;
         }
         let user = account.user.clone();

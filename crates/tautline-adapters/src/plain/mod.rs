@@ -10,18 +10,23 @@ mod config;
 mod from_client;
 mod from_peer;
 mod read;
+mod renewal;
 mod write;
 
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tautline_protocol::{ByeCode, Limits, Now, packet::Auth};
+use tautline_protocol::{
+    ByeCode, Limits, Now,
+    packet::{Auth, server::Bye},
+};
 
 pub use self::config::{Heartbeat, Names, PlainConfig, path_error};
 use self::{
     account::{Account, Inbox, RunningCall, Stage},
     read::{Inbound, Message},
+    renewal::Renewal,
     write::{Answer, Refusal},
 };
 
@@ -29,7 +34,7 @@ use self::{
 const OUTPUTS_MAX: usize = 64;
 
 /// An account of a connection; never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AccountId(u32);
 
 /// Work for the shell, or for the peer of an account.
@@ -70,6 +75,7 @@ pub struct Plain {
     outputs: VecDeque<Output>,
     /// A message of a peer that is not translated yet.
     reading: Option<Reading>,
+    renewal: Option<Renewal>,
     ping: PingState,
     ping_ms: u64,
     /// When the last message or pong of the client arrived, in monotonic milliseconds.
@@ -105,6 +111,7 @@ impl Plain {
             commands: VecDeque::new(),
             outputs: VecDeque::new(),
             reading: None,
+            renewal: None,
             ping: PingState::default(),
             ping_ms: limits.ping_ms,
             heard_ms: now.mono_ms,
@@ -120,7 +127,7 @@ impl Plain {
         let Some(name) = self.config.token_parameter.clone() else { return };
         let value = |pair: &str| Some(pair.strip_prefix(&*name)?.strip_prefix('=')?.to_owned());
         if let Some(token) = query.split('&').find_map(value) {
-            self.log_in(Auth::Token { token });
+            self.log_in(Auth::Token { token }, None);
         }
     }
 
@@ -164,21 +171,35 @@ impl Plain {
     /// The peer of an account has ended, with this close code and reason.
     pub fn handle_ended(&mut self, account: AccountId, code: u16, reason: &'static str) {
         let Some(mut ended) = self.remove(account) else { return };
-        let (name, words) = ended.bye.take().unwrap_or_else(|| (reason.to_owned(), String::new()));
+        let bye = ended.bye.take();
         self.fail_calls(&mut ended);
         if code == ByeCode::ServerRestart.close_code() {
             // All accounts end so, each once its calls are answered.
             return self.handle_drain();
         }
         let goes_on = self.accounts.iter().any(|it| it.stage != Stage::Replaced);
-        match ended.stage {
-            Stage::Replaced => return,
-            Stage::Active if !goes_on => return self.close(code, reason),
-            Stage::Active | Stage::LoggingIn => {}
+        let is_last = ended.stage == Stage::Active && !goes_on;
+        let refusal = bye.as_ref().map_or(Refusal::new(reason, ""), |bye| Refusal {
+            code: bye.code.as_str(),
+            words: &bye.message,
+            retry_after_ms: bye.retry_after_ms,
+        });
+        // A close frame has no room for the time to wait.
+        if ended.stage != Stage::Replaced && (!is_last || refusal.retry_after_ms.is_some()) {
+            self.answer_login(Err(refusal), ended.user.as_deref());
         }
+        if is_last {
+            self.close(code, reason);
+        }
+    }
+
+    /// The client has sent more than it may: it is told when to come again, and the connection is closed.
+    pub fn handle_refused(&mut self, bye: &Bye) {
         let config = Arc::clone(&self.config);
-        let answer = Answer::to(&config.names, &config.names.auth, Err(Refusal::new(&name, &words)));
-        self.send(answer.user(ended.user.as_deref()).write(&config.names));
+        let code = bye.code.as_str();
+        let refusal = Refusal { code, words: &bye.message, retry_after_ms: bye.retry_after_ms };
+        self.send(Answer::unasked(&config.names.error, refusal).write(&config.names));
+        self.close_with(bye.code);
     }
 
     /// The node drains, which closes a connection without an account: no peer does.
@@ -218,7 +239,9 @@ impl Plain {
     /// False: read nothing of the client until an output was taken, or the login in progress has ended.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.outputs.len() < OUTPUTS_MAX && !self.accounts.iter().any(|it| it.stage == Stage::LoggingIn)
+        let is_logging_in =
+            self.renewal.is_some() || self.accounts.iter().any(|it| it.stage == Stage::LoggingIn);
+        self.outputs.len() < OUTPUTS_MAX && !is_logging_in
     }
 
     /// Whether the connection has an account, or one that logs in.
@@ -289,10 +312,8 @@ impl Plain {
     }
 
     fn refuse_account(&mut self, user: Option<&str>) {
-        let config = Arc::clone(&self.config);
         let refusal = Refusal::new("limit", "this connection has as many accounts as it may have");
-        let answer = Answer::to(&config.names, &config.names.auth, Err(refusal)).user(user);
-        self.send(answer.write(&config.names));
+        self.answer_login(Err(refusal), user);
     }
 
     /// Answers the calls of an account that is gone: they may have run.
@@ -310,6 +331,7 @@ impl Plain {
         if removed.stage == Stage::Active {
             self.restart_login_deadline();
         }
+        self.skip_renewal(id);
         Some(removed)
     }
 

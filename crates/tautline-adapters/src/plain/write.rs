@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tautline_protocol::json::write_json;
+use tautline_protocol::{json::write_json, packet::ErrorBody};
 
 use super::config::Names;
 
@@ -16,6 +16,12 @@ pub(super) struct Refusal<'a> {
 impl<'a> Refusal<'a> {
     pub fn new(code: &'a str, words: &'a str) -> Self {
         Self { code, words, retry_after_ms: None }
+    }
+
+    /// The error of a request.
+    pub fn of(error: &'a ErrorBody) -> Self {
+        let retry_after_ms = error.retry_after_ms;
+        Self { code: error.code.as_str(), words: &error.message, retry_after_ms }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::{sync::Arc, task::Waker};
 
 use tautline_adapters::plain::{self, AccountId, Command, Plain};
-use tautline_hub::{Output, Peer, budget::Holder};
-use tautline_protocol::{Format, Now};
+use tautline_hub::{Output, Peer, SharedConnection, budget::Holder};
+use tautline_protocol::Now;
 
 use super::endpoint::EndpointOutput;
 use crate::state::GatewayState;
@@ -14,7 +14,7 @@ pub(super) struct PlainEndpoint {
     /// At most twice as many as there may be accounts.
     peers: Vec<(AccountId, Peer)>,
     state: Arc<GatewayState>,
-    address: Option<Holder>,
+    connection: SharedConnection,
     waker: Waker,
 }
 
@@ -27,7 +27,8 @@ impl PlainEndpoint {
         waker: Waker,
     ) -> Self {
         let plain = Plain::new(Arc::clone(&state.plain), state.hub.limits(), now);
-        let mut endpoint = Self { plain, peers: Vec::new(), state, address, waker };
+        let connection = state.hub.shared_connection(address);
+        let mut endpoint = Self { plain, peers: Vec::new(), state, connection, waker };
         endpoint.plain.handle_query(query);
         endpoint.do_commands(now);
         endpoint
@@ -35,7 +36,12 @@ impl PlainEndpoint {
 
     pub(super) fn handle_text(&mut self, now: Now, text: &str) {
         self.hear(now);
-        self.plain.handle_text(now, text);
+        // Whose message it is, is not known yet: the user of the oldest account pays.
+        let oldest = self.peers.iter().min_by_key(|(account, _)| *account).map(|(_, peer)| peer);
+        match self.connection.charge_bytes(now, text.len(), oldest) {
+            Ok(()) => self.plain.handle_text(now, text),
+            Err(bye) => self.plain.handle_refused(&bye),
+        }
         self.do_commands(now);
     }
 
@@ -124,7 +130,7 @@ impl PlainEndpoint {
     /// Any message of the client keeps all of its accounts.
     fn hear(&mut self, now: Now) {
         for (_, peer) in &mut self.peers {
-            peer.handle_message(now, "");
+            peer.handle_charged(now, "");
         }
     }
 
@@ -132,16 +138,11 @@ impl PlainEndpoint {
         while let Some(command) = self.plain.poll_command() {
             match command {
                 Command::Open(account) => {
-                    let (hub, waker) = (&self.state.hub, self.waker.clone());
-                    let peer = match self.address {
-                        Some(address) => hub.peer_of(address, Format::Json, now, waker),
-                        None => hub.peer_in(Format::Json, now, waker),
-                    };
-                    self.peers.push((account, peer));
+                    self.peers.push((account, self.connection.peer(now, self.waker.clone())));
                 }
                 Command::Packet(account, packet) => {
                     if let Some(peer) = self.peer(account) {
-                        peer.handle_message(now, &packet);
+                        peer.handle_charged(now, &packet);
                     }
                 }
                 Command::Drop(account) => self.peers.retain(|(id, _)| *id != account),

@@ -2,11 +2,14 @@
 
 use std::{
     net::{Shutdown, TcpStream},
+    num::NonZero,
     time::Duration,
 };
 
 use serde_json::{Value, json, value::RawValue};
-use tautline_gateway::{GatewayBuilder, PlainConfig, PublishOptions};
+use tautline_gateway::{
+    ConnectionBeyond, GatewayBuilder, NodeLimits, PlainConfig, PublishOptions, RateSet, Rates,
+};
 use tautline_hub::Inbox;
 use tautline_protocol::{ChannelName, Limits, UserId};
 use tungstenite::{Message, WebSocket};
@@ -102,6 +105,11 @@ fn push(rig: &Rig, user: &str, data: &Value) -> u64 {
     let user = UserId::parse(user).expect("a user");
     let data = RawValue::from_string(data.to_string()).expect("JSON");
     rig.publish(&ChannelName::of_user(&user).expect("a name"), &data, PublishOptions::default()).offset
+}
+
+fn push_to(rig: &Rig, channel: &str, data: &Value) {
+    let data = RawValue::from_string(data.to_string()).expect("JSON");
+    rig.publish(&ChannelName::parse(channel).expect("a name"), &data, PublishOptions::default());
 }
 
 fn inbox(rig: &Rig, user: &str) -> Inbox {
@@ -206,6 +214,44 @@ fn two_accounts_receive_on_one_socket() {
     push(&rig, "u1", &json!("not seen"));
     push(&rig, "u2", &json!("still for u2"));
     assert_eq!(client.receive(), "\"still for u2\"");
+}
+
+#[test]
+fn renewed_login_keeps_session_and_misses_no_push() {
+    let rates = Rates {
+        connections_per_user_max: NonZero::new(1),
+        connections_per_user_beyond: ConnectionBeyond::RefuseNewest,
+        ..Rates::default()
+    };
+    let rig = Rig::serve(plain().limits(NodeLimits { rates, ..NodeLimits::default() }));
+    let mut client = PlainClient::connect(&rig);
+    for n in 1..=3 {
+        let token = token(&json!({"sub": "u42", "exp": FAR_AWAY + n, "subs": ["news"]}));
+        let answer = client.ask(&json!({"type": "auth", "token": token}).to_string());
+        assert_eq!((&answer["code"], &answer["user"]), (&json!("200"), &json!("u42")), "{answer}");
+        push_to(&rig, "news", &json!(n));
+        assert_eq!(client.receive(), n.to_string(), "each push once");
+    }
+    assert_eq!(rig.gateway.stats().hub.sessions, 1);
+    assert_eq!(client.ask(r#"{"type":"echo","n":1}"#)["data"], json!({"n": 1}));
+}
+
+#[test]
+fn bytes_of_plain_message_are_charged_once_for_all_accounts() {
+    let address = RateSet { bytes: "9KiB/h".parse().ok(), ..RateSet::default() };
+    let rates = Rates { address, ..Rates::default() };
+    let rig = Rig::serve(plain().limits(NodeLimits { rates, ..NodeLimits::default() }));
+    let mut client = PlainClient::login(&rig, "u1");
+    client.auth("u2");
+    let heartbeat = format!("{}ping", "x".repeat(3_996));
+    for _ in 0..2 {
+        client.send(&heartbeat);
+        assert_eq!(client.receive(), "pong");
+    }
+    let refused = client.ask(&heartbeat);
+    assert_eq!((&refused["msgType"], &refused["code"]), (&json!("error"), &json!("rate_limited")));
+    assert!(refused["retry_after_ms"].as_u64().expect("a wait") > 1_000_000, "{refused}");
+    assert_eq!(client.receive_close(), 4003);
 }
 
 #[test]

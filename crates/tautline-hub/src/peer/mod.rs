@@ -34,6 +34,7 @@ use tautline_protocol::{
 };
 
 pub use self::output::{CallRequest, Output, ReplyTo};
+pub(crate) use self::rates::TOO_MANY;
 use self::{
     rare::RareState,
     stage::{BYE_RECEIVED, Stage},
@@ -125,10 +126,14 @@ impl Peer {
 
     /// Takes a whole text message.
     pub fn handle_message(&mut self, now: Now, message: &str) {
-        self.heard_ms = now.mono_ms;
-        if !self.charge_message(now, message.len()) {
-            return;
+        if self.charge_message(now, message.len()) {
+            self.handle_charged(now, message);
         }
+    }
+
+    /// Takes a whole message whose bytes are charged already, or were made by the shell.
+    pub fn handle_charged(&mut self, now: Now, message: &str) {
+        self.heard_ms = now.mono_ms;
         match &mut self.held {
             Some(held) => {
                 held.text.push('\n');

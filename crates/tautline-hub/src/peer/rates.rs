@@ -3,7 +3,7 @@
 //! Start at [`Peer::charge_request`]. Costs one look at an `Option` where nothing is limited.
 
 use tautline_protocol::{
-    ByeCode, ErrorCode, Now,
+    ByeCode, ErrorCode, Now, UserId,
     packet::{ErrorBody, server::Bye},
 };
 
@@ -16,7 +16,8 @@ use crate::{
 /// Refused requests in a row after which a connection is closed: its client does not obey `retry_after_ms`.
 const REFUSALS_MAX: u8 = 100;
 
-const WORDS: &str = "too many in too short a time";
+/// The words of every refusal.
+pub(crate) const TOO_MANY: &str = "too many in too short a time";
 
 impl Peer {
     /// Charges a message. False: refused, and the connection is closed.
@@ -50,7 +51,7 @@ impl Peer {
         self.refusals = if taken.is_ok() { 0 } else { self.refusals.saturating_add(1) };
         taken.map_err(|wait_ms| ErrorBody {
             retry_after_ms: Some(wait_ms),
-            ..ErrorBody::new(ErrorCode::RateLimited, WORDS)
+            ..ErrorBody::new(ErrorCode::RateLimited, TOO_MANY)
         })
     }
 
@@ -64,19 +65,24 @@ impl Peer {
 
     fn close_unless(&mut self, now: Now, taken: Result<(), u64>) -> bool {
         if let Err(wait_ms) = taken {
-            let bye = Bye { retry_after_ms: Some(wait_ms), ..Bye::new(ByeCode::RateLimited, WORDS) };
+            let bye = Bye { retry_after_ms: Some(wait_ms), ..Bye::new(ByeCode::RateLimited, TOO_MANY) };
             self.close_with_bye(now, None, bye);
         }
         taken.is_ok()
     }
 
     fn charged(&self) -> Charged {
-        let user = match &self.stage {
-            Stage::Active(open) => {
-                open.session.owned_by(&self.mailbox).and_then(|session| session.login().identity.user.clone())
-            }
-            _ => None,
-        };
-        Charged { connection: Some(self.mailbox.connection), user, address: Some(self.holder), api_key: None }
+        Charged {
+            connection: Some(self.mailbox.connection),
+            user: self.user(),
+            address: Some(self.holder),
+            api_key: None,
+        }
+    }
+
+    /// The user of its session. `None`: it has none, or a guest's.
+    pub(crate) fn user(&self) -> Option<UserId> {
+        let Stage::Active(open) = &self.stage else { return None };
+        open.session.owned_by(&self.mailbox).and_then(|session| session.login().identity.user.clone())
     }
 }

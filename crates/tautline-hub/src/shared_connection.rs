@@ -1,0 +1,60 @@
+//! One connection of several peers, or of none yet: what the client sends on it is charged once.
+//!
+//! Start at [`Hub::shared_connection`].
+
+use std::task::Waker;
+
+use tautline_engine::budget::Holder;
+use tautline_protocol::{ByeCode, Format, Now, packet::server::Bye};
+
+use crate::{
+    Hub, Peer,
+    mailbox::connection_number,
+    rates::{Charge, Charged},
+    sync::Ordering,
+};
+
+/// A connection whose shell has a peer for each account of the client.
+#[derive(Clone, Debug)]
+pub struct SharedConnection {
+    hub: Hub,
+    number: u64,
+    address: Holder,
+}
+
+impl Hub {
+    /// A new connection from this address; `None`: the address is unknown, and the connection has budget shares of its
+    /// own.
+    #[must_use]
+    pub fn shared_connection(&self, address: Option<Holder>) -> SharedConnection {
+        let nth = self.0.next_connection.fetch_add(1, Ordering::Relaxed);
+        let address = address.unwrap_or_else(|| self.holder(&nth.to_le_bytes()));
+        SharedConnection { hub: self.clone(), number: connection_number(nth, Format::Json), address }
+    }
+}
+
+impl SharedConnection {
+    /// A peer of this connection. Feed it by [`Peer::handle_charged`].
+    #[must_use]
+    pub fn peer(&self, now: Now, waker: Waker) -> Peer {
+        self.hub.peer_of(self.address, Format::Json, now, waker)
+    }
+
+    /// Charges a message of the client to the connection, its address and the user of one of its peers.
+    ///
+    /// # Errors
+    /// The connection is to be closed with this `bye`.
+    pub fn charge_bytes(&self, now: Now, bytes: usize, peer: Option<&Peer>) -> Result<(), Bye> {
+        let Some(limiter) = self.hub.rate_limiter() else { return Ok(()) };
+        let who = Charged {
+            connection: Some(self.number),
+            user: peer.and_then(Peer::user),
+            address: Some(self.address),
+            api_key: None,
+        };
+        limiter.take(now.mono_ms, who, &[Charge::Bytes(bytes as u64)]).map_err(|wait_ms| Bye {
+            retry_after_ms: Some(wait_ms),
+            ..Bye::new(ByeCode::RateLimited, crate::peer::TOO_MANY)
+        })
+    }
+}
