@@ -1,0 +1,4 @@
+//! Prints the OpenAPI document.
+fn main() {
+    println!("{:#}", tautline_api::openapi());
+}

@@ -1,0 +1,163 @@
+//! A request: its key first, then its body, then what it costs.
+//!
+//! Start at [`Posted`] and [`Asked`], with which every handler begins.
+
+use std::{future::poll_fn, marker::PhantomData, pin::Pin, sync::Arc};
+
+use axum::{
+    body::{Body, HttpBody as _},
+    extract::{FromRequest, FromRequestParts, Request},
+};
+use bytes::{Bytes, BytesMut};
+use http::{
+    Extensions, HeaderMap,
+    header::{AUTHORIZATION, WWW_AUTHENTICATE},
+    request::Parts,
+};
+use serde::Deserialize;
+
+use crate::{Host, Scope, idempotency::idempotency_key, problem::Problem};
+
+pub(crate) type SharedHost = Arc<dyn Host>;
+
+/// The scope that a handler asks for, as a type.
+pub(crate) trait Scoped: Send + 'static {
+    const SCOPE: Scope;
+}
+
+pub(crate) enum ToRead {}
+pub(crate) enum ToPublish {}
+pub(crate) enum ToAdmin {}
+
+impl Scoped for ToRead {
+    const SCOPE: Scope = Scope::Read;
+}
+
+impl Scoped for ToPublish {
+    const SCOPE: Scope = Scope::Publish;
+}
+
+impl Scoped for ToAdmin {
+    const SCOPE: Scope = Scope::Admin;
+}
+
+/// A request with a body, whose key has the scope.
+pub(crate) struct Posted<S> {
+    pub(crate) host: SharedHost,
+    headers: HeaderMap,
+    body: Bytes,
+    scope: PhantomData<S>,
+}
+
+/// A request without a body, whose key has the scope.
+pub(crate) struct Asked<S> {
+    pub(crate) host: SharedHost,
+    scope: PhantomData<S>,
+}
+
+impl<S> Posted<S> {
+    /// The body as what the operation takes.
+    pub(crate) fn parse<'de, T: Deserialize<'de>>(&'de self) -> Result<T, Problem> {
+        serde_json::from_slice(&self.body).map_err(|_| fault_in::<T>(&self.body))
+    }
+
+    /// The key that makes repeating harmless, from the header.
+    pub(crate) fn idempotency_key(&self) -> Result<Option<&str>, Problem> {
+        idempotency_key(&self.headers)
+    }
+}
+
+/// Reads a refused body again, this time noting the way to the fault: what is right is read only once.
+fn fault_in<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Problem {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let Err(fault) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
+        return Problem::bad_request("the body goes on behind its JSON");
+    };
+    let field = pointer(fault.path());
+    match field.as_str() {
+        "" => Problem::bad_request(format!("the body does not fit: {}", fault.inner())),
+        _ => Problem::bad_request(format!("`{field}`: {}", fault.inner())).at(field),
+    }
+}
+
+/// A path as a JSON pointer (RFC 6901).
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter().fold(String::new(), |pointer, segment| match segment {
+        Segment::Seq { index } => format!("{pointer}/{index}"),
+        Segment::Map { key } | Segment::Enum { variant: key } => {
+            format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+        }
+        Segment::Unknown => pointer,
+    })
+}
+
+impl<S: Scoped> FromRequest<SharedHost> for Posted<S> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, host: &SharedHost) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let key = authorize(host, &parts.headers, &parts.extensions, Some(S::SCOPE))?;
+        let body = read(host, body).await?;
+        let publish_bytes = (S::SCOPE == Scope::Publish).then_some(body.len());
+        host.hub().charge_api_key(host.now(), key, publish_bytes)?;
+        Ok(Self { host: Arc::clone(host), headers: parts.headers, body, scope: PhantomData })
+    }
+}
+
+impl<S: Scoped> FromRequestParts<SharedHost> for Asked<S> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, host: &SharedHost) -> Result<Self, Problem> {
+        let key = authorize(host, &parts.headers, &parts.extensions, Some(S::SCOPE))?;
+        host.hub().charge_api_key(host.now(), key, None)?;
+        Ok(Self { host: Arc::clone(host), scope: PhantomData })
+    }
+}
+
+/// The key of the request, if it is one of the host's and has the scope.
+pub(crate) fn authorize<'h>(
+    host: &SharedHost,
+    headers: &'h HeaderMap,
+    extensions: &Extensions,
+    scope: Option<Scope>,
+) -> Result<&'h str, Problem> {
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let key = header
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, key)| key.trim());
+    let Some((key, scopes)) = key.and_then(|key| Some((key, host.keys().scopes_of(key)?))) else {
+        let reason = if key.is_some() { "unknown key" } else { "no bearer key" };
+        host.key_refused(reason, headers, extensions);
+        let words = "send `Authorization: Bearer` with an API key of this gateway";
+        return Err(Problem::of_kind("unauthorized", words).with(WWW_AUTHENTICATE, "Bearer"));
+    };
+    match scope.filter(|scope| !scopes.contain(*scope)) {
+        None => Ok(key),
+        Some(scope) => {
+            let words = format!("this key lacks the scope `{}`", scope.as_str());
+            Err(Problem::of_kind("permission_denied", words))
+        }
+    }
+}
+
+async fn read(host: &SharedHost, body: Body) -> Result<Bytes, Problem> {
+    let limits = host.body_limits();
+    let late = |_| Err(Problem::of_kind("timeout", "the body took too long"));
+    tokio::time::timeout(limits.timeout, collect(body, limits.bytes_max)).await.unwrap_or_else(late)
+}
+
+async fn collect(mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|_| Problem::bad_request("the body is incomplete or malformed"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > bytes_max {
+            let words = format!("the body is larger than {bytes_max} bytes");
+            return Err(Problem::of_kind("too_large", words));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
