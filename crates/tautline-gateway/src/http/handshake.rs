@@ -15,10 +15,11 @@ use http::{
         SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
     },
 };
+use tautline_api::Problem;
 use tautline_protocol::Format;
 use tautline_websocket::{Deflate, accept_key};
 
-use super::{error::HttpError, origins::Origins};
+use super::origins::Origins;
 
 /// Every version and format of the protocol begins with this, as a subprotocol.
 const SUBPROTOCOL_FAMILY: &str = "tautline.";
@@ -73,16 +74,15 @@ pub(crate) fn accept(
     path: Path,
     origins: &Origins,
     compression: bool,
-) -> Result<(Response, Negotiated), HttpError> {
+) -> Result<(Response, Negotiated), Problem> {
     let headers = request.headers();
     check_upgrade(request)?;
     let key = single_value(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_websocket_key(key));
-    let key = key.ok_or_else(|| {
-        HttpError::bad_request("`Sec-WebSocket-Key` is not one value of 16 bytes in base64")
-    })?;
+    let key = key
+        .ok_or_else(|| Problem::bad_request("`Sec-WebSocket-Key` is not one value of 16 bytes in base64"))?;
     if !origins.allow(headers) {
         let words = "pages of this origin may not connect";
-        return Err(HttpError::new(StatusCode::FORBIDDEN, "permission_denied", words));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "permission_denied", words));
     }
     let query = request.uri().query().unwrap_or_default();
     let (opening, subprotocol) = match path {
@@ -107,15 +107,15 @@ pub(crate) fn accept(
 }
 
 /// Refuses a request that asks for no WebSocket, or for another version.
-fn check_upgrade(request: &Request) -> Result<(), HttpError> {
+fn check_upgrade(request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
     if request.method() != Method::GET {
         let words = "a WebSocket is opened with GET";
-        let error = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", words);
+        let error = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", words);
         return Err(error.with(ALLOW, "GET"));
     }
     if request.version() < Version::HTTP_11 || !headers.contains_key(HOST) {
-        return Err(HttpError::bad_request("a WebSocket takes HTTP/1.1 and a `Host`"));
+        return Err(Problem::bad_request("a WebSocket takes HTTP/1.1 and a `Host`"));
     }
     if !has_list_item(headers, &UPGRADE, "websocket") || !has_list_item(headers, &CONNECTION, "upgrade") {
         let words = "this path is for WebSockets: `Connection: Upgrade`, `Upgrade: websocket`";
@@ -146,8 +146,8 @@ fn switching_protocols(key: &str, subprotocol: Option<&str>) -> Response {
     response
 }
 
-fn upgrade_required(words: &str) -> HttpError {
-    HttpError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", words)
+fn upgrade_required(words: &str) -> Problem {
+    Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", words)
 }
 
 /// The format of the first subprotocol offered that the server speaks; the response names it.
@@ -155,7 +155,7 @@ fn upgrade_required(words: &str) -> HttpError {
 /// Where all offers are foreign the response names none, which leaves the decision to the client (RFC 6455
 /// §4.2.2): some clients carry a login in this header. An unknown offer of our own family is refused, because
 /// the client would not understand another one.
-fn choose_subprotocol(headers: &HeaderMap) -> Result<Option<Format>, HttpError> {
+fn choose_subprotocol(headers: &HeaderMap) -> Result<Option<Format>, Problem> {
     let mut of_family = false;
     for offered in list_items(headers, &SEC_WEBSOCKET_PROTOCOL) {
         if let Some(format) = Format::ALL.into_iter().find(|format| offered == format.subprotocol()) {
@@ -165,29 +165,29 @@ fn choose_subprotocol(headers: &HeaderMap) -> Result<Option<Format>, HttpError> 
     }
     if of_family {
         let spoken = Format::ALL.map(Format::subprotocol).join(" and ");
-        return Err(HttpError::bad_request(format!("the server speaks the subprotocols {spoken}")));
+        return Err(Problem::bad_request(format!("the server speaks the subprotocols {spoken}")));
     }
     Ok(None)
 }
 
 /// The first subprotocol offered on the plain endpoint, which any server of such clients would name: a browser
 /// refuses a response that names none of those it offered.
-fn foreign_subprotocol(headers: &HeaderMap) -> Result<Option<&str>, HttpError> {
+fn foreign_subprotocol(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     if list_items(headers, &SEC_WEBSOCKET_PROTOCOL).any(|offered| offered.starts_with(SUBPROTOCOL_FAMILY)) {
-        return Err(HttpError::bad_request("this path is not for Tautline's own protocol"));
+        return Err(Problem::bad_request("this path is not for Tautline's own protocol"));
     }
     Ok(list_items(headers, &SEC_WEBSOCKET_PROTOCOL).next())
 }
 
 /// For clients that cannot set subprotocols: `?format=msgpack`.
-fn format_in_query(query: &str) -> Result<Option<Format>, HttpError> {
+fn format_in_query(query: &str) -> Result<Option<Format>, Problem> {
     let Some(wanted) = query.split('&').find_map(|pair| pair.strip_prefix("format=")) else {
         return Ok(None);
     };
     let format = Format::ALL.into_iter().find(|format| wanted == format.as_str());
     format.map(Some).ok_or_else(|| {
         let spoken = Format::ALL.map(Format::as_str).join(" and format=");
-        HttpError::bad_request(format!("the server speaks format={spoken}"))
+        Problem::bad_request(format!("the server speaks format={spoken}"))
     })
 }
 

@@ -1,9 +1,8 @@
 //! HTTP: requests and responses, and the opening handshake of a WebSocket.
 
-pub(crate) mod api;
-pub(crate) mod api_keys;
-pub(crate) mod error;
+mod api_host;
 pub(crate) mod handshake;
+pub(crate) mod health;
 pub(crate) mod hosts;
 pub(crate) mod origins;
 pub(crate) mod routes;

@@ -9,10 +9,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::StatusCode;
+use tautline_api::{Host, Problem};
 
 use super::{
-    api,
-    error::HttpError,
+    health,
     hosts::{self, Hosts},
     upgrade,
 };
@@ -21,8 +21,8 @@ use crate::{listener::Serves, state::GatewayState};
 pub(crate) fn router(state: &Arc<GatewayState>, serves: Serves) -> Router {
     let groups = [
         (serves.public, upgrade::routes(&state.plain)),
-        (serves.api, api::routes()),
-        (serves.internal, api::health_routes()),
+        (serves.api, tautline_api::router(host(state))),
+        (serves.internal, health::routes()),
     ];
     let served = groups.into_iter().filter(|(is_served, _)| *is_served);
     served.fold(Router::new(), |all, (_, group)| all.merge(group)).with_state(Arc::clone(state))
@@ -31,10 +31,15 @@ pub(crate) fn router(state: &Arc<GatewayState>, serves: Serves) -> Router {
 /// The same, and for every other path an answer in JSON.
 pub(crate) fn with_fallback(state: &Arc<GatewayState>, router: Router, serves: Serves) -> Router {
     if !serves.api {
-        return router.fallback(api::not_found);
+        return router
+            .fallback(async || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such path"));
     }
-    let state = Arc::clone(state);
-    router.fallback(move |request| api::unknown_path(Arc::clone(&state), request))
+    let host = host(state);
+    router.fallback(async move |request| tautline_api::refuse_path(&host, &request))
+}
+
+fn host(state: &Arc<GatewayState>) -> Arc<dyn Host> {
+    Arc::<GatewayState>::clone(state)
 }
 
 /// Lets through only requests for the hosts that are answered, from pages that may ask.
@@ -49,6 +54,6 @@ async fn guard(State(state): State<Arc<GatewayState>>, request: Request, next: N
     let access = &state.access;
     match hosts::check(access.hosts, &access.origins.get(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(words) => HttpError::new(StatusCode::FORBIDDEN, "permission_denied", words).into_response(),
+        Err(words) => Problem::new(StatusCode::FORBIDDEN, "permission_denied", words).into_response(),
     }
 }

@@ -14,8 +14,8 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use super::error;
 use crate::{addresses::AddressPermit, config::GatewayConfig, transport::any::AnyStream};
+use tautline_api::{PROBLEM_JSON, Problem};
 
 /// What an HTTP connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,14 +152,14 @@ fn refusal_of(response: &[u8]) -> Option<Bytes> {
         StatusCode::URI_TOO_LONG => ("too_large", "the address of the request is too long"),
         _ => ("bad_request", "this is no HTTP/1.1 request"),
     };
-    let body = error::body(code, words, None).to_string();
+    let body = Problem::new(status, code, words).into_json();
     let head = format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        "HTTP/1.1 {} {}\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         status.as_str(),
         status.canonical_reason().unwrap_or_default(),
         body.len()
     );
-    Some((head + &body).into())
+    Some([head.into_bytes(), body].concat().into())
 }
 
 impl AsyncRead for HttpStream {

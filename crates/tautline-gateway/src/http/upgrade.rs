@@ -16,11 +16,11 @@ use http::{StatusCode, header::RETRY_AFTER};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use tautline_adapters::plain::PlainConfig;
+use tautline_api::Problem;
 use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::{
-    error::HttpError,
     handshake::{self, Negotiated, Path},
     hosts::Hosts,
     origins::Origins,
@@ -42,18 +42,18 @@ pub(crate) fn routes(plain: &PlainConfig) -> Router<Arc<GatewayState>> {
     if plain.enabled { routes.route(&plain.path, any(connect_plainly)) } else { routes }
 }
 
-async fn connect(State(state): State<Arc<GatewayState>>, request: Request) -> Result<Response, HttpError> {
+async fn connect(State(state): State<Arc<GatewayState>>, request: Request) -> Result<Response, Problem> {
     upgrade(&state, Path::Connect, request)
 }
 
 async fn connect_plainly(
     State(state): State<Arc<GatewayState>>,
     request: Request,
-) -> Result<Response, HttpError> {
+) -> Result<Response, Problem> {
     upgrade(&state, Path::Plain, request)
 }
 
-fn upgrade(state: &Arc<GatewayState>, path: Path, mut request: Request) -> Result<Response, HttpError> {
+fn upgrade(state: &Arc<GatewayState>, path: Path, mut request: Request) -> Result<Response, Problem> {
     let origins = match state.access.hosts {
         Hosts::Any => state.access.origins.get(),
         // Checked already, with the hosts.
@@ -62,11 +62,11 @@ fn upgrade(state: &Arc<GatewayState>, path: Path, mut request: Request) -> Resul
     let (response, negotiated) = handshake::accept(&request, path, &origins, state.config.compression)?;
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let upgrade =
-        upgrade.ok_or_else(|| HttpError::bad_request("this HTTP connection cannot become a WebSocket"))?;
+        upgrade.ok_or_else(|| Problem::bad_request("this HTTP connection cannot become a WebSocket"))?;
     let permit = ConnectionPermit::try_acquire(state).ok_or_else(|| {
         state.warnings.connections.note(state.clock.now(), || "one was refused".to_owned());
         let words = "this node has as many connections as it may have";
-        HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", words).with(RETRY_AFTER, "5")
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", words).with(RETRY_AFTER, "5")
     })?;
     let permit = match state.clients.forwarded(request.extensions(), request.headers()) {
         Some(client) => permit.with_address(acquire_forwarded(state, client)?),
@@ -78,11 +78,11 @@ fn upgrade(state: &Arc<GatewayState>, path: Path, mut request: Request) -> Resul
 }
 
 /// A place of the client for which a proxy has sent the request.
-fn acquire_forwarded(state: &Arc<GatewayState>, client: SocketAddr) -> Result<AddressPermit, HttpError> {
+fn acquire_forwarded(state: &Arc<GatewayState>, client: SocketAddr) -> Result<AddressPermit, Problem> {
     let permit = state.addresses.try_acquire(client.ip()).ok_or_else(|| {
         state.warnings.address.note(state.clock.now(), || client.ip().to_string());
         let words = "this address has as many connections as it may have";
-        HttpError::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", words).with(RETRY_AFTER, "5")
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", words).with(RETRY_AFTER, "5")
     })?;
     Ok(permit.of_client(client))
 }
