@@ -76,6 +76,16 @@ impl FromIterator<Scope> for Scopes {
 }
 
 impl ApiKeys {
+    /// These keys, each with all scopes.
+    ///
+    /// # Errors
+    /// As [`ApiKeys::insert`].
+    pub fn all_open(keys: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, ApiKeyError> {
+        let mut all = Self::default();
+        keys.into_iter().try_for_each(|key| all.insert(key.as_ref(), Scope::ALL))?;
+        Ok(all)
+    }
+
     /// One more key. A key that is there already opens what both open.
     ///
     /// # Errors

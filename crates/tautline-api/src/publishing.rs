@@ -223,7 +223,7 @@ fn text<'a>(key: Option<&'a IdempotencyKey<'a>>) -> Option<&'a str> {
 }
 
 fn options<'a>(tags: Option<&Tags<'a>>, idempotency_key: Option<&'a str>) -> PublishOptions<'a> {
-    PublishOptions { tags: tags.map(|tags| tags.0), idempotency_key }
+    PublishOptions { tags: tags.map(|tags| tags.0), idempotency_key, ..PublishOptions::default() }
 }
 
 async fn one(

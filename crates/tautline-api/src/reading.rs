@@ -311,8 +311,7 @@ impl From<server::Member> for Member {
 
 impl From<tautline_hub::SessionInfo> for SessionInfo {
     fn from(info: tautline_hub::SessionInfo) -> Self {
-        let tautline_hub::SessionInfo { session, user, is_connected } = info;
-        Self { session, user, is_connected }
+        Self { session: info.session, user: info.user, is_connected: info.is_connected }
     }
 }
 

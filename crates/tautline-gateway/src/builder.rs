@@ -4,6 +4,7 @@ use std::{collections::HashSet, future::Future, sync::Arc};
 
 use serde_json::value::RawValue;
 use tautline_adapters::plain::{PlainConfig, path_error};
+use tautline_api::{ApiKeyError, ApiKeys, Scope};
 use tautline_backend::{
     Authenticator, AuthenticatorError, AuthenticatorOptions, Backend, HS256_SECRET_BYTES_MIN,
 };
@@ -13,11 +14,7 @@ use crate::{
     config::GatewayConfig,
     gateway::Gateway,
     handlers::HandlersToAdd,
-    http::{
-        api_keys::{ApiKeyError, ApiKeys},
-        hosts::Hosts,
-        origins::Origins,
-    },
+    http::{hosts::Hosts, origins::Origins},
     methods::{Call, CallError, Methods},
     state::{Access, GatewayState},
     swap::Swap,
@@ -163,12 +160,19 @@ impl GatewayBuilder {
         self
     }
 
-    /// One more key for the HTTP API: at least [`API_KEY_BYTES_MIN`](crate::API_KEY_BYTES_MIN) visible ASCII
-    /// characters. Default: none, so that the API is closed.
+    /// One more key for the HTTP API, with all scopes: at least
+    /// [`API_KEY_BYTES_MIN`](crate::API_KEY_BYTES_MIN) visible ASCII characters. Default: none, so that the API
+    /// is closed.
     pub fn api_key(mut self, key: impl AsRef<str>) -> Self {
-        if let Err(error) = self.api_keys.insert(key.as_ref()) {
+        if let Err(error) = self.api_keys.insert(key.as_ref(), Scope::ALL) {
             self.error = Some(BuildError::ApiKey(error));
         }
+        self
+    }
+
+    /// All keys for the HTTP API at once, each with its scopes, in place of those given so far.
+    pub fn api_keys(mut self, keys: ApiKeys) -> Self {
+        self.api_keys = keys;
         self
     }
 

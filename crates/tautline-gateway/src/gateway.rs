@@ -8,6 +8,7 @@ use std::{
 
 use axum::Router;
 use serde_json::value::RawValue;
+use tautline_api::ApiKeys;
 use tautline_hub::{Control, Hub, HubStats, Inbox, PublishOptions, RevokeLogins, Revoked};
 use tautline_protocol::{
     ChannelName, Now, UserId,
@@ -19,11 +20,7 @@ use tracing::{info, warn};
 use crate::{
     accept,
     drain::whole_ms,
-    http::{
-        api_keys::{ApiKeyError, ApiKeys},
-        origins::Origins,
-        routes,
-    },
+    http::{origins::Origins, routes},
     listener::{Listener, Serves},
     state::GatewayState,
     timer_wheel::wake_batched,
@@ -182,15 +179,8 @@ impl Gateway {
     }
 
     /// Replaces the keys of the HTTP API, from the next request on.
-    ///
-    /// # Errors
-    /// [`ApiKeyError`] for a key that [`GatewayBuilder::api_key`](crate::GatewayBuilder::api_key) refuses; then
-    /// the old keys stay.
-    pub fn set_api_keys(&self, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Result<(), ApiKeyError> {
-        let mut new = ApiKeys::default();
-        keys.into_iter().try_for_each(|key| new.insert(key.as_ref()))?;
-        self.0.access.api_keys.set(Arc::new(new));
-        Ok(())
+    pub fn set_api_keys(&self, keys: ApiKeys) {
+        self.0.access.api_keys.set(Arc::new(keys));
     }
 
     /// Replaces the origins whose web pages may connect, from the next request on; without any, all may. What is

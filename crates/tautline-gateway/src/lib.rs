@@ -49,7 +49,6 @@ pub use builder::{BuildError, GatewayBuilder};
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, GatewayStats};
 pub use http::{
-    api_keys::{API_KEY_BYTES_MIN, ApiKeyError},
     hosts::Hosts,
     origins::{ORIGIN_PRESET, ORIGIN_PRESETS},
 };
@@ -57,6 +56,7 @@ pub use ipnet::IpNet;
 pub use listener::{Listener, Serves};
 pub use methods::{Call, CallError};
 pub use tautline_adapters::plain::{Heartbeat, Names, PlainConfig};
+pub use tautline_api::{API_KEY_BYTES_MIN, ApiKeyError, ApiKeys, Scope, Scopes};
 pub use tautline_backend::{Backend, HS256_SECRET_BYTES_MIN, LoginAttempt};
 pub use tautline_hub::{
     Access, Authorization, AuthorizeQuestion, ChannelRule, ConnectionBeyond, Engine, EngineLimits, HubLimits,

@@ -8,6 +8,7 @@ use std::sync::{
 use ipnet::IpNet;
 use serde_json::value::RawValue;
 use tautline_adapters::plain::PlainConfig;
+use tautline_api::ApiKeys;
 use tautline_backend::Backend;
 use tautline_hub::{Hub, Inbox, PublishOptions, RevokeLogins, Revoked, budget::Budget};
 use tautline_protocol::{
@@ -22,7 +23,7 @@ use crate::{
     clock::Clock,
     config::GatewayConfig,
     drain::Drain,
-    http::{api_keys::ApiKeys, hosts::Hosts, origins::Origins},
+    http::{hosts::Hosts, origins::Origins},
     methods::Methods,
     permit::{Counted, Counter, Permit},
     refusals::Refusals,

@@ -6,7 +6,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use tautline_gateway::Gateway;
+use tautline_gateway::{ApiKeys, Gateway};
 use tokio::{
     signal::unix::Signal,
     time::{MissedTickBehavior, interval},
@@ -98,8 +98,8 @@ impl Reloader {
             (self.running.values.changed(&loaded.values), self.started.values.changed(&loaded.values));
         // The only part that can fail comes first.
         if old.api_keys != new.api_keys {
-            let keys = new.api_keys.iter().map(|key| key.expose());
-            self.gateway.set_api_keys(keys).context("[api] keys")?;
+            let keys = ApiKeys::all_open(new.api_keys.iter().map(|key| key.expose()));
+            self.gateway.set_api_keys(keys.context("[api] keys")?);
         }
         if old.allowed_origins != new.allowed_origins {
             self.gateway.set_allowed_origins(&new.allowed_origins);

@@ -21,6 +21,7 @@ mod plain;
 mod rates;
 mod reload;
 mod rig;
+mod server_api;
 mod slow_readers;
 mod tls;
 mod transports;

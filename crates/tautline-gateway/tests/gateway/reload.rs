@@ -1,6 +1,7 @@
 //! Settings that are replaced while clients are connected.
 
 use serde_json::json;
+use tautline_gateway::ApiKeys;
 use tautline_hub::{Access, ChannelRule, RulePattern};
 
 use crate::rig::{Client, Rig, config, open_to_all};
@@ -54,7 +55,7 @@ fn twenty_reloads_drop_nobody_and_hold_at_once() {
     let key = |nth: usize| format!("key-of-reload-{nth:04}");
     let origin = |nth: usize| format!("https://shop-{nth}.example");
     for nth in 1..=RELOADS {
-        rig.gateway.set_api_keys([key(nth)]).expect("a good key");
+        rig.gateway.set_api_keys(ApiKeys::all_open([key(nth)]).expect("a good key"));
         rig.gateway.set_allowed_origins([origin(nth)]);
         assert_eq!(
             (publish(&rig, &key(nth)).as_str(), publish(&rig, &key(nth - 1)).as_str()),
@@ -75,15 +76,4 @@ fn twenty_reloads_drop_nobody_and_hold_at_once() {
     still_connected(&mut clients);
     rig.gateway.set_allowed_origins([""; 0]);
     assert_eq!(connect(&rig, "https://any.example"), "101");
-}
-
-#[test]
-fn refused_api_key_leaves_the_old_ones() {
-    let rig = Rig::serve(open_to_all());
-    let error = rig.gateway.set_api_keys(["key-of-reload-0001", "short"]).unwrap_err().to_string();
-    assert!(error.contains("5 bytes: at least 16"), "{error}");
-    assert_eq!(
-        (publish(&rig, crate::rig::API_KEY).as_str(), publish(&rig, "key-of-reload-0001").as_str()),
-        ("200", "401")
-    );
 }

@@ -1,0 +1,269 @@
+//! The server API beyond a single publication: many at once, what it reads, sessions, scopes, problems.
+
+use serde_json::{Value, json};
+use tautline_gateway::{ApiKeys, Scope};
+use tautline_hub::{Access, ChannelRule, PresenceMode, RulePattern};
+
+use crate::{
+    api::{send_request, with_key},
+    logins::{FAR_AWAY, SECRET, token},
+    rig::{Client, Rig, bye, open_to_all},
+};
+
+fn call(rig: &Rig, path: &str, body: &Value) -> (u16, Value) {
+    send_request(rig, &format!("POST /api/v1/{path}"), &with_key(""), &body.to_string())
+}
+
+fn read(rig: &Rig, path: &str) -> (u16, Value) {
+    send_request(rig, &format!("GET /api/v1/{path}"), &with_key(""), "")
+}
+
+fn log_in(rig: &Rig, claims: &Value) -> (Client, String) {
+    let mut client = rig.connect();
+    client.send(&json!({"hello": {"v": 1, "auth": {"token": token(claims)}}}));
+    let welcome = client.receive()["welcome"].clone();
+    (client, welcome["session"].as_str().expect("a session").to_owned())
+}
+
+fn user(rig: &Rig, user: &str) -> (Client, String) {
+    log_in(rig, &json!({"sub": user, "exp": FAR_AWAY}))
+}
+
+fn offsets(answer: &Value) -> Vec<Option<u64>> {
+    let results = answer["results"].as_array().expect("results");
+    results.iter().map(|result| result["ok"]["offset"].as_u64()).collect()
+}
+
+#[test]
+fn batch_answers_each_entry_in_order() {
+    let rig = Rig::serve(open_to_all().jwt_hs256(SECRET));
+    let (mut phone, _) = user(&rig, "u42");
+    let entries = json!({"entries": [
+        {"publish": {"channel": "room:7", "data": 1}},
+        {"publish": {"channel": "room:7", "data": 2, "idempotency_key": "order-1"}},
+        {"push": {"user": "u42", "data": "hello", "tags": {"lang": "en"}}},
+        {"publish": {"channel": "room:7", "data": 3, "idempotency_key": "order-1"}},
+        {"publish": {"channel": "room:7", "data": 4}},
+    ]});
+    let (status, answer) = call(&rig, "batch", &entries);
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(offsets(&answer), [Some(1), Some(2), Some(1), None, Some(3)]);
+    assert_eq!(
+        (&answer["results"][3]["error"]["code"], &answer["results"][3]["error"]["status"]),
+        (&json!("conflict"), &json!(409))
+    );
+    let pushed = phone.receive()["pub"].clone();
+    assert_eq!((&pushed["data"], &pushed["tags"]), (&json!("hello"), &json!({"lang": "en"})));
+}
+
+#[test]
+fn refused_batch_points_at_the_member_and_publishes_nothing() {
+    let rig = Rig::serve(open_to_all());
+    let good = json!({"publish": {"channel": "room:7", "data": 1}});
+    for (entry, field) in [
+        (json!({"publish": {"channel": "a b", "data": 1}}), "/entries/1/publish/channel"),
+        (json!({"push": {"user": "", "data": 1}}), "/entries/1/push/user"),
+        (json!({"publish": {"channel": "room:7", "data": 1, "tags": []}}), "/entries/1/publish/tags"),
+        (
+            json!({"publish": {"channel": "room:7", "data": 1, "idempotency_key": ""}}),
+            "/entries/1/publish/idempotency_key",
+        ),
+    ] {
+        let (status, answer) = call(&rig, "batch", &json!({"entries": [good, entry]}));
+        assert_eq!(
+            (status, &answer["code"], &answer["field"]),
+            (400, &json!("bad_request"), &json!(field)),
+            "{answer}"
+        );
+        assert_eq!(answer["type"], "/api/docs#bad_request");
+        assert!(answer["detail"].as_str().is_some_and(|detail| detail.contains(field)), "{answer}");
+    }
+    assert_eq!(call(&rig, "batch", &json!({"entries": []})).0, 400);
+    assert_eq!(call(&rig, "batch", &json!({"entries": vec![good; 1001]})).0, 400);
+    assert_eq!(rig.gateway.stats().hub.publications, 0);
+}
+
+#[test]
+fn broadcast_and_push_reach_many() {
+    let rig = Rig::serve(open_to_all().jwt_hs256(SECRET));
+    let (mut one, _) = user(&rig, "u1");
+    let (mut two, _) = user(&rig, "u2");
+    one.request("subscribe", &json!({"channel": "room:1"}));
+    let (status, answer) =
+        call(&rig, "broadcast", &json!({"channels": ["room:1", "room:2", "room:1"], "data": "all"}));
+    assert_eq!((status, offsets(&answer)), (200, vec![Some(1), Some(1), Some(2)]));
+    assert_eq!(one.receive()["pub"]["data"], "all");
+    let (status, answer) = call(&rig, "push/many", &json!({"users": ["u1", "u2", "u3"], "data": "you"}));
+    assert_eq!((status, offsets(&answer)), (200, vec![Some(1), Some(1), Some(1)]));
+    assert_eq!(two.receive()["pub"]["data"], "you");
+}
+
+#[test]
+fn repeated_broadcast_with_its_key_publishes_once() {
+    let rig = Rig::serve(open_to_all());
+    let body = json!({"channels": ["room:1", "room:2"], "data": 1, "idempotency_key": "k1"});
+    let first = call(&rig, "broadcast", &body);
+    assert_eq!((first.0, call(&rig, "broadcast", &body)), (200, first));
+    assert_eq!(rig.gateway.stats().hub.publications, 2);
+    let headers = with_key("Idempotency-Key: k2\r\n");
+    let twice = send_request(&rig, "POST /api/v1/broadcast", &headers, &body.to_string());
+    assert_eq!((twice.0, &twice.1["field"]), (400, &json!("/idempotency_key")));
+    let entries = json!({"entries": [{"publish": {"channel": "room:1", "data": 1}}]}).to_string();
+    assert_eq!(send_request(&rig, "POST /api/v1/batch", &headers, &entries).0, 400, "its entries have keys");
+}
+
+#[test]
+fn standing_and_presence_answer_for_each_channel() {
+    let everything = ChannelRule {
+        subscribe: Access::Any,
+        presence: PresenceMode::Roster,
+        ..ChannelRule::closed(RulePattern::parse("*").expect("a valid pattern"))
+    };
+    let rig = Rig::serve(open_to_all().rules(vec![everything]).jwt_hs256(SECRET));
+    let (mut one, session) = user(&rig, "u1");
+    one.request("subscribe", &json!({"channel": "room:1"}));
+    call(&rig, "publish", &json!({"channel": "room:1", "data": 1}));
+    let body = json!({"channels": ["room:1", "room:2"]});
+    let (status, answer) = call(&rig, "standing", &body);
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["channels"][0], json!({"channel": "room:1", "head": 1, "subscribers": 1}));
+    assert_eq!(answer["channels"][1], json!({"channel": "room:2", "subscribers": 0}));
+    let (_, answer) = call(&rig, "presence", &body);
+    let member = &answer["channels"][0]["members"][0];
+    assert_eq!(
+        (&member["user"], &member["session"], &member["state"]),
+        (&json!("u1"), &json!(session), &json!("online"))
+    );
+    assert_eq!(
+        answer["channels"][1],
+        json!({"channel": "room:2", "has_presence": false, "count": 0, "members": []})
+    );
+}
+
+#[test]
+fn sessions_are_listed_shown_and_kicked() {
+    let rig = Rig::serve(open_to_all().jwt_hs256(SECRET));
+    let ((phone, session), (mut pad, _)) = (user(&rig, "u42"), user(&rig, "u42"));
+    let (status, page) = read(&rig, "sessions?user=u42&limit=1");
+    assert_eq!((status, page["sessions"].as_array().map(Vec::len)), (200, Some(1)), "{page}");
+    let after = page["next"].as_str().expect("one more").to_owned();
+    let rest = read(&rig, &format!("sessions?user=u42&after={after}")).1;
+    assert_eq!((rest["sessions"].as_array().map(Vec::len), rest.get("next")), (Some(1), None), "{rest}");
+    let shown = read(&rig, &format!("sessions/{session}"));
+    assert_eq!(shown, (200, json!({"session": session, "user": "u42", "is_connected": true})));
+    let kicked = call(&rig, "kick", &json!({"target": {"session": session}, "message": "out"}));
+    assert_eq!(kicked, (200, json!({"sessions": 1})));
+    assert_eq!(phone.final_answer(), bye("kicked", 4103, "never"));
+    assert_eq!(read(&rig, &format!("sessions/{session}")).0, 404);
+    assert_eq!(pad.echo(&json!(1)), 1);
+    for query in ["sessions", "sessions?user=a*", "sessions?user=u42&limit=0", "sessions?user=u42&aftr=x"] {
+        assert_eq!(read(&rig, query).0, 400, "{query}");
+    }
+}
+
+#[test]
+fn label_selects_sessions_to_disconnect_and_unsubscribe() {
+    let rig = Rig::serve(open_to_all().jwt_hs256(SECRET));
+    let claims = |user: &str, team: &str| json!({"sub": user, "exp": FAR_AWAY, "labels": {"team": team}});
+    let (mut cook, _) = log_in(&rig, &claims("u1", "kitchen"));
+    let (mut waiter, _) = log_in(&rig, &claims("u2", "floor"));
+    for client in [&mut cook, &mut waiter] {
+        client.request("subscribe", &json!({"channel": "room:7"}));
+    }
+    let target = json!({"label": {"name": "team", "value": "kitchen"}});
+    let body = json!({"target": target, "channel": "room:7", "message": "the kitchen is closed"});
+    assert_eq!(call(&rig, "unsubscribe", &body), (200, json!({"sessions": 1})));
+    assert_eq!(cook.receive()["unsubscribed"]["channel"], "room:7");
+    assert_eq!(call(&rig, "disconnect", &json!({"target": target})), (200, json!({"sessions": 1})));
+    assert_eq!(cook.receive()["bye"]["code"], "server_restart");
+    assert_eq!(waiter.echo(&json!(1)), 1);
+    assert_eq!(call(&rig, "kick", &json!({"target": {}})).0, 400);
+    assert_eq!(call(&rig, "kick", &json!({"target": {"user": "u1", "session": "x"}})).0, 400);
+}
+
+#[test]
+fn stats_count_what_was_done() {
+    let rig = Rig::serve(open_to_all());
+    let _client = rig.guest();
+    call(&rig, "publish", &json!({"channel": "room:7", "data": 1}));
+    let (status, stats) = read(&rig, "stats");
+    assert_eq!(status, 200);
+    assert_eq!(
+        (&stats["connections"], &stats["sessions"], &stats["publications"]),
+        (&json!(1), &json!(1), &json!(1))
+    );
+}
+
+/// The operations of the document: method, path, and the scope that each names.
+fn operations() -> Vec<(String, String, Option<String>)> {
+    let document = tautline_api_document();
+    let paths = document["paths"].as_object().expect("paths").clone();
+    let of_path = |(path, methods): (String, Value)| {
+        let methods = methods.as_object().expect("methods").clone();
+        let path = path.replace("{user}", "u42").replace("{session}", "AAAAAAAAAAAAAAAAAAAAAA");
+        methods.into_iter().map(move |(method, operation)| {
+            let scope = operation["security"][0]["key"][0].as_str().map(str::to_owned);
+            (method.to_uppercase(), path.clone(), scope)
+        })
+    };
+    paths.into_iter().flat_map(of_path).collect()
+}
+
+fn tautline_api_document() -> Value {
+    let rig = Rig::serve(open_to_all());
+    let (status, document) = send_request(&rig, "GET /api/v1/openapi.json", "", "");
+    assert_eq!((status, &document["openapi"]), (200, &json!("3.1.0")));
+    document
+}
+
+#[test]
+fn key_opens_the_scopes_that_the_document_names() {
+    let mut keys = ApiKeys::default();
+    let key = |scope: Scope| format!("key-with-one-scope-{}", scope.as_str());
+    for scope in Scope::ALL {
+        keys.insert(&key(scope), [scope]).expect("a good key");
+    }
+    let rig = Rig::serve(open_to_all().api_keys(keys));
+    let mut refused = 0;
+    for (method, path, needed) in operations() {
+        let send = |headers: &str| send_request(&rig, &format!("{method} {path}"), headers, "{}");
+        let Some(needed) = needed else {
+            assert_eq!(send("").0, 200, "{path} needs no key");
+            continue;
+        };
+        assert_eq!(send("").0, 401, "{path}");
+        for scope in Scope::ALL {
+            let (status, answer) = send(&format!("Authorization: Bearer {}\r\n", key(scope)));
+            let is_open = needed == scope.as_str();
+            assert_eq!(status == 403, !is_open, "{method} {path} with {scope:?}: {status}");
+            if !is_open {
+                assert_eq!(answer["code"], "permission_denied");
+                refused += 1;
+            }
+            assert_ne!(status, 405, "{method} {path}");
+        }
+    }
+    assert!(refused > 20, "{refused}");
+}
+
+#[test]
+fn other_methods_of_documented_paths_are_refused() {
+    let rig = Rig::serve(open_to_all());
+    for (method, path, _) in operations() {
+        let other = if method == "POST" { "PUT" } else { "DELETE" };
+        let (status, answer) = send_request(&rig, &format!("{other} {path}"), &with_key(""), "{}");
+        assert_eq!((status, &answer["code"]), (405, &json!("method_not_allowed")), "{other} {path}");
+    }
+    assert_eq!(send_request(&rig, "GET /api/v1/other", &with_key(""), "").0, 404);
+    assert_eq!(send_request(&rig, "GET /api/v1/other", "", "").0, 401);
+}
+
+#[test]
+fn misspelled_member_is_refused() {
+    let rig = Rig::serve(open_to_all());
+    let (status, answer) = call(&rig, "publish", &json!({"channel": "room:7", "data": 1, "tag": {"a": 1}}));
+    assert_eq!((status, &answer["field"]), (400, &json!("/tag")), "{answer}");
+    assert!(answer["detail"].as_str().is_some_and(|detail| detail.contains("expected")), "{answer}");
+    assert_eq!(call(&rig, "publish", &json!({"channel": "room:7", "data": 1, "expct": {}})).0, 400);
+    assert_eq!(call(&rig, "revoke", &json!({"user": "u42", "issued_befor": 5})).0, 400);
+}
