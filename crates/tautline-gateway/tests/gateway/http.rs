@@ -211,7 +211,10 @@ fn every_error_response_has_a_json_body() {
         let answer = rig.exchange(&request);
         let (received, body) = parse(&answer);
         assert_eq!((received, &body["error"]["code"]), (status, &json!(code)), "{answer}");
-        assert!(body["error"]["message"].is_string() && answer.contains("application/problem+json"), "{answer}");
+        assert!(
+            body["error"]["message"].is_string() && answer.contains("application/problem+json"),
+            "{answer}"
+        );
     }
 }
 
