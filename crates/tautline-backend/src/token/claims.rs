@@ -2,15 +2,17 @@
 //!
 //! Start at [`ClaimRules::identity`].
 
-use std::{collections::BTreeMap, fmt::Display, time::Duration};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
-use tautline_hub::{Identity, LoginDetails, LoginRefused, Permission};
-use tautline_protocol::{ChannelName, Now, Pattern, UserId};
+use tautline_hub::{Identity, LoginDetails, LoginRefused};
+use tautline_protocol::{Now, UserId};
+
+use super::members::LoginMembers;
 
 /// The last date: clients accept no larger number.
-pub(super) const DATE_MS_MAX: u64 = (1 << 52) - 1;
+pub(crate) const DATE_MS_MAX: u64 = (1 << 52) - 1;
 
 /// A token's claims, of any type, so that each bad claim has its own error text. Other claims are ignored.
 #[derive(Default, Deserialize)]
@@ -65,15 +67,17 @@ impl ClaimRules {
         if begins_at > now.wall_ms {
             return Err(LoginRefused::NotYet { in_ms: begins_at - now.wall_ms });
         }
-        let (channels, grants) = channels(&claims.channels)?;
+        let TokenClaims { channels, subs, info, labels, .. } = claims;
+        let members = LoginMembers { channels, subs, info: info.clone(), labels };
+        let (channels, details) = members.read().map_err(|why| refused(&why))?;
         Ok(Identity {
             user: Some(user(&claims.sub)?),
-            channels: channels.into(),
+            channels,
             source,
             expires_at: Some(expires_at),
             // One that does not say so counts as older than any revocation.
             issued_at_ms: Some(date("iat", &claims.iat)?.unwrap_or(0)),
-            details: LoginDetails { grants, ..details(claims)? }.shared(),
+            details: LoginDetails { token_id: token_id(&claims.jti)?, ..details }.shared(),
         })
     }
 
@@ -111,75 +115,12 @@ fn user(sub: &Value) -> Result<UserId, LoginRefused> {
     }
 }
 
-/// The rarer claims; their bounds are the hub's.
-fn details(claims: &TokenClaims) -> Result<LoginDetails, LoginRefused> {
-    Ok(LoginDetails {
-        // They are in `channels`.
-        grants: Vec::new(),
-        subs: list("subs", &claims.subs, ChannelName::parse)?,
-        info: claims.info.clone().map(Into::into),
-        labels: labels(&claims.labels)?,
-        token_id: match &claims.jti {
-            Value::Null => None,
-            Value::String(id) => Some(id.as_str().into()),
-            _ => return Err(refused("the token's `jti` is not text")),
-        },
-    })
-}
-
-/// Patterns for all permissions, and those for some.
-type Channels = (Vec<Pattern>, Vec<(Permission, Pattern)>);
-
-/// `channels`: a list of patterns for all permissions, or an object with a list for each of some.
-fn channels(claim: &Value) -> Result<Channels, LoginRefused> {
-    let Value::Object(by_permission) = claim else {
-        return Ok((list("channels", claim, Pattern::parse)?, Vec::new()));
-    };
-    let mut grants = Vec::new();
-    for (word, patterns) in by_permission {
-        let permission = Permission::ALL.into_iter().find(|permission| permission.as_str() == word);
-        let permission = permission.ok_or_else(|| {
-            refused(
-                "the token's `channels` name no permission: they are subscribe, publish, history, presence",
-            )
-        })?;
-        let patterns: Vec<Pattern> = list("channels", patterns, Pattern::parse)?;
-        grants.extend(patterns.into_iter().map(|pattern| (permission, pattern)));
+fn token_id(jti: &Value) -> Result<Option<Box<str>>, LoginRefused> {
+    match jti {
+        Value::Null => Ok(None),
+        Value::String(id) => Ok(Some(id.as_str().into())),
+        _ => Err(refused("the token's `jti` is not text")),
     }
-    Ok((Vec::new(), grants))
-}
-
-/// A list of names; none where the claim is absent.
-fn list<T, E: Display, C: FromIterator<T>>(
-    claim: &str,
-    value: &Value,
-    parse: impl Fn(&str) -> Result<T, E>,
-) -> Result<C, LoginRefused> {
-    let names = match value {
-        Value::Null => &[][..],
-        Value::Array(names) => names,
-        _ => return Err(refused(&format!("the token's `{claim}` are no list of names"))),
-    };
-    let parse = |name: &Value| match name.as_str().map(&parse) {
-        Some(Ok(name)) => Ok(name),
-        Some(Err(why)) => {
-            Err(refused(&format!("the token's `{claim}` hold a name that is not valid: {why}")))
-        }
-        None => Err(refused(&format!("the token's `{claim}` hold what is not text"))),
-    };
-    names.iter().map(parse).collect()
-}
-
-fn labels(value: &Value) -> Result<BTreeMap<Box<str>, Box<str>>, LoginRefused> {
-    let wrong = || refused("the token's `labels` are no object of names and texts");
-    let labels = match value {
-        Value::Null => return Ok(BTreeMap::new()),
-        value => value.as_object().ok_or_else(wrong)?,
-    };
-    let label = |(name, value): (&String, &Value)| {
-        Ok((name.as_str().into(), value.as_str().ok_or_else(wrong)?.into()))
-    };
-    labels.iter().map(label).collect()
 }
 
 /// A NumericDate (seconds, fractions allowed) in milliseconds, at most the last date; none where the claim is

@@ -10,6 +10,7 @@ mod header;
 mod jwk;
 mod jwks;
 mod key;
+mod members;
 mod options;
 #[cfg(test)]
 mod tests;
@@ -21,17 +22,19 @@ use tautline_hub::LoginRefused;
 use tautline_protocol::Now;
 
 pub(crate) use self::claims::refused;
+#[cfg(feature = "http")]
+pub(crate) use self::{
+    claims::DATE_MS_MAX,
+    der::{PublicKey, decode as decode_base64},
+    fetch::HttpFetch,
+    members::LoginMembers,
+    options::check_url,
+};
 use self::{
     claims::{ClaimRules, TokenClaims},
     header::TokenHeader,
     jwks::{Jwks, Refreshed},
     key::VerificationKey,
-};
-#[cfg(feature = "http")]
-pub(crate) use self::{
-    der::{PublicKey, decode as decode_base64},
-    fetch::HttpFetch,
-    options::check_url,
 };
 pub use self::{
     jwks::JWKS_BYTES_MAX,
