@@ -1,11 +1,21 @@
 //! The questions that only the app's back end can answer.
 
-use std::{future::Future, net::IpAddr, pin::Pin};
+use std::{
+    future::{Future, ready},
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+};
 
-use tautline_hub::{Authorization, AuthorizeQuestion};
-use tautline_protocol::{Now, packet::Auth};
+use tautline_hub::{AuthenticateQuestion, Authorization, AuthorizeQuestion, CallKey, Identity};
+use tautline_protocol::{
+    Now,
+    packet::{Auth, client::ClientInfo},
+};
 
 pub use tautline_hub::LoginResult;
+
+use crate::call::{Call, CallError, CallResult};
 
 /// An answer, at once or later.
 pub type BackendFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -20,13 +30,24 @@ pub struct Login<'a> {
     pub auth: &'a Auth,
     /// The client's address, where it is known.
     pub address: Option<IpAddr>,
+    /// The client's software, where it is known.
+    pub client: Option<&'a ClientInfo>,
+    /// The request that refreshes the login of a session, and the login so far; `None` for a new connection.
+    pub refreshes: Option<&'a (CallKey, Arc<Identity>)>,
 }
 
 impl<'a> Login<'a> {
     /// A login from an unknown address.
     #[must_use]
     pub fn new(now: Now, auth: &'a Auth) -> Self {
-        Self { now, auth, address: None }
+        Self { now, auth, address: None, client: None, refreshes: None }
+    }
+
+    /// The login of a question.
+    #[must_use]
+    pub fn of(now: Now, question: &'a AuthenticateQuestion) -> Self {
+        let AuthenticateQuestion { auth, client, refreshes, .. } = question;
+        Self { client: client.as_ref(), refreshes: refreshes.as_ref(), ..Self::new(now, auth) }
     }
 
     /// The same login from this address.
@@ -79,7 +100,20 @@ pub trait Backend: Send + Sync {
         question: &'a AuthorizeQuestion,
     ) -> BackendFuture<'a, Authorization> {
         let (_, _) = (now, question);
-        Box::pin(std::future::ready(Authorization::deny("nobody decides about this channel")))
+        Box::pin(ready(Authorization::deny("nobody decides about this channel")))
+    }
+
+    /// Runs a method that the gateway itself does not have. By default there is none.
+    fn call<'a>(&'a self, now: Now, call: Call) -> BackendFuture<'a, CallResult> {
+        let (_, _) = (now, call);
+        Box::pin(ready(Err(CallError::no_such_method())))
+    }
+
+    /// Whether a method that the gateway itself does not have may run again under the same
+    /// [`Call::key`]. By default it may not.
+    fn is_idempotent(&self, method: &str) -> bool {
+        let _ = method;
+        false
     }
 
     /// The sources of the logins that it accepts ([`tautline_hub::Identity::source`]), asked once: tickets of other

@@ -73,15 +73,6 @@ impl Breaker {
         Ok(Attempt(self.generation))
     }
 
-    /// Whether an attempt could begin.
-    #[must_use]
-    pub fn allows(&self, now_ms: u64) -> bool {
-        match self.state {
-            State::Closed => true,
-            State::Open { until_ms } | State::Probing { until_ms } => now_ms >= until_ms,
-        }
-    }
-
     /// An attempt has ended, well or not.
     pub fn end(&mut self, now_ms: u64, attempt: Attempt, is_good: bool) -> Option<BreakerChange> {
         if attempt.0 != self.generation {
@@ -165,7 +156,8 @@ mod tests {
         assert_eq!(answers(&mut breaker, 2_000, [false; 10]), [], "10 of 21 are less than half");
         assert_eq!(answers(&mut breaker, 3_000, [false; 1]), [BreakerChange::Opened]);
         assert_eq!(breaker.begin(3_000).err(), Some(OPEN_MS));
-        assert!(!breaker.allows(7_999) && breaker.allows(8_000));
+        assert_eq!(breaker.begin(7_999).err(), Some(1));
+        assert!(breaker.begin(8_000).is_ok());
     }
 
     #[test]
@@ -216,6 +208,6 @@ mod tests {
         let probe = breaker.begin(OPEN_MS).unwrap();
         assert_eq!(breaker.end(OPEN_MS, slow, true), None);
         assert_eq!(breaker.end(OPEN_MS, probe, false), None);
-        assert!(!breaker.allows(OPEN_MS + 1));
+        assert!(breaker.begin(OPEN_MS + 1).is_err());
     }
 }

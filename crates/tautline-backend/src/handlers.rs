@@ -9,6 +9,7 @@ use tautline_protocol::{Now, packet::Auth};
 
 use crate::{
     backend::{Backend, BackendFuture, Login, LoginResult},
+    call::{Call, CallResult},
     source::source_of,
 };
 
@@ -72,7 +73,7 @@ impl Handlers {
 impl Backend for Handlers {
     fn authenticate<'a>(&'a self, login: Login<'a>) -> BackendFuture<'a, LoginResult> {
         let Some(on_login) = &self.on_login else { return self.rest.authenticate(login) };
-        let Login { now, auth, address } = login;
+        let Login { now, auth, address, .. } = login;
         let answer = on_login(LoginAttempt { now, auth: auth.clone(), address });
         Box::pin(async move {
             match answer.await {
@@ -91,6 +92,14 @@ impl Backend for Handlers {
             Some(on_permission) => on_permission(question.clone()),
             None => self.rest.authorize(now, question),
         }
+    }
+
+    fn call<'a>(&'a self, now: Now, call: Call) -> BackendFuture<'a, CallResult> {
+        self.rest.call(now, call)
+    }
+
+    fn is_idempotent(&self, method: &str) -> bool {
+        self.rest.is_idempotent(method)
     }
 
     fn sources(&self) -> Vec<u64> {

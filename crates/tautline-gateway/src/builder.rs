@@ -1,12 +1,12 @@
 //! Configures a gateway.
 
-use std::{collections::HashSet, future::Future, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use serde_json::value::RawValue;
 use tautline_adapters::plain::{PlainConfig, path_error};
 use tautline_api::{ApiKeyError, ApiKeys, Scope};
 use tautline_backend::{
-    Authenticator, AuthenticatorError, AuthenticatorOptions, Backend, HS256_SECRET_BYTES_MIN,
+    Authenticator, AuthenticatorError, AuthenticatorOptions, Backend, Call, CallError, HS256_SECRET_BYTES_MIN,
 };
 use tautline_hub::{ChannelRule, Engine, Hub, HubConfig, MemoryEngine, NodeLimits};
 
@@ -15,7 +15,7 @@ use crate::{
     gateway::Gateway,
     handlers::HandlersToAdd,
     http::{hosts::Hosts, origins::Origins},
-    methods::{Call, CallError, Methods},
+    methods::Methods,
     state::{Access, GatewayState},
     swap::Swap,
 };
@@ -36,7 +36,6 @@ pub struct GatewayBuilder {
     origins: Origins,
     hosts: Hosts,
     methods: Methods,
-    idempotent_methods: HashSet<String>,
     backend: Option<Box<dyn Backend>>,
     pub(crate) handlers: HandlersToAdd,
     error: Option<BuildError>,
@@ -234,12 +233,13 @@ impl GatewayBuilder {
         R: Future<Output = Result<Box<RawValue>, CallError>> + Send + 'static,
     {
         let method = method.into();
-        self.idempotent_methods.insert(method.clone());
+        self.methods.mark_idempotent(method.clone());
         self.call(method, handler)
     }
 
     /// Answers logins in place of [`jwt_hs256`](Self::jwt_hs256) and [`guests`](Self::guests), whose settings
-    /// are then not used. Default: those two.
+    /// are then not used, and runs the methods that have no handler here. Default: those two, and no other
+    /// methods.
     pub fn backend(mut self, backend: impl Backend + 'static) -> Self {
         self.backend = Some(Box::new(backend));
         self
@@ -279,14 +279,14 @@ impl GatewayBuilder {
             Some(backend) => backend,
             None => Box::new(Authenticator::new(&self.logins)?),
         };
-        let backend = self.handlers.around(&self.logins.environment, backend);
+        let backend: Arc<dyn Backend> = self.handlers.around(&self.logins.environment, backend).into();
         let config = HubConfig {
             limits: self.limits,
             rules: self.rules,
             node,
             ticket_keys,
             login_sources: backend.sources(),
-            idempotent_methods: self.idempotent_methods,
+            idempotent_methods: self.methods.idempotent(&backend),
         };
         let hub = Hub::new(config, engine, random()?);
         let access = Access {

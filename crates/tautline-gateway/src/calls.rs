@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -9,15 +10,16 @@ use std::{
     time::Duration,
 };
 
+use tautline_backend::{Call, CallError, CallResult};
 use tautline_hub::{
-    CallRequest, ReplyTo,
+    CallKey, CallRequest, ReplyTo,
     budget::{Claim, Claimant, Holder},
 };
-use tautline_protocol::{ErrorCode, packet::ErrorBody};
+use tautline_protocol::{ErrorCode, Now, packet::ErrorBody};
 
 use crate::{
     catch_unwind::CatchUnwind,
-    methods::{Call, CallError, CallFuture, CallResult},
+    methods::CallFuture,
     permit::Permit,
     state::{Calls, GatewayState},
 };
@@ -28,47 +30,70 @@ struct CallPermit {
     _share: Claim,
 }
 
-/// Starts a method. One that answers at once is settled before this returns and costs no task.
-pub(crate) fn start(state: &Arc<GatewayState>, cx: &mut Context<'_>, request: CallRequest) {
-    let CallRequest { reply_to, method, data, timeout_ms, user, holder, key } = request;
-    let Some(handler) = state.methods.get(&method) else {
-        return refuse(state, reply_to, ErrorCode::NotFound, "there is no such method");
-    };
+/// Starts a method: a registered one, or else one of the back end's. One that answers at once is settled before
+/// this returns and costs no task.
+pub(crate) fn start(
+    state: &Arc<GatewayState>,
+    now: Now,
+    cx: &mut Context<'_>,
+    request: CallRequest,
+    address: Option<IpAddr>,
+) {
+    let CallRequest { reply_to, method, data, timeout_ms, identity, holder, key } = request;
     let Some(permit) = CallPermit::try_acquire(state, holder) else {
-        return refuse(state, reply_to, ErrorCode::Overloaded, "too many methods are running on this node");
+        let error = ErrorBody::new(ErrorCode::Overloaded, "too many methods are running on this node");
+        return state.hub.answer(reply_to, Err(error));
     };
-    let call = Call { method, data, user, key };
-    let Ok(future) = catch_unwind(AssertUnwindSafe(|| handler(call))) else {
-        return settle(state, reply_to, panicked());
+    let call = Call::new(method, data, identity, key).with(address, timeout_ms);
+    let Ok(future) = catch_unwind(AssertUnwindSafe(|| begin(state, now, call))) else {
+        return settle(state, reply_to, key, panicked());
     };
     let mut future = CatchUnwind(future);
     match Pin::new(&mut future).poll(cx) {
-        Poll::Ready(result) => settle(state, reply_to, result.unwrap_or_else(panicked)),
-        Poll::Pending => drop(tokio::spawn(run(permit, reply_to, timeout_ms, future))),
+        Poll::Ready(result) => settle(state, reply_to, key, result.unwrap_or_else(panicked)),
+        Poll::Pending => drop(tokio::spawn(run(permit, reply_to, key, timeout_ms, future))),
     }
 }
 
-async fn run(permit: CallPermit, reply_to: ReplyTo, timeout_ms: u64, future: CatchUnwind<CallFuture>) {
+fn begin(state: &Arc<GatewayState>, now: Now, call: Call) -> CallFuture {
+    match state.methods.get(&call.method) {
+        Some(handler) => handler(call),
+        None => {
+            let state = Arc::clone(state);
+            Box::pin(async move { state.access.backend.call(now, call).await })
+        }
+    }
+}
+
+async fn run(
+    permit: CallPermit,
+    reply_to: ReplyTo,
+    key: CallKey,
+    timeout_ms: u64,
+    future: CatchUnwind<CallFuture>,
+) {
     let result = match tokio::time::timeout(Duration::from_millis(timeout_ms), future).await {
         Ok(result) => result.unwrap_or_else(panicked),
-        Err(_) => Err(CallError { code: ErrorCode::Timeout, message: "the method took too long".to_owned() }),
+        Err(_) => Err(CallError::of(ErrorCode::Timeout, "the method took too long")),
     };
-    settle(permit.permit.state(), reply_to, result);
+    settle(permit.permit.state(), reply_to, key, result);
 }
 
-fn settle(state: &GatewayState, reply_to: ReplyTo, result: CallResult) {
+fn settle(state: &GatewayState, reply_to: ReplyTo, key: CallKey, result: CallResult) {
     match result {
         Ok(data) => state.hub.answer(reply_to, Ok(&data)),
-        Err(CallError { code, message }) => state.hub.answer(reply_to, Err(ErrorBody::new(code, message))),
+        Err(mut error) => {
+            let disconnect = error.disconnect.take();
+            state.hub.answer(reply_to, Err(error.into()));
+            if let Some(disconnect) = disconnect {
+                state.hub.on_disconnect(state.clock.now(), &key.session(), &disconnect);
+            }
+        }
     }
-}
-
-fn refuse(state: &GatewayState, reply_to: ReplyTo, code: ErrorCode, message: &str) {
-    state.hub.answer(reply_to, Err(ErrorBody::new(code, message)));
 }
 
 fn panicked() -> CallResult {
-    Err(CallError { code: ErrorCode::Internal, message: "the method failed".to_owned() })
+    Err(CallError::of(ErrorCode::Internal, "the method failed"))
 }
 
 impl CallPermit {

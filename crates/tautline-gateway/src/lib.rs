@@ -54,10 +54,9 @@ pub use http::{
 };
 pub use ipnet::IpNet;
 pub use listener::{Listener, Serves};
-pub use methods::{Call, CallError};
 pub use tautline_adapters::plain::{Heartbeat, Names, PlainConfig};
 pub use tautline_api::{API_KEY_BYTES_MIN, ApiKeyError, ApiKeys, Scope, Scopes};
-pub use tautline_backend::{Backend, HS256_SECRET_BYTES_MIN, LoginAttempt};
+pub use tautline_backend::{Backend, Call, CallError, HS256_SECRET_BYTES_MIN, LoginAttempt};
 pub use tautline_hub::{
     Access, Authorization, AuthorizeQuestion, ChannelRule, ConnectionBeyond, Engine, EngineLimits, HubLimits,
     Identity, Inbox, LoginRefused, LoginResult, MemoryEngine, NodeLimits, PresenceMode, PublishOptions, Rate,

@@ -1,50 +1,26 @@
 //! The methods that the embedder registered, by name.
 
-use std::{collections::HashMap, fmt, future::Future, pin::Pin};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+};
 
-use serde_json::value::RawValue;
-use tautline_hub::CallKey;
-use tautline_protocol::{ErrorCode, UserId};
+use tautline_backend::{Backend, Call, CallResult};
+use tautline_hub::IdempotentMethods;
 
-/// A client's call of a method.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Call {
-    /// The method's name.
-    pub method: String,
-    /// The payload, byte for byte as the client sent it.
-    pub data: Box<RawValue>,
-    /// The caller; none for a guest.
-    pub user: Option<UserId>,
-    /// Identifies the call: the same however often it is sent, and different from every other call's, for
-    /// methods that may run again. As text by `to_string()`; it names its session, too.
-    pub key: CallKey,
-}
-
-/// The error that a method answers with. The client gets both parts.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {message}")]
-pub struct CallError {
-    /// For programs: a code of the protocol or of the app.
-    pub code: ErrorCode,
-    /// For people.
-    pub message: String,
-}
-
-impl CallError {
-    /// An error with a code of the protocol (`"not_found"`) or of the app (`"sold_out"`).
-    pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into() }
-    }
-}
-
-pub(crate) type CallResult = Result<Box<RawValue>, CallError>;
 pub(crate) type CallFuture = Pin<Box<dyn Future<Output = CallResult> + Send>>;
 type Handler = Box<dyn Fn(Call) -> CallFuture + Send + Sync>;
 
 /// The methods of a gateway.
 #[derive(Default)]
-pub(crate) struct Methods(HashMap<String, Handler>);
+pub(crate) struct Methods {
+    handlers: HashMap<String, Handler>,
+    /// Those that may run again under the same key.
+    idempotent: HashSet<String>,
+}
 
 impl Methods {
     /// False where the name is taken.
@@ -53,16 +29,30 @@ impl Methods {
         F: Fn(Call) -> R + Send + Sync + 'static,
         R: Future<Output = CallResult> + Send + 'static,
     {
-        self.0.insert(method, Box::new(move |call| Box::pin(handler(call)))).is_none()
+        self.handlers.insert(method, Box::new(move |call| Box::pin(handler(call)))).is_none()
+    }
+
+    pub(crate) fn mark_idempotent(&mut self, method: String) {
+        self.idempotent.insert(method);
+    }
+
+    /// Which methods may run again: of those without a handler here the back end decides.
+    pub(crate) fn idempotent(&self, backend: &Arc<dyn Backend>) -> IdempotentMethods {
+        let here: HashSet<_> = self.handlers.keys().cloned().collect();
+        let (idempotent, backend) = (self.idempotent.clone(), Arc::clone(backend));
+        IdempotentMethods::new(move |method| match here.contains(method) {
+            true => idempotent.contains(method),
+            false => backend.is_idempotent(method),
+        })
     }
 
     pub(crate) fn get(&self, method: &str) -> Option<&(dyn Fn(Call) -> CallFuture + Send + Sync)> {
-        self.0.get(method).map(|handler| &**handler)
+        self.handlers.get(method).map(|handler| &**handler)
     }
 }
 
 impl fmt::Debug for Methods {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.handlers.keys()).finish()
     }
 }

@@ -37,15 +37,15 @@ struct QuestionPermit {
 pub(crate) async fn authenticate(
     state: Arc<GatewayState>,
     now: Now,
-    AuthenticateQuestion { auth, holder }: AuthenticateQuestion,
+    question: AuthenticateQuestion,
     reply: Reply<LoginResult>,
     (counted, address): (Option<IpAddr>, Option<SocketAddr>),
 ) {
-    let login = Login::new(now, &auth).with_address(counted);
-    let answer = ask(&state, holder, state.access.backend.authenticate(login)).await;
+    let login = Login::of(now, &question).with_address(counted);
+    let answer = ask(&state, question.holder, state.access.backend.authenticate(login)).await;
     let result = answer.unwrap_or_else(|words| Err(LoginRefused::Unavailable(words.to_owned())));
     if let Err(refused) = &result {
-        state.refusals.log_login(now, &auth, refused, address);
+        state.refusals.log_login(now, &question.auth, refused, address);
     }
     reply.answer(result);
 }

@@ -64,7 +64,7 @@ pub(crate) struct GatewayState {
 
 /// Decides which clients, back ends and web pages are let in.
 pub(crate) struct Access {
-    pub(crate) backend: Box<dyn Backend>,
+    pub(crate) backend: Arc<dyn Backend>,
     pub(crate) api_keys: Swap<ApiKeys>,
     pub(crate) hosts: Hosts,
     pub(crate) origins: Swap<Origins>,

@@ -3,7 +3,7 @@
 //! Start at [`Hub::new`]. [`Hub::peer`] and [`Hub::publish`] are beside what they begin.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     sync::{Arc, OnceLock},
     task::Waker,
 };
@@ -19,7 +19,7 @@ use tautline_protocol::{
 };
 
 use crate::{
-    ChannelRule, Identity, LoginRefused, Rules,
+    ChannelRule, IdempotentMethods, Identity, LoginRefused, Rules,
     acks::Acks,
     admission::{AdmissionQueue, HelloKind},
     aging::Aging,
@@ -60,7 +60,7 @@ pub struct HubConfig {
     pub login_sources: Vec<u64>,
     /// Methods that may run again under the same key ([`crate::CallRequest::key`]): their calls are never in
     /// doubt.
-    pub idempotent_methods: HashSet<String>,
+    pub idempotent_methods: IdempotentMethods,
 }
 
 /// Optional parts of a back-end publication.
@@ -134,7 +134,7 @@ pub(crate) struct Inner {
     login_sources: Vec<u64>,
     /// All guests share the identity of the first one.
     guest: OnceLock<Arc<Identity>>,
-    idempotent_methods: HashSet<String>,
+    idempotent_methods: IdempotentMethods,
     node: String,
     keys: RwLock<Arc<TicketKeys>>,
     random: Random,

@@ -3,13 +3,22 @@
 //! Start at [`Reply`]. A peer hands a question to its shell and goes on; the answer comes back through the
 //! connection's mailbox, at any time and from any thread.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use serde_json::value::RawValue;
 use tautline_engine::budget::Holder;
-use tautline_protocol::{ChannelName, ErrorCode, packet::Auth};
+use tautline_protocol::{
+    ByeCode, ChannelName, ErrorCode, Now,
+    packet::{
+        Auth,
+        client::ClientInfo,
+        server::{Bye, Published},
+    },
+};
 
-use crate::{Identity, LoginRefused, Permission, session::id::SessionId};
+use crate::{
+    CallKey, ControlMessage, Hub, Identity, LoginRefused, Permission, Target, session::id::SessionId,
+};
 
 /// The result of a checked login.
 pub type LoginResult = Result<Identity, LoginRefused>;
@@ -19,6 +28,10 @@ pub type LoginResult = Result<Identity, LoginRefused>;
 pub struct AuthenticateQuestion {
     /// The login.
     pub auth: Auth,
+    /// The client's software, as its `hello` says.
+    pub client: Option<ClientInfo>,
+    /// The session whose login is refreshed, and its login so far; `None` for a `hello`.
+    pub refreshes: Option<(CallKey, Arc<Identity>)>,
     /// The holder whose share of the node's questions this one uses: the client's address, or the user of a
     /// session.
     pub holder: Holder,
@@ -35,21 +48,33 @@ pub struct AuthorizeQuestion {
     pub permission: Permission,
     /// The payload of a publication.
     pub data: Option<Box<RawValue>>,
+    /// The client's address; the shell knows it.
+    pub address: Option<IpAddr>,
     /// The holder whose share of the node's questions this one uses: the user, or the address of a guest.
     pub holder: Holder,
-    pub(crate) session: SessionId,
+    /// Identifies the request and its session; stays the same when the request is repeated.
+    pub key: CallKey,
 }
 
 impl AuthorizeQuestion {
     /// The client's session.
     #[must_use]
     pub fn session(&self) -> String {
-        self.session.to_string()
+        self.key.session()
     }
 }
 
-/// The back end's answer to an [`AuthorizeQuestion`].
+/// The back end ends the connection of whoever asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disconnect {
+    /// [`ByeCode::Kicked`] ends the session, too; after any other code the client may come back as the code says.
+    pub code: ByeCode,
+    /// The text of the `bye`.
+    pub message: String,
+}
+
+/// The back end's answer to an [`AuthorizeQuestion`].
+#[derive(Clone, Debug)]
 pub enum Authorization {
     /// The client may.
     Allow {
@@ -57,6 +82,17 @@ pub enum Authorization {
         /// for a `subscribe` until the client unsubscribes or its session ends, for anything else this once.
         valid_ms: Option<u64>,
     },
+    /// The client may publish this once, and what is published is this.
+    Rewrite {
+        /// In place of the client's payload; `None`: as the client sent it.
+        data: Option<Box<RawValue>>,
+        /// Labels that travel with the publication; a JSON object.
+        tags: Option<Box<RawValue>>,
+    },
+    /// The publication is taken, and nothing is appended: the client is told so by offset 0.
+    Skip,
+    /// The client may not, and its connection ends.
+    Disconnect(Disconnect),
     /// The client may not.
     Deny {
         /// The code of the error; a back end may have codes of its own.
@@ -88,6 +124,27 @@ impl Authorization {
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::Unavailable { message: message.into(), retry_after_ms: None }
     }
+}
+
+impl Hub {
+    /// Ends the connection of a session for the back end, after the replies that it has.
+    pub fn on_disconnect(&self, now: Now, session: &str, disconnect: &Disconnect) {
+        let target = Target::Session(session.to_owned());
+        let Disconnect { code, message } = disconnect;
+        if *code == ByeCode::Kicked {
+            self.on_control(now, &ControlMessage::Kick { target, message: message.clone() });
+            return;
+        }
+        let live = SessionId::parse(session).and_then(|id| self.sessions().get(id));
+        if let Some(live) = live.as_ref().and_then(|session| session.live()) {
+            live.close_with(|| Bye::new(*code, message.clone()));
+        }
+    }
+}
+
+/// The reply to a publication that the back end has taken and that no log has.
+pub(crate) fn skipped(now: Now) -> Published {
+    Published { epoch: String::new(), offset: 0, at: now.wall_ms }
 }
 
 /// The reply handle of one question. It answers once; dropped unused, it answers that the back end is
@@ -163,6 +220,6 @@ mod tests {
     fn reply_answers_once() {
         let (tell, told) = channel();
         Reply::to_authorization(move |decision| drop(tell.send(decision))).answer(Authorization::ALLOW);
-        assert_eq!(told.iter().collect::<Vec<_>>(), [Authorization::ALLOW]);
+        assert!(matches!(told.iter().collect::<Vec<_>>()[..], [Authorization::Allow { valid_ms: None }]));
     }
 }

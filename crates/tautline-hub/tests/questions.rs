@@ -5,10 +5,10 @@ mod common;
 use std::sync::Arc;
 
 use common::{Node, Phone, identity, resume, slow::SlowEngine};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::to_raw_value};
 use tautline_engine::{Engine, MemoryEngine, Retention};
-use tautline_hub::{Authorization, HubLimits, NodeLimits, Output, Permission};
-use tautline_protocol::{ErrorCode, Limits};
+use tautline_hub::{Authorization, Disconnect, HubLimits, NodeLimits, Output, Permission};
+use tautline_protocol::{ByeCode, ErrorCode, Limits};
 
 fn publish(id: u64, channel: &str, data: Value) -> Value {
     json!({"id": id, "publish": {"channel": channel, "data": data}})
@@ -370,4 +370,68 @@ fn denied_repetition_after_a_restart_is_in_doubt() {
     back.say(&node, json!({"id": 1, "again": true, "publish": {"channel": "asks:1", "data": "once"}}));
     back.decide(&node, Authorization::deny("not any more"));
     assert_eq!(back.hear(&node).pop().expect("a reply")["error"]["code"], "in_doubt");
+}
+
+/// The back end puts this in the place of a publication.
+fn rewrite(data: &Value, tags: Option<Value>) -> Authorization {
+    let raw = |value: &Value| to_raw_value(value).expect("it is JSON");
+    Authorization::Rewrite { data: Some(raw(data)), tags: tags.as_ref().map(raw) }
+}
+
+#[test]
+fn rewritten_publication_is_what_the_log_has() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    phone.say(&node, publish(1, "asks:1", json!("hi")));
+    phone.decide(&node, rewrite(&json!({"said": "hi"}), Some(json!({"by": "shop"}))));
+    assert_eq!(replied(&mut phone, &node), [1]);
+    phone.say(&node, subscribe(2, "asks:1"));
+    phone.decide(&node, Authorization::ALLOW);
+    let publication = phone.hear_only(&node, "pub").pop().expect("a publication");
+    assert_eq!(publication["data"], json!({"said": "hi"}));
+    assert_eq!((&publication["tags"], &publication["from"]), (&json!({"by": "shop"}), &json!("u1")));
+}
+
+#[test]
+fn rewritten_publication_that_is_unfit_is_refused() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    let deep = (0..63).fold(json!(1), |inner, _| json!([inner]));
+    let large = json!("x".repeat(node.hub.limits().message_bytes_max));
+    for (id, unfit, code) in [
+        (1, rewrite(&deep, None), "internal"),
+        (2, rewrite(&json!(1), Some(json!(7))), "internal"),
+        (3, rewrite(&large, None), "too_large"),
+    ] {
+        phone.say(&node, publish(id, "asks:1", json!("hi")));
+        phone.decide(&node, unfit);
+        let reply = phone.hear(&node).into_iter().find(|packet| packet["id"] == id).expect("a reply");
+        assert_eq!(reply["error"]["code"], code, "{reply}");
+    }
+    assert_eq!(log(&node, "asks:1"), Vec::<Value>::new());
+}
+
+#[test]
+fn skipped_publication_is_answered_and_not_appended() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    phone.say(&node, publish(1, "asks:1", json!("hi")));
+    phone.decide(&node, Authorization::Skip);
+    let reply = phone.hear(&node).into_iter().find(|packet| packet["id"] == 1).expect("a reply");
+    assert_eq!((&reply["ok"]["offset"], &reply["ok"]["epoch"]), (&json!(0), &json!("")));
+    assert_eq!(log(&node, "asks:1"), Vec::<Value>::new());
+}
+
+#[test]
+fn disconnect_ends_the_connection_and_the_publish() {
+    for (code, close) in [(ByeCode::Kicked, 4103), (ByeCode::TokenExpired, 4101)] {
+        let node = Node::new();
+        let mut phone = node.user("u1", &[]);
+        phone.say(&node, publish(1, "asks:1", json!("hi")));
+        phone.decide(&node, Authorization::Disconnect(Disconnect { code, message: "not here".into() }));
+        assert_eq!(phone.bye(&node)["message"], "not here");
+        assert_eq!(phone.close, Some(close));
+        assert_eq!(node.hub.stats().sessions, usize::from(code != ByeCode::Kicked));
+        assert_eq!(log(&node, "asks:1"), Vec::<Value>::new());
+    }
 }

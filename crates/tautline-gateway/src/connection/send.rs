@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tautline_hub::Output;
+use tautline_hub::{AuthorizeQuestion, Output};
 use tautline_protocol::{ByeCode, Format, Now};
 use tautline_websocket::{Opcode, encode_close, encode_ping};
 
@@ -84,10 +84,13 @@ impl<S: Stream> Connection<S> {
                     self.ask(cx, Box::pin(login));
                 }
                 Output::Authorize(question, reply) => {
+                    let question = AuthorizeQuestion { address: self.permit.counted_address(), ..question };
                     let state = Arc::clone(self.state());
                     self.ask(cx, Box::pin(questions::authorize(state, now, question, reply)));
                 }
-                Output::Call(request) => calls::start(self.state(), cx, request),
+                Output::Call(request) => {
+                    calls::start(self.state(), now, cx, request, self.permit.counted_address());
+                }
                 Output::Close { code, reason } => {
                     if reason == ByeCode::Overloaded.as_str() {
                         self.state().warnings.sessions.note(now, || "one was refused".to_owned());

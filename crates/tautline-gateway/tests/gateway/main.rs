@@ -11,6 +11,7 @@ mod compression;
 mod control;
 mod drain;
 mod handshake;
+mod hooks;
 mod http;
 mod leaks;
 mod login_codes;

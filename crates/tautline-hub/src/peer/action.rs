@@ -35,6 +35,8 @@ pub(super) enum ActionKind {
     Publish {
         /// JSON.
         data: Box<str>,
+        /// JSON, of the back end only.
+        tags: Option<Box<str>>,
         /// An earlier attempt may have been executed.
         in_doubt: bool,
     },
@@ -52,6 +54,8 @@ pub(super) enum HeldState {
     /// The number of the question, and the permission that it is about.
     Asked(u64, Permission),
     Decided(Result<(), ErrorBody>),
+    /// The back end has taken the publication, and nothing is appended.
+    Skipped,
 }
 
 impl ActionKind {

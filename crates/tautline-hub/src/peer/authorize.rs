@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use tautline_protocol::{ChannelName, ErrorCode, Now, ReadFrom, RequestId, packet::ErrorBody};
+use tautline_protocol::{
+    ChannelName, ErrorCode, Now, ReadFrom, RequestId, json::is_too_deep, packet::ErrorBody,
+};
 
 use super::{
     Peer,
@@ -17,8 +19,8 @@ use super::{
     subscriptions::denied,
 };
 use crate::{
-    Client, Decision, Permission,
-    questions::{Authorization, AuthorizeQuestion, QuestionAnswer, Reply},
+    CallKey, Client, Decision, Permission,
+    questions::{Authorization, AuthorizeQuestion, Disconnect, QuestionAnswer, Reply, skipped},
 };
 
 impl Peer {
@@ -84,8 +86,9 @@ impl Peer {
                 ActionKind::Publish { data, .. } => RawValue::from_string(data.to_string()).ok(),
                 _ => None,
             },
+            address: None,
             holder: action.asked_by.holder,
-            session: open.session.id,
+            key: CallKey { session: open.session.id, id: action.id },
         };
         let mailbox = Arc::clone(&self.mailbox);
         let deliver = move |answer| mailbox.deliver_answer(number, QuestionAnswer::Authorization(answer));
@@ -147,6 +150,16 @@ impl Peer {
         let Some((held, permission)) = asked else { return };
         let valid_ms = match answer {
             Authorization::Allow { valid_ms } => valid_ms,
+            Authorization::Rewrite { data, tags } => {
+                let bytes_max = self.hub.limits().message_bytes_max;
+                held.state = HeldState::Decided(rewrite(&mut held.action.kind, data, tags, bytes_max));
+                return;
+            }
+            Authorization::Skip => {
+                held.state = HeldState::Skipped;
+                return;
+            }
+            Authorization::Disconnect(disconnect) => return self.disconnect(now, &disconnect),
             Authorization::Deny { code, message } => {
                 held.state = HeldState::Decided(Err(ErrorBody::new(code, message)));
                 return;
@@ -182,7 +195,7 @@ impl Peer {
         };
         let is_ready = |at: &usize| match (&rare.held[*at].state, &rare.held[*at].action.kind) {
             (HeldState::Asked(..), _) => false,
-            (HeldState::Decided(Err(_)), _) => true,
+            (HeldState::Decided(Err(_)) | HeldState::Skipped, _) => true,
             // These see earlier publications.
             (_, ActionKind::Subscribe { .. }) => jobs == 0 && !is_subscribing,
             (_, ActionKind::History(_)) => jobs == 0 && !is_subscribing,
@@ -198,6 +211,7 @@ impl Peer {
         match state {
             HeldState::Decided(Err(error)) => self.refuse_held(&action, &error),
             HeldState::Decided(Ok(())) => self.run(now, action),
+            HeldState::Skipped => self.settle(action.id, Ok(&skipped(now))),
             HeldState::Asked(..) => unreachable!("is_ready() leaves out what is asked"),
         }
         true
@@ -212,8 +226,8 @@ impl Peer {
             ActionKind::Unsubscribe => self.unsubscribe(id, &channel),
             ActionKind::History(page) => self.read_history(now, id, channel, page, asked_by.holder),
             ActionKind::Presence => self.list_members(id, &channel),
-            ActionKind::Publish { data, in_doubt } => {
-                self.append(now, id, channel, data, &asked_by, in_doubt)
+            ActionKind::Publish { data, tags, in_doubt } => {
+                self.append(now, id, channel, (data, tags), &asked_by, in_doubt)
             }
         }
     }
@@ -243,6 +257,12 @@ impl Peer {
         }
     }
 
+    /// The back end ends the connection.
+    fn disconnect(&mut self, now: Now, disconnect: &Disconnect) {
+        let Stage::Active(open) = &self.stage else { return };
+        self.hub.clone().on_disconnect(now, &open.session.id.to_string(), disconnect);
+    }
+
     /// The connection ends: publications that wait were not executed, so the client may send them again. Where
     /// a newer connection of the session waits for the reply already, it is told.
     pub(super) fn drop_held(&mut self, open: &ActiveSession) {
@@ -260,4 +280,26 @@ impl Peer {
             }
         }
     }
+}
+
+/// Puts the back end's publication in the place of the client's.
+fn rewrite(
+    kind: &mut ActionKind,
+    new_data: Option<Box<RawValue>>,
+    new_tags: Option<Box<RawValue>>,
+    bytes_max: usize,
+) -> Result<(), ErrorBody> {
+    let ActionKind::Publish { data, tags, .. } = kind else { return Ok(()) };
+    let parts = [&new_data, &new_tags].map(|part| part.as_ref().map_or("", |part| part.get()));
+    if parts.iter().map(|part| part.len()).sum::<usize>() > bytes_max {
+        return Err(ErrorBody::new(ErrorCode::TooLarge, "the back end's publication is too large"));
+    }
+    if parts.iter().any(|part| is_too_deep(part)) || !(parts[1].is_empty() || parts[1].starts_with('{')) {
+        return Err(ErrorBody::new(ErrorCode::Internal, "the back end's publication is not valid"));
+    }
+    if let Some(new) = new_data {
+        *data = new.get().into();
+    }
+    *tags = new_tags.map(|new| new.get().into());
+    Ok(())
 }

@@ -9,7 +9,7 @@ use tautline_protocol::{
     ByeCode, ChannelName, Now, Pattern, ReadFrom, UserId, json,
     packet::{
         Auth, Hello,
-        client::ClientPacket,
+        client::{ClientInfo, ClientPacket},
         server::{Bye, Challenge},
     },
     server::Step,
@@ -22,7 +22,7 @@ use super::{
     stage::{Authenticated, Authenticating, LoadingChannels, Queued, Stage},
 };
 use crate::{
-    Client, Decision, Hub, Identity, Permission,
+    CallKey, Client, Decision, Hub, Identity, Permission,
     admission::HelloKind,
     questions::{AuthenticateQuestion, LoginResult, QuestionAnswer, Reply},
     session::id::SessionId,
@@ -129,17 +129,22 @@ impl Peer {
     }
 
     fn check_login(&mut self, auth: Auth, hello: Hello) {
-        let question = self.authenticate(auth);
+        let question = self.authenticate(auth, hello.client.clone(), None);
         if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Closed) {
             self.stage = Stage::Authenticating(Box::new(Authenticating { opening, hello, question }));
         }
     }
 
     /// Has a login checked. Returns the number of the question.
-    pub(super) fn authenticate(&mut self, auth: Auth) -> u64 {
+    pub(super) fn authenticate(
+        &mut self,
+        auth: Auth,
+        client: Option<ClientInfo>,
+        refreshes: Option<(CallKey, Arc<Identity>)>,
+    ) -> u64 {
         let (number, mailbox) = (self.hub.next_question(), Arc::clone(&self.mailbox));
         let deliver = move |login| mailbox.deliver_answer(number, QuestionAnswer::Login(login));
-        let question = AuthenticateQuestion { auth, holder: self.holder };
+        let question = AuthenticateQuestion { auth, client, refreshes, holder: self.holder };
         self.queue_output(Output::Authenticate(question, Reply::to_login(deliver)));
         number
     }

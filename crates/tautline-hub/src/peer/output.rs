@@ -7,10 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tautline_engine::budget::{Claim, Holder};
-use tautline_protocol::{ErrorCode, RequestId, UserId, packet::ErrorBody};
+use tautline_protocol::{ErrorCode, RequestId, packet::ErrorBody};
 
 use crate::{
-    Hub,
+    Hub, Identity,
     questions::{AuthenticateQuestion, Authorization, AuthorizeQuestion, LoginResult, Reply},
     reply,
     session::Session,
@@ -49,8 +49,8 @@ pub struct CallRequest {
     pub data: Box<RawValue>,
     /// How long the client waits, in milliseconds.
     pub timeout_ms: u64,
-    /// The calling user; `None` for a guest.
-    pub user: Option<UserId>,
+    /// The caller.
+    pub identity: Arc<Identity>,
     /// The holder whose budget shares the call uses.
     pub holder: Holder,
     /// Identifies the call and its session; stays the same when the call is repeated.

@@ -67,7 +67,11 @@ impl Peer {
 
     /// Has the token of an `auth` request checked; until then no input is read.
     fn refresh(&mut self, id: RequestId, auth: Auth) {
-        let question = self.authenticate(auth);
+        let Stage::Active(open) = &self.stage else { return };
+        let session = open.session.owned_by(&self.mailbox);
+        let identity = session.map(|session| Arc::clone(&session.login().identity));
+        let key = CallKey { session: open.session.id, id };
+        let question = self.authenticate(auth, None, identity.map(|identity| (key, identity)));
         self.rare.get_or_insert_default().refreshing = Some((id, question));
     }
 
@@ -146,14 +150,14 @@ impl Peer {
             method: call.method.into_owned(),
             data: call.data.map_or_else(|| serde_json::value::RawValue::NULL.to_owned(), ToOwned::to_owned),
             timeout_ms: call.timeout_ms.map_or(longest, |requests| requests.min(longest)),
-            user: asked_by.identity.user.clone(),
+            identity: Arc::clone(&asked_by.identity),
             key: CallKey { session: open.session.id, id },
         };
         self.queue_output(Output::Call(request));
     }
 
     fn publish(&mut self, now: Now, id: RequestId, body: &Publish<'_>, asked_by: Requester, in_doubt: bool) {
-        let kind = ActionKind::Publish { data: body.data.get().into(), in_doubt };
+        let kind = ActionKind::Publish { data: body.data.get().into(), tags: None, in_doubt };
         match parse_channel(&body.channel) {
             Ok(channel) => self.run_permitted(now, ChannelAction { id, channel, asked_by, kind }),
             Err(error) => self.settle(id, Err::<&(), _>(&error)),
@@ -166,12 +170,12 @@ impl Peer {
         now: Now,
         id: RequestId,
         channel: ChannelName,
-        data: Box<str>,
+        (data, tags): (Box<str>, Option<Box<str>>),
         Requester { identity, holder, incarnation }: &Requester,
         in_doubt: bool,
     ) {
         let Stage::Active(open) = &self.stage else { return };
-        let content = Content { data, from: identity.user.clone(), tags: None };
+        let content = Content { data, from: identity.user.clone(), tags };
         let origin = Some(Origin::Request { session: open.session.id.0, id });
         let doubt = in_doubt.then_some(Doubt { session_incarnation: *incarnation });
         let new = NewPublication { channel, content, origin, doubt, holder: *holder };

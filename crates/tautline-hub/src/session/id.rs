@@ -23,8 +23,8 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Identifies one call: stable across repetitions, unique among calls. A method that has recorded the key has
-/// already run.
+/// Identifies one request, such as a call: stable across repetitions, unique among requests. A method that has
+/// recorded the key has already run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallKey {
     pub(crate) session: SessionId,
@@ -32,10 +32,30 @@ pub struct CallKey {
 }
 
 impl CallKey {
+    /// The key with this text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (session, id) = text.split_once(':')?;
+        Some(Self { session: SessionId::parse(session)?, id: id.parse().ok()? })
+    }
+
     /// The calling session.
     #[must_use]
     pub fn session(&self) -> String {
         self.session.to_string()
+    }
+
+    /// The id that the client gave the request.
+    #[must_use]
+    pub fn request(&self) -> RequestId {
+        self.id
+    }
+
+    /// Names the request in traces (W3C Trace Context): the first half of the session's id, and the request's id.
+    /// A client that knows both can name it likewise, without any cryptography.
+    #[must_use]
+    pub fn trace_id(&self) -> u128 {
+        self.session.0 >> 64 << 64 | u128::from(self.id)
     }
 }
 
@@ -48,5 +68,18 @@ impl fmt::Display for CallKey {
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_id_is_made_of_session_and_request() {
+        let session = SessionId(0x0123_4567_89ab_cdef_fedc_ba98_7654_3210);
+        let key = CallKey { session, id: 7 };
+        assert_eq!(format!("{:032x}", key.trace_id()), "0123456789abcdef0000000000000007");
+        assert_eq!(CallKey::parse(&key.to_string()), Some(key));
     }
 }

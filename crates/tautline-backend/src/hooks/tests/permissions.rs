@@ -1,0 +1,86 @@
+//! Questions about channels.
+
+use serde_json::json;
+use tautline_hub::{Authorization, AuthorizeQuestion, budget::Holder};
+use tautline_protocol::{ByeCode, ChannelName};
+
+use super::*;
+
+fn question(permission: Permission) -> AuthorizeQuestion {
+    AuthorizeQuestion {
+        identity: ali(),
+        channel: ChannelName::parse("room:7").unwrap(),
+        permission,
+        data: (permission == Permission::Publish).then(|| RawValue::from_string("5".to_owned()).unwrap()),
+        address: None,
+        holder: Holder::of_hash(1),
+        key: key(3),
+    }
+}
+
+async fn ask(answer: Value) -> Authorization {
+    let back_end = BackEnd::always(Reply::Json(200, answer)).await;
+    let hooks = hooks(&[options([HookKind::Publish], &back_end.url)]);
+    hooks.authorize(now(), &question(Permission::Publish)).await
+}
+
+#[tokio::test]
+async fn each_permission_is_asked_for_by_its_name() {
+    let all = [HookKind::Subscribe, HookKind::Publish, HookKind::History, HookKind::Presence];
+    let back_end = BackEnd::always(Reply::Json(200, json!({"result": {"valid_ms": 9}}))).await;
+    let hooks = hooks(&[options(all, &back_end.url)]);
+    for permission in Permission::ALL {
+        let answer = hooks.authorize(now(), &question(permission)).await;
+        assert!(matches!(answer, Authorization::Allow { valid_ms: Some(9) }), "{answer:?}");
+    }
+    let kinds: Vec<_> = back_end.seen().iter().map(|seen| seen.json()["kind"].clone()).collect();
+    assert_eq!(kinds, Permission::ALL.map(|permission| json!(permission.as_str())));
+    let publish = back_end.seen().into_iter().find(|seen| seen.json()["kind"] == "publish").unwrap();
+    assert_eq!((&publish.json()["channel"], &publish.json()["data"]), (&json!("room:7"), &json!(5)));
+}
+
+#[tokio::test]
+async fn publication_may_be_rewritten_or_skipped() {
+    let answer = ask(json!({"result": {"data": [6], "tags": {"by": "shop"}}})).await;
+    let Authorization::Rewrite { data: Some(data), tags: Some(tags) } = answer else { panic!("{answer:?}") };
+    assert_eq!((data.get(), tags.get()), ("[6]", r#"{"by":"shop"}"#));
+    assert!(matches!(ask(json!({"result": {"skip": true}})).await, Authorization::Skip));
+    assert!(matches!(ask(json!({"result": {}})).await, Authorization::Allow { valid_ms: None }));
+}
+
+#[tokio::test]
+async fn refusal_passes_code_and_message() {
+    let answer = ask(json!({"error": {"code": "not_paid", "message": "pay first"}})).await;
+    let Authorization::Deny { code, message } = answer else { panic!("{answer:?}") };
+    assert_eq!((code.as_str(), &*message), ("not_paid", "pay first"));
+    let answer = ask(json!({"error": {"code": "unavailable", "retry_after_ms": 7}})).await;
+    assert!(matches!(answer, Authorization::Unavailable { retry_after_ms: Some(7), .. }), "{answer:?}");
+}
+
+#[tokio::test]
+async fn disconnect_passes_its_message() {
+    let answer = ask(json!({"disconnect": {"code": 4501, "message": "bye"}})).await;
+    let Authorization::Disconnect(disconnect) = answer else { panic!("{answer:?}") };
+    assert_eq!((disconnect.code, &*disconnect.message), (ByeCode::Kicked, "bye"));
+}
+
+#[tokio::test]
+async fn channel_that_no_hook_takes_is_denied() {
+    let back_end = BackEnd::always(Reply::Json(200, json!({}))).await;
+    let matches = vec!["shop:*".to_owned()];
+    let hooks = hooks(&[HookOptions { matches, ..options([HookKind::Publish], &back_end.url) }]);
+    let answer = hooks.authorize(now(), &question(Permission::Publish)).await;
+    assert!(matches!(answer, Authorization::Deny { .. }), "{answer:?}");
+}
+
+#[tokio::test]
+async fn question_without_answer_lets_nobody_in() {
+    for reply in
+        [Reply::Json(500, json!({})), Reply::Raw("nonsense"), Reply::Die, Reply::Json(200, json!([]))]
+    {
+        let back_end = BackEnd::always(reply).await;
+        let hooks = hooks(&[HookOptions { retries_max: 0, ..options([HookKind::Subscribe], &back_end.url) }]);
+        let answer = hooks.authorize(now(), &question(Permission::Subscribe)).await;
+        assert!(matches!(answer, Authorization::Unavailable { .. }), "{answer:?}");
+    }
+}
