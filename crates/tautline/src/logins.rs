@@ -1,15 +1,15 @@
-//! Which logins `serve` accepts: the settings as options of the authenticator.
+//! What answers the questions of `serve`: the settings as options of hooks and of the authenticator.
 
 use anyhow::Context as _;
-use tautline_backend::{Authenticator, AuthenticatorOptions};
+use tautline_backend::{Authenticator, AuthenticatorOptions, Hooks};
 
 use crate::config::Settings;
 
-/// Checks logins as the settings say.
+/// Asks hooks as the settings say, and checks all other logins itself.
 ///
 /// # Errors
-/// When a key or a provider is not valid.
-pub(crate) fn authenticator(settings: &Settings) -> anyhow::Result<Authenticator> {
+/// When a key, a provider or a hook is not valid.
+pub(crate) fn backend(settings: &Settings) -> anyhow::Result<Hooks> {
     let mut options = AuthenticatorOptions::default();
     // What was opened to everybody for development opens nothing afterwards, on whatever folder.
     options.environment = match settings.dev {
@@ -21,5 +21,6 @@ pub(crate) fn authenticator(settings: &Settings) -> anyhow::Result<Authenticator
     options.tokens = settings.tokens.clone();
     options.logins = settings.logins.clone();
     options.guests = settings.guests;
-    Authenticator::new(&options).context("cannot check logins")
+    let authenticator = Authenticator::new(&options).context("cannot check logins")?;
+    Hooks::new(&options.environment, &settings.hooks, authenticator).context("cannot ask hooks")
 }

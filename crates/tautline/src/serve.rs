@@ -122,7 +122,7 @@ fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
         .limits(settings.limits.clone())
         .rules(settings.channels.clone())
         .node(settings.node.clone())
-        .backend(logins::authenticator(settings)?);
+        .backend(logins::backend(settings)?);
     if !settings.ticket_keys.is_empty() {
         builder = builder.ticket_keys(settings.ticket_keys.iter().map(|key| key.0).collect());
     }

@@ -36,6 +36,7 @@ const OWN_HEADERS: [&str; 11] = [
 ///
 /// A configuration file may nest it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HookOptions {
@@ -44,10 +45,12 @@ pub struct HookOptions {
     pub name: Option<String>,
     /// The kinds of questions: one, or a list.
     #[serde(deserialize_with = "one_or_several")]
+    #[cfg_attr(feature = "schema", schemars(with = "OneOrSeveral<HookKind>"))]
     pub on: Vec<HookKind>,
     /// What the questions are about: one text, or a list. A channel or a method by its name, or by a prefix and a
     /// `*`; a login by `token`, `guest` or `code:<provider>`. Default: everything.
     #[serde(rename = "match", deserialize_with = "one_or_several")]
+    #[cfg_attr(feature = "schema", schemars(with = "OneOrSeveral<String>"))]
     pub matches: Vec<String>,
     /// Where they go.
     pub url: Option<String>,
@@ -55,9 +58,11 @@ pub struct HookOptions {
     pub urls: Vec<String>,
     /// What requests are signed with (Standard Webhooks): `whsec_…`, or `whsk_…`. During a rotation both.
     #[serde(deserialize_with = "secrets")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<Secret>"))]
     pub secrets: Vec<Secret>,
     /// How long an answer may take, the wait for a turn and retries included. Default 1 s; for `call` 5 s.
     #[serde(deserialize_with = "some_wait")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<units::Wait>"))]
     pub timeout: Option<Duration>,
     /// Requests at once; others wait. Default 256.
     #[serde(with = "units::Count")]
@@ -74,6 +79,7 @@ pub struct HookOptions {
     pub headers: BTreeMap<String, Secret>,
     /// Private networks to which requests may go, and to which they may go without TLS. Default none.
     #[serde(deserialize_with = "networks")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub allow_networks: Vec<IpNet>,
     /// The largest answer, in bytes. Default 64 KiB.
     #[serde(with = "units::Bytes")]
@@ -81,6 +87,7 @@ pub struct HookOptions {
     /// How long an accepted login is remembered: the same token is let in again without a question. Only for
     /// `connect`, and only for tokens. Default: not at all.
     #[serde(deserialize_with = "some_wait")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<units::Wait>"))]
     pub cache: Option<Duration>,
 }
 
@@ -212,18 +219,21 @@ fn check_url(url: &str, networks: &Networks) -> Result<Uri, String> {
     }
 }
 
+/// A text, or a list of texts.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged, expecting = "one of the words of this option, or a list of them")]
+enum OneOrSeveral<T> {
+    One(T),
+    Several(Vec<T>),
+}
+
 /// One, or a list.
 fn one_or_several<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "one of the words of this option, or a list of them")]
-    enum OneOrSeveral<T> {
-        One(T),
-        Several(Vec<T>),
-    }
     Ok(match OneOrSeveral::deserialize(deserializer)? {
         OneOrSeveral::One(one) => vec![one],
         OneOrSeveral::Several(several) => several,

@@ -8,6 +8,7 @@ use tautline_protocol::{Pattern, packet::Auth};
 
 /// A kind of question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum HookKind {

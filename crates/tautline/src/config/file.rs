@@ -10,7 +10,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
 };
-use tautline_backend::{LoginOptions, TokenOptions};
+use tautline_backend::{HookOptions, LoginOptions, TokenOptions};
 use tautline_gateway::{GatewayConfig, PlainConfig};
 use tautline_hub::{Access, EngineLimits, HubLimits, NodeLimits, PresenceMode, Rates, RulePattern};
 use tautline_process::{
@@ -54,6 +54,8 @@ pub(super) struct File {
     pub tokens: TokenOptions,
     /// Vendors whose login codes are accepted.
     pub login: Vec<LoginOptions>,
+    /// Questions that go to the app's back end by HTTP. The first section that takes a question is asked.
+    pub hooks: Vec<HookOptions>,
     /// The HTTP API of the back end.
     pub api: Api,
     /// What clients resume with.
@@ -302,7 +304,8 @@ impl File {
             rates: Rates::default(),
         };
         table.remove("limits");
-        let [auth, login] = ["auth", "login"].map(|section| table.get(section).map(Spanned::span));
+        let [auth, login, hooks] =
+            ["auth", "login", "hooks"].map(|section| table.get(section).map(Spanned::span));
         let tokens: TokenOptions = options::take(&mut table, "auth").map_err(fault)?;
         let table = toml::de::Deserializer::from(Spanned::new(span, table));
         let mut file = Self::deserialize(table).map_err(fault)?;
@@ -310,11 +313,16 @@ impl File {
         let file = Self { gateway, limits, tokens, ..file };
         file.tokens.check().map_err(|error| (auth, error.to_string()))?;
         file.check_logins().map_err(|message| (login, message))?;
+        file.check_hooks().map_err(|message| (hooks, message))?;
         if let Some(listener) = file.listen.iter().find(|listener| listener.tls && file.tls.is_empty()) {
             let message = format!("listen {}: TLS needs a certificate: add [[tls]]", listener.address);
             return Err((None, message));
         }
         Ok(file)
+    }
+
+    fn check_hooks(&self) -> Result<(), String> {
+        self.hooks.iter().try_for_each(HookOptions::check).map_err(|error| error.to_string())
     }
 
     fn check_logins(&self) -> Result<(), String> {

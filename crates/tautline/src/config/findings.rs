@@ -16,6 +16,7 @@ impl Settings {
         findings.extend(self.listen_findings());
         findings.extend(self.login_findings());
         findings.extend(self.rule_findings());
+        findings.extend(self.hook_findings());
         findings.extend(self.limit_findings());
         findings
     }
@@ -46,10 +47,13 @@ impl Settings {
         if self.dev || has_tokens {
             return findings;
         }
+        if self.has_login_hook() {
+            return findings;
+        }
         if !self.guests && self.logins.is_empty() {
             findings.push(format!(
-                "nobody can connect: set {AUTH_SECRET} or [auth] hs256_secret, name a provider in [[login]], or let guests \
-                 in with [auth] guests"
+                "nobody can connect: set {AUTH_SECRET} or [auth] hs256_secret, name a provider in [[login]], let guests in \
+                 with [auth] guests, or ask the app's back end with [[hooks]] on \"connect\""
             ));
         }
         for rule in self.channels.iter().filter(|rule| !is_of_inboxes(rule)) {
@@ -118,7 +122,7 @@ fn is_of_inboxes(rule: &ChannelRule) -> bool {
 }
 
 /// The options of a rule that say who has a permission, as far as they are set.
-fn accesses(rule: &ChannelRule) -> impl Iterator<Item = (&'static str, Access)> {
+pub(super) fn accesses(rule: &ChannelRule) -> impl Iterator<Item = (&'static str, Access)> {
     let set = [
         ("subscribe", Some(rule.subscribe)),
         ("publish", Some(rule.publish)),

@@ -7,6 +7,7 @@ mod environment;
 mod error;
 mod file;
 mod findings;
+mod hook_findings;
 mod limit_findings;
 mod listen;
 mod loaded;
@@ -28,7 +29,7 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tautline_backend::{LoginOptions, TokenOptions};
+use tautline_backend::{HookOptions, LoginOptions, TokenOptions};
 use tautline_gateway::{GatewayConfig, PlainConfig};
 use tautline_hub::{Access, ChannelRule, NodeLimits, PresenceMode, Retention, RulePattern};
 use tautline_process::{log::LogFormat, secret::Secret, units::whole_ms};
@@ -150,6 +151,8 @@ pub struct Settings {
     pub tokens: TokenOptions,
     /// Vendors whose login codes are accepted. Default none.
     pub logins: Vec<LoginOptions>,
+    /// Questions that go to the app's back end by HTTP. Default none.
+    pub hooks: Vec<HookOptions>,
     /// Keys for the HTTP API. Default none: it is closed.
     pub api_keys: Vec<Secret>,
     /// What tickets are sealed with, newest first. Default none: made at random at start.
@@ -186,6 +189,7 @@ impl Default for Settings {
             hs256_secret_old: None,
             tokens: TokenOptions::default(),
             logins: Vec::new(),
+            hooks: Vec::new(),
             api_keys: Vec::new(),
             ticket_keys: Vec::new(),
             environment: String::new(),
@@ -216,7 +220,7 @@ impl Settings {
         set(&mut settings.guests, file.auth.guests);
         settings.hs256_secret = file.auth.hs256_secret;
         settings.hs256_secret_old = file.auth.hs256_secret_old;
-        (settings.tokens, settings.logins) = (file.tokens, file.login);
+        (settings.tokens, settings.logins, settings.hooks) = (file.tokens, file.login, file.hooks);
         set(&mut settings.api_keys, file.api.keys);
         set(&mut settings.ticket_keys, file.tickets.keys);
         set(&mut settings.environment, file.tickets.environment);

@@ -335,6 +335,35 @@ fn invalid_login_section_is_refused_with_its_place() {
 }
 
 #[test]
+fn hook_sections_are_read_and_checked() {
+    let hook = "[[hooks]]\non = [\"call\", \"publish\"]\nurl = \"https://shop.example/\"\n";
+    let secret = "secrets = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]\n";
+    let settings = settings_of(&format!("{hook}{secret}timeout = \"2s\"\n"), &[], &Flags::default());
+    assert_eq!(settings.hooks.len(), 1);
+    assert!(!format!("{settings:?}").contains("whsec"), "secrets are not printed");
+    for (text, place, words) in [
+        (hook.to_owned(), "1:", "`secrets`"),
+        (format!("{hook}{secret}match = \"room:*\""), "1:", "a section for each"),
+        (format!("{hook}{secret}timeout = 5"), "5:", "a duration in quotes"),
+        (hook.replace("call", "join"), "2:", "unknown variant `join`"),
+        (hook.replace("https", "http") + secret, "1:", "allow_networks"),
+    ] {
+        let error = error_of(&text);
+        assert!(error.starts_with(&format!("tautline.toml:{place}")) && error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn example_names_every_option_of_hooks() {
+    for name in options::names::<tautline_backend::HookOptions>() {
+        assert!(
+            EXAMPLE.contains(&format!("\n# {name} = ")) || *name == "urls" && EXAMPLE.contains("`urls`"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn rates_are_read_by_scope() {
     let text = "[rates]\nconnections_per_user_max = 5\n[rates.connection]\nrequests = \"50/s burst 200\"\n\
                 [rates.api_key]\nbytes = \"1MiB/10s\"";
