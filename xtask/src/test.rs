@@ -173,6 +173,14 @@ static STEPS: &[Step] = &[
         jobs: |root| Ok(plain_jobs(root)),
     },
     Step {
+        name: "hooks",
+        about: "receivers in Node and Python, with the libraries of Standard Webhooks, behind the built server",
+        quick: false,
+        needs: &[&C_TOOLCHAIN, &NODE, &PYTHON],
+        skip: never,
+        jobs: |root| Ok(hooks_jobs(root)),
+    },
+    Step {
         name: "browser",
         about: "two phones in a real Chromium behind a bad network",
         quick: false,
@@ -315,6 +323,18 @@ fn plain_jobs(root: &Path) -> Vec<Job> {
         npm(root, "e2e", ["run", "test:plain"]).env("TAUTLINE_BINARIES", binaries(root).to_string_lossy());
     let test = npm::install(root, "e2e").into_iter().chain([test]);
     [programs()].into_iter().chain(test.map(Job::Run)).collect()
+}
+
+/// The receivers of the guide.
+fn hooks_jobs(root: &Path) -> Vec<Job> {
+    let install = "python3 -m venv .tools/hooks && .tools/hooks/bin/python -m pip install --quiet \
+                   --disable-pip-version-check -r examples/hooks/requirements.txt";
+    let test = npm(root, "examples/hooks", ["test"])
+        .env("TAUTLINE", binaries(root).join("tautline").to_string_lossy())
+        .env("PYTHON", root.join(".tools/hooks/bin/python").to_string_lossy());
+    let packages = npm::install(root, "examples/hooks").into_iter();
+    let commands = packages.chain([Command::new("sh", ["-c", install]), test]);
+    [programs()].into_iter().chain(commands.map(Job::Run)).collect()
 }
 
 /// Everything that the demo needs, then the browser test.
