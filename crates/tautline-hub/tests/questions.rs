@@ -423,6 +423,18 @@ fn skipped_publication_is_answered_and_not_appended() {
 }
 
 #[test]
+fn subscribe_is_not_permitted_by_answers_to_a_publish() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    for (id, answer) in [(1, rewrite(&json!(1), None)), (2, Authorization::Skip)] {
+        phone.say(&node, subscribe(id, "asks:1"));
+        phone.decide(&node, answer);
+        let reply = phone.hear(&node).into_iter().find(|packet| packet["id"] == id).expect("a reply");
+        assert_eq!(reply["error"]["code"], "internal", "{reply}");
+    }
+}
+
+#[test]
 fn disconnect_ends_the_connection_and_the_publish() {
     for (code, close) in [(ByeCode::Kicked, 4103), (ByeCode::TokenExpired, 4101)] {
         let node = Node::new();

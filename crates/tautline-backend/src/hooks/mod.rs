@@ -135,11 +135,12 @@ impl Backend for Hooks {
         now: Now,
         question: &'a AuthorizeQuestion,
     ) -> BackendFuture<'a, Authorization> {
-        match self.hook(HookKind::of(question.permission), question.channel.as_str()) {
+        let kind = HookKind::of(question.permission);
+        match self.hook(kind, question.channel.as_str()) {
             None => self.otherwise.authorize(now, question),
             Some(hook) => Box::pin(async move {
                 let request = HookRequest::authorize(question);
-                results::authorization(hook.ask(now, &request, u64::MAX).await)
+                results::authorization(kind, hook.ask(now, &request, u64::MAX).await)
             }),
         }
     }

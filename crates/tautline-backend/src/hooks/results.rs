@@ -7,7 +7,10 @@ use serde_json::{Value, value::RawValue};
 use tautline_hub::{Authorization, Identity, LoginRefused};
 use tautline_protocol::{ErrorCode, Now, UserId};
 
-use super::answer::{Failure, HookError, Outcome};
+use super::{
+    HookKind,
+    answer::{Failure, HookError, Outcome},
+};
 use crate::{
     LoginResult,
     call::{CallError, CallResult},
@@ -73,9 +76,13 @@ pub(super) fn call(outcome: Outcome) -> CallResult {
 }
 
 /// What comes of a question about a channel.
-pub(super) fn authorization(outcome: Outcome) -> Authorization {
+pub(super) fn authorization(kind: HookKind, outcome: Outcome) -> Authorization {
     match outcome {
         Outcome::Result(result) => match read::<AuthorizeAnswer>(&result) {
+            // The other members are about publications.
+            Some(AuthorizeAnswer { valid_ms, .. }) if kind != HookKind::Publish => {
+                Authorization::Allow { valid_ms }
+            }
             Some(AuthorizeAnswer { skip: true, .. }) => Authorization::Skip,
             Some(AuthorizeAnswer { valid_ms, data: None, tags: None, .. }) => {
                 Authorization::Allow { valid_ms }

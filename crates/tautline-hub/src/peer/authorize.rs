@@ -156,7 +156,8 @@ impl Peer {
                 return;
             }
             Authorization::Skip => {
-                held.state = HeldState::Skipped;
+                let is_publish = matches!(held.action.kind, ActionKind::Publish { .. });
+                held.state = if is_publish { HeldState::Skipped } else { HeldState::Decided(Err(unfit())) };
                 return;
             }
             Authorization::Disconnect(disconnect) => return self.disconnect(now, &disconnect),
@@ -289,17 +290,21 @@ fn rewrite(
     new_tags: Option<Box<RawValue>>,
     bytes_max: usize,
 ) -> Result<(), ErrorBody> {
-    let ActionKind::Publish { data, tags, .. } = kind else { return Ok(()) };
+    let ActionKind::Publish { data, tags, .. } = kind else { return Err(unfit()) };
     let parts = [&new_data, &new_tags].map(|part| part.as_ref().map_or("", |part| part.get()));
     if parts.iter().map(|part| part.len()).sum::<usize>() > bytes_max {
         return Err(ErrorBody::new(ErrorCode::TooLarge, "the back end's publication is too large"));
     }
     if parts.iter().any(|part| is_too_deep(part)) || !(parts[1].is_empty() || parts[1].starts_with('{')) {
-        return Err(ErrorBody::new(ErrorCode::Internal, "the back end's publication is not valid"));
+        return Err(unfit());
     }
     if let Some(new) = new_data {
         *data = new.get().into();
     }
     *tags = new_tags.map(|new| new.get().into());
     Ok(())
+}
+
+fn unfit() -> ErrorBody {
+    ErrorBody::new(ErrorCode::Internal, "the back end's answer does not fit the request")
 }

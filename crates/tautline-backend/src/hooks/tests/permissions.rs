@@ -27,7 +27,8 @@ async fn ask(answer: Value) -> Authorization {
 #[tokio::test]
 async fn each_permission_is_asked_for_by_its_name() {
     let all = [HookKind::Subscribe, HookKind::Publish, HookKind::History, HookKind::Presence];
-    let back_end = BackEnd::always(Reply::Json(200, json!({"result": {"valid_ms": 9}}))).await;
+    let answer = json!({"result": {"valid_ms": 9, "info": {}}});
+    let back_end = BackEnd::always(Reply::Json(200, answer)).await;
     let hooks = hooks(&[options(all, &back_end.url)]);
     for permission in Permission::ALL {
         let answer = hooks.authorize(now(), &question(permission)).await;
@@ -46,6 +47,14 @@ async fn publication_may_be_rewritten_or_skipped() {
     assert_eq!((data.get(), tags.get()), ("[6]", r#"{"by":"shop"}"#));
     assert!(matches!(ask(json!({"result": {"skip": true}})).await, Authorization::Skip));
     assert!(matches!(ask(json!({"result": {}})).await, Authorization::Allow { valid_ms: None }));
+}
+
+#[tokio::test]
+async fn subscribe_is_permitted_whatever_data_comes_with_it() {
+    let back_end = BackEnd::always(Reply::Json(200, json!({"result": {"data": {}, "skip": true}}))).await;
+    let hooks = hooks(&[options([HookKind::Subscribe], &back_end.url)]);
+    let answer = hooks.authorize(now(), &question(Permission::Subscribe)).await;
+    assert!(matches!(answer, Authorization::Allow { valid_ms: None }), "{answer:?}");
 }
 
 #[tokio::test]
