@@ -355,7 +355,7 @@ fn hook_sections_are_read_and_checked() {
 
 #[test]
 fn example_names_every_option_of_hooks() {
-    for name in options::names::<tautline_backend::HookOptions>() {
+    for name in options::names::<HookOptions>() {
         assert!(
             EXAMPLE.contains(&format!("\n# {name} = ")) || *name == "urls" && EXAMPLE.contains("`urls`"),
             "{name}"
