@@ -128,6 +128,8 @@ pub(super) struct OwnServer {
     pub threads: usize,
     pub cores: Vec<usize>,
     pub tls: bool,
+    /// The back end that answers its method `hook`.
+    pub hook: Option<String>,
 }
 
 impl Load {
@@ -169,7 +171,12 @@ impl Load {
     }
 
     pub(super) fn own_server(&self) -> OwnServer {
-        OwnServer { threads: self.server_threads, cores: self.server_cores.clone(), tls: self.tls }
+        OwnServer {
+            threads: self.server_threads,
+            cores: self.server_cores.clone(),
+            tls: self.tls,
+            hook: None,
+        }
     }
 
     /// No server of ours is on the load's cores.

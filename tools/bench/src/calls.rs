@@ -22,6 +22,8 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     Echo,
+    /// A method that the app's back end answers.
+    Hook,
     Publish,
 }
 
@@ -54,7 +56,7 @@ pub(super) fn run(context: &RunContext<'_>, ask: Ask) -> anyhow::Result<Figures>
     let mut figures = Figures::default();
     if let Some(server) = used.server {
         let name = match ask {
-            Ask::Echo => "server_cpu_s_per_1m_calls",
+            Ask::Echo | Ask::Hook => "server_cpu_s_per_1m_calls",
             Ask::Publish => "server_cpu_s_per_1m_publications",
         };
         figures.add_cpu(name, server, answered);
@@ -156,6 +158,7 @@ impl Tracker {
         let body = |index: usize| match ask {
             Ask::Echo if !protocol.is_ours() => format!("{}:{index}", context.name),
             Ask::Echo => format!(r#""call":{{"method":"echo","data":"{data}"}}}}"#),
+            Ask::Hook => format!(r#""call":{{"method":"hook","data":"{data}"}}}}"#),
             Ask::Publish => {
                 let (name, number) = (&context.name, index % context.plan.channels);
                 format!(r#""publish":{{"channel":"{name}:{number}","data":"{data}"}}}}"#)

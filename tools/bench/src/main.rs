@@ -14,6 +14,7 @@ mod delivery_tracker;
 mod event_loop;
 mod fanout;
 mod frames;
+mod hooks;
 mod idle;
 mod newcomers;
 mod procfs;
@@ -41,7 +42,7 @@ use clap::{Parser, Subcommand};
 use tautline_process::{log::LogArgs, secret::Secret};
 
 use self::{
-    args::{Defaults, Load, Plan, Target},
+    args::{Defaults, Load, OwnServer, Plan, Target},
     procfs::Processes,
     progress::Progress,
     report::{Figures, Report},
@@ -87,6 +88,9 @@ enum Scenario {
     Channels(fanout::FanoutArgs),
     /// Calls of a method that answers what it is told [default: 100 connections, 1 in flight each, 5 s]
     Echo(Load),
+    /// Calls that a hook takes to a back end (axum), beside the rate of that back end alone
+    /// [default: 100 connections, 1 in flight each, 5 s]
+    Hooks(Load),
     /// Publications and their own replies, with nobody subscribed
     /// [default: 100 connections, each in a channel of its own, 10000 a second in all, 5 s]
     Publish(Load),
@@ -98,6 +102,8 @@ enum Scenario {
     Slow(slow::SlowArgs),
     /// Run the gateway that the others start for themselves
     Serve(ServeArgs),
+    /// Run the back end that `hooks` starts for itself
+    BackEnd(hooks::BackEndArgs),
 }
 
 /// What a scenario has to do with.
@@ -136,6 +142,13 @@ fn run(scenario: &Scenario) -> anyhow::Result<()> {
         Defaults { connections: 100, channels: 1, in_flight: 1, rate: None, seconds: 5.0, at_once: 256 };
     match scenario {
         Scenario::Serve(args) => server::serve(args),
+        Scenario::BackEnd(args) => hooks::serve(args),
+        Scenario::Hooks(load) => {
+            ensure!(load.target()?.is_none(), "hooks needs a server of its own, which knows its back end");
+            let back_end = hooks::BackEndProcess::start(load)?;
+            let server = OwnServer { hook: Some(back_end.url.clone()), ..load.own_server() };
+            repeat_against("hooks", load, &server, usual, |context| hooks::run(context, &back_end))
+        }
         Scenario::Idle(load) => {
             repeat("idle", load, Defaults { connections: 10_000, seconds: 10.0, ..usual }, idle::run)
         }
@@ -170,6 +183,16 @@ fn repeat(
     defaults: Defaults,
     run: impl Fn(&RunContext<'_>) -> anyhow::Result<Figures>,
 ) -> anyhow::Result<()> {
+    repeat_against(scenario, load, &load.own_server(), defaults, run)
+}
+
+fn repeat_against(
+    scenario: &'static str,
+    load: &Load,
+    server: &OwnServer,
+    defaults: Defaults,
+    run: impl Fn(&RunContext<'_>) -> anyhow::Result<Figures>,
+) -> anyhow::Result<()> {
     ensure!(
         load.protocol().is_ours() || matches!(scenario, "idle" | "fanout" | "echo"),
         "{scenario} is about what only Tautline does: another protocol has idle, fanout and echo"
@@ -180,7 +203,7 @@ fn repeat(
     let mut report =
         Report { scenario, options: plan.describe().collect::<BTreeMap<_, _>>(), runs: Vec::new() };
     for number in 1..=load.runs() {
-        let own = if named.is_none() { Some(ServerProcess::start(&load.own_server())?) } else { None };
+        let own = if named.is_none() { Some(ServerProcess::start(server)?) } else { None };
         // Not before: a child inherits where its parent may run.
         server::pin(load.load_cores())?;
         let (target, pids) = match (&named, &own) {

@@ -12,6 +12,7 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use rustls::ClientConfig;
 use serde_json::json;
+use tautline_backend::{Authenticator, AuthenticatorOptions, HookKind, HookOptions, Hooks};
 use tautline_gateway::{Gateway, Listener, Tls, TlsCertificate};
 use tautline_hub::{Access, ChannelRule, RulePattern};
 use tautline_process::{IO_EVENTS_PER_POLL, log, secret::Secret, socket};
@@ -23,6 +24,9 @@ const AUTH_SECRET: &str = "TAUTLINE_AUTH_SECRET";
 
 /// A certificate and its key, as PEM: TLS alone is spoken where it is set.
 const CERTIFICATE: &str = "TAUTLINE_BENCH_CERTIFICATE";
+
+/// The back end that answers the method `hook`, where it is set.
+const HOOK: &str = "TAUTLINE_BENCH_HOOK";
 
 /// Runs the gateway that scenarios measure, until it is ended: everything in memory, guests may do everything, method `echo`.
 /// Tokens are checked where TAUTLINE_AUTH_SECRET is set.
@@ -64,9 +68,11 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             .guests(true)
             .rules(vec![everything])
             .call("echo", |call| async move { Ok(call.data) });
-        let gateway = match std::env::var(AUTH_SECRET) {
-            Ok(secret) => gateway.jwt_hs256(secret),
-            Err(_) => gateway,
+        let secret = std::env::var(AUTH_SECRET).ok();
+        let gateway = match (std::env::var(HOOK), secret) {
+            (Ok(url), secret) => gateway.backend(hooks(&url, secret.as_deref())?),
+            (Err(_), Some(secret)) => gateway.jwt_hs256(secret),
+            (Err(_), None) => gateway,
         };
         let gateway = gateway.build().context("cannot build the gateway")?;
         let listener =
@@ -81,6 +87,18 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         }
         gateway.serve(listener).await.context("cannot accept any more")
     })
+}
+
+/// Lets in as without hooks, and takes the method `hook` to this back end.
+fn hooks(url: &str, secret: Option<&str>) -> anyhow::Result<Hooks> {
+    let mut logins = AuthenticatorOptions::default();
+    logins.guests = true;
+    logins.hs256_secrets = secret.map(|secret| secret.as_bytes().to_vec()).into_iter().collect();
+    let signed_with = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let mut hook = HookOptions::new([HookKind::Call], url, signed_with);
+    hook.matches = vec!["hook".to_owned()];
+    hook.allow_networks = vec!["127.0.0.0/8".parse().context("a network")?];
+    Hooks::new("", &[hook], Authenticator::new(&logins)?).context("cannot ask the back end")
 }
 
 /// Longer than any run.
@@ -142,6 +160,9 @@ impl ServerProcess {
         let certificate = server.tls.then(wire::certificate).transpose()?;
         if let Some(pem) = &certificate {
             command.env(CERTIFICATE, pem);
+        }
+        if let Some(url) = &server.hook {
+            command.env(HOOK, url);
         }
         let child =
             command.env(AUTH_SECRET, secret.expose()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();

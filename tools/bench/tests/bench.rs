@@ -41,6 +41,11 @@ fn every_question_has_its_answer() {
 }
 
 #[test]
+fn hook_takes_calls_to_its_back_end() {
+    assert!(figure("hooks --connections 5 --in-flight 2", "share_of_back_end") > 0.0);
+}
+
+#[test]
 fn idle_reports_memory_around_a_burst() {
     assert!(figure("idle --connections 20 --channels 2", "resident_mib_in_all") > 0.0);
 }
