@@ -1,8 +1,11 @@
 //! The reason why an engine did not do a job.
 
-use tautline_protocol::{ErrorCode, packet::ErrorBody};
+use tautline_protocol::{Cursor, ErrorCode, packet::ErrorBody};
 
-use crate::budget::{Budget, Holder};
+use crate::{
+    Position,
+    budget::{Budget, Holder},
+};
 
 /// The retry delay when an engine knows no better one, in milliseconds.
 const RETRY_MS: u64 = 1_000;
@@ -23,6 +26,12 @@ pub enum EngineError {
     /// May or may not have been executed.
     #[error("{0}")]
     InDoubt(String),
+    /// Not executed: the log's head is not the expected one.
+    #[error("the log's head is not the expected one")]
+    Conflict {
+        /// The head at present.
+        head: Position,
+    },
 }
 
 impl EngineError {
@@ -43,7 +52,14 @@ impl EngineError {
             Self::Full(_) => (ErrorCode::Overloaded, Some(RETRY_MS)),
             Self::Limit(_) => (ErrorCode::Limit, None),
             Self::InDoubt(_) => (ErrorCode::InDoubt, None),
+            Self::Conflict { .. } => (ErrorCode::CONFLICT, None),
         };
-        ErrorBody { retry_after_ms, ..ErrorBody::new(code, self.to_string()) }
+        let head = match self {
+            Self::Conflict { head } => {
+                Some(Box::new(Cursor { epoch: head.epoch.to_string(), offset: head.offset, at: None }))
+            }
+            _ => None,
+        };
+        ErrorBody { retry_after_ms, head, ..ErrorBody::new(code, self.to_string()) }
     }
 }

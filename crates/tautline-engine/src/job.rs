@@ -112,6 +112,9 @@ pub struct Append {
     pub origin: Option<Origin>,
     /// The request may have been executed before: append only if the log proves that it was not.
     pub doubt: Option<Doubt>,
+    /// Append only if this is the log's head: [`EngineError::Conflict`] otherwise. A repeated key is recognised
+    /// first. A log that was never written to has its head at 0 of the epoch that a stat reports.
+    pub expect: Option<Position>,
     /// The publisher's budget holder: a new log, and its bytes in memory, count for it.
     pub holder: Holder,
     /// The channel's retention.
@@ -120,6 +123,21 @@ pub struct Append {
     pub wall_ms: u64,
     /// Reply handle.
     pub answer: Answer<Appended>,
+}
+
+impl Append {
+    /// Compares the log's head with the expected one.
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] where another head was expected.
+    pub fn check_expected(&self, epoch: &Arc<str>, head: u64) -> Result<(), EngineError> {
+        match &self.expect {
+            Some(expected) if expected.offset != head || expected.epoch != *epoch => {
+                Err(EngineError::Conflict { head: Position { epoch: Arc::clone(epoch), offset: head } })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The origin of a publication, by which the log recognises a repeated request.

@@ -4,6 +4,7 @@
 //! An engine's own tests pass a [`Rig`] that opens it, and reopens it over the same data.
 
 mod asking;
+mod expecting;
 mod forgetting;
 mod order;
 mod origins;
@@ -59,6 +60,11 @@ pub const PROMISES: &[(&str, Promise)] = promises![
     forgetting::forgotten_log_begins_anew_in_another_epoch,
     forgetting::logs_forgotten_again_get_an_epoch_each_time,
     forgetting::log_in_use_is_never_forgotten,
+    expecting::append_with_expected_head_succeeds_once,
+    expecting::unwritten_log_is_expected_at_zero_of_its_epoch,
+    expecting::head_of_another_epoch_is_a_conflict,
+    expecting::repeated_key_is_recognised_before_expected_head,
+    expecting::of_appends_expecting_one_head_only_first_succeeds,
     origins::repeated_key_returns_first_result,
     origins::key_is_forgotten_with_its_publication,
     origins::concurrent_keys_are_distinguished_or_recognised,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tautline_engine::{
-    Answer, Append, Appended, Content, Doubt, EngineError, Entry, Job, Origin, Page, Read, Span,
+    Answer, Append, Appended, Content, Doubt, EngineError, Entry, Job, Origin, Page, Position, Read, Span,
     budget::Holder,
 };
 use tautline_protocol::{
@@ -28,6 +28,8 @@ pub(crate) struct NewPublication {
     pub(crate) content: Content,
     pub(crate) origin: Option<Origin>,
     pub(crate) doubt: Option<Doubt>,
+    /// The head of the log before it.
+    pub(crate) expect: Option<Position>,
     /// The publisher's budget holder.
     pub(crate) holder: Holder,
 }
@@ -35,7 +37,8 @@ pub(crate) struct NewPublication {
 impl Hub {
     /// Publishes for the back end, without a permission check. A key that the log still knows appends nothing
     /// and returns the first result. `done` is called once, from any thread, when the engine has completed
-    /// the append: with `overloaded` or `unavailable` where it currently has no room or no disk.
+    /// the append: with `overloaded` or `unavailable` where it currently has no room or no disk, with `conflict` and
+    /// the present head where another one was expected.
     pub fn publish(
         &self,
         now: Now,
@@ -48,7 +51,10 @@ impl Hub {
         let tags = options.tags.map(|tags| tags.get().into());
         let content = Content { data: data.get().into(), from: None, tags };
         let channel = channel.clone();
-        let new = NewPublication { channel, content, origin, doubt: None, holder: Holder::BACK_END };
+        let expect =
+            options.expect.map(|head| Position { epoch: head.epoch.as_str().into(), offset: head.offset });
+        let holder = Holder::BACK_END;
+        let new = NewPublication { channel, content, origin, doubt: None, expect, holder };
         self.append(now, new, done);
     }
 
@@ -61,7 +67,7 @@ impl Hub {
         done: impl FnOnce(Result<Published, ErrorBody>) + Send + 'static,
     ) {
         self.observe_time(now);
-        let NewPublication { channel, content, origin, doubt, holder } = new;
+        let NewPublication { channel, content, origin, doubt, expect, holder } = new;
         let tags = content.tags.as_ref().map_or(0, |tags| tags.len());
         let bytes = content.data.len() + tags + channel.as_str().len();
         let Some(claim) = self.0.budgets.appends.claim(holder, bytes, holder.claimant()) else {
@@ -104,6 +110,7 @@ impl Hub {
             content,
             origin,
             doubt,
+            expect,
             holder,
             retention,
             wall_ms,
@@ -136,7 +143,7 @@ impl Hub {
                     Ok(page) => match page.entries.first() {
                         Some(found) if found.offset() == offset && !found.has_same_content(&claimed) => {
                             let words = "this idempotency key belongs to another publication";
-                            Err(ErrorBody::new(ErrorCode::Other("conflict".into()), words))
+                            Err(ErrorBody::new(ErrorCode::CONFLICT, words))
                         }
                         // The publication may be deleted by now; the content cannot be compared.
                         _ => Ok(published),

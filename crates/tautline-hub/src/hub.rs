@@ -14,7 +14,7 @@ use tautline_engine::{
     budget::{Claimant, Holder},
 };
 use tautline_protocol::{
-    ByeCode, ChannelName, ErrorCode, Limits, Now, UserId,
+    ByeCode, ChannelName, Cursor, ErrorCode, Limits, Now, UserId,
     packet::server::{Bye, ErrorBody},
 };
 
@@ -71,6 +71,9 @@ pub struct PublishOptions<'a> {
     /// Makes a repetition harmless: for as long as the log keeps the publication, the same key in the same
     /// channel is the same publication. With other data or tags it is refused with the code `conflict`.
     pub idempotency_key: Option<&'a str>,
+    /// Publishes only behind this head of the log, and is refused with the code `conflict` otherwise; the error has
+    /// the present head. A repeated key is answered as before, so give both to what may be repeated.
+    pub expect: Option<&'a Cursor>,
 }
 
 /// Delivery state of a user's inbox: sent does not mean delivered, and delivered does not mean acknowledged.

@@ -184,6 +184,7 @@ fn append_elsewhere(engine: &MemoryEngine, node: &Node, name: &str) {
         content: Content { data: "1".into(), from: None, tags: None },
         origin: None,
         doubt: None,
+        expect: None,
         holder: Holder::BACK_END,
         retention: Retention::default(),
         wall_ms: node.now.wall_ms,

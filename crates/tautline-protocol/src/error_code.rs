@@ -54,6 +54,9 @@ const NAMES: [(ErrorCode, &str); 13] = [
 ];
 
 impl ErrorCode {
+    /// For back ends only: an idempotency key of another publication, or a log whose head is not the expected one.
+    pub const CONFLICT: Self = Self::Other(Cow::Borrowed("conflict"));
+
     /// The code on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Transaction<'_> {
-    /// Appends, unless the publication is in the log already or that cannot be decided. `relaxed`: the reply does not wait
+    /// Appends, unless the publication is in the log already, that cannot be decided, or another head was expected. `relaxed`: the reply does not wait
     /// for the disk.
     pub(super) fn append(
         &mut self,
@@ -44,6 +44,13 @@ impl Transaction<'_> {
                 let words = "the log does not reach back far enough to prove whether this was published";
                 return Ok(Err(EngineError::InDoubt(words.to_owned())));
             }
+        }
+        let expected = match state {
+            Some(state) => job.check_expected(&state.epoch, state.head),
+            None => job.check_expected(&self.beginning.epoch, 0),
+        };
+        if let Err(conflict) = expected {
+            return Ok(Err(conflict));
         }
         if state.is_none() {
             match self.shares.claim_log(job.holder) {

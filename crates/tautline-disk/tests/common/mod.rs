@@ -98,6 +98,7 @@ pub fn append_job_of(
         content,
         origin: None,
         doubt: None,
+        expect: None,
         holder,
         retention,
         wall_ms: NOW,

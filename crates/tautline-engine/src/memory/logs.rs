@@ -117,7 +117,8 @@ impl MemoryLogs {
     /// Appends, unless the publication exists or is in doubt.
     ///
     /// # Errors
-    /// `InDoubt` if the log cannot tell whether the request was executed, `Full` or `Limit` if there is no room.
+    /// `InDoubt` if the log cannot tell whether the request was executed, `Conflict` if its head is not the expected
+    /// one, `Full` or `Limit` if there is no room.
     pub fn append(&mut self, job: &Append) -> Result<Appended, EngineError> {
         let whole = job.doubt.is_some_and(|doubt| doubt.session_incarnation == self.incarnation);
         match (self.logs.get(&job.channel), job.origin) {
@@ -136,6 +137,10 @@ impl MemoryLogs {
                 let words = "the log does not reach back far enough to prove whether this was published";
                 return Err(EngineError::InDoubt(words.to_owned()));
             }
+        }
+        match self.logs.get(&job.channel) {
+            Some(log) => job.check_expected(&log.epoch, log.head())?,
+            None => job.check_expected(&self.epoch, 0)?,
         }
         let LogShares { logs, bytes, .. } = &self.shares;
         let (holder, claimant) = (job.holder, job.holder.claimant());

@@ -10,8 +10,8 @@ use std::{
 use tautline_protocol::{ChannelName, UserId};
 
 use crate::{
-    Answer, Append, Appended, Content, Doubt, Engine, EngineError, Entry, Job, Origin, Page, Read, Retention,
-    Span, StatRequest, StatResult, budget::Holder,
+    Answer, Append, Appended, Content, Doubt, Engine, EngineError, Entry, Job, Origin, Page, Position, Read,
+    Retention, Span, StatRequest, StatResult, budget::Holder,
 };
 
 /// The longest wait for an answer: the slowest engine on the busiest machine is faster.
@@ -92,7 +92,8 @@ impl<'a> Log<'a> {
         let content = Content { data: data.into(), from: None, tags: None };
         let (channel, retention) = (self.channel.clone(), self.retention);
         let holder = Holder::BACK_END;
-        Job::Append(Append { channel, content, origin, doubt, holder, retention, wall_ms, answer })
+        let expect = None;
+        Job::Append(Append { channel, content, origin, doubt, expect, holder, retention, wall_ms, answer })
     }
 
     /// Appends content that cannot have been appended before.
@@ -101,6 +102,17 @@ impl<'a> Log<'a> {
             Ok(Appended::New { epoch, entry, base, base_at, .. }) => Fresh { epoch, entry, base, base_at },
             other => panic!("expected a new append, got {other:?}"),
         }
+    }
+
+    /// Appends if the log's head is this one.
+    pub(super) fn append_at(&self, head: &Position, origin: Option<Origin>) -> Result<Appended, EngineError> {
+        ask(self.engine, |answer| {
+            let mut job = self.job(NOW, "1", (origin, None), answer);
+            if let Job::Append(append) = &mut job {
+                append.expect = Some(head.clone());
+            }
+            job
+        })
     }
 
     pub(super) fn append(

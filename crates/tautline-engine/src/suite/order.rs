@@ -54,7 +54,17 @@ pub(super) fn published_content_is_read_unchanged(rig: &mut dyn Rig) {
             let (channel, content) = (log.channel.clone(), content.clone());
             let (origin, doubt, retention, wall_ms) = (None, None, ALL, NOW);
             let holder = Holder::BACK_END;
-            Job::Append(Append { channel, content, origin, doubt, holder, retention, wall_ms, answer })
+            Job::Append(Append {
+                channel,
+                content,
+                origin,
+                doubt,
+                expect: None,
+                holder,
+                retention,
+                wall_ms,
+                answer,
+            })
         });
         let Ok(Appended::New { entry, .. }) = appended else { panic!("{appended:?}") };
         assert_eq!(entry, Entry::encode(&log.channel, offset, NOW, &content));

@@ -67,6 +67,7 @@ fn append_after_append(engine: Arc<dyn Engine>, last: u64, done: mpsc::Sender<u6
         content,
         origin,
         doubt,
+        expect: None,
         holder,
         retention,
         wall_ms,

@@ -124,12 +124,15 @@ pub struct ErrorBody {
     /// When a retry may succeed, in milliseconds from now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// With `conflict`: the head of the log at present, where another one was expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Box<Cursor>>,
 }
 
 impl ErrorBody {
     /// An error without a retry delay.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after_ms: None }
+        Self { code, message: message.into(), retry_after_ms: None, head: None }
     }
 }
 
