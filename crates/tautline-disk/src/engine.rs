@@ -12,8 +12,8 @@ use std::{
 };
 
 use tautline_engine::{
-    Answer, Append, Engine, EngineError, Job, PositionUpdate, Read, Revocation, Revoke, SavePositions,
-    StatRequest, budget::Holder,
+    Answer, Append, Ban, Engine, EngineError, Job, PositionUpdate, Read, Revocation, Revoke, SaveBan,
+    SavePositions, StatRequest, budget::Holder,
 };
 use tautline_protocol::ChannelName;
 
@@ -36,6 +36,8 @@ pub struct DiskEngine {
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Sessions that were ended before it was opened.
     revocations: Box<[Revocation]>,
+    /// Bans that were set before it was opened.
+    bans: Box<[Ban]>,
     last_run_ms: u64,
 }
 
@@ -88,6 +90,7 @@ pub(crate) enum Write {
     Append(Append),
     Keep(SavePositions),
     Revoke(Revoke),
+    Ban(SaveBan),
     Tidy(Tidy),
     /// A reader found a foreign value in the row of this channel's log.
     Foreign {
@@ -115,9 +118,9 @@ impl DiskEngine {
     /// [`OpenError`] says what to do. A damaged file is none: it is moved aside.
     pub fn open(options: DiskOptions) -> Result<(Self, Opened), OpenError> {
         let (directory, store, opened) = recovery::open(&options)?;
-        let revocations = store
-            .revocations()
-            .map_err(|fault| OpenError::File { file: directory.database(), source: Box::new(fault) })?;
+        let unread = |fault| OpenError::File { file: directory.database(), source: Box::new(fault) };
+        let revocations = store.revocations().map_err(unread)?;
+        let bans = store.bans().map_err(unread)?.into();
         match &opened {
             Opened::Damaged { moved_to, reason } => {
                 let moved_to = moved_to.display();
@@ -149,7 +152,7 @@ impl DiskEngine {
                 shared.checkpoints.close();
             })?;
         let revocations = revocations.into();
-        Ok((Self { shared, writer: Mutex::new(Some(writer)), revocations, last_run_ms }, opened))
+        Ok((Self { shared, writer: Mutex::new(Some(writer)), revocations, bans, last_run_ms }, opened))
     }
 
     /// Does and answers everything that was submitted before, marks the store as closed and unlocks its directory. What is
@@ -189,6 +192,7 @@ impl DiskEngine {
         match job {
             Write::Append(job) => job.answer.give(Err(error)),
             Write::Revoke(job) => job.answer.give(Err(error)),
+            Write::Ban(job) => job.answer.give(Err(error)),
             Write::Keep(_) | Write::Tidy(_) | Write::Foreign { .. } | Write::Damaged { .. } => {}
         }
     }
@@ -280,6 +284,7 @@ impl Engine for DiskEngine {
                 self.submit_write(Write::Keep(job), bytes);
             }
             Job::Revoke(job) => self.submit_write(Write::Revoke(job), size_of::<Revoke>()),
+            Job::SaveBan(job) => self.submit_write(Write::Ban(job), size_of::<SaveBan>()),
             Job::Tidy { wall_ms, retention, in_use } => {
                 self.submit_write(Write::Tidy(Tidy { wall_ms, retention, in_use }), 0);
             }
@@ -288,6 +293,10 @@ impl Engine for DiskEngine {
 
     fn revocations(&self) -> Vec<Revocation> {
         self.revocations.to_vec()
+    }
+
+    fn bans(&self) -> Vec<Ban> {
+        self.bans.to_vec()
     }
 
     fn incarnation(&self) -> u32 {

@@ -54,6 +54,10 @@ const MIGRATIONS: &[&str] = &["
     -- Also logins of a user, \"u\" and 16 bytes of a digest of its id, that were issued before a moment; and those by a token,
     -- \"t\" and 16 bytes of a digest of its id.
     ALTER TABLE revoked ADD COLUMN before INTEGER NOT NULL DEFAULT 0;
+", "
+    -- Users and addresses that are kept out, \"user:<id>\" and \"address:<IP address>\", until when, and why.
+    CREATE TABLE bans (subject TEXT PRIMARY KEY, until INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX bans_until ON bans (until);
 "];
 
 /// Why a file is not opened.

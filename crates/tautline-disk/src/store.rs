@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
-use tautline_engine::Revocation;
+use tautline_engine::{Ban, Revocation};
 
 use crate::{
     convert,
@@ -142,6 +142,24 @@ impl Store {
             }
         }
         Ok(revocations)
+    }
+
+    /// The bans, in the order of their subjects.
+    pub(crate) fn bans(&self) -> Result<Vec<Ban>, Fault> {
+        let mut statement =
+            self.connection.prepare("SELECT subject, until, reason FROM bans ORDER BY subject")?;
+        let mut rows = statement.query([])?;
+        let mut bans = Vec::new();
+        while let Some(row) = rows.next()? {
+            // As with revocations: a row that somebody else wrote is no reason not to start.
+            let subject = row.get_ref(0)?.as_str().ok().and_then(|text| text.parse().ok());
+            let rest = convert::get(row, 1).ok().zip(row.get_ref(2)?.as_str().ok());
+            match subject.zip(rest) {
+                Some((subject, (until, reason))) => bans.push(Ban { subject, until, reason: reason.into() }),
+                None => tracing::warn!("a row of `bans` in the store is not ours: it is left alone"),
+            }
+        }
+        Ok(bans)
     }
 
     /// Fails where somebody has deleted or replaced the files: what is committed to them now is gone with the

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tautline_protocol::{ChannelName, RequestId, UserId};
 
-use crate::{Answer, Content, EngineError, Entry, Retention, RetentionOf, budget::Holder};
+use crate::{Answer, Content, EngineError, Entry, Retention, RetentionOf, SaveBan, budget::Holder};
 
 /// A job for an engine.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub enum Job {
     SavePositions(SavePositions),
     /// Save that a session's tickets are void.
     Revoke(Revoke),
+    /// Save that a user or an address is kept out, or no longer.
+    SaveBan(SaveBan),
     /// About once a second: drop expired publications and logs, a part at a time.
     Tidy {
         /// The time, in wall milliseconds.
@@ -329,6 +331,7 @@ impl Job {
             Self::Read(job) => job.answer.give(Err(error.clone())),
             Self::SavePositions(job) => job.answer.give(Err(error.clone())),
             Self::Revoke(job) => job.answer.give(Err(error.clone())),
+            Self::SaveBan(job) => job.answer.give(Err(error.clone())),
             Self::Tidy { .. } => {}
         }
     }

@@ -6,6 +6,7 @@
 //! readers a gap.
 
 mod answer;
+mod ban;
 pub mod budget;
 mod entry;
 mod error;
@@ -20,6 +21,7 @@ mod sync;
 
 pub use self::{
     answer::Answer,
+    ban::{Ban, BanChange, BanSubject, InvalidBanSubject, SaveBan},
     entry::{Content, Entry},
     error::EngineError,
     job::{
@@ -53,6 +55,11 @@ pub trait Engine: Send + Sync + 'static {
     /// The revocations that were saved when the engine was opened, in order of expiry. Empty for an engine that
     /// does not outlive its process.
     fn revocations(&self) -> Vec<Revocation> {
+        Vec::new()
+    }
+
+    /// The bans that were saved when the engine was opened. Empty for an engine that does not outlive its process.
+    fn bans(&self) -> Vec<Ban> {
         Vec::new()
     }
 

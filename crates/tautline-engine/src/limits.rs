@@ -12,6 +12,9 @@ pub struct EngineLimits {
     /// for others the one that ended first is forgotten. Default 1,000,000.
     #[serde(with = "units::Count")]
     pub revocations_max: usize,
+    /// Users and addresses that are kept out at a time; another one is refused. Default 100,000.
+    #[serde(with = "units::Count")]
+    pub bans_max: usize,
     /// Channels on this node. Default 1,000,000.
     #[serde(with = "units::Count")]
     pub channel_count_max: usize,
@@ -27,6 +30,7 @@ impl Default for EngineLimits {
     fn default() -> Self {
         Self {
             revocations_max: 1_000_000,
+            bans_max: 100_000,
             channel_count_max: 1_000_000,
             log_bytes_max: 1024 * 1024 * 1024,
             acks_max: 1_000_000,

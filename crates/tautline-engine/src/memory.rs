@@ -134,8 +134,9 @@ impl Engine for MemoryEngine {
                 }
                 job.answer.give(Ok(()));
             }
-            // The hub knows the revocation, and this engine does not outlive it.
+            // The hub knows them, and this engine does not outlive it.
             Job::Revoke(job) => job.answer.give(Ok(())),
+            Job::SaveBan(job) => job.answer.give(Ok(())),
             Job::Tidy { wall_ms, retention, in_use } => {
                 let first = self.tidy_next.fetch_add(SHARDS_A_TIDY, Ordering::Relaxed);
                 for shard in first..first + SHARDS_A_TIDY {

@@ -80,6 +80,7 @@ pub const PROMISES: &[(&str, Promise)] = promises![
     restart::logs_continue_after_restart,
     restart::origins_and_positions_survive_restart,
     restart::revocations_survive_restart_until_they_expire,
+    restart::bans_survive_restart_until_lifted_or_expired,
     threads::concurrent_appends_are_answered_in_order,
     threads::callback_may_submit_next_job,
     threads::unawaited_answers_do_not_block_others,

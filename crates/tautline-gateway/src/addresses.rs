@@ -2,11 +2,12 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use ipnet::IpNet;
+use tautline_hub::client_network;
 
 /// Addresses of proxies and load balancers, whose connections belong to many clients: this host, and private
 /// networks (RFC 1918, 3927, 4193, 4291, 6598).
@@ -56,7 +57,7 @@ impl Addresses {
         if self.proxies.iter().any(|net| net.contains(&address)) {
             return Some(AddressPermit::UNCOUNTED);
         }
-        let address = counted_prefix(address);
+        let address = client_network(address);
         let mut counts = self.lock();
         let known = counts.get(&address).and_then(Weak::upgrade);
         let count = known.unwrap_or_else(|| Arc::new(Place::Address { address, all: Arc::clone(self) }));
@@ -110,17 +111,6 @@ impl Drop for Place {
         }
         if counts.len() <= counts.capacity() / 4 {
             counts.shrink_to_fit();
-        }
-    }
-}
-
-/// The addresses that count as one: a single one, or in IPv6 a network that is assigned to one customer.
-fn counted_prefix(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => {
-            const NETWORK: u128 = !0 << 64;
-            Ipv6Addr::from_bits(v6.to_bits() & NETWORK).into()
         }
     }
 }

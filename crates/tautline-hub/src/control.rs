@@ -3,20 +3,29 @@
 //! Start at [`Control`] and [`Hub::on_control`]. Both are inputs like any other: they take effect at once, in the
 //! order in which they come, and never wait for a connection.
 
-use tautline_engine::{Answer, EngineError, Job, Revocation, Revoke, RevokedLogins};
+mod bans;
+mod channels;
+mod sessions;
+mod users;
+
+use tautline_engine::{Answer, Job, Revocation, Revoke};
 use tautline_protocol::{
     ByeCode, ChannelName, ErrorCode, Now, UserId,
-    packet::{
-        ErrorBody,
-        server::{Bye, Roster},
-    },
+    packet::{ErrorBody, server::Bye},
 };
 
+pub(crate) use self::bans::{BANNED, bye_banned, bye_banned_address};
+pub use self::{
+    bans::{BanInfo, BanPage},
+    channels::ChannelStanding,
+    sessions::{SessionFilter, SessionInfo, SessionPage},
+    users::{UserState, UserStatus},
+};
 use crate::{
-    Hub, Identity,
-    revocations::{BANNED, ban_digest},
+    Hub, LoginDetails,
     session::LiveSession,
     session::id::SessionId,
+    sync::{AtomicUsize, Ordering},
 };
 
 /// The largest page of sessions, and the most channels that are asked about at once.
@@ -36,6 +45,8 @@ pub enum Target {
         /// The label's value.
         value: String,
     },
+    /// All sessions that a filter finds.
+    Matching(SessionFilter),
 }
 
 /// Something to be done.
@@ -53,6 +64,14 @@ pub enum ControlMessage {
         /// Which sessions.
         target: Target,
     },
+    /// Has the server subscribe sessions to a channel, as if their logins said so (`subs`). Those that are connected
+    /// come back at once, and their welcome names the channel.
+    Subscribe {
+        /// Which sessions.
+        target: Target,
+        /// The channel; no inbox.
+        channel: ChannelName,
+    },
     /// Ends the subscriptions to a channel with `unsubscribed`. Acknowledged positions are kept, and the client may
     /// subscribe again as far as it is permitted to.
     Unsubscribe {
@@ -65,37 +84,6 @@ pub enum ControlMessage {
     },
 }
 
-/// A session, as control sees it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct SessionInfo {
-    /// Its id.
-    pub session: String,
-    /// Its user; `None` for a guest.
-    pub user: Option<String>,
-    /// Whether it has a connection at present.
-    pub is_connected: bool,
-}
-
-/// A page of sessions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct SessionPage {
-    /// The sessions.
-    pub sessions: Vec<SessionInfo>,
-    /// Where the next page begins; `None` after the last one.
-    pub next: Option<String>,
-}
-
-/// The standing of a channel on this node.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct ChannelStanding {
-    /// The channel.
-    pub channel: String,
-    /// The last offset that this node knows; `None` where it has not asked the engine.
-    pub head: Option<u64>,
-    /// Subscribed connections on this node.
-    pub subscribers: usize,
-}
-
 /// What an operator or a back end may do. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Control(Hub);
@@ -106,37 +94,32 @@ impl Control {
         self.0.on_control(now, &ControlMessage::Kick { target, message: message.into() })
     }
 
-    /// Keeps a user out until a wall time: its sessions end with `bye{banned}`, and its logins are refused with it.
-    /// `done` is called once, from any thread, when the engine has saved it: with `unavailable` where it cannot; the
-    /// ban then holds until a restart. Gives how many sessions ended.
-    pub fn ban(
-        &self,
-        now: Now,
-        user: &UserId,
-        until_ms: u64,
-        done: impl FnOnce(Result<usize, ErrorBody>) + Send + 'static,
-    ) {
-        let before = Revocation::FOREVER;
-        let subject = RevokedLogins::User { user: ban_digest(user.as_str()), before };
-        let revocation = Revocation { subject, until: until_ms };
-        if self.0.sessions().revocations().add(revocation).is_err() {
-            let words = "this node remembers as many revocations as it may (`revocations_max`)";
-            return done(Err(ErrorBody::new(ErrorCode::Limit, words)));
-        }
-        let target = Target::User(user.clone());
-        // The ban covers their tickets, too, so these are not kept one by one.
-        let ended = self.0.for_each_meant(&target, |live| {
-            live.kick(&self.0, now, bye_banned());
-        });
-        let saved = move |result: Result<(), EngineError>| {
-            done(result.map(|()| ended).map_err(|error| error.to_body()));
-        };
-        self.0.engine().submit(Job::Revoke(Revoke { revocation, answer: Answer::new(saved) }));
-    }
-
     /// Closes the connections of sessions, which may come back at once. Returns how many sessions there are.
     pub fn disconnect(&self, now: Now, target: Target) -> usize {
         self.0.on_control(now, &ControlMessage::Disconnect { target })
+    }
+
+    /// Has the server subscribe sessions to a channel, as if their logins said so: the rules apply, and where they
+    /// say `backend`, this is the answer. It holds until the session ends or logs in with another token. Returns how
+    /// many sessions were subscribed that were not before.
+    ///
+    /// # Errors
+    /// `bad_request` for an inbox. `limit` where one of the sessions has as many such channels as it may
+    /// ([`LoginDetails::SUBS_MAX`](crate::LoginDetails::SUBS_MAX)): nothing is done then.
+    pub fn subscribe(&self, now: Now, target: Target, channel: ChannelName) -> Result<usize, ErrorBody> {
+        if channel.is_user() {
+            let words = "an inbox is subscribed by its user alone";
+            return Err(ErrorBody::new(ErrorCode::BadRequest, words));
+        }
+        let full = AtomicUsize::new(0);
+        self.0.for_each_meant(&target, |live| {
+            full.fetch_add(usize::from(!live.has_room_for_sub(&channel)), Ordering::Relaxed);
+        });
+        if full.into_inner() > 0 {
+            let words = format!("the server subscribes a session to {} channels", LoginDetails::SUBS_MAX);
+            return Err(ErrorBody::new(ErrorCode::Limit, words));
+        }
+        Ok(self.0.on_control(now, &ControlMessage::Subscribe { target, channel }))
     }
 
     /// Ends subscriptions to a channel. Returns how many sessions were told.
@@ -149,53 +132,6 @@ impl Control {
     ) -> usize {
         let message = message.into();
         self.0.on_control(now, &ControlMessage::Unsubscribe { target, channel, message })
-    }
-
-    /// The sessions of a target, parked ones included: at most `count_max` and [`CONTROL_PAGE_MAX`], from behind
-    /// `after`, which is the `next` of the page before.
-    #[must_use]
-    pub fn find(&self, target: &Target, after: Option<&str>, count_max: usize) -> SessionPage {
-        let count_max = count_max.clamp(1, CONTROL_PAGE_MAX);
-        let mut page = SessionPage::default();
-        for session in self.0.sessions().behind(after.and_then(SessionId::parse)) {
-            let Some(live) = session.live().filter(|live| live.is_meant(target)) else { continue };
-            if page.sessions.len() == count_max {
-                page.next = page.sessions.last().map(|last| last.session.clone());
-                break;
-            }
-            page.sessions.push(live.info());
-        }
-        page
-    }
-
-    /// One session; `None` if it is not on this node.
-    #[must_use]
-    pub fn show(&self, session: &str) -> Option<SessionInfo> {
-        let found = self.0.sessions().get(SessionId::parse(session)?)?;
-        found.live().map(|live| live.info())
-    }
-
-    /// The rosters of many channels, each with at most so many members; `None` where a channel has none.
-    #[must_use]
-    pub fn rosters(&self, channels: &[ChannelName]) -> Vec<Option<Roster>> {
-        let limits = self.0.limits();
-        let bounds = (limits.presence_members_max, limits.history_page_bytes_max);
-        let roster = |name: &ChannelName| self.0.find_channel(name)?.roster(bounds.0, bounds.1);
-        channels.iter().take(CONTROL_PAGE_MAX).map(roster).collect()
-    }
-
-    /// The standing of many channels on this node.
-    #[must_use]
-    pub fn standing(&self, channels: &[ChannelName]) -> Vec<ChannelStanding> {
-        let standing = |name: &ChannelName| {
-            let open = self.0.find_channel(name);
-            ChannelStanding {
-                channel: name.to_string(),
-                head: open.as_ref().and_then(|open| open.tail_position()).map(|tail| tail.head),
-                subscribers: open.map_or(0, |open| open.subscribers()),
-            }
-        };
-        channels.iter().take(CONTROL_PAGE_MAX).map(standing).collect()
     }
 }
 
@@ -215,12 +151,10 @@ impl Hub {
                 self.for_each_meant(target, |live| self.keep_kicked(live.kick(self, now, bye())))
             }
             ControlMessage::Disconnect { target } => {
-                let bye = || Bye {
-                    retry_after_ms: Some(0),
-                    ..Bye::new(ByeCode::ServerRestart, "an operator closed the connection")
-                };
-                self.for_each_meant(target, |live| live.close_with(bye))
+                self.for_each_meant(target, |live| live.close_with(bye_come_back))
             }
+            ControlMessage::Subscribe { channel, .. } if channel.is_user() => 0,
+            ControlMessage::Subscribe { target, channel } => self.subscribe_meant(now, target, channel),
             ControlMessage::Unsubscribe { channel, .. } if channel.is_user() => 0,
             ControlMessage::Unsubscribe { target, channel, message } => {
                 let channels_max = self.limits().channels_max;
@@ -229,26 +163,34 @@ impl Hub {
         }
     }
 
-    /// True while a user is kept out.
-    pub(crate) fn is_banned(&self, identity: &Identity) -> bool {
-        identity.user.as_ref().is_some_and(|user| self.sessions().revocations().is_banned(user.as_str()))
-    }
-
+    /// Does something to each session of a target. Returns how many there are.
     fn for_each_meant(&self, target: &Target, act: impl Fn(LiveSession<'_>)) -> usize {
         let sessions = match target {
             Target::Session(id) => {
                 SessionId::parse(id).and_then(|id| self.sessions().get(id)).into_iter().collect()
             }
-            Target::User(_) | Target::Label { .. } => self.sessions().all(),
+            Target::User(_) | Target::Label { .. } | Target::Matching(_) => self.sessions().all(),
         };
         let mut count = 0;
         for live in sessions.iter().filter_map(|session| session.live()) {
-            if live.is_meant(target) {
+            if live.is_meant(self, target) {
                 act(live);
                 count += 1;
             }
         }
         count
+    }
+
+    fn subscribe_meant(&self, now: Now, target: &Target, channel: &ChannelName) -> usize {
+        let (added, grants_max) = (AtomicUsize::new(0), self.limits().grants_session_max);
+        self.for_each_meant(target, |mut live| {
+            if live.add_sub(now, channel, grants_max) {
+                added.fetch_add(1, Ordering::Relaxed);
+                // A session reads what its welcome names, and its ticket has to name the channel, too.
+                live.close_with(bye_come_back);
+            }
+        });
+        added.into_inner()
     }
 
     fn keep_kicked(&self, revocation: Revocation) {
@@ -257,28 +199,7 @@ impl Hub {
     }
 }
 
-/// Ends a connection of a user that is kept out.
-pub(crate) fn bye_banned() -> Bye {
-    Bye::new(ByeCode::Banned, BANNED)
-}
-
-impl LiveSession<'_> {
-    fn is_meant(&self, target: &Target) -> bool {
-        let identity = &self.login().identity;
-        match target {
-            Target::User(user) => identity.user.as_ref() == Some(user),
-            Target::Session(id) => SessionId::parse(id) == Some(self.id()),
-            Target::Label { name, value } => identity.details.as_ref().is_some_and(|details| {
-                details.labels.get(name.as_str()).is_some_and(|label| **label == **value)
-            }),
-        }
-    }
-
-    fn info(&self) -> SessionInfo {
-        SessionInfo {
-            session: self.id().to_string(),
-            user: self.login().identity.user.as_ref().map(ToString::to_string),
-            is_connected: self.is_connected(),
-        }
-    }
+fn bye_come_back() -> Bye {
+    let bye = Bye::new(ByeCode::ServerRestart, "an operator closed the connection");
+    Bye { retry_after_ms: Some(0), ..bye }
 }

@@ -23,18 +23,21 @@ use crate::{
     acks::Acks,
     admission::{AdmissionQueue, HelloKind},
     aging::Aging,
+    bans::Bans,
     budgets::Budgets,
     channel::registry::Channels,
     channel::{Channel, FanOut},
+    control::BANNED,
+    last_seen::LastSeen,
     limits::{HubLimits, NodeLimits},
     mailbox::PeerMailbox,
     pages::Pages,
     random::Random,
     rates::{Charge, Charged, RateLimiter},
-    revocations::BANNED,
     session::Login,
     session::id::SessionId,
     session::registry::Sessions,
+    software::SoftwareNames,
     sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, Swap, lock, read, write},
     ticket::{Claims, DetailsClaims, TicketKeys},
     user_connections::UserConnections,
@@ -103,8 +106,12 @@ pub struct HubStats {
     pub connections: usize,
     /// Sessions, parked ones included.
     pub sessions: usize,
+    /// Users that have a connection.
+    pub users_online: usize,
     /// Channels that have a subscriber or publications.
     pub channels: usize,
+    /// Subscriptions of all connections.
+    pub subscriptions: usize,
     /// Bytes of publications in memory.
     pub log_bytes: usize,
     /// Bytes of replies that clients have not yet seen.
@@ -145,6 +152,13 @@ pub(crate) struct Inner {
     pub(crate) channels: Channels,
     pub(crate) pages: Pages,
     sessions: Sessions,
+    bans: Bans,
+    software_names: SoftwareNames,
+    last_seen: LastSeen,
+    /// Subscriptions of all connections.
+    subscriptions: AtomicUsize,
+    /// Users that have a connection.
+    users_online: AtomicUsize,
     pub(crate) acks: Acks,
     admission: AdmissionQueue,
     /// `None` if no rate is limited.
@@ -188,6 +202,11 @@ impl Hub {
             // An engine keeps no more of them than there is room for, unless the limit was lowered.
             sessions.revocations().add(revocation).ok();
         }
+        let bans = Bans::new(limits.engine.bans_max);
+        for ban in engine.bans() {
+            // As above.
+            bans.set(ban).ok();
+        }
         let rules = Rules::new(config.rules);
         let aging = Aging::new(engine.last_run_ms());
         Self(Arc::new(Inner {
@@ -201,6 +220,11 @@ impl Hub {
             acks: Acks::new(limits.engine.acks_max),
             pages: Pages::new(limits.hub.pages_max, limits.hub.pages_connection_max),
             sessions,
+            bans,
+            software_names: SoftwareNames::default(),
+            last_seen: LastSeen::new(config.limits.hub.last_seen_max),
+            subscriptions: AtomicUsize::new(0),
+            users_online: AtomicUsize::new(0),
             budgets,
             limits: config.limits,
             rules: Swap::new(rules),
@@ -346,6 +370,7 @@ impl Hub {
         // A clock that is ahead for a moment must not bring sessions back.
         let counted_ms = now.wall_ms.saturating_sub(self.clock_lead_ms(now));
         self.0.sessions.revocations().forget_expired(counted_ms);
+        self.0.bans.forget_expired(counted_ms);
         self.tidy_logs(now);
         if let Some(limiter) = self.rate_limiter() {
             limiter.tidy_some(now.mono_ms);
@@ -403,7 +428,9 @@ impl Hub {
         HubStats {
             connections: self.0.connections.load(Ordering::Relaxed),
             sessions: self.0.sessions.len(),
+            users_online: self.0.users_online.load(Ordering::Relaxed),
             channels: self.0.channels.len(),
+            subscriptions: self.0.subscriptions.load(Ordering::Relaxed),
             log_bytes: self.0.channels.tail_bytes().max(self.0.engine.bytes()),
             reply_bytes: self.0.budgets.replies.used(),
             presence_bytes: self.0.budgets.changes.used(),
@@ -518,6 +545,35 @@ impl Hub {
 
     pub(crate) fn random(&self) -> &Random {
         &self.0.random
+    }
+
+    pub(crate) fn bans(&self) -> &Bans {
+        &self.0.bans
+    }
+
+    pub(crate) fn last_seen(&self) -> &LastSeen {
+        &self.0.last_seen
+    }
+
+    /// A connection was subscribed to a channel, as the first one if `is_first`.
+    pub(crate) fn count_subscribed(&self, channel: &ChannelName, is_first: bool) {
+        self.0.subscriptions.fetch_add(1, Ordering::Relaxed);
+        if is_first && channel.is_user() {
+            self.0.users_online.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A subscription has ended, the last one of the channel if `is_last`.
+    pub(crate) fn count_unsubscribed(&self, channel: &ChannelName, is_last: bool) {
+        self.0.subscriptions.fetch_sub(1, Ordering::Relaxed);
+        if is_last && channel.is_user() {
+            self.0.users_online.fetch_sub(1, Ordering::Relaxed);
+            self.0.last_seen.record(channel, self.last_now().wall_ms);
+        }
+    }
+
+    pub(crate) fn software_names(&self) -> &SoftwareNames {
+        &self.0.software_names
     }
 
     pub(crate) fn sessions(&self) -> &Sessions {

@@ -12,9 +12,11 @@
 //! ```
 
 mod acks;
+mod address;
 mod admission;
 mod aging;
 mod append;
+mod bans;
 mod budgets;
 mod channel;
 mod control;
@@ -22,6 +24,7 @@ mod details;
 mod hub;
 mod idempotent_methods;
 mod identity;
+mod last_seen;
 mod limits;
 mod log_once;
 mod mailbox;
@@ -43,13 +46,16 @@ mod rule_pattern;
 mod rules;
 mod session;
 mod shared_connection;
+mod software;
 mod sync;
 mod tail;
 mod ticket;
 mod user_connections;
 
+pub use address::client_network;
 pub use control::{
-    CONTROL_PAGE_MAX, ChannelStanding, Control, ControlMessage, SessionInfo, SessionPage, Target,
+    BanInfo, BanPage, CONTROL_PAGE_MAX, ChannelStanding, Control, ControlMessage, SessionFilter, SessionInfo,
+    SessionPage, Target, UserState, UserStatus,
 };
 pub use details::{LoginDetails, LoginTooLarge};
 pub use hub::{Hub, HubConfig, HubStats, Inbox, PublishOptions};
@@ -67,5 +73,5 @@ pub use rule_pattern::{InvalidRulePattern, Place, RulePattern};
 pub use rules::{Access, ChannelRule, Permission, PresenceMode, Rules};
 pub use session::id::CallKey;
 pub use shared_connection::SharedConnection;
-pub use tautline_engine::{Engine, EngineLimits, MemoryEngine, Retention, budget};
+pub use tautline_engine::{Ban, BanSubject, Engine, EngineLimits, MemoryEngine, Retention, budget};
 pub use user_connections::ConnectionBeyond;

@@ -39,6 +39,9 @@ pub struct HubLimits {
     /// Sessions on this node, parked ones included. Default 1,000,000.
     #[serde(with = "units::Count")]
     pub sessions_max: usize,
+    /// Users that went offline, of which this node remembers when. Default 100,000.
+    #[serde(with = "units::Count")]
+    pub last_seen_max: usize,
     /// Publications of a channel kept in memory for live readers. Default 256.
     #[serde(with = "units::Count")]
     pub tail_entries_max: usize,
@@ -68,6 +71,7 @@ impl Default for HubLimits {
             admission_wait_ms: 100,
             calls_bytes_max: 256 * KIB * KIB,
             sessions_max: 1_000_000,
+            last_seen_max: 100_000,
             tail_entries_max: 256,
             tail_bytes_max: 64 * KIB,
             pages_max: 256,

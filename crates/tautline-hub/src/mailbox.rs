@@ -51,6 +51,8 @@ pub(crate) struct Pending {
     pub(crate) revoked: bool,
     /// The rules have changed.
     pub(crate) review: bool,
+    /// The login has changed: the client needs another ticket.
+    pub(crate) renew_ticket: bool,
 }
 
 /// The number of the `nth` connection of a hub.
@@ -109,6 +111,13 @@ impl PeerMailbox {
     pub(crate) fn review_permissions(&self) {
         let mut inner = lock(&self.inner);
         inner.pending.get_or_insert_default().review = true;
+        inner.waker.wake_by_ref();
+    }
+
+    /// Tells the connection to send another ticket.
+    pub(crate) fn renew_ticket(&self) {
+        let mut inner = lock(&self.inner);
+        inner.pending.get_or_insert_default().renew_ticket = true;
         inner.waker.wake_by_ref();
     }
 

@@ -119,12 +119,6 @@ impl Revocations {
         })
     }
 
-    /// True while the back end keeps a user out.
-    pub(crate) fn is_banned(&self, user: &str) -> bool {
-        let logins = lock(&self.logins);
-        !logins.by_id.is_empty() && logins.by_id.contains_key(&RevokedId::User(ban_digest(user)))
-    }
-
     /// Remembers that a session has ended. False: the holder has used up its share, and the tickets of the
     /// session stay valid.
     pub(crate) fn insert(&self, id: SessionId, until_wall_ms: u64, holder: Holder) -> bool {
@@ -192,14 +186,6 @@ impl LoginRevocations {
             }
         }
     }
-}
-
-/// The words for a user that is kept out.
-pub(crate) const BANNED: &str = "an operator keeps this user out";
-
-/// Stands for the ban of a user among the revocations, beside one of its logins: no id has a control character.
-pub(crate) fn ban_digest(user: &str) -> u128 {
-    digest(&format!("\0banned\0{user}"))
 }
 
 /// The digest by which revocations know an id: the same in each process, for engines keep it.

@@ -2,7 +2,7 @@
 //!
 //! Start at [`Hub::shared_connection`].
 
-use std::task::Waker;
+use std::{net::IpAddr, task::Waker};
 
 use tautline_engine::budget::Holder;
 use tautline_protocol::{ByeCode, Format, Now, packet::server::Bye};
@@ -19,17 +19,21 @@ use crate::{
 pub struct SharedConnection {
     hub: Hub,
     number: u64,
-    address: Holder,
+    address: Option<IpAddr>,
+    holder: Holder,
 }
 
 impl Hub {
-    /// A new connection from this address; `None`: the address is unknown, and the connection has budget shares of its
-    /// own.
+    /// A new connection from a client's own address, or in IPv6 its network ([`crate::client_network`]); `None`: the
+    /// address is unknown, and the connection has budget shares of its own.
     #[must_use]
-    pub fn shared_connection(&self, address: Option<Holder>) -> SharedConnection {
+    pub fn shared_connection(&self, address: Option<IpAddr>) -> SharedConnection {
         let nth = self.0.next_connection.fetch_add(1, Ordering::Relaxed);
-        let address = address.unwrap_or_else(|| self.holder(&nth.to_le_bytes()));
-        SharedConnection { hub: self.clone(), number: connection_number(nth, Format::Json), address }
+        let holder = match address {
+            Some(address) => self.holder(address.to_string().as_bytes()),
+            None => self.holder(&nth.to_le_bytes()),
+        };
+        SharedConnection { hub: self.clone(), number: connection_number(nth, Format::Json), address, holder }
     }
 }
 
@@ -37,7 +41,11 @@ impl SharedConnection {
     /// A peer of this connection. Feed it by [`Peer::handle_charged`].
     #[must_use]
     pub fn peer(&self, now: Now, waker: Waker) -> Peer {
-        self.hub.peer_of(self.address, Format::Json, now, waker)
+        let peer = self.hub.peer_of(self.holder, Format::Json, now, waker);
+        match self.address {
+            Some(address) => peer.with_address(address),
+            None => peer,
+        }
     }
 
     /// Charges a message of the client to the connection, its address and the user of one of its peers.
@@ -49,7 +57,7 @@ impl SharedConnection {
         let who = Charged {
             connection: Some(self.number),
             user: peer.and_then(Peer::user),
-            address: Some(self.address),
+            address: Some(self.holder),
             api_key: None,
         };
         limiter.take(now.mono_ms, who, &[Charge::Bytes(bytes as u64)]).map_err(|wait_ms| Bye {

@@ -145,7 +145,7 @@ fn pages_name_each_session_once() {
     let control = node.hub.control();
     let (mut seen, mut after) = (Vec::new(), None::<String>);
     loop {
-        let page = control.find(&user("u1"), after.as_deref(), 7);
+        let page = control.find(node.now, &user("u1"), after.as_deref(), 7);
         assert!(page.sessions.len() <= 7);
         seen.extend(page.sessions);
         match page.next {
@@ -154,11 +154,11 @@ fn pages_name_each_session_once() {
         }
     }
     assert_eq!((seen.len(), seen.iter().filter(|info| info.is_connected).count()), (40, 39));
-    assert_eq!(control.show(&seen[0].session), Some(seen[0].clone()));
+    assert_eq!(control.show(node.now, &seen[0].session), Some(seen[0].clone()));
     seen.sort_by(|a, b| a.session.cmp(&b.session));
     seen.dedup();
     assert_eq!(seen.len(), 40);
-    assert_eq!(control.show("nobody"), None);
+    assert_eq!(control.show(node.now, "nobody"), None);
 }
 
 #[test]
@@ -219,27 +219,78 @@ fn hint_brings_what_another_node_appended() {
 }
 
 #[test]
-fn banned_user_stays_out_until_its_time() {
-    let limits = NodeLimits::default();
-    let engine = Arc::new(MemoryEngine::new(7, &limits.engine, limits.protocol.ticket_ms));
-    let mut node = Node::on(engine as Arc<dyn Engine>, limits, Retention::default(), 7);
+fn subscribed_user_comes_back_with_the_channel() {
+    let node = Node::new();
     let (mut phone, mut other) = (node.user("u1", &[]), node.user("u2", &[]));
     let welcome = phone.welcome(&node);
-    let (tell, told) = std::sync::mpsc::channel();
-    let (u1, until) = (UserId::parse("u1").expect("valid"), node.now.wall_ms + 10_000);
-    node.hub.control().ban(node.now, &u1, until, move |result| drop(tell.send(result)));
-    assert_eq!(told.try_recv().expect("answered").expect("saved"), 1);
+    let subscribe = || node.hub.control().subscribe(node.now, user("u1"), channel("room:7"));
+    assert_eq!(subscribe(), Ok(1));
+    assert_eq!(subscribe(), Ok(0), "it is subscribed already");
     let bye = phone.bye(&node);
-    assert_eq!((&bye["code"], &bye["reconnect"]), (&json!("banned"), &json!("never")));
+    assert_eq!((&bye["reconnect"], &bye["retry_after_ms"]), (&json!("later"), &json!(0)));
     other.hear(&node);
     assert_eq!(other.close, None);
     let mut back = node.dial();
-    back.login = Ok(identity("u1", &[]));
     back.say(&node, resume(&welcome, 5, json!({})));
-    assert_eq!(back.hear_only(&node, "challenge").len(), 1, "no ticket helps");
-    back.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
-    assert_eq!((&back.bye(&node)["code"], back.close), (&json!("banned"), Some(4104)));
-    node.advance(10_001);
-    let mut free = node.user("u1", &[]);
-    assert_eq!(free.welcome(&node)["user"], "u1");
+    let welcome = back.welcome(&node);
+    assert_eq!((&welcome["subs"], &welcome["resumed"]), (&json!(["room:7"]), &json!(true)));
+    node.publish("room:7", &json!("first"));
+    assert_eq!(back.offsets(&node), [1]);
+    // The ticket says so, too, to a process that does not know the session.
+    let elsewhere = Node::new();
+    let mut there = elsewhere.dial();
+    there.say(&elsewhere, resume(&welcome, 6, json!({})));
+    assert_eq!(there.welcome(&elsewhere)["subs"], json!(["room:7"]));
+}
+
+#[test]
+fn subscribed_session_needs_no_answer_of_back_end() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    let welcome = phone.welcome(&node);
+    let session = Target::Session(welcome["session"].as_str().expect("an id").to_owned());
+    assert_eq!(node.hub.control().subscribe(node.now, session, channel("asks:1")), Ok(1));
+    let mut back = node.dial();
+    back.say(&node, resume(&welcome, 5, json!({})));
+    assert_eq!(back.welcome(&node)["subs"], json!(["asks:1"]));
+    assert!(back.questions.is_empty());
+}
+
+#[test]
+fn rules_still_close_a_channel_to_subscribed_session() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    let welcome = phone.welcome(&node);
+    assert_eq!(node.hub.control().subscribe(node.now, user("u1"), channel("closed:1")), Ok(1));
+    let mut back = node.dial();
+    back.say(&node, resume(&welcome, 5, json!({})));
+    let welcome = back.welcome(&node);
+    assert_eq!(welcome["channels"]["closed:1"]["error"]["code"], "permission_denied");
+    assert_eq!(welcome.get("subs"), None);
+}
+
+#[test]
+fn subscribing_beyond_the_limit_is_refused() {
+    let node = Node::new();
+    let _phone = node.user("u1", &[]);
+    let subscribe = |name: &str| node.hub.control().subscribe(node.now, user("u1"), channel(name));
+    assert!((0..LoginDetails::SUBS_MAX).all(|n| subscribe(&format!("room:{n}")) == Ok(1)));
+    assert_eq!(subscribe("room:0"), Ok(0));
+    assert_eq!(subscribe("one:more").expect_err("no room").code.as_str(), "limit");
+    assert_eq!(subscribe("user:u1").expect_err("an inbox").code.as_str(), "bad_request");
+}
+
+#[test]
+fn unsubscribed_login_is_not_subscribed_again() {
+    let node = Node::new();
+    let details = LoginDetails { subs: vec![channel("room:7")], ..LoginDetails::default() };
+    let mut phone = node.log_in(tautline_hub::Identity { details: details.shared(), ..identity("u1", &[]) });
+    assert_eq!(phone.welcome(&node)["subs"], json!(["room:7"]));
+    assert_eq!(node.hub.control().unsubscribe(node.now, user("u1"), channel("room:7"), ""), 1);
+    let heard = phone.hear(&node);
+    assert_eq!(heard[0]["unsubscribed"]["channel"], "room:7");
+    let elsewhere = Node::new();
+    let mut back = elsewhere.dial();
+    back.say(&elsewhere, resume(&heard[1]["ticket"], 5, json!({})));
+    assert_eq!(back.welcome(&elsewhere).get("subs"), None, "nor by the ticket that it has now");
 }

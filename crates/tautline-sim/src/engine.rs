@@ -200,7 +200,7 @@ impl State {
 
     fn take(&mut self, job: Job) {
         let start = self.now_ms.max(self.stalled_until);
-        if matches!(job, Job::Revoke(_)) {
+        if matches!(job, Job::Revoke(_) | Job::SaveBan(_)) {
             return self.enqueue(start, Step::Do(job, 0));
         }
         let (wait, tell_in) = if self.plan.slow_ms == 0 { (0, 0) } else { (self.delay(), self.delay()) };
@@ -253,6 +253,8 @@ impl State {
                 job.updates.iter().for_each(|update| self.logs.keep(update));
                 job.answer.give(Ok(()));
             }
+            // No story bans.
+            Job::SaveBan(job) => self.tell(tell_in, move || job.answer.give(Ok(()))),
             Job::Revoke(_) => unreachable!("handled above"),
             Job::Tidy { wall_ms, retention, in_use } => self.logs.tidy(wall_ms, &retention, &in_use),
         }

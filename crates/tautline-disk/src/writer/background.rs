@@ -34,12 +34,14 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Forgets ended sessions whose tickets have expired by themselves, so many at a time.
+    /// Forgets ended sessions whose tickets have expired by themselves, and bans that are over, so many at a time.
     pub(super) fn forget_revocations(&mut self, wall_ms: u64) -> Result<(), Fault> {
         let sql = "DELETE FROM revoked WHERE session IN
                    (SELECT session FROM revoked WHERE until < ?1 ORDER BY until LIMIT ?2)";
         let gone = self.connection.prepare_cached(sql)?.execute((int(wall_ms), size(TIDY_REVOCATIONS)))?;
         self.counts.revocations = self.counts.revocations.saturating_sub(gone);
+        let sql = "DELETE FROM bans WHERE subject IN (SELECT subject FROM bans WHERE until < ?1 LIMIT ?2)";
+        self.connection.prepare_cached(sql)?.execute((int(wall_ms), size(TIDY_REVOCATIONS)))?;
         Ok(())
     }
 

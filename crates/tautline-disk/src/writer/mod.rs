@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tautline_engine::{Append, EngineError, InUse, RetentionOf, Revoke, SavePositions};
+use tautline_engine::{Append, EngineError, InUse, RetentionOf, Revoke, SaveBan, SavePositions};
 use tautline_protocol::ChannelName;
 
 use self::{cache::Cache, transaction::Transaction};
@@ -63,6 +63,7 @@ enum Step {
     Append(Append),
     Keep(SavePositions),
     Revoke(Revoke),
+    Ban(SaveBan),
 }
 
 /// What housekeeping goes by.
@@ -122,6 +123,7 @@ impl Writer {
                 Write::Append(job) => steps.push(Step::Append(job)),
                 Write::Keep(job) => steps.push(Step::Keep(job)),
                 Write::Revoke(job) => steps.push(Step::Revoke(job)),
+                Write::Ban(job) => steps.push(Step::Ban(job)),
                 Write::Tidy(job) => tidy = Some(job),
                 Write::Foreign { channel, reason } => self.set_aside(&channel, &reason),
                 Write::Damaged { generation, reason } => {
@@ -150,6 +152,7 @@ impl Writer {
                 Step::Append(job) => transaction.append(job, relaxed).map(Some),
                 Step::Keep(job) => transaction.keep(&job.updates).map(|()| None),
                 Step::Revoke(job) => transaction.revoke(job.revocation).map(|()| None),
+                Step::Ban(job) => transaction.ban(&job.change).map(|()| None),
             };
             steps.iter().map(outcome).collect::<Result<Vec<_>, Fault>>()
         });
@@ -160,6 +163,7 @@ impl Writer {
                         (Step::Append(job), Some(outcome)) => give(job.answer, outcome),
                         (Step::Keep(job), _) => give(job.answer, Ok(())),
                         (Step::Revoke(job), _) => give(job.answer, Ok(())),
+                        (Step::Ban(job), _) => give(job.answer, Ok(())),
                         (Step::Append(_), None) => {}
                     }
                 }
@@ -170,6 +174,7 @@ impl Writer {
                         Step::Append(job) => give(job.answer, Err(error.clone())),
                         Step::Keep(job) => give(job.answer, Err(error.clone())),
                         Step::Revoke(job) => give(job.answer, Err(error.clone())),
+                        Step::Ban(job) => give(job.answer, Err(error.clone())),
                     }
                 }
             }
@@ -177,12 +182,12 @@ impl Writer {
     }
 
     /// A channel's first relaxed append is synced, with the mark that says: this one may lose something. The end of a session
-    /// is, because nothing could tell that it was lost.
+    /// is, and a ban, because nothing could tell that it was lost.
     fn must_sync(&self, steps: &[Step]) -> bool {
         let must_sync = |step: &Step| match step {
             Step::Append(job) => !self.cache.peek(&job.channel).is_some_and(|state| state.relaxed),
             Step::Keep(_) => false,
-            Step::Revoke(_) => true,
+            Step::Revoke(_) | Step::Ban(_) => true,
         };
         steps.iter().any(must_sync)
     }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::atomic::Ordering};
 
 use rusqlite::{Connection, OptionalExtension as _};
-use tautline_engine::{Position, PositionUpdate, Revocation};
+use tautline_engine::{Ban, BanChange, Position, PositionUpdate, Revocation};
 use tautline_protocol::{ChannelName, UserId};
 
 use super::cache::Cache;
@@ -114,6 +114,21 @@ impl Transaction<'_> {
         }
         let sql = "INSERT INTO revoked (session, until, before) VALUES (?1, ?2, ?3)";
         self.counts.revocations += self.connection.prepare_cached(sql)?.execute((&key, until, before))?;
+        Ok(())
+    }
+
+    /// Keeps a ban, or ends one.
+    pub(super) fn ban(&mut self, change: &BanChange) -> Result<(), Fault> {
+        match change {
+            BanChange::Set(Ban { subject, until, reason }) => {
+                let sql = "INSERT OR REPLACE INTO bans (subject, until, reason) VALUES (?1, ?2, ?3)";
+                self.connection.prepare_cached(sql)?.execute((subject.to_string(), int(*until), reason))?;
+            }
+            BanChange::Lift(subject) => {
+                let sql = "DELETE FROM bans WHERE subject = ?1";
+                self.connection.prepare_cached(sql)?.execute([subject.to_string()])?;
+            }
+        }
         Ok(())
     }
 

@@ -6,11 +6,11 @@ use tautline_protocol::UserId;
 
 use super::{
     Rig,
-    asking::{ALL, Log, NOW, is_new, is_repeated},
+    asking::{ALL, Log, NOW, ask, is_new, is_repeated},
 };
 use crate::{
-    Answer, Doubt, Engine, InUse, Job, Origin, Position, Retention, RetentionOf, Revocation, Revoke,
-    RevokedLogins, Span,
+    Answer, Ban, BanChange, BanSubject, Doubt, Engine, InUse, Job, Origin, Position, Retention, RetentionOf,
+    Revocation, Revoke, RevokedLogins, SaveBan, Span,
 };
 
 pub(super) fn logs_continue_after_restart(rig: &mut dyn Rig) {
@@ -92,4 +92,30 @@ pub(super) fn revocations_survive_restart_until_they_expire(rig: &mut dyn Rig) {
     });
     rig.reopen();
     assert_eq!(rig.engine().revocations(), [late, token, user(NOW + 5)]);
+}
+
+pub(super) fn bans_survive_restart_until_lifted_or_expired(rig: &mut dyn Rig) {
+    let save = |engine: &dyn Engine, change: BanChange| {
+        ask(engine, |answer| Job::SaveBan(SaveBan { change, answer })).expect("saved");
+    };
+    let subject = |text: &str| text.parse::<BanSubject>().expect("a valid subject");
+    let ban = |text: &str, until| Ban { subject: subject(text), until, reason: "spam".into() };
+    let (ann, lifted) = (ban("user:ann", Revocation::FOREVER), ban("address:192.0.2.7", NOW + 9));
+    let (network, early) = (ban("address:2001:db8::", NOW + 9), ban("user:bob", NOW));
+    for ban in [&ban("user:ann", NOW), &ann, &lifted, &network, &early] {
+        save(&*rig.engine(), BanChange::Set(ban.clone()));
+    }
+    save(&*rig.engine(), BanChange::Lift(lifted.subject));
+    save(&*rig.engine(), BanChange::Lift(subject("user:nobody")));
+    if !rig.reopen() {
+        return;
+    }
+    assert_eq!(rig.engine().bans(), [network.clone(), ann.clone(), early], "the later ban of a user holds");
+    rig.engine().submit(Job::Tidy {
+        wall_ms: NOW + 1,
+        retention: RetentionOf::all(ALL),
+        in_use: InUse::nothing(),
+    });
+    rig.reopen();
+    assert_eq!(rig.engine().bans(), [network, ann]);
 }

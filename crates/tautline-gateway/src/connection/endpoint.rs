@@ -1,8 +1,8 @@
 //! The server's end of a connection: a peer of the hub, or the plain endpoint with a peer for each account.
 
-use std::{sync::Arc, task::Context};
+use std::{net::IpAddr, sync::Arc, task::Context};
 
-use tautline_hub::{Output, Peer, budget::Holder};
+use tautline_hub::{Output, Peer};
 use tautline_protocol::{Format, Now};
 
 use super::plain::PlainEndpoint;
@@ -26,7 +26,7 @@ impl Endpoint {
     pub(super) fn new(
         opening: Opening,
         state: &Arc<GatewayState>,
-        address: Option<Holder>,
+        address: Option<IpAddr>,
         now: Now,
         cx: &Context<'_>,
     ) -> Self {
@@ -36,7 +36,7 @@ impl Endpoint {
                 Self::Plain(Box::new(PlainEndpoint::new(Arc::clone(state), address, &query, now, waker)))
             }
             (Opening::Tautline(format), Some(address)) => {
-                Self::Peer(state.hub.peer_of(address, format, now, waker))
+                Self::Peer(state.hub.peer_from(address, format, now, waker))
             }
             (Opening::Tautline(format), None) => Self::Peer(state.hub.peer_in(format, now, waker)),
         }

@@ -138,7 +138,8 @@ impl<S: Stream> Connection<S> {
         if self.endpoint.is_none() {
             let opening = std::mem::take(&mut self.rare().opening);
             debug!(opening = opening.as_str(), "connection opened");
-            self.endpoint = Some(Endpoint::new(opening, self.state(), self.permit.holder(), now, cx));
+            self.endpoint =
+                Some(Endpoint::new(opening, self.state(), self.permit.counted_address(), now, cx));
         }
     }
 

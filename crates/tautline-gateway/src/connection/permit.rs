@@ -5,8 +5,6 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use tautline_hub::budget::Holder;
-
 use crate::{
     addresses::AddressPermit,
     permit::Permit,
@@ -41,14 +39,7 @@ impl ConnectionPermit {
         self.permit.state()
     }
 
-    /// The address to which the shares of this connection's guests are booked; `None` where others share the
-    /// address.
-    pub(super) fn holder(&self) -> Option<Holder> {
-        let hub = &self.state().hub;
-        self.address.address().map(|address| hub.holder(address.to_string().as_bytes()))
-    }
-
-    /// The client's address for budgets; `None` where others share the address.
+    /// The client's address for budgets and bans; `None` where others share the address.
     pub(super) fn counted_address(&self) -> Option<IpAddr> {
         self.address.address()
     }

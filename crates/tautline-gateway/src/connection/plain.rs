@@ -1,9 +1,9 @@
 //! The plain endpoint: passes messages between [`Plain`] and the peers of its accounts.
 
-use std::{sync::Arc, task::Waker};
+use std::{net::IpAddr, sync::Arc, task::Waker};
 
 use tautline_adapters::plain::{self, AccountId, Command, Plain};
-use tautline_hub::{Output, Peer, SharedConnection, budget::Holder};
+use tautline_hub::{Output, Peer, SharedConnection};
 use tautline_protocol::Now;
 
 use super::endpoint::EndpointOutput;
@@ -21,7 +21,7 @@ pub(super) struct PlainEndpoint {
 impl PlainEndpoint {
     pub(super) fn new(
         state: Arc<GatewayState>,
-        address: Option<Holder>,
+        address: Option<IpAddr>,
         query: &str,
         now: Now,
         waker: Waker,

@@ -11,7 +11,7 @@ fn kicked_session_gets_bye_and_close_frame() {
     let (kicked, welcome) = rig.guest_with_retries();
     let (mut other, _) = rig.guest_with_retries();
     let session = welcome["session"].as_str().expect("a session").to_owned();
-    let shown = rig.gateway.control(|control, _| control.show(&session)).expect("it is here");
+    let shown = rig.gateway.control(|control, now| control.show(now, &session)).expect("it is here");
     assert!(shown.is_connected && shown.user.is_none());
     let target = Target::Session(session);
     let count = rig.gateway.control(|control, now| control.kick(now, target, "out"));

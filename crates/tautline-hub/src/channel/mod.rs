@@ -82,6 +82,8 @@ pub(crate) struct SubscribeOutcome {
     pub(crate) subscribed: Subscribed,
     pub(crate) gap: Option<Gap>,
     pub(crate) position: ReaderPosition,
+    /// The channel had no subscriber before.
+    pub(crate) is_first: bool,
 }
 
 /// The position of a reader.
@@ -245,6 +247,7 @@ impl Channel {
                 .ok_or(SubscribeError::RosterFull)?,
             None => false,
         };
+        let outcome = SubscribeOutcome { is_first: state.subscribers.len() == state.free.len(), ..outcome };
         let subscriber = state.add_subscriber(Subscriber {
             mailbox: Arc::clone(who.mailbox),
             slot: who.slot,
@@ -352,8 +355,8 @@ impl Channel {
         (first == Some(after + 1), FanOut::Done)
     }
 
-    /// Ends a subscription that has read presence up to `presence_seen`.
-    pub(crate) fn remove_subscriber(&self, subscriber: SubscriberSlot, presence_seen: u64) {
+    /// Ends a subscription that has read presence up to `presence_seen`. True: it was the last one.
+    pub(crate) fn remove_subscriber(&self, subscriber: SubscriberSlot, presence_seen: u64) -> bool {
         let mut state = lock(&self.state);
         if state.subscribers[subscriber.0 as usize].take().is_some() {
             state.free.push(subscriber.0);
@@ -365,6 +368,7 @@ impl Channel {
             state.subscribers = Vec::new();
             state.free = Vec::new();
         }
+        state.subscribers.is_empty()
     }
 
     /// Notifies the next chunk. Returns false once every subscriber was notified.
@@ -517,6 +521,7 @@ impl State {
             subscribed: reply,
             gap,
             position: ReaderPosition { offset, generation: tail.generation() },
+            is_first: false,
         })
     }
 

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     Decision, Identity, Permission,
-    control::bye_banned,
+    control::{bye_banned, bye_banned_address},
     revoke::bye_revoked,
     session::id::SessionId,
     session::registry::NoSession,
@@ -141,10 +141,13 @@ impl Peer {
         requests: &[ChannelRequest],
     ) {
         let Opened { session, living, resumed } = opened;
-        let owned = match living.take_over(&self.hub, now, &self.mailbox, claim) {
+        let mut owned = match living.take_over(&self.hub, now, &self.mailbox, claim) {
             Ok(owned) => owned,
             Err(bye) => return self.close_with_bye(now, None, bye),
         };
+        let address = self.rare.as_mut().and_then(|rare| rare.address.take());
+        self.rare.take_if(|rare| rare.is_empty());
+        owned.set_client(&self.hub, hello.client.as_ref(), address);
         let (login, asked_by) = (owned.login().clone(), Requester::of(&owned));
         let requests_seen = owned.ledger().requests_seen();
         drop(owned);
@@ -163,6 +166,9 @@ impl Peer {
         }
         if self.hub.is_banned(&login.identity) {
             return self.close_with_bye(now, None, bye_banned());
+        }
+        if address.is_some_and(|address| self.hub.bans().has_address(address)) {
+            return self.close_with_bye(now, None, bye_banned_address());
         }
         if self.hub.is_revoked(&login.identity) {
             // Revoked after the ticket or the login was checked, before the session had this connection.

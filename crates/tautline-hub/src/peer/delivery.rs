@@ -8,7 +8,7 @@ use tautline_protocol::{ByeCode, Format, Now, json, msgpack};
 use super::{
     Peer,
     output::Output,
-    stage::{ActiveSession, BYE_RECEIVED, Stage},
+    stage::{ActiveSession, BYE_RECEIVED, Stage, Subscription},
 };
 use crate::{channel::ReaderPositions, questions::QuestionAnswer};
 
@@ -70,6 +70,9 @@ impl Peer {
         }
         for (channel, message) in pending.unsubscribed.drain(..) {
             self.end_by_control(&channel, message);
+        }
+        if pending.renew_ticket {
+            self.send_fresh_ticket(now);
         }
         if pending.admitted {
             self.on_admitted(now);
@@ -207,8 +210,9 @@ impl Peer {
             rare.is_empty()
         });
         for (slot, subscription) in (0..).zip(&open.subscriptions) {
-            if let Some(subscription) = subscription {
-                subscription.channel.remove_subscriber(subscription.subscriber, subscription.presence_seen);
+            if let Some(Subscription { channel, subscriber, presence_seen, .. }) = subscription {
+                let is_last = channel.remove_subscriber(*subscriber, *presence_seen);
+                self.hub.count_unsubscribed(&channel.name, is_last);
                 self.hub.cancel_page(&self.mailbox, slot);
             }
         }

@@ -20,7 +20,7 @@ mod requests;
 mod stage;
 mod subscriptions;
 
-use std::{sync::Arc, task::Waker};
+use std::{net::IpAddr, sync::Arc, task::Waker};
 
 use tautline_engine::budget::Holder;
 use tautline_protocol::{
@@ -87,6 +87,14 @@ impl Hub {
         self.peer_of(self.holder(&nth.to_le_bytes()), format, now, waker)
     }
 
+    /// A peer for a new connection from a client's own address, or in IPv6 its network
+    /// ([`crate::client_network`]).
+    #[must_use]
+    pub fn peer_from(&self, address: IpAddr, format: Format, now: Now, waker: Waker) -> Peer {
+        let holder = self.holder(address.to_string().as_bytes());
+        self.peer_of(holder, format, now, waker).with_address(address)
+    }
+
     /// A peer for a new connection from an address; a guest uses that address's budget shares.
     #[must_use]
     pub fn peer_of(&self, address: Holder, format: Format, now: Now, waker: Waker) -> Peer {
@@ -98,6 +106,14 @@ impl Hub {
 }
 
 impl Peer {
+    /// The client's own address, or in IPv6 its network ([`crate::client_network`]): sessions show it, and it may be
+    /// banned. Give none that many clients share.
+    #[must_use]
+    pub fn with_address(mut self, address: IpAddr) -> Self {
+        self.rare.get_or_insert_default().address = Some(address);
+        self
+    }
+
     pub(crate) fn new(hub: Hub, mailbox: Arc<PeerMailbox>, holder: Holder, now: Now) -> Self {
         Self {
             stage: Stage::Opening(Opening::new(now, hub.limits())),

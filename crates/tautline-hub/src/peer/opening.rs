@@ -2,7 +2,7 @@
 //!
 //! Start at [`Peer::handle_opening_packet`].
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use tautline_engine::{EngineError, StatResult, budget::Holder};
 use tautline_protocol::{
@@ -24,6 +24,7 @@ use super::{
 use crate::{
     CallKey, Client, Decision, Hub, Identity, Permission,
     admission::HelloKind,
+    control::bye_banned_address,
     questions::{AuthenticateQuestion, LoginResult, QuestionAnswer, Reply},
     session::id::SessionId,
     ticket::{Claims, DetailsClaims},
@@ -39,8 +40,16 @@ impl Peer {
         }
     }
 
+    /// The client's address, before the session has it.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.rare.as_ref().and_then(|rare| rare.address)
+    }
+
     /// Processes a hello at once, or queues it for admission.
     fn handle_hello(&mut self, now: Now, hello: Hello) {
+        if self.address().is_some_and(|address| self.hub.bans().has_address(address)) {
+            return self.close_with_bye(now, None, bye_banned_address());
+        }
         if !self.charge_hello(now) {
             return;
         }

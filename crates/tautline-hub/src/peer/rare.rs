@@ -1,6 +1,6 @@
 //! State that few connections have at a time, boxed to keep idle connections small.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, net::IpAddr};
 
 use tautline_protocol::{RequestId, packet::server::Bye};
 
@@ -21,6 +21,8 @@ pub(super) struct RareState {
     pub(super) held: Vec<HeldAction>,
     /// The `bye` of a draining node, deferred until the running requests are answered.
     pub(super) deferred_bye: Option<Bye>,
+    /// The client's address, until its session keeps it.
+    pub(super) address: Option<IpAddr>,
 }
 
 /// A `subscribe` that waits for the engine.
@@ -39,5 +41,6 @@ impl RareState {
             && self.refreshing.is_none()
             && self.held.is_empty()
             && self.deferred_bye.is_none()
+            && self.address.is_none()
     }
 }

@@ -129,7 +129,9 @@ impl Peer {
         if channel.presence != PresenceMode::Off {
             session.add_roster(channel);
         }
+        session.set_channels(open.subscriptions.iter().flatten().count() + 1);
         drop(session);
+        self.hub.count_subscribed(&channel.name, outcome.is_first);
         self.hub.pump_if(fan_out, channel);
         self.mailbox.requeue(slot_number(slot));
         let channel = Arc::clone(channel);
@@ -202,12 +204,14 @@ impl Peer {
     fn end_subscription(&mut self, slot: usize) {
         let Stage::Active(open) = &mut self.stage else { return };
         let Some(ended) = open.subscriptions[slot].take() else { return };
-        ended.channel.remove_subscriber(ended.subscriber, ended.presence_seen);
+        let is_last = ended.channel.remove_subscriber(ended.subscriber, ended.presence_seen);
+        self.hub.count_unsubscribed(&ended.channel.name, is_last);
         self.hub.cancel_page(&self.mailbox, slot_number(slot));
         let Some(mut session) = open.session.owned_by(&self.mailbox) else { return };
         if !session.grants().is_empty() {
             session.change_grants(|grants| grants.end_subscription(&ended.channel.name));
         }
+        session.set_channels(open.subscriptions.iter().flatten().count());
         if ended.channel.presence != PresenceMode::Off {
             session.leave_rosters(&self.hub, |channel| !Arc::ptr_eq(channel, &ended.channel));
         }

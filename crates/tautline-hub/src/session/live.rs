@@ -2,7 +2,7 @@
 //!
 //! Start at [`Session::live`] and [`LiveSession::take_over`].
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use tautline_engine::{Revocation, RevokedLogins, budget::Holder};
 use tautline_protocol::{
@@ -13,11 +13,12 @@ use tautline_protocol::{
 
 use super::{Login, OwnedSession, Session, State, grants::Grants};
 use crate::{
-    Client, Decision, Hub,
+    Client, Decision, Hub, LoginDetails, Permission,
     mailbox::PeerMailbox,
     reply::write_too_large,
     rules::Rules,
     session::id::SessionId,
+    software::SoftwareId,
     sync::{MutexGuard, lock},
 };
 
@@ -117,13 +118,17 @@ impl<'a> LiveSession<'a> {
             // An attempt number far ahead of our clock wins like any other, but a smaller one is stored: a
             // stolen ticket cannot lock the owner out of the session.
             let ceiling = now.wall_ms.saturating_add(hub.limits().attempt_ahead_ms);
-            state.attempt = attempt.min(ceiling.max(state.attempt + 1));
+            state.attempt = attempt.min(ceiling.max(u64::from(state.attempt) + 1)).into();
         }
         if let Some(login) = claim.login {
             state.login = login;
         }
-        if let Some(before) = state.mailbox.replace(Arc::clone(mailbox)) {
-            before.close_with(taken_over(claim.attempt.map(|_| state.attempt)));
+        state.channels = 0;
+        let before = state.mailbox.replace(Arc::clone(mailbox));
+        let is_first = before.is_none() && state.parks == 0;
+        state.rare.set_since_ms((!is_first).then_some(now.mono_ms));
+        if let Some(before) = before {
+            before.close_with(taken_over(claim.attempt.map(|_| state.attempt.into())));
         }
         hub.sessions().remove_parked_replies(self.id);
         if let Some(seen) = claim.seen {
@@ -140,7 +145,10 @@ impl<'a> LiveSession<'a> {
             return Some(bye);
         }
         let refusal = match attempt {
-            Some(attempt) => (attempt <= state.attempt).then(|| taken_over(Some(state.attempt))),
+            Some(attempt) => {
+                let newest = u64::from(state.attempt);
+                (attempt <= newest).then(|| taken_over(Some(newest)))
+            }
             // Hellos found by their key carry no attempt number. The client has already left the older
             // connection, even if the engine delayed that one for longer.
             None => {
@@ -180,6 +188,7 @@ impl<'a> LiveSession<'a> {
     pub(crate) fn end_session(mut self, hub: &Hub) {
         let ended = self.state.take().expect("new() checked the state, and end_session() consumes self");
         hub.count_replies(ended.holder, ended.ledger.held_bytes(), 0);
+        hub.software_names().release(ended.software);
         for channel in ended.rare.rosters() {
             let fan_out = channel.with_presence(|presence, name| presence.remove_member(name, self.id));
             hub.pump_if(fan_out, channel);
@@ -207,12 +216,66 @@ impl<'a> LiveSession<'a> {
         Revocation { subject: RevokedLogins::Session(id.0), until }
     }
 
-    /// Ends the subscription of the session's connection to a channel, and what the back end had permitted there.
+    /// True if the server subscribes the session to the channel, or can: a login has so many of them.
+    pub(crate) fn has_room_for_sub(&self, channel: &ChannelName) -> bool {
+        let subs = self.login().identity.subs();
+        subs.len() < LoginDetails::SUBS_MAX || subs.contains(channel)
+    }
+
+    /// Has the server subscribe the session to a channel from its next connection on, as if its login said so.
+    /// False: it does so already, or there is no room.
+    pub(crate) fn add_sub(&mut self, now: Now, channel: &ChannelName, grants_max: usize) -> bool {
+        if self.login().identity.subs().contains(channel) || !self.has_room_for_sub(channel) {
+            return false;
+        }
+        self.change_subs(|subs| subs.push(channel.clone()));
+        // The back end asks for it: where it decides, it need not be asked.
+        let what = (channel, Permission::Subscribe);
+        self.state_mut().rare.change_grants(|grants| grants.grant(now.mono_ms, what, u64::MAX, grants_max));
+        true
+    }
+
+    fn change_subs(&mut self, change: impl FnOnce(&mut Vec<ChannelName>)) {
+        let login = &mut self.state_mut().login;
+        let identity = Arc::make_mut(&mut login.identity);
+        let mut details = identity.details.take().map(Arc::unwrap_or_clone).unwrap_or_default();
+        change(&mut details.subs);
+        identity.details = details.shared();
+    }
+
+    /// Ends the subscription of the session's connection to a channel, and what the back end had permitted there. The
+    /// server does not subscribe it again.
     pub(crate) fn unsubscribe(mut self, channel: &ChannelName, message: &str, channels_max: usize) {
         self.state_mut().rare.change_grants(|grants| grants.end_subscription(channel));
+        let is_sub = self.login().identity.subs().contains(channel);
+        if is_sub {
+            self.change_subs(|subs| subs.retain(|sub| sub != channel));
+        }
         if let Some(mailbox) = &self.state().mailbox {
             mailbox.end_subscription(channel, message, channels_max);
+            if is_sub {
+                mailbox.renew_ticket();
+            }
         }
+    }
+
+    /// What is known of the client.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.state().rare.address()
+    }
+
+    pub(crate) fn software(&self) -> SoftwareId {
+        self.state().software
+    }
+
+    /// Channels that the connection is subscribed to.
+    pub(crate) fn channels(&self) -> u16 {
+        self.state().channels
+    }
+
+    /// When its connection began, or ended, in monotonic milliseconds; rounded up to a second.
+    pub(crate) fn since_ms(&self) -> u64 {
+        self.state().rare.since_ms().unwrap_or_else(|| self.opened_ms())
     }
 
     /// Closes the session's connection, if any.

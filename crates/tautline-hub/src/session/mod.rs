@@ -2,6 +2,7 @@
 //!
 //! Start at [`Session::live`] and [`Session::owned_by`].
 
+mod attempt;
 mod grants;
 pub(crate) mod id;
 mod live;
@@ -17,12 +18,12 @@ use std::{
 use tautline_engine::budget::Holder;
 use tautline_protocol::{Now, server::Ledger};
 
-use self::rare::RareState;
+use self::{attempt::Attempt, rare::RareState};
 pub(crate) use self::{
     live::{Claim, LiveSession, taken_over},
     owned::OwnedSession,
 };
-use crate::{Identity, mailbox::PeerMailbox, session::id::SessionId, sync::Mutex};
+use crate::{Identity, mailbox::PeerMailbox, session::id::SessionId, software::SoftwareId, sync::Mutex};
 
 /// One session. Its lock is held briefly and never together with another session's; channels and mailboxes
 /// may be locked under it.
@@ -40,7 +41,7 @@ struct State {
     login: Login,
     ledger: Ledger,
     /// The highest attempt number accepted.
-    attempt: u64,
+    attempt: Attempt,
     /// When it was opened, in monotonic seconds, rounded up.
     opened_s: u32,
     /// The budget holder: the session's user, or the address that opened it.
@@ -49,6 +50,10 @@ struct State {
     mailbox: Option<Arc<PeerMailbox>>,
     /// Counts parkings, with wrap-around: detects a return since a given parking.
     parks: u16,
+    /// The client's software.
+    software: SoftwareId,
+    /// Channels that the connection is subscribed to.
+    channels: u16,
     rare: RareState,
     /// The incarnation of the logs in which the session began; 0 if unknown.
     incarnation: u32,
@@ -66,11 +71,13 @@ impl Session {
         let state = State {
             login,
             ledger,
-            attempt: 0,
+            attempt: Attempt::default(),
             opened_s: u32::try_from(now.mono_ms.div_ceil(1000)).unwrap_or(u32::MAX),
             holder,
             mailbox: None,
             parks: 0,
+            software: SoftwareId::default(),
+            channels: 0,
             rare: RareState::default(),
             incarnation,
         };

@@ -2,12 +2,12 @@
 //!
 //! Start at [`OwnedSession::receive`].
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use tautline_engine::{Revocation, RevokedLogins};
 use tautline_protocol::{
     Now, RequestId,
-    packet::server::MemberState,
+    packet::{client::ClientInfo, server::MemberState},
     server::{Ledger, REPLY_ROOM, Verdict},
 };
 
@@ -77,6 +77,19 @@ impl<'a> OwnedSession<'a> {
         self.0.state_mut().login = login;
     }
 
+    /// Keeps what the connection tells of its client.
+    pub(crate) fn set_client(&mut self, hub: &Hub, client: Option<&ClientInfo>, address: Option<IpAddr>) {
+        let state = self.0.state_mut();
+        let before = std::mem::replace(&mut state.software, hub.software_names().acquire(client));
+        hub.software_names().release(before);
+        state.rare.set_address(address);
+    }
+
+    /// The connection is subscribed to so many channels.
+    pub(crate) fn set_channels(&mut self, count: usize) {
+        self.0.state_mut().channels = u16::try_from(count).unwrap_or(u16::MAX);
+    }
+
     pub(crate) fn change_grants(&mut self, change: impl FnOnce(&mut Grants)) {
         self.0.state_mut().rare.change_grants(change);
     }
@@ -114,6 +127,8 @@ impl<'a> OwnedSession<'a> {
     pub(crate) fn park(mut self, hub: &Hub, now: Now) {
         let state = self.0.state_mut();
         state.mailbox = None;
+        state.channels = 0;
+        state.rare.set_since_ms(Some(now.mono_ms));
         state.parks = state.parks.wrapping_add(1);
         let (parks, holds_replies) = (state.parks, state.ledger.held_bytes() > 0);
         if holds_replies {

@@ -16,7 +16,7 @@ use serde_json::{Value, json, value::RawValue};
 use tautline_engine::{Engine, MemoryEngine, Retention};
 use tautline_hub::{
     Access, Authorization, AuthorizeQuestion, CallRequest, ChannelRule, Hub, HubConfig, Identity,
-    LoginRefused, NodeLimits, Output, Peer, PresenceMode, PublishOptions, Reply, RulePattern,
+    LoginRefused, NodeLimits, Output, Peer, PresenceMode, PublishOptions, Reply, RulePattern, client_network,
 };
 use tautline_protocol::{
     ChannelName, Format, Limits, Now, Pattern, UserId, json as codec, msgpack,
@@ -143,6 +143,14 @@ impl Node {
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let peer = self.hub.peer_in(format, self.now, Waker::from(Arc::clone(&woken)));
         Phone::new(peer, woken)
+    }
+
+    /// A phone at this client's own address.
+    pub fn dial_own(&self, address: &str) -> Phone {
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let address = client_network(address.parse().expect("valid"));
+        Phone::new(self.hub.peer_from(address, Format::Json, self.now, waker), woken)
     }
 
     /// A phone at this address.

@@ -1,0 +1,144 @@
+//! Users and addresses that an operator keeps out.
+//!
+//! Start at [`Bans::has_user`]. All of them are here; the engine keeps them for the next process.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use tautline_engine::{Ban, BanSubject};
+use tautline_protocol::UserId;
+
+use crate::sync::{RwLock, read, write};
+
+/// The bans of a node.
+pub(crate) struct Bans {
+    state: RwLock<State>,
+    count_max: usize,
+}
+
+#[derive(Default)]
+struct State {
+    by_subject: BTreeMap<BanSubject, Kept>,
+    /// None ends before this wall time.
+    next_end_ms: u64,
+}
+
+struct Kept {
+    until: u64,
+    reason: Box<str>,
+}
+
+/// There is no room for another ban.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BansFull;
+
+impl Bans {
+    pub(crate) fn new(count_max: usize) -> Self {
+        Self { state: RwLock::default(), count_max }
+    }
+
+    /// Adds a ban, or replaces the one of the same subject.
+    pub(crate) fn set(&self, Ban { subject, until, reason }: Ban) -> Result<(), BansFull> {
+        let mut state = write(&self.state);
+        if state.by_subject.len() >= self.count_max && !state.by_subject.contains_key(&subject) {
+            return Err(BansFull);
+        }
+        let is_first = state.by_subject.is_empty();
+        state.next_end_ms = if is_first { until } else { state.next_end_ms.min(until) };
+        state.by_subject.insert(subject, Kept { until, reason });
+        Ok(())
+    }
+
+    /// Ends a ban. False: there was none.
+    pub(crate) fn lift(&self, subject: &BanSubject) -> bool {
+        write(&self.state).by_subject.remove(subject).is_some()
+    }
+
+    pub(crate) fn has_user(&self, user: &UserId) -> bool {
+        let state = read(&self.state);
+        !state.by_subject.is_empty() && state.by_subject.contains_key(&BanSubject::User(user.clone()))
+    }
+
+    pub(crate) fn has_address(&self, address: IpAddr) -> bool {
+        let state = read(&self.state);
+        !state.by_subject.is_empty() && state.by_subject.contains_key(&BanSubject::Address(address))
+    }
+
+    /// At most `count_max` bans behind a subject, in order.
+    pub(crate) fn behind(&self, after: Option<&BanSubject>, count_max: usize) -> Vec<Ban> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let state = read(&self.state);
+        let behind = state.by_subject.range((after.map_or(Unbounded, Excluded), Unbounded));
+        let ban = |(subject, kept): (&BanSubject, &Kept)| Ban {
+            subject: subject.clone(),
+            until: kept.until,
+            reason: kept.reason.clone(),
+        };
+        behind.take(count_max).map(ban).collect()
+    }
+
+    /// Forgets the bans that are over.
+    pub(crate) fn forget_expired(&self, wall_ms: u64) {
+        if read(&self.state).next_end_ms >= wall_ms {
+            return;
+        }
+        let mut state = write(&self.state);
+        state.by_subject.retain(|_, ban| ban.until >= wall_ms);
+        state.next_end_ms = state.by_subject.values().map(|ban| ban.until).min().unwrap_or(u64::MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ban(subject: &str, until: u64) -> Ban {
+        Ban { subject: subject.parse().expect("valid"), until, reason: "".into() }
+    }
+
+    fn names(bans: &Bans, after: Option<&str>, count_max: usize) -> Vec<String> {
+        let after = after.map(|after| after.parse().expect("valid"));
+        bans.behind(after.as_ref(), count_max).iter().map(|ban| ban.subject.to_string()).collect()
+    }
+
+    #[test]
+    fn full_list_refuses_another_subject_only() {
+        let bans = Bans::new(2);
+        let set = |subject, until| bans.set(ban(subject, until));
+        assert_eq!([set("user:a", 5), set("user:b", 5), set("user:a", 9)], [Ok(()); 3]);
+        assert_eq!(set("user:c", 5), Err(BansFull));
+        assert!(
+            bans.lift(&"user:b".parse().expect("valid")) && !bans.lift(&"user:x".parse().expect("valid"))
+        );
+        assert_eq!(set("user:c", 5), Ok(()));
+    }
+
+    #[test]
+    fn bans_end_at_their_own_times() {
+        let bans = Bans::new(9);
+        for (subject, until) in [("user:a", 9), ("user:b", 5), ("address:192.0.2.7", 7)] {
+            bans.set(ban(subject, until)).expect("room");
+        }
+        let left = |wall_ms| {
+            bans.forget_expired(wall_ms);
+            names(&bans, None, 9)
+        };
+        assert_eq!(left(5).len(), 3);
+        assert_eq!(left(6), ["user:a", "address:192.0.2.7"]);
+        bans.set(ban("user:c", 6)).expect("room");
+        assert_eq!(left(8), ["user:a"]);
+        assert_eq!(left(10), [""; 0]);
+        bans.set(ban("user:d", 11)).expect("room");
+        assert_eq!(left(12), [""; 0], "one that came after the list was empty");
+    }
+
+    #[test]
+    fn pages_follow_one_another() {
+        let bans = Bans::new(9);
+        for subject in ["address:192.0.2.7", "user:b", "user:a"] {
+            bans.set(ban(subject, 9)).expect("room");
+        }
+        assert_eq!(names(&bans, None, 2), ["user:a", "user:b"]);
+        assert_eq!(names(&bans, Some("user:b"), 2), ["address:192.0.2.7"]);
+        assert_eq!(names(&bans, Some("user:aa"), 1), ["user:b"], "behind one that is not there");
+    }
+}

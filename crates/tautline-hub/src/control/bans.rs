@@ -1,0 +1,146 @@
+//! Keeps users and addresses out.
+//!
+//! Start at [`Control::ban`]. A ban is remembered before sessions are searched, and a connection looks for one
+//! after it has taken its session: either of the two finds the other.
+
+use std::net::IpAddr;
+
+use tautline_engine::{Answer, Ban, BanChange, BanSubject, EngineError, Job, Revocation, SaveBan};
+use tautline_protocol::{
+    ByeCode, ErrorCode, Now,
+    packet::{ErrorBody, server::Bye},
+};
+
+use super::{CONTROL_PAGE_MAX, Control, Target};
+use crate::{Hub, Identity, SessionFilter, client_network};
+
+/// The words for a user that is kept out.
+pub(crate) const BANNED: &str = "an operator keeps this user out";
+
+/// A ban, as control shows it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct BanInfo {
+    /// Its user, unless it is one of an address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Its address, or in IPv6 the network, unless it is one of a user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// When it ends, in wall milliseconds; `None` for one that does not end by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// Why.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub reason: Box<str>,
+}
+
+/// A page of bans.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct BanPage {
+    /// The bans.
+    pub bans: Vec<BanInfo>,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<String>,
+}
+
+impl Control {
+    /// The most bytes of a reason.
+    pub const BAN_REASON_BYTES_MAX: usize = 256;
+
+    /// Keeps a user or an address out until a wall time. The sessions of a user end with `bye{banned}`, and its
+    /// logins are refused with it. The connections from an address, or in IPv6 from its network, are closed with
+    /// `bye{banned}` and new ones refused; their sessions may go on from elsewhere. Addresses that many clients
+    /// share (of proxies) are nobody's, so banning one has no effect.
+    ///
+    /// `done` is called once, from any thread, when the engine has saved it, and gives how many sessions were
+    /// concerned: with `unavailable` where the engine cannot; the ban then holds until a restart. With `limit`
+    /// where there are as many bans as there may be (`bans_max`), and nothing is done then.
+    pub fn ban(&self, now: Now, ban: Ban, done: impl FnOnce(Result<usize, ErrorBody>) + Send + 'static) {
+        let ban = Ban { subject: counted(ban.subject), ..ban };
+        if ban.reason.len() > Self::BAN_REASON_BYTES_MAX {
+            let words = format!("a reason has at most {} bytes", Self::BAN_REASON_BYTES_MAX);
+            return done(Err(ErrorBody::new(ErrorCode::TooLarge, words)));
+        }
+        if self.0.bans().set(ban.clone()).is_err() {
+            let words = "this node keeps as many bans as it may (`bans_max`)";
+            return done(Err(ErrorBody::new(ErrorCode::Limit, words)));
+        }
+        let concerned = match &ban.subject {
+            // The ban covers their tickets, too, so these are not kept one by one.
+            BanSubject::User(user) => self.0.for_each_meant(&Target::User(user.clone()), |live| {
+                live.kick(&self.0, now, bye_banned());
+            }),
+            BanSubject::Address(address) => {
+                let filter = SessionFilter {
+                    address: Some(*address),
+                    is_connected: Some(true),
+                    ..SessionFilter::default()
+                };
+                self.0.for_each_meant(&Target::Matching(filter), |live| live.close_with(bye_banned_address))
+            }
+        };
+        self.save(BanChange::Set(ban), move |saved| done(saved.map(|()| concerned)));
+    }
+
+    /// Lets a user or an address in again. `done` is told whether it was kept out, as with [`Control::ban`].
+    pub fn lift_ban(&self, subject: BanSubject, done: impl FnOnce(Result<bool, ErrorBody>) + Send + 'static) {
+        let subject = counted(subject);
+        let was_banned = self.0.bans().lift(&subject);
+        self.save(BanChange::Lift(subject), move |saved| done(saved.map(|()| was_banned)));
+    }
+
+    /// The bans: at most `count_max` and [`CONTROL_PAGE_MAX`], from behind `after`, which is the `next` of the page
+    /// before.
+    #[must_use]
+    pub fn bans(&self, after: Option<&str>, count_max: usize) -> BanPage {
+        let count_max = count_max.clamp(1, CONTROL_PAGE_MAX);
+        let after = after.and_then(|after| after.parse().ok());
+        let mut bans = self.0.bans().behind(after.as_ref(), count_max + 1);
+        let is_cut = bans.len() > count_max;
+        bans.truncate(count_max);
+        let next = bans.last().filter(|_| is_cut).map(|last| last.subject.to_string());
+        BanPage { bans: bans.into_iter().map(BanInfo::from).collect(), next }
+    }
+
+    fn save(&self, change: BanChange, done: impl FnOnce(Result<(), ErrorBody>) + Send + 'static) {
+        let answer = Answer::new(move |saved: Result<(), EngineError>| {
+            done(saved.map_err(|error| error.to_body()));
+        });
+        self.0.engine().submit(Job::SaveBan(SaveBan { change, answer }));
+    }
+}
+
+impl From<Ban> for BanInfo {
+    fn from(Ban { subject, until, reason }: Ban) -> Self {
+        let (user, address) = match subject {
+            BanSubject::User(user) => (Some(user.to_string()), None),
+            BanSubject::Address(address) => (None, Some(address)),
+        };
+        Self { user, address, until: (until < Revocation::FOREVER).then_some(until), reason }
+    }
+}
+
+impl Hub {
+    /// True while a user is kept out.
+    pub(crate) fn is_banned(&self, identity: &Identity) -> bool {
+        identity.user.as_ref().is_some_and(|user| self.bans().has_user(user))
+    }
+}
+
+/// Ends a connection of a user that is kept out.
+pub(crate) fn bye_banned() -> Bye {
+    Bye::new(ByeCode::Banned, BANNED)
+}
+
+/// Ends a connection from an address that is kept out.
+pub(crate) fn bye_banned_address() -> Bye {
+    Bye::new(ByeCode::Banned, "an operator keeps this address out")
+}
+
+/// The subject as it is compared.
+fn counted(subject: BanSubject) -> BanSubject {
+    match subject {
+        BanSubject::Address(address) => BanSubject::Address(client_network(address)),
+        user @ BanSubject::User(_) => user,
+    }
+}
