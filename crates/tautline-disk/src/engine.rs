@@ -12,8 +12,8 @@ use std::{
 };
 
 use tautline_engine::{
-    Answer, Append, Ban, Engine, EngineError, Job, PositionUpdate, Read, Revocation, Revoke, SaveBan,
-    SavePositions, StatRequest, budget::Holder,
+    Answer, Append, Ban, Engine, EngineError, ForgetUser, Job, PositionUpdate, Read, Revocation, Revoke,
+    SaveBan, SavePositions, StatRequest, budget::Holder,
 };
 use tautline_protocol::ChannelName;
 
@@ -91,6 +91,7 @@ pub(crate) enum Write {
     Keep(SavePositions),
     Revoke(Revoke),
     Ban(SaveBan),
+    ForgetUser(ForgetUser),
     Tidy(Tidy),
     /// A reader found a foreign value in the row of this channel's log.
     Foreign {
@@ -193,6 +194,7 @@ impl DiskEngine {
             Write::Append(job) => job.answer.give(Err(error)),
             Write::Revoke(job) => job.answer.give(Err(error)),
             Write::Ban(job) => job.answer.give(Err(error)),
+            Write::ForgetUser(job) => job.answer.give(Err(error)),
             Write::Keep(_) | Write::Tidy(_) | Write::Foreign { .. } | Write::Damaged { .. } => {}
         }
     }
@@ -284,6 +286,7 @@ impl Engine for DiskEngine {
                 self.submit_write(Write::Keep(job), bytes);
             }
             Job::Revoke(job) => self.submit_write(Write::Revoke(job), size_of::<Revoke>()),
+            Job::ForgetUser(job) => self.submit_write(Write::ForgetUser(job), size_of::<ForgetUser>()),
             Job::SaveBan(job) => self.submit_write(Write::Ban(job), size_of::<SaveBan>()),
             Job::Tidy { wall_ms, retention, in_use } => {
                 self.submit_write(Write::Tidy(Tidy { wall_ms, retention, in_use }), 0);

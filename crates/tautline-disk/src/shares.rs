@@ -27,14 +27,16 @@ pub(crate) struct Shares {
 #[derive(Default)]
 struct Claims {
     log: Option<Claim>,
-    positions: Vec<Claim>,
+    positions: Vec<(Holder, Claim)>,
 }
 
 /// What one transaction claims and gives back; without effect where it is not committed.
 #[derive(Default)]
 pub(crate) struct Changes {
     logs: Vec<(i64, Claim)>,
-    positions: Vec<(i64, Claim)>,
+    positions: Vec<(i64, (Holder, Claim))>,
+    /// Readers whose positions were deleted, and how many each had.
+    readers: Vec<(Box<str>, usize)>,
     /// Channels, and how many positions they had.
     forgotten: Vec<(i64, usize)>,
 }
@@ -61,22 +63,29 @@ impl Shares {
     }
 
     /// Room for one more position of a reader; how far an inbox was handed out, without one, is the node's own.
-    pub(crate) fn claim_position(&self, reader: &str) -> Option<Claim> {
-        let holder = match reader {
+    pub(crate) fn claim_position(&self, reader: &str) -> Option<(Holder, Claim)> {
+        let holder = self.holder(reader);
+        self.positions.claim(holder, 1, holder.claimant()).map(|claim| (holder, claim))
+    }
+
+    fn holder(&self, reader: &str) -> Holder {
+        match reader {
             "" => Holder::BACK_END,
             reader => Holder::of_hash((self.hasher.hash_one(reader) >> 32) as u32),
-        };
-        self.positions.claim(holder, 1, holder.claimant())
+        }
     }
 
     /// The transaction is safe.
     pub(crate) fn commit(&mut self, changes: Changes) {
-        let Changes { logs, positions, forgotten } = changes;
+        let Changes { logs, positions, readers, forgotten } = changes;
         for (channel, claim) in logs {
             self.claims.entry(channel).or_default().log = Some(claim);
         }
         for (channel, claim) in positions {
             self.claims.entry(channel).or_default().positions.push(claim);
+        }
+        for (reader, count) in readers {
+            self.give_back(self.holder(&reader), count);
         }
         for (channel, positions) in forgotten {
             let claims = self.claims.remove(&channel).unwrap_or_default();
@@ -86,13 +95,32 @@ impl Shares {
     }
 }
 
+impl Shares {
+    /// So many positions of a holder are gone; those without a claim were there before this process.
+    fn give_back(&mut self, holder: Holder, count: usize) {
+        let mut left = count;
+        for claims in self.claims.values_mut() {
+            claims.positions.retain(|(of, _)| {
+                let goes = left > 0 && *of == holder;
+                left -= usize::from(goes);
+                !goes
+            });
+        }
+        self.positions.give(Holder::BACK_END, left);
+    }
+}
+
 impl Changes {
     pub(crate) fn begin_log(&mut self, channel: i64, claim: Claim) {
         self.logs.push((channel, claim));
     }
 
-    pub(crate) fn keep_position(&mut self, channel: i64, claim: Claim) {
+    pub(crate) fn keep_position(&mut self, channel: i64, claim: (Holder, Claim)) {
         self.positions.push((channel, claim));
+    }
+
+    pub(crate) fn forget_positions(&mut self, reader: &str, count: usize) {
+        self.readers.push((reader.into(), count));
     }
 
     pub(crate) fn forget(&mut self, channel: i64, positions: usize) {

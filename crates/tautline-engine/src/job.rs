@@ -23,6 +23,8 @@ pub enum Job {
     Revoke(Revoke),
     /// Save that a user or an address is kept out, or no longer.
     SaveBan(SaveBan),
+    /// Forget a user.
+    ForgetUser(ForgetUser),
     /// About once a second: drop expired publications and logs, a part at a time.
     Tidy {
         /// The time, in wall milliseconds.
@@ -32,6 +34,18 @@ pub enum Job {
         /// Logs in use, which must not be forgotten, however long they have been empty.
         in_use: InUse,
     },
+}
+
+/// Empties a user's inbox, with the idempotency keys in it, and deletes its acknowledged positions in all logs.
+///
+/// The inbox keeps its epoch and its head, as one whose publications have expired; [`Job::Tidy`] forgets it. What the
+/// user published in other logs stays. A position that is saved later counts.
+#[derive(Debug)]
+pub struct ForgetUser {
+    /// The user.
+    pub user: UserId,
+    /// Reply handle. A persistent engine answers once a crash can no longer undo it.
+    pub answer: Answer<()>,
 }
 
 /// Reports whether a channel is in use. Cheap to clone.
@@ -332,6 +346,7 @@ impl Job {
             Self::SavePositions(job) => job.answer.give(Err(error.clone())),
             Self::Revoke(job) => job.answer.give(Err(error.clone())),
             Self::SaveBan(job) => job.answer.give(Err(error.clone())),
+            Self::ForgetUser(job) => job.answer.give(Err(error.clone())),
             Self::Tidy { .. } => {}
         }
     }

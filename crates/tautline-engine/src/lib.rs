@@ -25,8 +25,8 @@ pub use self::{
     entry::{Content, Entry},
     error::EngineError,
     job::{
-        Append, Appended, Doubt, InUse, Job, LogState, Origin, Page, Position, PositionUpdate, Read,
-        Revocation, Revoke, RevokedLogins, SavePositions, Span, StatRequest, StatResult,
+        Append, Appended, Doubt, ForgetUser, InUse, Job, LogState, Origin, Page, Position, PositionUpdate,
+        Read, Revocation, Revoke, RevokedLogins, SavePositions, Span, StatRequest, StatResult,
     },
     limits::EngineLimits,
     memory::{MemoryEngine, MemoryLogs},

@@ -134,6 +134,15 @@ impl Engine for MemoryEngine {
                 }
                 job.answer.give(Ok(()));
             }
+            Job::ForgetUser(job) => {
+                for shard in &self.shards {
+                    self.work(shard, |logs| {
+                        logs.forget_user(&job.user);
+                        None
+                    });
+                }
+                job.answer.give(Ok(()));
+            }
             // The hub knows them, and this engine does not outlive it.
             Job::Revoke(job) => job.answer.give(Ok(())),
             Job::SaveBan(job) => job.answer.give(Ok(())),

@@ -15,6 +15,11 @@ pub struct Retention {
     pub age_ms: u64,
 }
 
+impl Retention {
+    /// Nothing is kept.
+    pub const NOTHING: Self = Self { count: 0, bytes: 0, age_ms: 0 };
+}
+
 impl Default for Retention {
     fn default() -> Self {
         Self { count: 1000, bytes: 1024 * 1024, age_ms: 3600 * 1000 }

@@ -13,6 +13,7 @@ mod reading;
 mod restart;
 mod retention;
 mod threads;
+mod users;
 
 use std::sync::Arc;
 
@@ -81,6 +82,8 @@ pub const PROMISES: &[(&str, Promise)] = promises![
     restart::origins_and_positions_survive_restart,
     restart::revocations_survive_restart_until_they_expire,
     restart::bans_survive_restart_until_lifted_or_expired,
+    users::inbox_of_forgotten_user_is_empty_and_keeps_its_place,
+    users::forgotten_user_has_no_position_in_any_log,
     threads::concurrent_appends_are_answered_in_order,
     threads::callback_may_submit_next_job,
     threads::unawaited_answers_do_not_block_others,

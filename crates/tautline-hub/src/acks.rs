@@ -77,6 +77,13 @@ impl Acks {
         }
     }
 
+    /// Drops what a user has acknowledged and the engine has not saved.
+    pub(crate) fn forget(&self, user: &UserId) {
+        for shard in &self.shards {
+            lock(shard).retain(|(_, acknowledged_by), _| acknowledged_by.as_ref() != Some(user));
+        }
+    }
+
     /// The unsaved position, or else the one that the engine reported.
     pub(crate) fn newest(
         &self,

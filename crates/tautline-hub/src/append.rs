@@ -18,9 +18,24 @@ use tautline_protocol::{
 use crate::{
     Hub, PublishOptions,
     channel::{AppendedEntry, Channel},
+    gather::gather,
     sync::Ordering,
     tail::AppendOutcome,
 };
+
+/// The most publications in one [`Hub::publish_many`].
+pub const PUBLISH_MANY_MAX: usize = 1_000;
+
+/// One of several publications of the back end.
+#[derive(Clone, Debug)]
+pub struct Publish<'a> {
+    /// The channel.
+    pub channel: ChannelName,
+    /// The payload.
+    pub data: &'a RawValue,
+    /// The rest.
+    pub options: PublishOptions<'a>,
+}
 
 /// A publication to append.
 pub(crate) struct NewPublication {
@@ -56,6 +71,25 @@ impl Hub {
         let holder = Holder::BACK_END;
         let new = NewPublication { channel, content, origin, doubt: None, expect, holder };
         self.append(now, new, done);
+    }
+
+    /// Publishes several for the back end, each as [`Hub::publish`] does, in this order in each channel; one that is
+    /// refused does not stop the others. `done` is called once, from any thread, when the engine has completed all,
+    /// with an outcome for each. More than [`PUBLISH_MANY_MAX`] are refused, all of them, with `too_large`.
+    pub fn publish_many(
+        &self,
+        now: Now,
+        publications: &[Publish<'_>],
+        done: impl FnOnce(Vec<Result<Published, ErrorBody>>) + Send + 'static,
+    ) {
+        if publications.len() > PUBLISH_MANY_MAX {
+            let words = format!("at most {PUBLISH_MANY_MAX} publications at a time");
+            let refused = ErrorBody::new(ErrorCode::TooLarge, words);
+            return done(publications.iter().map(|_| Err(refused.clone())).collect());
+        }
+        for (publication, tell) in publications.iter().zip(gather(publications.len(), done)) {
+            self.publish(now, &publication.channel, publication.data, publication.options, tell);
+        }
     }
 
     /// Hands a publication to the engine. Once it is in the log, subscribers are notified and `done` is

@@ -33,7 +33,7 @@ pub(crate) struct BansFull;
 
 impl Bans {
     pub(crate) fn new(count_max: usize) -> Self {
-        Self { state: RwLock::default(), count_max }
+        Self { state: RwLock::new(State::default()), count_max }
     }
 
     /// Adds a ban, or replaces the one of the same subject.

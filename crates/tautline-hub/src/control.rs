@@ -5,6 +5,7 @@
 
 mod bans;
 mod channels;
+mod forget;
 mod sessions;
 mod users;
 
@@ -17,16 +18,11 @@ use tautline_protocol::{
 pub(crate) use self::bans::{BANNED, bye_banned, bye_banned_address};
 pub use self::{
     bans::{BanInfo, BanPage},
-    channels::ChannelStanding,
+    channels::{ChannelStanding, HistoryPage, HistorySpan},
     sessions::{SessionFilter, SessionInfo, SessionPage},
     users::{UserState, UserStatus},
 };
-use crate::{
-    Hub, LoginDetails,
-    session::LiveSession,
-    session::id::SessionId,
-    sync::{AtomicUsize, Ordering},
-};
+use crate::{Hub, LoginDetails, session::LiveSession, session::id::SessionId};
 
 /// The largest page of sessions, and the most channels that are asked about at once.
 pub const CONTROL_PAGE_MAX: usize = 1_000;
@@ -111,11 +107,9 @@ impl Control {
             let words = "an inbox is subscribed by its user alone";
             return Err(ErrorBody::new(ErrorCode::BadRequest, words));
         }
-        let full = AtomicUsize::new(0);
-        self.0.for_each_meant(&target, |live| {
-            full.fetch_add(usize::from(!live.has_room_for_sub(&channel)), Ordering::Relaxed);
-        });
-        if full.into_inner() > 0 {
+        let mut has_room = true;
+        self.0.for_each_meant(&target, |live| has_room &= live.has_room_for_sub(&channel));
+        if !has_room {
             let words = format!("the server subscribes a session to {} channels", LoginDetails::SUBS_MAX);
             return Err(ErrorBody::new(ErrorCode::Limit, words));
         }
@@ -164,7 +158,7 @@ impl Hub {
     }
 
     /// Does something to each session of a target. Returns how many there are.
-    fn for_each_meant(&self, target: &Target, act: impl Fn(LiveSession<'_>)) -> usize {
+    fn for_each_meant(&self, target: &Target, mut act: impl FnMut(LiveSession<'_>)) -> usize {
         let sessions = match target {
             Target::Session(id) => {
                 SessionId::parse(id).and_then(|id| self.sessions().get(id)).into_iter().collect()
@@ -182,15 +176,15 @@ impl Hub {
     }
 
     fn subscribe_meant(&self, now: Now, target: &Target, channel: &ChannelName) -> usize {
-        let (added, grants_max) = (AtomicUsize::new(0), self.limits().grants_session_max);
+        let (mut added, grants_max) = (0, self.limits().grants_session_max);
         self.for_each_meant(target, |mut live| {
             if live.add_sub(now, channel, grants_max) {
-                added.fetch_add(1, Ordering::Relaxed);
+                added += 1;
                 // A session reads what its welcome names, and its ticket has to name the channel, too.
                 live.close_with(bye_come_back);
             }
         });
-        added.into_inner()
+        added
     }
 
     fn keep_kicked(&self, revocation: Revocation) {

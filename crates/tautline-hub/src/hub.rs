@@ -568,7 +568,6 @@ impl Hub {
         self.0.subscriptions.fetch_sub(1, Ordering::Relaxed);
         if is_last && channel.is_user() {
             self.0.users_online.fetch_sub(1, Ordering::Relaxed);
-            self.0.last_seen.record(channel, self.last_now().wall_ms);
         }
     }
 

@@ -21,6 +21,8 @@ mod budgets;
 mod channel;
 mod control;
 mod details;
+mod gather;
+mod history;
 mod hub;
 mod idempotent_methods;
 mod identity;
@@ -53,9 +55,10 @@ mod ticket;
 mod user_connections;
 
 pub use address::client_network;
+pub use append::{PUBLISH_MANY_MAX, Publish};
 pub use control::{
-    BanInfo, BanPage, CONTROL_PAGE_MAX, ChannelStanding, Control, ControlMessage, SessionFilter, SessionInfo,
-    SessionPage, Target, UserState, UserStatus,
+    BanInfo, BanPage, CONTROL_PAGE_MAX, ChannelStanding, Control, ControlMessage, HistoryPage, HistorySpan,
+    SessionFilter, SessionInfo, SessionPage, Target, UserState, UserStatus,
 };
 pub use details::{LoginDetails, LoginTooLarge};
 pub use hub::{Hub, HubConfig, HubStats, Inbox, PublishOptions};

@@ -161,6 +161,11 @@ impl Presence {
         }
     }
 
+    /// The number of members.
+    pub(crate) fn members(&self) -> usize {
+        self.members.len()
+    }
+
     /// The first `members_max` members, as far as `bytes_max` has room for them, and the total.
     pub(crate) fn roster(&self, members_max: usize, bytes_max: usize) -> Roster {
         /// A session's id, a date, a state, and the names of the fields.

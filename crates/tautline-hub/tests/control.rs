@@ -161,22 +161,6 @@ fn pages_name_each_session_once() {
     assert_eq!(control.show(node.now, "nobody"), None);
 }
 
-#[test]
-fn many_channels_tell_rosters_and_standing_at_once() {
-    let node = Node::new();
-    let mut phone = node.user("u1", &[]);
-    phone.say(&node, json!({"id": 1, "subscribe": {"channel": "party:1"}}));
-    node.publish("party:1", &json!(1));
-    let names = ["party:1", "room:7"].map(channel);
-    let control = node.hub.control();
-    let rosters = control.rosters(&names);
-    assert_eq!(rosters[0].as_ref().map(|roster| roster.count), Some(1));
-    assert!(rosters[1].is_none());
-    let standing = control.standing(&names);
-    assert_eq!((standing[0].head, standing[0].subscribers), (Some(1), 1));
-    assert_eq!((standing[1].head, standing[1].subscribers), (None, 0));
-}
-
 /// Appends as another node does: this hub is not told.
 fn append_elsewhere(engine: &MemoryEngine, node: &Node, name: &str) {
     engine.submit(Job::Append(Append {

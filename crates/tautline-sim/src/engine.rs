@@ -253,6 +253,10 @@ impl State {
                 job.updates.iter().for_each(|update| self.logs.keep(update));
                 job.answer.give(Ok(()));
             }
+            Job::ForgetUser(job) => {
+                self.logs.forget_user(&job.user);
+                self.tell(tell_in, move || job.answer.give(Ok(())));
+            }
             // No story bans.
             Job::SaveBan(job) => self.tell(tell_in, move || job.answer.give(Ok(()))),
             Job::Revoke(_) => unreachable!("handled above"),

@@ -4,7 +4,8 @@
 //! it indexes requests, many of a channel at once; and it forgets logs that were empty for long enough.
 
 use rusqlite::{Connection, params};
-use tautline_protocol::ChannelName;
+use tautline_engine::Retention;
+use tautline_protocol::{ChannelName, UserId};
 
 use super::{Tidy, cache::ChannelState, transaction::Transaction};
 use crate::{
@@ -101,6 +102,25 @@ impl Transaction<'_> {
             self.beginning.write(self.connection)?;
         }
         Ok(is_time)
+    }
+
+    /// Empties the user's inbox at once, and deletes its positions. All positions are looked at, for it is rare and an
+    /// index would make each position that is saved dearer.
+    pub(super) fn forget_user(&mut self, user: &UserId) -> Result<(), Fault> {
+        if let Ok(inbox) = ChannelName::of_user(user)
+            && self.fetch(&inbox)?
+        {
+            let state = self.cache.get(&inbox);
+            let before = state.bytes;
+            state.retain(self.connection, 0, &Retention::NOTHING)?;
+            delete(self.connection, state, state.base - state.gone)?;
+            self.counts.bytes = (self.counts.bytes + state.bytes).saturating_sub(before);
+            self.cache.touch(&inbox);
+        }
+        let sql = "DELETE FROM positions WHERE reader = ?1";
+        let positions = self.connection.prepare_cached(sql)?.execute([user.as_str()])?;
+        self.changes.forget_positions(user.as_str(), positions);
+        Ok(())
     }
 
     fn forget(&mut self, id: i64, name: &ChannelName) -> Result<(), Fault> {

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tautline_engine::{Append, EngineError, InUse, RetentionOf, Revoke, SaveBan, SavePositions};
+use tautline_engine::{Append, EngineError, ForgetUser, InUse, RetentionOf, Revoke, SaveBan, SavePositions};
 use tautline_protocol::ChannelName;
 
 use self::{cache::Cache, transaction::Transaction};
@@ -64,6 +64,7 @@ enum Step {
     Keep(SavePositions),
     Revoke(Revoke),
     Ban(SaveBan),
+    ForgetUser(ForgetUser),
 }
 
 /// What housekeeping goes by.
@@ -124,6 +125,7 @@ impl Writer {
                 Write::Keep(job) => steps.push(Step::Keep(job)),
                 Write::Revoke(job) => steps.push(Step::Revoke(job)),
                 Write::Ban(job) => steps.push(Step::Ban(job)),
+                Write::ForgetUser(job) => steps.push(Step::ForgetUser(job)),
                 Write::Tidy(job) => tidy = Some(job),
                 Write::Foreign { channel, reason } => self.set_aside(&channel, &reason),
                 Write::Damaged { generation, reason } => {
@@ -153,6 +155,7 @@ impl Writer {
                 Step::Keep(job) => transaction.keep(&job.updates).map(|()| None),
                 Step::Revoke(job) => transaction.revoke(job.revocation).map(|()| None),
                 Step::Ban(job) => transaction.ban(&job.change).map(|()| None),
+                Step::ForgetUser(job) => transaction.forget_user(&job.user).map(|()| None),
             };
             steps.iter().map(outcome).collect::<Result<Vec<_>, Fault>>()
         });
@@ -164,6 +167,7 @@ impl Writer {
                         (Step::Keep(job), _) => give(job.answer, Ok(())),
                         (Step::Revoke(job), _) => give(job.answer, Ok(())),
                         (Step::Ban(job), _) => give(job.answer, Ok(())),
+                        (Step::ForgetUser(job), _) => give(job.answer, Ok(())),
                         (Step::Append(_), None) => {}
                     }
                 }
@@ -175,6 +179,7 @@ impl Writer {
                         Step::Keep(job) => give(job.answer, Err(error.clone())),
                         Step::Revoke(job) => give(job.answer, Err(error.clone())),
                         Step::Ban(job) => give(job.answer, Err(error.clone())),
+                        Step::ForgetUser(job) => give(job.answer, Err(error.clone())),
                     }
                 }
             }
@@ -187,7 +192,7 @@ impl Writer {
         let must_sync = |step: &Step| match step {
             Step::Append(job) => !self.cache.peek(&job.channel).is_some_and(|state| state.relaxed),
             Step::Keep(_) => false,
-            Step::Revoke(_) | Step::Ban(_) => true,
+            Step::Revoke(_) | Step::Ban(_) | Step::ForgetUser(_) => true,
         };
         steps.iter().any(must_sync)
     }

@@ -198,6 +198,16 @@ impl MemoryLogs {
         }
     }
 
+    /// Empties the user's inbox, and deletes its positions.
+    pub fn forget_user(&mut self, user: &UserId) {
+        let Self { logs, positions, shares, .. } = self;
+        if let Some(inbox) = ChannelName::of_user(user).ok().and_then(|inbox| logs.get_mut(&inbox)) {
+            inbox.retain(0, &Retention::NOTHING, &shares.bytes);
+        }
+        let gone = positions.extract_if(|(_, reader), _| reader.as_ref() == Some(user)).count();
+        shares.positions.give(shares.reader(Some(user)), gone);
+    }
+
     /// Drops entries beyond the retention, and forgets unused logs that were empty for long enough.
     pub fn tidy(&mut self, wall_ms: u64, retention: &RetentionOf, in_use: &InUse) {
         let Self { incarnation, epoch, epochs, epoch_at, logs, positions, shares, remember_ms } = self;

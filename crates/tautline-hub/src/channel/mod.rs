@@ -388,6 +388,11 @@ impl Channel {
         lock(&self.state).presence.as_ref().map(|presence| presence.roster(members_max, bytes_max))
     }
 
+    /// The number of members; `None` if the channel keeps no roster.
+    pub(crate) fn members(&self) -> Option<usize> {
+        lock(&self.state).presence.as_ref().map(|presence| presence.members())
+    }
+
     /// A subscriber that has seen so many changes of the roster may see them from now on, or no longer.
     pub(crate) fn set_presence_reader(&self, seen: &mut u64, sees: bool) {
         let mut state = lock(&self.state);

@@ -46,7 +46,7 @@ impl Control {
         let open = inbox.as_ref().and_then(|inbox| self.0.find_channel(inbox));
         let connections = open.map_or(0, |open| open.subscribers());
         let is_online = connections > 0;
-        let last_seen = inbox.filter(|_| !is_online).and_then(|inbox| self.0.last_seen().get(&inbox));
+        let last_seen = self.0.last_seen().get(user).filter(|_| !is_online);
         let state = match (is_online, last_seen) {
             (true, _) => UserState::Online,
             (false, Some(_)) => UserState::Offline,

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use tautline_engine::{Answer, EngineError, Entry, Job, Page, Read, Span, budget::Holder};
-use tautline_protocol::{ChannelName, Cursor, ErrorCode, Now, RequestId, json, packet::ErrorBody};
+use tautline_engine::{Answer, EngineError, Job, Page, Read, Span, budget::Holder};
+use tautline_protocol::{ChannelName, Now, RequestId, json};
 
 use super::{Peer, action::PageRequest};
-use crate::tail::{ResumePoint, locate};
+use crate::history::{has_more, prove};
 
 impl Peer {
     /// Answers a `history`.
@@ -44,27 +44,8 @@ impl Peer {
     }
 }
 
-/// Returns the page if the log can prove the cursor's position.
-fn prove(page: Page, cursor: Option<&Cursor>) -> Result<Page, ErrorBody> {
-    let Some(cursor) = cursor else { return Ok(page) };
-    let log = &page.log;
-    match locate(&log.epoch, log.head, log.base, page.at, cursor) {
-        ResumePoint::At(_) => Ok(page),
-        ResumePoint::Gap { reason, .. } => {
-            let words = format!("the log cannot prove what follows this cursor ({reason:?})");
-            Err(ErrorBody::new(ErrorCode::Gap, words))
-        }
-    }
-}
-
 fn write_reply(out: &mut Vec<u8>, id: RequestId, page: &Page, span: Span) {
-    let more = match span {
-        Span::After(after) => {
-            let last = page.entries.last().map_or(after.max(page.log.base), Entry::offset);
-            last < page.log.head
-        }
-        Span::Before(_) => page.entries.first().is_some_and(|first| first.offset() > page.log.base + 1),
-    };
+    let more = has_more(page, span);
     out.extend_from_slice(b"{\"id\":");
     json::write_json(out, &id);
     out.extend_from_slice(b",\"ok\":{\"epoch\":");

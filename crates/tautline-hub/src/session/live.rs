@@ -194,6 +194,7 @@ impl<'a> LiveSession<'a> {
             hub.pump_if(fan_out, channel);
         }
         if let Some(mailbox) = &ended.mailbox {
+            record_seen(hub, &ended.login);
             mailbox.close_with(Bye::new(ByeCode::Kicked, "the session was ended"));
         }
         // Still under the session's lock: a caller that finds the session ended does not find it in the
@@ -360,6 +361,13 @@ impl<'a> LiveSession<'a> {
             });
             hub.pump_if(fan_out, channel);
         }
+    }
+}
+
+/// The user had a connection until now.
+pub(super) fn record_seen(hub: &Hub, login: &Login) {
+    if let Some(user) = &login.identity.user {
+        hub.last_seen().record(user, hub.last_now().wall_ms);
     }
 }
 

@@ -11,7 +11,7 @@ use tautline_protocol::{
     server::{Ledger, REPLY_ROOM, Verdict},
 };
 
-use super::{LiveSession, Login, grants::Grants};
+use super::{LiveSession, Login, grants::Grants, live::record_seen};
 use crate::{Hub, channel::Channel, mailbox::PeerMailbox, reply::write_too_large};
 
 /// A session, locked, for the connection that owns it and for no other.
@@ -134,6 +134,7 @@ impl<'a> OwnedSession<'a> {
         if holds_replies {
             hub.sessions().add_parked_replies(self.id());
         }
+        record_seen(hub, self.login());
         self.set_presence(hub, now.wall_ms, MemberState::Away);
         hub.sessions().park(now, self.id(), parks);
     }
@@ -145,6 +146,7 @@ impl<'a> OwnedSession<'a> {
         let until = now.wall_ms + hub.limits().ticket_ms;
         let id = self.id();
         let is_kept = hub.sessions().revocations().insert(id, until, self.holder());
+        record_seen(hub, self.login());
         self.0.state_mut().mailbox = None;
         self.0.end_session(hub);
         is_kept.then_some(Revocation { subject: RevokedLogins::Session(id.0), until })

@@ -60,6 +60,11 @@ impl SlowEngine {
                 self.revoked.lock().expect("not poisoned").push(job.revocation);
                 job.answer.give(Ok(()));
             }
+            Job::ForgetUser(job) => {
+                logs.forget_user(&job.user);
+                drop(logs);
+                job.answer.give(Ok(()));
+            }
             Job::SaveBan(job) => {
                 drop(logs);
                 job.answer.give(Ok(()));
