@@ -191,6 +191,9 @@ impl Hub {
     /// Applies a publication appended through this node, and notifies its subscribers.
     fn fan_out(&self, name: &ChannelName, appended: AppendedEntry) {
         self.0.publications.fetch_add(1, Ordering::Relaxed);
+        if let Some(events) = self.events() {
+            events.message_published(name, &appended.epoch, &appended.entry);
+        }
         // The channel is not in use here: later subscribers ask the engine.
         let Some(channel) = self.find_channel(name) else { return };
         self.apply(&channel, appended);

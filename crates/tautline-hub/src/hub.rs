@@ -28,6 +28,7 @@ use crate::{
     channel::registry::Channels,
     channel::{Channel, FanOut},
     control::BANNED,
+    events::Events,
     last_seen::LastSeen,
     limits::{HubLimits, NodeLimits},
     mailbox::PeerMailbox,
@@ -166,6 +167,8 @@ pub(crate) struct Inner {
     /// `None` without a ceiling for them.
     pub(crate) user_connections: Option<UserConnections>,
     pump: Mutex<Pump>,
+    /// Empty where no events are recorded.
+    pub(crate) events: OnceLock<Events>,
     pub(crate) next_connection: AtomicU64,
     next_question: AtomicU64,
     pub(crate) connections: AtomicUsize,
@@ -236,6 +239,7 @@ impl Hub {
             engine,
             channels,
             pump: Mutex::default(),
+            events: OnceLock::new(),
             next_connection: AtomicU64::new(1),
             next_question: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
@@ -331,11 +335,12 @@ impl Hub {
         self.0.engine.submit(Job::Stat(request));
     }
 
-    /// Admits the next few queued hellos and notifies the next chunk of subscribers. Returns true if more are
-    /// waiting: yield to other tasks and call again.
+    /// Admits the next few queued hellos, notifies the next chunk of subscribers and hands the next events to the
+    /// engine. Returns true if more are waiting: yield to other tasks and call again.
     pub fn pump(&self) -> bool {
-        let more_waiting = self.0.admission.admit_next();
-        self.notify_next() || more_waiting
+        let more_hellos = self.0.admission.admit_next();
+        let more_events = self.submit_events();
+        self.notify_next() || more_hellos || more_events
     }
 
     fn notify_next(&self) -> bool {
@@ -351,14 +356,19 @@ impl Hub {
 
     /// Sets the waker for [`Hub::pump`]: it is woken when there is work.
     pub fn set_pump_waker(&self, waker: Waker) {
+        self.set_events_waker(&waker);
         lock(&self.0.pump).waker = Some(waker);
+    }
+
+    pub(crate) fn pump_waker(&self) -> Option<Waker> {
+        lock(&self.0.pump).waker.clone()
     }
 
     /// Maintenance: ends sessions parked for too long, drops old publications and unused channels. Call about
     /// once a second.
     pub fn tick(&self, now: Now) {
         self.observe_time(now);
-        let kept_ms = self.rules().age_ms_max().max(self.limits().ticket_ms);
+        let kept_ms = self.rules().age_ms_max().max(self.limits().ticket_ms).max(self.internal_age_ms_max());
         self.0.aging.observe(now, kept_ms);
         let parked_since = now.mono_ms.checked_sub(self.0.limits.protocol.park_ms);
         for parked in parked_since.map(|until| self.0.sessions.parked_until(until)).unwrap_or_default() {
@@ -367,6 +377,7 @@ impl Hub {
                 living.end_if_parked_since(self, parked.parks);
             }
         }
+        self.tick_events(now);
         // A clock that is ahead for a moment must not bring sessions back.
         let counted_ms = now.wall_ms.saturating_sub(self.clock_lead_ms(now));
         self.0.sessions.revocations().forget_expired(counted_ms);
@@ -479,7 +490,10 @@ impl Hub {
 
     /// The channel's retention. A wall clock that jumped ahead ages nothing (see [`crate::aging`]).
     pub(crate) fn retention_of(&self, now: Now, channel: &ChannelName) -> Retention {
-        let retention = self.rules().of(channel).retention;
+        let retention = match channel.is_internal() {
+            true => self.internal_retention(channel),
+            false => self.rules().of(channel).retention,
+        };
         Retention { age_ms: retention.age_ms.saturating_add(self.clock_lead_ms(now)), ..retention }
     }
 

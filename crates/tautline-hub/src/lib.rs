@@ -21,6 +21,7 @@ mod budgets;
 mod channel;
 mod control;
 mod details;
+mod events;
 mod gather;
 mod history;
 mod hub;
@@ -61,6 +62,10 @@ pub use control::{
     SessionFilter, SessionInfo, SessionPage, Target, UserState, UserStatus,
 };
 pub use details::{LoginDetails, LoginTooLarge};
+pub use events::{
+    EVENT_BYTES_MAX, EventKind, EventLog, EventLogConfig, EventLogFigures, EventLogStanding, EventPage,
+    EventSet, EventsConfig, InvalidEvents, StoredEvent, UnknownEvent,
+};
 pub use hub::{Hub, HubConfig, HubStats, Inbox, PublishOptions};
 pub use idempotent_methods::IdempotentMethods;
 pub use identity::{Identity, LoginRefused};

@@ -57,6 +57,9 @@ pub struct HubLimits {
     /// Bytes of publications on this node that the engine has not completed. Default 64 MiB.
     #[serde(with = "units::Bytes")]
     pub appends_bytes_max: usize,
+    /// Bytes of the events of one webhook that the engine has not stored; more are counted as lost. Default 64 MiB.
+    #[serde(with = "units::Bytes")]
+    pub events_bytes_max: usize,
 }
 
 impl Default for HubLimits {
@@ -77,6 +80,7 @@ impl Default for HubLimits {
             pages_max: 256,
             pages_connection_max: 8,
             appends_bytes_max: 64 * KIB * KIB,
+            events_bytes_max: 64 * KIB * KIB,
         }
     }
 }

@@ -21,8 +21,12 @@ impl Hub {
         self.0.pages.tidy(now.mono_ms).into_iter().for_each(|next| self.read_page(next));
         self.save_positions();
         let hub = self.clone();
+        let of_internal = self.clone();
         let in_use = InUse::new(move |channel| hub.find_channel(channel).is_some());
-        let retention = RetentionOf::new(move |channel| rules.of(channel).retention);
+        let retention = RetentionOf::new(move |channel| match channel.is_internal() {
+            true => of_internal.internal_retention(channel),
+            false => rules.of(channel).retention,
+        });
         self.0.engine.submit(Job::Tidy { wall_ms, retention, in_use });
     }
 
@@ -31,6 +35,7 @@ impl Hub {
     pub fn flush(&self) {
         self.0.channels.each_inbox(|channel| self.save_delivered(channel));
         self.save_positions();
+        self.submit_events();
     }
 
     fn save_delivered(&self, channel: &Channel) {

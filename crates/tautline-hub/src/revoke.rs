@@ -13,6 +13,7 @@ use tautline_protocol::{
 
 use crate::{
     Hub, Identity,
+    events::EndCause,
     revocations::digest,
     session::{Session, id::SessionId},
 };
@@ -52,6 +53,7 @@ impl Hub {
         until: Option<u64>,
         done: impl FnOnce(Result<Revoked, ErrorBody>) + Send + 'static,
     ) {
+        self.observe_time(now);
         let (subject, until) = match self.subject_of(now, logins, until) {
             Ok(known) => known,
             Err(error) => return done(Err(error)),
@@ -115,7 +117,7 @@ impl Hub {
             return false;
         }
         living.close_with(bye_revoked);
-        living.end_session(self);
+        living.end_session(self, EndCause::Revoked);
         true
     }
 }

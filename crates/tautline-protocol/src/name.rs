@@ -21,10 +21,13 @@ pub enum InvalidName {
     /// patterns and commands.
     #[error("a name holds no control character, bidirectional control, white space or `*`, found {0:?}")]
     Forbidden(char),
+    /// The gateway keeps logs of its own under such names.
+    #[error("a channel's name that begins with `$` belongs to the gateway")]
+    Reserved,
 }
 
 /// The name of a channel: 1–255 bytes of UTF-8 without control characters, bidirectional controls, white
-/// space or `*`.
+/// space or `*`. Names that begin with `$` belong to the gateway: no peer can write one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelName(Arc<str>);
 
@@ -33,13 +36,41 @@ impl ChannelName {
     pub const BYTES_MAX: usize = 255;
     /// The prefix of users' own channels; only the gateway subscribes to them.
     pub const USER_PREFIX: &'static str = "user:";
+    /// The prefix of the logs that the gateway keeps for itself.
+    pub const INTERNAL_PREFIX: char = '$';
 
     /// Validates a name.
     ///
     /// # Errors
     /// [`InvalidName`] says which rule was broken.
     pub fn parse(name: &str) -> Result<Self, InvalidName> {
+        if name.starts_with(Self::INTERNAL_PREFIX) {
+            return Err(InvalidName::Reserved);
+        }
+        Self::from_store(name)
+    }
+
+    /// The name of a log that the gateway keeps for itself, without its `$`.
+    ///
+    /// # Errors
+    /// [`InvalidName`] says which rule was broken.
+    pub fn internal(name: &str) -> Result<Self, InvalidName> {
+        Self::from_store(&format!("{}{name}", Self::INTERNAL_PREFIX))
+    }
+
+    /// A name that a store has kept: of any channel, also one of the gateway's own. Never for a name that a peer
+    /// has written.
+    ///
+    /// # Errors
+    /// [`InvalidName`] says which rule was broken.
+    pub fn from_store(name: &str) -> Result<Self, InvalidName> {
         check(name, Self::BYTES_MAX).map(|()| Self(name.into()))
+    }
+
+    /// True for a log of the gateway's own.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        self.0.starts_with(Self::INTERNAL_PREFIX)
     }
 
     /// The inbox of `user`.
@@ -214,6 +245,18 @@ mod tests {
         assert!(ChannelName::parse("房间:7").is_ok());
         let too_long = InvalidName::TooLong { bytes: 251, bytes_max: 250 };
         assert_eq!(UserId::parse(&"u".repeat(251)), Err(too_long), "its inbox would have too long a name");
+    }
+
+    #[test]
+    fn internal_name_is_written_by_no_peer() {
+        for name in ["$", "$events:shop", "$$", "$房间"] {
+            assert_eq!(ChannelName::parse(name), Err(InvalidName::Reserved), "{name}");
+        }
+        let log = ChannelName::internal("events:shop").expect("valid");
+        assert!(log.is_internal() && log.as_str() == "$events:shop");
+        assert_eq!(ChannelName::from_store("$events:shop"), Ok(log));
+        assert!(!ChannelName::parse("price:us$").expect("valid").is_internal());
+        assert!(ChannelName::internal("a b").is_err() && ChannelName::from_store("").is_err());
     }
 
     #[test]

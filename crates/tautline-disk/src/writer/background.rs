@@ -55,7 +55,7 @@ impl Transaction<'_> {
         while let Some(row) = rows.next()? {
             (next, seen) = (row.get(0)?, seen + 1);
             // A row that was set aside has no valid name.
-            names.extend(row.get_ref(1)?.as_str().ok().and_then(|name| ChannelName::parse(name).ok()));
+            names.extend(row.get_ref(1)?.as_str().ok().and_then(|name| ChannelName::from_store(name).ok()));
         }
         for name in &names {
             self.tidy_channel(name, tidy)?;

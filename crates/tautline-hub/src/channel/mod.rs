@@ -19,6 +19,7 @@ use tautline_protocol::{
 use crate::{
     Identity, PresenceMode,
     budgets::Budgets,
+    events::EventsAt,
     limits::HubLimits,
     mailbox::PeerMailbox,
     packets::Packets,
@@ -247,7 +248,10 @@ impl Channel {
                 .ok_or(SubscribeError::RosterFull)?,
             None => false,
         };
-        let outcome = SubscribeOutcome { is_first: state.subscribers.len() == state.free.len(), ..outcome };
+        let outcome = SubscribeOutcome { is_first: state.is_vacant(), ..outcome };
+        if let Some(events) = who.events.filter(|_| outcome.is_first) {
+            events.channel_occupied(&self.name);
+        }
         let subscriber = state.add_subscriber(Subscriber {
             mailbox: Arc::clone(who.mailbox),
             slot: who.slot,
@@ -356,15 +360,23 @@ impl Channel {
     }
 
     /// Ends a subscription that has read presence up to `presence_seen`. True: it was the last one.
-    pub(crate) fn remove_subscriber(&self, subscriber: SubscriberSlot, presence_seen: u64) -> bool {
+    pub(crate) fn remove_subscriber(
+        &self,
+        subscriber: SubscriberSlot,
+        presence_seen: u64,
+        events: Option<EventsAt<'_>>,
+    ) -> bool {
         let mut state = lock(&self.state);
         if state.subscribers[subscriber.0 as usize].take().is_some() {
             state.free.push(subscriber.0);
             if let Some(presence) = &mut state.presence {
                 presence.remove_reader(presence_seen);
             }
+            if let Some(events) = events.filter(|_| state.is_vacant()) {
+                events.channel_vacated(&self.name);
+            }
         }
-        if state.free.len() == state.subscribers.len() {
+        if state.is_vacant() {
             state.subscribers = Vec::new();
             state.free = Vec::new();
         }
@@ -485,6 +497,7 @@ pub(crate) struct SubscribeParams<'a> {
     /// Whether the client may see presence.
     pub(crate) sees_presence: bool,
     pub(crate) wall_ms: u64,
+    pub(crate) events: Option<EventsAt<'a>>,
 }
 
 /// A reader's positions in the log and the presence changes.
@@ -528,6 +541,11 @@ impl State {
             position: ReaderPosition { offset, generation: tail.generation() },
             is_first: false,
         })
+    }
+
+    /// True if there is no subscriber.
+    fn is_vacant(&self) -> bool {
+        self.free.len() == self.subscribers.len()
     }
 
     /// Marks a subscriber as notified or not. Returns the previous mark.

@@ -211,7 +211,8 @@ impl Peer {
         });
         for (slot, subscription) in (0..).zip(&open.subscriptions) {
             if let Some(Subscription { channel, subscriber, presence_seen, .. }) = subscription {
-                let is_last = channel.remove_subscriber(*subscriber, *presence_seen);
+                let events = self.hub.events_at(now);
+                let is_last = channel.remove_subscriber(*subscriber, *presence_seen, events);
                 self.hub.count_unsubscribed(&channel.name, is_last);
                 self.hub.cancel_page(&self.mailbox, slot);
             }

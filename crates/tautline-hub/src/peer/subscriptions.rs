@@ -117,6 +117,7 @@ impl Peer {
             sees_presence: channel.presence != PresenceMode::Off
                 && sees_presence(client, self.hub.rules().of(&requests.name), &requests.name),
             wall_ms: now.wall_ms,
+            events: self.hub.events_at(now),
         };
         let outcome = channel.subscribe(&who, &requests.from, requests.evidence(stat.as_ref()));
         let (subscriber, presence_seen, outcome, fan_out) = outcome.map_err(|error| match error {
@@ -204,7 +205,8 @@ impl Peer {
     fn end_subscription(&mut self, slot: usize) {
         let Stage::Active(open) = &mut self.stage else { return };
         let Some(ended) = open.subscriptions[slot].take() else { return };
-        let is_last = ended.channel.remove_subscriber(ended.subscriber, ended.presence_seen);
+        let (subscriber, seen) = (ended.subscriber, ended.presence_seen);
+        let is_last = ended.channel.remove_subscriber(subscriber, seen, self.hub.events());
         self.hub.count_unsubscribed(&ended.channel.name, is_last);
         self.hub.cancel_page(&self.mailbox, slot_number(slot));
         let Some(mut session) = open.session.owned_by(&self.mailbox) else { return };

@@ -14,6 +14,7 @@ use tautline_protocol::{
 use super::{Login, OwnedSession, Session, State, grants::Grants};
 use crate::{
     Client, Decision, Hub, LoginDetails, Permission,
+    events::EndCause,
     mailbox::PeerMailbox,
     reply::write_too_large,
     rules::Rules,
@@ -109,7 +110,7 @@ impl<'a> LiveSession<'a> {
         if let Some(bye) = self.refusal(hub, mailbox, claim.attempt) {
             if self.is_unused() {
                 // The session was created for this hello, and must not wait for a connection forever.
-                self.end_session(hub);
+                self.end_session(hub, EndCause::Expired);
             }
             return Err(bye);
         }
@@ -131,6 +132,9 @@ impl<'a> LiveSession<'a> {
             before.close_with(taken_over(claim.attempt.map(|_| state.attempt.into())));
         }
         hub.sessions().remove_parked_replies(self.id);
+        if let Some(events) = hub.events_at(now) {
+            events.session_attached(self.id, &self.login().identity, claim.attempt.is_some());
+        }
         if let Some(seen) = claim.seen {
             self.with_ledger(hub, |ledger| ledger.handle_seen(seen));
         }
@@ -179,13 +183,16 @@ impl<'a> LiveSession<'a> {
     /// Ends the session if it has had no connection since its parking number `parks`.
     pub(crate) fn end_if_parked_since(self, hub: &Hub, parks: u16) {
         if self.state().mailbox.is_none() && self.state().parks == parks {
-            self.end_session(hub);
+            self.end_session(hub, EndCause::Expired);
         }
     }
 
     /// Ends the session: leaves its rosters, drops its replies and closes its connection. Its tickets stay
     /// valid unless they are revoked.
-    pub(crate) fn end_session(mut self, hub: &Hub) {
+    pub(crate) fn end_session(mut self, hub: &Hub, cause: EndCause) {
+        if let Some(events) = hub.events() {
+            events.session_ended(self.id, cause);
+        }
         let ended = self.state.take().expect("new() checked the state, and end_session() consumes self");
         hub.count_replies(ended.holder, ended.ledger.held_bytes(), 0);
         hub.software_names().release(ended.software);
@@ -211,9 +218,11 @@ impl<'a> LiveSession<'a> {
     /// for the engine to keep.
     pub(crate) fn kick(self, hub: &Hub, now: Now, bye: Bye) -> Revocation {
         let (id, until) = (self.id, now.wall_ms + hub.limits().ticket_ms);
+        hub.observe_time(now);
         hub.sessions().revocations().insert(id, until, Holder::BACK_END);
+        let cause = if bye.code == ByeCode::Banned { EndCause::Banned } else { EndCause::Kicked };
         self.close_with(|| bye);
-        self.end_session(hub);
+        self.end_session(hub, cause);
         Revocation { subject: RevokedLogins::Session(id.0), until }
     }
 

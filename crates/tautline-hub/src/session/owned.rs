@@ -12,7 +12,13 @@ use tautline_protocol::{
 };
 
 use super::{LiveSession, Login, grants::Grants, live::record_seen};
-use crate::{Hub, channel::Channel, mailbox::PeerMailbox, reply::write_too_large};
+use crate::{
+    Hub,
+    channel::Channel,
+    events::{AwayCause, EndCause},
+    mailbox::PeerMailbox,
+    reply::write_too_large,
+};
 
 /// A session, locked, for the connection that owns it and for no other.
 ///
@@ -116,11 +122,17 @@ impl<'a> OwnedSession<'a> {
     /// The client announced that it goes away; the connection stays open.
     pub(crate) fn pause(&self, hub: &Hub, now: Now) {
         self.set_presence(hub, now.wall_ms, MemberState::Away);
+        if let Some(events) = hub.events_at(now) {
+            events.session_away(self.id(), AwayCause::Paused);
+        }
     }
 
     /// The client is back.
     pub(crate) fn unpause(&self, hub: &Hub, now: Now) {
         self.set_presence(hub, now.wall_ms, MemberState::Online);
+        if let Some(events) = hub.events_at(now) {
+            events.session_unpaused(self.id());
+        }
     }
 
     /// The connection is gone: the session waits for another one.
@@ -137,6 +149,9 @@ impl<'a> OwnedSession<'a> {
         record_seen(hub, self.login());
         self.set_presence(hub, now.wall_ms, MemberState::Away);
         hub.sessions().park(now, self.id(), parks);
+        if let Some(events) = hub.events_at(now) {
+            events.session_away(self.id(), AwayCause::Disconnected);
+        }
     }
 
     /// The client has said goodbye: the session ends, and no ticket opens it again on this node. What is returned is for the
@@ -145,10 +160,11 @@ impl<'a> OwnedSession<'a> {
         // Tickets that were given out before live no longer than one that would be given out now.
         let until = now.wall_ms + hub.limits().ticket_ms;
         let id = self.id();
+        hub.observe_time(now);
         let is_kept = hub.sessions().revocations().insert(id, until, self.holder());
         record_seen(hub, self.login());
         self.0.state_mut().mailbox = None;
-        self.0.end_session(hub);
+        self.0.end_session(hub, EndCause::Bye);
         is_kept.then_some(Revocation { subject: RevokedLogins::Session(id.0), until })
     }
 }

@@ -1,0 +1,345 @@
+//! Open sessions and online users, and the events of their changes.
+//!
+//! Start at [`Tracker::attach`]. Pure: each call is told the time, and hands its [`Fact`]s to the caller. What it
+//! knows is also in the journal, so that the next process can tell what became of a session whose node was killed.
+
+use std::{
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
+    sync::Arc,
+};
+
+use tautline_protocol::{Now, UserId};
+
+use super::journal::{JournalLine, Replayed};
+use crate::{Identity, LoginDetails, session::id::SessionId};
+
+/// Sessions of an earlier process that are closed within one tick.
+const ORPHANS_A_TICK: usize = 5_000;
+/// Lines that one tick adds to a compaction of the journal.
+const COMPACTED_A_TICK: usize = 5_000;
+
+/// Why a session is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AwayCause {
+    /// Its connection is gone.
+    Disconnected,
+    /// The client has announced that it goes away.
+    Paused,
+}
+
+impl AwayCause {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disconnected => "disconnected",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndCause {
+    /// The client has said goodbye.
+    Bye,
+    /// It was away for too long.
+    Expired,
+    /// The back end or an operator has ended it.
+    Kicked,
+    /// The user is kept out.
+    Banned,
+    /// Its login was revoked.
+    Revoked,
+    /// Its node was killed, and the client has not come back.
+    NodeLost,
+}
+
+impl EndCause {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bye => "bye",
+            Self::Expired => "expired",
+            Self::Kicked => "kicked",
+            Self::Banned => "banned",
+            Self::Revoked => "revoked",
+            Self::NodeLost => "node_lost",
+        }
+    }
+}
+
+/// The owner of a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) user: Option<UserId>,
+    /// With the login's labels.
+    pub(super) details: Option<Arc<LoginDetails>>,
+}
+
+impl Owner {
+    fn of(identity: &Identity) -> Self {
+        Self { user: identity.user.clone(), details: identity.details.clone() }
+    }
+}
+
+/// What has changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fact<'a> {
+    Opened(SessionId, &'a Owner),
+    Away(SessionId, &'a Owner, AwayCause),
+    Resumed(SessionId, &'a Owner, Absence),
+    Closed(SessionId, &'a Owner, EndCause, Option<Absence>),
+    Online(&'a UserId),
+    /// With the time at which the last connection ended.
+    Offline(&'a UserId, u64),
+}
+
+/// How long a session was away, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Absence(pub(super) u64);
+
+/// Takes facts, and the lines of the journal that keep them.
+pub(super) trait Sink {
+    fn fact(&mut self, fact: &Fact<'_>);
+    fn journal(&mut self, line: &JournalLine);
+}
+
+/// The state.
+#[derive(Default)]
+pub(super) struct Tracker {
+    sessions: BTreeMap<SessionId, Tracked>,
+    users: BTreeMap<UserId, Online>,
+    /// When users without a connection count as offline, in monotonic milliseconds; outdated ones included.
+    offline_due: VecDeque<(u64, UserId)>,
+    user_offline_ms: u64,
+    /// The journal of the process before was read.
+    is_loaded: bool,
+    /// When its sessions count as closed, in monotonic milliseconds.
+    orphans_until_ms: Option<u64>,
+    compaction: Option<Compaction>,
+}
+
+struct Tracked {
+    owner: Owner,
+    /// In wall milliseconds.
+    away_at: Option<u64>,
+    is_connected: bool,
+    /// It was open in the process before, and has not come back.
+    orphan: Option<EndCause>,
+}
+
+struct Online {
+    connections: u32,
+    /// Without connections: since when, in wall milliseconds, and when the user counts as offline.
+    gone: Option<(u64, u64)>,
+}
+
+/// Where a compaction continues.
+enum Compaction {
+    Sessions(Option<SessionId>),
+    Users(Option<UserId>),
+}
+
+impl Tracker {
+    pub(super) fn new(user_offline_ms: u64) -> Self {
+        Self { user_offline_ms, ..Self::default() }
+    }
+
+    /// A connection has taken a session, which a ticket has named if `has_ticket`.
+    pub(super) fn attach(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        identity: &Identity,
+        has_ticket: bool,
+        sink: &mut impl Sink,
+    ) {
+        let owner = Owner::of(identity);
+        let was_connected = match self.sessions.entry(id) {
+            Entry::Occupied(known) => {
+                let known = known.into_mut();
+                known.owner = owner;
+                known.orphan = None;
+                if let Some(away_at) = known.away_at.take() {
+                    sink.fact(&Fact::Resumed(id, &known.owner, absence(now, away_at)));
+                    sink.journal(&JournalLine::back(id));
+                }
+                std::mem::replace(&mut known.is_connected, true)
+            }
+            Entry::Vacant(room) => {
+                let known = room.insert(Tracked { owner, away_at: None, is_connected: true, orphan: None });
+                // The journal may still name the session of the ticket, and most likely does.
+                match has_ticket && !self.is_loaded {
+                    true => sink.fact(&Fact::Resumed(id, &known.owner, Absence(0))),
+                    false => sink.fact(&Fact::Opened(id, &known.owner)),
+                }
+                sink.journal(&JournalLine::open(id, &known.owner, None));
+                false
+            }
+        };
+        if let Some(user) = identity.user.as_ref().filter(|_| !was_connected) {
+            self.connect(user, sink);
+        }
+    }
+
+    fn connect(&mut self, user: &UserId, sink: &mut impl Sink) {
+        match self.users.entry(user.clone()) {
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.connections += 1;
+                known.gone = None;
+            }
+            Entry::Vacant(room) => {
+                room.insert(Online { connections: 1, gone: None });
+                sink.fact(&Fact::Online(user));
+                sink.journal(&JournalLine::online(user));
+            }
+        }
+    }
+
+    fn disconnect(&mut self, now: Now, user: &UserId) {
+        let Some(known) = self.users.get_mut(user) else { return };
+        known.connections = known.connections.saturating_sub(1);
+        if known.connections == 0 {
+            let due = now.mono_ms + self.user_offline_ms;
+            known.gone = Some((now.wall_ms, due));
+            self.offline_due.push_back((due, user.clone()));
+        }
+    }
+
+    /// A session is away.
+    pub(super) fn leave(&mut self, now: Now, id: SessionId, cause: AwayCause, sink: &mut impl Sink) {
+        let Some(known) = self.sessions.get_mut(&id) else { return };
+        if known.away_at.is_none() {
+            known.away_at = Some(now.wall_ms);
+            sink.fact(&Fact::Away(id, &known.owner, cause));
+            sink.journal(&JournalLine::away(id, now.wall_ms));
+        }
+        let loses_connection = cause == AwayCause::Disconnected && std::mem::take(&mut known.is_connected);
+        if let Some(user) = known.owner.user.clone().filter(|_| loses_connection) {
+            self.disconnect(now, &user);
+        }
+    }
+
+    /// The client of a session that had announced that it goes away is back.
+    pub(super) fn unpause(&mut self, now: Now, id: SessionId, sink: &mut impl Sink) {
+        let Some(known) = self.sessions.get_mut(&id) else { return };
+        if let Some(away_at) = known.away_at.take() {
+            sink.fact(&Fact::Resumed(id, &known.owner, absence(now, away_at)));
+            sink.journal(&JournalLine::back(id));
+        }
+    }
+
+    /// A session has ended. One that no connection ever had is not known here.
+    pub(super) fn end(&mut self, now: Now, id: SessionId, cause: EndCause, sink: &mut impl Sink) {
+        let Some(known) = self.sessions.remove(&id) else { return };
+        let away = known.away_at.map(|away_at| absence(now, away_at));
+        sink.fact(&Fact::Closed(id, &known.owner, cause, away));
+        sink.journal(&JournalLine::closed(id));
+        if let Some(user) = known.owner.user.as_ref().filter(|_| known.is_connected) {
+            self.disconnect(now, user);
+        }
+    }
+
+    /// Takes what the journal of the process before knew. Its sessions may come back by their tickets for as long as
+    /// a session may be away; `ended_at` is when that process is known to have run.
+    pub(super) fn load(&mut self, now: Now, ended_at: u64, park_ms: u64, before: Replayed) {
+        self.is_loaded = true;
+        for (id, (owner, away_at)) in before.sessions {
+            let Entry::Vacant(room) = self.sessions.entry(id) else { continue };
+            let cause = if away_at.is_some() { EndCause::Expired } else { EndCause::NodeLost };
+            let away_at = Some(away_at.unwrap_or(ended_at).min(now.wall_ms));
+            room.insert(Tracked { owner, away_at, is_connected: false, orphan: Some(cause) });
+        }
+        self.orphans_until_ms = Some(now.mono_ms + park_ms);
+        let due = now.mono_ms + self.user_offline_ms;
+        for user in before.users {
+            if let Entry::Vacant(room) = self.users.entry(user.clone()) {
+                room.insert(Online { connections: 0, gone: Some((ended_at.min(now.wall_ms), due)) });
+                self.offline_due.push_back((due, user));
+            }
+        }
+    }
+
+    /// About once a second. `is_roomy`: many events at once have room.
+    pub(super) fn tick(&mut self, now: Now, is_roomy: bool, sink: &mut impl Sink) {
+        while let Some((_, user)) = self.offline_due.pop_front_if(|(due, _)| *due <= now.mono_ms) {
+            let gone = self.users.get(&user).and_then(|known| known.gone);
+            if let Some((since, _)) = gone.filter(|(_, due)| *due <= now.mono_ms) {
+                self.users.remove(&user);
+                sink.fact(&Fact::Offline(&user, since));
+                sink.journal(&JournalLine::offline(&user));
+            }
+        }
+        if is_roomy {
+            self.close_orphans(now, sink);
+            self.compact_some(sink);
+        }
+    }
+
+    fn close_orphans(&mut self, now: Now, sink: &mut impl Sink) {
+        if self.orphans_until_ms.is_none_or(|until| now.mono_ms < until) {
+            return;
+        }
+        let orphans = self.sessions.iter().filter_map(|(id, known)| Some((*id, known.orphan?)));
+        let due: Vec<_> = orphans.take(ORPHANS_A_TICK).collect();
+        if due.len() < ORPHANS_A_TICK {
+            self.orphans_until_ms = None;
+        }
+        for (id, cause) in due {
+            self.end(now, id, cause, sink);
+        }
+    }
+
+    /// Writes the whole state into the journal once more, a part each tick, so that all before it can be dropped.
+    pub(super) fn begin_compaction(&mut self) {
+        self.compaction = Some(Compaction::Sessions(None));
+    }
+
+    fn compact_some(&mut self, sink: &mut impl Sink) {
+        use std::ops::Bound::{Excluded, Unbounded};
+        match &self.compaction {
+            None => {}
+            Some(Compaction::Sessions(after)) => {
+                let behind = (after.map_or(Unbounded, Excluded), Unbounded);
+                let part = self.sessions.range(behind).take(COMPACTED_A_TICK);
+                let (mut lines, mut last) = (0, None);
+                for (id, known) in part {
+                    sink.journal(&JournalLine::open(*id, &known.owner, known.away_at));
+                    (lines, last) = (lines + 1, Some(*id));
+                }
+                // What is opened behind the last one from now on writes its own line.
+                let is_over = lines < COMPACTED_A_TICK;
+                self.compaction =
+                    Some(if is_over { Compaction::Users(None) } else { Compaction::Sessions(last) });
+            }
+            Some(Compaction::Users(after)) => {
+                let behind = (after.clone().map_or(Unbounded, Excluded), Unbounded);
+                let (mut lines, mut last) = (0, None);
+                for user in self.users.range(behind).take(COMPACTED_A_TICK).map(|(user, _)| user) {
+                    sink.journal(&JournalLine::online(user));
+                    (lines, last) = (lines + 1, Some(user.clone()));
+                }
+                self.compaction = (lines == COMPACTED_A_TICK).then_some(Compaction::Users(last));
+            }
+        }
+    }
+
+    pub(super) const fn is_compacting(&self) -> bool {
+        self.compaction.is_some()
+    }
+
+    pub(super) const fn is_loaded(&self) -> bool {
+        self.is_loaded
+    }
+
+    /// Lines that the state takes in the journal.
+    pub(super) fn lines(&self) -> usize {
+        self.sessions.len() + self.users.len()
+    }
+}
+
+fn absence(now: Now, away_at: u64) -> Absence {
+    Absence(now.wall_ms.saturating_sub(away_at))
+}
+
+#[cfg(test)]
+mod tests;
