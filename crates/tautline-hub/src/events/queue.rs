@@ -5,9 +5,6 @@
 
 use std::collections::VecDeque;
 
-/// Appends that are submitted before the first of them is answered.
-const WAVE_MAX: usize = 256;
-
 /// Events that the engine has not stored.
 pub(super) struct EventQueue {
     waiting: VecDeque<Waiting>,
@@ -99,15 +96,15 @@ impl EventQueue {
         self.next_key = self.next_key.wrapping_add(1);
     }
 
-    /// The appends to submit now, in this order. Each is answered by [`Self::settle`], also where it fails.
+    /// The appends to submit now, in this order, at most so many. Each is answered by [`Self::settle`], also where it fails.
     ///
     /// One that fails must not be overtaken by the next ones, so each expects the one before it to be the head.
-    pub(super) fn begin_wave(&mut self) -> Vec<WaveItem> {
+    pub(super) fn begin_wave(&mut self, size_max: usize) -> Vec<WaveItem> {
         if self.in_flight > 0 || self.is_paused {
             return Vec::new();
         }
         let head = self.head.clone();
-        let size = if head.is_some() { WAVE_MAX } else { 1 };
+        let size = if head.is_some() { size_max } else { 1 };
         self.in_flight = size.min(self.waiting.len());
         self.answered = 0;
         let item = |(index, waiting): (usize, &Waiting)| WaveItem {
@@ -197,7 +194,7 @@ mod tests {
     impl Log {
         /// Runs a wave; `fails` says which of its appends the disk refuses.
         fn run(&mut self, queue: &mut EventQueue, fails: impl Fn(usize) -> bool) -> usize {
-            let wave = queue.begin_wave();
+            let wave = queue.begin_wave(256);
             let size = wave.len();
             for item in wave {
                 let is_expected =
@@ -252,7 +249,7 @@ mod tests {
     fn append_in_doubt_is_stored_once() {
         let (mut queue, mut log) = (queue(10_000), Log::default());
         assert!(["a", "b"].iter().all(|event| push(&mut queue, event)));
-        let item = queue.begin_wave().remove(0);
+        let item = queue.begin_wave(256).remove(0);
         log.0.push((item.key, item.data));
         queue.settle(item.index, None);
         queue.resume();

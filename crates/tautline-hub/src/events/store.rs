@@ -23,6 +23,8 @@ use crate::{
     sync::{Mutex, lock},
 };
 
+/// Appends that are submitted before the first of them is answered.
+const WAVE_MAX: usize = 1;
 /// Entries of the journal that are read at once.
 const JOURNAL_PAGE: usize = 1_000;
 
@@ -120,7 +122,7 @@ impl Hub {
         let mut is_ready = false;
         for index in logs {
             let Some(log) = events.log(index) else { continue };
-            let wave = lock(&log.queue).begin_wave();
+            let wave = lock(&log.queue).begin_wave(WAVE_MAX);
             wave.into_iter().for_each(|item| self.submit_event(index, log.channel.clone(), item));
             is_ready |= lock(&log.queue).is_ready();
         }
@@ -128,7 +130,7 @@ impl Hub {
     }
 
     fn submit_event(&self, log: LogIndex, channel: ChannelName, item: WaveItem) {
-        let WaveItem { index, key, data, expect: _ } = item;
+        let WaveItem { index, key, data, .. } = item;
         let (hub, now) = (self.clone(), self.last_now());
         let retention = self.retention_of(now, &channel);
         self.engine().submit(Job::Append(Append {
@@ -136,7 +138,6 @@ impl Hub {
             content: Content { data, from: None, tags: None },
             origin: Some(Origin::Key(key)),
             doubt: None,
-            // expect: expect.map(|place| tautline_engine::Position { epoch: place.epoch, offset: place.offset }),
             holder: Holder::BACK_END,
             retention,
             wall_ms: now.wall_ms,
