@@ -19,7 +19,7 @@ import type { Host } from './host.js';
 import type { Subscription, SubscriptionHandlers } from './options.js';
 import type { Session } from './session.js';
 import type { Subscription as Place } from './subscriptions.js';
-import type { Cursor, Input, Output, ReadFrom } from './types.js';
+import type { Cursor, Input, Output, ReadFrom, SubscribedOutput } from './types.js';
 
 /** An output about one channel. */
 export type ChannelOutput = Extract<Output, { channel: string }>;
@@ -42,13 +42,14 @@ export interface Listeners {
 
 /**
  * `feed` takes an input, and calls back when it has its turn; `attempt` survives what a handler throws. The session is only
- * read: its `identity_` is another one when it is another user's.
+ * read: its `identity_` is another one when it is another user's. `announce` tells of a channel that the gateway has subscribed.
  */
 export function createListeners(
   feed: (input: Input, taken?: () => void) => void,
   attempt: Attempt,
   session: Pick<Session, 'identity_' | 'subscriptions_'>,
   setTimer: Host['setTimer'],
+  announce: (output: SubscribedOutput) => void,
   options: Partial<typeof LISTENER_DEFAULTS>,
 ): Listeners {
   const timeoutMs = wholeOf(options.handler_timeout_ms, LISTENER_DEFAULTS.handler_timeout_ms);
@@ -60,6 +61,8 @@ export function createListeners(
   /** Its name, where it is known. */
   let own: string | undefined;
   let connection = 0;
+  /** The channel that is being announced: who joins it meanwhile begins where the session does. */
+  let announced: string | undefined;
   const call = handlerQueue(attempt, setTimer, timeoutMs, (it: Listener) => {
     const { channel_: channel, position_: from, behind_ } = it;
     it.behind_ = undefined;
@@ -95,6 +98,11 @@ export function createListeners(
   function tell(output: ChannelOutput): void {
     const { channel, type } = output;
     const { identity_ } = session;
+    if (type === 'subscribed' && output.by_server) {
+      announced = channel;
+      announce(output);
+      announced = undefined;
+    }
     const joined = (channels[channel] || []).filter(({ joined_ }) => joined_);
     if (type === 'subscribed') return subscribed(joined, output);
     let told = joined;
@@ -232,6 +240,7 @@ export function createListeners(
   return {
     subscribe_(channel, handlers) {
       const it = listener(handlers, startOf(handlers.from));
+      it.joined_ = announced === channel && isNow(it);
       addTo(channel, it);
       return { channel, unsubscribe: () => leave(it) };
     },

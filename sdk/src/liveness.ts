@@ -7,6 +7,7 @@ import { expire } from './outbox.js';
 import { isOnline, queuePacket } from './outputs.js';
 import { refreshDeadline, refreshTimeout } from './refresh.js';
 import type { Session } from './session.js';
+import { isUnasked, retrySubscriptions } from './subscriptions.js';
 
 export function hide(s: Session): void {
   if (s.options_.background)
@@ -55,6 +56,7 @@ function pause(s: Session, reason: string): void {
 export function timeout(s: Session): void {
   const nowMs = s.nowMs_;
   expire(s);
+  retrySubscriptions(s);
   if (hideDeadline(s) <= nowMs) {
     // Better to leave than to be cut.
     pause(s, 'background');
@@ -97,6 +99,6 @@ export function hideDeadline(s: Session): number {
 /** When a line that nobody uses may hang up. */
 export function idleDeadline(s: Session): number {
   const { idle_ms } = s.options_;
-  const quiet = Object.keys(s.subscriptions_).every((channel) => s.subscriptions_[channel]!.own_);
+  const quiet = Object.keys(s.subscriptions_).every((channel) => isUnasked(s.subscriptions_[channel]!));
   return idle_ms && isOnline(s) && !s.outbox_.entries_.length && quiet ? s.activeMs_ + idle_ms : Infinity;
 }

@@ -32,6 +32,7 @@ interface Welcome {
   now: number;
   node: string;
   channels?: { [channel: string]: Subscribed & { error?: RequestError } };
+  subs?: string[];
 }
 
 /** A message came: packets, one a line. */
@@ -114,12 +115,17 @@ function welcome(s: Session, body: Welcome): void {
   setState(s, 'online');
   openOutbox(s, resumed, body.requests_seen || 0);
   const channels = body.channels || {};
+  (body.subs || []).forEach((channel) => {
+    // What the login subscribes is there without being asked for.
+    if ((channels[channel] || ({} as Subscribed)).epoch && !s.subscriptions_[channel])
+      s.subscriptions_[channel] = { from_: 'acked', acks_: true, byServer_: true };
+  });
   subscriptions.eachChannel(s.subscriptions_, (it, channel) => {
     // Not just `in`: a channel may be called as what every object has.
     const at = channels[channel] || ({} as Subscribed & { error?: RequestError });
     // Named, but not for what the hello said: it did not fit, or the app left behind the hello and came again.
     if (!subscriptions.isAnswered(it)) subscriptions.requestSubscribe(s, channel, true);
-    else if (at.error) subscriptions.endSubscription(s, channel, at.error);
+    else if (at.error) subscriptions.refuse(s, channel, at.error);
     else if (at.epoch) subscriptions.confirm(s, channel, at);
     else subscriptions.requestSubscribe(s, channel, true);
   });
@@ -140,7 +146,7 @@ function reply(s: Session, id: number, ok?: unknown, error?: RequestError): void
   refreshed(s, entry, ok, error);
   if (entry.leaves_) subscriptions.finishUnsubscribe(s, entry.leaves_);
   if (!it || it.asked_ !== entry) return;
-  if (error) subscriptions.endSubscription(s, channel, error);
+  if (error) subscriptions.refuse(s, channel, error);
   else if (it.confirmedOn_ !== s.connection_.socket_) subscriptions.confirm(s, channel, ok as Subscribed);
 }
 
@@ -177,9 +183,11 @@ export function subscribe(
   { channel, from }: { channel: string; from?: ReadFrom | undefined },
 ): void {
   const it = s.subscriptions_[channel];
-  const { own_, acks_, handled_, ackWaits_, confirmedOn_, leaving_ } = it || ({} as Partial<Subscription>);
+  const { own_, byServer_, acks_, handled_, ackWaits_, confirmedOn_, leaving_ } =
+    it || ({} as Partial<Subscription>);
   requestConnection(s);
   if (it && !leaving_ && (from || 'now') === 'now') {
+    it.wanted_ = true;
     if (confirmedOn_ === s.connection_.socket_)
       subscriptions.confirm(s, channel, { recovering: 0 } as Subscribed);
     return;
@@ -189,6 +197,8 @@ export function subscribe(
   s.subscriptions_[channel] = {
     from_: from || 'now',
     own_,
+    byServer_: leaving_ ? undefined : byServer_,
+    wanted_: true,
     acks_: (acks_ && !leaving_) || from === 'acked',
     handled_,
     ackWaits_: it && it.ackWaits_,

@@ -16,6 +16,7 @@ import type {
   ReadFrom,
   SessionOptions,
   StateOutput,
+  SubscribedOutput,
   WelcomeOutput,
 } from './types.js';
 
@@ -71,6 +72,11 @@ export interface LineEvents {
   welcome: WelcomeOutput;
   /** A connection is gone, or a dial has failed. */
   drop: DropOutput;
+  /**
+   * The gateway has subscribed this user to a channel, as the login says, and nothing here listens to it: told once for each
+   * connection. Handlers that `line.subscribe` adds in the course of this call hear all that follows.
+   */
+  subscription: SubscribedOutput;
   /** A handler of the app's has thrown, has broken its promise or took too long. Without a listener it is thrown outside of the line. */
   error: unknown;
 }

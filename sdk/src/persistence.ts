@@ -100,7 +100,7 @@ export function persist(s: Session, options: PersistenceOptions): PersistentSess
     const stored = parseStored(text);
     stores = true;
     if (!stored) return;
-    const { own, requests, cursors } = stored;
+    const { own, by_server, requests, cursors } = stored;
     s.identity_.ticket_ = ticket = stored.ticket;
     s.identity_.attempt_ = attempt = stored.attempt || 0;
     count = requests.length;
@@ -110,6 +110,9 @@ export function persist(s: Session, options: PersistenceOptions): PersistentSess
     unclaimed = cursors;
     unclaimedUntilMs = now.mono_ms + CLAIM_MS;
     if (own && cursors[own]) claim(own, 'acked').own_ = true;
+    (by_server || []).forEach((channel) => {
+      if (has(unclaimed, channel)) claim(channel, 'acked').byServer_ = true;
+    });
     requests.forEach(restoreRequest);
     if (!s.outbox_.entries_.length) return;
     s.goal_ = 'up';
@@ -251,18 +254,21 @@ export function persist(s: Session, options: PersistenceOptions): PersistentSess
   function write(lasting: Entry[], repeat: boolean): void {
     const cursors: Cursors = Object.create(null);
     const requests: string[] = [];
+    const byServer: string[] = [];
     let own: string | undefined;
     let room = store_bytes_max - HEAD_BYTES - utf8Length(s.identity_.ticket_ || '');
     forgetUnclaimed();
     // Places first: they are small, and without its place a channel would skip in silence.
     let fits = true;
     eachChannel(assign(assign(Object.create(null) as Cursors, unclaimed), places), (place, channel) => {
-      const { own_ } = s.subscriptions_[channel] || ({} as Partial<Subscription>);
-      const bytes = 2 * utf8Length(channel + place.epoch) + 80;
+      const { own_, byServer_ } = s.subscriptions_[channel] || ({} as Partial<Subscription>);
+      const bytes =
+        2 * utf8Length(channel + place.epoch) + 80 + (byServer_ ? 2 * utf8Length(channel) + 3 : 0);
       if (own_ && places[channel]) own = channel;
       fits = fits && bytes <= room;
       if (!fits) return;
       room -= bytes;
+      if (byServer_) byServer.push(channel);
       // Whatever a server said: nothing is written that would not be read.
       cursors[channel] = startOf(place)!;
     });
@@ -295,6 +301,7 @@ export function persist(s: Session, options: PersistenceOptions): PersistentSess
         next_id: s.outbox_.nextId_,
         may_repeat: repeat,
         own: own!,
+        by_server: byServer.length ? byServer : undefined!,
         cursors,
       },
       requests,

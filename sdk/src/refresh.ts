@@ -2,11 +2,14 @@
 
 import { pushAuth, type Entry } from './outbox.js';
 import { emit, isOnline } from './outputs.js';
+import { retryDelayMs } from './retry.js';
 import type { Session } from './session.js';
 import type { Auth, RequestError } from './types.js';
 
 /** The refresh leaves this much time before the expiry, where the life of the login has room for it. Milliseconds. */
 const MARGIN_MS = 30000;
+/** After a failure at least this part of the time until the expiry passes. */
+const PATIENCE = 8;
 /** Longer lives are taken for this one, some thirty years, so that both languages count with the same numbers. */
 const LIFE_MS_MAX = 1e12;
 
@@ -29,11 +32,11 @@ function renewed(s: Session, expiresAt: number): void {
 
 /** There was no login, or the server refused it: tries again later, while there is time. */
 export function refreshFailed(s: Session, afterMs?: number | null): void {
-  const { retry_max_ms, retry_base_ms } = s.options_;
-  const ceilingMs = Math.min(retry_max_ms, retry_base_ms * Math.pow(2, Math.min(16, ++s.refresh_.failures_)));
-  const delayMs = Math.max(retry_base_ms, afterMs || 0, Math.floor(s.random_() * ceilingMs));
-  const dueMs = s.nowMs_ + delayMs;
-  s.refresh_.dueMs_ = dueMs < s.refresh_.expiresMs_ ? dueMs : Infinity;
+  const { expiresMs_ } = s.refresh_;
+  const delayMs = retryDelayMs(s, ++s.refresh_.failures_, afterMs);
+  // An app with a fixed token gives the same one each time, for days perhaps.
+  const dueMs = s.nowMs_ + Math.max(delayMs, Math.floor((expiresMs_ - s.nowMs_) / PATIENCE));
+  s.refresh_.dueMs_ = dueMs < expiresMs_ ? dueMs : Infinity;
 }
 
 /** When the login must be refreshed, or the app has taken too long to give one. */

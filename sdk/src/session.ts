@@ -19,7 +19,7 @@ import * as connect from './connect.js';
 import { flush, isOnline, emitSettled } from './outputs.js';
 import { refreshDeadline } from './refresh.js';
 import { randomFrom } from './random.js';
-import { handled, type Subscription } from './subscriptions.js';
+import { handled, retryDeadline, type Subscription } from './subscriptions.js';
 import * as online from './online.js';
 import {
   newBackoff,
@@ -148,6 +148,7 @@ export class Session {
       liveness.hideDeadline(this),
       liveness.idleDeadline(this),
       refreshDeadline(this),
+      retryDeadline(this),
     );
     return at < Infinity ? at : undefined;
   }

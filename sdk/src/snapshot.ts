@@ -39,6 +39,8 @@ export interface Stored {
   may_repeat?: boolean;
   /** The user's own channel. */
   own?: string;
+  /** The channels that the gateway had subscribed by itself. */
+  by_server?: string[];
   requests: StoredRequest[];
   cursors: Cursors;
 }
@@ -60,19 +62,29 @@ export function parseStored(text: unknown): Stored | undefined {
 
 /** A stored session in text. `requests` are texts already: what was asked is not read again. */
 export function storedText(
-  stored: Pick<Stored, 'ticket' | 'attempt' | 'next_id' | 'may_repeat' | 'own' | 'cursors'>,
+  stored: Pick<Stored, 'ticket' | 'attempt' | 'next_id' | 'may_repeat' | 'own' | 'by_server' | 'cursors'>,
   requests: string[],
 ): string {
   return '{"v":' + VERSION + ',"requests":[' + requests.join() + '],' + JSON.stringify(stored).slice(1);
 }
 
-function isWhole({ ticket, attempt, next_id, own, may_repeat, requests, cursors }: Stored): boolean {
+function isWhole({
+  ticket,
+  attempt,
+  next_id,
+  own,
+  by_server,
+  may_repeat,
+  requests,
+  cursors,
+}: Stored): boolean {
   const numbers: { [request: number]: boolean } = {};
   // Ids rise, and those without one come last: they were not sent in this session.
   let last: number | undefined = 0;
   return (
     next_id > 0 &&
     /^#[#u][su][su][bu]$/.test(kinds([next_id, attempt, ticket, own, may_repeat])) &&
+    /^s*$/.test(kinds(by_server || [])) &&
     requests.every(({ request, verb, body, id, sent, asked_at, ttl, idempotent, volatile }) => {
       // Nothing is above an id that is missing.
       const rises = id === undefined || (isNumber(id) && id > last! && id < next_id);

@@ -3,7 +3,8 @@
 import { utf8Length } from './bytes.js';
 import { ping } from './heartbeat.js';
 import { pushSubscribe, pushUnsubscribe, type Entry } from './outbox.js';
-import { emit } from './outputs.js';
+import { emit, isOnline } from './outputs.js';
+import { retryDelayMs } from './retry.js';
 import type { Session } from './session.js';
 import type { Cursor, GapOutput, PublicationOutput, ReadFrom, RequestError } from './types.js';
 
@@ -28,6 +29,13 @@ export interface Subscription {
   inHello_?: boolean;
   /** The user's own channel, which the gateway subscribes. */
   own_?: boolean | undefined;
+  /** The gateway has subscribed it by itself. */
+  byServer_?: true | undefined;
+  /** The app has asked for it. */
+  wanted_?: true;
+  /** Refused for now: when to ask again, and how often in a row. */
+  retryAtMs_?: number | undefined;
+  refusals_?: number;
   /** The server wants to know how far the app has come: somebody subscribed from `acked`. */
   acks_?: boolean | undefined;
   /** The last publication that the app's handler has returned from, where the server wants to know. */
@@ -60,6 +68,8 @@ export function openSubscriptions(s: Session, own: string | undefined): void {
   eachChannel(s.subscriptions_, (subscription, channel) => {
     subscription.own_ = own === channel;
     subscription.ackWaits_ = !!subscription.handled_;
+    subscription.retryAtMs_ = undefined;
+    subscription.refusals_ = 0;
   });
 }
 
@@ -86,13 +96,19 @@ export function helloCursors(s: Session): Cursors {
 }
 
 /** True where what a welcome says of the channel answers what the hello asked, or what the gateway does unasked. */
-export function isAnswered({ inHello_, own_, cursor_, from_ }: Subscription): unknown {
-  return inHello_ || (own_ && !cursor_ && from_ === 'acked');
+export function isAnswered(it: Subscription): unknown {
+  return it.inHello_ || (isUnasked(it) && !it.cursor_ && it.from_ === 'acked');
+}
+
+/** True where the gateway has subscribed it, and the app has not asked for it. */
+export function isUnasked({ own_, byServer_, wanted_ }: Subscription): unknown {
+  return own_ || (byServer_ && !wanted_);
 }
 
 /** Sends a `subscribe`, unless one is under way: from the cursor once there is one; `early`, before requests that wait. */
 export function requestSubscribe(s: Session, channel: string, early: boolean): void {
   const it = s.subscriptions_[channel]!;
+  it.retryAtMs_ = undefined;
   if (s.outbox_.entries_.indexOf(it.asked_!) < 0)
     it.asked_ = pushSubscribe(s, channel, it.cursor_ || it.from_, early);
 }
@@ -102,6 +118,7 @@ export function confirm(s: Session, channel: string, log: Subscribed): void {
   const { offset, recovering } = log;
   const it = s.subscriptions_[channel]!;
   it.confirmedOn_ = s.connection_.socket_;
+  it.refusals_ = 0;
   if (log.epoch) it.head_ = log;
   if (!it.cursor_) {
     // Without a cursor it stands before what is about to follow; `at` belongs to the log's last entry.
@@ -113,10 +130,43 @@ export function confirm(s: Session, channel: string, log: Subscribed): void {
     it.cursor_ = typeof it.from_ === 'object' ? it.from_ : (stand as Cursor);
   }
   if (it.leaving_) return leave(s, channel);
-  emit(s, { type: 'subscribed', channel, cursor: it.cursor_, recovering });
+  emit(s, {
+    type: 'subscribed',
+    channel,
+    cursor: it.cursor_,
+    recovering,
+    by_server: it.wanted_ ? undefined : it.byServer_,
+  });
 }
 
-/** It was refused, or the server ended it. */
+/** The server refuses it, or ends it: for good, or for now. Then it is asked for again later, and the app does not hear of it. */
+export function refuse(s: Session, channel: string, error: RequestError): void {
+  const { code, retry_after_ms } = error;
+  const it = s.subscriptions_[channel];
+  if (!it || !(retry_after_ms || /^(unavailable|overloaded|rate_limited)$/.test(code)))
+    return endSubscription(s, channel, error);
+  it.confirmedOn_ = it.confirmedOn_ && -1;
+  it.refusals_ = (it.refusals_ || 0) + 1;
+  it.retryAtMs_ = s.nowMs_ + retryDelayMs(s, it.refusals_, retry_after_ms);
+}
+
+/** When a channel that was refused for now is asked for again. */
+export function retryDeadline(s: Session): number {
+  return Object.keys(isOnline(s) ? s.subscriptions_ : {}).reduce(
+    (at, channel) => Math.min(at, s.subscriptions_[channel]!.retryAtMs_ || Infinity),
+    Infinity,
+  );
+}
+
+/** Asks for those whose time has come. */
+export function retrySubscriptions(s: Session): void {
+  if (isOnline(s))
+    eachChannel(s.subscriptions_, ({ retryAtMs_ }, channel) => {
+      if (retryAtMs_! <= s.nowMs_) requestSubscribe(s, channel, false);
+    });
+}
+
+/** It is over: refused for good, or ended by the server. */
 export function endSubscription(s: Session, channel: string, error: RequestError): void {
   const it = s.subscriptions_[channel];
   if (!it) return;
@@ -132,7 +182,7 @@ export function endSubscription(s: Session, channel: string, error: RequestError
 export function unsubscribed(s: Session, channel: string, error: RequestError): void {
   const { confirmedOn_, asked_ } = s.subscriptions_[channel] || ({} as Partial<Subscription>);
   if (confirmedOn_ === s.connection_.socket_ && s.outbox_.entries_.indexOf(asked_!) < 0)
-    endSubscription(s, channel, error);
+    refuse(s, channel, error);
 }
 
 /**

@@ -150,6 +150,7 @@ function begin(
     attempt,
     session,
     (delayMs, fire) => host.setTimer(delayMs, fire),
+    (output) => run(eventHandlers['subscription'] || [], output),
     options,
   );
   /** What settles each request: with what came, or with an error. */
@@ -157,6 +158,8 @@ function begin(
   const sockets: { [socket: number]: Socket | undefined } = {};
   const inputs: [input: Input, taken?: (() => void) | undefined][] = [];
   let requests = 0;
+  /** How often the app was asked for a login, or has given another user's. */
+  let fetches = 0;
   let draining: boolean | undefined;
   /** A request was taken just now: those that follow at once are taken together, a moment later. */
   let gathering: boolean | undefined;
@@ -299,8 +302,8 @@ function begin(
   }
 
   function fetchAuth(renew: boolean): void {
-    // What `auth` gave for the user before is no login any more.
-    const asked = line.logins_;
+    // An answer to an earlier question, or for the user before, is no login any more.
+    const asked = ++fetches;
     new Promise<Auth>((resolve) =>
       resolve(typeof auth === 'function' ? auth({ renew }) : auth || { guest: true }),
     )
@@ -311,7 +314,7 @@ function begin(
         (error) => answer({ type: 'auth_failed', message: messageOf(error) }),
       );
     function answer(input: Input): void {
-      if (asked === line.logins_) feed(input);
+      if (asked === fetches) feed(input);
     }
   }
 
@@ -386,6 +389,7 @@ function begin(
     auth = its;
     last = session.identity_;
     line.logins_++;
+    fetches++;
     // Before anything that handlers ask for while their subscriptions end: that is the next user's.
     inputs.push([{ type: 'login' }]);
     channels.reset_(new TautlineError({ code: USER_CHANGED }));

@@ -155,7 +155,7 @@ export type Output =
   | { type: 'settled'; request: number; ok?: unknown; error?: RequestError }
   | PublicationOutput
   | GapOutput
-  | { type: 'subscribed'; channel: string; cursor: Cursor; recovering: number }
+  | SubscribedOutput
   | { type: 'unsubscribed'; channel: string; code: string; message?: string }
   | PresenceOutput
   | WelcomeOutput
@@ -177,6 +177,18 @@ export interface PublicationOutput {
   tags?: { [name: string]: string };
   /** It may have been handed over before the app was last destroyed. */
   redelivered: boolean;
+}
+
+/** A subscription is confirmed, once for each connection. */
+export interface SubscribedOutput {
+  type: 'subscribed';
+  channel: string;
+  /** Where the app stands. */
+  cursor: Cursor;
+  /** Publications up to where the log stood, which follow. */
+  recovering: number;
+  /** The gateway has subscribed the channel, and the app has not asked for it. */
+  by_server?: true | undefined;
 }
 
 /** The log cannot prove what lay between `after` and `cursor`: the app loads its state afresh. */

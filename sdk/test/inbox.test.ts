@@ -130,12 +130,12 @@ test('an inbox that the gateway ends is back with the next welcome', async () =>
   line.inbox(noting(seen));
   await push(1);
   await world.advance(10_000);
-  world.gateway.tell({ unsubscribed: { channel: OWN, code: 'unavailable', message: '' } });
+  world.gateway.tell({ unsubscribed: { channel: OWN, code: 'limit', message: '' } });
   await world.advance(100);
   world.cut();
   await world.advance(200);
   await push(2);
-  assert.deepEqual(seen.slice(0, 3), [`${OWN}@0+1`, 1, 'unavailable']);
+  assert.deepEqual(seen.slice(0, 3), [`${OWN}@0+1`, 1, 'limit']);
   assert.deepEqual(seen.slice(-2), [`${OWN}@1+0`, 2]);
 });
 

@@ -99,6 +99,26 @@ test('inbox goes over to the next user', async () => {
   ]);
 });
 
+test('older answer to a question that was asked again is ignored', async () => {
+  const world = new World();
+  const answers: ((auth: { token: string }) => void)[] = [];
+  const line = new Tautline({
+    url: 'ws://a.example/connect',
+    host: world,
+    auth: () => new Promise((resolve) => answers.push(resolve)),
+    auth_timeout_ms: 1_000,
+  });
+  line.connect();
+  await world.advance(1_100);
+  assert.equal(answers.length, 2, 'the first question has timed out, and was asked again');
+  answers[0]!({ token: 'stale' });
+  await world.advance(100);
+  assert.deepEqual(world.gateway.all('hello'), []);
+  answers[1]!({ token: 'fresh' });
+  await world.advance(100);
+  assert.deepEqual((world.gateway.all('hello')[0] as { auth: unknown }).auth, { token: 'fresh' });
+});
+
 test('login that was fetched for the last user is ignored', async () => {
   const world = new World();
   let answer: (auth: { token: string }) => void = () => undefined;

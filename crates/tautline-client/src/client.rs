@@ -8,7 +8,7 @@ use std::sync::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::to_raw_value;
 use tautline_protocol::{
-    ChannelName, ReadFrom,
+    ChannelName, Cursor, ReadFrom,
     client::{Dropped, LocalError, NewRequest, RequestVerb, Settlement, State, WelcomeEvent},
     packet::{
         client::{ChannelOnly, History},
@@ -54,6 +54,17 @@ pub enum ClientEvent {
     Dropped(Dropped),
     /// The line's state has changed.
     State(State),
+    /// The gateway has subscribed this client to a channel, as its login says, and nothing of the app's reads it: told once a
+    /// connection. [`Client::subscribe`] from this cursor (or from [`ReadFrom::Acked`], where the channel keeps acknowledged
+    /// positions) hears all that follows.
+    Subscribed {
+        /// The channel.
+        channel: String,
+        /// Where the subscription stands.
+        cursor: Cursor,
+        /// How many publications follow up to where the log stood.
+        recovering: u64,
+    },
     /// The client could not be stored, and goes on without. Told once.
     StorageLost(String),
 }

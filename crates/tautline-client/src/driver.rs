@@ -254,8 +254,11 @@ impl Driver {
                 }
                 // Without a listener the subscription is dropped already, and a note says so.
                 let _ = taken.send(is_free);
-                if let (true, Some(from)) = (is_free, from) {
-                    self.feed(Input::Subscribe { channel, from });
+                match from.filter(|_| is_free) {
+                    Some(from) => self.feed(Input::Subscribe { channel, from }),
+                    // The session subscribes an inbox by itself, once it is connected.
+                    None if self.session.state() == State::Idle => self.feed(Input::Connect),
+                    None => {}
                 }
             }
             Command::Login(login) => {

@@ -54,12 +54,22 @@ impl RequestError {
         }
     }
 
-    /// True where it cannot be known whether the request was executed.
+    /// True where it cannot be known whether the request was executed: also where it was given up, as by [`crate::Client::login`]
+    /// or [`crate::Client::close`], since it may have been sent before.
     #[must_use]
     pub fn in_doubt(&self) -> bool {
         match self {
-            Self::Refused(error) => error.code == ErrorCode::InDoubt,
-            Self::Local(error) => matches!(error, LocalError::InDoubt | LocalError::Timeout),
+            Self::Refused(error) => {
+                matches!(error.code, ErrorCode::InDoubt | ErrorCode::Timeout | ErrorCode::Internal)
+            }
+            Self::Local(error) => match error {
+                LocalError::InDoubt
+                | LocalError::Timeout
+                | LocalError::Closed
+                | LocalError::UserChanged
+                | LocalError::Cancelled => true,
+                LocalError::Expired | LocalError::Overflow | LocalError::TooLarge => false,
+            },
             Self::Encode(_) | Self::Decode(_) => false,
         }
     }
@@ -78,4 +88,31 @@ pub enum SubscribeError {
     /// The client is closed.
     #[error("the line is closed")]
     Closed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_that_may_have_been_sent_is_in_doubt() {
+        use LocalError::{Cancelled, Closed, Expired, InDoubt, Overflow, Timeout, TooLarge, UserChanged};
+        for error in [InDoubt, Timeout, Closed, UserChanged, Cancelled] {
+            assert!(RequestError::Local(error).in_doubt(), "{error}");
+        }
+        for error in [Expired, Overflow, TooLarge] {
+            assert!(!RequestError::Local(error).in_doubt(), "{error}");
+        }
+    }
+
+    #[test]
+    fn refusal_is_in_doubt_where_it_may_have_run() {
+        let refused = |code| RequestError::Refused(ErrorBody::new(code, ""));
+        for code in [ErrorCode::InDoubt, ErrorCode::Timeout, ErrorCode::Internal] {
+            assert!(refused(code.clone()).in_doubt(), "{code}");
+        }
+        for code in [ErrorCode::PermissionDenied, ErrorCode::Unavailable, ErrorCode::RateLimited] {
+            assert!(!refused(code.clone()).in_doubt(), "{code}");
+        }
+    }
 }

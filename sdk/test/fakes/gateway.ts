@@ -39,6 +39,10 @@ export class FakeGateway {
   user: string | undefined;
   /** How long a login is good; none: for ever. */
   authLifeMs: number | undefined;
+  /** The channels to which every login subscribes. */
+  subs: string[] = [];
+  /** What the next requests to subscribe are refused with, one each. */
+  readonly refusedSubscribes: object[] = [];
   /** Which life of its logs this is. */
   epoch = 'k1';
   /** What is no longer kept of a channel: up to this offset. */
@@ -143,7 +147,12 @@ export class FakeGateway {
         ? []
         : [[`user:${this.user}`, { offset: this.acked.get(`user:${this.user}`) ?? 0 }] as [string, Cursor]];
     const named = Object.entries(hello.resume?.cursors ?? {});
-    for (const [channel, cursor] of [...own, ...named]) {
+    const subs = this.subs.filter((channel) => !named.some(([name]) => name === channel));
+    const begun = subs.map((channel) => [
+      channel,
+      { offset: this.acked.get(channel) ?? this.log(channel).length },
+    ]);
+    for (const [channel, cursor] of [...own, ...(begun as [string, Cursor][]), ...named]) {
       session.cursors.set(channel, cursor.offset);
       channels[channel] = this.stand(channel, cursor.offset);
     }
@@ -163,6 +172,7 @@ export class FakeGateway {
         now,
         node: 'n1',
         channels,
+        subs: this.subs,
       },
     });
     for (const channel of session.cursors.keys()) this.pump(session, channel);
@@ -175,7 +185,7 @@ export class FakeGateway {
     session.requestsSeen = Math.max(session.requestsSeen, id);
     session.replies.set(id, reply);
     if (session.end) say(session.end, { id, ...reply });
-    if ('subscribe' in packet) {
+    if ('subscribe' in packet && !('error' in reply)) {
       const { channel, from } = packet.subscribe as { channel: string; from?: unknown };
       const trimmed = this.trimmed.get(channel) ?? 0;
       const after = typeof from === 'object' ? (from as Cursor).offset : trimmed;
@@ -197,6 +207,8 @@ export class FakeGateway {
         channel: string;
         from?: 'now' | 'start' | 'acked' | Cursor;
       };
+      const refusal = this.refusedSubscribes.shift();
+      if (refusal) return { error: refusal };
       if (channel.startsWith('user:') && channel !== `user:${this.user}`)
         return { error: { code: 'permission_denied', message: '' } };
       const after =

@@ -39,7 +39,10 @@ impl Driver {
                 let channel = gap.channel.clone();
                 self.deliveries.deliver(&channel, SubscriptionEvent::Gap(gap));
             }
-            Output::Subscribed { channel, cursor, recovering } => {
+            Output::Subscribed { channel, cursor, recovering, by_server: true } => {
+                self.tell(ClientEvent::Subscribed { channel, cursor, recovering });
+            }
+            Output::Subscribed { channel, cursor, recovering, .. } => {
                 self.deliveries.deliver(&channel, SubscriptionEvent::Subscribed { cursor, recovering });
             }
             Output::Unsubscribed { channel, code, message } => {

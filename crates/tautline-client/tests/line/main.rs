@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod dial;
+mod logins;
 mod msgpack;
 mod reentrant;
 mod stage;

@@ -57,8 +57,13 @@ pub fn guest(address: SocketAddr) -> ClientOptions {
 
 /// A token that is good for an hour, signed with `secret`.
 pub fn token_of(user: &str, secret: &str) -> String {
+    signed(serde_json::json!({"sub": user}), secret)
+}
+
+/// The same with these claims.
+pub fn signed(mut claims: serde_json::Value, secret: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is past 1970").as_secs();
-    let claims = serde_json::json!({"sub": user, "exp": now + 3600});
+    claims["exp"] = (now + 3600).into();
     tautline_backend::sign_hs256(&claims, secret.as_bytes()).expect("claims can be signed")
 }
 

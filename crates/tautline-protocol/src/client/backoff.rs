@@ -16,6 +16,19 @@ pub(super) struct Advice {
     pub(super) after_ms: Option<u64>,
 }
 
+/// How long to wait after failure `failures` (1, 2 …) in a row of something that is asked on an open connection: full jitter
+/// under a doubling ceiling, and no less than the base or what the server has said.
+pub(super) fn retry_delay_ms(
+    failures: u32,
+    after_ms: Option<u64>,
+    random: &mut Random,
+    options: &Options,
+) -> u64 {
+    let ceiling_ms = options.retry_base_ms.saturating_mul(1 << failures.min(16));
+    let delay_ms = random.below(ceiling_ms.min(options.retry_max_ms));
+    delay_ms.max(options.retry_base_ms).max(after_ms.unwrap_or(0))
+}
+
 /// Counts retries, and remembers two moments: the one that chance chose, and the one that the server asked for.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {

@@ -55,6 +55,8 @@ pub enum Output {
         cursor: Cursor,
         /// How many publications follow up to where the log stood.
         recovering: u64,
+        /// The gateway has subscribed the channel by itself, and the app has not asked for it.
+        by_server: bool,
     },
     /// A subscription has ended, and not by the app's wish.
     Unsubscribed {

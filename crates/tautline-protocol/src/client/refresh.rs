@@ -1,9 +1,12 @@
 //! When to log in again on an open connection, before the login expires (protocol, section 4, `auth`).
 
-use super::{Options, random::Random};
+use super::{Options, backoff::retry_delay_ms, random::Random};
 
 /// The refresh leaves this much time before the expiry, where the life of the login has room for it. Milliseconds.
 const MARGIN_MS: u64 = 30_000;
+
+/// After a failure at least this part of the time until the expiry passes.
+const PATIENCE: u64 = 8;
 
 /// Longer lives are taken for this one, some thirty years, so that both languages count with the same numbers.
 const LIFE_MS_MAX: u64 = 1_000_000_000_000;
@@ -63,9 +66,10 @@ impl Refresh {
         options: &Options,
     ) {
         self.failures += 1;
-        let ceiling_ms = options.retry_base_ms.saturating_mul(1 << self.failures.min(16));
-        let delay_ms = random.below(ceiling_ms.min(options.retry_max_ms)).max(options.retry_base_ms);
-        let due_ms = now_ms.saturating_add(delay_ms.max(after_ms.unwrap_or(0)));
+        let delay_ms = retry_delay_ms(self.failures, after_ms, random, options);
+        // An app with a fixed token gives the same one each time, for days perhaps.
+        let share_ms = self.expires_ms.saturating_sub(now_ms) / PATIENCE;
+        let due_ms = now_ms.saturating_add(delay_ms.max(share_ms));
         self.due_ms = Some(due_ms).filter(|due| *due < self.expires_ms);
     }
 
@@ -98,6 +102,19 @@ mod tests {
     }
 
     #[test]
+    fn fixed_token_is_tried_some_forty_times() {
+        let (mut refresh, mut random) = (Refresh::default(), Random::new(9));
+        let (options, day_ms) = (Options::default(), 86_400_000);
+        refresh.begin(0, 0, Some(day_ms), &mut random);
+        let mut tries = 0;
+        while let Some(due_ms) = refresh.due_ms() {
+            refresh.failed(due_ms, None, &mut random, &options);
+            tries += 1;
+        }
+        assert!((20..60).contains(&tries), "{tries} tries");
+    }
+
+    #[test]
     fn failed_refresh_backs_off_until_the_expiry() {
         let (mut refresh, mut random) = (Refresh::default(), Random::new(9));
         let options = Options::default();
@@ -105,7 +122,8 @@ mod tests {
         for ceiling_ms in [1_000, 2_000, 4_000, 8_000, 16_000, 30_000] {
             refresh.failed(60_000, None, &mut random, &options);
             let delay_ms = refresh.due_ms().expect("there is time left") - 60_000;
-            assert!((options.retry_base_ms..ceiling_ms).contains(&delay_ms), "{delay_ms} of {ceiling_ms}");
+            // An eighth of the time that is left.
+            assert!((5_000..ceiling_ms.max(5_001)).contains(&delay_ms), "{delay_ms} of {ceiling_ms}");
         }
         refresh.failed(60_000, Some(35_000), &mut random, &options);
         assert_eq!(refresh.due_ms(), Some(95_000));

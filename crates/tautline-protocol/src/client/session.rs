@@ -194,6 +194,7 @@ impl Session {
             self.hide_deadline(),
             self.idle_deadline(),
             self.refresh_deadline(),
+            self.retry_deadline(),
             self.store_deadline(),
         ];
         deadlines.into_iter().flatten().min()
@@ -209,6 +210,7 @@ impl Session {
     fn timeout(&mut self, now: Now) {
         let settled = self.outbox.expire(now.mono_ms);
         self.settle(settled);
+        self.retry_subscriptions(now);
         let is_due = |deadline: Option<u64>| deadline.is_some_and(|at| at <= now.mono_ms);
         if is_due(self.hide_deadline()) {
             self.go_hidden(now);

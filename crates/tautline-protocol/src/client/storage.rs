@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::{
+    subscription::places::Restored,
     Session,
     session::Goal,
     stored::{NUMBER_MAX, Store, Stored},
@@ -72,7 +73,8 @@ impl Session {
             book.unsent = stored.requests.iter().filter(|it| it.id.is_none()).count();
             book.may_repeat = stored.may_repeat;
             self.identity.restore(stored.ticket, stored.attempt);
-            self.subscriptions.restore(now.mono_ms, stored.cursors, stored.own, stored.may_repeat);
+            let restored = Restored { places: stored.cursors, own: stored.own, by_server: stored.by_server };
+            self.subscriptions.restore(now.mono_ms, restored, stored.may_repeat);
             let settled = self.outbox.restore(now, stored.next_id, stored.requests, &self.options);
             self.settle(settled);
             if !self.outbox.is_empty() {

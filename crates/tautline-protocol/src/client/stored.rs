@@ -40,6 +40,9 @@ pub struct Stored {
     /// The user's own channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) own: Option<String>,
+    /// The channels that the gateway had subscribed by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) by_server: Vec<String>,
     pub(super) requests: Vec<StoredRequest>,
     pub(super) cursors: BTreeMap<String, Cursor>,
 }
@@ -115,6 +118,7 @@ impl Stored {
             next_id,
             may_repeat: false,
             own: None,
+            by_server: Vec::new(),
             requests: Vec::new(),
             cursors: BTreeMap::new(),
         }

@@ -1,6 +1,8 @@
 //! The channels that the app wants, and how far it has read each (protocol, section 5).
 
-mod places;
+mod by_server;
+pub(super) mod places;
+mod retry;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +30,13 @@ pub(super) struct Subscription {
     said: bool,
     /// The user's own channel, which the gateway subscribes.
     own: bool,
+    /// The gateway has subscribed it by itself.
+    by_server: bool,
+    /// The app has asked for it.
+    pub(super) wanted: bool,
+    /// Refused for now: when to ask again, and how often in a row.
+    pub(super) retry_at_ms: Option<u64>,
+    refusals: u32,
     /// The server wants to know how far the app has come: somebody subscribed from `acked`.
     acks: bool,
     /// The last publication that the app's handler has returned from, where the server wants to know.
@@ -77,12 +86,12 @@ impl Subscription {
 
     /// One that begins in the place of another, which the app has left or wants from elsewhere.
     fn instead_of(before: Self, from: ReadFrom) -> Self {
-        let Self { own, acks, handled, ack_waits, leaving, place, claimed, repeats, .. } = before;
+        let Self { own, by_server, acks, handled, ack_waits, leaving, place, claimed, repeats, .. } = before;
         let fresh = Self { own, handled, ack_waits, ..Self::new(from) };
         if leaving {
             return fresh;
         }
-        Self { acks: acks || fresh.acks, place, claimed, repeats, ..fresh }
+        Self { by_server, acks: acks || fresh.acks, place, claimed, repeats, ..fresh }
     }
 
     /// True where the app is to hear what comes on this connection: before it is confirmed, that is about a subscription of
@@ -93,7 +102,12 @@ impl Subscription {
 
     /// True where what a welcome says of the channel answers what the hello asked, or what the gateway does unasked.
     const fn is_answered(&self) -> bool {
-        self.said || (self.own && self.cursor.is_none() && matches!(self.from, ReadFrom::Acked))
+        self.said || (self.is_unasked() && self.cursor.is_none() && matches!(self.from, ReadFrom::Acked))
+    }
+
+    /// True where the gateway has subscribed it, and the app has not asked for it.
+    const fn is_unasked(&self) -> bool {
+        self.own || (self.by_server && !self.wanted)
     }
 
     /// Where a `subscribe` begins: the cursor once there is one.
@@ -105,6 +119,7 @@ impl Subscription {
         self.live = true;
         self.confirmed = true;
         self.asked = None;
+        self.refusals = 0;
         if let (None, ReadFrom::Cursor(from)) = (&self.cursor, &self.from) {
             self.cursor = Some(from.clone());
         }
@@ -254,7 +269,7 @@ impl Subscriptions {
 
     /// True when the app has asked for none.
     pub(super) fn is_quiet(&self) -> bool {
-        self.by_name.values().all(|subscription| subscription.own)
+        self.by_name.values().all(|subscription| subscription.is_unasked())
     }
 
     /// A welcome says whose session it is: the own channel is there without being asked for.
@@ -272,6 +287,8 @@ impl Subscriptions {
     pub(super) fn end(&mut self) {
         for subscription in self.by_name.values_mut() {
             subscription.asked = None;
+            subscription.retry_at_ms = None;
+            subscription.refusals = 0;
             subscription.left_by = None;
             subscription.confirmed = false;
             // The next connection begins at the cursor.

@@ -56,7 +56,7 @@ impl Session {
             ServerPacket::Pub(publication) => self.publication(publication),
             ServerPacket::Gap(gap) => self.gap(gap),
             ServerPacket::Unsubscribed(end) if self.subscriptions.can_be_ended(&end.channel) => {
-                self.end_subscription(end.channel, end.code, end.message);
+                self.refuse(now, end.channel, ErrorBody::new(end.code, end.message));
             }
             ServerPacket::Presence(kind, change) if self.subscriptions.is_heard(&change.channel) => {
                 self.emit(Output::Presence(kind, change));
@@ -100,11 +100,16 @@ impl Session {
         self.set_state(State::Online);
         let settled = self.outbox.begin(resumed, requests_seen);
         self.settle(settled);
+        for channel in &welcome.subs {
+            if matches!(welcome.channels.get(channel), Some(ChannelWelcome::Subscribed(_))) {
+                self.subscriptions.adopt(channel);
+            }
+        }
         for channel in self.subscriptions.names() {
             match welcome.channels.get(&channel).filter(|_| self.subscriptions.is_answered(&channel)) {
                 Some(ChannelWelcome::Subscribed(at)) => self.confirm(now, channel, at),
                 Some(ChannelWelcome::Refused { error }) => {
-                    self.end_subscription(channel, error.code.clone(), error.message.clone());
+                    self.refuse(now, channel, error.clone());
                 }
                 // Or named, but not for what the hello said: it did not fit, or the app left behind the hello and came again.
                 None => self.ask_for(&channel, true),
@@ -157,7 +162,7 @@ impl Session {
             Ok(Ok(_)) if known => subscription.asked = None,
             Ok(Ok(at)) => self.confirm(now, channel, &at),
             Ok(Err(error)) => self.end_subscription(channel, ErrorCode::Internal, error.to_string()),
-            Err(error) => self.end_subscription(channel, error.code, error.message),
+            Err(error) => self.refuse(now, channel, error),
         }
     }
 
@@ -201,13 +206,14 @@ impl Session {
 
     fn confirm(&mut self, now: Now, channel: String, at: &Subscribed) {
         if let Some(cursor) = self.subscriptions.confirm(&channel, at) {
-            self.emit(Output::Subscribed { channel, cursor, recovering: at.recovering });
+            let by_server = self.subscriptions.is_by_server(&channel);
+            self.emit(Output::Subscribed { channel, cursor, recovering: at.recovering, by_server });
         } else if self.subscriptions.is_leaving(&channel) {
             self.leave(now, &channel);
         }
     }
 
-    fn end_subscription(&mut self, channel: String, code: ErrorCode, message: String) {
+    pub(super) fn end_subscription(&mut self, channel: String, code: ErrorCode, message: String) {
         if self.subscriptions.get(&channel).is_some() {
             let was_leaving = self.subscriptions.is_leaving(&channel);
             self.subscriptions.remove(&channel);
@@ -219,10 +225,11 @@ impl Session {
     }
 
     /// Sends a `subscribe`, unless one is under way; `early`, before requests that wait.
-    fn ask_for(&mut self, channel: &str, early: bool) {
+    pub(super) fn ask_for(&mut self, channel: &str, early: bool) {
         let Some(subscription) = self.subscriptions.get(channel).filter(|it| it.asked.is_none()) else {
             return;
         };
+        subscription.retry_at_ms = None;
         let from = subscription.start();
         let body = raw(&Subscribe { channel: channel.into(), from });
         let serial = self.outbox.push_subscribe(channel.to_owned(), body, early);
@@ -260,8 +267,9 @@ impl Session {
         if from == ReadFrom::Now
             && let Some(subscription) = self.subscriptions.get(&channel).filter(|it| !it.leaving)
         {
+            subscription.wanted = true;
             if let Some(cursor) = subscription.confirmed_cursor() {
-                self.emit(Output::Subscribed { channel, cursor, recovering: 0 });
+                self.emit(Output::Subscribed { channel, cursor, recovering: 0, by_server: false });
             }
             return;
         }
@@ -272,6 +280,7 @@ impl Session {
         let claimed = self.subscriptions.claimed_start(now.mono_ms, &channel, &from);
         let keeps_acks = claimed.is_some() && from == ReadFrom::Acked;
         self.subscriptions.add(now.mono_ms, channel.clone(), claimed.map_or(from, ReadFrom::Cursor));
+        self.subscriptions.want(&channel);
         if keeps_acks {
             self.subscriptions.keep_acks(&channel);
         }

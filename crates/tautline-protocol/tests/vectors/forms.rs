@@ -157,9 +157,10 @@ pub fn output(output: &Output) -> Value {
             "data": it.data, "from": it.from, "tags": it.tags, "redelivered": it.redelivered,
         })),
         Output::Gap(gap) => typed("gap", json!(gap)),
-        Output::Subscribed { channel, cursor, recovering } => {
-            json!({"type": "subscribed", "channel": channel, "cursor": cursor, "recovering": recovering})
-        }
+        Output::Subscribed { channel, cursor, recovering, by_server } => present(json!({
+            "type": "subscribed", "channel": channel, "cursor": cursor, "recovering": recovering,
+            "by_server": by_server.then_some(true),
+        })),
         Output::Unsubscribed { channel, code, message } => {
             worded(json!({"type": "unsubscribed", "channel": channel, "code": code, "message": message}))
         }

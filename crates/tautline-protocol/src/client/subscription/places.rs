@@ -8,6 +8,13 @@ use crate::{Cursor, ReadFrom, client::stored::Stored};
 /// How long a restarted app has to subscribe again before the places of its former self are forgotten. Milliseconds.
 const CLAIM_MS: u64 = 60_000;
 
+/// What a destroyed app has left of its channels.
+pub(in crate::client) struct Restored {
+    pub places: BTreeMap<String, Cursor>,
+    pub own: Option<String>,
+    pub by_server: Vec<String>,
+}
+
 impl Subscription {
     /// One that goes on where a destroyed app was.
     fn resumed(from: ReadFrom, place: Cursor, may_repeat: bool) -> Self {
@@ -82,18 +89,21 @@ impl Subscriptions {
             || (self.unclaimed_may_repeat && !self.unclaimed.is_empty())
     }
 
-    /// Takes the places of a destroyed app. The user's own channel is there at once, as nobody subscribes to it.
+    /// Takes the places of a destroyed app. Channels that no app subscribes to are there at once: the user's own, and those
+    /// that the gateway subscribes.
     pub(in crate::client) fn restore(
         &mut self,
         now_ms: u64,
-        mut places: BTreeMap<String, Cursor>,
-        own: Option<String>,
+        Restored { mut places, own, by_server }: Restored,
         may_repeat: bool,
     ) {
+        let resumed = |place| Subscription::resumed(ReadFrom::Acked, place, may_repeat);
         if let Some((own, place)) = own.and_then(|own| places.remove_entry(&own)) {
-            let mut subscription = Subscription::resumed(ReadFrom::Acked, place, may_repeat);
-            subscription.own = true;
-            self.by_name.insert(own, subscription);
+            self.by_name.insert(own, Subscription { own: true, ..resumed(place) });
+        }
+        for channel in by_server {
+            let Some(place) = places.remove(&channel) else { continue };
+            self.by_name.insert(channel, Subscription { by_server: true, ..resumed(place) });
         }
         self.unclaimed = places;
         self.unclaimed_until_ms = now_ms + CLAIM_MS;
@@ -113,8 +123,11 @@ impl Subscriptions {
             }
         }
         for (channel, place) in places {
-            let Some(left) = room.checked_sub(weight(&channel, &place)) else { break };
+            let is_by_server = self.by_name.get(&channel).is_some_and(|it| it.by_server);
+            let more = if is_by_server { 2 * channel.len() + 3 } else { 0 };
+            let Some(left) = room.checked_sub(weight(&channel, &place) + more) else { break };
             room = left;
+            stored.by_server.extend(is_by_server.then(|| channel.clone()));
             stored.cursors.insert(channel, place);
         }
         room
