@@ -22,7 +22,7 @@ for (const recipe of ALL) {
     const { kitchen, more, heard } = await cooked(recipe);
     assert.deepEqual(kitchen.errors, []);
     assert.equal(more, 0, 'handlers that came with the cuts');
-    const subscribes = /\b(subscribe|useSubscription|inbox)\(/.test(recipe.code);
+    const subscribes = /\b(subscribe\w*|useSubscription|inbox)\(/.test(recipe.code);
     assert.ok(subscribes ? heard.length >= 6 : heard.length === 0, `${heard.length} publications`);
     assert.deepEqual(
       heard.filter((times) => times !== 1),

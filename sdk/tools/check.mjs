@@ -10,14 +10,14 @@ import { BESIDE, LINES } from './entries.mjs';
 
 const KB = 1024;
 /** What a line with one host may take, as `gzip -9` leaves it (docs/adr/0012); and with storage and msgpack, as one app holds all three. */
-const GZIP_BYTES_MAX_HOST = 11.25 * KB;
-const GZIP_BYTES_MAX_HOST_ALL = 15.5 * KB;
+const GZIP_BYTES_MAX_HOST = 11.625 * KB;
+const GZIP_BYTES_MAX_HOST_ALL = 15.875 * KB;
 /** Hosts that may have one socket for the whole app carry `global-socket.ts`, too. */
 const GZIP_BYTES_MORE_ONE_SOCKET = 0.375 * KB;
 const ONE_SOCKET = ['alipay', 'baidu', 'jd'];
 /** The same with all hosts. */
-const GZIP_BYTES_MAX_INDEX = 12.5 * KB;
-const GZIP_BYTES_MAX_EVERYTHING = 16.625 * KB;
+const GZIP_BYTES_MAX_INDEX = 12.875 * KB;
+const GZIP_BYTES_MAX_EVERYTHING = 17.125 * KB;
 const GZIP_BYTES_MAX_BESIDE = {
   heartbeat: 4.875 * KB,
   words: 3 * KB,
@@ -26,6 +26,8 @@ const GZIP_BYTES_MAX_BESIDE = {
   vue: 0.875 * KB,
   vue2: KB,
   json: 0.625 * KB,
+  'with-state': 0.625 * KB,
+  recall: 0.5 * KB,
   debug: 0.75 * KB,
   storage: 3.5 * KB,
   msgpack: 1.6875 * KB,

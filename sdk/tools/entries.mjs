@@ -27,6 +27,8 @@ export const BESIDE = {
   storage: 'storage',
   msgpack: 'entries/msgpack',
   json: 'json',
+  'with-state': 'with-state',
+  recall: 'recall',
 };
 
 /** Parts that do not ship alone: tests run the vectors and the traces on them, in the form in which they ship. */

@@ -42,7 +42,7 @@ const OF_SDK = [
 ].map((name) => `sdk/${name}`);
 
 /** Where something is published for whoever listens. */
-const CHANNELS = ['news', 'room:7', 'match:42', 'user:u42', 'orders'];
+const CHANNELS = ['news', 'room:7', 'match:42', 'user:u42', 'orders', 'tasks'];
 
 /** One piece of code in a guide. */
 export interface Recipe {
@@ -94,6 +94,7 @@ export class Kitchen {
     };
     const receive = gateway.receive.bind(gateway);
     gateway.user = 'u42';
+    gateway.subs = ['tasks'];
     gateway.methods.add('bindCard');
     // On a socket without sessions the server is the app's own.
     gateway.receive = (end, text, now) => {
@@ -153,6 +154,7 @@ export class Kitchen {
       console: { log: ignore, warn: ignore },
       game: { apply: ignore },
       show: ignore,
+      hide: ignore,
       save: ignore,
       toast: ignore,
       loadAfresh: ignore,
@@ -160,7 +162,7 @@ export class Kitchen {
       showHelp: ignore,
       connect: ignore,
       handle: (what: unknown) => this.handled.push(what),
-      fetch: async () => ({ text: async () => 't1' }),
+      fetch: async () => ({ text: async () => 't1', json: async () => ({}) }),
       fetchToken: async () => 't1',
       getApp: () => app,
       App: (definition: object) => Object.assign(app, definition),
@@ -203,11 +205,13 @@ export class Kitchen {
     line.on('error', (error) => this.errors.push(error));
     const counted = (handlers: SubscriptionHandlers<never>): SubscriptionHandlers => ({
       ...handlers,
-      onPublication: (publication) => {
-        const { channel, offset } = publication;
-        this.heard.set(`${channel}@${offset}`, (this.heard.get(`${channel}@${offset}`) ?? 0) + 1);
-        handlers.onPublication?.(publication as never);
-      },
+      onPublication:
+        handlers.onPublication &&
+        ((publication) => {
+          const { channel, offset } = publication;
+          this.heard.set(`${channel}@${offset}`, (this.heard.get(`${channel}@${offset}`) ?? 0) + 1);
+          handlers.onPublication?.(publication as never);
+        }),
     });
     const until = (end: () => void): (() => void) => {
       this.listeners++;
@@ -245,7 +249,8 @@ export class Kitchen {
     if (name === '@tarojs/components') return { View: 'view' };
     if (name === 'tautline/heartbeat')
       return { default: (options: object) => WebsocketHeartbeat({ ...options, host: this.world } as never) };
-    const beside = /^tautline\/(page|react|vue|vue2|json|msgpack|debug|words|storage)$/.exec(name);
+    const beside =
+      /^tautline\/(page|react|vue|vue2|json|msgpack|debug|words|storage|with-state|recall)$/.exec(name);
     if (beside)
       return require(`../../src/${/msgpack|words/.test(name) ? `entries/${beside[1]}` : beside[1]}.js`);
     const hosts = { frameworkHost: () => this.world, reactNativeHost: () => this.world };
