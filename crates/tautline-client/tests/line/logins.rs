@@ -40,7 +40,8 @@ async fn channel_of_the_login_is_heard_from_its_cursor() {
     let line = client(ClientOptions { login, ..guest(serve(&gateway).await) });
     let mut events = line.events();
     let cursor = loop {
-        if let ClientEvent::Subscribed { channel, cursor, .. } = soon(events.recv()).await.expect("an event") {
+        if let ClientEvent::Subscribed { channel, cursor, .. } = soon(events.recv()).await.expect("an event")
+        {
             assert_eq!(channel, "room:7");
             break cursor;
         }

@@ -6,10 +6,10 @@
 use std::fmt;
 
 use super::{
-    subscription::places::Restored,
     Session,
     session::Goal,
     stored::{NUMBER_MAX, Store, Stored},
+    subscription::places::Restored,
 };
 use crate::{Now, RequestId};
 
