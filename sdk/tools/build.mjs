@@ -77,7 +77,7 @@ function ship(entry, esm) {
   const object = exported.map(([local, name = local]) => `${name}:${local}`).join();
   const iife = `(function(){${body}return{${object}}})()`;
   if (entry in LINES) write(`${file}.global.js`, `var tautline=${iife},Tautline=tautline.Tautline;`);
-  else write(`${file}.global.js`, `${file}=${iife};`);
+  else write(`${file}.global.js`, `${file.replace(/-(\w)/g, (_, letter) => letter.toUpperCase())}=${iife};`);
 }
 
 /** Where `exports` of package.json is not known (webpack 4, Metro, older TypeScript) a sub-path is a folder. */
