@@ -7,8 +7,8 @@ import { TautlineError } from './error.js';
 import type { SubscriptionHandlers } from './options.js';
 import type { Cursor, ReadFrom } from './types.js';
 
-/** The handlers that there are. */
-export type HandlerName = 'onPublication' | 'onGap' | 'onSubscribed' | 'onPresence' | 'onUnsubscribed';
+/** The handlers that there are, and one that there never is: for publications that count as handled and reach nobody. */
+export type HandlerName = 'onPublication' | 'onGap' | 'onSubscribed' | 'onPresence' | 'onUnsubscribed' | '';
 
 /** Told of a call: whether the handler did its work; nothing where the call was not made, or not waited for. */
 export type OnHandled = (worked?: boolean) => void;
@@ -72,7 +72,7 @@ export function handlerQueue(
     value: unknown,
     done?: OnHandled,
   ): PromiseLike<unknown> | undefined {
-    const handler = it.handlers_[name];
+    const handler = it.handlers_[name as 'onGap'];
     let promise: unknown;
     let worked: boolean | undefined;
     if (!it.ended_) {

@@ -19,7 +19,7 @@ import type { Host } from './host.js';
 import type { Subscription, SubscriptionHandlers } from './options.js';
 import type { Session } from './session.js';
 import type { Subscription as Place } from './subscriptions.js';
-import type { Cursor, Input, Output, ReadFrom, SubscribedOutput } from './types.js';
+import type { Cursor, Input, Output, ReadFrom, SubscribedOutput, WelcomeOutput } from './types.js';
 
 /** An output about one channel. */
 export type ChannelOutput = Extract<Output, { channel: string }>;
@@ -35,7 +35,7 @@ export interface Listeners {
   /** Something happened in a channel. */
   dispatch_(output: ChannelOutput): void;
   /** A connection is open, of this user, or of a guest: everybody is confirmed anew. */
-  welcome_(user: string | undefined): void;
+  welcome_(welcome: WelcomeOutput): void;
   /** Another user logs in: all subscriptions end with `error`, and an inbox begins anew. Without it, nobody hears anything more. */
   reset_(error?: TautlineError): void;
 }
@@ -61,6 +61,8 @@ export function createListeners(
   /** Its name, where it is known. */
   let own: string | undefined;
   let connection = 0;
+  /** The session's own id: what its line published without an echo is not for its handlers. */
+  let me: string | undefined;
   /** The channel that is being announced: who joins it meanwhile begins where the session does. */
   let announced: string | undefined;
   const call = handlerQueue(attempt, setTimer, timeoutMs, (it: Listener) => {
@@ -109,8 +111,8 @@ export function createListeners(
     let name: HandlerName = 'onPresence';
     let value: unknown = output;
     if (type === 'publication') {
-      const { epoch, offset, at } = output;
-      name = 'onPublication';
+      const { epoch, offset, at, tags } = output;
+      name = tags && me && tags.$exclude === me ? '' : 'onPublication';
       told = move(
         { epoch, offset, at },
         ({ position_ }) => position_ && position_.epoch === epoch && position_.offset + 1 === offset,
@@ -256,8 +258,9 @@ export function createListeners(
       };
     },
     dispatch_: tell,
-    welcome_(user) {
+    welcome_({ user, session }) {
       const before = own;
+      me = session;
       own = user && 'user:' + user;
       connection++;
       // The one of another user, which the gateway refuses from now on.

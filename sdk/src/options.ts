@@ -130,6 +130,12 @@ export interface RequestOptions {
   volatile?: boolean;
 }
 
+/** How a publication is made. */
+export interface PublishOptions extends RequestOptions {
+  /** False: this line, while its session lasts, does not hand it to its own handlers; everybody else gets it. @default true */
+  echo?: boolean;
+}
+
 /** Which page of a log. */
 export interface HistoryOptions extends RequestOptions {
   /** Forwards from behind this place. */

@@ -22,6 +22,7 @@ import type {
   LineEvents,
   Presence,
   Published,
+  PublishOptions,
   RequestOptions,
   Subscription,
   SubscriptionHandlers,
@@ -59,7 +60,7 @@ export interface Tautline<A extends App = App> {
    */
   inbox(handlers: InboxHandlers<EventOf<A, 'user:'>>): Pick<Subscription, 'unsubscribe'>;
   /** Appends to a channel. Executed at most once, however many connections it takes. */
-  publish<C extends string>(channel: C, data: EventOf<A, C>, options?: RequestOptions): Promise<Published>;
+  publish<C extends string>(channel: C, data: EventOf<A, C>, options?: PublishOptions): Promise<Published>;
   /** Asks a method of the back end. Executed at most once, however many connections it takes. */
   call<M extends MethodOf<A>>(method: M, ...how: CallArguments<DataOf<A, M>>): Promise<ResultOf<A, M>>;
   call<T = unknown>(method: AnyMethod<A>, data?: unknown, options?: RequestOptions): Promise<T>;
@@ -273,7 +274,7 @@ function begin(
         if (closed || session.identity_ === last) return;
         if (output.type === 'fetch_auth') return fetchAuth(output.renew);
         if (output.type !== 'welcome') return channels.dispatch_(output);
-        channels.welcome_(output.user);
+        channels.welcome_(output);
     }
     run(eventHandlers[output.type] || [], output);
   }
@@ -410,7 +411,8 @@ function begin(
     if (line.state === 'idle') line.connect();
     return channels.inbox_(handlers as SubscriptionHandlers);
   };
-  line.publish = (channel, data, how) => request('publish', { channel, data }, how);
+  line.publish = (channel, data, how) =>
+    request('publish', { channel, data, echo: how && how.echo === false ? false : undefined }, how);
   line.call = (method: string, data?: unknown, how?: RequestOptions) => {
     const body = { method, data, timeout_ms: how && wholeOf(how.timeout, undefined) };
     return request<{ data: never }>('call', body, how).then((ok) => ok.data);

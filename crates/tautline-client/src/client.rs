@@ -197,8 +197,11 @@ impl Client {
         struct Body<'a, T: ?Sized> {
             channel: &'a str,
             data: &'a T,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            echo: Option<bool>,
         }
-        self.ask(RequestVerb::Publish, &Body { channel, data }, options).await
+        let echo = options.without_echo.then_some(false);
+        self.ask(RequestVerb::Publish, &Body { channel, data, echo }, options).await
     }
 
     /// Calls a method of the back end, at most once.

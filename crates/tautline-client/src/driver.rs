@@ -67,6 +67,8 @@ type Dialling = (u64, Pin<Box<dyn Future<Output = Result<Opened, DialError>> + S
 
 pub(crate) struct Driver {
     session: Session,
+    /// As the last welcome named it.
+    session_id: String,
     started: Instant,
     random: Random,
     address: Address,
@@ -122,6 +124,7 @@ impl Driver {
         };
         Ok(Self {
             session: Session::new(options.session, u32::from_ne_bytes(random.bytes())),
+            session_id: String::new(),
             started: Instant::now(),
             random,
             address,

@@ -19,6 +19,8 @@ pub struct RequestOptions {
     pub idempotent: bool,
     /// May be dropped unsent where the outbox is full and its policy says so.
     pub volatile: bool,
+    /// Of a publication: subscriptions of this client do not hear it, while its session lasts; everybody else does.
+    pub without_echo: bool,
 }
 
 /// Where a page of history lies.

@@ -20,6 +20,7 @@ use crate::{
     channel::{AppendedEntry, Channel},
     gather::gather,
     sync::Ordering,
+    tags::with_exclude,
     tail::AppendOutcome,
 };
 
@@ -63,7 +64,11 @@ impl Hub {
         done: impl FnOnce(Result<Published, ErrorBody>) + Send + 'static,
     ) {
         let origin = options.idempotency_key.map(|key| Origin::Key(digest(key)));
-        let tags = options.tags.map(|tags| tags.get().into());
+        let tags = options.tags.map(RawValue::get);
+        let tags = match options.exclude {
+            Some(session) => Some(with_exclude(tags, session)),
+            None => tags.map(Into::into),
+        };
         let content = Content { data: data.get().into(), from: None, tags };
         let channel = channel.clone();
         let expect =

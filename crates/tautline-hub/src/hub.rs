@@ -72,6 +72,8 @@ pub struct HubConfig {
 pub struct PublishOptions<'a> {
     /// Labels that travel with the publication; a JSON object.
     pub tags: Option<&'a RawValue>,
+    /// A session whose clients do not hand the publication to their app.
+    pub exclude: Option<&'a str>,
     /// Makes a repetition harmless: for as long as the log keeps the publication, the same key in the same
     /// channel is the same publication. With other data or tags it is refused with the code `conflict`.
     pub idempotency_key: Option<&'a str>,

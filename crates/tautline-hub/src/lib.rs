@@ -51,6 +51,7 @@ mod session;
 mod shared_connection;
 mod software;
 mod sync;
+mod tags;
 mod tail;
 mod ticket;
 mod user_connections;

@@ -5,8 +5,8 @@ mod common;
 use common::{Node, identity, resume};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
-use tautline_hub::HubLimits;
-use tautline_protocol::Limits;
+use tautline_hub::{HubLimits, PublishOptions};
+use tautline_protocol::{ChannelName, Limits};
 
 fn code(reply: &Value) -> &str {
     reply["error"]["code"].as_str().unwrap_or("ok")
@@ -38,6 +38,51 @@ fn repeated_call_gets_first_reply() {
     assert!(back.calls.is_empty(), "it is not executed again");
     back.say(&node, json!({"seen": 1, "ping": {}}));
     assert_eq!(node.hub.stats().reply_bytes, 0, "seen replies are dropped");
+}
+
+#[test]
+fn publication_without_echo_names_its_session() {
+    let node = Node::new();
+    let (mut sender, mut reader) = (node.guest(), node.guest());
+    let welcome = sender.welcome(&node);
+    reader.welcome(&node);
+    reader.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    for (id, echo) in [(1, json!(true)), (2, json!(false))] {
+        sender.ask(&node, json!({"id": id, "publish": {"channel": "room:7", "data": id, "echo": echo}}));
+    }
+    let heard = reader.hear_only(&node, "pub");
+    assert_eq!(heard[0]["tags"], Value::Null);
+    assert_eq!(heard[1]["tags"], json!({"$exclude": welcome["session"]}));
+}
+
+#[test]
+fn repeated_publish_without_echo_is_one_publication() {
+    let node = Node::new();
+    let mut phone = node.guest();
+    let welcome = phone.welcome(&node);
+    let publish = |again: bool| json!({"id": 1, "again": again, "publish": {"channel": "room:7", "data": 1, "echo": false}});
+    let first = phone.ask(&node, publish(false));
+    phone.peer.handle_lost(node.now);
+    let mut back = node.dial();
+    back.enter(&node, resume(&welcome, 5, json!({})));
+    back.hear(&node);
+    assert_eq!(back.ask(&node, publish(true)), first);
+}
+
+#[test]
+fn back_end_excludes_a_session_beside_its_tags() {
+    let node = Node::new();
+    let mut reader = node.guest();
+    reader.welcome(&node);
+    reader.ask(&node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    let (data, tags) = ("1", r#"{"lang":"en"}"#);
+    let raw = |text: &str| serde_json::value::RawValue::from_string(text.into()).expect("valid");
+    let (data, tags) = (raw(data), raw(tags));
+    let options = PublishOptions { tags: Some(&tags), exclude: Some("s1"), ..PublishOptions::default() };
+    let channel = ChannelName::parse("room:7").expect("valid");
+    node.try_publish(&channel, &data, options).expect("published");
+    while node.hub.pump() {}
+    assert_eq!(reader.hear_only(&node, "pub")[0]["tags"], json!({"$exclude": "s1", "lang": "en"}));
 }
 
 #[test]

@@ -9,8 +9,10 @@ interface Entry {
   offset: number;
   at: number;
   data: unknown;
+  tags?: { [name: string]: string } | undefined;
 }
 interface Session {
+  id: string;
   ticket: string;
   end: GatewayEnd | undefined;
   cursors: Map<string, number>;
@@ -57,6 +59,7 @@ export class FakeGateway {
   readonly deaf = new Set<string>();
   private readonly logs = new Map<string, Entry[]>();
   private readonly sessions: Session[] = [];
+  private opened = 0;
 
   /** The bodies of all packets with this verb. */
   all(verb: string): unknown[] {
@@ -64,9 +67,9 @@ export class FakeGateway {
   }
 
   /** Appends to a channel, as a back end would. */
-  publish(channel: string, data: unknown, now: number): Entry {
+  publish(channel: string, data: unknown, now: number, tags?: Entry['tags']): Entry {
     const log = this.log(channel);
-    const entry = { offset: log.length + 1, at: now, data };
+    const entry = { offset: log.length + 1, at: now, data, tags };
     log.push(entry);
     for (const session of this.sessions) this.pump(session, channel);
     return entry;
@@ -158,7 +161,7 @@ export class FakeGateway {
     }
     say(end, {
       welcome: {
-        session: 's1',
+        session: session.id,
         ticket: session.ticket,
         ticket_expires_at: now + 86_400_000,
         resumed: known !== undefined,
@@ -229,8 +232,9 @@ export class FakeGateway {
       return { ok: {} };
     }
     if (packet.publish) {
-      const { channel, data } = packet.publish as { channel: string; data: unknown };
-      const { offset, at } = this.publish(channel, data, now);
+      const { channel, data, echo } = packet.publish as { channel: string; data: unknown; echo?: boolean };
+      const tags = echo === false ? { $exclude: session.id } : undefined;
+      const { offset, at } = this.publish(channel, data, now, tags);
       return { ok: { epoch: this.epoch, offset, at } };
     }
     if (packet.call) {
@@ -269,6 +273,7 @@ export class FakeGateway {
   private newSession(): Session {
     const ticket = `ticket-${this.sessions.length + 1}`;
     const session = {
+      id: `s${++this.opened}`,
       ticket,
       end: undefined,
       cursors: new Map(),

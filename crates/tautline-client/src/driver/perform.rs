@@ -52,7 +52,10 @@ impl Driver {
                 let channel = change.channel.clone();
                 self.deliveries.deliver(&channel, SubscriptionEvent::Presence(kind, change));
             }
-            Output::Welcome(welcome) => self.tell(ClientEvent::Welcome(welcome)),
+            Output::Welcome(welcome) => {
+                self.session_id.clone_from(&welcome.session);
+                self.tell(ClientEvent::Welcome(welcome));
+            }
             Output::Drop(dropped) => {
                 debug!(cause = dropped.cause.as_str(), message = ?dropped.message, "the line is down");
                 self.tell(ClientEvent::Dropped(dropped));
@@ -70,6 +73,9 @@ impl Driver {
     }
 
     fn deliver_publication(&mut self, publication: PublicationEvent) {
+        if publication.excluded().is_some_and(|session| session == self.session_id) {
+            return;
+        }
         let PublicationEvent { channel, epoch, offset, at, data, from, tags, redelivered } = publication;
         let publication =
             Publication { channel: channel.clone(), epoch, offset, at, data, from, tags, redelivered };

@@ -25,8 +25,12 @@ use crate::{
 };
 
 /// Long enough for a request to be asked, and to be given up.
-const BRIEFLY: RequestOptions =
-    RequestOptions { timeout: Some(Duration::from_millis(50)), idempotent: false, volatile: false };
+const BRIEFLY: RequestOptions = RequestOptions {
+    timeout: Some(Duration::from_millis(50)),
+    idempotent: false,
+    volatile: false,
+    without_echo: false,
+};
 
 fn as_guest() -> Result<Auth, LoginError> {
     Ok(Auth::Guest { guest: true })

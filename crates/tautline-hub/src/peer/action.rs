@@ -37,6 +37,8 @@ pub(super) enum ActionKind {
         data: Box<str>,
         /// JSON, of the back end only.
         tags: Option<Box<str>>,
+        /// Whether the sender's own clients hand it to their app.
+        echo: bool,
         /// An earlier attempt may have been executed.
         in_doubt: bool,
     },

@@ -227,8 +227,8 @@ impl Peer {
             ActionKind::Unsubscribe => self.unsubscribe(id, &channel),
             ActionKind::History(page) => self.read_history(now, id, channel, page, asked_by.holder),
             ActionKind::Presence => self.list_members(id, &channel),
-            ActionKind::Publish { data, tags, in_doubt } => {
-                self.append(now, id, channel, (data, tags), &asked_by, in_doubt)
+            ActionKind::Publish { data, tags, echo, in_doubt } => {
+                self.append(now, id, channel, (data, tags, echo), &asked_by, in_doubt)
             }
         }
     }

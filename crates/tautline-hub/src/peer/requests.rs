@@ -23,7 +23,10 @@ use super::{
     stage::{Requester, Stage},
     subscriptions::parse_channel,
 };
-use crate::{append::NewPublication, questions::LoginResult, revoke::bye_revoked, session::id::CallKey};
+use crate::{
+    append::NewPublication, questions::LoginResult, revoke::bye_revoked, session::id::CallKey,
+    tags::with_exclude,
+};
 
 /// Bytes that a running call counts in addition to its data.
 const CALL_BYTES: usize = 1024;
@@ -157,7 +160,8 @@ impl Peer {
     }
 
     fn publish(&mut self, now: Now, id: RequestId, body: &Publish<'_>, asked_by: Requester, in_doubt: bool) {
-        let kind = ActionKind::Publish { data: body.data.get().into(), tags: None, in_doubt };
+        let echo = body.echo.unwrap_or(true);
+        let kind = ActionKind::Publish { data: body.data.get().into(), tags: None, echo, in_doubt };
         match parse_channel(&body.channel) {
             Ok(channel) => self.run_permitted(now, ChannelAction { id, channel, asked_by, kind }),
             Err(error) => self.settle(id, Err::<&(), _>(&error)),
@@ -170,11 +174,12 @@ impl Peer {
         now: Now,
         id: RequestId,
         channel: ChannelName,
-        (data, tags): (Box<str>, Option<Box<str>>),
+        (data, tags, echo): (Box<str>, Option<Box<str>>, bool),
         Requester { identity, holder, incarnation }: &Requester,
         in_doubt: bool,
     ) {
         let Stage::Active(open) = &self.stage else { return };
+        let tags = if echo { tags } else { Some(with_exclude(tags.as_deref(), &open.session.id.to_string())) };
         let content = Content { data, from: identity.user.clone(), tags };
         let origin = Some(Origin::Request { session: open.session.id.0, id });
         let doubt = in_doubt.then_some(Doubt { session_incarnation: *incarnation });

@@ -155,6 +155,20 @@ pub struct PublicationEvent {
     pub redelivered: bool,
 }
 
+impl PublicationEvent {
+    /// The session whose clients do not hand it to their app, where the tags name one.
+    #[must_use]
+    pub fn excluded(&self) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Tags {
+            #[serde(rename = "$exclude")]
+            exclude: String,
+        }
+        let tags = self.tags.as_ref()?.get();
+        serde_json::from_str::<Tags>(tags).ok().map(|tags| tags.exclude)
+    }
+}
+
 /// What the app may want to know of a welcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WelcomeEvent {

@@ -254,6 +254,9 @@ pub struct Publish<'a> {
     /// The payload; any JSON value.
     #[serde(borrow)]
     pub data: &'a RawValue,
+    /// False: clients of this session do not hand it to their app. Absent is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub echo: Option<bool>,
 }
 
 /// Body of `call`.
