@@ -138,6 +138,7 @@ impl Hub {
             content: Content { data, from: None, tags: None },
             origin: Some(Origin::Key(key)),
             doubt: None,
+            expect: None,
             holder: Holder::BACK_END,
             retention,
             wall_ms: now.wall_ms,

@@ -179,7 +179,8 @@ impl Peer {
         in_doubt: bool,
     ) {
         let Stage::Active(open) = &self.stage else { return };
-        let tags = if echo { tags } else { Some(with_exclude(tags.as_deref(), &open.session.id.to_string())) };
+        let tags =
+            if echo { tags } else { Some(with_exclude(tags.as_deref(), &open.session.id.to_string())) };
         let content = Content { data, from: identity.user.clone(), tags };
         let origin = Some(Origin::Request { session: open.session.id.0, id });
         let doubt = in_doubt.then_some(Doubt { session_incarnation: *incarnation });
