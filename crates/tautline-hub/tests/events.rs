@@ -7,8 +7,8 @@ use std::sync::{Arc, mpsc};
 use serde_json::{Value, json};
 use tautline_engine::{Engine, EngineError};
 use tautline_hub::{
-    EventLogConfig, EventPage, EventSet, EventsConfig, HubLimits, InvalidEvents, MemoryEngine, NodeLimits,
-    PublishOptions, Retention, Target,
+    Ban, BanSubject, EventLogConfig, EventPage, EventSet, EventsConfig, HubLimits, InvalidEvents,
+    MemoryEngine, NodeLimits, PublishOptions, Retention, Target,
 };
 use tautline_protocol::{ChannelName, Pattern};
 
@@ -101,7 +101,9 @@ fn every_end_of_a_session_has_its_cause() {
         Target::User(identity("kim", &[]).user.expect("a user")),
         "away with you",
     );
-    node.hub.control().ban(node.now, &identity("bob", &[]).user.expect("a user"), u64::MAX >> 1, drop);
+    let bob = BanSubject::User(identity("bob", &[]).user.expect("a user"));
+    let ban = Ban { subject: bob, until: u64::MAX >> 1, reason: "part of the test".into() };
+    node.hub.control().ban(node.now, ban, drop);
     expired.peer.handle_lost(node.now);
     node.advance(PARK_MS);
     let causes: Vec<_> = events(&node, "all").iter().map(|event| event["data"]["cause"].clone()).collect();
