@@ -54,18 +54,42 @@ const KEPT = [
   'offline_ms',
 ];
 
+const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+/**
+ * The trace id of a request, in the logs of the gateway and of the back end that its hooks ask: the first 8 bytes of the
+ * session's id (`welcome`), and the id that the request has on the wire.
+ */
+export function traceId(session: string, id: number): string {
+  let hex = '';
+  let bits = 0;
+  let count = 0;
+  session
+    .slice(0, 11)
+    .split('')
+    .forEach((letter) => {
+      bits = ((bits & 15) << 6) | BASE64URL.indexOf(letter);
+      for (count += 6; count >= 4; hex += ((bits >> count) & 15).toString(16)) count -= 4;
+    });
+  return hex.slice(0, 16) + ('0000000000000000' + id.toString(16)).slice(-16);
+}
+
 /** Keeps the last `size` events. @default 200 */
 export function debugRing(size?: number): DebugRing {
   const most = wholeOf(size, 0) || 200;
   const events: DebugEvent[] = [];
   let next = 0;
+  let session = '';
 
   function inOrder(): DebugEvent[] {
     return events.slice(next).concat(events.slice(0, next));
   }
   return {
     trace(what) {
-      events[next] = noted(what as unknown as { type: string; [name: string]: unknown });
+      const event = (events[next] = noted(what as unknown as { type: string; [name: string]: unknown }));
+      if (what.type === 'welcome') session = what.session;
+      const [, refused = ''] = /\berror (\d+)/.exec(String(event['packets'])) || [];
+      if (refused) event['trace'] = traceId(session, +refused);
       next = (next + 1) % most;
     },
     events: inOrder,

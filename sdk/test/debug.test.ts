@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { debugRing } from '../src/debug.js';
+import { debugRing, traceId } from '../src/debug.js';
 import { lined } from './fakes/lined.js';
 
 test('a drop can be read with what led to it', async () => {
@@ -73,4 +73,27 @@ test('of a size that is none, the usual number of events is kept', () => {
     for (let i = 0; i < 300; i++) ring.trace({ type: 'timeout' });
     assert.equal(ring.events().length, kept, String(size));
   }
+});
+
+test('trace id is made of the session and the request', () => {
+  assert.equal(traceId('ASNFZ4mrze8AAAAAAAAAAA', 7), '0123456789abcdef0000000000000007');
+  assert.equal(traceId('__________________AAAA', 2 ** 53 - 1), 'ffffffffffffffff001fffffffffffff');
+});
+
+test('refused request has its trace id', () => {
+  const ring = debugRing();
+  ring.trace({
+    type: 'welcome',
+    session: 'ASNFZ4mrze8AAAAAAAAAAA',
+    resumed: false,
+    node: 'n1',
+    now: 0,
+    offline_ms: 0,
+  });
+  ring.trace({ type: 'socket_message', socket: 1, text: '{"id":7,"error":{"code":"internal"}}\n' });
+  ring.trace({ type: 'socket_message', socket: 1, text: '{"id":8,"ok":{}}\n' });
+  assert.deepEqual(
+    ring.events().map((event) => event['trace']),
+    [undefined, '0123456789abcdef0000000000000007', undefined],
+  );
 });

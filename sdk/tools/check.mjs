@@ -28,7 +28,7 @@ const GZIP_BYTES_MAX_BESIDE = {
   json: 0.625 * KB,
   'with-state': 0.625 * KB,
   recall: 0.5 * KB,
-  debug: 0.75 * KB,
+  debug: KB,
   storage: 3.5 * KB,
   msgpack: 1.6875 * KB,
 };

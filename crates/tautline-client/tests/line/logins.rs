@@ -1,13 +1,13 @@
-//! What a login leads to: an inbox that connects, and channels that the gateway subscribes.
+//! What a login leads to: an inbox that connects, channels that the gateway subscribes, and a session of its own.
 
 use serde_json::{json, value::RawValue};
-use tautline_client::{ClientEvent, ClientOptions, Login, ReadFrom, State};
+use tautline_client::{ClientEvent, ClientOptions, Login, ReadFrom, RequestOptions, State};
 use tautline_gateway::{PublishOptions, Retention};
 use tautline_protocol::ChannelName;
 
 use crate::{
     SECRET,
-    stage::{client, guest, next_publication, open_gateway, serve, signed, soon, token_of},
+    stage::{client, guest, next_publication, open_gateway, serve, signed, soon, subscribed, token_of},
 };
 
 #[tokio::test]
@@ -55,4 +55,22 @@ async fn channel_of_the_login_is_heard_from_its_cursor() {
     for data in ["2", "3"] {
         assert_eq!(next_publication(&mut room).await.data.get(), data);
     }
+}
+
+#[tokio::test]
+async fn publication_without_echo_reaches_other_clients_alone() {
+    let gateway = open_gateway(Retention::default()).build().expect("a gateway");
+    let address = serve(&gateway).await;
+    let (sender, other) = (client(guest(address)), client(guest(address)));
+    let mut mine = sender.subscribe("room:7", ReadFrom::Now).await.expect("it is free");
+    let mut theirs = other.subscribe("room:7", ReadFrom::Now).await.expect("it is free");
+    subscribed(&mut mine).await;
+    subscribed(&mut theirs).await;
+    let quietly = RequestOptions { without_echo: true, ..RequestOptions::default() };
+    soon(sender.publish_with("room:7", &1, quietly)).await.expect("published");
+    soon(sender.publish("room:7", &2)).await.expect("published");
+    for data in ["1", "2"] {
+        assert_eq!(next_publication(&mut theirs).await.data.get(), data);
+    }
+    assert_eq!(next_publication(&mut mine).await.data.get(), "2");
 }
