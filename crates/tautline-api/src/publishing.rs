@@ -14,7 +14,7 @@ use crate::{
     gather::{Slot, gather},
     idempotency::IdempotencyKey,
     lists::bounded,
-    names::{Channel, Data, Tags, User},
+    names::{Channel, Data, Session, Tags, User},
     problem::{Problem, ProblemBody},
     request::{Posted, SharedHost, ToPublish},
 };
@@ -28,6 +28,8 @@ pub(crate) struct Publish<'a> {
     data: Data<'a>,
     #[serde(borrow)]
     tags: Option<Tags<'a>>,
+    /// A session whose clients do not hand the publication to their app: that of the user who has caused it.
+    exclude: Option<Session>,
     /// In place of the header `Idempotency-Key`.
     #[serde(borrow)]
     idempotency_key: Option<IdempotencyKey<'a>>,
@@ -137,7 +139,8 @@ enum Outcome {
 pub(crate) async fn publish(request: Posted<ToPublish>) -> Result<Json<Published>, Problem> {
     let body: Publish<'_> = request.parse()?;
     let key = key(&request, body.idempotency_key.as_ref())?;
-    one(&request.host, &body.channel.0, &body.data, body.tags.as_ref(), key).await
+    let options = excluding(body.exclude.as_ref(), options(body.tags.as_ref(), key));
+    one(&request.host, &body.channel.0, &body.data, options).await
 }
 
 /// Publishes to a user's inbox
@@ -148,7 +151,7 @@ pub(crate) async fn publish(request: Posted<ToPublish>) -> Result<Json<Published
 pub(crate) async fn push(request: Posted<ToPublish>) -> Result<Json<Published>, Problem> {
     let body: Push<'_> = request.parse()?;
     let key = key(&request, body.idempotency_key.as_ref())?;
-    one(&request.host, &inbox_of(&body.user), &body.data, body.tags.as_ref(), key).await
+    one(&request.host, &inbox_of(&body.user), &body.data, options(body.tags.as_ref(), key)).await
 }
 
 /// Publishes the same to many channels
@@ -190,8 +193,9 @@ pub(crate) async fn batch(request: Posted<ToPublish>) -> Result<Json<Results>, P
     }
     let body: Batch<'_> = request.parse()?;
     let entries = body.entries.iter().map(|entry| match entry {
-        Entry::Publish(Publish { channel, data, tags, idempotency_key }) => {
-            (Cow::Borrowed(&channel.0), data, options(tags.as_ref(), text(idempotency_key.as_ref())))
+        Entry::Publish(Publish { channel, data, tags, exclude, idempotency_key }) => {
+            let options = options(tags.as_ref(), text(idempotency_key.as_ref()));
+            (Cow::Borrowed(&channel.0), data, excluding(exclude.as_ref(), options))
         }
         Entry::Push(Push { user, data, tags, idempotency_key }) => {
             (Cow::Owned(inbox_of(user)), data, options(tags.as_ref(), text(idempotency_key.as_ref())))
@@ -226,16 +230,19 @@ fn options<'a>(tags: Option<&Tags<'a>>, idempotency_key: Option<&'a str>) -> Pub
     PublishOptions { tags: tags.map(|tags| tags.0), idempotency_key, ..PublishOptions::default() }
 }
 
+fn excluding<'a>(session: Option<&'a Session>, options: PublishOptions<'a>) -> PublishOptions<'a> {
+    PublishOptions { exclude: session.map(|session| session.0.as_str()), ..options }
+}
+
 async fn one(
     host: &SharedHost,
     channel: &ChannelName,
     data: &Data<'_>,
-    tags: Option<&Tags<'_>>,
-    key: Option<&str>,
+    options: PublishOptions<'_>,
 ) -> Result<Json<Published>, Problem> {
     let (sender, receiver) = oneshot::channel();
     let done = move |result| drop(sender.send(result));
-    host.hub().publish(host.now(), channel, data.0, options(tags, key), done);
+    host.hub().publish(host.now(), channel, data.0, options, done);
     let result = receiver.await.unwrap_or_else(|_| Err(unanswered()));
     Ok(Json(result?.into()))
 }

@@ -51,6 +51,22 @@ fn publish_with_key_returns_its_position() {
 }
 
 #[test]
+fn publish_that_excludes_a_session_names_it() {
+    let rig = Rig::serve(open_to_all());
+    let mut client = rig.guest();
+    client.request("subscribe", &json!({"channel": "room:7"}));
+    let session = "q3bkwRUVQkq0sJv0p2d1Nw";
+    let body = json!({"channel": "room:7", "data": 1, "tags": {"lang": "en"}, "exclude": session});
+    let (status, published) = post(&rig, Some(API_KEY), &body.to_string());
+    assert_eq!(status, 200, "{published}");
+    assert_eq!(client.receive()["pub"]["tags"], json!({"$exclude": session, "lang": "en"}));
+
+    let body = json!({"channel": "room:7", "data": 1, "exclude": "nobody"});
+    let (status, answer) = post(&rig, Some(API_KEY), &body.to_string());
+    assert_eq!(status, 400, "{answer}");
+}
+
+#[test]
 fn publish_without_valid_key_is_unauthorized() {
     let rig = Rig::serve(open_to_all());
     let body = r#"{"channel":"room:7","data":1}"#;
