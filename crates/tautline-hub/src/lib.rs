@@ -21,6 +21,7 @@ mod budgets;
 mod channel;
 mod control;
 mod details;
+mod disconnect;
 mod events;
 mod gather;
 mod history;

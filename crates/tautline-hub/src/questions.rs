@@ -9,16 +9,10 @@ use serde_json::value::RawValue;
 use tautline_engine::budget::Holder;
 use tautline_protocol::{
     ByeCode, ChannelName, ErrorCode, Now,
-    packet::{
-        Auth,
-        client::ClientInfo,
-        server::{Bye, Published},
-    },
+    packet::{Auth, client::ClientInfo, server::Published},
 };
 
-use crate::{
-    CallKey, ControlMessage, Hub, Identity, LoginRefused, Permission, Target, session::id::SessionId,
-};
+use crate::{CallKey, Identity, LoginRefused, Permission};
 
 /// The result of a checked login.
 pub type LoginResult = Result<Identity, LoginRefused>;
@@ -123,22 +117,6 @@ impl Authorization {
     #[must_use]
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::Unavailable { message: message.into(), retry_after_ms: None }
-    }
-}
-
-impl Hub {
-    /// Ends the connection of a session for the back end, after the replies that it has.
-    pub fn on_disconnect(&self, now: Now, session: &str, disconnect: &Disconnect) {
-        let target = Target::Session(session.to_owned());
-        let Disconnect { code, message } = disconnect;
-        if *code == ByeCode::Kicked {
-            self.on_control(now, &ControlMessage::Kick { target, message: message.clone() });
-            return;
-        }
-        let live = SessionId::parse(session).and_then(|id| self.sessions().get(id));
-        if let Some(live) = live.as_ref().and_then(|session| session.live()) {
-            live.close_with(|| Bye::new(*code, message.clone()));
-        }
     }
 }
 

@@ -2,11 +2,14 @@
 //!
 //! Start at [`HookOptions`].
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, marker::PhantomData, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IntoDeserializer as _, SeqAccess, Visitor, value::SeqAccessDeserializer},
+};
 use tautline_files::secret::{Secret, Secrets};
 use tautline_protocol::units;
 
@@ -220,24 +223,40 @@ fn check_url(url: &str, networks: &Networks) -> Result<Uri, String> {
 }
 
 /// A text, or a list of texts.
-#[derive(Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(untagged, expecting = "one of the words of this option, or a list of them")]
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "only its schema is used")]
 enum OneOrSeveral<T> {
     One(T),
     Several(Vec<T>),
 }
 
-/// One, or a list.
+/// One, or a list. (An untagged enum would lose the error of the text.)
 fn one_or_several<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    Ok(match OneOrSeveral::deserialize(deserializer)? {
-        OneOrSeveral::One(one) => vec![one],
-        OneOrSeveral::Several(several) => several,
-    })
+    deserializer.deserialize_any(OneOrSeveralVisitor(PhantomData))
+}
+
+struct OneOrSeveralVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrSeveralVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, or a list of texts")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {
+        T::deserialize(text.into_deserializer()).map(|one| vec![one])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list))
+    }
 }
 
 fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
