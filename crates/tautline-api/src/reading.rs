@@ -5,7 +5,10 @@
 use axum::Json;
 use serde::{Deserialize, Serialize};
 use tautline_hub::{ChannelStanding, Control, HubStats, Target};
-use tautline_protocol::{ChannelName, Info, packet::server};
+use tautline_protocol::{
+    ChannelName, Info,
+    packet::{ErrorBody, server},
+};
 use tokio::sync::oneshot;
 use utoipa::{IntoParams, ToSchema};
 
@@ -54,15 +57,13 @@ pub(crate) struct Standings {
     channels: Vec<Standing>,
 }
 
-/// The standing of a channel on this node.
+/// The standing of a channel.
 #[derive(Serialize, ToSchema)]
 struct Standing {
     /// The channel.
     channel: String,
-    /// The last offset that this node knows; absent where it has not asked the engine.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    head: Option<u64>,
+    /// The last offset; 0 before the first publication.
+    head: u64,
     /// Subscribed connections on this node.
     subscribers: usize,
 }
@@ -202,18 +203,19 @@ pub(crate) async fn inbox(asked: Asked<ToRead>, InPath(user): InPath<User>) -> R
 
 /// Reads the standing of many channels
 ///
-/// The last offset and the subscribers of each on this node.
+/// The last offset of each, and its subscribers on this node.
 #[utoipa::path(post, path = "/api/v1/standing", tag = "read", request_body = Channels,
     responses((status = 200, description = "The standing of each", body = Standings)))]
 pub(crate) async fn standing(request: Posted<ToRead>) -> Result<Json<Standings>, Problem> {
     let names = channel_names(request.parse()?);
-    let standings = control(&request).standing(&names).into_iter();
-    let channels = standings.map(|ChannelStanding { channel, head, subscribers }| Standing {
-        channel,
-        head,
-        subscribers,
-    });
-    Ok(Json(Standings { channels: channels.collect() }))
+    let (sender, receiver) = oneshot::channel();
+    control(&request).standing(request.host.now(), &names, move |all| drop(sender.send(all)));
+    let all = receiver.await.map_err(|_| unanswered())?;
+    let standing = |standing: Result<ChannelStanding, ErrorBody>| {
+        let ChannelStanding { channel, head, subscribers, .. } = standing?;
+        Ok(Standing { channel, head, subscribers })
+    };
+    Ok(Json(Standings { channels: all.into_iter().map(standing).collect::<Result<_, Problem>>()? }))
 }
 
 /// Reads the presence of many channels
@@ -245,7 +247,8 @@ pub(crate) async fn sessions(
     let SessionQuery { user, after, limit } = query;
     let after = after.map(|after| after.0);
     let count_max = limit.map_or(100, |limit| limit.0);
-    let page = asked.host.hub().control().find(&Target::User(user.0), after.as_deref(), count_max);
+    let page =
+        asked.host.hub().control().find(asked.host.now(), &Target::User(user.0), after.as_deref(), count_max);
     let sessions = page.sessions.into_iter().map(SessionInfo::from).collect();
     Ok(Json(SessionPage { sessions, next: page.next }))
 }
@@ -260,7 +263,7 @@ pub(crate) async fn session(
     asked: Asked<ToRead>,
     InPath(session): InPath<Session>,
 ) -> Result<Json<SessionInfo>, Problem> {
-    let found = asked.host.hub().control().show(&session.0);
+    let found = asked.host.hub().control().show(asked.host.now(), &session.0);
     found
         .map(|found| Json(found.into()))
         .ok_or_else(|| Problem::of_kind("not_found", "no such session on this node"))
