@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use tautline_steps::command::Command;
 
+mod api;
 mod autobahn;
 mod demo;
 mod fuzz;
@@ -33,6 +34,8 @@ enum Task {
     Test(test::Options),
     /// Runs the RFC 6455 conformance suite (Autobahn; needs a Python 2.7)
     Autobahn(autobahn::Options),
+    /// Holds the server API against its own OpenAPI document
+    Api(api::Options),
     /// Measures what a gateway costs, and writes docs/reference/performance.md
     #[command(disable_help_flag = true)]
     Bench {
@@ -68,6 +71,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Demo => demo::run(&root),
         Task::Test(options) => test::run(&root, &options),
         Task::Autobahn(options) => autobahn::run(&root, &options, true).map(|()| ExitCode::SUCCESS),
+        Task::Api(options) => api::run(&root, &options).map(|()| ExitCode::SUCCESS),
         Task::Bench { arguments } => bench(&root, arguments),
         Task::Mutants(options) => mutants::run(&root, &options),
         Task::Fuzz(options) => fuzz::run(&root, &options),

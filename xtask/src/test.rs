@@ -165,6 +165,18 @@ static STEPS: &[Step] = &[
         jobs: |root| Ok(model_jobs(root)),
     },
     Step {
+        name: "api",
+        about: "the server API does what its OpenAPI document says, and linters have nothing to say of it",
+        quick: false,
+        needs: &[&C_TOOLCHAIN, &NODE, &PYTHON],
+        skip: never,
+        jobs: |_| {
+            // As a child process, so that what it prints is caught like any other output.
+            let myself = std::env::current_exe().context("looking for xtask's own binary")?;
+            Ok(vec![programs(), Job::Run(Command::new(&myself.to_string_lossy(), ["api"]))])
+        },
+    },
+    Step {
         name: "plain",
         about: "heartbeat clients from npm, unchanged, on the plain endpoint behind a bad network",
         quick: false,

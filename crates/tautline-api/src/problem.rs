@@ -194,6 +194,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
+    /// `unavailable`.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::of_kind("unavailable", detail)
+    }
+
     pub(crate) fn of_kind(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(status_of(code), code, detail)
     }

@@ -6,7 +6,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use tautline_gateway::{ApiKeys, Gateway};
+use tautline_gateway::Gateway;
 use tokio::{
     signal::unix::Signal,
     time::{MissedTickBehavior, interval},
@@ -20,7 +20,7 @@ use crate::config::{Environment, Flags, Loaded};
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 /// Options that are applied while the server runs: these, and those inside of them. All others count from the next start on.
-const RELOADED: [&str; 3] = ["channels", "api.keys", "server.allowed_origins"];
+const RELOADED: [&str; 4] = ["channels", "api.keys", "api.key", "server.allowed_origins"];
 
 /// What is needed to read the configuration again, and what it was before.
 pub(crate) struct Reloader {
@@ -97,9 +97,8 @@ impl Reloader {
         let (changed, since_start) =
             (self.running.values.changed(&loaded.values), self.started.values.changed(&loaded.values));
         // The only part that can fail comes first.
-        if old.api_keys != new.api_keys {
-            let keys = ApiKeys::all_open(new.api_keys.iter().map(|key| key.expose()));
-            self.gateway.set_api_keys(keys.context("[api] keys")?);
+        if (&old.api_keys, &old.scoped_api_keys) != (&new.api_keys, &new.scoped_api_keys) {
+            self.gateway.set_api_keys(new.keys_of_api().context("[api]")?);
         }
         if old.allowed_origins != new.allowed_origins {
             self.gateway.set_allowed_origins(&new.allowed_origins);

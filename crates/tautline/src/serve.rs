@@ -129,9 +129,7 @@ fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
     if !settings.allowed_origins.is_empty() {
         builder = builder.allowed_origins(&settings.allowed_origins);
     }
-    for key in &settings.api_keys {
-        builder = builder.api_key(key.expose());
-    }
+    builder = builder.api_keys(settings.keys_of_api().context("[api]")?);
     if settings.dev {
         builder = builder.hosts(hosts_of(settings));
         builder = builder.call("echo", |call| async move { Ok(call.data) });

@@ -5,6 +5,7 @@
 use std::{collections::VecDeque, future::poll_fn, io, task::Poll, thread, time::Duration};
 
 use anyhow::Context as _;
+use tautline_gateway::{PROBLEM_JSON, Problem};
 use tautline_process::signals::Ending;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -99,17 +100,15 @@ async fn answer(mut stream: TcpStream) -> io::Result<()> {
         }
     }
     let (status, body) = if head.starts_with(b"GET /health/live ") {
-        ("200 OK", r#"{"status":"live"}"#)
+        ("200 OK\r\ncontent-type: application/json".to_owned(), br#"{"status":"live"}"#.to_vec())
     } else {
-        let body =
-            r#"{"error":{"code":"unavailable","message":"this node is starting","retry_after_ms":1000}}"#;
-        ("503 Service Unavailable\r\nretry-after: 1", body)
+        let problem = Problem::unavailable("this node is starting").retry_after(Some(1000));
+        let status = "503 Service Unavailable\r\nretry-after: 1";
+        (format!("{status}\r\ncontent-type: {PROBLEM_JSON}"), problem.into_json())
     };
     let length = body.len();
-    let answer = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    );
-    stream.write_all(answer.as_bytes()).await?;
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    stream.write_all(&[head.into_bytes(), body].concat()).await?;
     stream.shutdown().await
 }
 

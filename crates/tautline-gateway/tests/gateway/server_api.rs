@@ -126,8 +126,12 @@ fn standing_and_presence_answer_for_each_channel() {
     let body = json!({"channels": ["room:1", "room:2"]});
     let (status, answer) = call(&rig, "standing", &body);
     assert_eq!(status, 200, "{answer}");
-    assert_eq!(answer["channels"][0], json!({"channel": "room:1", "head": 1, "subscribers": 1}));
-    assert_eq!(answer["channels"][1], json!({"channel": "room:2", "head": 0, "subscribers": 0}));
+    let standing = |nth: usize| {
+        let standing = &answer["results"][nth]["ok"];
+        ["head", "kept", "subscribers", "members"].map(|member| standing[member].as_u64())
+    };
+    assert_eq!(standing(0), [Some(1), Some(1), Some(1), Some(1)], "{answer}");
+    assert_eq!(standing(1), [Some(0), Some(0), Some(0), None], "{answer}");
     let (_, answer) = call(&rig, "presence", &body);
     let member = &answer["channels"][0]["members"][0];
     assert_eq!(
@@ -149,14 +153,17 @@ fn sessions_are_listed_shown_and_kicked() {
     let after = page["next"].as_str().expect("one more").to_owned();
     let rest = read(&rig, &format!("sessions?user=u42&after={after}")).1;
     assert_eq!((rest["sessions"].as_array().map(Vec::len), rest.get("next")), (Some(1), None), "{rest}");
-    let shown = read(&rig, &format!("sessions/{session}"));
-    assert_eq!(shown, (200, json!({"session": session, "user": "u42", "is_connected": true})));
+    let (status, shown) = read(&rig, &format!("sessions/{session}"));
+    assert_eq!(
+        (status, &shown["session"], &shown["user"], &shown["is_connected"]),
+        (200, &json!(session), &json!("u42"), &json!(true))
+    );
     let kicked = call(&rig, "kick", &json!({"target": {"session": session}, "message": "out"}));
     assert_eq!(kicked, (200, json!({"sessions": 1})));
     assert_eq!(phone.final_answer(), bye("kicked", 4103, "never"));
     assert_eq!(read(&rig, &format!("sessions/{session}")).0, 404);
     assert_eq!(pad.echo(&json!(1)), 1);
-    for query in ["sessions", "sessions?user=a*", "sessions?user=u42&limit=0", "sessions?user=u42&aftr=x"] {
+    for query in ["sessions?label=kitchen", "sessions?user=a*", "sessions?user=u42&limit=0", "sessions?user=u42&aftr=x"] {
         assert_eq!(read(&rig, query).0, 400, "{query}");
     }
 }
@@ -179,6 +186,85 @@ fn label_selects_sessions_to_disconnect_and_unsubscribe() {
     assert_eq!(waiter.echo(&json!(1)), 1);
     assert_eq!(call(&rig, "kick", &json!({"target": {}})).0, 400);
     assert_eq!(call(&rig, "kick", &json!({"target": {"user": "u1", "session": "x"}})).0, 400);
+}
+
+#[test]
+fn publication_behind_another_head_conflicts() {
+    let rig = Rig::serve(open_to_all());
+    let (_, first) = call(&rig, "publish", &json!({"channel": "room:7", "data": 1}));
+    let head = json!({"epoch": first["epoch"], "offset": 1});
+    let body = json!({"channel": "room:7", "data": 2, "expect": head});
+    assert_eq!(call(&rig, "publish", &body).1["offset"], 2);
+    let (status, refused) = call(&rig, "publish", &body);
+    assert_eq!((status, &refused["code"], &refused["head"]["offset"]), (409, &json!("conflict"), &json!(2)), "{refused}");
+    let entries = json!({"entries": [
+        {"publish": {"channel": "room:7", "data": 3, "expect": head}},
+        {"publish": {"channel": "room:7", "data": 3, "expect": refused["head"]}},
+    ]});
+    assert_eq!(offsets(&call(&rig, "batch", &entries).1), [None, Some(3)]);
+}
+
+#[test]
+fn history_is_read_in_both_directions() {
+    let rig = Rig::serve(open_to_all());
+    for n in 1..=5 {
+        call(&rig, "publish", &json!({"channel": "room:7", "data": n, "tags": {"n": n}}));
+    }
+    let page = |span: Value| {
+        let (status, page) = call(&rig, "history", &json!({"channel": "room:7", "span": span, "limit": 2}));
+        assert_eq!(status, 200, "{page}");
+        let offsets = page["publications"].as_array().expect("a list").iter().map(|it| it["offset"].as_u64());
+        (offsets.flatten().collect::<Vec<_>>(), page["more"] == true, page)
+    };
+    let (newest, more, whole) = page(json!("newest"));
+    assert_eq!((newest, more, &whole["head"]), (vec![4, 5], true, &json!(5)));
+    assert_eq!(whole["publications"][0]["tags"], json!({"n": 4}));
+    let at = |offset: u64| json!({"epoch": whole["epoch"], "offset": offset});
+    assert_eq!(page(json!("oldest")).0, [1, 2]);
+    assert_eq!(page(json!({"after": at(4)})).0, [5]);
+    assert_eq!(page(json!({"before": at(2)})).0, [1]);
+    let foreign = json!({"channel": "room:7", "span": {"after": {"epoch": "other", "offset": 1}}});
+    let (status, refused) = call(&rig, "history", &foreign);
+    assert_eq!((status, &refused["code"]), (409, &json!("gap")));
+    assert_eq!(call(&rig, "history", &json!({"channel": "room:7", "span": "newst"})).0, 400);
+}
+
+#[test]
+fn users_are_online_then_banned_and_forgotten() {
+    let rig = Rig::serve(open_to_all().jwt_hs256(SECRET));
+    let (phone, _) = user(&rig, "u42");
+    let states = || {
+        let (_, answer) = call(&rig, "online", &json!({"users": ["u42", "u43"]}));
+        [0, 1].map(|nth: usize| answer["users"][nth]["state"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(states(), ["online", "unknown"]);
+    let subject = json!({"user": "u42"});
+    let ban = json!({"subject": subject, "until": 9_000_000_000_000_u64, "reason": "spam"});
+    assert_eq!(call(&rig, "ban", &ban), (200, json!({"sessions": 1})));
+    assert_eq!(phone.final_answer(), bye("banned", 4104, "never"));
+    let (_, bans) = read(&rig, "bans");
+    assert_eq!(bans, json!({"bans": [{"user": "u42", "until": 9_000_000_000_000_u64, "reason": "spam"}]}));
+    assert_eq!(states()[0], "offline");
+    let lift = || call(&rig, "unban", &json!({"subject": subject})).1["was_banned"].clone();
+    assert_eq!([lift(), lift()], [true, false]);
+    let (phone, _) = user(&rig, "u42");
+    call(&rig, "push", &json!({"user": "u42", "data": 1}));
+    assert_eq!(call(&rig, "forget", &json!({"user": "u42"})), (200, json!({"sessions": 1})));
+    drop(phone);
+    assert_eq!(read(&rig, "users/u42/inbox").1["kept"], 0);
+    assert_eq!(call(&rig, "ban", &json!({"subject": {"address": "1.2.3"}})).0, 400);
+}
+
+#[test]
+fn back_end_subscribes_the_sessions_of_a_user() {
+    let rig = Rig::serve(open_to_all().jwt_hs256(SECRET));
+    let (mut phone, _) = user(&rig, "u42");
+    let body = json!({"target": {"user": "u42"}, "channel": "room:7"});
+    assert_eq!(call(&rig, "subscribe", &body), (200, json!({"sessions": 1})));
+    assert_eq!(phone.receive()["bye"]["code"], "server_restart");
+    assert_eq!(call(&rig, "subscribe", &body), (200, json!({"sessions": 0})), "it is subscribed already");
+    let inbox = json!({"target": {"user": "u42"}, "channel": "user:u43"});
+    assert_eq!(call(&rig, "subscribe", &inbox).0, 400);
 }
 
 #[test]

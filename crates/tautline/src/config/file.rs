@@ -26,6 +26,7 @@ use toml::{Spanned, de::DeValue};
 
 use super::{
     Durability, Engine,
+    api_keys::{ApiKey, Written},
     check::{self, TicketKey},
     listen::{CertificateFiles, Entry, ListenSettings},
     options,
@@ -142,10 +143,13 @@ pub(super) struct Auth {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Api {
-    /// Bearer keys of the HTTP API, at least 16 characters each. Default none: the API is closed.
+    /// Bearer keys of the HTTP API with all scopes, at least 16 characters each. Default none: the API is closed.
     #[serde(deserialize_with = "api_keys")]
     #[schemars(with = "Vec<Secret>")]
     pub keys: Option<Vec<Secret>>,
+    /// Bearer keys of the HTTP API with scopes.
+    #[schemars(with = "Vec<Written>")]
+    pub key: Vec<ApiKey>,
 }
 
 /// `[tickets]`

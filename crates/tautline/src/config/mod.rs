@@ -2,6 +2,7 @@
 //!
 //! Start at [`Loaded::load`]. Settings are complete and checked; secrets in them are never printed.
 
+mod api_keys;
 mod check;
 mod environment;
 mod error;
@@ -34,6 +35,7 @@ use tautline_gateway::{GatewayConfig, PlainConfig};
 use tautline_hub::{Access, ChannelRule, NodeLimits, PresenceMode, Retention, RulePattern};
 use tautline_process::{log::LogFormat, secret::Secret, units::whole_ms};
 
+pub use api_keys::ApiKey;
 pub use check::{TicketKey, engine as parse_engine};
 pub use environment::{
     API_KEY, AUTH_SECRET, AUTH_SECRET_OLD, CONFIG, ENVIRONMENT, Environment, LISTEN, NODE, TICKET_KEYS, TOKEN,
@@ -155,6 +157,8 @@ pub struct Settings {
     pub hooks: Vec<HookOptions>,
     /// Keys for the HTTP API. Default none: it is closed.
     pub api_keys: Vec<Secret>,
+    /// Keys for the HTTP API with scopes. Default none.
+    pub scoped_api_keys: Vec<ApiKey>,
     /// What tickets are sealed with, newest first. Default none: made at random at start.
     pub ticket_keys: Vec<TicketKey>,
     /// Which deployment this is: tickets of another one are no good here. Default `""`.
@@ -191,6 +195,7 @@ impl Default for Settings {
             logins: Vec::new(),
             hooks: Vec::new(),
             api_keys: Vec::new(),
+            scoped_api_keys: Vec::new(),
             ticket_keys: Vec::new(),
             environment: String::new(),
             channels: Vec::new(),
@@ -222,6 +227,7 @@ impl Settings {
         settings.hs256_secret_old = file.auth.hs256_secret_old;
         (settings.tokens, settings.logins, settings.hooks) = (file.tokens, file.login, file.hooks);
         set(&mut settings.api_keys, file.api.keys);
+        settings.scoped_api_keys = file.api.key;
         set(&mut settings.ticket_keys, file.tickets.keys);
         set(&mut settings.environment, file.tickets.environment);
         settings.channels = file.channels.into_iter().map(channel_rule).collect();
@@ -238,7 +244,7 @@ impl Settings {
         self.dev = true;
         self.guests = true;
         self.plain.enabled = true;
-        if self.api_keys.is_empty() {
+        if self.api_keys.is_empty() && self.scoped_api_keys.is_empty() {
             let key = Secret::random().map_err(|error| ConfigError::in_flag("--dev", &error.to_string()))?;
             self.api_keys.push(key.clone());
             self.dev_api_key = Some(key);

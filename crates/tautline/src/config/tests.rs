@@ -6,6 +6,7 @@ use tautline_hub::{Permission, Rate, RateSet};
 
 use super::*;
 
+mod api_keys;
 mod schema;
 mod secrets;
 mod show;

@@ -1,5 +1,6 @@
 //! The binary as people meet it: flags, lines, signals, exit codes, and who gets in.
 
+mod guide;
 mod listeners;
 mod process;
 mod reload;

@@ -1,0 +1,91 @@
+/** Any JSON. */
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
+
+/** Where a publication is in its log. */
+export interface Published {
+  epoch: string
+  offset: number
+  /** When it was appended, in milliseconds since 1970. */
+  at: number
+}
+
+export interface PublishOptions {
+  /** Labels that travel with the publication. */
+  tags?: { [name: string]: Json }
+  /** Makes repeating harmless. @default a random one */
+  idempotencyKey?: string
+}
+
+interface Content {
+  data: Json
+  tags?: { [name: string]: Json }
+  idempotency_key?: string
+}
+
+/** One publication of a batch. */
+export type Entry = { publish: Content & { channel: string } } | { push: Content & { user: string } }
+
+/** What came of one entry. */
+export type Outcome = { ok: Published } | { error: { code: string; detail: string; field?: string } }
+
+/** The sessions that an operation is about. */
+export type Target = { user: string } | { session: string } | { label: { name: string; value: string } }
+
+export interface SessionQuery {
+  user?: string
+  /** The `next` of the page before. */
+  after?: string
+  /** @default 100 */
+  limit?: number
+}
+
+export interface SessionInfo {
+  session: string
+  user?: string
+  is_connected: boolean
+}
+
+export interface SessionPage {
+  sessions: SessionInfo[]
+  next?: string
+}
+
+export type Revocation =
+  | { session: string }
+  | { user: string; issued_before?: number; until?: number }
+  | { token: string; until?: number }
+
+export interface ServerOptions {
+  /** Where the gateway is, like `http://127.0.0.1:8000`. */
+  url: string
+  key: string
+  /** How long a request may take. @default 10_000 */
+  timeoutMs?: number
+}
+
+/** A refused request: RFC 9457. */
+export class Problem extends Error {
+  readonly code: string
+  readonly status: number
+  /** A JSON pointer to the member at fault. */
+  readonly field?: string
+  readonly retryAfterMs?: number
+}
+
+/** A thin client of Tautline's server API. */
+export class TautlineServer {
+  constructor(options: ServerOptions)
+  /** Publishes to a channel; repeats where the outcome is unknown. */
+  publish(channel: string, data: Json, options?: PublishOptions): Promise<Published>
+  /** Publishes to a user's inbox; repeats where the outcome is unknown. */
+  push(user: string, data: Json, options?: PublishOptions): Promise<Published>
+  /** Publishes up to 1,000 entries; the outcomes are in their order. */
+  batch(entries: Entry[]): Promise<Outcome[]>
+  sessions(query: SessionQuery): Promise<SessionPage>
+  /** Ends sessions, and gives how many. */
+  kick(target: Target, message?: string): Promise<number>
+  /** Closes connections, and gives of how many sessions. */
+  disconnect(target: Target): Promise<number>
+  /** Makes logins void, and gives how many sessions ended. */
+  revoke(logins: Revocation): Promise<number>
+}
