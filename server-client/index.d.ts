@@ -14,12 +14,15 @@ export interface PublishOptions {
   tags?: { [name: string]: Json }
   /** Makes repeating harmless. @default a random one */
   idempotencyKey?: string
+  /** Publishes only behind this head of the log; otherwise a `Problem` with `conflict` and the present `head`. */
+  expect?: { epoch: string; offset: number }
 }
 
 interface Content {
   data: Json
   tags?: { [name: string]: Json }
   idempotency_key?: string
+  expect?: { epoch: string; offset: number }
 }
 
 /** One publication of a batch. */
@@ -33,6 +36,14 @@ export type Target = { user: string } | { session: string } | { label: { name: s
 
 export interface SessionQuery {
   user?: string
+  /** A label of the login: its name, a colon and its value. */
+  label?: string
+  address?: string
+  platform?: string
+  /** `name/version`, or `name` for all versions. */
+  sdk?: string
+  node?: string
+  is_connected?: boolean
   /** The `next` of the page before. */
   after?: string
   /** @default 100 */
@@ -42,7 +53,16 @@ export interface SessionQuery {
 export interface SessionInfo {
   session: string
   user?: string
+  labels?: { [name: string]: string }
+  address?: string
+  platform?: string
+  sdk?: string
+  node: string
+  opened_at: number
   is_connected: boolean
+  connected_at?: number
+  away_at?: number
+  channels: number
 }
 
 export interface SessionPage {
@@ -70,6 +90,7 @@ export class Problem extends Error {
   /** A JSON pointer to the member at fault. */
   readonly field?: string
   readonly retryAfterMs?: number
+  readonly head?: { epoch: string; offset: number }
 }
 
 /** A thin client of Tautline's server API. */

@@ -18,6 +18,7 @@ export class Problem extends Error {
     this.status = body.status
     this.field = body.field
     this.retryAfterMs = body.retry_after_ms
+    this.head = body.head
   }
 }
 
@@ -90,8 +91,8 @@ export class TautlineServer {
   }
 }
 
-function members({ tags, idempotencyKey }) {
-  return { tags, idempotency_key: idempotencyKey }
+function members({ tags, idempotencyKey, expect }) {
+  return { tags, idempotency_key: idempotencyKey, expect }
 }
 
 function withKey(body) {

@@ -84,7 +84,10 @@ impl Server {
             shell(root, &Command::new("cargo", ["build", "--locked", "--package", "tautline"]))?;
         }
         let args = ["serve", "--listen", "127.0.0.1:0", "--engine", "memory"];
-        let command = Command::new(&binary.to_string_lossy(), args).env("TAUTLINE_API_KEY", KEY);
+        let command = Command::new(&binary.to_string_lossy(), args)
+            .env("TAUTLINE_API_KEY", KEY)
+            // Or else large bodies are refused before anybody sees what is wrong with them.
+            .env("TAUTLINE__SERVER__API_BODY_BYTES_MAX", "64MiB");
         let mut process = command.process(root);
         let mut child =
             process.stdout(Stdio::piped()).spawn().with_context(|| format!("starting `{command}`"))?;

@@ -4,16 +4,18 @@ use std::borrow::Cow;
 
 use axum::Json;
 use serde::{Deserialize, Deserializer, Serialize};
-use tautline_hub::{RevokeLogins, Target};
-use tokio::sync::oneshot;
+use tautline_hub::{Ban, BanSubject, RevokeLogins, Target};
 use utoipa::ToSchema;
 
 use crate::{
-    names::{Channel, Message, Session, User, WallMs},
+    names::{Address, Channel, Message, Reason, Session, User, WallMs},
     problem::Problem,
-    publishing::unanswered,
+    publishing::answer,
     request::{Posted, ToAdmin},
 };
+
+/// The end of a ban that does not end by itself.
+const FOREVER: u64 = i64::MAX.unsigned_abs();
 
 /// The sessions that an operation is about.
 #[derive(Deserialize, ToSchema)]
@@ -53,6 +55,55 @@ pub(crate) struct Kick {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Disconnect {
     target: Sessions,
+}
+
+/// Subscribes sessions.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Subscribe {
+    target: Sessions,
+    /// No inbox.
+    channel: Channel,
+}
+
+/// Keeps a user or an address out.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewBan {
+    subject: Subject,
+    /// When the ban ends; without it, it does not end by itself.
+    until: Option<WallMs>,
+    reason: Option<Reason>,
+}
+
+/// Lets a user or an address in again.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Unban {
+    subject: Subject,
+}
+
+/// A user or an address.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Subject {
+    /// A user, wherever it comes from.
+    User(User),
+    /// An address, whoever comes from there.
+    Address(Address),
+}
+
+/// Forgets a user.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Forget {
+    user: User,
+}
+
+/// Whether something was banned.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Lifted {
+    was_banned: bool,
 }
 
 /// Ends subscriptions.
@@ -154,6 +205,58 @@ pub(crate) async fn disconnect(request: Posted<ToAdmin>) -> Result<Json<Affected
     Ok(Json(Affected { sessions: host.hub().control().disconnect(host.now(), target.into()) }))
 }
 
+/// Subscribes sessions to a channel
+///
+/// As if their logins said so. Those that are connected come back at once, and their welcome names the channel.
+#[utoipa::path(post, path = "/api/v1/subscribe", tag = "admin", request_body = Subscribe,
+    responses((status = 200, description = "The sessions that were not subscribed before", body = Affected)))]
+pub(crate) async fn subscribe(request: Posted<ToAdmin>) -> Result<Json<Affected>, Problem> {
+    let Subscribe { target, channel } = request.parse()?;
+    let host = &request.host;
+    let sessions = host.hub().control().subscribe(host.now(), target.into(), channel.0)?;
+    Ok(Json(Affected { sessions }))
+}
+
+/// Keeps a user or an address out
+///
+/// The sessions of a user end, and the connections from an address are closed, with `bye{banned}`; new ones are refused.
+#[utoipa::path(post, path = "/api/v1/ban", tag = "admin", request_body = NewBan,
+    responses((status = 200, description = "The ban is saved", body = Affected)))]
+pub(crate) async fn ban(request: Posted<ToAdmin>) -> Result<Json<Affected>, Problem> {
+    let NewBan { subject, until, reason } = request.parse()?;
+    let (host, until) = (&request.host, until.map_or(FOREVER, |until| until.0));
+    let ban = Ban { subject: subject.into(), until, reason: reason.unwrap_or_default().0 };
+    let (done, concerned) = answer();
+    host.hub().control().ban(host.now(), ban, done);
+    Ok(Json(Affected { sessions: concerned.await? }))
+}
+
+/// Lets a user or an address in again
+///
+/// Before its ban ends by itself.
+#[utoipa::path(post, path = "/api/v1/unban", tag = "admin", request_body = Unban,
+    responses((status = 200, description = "The ban is lifted, if there was one", body = Lifted)))]
+pub(crate) async fn unban(request: Posted<ToAdmin>) -> Result<Json<Lifted>, Problem> {
+    let Unban { subject } = request.parse()?;
+    let (done, lifted) = answer();
+    request.host.hub().control().lift_ban(subject.into(), done);
+    Ok(Json(Lifted { was_banned: lifted.await? }))
+}
+
+/// Forgets a user
+///
+/// Its sessions end, its inbox is emptied, its acknowledged positions and the moment when it was last seen are forgotten.
+/// What remains: its publications in other channels, with its id in `from`, and a ban.
+#[utoipa::path(post, path = "/api/v1/forget", tag = "admin", request_body = Forget,
+    responses((status = 200, description = "The user is forgotten", body = Affected)))]
+pub(crate) async fn forget(request: Posted<ToAdmin>) -> Result<Json<Affected>, Problem> {
+    let Forget { user } = request.parse()?;
+    let host = &request.host;
+    let (done, ended) = answer();
+    host.hub().control().forget_user(host.now(), &user.0, done);
+    Ok(Json(Affected { sessions: ended.await? }))
+}
+
 /// Ends subscriptions to a channel
 ///
 /// The clients get `unsubscribed`. Acknowledged positions are kept, and a client may subscribe again as far as it is
@@ -185,9 +288,9 @@ pub(crate) async fn revoke(request: Posted<ToAdmin>) -> Result<Json<Affected>, P
         _ => return Err(Problem::bad_request(FORM)),
     };
     let (host, until) = (&request.host, until.flatten().map(|until| until.0));
-    let (sender, receiver) = oneshot::channel();
-    host.hub().revoke(host.now(), &logins, until, move |result| drop(sender.send(result)));
-    let revoked = receiver.await.unwrap_or_else(|_| Err(unanswered()))?;
+    let (done, revoked) = answer();
+    host.hub().revoke(host.now(), &logins, until, done);
+    let revoked = revoked.await?;
     Ok(Json(Affected { sessions: revoked.sessions }))
 }
 
@@ -213,6 +316,15 @@ impl From<Sessions> for Target {
             Sessions::User(user) => Self::User(user.0),
             Sessions::Session(session) => Self::Session(session.0),
             Sessions::Label(Label { name, value }) => Self::Label { name, value },
+        }
+    }
+}
+
+impl From<Subject> for BanSubject {
+    fn from(subject: Subject) -> Self {
+        match subject {
+            Subject::User(user) => Self::User(user.0),
+            Subject::Address(address) => Self::Address(address.0),
         }
     }
 }

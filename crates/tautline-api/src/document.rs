@@ -64,7 +64,7 @@ struct Link {
     with: fn() -> Value,
 }
 
-const LINKS: [Link; 4] = [
+const LINKS: [Link; 7] = [
     Link {
         from: "push",
         name: "inbox",
@@ -76,6 +76,27 @@ const LINKS: [Link; 4] = [
         name: "standing",
         to: "standing",
         with: || json!({"requestBody": {"channels": ["$request.body#/channel"]}}),
+    },
+    Link {
+        from: "publish",
+        name: "history",
+        to: "history",
+        with: || {
+            let position = json!({"epoch": "$response.body#/epoch", "offset": "$response.body#/offset"});
+            json!({"requestBody": {"channel": "$request.body#/channel", "span": {"after": position}}})
+        },
+    },
+    Link {
+        from: "push",
+        name: "online",
+        to: "online",
+        with: || json!({"requestBody": {"users": ["$request.body#/user"]}}),
+    },
+    Link {
+        from: "ban",
+        name: "unban",
+        to: "unban",
+        with: || json!({"requestBody": {"subject": "$request.body#/subject"}}),
     },
     Link {
         from: "sessions",
@@ -154,7 +175,7 @@ fn add_common(method: &str, operation: &mut Value) {
     if method == "post" {
         refusals.extend(["408", "413"]);
     }
-    if scope == "publish" {
+    if scope == "publish" || id == "history" {
         refusals.push("409");
     }
     if NAMING.contains(&&*id) {

@@ -1,16 +1,22 @@
 //! Names and moments in requests: parsed once, and described in the document as exactly what is taken.
 
-use std::{borrow::Cow, fmt};
+#![allow(unused_qualifications, reason = "the macro of the schemas writes them")]
+
+use std::{borrow::Cow, fmt, net::IpAddr};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{Error as _, Visitor},
 };
 use serde_json::value::RawValue;
-use tautline_protocol::{ChannelName, DATA_DEPTH_MAX, UserId, json::is_too_deep};
+use tautline_hub::Control;
+use tautline_protocol::{ChannelName, Cursor, DATA_DEPTH_MAX, UserId, json::is_too_deep};
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type, schema::SchemaType},
+    openapi::{
+        KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type,
+        schema::{OneOfBuilder, SchemaType},
+    },
 };
 
 /// The characters of names: no control character, bidirectional control, white space or `*`.
@@ -37,8 +43,35 @@ pub(crate) struct Session(pub(crate) String);
 pub(crate) struct Message(pub(crate) String);
 
 /// A moment in wall milliseconds.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct WallMs(pub(crate) u64);
+
+/// A position in a log.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Position {
+    /// The epoch of the log.
+    #[schema(example = "k3")]
+    epoch: String,
+    /// The offset of a publication; 0 before the first.
+    #[schema(maximum = 9_007_199_254_740_991_u64)]
+    #[serde(deserialize_with = "integer")]
+    offset: u64,
+    /// When that was appended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<WallMs>,
+}
+
+/// An address of the internet.
+#[derive(Clone, Copy)]
+pub(crate) struct Address(pub(crate) IpAddr);
+
+/// A label and its value, with a colon between them.
+pub(crate) struct LabelText(pub(crate) String, pub(crate) String);
+
+/// Why, for operators.
+#[derive(Default)]
+pub(crate) struct Reason(pub(crate) Box<str>);
 
 /// A payload: any JSON, as it is.
 pub(crate) struct Data<'a>(pub(crate) &'a RawValue);
@@ -112,8 +145,70 @@ impl<'de> Deserialize<'de> for Message {
 
 impl<'de> Deserialize<'de> for WallMs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let ms = u64::deserialize(deserializer)?;
-        if ms <= INTEGER_MAX { Ok(Self(ms)) } else { Err(D::Error::custom("beyond 2^53 - 1")) }
+        integer(deserializer).map(Self)
+    }
+}
+
+/// An integer from 0 to [`INTEGER_MAX`]. `5.0` is one, too: some languages write all numbers so.
+pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct Integer;
+
+    impl Visitor<'_> for Integer {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an integer from 0 to 2^53 - 1")
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<u64, E> {
+            if number <= INTEGER_MAX { Ok(number) } else { Err(E::custom("beyond 2^53 - 1")) }
+        }
+
+        #[expect(clippy::cast_possible_truncation, reason = "it is checked to be an integer")]
+        fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<u64, E> {
+            let is_integer = number.fract() == 0.0 && (0.0..=INTEGER_MAX as f64).contains(&number);
+            // Exact: such numbers have at most 53 bits.
+            if is_integer { Ok(number as u64) } else { Err(E::custom("no integer from 0 to 2^53 - 1")) }
+        }
+    }
+    deserializer.deserialize_u64(Integer)
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer)?.parse().map(Self).map_err(|_| D::Error::custom("no IP address"))
+    }
+}
+
+impl<'de> Deserialize<'de> for LabelText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = text(deserializer)?;
+        let (name, value) = text.split_once(':').filter(|(name, _)| !name.is_empty()).unzip();
+        let both = name.zip(value).map(|(name, value)| Self(name.to_owned(), value.to_owned()));
+        both.ok_or_else(|| D::Error::custom("no label: its name, a colon and its value"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let reason = text(deserializer)?;
+        if reason.len() > Control::BAN_REASON_BYTES_MAX {
+            let words = format!("longer than {} bytes", Control::BAN_REASON_BYTES_MAX);
+            return Err(D::Error::custom(words));
+        }
+        Ok(Self(reason.into()))
+    }
+}
+
+impl From<Position> for Cursor {
+    fn from(Position { epoch, offset, at }: Position) -> Self {
+        Self { epoch, offset, at: at.map(|at| at.0) }
+    }
+}
+
+impl From<Cursor> for Position {
+    fn from(Cursor { epoch, offset, at }: Cursor) -> Self {
+        Self { epoch, offset, at: at.map(WallMs) }
     }
 }
 
@@ -140,6 +235,10 @@ fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de RawValue, D::E
 
 fn of_text(description: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).description(Some(description))
+}
+
+fn of_format(format: KnownFormat) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)))
 }
 
 /// The schema of a type that is written by hand, under a name of the document.
@@ -201,6 +300,29 @@ schema!(
         .examples([1_893_456_000_000_u64])
 );
 schema!(
+    Address,
+    "Address",
+    OneOfBuilder::new()
+        .description(Some("An IP address; in IPv6 it stands for its /64."))
+        .item(of_format(KnownFormat::Ipv4))
+        .item(of_format(KnownFormat::Ipv6))
+        .examples(["203.0.113.9"])
+);
+schema!(
+    LabelText,
+    "LabelText",
+    of_text("A label of a login: its name, a colon and its value.")
+        .pattern(Some("^[^:]+:"))
+        .examples(["team:kitchen"])
+);
+schema!(
+    Reason,
+    "Reason",
+    of_text("Why, for operators: at most 256 bytes.")
+        .max_length(Some(Control::BAN_REASON_BYTES_MAX))
+        .examples(["spam"])
+);
+schema!(
     Data<'_>,
     "Data",
     ObjectBuilder::new()
@@ -220,6 +342,18 @@ schema!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn integers_are_exact_and_bounded() {
+        let read = |text: &str| serde_json::from_str::<WallMs>(text).ok().map(|ms| ms.0);
+        assert_eq!(
+            ["0", "5.0", "1e3", "9007199254740991"].map(read),
+            [Some(0), Some(5), Some(1000), Some(INTEGER_MAX)]
+        );
+        for text in ["-1", "-0.5", "1.5", "9007199254740992", "1e300", "\"5\"", "null", "true"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn session_id_has_one_spelling() {

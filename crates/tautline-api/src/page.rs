@@ -48,7 +48,7 @@ impl Page {
         for tag in tags {
             self.list(&mut page, str_of(&tag["name"]));
         }
-        page += "<h2><a href=#problems>problems</a></h2></nav><main>";
+        page += "<h2><a href=#types>types</a></h2><h2><a href=#problems>problems</a></h2></nav><main>";
         page += &paragraphs(str_of(&info["description"]));
         page += "<p>For machines: <a href=/api/v1/openapi.json>openapi.json</a> (OpenAPI 3.1).</p>";
         for tag in tags {
@@ -59,6 +59,7 @@ impl Page {
                 self.operation(&mut page, path, method, operation);
             }
         }
+        self.types(&mut page);
         problems(&mut page);
         page + "</main></body></html>\n"
     }
@@ -96,7 +97,7 @@ impl Page {
         let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
         if !parameters.is_empty() {
             *page += "<h4>Parameters</h4><dl>";
-            for parameter in parameters {
+            for parameter in parameters.iter().map(|parameter| self.resolve(parameter)) {
                 let words = str_of(&parameter["description"]);
                 self.member(
                     page,
@@ -132,6 +133,11 @@ impl Page {
             }
             return;
         }
+        let values = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let values: Vec<_> = values.map(|value| format!("<code>\"{}\"</code>", escape(value))).collect();
+        if !values.is_empty() {
+            add(page, format_args!("<p>{}</p>", values.join(", ")));
+        }
         let required = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
         *page += "<dl>";
         for (name, member) in schema["properties"].as_object().into_iter().flatten() {
@@ -143,32 +149,57 @@ impl Page {
 
     fn member(&self, page: &mut String, name: &str, schema: &Value, is_required: bool, words: &str) {
         let own = self.resolve(schema);
-        let words = if words.is_empty() { str_of(&own["description"]) } else { words };
+        let form =
+            not_null(own).map(|form| if form["description"].is_null() { self.resolve(form) } else { form });
+        let described =
+            [words, str_of(&own["description"]), form.map_or("", |form| str_of(&form["description"]))];
+        let words = described.into_iter().find(|words| !words.is_empty()).unwrap_or_default();
         let needed = if is_required { "" } else { ", optional" };
-        let (name, kind) = (escape(name), escape(&self.kind(schema, 0)));
+        let (name, kind) = (escape(name), self.kind(schema, 0));
         add(page, format_args!("<dt><code>{name}</code> <i>{kind}{needed}</i><dd>{}", inline(words)));
     }
 
-    /// The type in a few words.
+    /// The type in a few words, with a link to those that have a name.
     fn kind(&self, schema: &Value, depth: usize) -> String {
-        let name = |schema: &Value| {
-            schema["$ref"].as_str().and_then(|link| link.rsplit('/').next()).map(str::to_owned)
-        };
         let own = self.resolve(schema);
-        let of_list = || format!("list of {}", self.kind(&own["items"], depth + 1));
-        let first =
-            || own["oneOf"].as_array().and_then(|forms| forms.iter().find(|form| form["type"] != "null"));
+        if let Some(name) = schema["$ref"].as_str().and_then(|link| link.rsplit('/').next()).map(escape) {
+            return format!("<a href=#type-{name}>{name}</a>");
+        }
+        let first = || self.kind(not_null(own).unwrap_or(&Value::Null), depth + 1);
         match &own["type"] {
             _ if depth == DEPTH_MAX => String::new(),
-            Value::String(kind) if kind == "array" => of_list(),
-            Value::String(kind) if name(schema).is_none() => kind.clone(),
+            Value::String(kind) if kind == "array" => {
+                format!("list of {}", self.kind(&own["items"], depth + 1))
+            }
+            Value::String(kind) => escape(kind),
             Value::Array(kinds) => {
-                kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or("any").into()
+                let kind = kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null");
+                escape(kind.unwrap_or("any JSON"))
             }
-            Value::Null if name(schema).is_none() => {
-                first().map_or("any JSON".into(), |form| self.kind(form, depth + 1))
+            _ if own["oneOf"].is_array() => first(),
+            _ => "any JSON".to_owned(),
+        }
+    }
+
+    /// All types that have a name.
+    fn types(&self, page: &mut String) {
+        *page += "<h2 id=types>types</h2>";
+        for (name, schema) in self.document["components"]["schemas"].as_object().into_iter().flatten() {
+            let shown = escape(name);
+            add(page, format_args!("<section id=type-{shown}><h3>{shown}</h3>"));
+            *page += &paragraphs(str_of(&schema["description"]));
+            for (rule, words) in [
+                ("minLength", "Characters, at least"),
+                ("maxLength", "Characters, at most"),
+                ("pattern", "Pattern"),
+            ] {
+                if let Some(value) = schema.get(rule) {
+                    let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    add(page, format_args!("<p>{words}: <code>{}</code></p>", escape(&value)));
+                }
             }
-            _ => name(schema).unwrap_or_else(|| "object".into()),
+            self.members(page, schema);
+            *page += "</section>";
         }
     }
 
@@ -180,9 +211,7 @@ impl Page {
         if let Some(example) = schema["examples"].get(0).or_else(|| schema.get("example")) {
             return example.clone();
         }
-        if let Some(form) =
-            schema["oneOf"].as_array().and_then(|forms| forms.iter().find(|form| form["type"] != "null"))
-        {
+        if let Some(form) = not_null(schema) {
             return self.example(form, depth + 1);
         }
         match schema["type"].as_str() {
@@ -209,6 +238,11 @@ impl Page {
         let target = schema["$ref"].as_str().and_then(|link| self.document.pointer(link.strip_prefix('#')?));
         target.unwrap_or(schema)
     }
+}
+
+/// The first form of several that is not null.
+fn not_null(schema: &Value) -> Option<&Value> {
+    schema["oneOf"].as_array()?.iter().find(|form| form["type"] != "null")
 }
 
 fn problems(page: &mut String) {
@@ -267,6 +301,10 @@ mod tests {
             let anchor = format!("<section id=op-{}>", str_of(&operation["operationId"]));
             assert_eq!(page.matches(&anchor).count(), 1, "{anchor}");
         }
+        for link in page.split("href=#").skip(1).filter_map(|rest| rest.split('>').next()) {
+            assert!(page.contains(&format!(" id={link}>")), "{link} leads nowhere");
+        }
+        assert!(!page.contains("<code></code>"), "every member has a name");
         for kind in &KINDS {
             assert_eq!(page.matches(&format!("<dt id={}>", kind.code)).count(), 1, "{}", kind.code);
         }

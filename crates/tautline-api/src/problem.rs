@@ -11,8 +11,10 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
-use tautline_protocol::packet::ErrorBody;
+use tautline_protocol::{Cursor, packet::ErrorBody};
 use utoipa::ToSchema;
+
+use crate::names::Position;
 
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -31,7 +33,7 @@ const fn kind(code: &'static str, status: StatusCode, title: &'static str, help:
 }
 
 /// All kinds of problems.
-pub(crate) const KINDS: [Kind; 16] = [
+pub(crate) const KINDS: [Kind; 17] = [
     kind(
         "bad_request",
         StatusCode::BAD_REQUEST,
@@ -75,6 +77,13 @@ pub(crate) const KINDS: [Kind; 16] = [
         "Conflict",
         "The idempotency key belongs to another publication, or the channel's head is not the expected one. Nothing was \
          published.",
+    ),
+    kind(
+        "gap",
+        StatusCode::CONFLICT,
+        "The position is not in the log",
+        "The log cannot prove what follows the position: it belongs to another epoch, or was not kept so long. Read from \
+         the oldest publication that is kept.",
     ),
     kind(
         "too_large",
@@ -134,6 +143,7 @@ pub struct Problem {
     detail: String,
     field: Option<String>,
     retry_after_ms: Option<u64>,
+    head: Option<Box<Cursor>>,
     headers: Vec<(HeaderName, &'static str)>,
 }
 
@@ -161,6 +171,10 @@ pub(crate) struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     retry_after_ms: Option<u64>,
+    /// With `conflict`: the head of the log at present, where another one was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    head: Option<Position>,
     /// `code`, `detail` and `retry_after_ms` again, as older versions wrote them.
     #[schema(deprecated)]
     error: ErrorMember,
@@ -185,6 +199,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             retry_after_ms: None,
+            head: None,
             headers: Vec::new(),
         }
     }
@@ -233,6 +248,7 @@ impl Problem {
             status: self.status.as_u16(),
             field: self.field,
             retry_after_ms: self.retry_after_ms,
+            head: self.head.map(|head| Position::from(*head)),
             error: ErrorMember {
                 code: self.code.clone(),
                 message: self.detail.clone(),
@@ -259,7 +275,8 @@ fn status_of(code: &str) -> StatusCode {
 impl From<ErrorBody> for Problem {
     fn from(error: ErrorBody) -> Self {
         let code = error.code.as_str();
-        Self::new(status_of(code), code.to_owned(), error.message).retry_after(error.retry_after_ms)
+        let problem = Self::new(status_of(code), code.to_owned(), error.message);
+        Self { head: error.head, ..problem.retry_after(error.retry_after_ms) }
     }
 }
 
@@ -293,6 +310,7 @@ mod tests {
             ErrorCode::Overloaded,
             ErrorCode::Unavailable,
             ErrorCode::InDoubt,
+            ErrorCode::Gap,
             ErrorCode::Internal,
         ] {
             assert!(KINDS.iter().any(|kind| kind.code == code.as_str()), "{code:?}");

@@ -1,20 +1,19 @@
 //! Operations that publish.
 
-use std::borrow::Cow;
-
 use axum::Json;
 use serde::{Deserialize, Serialize};
-use tautline_hub::PublishOptions;
-use tautline_protocol::{ChannelName, ErrorCode, packet::ErrorBody, packet::server};
+use tautline_hub::{Publish as NewPublication, PublishOptions};
+use tautline_protocol::{
+    ChannelName, Cursor, ErrorCode,
+    packet::{ErrorBody, server},
+};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use crate::{
-    ENTRIES_MAX,
-    gather::{Slot, gather},
     idempotency::IdempotencyKey,
     lists::bounded,
-    names::{Channel, Data, Session, Tags, User},
+    names::{Channel, Data, Position, Session, Tags, User},
     problem::{Problem, ProblemBody},
     request::{Posted, SharedHost, ToPublish},
 };
@@ -33,6 +32,8 @@ pub(crate) struct Publish<'a> {
     /// In place of the header `Idempotency-Key`.
     #[serde(borrow)]
     idempotency_key: Option<IdempotencyKey<'a>>,
+    /// Publishes only behind this head of the log; otherwise the answer is `conflict` with the present `head`.
+    expect: Option<Position>,
 }
 
 /// A publication to the inbox of one user.
@@ -47,6 +48,8 @@ pub(crate) struct Push<'a> {
     /// In place of the header `Idempotency-Key`.
     #[serde(borrow)]
     idempotency_key: Option<IdempotencyKey<'a>>,
+    /// Publishes only behind this head of the log; otherwise the answer is `conflict` with the present `head`.
+    expect: Option<Position>,
 }
 
 /// One publication to many channels.
@@ -139,7 +142,9 @@ enum Outcome {
 pub(crate) async fn publish(request: Posted<ToPublish>) -> Result<Json<Published>, Problem> {
     let body: Publish<'_> = request.parse()?;
     let key = key(&request, body.idempotency_key.as_ref())?;
-    let options = excluding(body.exclude.as_ref(), options(body.tags.as_ref(), key));
+    let expect = body.expect.map(Cursor::from);
+    let options = PublishOptions { expect: expect.as_ref(), ..options(body.tags.as_ref(), key) };
+    let options = excluding(body.exclude.as_ref(), options);
     one(&request.host, &body.channel.0, &body.data, options).await
 }
 
@@ -151,7 +156,9 @@ pub(crate) async fn publish(request: Posted<ToPublish>) -> Result<Json<Published
 pub(crate) async fn push(request: Posted<ToPublish>) -> Result<Json<Published>, Problem> {
     let body: Push<'_> = request.parse()?;
     let key = key(&request, body.idempotency_key.as_ref())?;
-    one(&request.host, &inbox_of(&body.user), &body.data, options(body.tags.as_ref(), key)).await
+    let expect = body.expect.map(Cursor::from);
+    let options = PublishOptions { expect: expect.as_ref(), ..options(body.tags.as_ref(), key) };
+    one(&request.host, &inbox_of(&body.user), &body.data, options).await
 }
 
 /// Publishes the same to many channels
@@ -162,9 +169,9 @@ pub(crate) async fn push(request: Posted<ToPublish>) -> Result<Json<Published>, 
 pub(crate) async fn broadcast(request: Posted<ToPublish>) -> Result<Json<Results>, Problem> {
     let body: Broadcast<'_> = request.parse()?;
     let key = key(&request, body.idempotency_key.as_ref())?;
-    let channels = body.channels.iter().map(|channel| Cow::Borrowed(&channel.0));
-    let options = options(body.tags.as_ref(), key);
-    Ok(many(&request.host, channels.map(|channel| (channel, &body.data, options))).await)
+    let (data, options) = (body.data.0, options(body.tags.as_ref(), key));
+    let to = |channel: Channel| NewPublication { channel: channel.0, data, options };
+    Ok(many(&request.host, &body.channels.into_iter().map(to).collect::<Vec<_>>()).await)
 }
 
 /// Publishes the same to the inboxes of many users
@@ -175,9 +182,9 @@ pub(crate) async fn broadcast(request: Posted<ToPublish>) -> Result<Json<Results
 pub(crate) async fn push_many(request: Posted<ToPublish>) -> Result<Json<Results>, Problem> {
     let body: PushMany<'_> = request.parse()?;
     let key = key(&request, body.idempotency_key.as_ref())?;
-    let options = options(body.tags.as_ref(), key);
-    let inboxes = body.users.iter().map(|user| Cow::Owned(inbox_of(user)));
-    Ok(many(&request.host, inboxes.map(|inbox| (inbox, &body.data, options))).await)
+    let (data, options) = (body.data.0, options(body.tags.as_ref(), key));
+    let to = |user: &User| NewPublication { channel: inbox_of(user), data, options };
+    Ok(many(&request.host, &body.users.iter().map(to).collect::<Vec<_>>()).await)
 }
 
 /// Publishes many publications
@@ -192,34 +199,47 @@ pub(crate) async fn batch(request: Posted<ToPublish>) -> Result<Json<Results>, P
         ));
     }
     let body: Batch<'_> = request.parse()?;
-    let entries = body.entries.iter().map(|entry| match entry {
-        Entry::Publish(Publish { channel, data, tags, exclude, idempotency_key }) => {
-            let options = options(tags.as_ref(), text(idempotency_key.as_ref()));
-            (Cow::Borrowed(&channel.0), data, excluding(exclude.as_ref(), options))
+    let heads: Vec<Option<Cursor>> =
+        body.entries.iter().map(|entry| entry.expect().cloned().map(Cursor::from)).collect();
+    let publications = body.entries.iter().zip(&heads).map(|(entry, head)| entry.publication(head.as_ref()));
+    Ok(many(&request.host, &publications.collect::<Vec<_>>()).await)
+}
+
+impl<'a> Entry<'a> {
+    fn expect(&self) -> Option<&Position> {
+        match self {
+            Self::Publish(Publish { expect, .. }) | Self::Push(Push { expect, .. }) => expect.as_ref(),
         }
-        Entry::Push(Push { user, data, tags, idempotency_key }) => {
-            (Cow::Owned(inbox_of(user)), data, options(tags.as_ref(), text(idempotency_key.as_ref())))
-        }
-    });
-    Ok(many(&request.host, entries).await)
+    }
+
+    fn publication<'b>(&'b self, expect: Option<&'b Cursor>) -> NewPublication<'b>
+    where
+        'a: 'b,
+    {
+        let (channel, data, options) = match self {
+            Self::Publish(it) => {
+                let options = options(it.tags.as_ref(), text(it.idempotency_key.as_ref()));
+                (it.channel.0.clone(), &it.data, excluding(it.exclude.as_ref(), options))
+            }
+            Self::Push(it) => {
+                (inbox_of(&it.user), &it.data, options(it.tags.as_ref(), text(it.idempotency_key.as_ref())))
+            }
+        };
+        NewPublication { channel, data: data.0, options: PublishOptions { expect, ..options } }
+    }
 }
 
 fn inbox_of(user: &User) -> ChannelName {
     ChannelName::of_user(&user.0).expect("ids of users are short enough for `user:` before them")
 }
 
-/// The idempotency key, which is given in one place.
+/// The idempotency key: of the body, else of the header.
 fn key<'a>(
     request: &'a Posted<ToPublish>,
     in_body: Option<&'a IdempotencyKey<'a>>,
 ) -> Result<Option<&'a str>, Problem> {
-    match (request.idempotency_key()?, text(in_body)) {
-        (Some(_), Some(_)) => {
-            let words = "the idempotency key is given twice, in the header and in the body";
-            Err(Problem::bad_request(words).at("/idempotency_key".to_owned()))
-        }
-        (in_header, in_body) => Ok(in_header.or(in_body)),
-    }
+    let in_header = request.idempotency_key()?;
+    Ok(text(in_body).or(in_header))
 }
 
 fn text<'a>(key: Option<&'a IdempotencyKey<'a>>) -> Option<&'a str> {
@@ -240,34 +260,42 @@ async fn one(
     data: &Data<'_>,
     options: PublishOptions<'_>,
 ) -> Result<Json<Published>, Problem> {
-    let (sender, receiver) = oneshot::channel();
-    let done = move |result| drop(sender.send(result));
+    let (done, result) = answer();
     host.hub().publish(host.now(), channel, data.0, options, done);
-    let result = receiver.await.unwrap_or_else(|_| Err(unanswered()));
-    Ok(Json(result?.into()))
+    Ok(Json(result.await?.into()))
 }
 
-async fn many<'a>(
-    host: &SharedHost,
-    publications: impl ExactSizeIterator<Item = (Cow<'a, ChannelName>, &'a Data<'a>, PublishOptions<'a>)>,
-) -> Json<Results> {
-    debug_assert!(publications.len() <= ENTRIES_MAX, "`bounded` is in front of it");
-    let (slots, answers) = gather(publications.len());
-    let now = host.now();
-    for ((channel, data, options), slot) in publications.zip(slots) {
-        host.hub().publish(now, &channel, data.0, options, move |result| Slot::fill(slot, result));
-    }
-    let outcome = |answer: Option<Result<server::Published, ErrorBody>>| match answer
-        .unwrap_or_else(|| Err(unanswered()))
-    {
-        Ok(published) => Outcome::Ok(published.into()),
-        Err(error) => Outcome::Error(Box::new(Problem::from(error).into_body())),
-    };
-    Json(Results { results: answers.await.into_iter().map(outcome).collect() })
+async fn many(host: &SharedHost, publications: &[NewPublication<'_>]) -> Json<Results> {
+    let (sender, receiver) = oneshot::channel();
+    host.hub().publish_many(host.now(), publications, move |results| drop(sender.send(results)));
+    let unanswered = |_| publications.iter().map(|_| Err(unanswered())).collect();
+    let results = receiver.await.unwrap_or_else(unanswered);
+    Json(Results { results: results.into_iter().map(Outcome::from).collect() })
+}
+
+/// A callback that takes a result, and a future that is ready when it did.
+pub(crate) fn answer<T: Send + 'static>() -> (
+    impl FnOnce(Result<T, ErrorBody>) + Send + use<T>,
+    impl Future<Output = Result<T, ErrorBody>> + Send + use<T>,
+) {
+    let (sender, receiver) = oneshot::channel();
+    (
+        move |result| drop(sender.send(result)),
+        async move { receiver.await.unwrap_or_else(|_| Err(unanswered())) },
+    )
 }
 
 pub(crate) fn unanswered() -> ErrorBody {
     ErrorBody::new(ErrorCode::InDoubt, "the engine never answered")
+}
+
+impl From<Result<server::Published, ErrorBody>> for Outcome {
+    fn from(result: Result<server::Published, ErrorBody>) -> Self {
+        match result {
+            Ok(published) => Self::Ok(published.into()),
+            Err(error) => Self::Error(Box::new(Problem::from(error).into_body())),
+        }
+    }
 }
 
 impl From<server::Published> for Published {

@@ -9,10 +9,11 @@ use axum::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Host, acting, document, page,
+    Host, acting, channels, document, page,
     problem::Problem,
-    publishing, reading,
+    publishing,
     request::{SharedHost, authorize},
+    sessions, stats, users,
 };
 
 /// The routes of the API on a host.
@@ -29,15 +30,22 @@ pub(crate) fn documented() -> OpenApiRouter<SharedHost> {
         .routes(routes!(publishing::broadcast))
         .routes(routes!(publishing::push_many))
         .routes(routes!(publishing::batch))
-        .routes(routes!(reading::inbox))
-        .routes(routes!(reading::standing))
-        .routes(routes!(reading::presence))
-        .routes(routes!(reading::sessions))
-        .routes(routes!(reading::session))
-        .routes(routes!(reading::stats))
+        .routes(routes!(users::inbox))
+        .routes(routes!(channels::history))
+        .routes(routes!(channels::standing))
+        .routes(routes!(channels::presence))
+        .routes(routes!(sessions::sessions))
+        .routes(routes!(sessions::session))
+        .routes(routes!(users::online))
+        .routes(routes!(users::bans))
+        .routes(routes!(stats::stats))
         .routes(routes!(acting::kick))
         .routes(routes!(acting::disconnect))
+        .routes(routes!(acting::subscribe))
         .routes(routes!(acting::unsubscribe))
+        .routes(routes!(acting::ban))
+        .routes(routes!(acting::unban))
+        .routes(routes!(acting::forget))
         .routes(routes!(acting::revoke))
         .routes(routes!(document::document))
         .routes(routes!(page::page))
