@@ -19,8 +19,17 @@ use utoipa::{
     },
 };
 
-/// The characters of names: no control character, bidirectional control, white space or `*`.
-pub(crate) const NAME_PATTERN: &str = r"^[^\u0000-\u0020*\u007F-\u00A0\u061C\u1680\u2000-\u200A\u200E\u200F\u2028-\u202F\u205F\u2066-\u2069\u3000]+$";
+/// The characters that no name has: control characters, bidirectional controls, white space and `*`.
+macro_rules! excluded {
+    () => {
+        r"\u0000-\u0020*\u007F-\u00A0\u061C\u1680\u2000-\u200A\u200E\u200F\u2028-\u202F\u205F\u2066-\u2069\u3000"
+    };
+}
+
+/// Of users.
+const NAME_PATTERN: &str = concat!("^[^", excluded!(), "]+$");
+/// Of channels: names that begin with `$` are the gateway's own.
+const CHANNEL_PATTERN: &str = concat!("^[^$", excluded!(), "][^", excluded!(), "]*$");
 /// A session's id: 128 bits in base64url without padding, of which the last character has two.
 const SESSION_PATTERN: &str = "^[A-Za-z0-9_-]{21}[AQgw]$";
 const SESSION_CHARS: usize = 22;
@@ -261,10 +270,10 @@ macro_rules! schema {
 schema!(
     Channel,
     "ChannelName",
-    of_text("A channel's name: at most 255 bytes of UTF-8. An inbox is `user:` and the user's id.")
+    of_text("At most 255 bytes of UTF-8, the first of them no `$`. An inbox is `user:` and the user's id.")
         .min_length(Some(1))
         .max_length(Some(ChannelName::BYTES_MAX))
-        .pattern(Some(NAME_PATTERN))
+        .pattern(Some(CHANNEL_PATTERN))
         .examples(["room:7"])
 );
 schema!(
@@ -372,8 +381,7 @@ mod tests {
     /// The document says of each character what the parser says.
     #[test]
     fn pattern_of_names_excludes_what_the_parser_refuses() {
-        let ranges =
-            NAME_PATTERN.strip_prefix("^[^").and_then(|rest| rest.strip_suffix("]+$")).expect("one class");
+        let ranges = excluded!();
         let mut excluded = vec!['*'..='*'];
         let mut points = ranges.replace('*', "").replace("\\u", " ");
         points = points.replace('-', " - ");
@@ -387,7 +395,10 @@ mod tests {
         }
         for c in (0..=0x10_FFFF).filter_map(char::from_u32) {
             let is_excluded = excluded.iter().any(|range| range.contains(&c));
-            assert_eq!(ChannelName::parse(&c.to_string()).is_err(), is_excluded, "{c:?}");
+            assert_eq!(UserId::parse(&c.to_string()).is_err(), is_excluded, "{c:?}");
+            let (first, second) = (c.to_string(), format!("a{c}"));
+            assert_eq!(ChannelName::parse(&first).is_err(), is_excluded || c == '$', "{c:?}");
+            assert_eq!(ChannelName::parse(&second).is_err(), is_excluded, "{c:?}");
         }
     }
 }
