@@ -14,8 +14,8 @@ impl Control {
     /// the user afterwards begins anew.
     ///
     /// What remains: publications of the user in other channels, with its id in `from`; the name of its inbox, until
-    /// the empty log is forgotten (`ticket_ms` after its last publication); a ban of the user; and on a disk what
-    /// SQLite has not overwritten yet.
+    /// the empty log is forgotten (`ticket_ms` after its last publication); a ban of the user; events about it in
+    /// internal logs, as long as these keep them; and on a disk what SQLite has not overwritten yet.
     pub fn forget_user(
         &self,
         now: Now,
