@@ -6,8 +6,6 @@ use std::net::IpAddr;
 
 use tautline_protocol::UserId;
 
-use crate::Answer;
-
 /// Keeps a user or an address out for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ban {
@@ -35,15 +33,6 @@ pub enum BanChange {
     Set(Ban),
     /// Ends a ban early.
     Lift(BanSubject),
-}
-
-/// Saves a change of the bans.
-#[derive(Debug)]
-pub struct SaveBan {
-    /// The change.
-    pub change: BanChange,
-    /// Reply handle. A persistent engine answers once a crash can no longer undo the change.
-    pub answer: Answer<()>,
 }
 
 /// A text that is not the form of a subject.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tautline_protocol::{ChannelName, RequestId, UserId};
 
-use crate::{Answer, Content, EngineError, Entry, Retention, RetentionOf, SaveBan, budget::Holder};
+use crate::{Answer, BanChange, Content, EngineError, Entry, Retention, RetentionOf, budget::Holder};
 
 /// A job for an engine.
 #[derive(Debug)]
@@ -115,6 +115,15 @@ pub enum RevokedLogins {
     },
     /// The logins by one token: a digest of its id.
     Token(u128),
+}
+
+/// Saves a change of the bans.
+#[derive(Debug)]
+pub struct SaveBan {
+    /// The change.
+    pub change: BanChange,
+    /// Reply handle. A persistent engine answers once a crash can no longer undo the change.
+    pub answer: Answer<()>,
 }
 
 /// Appends a publication.

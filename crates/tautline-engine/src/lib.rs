@@ -21,12 +21,12 @@ mod sync;
 
 pub use self::{
     answer::Answer,
-    ban::{Ban, BanChange, BanSubject, InvalidBanSubject, SaveBan},
+    ban::{Ban, BanChange, BanSubject, InvalidBanSubject},
     entry::{Content, Entry},
     error::EngineError,
     job::{
         Append, Appended, Doubt, ForgetUser, InUse, Job, LogState, Origin, Page, Position, PositionUpdate,
-        Read, Revocation, Revoke, RevokedLogins, SavePositions, Span, StatRequest, StatResult,
+        Read, Revocation, Revoke, RevokedLogins, SaveBan, SavePositions, Span, StatRequest, StatResult,
     },
     limits::EngineLimits,
     memory::{MemoryEngine, MemoryLogs},

@@ -5,9 +5,12 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use tautline_engine::{Ban, BanSubject};
-use tautline_protocol::UserId;
+use tautline_protocol::{ByeCode, UserId, packet::server::Bye};
 
 use crate::sync::{RwLock, read, write};
+
+/// The words for a user that is kept out.
+pub(crate) const BANNED: &str = "an operator keeps this user out";
 
 /// The bans of a node.
 pub(crate) struct Bans {
@@ -85,6 +88,16 @@ impl Bans {
         state.by_subject.retain(|_, ban| ban.until >= wall_ms);
         state.next_end_ms = state.by_subject.values().map(|ban| ban.until).min().unwrap_or(u64::MAX);
     }
+}
+
+/// Ends a connection of a user that is kept out.
+pub(crate) fn bye_banned() -> Bye {
+    Bye::new(ByeCode::Banned, BANNED)
+}
+
+/// Ends a connection from an address that is kept out.
+pub(crate) fn bye_banned_address() -> Bye {
+    Bye::new(ByeCode::Banned, "an operator keeps this address out")
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ use tautline_protocol::{
     packet::{ErrorBody, server::Bye},
 };
 
-pub(crate) use self::bans::{BANNED, bye_banned, bye_banned_address};
 pub use self::{
     bans::{BanInfo, BanPage},
     channels::{ChannelStanding, HistoryPage, HistorySpan},

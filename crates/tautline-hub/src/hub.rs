@@ -10,24 +10,23 @@ use std::{
 
 use serde_json::value::RawValue;
 use tautline_engine::{
-    Answer, Engine, Job, Retention, Revocation, Revoke, StatRequest,
+    Answer, Engine, Job, Retention, Revocation, Revoke,
     budget::{Claimant, Holder},
 };
 use tautline_protocol::{
-    ByeCode, ChannelName, Cursor, ErrorCode, Limits, Now, UserId,
+    ByeCode, ChannelName, Cursor, ErrorCode, Limits, Now,
     packet::server::{Bye, ErrorBody},
 };
 
 use crate::{
-    ChannelRule, IdempotentMethods, Identity, LoginRefused, Rules,
+    ChannelRule, HubStats, IdempotentMethods, Identity, LoginRefused, Rules,
     acks::Acks,
     admission::{AdmissionQueue, HelloKind},
     aging::Aging,
-    bans::Bans,
+    bans::{BANNED, Bans},
     budgets::Budgets,
     channel::registry::Channels,
     channel::{Channel, FanOut},
-    control::BANNED,
     events::Events,
     last_seen::LastSeen,
     limits::{HubLimits, NodeLimits},
@@ -80,61 +79,6 @@ pub struct PublishOptions<'a> {
     /// Publishes only behind this head of the log, and is refused with the code `conflict` otherwise; the error has
     /// the present head. A repeated key is answered as before, so give both to what may be repeated.
     pub expect: Option<&'a Cursor>,
-}
-
-/// Delivery state of a user's inbox: sent does not mean delivered, and delivered does not mean acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Inbox {
-    /// The epoch of the log.
-    pub epoch: String,
-    /// The last offset pushed; 0 before the first.
-    pub sent: u64,
-    /// When that was pushed, in wall milliseconds.
-    pub at: u64,
-    /// The number of publications kept, the most recent ones.
-    pub kept: u64,
-    /// The last offset that was handed to a connection of the user. It may have been lost with that
-    /// connection.
-    pub delivered: u64,
-    /// The last offset that an app of the user has acknowledged.
-    pub acknowledged: u64,
-    /// Connections of the user on this node.
-    pub connections: usize,
-}
-
-/// Current gauges and counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HubStats {
-    /// Connections, including those without a `welcome`.
-    pub connections: usize,
-    /// Sessions, parked ones included.
-    pub sessions: usize,
-    /// Users that have a connection.
-    pub users_online: usize,
-    /// Channels that have a subscriber or publications.
-    pub channels: usize,
-    /// Subscriptions of all connections.
-    pub subscriptions: usize,
-    /// Bytes of publications in memory.
-    pub log_bytes: usize,
-    /// Bytes of replies that clients have not yet seen.
-    pub reply_bytes: usize,
-    /// Bytes of presence changes that some subscriber has not received.
-    pub presence_bytes: usize,
-    /// Members of rosters, those of parked sessions included.
-    pub presence_seats: usize,
-    /// Bytes of publications that the engine has not completed.
-    pub append_bytes: usize,
-    /// Log pages being read, queued, or waiting for their readers.
-    pub pages: usize,
-    /// Hellos in the admission queue.
-    pub hellos_waiting: usize,
-    /// Publications since the process started.
-    pub publications: u64,
-    /// Messages, requests and hellos refused since the process started because they came too fast.
-    pub rate_limited: u64,
-    /// Clients whose rates are being counted.
-    pub rate_keys: usize,
 }
 
 /// The shared state of a node. Cheap to clone; every clone is the same hub.
@@ -286,55 +230,6 @@ impl Hub {
             retry_after_ms: Some(wait_ms),
             ..ErrorBody::new(ErrorCode::RateLimited, "too many requests with this key in too short a time")
         })
-    }
-
-    /// Reads the delivery state of a user's inbox: `done` is called once, from any thread.
-    pub fn inbox(
-        &self,
-        now: Now,
-        user: &UserId,
-        done: impl FnOnce(Result<Inbox, ErrorBody>) + Send + 'static,
-    ) {
-        let channel = match ChannelName::of_user(user) {
-            Ok(channel) => channel,
-            Err(invalid) => return done(Err(ErrorBody::new(ErrorCode::BadRequest, invalid.to_string()))),
-        };
-        let (hub, user) = (self.clone(), user.clone());
-        let open = self.find_channel(&channel);
-        let request = StatRequest {
-            channel: channel.clone(),
-            offset: None,
-            user: Some(user.clone()),
-            holder: Holder::BACK_END,
-            retention: self.retention_of(now, &channel),
-            wall_ms: now.wall_ms,
-            answer: Answer::new(move |stat: Result<tautline_engine::StatResult, _>| {
-                done(stat.map_err(|error| error.to_body()).map(|stat| {
-                    let log_state = stat.log;
-                    let offset_of = |position: Option<tautline_engine::Position>| {
-                        position
-                            .filter(|position| position.epoch == log_state.epoch)
-                            .map_or(0, |position| position.offset)
-                    };
-                    let acks = &hub.0.acks;
-                    let delivered = open.as_ref().and_then(|open| open.delivered());
-                    Inbox {
-                        sent: log_state.head,
-                        at: log_state.head_at,
-                        kept: log_state.head - log_state.base,
-                        delivered: offset_of(delivered).max(offset_of(acks.newest(
-                            &channel,
-                            None,
-                            stat.delivered,
-                        ))),
-                        acknowledged: offset_of(acks.newest(&channel, Some(&user), stat.acknowledged)),
-                        connections: open.map_or(0, |open| open.subscribers()),
-                        epoch: log_state.epoch.to_string(),
-                    }
-                }));
-            }),
-        };
-        self.0.engine.submit(Job::Stat(request));
     }
 
     /// Admits the next few queued hellos, notifies the next chunk of subscribers and hands the next events to the

@@ -28,6 +28,7 @@ mod history;
 mod hub;
 mod idempotent_methods;
 mod identity;
+mod inbox;
 mod last_seen;
 mod limits;
 mod log_once;
@@ -51,6 +52,7 @@ mod rules;
 mod session;
 mod shared_connection;
 mod software;
+mod stats;
 mod sync;
 mod tags;
 mod tail;
@@ -68,9 +70,10 @@ pub use events::{
     EVENT_BYTES_MAX, EventKind, EventLog, EventLogConfig, EventLogFigures, EventLogStanding, EventPage,
     EventSet, EventsConfig, InvalidEvents, StoredEvent, UnknownEvent,
 };
-pub use hub::{Hub, HubConfig, HubStats, Inbox, PublishOptions};
+pub use hub::{Hub, HubConfig, PublishOptions};
 pub use idempotent_methods::IdempotentMethods;
 pub use identity::{Identity, LoginRefused};
+pub use inbox::Inbox;
 pub use limits::{HubLimits, NodeLimits};
 pub use log_once::LogOnce;
 pub use peer::{CallRequest, Output, Peer, ReplyTo};
@@ -83,5 +86,6 @@ pub use rule_pattern::{InvalidRulePattern, Place, RulePattern};
 pub use rules::{Access, ChannelRule, Permission, PresenceMode, Rules};
 pub use session::id::CallKey;
 pub use shared_connection::SharedConnection;
+pub use stats::HubStats;
 pub use tautline_engine::{Ban, BanSubject, Engine, EngineLimits, MemoryEngine, Retention, budget};
 pub use user_connections::ConnectionBeyond;

@@ -6,16 +6,14 @@
 use std::net::IpAddr;
 
 use tautline_engine::{Answer, Ban, BanChange, BanSubject, EngineError, Job, Revocation, SaveBan};
-use tautline_protocol::{
-    ByeCode, ErrorCode, Now,
-    packet::{ErrorBody, server::Bye},
-};
+use tautline_protocol::{ErrorCode, Now, packet::ErrorBody};
 
 use super::{CONTROL_PAGE_MAX, Control, Target};
-use crate::{Hub, Identity, SessionFilter, client_network};
-
-/// The words for a user that is kept out.
-pub(crate) const BANNED: &str = "an operator keeps this user out";
+use crate::{
+    Hub, Identity, SessionFilter,
+    bans::{bye_banned, bye_banned_address},
+    client_network,
+};
 
 /// A ban, as control shows it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -125,16 +123,6 @@ impl Hub {
     pub(crate) fn is_banned(&self, identity: &Identity) -> bool {
         identity.user.as_ref().is_some_and(|user| self.bans().has_user(user))
     }
-}
-
-/// Ends a connection of a user that is kept out.
-pub(crate) fn bye_banned() -> Bye {
-    Bye::new(ByeCode::Banned, BANNED)
-}
-
-/// Ends a connection from an address that is kept out.
-pub(crate) fn bye_banned_address() -> Bye {
-    Bye::new(ByeCode::Banned, "an operator keeps this address out")
 }
 
 /// The subject as it is compared.

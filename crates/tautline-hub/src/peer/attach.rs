@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     Decision, Identity, Permission,
-    control::{bye_banned, bye_banned_address},
+    bans::{bye_banned, bye_banned_address},
     revoke::bye_revoked,
     session::id::SessionId,
     session::registry::NoSession,

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     CallKey, Client, Decision, Hub, Identity, Permission,
     admission::HelloKind,
-    control::bye_banned_address,
+    bans::bye_banned_address,
     questions::{AuthenticateQuestion, LoginResult, QuestionAnswer, Reply},
     session::id::SessionId,
     ticket::{Claims, DetailsClaims},
