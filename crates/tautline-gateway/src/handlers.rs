@@ -7,7 +7,7 @@ use serde_json::value::to_raw_value;
 use tautline_backend::{Backend, Handlers, LoginAttempt, LoginResult};
 use tautline_hub::{Authorization, AuthorizeQuestion};
 
-use crate::{Call, CallError, GatewayBuilder};
+use crate::{Call, CallError, GatewayBuilder, methods::CallFuture};
 
 type Add = Box<dyn FnOnce(Handlers) -> Handlers>;
 
@@ -86,16 +86,38 @@ impl GatewayBuilder {
         T: DeserializeOwned + Send + 'static,
         A: Serialize + Send + 'static,
     {
-        let handler = Arc::new(handler);
-        self.call(method, move |call| {
-            let handler = Arc::clone(&handler);
-            async move {
-                let payload = serde_json::from_str(call.data.get()).map_err(|error| {
-                    CallError::new("bad_request", format!("the payload of this method: {error}"))
-                })?;
-                let answer = handler(call, payload).await?;
-                to_raw_value(&answer).map_err(|error| CallError::new("internal", error.to_string()))
-            }
+        self.call(method, typed(handler))
+    }
+
+    /// The same for a method that may run again under the same [`Call::key`], see [`GatewayBuilder::call_idempotent`].
+    pub fn call_json_idempotent<F, R, T, A>(self, method: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(Call, T) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<A, CallError>> + Send + 'static,
+        T: DeserializeOwned + Send + 'static,
+        A: Serialize + Send + 'static,
+    {
+        self.call_idempotent(method, typed(handler))
+    }
+}
+
+/// A handler whose payload and answer are JSON of these types.
+fn typed<F, R, T, A>(handler: F) -> impl Fn(Call) -> CallFuture + Send + Sync + 'static
+where
+    F: Fn(Call, T) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<A, CallError>> + Send + 'static,
+    T: DeserializeOwned + Send + 'static,
+    A: Serialize + Send + 'static,
+{
+    let handler = Arc::new(handler);
+    move |call| {
+        let handler = Arc::clone(&handler);
+        Box::pin(async move {
+            let payload = serde_json::from_str(call.data.get()).map_err(|error| {
+                CallError::new("bad_request", format!("the payload of this method: {error}"))
+            })?;
+            let answer = handler(call, payload).await?;
+            to_raw_value(&answer).map_err(|error| CallError::new("internal", error.to_string()))
         })
     }
 }

@@ -62,7 +62,13 @@ pub use tautline_hub::{
     Identity, Inbox, LoginRefused, LoginResult, MemoryEngine, NodeLimits, PresenceMode, PublishOptions, Rate,
     RateSet, Rates, Retention, RevokeLogins, Revoked, RulePattern,
 };
-pub use tautline_protocol::{ChannelName, UserId, packet::Auth};
+pub use tautline_protocol::{
+    ChannelName, Limits, UserId,
+    packet::{
+        Auth,
+        server::{Member, MemberState, Roster},
+    },
+};
 pub use transport::tls::{
     certificates::{TlsCertificate, TlsError},
     config::Tls,
