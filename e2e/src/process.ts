@@ -1,7 +1,10 @@
 /** The processes that a test needs, started from the built binaries. They end with the test. */
 
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TestContext } from 'node:test';
 
@@ -23,6 +26,42 @@ export async function startGateway(test: TestContext, variables: Record<string, 
   const args = ['serve', '--dev', '--engine', 'memory', '--listen', '127.0.0.1:0'];
   const [, url] = await start(test, 'tautline', args, /listening on (http:\S+)/, variables);
   return url!;
+}
+
+/** A running server of Gold. */
+export interface Gold {
+  url: string;
+  /** `kill -9`, then the same port and the same data again. */
+  crash(): Promise<void>;
+}
+
+/** The server of Gold on a free port, with its page and a folder of its own. */
+export async function startGold(test: TestContext): Promise<Gold> {
+  const data = await mkdtemp(join(tmpdir(), 'gold-'));
+  const args = ['--data', data, '--page', `${TOP}/examples/gold/web/dist`];
+  const run = (listen: string) => startChild(test, 'tautline-gold', ['--listen', listen, ...args], /open (http:\S+)/);
+  const kill = async ({ child }: { child: ChildProcess }) => {
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  };
+  // Its data goes after it.
+  let running: Awaited<ReturnType<typeof run>> | undefined;
+  test.after(async () => {
+    if (running) await kill(running);
+    await rm(data, { recursive: true, force: true });
+  });
+  running = await run('127.0.0.1:0');
+  const url = running.match[1]!;
+  return {
+    url,
+    async crash() {
+      const before = running!;
+      running = undefined;
+      await kill(before);
+      running = await run(new URL(url).host);
+    },
+  };
 }
 
 /** Tells every connection of the demo's gateway to come back. */
@@ -56,13 +95,17 @@ export async function startChaos(test: TestContext, upstream: string, seed: numb
 }
 
 /** Starts a program and waits for the line that says it is ready. */
-async function start(
+async function start(...how: Parameters<typeof startChild>): Promise<RegExpMatchArray> {
+  return (await startChild(...how)).match;
+}
+
+async function startChild(
   test: TestContext,
   program: string,
   args: string[],
   ready: RegExp,
   variables: Record<string, string> = {},
-): Promise<RegExpMatchArray> {
+): Promise<{ child: ChildProcess; match: RegExpMatchArray }> {
   const path = `${BINARIES}/${program}`;
   const env = { ...process.env, ...variables };
   const child = spawn(path, [...args, '--log', 'warn'], { stdio: ['ignore', 'pipe', 'inherit'], env });
@@ -79,7 +122,7 @@ async function start(
     child.stdout.on('data', (text: Buffer) => {
       said += text.toString();
       const match = said.match(ready);
-      if (match) resolve(match);
+      if (match) resolve({ child, match });
     });
   });
 }
