@@ -41,7 +41,7 @@ pub fn run(root: &Path) -> Result<ExitCode> {
     }
     let server = Command::new(&binary(root).to_string_lossy(), [""; 0]);
     let mut child = server.process(root).spawn().with_context(|| format!("starting `{server}`"))?;
-    if answers(&mut child)? {
+    if answers(&mut child, DEMO_ADDRESS)? {
         println!("\nThe demo is at http://{DEMO_ADDRESS} (Ctrl-C ends it)");
     }
     let status = child.wait().context("waiting for the gateway to end")?;
@@ -56,18 +56,25 @@ fn build(root: &Path) -> Vec<Command> {
 
 /// Builds the page.
 pub fn page(root: &Path) -> Vec<Command> {
-    // The demo page bundles the SDK, so the SDK comes first.
+    page_of(root, "examples/demo")
+}
+
+/// Builds the page in this folder, which bundles the SDK: so the SDK comes first.
+pub fn page_of(root: &Path, folder: &str) -> Vec<Command> {
     let build = |dir| npm::install(root, dir).into_iter().chain([npm(root, dir, ["run", "build"])]);
-    ["sdk", "examples/demo"].into_iter().flat_map(build).collect()
+    ["sdk", folder].into_iter().flat_map(build).collect()
 }
 
 fn binary(root: &Path) -> PathBuf {
     step::target_dir(root).join("debug/tautline-demo")
 }
 
-/// Waits until the gateway takes connections (true) or has ended without (false).
-fn answers(child: &mut Child) -> Result<bool> {
-    while TcpStream::connect_timeout(&DEMO_ADDRESS, KNOCK_EVERY).is_err() {
+/// Waits until a server takes connections (true) or has ended without (false).
+///
+/// # Errors
+/// When the system does not tell what became of it.
+pub fn answers(child: &mut Child, address: SocketAddr) -> Result<bool> {
+    while TcpStream::connect_timeout(&address, KNOCK_EVERY).is_err() {
         if child.try_wait().context("looking after the gateway")?.is_some() {
             return Ok(false);
         }

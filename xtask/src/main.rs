@@ -13,6 +13,7 @@ mod api;
 mod autobahn;
 mod demo;
 mod fuzz;
+mod gold;
 mod mutants;
 mod sim;
 mod test;
@@ -30,6 +31,8 @@ struct Cli {
 enum Task {
     /// Builds what is needed, starts the gateway with the demo page and prints its address
     Demo,
+    /// Builds Gold, a game for two to four phones, starts its server and prints the address
+    Gold(gold::Options),
     /// Runs everything: lints, unit, integration, simulation, SDK, browser, conformance
     Test(test::Options),
     /// Runs the RFC 6455 conformance suite (Autobahn; needs a Python 2.7)
@@ -69,6 +72,7 @@ fn run(task: Task) -> Result<ExitCode> {
     let root = tautline_steps::root();
     match task {
         Task::Demo => demo::run(&root),
+        Task::Gold(options) => gold::run(&root, &options),
         Task::Test(options) => test::run(&root, &options),
         Task::Autobahn(options) => autobahn::run(&root, &options, true).map(|()| ExitCode::SUCCESS),
         Task::Api(options) => api::run(&root, &options).map(|()| ExitCode::SUCCESS),

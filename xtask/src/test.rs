@@ -20,7 +20,7 @@ use tautline_steps::{
     step::{self, Job, Outcome, Verdict},
 };
 
-use crate::demo;
+use crate::{demo, gold};
 
 /// What to run of the tests.
 #[derive(Args)]
@@ -293,7 +293,8 @@ fn macos_job(root: &Path) -> Result<Job> {
 /// the whole workspace and of its tests (the examples see to that), so that nothing is compiled for them alone.
 fn programs() -> Job {
     let examples = ["--example", "traces", "--example", "codec", "--example", "echo", "--example", "remote"];
-    let binaries = ["--bin", "tautline", "--bin", "tautline-demo", "--bin", "tautline-chaos"];
+    let binaries = ["tautline", "tautline-demo", "tautline-chaos", "tautline-gold"];
+    let binaries = binaries.into_iter().flat_map(|name| ["--bin", name]);
     let build = ["build", "--locked", "--workspace"].into_iter().chain(examples).chain(binaries);
     Job::Run(Command::new("cargo", build))
 }
@@ -353,8 +354,10 @@ fn hooks_jobs(root: &Path) -> Vec<Job> {
 fn browser_jobs(root: &Path) -> Result<Vec<Job>> {
     // The page's own bookkeeping is tested before anything that it says is believed.
     let page = demo::page(root).into_iter().chain([npm(root, "examples/demo", ["test"])]);
+    // So are the page and the mini program of Gold.
+    let gold = npm::install(root, gold::PAGE).into_iter().chain([npm(root, gold::PAGE, ["test"])]);
     let test = npm::install(root, "e2e").into_iter().chain([in_browser(root, "test:browser")?]);
-    Ok([programs()].into_iter().chain(page.chain(test).map(Job::Run)).collect())
+    Ok([programs()].into_iter().chain(page.chain(gold).chain(test).map(Job::Run)).collect())
 }
 
 /// The same, for the books of the demo are those of this test; and each framework's app, by its own tool chain.
