@@ -1,17 +1,15 @@
 //! Sockets that a program listens on, and how many it may have open.
 
 use std::{
-    fs, io,
+    fs::{self, DirBuilder},
+    io,
     net::SocketAddr,
-    os::unix::{
-        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
-        net::UnixStream,
-    },
+    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::SockRef;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 /// Connections that may wait to be accepted: everybody comes back at once after a restart. The kernel may cut it
@@ -63,30 +61,38 @@ pub fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile
                 "the path is taken, and not by a socket",
             ));
         }
-        Ok(_) => match UnixStream::connect(path) {
-            // Nobody listens there any more.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-            Err(error) => return Err(error),
-            Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there")),
-        },
+        Ok(_) if has_listener(path)? => {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there"));
+        }
+        Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    // Under a name of its own until the rights are set: nobody connects before.
-    let mut fresh = path.as_os_str().to_owned();
-    fresh.push(format!(".{}.new", std::process::id()));
-    let fresh = PathBuf::from(fresh);
-    let _ = fs::remove_file(&fresh);
-    let listener = UnixListener::bind(&fresh)?;
-    let placed = fs::set_permissions(&fresh, fs::Permissions::from_mode(mode))
-        .and_then(|()| fs::metadata(&fresh))
-        .and_then(|found| fs::rename(&fresh, path).map(|()| (found.dev(), found.ino())));
-    match placed {
-        Ok(inode) => Ok((listener, SocketFile { path: path.to_owned(), inode })),
-        Err(error) => {
-            let _ = fs::remove_file(&fresh);
-            Err(error)
-        }
+    // In a folder that only its owner enters until the rights are set: at no moment can others connect.
+    let folder = path.parent().unwrap_or(Path::new("")).join(format!(".{}", std::process::id()));
+    let fresh = folder.join("s");
+    let remove = || drop((fs::remove_file(&fresh), fs::remove_dir(&folder)));
+    remove();
+    DirBuilder::new().mode(0o700).create(&folder)?;
+    let placed = UnixListener::bind(&fresh).and_then(|listener| {
+        fs::set_permissions(&fresh, fs::Permissions::from_mode(mode))?;
+        let found = fs::metadata(&fresh)?;
+        fs::rename(&fresh, path)?;
+        Ok((listener, SocketFile { path: path.to_owned(), inode: (found.dev(), found.ino()) }))
+    });
+    remove();
+    placed
+}
+
+/// Whether somebody listens on a socket. Never waits: a listener whose queue is full is one.
+fn has_listener(path: &Path) -> io::Result<bool> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -112,6 +118,8 @@ pub fn raise_open_files_limit() -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     fn path(name: &str) -> PathBuf {
@@ -131,6 +139,42 @@ mod tests {
         listener.accept().await.unwrap();
         drop(file);
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn listener_with_a_full_queue_is_left_alone_at_once() {
+        let path = path("full");
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        socket.listen(0).unwrap();
+        let fill = || {
+            let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            client.set_nonblocking(true).unwrap();
+            client.connect(&SockAddr::unix(&path).unwrap()).map(|()| client)
+        };
+        let _queued: Vec<_> = std::iter::from_fn(|| fill().ok()).collect();
+        assert_eq!(bind_unix(&path, 0o600).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_beside_the_socket() {
+        let folder = std::env::temp_dir().join(format!("tautline-beside-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let names = || {
+            let entries = fs::read_dir(&folder).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+        };
+        let (_listener, file) = bind_unix(&folder.join("t.sock"), 0o666).unwrap();
+        assert_eq!(names(), ["t.sock"]);
+        drop(file);
+        assert_eq!(names(), [""; 0]);
+        // A name that is taken by a folder cannot be replaced, and leaves nothing either.
+        fs::create_dir(folder.join("t.sock")).unwrap();
+        assert!(bind_unix(&folder.join("t.sock"), 0o600).is_err());
+        assert!(bind_unix(&folder.join("absent/t.sock"), 0o600).is_err());
+        assert_eq!(names(), ["t.sock"]);
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[tokio::test]
