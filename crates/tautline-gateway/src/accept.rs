@@ -36,6 +36,7 @@ struct Accepted {
     permit: HttpPermit,
     share: Claim,
     address: AddressPermit,
+    handshake: AddressPermit,
     stream: AnyStream,
     remote: Remote,
 }
@@ -119,13 +120,17 @@ fn admit(
     }
     let address = match remote {
         Remote::Address(peer) => acquire_address(state, peer)?,
-        Remote::Unix => AddressPermit::UNCOUNTED,
+        Remote::Unix | Remote::Unnamed(_) => AddressPermit::UNCOUNTED,
+    };
+    let handshake = match remote {
+        Remote::Address(peer) => acquire_handshake(state, peer)?,
+        Remote::Unix | Remote::Unnamed(_) => AddressPermit::UNCOUNTED,
     };
     let Some((permit, share)) = try_acquire_http(state, &address) else {
         warnings.http_connections.note(now(), detail);
         return None;
     };
-    Some(Accepted { permit, share, address, stream, remote })
+    Some(Accepted { permit, share, address, handshake, stream, remote })
 }
 
 /// `None`: the ceiling is reached, or the address has its share of it. Behind a proxy there are many clients.
@@ -148,21 +153,34 @@ fn acquire_address(state: &Arc<GatewayState>, address: SocketAddr) -> Option<Add
     permit
 }
 
+/// A place among the handshakes of an address. TLS and the head of the first request count as one.
+fn acquire_handshake(state: &Arc<GatewayState>, address: SocketAddr) -> Option<AddressPermit> {
+    let permit = state.handshakes.try_acquire(address.ip());
+    if permit.is_none() {
+        state.warnings.handshakes.note(state.clock.now(), || address.ip().to_string());
+    }
+    permit
+}
+
 /// Reads what stands before HTTP on this port, and goes on with HTTP.
 async fn open(accepted: Accepted, port: Arc<Port>) {
-    let Accepted { permit, mut share, mut address, mut stream, mut remote } = accepted;
+    let Accepted { permit, mut share, mut address, handshake, mut stream, mut remote } = accepted;
     // The deadline of the first request's head counts from here.
-    let progress = Progress::start();
+    let progress = Progress::start(handshake);
     if port.proxy_protocol {
         let Some(client) = read_proxy_header(permit.state(), &mut stream, remote).await else { return };
         if let Some(client) = client {
             let Some(counted) = acquire_address(permit.state(), client) else { return };
+            let Some(handshake) = acquire_handshake(permit.state(), client) else { return };
+            progress.count_handshake(handshake);
             // From here on it is the client's share and no longer the proxy's.
             let Some(claimed) = claim_http(permit.state(), &counted) else {
                 let state = permit.state();
                 return state.warnings.http_connections.note(state.clock.now(), || client.ip().to_string());
             };
             (address, remote, share) = (counted.of_client(client), Remote::Address(client), claimed);
+        } else {
+            remote = Remote::Unnamed(remote.address());
         }
     }
     let stream = match stream.inside(port.tls.as_ref()) {

@@ -18,6 +18,8 @@ pub(crate) enum Remote {
     Address(SocketAddr),
     /// A Unix socket, which only those reach to whom its file is open: a proxy on this machine.
     Unix,
+    /// Somebody behind this proxy, which does not say who: anybody may have written the headers of the requests.
+    Unnamed(Option<SocketAddr>),
 }
 
 impl Remote {
@@ -25,6 +27,7 @@ impl Remote {
         match self {
             Self::Address(address) => Some(address),
             Self::Unix => None,
+            Self::Unnamed(proxy) => proxy,
         }
     }
 }
@@ -44,6 +47,7 @@ impl Clients {
         match remote {
             Remote::Address(address) => self.trust_address(address.ip()),
             Remote::Unix => true,
+            Remote::Unnamed(_) => false,
         }
     }
 
@@ -160,6 +164,23 @@ mod tests {
             assert_eq!(address_via(&clients, "10.0.0.1", &[&after]), expected, "{garbage:?}");
         }
         assert_eq!(address_via(&clients, "10.0.0.1", &["no address"]), "10.0.0.1:9");
+    }
+
+    #[test]
+    fn unnamed_client_of_a_trusted_proxy_names_nobody() {
+        let clients = clients(&["10.0.0.0/8"]);
+        let headers = [(X_FORWARDED_FOR.parse().unwrap(), HeaderValue::from_static("198.51.100.1"))];
+        let headers: HeaderMap = headers.into_iter().collect();
+        let proxy = SocketAddr::new("10.0.0.1".parse().unwrap(), 9);
+        for (remote, address) in [
+            (Remote::Address(proxy), Some(SocketAddr::new("198.51.100.1".parse().unwrap(), 0))),
+            (Remote::Unnamed(Some(proxy)), Some(proxy)),
+            (Remote::Unnamed(None), None),
+        ] {
+            let mut extensions = Extensions::new();
+            extensions.insert(remote);
+            assert_eq!(clients.address(&extensions, &headers), address, "{remote:?}");
+        }
     }
 
     #[test]

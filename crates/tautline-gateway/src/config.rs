@@ -46,6 +46,10 @@ pub struct GatewayConfig {
     /// silent ones included; one more is closed at once. Default 4,096.
     #[serde(with = "units::Count")]
     pub connections_per_address_max: usize,
+    /// Connections of [`crate::Gateway::serve`] from one address (in IPv6: from one /64) that have not sent a
+    /// whole request yet, TLS handshakes included; one more is closed at once. Default 1,024.
+    #[serde(with = "units::Count")]
+    pub handshakes_per_address_max: usize,
     /// Networks of proxies and load balancers, whose connections belong to many clients and are not counted
     /// by address. Default: this host and private networks.
     #[serde(deserialize_with = "networks")]
@@ -112,6 +116,7 @@ impl Default for GatewayConfig {
             http_body_timeout: Duration::from_secs(10),
             http_idle_timeout: Duration::from_secs(75),
             connections_per_address_max: 4096,
+            handshakes_per_address_max: 1024,
             proxies: default_proxies(),
             trusted_proxies: Vec::new(),
             api_body_bytes_max: 128 * KIB,

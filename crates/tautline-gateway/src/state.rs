@@ -51,6 +51,8 @@ pub(crate) struct GatewayState {
     /// The share of each user and address of the questions to the back end.
     pub(crate) question_shares: Arc<Budget>,
     pub(crate) addresses: Arc<Addresses>,
+    /// Connections without a whole request yet, by address.
+    pub(crate) handshakes: Arc<Addresses>,
     pub(crate) clients: Clients,
     /// Connections that a panic has ended.
     pub(crate) panics: AtomicU64,
@@ -110,6 +112,7 @@ impl GatewayState {
             call_shares: Budget::without_reserve(config.calls_running_max),
             question_shares: Budget::without_reserve(config.backend_questions_max),
             addresses: Addresses::new(config.connections_per_address_max, uncounted(&config)),
+            handshakes: Addresses::new(config.handshakes_per_address_max, uncounted(&config)),
             clients: Clients::new(config.trusted_proxies.clone()),
             config,
             plain: Arc::new(plain),

@@ -11,6 +11,7 @@ pub(crate) struct Warnings {
     pub(crate) accept: Warning,
     pub(crate) http_connections: Warning,
     pub(crate) address: Warning,
+    pub(crate) handshakes: Warning,
     pub(crate) untrusted_proxy: Warning,
     pub(crate) proxy_header: Warning,
     pub(crate) connections: Warning,
@@ -35,6 +36,9 @@ impl Default for Warnings {
             ),
             address: warning(
                 "an address has as many connections as it may have (connections_per_address_max); closing new ones",
+            ),
+            handshakes: warning(
+                "an address opens as many connections at once as it may (handshakes_per_address_max); closing new ones",
             ),
             untrusted_proxy: warning(
                 "a listener with proxy_protocol takes connections from trusted_proxies alone; closing others",
@@ -76,15 +80,26 @@ impl Warnings {
             accept,
             http_connections,
             address,
+            handshakes,
             untrusted_proxy,
             proxy_header,
             connections,
             calls,
             sessions,
         } = self;
-        [accept, http_connections, address, untrusted_proxy, proxy_header, connections, calls, sessions]
-            .into_iter()
-            .for_each(|warning| warning.log_end(now));
+        [
+            accept,
+            http_connections,
+            address,
+            handshakes,
+            untrusted_proxy,
+            proxy_header,
+            connections,
+            calls,
+            sessions,
+        ]
+        .into_iter()
+        .for_each(|warning| warning.log_end(now));
     }
 }
 

@@ -33,16 +33,29 @@ enum Phase {
 }
 
 /// The phase of an HTTP connection and its start, shared by the stream, the service and the deadline.
-pub(crate) struct Progress(Mutex<(Phase, Instant)>);
+pub(crate) struct Progress {
+    phase: Mutex<(Phase, Instant)>,
+    /// The place among the handshakes of the address, until a request has arrived.
+    handshake: Mutex<AddressPermit>,
+}
 
 impl Progress {
-    pub(crate) fn start() -> Arc<Self> {
-        Arc::new(Self(Mutex::new((Phase::Opened, Instant::now()))))
+    pub(crate) fn start(handshake: AddressPermit) -> Arc<Self> {
+        Arc::new(Self {
+            phase: Mutex::new((Phase::Opened, Instant::now())),
+            handshake: Mutex::new(handshake),
+        })
+    }
+
+    /// Replaces the place among the handshakes: it is that of another address.
+    pub(crate) fn count_handshake(&self, permit: AddressPermit) {
+        *self.handshake.lock().unwrap_or_else(PoisonError::into_inner) = permit;
     }
 
     /// The head of a request has arrived.
     pub(crate) fn request_received(&self) {
         *self.lock() = (Phase::Serving, Instant::now());
+        self.count_handshake(AddressPermit::UNCOUNTED);
     }
 
     /// The response is ready to be written.
@@ -96,7 +109,7 @@ impl Progress {
     }
 
     fn lock(&self) -> MutexGuard<'_, (Phase, Instant)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

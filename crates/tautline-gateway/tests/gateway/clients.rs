@@ -97,6 +97,57 @@ fn proxied_clients_have_ceilings_of_their_own() {
 }
 
 #[test]
+fn silent_connections_of_a_proxied_client_have_a_ceiling() {
+    let mut config = trusting();
+    (config.connections_per_address_max, config.handshakes_per_address_max) = (100, 1);
+    let rig = Rig::serve(open_to_all().config(config));
+    let address = rig.serve_also(|listener| listener.proxy_protocol(true));
+    let begin = |client: &str| format!("PROXY TCP4 {client} 127.0.0.1 5000 80\r\n");
+    let (closed, first_closed) = std::sync::mpsc::channel();
+    let silent: Vec<_> = (0..2)
+        .map(|nth| {
+            let mut tcp = dial(address);
+            tcp.write_all(begin("198.51.100.7").as_bytes()).unwrap();
+            let (mut reader, closed) = (tcp.try_clone().unwrap(), closed.clone());
+            std::thread::spawn(move || closed.send((nth, reader.read(&mut [0; 12]))));
+            tcp
+        })
+        .collect();
+    // Whichever of them was the second.
+    let (nth, read) = first_closed.recv_timeout(TEST_TIMEOUT).unwrap();
+    assert_ne!(read.ok(), Some(12), "none has sent a request");
+    assert!(!is_answered(address, begin("198.51.100.7").as_bytes()));
+    assert!(is_answered(address, begin("198.51.100.8").as_bytes()), "another client");
+    (&silent[1 - nth]).write_all(HEALTH.as_bytes()).unwrap();
+    assert_eq!(first_closed.recv_timeout(TEST_TIMEOUT).unwrap().1.unwrap(), 12);
+    assert!(is_answered(address, begin("198.51.100.7").as_bytes()));
+}
+
+#[test]
+fn client_that_the_proxy_does_not_name_passes_for_nobody() {
+    let rig = Rig::serve(open_to_all().config(trusting()));
+    let address = rig.serve_also(|listener| listener.proxy_protocol(true));
+    let connect_as_victim = |header: &[u8]| {
+        let request = Handshake::new().text().replacen("\r\n", "\r\nX-Forwarded-For: 198.51.100.7\r\n", 1);
+        let mut tcp = dial(address);
+        tcp.write_all(&[header, request.as_bytes()].concat()).unwrap();
+        let answer = http_answer(&read_answer(&mut tcp));
+        (tcp, answer)
+    };
+    let unnamed: [&[u8]; 3] = [
+        b"PROXY UNKNOWN\r\n",
+        // Version 2: LOCAL, and an unspecified family.
+        b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0",
+    ];
+    // More than the victim may have: were they counted as its own, it could not connect.
+    let held: Vec<_> = unnamed.map(connect_as_victim).into_iter().collect();
+    assert!(held.iter().all(|(_, answer)| *answer == Answer::Http(101)));
+    let victim = connect_as_victim(b"PROXY TCP4 198.51.100.7 127.0.0.1 5000 80\r\n");
+    assert_eq!(victim.1, Answer::Http(101));
+}
+
+#[test]
 fn header_in_single_bytes_is_understood() {
     let rig = Rig::serve(open_to_all().config(trusting()));
     let address = rig.serve_also(|listener| listener.proxy_protocol(true));

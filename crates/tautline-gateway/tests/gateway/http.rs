@@ -141,6 +141,26 @@ fn address_ceiling_frees_when_a_connection_closes() {
 }
 
 #[test]
+fn silent_connections_of_an_address_have_a_ceiling() {
+    let rig = rig_with(|config| {
+        config.handshakes_per_address_max = 2;
+        config.proxies = Vec::new();
+    });
+    let (mut first, second) = (rig.dial(), rig.dial());
+    rig.wait_until("both are there", |gateway| gateway.stats().http_connections == 2);
+    assert_eq!(read_to_end(rig.dial()), "", "it is closed at once");
+    // A whole request frees the place, although the connection stays.
+    get_health(&mut first);
+    let mut third = rig.dial();
+    get_health(&mut third);
+    // And so does a WebSocket.
+    let mut guests = [rig.guest(), rig.guest(), rig.guest()];
+    guests.iter_mut().for_each(|guest| assert_eq!(guest.echo(&json!(1)), 1));
+    drop(second);
+    get_health(&mut first);
+}
+
+#[test]
 fn proxy_connections_are_not_counted_by_address() {
     let rig = rig_with(|config| config.connections_per_address_max = 1);
     let mut guests: Vec<_> = (0..5).map(|_| rig.guest()).collect();
