@@ -12,6 +12,7 @@ use tautline_hub::{ChannelRule, Engine, Hub, HubConfig, MemoryEngine, NodeLimits
 
 use crate::{
     config::GatewayConfig,
+    current_backend::CurrentBackend,
     gateway::Gateway,
     handlers::HandlersToAdd,
     http::{hosts::Hosts, origins::Origins},
@@ -279,7 +280,9 @@ impl GatewayBuilder {
             Some(backend) => backend,
             None => Box::new(Authenticator::new(&self.logins)?),
         };
-        let backend: Arc<dyn Backend> = self.handlers.around(&self.logins.environment, backend).into();
+        let current = CurrentBackend::new(backend);
+        let backend = self.handlers.around(&self.logins.environment, Box::new(current.clone()));
+        let backend: Arc<dyn Backend> = backend.into();
         let config = HubConfig {
             limits: self.limits,
             rules: self.rules,
@@ -291,6 +294,7 @@ impl GatewayBuilder {
         let hub = Hub::new(config, engine, random()?);
         let access = Access {
             backend,
+            current,
             api_keys: Swap::new(self.api_keys.into()),
             hosts: self.hosts,
             origins: Swap::new(self.origins.into()),

@@ -9,6 +9,7 @@ use std::{
 use axum::Router;
 use serde_json::value::RawValue;
 use tautline_api::ApiKeys;
+use tautline_backend::Backend;
 use tautline_hub::{Control, Hub, HubStats, Inbox, PublishOptions, RevokeLogins, Revoked};
 use tautline_protocol::{
     ChannelName, Now, UserId,
@@ -181,6 +182,18 @@ impl Gateway {
     /// Replaces the keys of the HTTP API, from the next request on.
     pub fn set_api_keys(&self, keys: ApiKeys) {
         self.0.access.api_keys.set(Arc::new(keys));
+    }
+
+    /// Replaces the back end of [`GatewayBuilder::backend`](crate::GatewayBuilder::backend), or the checks of logins
+    /// that the builder was told otherwise; functions of the builder, such as `on_login`, are still asked first.
+    /// Questions that run are answered by the old one. Nobody is dropped, and tickets of logins that the new one
+    /// does not accept ([`Backend::sources`](crate::Backend::sources)) are challenged.
+    pub fn set_backend(&self, backend: impl Backend + 'static) {
+        let (hub, access) = (&self.0.hub, &self.0.access);
+        // In this order no login that is accepted gets a ticket that is not.
+        hub.set_login_sources(access.backend.sources().into_iter().chain(backend.sources()).collect());
+        access.current.replace(Box::new(backend));
+        hub.set_login_sources(access.backend.sources());
     }
 
     /// Replaces the origins whose web pages may connect, from the next request on; without any, all may. What is

@@ -29,6 +29,7 @@ mod clients;
 mod clock;
 mod config;
 mod connection;
+mod current_backend;
 mod drain;
 mod gateway;
 mod handlers;

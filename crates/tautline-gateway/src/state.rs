@@ -22,6 +22,7 @@ use crate::{
     clients::Clients,
     clock::Clock,
     config::GatewayConfig,
+    current_backend::CurrentBackend,
     drain::Drain,
     http::{hosts::Hosts, origins::Origins},
     methods::Methods,
@@ -67,6 +68,8 @@ pub(crate) struct GatewayState {
 /// Decides which clients, back ends and web pages are let in.
 pub(crate) struct Access {
     pub(crate) backend: Arc<dyn Backend>,
+    /// The part of `backend` that is replaced.
+    pub(crate) current: CurrentBackend,
     pub(crate) api_keys: Swap<ApiKeys>,
     pub(crate) hosts: Hosts,
     pub(crate) origins: Swap<Origins>,

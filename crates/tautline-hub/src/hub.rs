@@ -33,7 +33,7 @@ use crate::{
     mailbox::PeerMailbox,
     pages::Pages,
     random::Random,
-    rates::{Charge, Charged, RateLimiter},
+    rates::{Charge, Charged, RateLimiter, Rates},
     session::Login,
     session::id::SessionId,
     session::registry::Sessions,
@@ -88,7 +88,7 @@ pub struct Hub(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) limits: NodeLimits,
     rules: Swap<Rules>,
-    login_sources: Vec<u64>,
+    login_sources: Swap<Vec<u64>>,
     /// All guests share the identity of the first one.
     guest: OnceLock<Arc<Identity>>,
     idempotent_methods: IdempotentMethods,
@@ -109,7 +109,9 @@ pub(crate) struct Inner {
     pub(crate) acks: Acks,
     admission: AdmissionQueue,
     /// `None` if no rate is limited.
-    rates: Option<RateLimiter>,
+    rates: Swap<Option<Arc<RateLimiter>>>,
+    /// Refusals of limiters that were replaced.
+    earlier_refusals: AtomicU64,
     /// `None` without a ceiling for them.
     pub(crate) user_connections: Option<UserConnections>,
     pump: Mutex<Pump>,
@@ -160,7 +162,8 @@ impl Hub {
         let aging = Aging::new(engine.last_run_ms());
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
-            rates: RateLimiter::new(&limits.rates),
+            rates: Swap::new(RateLimiter::new(&limits.rates).map(Arc::new)),
+            earlier_refusals: AtomicU64::new(0),
             user_connections: UserConnections::new(
                 limits.rates.connections_per_user_max,
                 limits.rates.connections_per_user_beyond,
@@ -177,7 +180,7 @@ impl Hub {
             budgets,
             limits: config.limits,
             rules: Swap::new(rules),
-            login_sources: config.login_sources,
+            login_sources: Swap::new(config.login_sources),
             guest: OnceLock::new(),
             idempotent_methods: config.idempotent_methods,
             node: config.node,
@@ -330,6 +333,20 @@ impl Hub {
         }
     }
 
+    /// Replaces the rate limits, from the next request on: all buckets are full again, once. The ceilings of a user's
+    /// connections stay as they were at the start.
+    pub fn set_rates(&self, rates: &Rates) {
+        let replaced = self.rate_limiter().map_or(0, |limiter| limiter.refusals());
+        self.0.earlier_refusals.fetch_add(replaced, Ordering::Relaxed);
+        self.0.rates.store(RateLimiter::new(rates).map(Arc::new));
+    }
+
+    /// Replaces the sources whose logins are accepted ([`HubConfig::login_sources`]): tickets of others are
+    /// challenged from the next resume on. Connections stay.
+    pub fn set_login_sources(&self, sources: Vec<u64>) {
+        self.0.login_sources.store(sources);
+    }
+
     /// Current gauges and counters.
     #[must_use]
     pub fn stats(&self) -> HubStats {
@@ -347,8 +364,9 @@ impl Hub {
             pages: self.0.pages.len(),
             hellos_waiting: self.0.admission.waiting(),
             publications: self.0.publications.load(Ordering::Relaxed),
-            rate_limited: self.rate_limiter().map_or(0, RateLimiter::refusals),
-            rate_keys: self.rate_limiter().map_or(0, RateLimiter::keys),
+            rate_limited: self.0.earlier_refusals.load(Ordering::Relaxed)
+                + self.rate_limiter().map_or(0, |limiter| limiter.refusals()),
+            rate_keys: self.rate_limiter().map_or(0, |limiter| limiter.keys()),
         }
     }
 }
@@ -372,8 +390,8 @@ impl Hub {
     }
 
     /// `None` if no rate is limited.
-    pub(crate) fn rate_limiter(&self) -> Option<&RateLimiter> {
-        self.0.rates.as_ref()
+    pub(crate) fn rate_limiter(&self) -> Option<Arc<RateLimiter>> {
+        self.0.rates.load().as_ref().clone()
     }
 
     /// True if a method may run again under the same key.
@@ -447,7 +465,7 @@ impl Hub {
 
     /// True if logins from this source are still accepted.
     pub(crate) fn accepts_logins_of(&self, source: u64) -> bool {
-        self.0.login_sources.contains(&source)
+        self.0.login_sources.load().contains(&source)
     }
 
     pub(crate) fn node(&self) -> &str {

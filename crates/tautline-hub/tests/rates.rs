@@ -263,3 +263,20 @@ fn users_with_equal_hashes_keep_their_own_connections_and_rates() {
     assert_eq!(phones.each_mut().map(|phone| publish(&node, phone, 1)["ok"].is_object()), [true; 2]);
     assert_eq!(phones.map(|phone| phone.close), [None; 2]);
 }
+
+#[test]
+fn replaced_rates_hold_for_the_next_request() {
+    let node = node(Rates::default());
+    let mut phone = node.user("u1", &[]);
+    assert!((1..=5).all(|id| publish(&node, &mut phone, id)["ok"].is_object()));
+    let slow = Rates { user: set(Some("1/m"), None), ..Rates::default() };
+    node.hub.set_rates(&slow);
+    assert!(publish(&node, &mut phone, 6)["ok"].is_object(), "new buckets are full");
+    assert_eq!(publish(&node, &mut phone, 7)["error"]["code"], "rate_limited");
+    node.hub.set_rates(&slow);
+    assert!(publish(&node, &mut phone, 8)["ok"].is_object());
+    assert_eq!(publish(&node, &mut phone, 9)["error"]["code"], "rate_limited");
+    node.hub.set_rates(&Rates::default());
+    assert!((10..=20).all(|id| publish(&node, &mut phone, id)["ok"].is_object()));
+    assert_eq!(node.hub.stats().rate_limited, 2, "refusals of before are counted on");
+}
