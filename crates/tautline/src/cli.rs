@@ -6,7 +6,11 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use tautline_process::{escape, log::LogArgs, runtime, socket};
+use tautline_process::{
+    escape,
+    log::{self, LogArgs},
+    runtime, socket,
+};
 use tautline_protocol::ChannelName;
 use tracing::warn;
 
@@ -160,15 +164,22 @@ impl SourceArgs {
 impl ServeArgs {
     fn flags(self, log: &LogArgs) -> Flags {
         let Self { sources, listen, engine, dev } = self;
-        Flags { listen, engine, dev, log_format: log.format(), ..sources.flags() }
+        Flags {
+            listen,
+            engine,
+            dev,
+            log_format: log.format(),
+            log_filter: log.filter().cloned(),
+            ..sources.flags()
+        }
     }
 }
 
-fn run_serve(args: ServeArgs, log: &LogArgs) -> anyhow::Result<ExitCode> {
-    let flags = args.flags(log);
+fn run_serve(args: ServeArgs, log_args: &LogArgs) -> anyhow::Result<ExitCode> {
+    let flags = args.flags(log_args);
     let environment = Environment::of_process()?;
     let loaded = Loaded::load(&flags, &environment)?;
-    log.start_as(loaded.settings.log_format);
+    log::start(&loaded.settings.log_filter, loaded.settings.log_format);
     for finding in loaded.settings.findings(&environment) {
         warn!("{finding}");
     }

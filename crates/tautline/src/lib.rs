@@ -20,3 +20,4 @@ mod starting;
 pub mod terminal;
 mod tls;
 pub mod token;
+mod watched;

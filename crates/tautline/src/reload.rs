@@ -3,24 +3,33 @@
 //! Start at [`Reloader::run`]. A configuration with a fault changes nothing. Each part is replaced at once, and the parts one
 //! after the other (ADR 0027).
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tautline_gateway::Gateway;
+use tautline_process::log;
 use tokio::{
     signal::unix::Signal,
+    task::spawn_blocking,
     time::{MissedTickBehavior, interval},
 };
 use tracing::{error, info, warn};
 
-use crate::config::{Environment, Flags, Loaded};
+use crate::{
+    config::{Environment, Flags, Loaded, Settings},
+    logins,
+    tls::CertificateStore,
+    watched::Watched,
+};
 
-/// How often files are compared. A change is read once two comparisons in a row have found the same, so that nobody's
-/// half-written file is.
+/// How often files are compared. A change is read once two comparisons in a row have found the same.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 /// Options that are applied while the server runs: these, and those inside of them. All others count from the next start on.
-const RELOADED: [&str; 4] = ["channels", "api.keys", "api.key", "server.allowed_origins"];
+const RELOADED: [&str; 8] =
+    ["channels", "api.keys", "api.key", "auth", "login", "rates", "server.allowed_origins", "log.filter"];
+/// Options inside of them that are not: what was opened before is not counted by them.
+const NOT_RELOADED: [&str; 2] = ["rates.connections_per_user_max", "rates.connections_per_user_beyond"];
 
 /// What is needed to read the configuration again, and what it was before.
 pub(crate) struct Reloader {
@@ -31,6 +40,8 @@ pub(crate) struct Reloader {
     pub(crate) started: Loaded,
     /// As it was read last.
     pub(crate) running: Loaded,
+    /// Those of listeners with TLS, where there are any.
+    pub(crate) certificates: Option<CertificateStore>,
 }
 
 /// The options that have changed.
@@ -49,21 +60,36 @@ impl Reloader {
         comparisons.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watched = Watched::new(&self.running.files);
         loop {
-            let why = tokio::select! {
+            let is_asked = tokio::select! {
                 received = hangups.recv() => match received {
-                    Some(()) => "SIGHUP",
+                    Some(()) => true,
                     None => return,
                 },
-                _ = comparisons.tick() => match watched.compare() {
-                    true => "a file has changed",
-                    false => continue,
-                },
+                _ = comparisons.tick() => false,
             };
-            // As they are before they are read: what changes meanwhile is read again.
-            let read = Watched::new(&self.running.files);
-            self.reload_and_tell(why);
-            watched = if read.files == self.running.files { read } else { Watched::new(&self.running.files) };
+            // Files may be on a network that is slow.
+            let looked = spawn_blocking(move || {
+                watched = self.look(is_asked, watched);
+                (self, watched)
+            });
+            (self, watched) = looked.await.expect("a reload does not panic");
         }
+    }
+
+    /// Reloads where it is asked for or a file has changed. What is watched from now on.
+    fn look(&mut self, is_asked: bool, mut watched: Watched) -> Watched {
+        if watched.compare() || is_asked {
+            // As the files are before they are read: what changes meanwhile is read again.
+            watched = Watched::new(&self.running.files);
+            self.reload_and_tell(if is_asked { "SIGHUP" } else { "a file has changed" });
+            if watched.files() != self.running.files {
+                watched = Watched::new(&self.running.files);
+            }
+        }
+        if let Some(certificates) = &mut self.certificates {
+            certificates.look(is_asked);
+        }
+        watched
     }
 
     fn reload_and_tell(&mut self, why: &str) {
@@ -96,63 +122,81 @@ impl Reloader {
         }
         let (changed, since_start) =
             (self.running.values.changed(&loaded.values), self.started.values.changed(&loaded.values));
-        // The only part that can fail comes first.
-        if (&old.api_keys, &old.scoped_api_keys) != (&new.api_keys, &new.scoped_api_keys) {
-            self.gateway.set_api_keys(new.keys_of_api().context("[api]")?);
-        }
-        if old.allowed_origins != new.allowed_origins {
-            self.gateway.set_allowed_origins(&new.allowed_origins);
-        }
-        if old.channels != new.channels {
-            self.gateway.hub().set_rules(new.channels.clone());
-        }
+        self.apply(&loaded.settings)?;
         self.running = loaded;
+        let started = &self.started.settings;
+        let keeps_keys = started.ticket_keys.is_empty() || self.running.settings.ticket_keys.is_empty();
+        // Without listeners that have certificates, and where the engine keeps the keys of tickets, there is nothing to replace.
+        let beside = [("tls", self.certificates.is_some()), ("tickets.keys", !keeps_keys)];
+        let is_reloaded = |option: &str| {
+            is_reloaded(option) || beside.iter().any(|(outer, reloads)| *reloads && is_in(option, outer))
+        };
         Ok(Changes {
             applied: changed.into_iter().filter(|option| is_reloaded(option)).collect(),
             not_applied: since_start.into_iter().filter(|option| !is_reloaded(option)).collect(),
         })
     }
+
+    /// The parts that can fail come first, and change nothing where they do.
+    fn apply(&mut self, new: &Settings) -> anyhow::Result<()> {
+        let (old, gateway) = (&self.running.settings, &self.gateway);
+        let logins = match have_same_logins(old, new) {
+            true => None,
+            // The rest of them, such as the environment, is as it was at the start.
+            false => Some(logins::authenticator(&Settings {
+                environment: self.started.settings.environment.clone(),
+                ..new.clone()
+            })?),
+        };
+        let certificates = match &self.certificates {
+            Some(store) if old.tls != new.tls => Some(store.checked(&new.tls).context("[[tls]]")?),
+            _ => None,
+        };
+        if (&old.api_keys, &old.scoped_api_keys) != (&new.api_keys, &new.scoped_api_keys) {
+            gateway.set_api_keys(new.keys_of_api().context("[api]")?);
+        }
+        if let (Some(store), Some(read)) = (&mut self.certificates, certificates) {
+            store.take(new.tls.clone(), read).context("[[tls]]")?;
+        }
+        if let Some(logins) = logins {
+            gateway.set_backend(logins);
+        }
+        if old.allowed_origins != new.allowed_origins {
+            gateway.set_allowed_origins(&new.allowed_origins);
+        }
+        if old.limits.rates != new.limits.rates {
+            gateway.hub().set_rates(&new.limits.rates);
+        }
+        if old.channels != new.channels {
+            gateway.hub().set_rules(new.channels.clone());
+        }
+        let has_keys = |settings: &Settings| !settings.ticket_keys.is_empty();
+        if old.ticket_keys != new.ticket_keys && has_keys(&self.started.settings) && has_keys(new) {
+            let keys: Vec<_> = new.ticket_keys.iter().map(|key| key.0).collect();
+            gateway.hub().set_ticket_keys(&keys);
+        }
+        if old.log_filter != new.log_filter {
+            log::set_filter(&new.log_filter);
+        }
+        Ok(())
+    }
+}
+
+/// Only logins that have changed are replaced: what was fetched of the others, such as key sets, stays.
+fn have_same_logins(old: &Settings, new: &Settings) -> bool {
+    let of = |settings: &Settings| {
+        let Settings { guests, hs256_secret, hs256_secret_old, tokens, logins, .. } = settings.clone();
+        (guests, hs256_secret, hs256_secret_old, tokens, logins)
+    };
+    of(old) == of(new)
 }
 
 fn is_reloaded(option: &str) -> bool {
-    let is_inside = |rest: &str| rest.is_empty() || rest.starts_with('.');
-    RELOADED.into_iter().any(|outer| option.strip_prefix(outer).is_some_and(is_inside))
+    let is_any = |outer: &[&str]| outer.iter().any(|outer| is_in(option, outer));
+    is_any(&RELOADED) && !is_any(&NOT_RELOADED)
 }
 
-/// Files, and what they were when their content was read. They are compared, not subscribed to: that also sees a file behind
-/// links that change (Kubernetes), one that is put in the place of another, and one on a network file system.
-struct Watched {
-    files: Vec<PathBuf>,
-    read: Vec<Option<Stamp>>,
-    seen: Vec<Option<Stamp>>,
-}
-
-/// What differs where the content does.
-type Stamp = (Option<std::time::SystemTime>, u64, u64);
-
-impl Watched {
-    fn new(files: &[PathBuf]) -> Self {
-        let stamps = stamps(files);
-        Self { files: files.to_vec(), read: stamps.clone(), seen: stamps }
-    }
-
-    /// True where files have changed since they were read, and not since the last comparison.
-    fn compare(&mut self) -> bool {
-        let now = stamps(&self.files);
-        let is_steady = now == self.seen;
-        self.seen = now;
-        is_steady && self.seen != self.read
-    }
-}
-
-fn stamps(files: &[PathBuf]) -> Vec<Option<Stamp>> {
-    let stamp = |file: &PathBuf| {
-        let found = fs::metadata(file).ok()?;
-        #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(&found);
-        #[cfg(not(unix))]
-        let inode = 0;
-        Some((found.modified().ok(), found.len(), inode))
-    };
-    files.iter().map(stamp).collect()
+/// Whether an option is this one, or inside of it.
+fn is_in(option: &str, outer: &str) -> bool {
+    option.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

@@ -11,7 +11,7 @@ use tautline_process::{
     signals::{Ending, Signals},
     socket::raise_open_files_limit,
 };
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tracing::{Level, info, warn};
 
 use crate::{
@@ -56,10 +56,15 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
         serving.spawn(gateway.serve(listener));
         files.extend(file);
     }
-    let watching = certificates.map(CertificateStore::watch).transpose()?;
     let changing_keys = logs.change_keys(&gateway);
-    let reloader =
-        Reloader { flags, environment, gateway: gateway.clone(), started: loaded.clone(), running: loaded };
+    let reloader = Reloader {
+        flags,
+        environment,
+        gateway: gateway.clone(),
+        started: loaded.clone(),
+        running: loaded,
+        certificates,
+    };
     let reloading = signals.take_hangups().map(|hangups| tokio::spawn(reloader.run(hangups)));
 
     let ending = tokio::select! {
@@ -76,7 +81,7 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
             served.map(|()| ExitCode::SUCCESS)
         }
     };
-    changing_keys.into_iter().chain(watching).for_each(|task| task.abort());
+    changing_keys.inspect(AbortHandle::abort);
     reloading.inspect(JoinHandle::abort);
     drop(files);
     if let Some(signal) = unless_signalled(logs.close(), signals.next()).await {

@@ -4,23 +4,16 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use tautline_gateway::{Tls, TlsCertificate};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    task::AbortHandle,
-    time::{MissedTickBehavior, interval},
-};
 use tracing::{info, warn};
 
-use crate::config::CertificateFiles;
+use crate::{config::CertificateFiles, watched::Watched};
 
-/// How often the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long before its end a certificate is warned of, and how often.
 const EXPIRY_NOTICE: Duration = Duration::from_hours(14 * 24);
 const WARN_EVERY: Duration = Duration::from_hours(24);
@@ -29,19 +22,9 @@ const WARN_EVERY: Duration = Duration::from_hours(24);
 pub(crate) struct CertificateStore {
     files: Vec<CertificateFiles>,
     tls: Tls,
-    /// The files as they were when they were last read.
-    read: Vec<Option<Stamp>>,
+    watched: Watched,
     /// When an expiry was last warned of.
     warned: Option<SystemTime>,
-}
-
-/// What changes with a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    bytes: u64,
-    /// A link may lead to another file now, as in a Kubernetes secret.
-    target: Option<PathBuf>,
 }
 
 impl CertificateStore {
@@ -50,9 +33,9 @@ impl CertificateStore {
     /// # Errors
     /// Names the file that cannot be used.
     pub(crate) fn load(files: Vec<CertificateFiles>) -> anyhow::Result<Self> {
-        let read = stamps(&files);
+        let watched = watch(&files);
         let tls = Tls::new(read_all(&files)?)?;
-        let mut store = Self { files, tls, read, warned: None };
+        let mut store = Self { files, tls, watched, warned: None };
         store.log("certificate loaded");
         store.warn_of_expiry(SystemTime::now());
         Ok(store)
@@ -63,35 +46,59 @@ impl CertificateStore {
         self.tls.clone()
     }
 
-    /// Reloads on SIGHUP and when a file has changed, in a task of its own.
+    /// Reads the files again where one of them has changed, or where that is asked for. Warns of certificates that expire.
+    /// False: nothing was read.
+    pub(crate) fn look(&mut self, is_asked: bool) -> bool {
+        let is_due = self.watched.compare() || is_asked;
+        if is_due {
+            self.watched = watch(&self.files);
+            if let Err(error) = self.checked(&self.files).and_then(|read| self.replace(read)) {
+                warn!("cannot reload certificates; those in use stay: {error:#}");
+            }
+        }
+        self.warn_of_expiry(SystemTime::now());
+        is_due
+    }
+
+    /// Reads other files, for [`CertificateStore::take`].
     ///
     /// # Errors
-    /// Where the signal cannot be listened to.
-    pub(crate) fn watch(self) -> anyhow::Result<AbortHandle> {
-        let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-        Ok(tokio::spawn(watch(self, hangup)).abort_handle())
-    }
-
-    /// Reads the files again where one of them has changed. False: none has.
-    fn reload_changed(&mut self) -> bool {
-        let has_changed = self.read != stamps(&self.files);
-        if has_changed {
-            self.reload();
-        }
-        has_changed
-    }
-
-    fn reload(&mut self) {
-        // Before the files: a change while they are read is noticed the next time.
-        self.read = stamps(&self.files);
-        let replaced = read_all(&self.files).and_then(|read| Ok(self.tls.replace(read)?));
-        match replaced {
-            Ok(()) => {
-                self.warned = None;
-                self.log("certificate reloaded");
+    /// Names the file that cannot be used.
+    pub(crate) fn checked(&self, files: &[CertificateFiles]) -> anyhow::Result<Vec<TlsCertificate>> {
+        let read = read_all(files)?;
+        let (now, used) = (SystemTime::now(), self.tls.certificates());
+        for (files, certificate) in files.iter().zip(&read) {
+            // One that has expired meanwhile, and is not replaced, does not keep the others from being renewed.
+            let is_used = used.iter().any(|used| used.expires() == certificate.expires());
+            if certificate.expires() <= now && !is_used {
+                let days = -days_left(certificate, now);
+                bail!("{} has expired {days} days ago", files.certificate.display());
             }
-            Err(error) => warn!("cannot reload certificates; those in use stay: {error:#}"),
+            if certificate.begins() > now {
+                bail!("{} is not valid yet", files.certificate.display());
+            }
         }
+        Ok(read)
+    }
+
+    /// Uses the certificates of other files.
+    ///
+    /// # Errors
+    /// Where there are none.
+    pub(crate) fn take(
+        &mut self,
+        files: Vec<CertificateFiles>,
+        read: Vec<TlsCertificate>,
+    ) -> anyhow::Result<()> {
+        (self.watched, self.files) = (watch(&files), files);
+        self.replace(read)
+    }
+
+    fn replace(&mut self, read: Vec<TlsCertificate>) -> anyhow::Result<()> {
+        self.tls.replace(read)?;
+        self.warned = None;
+        self.log("certificate reloaded");
+        Ok(())
     }
 
     fn log(&self, event: &str) {
@@ -114,28 +121,6 @@ impl CertificateStore {
     }
 }
 
-async fn watch(mut store: CertificateStore, mut hangup: Signal) {
-    let mut ticks = interval(LOOK_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let is_asked = tokio::select! {
-            _ = ticks.tick() => false,
-            _ = hangup.recv() => true,
-        };
-        // Files may be on a network that is slow.
-        let looked = tokio::task::spawn_blocking(move || {
-            if is_asked {
-                store.reload();
-            } else {
-                store.reload_changed();
-            }
-            store.warn_of_expiry(SystemTime::now());
-            store
-        });
-        store = looked.await.expect("reading certificates does not panic");
-    }
-}
-
 /// Whole days, negative once it has expired.
 fn days_left(certificate: &TlsCertificate, now: SystemTime) -> i64 {
     let seconds = match certificate.expires().duration_since(now) {
@@ -145,13 +130,8 @@ fn days_left(certificate: &TlsCertificate, now: SystemTime) -> i64 {
     seconds.div_euclid(24 * 3600)
 }
 
-fn stamps(files: &[CertificateFiles]) -> Vec<Option<Stamp>> {
-    let stamp = |path: &PathBuf| {
-        let found = fs::metadata(path).ok()?;
-        let target = fs::canonicalize(path).ok();
-        Some(Stamp { modified: found.modified().ok(), bytes: found.len(), target })
-    };
-    files.iter().flat_map(|files| [&files.certificate, &files.key]).map(stamp).collect()
+fn watch(files: &[CertificateFiles]) -> Watched {
+    Watched::new(files.iter().flat_map(|files| [&files.certificate, &files.key]))
 }
 
 fn read_all(files: &[CertificateFiles]) -> anyhow::Result<Vec<TlsCertificate>> {
@@ -174,7 +154,10 @@ fn read_key(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::{
+        os::unix::fs::{PermissionsExt as _, symlink},
+        path::PathBuf,
+    };
 
     use super::*;
 
@@ -195,8 +178,15 @@ mod tests {
 
         /// Writes a new certificate for this name.
         fn issue(&self, name: &str) {
+            self.issue_for(name, (2020, 2099));
+        }
+
+        /// The same for the years between these two.
+        fn issue_for(&self, name: &str, (first, last): (i32, i32)) {
             let key = rcgen::KeyPair::generate().unwrap();
-            let params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+            let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+            (params.not_before, params.not_after) =
+                (rcgen::date_time_ymd(first, 1, 1), rcgen::date_time_ymd(last, 1, 1));
             self.write(&params.self_signed(&key).unwrap().pem(), &key.serialize_pem());
         }
 
@@ -214,6 +204,13 @@ mod tests {
         }
     }
 
+    /// Whether the files were read again once they were steady.
+    fn looks(store: &mut CertificateStore) -> bool {
+        let at_once = store.look(false);
+        assert!(!at_once, "they may still be written");
+        store.look(false)
+    }
+
     fn names(store: &CertificateStore) -> Vec<String> {
         store.tls().certificates().iter().flat_map(|one| one.names().to_vec()).collect()
     }
@@ -223,11 +220,11 @@ mod tests {
         let folder = Folder::new("changed");
         folder.issue("a.example");
         let mut store = CertificateStore::load(vec![folder.files()]).unwrap();
-        assert!(!store.reload_changed());
+        assert!(!looks(&mut store));
         folder.issue("longer.example");
-        assert!(store.reload_changed());
+        assert!(looks(&mut store));
         assert_eq!(names(&store), ["longer.example"]);
-        assert!(!store.reload_changed());
+        assert!(!looks(&mut store));
     }
 
     #[test]
@@ -237,15 +234,56 @@ mod tests {
         let mut store = CertificateStore::load(vec![folder.files()]).unwrap();
         let key = fs::read_to_string(folder.files().key).unwrap();
         fs::write(folder.files().certificate, "half a file").unwrap();
-        assert!(store.reload_changed() && !store.reload_changed());
+        assert!(looks(&mut store) && !looks(&mut store));
         assert_eq!(names(&store), ["a.example"]);
         fs::remove_file(folder.files().key).unwrap();
-        assert!(store.reload_changed() && !store.reload_changed());
+        assert!(looks(&mut store) && !looks(&mut store));
         assert_eq!(names(&store), ["a.example"]);
         folder.write("half a file", &key);
         folder.issue("fixed.example");
-        assert!(store.reload_changed());
+        assert!(looks(&mut store));
         assert_eq!(names(&store), ["fixed.example"]);
+    }
+
+    #[test]
+    fn expired_or_early_certificate_is_not_reloaded() {
+        let folder = Folder::new("expired");
+        folder.issue("good.example");
+        let mut store = CertificateStore::load(vec![folder.files()]).unwrap();
+        for years in [(2020, 2021), (2090, 2099)] {
+            folder.issue_for("bad.example", years);
+            assert!(looks(&mut store));
+            assert_eq!(names(&store), ["good.example"], "{years:?}");
+            store.look(true);
+            assert_eq!(names(&store), ["good.example"], "{years:?}");
+        }
+        folder.issue("new.example");
+        assert!(looks(&mut store));
+        assert_eq!(names(&store), ["new.example"]);
+    }
+
+    #[test]
+    fn key_of_another_certificate_is_not_reloaded() {
+        let folder = Folder::new("mismatch");
+        folder.issue("good.example");
+        let mut store = CertificateStore::load(vec![folder.files()]).unwrap();
+        let key = fs::read_to_string(folder.files().key).unwrap();
+        folder.issue("new.example");
+        let chain = fs::read_to_string(folder.files().certificate).unwrap();
+        folder.write(&chain, &key);
+        assert!(looks(&mut store));
+        assert_eq!(names(&store), ["good.example"]);
+    }
+
+    #[test]
+    fn certificate_that_expired_in_use_keeps_no_other_old() {
+        let (expired, renewed) = (Folder::new("stays"), Folder::new("renewed"));
+        expired.issue_for("expired.example", (2020, 2021));
+        renewed.issue("renewed.example");
+        let mut store = CertificateStore::load(vec![expired.files(), renewed.files()]).unwrap();
+        renewed.issue("newest.example");
+        assert!(looks(&mut store));
+        assert_eq!(names(&store), ["expired.example", "newest.example"]);
     }
 
     #[test]
@@ -265,7 +303,7 @@ mod tests {
         lead_to(&old);
         let mut store = CertificateStore::load(vec![links.files()]).unwrap();
         lead_to(&new);
-        assert!(store.reload_changed());
+        assert!(looks(&mut store));
         assert_eq!(names(&store), ["new.example"]);
     }
 

@@ -4,6 +4,7 @@
 //! written and counts it. A full disk, a closed pipe or a reader that stops reading costs log lines, and nothing else.
 
 mod background;
+mod filter;
 mod panics;
 
 use std::{
@@ -21,18 +22,20 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing::{Level, warn};
 use tracing_subscriber::{
-    Layer as _,
+    Layer as _, Registry,
     filter::Targets,
     fmt::{self, MakeWriter},
     layer::SubscriberExt as _,
-    registry,
+    registry, reload,
     util::SubscriberInitExt as _,
 };
 
 use self::background::Background;
-pub use self::panics::catch as catch_panics;
+pub use self::{filter::LogFilter, panics::catch as catch_panics};
 use crate::{escape, units::whole_ms, utc};
 
+/// The variable that says what is logged.
+pub const LOG_FILTER: &str = "RUST_LOG";
 /// The variable that says what a line of the log looks like.
 pub const LOG_FORMAT: &str = "TAUTLINE_LOG_FORMAT";
 /// Bytes of lines that wait to be written; more are dropped.
@@ -56,8 +59,9 @@ pub enum LogFormat {
 #[derive(Clone, Debug, clap::Args)]
 pub struct LogArgs {
     /// What to log, and how much of it: `debug`, `warn,tautline_gateway=trace` …; goes to stderr.
-    #[arg(long, global = true, env = "RUST_LOG", default_value = "info", value_name = "FILTER", value_parser = parse_filter)]
-    log: Targets,
+    /// [default: info]
+    #[arg(long, global = true, env = LOG_FILTER, value_name = "FILTER")]
+    log: Option<LogFilter>,
     /// What a line of the log looks like. [default: text]
     #[arg(long, global = true, env = LOG_FORMAT, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -79,28 +83,25 @@ impl LogArgs {
         self.log_format
     }
 
-    /// Logs in this format from now on.
-    pub fn start_as(&self, format: LogFormat) {
-        start(self.log.clone(), format);
+    /// What to log, where the command line or the environment says it.
+    #[must_use]
+    pub const fn filter(&self) -> Option<&LogFilter> {
+        self.log.as_ref()
     }
 
     /// Logs as the command line says from now on.
     pub fn start(&self) {
-        self.start_as(self.log_format.unwrap_or_default());
+        start(&self.log.clone().unwrap_or_default(), self.log_format.unwrap_or_default());
     }
-}
-
-fn parse_filter(text: &str) -> Result<Targets, String> {
-    text.parse().map_err(|error| {
-        format!("{error}; write a level (error, warn, info, debug, trace), or target=level pairs with commas")
-    })
 }
 
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 static IS_COLOURED: AtomicBool = AtomicBool::new(false);
 
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
 /// Logs what `filter` lets through, on stderr, from now on.
-fn start(filter: Targets, format: LogFormat) {
+pub fn start(filter: &LogFilter, format: LogFormat) {
     let is_json = format == LogFormat::Json;
     // Colours are for people; files get plain text.
     let is_coloured = !is_json && io::stderr().is_terminal();
@@ -112,7 +113,17 @@ fn start(filter: Targets, format: LogFormat) {
         // It would tell them by `eprintln!`, which panics where stderr is closed.
         .log_internal_errors(false);
     let lines = if is_json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
-    registry().with(lines).with(filter).init();
+    let (filter, handle) = reload::Layer::new(filter.targets());
+    FILTER.get_or_init(|| handle);
+    registry().with(filter).with(lines).init();
+}
+
+/// Logs what this filter lets through from now on, where [`start`] was called before.
+pub fn set_filter(filter: &LogFilter) {
+    if let Some(handle) = FILTER.get() {
+        // It fails only where nothing is logged any more.
+        let _ = handle.reload(filter.targets());
+    }
 }
 
 /// Tells a person what no filter may hide.

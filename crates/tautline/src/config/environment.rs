@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, env};
 
-use tautline_process::log::LOG_FORMAT;
+use tautline_process::log::{LOG_FILTER, LOG_FORMAT};
 
 use super::{ConfigError, path::OptionPath, suggestions};
 
@@ -27,7 +27,7 @@ pub const CONFIG: &str = "TAUTLINE_CONFIG";
 pub const TOKEN: &str = "TAUTLINE_TOKEN";
 
 /// The short names of options. The long ones win over them.
-const SHORT: [(&str, &str); 8] = [
+const SHORT: [(&str, &str); 9] = [
     (LISTEN, "server.listen"),
     (NODE, "server.node"),
     (AUTH_SECRET, "auth.hs256_secret"),
@@ -36,6 +36,7 @@ const SHORT: [(&str, &str); 8] = [
     (TICKET_KEYS, "tickets.keys"),
     (ENVIRONMENT, "tickets.environment"),
     (LOG_FORMAT, "log.format"),
+    (LOG_FILTER, "log.filter"),
 ];
 
 /// What all our variables begin with.

@@ -14,7 +14,7 @@ use tautline_backend::{HookOptions, LoginOptions, TokenOptions};
 use tautline_gateway::{GatewayConfig, PlainConfig};
 use tautline_hub::{Access, EngineLimits, HubLimits, NodeLimits, PresenceMode, Rates, RulePattern};
 use tautline_process::{
-    log::LogFormat,
+    log::{LogFilter, LogFormat},
     secret::{Secret, Secrets},
     socket,
 };
@@ -236,6 +236,9 @@ pub(super) struct Log {
     /// What a line looks like. Default `text`.
     #[schemars(with = "LogFormat")]
     pub format: Option<LogFormat>,
+    /// What is logged: a level, or targets with levels. Default `info`.
+    #[schemars(with = "LogFilter")]
+    pub filter: Option<LogFilter>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tautline_process::log::LOG_FORMAT;
+use tautline_process::log::{LOG_FILTER, LOG_FORMAT};
 
 use super::{
     ConfigError, Environment, Flags, Settings,
@@ -95,12 +95,13 @@ impl Flags {
         say("--listen", "server.listen", self.listen.map(|listen| listen.to_string()));
         say("--engine", "server.engine", self.engine.as_ref().map(ToString::to_string));
         // clap has read the variable, too, which then stays the place of the value.
+        let unless_in = |variable, value: Option<String>| {
+            value.filter(|value| environment.value(variable) != Some(value))
+        };
         let format = self.log_format.map(|format| format.to_string());
-        say(
-            "--log-format",
-            "log.format",
-            format.filter(|format| environment.value(LOG_FORMAT) != Some(format)),
-        );
+        say("--log-format", "log.format", unless_in(LOG_FORMAT, format));
+        let filter = self.log_filter.as_ref().map(ToString::to_string);
+        say("--log", "log.filter", unless_in(LOG_FILTER, filter));
         say("--dev", "auth.guests", self.dev.then(|| "true".to_owned()));
         for pair in &self.set {
             let Some((path, text)) = pair.split_once('=') else {

@@ -33,7 +33,11 @@ use serde::Deserialize;
 use tautline_backend::{HookOptions, LoginOptions, TokenOptions};
 use tautline_gateway::{GatewayConfig, PlainConfig};
 use tautline_hub::{Access, ChannelRule, NodeLimits, PresenceMode, Retention, RulePattern};
-use tautline_process::{log::LogFormat, secret::Secret, units::whole_ms};
+use tautline_process::{
+    log::{LogFilter, LogFormat},
+    secret::Secret,
+    units::whole_ms,
+};
 
 pub use api_keys::ApiKey;
 pub use check::{TicketKey, engine as parse_engine};
@@ -94,6 +98,8 @@ pub struct Flags {
     pub dev: bool,
     /// What a line of the log looks like; clap reads [`LOG_FORMAT`](tautline_process::log::LOG_FORMAT), too.
     pub log_format: Option<LogFormat>,
+    /// What is logged; clap reads [`LOG_FILTER`](tautline_process::log::LOG_FILTER), too.
+    pub log_filter: Option<LogFilter>,
     /// Any other option, each as `section.option=value`.
     pub set: Vec<String>,
 }
@@ -171,6 +177,8 @@ pub struct Settings {
     pub drain: DrainSettings,
     /// What a line of the log looks like. Default text.
     pub log_format: LogFormat,
+    /// What is logged. Default `info`.
+    pub log_filter: LogFilter,
 }
 
 impl Default for Settings {
@@ -202,6 +210,7 @@ impl Default for Settings {
             limits: NodeLimits::default(),
             drain: DrainSettings::default(),
             log_format: LogFormat::default(),
+            log_filter: LogFilter::default(),
         }
     }
 }
@@ -233,6 +242,7 @@ impl Settings {
         settings.channels = file.channels.into_iter().map(channel_rule).collect();
         settings.limits = file.limits;
         set(&mut settings.log_format, file.log.format);
+        set(&mut settings.log_filter, file.log.filter);
         set(&mut settings.drain.notice, file.drain.notice.map(|span| span.0));
         set(&mut settings.drain.spread, file.drain.spread.map(|span| span.0));
         set(&mut settings.drain.timeout, file.drain.timeout.map(|span| span.0));

@@ -77,6 +77,71 @@ fn changed_file_is_read_without_a_signal() {
     assert_eq!((publish(&server, OLD_KEY).as_str(), publish(&server, NEW_KEY).as_str()), ("401", "200"));
 }
 
+fn token(secret: &str) -> serde_json::Value {
+    let claims = json!({"sub": "u1", "exp": 4_000_000_000_u64});
+    json!({"token": tautline_backend::sign_hs256(&claims, secret.as_bytes()).expect("it can be signed")})
+}
+
+/// What the server answers to a hello.
+fn answer_to(server: &Server, hello: &serde_json::Value) -> serde_json::Value {
+    let mut line = server.connect();
+    line.send(&json!({"hello": hello}));
+    line.receive_any(&["welcome", "bye", "challenge"])
+}
+
+#[test]
+fn replaced_token_secret_admits_and_refuses_at_once() {
+    let (old, new) = ("old-0123456789abcdef0123456789ab", "new-0123456789abcdef0123456789ab");
+    let text = |secret: &str, rest: &str| format!("[auth]\nhs256_secret = \"{secret}\"\n{rest}");
+    let file = config_file("reload-secret", &text(old, ""));
+    let mut server = server(&file);
+    let mut line = server.connect();
+    line.hello(&token(old));
+    let ticket = line.receive("welcome")["welcome"]["ticket"].clone();
+    assert_eq!(answer_to(&server, &json!({"v": 1, "auth": token(new)}))["bye"]["code"], "unauthorized");
+
+    // Both for a while: tickets and tokens of both are accepted.
+    fs::write(&file, text(new, &format!("hs256_secret_old = \"{old}\"\n"))).expect("it can be written");
+    server.signal(Signal::HUP);
+    let log = server.log_line("configuration reloaded");
+    assert!(log.contains("applied: auth.hs256_secret, auth.hs256_secret_old"), "{log}");
+    for secret in [old, new] {
+        let answer = answer_to(&server, &json!({"v": 1, "auth": token(secret)}));
+        assert_eq!(answer["welcome"]["user"], "u1", "{answer}");
+    }
+
+    fs::write(&file, text(new, "")).expect("it can be written");
+    server.signal(Signal::HUP);
+    server.log_line("configuration reloaded");
+    assert_eq!(answer_to(&server, &json!({"v": 1, "auth": token(old)}))["bye"]["code"], "unauthorized");
+    let resume = json!({"v": 1, "resume": {"ticket": ticket, "attempt": 2, "cursors": {}}});
+    assert_eq!(answer_to(&server, &resume)["challenge"]["code"], "ticket_revoked");
+    line.send(&json!({"ping": {}}));
+    line.receive("pong");
+}
+
+#[test]
+fn filter_and_rates_change_while_it_runs() {
+    let text = |filter: &str, rates: &str| {
+        settings("n1", OLD_KEY) + &format!("[log]\nfilter = \"{filter}\"\n[rates]\n{rates}\n")
+    };
+    let file = config_file("reload-filter", &text("info", ""));
+    let mut server = server(&file);
+    let rates = "api_key = { publishes = \"1/h\" }\nconnections_per_user_max = 5";
+    fs::write(&file, text("warn", rates)).expect("it can be written");
+    server.signal(Signal::HUP);
+    // A warning, which the new filter lets through, and not the information before it.
+    let log = server.log_line("with the next start only");
+    assert!(log.trim_end().ends_with(": rates.connections_per_user_max"), "{log}");
+    assert_eq!(publish(&server, OLD_KEY), "200");
+    assert_eq!(publish(&server, OLD_KEY), "429");
+    fs::write(&file, text("info", "")).expect("it can be written");
+    server.signal(Signal::HUP);
+    let log = server.log_line("configuration reloaded");
+    assert!(log.contains("applied: log.filter, rates.api_key.publishes"), "{log}");
+    assert_eq!(publish(&server, OLD_KEY), "200");
+}
+
 #[test]
 fn config_command_prints_defaults_schema_and_places() {
     let output = |arguments: &[&str], variables: &[(&str, &str)]| {

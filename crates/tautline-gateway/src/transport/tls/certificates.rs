@@ -24,6 +24,7 @@ use x509_parser::{
 pub struct TlsCertificate {
     key: Arc<CertifiedKey>,
     names: Vec<String>,
+    begins: SystemTime,
     expires: SystemTime,
 }
 
@@ -61,20 +62,26 @@ impl TlsCertificate {
         let Some(own) = chain.first() else {
             return Err(TlsError::Certificate("no block begins with -----BEGIN CERTIFICATE-----".to_owned()));
         };
-        let (names, expires) = read_certificate(own).map_err(TlsError::Certificate)?;
+        let (names, [begins, expires]) = read_certificate(own).map_err(TlsError::Certificate)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsError::Key(error.to_string()))?;
         let key =
             CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| match error {
                 rustls::Error::InconsistentKeys(_) => TlsError::Mismatch,
                 error => TlsError::Key(error.to_string()),
             })?;
-        Ok(Self { key: Arc::new(key), names, expires })
+        Ok(Self { key: Arc::new(key), names, begins, expires })
     }
 
     /// The DNS names that it is for, in lower case; `*.` stands for any one label.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// From when on clients trust it.
+    #[must_use]
+    pub fn begins(&self) -> SystemTime {
+        self.begins
     }
 
     /// From when on no client trusts it.
@@ -94,7 +101,7 @@ impl fmt::Debug for TlsCertificate {
     }
 }
 
-fn read_certificate(der: &[u8]) -> Result<(Vec<String>, SystemTime), String> {
+fn read_certificate(der: &[u8]) -> Result<(Vec<String>, [SystemTime; 2]), String> {
     let (_, certificate) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
     let names = certificate.subject_alternative_name().map_err(|error| error.to_string())?;
     let names = names.into_iter().flat_map(|names| &names.value.general_names);
@@ -102,8 +109,10 @@ fn read_certificate(der: &[u8]) -> Result<(Vec<String>, SystemTime), String> {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
         _ => None,
     });
-    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
-    Ok((names.collect(), SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+    let validity = certificate.validity();
+    let ends = [validity.not_before, validity.not_after]
+        .map(|end| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(end.timestamp()).unwrap_or(0)));
+    Ok((names.collect(), ends))
 }
 
 /// The certificates of a listener, which may be replaced at any time.
@@ -250,7 +259,7 @@ mod tests {
         assert_eq!(Table::new(Vec::new()).unwrap_err(), TlsError::None);
         let good = read(&certificate, &key).unwrap();
         assert_eq!(good.names(), ["shop.example"]);
-        assert!(good.expires() > SystemTime::now());
+        assert!(good.begins() < SystemTime::now() && good.expires() > SystemTime::now());
         let hidden = format!("{good:?}");
         assert!(hidden.contains("shop.example") && !hidden.contains("PRIVATE"), "{hidden}");
     }
