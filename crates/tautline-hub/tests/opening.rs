@@ -65,6 +65,49 @@ fn forged_ticket_is_challenged_then_login_succeeds() {
 }
 
 #[test]
+fn ticket_with_any_bit_changed_is_challenged() {
+    let mut node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    let welcome = phone.welcome(&node);
+    let ticket = welcome["ticket"].as_str().expect("a ticket").to_owned();
+    for bit in 0..ticket.len() * 7 {
+        let mut bytes = ticket.clone().into_bytes();
+        bytes[bit / 7] ^= 1 << (bit % 7);
+        let changed = String::from_utf8(bytes).expect("seven bits");
+        node.advance(1);
+        let mut forger = node.dial();
+        forger.login = Err(LoginRefused::Unauthorized("no login is shown".to_owned()));
+        forger.say(&node, resume(&json!({"ticket": changed}), 5, json!({})));
+        let answer = forger.hear(&node).remove(0);
+        assert_eq!(answer["challenge"]["code"], "ticket_invalid", "bit {bit}: {answer}");
+    }
+    phone.say(&node, json!({"ping": {}}));
+    assert_eq!(phone.hear_only(&node, "pong").len(), 1, "its owner is untouched");
+}
+
+#[test]
+fn fifteen_thousand_tickets_ask_for_no_login() {
+    const CLIENTS: usize = 15_000;
+    let mut node = Node::new();
+    let mut welcomes = Vec::with_capacity(CLIENTS);
+    for n in 0..CLIENTS {
+        node.advance(1);
+        welcomes.push(node.user(&format!("u{n}"), &[]).welcome(&node));
+    }
+    // The keys of tickets outlive the restart; sessions and logs do not.
+    for mut after in [node, Node::new()] {
+        for (n, welcome) in welcomes.iter().enumerate() {
+            after.advance(1);
+            let mut back = after.dial();
+            back.login = Err(LoginRefused::Unavailable("the provider must not be asked".to_owned()));
+            back.say(&after, resume(welcome, 5, json!({})));
+            let answer = back.hear(&after).remove(0);
+            assert_eq!(answer["welcome"]["user"], format!("u{n}"), "{answer}");
+        }
+    }
+}
+
+#[test]
 fn expired_ticket_is_challenged() {
     let mut node = Node::new();
     let mut phone = node.guest();
@@ -607,6 +650,24 @@ fn ticket_of_removed_login_source_is_challenged() {
         assert_eq!(received[0].get("welcome").is_some(), is_good, "{received:?}");
         assert!(is_good || received[0]["challenge"]["code"] == "ticket_revoked", "{received:?}");
     }
+}
+
+#[test]
+fn replaced_login_sources_hold_for_the_next_resume() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    let ticket = phone.welcome(&node);
+    let come_back = || {
+        let mut back = node.dial();
+        back.say(&node, resume(&ticket, 5, json!({})));
+        back.hear(&node)[0].clone()
+    };
+    node.hub.set_login_sources(vec![7]);
+    assert_eq!(come_back()["challenge"]["code"], "ticket_revoked");
+    phone.say(&node, json!({"ping": {}}));
+    assert_eq!(phone.hear_only(&node, "pong").len(), 1, "its connection stays");
+    node.hub.set_login_sources(vec![7, 0]);
+    assert!(come_back().get("welcome").is_some());
 }
 
 #[test]

@@ -1,15 +1,21 @@
 //! Settings that are replaced while clients are connected.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tautline_backend::{Authenticator, AuthenticatorOptions};
 use tautline_gateway::ApiKeys;
-use tautline_hub::{Access, ChannelRule, RulePattern};
+use tautline_hub::{Access, ChannelRule, Rates, RulePattern};
 
 use crate::rig::{Client, Rig, config, open_to_all};
 
-const CLIENTS: usize = 300;
 const RELOADS: usize = 20;
 /// Clients from here on subscribe.
 const SUBSCRIBERS: usize = 100;
+
+/// 5,000 are a matter of patience and of open files: `TAUTLINE_TEST_RELOAD_CLIENTS=5000` after `ulimit -n 12000`.
+fn clients_wanted() -> usize {
+    let said = std::env::var("TAUTLINE_TEST_RELOAD_CLIENTS").ok();
+    said.map_or(300, |said| said.parse().expect("a number of clients"))
+}
 
 fn status_of(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or_default()
@@ -49,9 +55,9 @@ fn still_connected(clients: &mut [Client]) {
 #[test]
 fn twenty_reloads_drop_nobody_and_hold_at_once() {
     let mut config = config();
-    config.connections_per_address_max = 2 * CLIENTS;
+    config.connections_per_address_max = 2 * clients_wanted();
     let rig = Rig::serve(open_to_all().config(config));
-    let mut clients: Vec<_> = (0..CLIENTS).map(|_| rig.guest()).collect();
+    let mut clients: Vec<_> = (0..clients_wanted()).map(|_| rig.guest()).collect();
     let key = |nth: usize| format!("key-of-reload-{nth:04}");
     let origin = |nth: usize| format!("https://shop-{nth}.example");
     for nth in 1..=RELOADS {
@@ -65,6 +71,7 @@ fn twenty_reloads_drop_nobody_and_hold_at_once() {
         assert_eq!((new.as_str(), old.as_str()), ("101", "403"));
         let is_open = nth % 2 == 0;
         rig.gateway.hub().set_rules(vec![rule(if is_open { Access::Any } else { Access::None })]);
+        rig.gateway.hub().set_rates(&Rates { keys_max: nth, ..Rates::default() });
         let subscriber = SUBSCRIBERS + nth;
         if !is_open && nth > 1 {
             assert!(clients[subscriber - 1].receive()["unsubscribed"].is_object(), "the permission is gone");
@@ -76,4 +83,37 @@ fn twenty_reloads_drop_nobody_and_hold_at_once() {
     still_connected(&mut clients);
     rig.gateway.set_allowed_origins([""; 0]);
     assert_eq!(connect(&rig, "https://any.example"), "101");
+}
+
+#[test]
+fn replaced_logins_drop_nobody_and_hold_at_once() {
+    let secret = |nth: usize| format!("{nth:02} a secret of the app and its gateway");
+    let logins = |nth: usize| {
+        let mut options = AuthenticatorOptions::default();
+        options.hs256_secrets = vec![secret(nth).into_bytes()];
+        Authenticator::new(&options).expect("a good secret")
+    };
+    let rig = Rig::serve(open_to_all().backend(logins(0)));
+    let hello = |hello: &Value| {
+        let mut client = rig.connect();
+        client.send(&json!({ "hello": hello }));
+        (client.receive(), client)
+    };
+    let log_in = |nth: usize| {
+        let claims = json!({"sub": "u1", "exp": 4_000_000_000_u64});
+        let token = tautline_backend::sign_hs256(&claims, secret(nth).as_bytes()).expect("it can be signed");
+        hello(&json!({"v": 1, "auth": {"token": token}}))
+    };
+    let mut clients = Vec::new();
+    for nth in 0..RELOADS {
+        let (welcome, client) = log_in(nth);
+        assert_eq!(welcome["welcome"]["user"], "u1", "{welcome}");
+        clients.push(client);
+        rig.gateway.set_backend(logins(nth + 1));
+        assert_eq!(log_in(nth).0["bye"]["code"], "unauthorized");
+        let resume = json!({"ticket": welcome["welcome"]["ticket"], "attempt": 2, "cursors": {}});
+        let answer = hello(&json!({"v": 1, "resume": resume})).0;
+        assert_eq!(answer["challenge"]["code"], "ticket_revoked", "{answer}");
+    }
+    still_connected(&mut clients);
 }

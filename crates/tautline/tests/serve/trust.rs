@@ -230,3 +230,88 @@ fn guests_without_listed_origins_are_warned_about() {
     let line = server.log_line("allowed_origins");
     assert!(line.contains("WARN") && line.contains("every web page"), "{line}");
 }
+
+/// A hostile first message, and what must not be in the log of it.
+fn hostile(n: usize, ticket: &str) -> (Value, Vec<String>) {
+    let mark = format!("{n:04}-do-not-repeat-me");
+    let claims = json!({"sub": "u42", "exp": 4_000_000_000_u64, "jti": mark});
+    let signed = tautline_backend::sign_hs256(&claims, mark.as_bytes()).expect("it can be signed");
+    let parts =
+        |token: &str| token.split('.').skip(1).map(str::to_owned).filter(|part| !part.is_empty()).collect();
+    match n % 8 {
+        0 => (json!({"auth": {"token": mark}}), vec![mark]),
+        1 => (json!({"auth": {"token": signed}}), parts(&signed)),
+        2 => {
+            // {"alg":"none"}
+            let unsigned = format!("eyJhbGciOiJub25lIn0.{}.", signed.split('.').nth(1).expect("three parts"));
+            (json!({"auth": {"token": unsigned}}), parts(&unsigned))
+        }
+        3 => (json!({"auth": {"provider": "wechat", "code": mark}}), vec![mark]),
+        4 => (json!({"resume": {"ticket": mark, "attempt": 9, "cursors": {}}}), vec![mark]),
+        5 => {
+            let mut bytes = ticket.as_bytes().to_vec();
+            let at = n % bytes.len();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).expect("letters");
+            (
+                json!({"resume": {"ticket": changed, "attempt": 9, "cursors": {}}}),
+                vec![changed[20..60].to_owned()],
+            )
+        }
+        6 => (json!({"auth": {"token": format!("{mark}{}", "a".repeat(30_000))}}), vec![mark]),
+        _ => (json!({"auth": {"token": [mark.clone()], "user": mark}}), vec![mark]),
+    }
+}
+
+#[test]
+fn thousand_hostile_inputs_leave_no_secret_in_the_log() {
+    const INPUTS: usize = 1000;
+    let instance = Instance::new("hostile");
+    let config = instance.folder.join("hostile.toml");
+    let api_key = "an-api-key-not-to-be-logged";
+    let text = format!(
+        "[auth]\nhs256_secret = \"{SECRET}\"\n[api]\nkeys = [\"{api_key}\"]\n[[login]]\nprovider = \"wechat\"\n\
+         app_id = \"wx1\"\napp_secret = \"an-app-secret-not-to-be-logged\"\nurl = \"http://127.0.0.1:9/\"\n"
+    );
+    fs::write(&config, text).expect("the target folder can be written");
+    let log = instance.folder.join("log");
+    let file = fs::File::create(&log).expect("the target folder can be written");
+    let arguments = ["--log", "debug", "--config", config.to_str().expect("the path is text")];
+    let server = Server::start_logging_to(file, &arguments, &[]);
+    let mut bystander = server.connect();
+    bystander.hello(&token(SECRET));
+    let ticket = bystander.receive("welcome")["welcome"]["ticket"].as_str().expect("a ticket").to_owned();
+
+    let mut forbidden =
+        vec![SECRET.to_owned(), api_key.to_owned(), "an-app-secret".to_owned(), ticket.clone()];
+    for n in 0..INPUTS {
+        let (mut hello, secrets) = hostile(n, &ticket);
+        hello["v"] = json!(1);
+        let mut line = server.connect();
+        line.send(&json!({ "hello": hello }));
+        let answer = line.receive_any(&["bye", "challenge", "welcome"]);
+        assert!(answer["welcome"].is_null(), "{n}: {answer}");
+        assert!(!secrets.iter().any(|secret| answer.to_string().contains(secret)), "{n}: {answer}");
+        forbidden.extend(secrets);
+    }
+    for n in 0..20 {
+        let secret = format!("{n:04}-not-a-key-of-the-api");
+        let mut stream = TcpStream::connect(server.address()).expect("it listens");
+        let head = format!("Host: a\r\nConnection: close\r\nAuthorization: Bearer {secret}\r\n\r\n");
+        let request = format!("GET /api/v1/users/u1/inbox?key={secret} HTTP/1.1\r\n{head}");
+        stream.write_all(request.as_bytes()).expect("it takes the request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        assert!(answer.starts_with("HTTP/1.1 401") && !answer.contains(&secret), "{answer}");
+        forbidden.push(secret);
+    }
+    bystander.send(&json!({"ping": {}}));
+    bystander.receive("pong");
+    server.signal(rustix::process::Signal::TERM);
+    drop(bystander);
+    assert_eq!(server.end().0, Some(0));
+    let log = fs::read_to_string(&log).expect("it was written");
+    assert!(log.contains("login refused"), "{log}");
+    let found: Vec<_> = forbidden.iter().filter(|secret| log.contains(secret.as_str())).collect();
+    assert!(found.is_empty(), "{found:?}");
+}
