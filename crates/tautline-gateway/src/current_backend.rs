@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tautline_backend::{Backend, BackendFuture, Login, LoginResult};
+use tautline_backend::{Backend, BackendFuture, Call, CallResult, Login, LoginResult};
 use tautline_hub::{Authorization, AuthorizeQuestion};
 use tautline_protocol::Now;
 
@@ -35,6 +35,15 @@ impl Backend for CurrentBackend {
     ) -> BackendFuture<'a, Authorization> {
         let backend = self.0.get();
         Box::pin(async move { backend.authorize(now, question).await })
+    }
+
+    fn call<'a>(&'a self, now: Now, call: Call) -> BackendFuture<'a, CallResult> {
+        let backend = self.0.get();
+        Box::pin(async move { backend.call(now, call).await })
+    }
+
+    fn is_idempotent(&self, method: &str) -> bool {
+        self.0.get().is_idempotent(method)
     }
 
     fn sources(&self) -> Vec<u64> {

@@ -143,8 +143,9 @@ impl Reloader {
         let logins = match have_same_logins(old, new) {
             true => None,
             // The rest of them, such as the environment, is as it was at the start.
-            false => Some(logins::authenticator(&Settings {
+            false => Some(logins::backend(&Settings {
                 environment: self.started.settings.environment.clone(),
+                hooks: self.started.settings.hooks.clone(),
                 ..new.clone()
             })?),
         };
