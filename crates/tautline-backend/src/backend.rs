@@ -116,7 +116,7 @@ pub trait Backend: Send + Sync {
         false
     }
 
-    /// The sources of the logins that it accepts ([`tautline_hub::Identity::source`]), asked once: tickets of other
+    /// The sources of the logins that it accepts ([`tautline_hub::Identity::source`]), asked when it is put to use: tickets of other
     /// sources are not valid.
     fn sources(&self) -> Vec<u64>;
 }
