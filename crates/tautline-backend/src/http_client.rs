@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tracing::warn;
 
 use crate::{
     connector::Connector,
@@ -67,6 +68,9 @@ impl HttpClient {
     fn with(connector: Connector) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(words) = warning_about(&roots) {
+            warn!("{words}");
+        }
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("the provider has the default versions")
@@ -114,6 +118,13 @@ impl HttpClient {
         };
         tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(HttpError::Timeout))
     }
+}
+
+/// Said at the start, or each login would fail without a word about the cause.
+fn warning_about(roots: &RootCertStore) -> Option<&'static str> {
+    let words = "the system has no certificates of authorities: requests over HTTPS will fail; install \
+         ca-certificates, or set SSL_CERT_FILE";
+    roots.is_empty().then_some(words)
 }
 
 impl HttpError {
@@ -169,6 +180,19 @@ mod tests {
     }
 
     const LONG: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn empty_store_of_roots_is_said() {
+        let mut roots = RootCertStore::empty();
+        assert!(warning_about(&roots).is_some_and(|words| words.contains("ca-certificates")));
+        let anchor = rustls::pki_types::TrustAnchor {
+            subject: Vec::new().into(),
+            subject_public_key_info: Vec::new().into(),
+            name_constraints: None,
+        };
+        roots.roots.push(anchor);
+        assert_eq!(warning_about(&roots), None);
+    }
 
     #[tokio::test]
     async fn endless_answer_is_read_up_to_its_bound() {

@@ -47,5 +47,5 @@ pub use sign::sign_hs256;
 pub use tautline_files::secret::Secret;
 pub use token::{
     HS256_SECRET_BYTES_MIN, JWKS_BYTES_MAX, JwksOptions, KeyOptions, TOKEN_BYTES_MAX, TokenOptions,
-    TokenOptionsError,
+    TokenOptionsError, unverified_identity,
 };

@@ -23,6 +23,13 @@ impl Breaker {
         *self = Self::default();
     }
 
+    /// The vendor has asked not to be asked until then. True: that is news.
+    pub(super) fn pause(&mut self, now_ms: u64, until_ms: u64) -> bool {
+        let was_closed = self.is_closed(now_ms);
+        self.open_until_ms = self.open_until_ms.max(until_ms);
+        was_closed
+    }
+
     /// A call that began at `asked_at_ms` was not answered. True: the vendor is not asked from now on.
     pub(super) fn failed(&mut self, asked_at_ms: u64) -> bool {
         self.failures = self.failures.saturating_add(1);

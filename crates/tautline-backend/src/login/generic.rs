@@ -8,7 +8,7 @@ use serde_json::Value;
 use tautline_files::secret::Secret;
 use tautline_protocol::Now;
 
-use super::vendor::{CodeError, CodeRequest, Vendor, escape, id_at, json};
+use super::vendor::{CodeError, CodeRequest, Vendor, escape, id_at, is_header_name, is_header_value, json};
 
 /// Where the parameters of a request go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -63,6 +63,38 @@ pub(super) struct Generic {
 }
 
 impl Generic {
+    /// Checks what could fail at each login.
+    ///
+    /// # Errors
+    /// The option that is not valid.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let (scheme, rest) = self.url.split_once("://").unwrap_or(("", &self.url));
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if ["{code}", "{app_secret}"].iter().any(|name| scheme.contains(name) || host.contains(name)) {
+            return Err(
+                "`url` has `{code}` or `{app_secret}` in the name of its host: a client must not choose \
+                 the server, and no resolver may see a secret"
+                    .to_owned(),
+            );
+        }
+        for (name, value) in &self.options.headers {
+            if !is_header_name(name) || !is_header_value(&self.fill(value, "code", str::to_owned)) {
+                return Err(format!("header {name:?}: its name or value is not allowed in HTTP"));
+            }
+        }
+        for (option, pointer) in [("id", &self.options.id), ("error", &self.options.error)] {
+            if pointer.as_deref().is_some_and(|pointer| !is_pointer(pointer)) {
+                return Err(format!(
+                    "`{option}` is no JSON pointer (RFC 6901): it begins with `/`, as in `/data/openid`"
+                ));
+            }
+        }
+        match self.request("code", Now::default()).is_valid() {
+            true => Ok(()),
+            false => Err("`url` is not valid".to_owned()),
+        }
+    }
+
     /// Replaces the names in braces in one pass, so that a code cannot bring a name along.
     fn fill(&self, template: &str, code: &str, write: impl Fn(&str) -> String) -> String {
         let names =
@@ -84,6 +116,11 @@ impl Generic {
         }
         filled + rest
     }
+}
+
+/// A pointer to a member: RFC 6901 has `~0` for `~` and `~1` for `/`.
+fn is_pointer(text: &str) -> bool {
+    text.starts_with('/') && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
 }
 
 impl Vendor for Generic {

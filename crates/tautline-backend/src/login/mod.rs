@@ -45,6 +45,7 @@ impl CodeLogins {
         options: &[LoginOptions],
         transport: &Arc<dyn Transport>,
     ) -> Result<Self, LoginOptionsError> {
+        LoginOptions::check_all(options)?;
         let providers = options.iter().map(|options| {
             let provider = Provider::new(environment, options, Arc::clone(transport))?;
             Ok((options.provider.clone(), Arc::new(provider)))

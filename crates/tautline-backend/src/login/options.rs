@@ -136,6 +136,38 @@ impl LoginOptions {
         self.vendor().map(drop)
     }
 
+    /// Checks the options of all vendors, each and together.
+    ///
+    /// # Errors
+    /// The first that is not valid, has the name of an earlier one, or names its users as an earlier one does.
+    pub fn check_all(all: &[Self]) -> Result<(), LoginOptionsError> {
+        for (index, options) in all.iter().enumerate() {
+            options.check()?;
+            let fail =
+                |why: &str| LoginOptionsError { provider: options.provider.clone(), why: why.to_owned() };
+            for earlier in &all[..index] {
+                if earlier.provider == options.provider {
+                    return Err(fail("an earlier one has this name"));
+                }
+                if earlier.user_prefix() == options.user_prefix() && !earlier.shares_users(options) {
+                    return Err(fail(
+                        "an earlier one has this `user_prefix`: users of two vendors could have one name",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Apps of one account at one vendor give a user the same id.
+    fn shares_users(&self, other: &Self) -> bool {
+        self.kind() == other.kind() && self.union_id && other.union_id
+    }
+
+    fn kind(&self) -> Option<LoginKind> {
+        self.kind.or_else(|| LoginKind::of(&self.provider))
+    }
+
     pub(super) fn vendor(&self) -> Result<Box<dyn Vendor>, LoginOptionsError> {
         self.try_vendor().map_err(|why| LoginOptionsError { provider: self.provider.clone(), why })
     }
@@ -148,11 +180,8 @@ impl LoginOptions {
         if self.provider.is_empty() {
             return Err("`provider` is missing: the word that clients say".to_owned());
         }
-        let kind = match self.kind {
-            Some(kind) => kind,
-            None => LoginKind::of(&self.provider)
-                .ok_or("`kind` is missing: wechat, alipay, douyin, qq, baidu, kuaishou or generic")?,
-        };
+        let kind =
+            self.kind().ok_or("`kind` is missing: wechat, alipay, douyin, qq, baidu, kuaishou or generic")?;
         if self.generic.is_some() && kind != LoginKind::Generic {
             return Err("`generic` is only for `kind = \"generic\"`".to_owned());
         }
@@ -174,12 +203,12 @@ impl LoginOptions {
             LoginKind::Douyin => Box::new(Douyin { url, app_id, app_secret, union_id }),
             LoginKind::Baidu => Box::new(Baidu { url, app_id, app_secret }),
             LoginKind::Kuaishou => Box::new(Kuaishou { url, app_id, app_secret, union_id }),
-            LoginKind::Generic => Box::new(Generic {
-                url,
-                app_id,
-                app_secret,
-                options: self.generic.clone().unwrap_or_default(),
-            }),
+            LoginKind::Generic => {
+                let options = self.generic.clone().unwrap_or_default();
+                let generic = Generic { url, app_id, app_secret, options };
+                generic.check()?;
+                Box::new(generic)
+            }
             LoginKind::Alipay => {
                 let public_key = self.alipay_public_key.as_deref().ok_or("`alipay_public_key` is missing")?;
                 let serial_numbers = match (&self.app_cert_sn, &self.alipay_root_cert_sn) {

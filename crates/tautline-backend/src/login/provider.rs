@@ -18,7 +18,7 @@ use super::{
     budget::{AddressRates, Rate},
     codes::{CodeDigest, Codes},
     options::{LoginOptions, LoginOptionsError},
-    transport::Transport,
+    transport::{Transport, VendorAnswer},
     vendor::{CodeError, Vendor},
 };
 use crate::{LoginResult, flight::Flight, source::source_of};
@@ -34,7 +34,20 @@ const RATE_LIMITED_MS: u64 = 60_000;
 /// An error of the operator is logged once in this time, in milliseconds.
 const LOG_EVERY_MS: u64 = 60_000;
 
-type CodeResult = Result<UserId, CodeError>;
+/// How long a vendor is left alone that asks for a pause: without a time of its own, and at most, in milliseconds.
+const BUSY_MS: u64 = 1_000;
+const BUSY_MS_MAX: u64 = 60_000;
+
+type CodeResult = Result<CodeUser, CodeError>;
+
+/// The user behind a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct CodeUser {
+    user: UserId,
+    /// When the vendor was asked, in wall milliseconds: a login that is revoked later stays so, however often the
+    /// client comes with the same code.
+    asked_at_ms: u64,
+}
 
 pub(super) struct Provider {
     name: String,
@@ -69,7 +82,7 @@ impl Provider {
         let of = format!("{} {}", options.provider, options.app_id);
         let addresses = AddressRates::new(Rate::new(options.codes_per_address_max, 60_000));
         let state = State {
-            codes: Codes::default(),
+            codes: Codes::new(options.calls_per_second_max),
             addresses,
             free_at_us: 0,
             breaker: Breaker::default(),
@@ -83,8 +96,8 @@ impl Provider {
             vendor: options.vendor()?,
             transport,
             calls_per_second: Rate::new(options.calls_per_second_max, 1000),
-            running: Semaphore::new(options.calls_running_max),
-            waiting: Arc::new(Semaphore::new(options.logins_waiting_max)),
+            running: semaphore(options.calls_running_max),
+            waiting: Arc::new(semaphore(options.logins_waiting_max)),
             state: Mutex::new(state),
         })
     }
@@ -104,9 +117,12 @@ impl Provider {
         }
         let call = self.call(now, code, address)?;
         match call.result().await.as_deref() {
-            Some(Ok(user)) => {
-                Ok(Identity { user: Some(user.clone()), source: self.source, ..Identity::default() })
-            }
+            Some(Ok(CodeUser { user, asked_at_ms })) => Ok(Identity {
+                user: Some(user.clone()),
+                source: self.source,
+                issued_at_ms: Some(*asked_at_ms),
+                ..Identity::default()
+            }),
             Some(Err(error)) => Err(self.refusal(error)),
             None => Err(self.refusal(&CodeError::Temporary)),
         }
@@ -141,7 +157,7 @@ impl Provider {
         let call = Flight::start(async move {
             let _place = place;
             let result = provider.ask(now, &code).await;
-            if result == Err(CodeError::Temporary) {
+            if matches!(result, Err(CodeError::Temporary | CodeError::Busy { .. })) {
                 provider.state().codes.remove(digest, now.mono_ms);
             }
             result
@@ -159,18 +175,30 @@ impl Provider {
             return Err(CodeError::Temporary);
         }
         let request = self.vendor.request(code, now);
+        if !request.is_valid() {
+            // The options were checked with a code of letters: this one has something that HTTP does not allow.
+            return Err(CodeError::Denied);
+        }
         let answer = self.transport.send(request, self.timeout).await;
         let mut state = self.state();
         let failure = match answer {
-            Ok((..500, body)) => {
+            Ok(VendorAnswer { status: 429, retry_after_s, .. }) => {
+                let retry_after_ms =
+                    retry_after_s.map_or(BUSY_MS, |seconds| seconds.saturating_mul(1_000).min(BUSY_MS_MAX));
+                if state.breaker.pause(now.mono_ms, now.mono_ms + retry_after_ms) {
+                    warn!(provider = self.name, retry_after_ms, "login service asks for a pause (HTTP 429)");
+                }
+                return Err(CodeError::Busy { retry_after_ms });
+            }
+            Ok(VendorAnswer { status: ..500, body, .. }) => {
                 state.breaker.succeeded();
                 let user = self.vendor.user(&body).and_then(|id| self.user_id(&id));
                 if let Err(CodeError::Operator(hint)) = &user {
                     self.log_operator_error(&mut state, now, hint);
                 }
-                return user;
+                return user.map(|user| CodeUser { user, asked_at_ms: now.wall_ms });
             }
-            Ok((status, _)) => format!("HTTP {status}"),
+            Ok(VendorAnswer { status, .. }) => format!("HTTP {status}"),
             Err(error) => error.to_string(),
         };
         if state.breaker.failed(now.mono_ms) {
@@ -182,7 +210,7 @@ impl Provider {
         Err(CodeError::Temporary)
     }
 
-    fn user_id(&self, id: &str) -> CodeResult {
+    fn user_id(&self, id: &str) -> Result<UserId, CodeError> {
         UserId::parse(&format!("{}{id}", self.user_prefix))
             .map_err(|why| CodeError::Operator(format!("the id is no user's id here: {why}")))
     }
@@ -199,6 +227,9 @@ impl Provider {
         match error {
             CodeError::Temporary => unavailable("the login service does not answer"),
             CodeError::Operator(_) => unavailable("the login service refuses this app"),
+            CodeError::Busy { retry_after_ms } => {
+                LoginRefused::RateLimited { retry_after_ms: *retry_after_ms }
+            }
             CodeError::Denied => LoginRefused::Code { retry_after_ms: NEW_CODE_MS },
             CodeError::RateLimited => LoginRefused::RateLimited { retry_after_ms: RATE_LIMITED_MS },
             CodeError::Banned => LoginRefused::Banned(format!("{} keeps this user out", self.name)),
@@ -208,6 +239,11 @@ impl Provider {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A semaphore; more than it can count is no limit.
+fn semaphore(permits: usize) -> Semaphore {
+    Semaphore::new(permits.min(Semaphore::MAX_PERMITS))
 }
 
 fn unavailable(words: &str) -> LoginRefused {

@@ -12,11 +12,19 @@ use crate::http_client::{HttpClient, HttpError};
 /// The largest answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-pub(super) type Answer = Result<(u16, Bytes), HttpError>;
+pub(crate) type Answer = Result<VendorAnswer, HttpError>;
+
+/// A vendor's answer.
+pub(crate) struct VendorAnswer {
+    pub(crate) status: u16,
+    /// `Retry-After` in seconds, where it is not a date.
+    pub(crate) retry_after_s: Option<u64>,
+    pub(crate) body: Bytes,
+}
 
 /// A way to a vendor.
 pub(crate) trait Transport: Send + Sync + 'static {
-    /// The status and the body of the answer.
+    /// The answer.
     fn send(&self, request: CodeRequest, timeout: Duration) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
 }
 
@@ -32,7 +40,12 @@ impl Transport for HttpClient {
         Box::pin(async move {
             let request = request.map_err(|_| HttpError::Connection)?;
             let answer = HttpClient::send(&client, request, ANSWER_BYTES_MAX, timeout).await?;
-            Ok((answer.status.as_u16(), answer.body))
+            let retry_after = answer.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            Ok(VendorAnswer {
+                status: answer.status.as_u16(),
+                retry_after_s: retry_after.and_then(|seconds| seconds.trim().parse().ok()),
+                body: answer.body,
+            })
         })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! No I/O: each vendor is tested against its mock without a socket.
 
-use http::Method;
+use http::{HeaderName, HeaderValue, Method, Uri};
 use serde_json::Value;
 use tautline_protocol::Now;
 
@@ -31,6 +31,8 @@ pub(crate) struct CodeRequest {
 pub(crate) enum CodeError {
     /// The vendor cannot answer now; the code may be used up.
     Temporary,
+    /// The vendor has asked for a pause (HTTP 429).
+    Busy { retry_after_ms: u64 },
     /// The code is wrong, too old or used: a new one may be good.
     Denied,
     /// This user logs in too often.
@@ -42,6 +44,13 @@ pub(crate) enum CodeError {
 }
 
 impl CodeRequest {
+    /// Whether it can be sent: headers and the URL hold what HTTP allows.
+    pub(super) fn is_valid(&self) -> bool {
+        let mut headers = self.headers.iter();
+        self.url.parse::<Uri>().is_ok()
+            && headers.all(|(name, value)| is_header_name(name) && is_header_value(value))
+    }
+
     pub(super) fn get(url: &str, parameters: &[(&str, &str)]) -> Self {
         let separator = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{separator}{}", form(parameters));
@@ -73,16 +82,28 @@ impl CodeError {
     }
 }
 
+pub(super) fn is_header_name(name: &str) -> bool {
+    HeaderName::try_from(name).is_ok()
+}
+
+pub(super) fn is_header_value(value: &str) -> bool {
+    HeaderValue::try_from(value).is_ok()
+}
+
 /// An answer in JSON, whatever its content type: WeChat says `text/plain`.
 pub(super) fn json(body: &[u8]) -> Result<Value, CodeError> {
     serde_json::from_slice(body).ok().filter(Value::is_object).ok_or_else(CodeError::no_answer)
 }
 
-/// The id at `pointer`, which is text that is not empty.
+/// The id at `pointer`, which is text that is not empty, or a whole number of 64 bits: of a longer one only the first
+/// digits would be read, and two users would be one.
 pub(super) fn id_at(answer: &Value, pointer: &str) -> Result<String, CodeError> {
     match answer.pointer(pointer) {
         Some(Value::String(id)) if !id.is_empty() => Ok(id.clone()),
-        Some(Value::Number(id)) => Ok(id.to_string()),
+        Some(Value::Number(id)) if id.is_u64() || id.is_i64() => Ok(id.to_string()),
+        Some(Value::Number(_)) => Err(CodeError::operator(format!(
+            "the id at {pointer} is a number beyond 64 bits, or no whole one"
+        ))),
         _ => Err(CodeError::operator(format!("the answer has no id at {pointer}"))),
     }
 }

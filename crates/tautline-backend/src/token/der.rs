@@ -67,9 +67,26 @@ impl PublicKey {
             .ok_or(unsupported)?;
         match element(BIT_STRING, bits) {
             // No unused bits.
-            Some(([0, key @ ..], [])) if behind.is_empty() => Ok(kind(key.to_vec())),
+            Some(([0, key @ ..], [])) if behind.is_empty() => kind(key.to_vec()).checked(),
             _ => Err("the public key is cut off, or something follows it"),
         }
+    }
+
+    /// Points and keys of the length that they have.
+    fn checked(self) -> Result<Self, &'static str> {
+        let fits = match &self {
+            Self::P256(point) | Self::P384(point) if matches!(point.first(), Some(2 | 3)) => {
+                return Err(
+                    "the point is compressed: `openssl ec -pubin -conv_form uncompressed` writes it in full",
+                );
+            }
+            Self::P256(point) => point.len() == 65 && point[0] == 4,
+            Self::P384(point) => point.len() == 97 && point[0] == 4,
+            Self::Ed25519(point) => point.len() == 32,
+            // Its numbers are read where its bits are counted.
+            Self::Rsa(_) => true,
+        };
+        if fits { Ok(self) } else { Err("the public key has not the length of its kind") }
     }
 
     /// The bits of an RSA key's modulus; none where it cannot be read.

@@ -38,13 +38,18 @@ impl Jwk {
         serde_json::from_str(json).map_err(|_| "this is no JSON Web Key (RFC 7517)".to_owned())
     }
 
-    /// The key behind it.
+    /// The key behind it, which verifies `asked` alone where that is some. Without an `alg` it verifies all that a key of
+    /// its type does.
     ///
     /// # Errors
     /// Why it does not verify tokens.
-    pub(crate) fn key(self) -> Result<VerificationKey, String> {
+    pub(crate) fn key(self, asked: Option<Algorithm>) -> Result<VerificationKey, String> {
         self.check_usage()?;
-        let algorithm = self.alg.as_deref().map(algorithm).transpose()?;
+        let own = self.alg.as_deref().map(algorithm).transpose()?;
+        if asked.is_some() && own.is_some() && asked != own {
+            return Err("the key's `alg` is another one than `algorithm`".to_owned());
+        }
+        let algorithm = own.or(asked);
         let key = match (self.kty.as_str(), self.crv.as_deref()) {
             ("RSA", _) => VerificationKey::rsa(&number("n", &self.n)?, &number("e", &self.e)?, algorithm)?,
             ("EC", Some("P-256")) => VerificationKey::public(&PublicKey::P256(self.point(32)?), algorithm)?,
@@ -161,7 +166,7 @@ fn public(jwk: Jwk) -> Result<VerificationKey, String> {
     if jwk.kty == "oct" {
         return Err("a secret, which no public set has".to_owned());
     }
-    jwk.key()
+    jwk.key(None)
 }
 
 /// The algorithm of this name.

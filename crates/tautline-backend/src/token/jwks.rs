@@ -45,7 +45,8 @@ pub(crate) struct Fetched {
 
 /// The keys of one URL.
 pub(crate) struct Jwks {
-    url: String,
+    /// The URL for the log: a query may have a secret.
+    name: String,
     shared: Arc<Shared>,
 }
 
@@ -67,19 +68,10 @@ struct State {
     failing: bool,
 }
 
-/// What came of asking for newer keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refreshed {
-    /// The keys are those of this moment.
-    Yes,
-    /// The last fetch was a moment ago, or has failed: a token's key may exist nevertheless.
-    NotNow,
-}
-
 impl Jwks {
-    pub(crate) fn new(url: String, fetch: impl Fetch) -> Self {
-        let fetch = Box::new(fetch);
-        Self { url, shared: Arc::new(Shared { fetch, state: Mutex::default() }) }
+    pub(crate) fn new(url: &str, fetch: impl Fetch) -> Self {
+        let (fetch, name) = (Box::new(fetch), url.split(['?', '#']).next().unwrap_or_default().to_owned());
+        Self { name, shared: Arc::new(Shared { fetch, state: Mutex::default() }) }
     }
 
     /// The known keys; a stale set is used while a newer one is being fetched.
@@ -92,21 +84,13 @@ impl Jwks {
         Some(keys)
     }
 
-    /// Waits for newer keys, because a token is signed with none of the known ones.
-    pub(crate) async fn refresh(&self, now: Now) -> Refreshed {
-        let running = {
-            let mut state = self.shared.state();
-            let is_running = state.running.as_ref().is_some_and(Flight::is_running);
-            let next_ms = state.fetched_at_ms.map_or(0, |last| last + FORCED_FETCH_EVERY_MS);
-            if !is_running && now.mono_ms < next_ms {
-                return Refreshed::NotNow;
-            }
-            self.start(&mut state, now)
-        };
-        match running.result().await.as_deref() {
-            Some(true) => Refreshed::Yes,
-            _ => Refreshed::NotNow,
-        }
+    /// Fetches newer keys, because a token is signed with none of the known ones. The result is true where they are
+    /// those of this moment. `None`: the last fetch was a moment ago.
+    pub(crate) fn refresh(&self, now: Now) -> Option<Flight<bool>> {
+        let mut state = self.shared.state();
+        let is_running = state.running.as_ref().is_some_and(Flight::is_running);
+        let next_ms = state.fetched_at_ms.map_or(0, |last| last + FORCED_FETCH_EVERY_MS);
+        (is_running || now.mono_ms >= next_ms).then(|| self.start(&mut state, now))
     }
 
     /// The fetch that runs, or a new one.
@@ -117,7 +101,7 @@ impl Jwks {
         state.fetched_at_ms = Some(now.mono_ms);
         // Another one is not begun before this one is over, or has panicked.
         state.stale_at_ms = now.mono_ms + RETRY_MS;
-        let (shared, url, etag) = (Arc::clone(&self.shared), self.url.clone(), state.etag.clone());
+        let (shared, url, etag) = (Arc::clone(&self.shared), self.name.clone(), state.etag.clone());
         let running = Flight::start(async move {
             let fetched = shared.fetch.fetch(etag).await;
             shared.state().take(fetched, now, &url)

@@ -20,8 +20,10 @@ mod wycheproof;
 use jsonwebtoken::{Algorithm, errors::ErrorKind};
 use tautline_hub::LoginRefused;
 use tautline_protocol::Now;
+use tokio::task::JoinSet;
 
 pub(crate) use self::claims::refused;
+pub use self::claims::unverified_identity;
 #[cfg(feature = "http")]
 pub(crate) use self::{
     claims::DATE_MS_MAX,
@@ -33,7 +35,7 @@ pub(crate) use self::{
 use self::{
     claims::{ClaimRules, TokenClaims},
     header::TokenHeader,
-    jwks::{Jwks, Refreshed},
+    jwks::Jwks,
     key::VerificationKey,
 };
 pub use self::{
@@ -89,18 +91,24 @@ impl Tokens {
 
     /// Checks a token after keys were fetched anew.
     pub(crate) async fn check_with_newer_keys(&self, now: Now, token: &str) -> LoginResult {
-        let mut refreshed = Refreshed::Yes;
+        let (mut fetches, mut is_current) = (JoinSet::new(), true);
         for set in &self.sets {
-            if set.keys.refresh(now).await == Refreshed::NotNow {
-                refreshed = Refreshed::NotNow;
+            match set.keys.refresh(now) {
+                Some(fetch) => drop(fetches.spawn(fetch.result())),
+                None => is_current = false,
+            }
+        }
+        // All at once, and no slow one holds up a token that another set has the key of.
+        while let Some(fetched) = fetches.join_next().await {
+            is_current &= matches!(fetched.ok().flatten().as_deref(), Some(true));
+            if let Known::Answer(result) = self.check(now, token) {
+                return result;
             }
         }
         match self.check(now, token) {
             Known::Answer(result) => result,
-            Known::NoKey(Some(words)) if refreshed == Refreshed::Yes || self.has_all_sets(now) => {
-                Err(refused(words))
-            }
-            Known::NoKey(None) if refreshed == Refreshed::Yes => {
+            Known::NoKey(Some(words)) if is_current || self.has_all_sets(now) => Err(refused(words)),
+            Known::NoKey(None) if is_current => {
                 Err(refused("the token is signed with a key that is not known here"))
             }
             Known::NoKey(_) => Err(LoginRefused::Unavailable(

@@ -118,6 +118,9 @@ impl TokenOptions {
         }
         for (index, set) in self.jwks.iter().enumerate() {
             check_url(&set.url).map_err(|why| error("jwks", index, why))?;
+            if self.jwks[..index].iter().any(|earlier| earlier.url == set.url) {
+                return Err(error("jwks", index, "an earlier set has the same `url`".to_owned()));
+            }
         }
         Ok(())
     }
@@ -131,7 +134,7 @@ impl TokenOptions {
         self.check()?;
         let keys = (0..self.keys.len()).map(|index| self.key(environment, index));
         let sets = self.jwks.iter().map(|set| RemoteKeys {
-            keys: Jwks::new(set.url.clone(), fetch(&set.url)),
+            keys: Jwks::new(&set.url, fetch(&set.url)),
             rules: self.rules(&set.issuers, &set.audiences),
             source: source_of(environment, "jwks", set.url.as_bytes()),
         });
@@ -199,13 +202,7 @@ impl KeyOptions {
                 let key = PublicKey::from_pem(pem.expose())?;
                 (VerificationKey::public(&key, algorithm)?, "public key", pem)
             }
-            (None, None, Some(json)) => {
-                let key = Jwk::parse(json.expose())?.key()?;
-                if algorithm.is_some_and(|algorithm| key.algorithms() != [algorithm]) {
-                    return Err("the key's `alg` is another one than `algorithm`".to_owned());
-                }
-                (key, "jwk", json)
-            }
+            (None, None, Some(json)) => (Jwk::parse(json.expose())?.key(algorithm)?, "jwk", json),
             _ => return Err("a key is one of `secret`, `public_key` and `jwk`".to_owned()),
         };
         let kid = self.kid.clone().or_else(|| key.kid.clone());
@@ -223,6 +220,9 @@ pub(crate) fn check_url(url: &str) -> Result<(), String> {
             host == "localhost" || address.is_ok_and(|address| address.is_loopback())
         })
     };
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("a URL has no user name and no password: they would not be sent".to_owned());
+    }
     match uri.scheme_str() {
         Some("https") if uri.host().is_some() => Ok(()),
         Some("http") if is_loopback() => Ok(()),

@@ -112,7 +112,7 @@ fn folder() -> Option<PathBuf> {
 
 /// The keys of a group: one, or a set of public keys, or the secrets of a configuration.
 fn keys(of: &Value) -> Vec<VerificationKey> {
-    let parse = |key: &Value| Jwk::parse(&key.to_string()).and_then(Jwk::key).ok();
+    let parse = |key: &Value| Jwk::parse(&key.to_string()).and_then(|jwk| jwk.key(None)).ok();
     match of["keys"].as_array() {
         None => parse(of).into_iter().collect(),
         Some(several) if several.iter().all(|key| key["kty"] == "oct") => {

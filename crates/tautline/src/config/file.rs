@@ -333,13 +333,7 @@ impl File {
     }
 
     fn check_logins(&self) -> Result<(), String> {
-        for (index, options) in self.login.iter().enumerate() {
-            options.check().map_err(|error| error.to_string())?;
-            if self.login[..index].iter().any(|earlier| earlier.provider == options.provider) {
-                return Err(format!("[[login]] {:?}: an earlier one has this name", options.provider));
-            }
-        }
-        Ok(())
+        LoginOptions::check_all(&self.login).map_err(|error| error.to_string())
     }
 }
 

@@ -16,9 +16,9 @@ use tautline_protocol::{Now, UserId};
 use tokio::sync::oneshot;
 
 use super::{
-    CodeLogins, LoginOptions,
-    transport::{Answer, Transport},
-    vendor::CodeRequest,
+    CodeLogins, GenericOptions, LoginKind, LoginOptions,
+    transport::{Answer, Transport, VendorAnswer},
+    vendor::{CodeError, CodeRequest, id_at},
 };
 use crate::{
     LoginResult, Secret,
@@ -37,11 +37,14 @@ fn at(ms: u64) -> Now {
 struct FakeNetwork {
     mock: Arc<Mutex<Mock>>,
     held: Arc<Mutex<Option<VecDeque<oneshot::Sender<()>>>>>,
+    /// The status and `Retry-After` of all answers, in place of the mock's.
+    refuses: Arc<Mutex<Option<(u16, Option<u64>)>>>,
 }
 
 impl FakeNetwork {
     fn to(vendor: MockVendor) -> Self {
-        Self { mock: Arc::new(Mutex::new(Mock::new(vendor))), held: Arc::default() }
+        let mock = Arc::new(Mutex::new(Mock::new(vendor)));
+        Self { mock, held: Arc::default(), refuses: Arc::default() }
     }
 
     /// From now on requests wait for [`Self::release`].
@@ -72,7 +75,7 @@ impl Transport for FakeNetwork {
             held.push_back(sender);
             receiver
         });
-        let mock = Arc::clone(&self.mock);
+        let (mock, refuses) = (Arc::clone(&self.mock), *self.refuses.lock().unwrap());
         Box::pin(async move {
             if let Some(held) = held {
                 // A vendor that does not answer runs into the time-out, which the test moves by hand.
@@ -81,7 +84,8 @@ impl Transport for FakeNetwork {
                 }
             }
             let answer = mock.lock().unwrap().answer(&request);
-            Ok((answer.status, answer.body.into()))
+            let (status, retry_after_s) = refuses.unwrap_or((answer.status, None));
+            Ok(VendorAnswer { status, retry_after_s, body: answer.body.into() })
         })
     }
 }
@@ -123,7 +127,7 @@ async fn code_becomes_a_user_with_the_providers_prefix() {
     let ann = UserId::parse("wechat:ann").ok();
     assert_eq!(
         identity,
-        Identity { user: ann, source, ..Identity::default() },
+        Identity { user: ann, source, issued_at_ms: Some(NOW.wall_ms), ..Identity::default() },
         "and nothing of a session key"
     );
 }
@@ -221,5 +225,120 @@ async fn id_that_is_no_user_is_the_operators_error() {
     for name in ["a b", "*", &"u".repeat(250)] {
         let refused = wechat(&logins, NOW, name).await.unwrap_err();
         assert!(matches!(refused, LoginRefused::Unavailable(_)), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn kept_answer_is_as_old_as_its_call() {
+    let network = FakeNetwork::to(MockVendor::WeChat);
+    let logins = logins(options("wechat"), &network);
+    wechat(&logins, NOW, "ann.1").await.unwrap();
+    let later = wechat(&logins, at(200_000), "ann.1").await.unwrap();
+    assert_eq!(later.issued_at_ms, Some(NOW.wall_ms), "a revocation in between holds");
+}
+
+#[tokio::test]
+async fn vendor_that_asks_for_a_pause_gets_it() {
+    let network = FakeNetwork::to(MockVendor::WeChat);
+    let logins = logins(options("wechat"), &network);
+    *network.refuses.lock().unwrap() = Some((429, Some(7)));
+    let refused = wechat(&logins, NOW, "ann.1").await.unwrap_err();
+    assert_eq!(refused, LoginRefused::RateLimited { retry_after_ms: 7_000 });
+    *network.refuses.lock().unwrap() = None;
+    assert!(wechat(&logins, at(6_999), "bob.1").await.is_err());
+    assert_eq!(network.requests(), 1, "nobody is sent there meanwhile");
+    assert_eq!(user(wechat(&logins, at(7_000), "ann.2").await).unwrap(), "wechat:ann");
+    assert!(wechat(&logins, at(7_000), "ann.1").await.is_err());
+    assert_eq!(network.requests(), 3, "the refused code was sent again");
+    *network.refuses.lock().unwrap() = Some((429, Some(u64::MAX)));
+    let refused = wechat(&logins, at(8_000), "cy.1").await.unwrap_err();
+    assert_eq!(refused, LoginRefused::RateLimited { retry_after_ms: 60_000 }, "a pause has an end");
+}
+
+fn generic(change: impl FnOnce(&mut LoginOptions, &mut GenericOptions)) -> LoginOptions {
+    let mut options = options("own");
+    (options.kind, options.url) = (Some(LoginKind::Generic), Some("https://own.example/login".to_owned()));
+    let mut generic = GenericOptions::default();
+    change(&mut options, &mut generic);
+    options.generic = Some(generic);
+    options
+}
+
+#[tokio::test]
+async fn codes_that_no_header_can_hold_leave_the_vendor_in_use() {
+    let network = FakeNetwork::to(MockVendor::WeChat);
+    let logins = logins(
+        generic(|_, generic| drop(generic.headers.insert("x-code".to_owned(), "{code}".to_owned()))),
+        &network,
+    );
+    for n in 0..30 {
+        let refused = logins.authenticate(NOW, "own", &format!("a\nb{n}"), None).await.unwrap_err();
+        assert_eq!(refused, LoginRefused::Code { retry_after_ms: 1_000 });
+    }
+    assert_eq!(network.requests(), 0);
+    let answered = logins.authenticate(NOW, "own", "ann.1", None).await;
+    assert_eq!(network.requests(), 1, "{answered:?}");
+}
+
+#[test]
+fn options_that_fail_at_each_login_are_refused() {
+    type Change = fn(&mut LoginOptions, &mut GenericOptions);
+    let header = |generic: &mut GenericOptions, name: &str, value: &str| {
+        generic.headers.insert(name.to_owned(), value.to_owned());
+    };
+    assert_eq!(generic(|_, generic| header(generic, "x-app", "{app_id} {code}")).check(), Ok(()));
+    let bad: [(Change, &str); 8] = [
+        (|_, generic| drop(generic.headers.insert("x".into(), "a\nb".into())), "header \"x\""),
+        (|_, generic| drop(generic.headers.insert("x y".into(), "a".into())), "header \"x y\""),
+        (
+            |options, generic| {
+                options.app_id = "a\r\nb".into();
+                generic.headers.insert("x".into(), "{app_id}".into());
+            },
+            "header \"x\"",
+        ),
+        (|options, _| options.url = Some("https://{code}.example/".into()), "`url` has `{code}`"),
+        (|options, _| options.url = Some("https://own.example:{app_secret}?a".into()), "`url` has"),
+        (|options, _| options.url = Some("https://ann:secret@own.example/".into()), "no user name"),
+        (|_, generic| generic.id = Some("openid".into()), "`id` is no JSON pointer"),
+        (|_, generic| generic.error = Some("/a~2".into()), "`error` is no JSON pointer"),
+    ];
+    for (change, why) in bad {
+        let error = generic(change).check().unwrap_err().to_string();
+        assert!(error.contains(why) && !error.contains("ann:secret"), "{error}");
+    }
+}
+
+#[test]
+fn vendors_that_would_share_names_of_users_are_refused() {
+    let named = |provider: &str, prefix: &str| {
+        let mut options = options(provider);
+        (options.kind, options.user_prefix) = (Some(LoginKind::WeChat), Some(prefix.to_owned()));
+        options
+    };
+    let check = |all: &[LoginOptions]| LoginOptions::check_all(all).map_err(|error| error.to_string());
+    assert_eq!(check(&[named("a", "a:"), named("b", "b:")]), Ok(()));
+    assert!(check(&[named("a", "u:"), named("b", "u:")]).unwrap_err().contains("this `user_prefix`"));
+    assert!(check(&[named("a", "a:"), named("a", "b:")]).unwrap_err().contains("this name"));
+    let shared = ["a", "b"].map(|provider| LoginOptions { union_id: true, ..named(provider, "u:") });
+    assert_eq!(check(&shared), Ok(()), "apps of one account have the same users");
+}
+
+#[test]
+fn huge_limits_are_no_limits() {
+    let network = FakeNetwork::to(MockVendor::WeChat);
+    let mut options = options("wechat");
+    (options.calls_running_max, options.logins_waiting_max) = (usize::MAX, usize::MAX);
+    options.calls_per_second_max = usize::MAX;
+    assert_eq!(logins(options, &network).sources().count(), 1);
+}
+
+#[test]
+fn id_beyond_64_bits_is_refused_and_not_rounded() {
+    let id = |json: &str| id_at(&serde_json::from_str(json).unwrap(), "/id");
+    assert_eq!(id(r#"{"id":18446744073709551615}"#).as_deref(), Ok("18446744073709551615"));
+    assert_eq!(id(r#"{"id":-7}"#).as_deref(), Ok("-7"));
+    for json in [r#"{"id":18446744073709551616}"#, r#"{"id":1.5}"#, r#"{"id":1e3}"#] {
+        assert!(matches!(id(json), Err(CodeError::Operator(_))), "{json}");
     }
 }

@@ -295,3 +295,34 @@ async fn token_without_a_name_is_refused_where_several_keys_fit() {
     assert!(check(&tokens, NOW, &token(&P256, Some("a"))).await.is_ok());
     assert!(check(&tokens, at(1), &token(&P256, None)).await.is_err());
 }
+
+#[tokio::test]
+async fn slow_set_holds_up_no_token_of_another() {
+    let (slow, quick) = (FakeServer::default(), FakeServer::default());
+    crate::install_crypto_provider();
+    let set =
+        |name: &str| JwksOptions { url: format!("https://{name}.example/keys"), ..JwksOptions::default() };
+    let options = TokenOptions { jwks: vec![set("slow"), set("quick")], ..TokenOptions::default() };
+    let server = |url: &str| if url.contains("slow") { slow.clone() } else { quick.clone() };
+    let tokens = options.tokens("", server).unwrap();
+    let never = slow.answers_later();
+    quick.answers(document(&[P256.jwk("b")]));
+    assert!(check(&tokens, NOW, &token(&P256, Some("b"))).await.is_ok());
+    assert_eq!((slow.fetches(), quick.fetches()), (1, 1), "they are asked at the same time");
+    assert!(never.send(document(&[RSA.jwk("a")])).is_ok());
+    assert!(check(&tokens, at(1), &token(&RSA, Some("a"))).await.is_ok(), "whose answer is used, too");
+    assert_eq!(slow.fetches(), 1);
+}
+
+#[test]
+fn sets_with_one_url_or_a_password_in_it_are_refused() {
+    let check = |urls: &[&str]| {
+        let jwks = urls.iter().map(|url| JwksOptions { url: (*url).into(), ..JwksOptions::default() });
+        let options = TokenOptions { jwks: jwks.collect(), ..TokenOptions::default() };
+        options.check().map_err(|error| error.to_string())
+    };
+    assert_eq!(check(&["https://a.example/keys", "https://b.example/keys"]), Ok(()));
+    assert!(check(&["https://a.example/keys"; 2]).unwrap_err().contains("the same `url`"));
+    let error = check(&["https://ann:hunter2@a.example/keys"]).unwrap_err();
+    assert!(error.contains("no user name") && !error.contains("hunter2"), "{error}");
+}

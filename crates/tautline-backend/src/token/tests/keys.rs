@@ -236,3 +236,40 @@ fn options_are_read_from_a_file() {
     assert_eq!(toml::from_str::<TokenOptions>("").unwrap(), TokenOptions::default());
     assert!(SECRET.len() >= crate::HS256_SECRET_BYTES_MIN);
 }
+
+#[test]
+fn jwk_without_alg_is_bound_by_its_type_or_the_option() {
+    let mut jwk = RSA.jwk("k");
+    jwk.as_object_mut().unwrap().remove("alg");
+    let with = |algorithm: Option<&str>| {
+        key(|key| {
+            key.jwk = Some(Secret::new(jwk.to_string()));
+            key.algorithm = algorithm.map(str::to_owned);
+        })
+    };
+    let check = |authenticator: &Authenticator, algorithm| {
+        check_token(authenticator, RSA.sign(&Header::new(algorithm), &claims())).is_ok()
+    };
+    let by_type = with_keys(vec![with(None)]);
+    assert!(check(&by_type, Algorithm::RS256) && check(&by_type, Algorithm::PS512));
+    let by_option = with_keys(vec![with(Some("PS256"))]);
+    assert!(check(&by_option, Algorithm::PS256) && !check(&by_option, Algorithm::RS256));
+    for (algorithm, why) in [("ES256", "does not sign with"), ("HS256", "does not sign with")] {
+        let keys = vec![with(Some(algorithm))];
+        let error = try_with_tokens(TokenOptions { keys, ..TokenOptions::default() }).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+#[test]
+fn compressed_points_are_refused_with_the_way_out() {
+    let compressed = [
+        "-----BEGIN PUBLIC KEY-----\nMDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgADgieZRt9D/kGBjdzQ4Mzo1DmZYO9y\nMSxKmrHPyXfc9Io=\n-----END PUBLIC KEY-----",
+        "-----BEGIN PUBLIC KEY-----\nMEYwEAYHKoZIzj0CAQYFK4EEACIDMgACZ52n1P/TqMnIFKntWTdmIT5FSIusezf3\n5B22+9EIa4glTv7I5HOm4PY6N5SX9l+i\n-----END PUBLIC KEY-----",
+    ];
+    for pem in compressed {
+        let keys = vec![key(|key| key.public_key = Some(Secret::new(pem)))];
+        let error = try_with_tokens(TokenOptions { keys, ..TokenOptions::default() }).unwrap_err();
+        assert!(error.contains("-conv_form uncompressed"), "{error}");
+    }
+}
