@@ -6,8 +6,8 @@ import { Problem, TautlineServer } from './index.js'
 
 const { URL: url, KEY: key } = process.env
 
-/** A proxy that drops the answers to the first requests. */
-async function dropAnswers(count) {
+/** A proxy that loses the answers to the first requests. */
+async function proxyThatDrops(count) {
   const proxy = createServer((incoming, outgoing) => {
     const options = { method: incoming.method, headers: incoming.headers }
     const forwarded = request(url + incoming.url, options, (answer) => {
@@ -23,7 +23,7 @@ async function dropAnswers(count) {
 
 const server = new TautlineServer({ url, key })
 
-const proxy = await dropAnswers(2)
+const proxy = await proxyThatDrops(2)
 const behind = new TautlineServer({ url: proxy.url, key })
 assert.equal((await behind.publish('room:lost', 1)).offset, 1)
 assert.equal((await server.publish('room:lost', 2)).offset, 2, 'the lost answers were not three publications')
