@@ -16,6 +16,8 @@ mod call;
 #[cfg(feature = "http")]
 mod connector;
 mod crypto;
+#[cfg(feature = "http")]
+pub mod events;
 mod flight;
 mod handlers;
 #[cfg(feature = "http")]

@@ -87,5 +87,7 @@ pub use rules::{Access, ChannelRule, Permission, PresenceMode, Rules};
 pub use session::id::CallKey;
 pub use shared_connection::SharedConnection;
 pub use stats::HubStats;
-pub use tautline_engine::{Ban, BanSubject, Engine, EngineLimits, MemoryEngine, Retention, budget};
+pub use tautline_engine::{
+    Ban, BanSubject, Engine, EngineLimits, LogState, MemoryEngine, Position, Retention, budget,
+};
 pub use user_connections::ConnectionBeyond;

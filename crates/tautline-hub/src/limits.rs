@@ -60,6 +60,9 @@ pub struct HubLimits {
     /// Bytes of the events of one webhook that the engine has not stored; more are counted as lost. Default 64 MiB.
     #[serde(with = "units::Bytes")]
     pub events_bytes_max: usize,
+    /// How long a user has no connection before it counts as offline in events. Default 15 s.
+    #[serde(with = "units::Millis")]
+    pub user_offline_ms: u64,
 }
 
 impl Default for HubLimits {
@@ -81,6 +84,7 @@ impl Default for HubLimits {
             pages_connection_max: 8,
             appends_bytes_max: 64 * KIB * KIB,
             events_bytes_max: 64 * KIB * KIB,
+            user_offline_ms: 15_000,
         }
     }
 }

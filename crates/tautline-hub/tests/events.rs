@@ -28,7 +28,7 @@ fn log(name: &str, events: &[&str], channels: &[&str]) -> EventLogConfig {
 }
 
 fn recording(node: Node, logs: Vec<EventLogConfig>) -> Node {
-    node.hub.record_events(node.now, &EventsConfig { logs, ..EventsConfig::default() }).expect("valid");
+    node.hub.record_events(node.now, &EventsConfig { logs }).expect("valid");
     node
 }
 
@@ -349,13 +349,13 @@ fn node_without_webhooks_records_nothing() {
 fn unfit_log_names_are_refused() {
     let record = |names: &[&str]| {
         let logs = names.iter().map(|name| log(name, &["*"], &["*"])).collect();
-        Node::new().hub.record_events(Node::new().now, &EventsConfig { logs, ..EventsConfig::default() })
+        Node::new().hub.record_events(Node::new().now, &EventsConfig { logs })
     };
     for name in ["", "Shop", "a.b", "a:b", "a b", &"x".repeat(65)] {
         assert_eq!(record(&[name]), Err(InvalidEvents::Name(name.to_owned())), "{name}");
     }
     assert_eq!(record(&["shop", "shop"]), Err(InvalidEvents::NameTwice("shop".to_owned())));
     let node = node(&["*"]);
-    let again = EventsConfig { logs: vec![log("b", &["*"], &["*"])], ..EventsConfig::default() };
+    let again = EventsConfig { logs: vec![log("b", &["*"], &["*"])] };
     assert_eq!(node.hub.record_events(node.now, &again), Err(InvalidEvents::Twice));
 }

@@ -2,9 +2,10 @@
 //!
 //! Start at [`run`]. What is decided here is only what a process does: files, signals, and the lines it prints.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, anyhow};
+use tautline_backend::events::Webhooks;
 use tautline_gateway::{Gateway, Hosts};
 use tautline_process::{
     log,
@@ -23,6 +24,10 @@ use crate::{
     starting::answer_while,
     tls::CertificateStore,
 };
+
+/// How long the engine may take to store the last events, and how often it is asked whether it has.
+const EVENTS_WAIT: Duration = Duration::from_secs(5);
+const EVENTS_EVERY: Duration = Duration::from_millis(10);
 
 /// Runs until a signal comes, then drains. A second signal ends it at once.
 ///
@@ -48,6 +53,7 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
         Err(ending) => return Ok(ExitCode::from(ending.exit_code())),
     };
     let gateway = build(&settings, &mut logs)?;
+    let webhooks = start_webhooks(&settings, &gateway)?;
     announce(&settings, &sockets, logs.keeps_keys());
     let tls = certificates.as_ref().map(CertificateStore::tls);
     let (mut serving, mut files) = (JoinSet::new(), Vec::new());
@@ -84,11 +90,33 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
     changing_keys.inspect(AbortHandle::abort);
     reloading.inspect(JoinHandle::abort);
     drop(files);
+    store_events(&gateway).await;
+    webhooks.stop().await;
     if let Some(signal) = unless_signalled(logs.close(), signals.next()).await {
         warn!("{}: exiting at once; the next start recovers the store as after a kill", signal.name());
         return Ok(ExitCode::from(signal.exit_code()));
     }
     ending
+}
+
+/// Delivers events as the settings say. Before there are connections, so that none is missed.
+fn start_webhooks(settings: &Settings, gateway: &Gateway) -> anyhow::Result<Webhooks> {
+    let of = gateway.clone();
+    let clock = move || of.control(|_, now| now);
+    Webhooks::start(gateway.hub(), &settings.webhooks, clock).context("cannot serve webhooks")
+}
+
+/// Waits until the engine has stored the last events. It may be unable to: then the next process finds in the journal
+/// which sessions are open.
+async fn store_events(gateway: &Gateway) {
+    let storing = async {
+        while gateway.hub().events_waiting() > 0 {
+            tokio::time::sleep(EVENTS_EVERY).await;
+        }
+    };
+    if tokio::time::timeout(EVENTS_WAIT, storing).await.is_err() {
+        warn!(events = gateway.hub().events_waiting(), "the last events could not be stored");
+    }
 }
 
 /// Waits until the store is closed, which takes as long as a foreign tool holds its file. `Some`: a signal came

@@ -50,6 +50,7 @@ pub(super) struct UserData<'a> {
 #[derive(Serialize)]
 pub(super) struct LostData {
     pub(super) count: u64,
+    pub(super) reason: &'static str,
 }
 
 /// The body of an event.

@@ -11,18 +11,10 @@ use super::kind::EventSet;
 const NAME_BYTES_MAX: usize = 64;
 
 /// What a node records.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventsConfig {
     /// The logs. Default none.
     pub logs: Vec<EventLogConfig>,
-    /// How long a user has no connection before it counts as offline, in milliseconds. Default 15 s.
-    pub user_offline_ms: u64,
-}
-
-impl Default for EventsConfig {
-    fn default() -> Self {
-        Self { logs: Vec::new(), user_offline_ms: 15_000 }
-    }
 }
 
 /// One log of events.

@@ -25,15 +25,13 @@ pub enum EventKind {
     UserOnline,
     /// A user has had no connection on this node for a while.
     UserOffline,
-    /// A user has not read its inbox for a while, and is not online.
-    InboxUnread,
     /// Events were dropped for lack of room. Part of every log.
     EventsLost,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::SessionOpened,
         Self::SessionAway,
         Self::SessionResumed,
@@ -43,7 +41,6 @@ impl EventKind {
         Self::MessagePublished,
         Self::UserOnline,
         Self::UserOffline,
-        Self::InboxUnread,
         Self::EventsLost,
     ];
 
@@ -60,7 +57,6 @@ impl EventKind {
             Self::MessagePublished => "message.published",
             Self::UserOnline => "user.online",
             Self::UserOffline => "user.offline",
-            Self::InboxUnread => "inbox.unread",
             Self::EventsLost => "events.lost",
         }
     }

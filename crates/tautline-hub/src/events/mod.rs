@@ -124,7 +124,7 @@ impl EventsAt<'_> {
     }
 
     fn lost_event(&self, count: u64) -> Box<str> {
-        self.encode(EventKind::EventsLost, &body::LostData { count }).into()
+        self.encode(EventKind::EventsLost, &body::LostData { count, reason: "overflow" }).into()
     }
 
     fn encode(&self, kind: EventKind, data: &impl Serialize) -> String {

@@ -6,8 +6,8 @@
 use std::task::Waker;
 
 use tautline_engine::{
-    Answer, Append, Appended, Content, EngineError, Entry, Job, Origin, Page, Read, Retention, Span,
-    budget::Holder,
+    Answer, Append, Appended, Content, EngineError, Entry, Job, Origin, Page, Position, Read, Retention,
+    Span, budget::Holder,
 };
 use tautline_protocol::{ChannelName, Now};
 
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Appends that are submitted before the first of them is answered.
-const WAVE_MAX: usize = 1;
+const WAVE_MAX: usize = 256;
 /// Entries of the journal that are read at once.
 const JOURNAL_PAGE: usize = 1_000;
 
@@ -62,7 +62,8 @@ impl Hub {
             name.starts_with("session.") || name.starts_with("user.")
         };
         if EventKind::ALL.into_iter().any(|kind| is_tracked(kind) && events.wants(kind)) {
-            events.tracking = Some(Tracking::new(config.user_offline_ms, bytes_max, self.random().id()));
+            events.tracking =
+                Some(Tracking::new(self.hub_limits().user_offline_ms, bytes_max, self.random().id()));
         }
         self.0.events.set(events).map_err(|_| InvalidEvents::Twice)?;
         if let Some(waker) = self.pump_waker() {
@@ -130,7 +131,7 @@ impl Hub {
     }
 
     fn submit_event(&self, log: LogIndex, channel: ChannelName, item: WaveItem) {
-        let WaveItem { index, key, data, .. } = item;
+        let WaveItem { index, key, data, expect } = item;
         let (hub, now) = (self.clone(), self.last_now());
         let retention = self.retention_of(now, &channel);
         self.engine().submit(Job::Append(Append {
@@ -138,7 +139,7 @@ impl Hub {
             content: Content { data, from: None, tags: None },
             origin: Some(Origin::Key(key)),
             doubt: None,
-            expect: None,
+            expect: expect.map(|place| Position { epoch: place.epoch, offset: place.offset }),
             holder: Holder::BACK_END,
             retention,
             wall_ms: now.wall_ms,

@@ -10,7 +10,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error as _},
 };
-use tautline_backend::{HookOptions, LoginOptions, TokenOptions};
+use tautline_backend::{HookOptions, LoginOptions, TokenOptions, events::WebhookOptions};
 use tautline_gateway::{GatewayConfig, PlainConfig};
 use tautline_hub::{Access, EngineLimits, HubLimits, NodeLimits, PresenceMode, Rates, RulePattern};
 use tautline_process::{
@@ -63,6 +63,8 @@ pub(super) struct File {
     pub tickets: Tickets,
     /// Who may do what where. The first rule that matches a channel's name counts; a channel without one is closed.
     pub channels: Vec<Channel>,
+    /// Events that go to the app's back end.
+    pub webhooks: Vec<WebhookOptions>,
     /// `[limits]`, with the options of other crates alone.
     #[serde(skip)]
     pub limits: NodeLimits,
@@ -311,8 +313,8 @@ impl File {
             rates: Rates::default(),
         };
         table.remove("limits");
-        let [auth, login, hooks] =
-            ["auth", "login", "hooks"].map(|section| table.get(section).map(Spanned::span));
+        let [auth, login, hooks, webhooks] =
+            ["auth", "login", "hooks", "webhooks"].map(|section| table.get(section).map(Spanned::span));
         let tokens: TokenOptions = options::take(&mut table, "auth").map_err(fault)?;
         let table = toml::de::Deserializer::from(Spanned::new(span, table));
         let mut file = Self::deserialize(table).map_err(fault)?;
@@ -321,6 +323,7 @@ impl File {
         file.tokens.check().map_err(|error| (auth, error.to_string()))?;
         file.check_logins().map_err(|message| (login, message))?;
         file.check_hooks().map_err(|message| (hooks, message))?;
+        file.check_webhooks().map_err(|message| (webhooks, message))?;
         if let Some(listener) = file.listen.iter().find(|listener| listener.tls && file.tls.is_empty()) {
             let message = format!("listen {}: TLS needs a certificate: add [[tls]]", listener.address);
             return Err((None, message));
@@ -334,6 +337,18 @@ impl File {
 
     fn check_logins(&self) -> Result<(), String> {
         LoginOptions::check_all(&self.login).map_err(|error| error.to_string())
+    }
+}
+
+impl File {
+    fn check_webhooks(&self) -> Result<(), String> {
+        for (index, options) in self.webhooks.iter().enumerate() {
+            options.check().map_err(|error| error.to_string())?;
+            if self.webhooks[..index].iter().any(|earlier| earlier.name == options.name) {
+                return Err(format!("[[webhooks]] {:?}: an earlier one has this name", options.name));
+            }
+        }
+        Ok(())
     }
 }
 

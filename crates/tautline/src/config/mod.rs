@@ -30,7 +30,7 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tautline_backend::{HookOptions, LoginOptions, TokenOptions};
+use tautline_backend::{HookOptions, LoginOptions, TokenOptions, events::WebhookOptions};
 use tautline_gateway::{GatewayConfig, PlainConfig};
 use tautline_hub::{Access, ChannelRule, NodeLimits, PresenceMode, Retention, RulePattern};
 use tautline_process::{
@@ -161,6 +161,8 @@ pub struct Settings {
     pub logins: Vec<LoginOptions>,
     /// Questions that go to the app's back end by HTTP. Default none.
     pub hooks: Vec<HookOptions>,
+    /// Events that go to the app's back end. Default none.
+    pub webhooks: Vec<WebhookOptions>,
     /// Keys for the HTTP API. Default none: it is closed.
     pub api_keys: Vec<Secret>,
     /// Keys for the HTTP API with scopes. Default none.
@@ -202,6 +204,7 @@ impl Default for Settings {
             tokens: TokenOptions::default(),
             logins: Vec::new(),
             hooks: Vec::new(),
+            webhooks: Vec::new(),
             api_keys: Vec::new(),
             scoped_api_keys: Vec::new(),
             ticket_keys: Vec::new(),
@@ -240,6 +243,7 @@ impl Settings {
         set(&mut settings.ticket_keys, file.tickets.keys);
         set(&mut settings.environment, file.tickets.environment);
         settings.channels = file.channels.into_iter().map(channel_rule).collect();
+        settings.webhooks = file.webhooks;
         settings.limits = file.limits;
         set(&mut settings.log_format, file.log.format);
         set(&mut settings.log_filter, file.log.filter);

@@ -8,6 +8,7 @@ mod reload;
 mod streams;
 mod terminal;
 mod trust;
+mod webhooks;
 
 use std::{
     fs,

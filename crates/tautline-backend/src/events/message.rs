@@ -1,0 +1,277 @@
+//! The requests of a webhook.
+//!
+//! Start at [`Message::of`]. The same events give the same id and the same bytes, whenever they are sent.
+
+use http::{HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tautline_hub::StoredEvent;
+use tautline_protocol::{json, utc};
+
+use super::delivery::Batch;
+
+/// The form of the requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum WebhookContent {
+    /// `{"type":…,"timestamp":…,"data":…}`, as Standard Webhooks asks for.
+    #[default]
+    Standard,
+    /// CloudEvents 1.0 over HTTP: binary mode, or its batch format where batches are on.
+    CloudEvents,
+}
+
+/// A request, but for its signature.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    /// Without a `.`, which the signature uses.
+    pub(super) id: String,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: Vec<u8>,
+}
+
+/// An event with its id.
+struct Identified<'a> {
+    id: String,
+    body: &'a str,
+}
+
+/// A stored event, taken apart.
+#[derive(Deserialize)]
+struct Parts<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: &'a str,
+    #[serde(borrow)]
+    timestamp: &'a str,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+impl Message {
+    /// The request for a batch of the webhook `name`. With `batches` it has the form of a batch, also where it has one
+    /// event only.
+    pub(super) fn of(name: &str, batch: &Batch, content: WebhookContent, batches: bool) -> Self {
+        let expired = expired_event(batch);
+        let mut events: Vec<Identified<'_>> = Vec::with_capacity(batch.events.len() + 1);
+        if let (Some(body), Some(first)) = (&expired, batch.events.first()) {
+            events.push(Identified { id: format!("{}:expired", id_of(name, batch, first)), body });
+        }
+        let stored = batch.events.iter();
+        events.extend(stored.map(|event| Identified { id: id_of(name, batch, event), body: &event.body }));
+        match (content, batches) {
+            (WebhookContent::Standard, false) => Self::single(&events),
+            (WebhookContent::Standard, true) => Self::batch(&events),
+            (WebhookContent::CloudEvents, false) => Self::cloud_event(name, &events),
+            (WebhookContent::CloudEvents, true) => Self::cloud_batch(name, &events),
+        }
+    }
+
+    fn new(id: String, content_type: &'static str, body: Vec<u8>) -> Self {
+        let headers = vec![(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
+        Self { id, headers, body }
+    }
+
+    /// One event. A notice of expired ones takes a batch of its own.
+    fn single(events: &[Identified<'_>]) -> Self {
+        match events {
+            [event] => Self::new(event.id.clone(), "application/json", event.body.into()),
+            _ => Self::batch(events),
+        }
+    }
+
+    fn batch(events: &[Identified<'_>]) -> Self {
+        let timestamp = events.last().and_then(|last| parts(last.body)).map_or("", |last| last.timestamp);
+        let mut out = b"{\"type\":\"batch\",\"timestamp\":".to_vec();
+        json::write_json(&mut out, &timestamp);
+        out.extend_from_slice(b",\"data\":{\"events\":[");
+        for (index, event) in events.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            // `{"id":…,` in the place of the event's first brace.
+            out.extend_from_slice(b"{\"id\":");
+            json::write_json(&mut out, &event.id);
+            out.push(b',');
+            out.extend_from_slice(&event.body.as_bytes()[1..]);
+        }
+        out.extend_from_slice(b"]}}");
+        Self::new(batch_id(events), "application/json", out)
+    }
+
+    fn cloud_event(name: &str, events: &[Identified<'_>]) -> Self {
+        let [event] = events else { return Self::cloud_batch(name, events) };
+        let Some(parts) = parts(event.body) else { return Self::single(events) };
+        let mut message = Self::new(event.id.clone(), "application/json", parts.data.get().into());
+        for (header, value) in [
+            ("ce-specversion", "1.0"),
+            ("ce-id", &event.id),
+            ("ce-type", parts.kind),
+            ("ce-source", &source(name)),
+            ("ce-time", parts.timestamp),
+        ] {
+            let value = HeaderValue::from_str(value).expect("names, ids and times are visible ASCII");
+            message.headers.push((HeaderName::from_static(header), value));
+        }
+        message
+    }
+
+    fn cloud_batch(name: &str, events: &[Identified<'_>]) -> Self {
+        #[derive(serde::Serialize)]
+        struct CloudEvent<'a> {
+            specversion: &'static str,
+            id: &'a str,
+            #[serde(rename = "type")]
+            kind: &'a str,
+            source: &'a str,
+            time: &'a str,
+            datacontenttype: &'static str,
+            data: &'a RawValue,
+        }
+        let source = source(name);
+        let cloud = |event: &Identified<'_>| {
+            let parts = parts(event.body)?;
+            let mut out = Vec::new();
+            json::write_json(
+                &mut out,
+                &CloudEvent {
+                    specversion: "1.0",
+                    id: &event.id,
+                    kind: parts.kind,
+                    source: &source,
+                    time: parts.timestamp,
+                    datacontenttype: "application/json",
+                    data: parts.data,
+                },
+            );
+            Some(out)
+        };
+        let all: Vec<Vec<u8>> = events.iter().filter_map(cloud).collect();
+        let body = [&b"["[..], &all.join(&b','), b"]"].concat();
+        Self::new(batch_id(events), "application/cloudevents-batch+json", body)
+    }
+}
+
+fn parts(body: &str) -> Option<Parts<'_>> {
+    serde_json::from_str(body).ok()
+}
+
+fn source(name: &str) -> String {
+    format!("/tautline/events/{name}")
+}
+
+/// The id of an event: the same however often it is sent, and of no other event.
+fn id_of(name: &str, batch: &Batch, event: &StoredEvent) -> String {
+    // Epochs are chosen by engines; a `.` would end the id in the signature.
+    format!("{name}:{}:{}", batch.epoch.replace('.', "-"), event.offset)
+}
+
+fn batch_id(events: &[Identified<'_>]) -> String {
+    match events {
+        [] => String::new(),
+        [one] => one.id.clone(),
+        [first, .., last] => {
+            let offset = last.id.rsplit(':').next().unwrap_or_default();
+            format!("{}-{offset}", first.id)
+        }
+    }
+}
+
+/// The notice that events before this batch have expired.
+fn expired_event(batch: &Batch) -> Option<String> {
+    let first = batch.events.first().filter(|_| batch.expired > 0)?;
+    Some(format!(
+        r#"{{"type":"events.lost","timestamp":"{}","data":{{"count":{},"reason":"expired"}}}}"#,
+        utc(first.at),
+        batch.expired
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const BODY: &str =
+        r#"{"type":"user.online","timestamp":"2025-11-20T19:13:28.100Z","data":{"user":"ann"}}"#;
+
+    fn batch(offsets: std::ops::RangeInclusive<u64>, expired: u64) -> Batch {
+        let event = |offset| StoredEvent { offset, at: 1_763_666_008_100, body: BODY.into() };
+        Batch { epoch: "k3".into(), expired, events: offsets.map(event).collect() }
+    }
+
+    fn body(message: &Message) -> Value {
+        serde_json::from_slice(&message.body).unwrap()
+    }
+
+    #[test]
+    fn single_event_is_sent_as_it_is_stored() {
+        let message = Message::of("shop", &batch(7..=7, 0), WebhookContent::Standard, false);
+        assert_eq!((&*message.id, &*message.body), ("shop:k3:7", BODY.as_bytes()));
+    }
+
+    #[test]
+    fn batch_names_each_event() {
+        let message = Message::of("shop", &batch(7..=9, 0), WebhookContent::Standard, true);
+        assert_eq!(message.id, "shop:k3:7-9");
+        let body = body(&message);
+        assert_eq!(
+            (&body["type"], &body["timestamp"]),
+            (&json!("batch"), &json!("2025-11-20T19:13:28.100Z"))
+        );
+        let events = body["data"]["events"].as_array().unwrap();
+        let mut event: Value = serde_json::from_str(BODY).unwrap();
+        event["id"] = json!("shop:k3:8");
+        assert_eq!((events.len(), &events[1]), (3, &event));
+    }
+
+    #[test]
+    fn batch_of_one_keeps_its_form() {
+        let message = Message::of("shop", &batch(7..=7, 0), WebhookContent::Standard, true);
+        assert_eq!((&*message.id, body(&message)["type"].clone()), ("shop:k3:7", json!("batch")));
+    }
+
+    #[test]
+    fn cloud_event_has_its_attributes_in_headers() {
+        let message = Message::of("shop", &batch(7..=7, 0), WebhookContent::CloudEvents, false);
+        let header = |name: &str| {
+            let found = message.headers.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.to_str().unwrap()).unwrap_or_default()
+        };
+        assert_eq!(&*message.body, br#"{"user":"ann"}"#);
+        assert_eq!((header("ce-id"), header("ce-type")), ("shop:k3:7", "user.online"));
+        assert_eq!((header("ce-specversion"), header("ce-source")), ("1.0", "/tautline/events/shop"));
+        assert_eq!(header("ce-time"), "2025-11-20T19:13:28.100Z");
+    }
+
+    #[test]
+    fn cloud_events_in_a_batch_are_an_array() {
+        let message = Message::of("shop", &batch(7..=8, 0), WebhookContent::CloudEvents, true);
+        assert_eq!(message.headers[0].1, "application/cloudevents-batch+json");
+        let body = body(&message);
+        assert_eq!(
+            (body[1]["id"].clone(), body[1]["data"].clone()),
+            (json!("shop:k3:8"), json!({"user": "ann"}))
+        );
+    }
+
+    #[test]
+    fn expired_events_are_told_before_the_next_one() {
+        let message = Message::of("shop", &batch(7..=7, 3), WebhookContent::Standard, false);
+        let body = body(&message);
+        let told = &body["data"]["events"][0];
+        assert_eq!(told["data"], json!({"count": 3, "reason": "expired"}));
+        assert_eq!(
+            (&told["id"], &body["data"]["events"][1]["id"]),
+            (&json!("shop:k3:7:expired"), &json!("shop:k3:7"))
+        );
+    }
+
+    #[test]
+    fn id_has_no_dot() {
+        let batch = Batch { epoch: "a.b".into(), ..batch(7..=7, 0) };
+        assert_eq!(Message::of("shop", &batch, WebhookContent::Standard, false).id, "shop:a-b:7");
+    }
+}

@@ -1,0 +1,16 @@
+//! Webhooks: events from their logs to the app's back end, at least once and in order.
+//!
+//! Start at [`Webhooks::start`]. [`delivery`] decides what is done next, without a clock or a socket; [`message`]
+//! writes the requests; [`webhook`] is the task that reads the log and sends them.
+
+mod delivery;
+mod message;
+mod options;
+mod webhook;
+
+pub use self::{
+    delivery::{WebhookFigures, WebhookState},
+    message::WebhookContent,
+    options::{WebhookOptions, WebhookOptionsError},
+    webhook::{WebhookCommand, Webhooks, WebhooksError},
+};
