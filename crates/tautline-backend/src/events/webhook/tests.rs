@@ -96,7 +96,7 @@ fn hub() -> Hub {
         node: "n1".into(),
         ticket_keys: vec![[1; 32]],
         login_sources: Vec::new(),
-        idempotent_methods: std::collections::HashSet::default(),
+        idempotent_methods: tautline_hub::IdempotentMethods::default(),
     };
     Hub::new(config, engine, [7; 32])
 }
