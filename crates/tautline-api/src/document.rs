@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::{
+    names::{Address, LabelText},
     problem::{KINDS, PROBLEM_JSON, ProblemBody},
     routes,
 };
@@ -39,7 +40,7 @@ const OPEN: &str = "document";
         (name = "admin", description = "Ends sessions, subscriptions and logins."),
         (name = "document", description = "What you are reading; these need no key.")
     ),
-    components(schemas(ProblemBody))
+    components(schemas(ProblemBody, Address, LabelText))
 )]
 struct Base;
 
@@ -232,6 +233,19 @@ mod tests {
             document["paths"].as_object().expect("paths").keys().map(String::as_str).collect();
         assert!(documented.contains("/api/v1/openapi.json") && documented.len() > 10, "{documented:?}");
         assert_eq!(routed, documented);
+    }
+
+    #[test]
+    fn every_reference_has_a_target() {
+        let document = openapi();
+        let text = document.to_string();
+        let references = text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next());
+        let mut count = 0;
+        for reference in references {
+            assert!(document.pointer(reference).is_some(), "{reference}");
+            count += 1;
+        }
+        assert!(count > 100, "{count}");
     }
 
     #[test]
