@@ -90,11 +90,11 @@ impl Rig {
 }
 
 fn opened(commands: &[Command]) -> AccountId {
-    let peers = commands.iter().filter_map(|command| match command {
+    let account_of = |command: &Command| match command {
         Command::Open(account) => Some(*account),
         _ => None,
-    });
-    peers.last().expect("a peer")
+    };
+    commands.iter().rev().find_map(account_of).expect("a peer")
 }
 
 /// The account that is asked to renew its login, and the id of the request.

@@ -140,8 +140,8 @@ pub(crate) const KINDS: [Kind; 17] = [
 pub struct Problem {
     status: StatusCode,
     code: Cow<'static, str>,
-    detail: String,
-    field: Option<String>,
+    detail: Box<str>,
+    field: Option<Box<str>>,
     retry_after_ms: Option<u64>,
     head: Option<Box<Cursor>>,
     headers: Vec<(HeaderName, &'static str)>,
@@ -196,7 +196,7 @@ impl Problem {
         Self {
             status,
             code: code.into(),
-            detail: detail.into(),
+            detail: detail.into().into(),
             field: None,
             retry_after_ms: None,
             head: None,
@@ -221,7 +221,7 @@ impl Problem {
     /// The member of the request's body at fault, as a JSON pointer.
     #[must_use]
     pub(crate) fn at(mut self, field: String) -> Self {
-        self.field = Some(field);
+        self.field = Some(field.into());
         self
     }
 
@@ -246,15 +246,15 @@ impl Problem {
             r#type: format!("/api/docs#{}", self.code),
             title: title.into(),
             status: self.status.as_u16(),
-            field: self.field,
+            field: self.field.map(String::from),
             retry_after_ms: self.retry_after_ms,
             head: self.head.map(|head| Position::from(*head)),
             error: ErrorMember {
                 code: self.code.clone(),
-                message: self.detail.clone(),
+                message: self.detail.to_string(),
                 retry_after_ms: self.retry_after_ms,
             },
-            detail: self.detail,
+            detail: self.detail.into(),
             code: self.code,
         }
     }

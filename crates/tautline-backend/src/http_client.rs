@@ -22,7 +22,7 @@ const IDLE_CONNECTIONS_MAX: usize = 256;
 /// How long one is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest head of an answer in bytes, and what a server may send ahead on a stream and a connection of HTTP/2.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
+const HEAD_BYTES_MAX: u32 = 32 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
@@ -83,8 +83,8 @@ impl HttpClient {
             .enable_all_versions()
             .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
-            .http1_max_buf_size(HEAD_BYTES_MAX)
-            .http2_max_header_list_size(HEAD_BYTES_MAX as u32)
+            .http1_max_buf_size(HEAD_BYTES_MAX as usize)
+            .http2_max_header_list_size(HEAD_BYTES_MAX)
             .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
             .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)

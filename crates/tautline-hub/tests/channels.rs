@@ -28,10 +28,10 @@ fn history(node: &Node, span: HistorySpan, count_max: usize) -> Result<HistoryPa
 }
 
 fn numbers(page: &HistoryPage) -> Vec<u64> {
-    let offset = |json: &Box<RawValue>| {
+    let offset = |json: &RawValue| {
         serde_json::from_str::<Value>(json.get()).expect("json")["offset"].as_u64().expect("an offset")
     };
-    page.publications.iter().map(offset).collect()
+    page.publications.iter().map(|publication| offset(publication)).collect()
 }
 
 #[test]
