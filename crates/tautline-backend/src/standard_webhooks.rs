@@ -140,8 +140,8 @@ mod tests {
     fn reference_library_accepts_signature() {
         for bytes in [24, 32, 64] {
             let secret = secret(1, bytes);
-            assert!(accepts(&[secret.clone()], &secret, br#"{"kind":"call"}"#), "{bytes}");
-            assert!(!accepts(&[secret.clone()], &secret, br#"{"kind":"calls"}"#), "{bytes}");
+            assert!(accepts(std::slice::from_ref(&secret), &secret, br#"{"kind":"call"}"#), "{bytes}");
+            assert!(!accepts(std::slice::from_ref(&secret), &secret, br#"{"kind":"calls"}"#), "{bytes}");
         }
         assert!(!accepts(&[secret(1, 32)], &secret(2, 32), br#"{"kind":"call"}"#));
     }

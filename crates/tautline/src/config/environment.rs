@@ -134,7 +134,7 @@ fn known_like(name: &str) -> Option<&'static str> {
     let after_prefix = |name: &'static str| name.strip_prefix(PREFIX).unwrap_or(name);
     let name = name.strip_prefix(PREFIX)?;
     let similar = suggestions::similar(name, known().map(after_prefix))?;
-    known().find(|known| after_prefix(*known) == similar)
+    known().find(|known| after_prefix(known) == similar)
 }
 
 fn is_of_kubernetes(name: &str, value: &str) -> bool {

@@ -224,10 +224,12 @@ impl Settings {
 
     /// Relative paths of certificates begin at `folder`.
     fn of_file(file: file::File, folder: &Path) -> Self {
-        let mut settings = Self::default();
-        settings.listen = file.server.listen;
-        settings.listeners = file.listen;
-        settings.tls = file.tls.into_iter().map(|files| files.inside(folder)).collect();
+        let mut settings = Self {
+            listen: file.server.listen,
+            listeners: file.listen,
+            tls: file.tls.into_iter().map(|files| files.inside(folder)).collect(),
+            ..Self::default()
+        };
         set(&mut settings.node, file.server.node);
         set(&mut settings.engine, file.server.engine);
         set(&mut settings.durability, file.server.durability);

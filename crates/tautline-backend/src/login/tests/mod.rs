@@ -33,12 +33,15 @@ fn at(ms: u64) -> Now {
 }
 
 /// Carries requests to a mock, or waits until the test answers.
+/// A status and its `Retry-After`.
+type Refusal = (u16, Option<u64>);
+
 #[derive(Clone)]
 struct FakeNetwork {
     mock: Arc<Mutex<Mock>>,
     held: Arc<Mutex<Option<VecDeque<oneshot::Sender<()>>>>>,
     /// The status and `Retry-After` of all answers, in place of the mock's.
-    refuses: Arc<Mutex<Option<(u16, Option<u64>)>>>,
+    refuses: Arc<Mutex<Option<Refusal>>>,
 }
 
 impl FakeNetwork {
