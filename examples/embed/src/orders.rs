@@ -3,8 +3,8 @@
 //!
 //! | of the shop | through the gateway |
 //! |---|---|
-//! | sessions | [`Orders::login`] answers the logins of clients |
-//! | whose an order is | [`Orders::may_see`] answers who may subscribe to `order:<number>` |
+//! | sessions | `Orders::login` answers the logins of clients |
+//! | whose an order is | `Orders::may_see` answers who may subscribe to `order:<number>` |
 //! | `POST /orders/{number}/paid`, from the payment service | publishes to the order's channel and to the customer's inbox |
 //! | | the method `orders.open` opens an order |
 

@@ -1,7 +1,7 @@
 //! Webhooks: events from their logs to the app's back end, at least once and in order.
 //!
-//! Start at [`Webhooks::start`]. [`delivery`] decides what is done next, without a clock or a socket; [`message`]
-//! writes the requests; [`webhook`] is the task that reads the log and sends them.
+//! Start at [`Webhooks::start`]. `delivery.rs` decides what is done next, without a clock or a socket; `message.rs`
+//! writes the requests; `webhook.rs` is the task that reads the log and sends them.
 
 mod delivery;
 mod message;

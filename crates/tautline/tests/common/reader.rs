@@ -6,7 +6,7 @@ use tautline_client::{Cursor, Subscription, SubscriptionEvent};
 use tokio::sync::Semaphore;
 
 /// The last publication in every room: a reader that has it has everything before it.
-pub const LAST_PUBLICATION: &str = "the end";
+pub const LAST_PUBLICATION: &str = "the-end";
 
 /// What a phone received in a room.
 pub struct Received {

@@ -46,5 +46,7 @@ async fn post(gateway: SocketAddr, room: &str, payload: &str) -> io::Result<Opti
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    // What is wrong with the request does not pass.
+    assert!(!head.starts_with("HTTP/1.1 400"), "{body}");
     Ok(if head.starts_with("HTTP/1.1 200") { serde_json::from_str(body).ok() } else { None })
 }
