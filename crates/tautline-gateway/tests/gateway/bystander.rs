@@ -58,6 +58,7 @@ impl Bystander {
         alone.hub.connections = 1;
         alone.hub.sessions = 1;
         alone.hub.channels = 1;
+        alone.hub.subscriptions = 1;
         alone.hub.publications = rig.gateway.stats().hub.publications;
         rig.wait_until("everything of the others is gone", |gateway| {
             tick_two_hours_later(gateway);
