@@ -100,6 +100,13 @@ impl Breaker {
         }
     }
 
+    /// An attempt has ended without a result: where it was the probe, another one may be made at once.
+    pub fn give_up(&mut self, attempt: Attempt) {
+        if attempt.0 == self.generation && matches!(self.state, State::Probing { .. }) {
+            self.enter(State::Open { until_ms: 0 });
+        }
+    }
+
     fn enter(&mut self, state: State) {
         self.state = state;
         self.generation += 1;
@@ -198,6 +205,17 @@ mod tests {
         let next = breaker.begin(2 * OPEN_MS).unwrap();
         assert_eq!(breaker.end(2 * OPEN_MS, lost, true), None, "it is too late");
         assert_eq!(breaker.end(2 * OPEN_MS, next, true), Some(BreakerChange::Closed));
+    }
+
+    #[test]
+    fn probe_that_is_given_up_leaves_room_at_once() {
+        let mut breaker = opened(0);
+        let dropped = breaker.begin(OPEN_MS).unwrap();
+        breaker.give_up(dropped);
+        let next = breaker.begin(OPEN_MS).unwrap();
+        breaker.give_up(dropped);
+        assert!(breaker.begin(OPEN_MS).is_err(), "the one of before is over");
+        assert_eq!(breaker.end(OPEN_MS, next, true), Some(BreakerChange::Closed));
     }
 
     #[test]

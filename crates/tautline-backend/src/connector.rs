@@ -9,6 +9,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
     vec,
 };
 
@@ -24,6 +25,9 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use crate::network::{AddressRefused, Networks};
+
+/// How long a connection may take: less than any question, so that another place can be tried.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(700);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
@@ -45,6 +49,7 @@ impl Connector {
             let mut connector = HttpConnector::new_with_resolver(resolver);
             connector.enforce_http(false);
             connector.set_nodelay(true);
+            connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
             connector
         };
         Self { plain: connector(false), for_tls: connector(true), guard }

@@ -19,6 +19,8 @@ use crate::{
 
 /// Idle connections that are kept for each host.
 const IDLE_CONNECTIONS_MAX: usize = 256;
+/// After this long without a byte an HTTP/2 connection in use is asked for a sign of life, which may take as long again.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How long one is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest head of an answer in bytes, and what a server may send ahead on a stream and a connection of HTTP/2.
@@ -87,6 +89,9 @@ impl HttpClient {
             .http2_max_header_list_size(HEAD_BYTES_MAX)
             .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
             .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .timer(hyper_util::rt::TokioTimer::new())
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_timeout(KEEP_ALIVE)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_timer(hyper_util::rt::TokioTimer::new())

@@ -90,9 +90,12 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
     changing_keys.inspect(AbortHandle::abort);
     reloading.inspect(JoinHandle::abort);
     drop(files);
-    store_events(&gateway).await;
-    webhooks.stop().await;
-    if let Some(signal) = unless_signalled(logs.close(), signals.next()).await {
+    let closing = async {
+        store_events(&gateway).await;
+        webhooks.stop().await;
+        logs.close().await;
+    };
+    if let Some(signal) = unless_signalled(closing, signals.next()).await {
         warn!("{}: exiting at once; the next start recovers the store as after a kill", signal.name());
         return Ok(ExitCode::from(signal.exit_code()));
     }

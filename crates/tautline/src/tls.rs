@@ -65,6 +65,9 @@ impl CertificateStore {
     /// # Errors
     /// Names the file that cannot be used.
     pub(crate) fn checked(&self, files: &[CertificateFiles]) -> anyhow::Result<Vec<TlsCertificate>> {
+        if files.is_empty() {
+            bail!("no certificate is left, and listeners with TLS still use them");
+        }
         let read = read_all(files)?;
         let (now, used) = (SystemTime::now(), self.tls.certificates());
         for (files, certificate) in files.iter().zip(&read) {

@@ -200,7 +200,11 @@ impl Delivery {
     }
 
     /// A part of the log behind the cursor.
-    pub(super) fn on_page(&mut self, page: EventPage) {
+    pub(super) fn on_page(&mut self, after: u64, page: EventPage) {
+        if after != self.cursor {
+            // A command has moved the cursor meanwhile: it is read again.
+            return;
+        }
         if self.epoch.as_ref() != Some(&page.log.epoch) {
             // The log has begun anew.
             self.epoch = None;
@@ -212,9 +216,8 @@ impl Delivery {
         let first = self.pending.front().map_or(page.log.base + 1, |first| first.offset);
         self.gap = first.saturating_sub(self.cursor + 1);
         if self.pending.is_empty() {
-            // Nothing is left of them, and there is no event with which the receiver could be told.
-            self.cursor += self.gap;
-            self.expired += std::mem::take(&mut self.gap);
+            // The receiver is told with the next event: the cursor stays.
+            self.gap = 0;
         }
     }
 

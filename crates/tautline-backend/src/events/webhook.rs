@@ -186,7 +186,7 @@ impl Webhook {
                 Step::Read { after } => {
                     let (now, count) = (self.now(), self.options.batch_max.max(PAGE_EVENTS_MIN));
                     match answer(|done| self.log.read(now, after, (count, PAGE_BYTES_MAX), done)).await {
-                        Ok(page) => self.lock().on_page(page),
+                        Ok(page) => self.lock().on_page(after, page),
                         Err(_) => self.lock().on_engine_error(now),
                     }
                 }

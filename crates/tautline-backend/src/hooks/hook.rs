@@ -60,7 +60,31 @@ pub(super) struct Hook {
 /// One URL.
 struct Place {
     url: Uri,
+    /// For logs: without the query, which may have a secret.
+    shown: String,
     breaker: Mutex<Breaker>,
+}
+
+/// An attempt that runs. Dropped without an outcome, as when its client has gone, it leaves the place to another one.
+struct Running<'a> {
+    place: &'a Place,
+    permitted: Permitted,
+    is_over: bool,
+}
+
+impl Running<'_> {
+    fn end(mut self, now_ms: u64, is_good: bool) -> Option<BreakerChange> {
+        self.is_over = true;
+        lock(&self.place.breaker).end(now_ms, self.permitted, is_good)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            lock(&self.place.breaker).give_up(self.permitted);
+        }
+    }
 }
 
 /// The time as it goes on since the question.
@@ -88,7 +112,10 @@ impl Time {
 impl Hook {
     pub(super) fn new(options: &HookOptions, random: u64) -> Result<Self, HookOptionsError> {
         let Checked { name, selector, urls, signer, headers, timeout } = options.checked()?;
-        let place = |url| Place { url, breaker: Mutex::default() };
+        let place = |url: Uri| {
+            let shown = url.to_string().split('?').next().unwrap_or_default().to_owned();
+            Place { url, shown, breaker: Mutex::default() }
+        };
         Ok(Self {
             name,
             selector,
@@ -109,6 +136,8 @@ impl Hook {
 
     /// Asks, for at most so many milliseconds.
     pub(super) async fn ask(&self, now: Now, request: &HookRequest, wait_ms_max: u64) -> Outcome {
+        // A question that is refused for lack of a place is polled once: it has sent nothing.
+        tokio::task::yield_now().await;
         let asked_at = Instant::now();
         let timeout = self.timeout.min(Duration::from_millis(wait_ms_max));
         let time = Time { asked: now, asked_at, deadline: asked_at + timeout };
@@ -142,7 +171,8 @@ impl Hook {
             let is_harmless = request.is_idempotent || failure.is_unsent();
             let is_last = attempt >= self.retries_max || !failure.is_transient() || !is_harmless;
             if is_last || !self.pause(time, request, attempt).await {
-                let is_unknown = is_lost && failure.is_unsent();
+                let says_nothing = failure.is_unsent() || matches!(failure, Failure::Unavailable { .. });
+                let is_unknown = is_lost && says_nothing;
                 return Outcome::Failed(if is_unknown { Failure::Lost } else { failure });
             }
         }
@@ -170,7 +200,9 @@ impl Hook {
             Ok(chosen) => chosen,
             Err(retry_after_ms) => return Outcome::Failed(Failure::Resting { retry_after_ms }),
         };
+        let running = Running { place, permitted, is_over: false };
         let left = time.left();
+        let is_rushed = left < self.timeout / 2;
         let http = request.to_http(&Attempt {
             url: &place.url,
             signer: &self.signer,
@@ -182,14 +214,21 @@ impl Hook {
         });
         let answer = self.client.send(http, self.answer_bytes_max, left).await;
         let outcome = self.read(place, answer);
+        if is_rushed && matches!(outcome, Outcome::Failed(Failure::Timeout)) {
+            // It never had the time that the hook gives: that says nothing of the back end.
+            return outcome;
+        }
         let is_good = !matches!(outcome, Outcome::Failed(_));
-        let change = lock(&place.breaker).end(time.now_ms(), permitted, is_good);
-        match change {
+        match running.end(time.now_ms(), is_good) {
             Some(BreakerChange::Opened) => {
-                warn!(hook = self.name, url = %place.url, "back end fails: it is left alone for some seconds");
+                warn!(
+                    hook = self.name,
+                    url = place.shown,
+                    "back end fails: it is left alone for some seconds"
+                );
             }
             Some(BreakerChange::Closed) => {
-                warn!(hook = self.name, url = %place.url, "back end is well again")
+                warn!(hook = self.name, url = place.shown, "back end is well again")
             }
             None => {}
         }
@@ -215,7 +254,7 @@ impl Hook {
             Ok(HttpAnswer { status, headers, body }) => return read(status, &headers, &body),
             Err(HttpError::Refused(refused)) => {
                 if self.may_log() {
-                    warn!(hook = self.name, url = %place.url, "{refused}");
+                    warn!(hook = self.name, url = place.shown, "{refused}");
                 }
                 Failure::Unreachable
             }

@@ -19,6 +19,9 @@ use crate::{
     standard_webhooks::{ID_HEADER, SIGNATURE_HEADER, Signer, TIMESTAMP_HEADER},
 };
 
+/// The most characters of a method's name in the log.
+const ABOUT_CHARS_MAX: usize = 128;
+
 /// A question, ready to be sent however often.
 #[derive(Debug)]
 pub(super) struct HookRequest {
@@ -156,7 +159,14 @@ impl HookRequest {
             ..Body::of(kind, &key, call.key, &call.identity)
         };
         let body = body.to_bytes();
-        Self { kind, key, trace_id: call.key.trace_id(), body, about: call.method.clone(), is_idempotent }
+        Self {
+            kind,
+            key,
+            trace_id: call.key.trace_id(),
+            body,
+            about: call.method.chars().take(ABOUT_CHARS_MAX).collect(),
+            is_idempotent,
+        }
     }
 
     /// The HTTP request of one attempt.

@@ -81,7 +81,8 @@ impl Transaction<'_> {
         let bytes = entry.line().len() as u64;
         insert(connection, state.id, &entry, job)?;
         state.push(at, bytes);
-        state.relaxed = relaxed;
+        // A new epoch would repeat all events under new ids.
+        state.relaxed = relaxed && !job.channel.is_internal();
         state.retain(connection, job.wall_ms, &job.retention)?;
         counts.bytes = (counts.bytes + state.bytes).saturating_sub(before);
         let (epoch, base, base_at) = (Arc::clone(&state.epoch), state.base, state.base_at);

@@ -151,7 +151,9 @@ impl JournalLength {
     }
 
     pub(super) fn end(&mut self) {
-        self.kept = self.since_begin.take().unwrap_or(self.kept);
+        // A state with a line missing replaces nothing.
+        let since_begin = self.since_begin.take().filter(|_| !self.is_incomplete);
+        self.kept = since_begin.unwrap_or(self.kept);
     }
 
     /// The newest lines that must not be dropped.

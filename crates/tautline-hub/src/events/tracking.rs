@@ -45,7 +45,9 @@ impl Tracking {
     }
 
     pub(super) fn retention(&self) -> Retention {
-        let count = lock(&self.state).length.kept().max(1);
+        let state = lock(&self.state);
+        // Nothing is dropped before it was read.
+        let count = if state.tracker.is_loaded() { state.length.kept().max(1) } else { usize::MAX };
         Retention { count, bytes: usize::MAX, age_ms: u64::MAX }
     }
 

@@ -50,7 +50,7 @@ impl World {
                         body: "{}".into(),
                     });
                     let page = EventPage { log: self.log(), events: events.collect() };
-                    self.delivery.on_page(page);
+                    self.delivery.on_page(after, page);
                 }
                 Step::Send(batch) => {
                     self.attempts_at.push(self.now.mono_ms);
@@ -240,6 +240,34 @@ fn expired_events_are_told_with_the_next_one() {
     });
     assert_eq!(*told.borrow(), [6, 0]);
     assert_eq!((world.offsets(), world.delivery.figures(world.now, "shop").expired), (vec![7, 8, 9, 10], 6));
+}
+
+#[test]
+fn events_that_all_expired_are_told_with_the_next_one() {
+    let mut world = World::new(2, 10);
+    world.run(|_| answered(500));
+    world.restart();
+    world.base = 10;
+    world.run(|_| panic!("there is nothing to send"));
+    world.head = 11;
+    world.delivery.on_stored();
+    let told = std::cell::RefCell::new(Vec::new());
+    world.run(|batch| {
+        told.borrow_mut().push(batch.expired);
+        OK
+    });
+    assert_eq!((told.into_inner(), world.offsets()), (vec![10], vec![11]));
+}
+
+#[test]
+fn page_of_a_read_before_a_replay_is_ignored() {
+    let mut world = World::new(10, 3);
+    world.run(|_| OK);
+    let late = EventPage { log: world.log(), events: Vec::new() };
+    world.delivery.replay(1);
+    world.delivery.on_page(3, late);
+    world.run(|_| OK);
+    assert_eq!(world.offsets(), [1, 2, 3, 1, 2, 3]);
 }
 
 #[test]
