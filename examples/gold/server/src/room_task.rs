@@ -63,7 +63,11 @@ impl RoomTask {
                     // A caller that no longer waits calls again.
                     let _ = answer.send(self.apply(input).await);
                 }
-                () = sleep(until_due) => drop(self.apply(Input::Tick).await),
+                () = sleep(until_due) => {
+                    if self.apply(Input::Tick).await.is_err() {
+                        sleep(RETRY_AFTER).await;
+                    }
+                }
                 _ = looks.tick() => self.look(&mut attendance).await,
             }
         }

@@ -1,7 +1,7 @@
 //! All rooms: those that are open have a task, the others are in the store.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -86,7 +86,13 @@ impl Rooms {
         let channel = channel_of(name).map_err(|error| CallError::new("bad_request", error))?;
         let view = Arc::new(Mutex::new(room.view().clone()));
         let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
-        self.open().insert(name.to_owned(), Open { commands: sender, view: Arc::clone(&view) });
+        match self.open().entry(name.to_owned()) {
+            // Opened twice at the same moment: one task is enough.
+            hash_map::Entry::Occupied(_) => return Ok(()),
+            hash_map::Entry::Vacant(place) => {
+                place.insert(Open { commands: sender, view: Arc::clone(&view) })
+            }
+        };
         let task = RoomTask {
             room,
             name: Arc::from(name),
@@ -117,9 +123,21 @@ impl Rooms {
         let (room, opened) = Room::open(settings, seed, opened_at).map_err(bad)?;
         let stored = StoredRoom { room: name.to_owned(), settings, seed, opened_at, log: Vec::new() };
         if self.0.store.add_room(&stored).await.map_err(|error| unavailable(&error))? {
-            self.spawn(name, room, 0, vec![opened])?;
+            return self.spawn(name, room, 0, vec![opened]);
         }
-        Ok(())
+        self.open_again(name).await
+    }
+
+    /// A room that was added by a call which ended before the room had its task.
+    async fn open_again(&self, name: &str) -> Result<(), CallError> {
+        if self.open().contains_key(name) {
+            return Ok(());
+        }
+        let stored = self.0.store.room(name).await.map_err(|error| unavailable(&error))?;
+        let Some(stored) = stored.filter(|stored| stored.log.is_empty()) else { return Ok(()) };
+        let replayed = Room::replay(stored.settings, stored.seed, stored.opened_at, &stored.log);
+        let (room, events) = replayed.map_err(|error| CallError::new("internal", error.to_string()))?;
+        self.spawn(name, room, 0, events)
     }
 
     /// Puts an input to a room. Gives the number of the room's last event.
@@ -141,6 +159,9 @@ impl Rooms {
         }
         // It is over, or about to be: the same dig again is still no mistake.
         let mut room = self.stored(name).await?;
+        if room.deadline().is_some() {
+            return Err(CallError::new("unavailable", "this room is not open at the moment: try again"));
+        }
         let verdict = room.apply(0, &input).verdict;
         verdict.map(|()| room.view().n).map_err(|refusal| CallError::new(refusal.code(), refusal.to_string()))
     }
