@@ -62,7 +62,6 @@ impl Server {
     }
 
     /// The same with a log that goes somewhere else.
-    #[cfg(target_os = "linux")]
     pub fn start_logging_to(log: impl Into<Stdio>, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         Self::spawn(log, "memory", arguments, variables)
     }
