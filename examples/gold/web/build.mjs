@@ -1,31 +1,6 @@
-// Builds the page into dist/ and its tests into build/. Everything is local: the page loads nothing from elsewhere.
+// Builds the game: the page into dist/, its tests into build/.
 
-import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { buildPage } from '../../page.mjs';
 
-const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-
-rmSync(here('dist'), { recursive: true, force: true });
-rmSync(here('build'), { recursive: true, force: true });
-mkdirSync(here('dist'), { recursive: true });
-
-await build({
-  entryPoints: [here('src/main.ts'), here('src/style.css')],
-  outdir: here('dist'),
-  bundle: true,
-  minify: true,
-  format: 'esm',
-  target: 'es2022',
-  sourcemap: true,
-});
-cpSync(here('src/index.html'), here('dist/index.html'));
-
-const tests = readdirSync(here('test')).filter((name) => name.endsWith('.test.ts'));
-await build({
-  entryPoints: tests.map((name) => here(`test/${name}`)),
-  outdir: here('build'),
-  bundle: true,
-  format: 'esm',
-  platform: 'node',
-});
+await buildPage(build, import.meta.url);
