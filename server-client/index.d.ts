@@ -31,6 +31,19 @@ export type Entry = { publish: Content & { channel: string } } | { push: Content
 /** What came of one entry. */
 export type Outcome = { ok: Published } | { error: { code: string; detail: string; field?: string } }
 
+/** Which part of a log: its newest publications, its oldest ones, or those behind or before a place. */
+export type Span = 'newest' | 'oldest' | { after: { epoch: string; offset: number } } | { before: { epoch: string; offset: number } }
+
+/** A page of a log, in the order of offsets. */
+export interface HistoryPage {
+  epoch: string
+  /** The last offset of the log; 0 before the first. */
+  head: number
+  publications: { offset: number; at: number; data: Json; from?: Json; tags?: { [name: string]: Json } }[]
+  /** There is more in the direction that was read. */
+  more: boolean
+}
+
 /** The sessions that an operation is about. */
 export type Target = { user: string } | { session: string } | { label: { name: string; value: string } }
 
@@ -102,6 +115,8 @@ export class TautlineServer {
   push(user: string, data: Json, options?: PublishOptions): Promise<Published>
   /** Publishes up to 1,000 entries; the outcomes are in their order. */
   batch(entries: Entry[]): Promise<Outcome[]>
+  /** Reads the log of a channel, also of an inbox (`user:<id>`). */
+  history(channel: string, part?: { span?: Span; limit?: number }): Promise<HistoryPage>
   sessions(query: SessionQuery): Promise<SessionPage>
   /** Ends sessions, and gives how many. */
   kick(target: Target, message?: string): Promise<number>

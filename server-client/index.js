@@ -46,6 +46,10 @@ export class TautlineServer {
     return (await this.#repeat('batch', { entries: keyed })).results
   }
 
+  history(channel, { span, limit } = {}) {
+    return this.#send('POST', 'history', { channel, span, limit })
+  }
+
   sessions(query) {
     const given = Object.entries(query).filter(([, value]) => value !== undefined)
     return this.#send('GET', `sessions?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`)

@@ -39,6 +39,10 @@ const outcomes = await server.batch([
 assert.equal(outcomes[0].ok.offset, 1)
 assert.equal(outcomes[1].error.code, 'conflict')
 
+const inbox = await server.history('user:u42', { span: { after: { epoch: first.epoch, offset: 0 } }, limit: 1 })
+assert.deepEqual([inbox.epoch, inbox.publications[0].data, inbox.more], [first.epoch, { text: 'hello' }, false])
+assert.deepEqual((await server.history('room:7')).publications.map(({ data }) => data), [1])
+
 await assert.rejects(server.publish('a b', 1), (error) => {
   assert.ok(error instanceof Problem)
   assert.deepEqual([error.code, error.status, error.field], ['bad_request', 400, '/channel'])
