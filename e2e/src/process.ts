@@ -11,7 +11,7 @@ import type { TestContext } from 'node:test';
 /** The tests run from `build/`, two folders below the top. */
 export const TOP = fileURLToPath(new URL('../..', import.meta.url));
 /** The folder of the binaries. */
-const BINARIES = process.env['TAUTLINE_BINARIES'] ?? `${TOP}/target/debug`;
+export const BINARIES = process.env['TAUTLINE_BINARIES'] ?? `${TOP}/target/debug`;
 const PAGE = `${TOP}/examples/demo/dist`;
 
 /** The demo's gateway on a free port, with its own page or another one; where it is. */

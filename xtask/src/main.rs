@@ -11,6 +11,7 @@ use tautline_steps::command::Command;
 
 mod api;
 mod autobahn;
+mod cards;
 mod demo;
 mod fuzz;
 mod gold;
@@ -33,6 +34,8 @@ enum Task {
     Demo,
     /// Builds Gold, a game for two to four phones, starts its server and prints the address
     Gold(gold::Options),
+    /// Builds the card shop with its back end and a mock of WeChat, starts all of it and prints the address
+    Cards(cards::Options),
     /// Runs everything: lints, unit, integration, simulation, SDK, browser, conformance
     Test(test::Options),
     /// Runs the RFC 6455 conformance suite (Autobahn; needs a Python 2.7)
@@ -73,6 +76,7 @@ fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Demo => demo::run(&root),
         Task::Gold(options) => gold::run(&root, &options),
+        Task::Cards(options) => cards::run(&root, &options),
         Task::Test(options) => test::run(&root, &options),
         Task::Autobahn(options) => autobahn::run(&root, &options, true).map(|()| ExitCode::SUCCESS),
         Task::Api(options) => api::run(&root, &options).map(|()| ExitCode::SUCCESS),

@@ -20,7 +20,7 @@ use tautline_steps::{
     step::{self, Job, Outcome, Verdict},
 };
 
-use crate::{demo, gold};
+use crate::{cards, demo, gold};
 
 /// What to run of the tests.
 #[derive(Args)]
@@ -186,7 +186,7 @@ static STEPS: &[Step] = &[
     },
     Step {
         name: "hooks",
-        about: "receivers in Node and Python, with the libraries of Standard Webhooks, behind the built server",
+        about: "receivers in Node and Python behind the built server, and what the card shop's back end promises",
         quick: false,
         needs: &[&C_TOOLCHAIN, &NODE, &PYTHON],
         skip: never,
@@ -346,7 +346,8 @@ fn hooks_jobs(root: &Path) -> Vec<Job> {
         .env("TAUTLINE", binaries(root).join("tautline").to_string_lossy())
         .env("PYTHON", root.join(".tools/hooks/bin/python").to_string_lossy());
     let packages = npm::install(root, "examples/hooks").into_iter();
-    let commands = packages.chain([Command::new("sh", ["-c", install]), test]);
+    let shop = npm::install(root, cards::SERVER).into_iter().chain([npm(root, cards::SERVER, ["test"])]);
+    let commands = packages.chain([Command::new("sh", ["-c", install]), test]).chain(shop);
     [programs()].into_iter().chain(commands.map(Job::Run)).collect()
 }
 
@@ -356,8 +357,11 @@ fn browser_jobs(root: &Path) -> Result<Vec<Job>> {
     let page = demo::page(root).into_iter().chain([npm(root, "examples/demo", ["test"])]);
     // So are the page and the mini program of Gold.
     let gold = npm::install(root, gold::PAGE).into_iter().chain([npm(root, gold::PAGE, ["test"])]);
+    // And those of the card shop, whose browser test starts its back end.
+    let shop = npm::install(root, cards::SERVER).into_iter().chain(npm::install(root, cards::PAGE));
+    let shop = shop.chain([npm(root, cards::PAGE, ["test"])]);
     let test = npm::install(root, "e2e").into_iter().chain([in_browser(root, "test:browser")?]);
-    Ok([programs()].into_iter().chain(page.chain(gold).chain(test).map(Job::Run)).collect())
+    Ok([programs()].into_iter().chain(page.chain(gold).chain(shop).chain(test).map(Job::Run)).collect())
 }
 
 /// The same, for the books of the demo are those of this test; and each framework's app, by its own tool chain.
