@@ -16,6 +16,9 @@ const FLAGS = [
   '--disable-backgrounding-occluded-windows',
 ];
 
+/** `SLOW=6`: the page has a processor that is so many times as slow. */
+const SLOW = Number(process.env['SLOW'] ?? 1);
+
 /** Waiting for anything takes at most this long: the machine may be busy. */
 export const WAIT_MS = 60_000;
 
@@ -30,6 +33,7 @@ export async function openDemo(browser: Browser, url: string, query: Record<stri
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, deviceScaleFactor: 2 });
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
+  if (SLOW > 1) await (await context.newCDPSession(page)).send('Emulation.setCPUThrottlingRate', { rate: SLOW });
   await page.goto(`${url}/?${new URLSearchParams(query)}`);
   await page.waitForFunction(() => Object.values(window.demo.phones).every((phone) => phone.line.state === 'online'));
   return page;

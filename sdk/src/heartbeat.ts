@@ -32,6 +32,7 @@ export function ping(s: Session): void {
     s.subscriptions_[channel]!.ackWaits_ = false;
   });
   queuePacket(s, 'ping', body, seen ? seenMark(s, seen) : '');
+  s.heartbeat_.unanswered_++;
   // One that is outstanding already gets no more time.
   if (s.heartbeat_.probeCause_) return;
   s.heartbeat_.pongDueMs_ = s.nowMs_ + s.heartbeat_.pongMs_ * s.environment_.timeoutFactor_;
@@ -41,12 +42,26 @@ export function ping(s: Session): void {
 /** A ping that has little time; `cause` is what its silence would mean. */
 export function probe(s: Session, cause: DropCause): void {
   if (!isOnline(s)) return;
-  if (!s.heartbeat_.probeCause_) ping(s);
-  s.heartbeat_.pongDueMs_ = Math.min(
-    s.heartbeat_.pongDueMs_,
-    s.nowMs_ + s.options_.probe_ms * s.environment_.timeoutFactor_,
-  );
+  ping(s);
+  s.heartbeat_.pongDueMs_ = Math.min(s.heartbeat_.pongDueMs_, probeDueMs(s));
   s.heartbeat_.probeCause_ = cause;
+}
+
+function probeDueMs(s: Session): number {
+  return s.nowMs_ + s.options_.probe_ms * s.environment_.timeoutFactor_;
+}
+
+/**
+ * A packet came. Any packet answers a ping; a probe is over when every ping has its pong. Other packets may have been on their
+ * way before the network was lost: they give a probe more time, since its pong waits behind them, and prove nothing.
+ */
+export function received(s: Session, verb: string): void {
+  const { probeCause_, pongDueMs_ } = s.heartbeat_;
+  s.heartbeat_.lastReceivedMs_ = s.nowMs_;
+  if (verb === 'pong' && s.heartbeat_.unanswered_) s.heartbeat_.unanswered_--;
+  if (probeCause_ !== 'peer_silent' && s.heartbeat_.unanswered_ > 0)
+    s.heartbeat_.pongDueMs_ = Math.max(pongDueMs_, probeDueMs(s));
+  else s.heartbeat_.probeCause_ = undefined;
 }
 
 /** Says up to where everything is settled. */

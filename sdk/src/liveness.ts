@@ -72,10 +72,11 @@ export function timeout(s: Session): void {
 }
 
 function lineTimeout(s: Session): void {
-  if (isOnline(s)) return s.heartbeat_.probeCause_ ? drop(s, s.heartbeat_.probeCause_) : ping(s);
-  if (s.connection_.socket_ && s.connection_.stage_ !== 'challenged')
-    return drop(s, s.backoff_.offlineMs_ ? 'network_lost' : 'connect_timeout');
-  if (s.identity_.authDueMs_ <= s.nowMs_) onAuth(s, {});
+  const cause = isOnline(s) ? s.heartbeat_.probeCause_ : 'connect_timeout';
+  if (!cause) ping(s);
+  else if (s.connection_.socket_ && s.connection_.stage_ !== 'challenged')
+    drop(s, s.backoff_.offlineMs_ ? 'network_lost' : cause);
+  else if (s.identity_.authDueMs_ <= s.nowMs_) onAuth(s, {});
 }
 
 /** When the line itself needs attention. */

@@ -1,6 +1,6 @@
 /** What is said on an open line: packets in, requests out, subscriptions (protocol, sections 4 and 5). */
 
-import { updateReport, ping, seenMark } from './heartbeat.js';
+import { updateReport, ping, received, seenMark } from './heartbeat.js';
 import { bye, drop } from './disconnect.js';
 import { onChallenge, connect, forgetAuth } from './connect.js';
 import {
@@ -63,8 +63,7 @@ export function onSocketMessage(s: Session, { socket, text }: { socket: number; 
 /** `body` is whatever came under the verb. */
 function onPacket(s: Session, verb: string, body: never, id: number | undefined): void {
   const greeting = s.connection_.stage_ === 'greeting';
-  s.heartbeat_.lastReceivedMs_ = s.nowMs_;
-  s.heartbeat_.probeCause_ = undefined;
+  received(s, verb);
   if (verb === 'bye') return bye(s, id, body);
   if (greeting && verb === 'welcome') return welcome(s, body);
   if (greeting && verb === 'challenge') return onChallenge(s);
@@ -93,7 +92,7 @@ function welcome(s: Session, body: Welcome): void {
   s.heartbeat_.pingMs_ = body.ping_ms;
   s.heartbeat_.pongMs_ = body.pong_ms;
   s.heartbeat_.reportSinceMs_ = Infinity;
-  s.heartbeat_.repliesUnreported_ = 0;
+  s.heartbeat_.repliesUnreported_ = s.heartbeat_.unanswered_ = 0;
   if (!resumed) s.heartbeat_.seenReported_ = 0;
   forgetAuth(s);
   s.identity_.ticket_ = (body as { ticket: string }).ticket;

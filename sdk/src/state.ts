@@ -56,6 +56,8 @@ export interface Heartbeat {
   /** The cause of the drop if the open ping is not answered by `pongDueMs_`; nothing while no ping is open. */
   probeCause_?: DropCause | undefined;
   pongDueMs_: number;
+  /** Pings of this connection without a pong. */
+  unanswered_: number;
   /** Since when something waits to be reported. */
   reportSinceMs_: number;
   repliesUnreported_: number;

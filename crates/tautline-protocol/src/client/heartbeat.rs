@@ -23,6 +23,8 @@ pub(super) struct Heartbeat {
     last_sent_ms: u64,
     last_received_ms: u64,
     outstanding: Option<Ping>,
+    /// Pings of this connection without a pong.
+    unanswered: u32,
     /// Since when something waits to be reported.
     report_since_ms: Option<u64>,
     replies_unsaid: u32,
@@ -47,9 +49,24 @@ impl Heartbeat {
         self.last_sent_ms = now_ms;
     }
 
-    /// Any packet is a sign of life, and answers a ping.
-    pub(super) fn note_received(&mut self, now_ms: u64) {
+    /// A packet came. Any packet answers a ping; a probe is over when every ping has its pong. Other packets may have been on
+    /// their way before the network was lost: they give a probe more time, until `probe_due_ms`, since its pong waits behind
+    /// them, and prove nothing.
+    pub(super) fn on_received(&mut self, now_ms: u64, is_pong: bool, probe_due_ms: u64) {
         self.last_received_ms = now_ms;
+        if is_pong {
+            self.unanswered = self.unanswered.saturating_sub(1);
+        }
+        match &mut self.outstanding {
+            Some(ping) if ping.cause != DropCause::PeerSilent && self.unanswered > 0 => {
+                ping.deadline_ms = ping.deadline_ms.max(probe_due_ms);
+            }
+            outstanding => *outstanding = None,
+        }
+    }
+
+    /// The connection is gone, and whatever was asked on it.
+    pub(super) fn end(&mut self) {
         self.outstanding = None;
     }
 
@@ -79,12 +96,8 @@ impl Heartbeat {
     /// more time.
     pub(super) fn pinged(&mut self, now_ms: u64, patience: u64) {
         let deadline_ms = now_ms.saturating_add(self.pong_ms.saturating_mul(patience));
+        self.unanswered += 1;
         self.outstanding.get_or_insert(Ping { deadline_ms, cause: DropCause::PeerSilent });
-    }
-
-    /// True while a ping waits for its answer.
-    pub(super) const fn is_waiting(&self) -> bool {
-        self.outstanding.is_some()
     }
 
     /// Shortens the patience with the ping that is outstanding, and says what its silence would mean.
@@ -128,7 +141,7 @@ mod tests {
     #[test]
     fn one_way_traffic_does_not_hide_silence_the_other_way() {
         let mut heartbeat = beating();
-        heartbeat.note_received(20_000);
+        heartbeat.on_received(20_000, false, 0);
         assert_eq!(heartbeat.deadline(5_000), 25_000);
         heartbeat.note_sent(20_000);
         assert_eq!(heartbeat.deadline(5_000), 45_000);
@@ -143,7 +156,7 @@ mod tests {
         assert!(heartbeat.report_is_urgent());
         heartbeat.pinged(1_000, 1);
         assert!(!heartbeat.report_is_urgent());
-        heartbeat.note_received(1_100);
+        heartbeat.on_received(1_100, false, 0);
         heartbeat.note_seen_said(256);
         assert!(!heartbeat.report_is_urgent());
     }
@@ -156,7 +169,20 @@ mod tests {
         assert_eq!(heartbeat.deadline(5_000), 33_000);
         heartbeat.probe(27_000, DropCause::Background);
         assert_eq!((heartbeat.deadline(5_000), heartbeat.verdict()), (27_000, Some(DropCause::Background)));
-        heartbeat.note_received(26_000);
+        heartbeat.on_received(26_000, true, 28_000);
+        assert_eq!(heartbeat.verdict(), None);
+    }
+
+    #[test]
+    fn probe_gets_time_from_packets_and_ends_with_its_pong() {
+        let mut heartbeat = beating();
+        heartbeat.pinged(25_000, 1);
+        heartbeat.pinged(25_100, 1);
+        heartbeat.probe(27_100, DropCause::NetworkLost);
+        heartbeat.on_received(25_200, false, 27_200);
+        heartbeat.on_received(25_300, true, 27_300);
+        assert_eq!((heartbeat.deadline(5_000), heartbeat.verdict()), (27_300, Some(DropCause::NetworkLost)));
+        heartbeat.on_received(25_400, true, 27_400);
         assert_eq!(heartbeat.verdict(), None);
     }
 }

@@ -65,10 +65,13 @@ impl Session {
         if !self.is_online() {
             return;
         }
-        if !self.heartbeat.is_waiting() {
-            self.ping(now);
-        }
-        self.heartbeat.probe(now.mono_ms + self.options.probe_ms * self.patience, cause);
+        self.ping(now);
+        self.heartbeat.probe(self.probe_due_ms(now), cause);
+    }
+
+    /// Until when a probe waits for its pong, from now on.
+    pub(super) const fn probe_due_ms(&self, now: Now) -> u64 {
+        now.mono_ms + self.options.probe_ms * self.patience
     }
 
     /// A ping, with everything that waits to be reported.
@@ -104,11 +107,10 @@ impl Session {
                 Some(cause) => cause,
                 None => return self.ping(now),
             },
-            Some(Stage::Dialing | Stage::Greeting) if self.backoff.is_offline() => DropCause::NetworkLost,
             Some(Stage::Dialing | Stage::Greeting) => DropCause::ConnectTimeout,
             Some(Stage::Challenged) | None => return self.fetch_timeout(now),
         };
-        let dropped = self.dropped(cause);
+        let dropped = self.dropped(if self.backoff.is_offline() { DropCause::NetworkLost } else { cause });
         self.drop_line(now, dropped);
     }
 

@@ -134,7 +134,7 @@ impl Session {
             self.closing.push(Closing { socket: socket.number, until_ms });
             self.emit(Output::CloseSocket { socket: socket.number });
         }
-        self.heartbeat.note_received(now.mono_ms);
+        self.heartbeat.end();
         self.outbox.end();
         self.subscriptions.end();
     }

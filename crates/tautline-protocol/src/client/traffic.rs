@@ -36,7 +36,8 @@ impl Session {
     }
 
     fn packet(&mut self, now: Now, packet: ServerPacket<'_>) {
-        self.heartbeat.note_received(now.mono_ms);
+        let is_pong = matches!(packet, ServerPacket::Pong(_));
+        self.heartbeat.on_received(now.mono_ms, is_pong, self.probe_due_ms(now));
         match packet {
             ServerPacket::Bye(id, bye) => self.bye(now, id, bye),
             ServerPacket::Welcome(welcome) if self.is_greeting() => self.welcome(now, *welcome),
