@@ -5,6 +5,7 @@ import { ping } from './heartbeat.js';
 import { forgetAuth } from './connect.js';
 import { resetConnection, settleAll } from './outbox.js';
 import { emit, flush, isOnline, queuePacket } from './outputs.js';
+import { jitterMs } from './retry.js';
 import type { Session } from './session.js';
 import { acksOf } from './subscriptions.js';
 import { failRequest } from './online.js';
@@ -80,11 +81,10 @@ export function drop(
 
 /** Plans the next dial: the first retry at once, then full jitter under a doubling ceiling. */
 function schedule(s: Session, advice?: Bye): void {
-  const { retry_max_ms, retry_base_ms } = s.options_;
   const { reconnect, retry_after_ms: afterMs } = advice || ({} as Partial<Bye>);
   if (reconnect === 'later' && typeof afterMs !== 'number') s.backoff_.retries_ = s.backoff_.retries_ || 1;
-  const ceilingMs = Math.min(retry_max_ms, retry_base_ms * Math.pow(2, s.backoff_.retries_));
-  const delayMs = s.backoff_.retries_++ && Math.floor(s.random_() * ceilingMs);
+  const delayMs = s.backoff_.retries_ && jitterMs(s, s.backoff_.retries_);
+  s.backoff_.retries_++;
   s.backoff_.notBeforeMs_ = s.nowMs_ + (afterMs || 0);
   s.backoff_.retryAtMs_ = Math.max(s.backoff_.notBeforeMs_, s.nowMs_ + delayMs);
   delayOffline(s);

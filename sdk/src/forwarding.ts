@@ -1,4 +1,7 @@
-/** Handlers that stay, over handlers that change: frameworks make new ones at each render. */
+/**
+ * Handlers that stay, over handlers that change: frameworks make new ones at each render. Also a copy to put handlers of one's
+ * own into, which copies of the properties are not: those of a class belong to its prototype, and want their own `this`.
+ */
 
 import type { SubscriptionHandlers } from './options.js';
 

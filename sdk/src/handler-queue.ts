@@ -83,7 +83,7 @@ export function handlerQueue(
       }, value);
     }
     if (promise && (promise as PromiseLike<unknown>).then) return promise as PromiseLike<unknown>;
-    if (done) done(worked);
+    if (done) done(it.handlers_.holds_ ? undefined : worked);
     return undefined;
   }
 

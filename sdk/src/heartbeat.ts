@@ -56,12 +56,12 @@ function probeDueMs(s: Session): number {
  * way before the network was lost: they give a probe more time, since its pong waits behind them, and prove nothing.
  */
 export function received(s: Session, verb: string): void {
-  const { probeCause_, pongDueMs_ } = s.heartbeat_;
-  s.heartbeat_.lastReceivedMs_ = s.nowMs_;
-  if (verb === 'pong' && s.heartbeat_.unanswered_) s.heartbeat_.unanswered_--;
-  if (probeCause_ !== 'peer_silent' && s.heartbeat_.unanswered_ > 0)
-    s.heartbeat_.pongDueMs_ = Math.max(pongDueMs_, probeDueMs(s));
-  else s.heartbeat_.probeCause_ = undefined;
+  const it = s.heartbeat_;
+  it.lastReceivedMs_ = s.nowMs_;
+  if (verb === 'pong' && it.unanswered_) it.unanswered_--;
+  if (it.unanswered_ && it.probeCause_ !== 'peer_silent')
+    it.pongDueMs_ = Math.max(it.pongDueMs_, probeDueMs(s));
+  else it.probeCause_ = undefined;
 }
 
 /** Says up to where everything is settled. */

@@ -283,7 +283,7 @@ export function createListeners(
         all = all.concat(channels[channel]!);
       });
       channels = Object.create(null);
-      own = undefined;
+      own = announced = undefined;
       connection = 0;
       if (!error) inbox = [];
       all.forEach((it) => {

@@ -105,6 +105,11 @@ export interface SubscriptionHandlers<T = unknown> {
   onPresence?(change: PresenceOutput): unknown;
   /** The subscription was refused, or the gateway ended it. */
   onUnsubscribed?(error: TautlineError): unknown;
+  /**
+   * Holds the channel for another subscription, and handles nothing: what it alone is handed is not acknowledged.
+   * @internal
+   */
+  holds_?: true;
 }
 
 /** What an app wants to hear of the user's own channel. */

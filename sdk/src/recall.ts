@@ -4,6 +4,7 @@
  */
 
 import { assign } from './assign.js';
+import { forwarding } from './forwarding.js';
 import type { HistoryPage, Published, RequestOptions, SubscriptionHandlers } from './options.js';
 import type { PublicationOutput } from './types.js';
 import type { Tautline } from './tautline.js';
@@ -47,16 +48,19 @@ export function recalledBy(data: unknown): RecalledPlace | undefined {
 
 /** Handlers for `line.subscribe` and `line.inbox`: recalls go to `onRecalled`, everything else to `onPublication`. */
 export function withRecalls<T = unknown>(handlers: RecallHandlers<T>): SubscriptionHandlers<T> {
-  return assign(assign({} as SubscriptionHandlers<T>, handlers), {
-    onPublication(publication: PublicationOutput & { data: T }): unknown {
-      const of = recalledBy(publication.data);
-      if (!of) return handlers.onPublication && handlers.onPublication(publication);
-      const { channel, epoch, at, from } = publication;
-      // One that is about a log of before finds nothing here.
-      if (of.epoch !== epoch || !handlers.onRecalled) return undefined;
-      return handlers.onRecalled({ channel, epoch, offset: of.offset, at, from });
+  return assign(
+    forwarding(() => handlers),
+    {
+      onPublication(publication: PublicationOutput & { data: T }): unknown {
+        const of = recalledBy(publication.data);
+        if (!of) return handlers.onPublication && handlers.onPublication(publication);
+        const { channel, epoch, at, from } = publication;
+        // One that is about a log of before finds nothing here.
+        if (of.epoch !== epoch || !handlers.onRecalled) return undefined;
+        return handlers.onRecalled({ channel, epoch, offset: of.offset, at, from });
+      },
     },
-  });
+  );
 }
 
 /** The publications of a page, without recalls and without what a recall on the same page takes back. */

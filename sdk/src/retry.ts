@@ -1,10 +1,19 @@
-/** How long to wait before something is asked again on an open connection. */
+/** How long to wait before something is tried again. */
 
 import type { Session } from './session.js';
 
-/** After failure `failures` (1, 2 …) in a row: full jitter under a doubling ceiling, no less than what the server has said. */
-export function retryDelayMs(s: Session, failures: number, afterMs?: number | null): number {
+/** Full jitter under a ceiling that doubles with `failures`. */
+export function jitterMs(s: Session, failures: number): number {
   const { retry_max_ms, retry_base_ms } = s.options_;
-  const ceilingMs = Math.min(retry_max_ms, retry_base_ms * Math.pow(2, Math.min(16, failures)));
-  return Math.max(retry_base_ms, afterMs || 0, Math.floor(s.random_() * ceilingMs));
+  return Math.floor(
+    s.random_() * Math.min(retry_max_ms, retry_base_ms * Math.pow(2, Math.min(16, failures))),
+  );
+}
+
+/**
+ * For what is asked again on an open connection, after failure `failures` (1, 2 …) in a row: the base, or what the server has
+ * said if that is longer, and jitter on top. So a thousand clients that were refused in one moment do not come back in one.
+ */
+export function retryDelayMs(s: Session, failures: number, afterMs?: number | null): number {
+  return Math.max(s.options_.retry_base_ms, afterMs || 0) + jitterMs(s, failures);
 }

@@ -3,6 +3,7 @@
 import type { App } from './app.js';
 import { noop } from './hosts/noop.js';
 import { assign } from './assign.js';
+import { forwarding } from './forwarding.js';
 import type { Subscription, SubscriptionHandlers } from './options.js';
 import type { Tautline } from './tautline.js';
 import type { Cursor, ReadFrom } from './types.js';
@@ -41,21 +42,25 @@ export function whileShown(
       return handler && handler.call(handlers, value);
     };
   }
-  const noted = assign(assign({}, handlers), {
-    onSubscribed: noting(
-      (where: { channel: string; cursor: Cursor; recovering: number }) => where.cursor,
-      handlers.onSubscribed,
-    ),
-    onPublication: noting(({ epoch, offset, at }) => ({ epoch, offset, at }), handlers.onPublication),
-    onGap: noting(({ cursor }) => cursor, handlers.onGap),
-  } as SubscriptionHandlers);
+  const noted = assign(
+    forwarding(() => handlers),
+    {
+      onSubscribed: noting(
+        (where: { channel: string; cursor: Cursor; recovering: number }) => where.cursor,
+        handlers.onSubscribed,
+      ),
+      onPublication: noting(({ epoch, offset, at }) => ({ epoch, offset, at }), handlers.onPublication),
+      onGap: noting(({ cursor }) => cursor, handlers.onGap),
+    } as SubscriptionHandlers,
+  );
 
   function show(): void {
     if (subscription || ended) return;
     // Where another user has come is nobody else's place.
     if (user !== line.logins_) from = handlers.from;
     user = line.logins_;
-    subscription = line.subscribe(channel, assign(noted, { from }) as SubscriptionHandlers);
+    noted.from = from;
+    subscription = line.subscribe(channel, noted);
   }
   function hide(): void {
     if (subscription) subscription.unsubscribe();

@@ -66,19 +66,24 @@ export function subscribeWithState<S, T = unknown>(
     stopTimer = setTimer((ceilingMs * (1 + Math.random())) / 2, attempt);
 
     function attempt(): void {
-      new Promise<LoadedState<S>>((resolve) => resolve(handlers.getState(position))).then(
-        ({ state, cursor }) => {
+      new Promise<LoadedState<S>>((resolve) => resolve(handlers.getState(position)))
+        // Nothing at all is no state: it throws here, and so is asked for again.
+        .then(({ state, cursor }): [S, Cursor] => {
           // Behind a gap there is nothing to go back to, and another log's place is none in this one.
           const counts =
             cursor && cursor.epoch === position.epoch && (!isGap || cursor.offset >= position.offset);
-          if (mine === load) read(state, counts ? cursor : position);
-        },
-        (error) => {
-          if (mine !== load) return;
-          begin(position, isGap);
-          if (handlers.onStateError) handlers.onStateError(error);
-        },
-      );
+          return [state, counts ? cursor : position];
+        })
+        .then(
+          ([state, from]) => {
+            if (mine === load) read(state, from);
+          },
+          (error) => {
+            if (mine !== load) return;
+            begin(position, isGap);
+            if (handlers.onStateError) handlers.onStateError(error);
+          },
+        );
     }
   }
 
@@ -107,6 +112,7 @@ export function subscribeWithState<S, T = unknown>(
   }
 
   const holder = line.subscribe(channel, {
+    holds_: true,
     onSubscribed(where) {
       if (!load) begin(where.cursor);
       return handlers.onSubscribed && handlers.onSubscribed(where);

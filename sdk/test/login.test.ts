@@ -385,3 +385,50 @@ test('token that expires is refreshed on the open connection', async () => {
   assert.equal(world.wires.length, 2, 'it was sent on the connection that there was');
   assert.equal(line.state, 'online');
 });
+
+test('page that was hidden begins anew for the next user', async () => {
+  for (const from of [undefined, 'start'] as const) {
+    const { world, line, push, change } = await online();
+    const seen: unknown[] = [];
+    const here = page(line);
+    here.subscribe(
+      'room:7',
+      { ...(from && { from }), onPublication: ({ data }) => seen.push(data) },
+      { while: 'shown' },
+    );
+    await world.advance(100);
+    await push('room:7', 'theirs');
+    for (const act of ['hide', 'show', 'hide'] as const) {
+      here[act]();
+      await world.advance(100);
+    }
+    await push('room:7', 'missed');
+    await change();
+    here.show();
+    await world.advance(100);
+    await push('room:7', 'new');
+    const again = from ? ['theirs', 'missed'] : [];
+    assert.deepEqual(seen, ['theirs', ...again, 'new'], from);
+  }
+});
+
+test('login in an announcement begins nothing of the next user', async () => {
+  const { world, line, push } = await online();
+  const seen: unknown[] = [];
+  world.gateway.subs = ['tasks'];
+  line.on('subscription', () => {
+    world.gateway.user = 'u2';
+    world.gateway.subs = [];
+    line.login({ token: 'two' });
+    line.subscribe('tasks', {
+      onSubscribed: ({ channel }) => seen.push(channel),
+      onPublication: ({ data }) => seen.push(data),
+    });
+    assert.deepEqual(seen, [], 'the announcement was for the last user');
+  });
+  world.gateway.forget();
+  world.cut();
+  await world.advance(5_000);
+  await push('tasks', 1);
+  assert.deepEqual(seen, ['tasks', 1]);
+});

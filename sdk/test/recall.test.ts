@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { recall, recalledBy, withoutRecalled, withRecalls } from '../src/recall.js';
+import { page } from '../src/page.js';
 import { lined } from './fakes/lined.js';
 
 test('recall reaches the handler of recalls alone', async () => {
@@ -63,4 +64,42 @@ test('page of history is shown without what was recalled', () => {
     withoutRecalled(page).map(({ data }) => data),
     ['b'],
   );
+});
+
+/** A chat as a class has it: its handlers are of the prototype, and want `this`. */
+class Chat {
+  readonly seen: unknown[] = [];
+  onPublication({ data }: { data: unknown }): void {
+    this.seen.push(data);
+  }
+  onRecalled({ offset }: { offset: number }): void {
+    this.seen.push(`-${offset}`);
+  }
+  onSubscribed(): void {
+    this.seen.push('subscribed');
+  }
+  onUnsubscribed({ code }: { code: string }): void {
+    this.seen.push(code);
+  }
+}
+
+test('handlers of a class hear everything with recalls', async () => {
+  const { world, line, publish } = await lined();
+  const chat = new Chat();
+  line.subscribe('room:7', withRecalls(chat));
+  await world.advance(100);
+  await publish('room:7', 'oops');
+  await publish('room:7', { $recall: { epoch: 'k1', offset: 1 } });
+  line.login({ token: 'two' });
+  assert.deepEqual(chat.seen, ['subscribed', 'oops', '-1', 'user_changed']);
+});
+
+test('handlers of a class hear everything on a page', async () => {
+  const { world, line, publish } = await lined();
+  const chat = new Chat();
+  page(line).subscribe('room:7', chat, { while: 'shown' });
+  await world.advance(100);
+  await publish('room:7', 'a');
+  line.login({ token: 'two' });
+  assert.deepEqual(chat.seen, ['subscribed', 'a', 'user_changed']);
 });

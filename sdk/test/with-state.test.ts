@@ -204,3 +204,46 @@ test('subscription that the gateway ends loads nothing more', async () => {
   assert.deepEqual([ends, loads, heard], [['permission_denied'], 1, []]);
   assert.equal(world.gateway.all('subscribe').length, 2, 'one for the position, one for the state');
 });
+
+test('getState that gives nothing is asked again', async () => {
+  for (const nothing of [undefined, null, Promise.resolve(undefined)]) {
+    const { line, change, load, handlers, settle, shown, table } = await shop();
+    change(1);
+    const answers: unknown[] = [nothing, load()];
+    let errors = 0;
+    subscribeWithState(line, 'orders', {
+      ...handlers,
+      getState: () => answers.shift() as LoadedState<number[]>,
+      onStateError: () => errors++,
+    });
+    await settle();
+    change(2);
+    await settle();
+    assert.deepEqual([errors, answers.length], [1, 0]);
+    assert.deepEqual(shown(), table);
+  }
+});
+
+test('publication while the state is loaded is not acked', async () => {
+  const { world, line } = await lined();
+  const own = 'user:u42';
+  world.gateway.forget();
+  world.gateway.user = 'u42';
+  world.cut();
+  await world.advance(5_000);
+  const answer = later<LoadedState<string>>();
+  const heard: unknown[] = [];
+  subscribeWithState(line, own, {
+    getState: () => answer.promise,
+    onState: () => undefined,
+    onPublication: ({ data }) => heard.push(data),
+  });
+  await world.advance(100);
+  world.gateway.publish(own, 'a', world.now());
+  await world.advance(10_000);
+  assert.equal(world.gateway.acked.get(own), undefined, 'nobody has it yet');
+  answer.keep({ state: '' });
+  await world.advance(10_000);
+  assert.deepEqual(heard, ['a']);
+  assert.equal(world.gateway.acked.get(own), 1);
+});

@@ -9,13 +9,27 @@ use std::collections::{HashMap, VecDeque};
 use tautline_protocol::{ChannelName, ErrorCode, client::LocalError};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use crate::subscription::SubscriptionEvent;
+use crate::{notes::Handled, subscription::SubscriptionEvent};
+
+/// What a subscription is given.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    Event(SubscriptionEvent),
+    /// A publication that is not for the app, which published it without an echo: handled when everything before it is.
+    Skipped(Handled),
+}
+
+impl From<SubscriptionEvent> for Delivery {
+    fn from(event: SubscriptionEvent) -> Self {
+        Self::Event(event)
+    }
+}
 
 /// The driver's end of a subscription.
 #[derive(Debug)]
 pub(crate) struct Sink {
     pub number: u64,
-    pub events: mpsc::Sender<SubscriptionEvent>,
+    pub events: mpsc::Sender<Delivery>,
 }
 
 /// All sinks, by channel. The user's inbox goes by [`ChannelName::USER_PREFIX`], because its name is not known before the
@@ -23,7 +37,7 @@ pub(crate) struct Sink {
 #[derive(Debug, Default)]
 pub(crate) struct Deliveries {
     sinks: HashMap<String, Sink>,
-    held_up: VecDeque<(String, SubscriptionEvent)>,
+    held_up: VecDeque<(String, Delivery)>,
 }
 
 impl Deliveries {
@@ -58,17 +72,18 @@ impl Deliveries {
         self.held_up.clear();
         for (_, sink) in self.sinks.drain() {
             let code = ErrorCode::from(why.as_str());
-            let _ = sink.events.try_send(SubscriptionEvent::Ended { code, message: why.to_string() });
+            let ended = SubscriptionEvent::Ended { code, message: why.to_string() };
+            let _ = sink.events.try_send(ended.into());
         }
     }
 
     /// Gives an event to whoever subscribed; to nobody where nobody did.
-    pub(crate) fn deliver(&mut self, channel: &str, event: SubscriptionEvent) {
+    pub(crate) fn deliver(&mut self, channel: &str, delivery: impl Into<Delivery>) {
         let Some(key) = self.key(channel) else { return };
         if self.held_up.is_empty() {
-            self.try_send(key, event);
+            self.try_send(key, delivery.into());
         } else {
-            self.held_up.push_back((key, event));
+            self.held_up.push_back((key, delivery.into()));
         }
     }
 
@@ -84,9 +99,9 @@ impl Deliveries {
             // An error means that the app dropped it: then there is nothing to wait for.
             drop(sink.events.reserve().await);
         }
-        while let Some((channel, event)) = self.held_up.pop_front() {
+        while let Some((channel, delivery)) = self.held_up.pop_front() {
             let before = self.held_up.len();
-            self.try_send(channel, event);
+            self.try_send(channel, delivery);
             if self.held_up.len() > before {
                 break;
             }
@@ -101,12 +116,12 @@ impl Deliveries {
         (channel.starts_with(prefix) && self.sinks.contains_key(prefix)).then(|| prefix.to_owned())
     }
 
-    fn try_send(&mut self, key: String, event: SubscriptionEvent) {
-        let ends = matches!(event, SubscriptionEvent::Ended { .. });
+    fn try_send(&mut self, key: String, delivery: Delivery) {
+        let ends = matches!(delivery, Delivery::Event(SubscriptionEvent::Ended { .. }));
         let Some(sink) = self.sinks.get(&key) else { return };
-        match sink.events.try_send(event) {
+        match sink.events.try_send(delivery) {
             // At the front: it was the oldest.
-            Err(TrySendError::Full(event)) => self.held_up.push_front((key, event)),
+            Err(TrySendError::Full(delivery)) => self.held_up.push_front((key, delivery)),
             Ok(()) if ends => drop(self.sinks.remove(&key)),
             Ok(()) | Err(TrySendError::Closed(_)) => {}
         }
@@ -126,14 +141,14 @@ mod tests {
         }
     }
 
-    fn offset(event: Option<SubscriptionEvent>) -> Option<u64> {
-        match event {
-            Some(SubscriptionEvent::Subscribed { cursor, .. }) => Some(cursor.offset),
+    fn offset(delivery: Option<Delivery>) -> Option<u64> {
+        match delivery {
+            Some(Delivery::Event(SubscriptionEvent::Subscribed { cursor, .. })) => Some(cursor.offset),
             _ => None,
         }
     }
 
-    fn sink(number: u64, events_max: usize) -> (Sink, mpsc::Receiver<SubscriptionEvent>) {
+    fn sink(number: u64, events_max: usize) -> (Sink, mpsc::Receiver<Delivery>) {
         let (events, received) = mpsc::channel(events_max);
         (Sink { number, events }, received)
     }
@@ -192,7 +207,7 @@ mod tests {
         assert!(full_events.recv().await.is_none(), "what was held up is the last user's");
         let end = quick_events.recv().await;
         assert!(
-            matches!(&end, Some(SubscriptionEvent::Ended { code, .. }) if code.as_str() == "user_changed"),
+            matches!(&end, Some(Delivery::Event(SubscriptionEvent::Ended { code, .. })) if code.as_str() == "user_changed"),
             "{end:?}"
         );
     }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     client::Command,
+    delivery::Delivery,
     notes::{Handled, Notes},
 };
 
@@ -82,7 +83,7 @@ impl Publication {
 #[derive(Debug)]
 pub struct Subscription {
     pub(crate) number: u64,
-    pub(crate) events: mpsc::Receiver<SubscriptionEvent>,
+    pub(crate) events: mpsc::Receiver<Delivery>,
     pub(crate) notes: Arc<Notes>,
     /// Whether the gateway or the storage keeps how far this channel was handled.
     pub(crate) acknowledges: bool,
@@ -99,14 +100,21 @@ impl Subscription {
     /// acknowledged position.
     pub async fn next(&mut self) -> Option<SubscriptionEvent> {
         self.acknowledge();
-        let event = self.events.recv().await;
-        if let Some(SubscriptionEvent::Publication(publication)) = &event
-            && self.acknowledges
-        {
-            let Publication { channel, epoch, offset, .. } = publication;
-            self.in_hand = Some(Handled { channel: channel.clone(), epoch: epoch.clone(), offset: *offset });
+        loop {
+            match self.events.recv().await? {
+                Delivery::Event(event) => {
+                    if let SubscriptionEvent::Publication(Publication { channel, epoch, offset, .. }) = &event
+                        && self.acknowledges
+                    {
+                        let (channel, epoch) = (channel.clone(), epoch.clone());
+                        self.in_hand = Some(Handled { channel, epoch, offset: *offset });
+                    }
+                    return Some(event);
+                }
+                Delivery::Skipped(handled) if self.acknowledges => self.notes.handled(self.number, handled),
+                Delivery::Skipped(_) => {}
+            }
         }
-        event
     }
 
     /// The next publication; every other event but the end is passed over.
@@ -130,5 +138,85 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.notes.unsubscribed(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::to_raw_value;
+
+    use super::*;
+
+    struct Rig {
+        subscription: Subscription,
+        sender: mpsc::Sender<Delivery>,
+        notes: Arc<Notes>,
+    }
+
+    fn rig(acknowledges: bool) -> Rig {
+        let (sender, events) = mpsc::channel(8);
+        let notes = Arc::new(Notes::default());
+        let subscription = Subscription {
+            number: 1,
+            events,
+            notes: Arc::clone(&notes),
+            acknowledges,
+            in_hand: None,
+            _keeps_alive: mpsc::channel(1).0,
+        };
+        Rig { subscription, sender, notes }
+    }
+
+    fn handled(offset: u64) -> Handled {
+        Handled { channel: "orders".into(), epoch: "e".into(), offset }
+    }
+
+    fn publication(offset: u64) -> Delivery {
+        Delivery::Event(SubscriptionEvent::Publication(Publication {
+            channel: "orders".into(),
+            epoch: "e".into(),
+            offset,
+            at: 0,
+            data: to_raw_value(&offset).unwrap(),
+            from: None,
+            tags: None,
+            redelivered: false,
+        }))
+    }
+
+    #[tokio::test]
+    async fn skipped_publication_counts_when_those_before_do() {
+        let Rig { mut subscription, sender, notes } = rig(true);
+        sender.try_send(publication(1)).unwrap();
+        sender.try_send(Delivery::Skipped(handled(2))).unwrap();
+        assert_eq!(subscription.next_publication().await.map(|it| it.offset), Some(1));
+        assert_eq!(notes.take().handled.get(&1), None, "the app has the first one in hand");
+        tokio::select! {
+            biased;
+            event = subscription.next() => panic!("{event:?}"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(notes.take().handled.get(&1), Some(&handled(2)));
+    }
+
+    #[tokio::test]
+    async fn skipped_publication_never_moves_back_what_follows() {
+        let Rig { mut subscription, sender, notes } = rig(true);
+        sender.try_send(Delivery::Skipped(handled(1))).unwrap();
+        sender.try_send(publication(2)).unwrap();
+        assert_eq!(subscription.next_publication().await.map(|it| it.offset), Some(2));
+        assert_eq!(notes.take().handled.get(&1), Some(&handled(1)));
+        drop(sender);
+        assert!(subscription.next().await.is_none());
+        assert_eq!(notes.take().handled.get(&1), Some(&handled(2)));
+    }
+
+    #[tokio::test]
+    async fn skipped_publication_without_acknowledgements_reports_nothing() {
+        let Rig { mut subscription, sender, notes } = rig(false);
+        sender.try_send(Delivery::Skipped(handled(1))).unwrap();
+        drop(sender);
+        assert!(subscription.next().await.is_none());
+        assert_eq!(notes.take().handled.get(&1), None);
     }
 }

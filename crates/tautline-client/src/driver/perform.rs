@@ -6,7 +6,9 @@ use tracing::debug;
 use super::Driver;
 use crate::{
     client::ClientEvent,
+    delivery::Delivery,
     dial::dial,
+    notes::Handled,
     subscription::{Publication, SubscriptionEvent},
 };
 
@@ -73,10 +75,12 @@ impl Driver {
     }
 
     fn deliver_publication(&mut self, publication: PublicationEvent) {
-        if publication.excluded().is_some_and(|session| session == self.session_id) {
-            return;
-        }
+        let is_excluded = publication.excluded().is_some_and(|session| session == self.session_id);
         let PublicationEvent { channel, epoch, offset, at, data, from, tags, redelivered } = publication;
+        if is_excluded {
+            let handled = Handled { channel: channel.clone(), epoch, offset };
+            return self.deliveries.deliver(&channel, Delivery::Skipped(handled));
+        }
         let publication =
             Publication { channel: channel.clone(), epoch, offset, at, data, from, tags, redelivered };
         self.deliveries.deliver(&channel, SubscriptionEvent::Publication(publication));

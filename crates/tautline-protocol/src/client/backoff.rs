@@ -16,8 +16,9 @@ pub(super) struct Advice {
     pub(super) after_ms: Option<u64>,
 }
 
-/// How long to wait after failure `failures` (1, 2 …) in a row of something that is asked on an open connection: full jitter
-/// under a doubling ceiling, and no less than the base or what the server has said.
+/// How long to wait after failure `failures` (1, 2 …) in a row of something that is asked on an open connection: the base, or
+/// what the server has said if that is longer, and full jitter under a doubling ceiling on top. So a thousand clients that
+/// were refused in one moment do not come back in one.
 pub(super) fn retry_delay_ms(
     failures: u32,
     after_ms: Option<u64>,
@@ -25,8 +26,8 @@ pub(super) fn retry_delay_ms(
     options: &Options,
 ) -> u64 {
     let ceiling_ms = options.retry_base_ms.saturating_mul(1 << failures.min(16));
-    let delay_ms = random.below(ceiling_ms.min(options.retry_max_ms));
-    delay_ms.max(options.retry_base_ms).max(after_ms.unwrap_or(0))
+    let jitter_ms = random.below(ceiling_ms.min(options.retry_max_ms));
+    options.retry_base_ms.max(after_ms.unwrap_or(0)).saturating_add(jitter_ms)
 }
 
 /// Counts retries, and remembers two moments: the one that chance chose, and the one that the server asked for.
@@ -103,6 +104,24 @@ mod tests {
         for ceiling_ms in [1, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
             backoff.schedule(100, Advice::default(), &mut random, &options);
             assert!((100..100 + ceiling_ms).contains(&backoff.retry_at()), "{backoff:?} under {ceiling_ms}");
+        }
+    }
+
+    #[test]
+    fn clients_refused_together_come_back_apart() {
+        let options = Options::default();
+        for (failures, after_ms, least_ms, ceiling_ms) in
+            [(1, None, 500, 1_000), (1, Some(5_000), 5_000, 1_000), (9, Some(60_000), 60_000, 30_000)]
+        {
+            let delays_ms: Vec<u64> = (0..100)
+                .map(|seed| retry_delay_ms(failures, after_ms, &mut Random::new(seed), &options))
+                .collect();
+            assert!(
+                delays_ms.iter().all(|ms| (least_ms..least_ms + ceiling_ms).contains(ms)),
+                "{delays_ms:?}"
+            );
+            let first_half = delays_ms.iter().filter(|ms| **ms < least_ms + ceiling_ms / 2).count();
+            assert!((30..70).contains(&first_half), "{first_half} of 100 in the first half");
         }
     }
 
