@@ -30,4 +30,5 @@ pub use document::openapi;
 pub use host::{BodyLimits, Host, HostFigures};
 pub use lists::ENTRIES_MAX;
 pub use problem::{PROBLEM_JSON, Problem};
+pub use request::authorized;
 pub use routes::{refuse_path, router};

@@ -115,6 +115,15 @@ impl<S: Scoped> FromRequestParts<SharedHost> for Asked<S> {
     }
 }
 
+/// Checks that a request has a key of the host's with this scope, and charges it: for routes beside the API's.
+///
+/// # Errors
+/// The answer for a request that has none, or that comes too fast.
+pub fn authorized(host: &Arc<dyn Host>, request: &Request, scope: Scope) -> Result<(), Problem> {
+    let key = authorize(host, request.headers(), request.extensions(), Some(scope))?;
+    Ok(host.hub().charge_api_key(host.now(), key, None)?)
+}
+
 /// The key of the request, if it is one of the host's and has the scope.
 pub(crate) fn authorize<'h>(
     host: &SharedHost,

@@ -23,6 +23,7 @@ use crate::{
     drain::whole_ms,
     http::{origins::Origins, routes},
     listener::{Listener, Serves},
+    metrics::Metric,
     state::GatewayState,
     timer_wheel::wake_batched,
     transport::tls::config::Tls,
@@ -56,8 +57,8 @@ impl Gateway {
         Self(Arc::new(state))
     }
 
-    /// The gateway's routes, to be served alone or merged with others: `/connect`, `/api/v1/publish`,
-    /// `/health/live`, `/health/ready`.
+    /// The gateway's routes, to be served alone or merged with others: `/connect`, `/api/v1/…`, `/health/live`,
+    /// `/health/ready`, `/metrics`.
     ///
     /// Under [`axum::serve()`] on a plain `TcpListener`, WebSockets are as cheap as under [`Gateway::serve`];
     /// behind another transport (TLS) each costs what that transport holds. Where the server adds axum's
@@ -215,6 +216,11 @@ impl Gateway {
             calls_running: state.calls.in_use(),
             panics: state.panics.load(Ordering::Relaxed),
         }
+    }
+
+    /// Adds metrics to `/metrics`. The source is asked at each scrape, on the thread that answers it.
+    pub fn add_metrics(&self, source: impl Fn() -> Vec<Metric> + Send + Sync + 'static) {
+        self.0.metrics.add(Box::new(source));
     }
 
     /// The hub behind it.

@@ -37,6 +37,7 @@ mod http;
 mod listener;
 mod maintenance;
 mod methods;
+mod metrics;
 mod permit;
 mod questions;
 mod refusals;
@@ -55,6 +56,7 @@ pub use http::{
 };
 pub use ipnet::IpNet;
 pub use listener::{Listener, Serves};
+pub use metrics::{Metric, Sample};
 pub use tautline_adapters::plain::{Heartbeat, Names, PlainConfig};
 pub use tautline_api::{API_KEY_BYTES_MIN, ApiKeyError, ApiKeys, PROBLEM_JSON, Problem, Scope, Scopes};
 pub use tautline_backend::{Backend, Call, CallError, HS256_SECRET_BYTES_MIN, LoginAttempt};

@@ -40,7 +40,7 @@ pub struct Serves {
     pub public: bool,
     /// For back ends: `/api/v1/…`.
     pub api: bool,
-    /// For operators: `/health/…`.
+    /// For operators: `/health/…` and `/metrics`, which takes an API key where other routes are served, too.
     pub internal: bool,
 }
 

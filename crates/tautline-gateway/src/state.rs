@@ -26,6 +26,7 @@ use crate::{
     drain::Drain,
     http::{hosts::Hosts, origins::Origins},
     methods::Methods,
+    metrics::Sources,
     permit::{Counted, Counter, Permit},
     refusals::Refusals,
     swap::Swap,
@@ -59,6 +60,8 @@ pub(crate) struct GatewayState {
     pub(crate) panics: AtomicU64,
     pub(crate) warnings: Warnings,
     pub(crate) refusals: Refusals,
+    /// What `/metrics` has beside the gateway's own.
+    pub(crate) metrics: Sources,
     /// Load balancers are told to send no more clients.
     pub(crate) not_ready: AtomicBool,
     pub(crate) drain: Drain,
@@ -122,6 +125,7 @@ impl GatewayState {
             panics: AtomicU64::new(0),
             warnings: Warnings::default(),
             refusals: Refusals::default(),
+            metrics: Sources::default(),
             not_ready: AtomicBool::new(false),
             drain: Drain::new(),
             background_tasks: BackgroundTasks::default(),

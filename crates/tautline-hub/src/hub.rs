@@ -27,6 +27,7 @@ use crate::{
     budgets::Budgets,
     channel::registry::Channels,
     channel::{Channel, FanOut},
+    counters::Counters,
     events::Events,
     last_seen::LastSeen,
     limits::{HubLimits, NodeLimits},
@@ -112,6 +113,7 @@ pub(crate) struct Inner {
     rates: Swap<Option<Arc<RateLimiter>>>,
     /// Refusals of limiters that were replaced.
     earlier_refusals: AtomicU64,
+    pub(crate) counters: Counters,
     /// `None` without a ceiling for them.
     pub(crate) user_connections: Option<UserConnections>,
     pump: Mutex<Pump>,
@@ -164,6 +166,7 @@ impl Hub {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
             rates: Swap::new(RateLimiter::new(&limits.rates).map(Arc::new)),
             earlier_refusals: AtomicU64::new(0),
+            counters: Counters::default(),
             user_connections: UserConnections::new(
                 limits.rates.connections_per_user_max,
                 limits.rates.connections_per_user_beyond,

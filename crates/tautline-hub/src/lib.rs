@@ -20,6 +20,7 @@ mod bans;
 mod budgets;
 mod channel;
 mod control;
+mod counters;
 mod details;
 mod disconnect;
 mod events;
@@ -65,6 +66,7 @@ pub use control::{
     BanInfo, BanPage, CONTROL_PAGE_MAX, ChannelStanding, Control, ControlMessage, HistoryPage, HistorySpan,
     SessionFilter, SessionInfo, SessionPage, Target, UserState, UserStatus,
 };
+pub use counters::{HubCounters, OFFLINE_BOUNDS_MS, OfflineTimes};
 pub use details::{LoginDetails, LoginTooLarge};
 pub use events::{
     EVENT_BYTES_MAX, EventKind, EventLog, EventLogConfig, EventLogFigures, EventLogStanding, EventPage,

@@ -4,6 +4,7 @@ mod api_host;
 pub(crate) mod handshake;
 pub(crate) mod health;
 pub(crate) mod hosts;
+mod metrics;
 pub(crate) mod origins;
 pub(crate) mod routes;
 pub(crate) mod serve;

@@ -14,7 +14,7 @@ use tautline_api::{Host, Problem};
 use super::{
     health,
     hosts::{self, Hosts},
-    upgrade,
+    metrics, upgrade,
 };
 use crate::{listener::Serves, state::GatewayState};
 
@@ -23,6 +23,7 @@ pub(crate) fn router(state: &Arc<GatewayState>, serves: Serves) -> Router {
         (serves.public, upgrade::routes(&state.plain)),
         (serves.api, tautline_api::router(host(state))),
         (serves.internal, health::routes()),
+        (serves.internal, metrics::routes(serves)),
     ];
     let served = groups.into_iter().filter(|(is_served, _)| *is_served);
     served.fold(Router::new(), |all, (_, group)| all.merge(group)).with_state(Arc::clone(state))

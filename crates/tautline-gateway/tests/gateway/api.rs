@@ -306,3 +306,46 @@ fn revocation_with_a_bad_body_changes_nothing() {
     assert_eq!(send_request(&rig, "POST /api/v1/revoke", "", "{\"user\":\"u42\"}").0, 401);
     assert_eq!(phone.echo(&json!(1)), 1);
 }
+
+/// The value of a series of `/metrics`.
+fn metric(rig: &Rig, series: &str) -> Option<f64> {
+    let read = format!("GET /metrics HTTP/1.1\r\nHost: line.example\r\n{}\r\n", with_key(""));
+    let answer = rig.exchange(&read);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.trim_end().ends_with("# EOF"), "{answer}");
+    let line = answer.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+    line.trim().parse().ok()
+}
+
+#[test]
+fn metrics_count_hellos_drops_gaps_and_deliveries() {
+    let rig = Rig::serve(open_to_all());
+    let ticket = {
+        let (mut client, welcome) = rig.guest_with_retries();
+        client.request("subscribe", &json!({"channel": "room:7"}));
+        let (status, _) = post(&rig, Some(API_KEY), r#"{"channel":"room:7","data":1}"#);
+        assert_eq!((status, &client.receive()["pub"]["data"]), (200, &json!(1)));
+        welcome["ticket"].clone()
+    };
+    let mut again = rig.connect();
+    again.send(&json!({"hello": {
+        "v": 1,
+        "resume": {"ticket": ticket, "attempt": 9, "cursors": {"room:7": {"epoch": "of another life", "offset": 1}}},
+        "last_drop": {"cause": "background", "offline_ms": 4_000},
+    }}));
+    assert_eq!(again.receive()["welcome"]["resumed"], true);
+    for (series, value) in [
+        ("tautline_hellos_total{outcome=\"opened\"}", 1.0),
+        ("tautline_hellos_total{outcome=\"resumed\"}", 1.0),
+        ("tautline_drops_total{cause=\"background\"}", 1.0),
+        ("tautline_gaps_total{reason=\"new_epoch\"}", 1.0),
+        ("tautline_channels_resumed_total", 0.0),
+        ("tautline_offline_seconds_bucket{le=\"3.0\"}", 0.0),
+        ("tautline_offline_seconds_bucket{le=\"10.0\"}", 1.0),
+        ("tautline_offline_seconds_sum", 4.0),
+        ("tautline_publications_total", 1.0),
+        ("tautline_deliveries_total", 1.0),
+        ("tautline_ready", 1.0),
+    ] {
+        assert_eq!(metric(&rig, series), Some(value), "{series}");
+    }
+}

@@ -211,12 +211,14 @@ fn listener_serves_its_groups_of_routes_alone() {
     };
     // 426: no WebSocket is asked for. 401: there is no key.
     for (address, expected) in [
-        (rig.address, [426, 401, 200]),
-        (serve(|serves| serves.public = true), [426, 404, 404]),
-        (serve(|serves| serves.api = true), [404, 401, 404]),
-        (serve(|serves| serves.internal = true), [404, 404, 200]),
+        (rig.address, [426, 401, 200, 401]),
+        (serve(|serves| serves.public = true), [426, 404, 404, 404]),
+        (serve(|serves| serves.api = true), [404, 401, 404, 401]),
+        (serve(|serves| serves.internal = true), [404, 404, 200, 200]),
+        (serve(|serves| (serves.public, serves.internal) = (true, true)), [426, 404, 200, 401]),
     ] {
-        let found = ["/connect", "/api/v1/users/u/inbox", "/health/ready"].map(|path| status(address, path));
+        let paths = ["/connect", "/api/v1/users/u/inbox", "/health/ready", "/metrics"];
+        let found = paths.map(|path| status(address, path));
         assert_eq!(found, expected.map(Answer::Http));
     }
 }

@@ -196,6 +196,7 @@ impl Peer {
         };
         self.restore(now, &asked_by, cursors.into_iter().flatten(), requests, &mut welcome, &mut gaps);
         json::write_server(&mut self.control, "welcome", &welcome);
+        self.hub.0.counters.count_hello(hello, &welcome, &gaps);
         for gap in gaps {
             json::write_server(&mut self.control, "gap", &gap);
         }

@@ -150,6 +150,7 @@ impl Peer {
         };
         let bytes_max = self.hub.limits().batch_bytes_max;
         let channel = &subscription.channel;
+        let before = subscription.position.offset;
         let positions = ReaderPositions {
             position: &mut subscription.position,
             presence_seen: &mut subscription.presence_seen,
@@ -168,8 +169,13 @@ impl Peer {
         if delivery.more {
             self.mailbox.requeue(slot);
         }
+        let counters = &self.hub.0.counters;
         if let Some(gap) = delivery.gap {
+            counters.count_gap(&gap);
             json::write_server(&mut self.control, "gap", &gap);
+        } else {
+            let count = subscription.position.offset.saturating_sub(before);
+            counters.count_deliveries(subscription.subscriber.index(), count);
         }
         let format = self.mailbox.format();
         match delivery.packets.as_ref().map(|packets| packets.encode(format)) {

@@ -430,6 +430,7 @@ impl Peer {
             }
             None => json::write_server(&mut self.control, "bye", &bye),
         }
+        self.hub.0.counters.count_bye(bye.code);
         self.held = None;
         let close = Some((bye.code.close_code(), bye.code.as_str()));
         if let Stage::Active(open) = std::mem::replace(&mut self.stage, Stage::Closing(close)) {

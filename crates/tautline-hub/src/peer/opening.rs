@@ -134,6 +134,7 @@ impl Peer {
         if let Stage::Opening(opening) = &mut self.stage {
             opening.challenge(now, self.hub.limits());
             json::write_server(&mut self.control, "challenge", challenge);
+            self.hub.0.counters.count_challenge();
         }
     }
 

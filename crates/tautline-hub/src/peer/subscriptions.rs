@@ -67,6 +67,7 @@ impl Peer {
         };
         self.reply(id, subscribed.as_ref().map(|(reply, _)| reply));
         if let Ok((_, Some(gap))) = subscribed {
+            self.hub.0.counters.count_gap(&gap);
             json::write_server(&mut self.control, "gap", &gap);
         }
     }
