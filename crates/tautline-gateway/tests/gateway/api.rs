@@ -333,6 +333,8 @@ fn metrics_count_hellos_drops_gaps_and_deliveries() {
         "last_drop": {"cause": "background", "offline_ms": 4_000},
     }}));
     assert_eq!(again.receive()["welcome"]["resumed"], true);
+    assert_eq!(again.receive()["gap"]["reason"], "new_epoch");
+    assert_eq!(again.receive()["pub"]["data"], 1, "a new log is read from its beginning");
     for (series, value) in [
         ("tautline_hellos_total{outcome=\"opened\"}", 1.0),
         ("tautline_hellos_total{outcome=\"resumed\"}", 1.0),
@@ -343,7 +345,7 @@ fn metrics_count_hellos_drops_gaps_and_deliveries() {
         ("tautline_offline_seconds_bucket{le=\"10.0\"}", 1.0),
         ("tautline_offline_seconds_sum", 4.0),
         ("tautline_publications_total", 1.0),
-        ("tautline_deliveries_total", 1.0),
+        ("tautline_deliveries_total", 2.0),
         ("tautline_ready", 1.0),
     ] {
         assert_eq!(metric(&rig, series), Some(value), "{series}");
