@@ -49,6 +49,8 @@ pub enum Verdict {
     Idle,
     /// The game never began.
     NotBegun,
+    /// What the players were told is not what the server has: the game cannot go on.
+    Broken,
 }
 
 /// What happened. None of it tells of a cell that is not open.

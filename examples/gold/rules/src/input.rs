@@ -27,7 +27,7 @@ pub enum Input {
         /// Where.
         cell: u16,
     },
-    /// A player gives the seat up.
+    /// A player gives the seat up. Doing it again changes nothing and is no mistake.
     Leave {
         /// The player.
         player: String,
@@ -47,6 +47,8 @@ pub enum Input {
     /// The server was down and is up again. The time that it was down counts against nobody: the turn begins anew, and seats
     /// are kept from now on.
     Restart,
+    /// The room's events cannot be published: the game ends.
+    BreakOff,
 }
 
 /// An input that changed a room, and when.

@@ -25,6 +25,7 @@ mod event;
 mod field;
 mod input;
 mod random;
+mod results;
 mod room;
 mod settings;
 mod view;
@@ -33,6 +34,7 @@ pub use self::{
     event::{Event, Leaving, Turn, Verdict, What},
     field::Field,
     input::{Entry, Input, Refusal},
+    results::GameResult,
     room::{Outcome, Room},
     settings::{BadSettings, Settings},
     view::{Phase, SeatView, View},

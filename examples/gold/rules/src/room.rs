@@ -4,6 +4,7 @@ use crate::{
     Event, Field, Input, Leaving, Phase, Refusal, Settings, Turn, Verdict, View, What,
     input::Entry,
     random::Random,
+    results::{self, GameResult},
     settings::BadSettings,
     view::{SeatView, sign},
 };
@@ -19,6 +20,8 @@ pub struct Room {
     /// For each seat that is away, since when.
     away_since: Vec<u64>,
     waiting_since: u64,
+    /// Seats that were in the game when it began.
+    has_played: Vec<bool>,
     passes_in_a_row: u32,
     /// When the last event happened: time does not run back.
     now: u64,
@@ -57,6 +60,7 @@ impl Room {
             digs: vec![None; usize::from(settings.cells())],
             away_since: vec![0; usize::from(settings.seats)],
             waiting_since: at,
+            has_played: vec![false; usize::from(settings.seats)],
             passes_in_a_row: 0,
             now: at,
         };
@@ -97,6 +101,10 @@ impl Room {
             Input::Leave { player } => self.leave(at, player, &mut events),
             Input::Away { player } => self.away(at, player, &mut events),
             Input::Back { player } => self.back(at, player, &mut events),
+            Input::BreakOff => {
+                self.break_off(at, &mut events);
+                Ok(())
+            }
             Input::Tick | Input::Restart => Ok(()),
         };
         Outcome { events, verdict }
@@ -124,6 +132,24 @@ impl Room {
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.view.phase, Phase::Over { .. })
+    }
+
+    /// When the last event happened.
+    #[must_use]
+    pub fn last_at(&self) -> u64 {
+        self.now
+    }
+
+    /// Whether the player has a seat, and has not left.
+    #[must_use]
+    pub fn has_seat(&self, player: &str) -> bool {
+        self.seat_of(player).is_ok()
+    }
+
+    /// What the game was for its players: see [`GameResult`].
+    #[must_use]
+    pub fn results(&self) -> Vec<GameResult> {
+        results::of(&self.view, &self.has_played)
     }
 
     fn next_due(&self) -> Option<(u64, Due)> {
@@ -167,8 +193,13 @@ impl Room {
         if !is_short || name.chars().any(char::is_control) {
             return Err(Refusal::BadName);
         }
-        let given_up = self.view.seats.iter().position(|seat| seat.has_left);
-        let seat = number(given_up.unwrap_or(self.view.seats.len()));
+        // The player's own seat of before comes first: nobody has two.
+        let given_up = |of: Option<&str>| {
+            let is_it = |seat: &SeatView| seat.has_left && of.is_none_or(|player| seat.player == player);
+            self.view.seats.iter().position(is_it)
+        };
+        let seat = given_up(Some(player)).or_else(|| given_up(None)).unwrap_or(self.view.seats.len());
+        let seat = number(seat);
         self.waiting_since = at;
         let SeatView { player, name, .. } = SeatView::new(player, name);
         self.emit(at, What::Joined { seat, player, name }, events);
@@ -193,6 +224,9 @@ impl Room {
 
     fn start(&mut self, at: u64, events: &mut Vec<Event>) {
         let players: Vec<usize> = self.in_game().collect();
+        for seat in &players {
+            self.has_played[*seat] = true;
+        }
         let seat = number(players[self.first_seat % players.len()]);
         let turn = Turn { number: 1, seat, ends_at: at.saturating_add(Settings::TURN_MS) };
         self.emit(at, What::Started { turn }, events);
@@ -238,6 +272,10 @@ impl Room {
     }
 
     fn leave(&mut self, at: u64, player: &str, events: &mut Vec<Event>) -> Result<(), Refusal> {
+        // It counted already; the player has not heard so.
+        if self.view.seats.iter().any(|seat| seat.player == player && seat.has_left) {
+            return Ok(());
+        }
         if self.is_over() {
             return Err(Refusal::Over);
         }
@@ -274,6 +312,12 @@ impl Room {
         self.emit(at, What::Resumed { turn }, events);
     }
 
+    fn break_off(&mut self, at: u64, events: &mut Vec<Event>) {
+        if !self.is_over() {
+            self.emit(at, What::Ended { why: Verdict::Broken }, events);
+        }
+    }
+
     fn pass(&mut self, at: u64, turn: Turn, events: &mut Vec<Event>) {
         self.passes_in_a_row += 1;
         let next = self.turn_after(turn, at);
@@ -294,9 +338,13 @@ impl Room {
         };
         self.waiting_since = at;
         self.emit(at, What::Left { seat: number(seat), why, turn }, events);
-        if is_deserted && matches!(self.view.phase, Phase::Playing { .. }) {
-            self.emit(at, What::Ended { why: Verdict::Deserted }, events);
-        }
+        let why = match self.view.phase {
+            Phase::Playing { .. } if is_deserted => Verdict::Deserted,
+            // A room that nobody is in does not wait.
+            Phase::Waiting if self.in_game().next().is_none() => Verdict::NotBegun,
+            _ => return,
+        };
+        self.emit(at, What::Ended { why }, events);
     }
 
     /// The turn of the next player who is in the game.

@@ -37,6 +37,7 @@ impl Random {
             5 if self.below(4) == 0 => Input::Leave { player },
             6 => Input::Away { player },
             7 | 8 => Input::Back { player },
+            9 if self.below(40) == 0 => Input::BreakOff,
             9 => Input::Tick,
             10 => Input::Restart,
             11..15 => Input::Dig { player, turn: u32::from(self.small(60)), cell },
@@ -288,7 +289,7 @@ fn input_without_events_leaves_the_room_as_it_was() {
 fn histories_reach_every_end() {
     let ends: std::collections::BTreeSet<String> =
         seeds().map(|seed| format!("{:?}", History::quiet(seed).room.view().phase)).collect();
-    for end in ["Found", "Deserted", "Idle", "NotBegun"] {
+    for end in ["Found", "Deserted", "Idle", "NotBegun", "Broken"] {
         assert!(ends.contains(&format!("Over {{ why: {end} }}")), "{end} is not in {ends:?}");
     }
 }
@@ -444,6 +445,115 @@ fn seat_given_up_before_the_game_is_free() {
     assert_eq!(room.view().seats[0].name, "cy");
     assert_eq!(room.apply(3, &Input::Start { player: "bo".into() }).verdict, Ok(()));
     assert_eq!(room.apply(4, &join("di")).verdict, Err(Refusal::Begun));
+}
+
+fn join(player: &str) -> Input {
+    Input::Join { player: player.into(), name: player.into() }
+}
+
+fn leave(player: &str) -> Input {
+    Input::Leave { player: player.into() }
+}
+
+/// A room of four in which `ann` and `bo` are.
+fn waiting_room() -> Room {
+    let (mut room, _) = Room::open(Settings { seats: 4, ..Settings::default() }, 3, 0).expect("good");
+    for player in ["ann", "bo"] {
+        room.apply(0, &join(player)).verdict.expect("there is a seat");
+    }
+    room
+}
+
+#[test]
+fn player_who_left_and_came_back_keeps_score() {
+    // The seat that bo gave up is not the first that is free.
+    let mut room = waiting_room();
+    for input in [join("cy"), leave("ann"), leave("bo"), join("bo"), Input::Start { player: "bo".into() }] {
+        room.apply(1, &input).verdict.expect("each is possible");
+    }
+    while !room.is_over() {
+        let cell = cell_with(&room, |value| value == Field::GOLD);
+        dig(&mut room, 2, cell).expect("it is the player's turn");
+    }
+    let results = room.results();
+    assert_eq!(results.iter().map(|result| result.player.as_str()).collect::<Vec<_>>(), ["bo", "cy"]);
+    assert!(results.iter().all(|result| result.score == 10 && result.has_won), "{results:?}");
+}
+
+#[test]
+fn nobody_has_two_seats() {
+    for seed in seeds() {
+        History::of(seed, |_, room, _, _| {
+            let players: std::collections::BTreeSet<_> =
+                room.view().seats.iter().map(|seat| &seat.player).collect();
+            assert_eq!(players.len(), room.view().seats.len(), "seed {seed}");
+        });
+    }
+}
+
+#[test]
+fn results_are_of_players_who_were_there_at_the_start() {
+    let mut room = waiting_room();
+    for input in [join("cy"), leave("ann"), Input::Start { player: "bo".into() }] {
+        room.apply(1, &input).verdict.expect("each is possible");
+    }
+    assert_eq!(room.results(), [], "the game is not over");
+    while !room.is_over() {
+        let cell = cell_with(&room, |value| value == Field::GOLD);
+        dig(&mut room, 2, cell).expect("it is the player's turn");
+    }
+    assert!(room.results().iter().all(|result| result.player != "ann"), "{:?}", room.results());
+}
+
+#[test]
+fn best_of_those_who_stay_wins() {
+    let mut room = room_of(&["ann", "bo", "cy"]);
+    let (first, _) = turn(&room);
+    // Two for the first player, one for each of the others.
+    for _ in 0..4 {
+        let cell = cell_with(&room, |value| value == Field::GOLD);
+        dig(&mut room, 1, cell).expect("it is the player's turn");
+    }
+    let (second, _) = turn(&room);
+    for leaver in [&first, &second] {
+        assert_eq!(room.apply(2, &leave(leaver)).verdict, Ok(()));
+    }
+    for result in room.results() {
+        assert_eq!(result.score, if result.player == first { 2 } else { 1 });
+        assert_eq!(result.has_won, result.player != first && result.player != second, "{result:?}");
+    }
+    assert_eq!(room.results().len(), 3);
+}
+
+#[test]
+fn repeated_leave_is_no_mistake_also_after_the_end() {
+    let mut room = room_of(&["ann", "bo"]);
+    for _ in 0..2 {
+        assert_eq!(room.apply(1, &leave("ann")).verdict, Ok(()));
+    }
+    assert_eq!(room.apply(1, &leave("bo")).verdict, Err(Refusal::Over));
+    assert_eq!(room.apply(1, &leave("eve")).verdict, Err(Refusal::Over));
+}
+
+#[test]
+fn waiting_room_that_all_leave_ends() {
+    let mut room = waiting_room();
+    for player in ["ann", "bo"] {
+        assert!(!room.is_over());
+        assert_eq!(room.apply(1, &leave(player)).verdict, Ok(()));
+    }
+    assert_eq!(room.view().phase, Phase::Over { why: Verdict::NotBegun });
+}
+
+#[test]
+fn broken_game_ends_once_and_has_no_results() {
+    let mut room = room_of(&["ann", "bo"]);
+    let cell = cell_with(&room, |value| value == Field::GOLD);
+    dig(&mut room, 1, cell).expect("it is the player's turn");
+    assert_eq!(room.apply(2, &Input::BreakOff).events.len(), 1);
+    assert_eq!(room.apply(2, &Input::BreakOff).events, []);
+    assert_eq!(room.view().phase, Phase::Over { why: Verdict::Broken });
+    assert_eq!((room.results(), room.deadline()), (Vec::new(), None));
 }
 
 #[test]
