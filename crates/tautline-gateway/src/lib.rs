@@ -66,9 +66,9 @@ pub use tautline_hub::{
     RateSet, Rates, Retention, RevokeLogins, Revoked, RulePattern,
 };
 pub use tautline_protocol::{
-    ChannelName, Limits, UserId,
+    ChannelName, ErrorCode, Limits, UserId,
     packet::{
-        Auth,
+        Auth, ErrorBody,
         server::{Member, MemberState, Roster},
     },
 };

@@ -35,6 +35,12 @@ var GOLD = 9;
 /** Events that may wait for a view; beyond it the view is asked for once more. */
 var EARLY_MAX = 1000;
 
+/** How long after a view that the server could not give it is asked for again. */
+var ASK_AGAIN_MS = 2000;
+
+/** Refusals that may be none the next time. */
+var PASSING = ['unavailable', 'overloaded', 'timeout', 'rate_limited', 'in_doubt'];
+
 /**
  * The view that a room's first event makes.
  * @param {GameEvent} opened
@@ -125,18 +131,19 @@ function isTurnOf(view, player) {
 }
 
 /**
- * The seats with the most gold.
+ * Of those who have stayed, the seats with the most gold.
  * @param {View} view
  */
 function winners(view) {
-  var best = Math.max.apply(
-    null,
-    view.seats.map(function (seat) {
-      return seat.score;
-    }),
-  );
-  return view.seats.filter(function (seat) {
-    return best > 0 && seat.score === best && !seat.has_left;
+  if (view.why === 'broken') return [];
+  var stayed = view.seats.filter(function (seat) {
+    return !seat.has_left;
+  });
+  var best = stayed.reduce(function (most, seat) {
+    return Math.max(most, seat.score);
+  }, 0);
+  return stayed.filter(function (seat) {
+    return best > 0 && seat.score === best;
   });
 }
 
@@ -157,6 +164,8 @@ function follow(line, ask, room, show, fail) {
   var early = [];
   var isAsking = false;
   var isOver = false;
+  /** @type {any} */
+  var again;
 
   /** @param {GameEvent} event */
   function take(event) {
@@ -164,7 +173,9 @@ function follow(line, ask, room, show, fail) {
       view = viewOf(event);
       return show(view, event);
     }
-    if (view && event.n <= view.n) return;
+    if (view && view.phase === 'over') return;
+    // An end that does not follow: what was told here is not what the server has, and the server ends the game.
+    if (view && event.n <= view.n && event.type !== 'ended') return;
     if (view && applyEvent(view, event)) return show(view, event);
     if (early.length < EARLY_MAX) early.push(event);
     askForView();
@@ -178,7 +189,7 @@ function follow(line, ask, room, show, fail) {
       function (fresh) {
         isAsking = false;
         if (isOver) return;
-        if (!view || fresh.n > view.n) {
+        if (!view || fresh.n > view.n || fresh.phase === 'over') {
           view = fresh;
           show(view);
         }
@@ -188,8 +199,10 @@ function follow(line, ask, room, show, fail) {
       },
       function (error) {
         isAsking = false;
-        early = [];
-        if (!isOver && fail) fail(error);
+        if (isOver) return;
+        if (PASSING.indexOf(error.code) >= 0) again = setTimeout(askForView, ASK_AGAIN_MS);
+        else early = [];
+        if (fail) fail(error);
       },
     );
   }
@@ -210,6 +223,7 @@ function follow(line, ask, room, show, fail) {
   return {
     end: function () {
       isOver = true;
+      clearTimeout(again);
       subscription.unsubscribe();
     },
   };

@@ -77,9 +77,9 @@ pub(crate) fn add(builder: GatewayBuilder, later: &RoomsLater) -> GatewayBuilder
         .call_json_idempotent("gold.open", move |call, open_room: OpenRoom| {
             let rooms = open();
             async move {
-                let (rooms, room) = (rooms?, name_of(&call));
-                rooms.open_room(&room, open_room.settings).await?;
-                joined(&rooms, player(&call)?, Join { room, name: open_room.name }).await
+                let (rooms, room, player) = (rooms?, name_of(&call), player(&call)?);
+                rooms.open_room(&room, &player, open_room.settings).await?;
+                joined(&rooms, player, Join { room, name: open_room.name }).await
             }
         })
         .call_json_idempotent("gold.join", move |call, payload: Join| {

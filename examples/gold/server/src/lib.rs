@@ -11,16 +11,22 @@
 
 mod calls;
 mod journal;
+mod limits;
 mod players;
 mod presence;
+mod room_clock;
 mod room_task;
 mod rooms;
 mod routes;
+mod seats;
 mod server;
+#[cfg(test)]
+mod simulation;
 mod store;
 
 pub use self::{
     calls::{Dig, InRoom, Join, Joined, Moved, OpenRoom},
+    limits::Limits,
     players::NewPlayer,
     rooms::RoomSummary,
     server::{Options, Server},

@@ -1,10 +1,13 @@
 //! `tautline-gold`: serves the game on one port.
 
+mod login_args;
+
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser;
-use tautline_gold::{Options, Server};
+use login_args::LoginArgs;
+use tautline_gold::{Limits, Options, Server};
 use tautline_process::{log, log::LogArgs, signals::Signals, socket};
 
 /// Serves Gold, a game for two to four phones.
@@ -21,6 +24,8 @@ struct Cli {
     #[arg(long, value_name = "DIR", default_value = "examples/gold/web/dist")]
     page: PathBuf,
     #[command(flatten)]
+    login: LoginArgs,
+    #[command(flatten)]
     log: LogArgs,
 }
 
@@ -36,7 +41,10 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let mut server = Server::start(Options { listen: cli.listen, data: cli.data, page: cli.page }).await?;
+    let limits = Limits::default();
+    let login = cli.login.options().await?;
+    let options = Options { listen: cli.listen, data: cli.data, page: cli.page, limits, login };
+    let mut server = Server::start(options).await?;
     log::announce(&format!("open http://{}", server.address()));
     tokio::select! {
         served = server.serve() => served,

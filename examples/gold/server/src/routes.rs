@@ -24,9 +24,6 @@ use crate::{
     store::{Leader, Store},
 };
 
-/// Lines of the leaderboard.
-const LEADERS_MAX: u32 = 20;
-
 /// What the routes need.
 #[derive(Clone)]
 pub(crate) struct Site {
@@ -51,7 +48,7 @@ async fn rooms(State(site): State<Site>) -> Json<Vec<RoomSummary>> {
 }
 
 async fn leaders(State(site): State<Site>) -> Result<Json<Vec<Leader>>, StatusCode> {
-    let leaders = site.store.leaders(LEADERS_MAX).await;
+    let leaders = site.store.leaders().await;
     leaders.map(Json).map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "the leaderboard could not be read");
         StatusCode::SERVICE_UNAVAILABLE

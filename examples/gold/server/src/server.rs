@@ -4,11 +4,13 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
+use tautline_backend::{Authenticator, AuthenticatorOptions, LoginOptions};
 use tautline_disk::{DiskEngine, DiskOptions, TicketKeyFile};
 use tautline_gateway::{Access, ChannelRule, Gateway, Hosts, Limits, PresenceMode, Retention, RulePattern};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
+    Limits as GameLimits,
     calls::{self, RoomsLater},
     players::Players,
     rooms::Rooms,
@@ -39,6 +41,10 @@ pub struct Options {
     pub data: PathBuf,
     /// The folder of the built web page.
     pub page: PathBuf,
+    /// What it holds.
+    pub limits: GameLimits,
+    /// Where codes of `wx.login` are good; without it, players have tokens of this server alone.
+    pub login: Option<LoginOptions>,
 }
 
 /// A running server.
@@ -56,19 +62,21 @@ impl Server {
     /// # Errors
     /// When the data cannot be opened, or the port is taken.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let Options { listen, data, page } = options;
+        let Options { listen, data, page, limits, login } = options;
         let logs = data.join("logs");
         std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
-        let store = Store::open(&data.join("gold.db")).await.context("cannot open the rooms")?;
+        // The logs come first: their lock keeps a second server away from the rooms.
         let (engine, ticket_keys) = tokio::task::spawn_blocking(move || open_logs(logs))
             .await
             .context("opening the logs panicked")??;
+        let store = Store::open(&data.join("gold.db")).await.context("cannot open the rooms")?;
         let players = Players::new(store.secret("players", random()?).await?);
         let later = RoomsLater::default();
         // Without a certificate, a server for this machine, or for the network on which it was told to listen.
         let hosts = if listen.ip().is_loopback() { Hosts::Loopback } else { Hosts::Network };
-        let gateway = gateway(&engine, ticket_keys, &players, &later, hosts)?;
-        let rooms = Rooms::start(gateway.clone(), store.clone()).await.context("cannot resume the rooms")?;
+        let gateway = gateway(&engine, ticket_keys, &players, login, &later, hosts)?;
+        let rooms =
+            Rooms::start(gateway.clone(), store.clone(), limits).await.context("cannot resume the rooms")?;
         let _ = later.set(rooms.clone());
 
         let site = routes::router(Site { rooms, players, store: store.clone() }, &page);
@@ -118,6 +126,7 @@ fn gateway(
     engine: &Arc<DiskEngine>,
     ticket_keys: Vec<[u8; 32]>,
     players: &Players,
+    login: Option<LoginOptions>,
     later: &RoomsLater,
     hosts: Hosts,
 ) -> anyhow::Result<Gateway> {
@@ -128,6 +137,9 @@ fn gateway(
         retention: Retention { count: EVENTS_KEPT, age_ms: EVENTS_KEPT_MS, ..Retention::default() },
         ..ChannelRule::closed(RulePattern::parse("gold:*").context("a pattern of channels")?)
     };
+    let mut codes = AuthenticatorOptions::default();
+    codes.logins.extend(login);
+    let codes = Authenticator::new(&codes).context("the login by codes")?;
     let builder = Gateway::builder()
         .node("gold")
         .engine(Arc::clone(engine) as Arc<dyn tautline_gateway::Engine>)
@@ -135,6 +147,7 @@ fn gateway(
         .hosts(hosts)
         .limits(Limits { ping_ms: PING_MS, pong_ms: PONG_MS, ..Limits::default() })
         .rules(vec![rooms])
+        .backend(codes)
         .on_login(move |login| {
             let login = players.login(&login.auth);
             async move { login }

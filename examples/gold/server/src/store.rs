@@ -7,12 +7,21 @@ use sqlx::{
     Row as _, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
 };
-use tautline_gold_rules::{Entry, Settings, View};
+use tautline_gold_rules::{BadSettings, Entry, Event, GameResult, Room, Settings};
+
+use crate::Limits;
 
 /// Connections to the database. One writes at a time; the others read.
 const CONNECTIONS_MAX: u32 = 4;
 
-const SCHEMA: &str = "
+/// Rooms that one transaction deletes: moves wait for no more than that.
+const DELETED_AT_ONCE: u32 = if cfg!(test) { 10 } else { 500 };
+/// Lines of the leaderboard, which stay whatever else is deleted.
+pub(crate) const LEADERS_MAX: u32 = 20;
+
+/// Each once, in this order; `user_version` counts those that were done.
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, secret BLOB NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS rooms (
         room TEXT PRIMARY KEY, settings TEXT NOT NULL, seed INTEGER NOT NULL, opened_at INTEGER NOT NULL,
@@ -26,18 +35,45 @@ const SCHEMA: &str = "
         room TEXT NOT NULL, player TEXT NOT NULL, name TEXT NOT NULL, score INTEGER NOT NULL,
         has_won INTEGER NOT NULL, ended_at INTEGER NOT NULL, PRIMARY KEY (room, player)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS results_of_players ON results (player);
-";
+",
+    // Rooms are deleted some time after their end, and the leaderboard stays. Beside max(), SQLite takes the other columns from
+    // the row that has it.
+    "
+    ALTER TABLE rooms ADD COLUMN ended_at INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX ended_rooms ON rooms (ended_at) WHERE is_over = 1;
+    CREATE TABLE players (
+        player TEXT PRIMARY KEY, name TEXT NOT NULL, won INTEGER NOT NULL, played INTEGER NOT NULL,
+        gold INTEGER NOT NULL, last_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX best_players ON players (won DESC, gold DESC, player);
+    CREATE INDEX last_players ON players (last_at);
+    INSERT INTO players SELECT player, name, sum(has_won), count(*), sum(score), max(ended_at) FROM results GROUP BY player;
+    DROP TABLE results;
+",
+];
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// The database.
     #[error("the database of the game failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+    /// The room has an input of this number, or there is such a room.
+    #[error("it is there already")]
+    Taken,
     /// A row that this version does not read.
     #[error("the database of the game holds a row of another version")]
     Row(#[from] serde_json::Error),
+    /// As the one before.
+    #[error("the database of the game holds a room of another version")]
+    Room(#[from] BadSettings),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let is_taken = error.as_database_error().is_some_and(|error| error.is_unique_violation());
+        if is_taken { Self::Taken } else { Self::Database(error) }
+    }
 }
 
 /// A room as it is kept.
@@ -48,6 +84,13 @@ pub(crate) struct StoredRoom {
     pub(crate) seed: u64,
     pub(crate) opened_at: u64,
     pub(crate) log: Vec<Entry>,
+}
+
+impl StoredRoom {
+    /// The room, and all of its events.
+    pub(crate) fn replay(&self) -> Result<(Room, Vec<Event>), BadSettings> {
+        Room::replay(self.settings, self.seed, self.opened_at, &self.log)
+    }
 }
 
 /// A line of the leaderboard.
@@ -76,8 +119,21 @@ impl Store {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal);
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).connect_with(options).await?;
-        sqlx::raw_sql(SCHEMA).execute(&pool).await?;
-        Ok(Self(pool))
+        let store = Self(pool);
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let version: i64 = sqlx::query("PRAGMA user_version").fetch_one(&self.0).await?.get(0);
+        for (done, migration) in (0_i64..).zip(MIGRATIONS).filter(|(done, _)| *done >= version) {
+            let mut transaction = self.0.begin().await?;
+            sqlx::raw_sql(migration).execute(&mut *transaction).await?;
+            let mark = format!("PRAGMA user_version = {}", done + 1);
+            sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut *transaction).await?;
+            transaction.commit().await?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn close(&self) {
@@ -149,37 +205,101 @@ impl Store {
         }))
     }
 
-    /// Marks a room as over and keeps its results; doing it again changes nothing.
-    pub(crate) async fn end_room(&self, room: &str, view: &View, at: u64) -> Result<(), StoreError> {
+    /// Marks a room as over and adds its results to the totals of its players; doing it again changes nothing.
+    pub(crate) async fn end_room(
+        &self,
+        room: &str,
+        results: &[GameResult],
+        at: u64,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.0.begin().await?;
-        sqlx::query("UPDATE rooms SET is_over = 1 WHERE room = ?")
+        let ended = sqlx::query("UPDATE rooms SET is_over = 1, ended_at = ? WHERE room = ? AND is_over = 0")
+            .bind(at.cast_signed())
             .bind(room)
             .execute(&mut *transaction)
             .await?;
-        let best = view.seats.iter().map(|seat| seat.score).max().unwrap_or(0);
-        // A game in which nobody found anything has no winner, and is no game.
-        for seat in view.seats.iter().filter(|_| best > 0) {
-            sqlx::query("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)")
-                .bind(room)
-                .bind(&seat.player)
-                .bind(&seat.name)
-                .bind(seat.score)
-                .bind(seat.score == best && !seat.has_left)
-                .bind(at.cast_signed())
-                .execute(&mut *transaction)
-                .await?;
+        for result in results.iter().filter(|_| ended.rows_affected() == 1) {
+            sqlx::query(
+                "INSERT INTO players VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT (player) DO UPDATE SET
+                 name = excluded.name, won = won + excluded.won, played = played + 1,
+                 gold = gold + excluded.gold, last_at = max(last_at, excluded.last_at)",
+            )
+            .bind(&result.player)
+            .bind(&result.name)
+            .bind(result.has_won)
+            .bind(result.score)
+            .bind(at.cast_signed())
+            .execute(&mut *transaction)
+            .await?;
         }
         Ok(transaction.commit().await?)
     }
 
-    /// The best players, best first.
-    pub(crate) async fn leaders(&self, count_max: u32) -> Result<Vec<Leader>, StoreError> {
-        // Beside max(), SQLite takes the other columns from the row that has it.
-        let rows = sqlx::query(
-            "SELECT player, name, sum(has_won), count(*), sum(score), max(ended_at) FROM results
-             GROUP BY player ORDER BY 3 DESC, 5 DESC, player LIMIT ?",
+    /// Deletes rooms that ended too long ago or are too many, with their inputs, and players beyond the limit. Gives the number
+    /// of rooms.
+    pub(crate) async fn sweep(&self, limits: &Limits, now: u64) -> Result<u64, StoreError> {
+        let too_many: Option<i64> = self
+            .nth("SELECT ended_at FROM rooms WHERE is_over = 1 ORDER BY ended_at DESC", limits.rooms_kept_max)
+            .await?;
+        let too_old = now.saturating_sub(limits.rooms_kept_ms).cast_signed();
+        let ended_until = too_many.map_or(too_old, |too_many| too_many.max(too_old));
+        let mut deleted = 0;
+        loop {
+            let rooms = self.delete_rooms(ended_until).await?;
+            deleted += rooms;
+            if rooms < u64::from(DELETED_AT_ONCE) {
+                break;
+            }
+        }
+        self.delete_players(limits.players_kept_max).await?;
+        Ok(deleted)
+    }
+
+    async fn delete_rooms(&self, ended_until: i64) -> Result<u64, StoreError> {
+        const ENDED: &str =
+            "SELECT room FROM rooms WHERE is_over = 1 AND ended_at <= ? ORDER BY ended_at, room LIMIT ?";
+        let mut transaction = self.0.begin().await?;
+        let mut rows = 0;
+        for table in ["inputs", "rooms"] {
+            let delete = format!("DELETE FROM {table} WHERE room IN ({ENDED})");
+            let deleted = sqlx::query(sqlx::AssertSqlSafe(delete))
+                .bind(ended_until)
+                .bind(DELETED_AT_ONCE)
+                .execute(&mut *transaction)
+                .await?;
+            rows = deleted.rows_affected();
+        }
+        transaction.commit().await?;
+        Ok(rows)
+    }
+
+    async fn delete_players(&self, kept_max: u32) -> Result<(), StoreError> {
+        let last = self.nth("SELECT last_at FROM players ORDER BY last_at DESC", kept_max).await?;
+        let Some(last) = last else { return Ok(()) };
+        sqlx::query(
+            "DELETE FROM players WHERE last_at <= ? AND player NOT IN
+             (SELECT player FROM players ORDER BY won DESC, gold DESC, player LIMIT ?)",
         )
-        .bind(count_max)
+        .bind(last)
+        .bind(LEADERS_MAX)
+        .execute(&self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// The row after the first `count`, if there is one.
+    async fn nth(&self, query: &'static str, count: u32) -> Result<Option<i64>, StoreError> {
+        let query = format!("{query} LIMIT 1 OFFSET ?");
+        let row = sqlx::query(sqlx::AssertSqlSafe(query)).bind(count).fetch_optional(&self.0).await?;
+        Ok(row.map(|row| row.get(0)))
+    }
+
+    /// The best players, best first.
+    pub(crate) async fn leaders(&self) -> Result<Vec<Leader>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT player, name, won, played, gold FROM players ORDER BY won DESC, gold DESC, player LIMIT ?",
+        )
+        .bind(LEADERS_MAX)
         .fetch_all(&self.0)
         .await?;
         let leader = |row: &sqlx::sqlite::SqliteRow| Leader {
@@ -192,3 +312,6 @@ impl Store {
         Ok(rows.iter().map(leader).collect())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

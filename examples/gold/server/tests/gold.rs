@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tautline_client::{Client, ClientOptions, Login, ReadFrom, Subscription};
+use tautline_client::{Auth, Client, ClientOptions, Login, ReadFrom, Subscription};
 use tautline_gold::{Dig, InRoom, Join, Joined, Leader, Moved, NewPlayer, OpenRoom, RoomSummary};
 use tautline_gold_rules::{Event, Phase, Settings, Verdict, View, What};
 use tokio::{
@@ -31,15 +31,19 @@ struct Host {
 
 impl Host {
     fn start(test: &str) -> Self {
+        Self::start_with(test, &[])
+    }
+
+    fn start_with(test: &str, args: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("gold-{test}-{}", std::process::id()));
-        let (child, address) = spawn(&folder, "127.0.0.1:0");
+        let (child, address) = spawn(&folder, "127.0.0.1:0", args);
         Self { folder, child, address }
     }
 
     /// `kill -9`, then the same folder and port again.
     fn crash_and_start(&mut self) {
         self.signal(Signal::KILL);
-        (self.child, self.address) = spawn(&self.folder, &self.address.to_string());
+        (self.child, self.address) = spawn(&self.folder, &self.address.to_string(), &[]);
     }
 
     fn signal(&mut self, signal: Signal) {
@@ -85,10 +89,11 @@ impl Drop for Host {
     }
 }
 
-fn spawn(folder: &std::path::Path, listen: &str) -> (Child, SocketAddr) {
+fn spawn(folder: &std::path::Path, listen: &str, args: &[&str]) -> (Child, SocketAddr) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tautline-gold"))
         .args(["--listen", listen, "--log", "warn", "--data"])
         .arg(folder)
+        .args(args)
         .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
@@ -257,13 +262,45 @@ async fn stopped_server_ends_and_starts_again() {
     let ann = host.player("Ann").await;
     let room = ann.open(Settings::default()).await;
     host.signal(Signal::TERM);
-    (host.child, host.address) = spawn(&host.folder, &host.address.to_string());
+    (host.child, host.address) = spawn(&host.folder, &host.address.to_string(), &[]);
     let view = ann.view(&room).await;
     assert_eq!((view.phase, view.seats.len()), (Phase::Waiting, 1));
     // The token is as good as before.
     let bo = host.player("Bo").await;
     bo.join(&room).await;
     assert!(bo.watch(&room).await.turn().await.is_some());
+}
+
+#[tokio::test]
+async fn second_server_on_the_same_folder_is_refused() {
+    let host = Host::start("second");
+    let ann = host.player("Ann").await;
+    let room = ann.open(Settings::default()).await;
+    let second = Command::new(env!("CARGO_BIN_EXE_tautline-gold"))
+        .args(["--listen", "127.0.0.1:0", "--log", "warn", "--data"])
+        .arg(&host.folder)
+        .output()
+        .expect("it ends");
+    assert!(!second.status.success(), "{second:?}");
+    // The first one goes on.
+    let bo = host.player("Bo").await;
+    bo.join(&room).await;
+    assert!(bo.watch(&room).await.turn().await.is_some());
+}
+
+#[tokio::test]
+async fn code_of_a_mini_program_logs_in_where_the_mock_runs() {
+    let host = Host::start_with("code", &["--mock-login"]);
+    let url = format!("ws://{}/connect", host.address);
+    let code = || async { Ok(Auth::Code { code: "ann.1".into(), provider: "wechat".into() }) };
+    let options = ClientOptions::new(url, Login::ask(move |_| code()));
+    let client = Client::connect(options).expect("the options are good");
+    let ann = Player { id: "wechat:ann".into(), name: "Ann".into(), client };
+    let room = ann.open(Settings::default()).await;
+    assert_eq!(ann.view(&room).await.seats[0].player, "wechat:ann");
+    let bo = host.player("Bo").await;
+    bo.join(&room).await;
+    assert!(ann.watch(&room).await.turn().await.is_some());
 }
 
 #[tokio::test]

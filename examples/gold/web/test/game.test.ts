@@ -114,6 +114,7 @@ function scripted() {
     shown,
     failed,
     take,
+    publish: (event: GameEvent) => handlers!.onPublication({ data: event }),
     followed,
     gap: () => handlers!.onGap(),
     subscribed: (recovering: number) => handlers!.onSubscribed({ recovering }),
@@ -167,6 +168,58 @@ test('event that came before its view follows it', async () => {
   await answer(folded(4));
   assert.deepEqual(shown.map(([n]) => n), [1, 4, 5]);
   assert.deepEqual(asked, ['gold:r', 'view r']);
+});
+
+test('winner is the best of those who have stayed', () => {
+  const view = folded(9);
+  view.seats[0]!.score = 1;
+  view.seats[1]!.has_left = true;
+  assert.deepEqual(winners(view).map((seat) => seat.name), ['Ann']);
+  view.seats[1]!.score = 5;
+  assert.deepEqual(winners(view).map((seat) => seat.name), ['Ann']);
+  view.seats[0]!.score = 0;
+  assert.deepEqual(winners(view), []);
+});
+
+/** What the server has after `folded(5)` of another history, which it has ended. */
+const BROKEN = (): View => ({ ...folded(4), phase: 'over', why: 'broken' });
+
+test('end that follows nothing makes the room ask for the view', async () => {
+  const { asked, shown, take, publish, answer } = scripted();
+  take(1, 2, 3, 4, 5, 6);
+  publish({ n: 4, at: 9, type: 'ended', why: 'broken' });
+  assert.deepEqual(asked, ['gold:r', 'view r']);
+  await answer(BROKEN());
+  assert.deepEqual(shown.at(-1), [4, undefined]);
+  // Nothing comes after an end, and nothing is asked.
+  publish({ n: 4, at: 9, type: 'ended', why: 'broken' });
+  take(7);
+  assert.equal(shown.length, 7);
+  assert.deepEqual(asked, ['gold:r', 'view r']);
+});
+
+test('broken game has words and no winner', () => {
+  for (const language of ['en', 'zh'] as const)
+    assert.ok(tellEvent(speaks(language), BROKEN(), { n: 5, at: 9, type: 'ended', why: 'broken' }));
+  const view = { ...folded(6), phase: 'over' as const, why: 'broken' };
+  assert.deepEqual(winners(view), []);
+});
+
+test('view that the server cannot give now is asked for again', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { asked, failed, shown, take, refuse, answer, followed } = scripted();
+  take(1, 4);
+  await refuse('unavailable');
+  assert.deepEqual(failed, ['unavailable']);
+  t.mock.timers.tick(2_000);
+  assert.deepEqual(asked, ['gold:r', 'view r', 'view r']);
+  await answer(folded(3));
+  assert.deepEqual(shown.map(([n]) => n), [1, 3, 4]);
+  take(6);
+  await refuse('overloaded');
+  followed.end();
+  t.mock.timers.tick(9_000);
+  assert.deepEqual(asked, ['gold:r', 'view r', 'view r', 'view r', 'end']);
 });
 
 test('room that is not there fails', async () => {
