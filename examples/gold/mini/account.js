@@ -1,12 +1,38 @@
-// The player of this device: made at the first start, kept by the device. A real app would rather give `auth` a code of
-// `wx.login`, which the gateway takes to WeChat by itself.
+// Who plays. The app logs in with a code of `wx.login`, which the gateway takes to WeChat by itself; the lab has accounts that
+// the server makes, since a phone has one user at WeChat.
 
-const { HTTP } = require('./config');
+const { HTTP, MOCK_LOGIN } = require('./config');
+
+/**
+ * A login of this phone's user: a code is good once.
+ * @returns {Promise<{ code: string, provider: string }>}
+ */
+function login() {
+  const provider = 'wechat';
+  if (MOCK_LOGIN) return Promise.resolve({ code: mockCode(), provider });
+  return new Promise((resolve, reject) => {
+    wx.login({
+      success: ({ code }) => resolve({ code, provider }),
+      fail: ({ errMsg }) => reject(new Error(errMsg)),
+    });
+  });
+}
+
+/** The server's mock takes any code, and names the user by what stands before the dot. */
+function mockCode() {
+  let name = wx.getStorageSync('mock');
+  if (!name) {
+    name = 'mock-' + String(Math.random()).slice(2, 14);
+    wx.setStorageSync('mock', name);
+  }
+  return name + '.' + Date.now() + String(Math.random()).slice(2, 6);
+}
 
 /** @type {{ [key: string]: Promise<import('./types').Account> | undefined }} */
 const asked = {};
 
 /**
+ * A player whom the server makes at the first start, kept by the device.
  * @param {string} which another one for another player on this device
  * @returns {Promise<import('./types').Account>}
  */
@@ -50,4 +76,4 @@ function playerName() {
   return name;
 }
 
-module.exports = { account, playerName };
+module.exports = { login, account, playerName };

@@ -10,6 +10,8 @@ export type Say = (word: Word, values?: { [name: string]: string | number }) => 
 export interface GoldApp {
   line: Line;
   say: Say;
+  /** The user's id, once the gateway has told it. */
+  player: string;
 }
 
 /** What the server gave a new player. */

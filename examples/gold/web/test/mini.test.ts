@@ -127,7 +127,45 @@ test('destroyed app comes back into the same field', async () => {
   assert.deepEqual(moves(room), MOVES);
   assert.equal(room.data['headline'], 'A draw: Ann, Bo');
   assert.equal(room.data['rows'][0].map(({ sign }: { sign: string }) => sign).join(''), '*1*.');
-  assert.equal(phone.kept.get('account') !== undefined, true);
+  assert.equal(phone.kept.get('player'), 'p1');
+});
+
+/** What the app has logged in with. */
+const logins = (phone: Phone) =>
+  (phone.served.gateway.all('hello') as { auth?: { code: string } }[]).map(({ auth }) => auth).filter(Boolean);
+
+test('app logs in with a code of the host', async () => {
+  const phone = new Phone();
+  phone.config = { MOCK_LOGIN: false };
+  phone.launch();
+  phone.open('pages/room/room', { room: 'r1' });
+  await phone.served.world.advance(1_000);
+  assert.deepEqual(logins(phone), [{ code: 'code-1', provider: 'wechat' }]);
+});
+
+test('every login has a new code of one player', async () => {
+  const phone = new Phone();
+  for (const _ of [1, 2]) {
+    phone.launch();
+    phone.open('pages/room/room', { room: 'r1' });
+    await phone.served.world.advance(1_000);
+    phone.destroy();
+    // A session that went on would need no login.
+    for (const key of [...phone.kept.keys()].filter((key) => key !== 'mock')) phone.kept.delete(key);
+  }
+  const codes = logins(phone).map((auth) => auth!.code);
+  assert.equal(new Set(codes).size, 2, String(codes));
+  assert.equal(new Set(codes.map((code) => code.split('.')[0])).size, 1, String(codes));
+});
+
+test('phone without a login tries again', async () => {
+  const phone = new Phone();
+  phone.config = { MOCK_LOGIN: false };
+  phone.loginFails = 2;
+  phone.launch();
+  phone.open('pages/room/room', { room: 'r1' });
+  await phone.served.world.advance(60_000);
+  assert.deepEqual(logins(phone), [{ code: 'code-3', provider: 'wechat' }]);
 });
 
 test('page that is left hears nothing any more', async () => {

@@ -32,6 +32,11 @@ export class Phone {
   readonly went: string[] = [];
   /** What plain HTTP answers, by path. */
   readonly answers: Record<string, unknown> = { '/gold/players': { player: 'p1', token: 'p1.t' }, '/gold/rooms': [] };
+  /** In place of what `config.js` says. */
+  config: object = {};
+  /** How often `wx.login` fails from now on. */
+  loginFails = 0;
+  private logins = 0;
   private life = { isOver: false };
   private app: Definition = {};
   private pages: OpenPage[] = [];
@@ -42,6 +47,11 @@ export class Phone {
       getAppBaseInfo: () => ({ language: 'en' }),
       getStorageSync: (key: string) => structuredClone(this.kept.get(key)) ?? '',
       setStorageSync: (key: string, value: unknown) => this.kept.set(key, structuredClone(value)),
+      login: ({ success, fail }: { success(it: object): void; fail(it: object): void }) => {
+        this.logins += 1;
+        if (this.loginFails-- > 0) fail({ errMsg: 'login:fail timeout' });
+        else success({ code: `code-${this.logins}` });
+      },
       removeStorageSync: (key: string) => this.kept.delete(key),
       showToast: ({ title }: { title: string }) => this.toasts.push(title),
       navigateTo: ({ url }: { url: string }) => this.went.push(url),
@@ -113,7 +123,8 @@ export class Phone {
       'tautline/debug': { debugRing },
       'tautline/words': words,
     };
-    return packages[name] ?? this.run(join(from, `${name}.js`));
+    const module = packages[name] ?? this.run(join(from, `${name}.js`));
+    return name.endsWith('/config') ? { ...module, ...this.config } : module;
   }
 
   /** The host as this life of the app sees it: after its end, nothing fires any more. */

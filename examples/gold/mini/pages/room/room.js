@@ -1,7 +1,7 @@
 // A room: the field, the players, what happened. What the line hears ends with the page.
 
 const { page } = require('tautline/page');
-const { account, playerName } = require('../../account');
+const { playerName } = require('../../account');
 const { dataOf } = require('../../board');
 const { follow, isTurnOf } = require('../../game');
 const { tellEvent, wordOfState } = require('../../words');
@@ -24,7 +24,6 @@ Page({
     isMine: false,
   },
   room: '',
-  player: '',
   /** @type {import('../../game').View | undefined} */
   view: undefined,
 
@@ -40,10 +39,8 @@ Page({
     tell();
     const ask = (/** @type {string} */ asked) =>
       /** @type {Promise<import('../../game').View>} */ (line.call('gold.view', { room: asked }, { idempotent: true }));
-    account('').then(({ player }) => {
-      this.player = player;
-      if (this.view) this.show(this.view);
-    }, () => undefined);
+    // Behind the app's own listener, which knows the player by then.
+    mine.on('welcome', () => this.view && this.show(this.view));
     follow(mine, ask, room, (view, event) => this.show(view, event), () => this.setData({ headline: say('noSuchRoom') }));
   },
   onShareAppMessage() {
@@ -59,13 +56,13 @@ Page({
     this.view = view;
     const told = event ? tellEvent(say, view, event) : '';
     const moves = told ? [told].concat(this.data.moves).slice(0, MOVES_MAX) : this.data.moves;
-    this.setData(Object.assign(dataOf(say, view, this.player), { moves }));
+    this.setData(Object.assign(dataOf(say, view, app().player), { moves }));
   },
 
   /** @param {{ currentTarget: { dataset: { cell: number } } }} event */
   onDig({ currentTarget }) {
     const { view } = this;
-    if (!view || !view.turn || !isTurnOf(view, this.player)) return;
+    if (!view || !view.turn || !isTurnOf(view, app().player)) return;
     // It may be sent again, and counts once.
     this.call('gold.dig', { room: this.room, turn: view.turn.number, cell: Number(currentTarget.dataset.cell) });
   },
