@@ -47,8 +47,8 @@ function random(seed: number): (end: number) => number {
   };
 }
 
-async function openPage(browser: Browser, url: string, name: string, viewport = DESKTOP): Promise<Page> {
-  const context = await browser.newContext({ viewport, locale: 'en' });
+async function openPage(browser: Browser, url: string, name: string, viewport = DESKTOP, locale = 'en'): Promise<Page> {
+  const context = await browser.newContext({ viewport, locale });
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
   await page.addInitScript((name) => localStorage.setItem('gold.name', name), name);
@@ -100,7 +100,6 @@ test('four pages, faults and a killed server end with one field and score', asyn
     }, FAULT_EVERY_MS);
     try {
       await pages[1]!.waitForFunction(() => (window.gold.room?.view?.n ?? 0) > 30);
-      if (game === 0) await takePicture(pages[0]!);
       await server.crash();
       const until = Date.now() + 5 * WAIT_MS;
       while ((await phase(pages[0]!)) !== 'over' && Date.now() < until)
@@ -131,10 +130,35 @@ test('four pages, faults and a killed server end with one field and score', asyn
   }
 });
 
-async function takePicture(page: Page): Promise<void> {
-  await page.screenshot({ path: PICTURE });
+/** Both screens beside each other, as in the README. */
+async function takePicture(browser: Browser, pages: Page[]): Promise<void> {
+  const shots = await Promise.all(pages.map((page) => page.screenshot()));
+  const images = shots.map((shot) => `<img height="700" src="data:image/png;base64,${shot.toString('base64')}">`);
+  const paper = await browser.newPage({ viewport: { width: 1520, height: 760 } });
+  const style = 'margin:0;display:flex;gap:30px;align-items:center;justify-content:center;height:100vh;background:#d9c9a8';
+  await paper.setContent(`<body style="${style}">${images.join('')}`);
+  await paper.locator('img').evaluateAll((images) => Promise.all(images.map((image) => (image as HTMLImageElement).decode())));
+  await paper.screenshot({ path: PICTURE });
   assert.ok((await stat(PICTURE)).size < PICTURE_BYTES_MAX);
 }
+
+test('game looks well in Chinese on a phone and in English on a desktop', async (t) => {
+  const server = await startGold(t);
+  const browser = await startBrowser(t);
+  const [desktop, phone] = [await openPage(browser, server.url, 'Ann'), await openPage(browser, server.url, '小波', PHONE, 'zh-CN')];
+  await desktop.getByRole('button', { name: '2 players' }).click();
+  await desktop.waitForFunction(() => window.gold.room?.view);
+  await phone.getByRole('button', { name: '加入' }).click();
+  await Promise.all([desktop, phone].map(playAlong));
+  for (const page of [desktop, phone]) await page.waitForFunction(() => (window.gold.room?.view?.n ?? 0) > 24);
+  for (const page of [desktop, phone])
+    await page.waitForFunction(() => document.getElementById('line')!.dataset['state'] === 'online');
+  assert.match((await phone.locator('.headline').textContent())!, /轮到|赢了|平局/);
+  assert.equal(await phone.locator('html').getAttribute('lang'), 'zh-CN');
+  for (const page of [desktop, phone])
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth));
+  await takePicture(browser, [desktop, phone]);
+});
 
 test('field is dug with the keyboard alone and fits a phone', async (t) => {
   const server = await startGold(t);

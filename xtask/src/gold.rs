@@ -31,6 +31,13 @@ pub struct Options {
     network: bool,
 }
 
+impl Options {
+    /// Without an app id the mini program makes up its codes.
+    fn mock_login(&self) -> bool {
+        std::env::var_os("GOLD_WECHAT_APP_ID").is_none()
+    }
+}
+
 /// Builds, starts the server in the foreground and says where to play once it answers.
 ///
 /// # Errors
@@ -49,7 +56,10 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     }
     let listen = if options.network { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
     let binary = step::target_dir(root).join("debug/tautline-gold");
-    let server = Command::new(&binary.to_string_lossy(), ["--listen", &format!("{listen}:{PORT}")]);
+    let address = format!("{listen}:{PORT}");
+    let login = options.mock_login().then_some("--mock-login");
+    let args = ["--listen", &address].into_iter().chain(login);
+    let server = Command::new(&binary.to_string_lossy(), args);
     let mut child = server.process(root).spawn().with_context(|| format!("starting `{server}`"))?;
     if demo::answers(&mut child, SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)))? {
         announce(options)?;

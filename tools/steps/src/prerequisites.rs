@@ -69,6 +69,18 @@ pub static CHROMIUM: Prerequisite = Prerequisite {
     hint: "install chromium or Google Chrome, or set CHROMIUM to the path of its binary",
 };
 
+/// What the browser shows Chinese with; macOS and Windows have one.
+pub static CHINESE_FONT: Prerequisite = Prerequisite {
+    name: "a Chinese font",
+    is_there: |_| {
+        let listed = std::process::Command::new("fc-list").args([":lang=zh", "family"]).output();
+        !cfg!(target_os = "linux") || listed.is_ok_and(|listed| !listed.stdout.trim_ascii().is_empty())
+    },
+    apt: &["fontconfig", "fonts-wqy-zenhei"],
+    otherwise: None,
+    hint: "install one (Debian: apt-get install fontconfig fonts-wqy-zenhei)",
+};
+
 /// nginx with nchan, which is measured beside us.
 pub static NCHAN: Prerequisite = Prerequisite {
     name: "nginx with nchan",
