@@ -1,3 +1,5 @@
+//! The store: what ends, what is kept, what is deleted, and a database of before.
+
 use std::path::PathBuf;
 
 use tautline_gold_rules::Input;
