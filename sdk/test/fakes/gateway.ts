@@ -55,6 +55,8 @@ export class FakeGateway {
   saysNoRequestsSeen = false;
   /** What may be called: each answers what it was given. */
   readonly methods = new Set(['echo']);
+  /** Methods with an answer of their own. */
+  readonly answers = new Map<string, (data: never) => unknown>();
   /** Swallows requests of these verbs. */
   readonly deaf = new Set<string>();
   private readonly logs = new Map<string, Entry[]>();
@@ -240,6 +242,8 @@ export class FakeGateway {
     if (packet.call) {
       const { method, data } = packet.call as { method: string; data: unknown };
       this.executed.push(data);
+      const answer = this.answers.get(method);
+      if (answer) return { ok: { data: answer(data as never) } };
       if (!this.methods.has(method)) return { error: { code: 'not_found', message: `no method ${method}` } };
       return { ok: { data } };
     }
