@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { Webhook } from 'standardwebhooks'
 
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
-const COMMAND = process.env.SERVER?.split(' ') ?? [process.execPath, join(import.meta.dirname, '../server.mjs')]
+const NODE = [process.execPath, join(import.meta.dirname, '../server.mjs')]
 
 /** Waits for a condition. */
 export async function until(condition, what, ms = 20_000) {
@@ -20,6 +20,9 @@ export async function until(condition, what, ms = 20_000) {
   }
   throw new Error(`waited in vain: ${what}`)
 }
+
+/** The back ends under test: this one, and the one in Rust where it is built. */
+export const SERVERS = { node: NODE, ...(process.env.SERVER_RUST ? { rust: [process.env.SERVER_RUST] } : {}) }
 
 async function served(handle) {
   const server = createServer(async (request, response) => {
@@ -71,8 +74,8 @@ class Gateway {
   }
 }
 
-/** Starts all of it; it ends with the test. */
-export async function startShop(test, env = {}) {
+/** Starts all of it; it ends with the test. `command` starts the back end. */
+export async function startShop(test, env = {}, command = process.env.SERVER ? [process.env.SERVER] : NODE) {
   const data = await mkdtemp(join(tmpdir(), 'cards-'))
   const gateway = new Gateway()
   const api = await served(gateway.handle)
@@ -94,12 +97,13 @@ export async function startShop(test, env = {}) {
     WECHAT_API: wechat.url,
     WECHAT_APP_ID: 'app',
     WECHAT_APP_SECRET: 'secret',
+    ...(process.env.CARDS_DATABASE ? { DATABASE_URL: process.env.CARDS_DATABASE } : {}),
     ...env,
   }
   let child
   let url
   const start = async () => {
-    child = spawn(COMMAND[0], COMMAND.slice(1), { env: { ...process.env, ...variables }, stdio: ['ignore', 'pipe', 'inherit'] })
+    child = spawn(command[0], command.slice(1), { env: { ...process.env, ...variables }, stdio: ['ignore', 'pipe', 'inherit'] })
     let said = ''
     url = await new Promise((resolve, reject) => {
       child.on('exit', (code) => reject(new Error(`the server has ended with ${code}`)))
