@@ -36,6 +36,8 @@ export interface ShopOptions {
   socket?: string;
   /** @default SQLite in `data` */
   database?: string;
+  /** Variables for the gateway, such as `TAUTLINE__LIMITS__PING_MS`. */
+  options?: Record<string, string>;
   log?: string;
   page?: string;
 }

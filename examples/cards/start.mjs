@@ -70,9 +70,10 @@ class Program {
 
 /**
  * Starts everything in `data`. `tautline` is the gateway's binary; `server` starts the back end (default: the one in Node);
- * `socket` is where pages connect, where that is not the gateway itself.
+ * `socket` is where pages connect, where that is not the gateway itself; `options` are
+ * variables for the gateway.
  */
-export async function startShop({ tautline, data, ports = PORTS, server, socket, database, log = 'warn', page }) {
+export async function startShop({ tautline, data, ports = PORTS, server, socket, database, log = 'warn', page, options = {} }) {
   await mkdir(data, { recursive: true })
   const secrets = await ownSecrets(join(data, 'secrets.json'))
   // The file as it is, with other ports where tests want them.
@@ -99,7 +100,7 @@ export async function startShop({ tautline, data, ports = PORTS, server, socket,
     WECHAT_APP_SECRET: secrets.CARDS_APP_SECRET,
     PAGE: page ?? join(FOLDER, 'web/dist'),
   })
-  const gateway = new Program(tautline, ['serve', '--config', join(data, 'tautline.toml'), '--log', log], secrets, data)
+  const gateway = new Program(tautline, ['serve', '--config', join(data, 'tautline.toml'), '--log', log], { ...secrets, ...options }, data)
   const programs = [wechat, backEnd, gateway]
   const stop = () => Promise.all(programs.map((program) => program.end()))
   try {

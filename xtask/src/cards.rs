@@ -34,6 +34,8 @@ pub struct Options {
 enum Server {
     /// examples/cards/server-node
     Node,
+    /// examples/cards/server-rust
+    Rust,
 }
 
 /// Builds, starts everything in the foreground; `run.mjs` prints where the shop is.
@@ -64,8 +66,10 @@ fn build(root: &Path, server: Server) -> Vec<Command> {
     let gateway = Command::new("cargo", ["build", "--locked", "--package", "tautline"]);
     let server = match server {
         Server::Node => npm::install(root, SERVER),
+        Server::Rust => Some(Command::new("cargo", ["build", "--locked", "--package", "tautline-cards"])),
     };
-    [gateway].into_iter().chain(server).chain(demo::page_of(root, PAGE)).collect()
+    let mini = Command::new("node", ["examples/cards/mini/build.mjs"]).path_front(&npm::own_node_bin(root));
+    [gateway].into_iter().chain(server).chain(demo::page_of(root, PAGE)).chain([mini]).collect()
 }
 
 fn binary(root: &Path, name: &str) -> PathBuf {

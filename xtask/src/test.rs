@@ -13,8 +13,8 @@ use tautline_steps::{
     command::{Command, on_path},
     npm::{self, npm},
     prerequisites::{
-        self, C_TOOLCHAIN, CARGO_DENY, CHINESE_FONT, CHROMIUM, MACOS, MACOS_LIBRARY, NODE, PYTHON,
-        Prerequisite, STRACE, cargo_deny_bin, chromium, python27,
+        self, C_TOOLCHAIN, CARGO_DENY, CHINESE_FONT, CHROMIUM, MACOS, MACOS_LIBRARY, MARIADB, NODE, POSTGRES,
+        PYTHON, Prerequisite, STRACE, cargo_deny_bin, chromium, python27,
     },
     report,
     step::{self, Job, Outcome, Verdict},
@@ -193,6 +193,17 @@ static STEPS: &[Step] = &[
         jobs: |root| Ok(hooks_jobs(root)),
     },
     Step {
+        name: "databases",
+        about: "the card shop's back ends on a PostgreSQL and a MariaDB that stop, hang up and stand still",
+        quick: false,
+        needs: &[&C_TOOLCHAIN, &NODE, &POSTGRES, &MARIADB],
+        skip: |_, _| {
+            let lacking = !Path::new("/proc/self/status").exists();
+            lacking.then(|| "the processes of a database are found in /proc, which is not there".to_owned())
+        },
+        jobs: |root| Ok(databases_jobs(root)),
+    },
+    Step {
         name: "browser",
         about: "two phones in a real Chromium behind a bad network",
         quick: false,
@@ -293,7 +304,7 @@ fn macos_job(root: &Path) -> Result<Job> {
 /// the whole workspace and of its tests (the examples see to that), so that nothing is compiled for them alone.
 fn programs() -> Job {
     let examples = ["--example", "traces", "--example", "codec", "--example", "echo", "--example", "remote"];
-    let binaries = ["tautline", "tautline-demo", "tautline-chaos", "tautline-gold"];
+    let binaries = ["tautline", "tautline-demo", "tautline-chaos", "tautline-gold", "tautline-cards"];
     let binaries = binaries.into_iter().flat_map(|name| ["--bin", name]);
     let build = ["build", "--locked", "--workspace"].into_iter().chain(examples).chain(binaries);
     Job::Run(Command::new("cargo", build))
@@ -346,8 +357,20 @@ fn hooks_jobs(root: &Path) -> Vec<Job> {
         .env("TAUTLINE", binaries(root).join("tautline").to_string_lossy())
         .env("PYTHON", root.join(".tools/hooks/bin/python").to_string_lossy());
     let packages = npm::install(root, "examples/hooks").into_iter();
-    let shop = npm::install(root, cards::SERVER).into_iter().chain([npm(root, cards::SERVER, ["test"])]);
+    let shop = npm::install(root, cards::SERVER).into_iter().chain([
+        npm(root, cards::SERVER, ["test"]),
+        npm(root, cards::SERVER, ["test"])
+            .env("SERVER", binaries(root).join("tautline-cards").to_string_lossy()),
+    ]);
     let commands = packages.chain([Command::new("sh", ["-c", install]), test]).chain(shop);
+    [programs()].into_iter().chain(commands.map(Job::Run)).collect()
+}
+
+/// `FREEZE_S=60` in the environment is the long form.
+fn databases_jobs(root: &Path) -> Vec<Job> {
+    let test = npm(root, cards::SERVER, ["run", "test:databases"])
+        .env("SERVER_RUST", binaries(root).join("tautline-cards").to_string_lossy());
+    let commands = npm::install(root, cards::SERVER).into_iter().chain([test]);
     [programs()].into_iter().chain(commands.map(Job::Run)).collect()
 }
 

@@ -110,6 +110,30 @@ pub static MOSQUITTO: Prerequisite = Prerequisite {
     hint: "install mosquitto (Debian: apt-get install mosquitto)",
 };
 
+/// A database of the card shop. Only its programs are used: tests start them with folders and ports of their own.
+pub static POSTGRES: Prerequisite = Prerequisite {
+    name: "PostgreSQL",
+    is_there: |_| {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        on_path("initdb").is_some() || versions.into_iter().any(|it| it.path().join("bin/initdb").exists())
+    },
+    apt: &["postgresql"],
+    otherwise: None,
+    hint: "install PostgreSQL (Debian: apt-get install postgresql)",
+};
+
+/// The other one.
+pub static MARIADB: Prerequisite = Prerequisite {
+    name: "MariaDB",
+    is_there: |_| {
+        let programs = ["/usr/sbin/mariadbd", "/usr/bin/mariadb-install-db", "/usr/bin/my_print_defaults"];
+        programs.iter().all(|program| Path::new(program).exists())
+    },
+    apt: &["mariadb-server-core", "mariadb-client-core"],
+    otherwise: None,
+    hint: "install MariaDB (Debian: apt-get install mariadb-server-core mariadb-client-core)",
+};
+
 /// Where a Python package gets a folder of its own.
 pub static PYTHON: Prerequisite = Prerequisite {
     name: "Python 3 with venv",

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from './shop.mjs'
 
+const CONNECT_MS = 5_000
 const PASSWORD = 'of-the-tests'
 
 /** The user of databases that must not be root. */
@@ -117,7 +118,7 @@ class Postgres extends Database {
 
   async client() {
     const { Client } = (await import('pg')).default
-    const client = new Client({ connectionString: this.url, connectionTimeoutMillis: 1_000 })
+    const client = new Client({ connectionString: this.url, connectionTimeoutMillis: CONNECT_MS })
     client.on('error', () => undefined)
     await client.connect()
     return client
@@ -162,7 +163,7 @@ class MariaDb extends Database {
 
   async client() {
     const { createConnection } = await import('mysql2/promise')
-    return createConnection({ socketPath: join(this.data, 's'), user: 'root', connectTimeout: 1_000 })
+    return createConnection({ socketPath: join(this.data, 's'), user: 'root', connectTimeout: CONNECT_MS })
   }
 
   async killConnections() {

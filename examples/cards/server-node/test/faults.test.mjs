@@ -10,9 +10,12 @@ import { SERVERS, startShop, until } from './shop.mjs'
 
 const DATABASES = (process.env.DATABASES ?? 'postgres,mariadb').split(',')
 const FREEZE_MS = 1_000 * Number(process.env.FREEZE_S ?? 15)
-/** What the gateway allows, and how much later the machine may be. */
+/** What the gateway allows; and how much later an answer may be, beside what the machine is late by itself. */
 const DEADLINE_MS = 2_500
-const LATE_MS = 750
+const LATE_MS = 500
+const TICK_MS = 20
+/** Databases and back ends at once: they mostly wait. */
+const CONCURRENCY = 2
 const RECOVERED_MS = 3_000
 const MEMBERS = 4
 const WAIT_MS = 50
@@ -25,7 +28,7 @@ function startLoad(shop) {
       const number = String(10_000_000 + name * 100_000 + index)
       for (;;) {
         const began = Date.now()
-        const answer = await shop.call(`wx-${name}`, 'card.bind', { key: `k${index}`, number }, { deadlineMs: DEADLINE_MS })
+        const answer = await shop.call(`wx-${name}`, 'card.bind', { key: `k${index}`, number }, { deadlineMs: DEADLINE_MS, once: true })
         load.slowestMs = Math.max(load.slowestMs, Date.now() - began)
         if (answer.result) break
         assert.ok(answer.status === 503, JSON.stringify(answer))
@@ -40,6 +43,18 @@ function startLoad(shop) {
   return load
 }
 
+/** How late a timer of this process was at most: a machine that is busy is late with everything. */
+function watchLateness(t) {
+  const lateness = { maxMs: 0 }
+  let due = Date.now() + TICK_MS
+  const timer = setInterval(() => {
+    lateness.maxMs = Math.max(lateness.maxMs, Date.now() - due)
+    due = Date.now() + TICK_MS
+  }, TICK_MS)
+  t.after(() => clearInterval(timer))
+  return lateness
+}
+
 /** Resolves with how long it took until every member's requests were done again, from now. */
 async function recovery(load) {
   const from = Date.now()
@@ -50,6 +65,7 @@ async function recovery(load) {
 async function survivesFaults(t, name, server, command) {
   const database = await startDatabase(t, name)
   const shop = await startShop(t, { DATABASE_URL: database.url }, command)
+  const lateness = watchLateness(t)
   const load = startLoad(shop)
   await until(() => load.bound.length > 50, 'load')
 
@@ -74,10 +90,10 @@ async function survivesFaults(t, name, server, command) {
 
   console.log(
     `${name}, ${server}: ${load.bound.length} cards, ${load.failures} requests answered 503; done again after ${afterKillMs} ms, ` +
-      `${afterStartMs} ms, ${afterThawMs} ms; slowest request ${load.slowestMs} ms of ${DEADLINE_MS}`,
+      `${afterStartMs} ms, ${afterThawMs} ms; slowest request ${load.slowestMs} ms of ${DEADLINE_MS}, machine late by ${lateness.maxMs} ms`,
   )
   for (const ms of [afterKillMs, afterStartMs, afterThawMs]) assert.ok(ms <= RECOVERED_MS, `${ms} ms until it was well again`)
-  assert.ok(load.slowestMs <= DEADLINE_MS + LATE_MS, `a request took ${load.slowestMs} ms`)
+  assert.ok(load.slowestMs <= DEADLINE_MS + LATE_MS + 2 * lateness.maxMs, `a request took ${load.slowestMs} ms`)
 
   // Every card is told once, in its member's order.
   const told = () => Array.from({ length: MEMBERS }, (_, member) => shop.gateway.log(`user:wx-${member}`).map(({ card }) => `wx-${member} ${card.number}`)).flat()
@@ -100,8 +116,7 @@ async function keepsContract(t, name, command) {
   assert.match(said, /pass 16/)
 }
 
-// They mostly wait.
-describe('real databases', { concurrency: true }, () => {
+describe('real databases', { concurrency: CONCURRENCY }, () => {
   for (const name of DATABASES) {
     for (const [server, command] of Object.entries(SERVERS)) {
       test(`${name}, ${server}: faults bind nothing twice`, (t) => survivesFaults(t, name, server, command))
