@@ -15,7 +15,7 @@ const DEADLINE_MS = 2_500
 const LATE_MS = 500
 const TICK_MS = 20
 /** Databases and back ends at once: they mostly wait. */
-const CONCURRENCY = 2
+const CONCURRENCY = 3
 const RECOVERED_MS = 3_000
 const MEMBERS = 4
 const WAIT_MS = 50
