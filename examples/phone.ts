@@ -38,6 +38,7 @@ export class Phone {
   readonly went: string[] = [];
   /** What plain HTTP answers, by path. */
   readonly answers: Record<string, unknown> = {};
+  private logins = 0;
   private life = { isOver: false };
   private app: Definition = {};
   private pages: OpenPage[] = [];
@@ -51,8 +52,9 @@ export class Phone {
       setStorageSync: (key: string, value: unknown) => this.kept.set(key, structuredClone(value)),
       removeStorageSync: (key: string) => this.kept.delete(key),
       login: ({ success, fail }: { success(it: object): void; fail(it: object): void }) => {
+        this.logins++;
         if (this.loginFails-- > 0) return fail({ errMsg: 'login:fail timeout' });
-        this.codes.push(`ann.${this.codes.length + 1}`);
+        this.codes.push(`code-${this.logins}`);
         success({ code: this.codes.at(-1) });
       },
       requestSubscribeMessage: ({ tmplIds, success }: { tmplIds: string[]; success(it: object): void }) =>

@@ -58,7 +58,7 @@ test('nobody is logged in before the tap', async () => {
   await phone.served.world.advance(1_000);
   assert.deepEqual(phone.went.slice(1), ['/pages/cards/cards']);
   const hello = phone.served.gateway.all('hello')[0] as { auth: object };
-  assert.deepEqual(hello.auth, { code: 'ann.1', provider: 'wechat' });
+  assert.deepEqual(hello.auth, { code: 'code-1', provider: 'wechat' });
 });
 
 test('phone without a login tries again', async () => {
@@ -70,7 +70,7 @@ test('phone without a login tries again', async () => {
   const shown = phone.open('pages/cards/cards');
   await phone.served.world.advance(60_000);
   assert.equal(shown.data['state'], 'online');
-  assert.deepEqual(phone.codes, ['ann.1']);
+  assert.deepEqual(phone.codes, ['code-3']);
 });
 
 test('card of another device is shown at once', async () => {

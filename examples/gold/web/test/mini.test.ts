@@ -1,44 +1,17 @@
 /** The mini program: its files belong together, its code fits the host's typings, and it plays on a phone that fails. */
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { FakeWechat } from '../../../../sdk/test/fakes/wechat.ts';
 import type { GameEvent } from '../src/shared.ts';
+import { checkModules, checkStructure, checkTypes } from '../../../mini-check.ts';
 import { MINI, Phone } from './phone.ts';
 
-const read = (file: string) => readFileSync(join(MINI, file), 'utf8');
-const { pages } = JSON.parse(read('app.json')) as { pages: string[] };
-
-test('every page has its files and every handler is there', () => {
-  for (const page of pages) {
-    for (const kind of ['js', 'json', 'wxml']) assert.ok(existsSync(join(MINI, `${page}.${kind}`)), `${page}.${kind}`);
-    JSON.parse(read(`${page}.json`));
-    const script = read(`${page}.js`);
-    const handlers = [...read(`${page}.wxml`).matchAll(/bind\w+="(\w+)"/g)].map(([, name]) => name!);
-    assert.ok(handlers.length > 0);
-    for (const name of handlers) assert.match(script, new RegExp(`^  ${name}\\(`, 'm'), `${page}: ${name}`);
-  }
-  for (const file of ['project.config.json', 'sitemap.json']) JSON.parse(read(file));
-});
-
-test('every module that is required is there', () => {
-  for (const file of ['app.js', 'account.js', 'board.js', ...pages.map((page) => `${page}.js`)]) {
-    for (const [, name] of read(file).matchAll(/require\('([^']+)'\)/g)) {
-      const isOurs = name!.startsWith('.');
-      const found = isOurs ? existsSync(join(MINI, file, '..', `${name}.js`)) : name!.startsWith('tautline/');
-      assert.ok(found, `${file} requires ${name}`);
-    }
-  }
-});
-
-test('code fits the typings of the host', () => {
-  const tsc = join(import.meta.dirname, '../node_modules/typescript/bin/tsc');
-  execFileSync(process.execPath, [tsc, '-p', join(MINI, 'jsconfig.json')], { encoding: 'utf8' });
-});
+test('vendor tool finds all that it needs', () => checkStructure(MINI));
+test('every module that is required is there', () => checkModules(MINI));
+test('code fits the typings of the host', () => checkTypes(MINI, join(import.meta.dirname, '..')));
 
 const SETTINGS = { width: 4, height: 4, gold: 2, seats: 2 };
 const turn = (number: number, seat: number) => ({ number, seat, ends_at: 20_000 });
