@@ -16,6 +16,7 @@ mod demo;
 mod fuzz;
 mod gold;
 mod mutants;
+mod redis;
 mod sim;
 mod test;
 mod torture;
@@ -57,6 +58,8 @@ enum Task {
     Sim(sim::Options),
     /// Kills a gateway with a disk again and again under hundreds of clients, and counts what is lost
     Torture(torture::Options),
+    /// The Redis engine behind Sentinels, in a cluster and on Valkey
+    Redis(redis::Options),
     /// Checks what no other tool does: module docs, file sizes, left-over notes, links, both READMEs
     Tidy,
 }
@@ -85,6 +88,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Fuzz(options) => fuzz::run(&root, &options),
         Task::Sim(options) => sim::run(&root, &options),
         Task::Torture(options) => torture::run(&root, &options),
+        Task::Redis(options) => redis::run(&root, &options),
         Task::Tidy => tidy(&root).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -14,7 +14,7 @@ use tautline_steps::{
     npm::{self, npm},
     prerequisites::{
         self, C_TOOLCHAIN, CARGO_DENY, CHINESE_FONT, CHROMIUM, MACOS, MACOS_LIBRARY, MARIADB, NODE, POSTGRES,
-        PYTHON, Prerequisite, STRACE, cargo_deny_bin, chromium, python27,
+        PYTHON, Prerequisite, REDIS, STRACE, cargo_deny_bin, chromium, python27,
     },
     report,
     step::{self, Job, Outcome, Verdict},
@@ -103,7 +103,7 @@ static STEPS: &[Step] = &[
         name: "rust",
         about: "unit, integration, simulation, torture and doc tests",
         quick: true,
-        needs: &[&C_TOOLCHAIN, &STRACE],
+        needs: &[&C_TOOLCHAIN, &STRACE, &REDIS],
         skip: never,
         jobs: |_| {
             // Of the whole workspace: a package alone is built with other features, and so is all that it depends on.

@@ -60,6 +60,15 @@ pub static STRACE: Prerequisite = Prerequisite {
     hint: "install strace (Debian: apt-get install strace)",
 };
 
+/// What the Redis engine is tested with.
+pub static REDIS: Prerequisite = Prerequisite {
+    name: "redis-server",
+    is_there: |_| on_path("redis-server").is_some(),
+    apt: &["redis-server"],
+    otherwise: None,
+    hint: "install redis-server (Debian: apt-get install redis-server)",
+};
+
 /// The browser of the browser tests.
 pub static CHROMIUM: Prerequisite = Prerequisite {
     name: "Chromium",

@@ -1,0 +1,162 @@
+//! Sentinels and clusters: the suite, and a primary that is killed under appends. They take minutes, so they
+//! run where [`LONG`] is set: `cargo xtask redis`.
+
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tautline_engine::{Appended, suite::run_all};
+use tautline_redis::{RedisEngine, RedisOptions};
+
+use super::{
+    InRedis,
+    asking::{append, publish, read, wait},
+    server::Server,
+};
+
+pub const LONG: &str = "TAUTLINE_TEST_REDIS_LONG";
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn is_long() -> bool {
+    std::env::var_os(LONG).is_some()
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !holds() {
+        assert!(since.elapsed() < PATIENCE, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+/// A primary, two replicas and three Sentinels.
+struct Sentinels {
+    servers: Vec<Server>,
+    sentinels: Vec<Server>,
+}
+
+impl Sentinels {
+    fn start() -> Option<Self> {
+        let primary = Server::start(&[])?;
+        let of = primary.port().to_string();
+        let replicas: Vec<_> =
+            (0..2).filter_map(|_| Server::start(&["--replicaof", "127.0.0.1", &of])).collect();
+        let lines = [
+            format!("sentinel monitor shop 127.0.0.1 {of} 2"),
+            "sentinel down-after-milliseconds shop 1000".to_owned(),
+            "sentinel failover-timeout shop 3000".to_owned(),
+        ];
+        let options: Vec<_> = std::iter::once("--sentinel").chain(lines.iter().map(String::as_str)).collect();
+        let sentinels: Vec<_> = (0..3).filter_map(|_| Server::start(&options)).collect();
+        let servers: Vec<_> = std::iter::once(primary).chain(replicas).collect();
+        wait_until("replicas are in step", || {
+            servers[0].operate("INFO replication").matches("state=online").count() == 2
+        });
+        wait_until("Sentinels know each other", || {
+            let known = |sentinel: &Server| sentinel.operate("SENTINEL MASTER shop");
+            sentinels.iter().all(|sentinel| {
+                let said = known(sentinel);
+                said.contains("num-other-sentinels\r\n$1\r\n2") && said.contains("num-slaves\r\n$1\r\n2")
+            })
+        });
+        Some(Self { servers, sentinels })
+    }
+
+    fn url(&self) -> String {
+        let hosts: Vec<_> =
+            self.sentinels.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
+        format!("redis+sentinel://{}/shop", hosts.join(","))
+    }
+}
+
+/// Three primaries with a replica each.
+fn cluster() -> Option<Vec<Server>> {
+    let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500"];
+    let servers: Vec<_> = (0..6).map(|_| Server::start(&options)).collect::<Option<_>>()?;
+    let addresses = servers.iter().map(|server| format!("127.0.0.1:{}", server.port()));
+    let mut create = Command::new("redis-cli");
+    create.args(["--cluster", "create"]).args(addresses).args(["--cluster-replicas", "1", "--cluster-yes"]);
+    let created = create.stdout(Stdio::null()).status().expect("redis-cli comes with redis-server");
+    assert!(created.success());
+    wait_until("the cluster is whole", || {
+        servers.iter().all(|server| {
+            let links = |server: &Server| server.operate("INFO replication");
+            server.operate("CLUSTER INFO").contains("cluster_state:ok")
+                && (links(server).contains("role:master") || links(server).contains("master_link_status:up"))
+        })
+    });
+    Some(servers)
+}
+
+fn url_of(cluster: &[Server]) -> String {
+    let hosts: Vec<_> = cluster.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
+    format!("redis+cluster://{}", hosts.join(","))
+}
+
+fn suite_at(url: &str) {
+    let mut number = 0;
+    run_all(&mut || {
+        number += 1;
+        Box::new(InRedis::new(url, number))
+    });
+}
+
+/// Appends while something fails; nothing is doubled or reordered, and what was acknowledged to a reader is
+/// there or its log has another epoch.
+fn appends_through(url: &str, fail: impl FnOnce()) {
+    let options = RedisOptions { job_wait: PATIENCE, ..RedisOptions::new(url.parse().expect("a valid URL")) };
+    let engine = RedisEngine::open(options).expect("Redis is there");
+    let rooms: Vec<_> = (0..20).map(|number| format!("room:{number}")).collect();
+    let mut last = 0;
+    let mut write = |rounds: u64| {
+        let mut under_way = Vec::new();
+        for number in last + 1..=last + rounds {
+            under_way.extend(rooms.iter().map(|room| append(&engine, room, &number.to_string())));
+        }
+        last += rounds;
+        under_way
+    };
+    write(50).iter().for_each(|outcome| drop(wait(outcome).expect("appended")));
+    let under_way = write(50);
+    let since = Instant::now();
+    fail();
+    let mut untold = 0;
+    for outcome in &under_way {
+        match wait(outcome) {
+            Ok(Appended::New { .. }) => {}
+            other => untold += usize::from(other.is_ok()),
+        }
+    }
+    assert_eq!(untold, 0, "each was appended by this process alone");
+    println!("outage: {:?}", since.elapsed());
+    assert!(publish(&engine, "room:0", "9999") > 0);
+    for room in &rooms {
+        let numbers: Vec<u64> =
+            read(&engine, room).iter().map(|text| text.parse().expect("a number")).collect();
+        assert!(numbers.is_sorted_by(|one, other| one < other), "doubled or reordered: {numbers:?}");
+    }
+}
+
+#[test]
+fn sentinels_keep_every_promise_and_survive_killed_primary() {
+    if !is_long() {
+        return;
+    }
+    let Some(mut sentinels) = Sentinels::start() else { return };
+    let url = sentinels.url();
+    suite_at(&url);
+    appends_through(&url, || sentinels.servers[0].kill());
+}
+
+#[test]
+fn cluster_keeps_every_promise_and_survives_killed_primary() {
+    if !is_long() {
+        return;
+    }
+    let Some(mut cluster) = cluster() else { return };
+    let url = url_of(&cluster);
+    suite_at(&url);
+    appends_through(&url, || cluster[0].kill());
+}
