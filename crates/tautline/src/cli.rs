@@ -18,7 +18,7 @@ use crate::{
     call::{self, CallArgs, PublishArgs},
     check_as,
     config::{self, ConfigError, EXAMPLE, Engine, Environment, Flags, Loaded, Schema},
-    engine,
+    doctor, engine,
     listen::{self, ListenArgs},
     mock::{self, MockArgs},
     serve, token,
@@ -57,6 +57,19 @@ enum Command {
     Call(CallArgs),
     /// Publish in a channel, and print where in its log it went.
     Publish(PublishArgs),
+    /// Examine what the gateway depends on.
+    Doctor(DoctorArgs),
+}
+
+#[derive(Debug, Args)]
+struct DoctorArgs {
+    #[command(subcommand)]
+    what: doctor::Examined,
+    #[command(flatten)]
+    sources: SourceArgs,
+    /// The engine to examine. [default: as the configuration says]
+    #[arg(long, value_name = "ENGINE", value_parser = config::parse_engine, global = true)]
+    engine: Option<Engine>,
 }
 
 #[derive(Debug, Args)]
@@ -66,7 +79,8 @@ struct ServeArgs {
     /// Where to listen; port 0 takes any free one. [default: 127.0.0.1:8000]
     #[arg(long, value_name = "IP:PORT", value_parser = socket::parse_listen)]
     listen: Option<SocketAddr>,
-    /// Where channels and their logs live: `memory`, or `disk:` and a folder. [default: disk:./tautline-data]
+    /// Where channels and their logs live: `memory`, `disk:` and a folder, or the URL of a Redis. [default:
+    /// disk:./tautline-data]
     #[arg(long, value_name = "ENGINE", value_parser = config::parse_engine)]
     engine: Option<Engine>,
     /// For development: open everything to everybody.
@@ -152,6 +166,7 @@ fn execute() -> anyhow::Result<ExitCode> {
         Command::Listen(args) => at_terminal(&log, listen::run(args)),
         Command::Call(args) => at_terminal(&log, call::run(args)),
         Command::Publish(args) => at_terminal(&log, call::publish(args)),
+        Command::Doctor(args) => run_doctor(args, &log),
     }
 }
 
@@ -215,6 +230,13 @@ fn run_check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     }
     std::io::stdout().write_all(text.as_bytes()).context("cannot print")?;
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_doctor(args: DoctorArgs, log: &LogArgs) -> anyhow::Result<ExitCode> {
+    log.start();
+    let DoctorArgs { what: doctor::Examined::Redis, sources, engine } = args;
+    let flags = Flags { engine, ..sources.flags() };
+    doctor::run(&Loaded::load(&flags, &Environment::of_process()?)?.settings)
 }
 
 fn channel(text: &str) -> Result<ChannelName, String> {

@@ -1,10 +1,11 @@
-//! Where the gateway's logs live, and the keys of tickets beside them: opened, kept, closed.
+//! Where the gateway's logs live, and the keys of tickets beside those on disk: opened, kept, closed.
 
 use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use tautline_disk::{DiskEngine, DiskOptions, Opened, TicketKeyFile};
 use tautline_gateway::{Gateway, GatewayBuilder};
+use tautline_redis::RedisEngine;
 use tokio::{sync::oneshot, task::AbortHandle, time::MissedTickBehavior};
 use tracing::{info, warn};
 
@@ -19,6 +20,7 @@ const DIED_EVERY: Duration = Duration::from_secs(1);
 /// What a process has opened for its logs.
 pub(crate) struct Logs {
     disk: Option<Arc<DiskEngine>>,
+    redis: Option<Arc<RedisEngine>>,
     keys: Option<TicketKeyFile>,
     ticket_ms: u64,
 }
@@ -27,8 +29,14 @@ impl Logs {
     /// Opens what the settings name.
     pub(crate) fn open(settings: &Settings) -> anyhow::Result<Self> {
         let ticket_ms = settings.limits.protocol.ticket_ms;
-        let Engine::Disk(folder) = &settings.engine else {
-            return Ok(Self { disk: None, keys: None, ticket_ms });
+        let none = Self { disk: None, redis: None, keys: None, ticket_ms };
+        let folder = match &settings.engine {
+            Engine::Memory => return Ok(none),
+            Engine::Redis(url) => {
+                let engine = RedisEngine::open(settings.redis_options(url))?;
+                return Ok(Self { redis: Some(Arc::new(engine)), ..none });
+            }
+            Engine::Disk(folder) => folder,
         };
         let mut options = DiskOptions::new(folder).limits(&settings.limits.engine, ticket_ms);
         options.durability = match settings.durability {
@@ -47,7 +55,7 @@ impl Logs {
             true => Some(TicketKeyFile::open(folder).context("cannot open the keys of tickets")?),
             false => None,
         };
-        Ok(Self { disk: Some(Arc::new(engine)), keys, ticket_ms })
+        Ok(Self { disk: Some(Arc::new(engine)), keys, ..none })
     }
 
     /// Gives a gateway its engine, and the keys that lie beside it.
@@ -55,10 +63,23 @@ impl Logs {
         if let Some(disk) = &self.disk {
             builder = builder.engine(Arc::clone(disk) as Arc<dyn tautline_gateway::Engine>);
         }
+        if let Some(redis) = &self.redis {
+            builder = builder.engine(Arc::clone(redis) as Arc<dyn tautline_gateway::Engine>);
+        }
         if let Some(keys) = &mut self.keys {
             builder = builder.ticket_keys(keys.keys(wall_ms(), self.ticket_ms)?);
         }
         Ok(builder)
+    }
+
+    /// Takes what other nodes append to this gateway.
+    pub(crate) fn listen(&self, gateway: &Gateway) {
+        let Some(redis) = &self.redis else { return };
+        let gateway = gateway.clone();
+        redis.on_hint(move |channel, head| {
+            let now = gateway.control(|_, now| now);
+            gateway.hub().on_hint(now, channel, head);
+        });
     }
 
     /// True where tickets stay good after a restart although no keys were set.
@@ -96,11 +117,15 @@ impl Logs {
 
     /// Closes it: what was handed over before is kept, and the next start is quick.
     pub(crate) async fn close(self) {
-        let Some(disk) = self.disk else { return };
+        let Self { disk, redis, .. } = self;
+        if disk.is_none() && redis.is_none() {
+            return;
+        }
         let (give, closed) = oneshot::channel();
         // No task: the runtime would wait for it, also where a signal asks for the end at once.
         let closing = thread::Builder::new().name("tautline-stop".to_owned()).spawn(move || {
-            disk.close();
+            disk.inspect(|disk| disk.close());
+            redis.inspect(|redis| redis.close());
             // Where a signal came first, nobody waits.
             let _ = give.send(());
         });
@@ -125,6 +150,10 @@ pub(crate) fn revoke_all(settings: &Settings, data: Option<PathBuf>) -> anyhow::
         (None, Engine::Disk(folder)) => folder.clone(),
         (None, Engine::Memory) => bail!(
             "with the engine `memory` the key of tickets is made at random at start: start the gateway again"
+        ),
+        (None, Engine::Redis(_)) => bail!(
+            "with the engine Redis and without [tickets] keys, the key of tickets is made at random at start: start \
+             the gateway again"
         ),
     };
     TicketKeyFile::replace_all(&folder, wall_ms())
@@ -169,7 +198,7 @@ mod tests {
         let options = DiskOptions::new(&dir);
         let panics = Arc::clone(&options.panicking_commits);
         let disk = Arc::new(DiskEngine::open(options).expect("the store opens").0);
-        let logs = Logs { disk: Some(Arc::clone(&disk)), keys: None, ticket_ms: 1 };
+        let logs = Logs { disk: Some(Arc::clone(&disk)), redis: None, keys: None, ticket_ms: 1 };
         panics.store(1, Ordering::Relaxed);
         disk.submit(Job::Tidy {
             wall_ms: 1,

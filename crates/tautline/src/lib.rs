@@ -9,6 +9,7 @@ pub mod call;
 pub mod check_as;
 pub mod cli;
 pub mod config;
+mod doctor;
 mod engine;
 pub mod listen;
 mod logins;

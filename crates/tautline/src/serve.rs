@@ -53,6 +53,7 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
         Err(ending) => return Ok(ExitCode::from(ending.exit_code())),
     };
     let gateway = build(&settings, &mut logs)?;
+    logs.listen(&gateway);
     let webhooks = start_webhooks(&settings, &gateway)?;
     announce(&settings, &sockets, logs.keeps_keys());
     let tls = certificates.as_ref().map(CertificateStore::tls);

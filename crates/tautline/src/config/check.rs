@@ -6,6 +6,7 @@ use std::fmt;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tautline_gateway::{API_KEY_BYTES_MIN, HS256_SECRET_BYTES_MIN, ORIGIN_PRESET, ORIGIN_PRESETS};
 use tautline_process::secret::Secret;
+use tautline_redis::RedisUrl;
 
 use super::Engine;
 
@@ -30,9 +31,20 @@ pub fn engine(text: &str) -> Result<Engine, String> {
     match (text, text.strip_prefix("disk:")) {
         ("memory", _) => Ok(Engine::Memory),
         (_, Some(folder)) if !folder.is_empty() => Ok(Engine::Disk(folder.into())),
+        _ if text.starts_with("redis") => redis(text),
         _ => Err(format!(
-            "{text:?} is no engine: write `memory`, or `disk:` and a folder, like disk:./tautline-data"
+            "{text:?} is no engine: write `memory`, `disk:` and a folder, like disk:./tautline-data, or a URL, like \
+             redis://127.0.0.1:6379"
         )),
+    }
+}
+
+/// The words of an error repeat nothing of it: there may be a password in it.
+fn redis(text: &str) -> Result<Engine, String> {
+    let url: RedisUrl = text.parse().map_err(|error| format!("it is no URL of a Redis: {error}"))?;
+    match url.has_password() {
+        true => Err("the password belongs in [redis] password, where it is kept out of logs".to_owned()),
+        false => Ok(Engine::Redis(url)),
     }
 }
 

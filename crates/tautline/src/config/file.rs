@@ -30,6 +30,7 @@ use super::{
     check::{self, TicketKey},
     listen::{CertificateFiles, Entry, ListenSettings},
     options,
+    redis::RedisSettings,
 };
 
 /// The whole file.
@@ -41,6 +42,8 @@ pub(super) struct File {
     /// Also of `[server]`.
     #[serde(skip)]
     pub gateway: GatewayConfig,
+    /// How Redis is used, where it is the engine.
+    pub redis: RedisSettings,
     /// The endpoint for clients without Tautline's protocol.
     pub plain: PlainConfig,
     /// More listeners, with options.
@@ -111,7 +114,8 @@ pub(super) struct Server {
     #[serde(deserialize_with = "node")]
     #[schemars(with = "String")]
     pub node: Option<String>,
-    /// Where channels and their logs live: `memory`, or `disk:` and a folder. Default `disk:./tautline-data`.
+    /// Where channels and their logs live: `memory`, `disk:` and a folder, or the URL of a Redis. Default
+    /// `disk:./tautline-data`.
     #[serde(deserialize_with = "engine")]
     #[schemars(with = "String")]
     pub engine: Option<Engine>,

@@ -14,6 +14,7 @@ mod listen;
 mod loaded;
 mod options;
 mod path;
+mod redis;
 mod schema;
 mod secrets;
 mod sources;
@@ -38,6 +39,7 @@ use tautline_process::{
     secret::Secret,
     units::whole_ms,
 };
+use tautline_redis::RedisUrl;
 
 pub use api_keys::ApiKey;
 pub use check::{TicketKey, engine as parse_engine};
@@ -47,16 +49,20 @@ pub use environment::{
 pub use error::ConfigError;
 pub use listen::{CertificateFiles, ListenAddress, ListenSettings};
 pub use loaded::{EXAMPLE, Loaded};
+pub use redis::RedisSettings;
 pub use schema::Schema;
 pub use values::Values;
 
-/// Where channels and their logs live, as it is written in flags and files: `memory`, or `disk:` and a folder.
+/// Where channels and their logs live, as it is written in flags and files: `memory`, `disk:` and a folder, or the URL of
+/// a Redis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {
     /// In this process: gone when it ends.
     Memory,
     /// In this folder. The default: `disk:./tautline-data`.
     Disk(PathBuf),
+    /// In this Redis. Its password is not part of the URL.
+    Redis(RedisUrl),
 }
 
 impl Default for Engine {
@@ -70,6 +76,7 @@ impl fmt::Display for Engine {
         match self {
             Self::Memory => f.write_str("memory"),
             Self::Disk(folder) => write!(f, "disk:{}", folder.display()),
+            Self::Redis(url) => write!(f, "{url}"),
         }
     }
 }
@@ -137,6 +144,8 @@ pub struct Settings {
     pub engine: Engine,
     /// What an acknowledged publish means on a disk. Default strict.
     pub durability: Durability,
+    /// How Redis is used, where it is the engine.
+    pub redis: RedisSettings,
     /// The gateway's own limits and options.
     pub gateway: GatewayConfig,
     /// The endpoint for clients without Tautline's protocol. Default none; with `--dev` there is one.
@@ -192,6 +201,7 @@ impl Default for Settings {
             node: "n1".to_owned(),
             engine: Engine::default(),
             durability: Durability::default(),
+            redis: RedisSettings::default(),
             gateway: GatewayConfig::default(),
             plain: PlainConfig::default(),
             allowed_origins: Vec::new(),
@@ -233,6 +243,7 @@ impl Settings {
         set(&mut settings.node, file.server.node);
         set(&mut settings.engine, file.server.engine);
         set(&mut settings.durability, file.server.durability);
+        settings.redis = file.redis;
         settings.gateway = file.gateway;
         settings.plain = file.plain;
         set(&mut settings.allowed_origins, file.server.allowed_origins);

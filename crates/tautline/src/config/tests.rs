@@ -239,6 +239,20 @@ fn the_example_is_valid_and_shows_the_defaults() {
 }
 
 #[test]
+fn password_of_redis_is_kept_out_of_its_url_and_of_words() {
+    let error = error_of("[server]\nengine = \"redis://:opensesame@a\"");
+    assert!(error.contains("[redis] password") && !error.contains("opensesame"), "{error}");
+    let text =
+        "[server]\nengine = \"redis://a/2\"\n[redis]\npassword = \"opensesame\"\nacknowledge = \"replica\"";
+    let settings = settings_of(text, &[], &Flags::default());
+    assert_eq!(settings.engine.to_string(), "redis://a:6379/2");
+    let Engine::Redis(url) = &settings.engine else { panic!("{settings:?}") };
+    let options = settings.redis_options(url);
+    assert!(options.url.has_password() && options.acknowledge == tautline_redis::Acknowledge::Replica);
+    assert!(!format!("{settings:?} {options:?}").contains("opensesame"));
+}
+
+#[test]
 fn example_names_every_option_of_plain_endpoint() {
     let example: toml::Table = toml::from_str(EXAMPLE).unwrap();
     for name in options::names::<PlainConfig>() {

@@ -3,6 +3,7 @@
 mod guide;
 mod listeners;
 mod process;
+mod redis;
 mod reload;
 #[cfg(target_os = "linux")]
 mod streams;
