@@ -13,6 +13,9 @@ use std::{
 /// How long a server may take to start.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
+/// A Sentinel that has said nothing for so long has said everything.
+const SENTINEL_SILENT: Duration = Duration::from_millis(300);
+
 /// A running server; killed at the end.
 pub struct Server {
     process: Child,
@@ -55,9 +58,17 @@ impl Server {
     pub fn operate(&self, commands: &str) -> String {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).expect("the server listens");
         socket.write_all(format!("{commands}\r\nQUIT\r\n").as_bytes()).expect("the server reads");
-        let mut replies = String::new();
-        socket.read_to_string(&mut replies).expect("the server replies");
-        replies
+        // A Sentinel knows no QUIT.
+        let is_sentinel = self.options.first().is_some_and(|option| option == "--sentinel");
+        let patience = if is_sentinel { SENTINEL_SILENT } else { STARTS_WITHIN };
+        socket.set_read_timeout(Some(patience)).expect("a timeout can be set");
+        let (mut replies, mut bytes) = (Vec::new(), [0; 4_096]);
+        while let Ok(read) = socket.read(&mut bytes)
+            && read > 0
+        {
+            replies.extend_from_slice(&bytes[..read]);
+        }
+        String::from_utf8_lossy(&replies).into_owned()
     }
 
     /// Kills the server and starts it again over the same directory.
