@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, DirBuilder},
+    hash::{BuildHasher as _, RandomState},
     io,
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
@@ -15,6 +16,9 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 /// Connections that may wait to be accepted: everybody comes back at once after a restart. The kernel may cut it
 /// (`net.core.somaxconn`).
 const BACKLOG: u32 = 4096;
+
+/// Names that are tried for a folder; one is free unless somebody takes them all.
+const FOLDER_TRIES: u32 = 8;
 
 /// Reads an address to listen on.
 ///
@@ -68,12 +72,9 @@ pub fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    // In a folder that only its owner enters until the rights are set: at no moment can others connect.
-    let folder = path.parent().unwrap_or(Path::new("")).join(format!(".{}", std::process::id()));
+    let folder = new_folder(path.parent().unwrap_or(Path::new("")))?;
     let fresh = folder.join("s");
     let remove = || drop((fs::remove_file(&fresh), fs::remove_dir(&folder)));
-    remove();
-    DirBuilder::new().mode(0o700).create(&folder)?;
     let placed = UnixListener::bind(&fresh).and_then(|listener| {
         fs::set_permissions(&fresh, fs::Permissions::from_mode(mode))?;
         let found = fs::metadata(&fresh)?;
@@ -82,6 +83,21 @@ pub fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile
     });
     remove();
     placed
+}
+
+/// A folder that only its owner enters until the rights of the socket are set: at no moment can others connect. Its name
+/// is taken by nobody: process ids are the same in many containers, which may share the folder around it.
+fn new_folder(parent: &Path) -> io::Result<PathBuf> {
+    for _ in 0..FOLDER_TRIES {
+        // Keyed at random, by the system.
+        let name = RandomState::new().hash_one(std::process::id());
+        let folder = parent.join(format!(".{name:016x}"));
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return created.map(|()| folder),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "no name is free for a folder beside the socket"))
 }
 
 /// Whether somebody listens on a socket. Never waits: a listener whose queue is full is one.
@@ -175,6 +191,31 @@ mod tests {
         assert!(bind_unix(&folder.join("absent/t.sock"), 0o600).is_err());
         assert_eq!(names(), ["t.sock"]);
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn folder_of_another_container_is_left_alone() {
+        let around = std::env::temp_dir().join(format!("tautline-around-{}", std::process::id()));
+        fs::create_dir_all(&around).unwrap();
+        // Its process has the same id, and is binding its own socket at this moment.
+        let other = around.join(format!(".{}", std::process::id()));
+        fs::create_dir(&other).unwrap();
+        let theirs = std::os::unix::net::UnixListener::bind(other.join("s")).unwrap();
+        let (_listener, file) = bind_unix(&around.join("t.sock"), 0o600).unwrap();
+        assert!(other.join("s").exists(), "the other one can go on");
+        drop((file, theirs));
+        fs::remove_dir_all(&around).unwrap();
+    }
+
+    #[test]
+    fn folders_beside_one_socket_have_names_of_their_own() {
+        let around = std::env::temp_dir().join(format!("tautline-names-{}", std::process::id()));
+        fs::create_dir_all(&around).unwrap();
+        let folders: std::collections::HashSet<_> = (0..50).map(|_| new_folder(&around).unwrap()).collect();
+        assert_eq!(folders.len(), 50);
+        let rights = |folder: &PathBuf| fs::metadata(folder).unwrap().mode() & 0o777;
+        assert!(folders.iter().all(|folder| rights(folder) == 0o700));
+        fs::remove_dir_all(&around).unwrap();
     }
 
     #[tokio::test]
