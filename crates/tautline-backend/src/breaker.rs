@@ -56,6 +56,14 @@ pub enum BreakerChange {
 }
 
 impl Breaker {
+    /// Whether the server is left alone, or tried out by another attempt.
+    pub fn is_open(&self, now_ms: u64) -> bool {
+        match self.state {
+            State::Closed => false,
+            State::Open { until_ms } | State::Probing { until_ms } => now_ms < until_ms,
+        }
+    }
+
     /// Begins an attempt.
     ///
     /// # Errors
@@ -97,6 +105,20 @@ impl Breaker {
                 None
             }
             (State::Open { .. }, _) => None,
+        }
+    }
+
+    /// The server has asked to be left alone until then. True: that is news.
+    pub fn pause(&mut self, now_ms: u64, until_ms: u64) -> bool {
+        match &mut self.state {
+            State::Open { until_ms: open_until_ms } if now_ms < *open_until_ms => {
+                *open_until_ms = until_ms.max(*open_until_ms);
+                false
+            }
+            _ => {
+                self.enter(State::Open { until_ms });
+                true
+            }
         }
     }
 
@@ -186,6 +208,7 @@ mod tests {
         let mut breaker = opened(0);
         let probe = breaker.begin(OPEN_MS).unwrap();
         assert_eq!(breaker.begin(OPEN_MS).err(), Some(OPEN_MS), "one is enough");
+        assert!(breaker.is_open(OPEN_MS) && !breaker.is_open(2 * OPEN_MS));
         assert_eq!(breaker.end(OPEN_MS, probe, true), Some(BreakerChange::Closed));
         assert_eq!(answers(&mut breaker, OPEN_MS, [false; 19]), [], "and counts from nothing");
     }
@@ -216,6 +239,21 @@ mod tests {
         breaker.give_up(dropped);
         assert!(breaker.begin(OPEN_MS).is_err(), "the one of before is over");
         assert_eq!(breaker.end(OPEN_MS, next, true), Some(BreakerChange::Closed));
+    }
+
+    #[test]
+    fn server_that_asks_for_a_pause_is_left_alone_so_long() {
+        let mut breaker = Breaker::default();
+        let [first, second] = [(); 2].map(|()| breaker.begin(0).unwrap());
+        assert!(breaker.pause(100, 60_100));
+        assert!(!breaker.pause(200, 30_000), "that is no news, and no shorter pause");
+        assert_eq!(breaker.end(300, first, true), None, "nor is an answer of before");
+        assert_eq!(breaker.begin(300).err(), Some(59_800));
+        assert!(!breaker.pause(400, 90_000), "but a longer one counts");
+        breaker.give_up(second);
+        assert_eq!(breaker.begin(89_999).err(), Some(1));
+        let probe = breaker.begin(90_000).unwrap();
+        assert_eq!(breaker.end(90_010, probe, true), Some(BreakerChange::Closed));
     }
 
     #[test]

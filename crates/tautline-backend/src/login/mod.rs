@@ -5,7 +5,6 @@
 
 mod alipay;
 mod baidu;
-mod breaker;
 mod budget;
 mod codes;
 mod douyin;

@@ -10,18 +10,22 @@ use std::{
 
 use tautline_hub::{Identity, LoginRefused};
 use tautline_protocol::{Now, UserId};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tracing::{error, warn};
 
 use super::{
-    breaker::Breaker,
     budget::{AddressRates, Rate},
     codes::{CodeDigest, Codes},
     options::{LoginOptions, LoginOptionsError},
     transport::{Transport, VendorAnswer},
     vendor::{CodeError, Vendor},
 };
-use crate::{LoginResult, flight::Flight, source::source_of};
+use crate::{
+    LoginResult,
+    breaker::{Breaker, BreakerChange},
+    flight::Flight,
+    source::source_of,
+};
 
 /// The longest code in bytes.
 const CODE_BYTES_MAX: usize = 1024;
@@ -140,7 +144,7 @@ impl Provider {
         if let Some(call) = state.codes.get(digest, now.mono_ms) {
             return Ok(call.clone());
         }
-        if !state.breaker.is_closed(now.mono_ms) {
+        if state.breaker.is_open(now.mono_ms) {
             return Err(self.refusal(&CodeError::Temporary));
         }
         let too_often = |retry_after_ms| LoginRefused::RateLimited { retry_after_ms };
@@ -168,30 +172,33 @@ impl Provider {
 
     /// Asks the vendor, in turn.
     async fn ask(&self, now: Now, code: &str) -> CodeResult {
+        let asked_at = Instant::now();
+        let passed_ms = || u64::try_from(asked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mono_ms = || now.mono_ms.saturating_add(passed_ms());
         let Ok(Ok(_turn)) = tokio::time::timeout(TURN_TIMEOUT, self.running.acquire()).await else {
             return Err(CodeError::Temporary);
         };
-        if !self.state().breaker.is_closed(now.mono_ms) {
-            return Err(CodeError::Temporary);
-        }
         let request = self.vendor.request(code, now);
         if !request.is_valid() {
             // The options were checked with a code of letters: this one has something that HTTP does not allow.
             return Err(CodeError::Denied);
         }
+        let Ok(attempt) = self.state().breaker.begin(mono_ms()) else { return Err(CodeError::Temporary) };
         let answer = self.transport.send(request, self.timeout).await;
-        let mut state = self.state();
+        let (mut state, mono_ms) = (self.state(), mono_ms());
         let failure = match answer {
             Ok(VendorAnswer { status: 429, retry_after_s, .. }) => {
                 let retry_after_ms =
                     retry_after_s.map_or(BUSY_MS, |seconds| seconds.saturating_mul(1_000).min(BUSY_MS_MAX));
-                if state.breaker.pause(now.mono_ms, now.mono_ms + retry_after_ms) {
+                if state.breaker.pause(mono_ms, mono_ms + retry_after_ms) {
                     warn!(provider = self.name, retry_after_ms, "login service asks for a pause (HTTP 429)");
                 }
                 return Err(CodeError::Busy { retry_after_ms });
             }
             Ok(VendorAnswer { status: ..500, body, .. }) => {
-                state.breaker.succeeded();
+                if state.breaker.end(mono_ms, attempt, true) == Some(BreakerChange::Closed) {
+                    warn!(provider = self.name, "login service answers again");
+                }
                 let user = self.vendor.user(&body).and_then(|id| self.user_id(&id));
                 if let Err(CodeError::Operator(hint)) = &user {
                     self.log_operator_error(&mut state, now, hint);
@@ -201,7 +208,7 @@ impl Provider {
             Ok(VendorAnswer { status, .. }) => format!("HTTP {status}"),
             Err(error) => error.to_string(),
         };
-        if state.breaker.failed(now.mono_ms) {
+        if state.breaker.end(mono_ms, attempt, false) == Some(BreakerChange::Opened) {
             warn!(
                 provider = self.name,
                 failure, "login service does not answer; not asking it for some seconds"

@@ -42,12 +42,21 @@ struct FakeNetwork {
     held: Arc<Mutex<Option<VecDeque<oneshot::Sender<()>>>>>,
     /// The status and `Retry-After` of all answers, in place of the mock's.
     refuses: Arc<Mutex<Option<Refusal>>>,
+    /// How long each answer takes, the calls that run, and the most that ever did.
+    delay: Arc<Mutex<Duration>>,
+    running: Arc<Mutex<(usize, usize)>>,
 }
 
 impl FakeNetwork {
     fn to(vendor: MockVendor) -> Self {
         let mock = Arc::new(Mutex::new(Mock::new(vendor)));
-        Self { mock, held: Arc::default(), refuses: Arc::default() }
+        Self {
+            mock,
+            held: Arc::default(),
+            refuses: Arc::default(),
+            delay: Arc::default(),
+            running: Arc::default(),
+        }
     }
 
     /// From now on requests wait for [`Self::release`].
@@ -79,7 +88,14 @@ impl Transport for FakeNetwork {
             receiver
         });
         let (mock, refuses) = (Arc::clone(&self.mock), *self.refuses.lock().unwrap());
+        let (delay, running) = (*self.delay.lock().unwrap(), Arc::clone(&self.running));
         Box::pin(async move {
+            if !delay.is_zero() {
+                let count = |change: fn(&mut (usize, usize))| change(&mut running.lock().unwrap());
+                count(|(now, most)| (*now, *most) = (*now + 1, (*most).max(*now + 1)));
+                tokio::time::sleep(delay).await;
+                count(|(now, _)| *now -= 1);
+            }
             if let Some(held) = held {
                 // A vendor that does not answer runs into the time-out, which the test moves by hand.
                 if !matches!(tokio::time::timeout(timeout, held).await, Ok(Ok(()))) {
