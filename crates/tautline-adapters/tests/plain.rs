@@ -63,18 +63,22 @@ impl Rig {
 
     /// Starts a login of a user that is not logged in here.
     fn auth(&mut self, token: &str) -> AccountId {
-        let mut commands = self.text(&format!(r#"{{"type":"auth","token":"{token}"}}"#));
+        self.auth_by(&format!(r#"{{"type":"auth","token":"{token}"}}"#))
+    }
+
+    /// Starts a login by a code that all accounts refuse.
+    fn auth_by_code(&mut self) -> AccountId {
+        self.auth_by(r#"{"type":"auth","code":"c","provider":"wechat"}"#)
+    }
+
+    fn auth_by(&mut self, text: &str) -> AccountId {
+        let mut commands = self.text(text);
         while let Some((account, id)) = asked_to_renew(&commands) {
             let refused = format!(r#"{{"id":{id},"error":{{"code":"permission_denied"}}}}"#);
             assert_eq!(self.peer(account, &refused), [""; 0]);
             commands = self.commands();
         }
         opened(&commands)
-    }
-
-    /// Starts a login by a code, which no account renews.
-    fn auth_by_code(&mut self) -> AccountId {
-        opened(&self.text(r#"{"type":"auth","code":"c","provider":"wechat"}"#))
     }
 
     /// An account whose inbox has `offset` publications, `recovering` of which follow.
@@ -362,7 +366,7 @@ fn drain_closes_behind_the_last_account() {
 }
 
 #[test]
-fn second_login_by_code_replaces_the_first() {
+fn second_session_of_a_user_replaces_the_first() {
     let mut rig = Rig::new();
     let first = rig.login("u42", 0, 0);
     rig.text(r#"{"type":"slow"}"#);
@@ -507,6 +511,45 @@ fn renewed_token_keeps_account_and_session() {
     assert_eq!(rig.commands(), [], "there is no second peer");
     let sent = rig.peer(account, r#"{"id":1,"ok":{"data":"late"}}"#);
     assert_eq!(sent, [r#"{"msgType":"slow_ack","code":"200","success":true,"data":"late"}"#]);
+}
+
+#[test]
+fn renewed_code_keeps_account_and_session() {
+    let mut rig = Rig::new();
+    let account = rig.login("u42", 0, 0);
+    rig.text(r#"{"type":"slow"}"#);
+    let commands = rig.text(r#"{"type":"auth","code":"c2","provider":"wechat"}"#);
+    assert_eq!(packets(&commands), [r#"{"id":2,"auth":{"code":"c2","provider":"wechat"}}"#]);
+    let sent = rig.peer(account, r#"{"id":2,"ok":{"expires_at":9,"ticket":"t"}}"#);
+    assert_eq!(sent, [r#"{"msgType":"auth_ack","code":"200","success":true,"user":"u42"}"#]);
+    assert_eq!(rig.commands(), [], "there is no second peer");
+}
+
+#[test]
+fn guest_that_comes_again_keeps_its_session() {
+    let mut rig = Rig::new();
+    let user = rig.login("u42", 0, 0);
+    let auth = r#"{"type":"auth","guest":true}"#;
+    let guest = opened(&rig.text(auth));
+    let as_guest = welcome("u1", 0, 0).replace(r#""user":"u1","#, "");
+    assert_eq!(rig.peer(guest, &as_guest), [r#"{"msgType":"auth_ack","code":"200","success":true}"#]);
+    let (asked, id) = asked_to_renew(&rig.text(auth)).expect("the guest's account");
+    assert_eq!((asked == guest, asked == user, id), (true, false, 1));
+    rig.peer(guest, r#"{"id":1,"ok":{"expires_at":9,"ticket":"t"}}"#);
+    assert_eq!(rig.commands(), []);
+}
+
+#[test]
+fn code_asks_only_the_account_that_it_names() {
+    let mut rig = Rig::new();
+    let [first, _] = ["u1", "u2"].map(|user| rig.login(user, 0, 0));
+    let code = |user: &str| format!(r#"{{"type":"auth","$user":"{user}","code":"c","provider":"wechat"}}"#);
+    let (asked, id) = asked_to_renew(&rig.text(&code("u1"))).expect("its account");
+    assert_eq!(asked, first);
+    rig.peer(first, &format!(r#"{{"id":{id},"error":{{"code":"permission_denied"}}}}"#));
+    let third = opened(&rig.commands());
+    rig.peer(third, &welcome("u3", 0, 0));
+    opened(&rig.text(&code("u4")));
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl<'a> Login<'a> {
     #[must_use]
     pub fn of(now: Now, question: &'a AuthenticateQuestion) -> Self {
         let AuthenticateQuestion { auth, client, refreshes, .. } = question;
-        Self { client: client.as_ref(), refreshes: refreshes.as_ref(), ..Self::new(now, auth) }
+        Self { client: client.as_deref(), refreshes: refreshes.as_ref(), ..Self::new(now, auth) }
     }
 
     /// The same login from this address.
@@ -119,4 +119,31 @@ pub trait Backend: Send + Sync {
     /// The sources of the logins that it accepts ([`tautline_hub::Identity::source`]), asked when it is put to use: tickets of other
     /// sources are not valid.
     fn sources(&self) -> Vec<u64>;
+}
+
+/// Many may hold it.
+impl<B: Backend + ?Sized> Backend for Arc<B> {
+    fn authenticate<'a>(&'a self, login: Login<'a>) -> BackendFuture<'a, LoginResult> {
+        (**self).authenticate(login)
+    }
+
+    fn authorize<'a>(
+        &'a self,
+        now: Now,
+        question: &'a AuthorizeQuestion,
+    ) -> BackendFuture<'a, Authorization> {
+        (**self).authorize(now, question)
+    }
+
+    fn call<'a>(&'a self, now: Now, call: Call) -> BackendFuture<'a, CallResult> {
+        (**self).call(now, call)
+    }
+
+    fn is_idempotent(&self, method: &str) -> bool {
+        (**self).is_idempotent(method)
+    }
+
+    fn sources(&self) -> Vec<u64> {
+        (**self).sources()
+    }
 }

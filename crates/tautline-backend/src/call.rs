@@ -4,7 +4,10 @@ use std::{net::IpAddr, sync::Arc};
 
 use serde_json::value::RawValue;
 use tautline_hub::{CallKey, Disconnect, Identity};
-use tautline_protocol::{ErrorCode, UserId, packet::ErrorBody};
+use tautline_protocol::{
+    ErrorCode, UserId,
+    packet::{ErrorBody, client::ClientInfo},
+};
 
 /// A client's call of a method.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct Call {
     pub identity: Arc<Identity>,
     /// The caller's address, where it is known.
     pub address: Option<IpAddr>,
+    /// The caller's software, where it is known; without its version.
+    pub client: Option<Arc<ClientInfo>>,
     /// How long the client waits, in milliseconds.
     pub timeout_ms: u64,
     /// Identifies the call: the same however often it is sent, and different from every other call's, for
@@ -32,13 +37,19 @@ impl Call {
     #[must_use]
     pub fn new(method: String, data: Box<RawValue>, identity: Arc<Identity>, key: CallKey) -> Self {
         let user = identity.user.clone();
-        Self { method, data, user, identity, address: None, timeout_ms: u64::MAX, key }
+        Self { method, data, user, identity, address: None, client: None, timeout_ms: u64::MAX, key }
     }
 
     /// The same call from this address, by a client that waits so long.
     #[must_use]
     pub fn with(self, address: Option<IpAddr>, timeout_ms: u64) -> Self {
         Self { address, timeout_ms, ..self }
+    }
+
+    /// The same call by a client with this software.
+    #[must_use]
+    pub fn with_client(self, client: Option<Arc<ClientInfo>>) -> Self {
+        Self { client, ..self }
     }
 }
 

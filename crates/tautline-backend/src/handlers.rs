@@ -5,7 +5,10 @@
 use std::{future::Future, net::IpAddr, pin::Pin};
 
 use tautline_hub::{Authorization, AuthorizeQuestion, Identity};
-use tautline_protocol::{Now, packet::Auth};
+use tautline_protocol::{
+    Now,
+    packet::{Auth, client::ClientInfo},
+};
 
 use crate::{
     backend::{Backend, BackendFuture, Login, LoginResult},
@@ -23,6 +26,8 @@ pub struct LoginAttempt {
     pub auth: Auth,
     /// The client's address, where it is known.
     pub address: Option<IpAddr>,
+    /// The client's software, where it is known.
+    pub client: Option<ClientInfo>,
 }
 
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -73,8 +78,8 @@ impl Handlers {
 impl Backend for Handlers {
     fn authenticate<'a>(&'a self, login: Login<'a>) -> BackendFuture<'a, LoginResult> {
         let Some(on_login) = &self.on_login else { return self.rest.authenticate(login) };
-        let Login { now, auth, address, .. } = login;
-        let answer = on_login(LoginAttempt { now, auth: auth.clone(), address });
+        let Login { now, auth, address, client, .. } = login;
+        let answer = on_login(LoginAttempt { now, auth: auth.clone(), address, client: client.cloned() });
         Box::pin(async move {
             match answer.await {
                 None => self.rest.authenticate(login).await,

@@ -39,12 +39,12 @@ pub(crate) fn start(
     request: CallRequest,
     address: Option<IpAddr>,
 ) {
-    let CallRequest { reply_to, method, data, timeout_ms, identity, holder, key } = request;
+    let CallRequest { reply_to, method, data, timeout_ms, identity, client, holder, key } = request;
     let Some(permit) = CallPermit::try_acquire(state, holder) else {
         let error = ErrorBody::new(ErrorCode::Overloaded, "too many methods are running on this node");
         return state.hub.answer(reply_to, Err(error));
     };
-    let call = Call::new(method, data, identity, key).with(address, timeout_ms);
+    let call = Call::new(method, data, identity, key).with(address, timeout_ms).with_client(client);
     let Ok(future) = catch_unwind(AssertUnwindSafe(|| begin(state, now, call))) else {
         return settle(state, reply_to, key, panicked());
     };

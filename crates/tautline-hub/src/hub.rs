@@ -110,12 +110,12 @@ pub(crate) struct Inner {
     pub(crate) acks: Acks,
     admission: AdmissionQueue,
     /// `None` if no rate is limited.
-    rates: Swap<Option<Arc<RateLimiter>>>,
+    rates: Swap<Option<RateLimiter>>,
     /// Refusals of limiters that were replaced.
     earlier_refusals: AtomicU64,
     pub(crate) counters: Counters,
     /// `None` without a ceiling for them.
-    pub(crate) user_connections: Option<UserConnections>,
+    pub(crate) user_connections: Swap<Option<UserConnections>>,
     pump: Mutex<Pump>,
     /// Empty where no events are recorded.
     pub(crate) events: OnceLock<Events>,
@@ -164,13 +164,13 @@ impl Hub {
         let aging = Aging::new(engine.last_run_ms());
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(TicketKeys::new(&config.ticket_keys))),
-            rates: Swap::new(RateLimiter::new(&limits.rates).map(Arc::new)),
+            rates: Swap::new(RateLimiter::new(&limits.rates)),
             earlier_refusals: AtomicU64::new(0),
             counters: Counters::default(),
-            user_connections: UserConnections::new(
+            user_connections: Swap::new(UserConnections::new(
                 limits.rates.connections_per_user_max,
                 limits.rates.connections_per_user_beyond,
-            ),
+            )),
             admission: AdmissionQueue::new(limits.hub.new_sessions_per_ms_max),
             acks: Acks::new(limits.engine.acks_max),
             pages: Pages::new(limits.hub.pages_max, limits.hub.pages_connection_max),
@@ -227,12 +227,14 @@ impl Hub {
     /// # Errors
     /// `rate_limited`, with the time after which the same may succeed.
     pub fn charge_api_key(&self, now: Now, key: &str, publish_bytes: Option<usize>) -> Result<(), ErrorBody> {
-        let Some(limiter) = self.rate_limiter() else { return Ok(()) };
-        let who = Charged { api_key: Some(self.holder(key.as_bytes())), ..Charged::default() };
+        let who = || {
+            let id = self.0.random.id_of(&[b"key of the HTTP API", key.as_bytes()]);
+            Charged { api_key: Some(id), ..Charged::default() }
+        };
         let bytes = publish_bytes.unwrap_or_default() as u64;
         let charges = [Charge::Request, Charge::Publish, Charge::Bytes(bytes)];
         let charges = if publish_bytes.is_some() { &charges[..] } else { &charges[..1] };
-        limiter.take(now.mono_ms, who, charges).map_err(|wait_ms| ErrorBody {
+        self.charge(now, who, charges).map_err(|wait_ms| ErrorBody {
             retry_after_ms: Some(wait_ms),
             ..ErrorBody::new(ErrorCode::RateLimited, "too many requests with this key in too short a time")
         })
@@ -286,10 +288,8 @@ impl Hub {
         self.0.sessions.revocations().forget_expired(counted_ms);
         self.0.bans.forget_expired(counted_ms);
         self.tidy_logs(now);
-        if let Some(limiter) = self.rate_limiter() {
-            limiter.tidy_some(now.mono_ms);
-        }
-        self.0.user_connections.iter().for_each(UserConnections::tidy_some);
+        self.0.rates.load().iter().for_each(|limiter| limiter.tidy_some(now.mono_ms));
+        self.0.user_connections.load().iter().for_each(UserConnections::tidy_some);
     }
 
     /// Sends every connection `bye{server_restart}` with its `retry_after_ms` spread over `spread_ms`.
@@ -336,12 +336,25 @@ impl Hub {
         }
     }
 
-    /// Replaces the rate limits, from the next request on: all buckets are full again, once. The ceilings of a user's
-    /// connections stay as they were at the start.
+    /// Replaces the rate limits, from the next request on: all buckets are full again, once. A new ceiling of a user's
+    /// connections counts those that are open, and holds from the user's next connection on.
     pub fn set_rates(&self, rates: &Rates) {
-        let replaced = self.rate_limiter().map_or(0, |limiter| limiter.refusals());
+        let replaced = self.0.rates.load().as_ref().as_ref().map_or(0, RateLimiter::refusals);
         self.0.earlier_refusals.fetch_add(replaced, Ordering::Relaxed);
-        self.0.rates.store(RateLimiter::new(rates).map(Arc::new));
+        self.0.rates.store(RateLimiter::new(rates));
+        let (max, beyond) = (rates.connections_per_user_max, rates.connections_per_user_beyond);
+        let ceiling = |connections: &UserConnections| (connections.max(), connections.beyond());
+        if self.0.user_connections.load().as_ref().as_ref().map(ceiling) == max.map(|max| (max.get(), beyond))
+        {
+            return;
+        }
+        self.0.user_connections.store(UserConnections::new(max, beyond));
+        // What connects from here on counts itself; what is connected is counted now, and nothing twice.
+        for session in self.sessions().all() {
+            if let Some(living) = session.live() {
+                living.count_connection(self);
+            }
+        }
     }
 
     /// Replaces the sources whose logins are accepted ([`HubConfig::login_sources`]): tickets of others are
@@ -353,6 +366,7 @@ impl Hub {
     /// Current gauges and counters.
     #[must_use]
     pub fn stats(&self) -> HubStats {
+        let limiter = self.0.rates.load();
         HubStats {
             connections: self.0.connections.load(Ordering::Relaxed),
             sessions: self.0.sessions.len(),
@@ -368,8 +382,8 @@ impl Hub {
             hellos_waiting: self.0.admission.waiting(),
             publications: self.0.publications.load(Ordering::Relaxed),
             rate_limited: self.0.earlier_refusals.load(Ordering::Relaxed)
-                + self.rate_limiter().map_or(0, |limiter| limiter.refusals()),
-            rate_keys: self.rate_limiter().map_or(0, |limiter| limiter.keys()),
+                + limiter.as_ref().as_ref().map_or(0, RateLimiter::refusals),
+            rate_keys: limiter.as_ref().as_ref().map_or(0, RateLimiter::keys),
         }
     }
 }
@@ -392,9 +406,17 @@ impl Hub {
         self.0.next_question.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// `None` if no rate is limited.
-    pub(crate) fn rate_limiter(&self) -> Option<Arc<RateLimiter>> {
-        self.0.rates.load().as_ref().clone()
+    /// Charges a client, where any rate is limited: only then `who` is asked for. `Err`: the wait in milliseconds.
+    pub(crate) fn charge(
+        &self,
+        now: Now,
+        who: impl FnOnce() -> Charged,
+        charges: &[Charge],
+    ) -> Result<(), u64> {
+        match self.0.rates.load().as_ref() {
+            None => Ok(()),
+            Some(limiter) => limiter.take(now.mono_ms, who(), charges),
+        }
     }
 
     /// True if a method may run again under the same key.

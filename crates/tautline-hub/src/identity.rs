@@ -10,7 +10,7 @@ use tautline_protocol::{
     packet::{ErrorBody, server::Bye},
 };
 
-use crate::{LoginDetails, LoginTooLarge};
+use crate::{Disconnect, LoginDetails, LoginTooLarge};
 
 /// The longest retry delay for a token that is not valid yet, in milliseconds: by then the app may have
 /// another token, and a wrong clock may have been corrected.
@@ -72,6 +72,9 @@ pub enum LoginRefused {
     /// The user is kept out; the text is sent to the client.
     #[error("{0}")]
     Banned(String),
+    /// The back end ends the connection on which the login is refreshed. A new one is refused.
+    #[error("{}", .0.message)]
+    Disconnect(Disconnect),
     /// The login service is unreachable.
     #[error("logins cannot be checked right now: {0}")]
     Unavailable(String),
@@ -83,8 +86,10 @@ impl LoginRefused {
     pub(crate) fn to_bye(&self, retry_after_ms: impl FnOnce() -> u64) -> Bye {
         let bye = |code| Bye::new(code, self.to_string());
         match self {
-            Self::Expired => bye(ByeCode::TokenExpired),
-            Self::Unauthorized(_) => bye(ByeCode::Unauthorized),
+            Self::Expired | Self::Disconnect(Disconnect { code: ByeCode::TokenExpired, .. }) => {
+                bye(ByeCode::TokenExpired)
+            }
+            Self::Unauthorized(_) | Self::Disconnect(_) => bye(ByeCode::Unauthorized),
             Self::NotYet { .. } | Self::Code { .. } => Bye {
                 reconnect: Reconnect::Later,
                 retry_after_ms: self.retry_after_ms(),
@@ -104,7 +109,9 @@ impl LoginRefused {
     pub(crate) fn to_body(&self, retry_after_ms: impl FnOnce() -> u64) -> ErrorBody {
         let body = |code| ErrorBody::new(code, self.to_string());
         match self {
-            Self::Expired | Self::Unauthorized(_) | Self::Banned(_) => body(ErrorCode::PermissionDenied),
+            Self::Expired | Self::Unauthorized(_) | Self::Banned(_) | Self::Disconnect(_) => {
+                body(ErrorCode::PermissionDenied)
+            }
             Self::RateLimited { .. } => {
                 ErrorBody { retry_after_ms: self.retry_after_ms(), ..body(ErrorCode::RateLimited) }
             }
@@ -114,6 +121,14 @@ impl LoginRefused {
             Self::Unavailable(_) => {
                 ErrorBody { retry_after_ms: Some(retry_after_ms()), ..body(ErrorCode::Unavailable) }
             }
+        }
+    }
+
+    /// How the back end ends the connection, where it does.
+    pub(crate) fn into_disconnect(self) -> Option<Disconnect> {
+        match self {
+            Self::Disconnect(disconnect) => Some(disconnect),
+            _ => None,
         }
     }
 

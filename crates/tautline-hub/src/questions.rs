@@ -5,6 +5,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tautline_engine::budget::Holder;
 use tautline_protocol::{
@@ -22,8 +23,8 @@ pub type LoginResult = Result<Identity, LoginRefused>;
 pub struct AuthenticateQuestion {
     /// The login.
     pub auth: Auth,
-    /// The client's software, as its `hello` says.
-    pub client: Option<ClientInfo>,
+    /// The client's software, as its `hello` says; for a refresh without its version.
+    pub client: Option<Arc<ClientInfo>>,
     /// The session whose login is refreshed, and its login so far; `None` for a `hello`.
     pub refreshes: Option<(CallKey, Arc<Identity>)>,
     /// The holder whose share of the node's questions this one uses: the client's address, or the user of a
@@ -44,6 +45,8 @@ pub struct AuthorizeQuestion {
     pub data: Option<Box<RawValue>>,
     /// The client's address; the shell knows it.
     pub address: Option<IpAddr>,
+    /// The client's software, where it is known; without its version.
+    pub client: Option<Arc<ClientInfo>>,
     /// The holder whose share of the node's questions this one uses: the user, or the address of a guest.
     pub holder: Holder,
     /// Identifies the request and its session; stays the same when the request is repeated.
@@ -59,7 +62,7 @@ impl AuthorizeQuestion {
 }
 
 /// The back end ends the connection of whoever asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disconnect {
     /// [`ByeCode::Kicked`] ends the session, too; after any other code the client may come back as the code says.
     pub code: ByeCode,

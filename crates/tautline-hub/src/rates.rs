@@ -6,11 +6,11 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
+    net::IpAddr,
     num::NonZero,
 };
 
 use serde::Deserialize;
-use tautline_engine::budget::Holder;
 use tautline_protocol::{UserId, units};
 
 use crate::{
@@ -77,8 +77,24 @@ pub(crate) enum Charge {
 pub(crate) struct Charged {
     pub(crate) connection: Option<u64>,
     pub(crate) user: Option<UserId>,
-    pub(crate) address: Option<Holder>,
-    pub(crate) api_key: Option<Holder>,
+    pub(crate) address: Option<Address>,
+    /// By a keyed hash that no two keys share.
+    pub(crate) api_key: Option<u128>,
+}
+
+/// Whose address is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Address {
+    /// A client's own, or in IPv6 its network.
+    Known(IpAddr),
+    /// That of a connection behind a proxy, by its number.
+    Unknown(u64),
+}
+
+impl Address {
+    pub(crate) fn of(address: Option<IpAddr>, connection: u64) -> Self {
+        address.map_or(Self::Unknown(connection), Self::Known)
+    }
 }
 
 /// The buckets of all clients.
@@ -95,7 +111,8 @@ type Shard = HashMap<Key, Buckets>;
 enum Key {
     Connection(u64),
     User(UserId),
-    Holder(Holder),
+    Address(Address),
+    ApiKey(u128),
 }
 
 struct Scope {
@@ -153,8 +170,8 @@ impl RateLimiter {
             &[
                 (connection, who.connection.map(Key::Connection)),
                 (user, who.user.map(Key::User)),
-                (address, who.address.map(Key::Holder)),
-                (api_key, who.api_key.map(Key::Holder)),
+                (address, who.address.map(Key::Address)),
+                (api_key, who.api_key.map(Key::ApiKey)),
             ],
             (now_ms, 0),
             charges,

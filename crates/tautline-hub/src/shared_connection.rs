@@ -10,7 +10,7 @@ use tautline_protocol::{ByeCode, Format, Now, packet::server::Bye};
 use crate::{
     Hub, Peer,
     mailbox::connection_number,
-    rates::{Charge, Charged},
+    rates::{Address, Charge, Charged},
     sync::Ordering,
 };
 
@@ -53,14 +53,13 @@ impl SharedConnection {
     /// # Errors
     /// The connection is to be closed with this `bye`.
     pub fn charge_bytes(&self, now: Now, bytes: usize, peer: Option<&Peer>) -> Result<(), Bye> {
-        let Some(limiter) = self.hub.rate_limiter() else { return Ok(()) };
-        let who = Charged {
+        let who = || Charged {
             connection: Some(self.number),
             user: peer.and_then(Peer::user),
-            address: Some(self.holder),
+            address: Some(Address::of(self.address, self.number)),
             api_key: None,
         };
-        limiter.take(now.mono_ms, who, &[Charge::Bytes(bytes as u64)]).map_err(|wait_ms| Bye {
+        self.hub.charge(now, who, &[Charge::Bytes(bytes as u64)]).map_err(|wait_ms| Bye {
             retry_after_ms: Some(wait_ms),
             ..Bye::new(ByeCode::RateLimited, crate::peer::TOO_MANY)
         })

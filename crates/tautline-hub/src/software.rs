@@ -13,13 +13,6 @@ const NAMES_MAX: usize = 4_096;
 /// Bytes of each part that are kept.
 const PART_BYTES_MAX: usize = 64;
 
-/// A kind of software.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Software {
-    pub(crate) sdk: Box<str>,
-    pub(crate) platform: Box<str>,
-}
-
 /// Names an entry; 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SoftwareId(u16);
@@ -30,13 +23,13 @@ pub(crate) struct SoftwareNames(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    ids: HashMap<Arc<Software>, SoftwareId>,
+    ids: HashMap<Arc<ClientInfo>, SoftwareId>,
     /// The entry of id 1 is the first one.
     entries: Vec<Option<Entry>>,
 }
 
 struct Entry {
-    software: Arc<Software>,
+    software: Arc<ClientInfo>,
     sessions: usize,
 }
 
@@ -44,7 +37,7 @@ impl SoftwareNames {
     /// The id of what a hello says; release it later.
     pub(crate) fn acquire(&self, client: Option<&ClientInfo>) -> SoftwareId {
         let Some(client) = client else { return SoftwareId::default() };
-        let software = Software { sdk: cut(&client.sdk), platform: cut(&client.platform) };
+        let software = ClientInfo { sdk: cut(&client.sdk), platform: cut(&client.platform), version: None };
         if software.sdk.is_empty() && software.platform.is_empty() {
             return SoftwareId::default();
         }
@@ -57,14 +50,14 @@ impl SoftwareNames {
         }
     }
 
-    pub(crate) fn get(&self, id: SoftwareId) -> Option<Arc<Software>> {
+    pub(crate) fn get(&self, id: SoftwareId) -> Option<Arc<ClientInfo>> {
         let index = usize::from(id.0).checked_sub(1)?;
         lock(&self.0).entries.get(index)?.as_ref().map(|entry| Arc::clone(&entry.software))
     }
 }
 
 impl State {
-    fn acquire(&mut self, software: Software) -> SoftwareId {
+    fn acquire(&mut self, software: ClientInfo) -> SoftwareId {
         if let Some(&id) = self.ids.get(&software) {
             let entry = self.entries[usize::from(id.0) - 1].as_mut().expect("an id has an entry");
             entry.sessions += 1;
@@ -96,7 +89,7 @@ impl State {
     }
 }
 
-fn cut(text: &str) -> Box<str> {
+fn cut(text: &str) -> String {
     text[..text.floor_char_boundary(PART_BYTES_MAX)].into()
 }
 

@@ -54,6 +54,29 @@ impl UserConnections {
         max.map(|max| Self { max: max.get(), beyond, shards, hasher, tidy_next: AtomicUsize::new(0) })
     }
 
+    pub(crate) const fn max(&self) -> usize {
+        self.max
+    }
+
+    pub(crate) const fn beyond(&self) -> ConnectionBeyond {
+        self.beyond
+    }
+
+    /// Counts a connection that is open already, however many there are. In the order of opening: the ceiling may be
+    /// younger than it.
+    pub(crate) fn count(&self, user: &UserId, session: SessionId, mailbox: &Arc<PeerMailbox>) {
+        let mut shard = lock(self.shard(user));
+        let connections = shard.entry(user.clone()).or_default();
+        if connections.iter().any(|other| other.session == session) {
+            return;
+        }
+        let is_older = |other: &UserConnection| {
+            other.mailbox.upgrade().is_none_or(|other| other.connection < mailbox.connection)
+        };
+        let place = connections.partition_point(is_older);
+        connections.insert(place, UserConnection { session, mailbox: Arc::downgrade(mailbox) });
+    }
+
     /// Adds the connection of a user's session in the place of the session's earlier one. False: it is one too many.
     pub(crate) fn admit(&self, user: &UserId, session: SessionId, mailbox: &Arc<PeerMailbox>) -> bool {
         let mut shard = lock(self.shard(user));

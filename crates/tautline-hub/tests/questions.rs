@@ -7,7 +7,7 @@ use std::sync::Arc;
 use common::{Node, Phone, identity, resume, slow::SlowEngine};
 use serde_json::{Value, json, value::to_raw_value};
 use tautline_engine::{Engine, MemoryEngine, Retention};
-use tautline_hub::{Authorization, Disconnect, HubLimits, NodeLimits, Output, Permission};
+use tautline_hub::{Authorization, Disconnect, HubLimits, LoginRefused, NodeLimits, Output, Permission};
 use tautline_protocol::{ByeCode, ErrorCode, Limits};
 
 fn publish(id: u64, channel: &str, data: Value) -> Value {
@@ -440,10 +440,121 @@ fn disconnect_ends_the_connection_and_the_publish() {
         let node = Node::new();
         let mut phone = node.user("u1", &[]);
         phone.say(&node, publish(1, "asks:1", json!("hi")));
-        phone.decide(&node, Authorization::Disconnect(Disconnect { code, message: "not here".into() }));
+        phone.decide(&node, disconnect(code));
         assert_eq!(phone.bye(&node)["message"], "not here");
         assert_eq!(phone.close, Some(close));
         assert_eq!(node.hub.stats().sessions, usize::from(code != ByeCode::Kicked));
         assert_eq!(log(&node, "asks:1"), Vec::<Value>::new());
     }
+}
+
+fn disconnect(code: ByeCode) -> Authorization {
+    Authorization::Disconnect(Disconnect { code, message: "not here".into() })
+}
+
+#[test]
+fn publish_answered_by_disconnect_is_not_asked_again() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    let welcome = phone.welcome(&node);
+    phone.say(&node, publish(1, "asks:1", json!("hi")));
+    phone.decide(&node, disconnect(ByeCode::TokenExpired));
+    let heard = phone.hear(&node);
+    assert_eq!(heard[0]["error"]["code"], "permission_denied", "{heard:?}");
+    assert_eq!(heard[1]["bye"]["code"], "token_expired", "{heard:?}");
+    // The reply was lost, and the client has logged in again.
+    let mut back = node.dial();
+    back.login = Ok(identity("u1", &[]));
+    let mut hello = resume(&welcome, 2, json!({}));
+    hello["hello"]["auth"] = json!({"token": "new"});
+    back.enter(&node, hello);
+    let again = json!({"id": 1, "again": true, "publish": {"channel": "asks:1", "data": "hi"}});
+    assert_eq!(back.ask(&node, again)["error"]["code"], "permission_denied");
+    assert_eq!(back.questions.len(), 0, "the back end has answered");
+}
+
+#[test]
+fn every_kind_of_request_is_settled_by_disconnect() {
+    for request in [
+        subscribe(1, "each:1"),
+        publish(1, "each:1", json!(1)),
+        json!({"id": 1, "history": {"channel": "each:1"}}),
+        json!({"id": 1, "presence": {"channel": "each:1"}}),
+    ] {
+        let node = Node::new();
+        let mut phone = node.user("u1", &[]);
+        phone.say(&node, request.clone());
+        phone.decide(&node, disconnect(ByeCode::TokenExpired));
+        let heard = phone.hear(&node);
+        let replies = heard.iter().filter(|packet| packet["id"] == 1).count();
+        assert_eq!((replies, phone.close), (1, Some(4101)), "{request}: {heard:?}");
+    }
+}
+
+#[test]
+fn disconnect_of_later_publish_leaves_earlier_one_open() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    let welcome = phone.welcome(&node);
+    phone.say(&node, publish(1, "asks:1", json!("first")));
+    phone.say(&node, publish(2, "asks:1", json!("second")));
+    let (_, first) = phone.questions.remove(0);
+    phone.decide(&node, disconnect(ByeCode::TokenExpired));
+    assert_eq!(replied(&mut phone, &node), [2]);
+    first.answer(Authorization::ALLOW);
+    let mut back = node.dial();
+    back.enter(&node, resume(&welcome, 2, json!({})));
+    back.say(&node, json!({"id": 1, "again": true, "publish": {"channel": "asks:1", "data": "first"}}));
+    back.decide(&node, Authorization::ALLOW);
+    assert_eq!(log(&node, "asks:1"), [json!("first")], "and it is executed once");
+}
+
+#[test]
+fn refused_refresh_may_end_the_connection() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    let kick = Disconnect { code: ByeCode::Kicked, message: "not here".into() };
+    phone.login = Err(LoginRefused::Disconnect(kick));
+    phone.say(&node, json!({"id": 1, "auth": {"token": "new"}}));
+    let heard = phone.hear(&node);
+    assert!(heard.iter().any(|packet| packet["error"]["code"] == "permission_denied"), "{heard:?}");
+    assert_eq!((phone.close, node.hub.stats().sessions), (Some(4103), 0));
+    let mut new = node.dial();
+    new.login = phone.login.clone();
+    new.enter(&node, json!({"hello": {"v": 1, "auth": {"token": "new"}}}));
+    assert_eq!(new.bye(&node)["code"], "unauthorized");
+}
+
+#[test]
+fn login_is_refreshed_by_a_code_in_its_session() {
+    let node = Node::new();
+    let mut phone = node.user("u1", &[]);
+    let code = |id: u64| json!({"id": id, "auth": {"code": "c", "provider": "wechat"}});
+    assert!(phone.ask(&node, code(1))["ok"]["ticket"].is_string());
+    phone.login = Ok(identity("u2", &[]));
+    assert_eq!(phone.ask(&node, code(2))["error"]["code"], "permission_denied");
+    assert_eq!(node.hub.stats().sessions, 1);
+}
+
+#[test]
+fn all_questions_name_the_software_of_the_client() {
+    let node = Node::new();
+    let mut phone = node.dial();
+    phone.login = Ok(identity("u1", &[]));
+    let client = json!({"sdk": "js/1", "platform": "wechat", "version": "8.0"});
+    phone.enter(&node, json!({"hello": {"v": 1, "auth": {"token": "t"}, "client": client}}));
+    phone.say(&node, publish(1, "asks:1", json!(1)));
+    phone.say(&node, json!({"id": 2, "call": {"method": "sum"}}));
+    let asked = phone.decide(&node, Authorization::ALLOW).client.expect("it said so");
+    let called = phone.calls[0].client.clone().expect("it said so");
+    assert_eq!((&*asked.sdk, &*asked.platform), ("js/1", "wechat"));
+    assert_eq!(asked, called);
+    phone.peer.handle_message(node.now, r#"{"id":3,"auth":{"token":"new"}}"#);
+    while let Some(output) = phone.peer.poll_output(node.now) {
+        if let Output::Authenticate(question, reply) = output {
+            assert_eq!(question.client, Some(asked), "a refresh, too");
+            return reply.answer(Ok(identity("u1", &[])));
+        }
+    }
+    panic!("no question");
 }

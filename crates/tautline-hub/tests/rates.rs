@@ -18,6 +18,13 @@ fn node(rates: Rates) -> Node {
     Node::with(NodeLimits { rates, ..NodeLimits::default() }, Retention::default())
 }
 
+/// A guest at an address of its own.
+fn guest_from(node: &Node, address: &str) -> Phone {
+    let mut phone = node.dial_own(address);
+    phone.enter(node, json!({"hello": {"v": 1, "auth": {"guest": true}}}));
+    phone
+}
+
 fn publish(node: &Node, phone: &mut Phone, id: u64) -> Value {
     phone.ask(node, json!({"id": id, "publish": {"channel": "room:7", "data": id}}))
 }
@@ -97,17 +104,17 @@ fn hundred_refusals_in_a_row_close_the_connection() {
 fn bytes_beyond_rate_close_with_the_wait() {
     let bytes = RateSet { bytes: "10KiB/s".parse().ok(), ..RateSet::default() };
     let mut node = node(Rates { address: bytes, ..Rates::default() });
-    let mut greedy = node.guest_at("6.6.6.6");
+    let mut greedy = guest_from(&node, "6.6.6.6");
     let large = json!({"id": 1, "publish": {"channel": "room:7", "data": "x".repeat(9 * 1024)}});
     assert!(greedy.ask(&node, large.clone())["ok"].is_object());
     greedy.say(&node, large.clone());
     let bye = greedy.bye(&node);
     let wait_ms = bye["retry_after_ms"].as_u64().expect("a wait");
     assert!(bye["code"] == "rate_limited" && (800..=900).contains(&wait_ms), "{bye}");
-    let mut innocent = node.guest_at("6.6.6.7");
+    let mut innocent = guest_from(&node, "6.6.6.7");
     assert!(innocent.ask(&node, large.clone())["ok"].is_object(), "another address");
     node.advance(wait_ms);
-    let mut greedy = node.dial_from("6.6.6.6");
+    let mut greedy = node.dial_own("6.6.6.6");
     greedy.enter(&node, json!({"hello": {"v": 1, "auth": {"guest": true}}}));
     greedy.welcome(&node);
 }
@@ -121,7 +128,7 @@ fn hellos_beyond_rate_of_address_and_user_are_closed() {
         phone.enter(&node, hello.clone());
         phone.hear_only(&node, "bye").pop().map_or(Value::Null, |bye| bye["retry_after_ms"].clone())
     };
-    let of_address = ["6.6.6.6", "6.6.6.6", "6.6.6.6", "6.6.6.7"].map(|at| enter(node.dial_from(at), &guest));
+    let of_address = ["6.6.6.6", "6.6.6.6", "6.6.6.6", "6.6.6.7"].map(|at| enter(node.dial_own(at), &guest));
     assert_eq!(of_address, [Value::Null, Value::Null, json!(30_000), Value::Null]);
     let of_user = [1, 2, 3].map(|_| {
         let mut phone = node.dial();
@@ -136,14 +143,14 @@ fn greedy_client_beside_a_thousand_innocent_ones() {
     let rates =
         Rates { connection: set(Some("5/s"), None), address: set(None, Some("20/s")), ..Rates::default() };
     let mut node = node(rates);
-    let mut greedy = node.guest_at("6.6.6.6");
+    let mut greedy = guest_from(&node, "6.6.6.6");
     let admitted = (1..=50).filter(|id| publish(&node, &mut greedy, *id)["ok"].is_object()).count();
     assert_eq!(admitted, 5);
     for n in 0..1_000 {
         if n % 4 == 0 {
             node.advance(1);
         }
-        let mut innocent = node.guest_at(&format!("10.0.{}.{}", n / 250, n % 250));
+        let mut innocent = guest_from(&node, &format!("10.0.{}.{}", n / 250, n % 250));
         assert!(publish(&node, &mut innocent, 1)["ok"].is_object(), "guest {n}");
     }
     assert!(node.hub.stats().rate_keys > 100);
@@ -197,10 +204,81 @@ fn newest_connection_of_user_is_refused() {
     third.welcome(&node);
 }
 
+/// The node's rates, and this ceiling of a user's connections.
+fn set_ceiling(node: &Node, max: usize, beyond: ConnectionBeyond) {
+    node.hub.set_rates(&Rates {
+        connections_per_user_max: NonZero::new(max),
+        connections_per_user_beyond: beyond,
+        ..Rates::default()
+    });
+}
+
+#[test]
+fn new_ceiling_counts_the_connections_before_it() {
+    let node = node(Rates::default());
+    let mut phones = [1, 2, 3].map(|_| node.user("u1", &[]));
+    let mut other = node.user("u2", &[]);
+    set_ceiling(&node, 3, ConnectionBeyond::CloseOldest);
+    assert!(phones.iter_mut().all(|phone| publish(&node, phone, 1)["ok"].is_object()), "nobody is dropped");
+    let mut fourth = node.user("u1", &[]);
+    assert_eq!(phones[0].bye(&node)["code"], "kicked", "the oldest, though older than the ceiling");
+    for phone in phones[1..].iter_mut().chain([&mut fourth, &mut other]) {
+        assert!(publish(&node, phone, 2)["ok"].is_object());
+    }
+}
+
+#[test]
+fn changed_ceiling_holds_for_the_next_connection() {
+    let node = with_user_connections(2, ConnectionBeyond::CloseOldest);
+    let mut phones = [1, 2].map(|_| node.user("u1", &[]));
+    set_ceiling(&node, 2, ConnectionBeyond::RefuseNewest);
+    assert_eq!(node.user("u1", &[]).bye(&node)["code"], "rate_limited");
+    assert!(phones.iter_mut().all(|phone| publish(&node, phone, 1)["ok"].is_object()));
+    node.hub.set_rates(&Rates::default());
+    node.user("u1", &[]).welcome(&node);
+}
+
+#[test]
+fn addresses_of_equal_budget_shares_have_rates_of_their_own() {
+    let node = node(Rates { address: set(Some("1/h"), None), ..Rates::default() });
+    // 32 bits name a share of a budget. By the birthday of 100,000 addresses some of them have the same ones.
+    let mut seen = std::collections::HashMap::new();
+    let addresses = (0..2_000_000_u32).map(|n| std::net::Ipv4Addr::from_bits(0x0a00_0000 + n).to_string());
+    let pair = addresses.into_iter().find_map(|address| {
+        let before = seen.insert(node.hub.holder(address.as_bytes()), address.clone());
+        before.map(|before| [before, address])
+    });
+    let pair = pair.expect("a collision");
+    let published = pair.map(|address| publish(&node, &mut guest_from(&node, &address), 1)["ok"].is_object());
+    assert_eq!(published, [true, true]);
+}
+
+#[test]
+fn api_keys_of_equal_budget_shares_have_rates_of_their_own() {
+    let node = node(Rates { api_key: set(Some("1/h"), None), ..Rates::default() });
+    let mut seen = std::collections::HashMap::new();
+    let pair = (0..2_000_000_u32).map(|n| format!("key-{n:016}")).find_map(|key| {
+        let before = seen.insert(node.hub.holder(key.as_bytes()), key.clone());
+        before.map(|before| [before, key])
+    });
+    for key in pair.expect("a collision") {
+        assert!(node.hub.charge_api_key(node.now, &key, None).is_ok());
+        assert!(node.hub.charge_api_key(node.now, &key, None).is_err());
+    }
+}
+
+#[test]
+fn guests_behind_a_proxy_have_a_rate_each() {
+    let node = node(Rates { address: set(Some("1/h"), None), ..Rates::default() });
+    let mut guests = [1, 2].map(|_| node.guest());
+    assert!(guests.iter_mut().all(|guest| publish(&node, guest, 1)["ok"].is_object()));
+    assert!(guests.iter_mut().all(|guest| publish(&node, guest, 2)["error"].is_object()));
+}
+
 #[test]
 fn guests_have_no_ceiling_of_connections_by_user() {
     let node = with_user_connections(1, ConnectionBeyond::RefuseNewest);
-    let mut guests = [1, 2, 3].map(|_| node.guest_at("6.6.6.6"));
+    let mut guests = [1, 2, 3].map(|_| guest_from(&node, "6.6.6.6"));
     assert!(guests.iter_mut().all(|guest| publish(&node, guest, 1)["ok"].is_object()));
 }
 

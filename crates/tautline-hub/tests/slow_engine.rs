@@ -7,8 +7,10 @@ use std::sync::Arc;
 use common::{Node, Phone, identity, resume, slow::SlowEngine};
 use serde_json::{Value, json};
 use tautline_engine::{Engine, EngineError, Retention};
-use tautline_hub::{EngineLimits, HubLimits, NodeLimits};
-use tautline_protocol::Limits;
+use tautline_hub::{
+    Access, ChannelRule, ControlMessage, EngineLimits, HubLimits, NodeLimits, RulePattern, Target,
+};
+use tautline_protocol::{ChannelName, Limits};
 
 fn slow() -> (Arc<SlowEngine>, Node) {
     slow_within(NodeLimits::default())
@@ -492,4 +494,63 @@ fn what_an_address_asks_is_asked_for_it() {
     phone.say(&node, publish(3, &json!(3)));
     assert_eq!(engine.holders(), [address]);
     engine.work();
+}
+
+/// The welcome of a session that is resumed while the engine is slow and `meanwhile` happens.
+fn resumed_while(engine: &SlowEngine, node: &Node, phone: Phone, meanwhile: impl FnOnce(&str)) -> Value {
+    let mut phone = phone;
+    engine.work();
+    let welcome = phone.welcome(node);
+    drop(phone);
+    let mut back = node.dial();
+    // Its own channel is in memory no more, so that the engine is asked.
+    let cursors = json!({"room:1": {"epoch": "k1", "offset": 9}, "secret:1": {"epoch": "k1", "offset": 9}});
+    back.say(node, resume(&welcome, 2, cursors));
+    meanwhile(welcome["session"].as_str().expect("a session"));
+    while engine.work() > 0 {
+        back.drain(node);
+    }
+    back.welcome(node)
+}
+
+#[test]
+fn channel_of_the_login_since_the_lookup_is_looked_up() {
+    let (engine, node) = slow();
+    let phone = node.user("u1", &[]);
+    let welcome = resumed_while(&engine, &node, phone, |session| {
+        let subscribe = ControlMessage::Subscribe {
+            target: Target::Session(session.to_owned()),
+            channel: ChannelName::parse("room:new").expect("valid"),
+        };
+        assert_eq!(node.hub.on_control(node.now, &subscribe), 1);
+    });
+    assert_eq!(welcome["subs"], json!(["room:new"]), "{welcome}");
+    assert!(welcome["channels"]["room:new"]["epoch"].is_string(), "{welcome}");
+}
+
+#[test]
+fn channel_permitted_since_the_lookup_is_no_final_refusal() {
+    let (engine, node) = slow();
+    let phone = node.user("u1", &[]);
+    let welcome = resumed_while(&engine, &node, phone, |_| {
+        let pattern = RulePattern::parse("secret:*").expect("valid");
+        let open = ChannelRule { subscribe: Access::Any, ..ChannelRule::closed(pattern) };
+        let rest = RulePattern::parse("*").expect("valid");
+        let rest = ChannelRule { subscribe: Access::Any, ..ChannelRule::closed(rest) };
+        node.hub.set_rules(vec![open, rest]);
+    });
+    assert!(welcome["channels"]["room:1"]["epoch"].is_string(), "{welcome}");
+    assert!(welcome["channels"]["secret:1"]["epoch"].is_string(), "{welcome}");
+}
+
+#[test]
+fn channels_beyond_the_limit_are_refused_for_good() {
+    let limits = Limits { channels_max: 2, ..Limits::default() };
+    let (engine, node) = slow_within(NodeLimits { protocol: limits, ..NodeLimits::default() });
+    let phone = node.user("u1", &[]);
+    let welcome = resumed_while(&engine, &node, phone, |_| {
+        let rest = RulePattern::parse("*").expect("valid");
+        node.hub.set_rules(vec![ChannelRule { subscribe: Access::Any, ..ChannelRule::closed(rest) }]);
+    });
+    assert_eq!(welcome["channels"]["secret:1"]["error"]["code"], "limit", "{welcome}");
 }

@@ -7,7 +7,7 @@ use tautline_protocol::{
     AnyByeCode, Cursor, RequestId,
     json::{self, Marks},
     packet::{
-        client::{Auth, AuthRefresh, Call, ClientInfo, Hello, Ping, Request},
+        client::{Auth, Call, ClientInfo, Hello, Ping, Request},
         server::{Bye, ChannelWelcome, Gap, Welcome},
     },
 };
@@ -106,12 +106,12 @@ impl Account {
         packet(|out| json::write_request(out, marks, &call))
     }
 
-    /// The packet that renews the login by this token, and the id of its request.
-    pub fn renew(&mut self, token: &str) -> (RequestId, String) {
+    /// The packet that renews the login by this one, and the id of its request.
+    pub fn renew(&mut self, auth: Auth) -> (RequestId, String) {
         let seen = self.take_seen();
         self.last_id += 1;
         let marks = Marks { id: Some(self.last_id), seen, again: false };
-        let auth = Request::Auth(AuthRefresh { token: token.into() });
+        let auth = Request::Auth(auth);
         (self.last_id, packet(|out| json::write_request(out, marks, &auth)))
     }
 

@@ -1,7 +1,7 @@
-//! A token of a user that may be logged in already: its account renews the login, and its session goes on.
+//! A login of a user that may be logged in already: its account renews it, and its session goes on.
 //!
-//! Start at [`Plain::begin_login`]. Only a peer can tell whose a token is, so the accounts are asked one after another,
-//! each by an `auth` request. If it is no account's, it opens one of its own.
+//! Start at [`Plain::begin_login`]. Only a peer can tell whose a token or a login code is, so the accounts are asked one
+//! after another, each by an `auth` request. If it is no account's, it opens one of its own.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use tautline_protocol::{
 
 use super::{
     AccountId, Command, Plain,
-    account::Stage,
+    account::{Account, Stage},
     write::{Answer, Refusal},
 };
 
-/// A token on its way to the accounts that it may renew.
+/// A login on its way to the accounts that it may renew.
 pub(super) struct Renewal {
-    token: String,
+    auth: Auth,
     /// The accounts that are to be asked; the last one is next.
     left: Vec<AccountId>,
     /// The account that is being asked, and the id of the request.
@@ -28,27 +28,31 @@ pub(super) struct Renewal {
 impl Plain {
     /// Logs in, or renews the login of an account; `user` is the account that the message names.
     pub(super) fn begin_login(&mut self, auth: Auth, user: Option<&str>) {
-        match auth {
-            Auth::Token { token } if self.renewal.is_none() => {
-                let users = self.accounts.iter().filter(|it| it.stage == Stage::Active && it.user.is_some());
-                // The one that the message names is asked first, then from the last login to the first.
-                let mut left: Vec<_> = users.map(|it| (it.user.as_deref() == user, it.id)).collect();
-                left.sort_by_key(|(is_named, _)| *is_named);
-                self.renew_next(token, left.into_iter().map(|(_, id)| id).collect());
-            }
-            auth => self.open_account(auth),
+        if self.renewal.is_some() {
+            return self.open_account(auth);
         }
+        let is_guest = matches!(auth, Auth::Guest { .. });
+        let is_meant = |it: &&Account| it.stage == Stage::Active && it.user.is_none() == is_guest;
+        // The one that the message names is asked first, then from the last login to the first.
+        let accounts = self.accounts.iter().filter(is_meant);
+        let mut left: Vec<_> = accounts.map(|it| (it.user.as_deref() == user, it.id)).collect();
+        left.sort_by_key(|(is_named, _)| *is_named);
+        if matches!(auth, Auth::Code { .. }) && user.is_some() {
+            // An app's back end may be unable to use a code again that it was asked about for another account.
+            left.retain(|(is_named, _)| *is_named);
+        }
+        self.renew_next(auth, left.into_iter().map(|(_, id)| id).collect());
     }
 
-    fn renew_next(&mut self, token: String, mut left: Vec<AccountId>) {
+    fn renew_next(&mut self, auth: Auth, mut left: Vec<AccountId>) {
         while let Some(id) = left.pop() {
             let Some(account) = self.accounts.iter_mut().find(|it| it.id == id) else { continue };
-            let (request, packet) = account.renew(&token);
+            let (request, packet) = account.renew(auth.clone());
             self.commands.push_back(Command::Packet(id, packet));
-            self.renewal = Some(Renewal { token, left, asked: (id, request) });
+            self.renewal = Some(Renewal { auth, left, asked: (id, request) });
             return;
         }
-        self.open_account(Auth::Token { token });
+        self.open_account(auth);
     }
 
     /// Takes the reply to an `auth` request. False: it is the reply to another request.
@@ -69,7 +73,7 @@ impl Plain {
             }
             // Another user's, or no good: then the peer of its own says why.
             Some(error) if error.code == ErrorCode::PermissionDenied => {
-                self.renew_next(renewal.token, renewal.left);
+                self.renew_next(renewal.auth, renewal.left);
             }
             Some(error) => self.answer_login(Err(Refusal::of(error)), None),
         }
@@ -79,7 +83,7 @@ impl Plain {
     /// An account is gone that may have been asked.
     pub(super) fn skip_renewal(&mut self, gone: AccountId) {
         if let Some(renewal) = self.renewal.take_if(|renewal| renewal.asked.0 == gone) {
-            self.renew_next(renewal.token, renewal.left);
+            self.renew_next(renewal.auth, renewal.left);
         }
     }
 
@@ -91,7 +95,7 @@ impl Plain {
     }
 }
 
-/// Without the token.
+/// Without the login.
 impl std::fmt::Debug for Renewal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Renewal").field("asked", &self.asked).finish_non_exhaustive()

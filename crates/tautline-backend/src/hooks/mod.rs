@@ -19,10 +19,10 @@ use std::sync::{
 };
 
 use ring::rand::{SecureRandom as _, SystemRandom};
-use tautline_hub::{Authorization, AuthorizeQuestion};
-use tautline_protocol::{Now, packet::Auth};
+use tautline_hub::{Authorization, AuthorizeQuestion, Identity, LoginRefused};
+use tautline_protocol::{Now, UserId, packet::Auth};
 
-use self::{cache::LoginCache, hook::Hook, request::HookRequest};
+use self::{answer::Outcome, cache::LoginCache, hook::Hook, request::HookRequest};
 pub use self::{
     options::{HookOptions, HookOptionsError},
     selector::HookKind,
@@ -37,15 +37,17 @@ use crate::{
 ///
 /// The first hook that takes a question is asked; it alone decides.
 pub struct Hooks {
-    hooks: Vec<LoginHook>,
-    otherwise: Box<dyn Backend>,
+    environment: Box<str>,
+    hooks: Vec<Arc<LoginHook>>,
+    otherwise: Arc<dyn Backend>,
     /// Names questions about new logins: a random start and a count.
     number: (u64, AtomicU64),
 }
 
 /// A hook, and what it needs where it lets logins in.
 struct LoginHook {
-    hook: Arc<Hook>,
+    options: HookOptions,
+    hook: Hook,
     source: u64,
     cache: Option<Mutex<LoginCache>>,
 }
@@ -64,19 +66,40 @@ impl Hooks {
         otherwise: impl Backend + 'static,
     ) -> Result<Self, HookOptionsError> {
         crate::crypto::install();
-        let hook = |options: &HookOptions| {
-            let hook = Hook::new(options, random())?;
-            let cache = options.cache.map(|kept| {
-                let kept_ms = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
-                Mutex::new(LoginCache::new(kept_ms))
-            });
-            // Its URL and its secrets are no part of it: they change while the users stay the same.
-            let source = source_of(environment, "hook", hook.name.as_bytes());
-            Ok(LoginHook { hook: Arc::new(hook), source, cache })
+        Self::of(environment, options, &[], Arc::new(otherwise))
+    }
+
+    /// The same with other options, or another back end for the rest. A hook whose options are as before goes on: its
+    /// running and waiting questions, what it knows of its URLs, and the logins that it remembers.
+    ///
+    /// # Errors
+    /// The first option that is not valid.
+    pub fn reloaded(
+        &self,
+        options: &[HookOptions],
+        otherwise: Option<impl Backend + 'static>,
+    ) -> Result<Self, HookOptionsError> {
+        let otherwise = match otherwise {
+            Some(otherwise) => Arc::new(otherwise),
+            None => Arc::clone(&self.otherwise),
+        };
+        Self::of(&self.environment, options, &self.hooks, otherwise)
+    }
+
+    fn of(
+        environment: &str,
+        options: &[HookOptions],
+        before: &[Arc<LoginHook>],
+        otherwise: Arc<dyn Backend>,
+    ) -> Result<Self, HookOptionsError> {
+        let hook = |options: &HookOptions| match before.iter().find(|hook| hook.options == *options) {
+            Some(hook) => Ok(Arc::clone(hook)),
+            None => LoginHook::new(environment, options).map(Arc::new),
         };
         Ok(Self {
+            environment: environment.into(),
             hooks: options.iter().map(hook).collect::<Result<_, _>>()?,
-            otherwise: Box::new(otherwise),
+            otherwise,
             number: (random(), AtomicU64::new(random())),
         })
     }
@@ -84,42 +107,78 @@ impl Hooks {
     fn login_hook(&self, login: &Login<'_>) -> Option<(&LoginHook, HookKind)> {
         let kind = if login.refreshes.is_some() { HookKind::Refresh } else { HookKind::Connect };
         let find = |of| self.hooks.iter().find(|hook| hook.hook.selector.takes_login(of, login.auth));
-        find(kind).or_else(|| find(HookKind::Connect)).map(|hook| (hook, kind))
+        find(kind).or_else(|| find(HookKind::Connect)).map(|hook| (&**hook, kind))
     }
 
-    fn hook(&self, kind: HookKind, name: &str) -> Option<&Arc<Hook>> {
+    fn hook(&self, kind: HookKind, name: &str) -> Option<&Hook> {
         let hooks = self.hooks.iter().map(|hook| &hook.hook);
         hooks.into_iter().find(|hook| hook.selector.takes(kind, name))
+    }
+
+    /// The back end has news of a login: no hook lets it in by what was said before.
+    fn forget_logins(&self, user: Option<&UserId>, token: Option<&str>) {
+        for hook in &self.hooks {
+            hook.with_cache(|cache| cache.forget(user, token));
+        }
+    }
+
+    /// A back end that ends a user's connection wants to be asked when the user comes again.
+    fn note_disconnect(&self, outcome: &Outcome, identity: &Identity) {
+        if matches!(outcome, Outcome::Disconnect(_)) {
+            self.forget_logins(identity.user.as_ref(), None);
+        }
     }
 }
 
 impl LoginHook {
+    fn new(environment: &str, options: &HookOptions) -> Result<Self, HookOptionsError> {
+        let hook = Hook::new(options, random())?;
+        let cache = options.cache.map(|kept| {
+            let kept_ms = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
+            Mutex::new(LoginCache::new(kept_ms, options.cache_bytes_max))
+        });
+        // Its URL and its secrets are no part of it: they change while the users stay the same.
+        let source = source_of(environment, "hook", hook.name.as_bytes());
+        Ok(Self { options: options.clone(), hook, source, cache })
+    }
+
     async fn authenticate(&self, login: Login<'_>, kind: HookKind, number: u128) -> LoginResult {
         let now = login.now;
         // A refresh asks whether the login is still good.
-        let cached = match login.auth {
-            Auth::Token { token } if kind == HookKind::Connect => {
-                self.cache.as_ref().map(|cache| (cache, token))
-            }
+        let token = match login.auth {
+            Auth::Token { token } if kind == HookKind::Connect => Some(token),
             _ => None,
         };
-        let lock = |cache: &Mutex<LoginCache>, act: &mut dyn FnMut(&mut LoginCache)| {
-            act(&mut cache.lock().unwrap_or_else(PoisonError::into_inner));
+        let known =
+            token.and_then(|token| self.with_cache(|cache| cache.begin(token, now.mono_ms, now.wall_ms)));
+        let asked = match known {
+            Some(Ok(identity)) => return Ok(identity),
+            Some(Err(asked)) => Some(asked),
+            None => None,
         };
-        if let Some((cache, token)) = cached {
-            let mut known = None;
-            lock(cache, &mut |cache| known = cache.get(token, now.mono_ms, now.wall_ms));
-            if let Some(identity) = known {
-                return Ok(identity);
-            }
-        }
         let request = HookRequest::login(kind, &login, number);
         let result = results::login(now, self.hook.ask(now, &request, u64::MAX).await, self.source);
-        if let (Some((cache, token)), Ok(identity)) = (cached, &result) {
-            lock(cache, &mut |cache| cache.insert(token, now.mono_ms, identity.clone()));
+        if let (Some(token), Some(asked), Ok(identity)) = (token, asked, &result) {
+            self.with_cache(|cache| cache.insert(token, asked, now.mono_ms, identity.clone()));
         }
         result
     }
+
+    fn with_cache<T>(&self, act: impl FnOnce(&mut LoginCache) -> T) -> Option<T> {
+        let cache = self.cache.as_ref()?;
+        Some(act(&mut cache.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// The user and the token of which the answer to a refresh is news. `None`: the back end has said nothing.
+fn news_of<'a>(login: &Login<'a>, result: &LoginResult) -> Option<(Option<&'a UserId>, Option<&'a str>)> {
+    let (_, identity) = login.refreshes?;
+    let is_silent = matches!(result, Err(LoginRefused::Unavailable(_) | LoginRefused::RateLimited { .. }));
+    let token = match login.auth {
+        Auth::Token { token } => Some(&**token),
+        _ => None,
+    };
+    (!is_silent).then_some((identity.user.as_ref(), token))
 }
 
 impl Backend for Hooks {
@@ -127,7 +186,13 @@ impl Backend for Hooks {
         let Some((hook, kind)) = self.login_hook(&login) else { return self.otherwise.authenticate(login) };
         let count = self.number.1.fetch_add(1, Ordering::Relaxed);
         let number = u128::from(self.number.0) << 64 | u128::from(count);
-        Box::pin(hook.authenticate(login, kind, number))
+        Box::pin(async move {
+            let result = hook.authenticate(login, kind, number).await;
+            if let Some((user, token)) = news_of(&login, &result) {
+                self.forget_logins(user, token);
+            }
+            result
+        })
     }
 
     fn authorize<'a>(
@@ -140,7 +205,9 @@ impl Backend for Hooks {
             None => self.otherwise.authorize(now, question),
             Some(hook) => Box::pin(async move {
                 let request = HookRequest::authorize(question);
-                results::authorization(kind, hook.ask(now, &request, u64::MAX).await)
+                let outcome = hook.ask(now, &request, u64::MAX).await;
+                self.note_disconnect(&outcome, &question.identity);
+                results::authorization(kind, outcome)
             }),
         }
     }
@@ -150,7 +217,9 @@ impl Backend for Hooks {
             None => self.otherwise.call(now, call),
             Some(hook) => Box::pin(async move {
                 let request = HookRequest::call(&call, hook.is_idempotent);
-                results::call(hook.ask(now, &request, call.timeout_ms).await)
+                let outcome = hook.ask(now, &request, call.timeout_ms).await;
+                self.note_disconnect(&outcome, &call.identity);
+                results::call(outcome)
             }),
         }
     }
@@ -163,7 +232,7 @@ impl Backend for Hooks {
     }
 
     fn sources(&self) -> Vec<u64> {
-        let lets_in = |hook: &&LoginHook| {
+        let lets_in = |hook: &&Arc<LoginHook>| {
             hook.hook.selector.has(HookKind::Connect) || hook.hook.selector.has(HookKind::Refresh)
         };
         let mut sources = self.otherwise.sources();

@@ -92,6 +92,9 @@ pub struct HookOptions {
     #[serde(deserialize_with = "some_wait")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<units::Wait>"))]
     pub cache: Option<Duration>,
+    /// Bytes of the logins that are remembered; beyond it the oldest one is forgotten. Default 16 MiB.
+    #[serde(with = "units::Bytes")]
+    pub cache_bytes_max: usize,
 }
 
 impl Default for HookOptions {
@@ -112,6 +115,7 @@ impl Default for HookOptions {
             allow_networks: Vec::new(),
             answer_bytes_max: 64 * 1024,
             cache: None,
+            cache_bytes_max: 16 << 20,
         }
     }
 }

@@ -137,12 +137,14 @@ impl HookRequest {
 
     /// May this client do this in this channel?
     pub(super) fn authorize(question: &AuthorizeQuestion) -> Self {
-        let AuthorizeQuestion { identity, channel, permission, data, address, key: of, .. } = question;
+        let AuthorizeQuestion { identity, channel, permission, data, address, client, key: of, .. } =
+            question;
         let (kind, key) = (HookKind::of(*permission), of.to_string());
         let body = Body {
             channel: Some(channel.as_str()),
             data: data.as_deref(),
             address: *address,
+            client: client.as_deref(),
             ..Body::of(kind, &key, *of, identity)
         };
         let body = body.to_bytes();
@@ -156,6 +158,7 @@ impl HookRequest {
             method: Some(&call.method),
             data: Some(&call.data),
             address: call.address,
+            client: call.client.as_deref(),
             ..Body::of(kind, &key, call.key, &call.identity)
         };
         let body = body.to_bytes();

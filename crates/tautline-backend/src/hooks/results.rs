@@ -116,7 +116,7 @@ pub(super) fn login(now: Now, outcome: Outcome, source: u64) -> LoginResult {
             _ if is_temporary(&code) => LoginRefused::Unavailable(message),
             _ => LoginRefused::Unauthorized(message),
         }),
-        Outcome::Disconnect(disconnect) => Err(LoginRefused::Unauthorized(disconnect.message)),
+        Outcome::Disconnect(disconnect) => Err(LoginRefused::Disconnect(disconnect)),
         Outcome::Failed(failure) => Err(LoginRefused::Unavailable(failure.to_string())),
     }
 }

@@ -117,12 +117,12 @@ impl LiveSession<'_> {
             && node.as_ref().is_none_or(|node| node == hub.node())
             && is_connected.is_none_or(|is_connected| is_connected == self.is_connected())
             && (platform.is_none() && sdk.is_none()
-                || hub.software_names().get(self.software()).is_some_and(|software| {
+                || self.client(hub).is_some_and(|software| {
                     let is_sdk = |sdk: &String| {
                         let name = software.sdk.split('/').next();
-                        *software.sdk == **sdk || name == Some(sdk.as_str())
+                        software.sdk == *sdk || name == Some(sdk.as_str())
                     };
-                    platform.as_ref().is_none_or(|platform| *software.platform == **platform)
+                    platform.as_ref().is_none_or(|platform| software.platform == *platform)
                         && sdk.as_ref().is_none_or(is_sdk)
                 }))
     }
@@ -140,7 +140,7 @@ impl LiveSession<'_> {
         let (opened_at, since) = (wall_ms(now, self.opened_ms()), wall_ms(now, self.since_ms()));
         let identity = &self.login().identity;
         let labels = identity.details.iter().flat_map(|details| &details.labels);
-        let software = hub.software_names().get(self.software());
+        let software = self.client(hub);
         let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         SessionInfo {
             session: self.id().to_string(),

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tautline_engine::budget::Claimant;
 use tautline_protocol::{
-    ByeCode, ChannelName, Cursor, ErrorCode, Now, UserId, json,
+    ByeCode, ChannelName, Cursor, Now, UserId, json,
     packet::{
         ErrorBody, Hello,
         client::Resume,
@@ -20,7 +20,7 @@ use super::{
     lookup::ChannelRequest,
     opening::{identity_of, own_channel, revoked},
     stage::{ActiveSession, Requester, Stage},
-    subscriptions::{denied, parse_channel},
+    subscriptions::{denied, parse_channel, too_many_channels},
 };
 use crate::{
     Decision, Identity, Permission,
@@ -251,7 +251,9 @@ impl Peer {
             }
         }
         if let Some(own) = own {
-            note(own.to_string(), self.subscribe_to(now, &own, requests));
+            if let Some(subscribed) = self.subscribe_to(now, &own, requests) {
+                note(own.to_string(), subscribed);
+            }
         }
         welcome.subs = subs;
     }
@@ -272,23 +274,23 @@ impl Peer {
         match self.decide(now, &channel, Permission::Subscribe, asked_by) {
             Decision::Deny => Some(Err(denied(Permission::Subscribe))),
             Decision::Ask => None,
-            Decision::Allow => Some(self.subscribe_to(now, &channel, requests)),
+            Decision::Allow => self.subscribe_to(now, &channel, requests),
         }
     }
 
+    /// `None`: it was permitted a moment ago, and the engine was not asked about it. The client subscribes afterwards.
     fn subscribe_to(
         &mut self,
         now: Now,
         name: &ChannelName,
         requests: &[ChannelRequest],
-    ) -> Result<(Subscribed, Option<Gap>), ErrorBody> {
-        match requests.iter().find(|request| request.name == *name) {
-            Some(request) => self.subscribe(now, request),
-            // The login changed while the engine was asked, or there are too many channels.
-            None => Err(ErrorBody::new(
-                ErrorCode::Limit,
-                "the state of this channel was not loaded: subscribe to it",
-            )),
+    ) -> Option<Result<(Subscribed, Option<Gap>), ErrorBody>> {
+        let request = requests.iter().find(|request| request.name == *name);
+        let channels_max = self.hub.limits().channels_max;
+        match request {
+            Some(request) => Some(self.subscribe(now, request)),
+            None if requests.len() >= channels_max => Some(Err(too_many_channels(channels_max))),
+            None => None,
         }
     }
 

@@ -78,6 +78,7 @@ impl Peer {
         // History and presence are asked for as `subscribe` where the rule has no word of their own for them.
         let permission = self.hub.rules().of(&action.channel).access(permission).1;
         let number = self.hub.next_question();
+        let session = open.session.owned_by(&self.mailbox);
         let question = AuthorizeQuestion {
             identity: Arc::clone(&action.asked_by.identity),
             channel: action.channel.clone(),
@@ -87,6 +88,7 @@ impl Peer {
                 _ => None,
             },
             address: None,
+            client: session.and_then(|session| session.client(&self.hub)),
             holder: action.asked_by.holder,
             key: CallKey { session: open.session.id, id: action.id },
         };
@@ -160,7 +162,9 @@ impl Peer {
                 held.state = if is_publish { HeldState::Skipped } else { HeldState::Decided(Err(unfit())) };
                 return;
             }
-            Authorization::Disconnect(disconnect) => return self.disconnect(now, &disconnect),
+            Authorization::Disconnect(disconnect) => {
+                return self.refuse_and_disconnect(now, number, &disconnect);
+            }
             Authorization::Deny { code, message } => {
                 held.state = HeldState::Decided(Err(ErrorBody::new(code, message)));
                 return;
@@ -258,8 +262,21 @@ impl Peer {
         }
     }
 
+    /// The back end ends the connection. The request is settled first: a client that comes back does not send it again.
+    fn refuse_and_disconnect(&mut self, now: Now, number: u64, disconnect: &Disconnect) {
+        let Some(rare) = &mut self.rare else { return };
+        let is_asked =
+            |held: &HeldAction| matches!(held.state, HeldState::Asked(asked, _) if asked == number);
+        let Some(at) = rare.held.iter().position(is_asked) else { return };
+        let HeldAction { action, .. } = rare.held.remove(at);
+        self.rare.take_if(|rare| rare.is_empty());
+        let error = ErrorBody::new(ErrorCode::PermissionDenied, disconnect.message.clone());
+        self.refuse_held(&action, &error);
+        self.disconnect(now, disconnect);
+    }
+
     /// The back end ends the connection.
-    fn disconnect(&mut self, now: Now, disconnect: &Disconnect) {
+    pub(super) fn disconnect(&self, now: Now, disconnect: &Disconnect) {
         let Stage::Active(open) = &self.stage else { return };
         self.hub.clone().on_disconnect(now, &open.session.id.to_string(), disconnect);
     }

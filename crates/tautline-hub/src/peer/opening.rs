@@ -139,7 +139,7 @@ impl Peer {
     }
 
     fn check_login(&mut self, auth: Auth, hello: Hello) {
-        let question = self.authenticate(auth, hello.client.clone(), None);
+        let question = self.authenticate(auth, hello.client.clone().map(Arc::new), None);
         if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Closed) {
             self.stage = Stage::Authenticating(Box::new(Authenticating { opening, hello, question }));
         }
@@ -149,7 +149,7 @@ impl Peer {
     pub(super) fn authenticate(
         &mut self,
         auth: Auth,
-        client: Option<ClientInfo>,
+        client: Option<Arc<ClientInfo>>,
         refreshes: Option<(CallKey, Arc<Identity>)>,
     ) -> u64 {
         let (number, mailbox) = (self.hub.next_question(), Arc::clone(&self.mailbox));
@@ -205,16 +205,37 @@ impl Peer {
 
     /// Asks the engine about the logs of the hello's channels, and continues when it has answered.
     fn load_channels(&mut self, now: Now, hello: Hello, authenticated: Authenticated) {
-        let identity = self.identity_of(&authenticated);
-        if !self.charge_hello_of(now, &identity) {
-            return;
+        if self.charge_hello_of(now, &self.identity_of(&authenticated)) {
+            self.look_up(now, hello, authenticated);
         }
-        let client = match &authenticated {
+    }
+
+    fn look_up(&mut self, now: Now, hello: Hello, authenticated: Authenticated) {
+        let (identity, requested) = self.permitted_channels(now, &hello, &authenticated);
+        let who = (self.holder_of(&identity), identity.user.as_ref());
+        let mut lookups = PendingLookups::begin(&self.hub, now, &self.mailbox, who, requested.into_iter());
+        self.take_lookups(&mut lookups);
+        if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Closed) {
+            let loading = LoadingChannels { opening, hello, authenticated, lookups };
+            self.stage = Stage::LoadingChannels(Box::new(loading));
+        }
+        self.finish_loading(now, false);
+    }
+
+    /// Who says hello, and the channels to which it is to be subscribed.
+    fn permitted_channels(
+        &self,
+        now: Now,
+        hello: &Hello,
+        authenticated: &Authenticated,
+    ) -> (Arc<Identity>, Vec<(ChannelName, ReadFrom)>) {
+        let identity = self.identity_of(authenticated);
+        let client = match authenticated {
             Authenticated::Resume { claims, .. } => Client::in_session(&identity, SessionId(claims.session)),
             Authenticated::New { .. } => Client::new(&identity),
         };
         let channels_max = self.hub.limits().channels_max;
-        let session = match &authenticated {
+        let session = match authenticated {
             Authenticated::Resume { claims, .. } => self.hub.sessions().get(SessionId(claims.session)),
             Authenticated::New { .. } => None,
         };
@@ -222,7 +243,7 @@ impl Peer {
             let live = session.as_ref().and_then(|session| session.live());
             live.is_some_and(|live| live.grants().allows(now.mono_ms, name, Permission::Subscribe))
         };
-        let requested: Vec<_> = requested_channels(&self.hub, &identity, &hello)
+        let requested = requested_channels(&self.hub, &identity, hello)
             .into_iter()
             .filter(|(name, _)| match client.decide(self.hub.rules().of(name), name, Permission::Subscribe) {
                 Decision::Allow => true,
@@ -231,14 +252,7 @@ impl Peer {
             })
             .take(channels_max)
             .collect();
-        let who = (self.holder_of(&identity), identity.user.as_ref());
-        let mut lookups = PendingLookups::begin(&self.hub, now, &self.mailbox, who, requested.into_iter());
-        self.take_lookups(&mut lookups);
-        if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Closed) {
-            let loading = LoadingChannels { opening, hello, authenticated, lookups };
-            self.stage = Stage::LoadingChannels(Box::new(loading));
-        }
-        self.finish_loading(now);
+        (identity, requested)
     }
 
     /// The identity behind a hello: the session's own where the session is in memory.
@@ -265,7 +279,7 @@ impl Peer {
     pub(super) fn handle_lookup(&mut self, now: Now, number: usize, stat: Result<StatResult, EngineError>) {
         if let Stage::LoadingChannels(waiting) = &mut self.stage {
             waiting.lookups.take(number, stat);
-            return self.finish_loading(now);
+            return self.finish_loading(now, true);
         }
         if let Some(pending) = self.rare.as_mut().and_then(|rare| rare.subscribing.as_mut()) {
             pending.lookups.take(number, stat);
@@ -280,7 +294,8 @@ impl Peer {
         }
     }
 
-    fn finish_loading(&mut self, now: Now) {
+    /// Goes on once all is looked up. `has_waited`: the login may have changed since the engine was asked.
+    fn finish_loading(&mut self, now: Now, has_waited: bool) {
         if !matches!(&self.stage, Stage::LoadingChannels(waiting) if waiting.lookups.is_over()) {
             return;
         }
@@ -291,6 +306,12 @@ impl Peer {
         self.stage = Stage::Opening(opening);
         if let Some(bye) = self.hub.draining() {
             return self.close_with_bye(now, None, bye);
+        }
+        if has_waited && matches!(authenticated, Authenticated::Resume { .. }) {
+            let (_, permitted) = self.permitted_channels(now, &hello, &authenticated);
+            if permitted.iter().any(|(channel, _)| !lookups.includes(channel)) {
+                return self.look_up(now, hello, authenticated);
+            }
         }
         match (lookups.end(), authenticated) {
             (Err(error), _) => self.close_for_engine(now, &error),

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tautline_engine::budget::{Claim, Holder};
-use tautline_protocol::{ErrorCode, RequestId, packet::ErrorBody};
+use tautline_protocol::{
+    ErrorCode, RequestId,
+    packet::{ErrorBody, client::ClientInfo},
+};
 
 use crate::{
     Hub, Identity,
@@ -51,6 +54,8 @@ pub struct CallRequest {
     pub timeout_ms: u64,
     /// The caller.
     pub identity: Arc<Identity>,
+    /// The caller's software, where it is known; without its version.
+    pub client: Option<Arc<ClientInfo>>,
     /// The holder whose budget shares the call uses.
     pub holder: Holder,
     /// Identifies the call and its session; stays the same when the call is repeated.

@@ -1,6 +1,6 @@
 //! Rate limits at the edge of a connection (protocol, section 4).
 //!
-//! Start at [`Peer::charge_request`]. Costs one look at an `Option` where nothing is limited.
+//! Start at [`Peer::charge_request`]. Costs one look where nothing is limited.
 
 use tautline_protocol::{
     ByeCode, ErrorCode, Now, UserId,
@@ -10,7 +10,7 @@ use tautline_protocol::{
 use super::{Peer, stage::Stage};
 use crate::{
     Identity,
-    rates::{Charge, Charged},
+    rates::{Address, Charge, Charged},
 };
 
 /// Refused requests in a row after which a connection is closed: its client does not obey `retry_after_ms`.
@@ -22,32 +22,28 @@ pub(crate) const TOO_MANY: &str = "too many in too short a time";
 impl Peer {
     /// Charges a message. False: refused, and the connection is closed.
     pub(super) fn charge_message(&mut self, now: Now, bytes: usize) -> bool {
-        let Some(limiter) = self.hub.rate_limiter() else { return true };
-        let taken = limiter.take(now.mono_ms, self.charged(), &[Charge::Bytes(bytes as u64)]);
+        let taken = self.hub.charge(now, || self.charged(), &[Charge::Bytes(bytes as u64)]);
         self.close_unless(now, taken)
     }
 
     /// Charges a hello, before its login is checked.
     pub(super) fn charge_hello(&mut self, now: Now) -> bool {
-        let Some(limiter) = self.hub.rate_limiter() else { return true };
-        let taken = limiter.take(now.mono_ms, self.charged(), &[Charge::Hello]);
+        let taken = self.hub.charge(now, || self.charged(), &[Charge::Hello]);
         self.close_unless(now, taken)
     }
 
     /// Charges the hello of a user whose login was checked. The address stays charged where this refuses: the check was
     /// done for it.
     pub(super) fn charge_hello_of(&mut self, now: Now, identity: &Identity) -> bool {
-        let Some(limiter) = self.hub.rate_limiter() else { return true };
-        let who = Charged { user: identity.user.clone(), ..Charged::default() };
-        let taken = limiter.take(now.mono_ms, who, &[Charge::Hello]);
+        let who = || Charged { user: identity.user.clone(), ..Charged::default() };
+        let taken = self.hub.charge(now, who, &[Charge::Hello]);
         self.close_unless(now, taken)
     }
 
     /// Charges a request that is about to be executed, or to be rejected as invalid. `Err`: it is refused.
     pub(super) fn charge_request(&mut self, now: Now, is_publish: bool) -> Result<(), ErrorBody> {
-        let Some(limiter) = self.hub.rate_limiter() else { return Ok(()) };
         let charges = if is_publish { &[Charge::Request, Charge::Publish][..] } else { &[Charge::Request] };
-        let taken = limiter.take(now.mono_ms, self.charged(), charges);
+        let taken = self.hub.charge(now, || self.charged(), charges);
         self.refusals = if taken.is_ok() { 0 } else { self.refusals.saturating_add(1) };
         taken.map_err(|wait_ms| ErrorBody {
             retry_after_ms: Some(wait_ms),
@@ -72,10 +68,18 @@ impl Peer {
     }
 
     fn charged(&self) -> Charged {
+        let connection = self.mailbox.connection;
+        let (user, address) = match &self.stage {
+            Stage::Active(open) => open
+                .session
+                .owned_by(&self.mailbox)
+                .map_or((None, None), |session| (session.login().identity.user.clone(), session.address())),
+            _ => (None, self.address()),
+        };
         Charged {
-            connection: Some(self.mailbox.connection),
-            user: self.user(),
-            address: Some(self.holder),
+            connection: Some(connection),
+            user,
+            address: Some(Address::of(address, connection)),
             api_key: None,
         }
     }

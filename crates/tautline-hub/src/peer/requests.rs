@@ -59,7 +59,7 @@ impl Peer {
                 (body.channel, ActionKind::History(page))
             }
             Request::Presence(body) => (body.channel, ActionKind::Presence),
-            Request::Auth(body) => return self.refresh(id, Auth::Token { token: body.token.into_owned() }),
+            Request::Auth(auth) => return self.refresh(id, auth),
             Request::Publish(_) | Request::Call(_) => unreachable!("handled above"),
         };
         match parse_channel(&action.0) {
@@ -68,13 +68,14 @@ impl Peer {
         }
     }
 
-    /// Has the token of an `auth` request checked; until then no input is read.
+    /// Has the login of an `auth` request checked; until then no input is read.
     fn refresh(&mut self, id: RequestId, auth: Auth) {
         let Stage::Active(open) = &self.stage else { return };
         let session = open.session.owned_by(&self.mailbox);
-        let identity = session.map(|session| Arc::clone(&session.login().identity));
+        let known = session.map(|session| (session.client(&self.hub), Arc::clone(&session.login().identity)));
+        let (client, identity) = known.unzip();
         let key = CallKey { session: open.session.id, id };
-        let question = self.authenticate(auth, None, identity.map(|identity| (key, identity)));
+        let question = self.authenticate(auth, client.flatten(), identity.map(|identity| (key, identity)));
         self.rare.get_or_insert_default().refreshing = Some((id, question));
     }
 
@@ -140,6 +141,8 @@ impl Peer {
             return self.settle(id, Err::<&(), _>(&busy));
         };
         let Stage::Active(open) = &self.stage else { return };
+        let session = open.session.owned_by(&self.mailbox);
+        let client = session.and_then(|session| session.client(&self.hub));
         let longest = self.hub.limits().call_ms_max;
         let request = CallRequest {
             reply_to: ReplyTo {
@@ -154,6 +157,7 @@ impl Peer {
             data: call.data.map_or_else(|| serde_json::value::RawValue::NULL.to_owned(), ToOwned::to_owned),
             timeout_ms: call.timeout_ms.map_or(longest, |requests| requests.min(longest)),
             identity: Arc::clone(&asked_by.identity),
+            client,
             key: CallKey { session: open.session.id, id },
         };
         self.queue_output(Output::Call(request));
@@ -212,7 +216,7 @@ impl Peer {
         self.reply(id, roster.as_ref());
     }
 
-    /// Continues an `auth` request whose token was checked.
+    /// Continues an `auth` request whose login was checked.
     pub(super) fn finish_refresh(&mut self, now: Now, id: RequestId, result: LoginResult) {
         let Stage::Active(open) = &mut self.stage else { return };
         let Some(mut session) = open.session.owned_by(&self.mailbox) else {
@@ -220,14 +224,16 @@ impl Peer {
         };
         let login = match self.hub.accept_login(now, result) {
             Ok(login) if login.identity.user == session.login().identity.user => Ok(login),
-            Ok(_) => Err(ErrorBody::new(ErrorCode::PermissionDenied, "the token is another user's")),
-            Err(refused) => Err(refused.to_body(|| self.hub.retry_after_ms())),
+            Ok(_) => Err((ErrorBody::new(ErrorCode::PermissionDenied, "the login is another user's"), None)),
+            Err(refused) => Err((refused.to_body(|| self.hub.retry_after_ms()), refused.into_disconnect())),
         };
         let login = match login {
             Ok(login) => login,
-            Err(error) => {
+            Err((error, disconnect)) => {
                 drop(session);
-                return self.reply(id, Err::<&(), _>(&error));
+                self.reply(id, Err::<&(), _>(&error));
+                disconnect.iter().for_each(|disconnect| self.disconnect(now, disconnect));
+                return;
             }
         };
         session.set_login(login.clone());
@@ -242,7 +248,7 @@ impl Peer {
             // Revoked after it was checked.
             return self.close_with_bye(now, None, bye_revoked());
         }
-        self.end_forbidden(&login.identity, "the new token does not open this channel");
+        self.end_forbidden(&login.identity, "the new login does not open this channel");
     }
 
     /// Answers an idempotent request.

@@ -299,8 +299,7 @@ impl ActiveSession {
         {
             return Ok(());
         }
-        let words = format!("a connection may be subscribed to {channels_max} channels");
-        Err(ErrorBody::new(ErrorCode::Limit, words))
+        Err(too_many_channels(channels_max))
     }
 
     fn free_slot(&mut self, name: &ChannelName, channels_max: usize) -> Result<usize, ErrorBody> {
@@ -329,6 +328,12 @@ fn sees_presence(client: Client<'_>, rule: &ChannelRule, name: &ChannelName) -> 
 
 fn slot_number(slot: usize) -> u32 {
     u32::try_from(slot).expect("slots are bounded by channels_max")
+}
+
+/// Error for one channel more than a connection may have.
+pub(super) fn too_many_channels(channels_max: usize) -> ErrorBody {
+    let words = format!("a connection may be subscribed to {channels_max} channels");
+    ErrorBody::new(ErrorCode::Limit, words)
 }
 
 /// Error for a request whose connection has lost its session.

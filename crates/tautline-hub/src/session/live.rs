@@ -7,7 +7,10 @@ use std::{net::IpAddr, sync::Arc};
 use tautline_engine::{Revocation, RevokedLogins, budget::Holder};
 use tautline_protocol::{
     ByeCode, ChannelName, Now, RequestId,
-    packet::server::{Bye, MemberState},
+    packet::{
+        client::ClientInfo,
+        server::{Bye, MemberState},
+    },
     server::{Ledger, REPLY_ROOM},
 };
 
@@ -19,7 +22,6 @@ use crate::{
     reply::write_too_large,
     rules::Rules,
     session::id::SessionId,
-    software::SoftwareId,
     sync::{MutexGuard, lock},
 };
 
@@ -166,7 +168,8 @@ impl<'a> LiveSession<'a> {
 
     /// Refuses a connection that the session's user has no room for beside its others; its oldest one may give way.
     fn refusal_by_user(&self, hub: &Hub, mailbox: &Arc<PeerMailbox>) -> Option<Bye> {
-        let connections = hub.0.user_connections.as_ref()?;
+        let connections = hub.0.user_connections.load();
+        let connections = connections.as_ref().as_ref()?;
         let user = self.login().identity.user.as_ref();
         let is_admitted = user.is_none_or(|user| connections.admit(user, self.id, mailbox));
         (!is_admitted).then(|| {
@@ -174,6 +177,16 @@ impl<'a> LiveSession<'a> {
             let retry_after_ms = Some(hub.retry_after_ms());
             Bye { retry_after_ms, ..Bye::new(ByeCode::RateLimited, words) }
         })
+    }
+
+    /// Counts the session's connection among those of its user, where they have a ceiling.
+    pub(crate) fn count_connection(&self, hub: &Hub) {
+        let connections = hub.0.user_connections.load();
+        if let Some(connections) = connections.as_ref()
+            && let (Some(user), Some(mailbox)) = (&self.login().identity.user, &self.state().mailbox)
+        {
+            connections.count(user, self.id, mailbox);
+        }
     }
 
     fn is_unused(&self) -> bool {
@@ -274,8 +287,9 @@ impl<'a> LiveSession<'a> {
         self.state().rare.address()
     }
 
-    pub(crate) fn software(&self) -> SoftwareId {
-        self.state().software
+    /// The client's software; without its version.
+    pub(crate) fn client(&self, hub: &Hub) -> Option<Arc<ClientInfo>> {
+        hub.software_names().get(self.state().software)
     }
 
     /// Channels that the connection is subscribed to.

@@ -62,7 +62,7 @@ pub enum Request<'a> {
     /// List the subscribers of a channel.
     Presence(ChannelOnly<'a>),
     /// Refresh the authentication.
-    Auth(AuthRefresh<'a>),
+    Auth(Auth),
 }
 
 impl Request<'_> {
@@ -193,7 +193,7 @@ fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserialize
 }
 
 /// The client's software.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClientInfo {
     /// Name and version of the SDK.
     #[serde(default, deserialize_with = "lenient")]
@@ -325,20 +325,6 @@ pub enum After {
 pub enum StartWord {
     /// The oldest publication kept.
     Start,
-}
-
-/// Body of `auth`.
-#[derive(Serialize, Deserialize)]
-pub struct AuthRefresh<'a> {
-    /// The new token.
-    #[serde(borrow)]
-    pub token: Cow<'a, str>,
-}
-
-impl std::fmt::Debug for AuthRefresh<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AuthRefresh(…)")
-    }
 }
 
 /// Body of `ping`.

@@ -3,7 +3,9 @@
 mod back_end;
 mod failures;
 mod kills;
+mod news;
 mod permissions;
+mod reload;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,11 +14,14 @@ use serde_json::{Value, json, value::RawValue};
 use standardwebhooks::Webhook;
 use tautline_files::secret::Secret;
 use tautline_hub::{CallKey, Identity, LoginDetails, LoginRefused, Permission};
-use tautline_protocol::{Info, Now, UserId, packet::Auth};
+use tautline_protocol::{
+    Info, Now, UserId,
+    packet::{Auth, client::ClientInfo},
+};
 
 use self::back_end::{BackEnd, Reply, Seen};
 use super::{HookKind, HookOptions, Hooks};
-use crate::{Authenticator, AuthenticatorOptions, Backend as _, Call, CallError, Login};
+use crate::{Authenticator, AuthenticatorOptions, Backend as _, Call, CallError, Login, LoginResult};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OLD_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -56,9 +61,14 @@ fn ali() -> Arc<Identity> {
     Arc::new(Identity { user: UserId::parse("ali").ok(), details: details.shared(), ..Identity::default() })
 }
 
+fn wechat() -> ClientInfo {
+    ClientInfo { sdk: "js/1".to_owned(), platform: "wechat".to_owned(), version: None }
+}
+
 fn a_call(id: u64, method: &str) -> Call {
     let data = RawValue::from_string(r#"{"sku": 7}"#.to_owned()).unwrap();
-    Call::new(method.to_owned(), data, ali(), key(id)).with("192.0.2.7".parse().ok(), 30_000)
+    let call = Call::new(method.to_owned(), data, ali(), key(id)).with("192.0.2.7".parse().ok(), 30_000);
+    call.with_client(Some(Arc::new(wechat())))
 }
 
 async fn call(hooks: &Hooks, id: u64, method: &str) -> Result<String, CallError> {
@@ -101,7 +111,7 @@ async fn call_is_answered_by_the_back_end() {
     let expected = json!({
         "kind": "call", "id": format!("{SESSION}:7"), "session": SESSION, "user": "ali",
         "info": {"name": "Ali"}, "labels": {"shop": "7"}, "address": "192.0.2.7", "method": "buy",
-        "data": {"sku": 7},
+        "data": {"sku": 7}, "client": {"sdk": "js/1", "platform": "wechat"},
     });
     assert_eq!(seen.json(), expected);
     assert_eq!(seen.header("idempotency-key"), format!("{SESSION}:7"));
@@ -200,10 +210,13 @@ async fn refresh_names_the_session_and_its_user() {
     let (auth, present) = (token("new"), (key(9), ali()));
     let mut login = Login::new(now(), &auth);
     login.refreshes = Some(&present);
+    let client = wechat();
+    login.client = Some(&client);
     hooks.authenticate(login).await.unwrap();
     let expected = json!({
         "kind": "refresh", "id": format!("{SESSION}:9"), "session": SESSION, "user": "ali",
         "info": {"name": "Ali"}, "labels": {"shop": "7"}, "login": {"token": "new"},
+        "client": {"sdk": "js/1", "platform": "wechat"},
     });
     assert_eq!(back_end.seen()[0].json(), expected);
 }

@@ -13,6 +13,7 @@ fn question(permission: Permission) -> AuthorizeQuestion {
         permission,
         data: (permission == Permission::Publish).then(|| RawValue::from_string("5".to_owned()).unwrap()),
         address: None,
+        client: None,
         holder: Holder::of_hash(1),
         key: key(3),
     }
