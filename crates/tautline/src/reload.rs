@@ -3,9 +3,13 @@
 //! Start at [`Reloader::run`]. A configuration with a fault changes nothing. Each part is replaced at once, and the parts one
 //! after the other (ADR 0027).
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::Context as _;
+use tautline_backend::Hooks;
 use tautline_gateway::Gateway;
 use tautline_process::log;
 use tokio::{
@@ -19,29 +23,39 @@ use crate::{
     config::{Environment, Flags, Loaded, Settings},
     logins,
     tls::CertificateStore,
-    watched::Watched,
+    watched::{Retry, Watched},
 };
 
 /// How often files are compared. A change is read once two comparisons in a row have found the same.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 /// Options that are applied while the server runs: these, and those inside of them. All others count from the next start on.
-const RELOADED: [&str; 8] =
-    ["channels", "api.keys", "api.key", "auth", "login", "rates", "server.allowed_origins", "log.filter"];
-/// Options inside of them that are not: what was opened before is not counted by them.
-const NOT_RELOADED: [&str; 2] = ["rates.connections_per_user_max", "rates.connections_per_user_beyond"];
+const RELOADED: [&str; 9] = [
+    "channels",
+    "api.keys",
+    "api.key",
+    "auth",
+    "login",
+    "hooks",
+    "rates",
+    "server.allowed_origins",
+    "log.filter",
+];
 
 /// What is needed to read the configuration again, and what it was before.
 pub(crate) struct Reloader {
-    pub(crate) flags: Flags,
-    pub(crate) environment: Environment,
-    pub(crate) gateway: Gateway,
+    flags: Flags,
+    environment: Environment,
+    gateway: Gateway,
     /// As the server started.
-    pub(crate) started: Loaded,
+    started: Loaded,
     /// As it was read last.
-    pub(crate) running: Loaded,
+    running: Loaded,
+    /// What answers the gateway's questions.
+    logins: Arc<Hooks>,
     /// Those of listeners with TLS, where there are any.
-    pub(crate) certificates: Option<CertificateStore>,
+    certificates: Option<CertificateStore>,
+    retry: Retry,
 }
 
 /// The options that have changed.
@@ -54,6 +68,18 @@ pub(crate) struct Changes {
 }
 
 impl Reloader {
+    /// Of a server that has started with these settings.
+    pub(crate) fn new(
+        (flags, environment): (Flags, Environment),
+        gateway: Gateway,
+        loaded: Loaded,
+        logins: Arc<Hooks>,
+        certificates: Option<CertificateStore>,
+    ) -> Self {
+        let (started, running, retry) = (loaded.clone(), loaded, Retry::default());
+        Self { flags, environment, gateway, started, running, logins, certificates, retry }
+    }
+
     /// Reloads until it is aborted.
     pub(crate) async fn run(mut self, mut hangups: Signal) {
         let mut comparisons = interval(COMPARE_EVERY);
@@ -69,7 +95,7 @@ impl Reloader {
             };
             // Files may be on a network that is slow.
             let looked = spawn_blocking(move || {
-                watched = self.look(is_asked, watched);
+                watched = self.look(is_asked, SystemTime::now(), watched);
                 (self, watched)
             });
             (self, watched) = looked.await.expect("a reload does not panic");
@@ -77,27 +103,38 @@ impl Reloader {
     }
 
     /// Reloads where it is asked for or a file has changed. What is watched from now on.
-    fn look(&mut self, is_asked: bool, mut watched: Watched) -> Watched {
-        if watched.compare() || is_asked {
+    fn look(&mut self, is_asked: bool, now: SystemTime, mut watched: Watched) -> Watched {
+        let has_changed = watched.compare();
+        if has_changed || is_asked || self.retry.is_due(now) {
             // As the files are before they are read: what changes meanwhile is read again.
             watched = Watched::new(&self.running.files);
-            self.reload_and_tell(if is_asked { "SIGHUP" } else { "a file has changed" });
+            match (is_asked, has_changed) {
+                (true, _) => self.reload_and_tell("SIGHUP", now, true),
+                (false, true) => self.reload_and_tell("a file has changed", now, true),
+                (false, false) => self.reload_and_tell("the last reload failed", now, false),
+            }
             if watched.files() != self.running.files {
                 watched = Watched::new(&self.running.files);
             }
         }
         if let Some(certificates) = &mut self.certificates {
-            certificates.look(is_asked);
+            certificates.look(is_asked, now);
         }
         watched
     }
 
-    fn reload_and_tell(&mut self, why: &str) {
+    /// Tells of a failure that is no news only where it `is_loud`.
+    fn reload_and_tell(&mut self, why: &str, now: SystemTime, is_loud: bool) {
         match self.reload() {
-            Err(error) => error!(
-                "{why}: the configuration was not reloaded, and all settings stay as they were: {error:#}"
-            ),
+            Err(error) => {
+                if self.retry.failed(now, format!("{error:#}")) || is_loud {
+                    error!(
+                        "{why}: the configuration was not reloaded, and all settings stay as they were: {error:#}"
+                    );
+                }
+            }
             Ok(Changes { applied, not_applied }) => {
+                self.retry.succeeded();
                 match applied.as_slice() {
                     [] => info!("{why}: configuration reloaded, nothing to apply"),
                     applied => info!("{why}: configuration reloaded, applied: {}", applied.join(", ")),
@@ -140,17 +177,21 @@ impl Reloader {
     /// The parts that can fail come first, and change nothing where they do.
     fn apply(&mut self, new: &Settings) -> anyhow::Result<()> {
         let (old, gateway) = (&self.running.settings, &self.gateway);
-        let logins = match have_same_logins(old, new) {
-            true => None,
-            // The rest of them, such as the environment, is as it was at the start.
-            false => Some(logins::backend(&Settings {
-                environment: self.started.settings.environment.clone(),
-                hooks: self.started.settings.hooks.clone(),
-                ..new.clone()
-            })?),
+        let logins = match (have_same_logins(old, new), old.hooks == new.hooks) {
+            (true, true) => None,
+            (is_same, _) => {
+                // The environment is as it was at the start.
+                let environment = self.started.settings.environment.clone();
+                let checks = || logins::authenticator(&Settings { environment, ..new.clone() });
+                let authenticator = (!is_same).then(checks).transpose()?;
+                let logins = self.logins.reloaded(&new.hooks, authenticator).context("cannot ask hooks")?;
+                Some(Arc::new(logins))
+            }
         };
         let certificates = match &self.certificates {
-            Some(store) if old.tls != new.tls => Some(store.checked(&new.tls).context("[[tls]]")?),
+            Some(store) if old.tls != new.tls => {
+                Some(store.checked(&new.tls, SystemTime::now()).context("[[tls]]")?)
+            }
             _ => None,
         };
         if (&old.api_keys, &old.scoped_api_keys) != (&new.api_keys, &new.scoped_api_keys) {
@@ -160,6 +201,7 @@ impl Reloader {
             store.take(new.tls.clone(), read).context("[[tls]]")?;
         }
         if let Some(logins) = logins {
+            self.logins = Arc::clone(&logins);
             gateway.set_backend(logins);
         }
         if old.allowed_origins != new.allowed_origins {
@@ -194,10 +236,45 @@ fn have_same_logins(old: &Settings, new: &Settings) -> bool {
 
 fn is_reloaded(option: &str) -> bool {
     let is_any = |outer: &[&str]| outer.iter().any(|outer| is_in(option, outer));
-    is_any(&RELOADED) && !is_any(&NOT_RELOADED)
+    is_any(&RELOADED)
 }
 
 /// Whether an option is this one, or inside of it.
 fn is_in(option: &str, outer: &str) -> bool {
     option.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    use super::*;
+    use crate::watched::RETRY_EVERY;
+
+    #[tokio::test]
+    async fn secret_that_appears_after_its_option_is_read_then() {
+        let folder = std::env::temp_dir().join(format!("tautline-reload-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (file, secret) = (folder.join("tautline.toml"), folder.join("secret"));
+        fs::write(&file, "[auth]\nguests = true\n").unwrap();
+        let flags = Flags { config: Some(file.clone()), ..Flags::default() };
+        let environment = Environment::of([]);
+        let loaded = Loaded::load(&flags, &environment).unwrap_or_else(|error| panic!("{error}"));
+        let gateway = Gateway::builder().guests(true).build().unwrap();
+        let logins = Arc::new(logins::backend(&loaded.settings).unwrap());
+        let mut watched = Watched::new(&loaded.files);
+        let mut reloader = Reloader::new((flags, environment), gateway, loaded, logins, None);
+        let start = SystemTime::now();
+        fs::write(&file, "[auth]\nguests = true\nhs256_secret = \"file:secret\"\n").unwrap();
+        for _ in 0..2 {
+            watched = reloader.look(false, start, watched);
+        }
+        fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        watched = reloader.look(false, start + RETRY_EVERY / 2, watched);
+        assert_eq!(reloader.running.settings.hs256_secret, None);
+        reloader.look(false, start + RETRY_EVERY, watched);
+        assert!(reloader.running.settings.hs256_secret.is_some());
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

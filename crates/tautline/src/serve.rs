@@ -2,10 +2,10 @@
 //!
 //! Start at [`run`]. What is decided here is only what a process does: files, signals, and the lines it prints.
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
-use tautline_backend::events::Webhooks;
+use tautline_backend::{Hooks, events::Webhooks};
 use tautline_gateway::{Gateway, Hosts};
 use tautline_process::{
     log,
@@ -52,7 +52,8 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
         Ok(logs) => logs,
         Err(ending) => return Ok(ExitCode::from(ending.exit_code())),
     };
-    let gateway = build(&settings, &mut logs)?;
+    let logins = Arc::new(logins::backend(&settings)?);
+    let gateway = build(&settings, &mut logs, &logins)?;
     logs.listen(&gateway);
     let webhooks = start_webhooks(&settings, &gateway)?;
     announce(&settings, &sockets, logs.keeps_keys());
@@ -64,14 +65,7 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
         files.extend(file);
     }
     let changing_keys = logs.change_keys(&gateway);
-    let reloader = Reloader {
-        flags,
-        environment,
-        gateway: gateway.clone(),
-        started: loaded.clone(),
-        running: loaded,
-        certificates,
-    };
+    let reloader = Reloader::new((flags, environment), gateway.clone(), loaded, logins, certificates);
     let reloading = signals.take_hangups().map(|hangups| tokio::spawn(reloader.run(hangups)));
 
     let ending = tokio::select! {
@@ -152,14 +146,14 @@ async fn drain(settings: &DrainSettings, gateway: &Gateway, signals: &mut Signal
 }
 
 /// The gateway that these settings describe.
-fn build(settings: &Settings, logs: &mut Logs) -> anyhow::Result<Gateway> {
+fn build(settings: &Settings, logs: &mut Logs, logins: &Arc<Hooks>) -> anyhow::Result<Gateway> {
     let mut builder = Gateway::builder()
         .config(settings.gateway.clone())
         .plain(settings.plain.clone())
         .limits(settings.limits.clone())
         .rules(settings.channels.clone())
         .node(settings.node.clone())
-        .backend(logins::backend(settings)?);
+        .backend(Arc::clone(logins));
     if !settings.ticket_keys.is_empty() {
         builder = builder.ticket_keys(settings.ticket_keys.iter().map(|key| key.0).collect());
     }

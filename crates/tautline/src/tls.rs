@@ -12,7 +12,10 @@ use anyhow::{Context as _, anyhow, bail};
 use tautline_gateway::{Tls, TlsCertificate};
 use tracing::{info, warn};
 
-use crate::{config::CertificateFiles, watched::Watched};
+use crate::{
+    config::CertificateFiles,
+    watched::{Retry, Watched},
+};
 
 /// How long before its end a certificate is warned of, and how often.
 const EXPIRY_NOTICE: Duration = Duration::from_hours(14 * 24);
@@ -23,6 +26,7 @@ pub(crate) struct CertificateStore {
     files: Vec<CertificateFiles>,
     tls: Tls,
     watched: Watched,
+    retry: Retry,
     /// When an expiry was last warned of.
     warned: Option<SystemTime>,
 }
@@ -35,7 +39,7 @@ impl CertificateStore {
     pub(crate) fn load(files: Vec<CertificateFiles>) -> anyhow::Result<Self> {
         let watched = watch(&files);
         let tls = Tls::new(read_all(&files)?)?;
-        let mut store = Self { files, tls, watched, warned: None };
+        let mut store = Self { files, tls, watched, retry: Retry::default(), warned: None };
         store.log("certificate loaded");
         store.warn_of_expiry(SystemTime::now());
         Ok(store)
@@ -46,17 +50,23 @@ impl CertificateStore {
         self.tls.clone()
     }
 
-    /// Reads the files again where one of them has changed, or where that is asked for. Warns of certificates that expire.
-    /// False: nothing was read.
-    pub(crate) fn look(&mut self, is_asked: bool) -> bool {
-        let is_due = self.watched.compare() || is_asked;
+    /// Reads the files again where one of them has changed, where that is asked for, and some time after it has failed.
+    /// Warns of certificates that expire. False: nothing was read.
+    pub(crate) fn look(&mut self, is_asked: bool, now: SystemTime) -> bool {
+        let is_new = self.watched.compare() || is_asked;
+        let is_due = is_new || self.retry.is_due(now);
         if is_due {
             self.watched = watch(&self.files);
-            if let Err(error) = self.checked(&self.files).and_then(|read| self.replace(read)) {
-                warn!("cannot reload certificates; those in use stay: {error:#}");
+            match self.checked(&self.files, now).and_then(|read| self.replace(read)) {
+                Ok(()) => self.retry.succeeded(),
+                Err(error) => {
+                    if self.retry.failed(now, format!("{error:#}")) || is_new {
+                        warn!("cannot reload certificates; those in use stay: {error:#}");
+                    }
+                }
             }
         }
-        self.warn_of_expiry(SystemTime::now());
+        self.warn_of_expiry(now);
         is_due
     }
 
@@ -64,12 +74,16 @@ impl CertificateStore {
     ///
     /// # Errors
     /// Names the file that cannot be used.
-    pub(crate) fn checked(&self, files: &[CertificateFiles]) -> anyhow::Result<Vec<TlsCertificate>> {
+    pub(crate) fn checked(
+        &self,
+        files: &[CertificateFiles],
+        now: SystemTime,
+    ) -> anyhow::Result<Vec<TlsCertificate>> {
         if files.is_empty() {
             bail!("no certificate is left, and listeners with TLS still use them");
         }
         let read = read_all(files)?;
-        let (now, used) = (SystemTime::now(), self.tls.certificates());
+        let used = self.tls.certificates();
         for (files, certificate) in files.iter().zip(&read) {
             // One that has expired meanwhile, and is not replaced, does not keep the others from being renewed.
             let is_used = used.iter().any(|used| used.expires() == certificate.expires());
@@ -93,7 +107,7 @@ impl CertificateStore {
         files: Vec<CertificateFiles>,
         read: Vec<TlsCertificate>,
     ) -> anyhow::Result<()> {
-        (self.watched, self.files) = (watch(&files), files);
+        (self.watched, self.files, self.retry) = (watch(&files), files, Retry::default());
         self.replace(read)
     }
 
@@ -163,6 +177,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::watched::RETRY_EVERY;
 
     /// Files of a certificate, in a folder of one test.
     struct Folder(PathBuf);
@@ -209,9 +224,10 @@ mod tests {
 
     /// Whether the files were read again once they were steady.
     fn looks(store: &mut CertificateStore) -> bool {
-        let at_once = store.look(false);
+        let now = SystemTime::now();
+        let at_once = store.look(false, now);
         assert!(!at_once, "they may still be written");
-        store.look(false)
+        store.look(false, now)
     }
 
     fn names(store: &CertificateStore) -> Vec<String> {
@@ -257,12 +273,28 @@ mod tests {
             folder.issue_for("bad.example", years);
             assert!(looks(&mut store));
             assert_eq!(names(&store), ["good.example"], "{years:?}");
-            store.look(true);
+            store.look(true, SystemTime::now());
             assert_eq!(names(&store), ["good.example"], "{years:?}");
         }
         folder.issue("new.example");
         assert!(looks(&mut store));
         assert_eq!(names(&store), ["new.example"]);
+    }
+
+    #[test]
+    fn certificate_is_reloaded_once_it_is_valid() {
+        let folder = Folder::new("early");
+        folder.issue("now.example");
+        let mut store = CertificateStore::load(vec![folder.files()]).unwrap();
+        folder.issue_for("later.example", (2090, 2099));
+        assert!(looks(&mut store));
+        assert_eq!(names(&store), ["now.example"]);
+        let begins = read(&folder.files()).unwrap().begins();
+        assert!(store.look(false, begins - RETRY_EVERY) && !store.look(false, begins - RETRY_EVERY / 2));
+        assert_eq!(names(&store), ["now.example"]);
+        assert!(store.look(false, begins));
+        assert_eq!(names(&store), ["later.example"]);
+        assert!(!store.look(false, begins + RETRY_EVERY), "and is not read again");
     }
 
     #[test]

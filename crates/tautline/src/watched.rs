@@ -7,7 +7,11 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
+
+/// How long after a reload that failed the files are read again.
+pub(crate) const RETRY_EVERY: Duration = Duration::from_secs(60);
 
 /// Files, and what they were when their content was read.
 pub(crate) struct Watched {
@@ -45,6 +49,36 @@ impl Watched {
         let is_steady = now == self.seen;
         self.seen = now;
         is_steady && self.seen != self.read
+    }
+}
+
+/// When a reload that has failed is tried again: what was wrong may end without a change of these files, such as a
+/// certificate that begins later, a file that another one names, or a lack of memory.
+#[derive(Debug, Default)]
+pub(crate) struct Retry(Option<Failure>);
+
+#[derive(Debug)]
+struct Failure {
+    at: SystemTime,
+    words: String,
+}
+
+impl Retry {
+    /// Whether to try again. At once, where the clock was set back.
+    pub(crate) fn is_due(&self, now: SystemTime) -> bool {
+        let passed = |failure: &Failure| now.duration_since(failure.at).unwrap_or(RETRY_EVERY);
+        self.0.as_ref().is_some_and(|failure| passed(failure) >= RETRY_EVERY)
+    }
+
+    /// A reload has failed. True: in other words than the last time.
+    pub(crate) fn failed(&mut self, at: SystemTime, words: String) -> bool {
+        let is_news = self.0.as_ref().is_none_or(|failure| failure.words != words);
+        self.0 = Some(Failure { at, words });
+        is_news
+    }
+
+    pub(crate) fn succeeded(&mut self) {
+        self.0 = None;
     }
 }
 
@@ -89,6 +123,19 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(!watched.compare());
         assert!(watched.compare());
+    }
+
+    #[test]
+    fn failed_reload_is_due_after_a_while_and_news_once() {
+        let (mut retry, start) = (Retry::default(), SystemTime::UNIX_EPOCH + RETRY_EVERY);
+        assert!(!retry.is_due(start));
+        assert!(retry.failed(start, "too early".to_owned()));
+        assert!(!retry.is_due(start + RETRY_EVERY / 2));
+        assert!(retry.is_due(start + RETRY_EVERY));
+        assert!(retry.is_due(start - RETRY_EVERY), "the clock was set back");
+        assert!(!retry.failed(start, "too early".to_owned()) && retry.failed(start, "gone".to_owned()));
+        retry.succeeded();
+        assert!(!retry.is_due(start + RETRY_EVERY));
     }
 
     #[test]

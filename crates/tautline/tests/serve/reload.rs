@@ -122,24 +122,70 @@ fn replaced_token_secret_admits_and_refuses_at_once() {
 
 #[test]
 fn filter_and_rates_change_while_it_runs() {
-    let text = |filter: &str, rates: &str| {
-        settings("n1", OLD_KEY) + &format!("[log]\nfilter = \"{filter}\"\n[rates]\n{rates}\n")
+    let text = |node: &str, filter: &str, rates: &str| {
+        settings(node, OLD_KEY) + &format!("[log]\nfilter = \"{filter}\"\n[rates]\n{rates}\n")
     };
-    let file = config_file("reload-filter", &text("info", ""));
+    let file = config_file("reload-filter", &text("n1", "info", ""));
     let mut server = server(&file);
     let rates = "api_key = { publishes = \"1/h\" }\nconnections_per_user_max = 5";
-    fs::write(&file, text("warn", rates)).expect("it can be written");
+    fs::write(&file, text("n2", "warn", rates)).expect("it can be written");
     server.signal(Signal::HUP);
     // A warning, which the new filter lets through, and not the information before it.
     let log = server.log_line("with the next start only");
-    assert!(log.trim_end().ends_with(": rates.connections_per_user_max"), "{log}");
+    assert!(log.trim_end().ends_with(": server.node"), "{log}");
     assert_eq!(publish(&server, OLD_KEY), "200");
     assert_eq!(publish(&server, OLD_KEY), "429");
-    fs::write(&file, text("info", "")).expect("it can be written");
+    fs::write(&file, text("n1", "info", "")).expect("it can be written");
     server.signal(Signal::HUP);
     let log = server.log_line("configuration reloaded");
     assert!(log.contains("applied: log.filter, rates.api_key.publishes"), "{log}");
+    assert!(log.contains("rates.connections_per_user_max"), "{log}");
     assert_eq!(publish(&server, OLD_KEY), "200");
+}
+
+#[test]
+fn changed_hooks_are_asked_at_once() {
+    let back_end = |name: &'static str| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("a connection");
+                let mut request = [0; 4096];
+                // Each request of this test fits, and comes alone.
+                let _ = stream.read(&mut request).expect("a request");
+                let body = format!(r#"{{"result":{{"data":"{name}"}}}}"#);
+                let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\n";
+                write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).expect("it reads");
+            }
+        });
+        url
+    };
+    let text = |url: &str| {
+        settings("n1", OLD_KEY)
+            + &format!(
+                "[[hooks]]\non = \"call\"\nurl = \"{url}\"\nallow_networks = [\"127.0.0.1\"]\n\
+                 secrets = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]\n"
+            )
+    };
+    let file = config_file("reload-hooks", &text(&back_end("old")));
+    let mut server = server(&file);
+    let mut line = server.connect();
+    line.hello(&json!({"guest": true}));
+    line.receive("welcome");
+    line.send(&json!({"id": 1, "call": {"method": "any"}}));
+    assert_eq!(line.receive("ok")["ok"]["data"], "old");
+    fs::write(&file, text(&back_end("new"))).expect("it can be written");
+    server.signal(Signal::HUP);
+    let log = server.log_line("configuration reloaded");
+    assert!(log.contains("applied: hooks"), "{log}");
+    line.send(&json!({"id": 2, "call": {"method": "any"}}));
+    assert_eq!(line.receive("ok")["ok"]["data"], "new");
+    fs::write(&file, settings("n1", OLD_KEY)).expect("it can be written");
+    server.signal(Signal::HUP);
+    server.log_line("configuration reloaded");
+    line.send(&json!({"id": 3, "call": {"method": "any"}}));
+    assert_eq!(line.receive("error")["error"]["code"], "not_found");
 }
 
 #[test]
