@@ -33,20 +33,25 @@ impl BackEnd {
         Self { address, _runtime: runtime }
     }
 
-    /// A gateway that asks it about everything of these kinds, and lets guests in.
-    fn gateway(&self, on: impl Into<Vec<HookKind>>) -> GatewayBuilder {
+    /// Asks it about everything of these kinds, and lets guests in.
+    fn hooks(&self, on: impl Into<Vec<HookKind>>) -> Hooks {
         let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         let mut hook = HookOptions::new(on, format!("http://{}/", self.address), secret);
         hook.allow_networks = vec!["127.0.0.1/32".parse().expect("a network")];
         let mut guests = AuthenticatorOptions::default();
         guests.guests = true;
         let otherwise = Authenticator::new(&guests).expect("guests");
+        Hooks::new("", &[hook], otherwise).expect("valid")
+    }
+
+    /// A gateway that asks it, and lets guests in.
+    fn gateway(&self, on: impl Into<Vec<HookKind>>) -> GatewayBuilder {
         let asks = ChannelRule {
             publish: Access::Backend,
             subscribe: Access::Any,
             ..ChannelRule::closed(RulePattern::parse("*").expect("a pattern"))
         };
-        open_to_all().rules(vec![asks]).backend(Hooks::new("", &[hook], otherwise).expect("valid"))
+        open_to_all().rules(vec![asks]).backend(self.hooks(on))
     }
 }
 
@@ -80,6 +85,66 @@ fn hanging_back_end_holds_up_nothing_else() {
     assert_eq!(client.echo(&json!("here")), "here");
     let other = rig.guest().request("call", &json!({"method": "hang", "timeout_ms": 1}));
     assert_eq!(other["error"]["code"], "timeout");
+}
+
+#[test]
+fn publishes_that_hang_in_a_hook_delay_no_other_user() {
+    const HUNG: usize = 40;
+    let back_end = BackEnd::new(|_| None);
+    let guarded = ChannelRule {
+        publish: Access::Backend,
+        ..ChannelRule::closed(RulePattern::parse("guarded:*").expect("a pattern"))
+    };
+    let open = ChannelRule {
+        publish: Access::Any,
+        subscribe: Access::Any,
+        ..ChannelRule::closed(RulePattern::parse("*").expect("a pattern"))
+    };
+    let rig = Rig::serve(back_end.gateway([HookKind::Publish]).rules(vec![guarded, open]));
+    let mut reader = rig.guest();
+    assert!(reader.request("subscribe", &json!({"channel": "open"}))["ok"].is_object());
+    let mut hung: Vec<_> = (0..HUNG).map(|_| rig.guest()).collect();
+    for (n, client) in hung.iter_mut().enumerate() {
+        client.send_request("publish", &json!({"channel": format!("guarded:{n}"), "data": n}));
+        // Behind the publish on the same connection: it waits in the hook, and holds up nothing else of its client.
+        assert_eq!(client.echo(&json!(n)), n);
+    }
+    let mut writer = rig.guest();
+    for n in 1..=200 {
+        let answer = writer.request("publish", &json!({"channel": "open", "data": n}));
+        assert_eq!(answer["ok"]["offset"], n, "{answer}");
+        assert_eq!(reader.receive()["pub"]["data"], n);
+    }
+    // Not one of those that hang was answered before all of these were delivered.
+    for (n, client) in hung.iter_mut().enumerate() {
+        assert_eq!(client.echo(&json!("last")), "last", "client {n} has heard nothing else");
+    }
+}
+
+#[test]
+fn hook_is_told_the_platform_of_the_client() {
+    let back_end = BackEnd::new(|body| Some(json!({"result": {"data": body["client"]}})));
+    let rig = Rig::serve(back_end.gateway([HookKind::Call]));
+    let mut client = rig.connect();
+    let software = json!({"sdk": "js/1", "platform": "wechat", "version": "8.0"});
+    client.send(&json!({"hello": {"v": 1, "auth": {"guest": true}, "client": software}}));
+    assert!(client.receive()["welcome"].is_object());
+    let told = client.request("call", &json!({"method": "any"}))["ok"]["data"].clone();
+    assert_eq!(told, json!({"sdk": "js/1", "platform": "wechat"}));
+}
+
+#[test]
+fn replaced_hooks_answer_the_next_question() {
+    let (old, new) = (
+        BackEnd::new(|_| Some(json!({"result": {"data": "old"}}))),
+        BackEnd::new(|_| Some(json!({"result": {"data": "new"}}))),
+    );
+    let rig = Rig::serve(old.gateway([HookKind::Call]));
+    let mut client = rig.guest();
+    let call = json!({"method": "any"});
+    assert_eq!(client.request("call", &call)["ok"]["data"], "old");
+    rig.gateway.set_backend(new.hooks([HookKind::Call]));
+    assert_eq!(client.request("call", &call)["ok"]["data"], "new");
 }
 
 #[test]

@@ -100,6 +100,54 @@ fn code_of_a_client_that_was_cut_off_is_good_when_it_comes_back() {
     assert_eq!(vendor.mock.requests(), 1);
 }
 
+/// 2,000 are a matter of patience and of open files: `TAUTLINE_TEST_LOGIN_CLIENTS=2000`.
+fn clients_wanted() -> usize {
+    let said = std::env::var("TAUTLINE_TEST_LOGIN_CLIENTS").ok();
+    said.map_or(200, |said| said.parse().expect("a number of clients"))
+}
+
+#[test]
+fn slow_vendor_lets_all_in_and_delays_nobody_else() {
+    let vendor = Vendor::start();
+    let rig = Rig::serve(vendor.gateway(|wechat| {
+        wechat.codes_per_address_max = 10_000;
+        wechat.calls_per_second_max = 10_000;
+        wechat.calls_running_max = 50;
+    }));
+    let code = |n: usize| format!("slow.{n}");
+    let mut clients: Vec<_> = (0..clients_wanted()).map(|n| (n, send_code(&rig, &code(n)))).collect();
+    rig.wait_until("the vendor is asked", |_| vendor.mock.requests() > 0);
+    let mut other = {
+        let mut other = rig.connect();
+        let claims = json!({"sub": "other", "exp": FAR_AWAY});
+        other.send(&json!({"hello": {"v": 1, "auth": {"token": token(&claims)}}}));
+        assert_eq!(other.receive()["welcome"]["user"], "other");
+        other
+    };
+    assert!(vendor.mock.requests() < clients.len(), "the other one was let in before the storm is over");
+    let mut let_in = 0;
+    while let Some((n, mut client)) = clients.pop() {
+        let answer = client.receive();
+        if answer["welcome"]["user"] == "wechat:slow" {
+            let_in += 1;
+        } else {
+            assert_eq!(answer["bye"]["code"], "overloaded", "{answer}");
+            assert!(answer["bye"]["retry_after_ms"].is_u64(), "{answer}");
+            // Those who come again wait behind all others here, so that there are turns for them.
+            clients.insert(0, (n, send_code(&rig, &code(n))));
+        }
+        if let_in % 50 == 0 {
+            other.send(&json!({"ping": {}}));
+            assert!(other.receive()["pong"].is_object());
+        }
+    }
+    assert_eq!(
+        (let_in, vendor.mock.requests()),
+        (clients_wanted(), clients_wanted()),
+        "each code was sent once"
+    );
+}
+
 #[test]
 fn vendor_that_hangs_holds_up_nobody_else_and_everybody_is_told() {
     const NEW_CLIENTS: usize = 2_000;

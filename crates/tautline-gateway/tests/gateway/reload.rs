@@ -1,11 +1,18 @@
 //! Settings that are replaced while clients are connected.
 
+use std::net::{SocketAddr, TcpStream};
+
+use rustls::version::TLS13;
 use serde_json::{Value, json};
 use tautline_backend::{Authenticator, AuthenticatorOptions};
-use tautline_gateway::ApiKeys;
+use tautline_gateway::{ApiKeys, Tls};
 use tautline_hub::{Access, ChannelRule, Rates, RulePattern};
+use tungstenite::WebSocket;
 
-use crate::rig::{Client, Rig, config, open_to_all};
+use crate::{
+    rig::{Client, Rig, config, open_to_all},
+    tls::{self, Authority, Secure},
+};
 
 const RELOADS: usize = 20;
 /// Clients from here on subscribe.
@@ -52,12 +59,53 @@ fn still_connected(clients: &mut [Client]) {
     }
 }
 
+/// Clients by TLS, one in ten of those wanted, and the certificate that the next one is to be shown.
+struct SecureClients {
+    authority: Authority,
+    tls: Tls,
+    address: SocketAddr,
+    clients: Vec<WebSocket<Secure<TcpStream>>>,
+}
+
+impl SecureClients {
+    fn of(rig: &Rig) -> Self {
+        let authority = Authority::new();
+        let tls = Tls::new(vec![authority.issue("a.example").0]).expect("a certificate");
+        let address = rig.serve_also(|listener| listener.tls(tls.clone()));
+        let mut of = Self { authority, tls, address, clients: Vec::new() };
+        of.clients = (0..clients_wanted() / 10).map(|_| of.connect()).collect();
+        of
+    }
+
+    /// Without a ticket of an earlier TLS session, which would spare it the certificate.
+    fn connect(&self) -> WebSocket<Secure<TcpStream>> {
+        tls::guest(tls::secure(tls::dial(self.address), &self.authority.client(&[&TLS13]), "a.example"))
+    }
+
+    /// New handshakes see the new certificate, and nobody is dropped.
+    fn replace_certificate(&mut self, nth: u64) {
+        let (certificate, der) = self.authority.issue("a.example");
+        self.tls.replace(vec![certificate]).expect("a good certificate");
+        let fresh = self.connect();
+        let seen = fresh.get_ref().conn.peer_certificates().expect("it was shown one");
+        assert_eq!(seen[0], der, "reload {nth}");
+        let place = usize::try_from(nth).expect("twenty") % self.clients.len();
+        // The one that is replaced leaves by its own will.
+        let mut before = std::mem::replace(&mut self.clients[place], fresh);
+        tls::assert_echo(&mut before, 2_000 + nth, "still here");
+        for client in &mut self.clients {
+            tls::assert_echo(client, 1_000 + nth, "still here");
+        }
+    }
+}
+
 #[test]
 fn twenty_reloads_drop_nobody_and_hold_at_once() {
     let mut config = config();
     config.connections_per_address_max = 2 * clients_wanted();
     let rig = Rig::serve(open_to_all().config(config));
     let mut clients: Vec<_> = (0..clients_wanted()).map(|_| rig.guest()).collect();
+    let mut secure = SecureClients::of(&rig);
     let key = |nth: usize| format!("key-of-reload-{nth:04}");
     let origin = |nth: usize| format!("https://shop-{nth}.example");
     for nth in 1..=RELOADS {
@@ -78,6 +126,7 @@ fn twenty_reloads_drop_nobody_and_hold_at_once() {
         }
         let answer = clients[subscriber].request("subscribe", &json!({"channel": "room:7"}));
         assert_eq!(answer["ok"].is_object(), is_open, "{answer}");
+        secure.replace_certificate(nth as u64);
         still_connected(&mut clients[..5]);
     }
     still_connected(&mut clients);

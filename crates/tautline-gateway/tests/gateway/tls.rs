@@ -27,24 +27,24 @@ const RELOADS: usize = 20;
 const CONNECTIONS: usize = 200;
 
 /// Signs certificates that only its own clients trust.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
     /// A new certificate for this name, and its bytes as a client sees them.
-    fn issue(&self, name: &str) -> (TlsCertificate, CertificateDer<'static>) {
+    pub fn issue(&self, name: &str) -> (TlsCertificate, CertificateDer<'static>) {
         let key = KeyPair::generate().unwrap();
         let issued = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
         let certificate = TlsCertificate::from_pem(issued.pem().as_bytes(), key.serialize_pem().as_bytes());
         (certificate.unwrap(), issued.der().clone())
     }
 
-    fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
+    pub fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
@@ -55,22 +55,22 @@ impl Authority {
     }
 }
 
-type Secure<S> = StreamOwned<ClientConnection, S>;
+pub type Secure<S> = StreamOwned<ClientConnection, S>;
 
-fn dial(address: SocketAddr) -> TcpStream {
+pub fn dial(address: SocketAddr) -> TcpStream {
     let tcp = TcpStream::connect(address).expect("it listens");
     tcp.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     tcp.set_write_timeout(Some(TEST_TIMEOUT)).unwrap();
     tcp
 }
 
-fn secure<S: Read + Write>(stream: S, config: &Arc<ClientConfig>, name: &str) -> Secure<S> {
+pub fn secure<S: Read + Write>(stream: S, config: &Arc<ClientConfig>, name: &str) -> Secure<S> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), stream)
 }
 
 /// A guest behind `welcome`.
-fn guest<S: Read + Write>(stream: Secure<S>) -> WebSocket<Secure<S>> {
+pub fn guest<S: Read + Write>(stream: Secure<S>) -> WebSocket<Secure<S>> {
     let request = ClientRequestBuilder::new(Uri::from_static("wss://a.example/connect"));
     let (mut socket, _) = tungstenite::client(request, stream).expect("the handshake succeeds");
     socket.send(Message::text(json!({"hello": {"v": 1, "auth": {"guest": true}}}).to_string())).unwrap();
@@ -87,7 +87,7 @@ fn send_echo<S: Read + Write>(socket: &mut WebSocket<S>, id: u64, data: &str) {
     socket.send(Message::text(call.to_string())).unwrap();
 }
 
-fn assert_echo<S: Read + Write>(socket: &mut WebSocket<S>, id: u64, data: &str) {
+pub fn assert_echo<S: Read + Write>(socket: &mut WebSocket<S>, id: u64, data: &str) {
     send_echo(socket, id, data);
     assert_eq!(receive(socket)["ok"]["data"], data);
 }
