@@ -84,7 +84,12 @@ impl Reloader {
     pub(crate) async fn run(mut self, mut hangups: Signal) {
         let mut comparisons = interval(COMPARE_EVERY);
         comparisons.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut watched = Watched::new(&self.running.files);
+        let mut watched;
+        (self, watched) = blocking(move || {
+            let watched = self.watch(SystemTime::now());
+            (self, watched)
+        })
+        .await;
         loop {
             let is_asked = tokio::select! {
                 received = hangups.recv() => match received {
@@ -93,12 +98,11 @@ impl Reloader {
                 },
                 _ = comparisons.tick() => false,
             };
-            // Files may be on a network that is slow.
-            let looked = spawn_blocking(move || {
+            (self, watched) = blocking(move || {
                 watched = self.look(is_asked, SystemTime::now(), watched);
                 (self, watched)
-            });
-            (self, watched) = looked.await.expect("a reload does not panic");
+            })
+            .await;
         }
     }
 
@@ -114,13 +118,28 @@ impl Reloader {
                 (false, false) => self.reload_and_tell("the last reload failed", now, false),
             }
             if watched.files() != self.running.files {
-                watched = Watched::new(&self.running.files);
+                watched = self.watch(now);
             }
         }
         if let Some(certificates) = &mut self.certificates {
             certificates.look(is_asked, now);
         }
         watched
+    }
+
+    /// Watches the files of the settings in use. What has changed since they were read, comparisons would never find.
+    fn watch(&mut self, now: SystemTime) -> Watched {
+        loop {
+            let watched = Watched::new(&self.running.files);
+            let loaded = Loaded::load(&self.flags, &self.environment);
+            if loaded.is_err() || loaded.is_ok_and(|new| !self.running.values.changed(&new.values).is_empty())
+            {
+                self.reload_and_tell("a file has changed", now, true);
+            }
+            if watched.files() == self.running.files {
+                return watched;
+            }
+        }
     }
 
     /// Tells of a failure that is no news only where it `is_loud`.
@@ -225,6 +244,11 @@ impl Reloader {
     }
 }
 
+/// Files may be on a network that is slow.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    spawn_blocking(work).await.expect("a reload does not panic")
+}
+
 /// Only logins that have changed are replaced: what was fetched of the others, such as key sets, stays.
 fn have_same_logins(old: &Settings, new: &Settings) -> bool {
     let of = |settings: &Settings| {
@@ -252,7 +276,7 @@ mod tests {
     use crate::watched::RETRY_EVERY;
 
     #[tokio::test]
-    async fn secret_that_appears_after_its_option_is_read_then() {
+    async fn change_that_no_comparison_shows_is_read() {
         let folder = std::env::temp_dir().join(format!("tautline-reload-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let (file, secret) = (folder.join("tautline.toml"), folder.join("secret"));
@@ -262,9 +286,11 @@ mod tests {
         let loaded = Loaded::load(&flags, &environment).unwrap_or_else(|error| panic!("{error}"));
         let gateway = Gateway::builder().guests(true).build().unwrap();
         let logins = Arc::new(logins::backend(&loaded.settings).unwrap());
-        let mut watched = Watched::new(&loaded.files);
         let mut reloader = Reloader::new((flags, environment), gateway, loaded, logins, None);
         let start = SystemTime::now();
+        fs::write(&file, "[auth]\nguests = false\n").unwrap();
+        let mut watched = reloader.watch(start);
+        assert!(!reloader.running.settings.guests, "changed since it was read, and before it was watched");
         fs::write(&file, "[auth]\nguests = true\nhs256_secret = \"file:secret\"\n").unwrap();
         for _ in 0..2 {
             watched = reloader.look(false, start, watched);

@@ -1,6 +1,6 @@
 //! Hooks: what phones ask goes to the app's back end by HTTP, and its answers come back.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{Json, Router, routing::post};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use tautline_backend::{Authenticator, AuthenticatorOptions, HookKind, HookOption
 use tautline_gateway::{Access, ChannelRule, GatewayBuilder, RulePattern};
 use tokio::{net::TcpListener, runtime::Runtime};
 
-use crate::rig::{Client, Rig, open_to_all};
+use crate::rig::{Client, Rig, config, open_to_all};
 
 /// An app's back end. It serves until it is dropped.
 struct BackEnd {
@@ -38,6 +38,8 @@ impl BackEnd {
         let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         let mut hook = HookOptions::new(on, format!("http://{}/", self.address), secret);
         hook.allow_networks = vec!["127.0.0.1/32".parse().expect("a network")];
+        // What hangs here hangs to the end of the test.
+        hook.timeout = Some(Duration::from_secs(600));
         let mut guests = AuthenticatorOptions::default();
         guests.guests = true;
         let otherwise = Authenticator::new(&guests).expect("guests");
@@ -100,7 +102,10 @@ fn publishes_that_hang_in_a_hook_delay_no_other_user() {
         subscribe: Access::Any,
         ..ChannelRule::closed(RulePattern::parse("*").expect("a pattern"))
     };
-    let rig = Rig::serve(back_end.gateway([HookKind::Publish]).rules(vec![guarded, open]));
+    let mut config = config();
+    config.backend_timeout = Duration::from_secs(600);
+    let gateway = back_end.gateway([HookKind::Publish]).config(config);
+    let rig = Rig::serve(gateway.rules(vec![guarded, open]));
     let mut reader = rig.guest();
     assert!(reader.request("subscribe", &json!({"channel": "open"}))["ok"].is_object());
     let mut hung: Vec<_> = (0..HUNG).map(|_| rig.guest()).collect();
