@@ -21,7 +21,7 @@ use crate::{
     delivery::Sink,
     driver::{self, Driver, Ends},
     error::{ConnectError, RequestError, SubscribeError},
-    notes::Notes,
+    handle_events::Notes,
     options::{ClientOptions, Login},
     requests::{HistoryPage, HistoryPlace, RequestOptions, Waiting},
     storage::RestoredRequest,

@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use tautline_protocol::{ChannelName, ErrorCode, client::LocalError};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-use crate::{notes::Handled, subscription::SubscriptionEvent};
+use crate::{handle_events::Handled, subscription::SubscriptionEvent};
 
 /// What a subscription is given.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ use crate::{
     delivery::Deliveries,
     dial::{DialError, Opened},
     error::ConnectError,
-    notes::{Handled, Notes},
+    handle_events::{Handled, Notes},
     options::{ClientOptions, Login, LoginError, PendingLogin},
     random::Random,
     socket::{Lost, Socket},

@@ -39,7 +39,7 @@ mod delivery;
 mod dial;
 mod driver;
 mod error;
-mod notes;
+mod handle_events;
 mod options;
 mod random;
 mod requests;

@@ -8,7 +8,7 @@ use tautline_protocol::{
     packet::client::{After, StartWord},
 };
 
-use crate::notes::Notes;
+use crate::handle_events::Notes;
 
 /// How a request may be treated. `Default` suits most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

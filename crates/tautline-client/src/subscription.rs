@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::{
     client::Command,
     delivery::Delivery,
-    notes::{Handled, Notes},
+    handle_events::{Handled, Notes},
 };
 
 /// What happens in a channel.

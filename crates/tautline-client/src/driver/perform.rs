@@ -8,7 +8,7 @@ use crate::{
     client::ClientEvent,
     delivery::Delivery,
     dial::dial,
-    notes::Handled,
+    handle_events::Handled,
     subscription::{Publication, SubscriptionEvent},
 };
 

@@ -6,23 +6,23 @@
 
 mod backoff;
 mod cause;
+mod connect;
+mod disconnect;
 mod heartbeat;
 mod identity;
 mod input;
-mod line;
+mod liveness;
 mod login;
-mod losing;
-mod opening;
+mod online;
 mod options;
 mod outbox;
 mod output;
 mod random;
 mod refresh;
 mod session;
+mod snapshot;
 mod storage;
-mod stored;
 mod subscription;
-mod traffic;
 
 #[cfg(test)]
 mod settle_tests;
@@ -32,4 +32,4 @@ pub use input::{Input, NewRequest, RequestVerb, SocketClosed};
 pub use options::{Options, OutboxFull};
 pub use output::{Dropped, LocalError, Output, PublicationEvent, Settlement, State, WelcomeEvent};
 pub use session::Session;
-pub use stored::{Store, Stored, StoredError, StoredRequest};
+pub use snapshot::{Store, Stored, StoredError, StoredRequest};

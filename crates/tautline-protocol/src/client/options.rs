@@ -1,6 +1,6 @@
 //! What an app may choose. Every wait and size of the client has its name here.
 
-use super::stored::NUMBER_MAX;
+use super::snapshot::NUMBER_MAX;
 use crate::packet::client::ClientInfo;
 
 /// What gives way when the outbox is full.

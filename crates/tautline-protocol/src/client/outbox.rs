@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use serde_json::value::RawValue;
 
-use super::{LocalError, NewRequest, Options, OutboxFull, RequestVerb, stored::NUMBER_MAX};
+use super::{LocalError, NewRequest, Options, OutboxFull, RequestVerb, snapshot::NUMBER_MAX};
 use crate::{Now, RequestId};
 
 /// Requests of one connection that may be unanswered (protocol, section 9).

@@ -1,5 +1,5 @@
-//! The session: its state, the door in, and the clock. `opening`, `line` and `losing` decide what happens to the line,
-//! `traffic` what is said on it.
+//! The session: its state, the entry points, and the clock. `connect` opens a connection, `liveness` keeps it and
+//! `disconnect` ends it; `online` has the packets on an open one.
 
 use std::collections::VecDeque;
 

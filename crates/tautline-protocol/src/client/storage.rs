@@ -8,7 +8,7 @@ use std::fmt;
 use super::{
     Session,
     session::Goal,
-    stored::{NUMBER_MAX, Store, Stored},
+    snapshot::{NUMBER_MAX, Store, Stored},
     subscription::places::Restored,
 };
 use crate::{Now, RequestId};

@@ -5,7 +5,7 @@ use crate::{
     Now, RequestId,
     client::{
         LocalError, Options,
-        stored::{NUMBER_MAX, StoredRequest},
+        snapshot::{NUMBER_MAX, StoredRequest},
     },
 };
 

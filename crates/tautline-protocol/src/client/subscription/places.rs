@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Repeats, Subscription, Subscriptions, weight};
-use crate::{Cursor, ReadFrom, client::stored::Stored};
+use crate::{Cursor, ReadFrom, client::snapshot::Stored};
 
 /// How long a restarted app has to subscribe again before the places of its former self are forgotten. Milliseconds.
 const CLAIM_MS: u64 = 60_000;

@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 
 use super::{
     DropCause, Dropped, Output, Session, State,
+    online::raw,
     session::{Goal, Socket, Stage},
-    traffic::raw,
 };
 use crate::{
     Now,
