@@ -13,7 +13,7 @@ import type { DropCause } from './types.js';
 /** Replies after which `seen` is reported at once (protocol, section 4). */
 const REPLIES_UNREPORTED_MAX = 256;
 
-/** When to look again: the end of the patience with a ping, or the time for the next one. */
+/** When to look again: the deadline of a ping, or the time for the next one. */
 export function heartbeatDeadline(s: Session): number {
   if (s.heartbeat_.probeCause_) return s.heartbeat_.pongDueMs_;
   return Math.min(

@@ -19,9 +19,9 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
     delivery::Sink,
-    driver::{self, Driver, Ends},
+    driver::{self, Driver, DriverChannels},
     error::{ConnectError, RequestError, SubscribeError},
-    handle_events::Notes,
+    handle_events::HandleEvents,
     options::{ClientOptions, Login},
     requests::{HistoryPage, HistoryPlace, RequestOptions, Waiting},
     storage::RestoredRequest,
@@ -73,7 +73,7 @@ pub enum ClientEvent {
 #[derive(Clone, Debug)]
 pub struct Client {
     commands: mpsc::Sender<Command>,
-    notes: Arc<Notes>,
+    handle_events: Arc<HandleEvents>,
     events: broadcast::WeakSender<ClientEvent>,
     state: watch::Receiver<State>,
     numbers: Arc<AtomicU64>,
@@ -94,18 +94,22 @@ impl Client {
         let (commands, commands_end) = mpsc::channel(COMMANDS_MAX);
         let (events_end, _) = broadcast::channel(EVENTS_MAX);
         let (state_end, state) = watch::channel(State::Idle);
-        let notes = Arc::new(Notes::default());
+        let handle_events = Arc::new(HandleEvents::default());
         let events = events_end.downgrade();
         let subscription_events_max = options.subscription_events_max.max(1);
         let is_stored = options.storage.is_some();
-        let ends =
-            Ends { commands: commands_end, notes: Arc::clone(&notes), events: events_end, state: state_end };
-        let mut driver = Driver::new(options, ends)?;
+        let channels = DriverChannels {
+            commands: commands_end,
+            handle_events: Arc::clone(&handle_events),
+            events: events_end,
+            state: state_end,
+        };
+        let mut driver = Driver::new(options, channels)?;
         let (restored, next_number) = driver.take_restored();
         tokio::spawn(driver.run());
         Ok(Self {
             commands,
-            notes,
+            handle_events,
             events,
             state,
             numbers: Arc::new(AtomicU64::new(next_number)),
@@ -158,7 +162,7 @@ impl Client {
         let subscription = Subscription {
             number,
             events,
-            notes: Arc::clone(&self.notes),
+            handle_events: Arc::clone(&self.handle_events),
             acknowledges,
             in_hand: None,
             _keeps_alive: self.commands.clone(),
@@ -329,7 +333,8 @@ impl Client {
             idempotent: options.idempotent,
             volatile: options.volatile,
         };
-        let mut waiting = Waiting { notes: &self.notes, request: request.request, is_settled: false };
+        let mut waiting =
+            Waiting { handle_events: &self.handle_events, request: request.request, is_settled: false };
         let (settled, settlement) = oneshot::channel();
         let closed = || RequestError::Local(LocalError::Closed);
         self.commands.send(Command::Request { request, settled }).await.map_err(|_| closed())?;

@@ -30,7 +30,7 @@ use crate::{
     delivery::Deliveries,
     dial::{DialError, Opened},
     error::ConnectError,
-    handle_events::{Handled, Notes},
+    handle_events::{HandleEvents, Handled},
     options::{ClientOptions, Login, LoginError, PendingLogin},
     random::Random,
     socket::{Lost, Socket},
@@ -38,15 +38,15 @@ use crate::{
     tls::Door,
 };
 
-/// The driver's ends of what joins it to the handles.
-pub(crate) struct Ends {
+/// The driver's side of the channels to the handles.
+pub(crate) struct DriverChannels {
     pub commands: mpsc::Receiver<Command>,
-    pub notes: Arc<Notes>,
+    pub handle_events: Arc<HandleEvents>,
     pub events: broadcast::Sender<ClientEvent>,
     pub state: watch::Sender<State>,
 }
 
-impl Drop for Ends {
+impl Drop for DriverChannels {
     /// The driver has ended, or was ended: with its runtime, or by a panic. Nobody may wait for it any longer.
     fn drop(&mut self) {
         if *self.state.borrow() != State::Closed {
@@ -76,12 +76,12 @@ pub(crate) struct Driver {
     /// What `wss://` leads through.
     door: Option<Door>,
     login: Login,
-    ends: Ends,
+    channels: DriverChannels,
     pending_login: Option<PendingLogin>,
     dialling: Option<Dialling>,
     socket: Option<Socket>,
     /// Sockets that say goodbye.
-    leaving: JoinSet<()>,
+    closing_sockets: JoinSet<()>,
     /// What happened to sockets while outputs were carried out; fed next.
     closed: VecDeque<SocketClosed>,
     requests: HashMap<u64, oneshot::Sender<Settlement>>,
@@ -95,16 +95,16 @@ pub(crate) struct Driver {
 /// What ended a wait. Carried out after it, because each needs the whole driver.
 enum Wake {
     Command(Option<Command>),
-    Notes,
+    HandleEvents,
     Login(Result<Auth, LoginError>),
     Dialled(u64, Result<Opened, DialError>),
-    Carried(Result<(), Lost>),
+    IoReady(Result<(), Lost>),
     Delivered,
     Timeout,
 }
 
 impl Driver {
-    pub(crate) fn new(mut options: ClientOptions, ends: Ends) -> Result<Self, ConnectError> {
+    pub(crate) fn new(mut options: ClientOptions, channels: DriverChannels) -> Result<Self, ConnectError> {
         let address = Address::parse(&options.url)?;
         let door = address.is_tls.then(|| options.tls.door(&address.host)).transpose()?;
         let mut random = Random::new().map_err(|error| ConnectError::NoRandom(error.to_string()))?;
@@ -131,11 +131,11 @@ impl Driver {
             format: options.format,
             door,
             login: options.login,
-            ends,
+            channels,
             pending_login: None,
             dialling: None,
             socket: None,
-            leaving: JoinSet::new(),
+            closing_sockets: JoinSet::new(),
             closed: VecDeque::new(),
             requests: HashMap::new(),
             deliveries: Deliveries::default(),
@@ -149,15 +149,15 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         self.restore();
         self.feed(Input::Connect);
-        while !matches!(*self.ends.state.borrow(), State::Closed) {
+        while !matches!(*self.channels.state.borrow(), State::Closed) {
             let wake = self.wait().await;
             // First what the app has let go of, so that a channel that was dropped can be subscribed to again.
-            self.take_notes();
+            self.take_handle_events();
             self.handle(wake);
         }
         // Nothing is taken any more; what is in the queue settles by being dropped.
-        self.ends.commands.close();
-        while self.leaving.join_next().await.is_some() {}
+        self.channels.commands.close();
+        while self.closing_sockets.join_next().await.is_some() {}
         for done in self.closing {
             // The app may have stopped waiting.
             let _ = done.send(());
@@ -177,20 +177,20 @@ impl Driver {
         let is_held_up = self.deliveries.is_held_up();
         // What the app waits for lies behind what it has not read, and it may read nothing more before it has it.
         let wants_read = !is_held_up || !self.requests.is_empty();
-        let Self { ends, pending_login, dialling, socket, deliveries, leaving, .. } = self;
+        let Self { channels, pending_login, dialling, socket, deliveries, closing_sockets, .. } = self;
         loop {
             tokio::select! {
-                command = ends.commands.recv() => return Wake::Command(command),
-                () = ends.notes.news() => return Wake::Notes,
+                command = channels.commands.recv() => return Wake::Command(command),
+                () = channels.handle_events.news() => return Wake::HandleEvents,
                 Some(login) = async { Some(pending_login.as_mut()?.await) } => return Wake::Login(login),
                 Some((number, dialled)) = async {
                     let (number, dial) = dialling.as_mut()?;
                     Some((*number, dial.await))
                 } => return Wake::Dialled(number, dialled),
-                Some(carried) = async { Some(socket.as_mut()?.carry(wants_read).await) } => return Wake::Carried(carried),
+                Some(ready) = async { Some(socket.as_mut()?.drive_io(wants_read).await) } => return Wake::IoReady(ready),
                 () = deliveries.go_on(), if is_held_up => return Wake::Delivered,
                 // Only to let go of its memory.
-                Some(_) = leaving.join_next() => {}
+                Some(_) = closing_sockets.join_next() => {}
                 () = &mut timer => return Wake::Timeout,
             }
         }
@@ -198,9 +198,9 @@ impl Driver {
 
     fn handle(&mut self, wake: Wake) {
         match wake {
-            Wake::Command(Some(command)) => self.obey(command),
+            Wake::Command(Some(command)) => self.handle_command(command),
             Wake::Command(None) => self.feed(Input::Close),
-            Wake::Notes => {}
+            Wake::HandleEvents => {}
             Wake::Delivered => self.take_publications_again(),
             Wake::Login(login) => {
                 self.pending_login = None;
@@ -219,7 +219,7 @@ impl Driver {
                     Err(error) => self.feed(Input::SocketClosed(error.closed(number))),
                 }
             }
-            Wake::Carried(carried) => self.take_messages(carried),
+            Wake::IoReady(ready) => self.take_messages(ready),
             Wake::Timeout => {
                 self.vouch_for_unheard_peer();
                 self.feed(Input::Timeout);
@@ -244,7 +244,7 @@ impl Driver {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn handle_command(&mut self, command: Command) {
         match command {
             Command::Request { request, settled } => {
                 self.requests.insert(request.request, settled);
@@ -255,7 +255,7 @@ impl Driver {
                 if is_free {
                     self.deliveries.add(channel.clone(), sink);
                 }
-                // Without a listener the subscription is dropped already, and a note says so.
+                // Without a listener the subscription is dropped already, and a handle event says so.
                 let _ = taken.send(is_free);
                 match from.filter(|_| is_free) {
                     Some(from) => self.feed(Input::Subscribe { channel, from }),
@@ -279,31 +279,31 @@ impl Driver {
         }
     }
 
-    fn take_notes(&mut self) {
-        let notes = self.ends.notes.take();
-        for (number, Handled { channel, epoch, offset }) in notes.handled {
+    fn take_handle_events(&mut self) {
+        let drained = self.channels.handle_events.take();
+        for (number, Handled { channel, epoch, offset }) in drained.handled {
             // What a subscription of the last user still holds is nothing of the next one's.
             if self.deliveries.has(number) {
                 self.feed(Input::Handled { channel, epoch, offset });
             }
         }
-        for request in notes.cancelled {
+        for request in drained.cancelled {
             self.feed(Input::Cancel { request });
         }
-        for number in notes.unsubscribed {
+        for number in drained.unsubscribed {
             if let Some(channel) = self.deliveries.remove(number) {
                 self.feed(Input::Unsubscribe { channel });
             }
         }
     }
 
-    fn take_messages(&mut self, carried: Result<(), Lost>) {
+    fn take_messages(&mut self, ready: Result<(), Lost>) {
         let now = self.now();
         self.session.hold_publications(now, self.deliveries.is_held_up());
         let Self { socket: Some(socket), session, random, .. } = self else { return };
         let number = socket.number;
         let mut outputs = Vec::new();
-        let heard = carried.and_then(|()| {
+        let heard = ready.and_then(|()| {
             socket.decode(random, |text| {
                 session.handle_input(now, Input::SocketMessage { socket: number, text });
                 outputs.extend(std::iter::from_fn(|| session.poll_output()));

@@ -18,9 +18,9 @@ pub(crate) struct Handled {
     pub offset: u64,
 }
 
-/// One bundle of notes.
+/// What the handles have left since the last look.
 #[derive(Debug, Default)]
-pub(crate) struct Bundle {
+pub(crate) struct Drained {
     /// Subscriptions that were dropped, by number.
     pub unsubscribed: Vec<u64>,
     /// Requests that nobody waits for any more.
@@ -29,21 +29,21 @@ pub(crate) struct Bundle {
     pub handled: BTreeMap<u64, Handled>,
 }
 
-/// The board between both sides.
+/// What is shared by the handles, which add to it, and the driver, which drains it.
 #[derive(Debug, Default)]
-pub(crate) struct Notes {
-    bundle: Mutex<Bundle>,
+pub(crate) struct HandleEvents {
+    drained: Mutex<Drained>,
     news: Notify,
 }
 
-impl Notes {
+impl HandleEvents {
     /// Waits until something was left. Safe to cancel.
     pub(crate) async fn news(&self) {
         self.news.notified().await;
     }
 
     /// Takes what was left.
-    pub(crate) fn take(&self) -> Bundle {
+    pub(crate) fn take(&self) -> Drained {
         mem::take(&mut *self.lock())
     }
 
@@ -62,8 +62,8 @@ impl Notes {
         self.news.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Bundle> {
+    fn lock(&self) -> MutexGuard<'_, Drained> {
         // Nothing can panic halfway through a push, so that a poisoned lock is still whole.
-        self.bundle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.drained.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,7 +8,7 @@ use tautline_protocol::{
     packet::client::{After, StartWord},
 };
 
-use crate::handle_events::Notes;
+use crate::handle_events::HandleEvents;
 
 /// How a request may be treated. `Default` suits most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl HistoryPlace {
 
 /// A request whose future is dropped has nobody waiting for it: if it was not sent yet, it need not be.
 pub(crate) struct Waiting<'a> {
-    pub notes: &'a Notes,
+    pub handle_events: &'a HandleEvents,
     pub request: u64,
     pub is_settled: bool,
 }
@@ -87,7 +87,7 @@ pub(crate) struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if !self.is_settled {
-            self.notes.cancelled(self.request);
+            self.handle_events.cancelled(self.request);
         }
     }
 }

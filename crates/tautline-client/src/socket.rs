@@ -65,7 +65,7 @@ impl Socket {
 
     /// Moves bytes in both directions as far as they go without waiting, once there is something to move. Nothing is read
     /// unless `wants_read`. Safe to cancel: what was moved is noted before anything else is waited for.
-    pub(crate) async fn carry(&mut self, wants_read: bool) -> Result<(), Lost> {
+    pub(crate) async fn drive_io(&mut self, wants_read: bool) -> Result<(), Lost> {
         if wants_read && !self.unread.is_empty() {
             return Ok(());
         }
@@ -74,10 +74,10 @@ impl Socket {
             self.stream.failed().await?;
             return Err(Lost::ended());
         }
-        poll_fn(|cx| self.poll_carry(cx, wants_read)).await
+        poll_fn(|cx| self.poll_io(cx, wants_read)).await
     }
 
-    fn poll_carry(&mut self, cx: &mut Context<'_>, wants_read: bool) -> Poll<Result<(), Lost>> {
+    fn poll_io(&mut self, cx: &mut Context<'_>, wants_read: bool) -> Poll<Result<(), Lost>> {
         let is_out = self.poll_write(cx)?.is_ready();
         if !wants_read {
             return if is_out { Poll::Ready(Ok(())) } else { Poll::Pending };

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::{
     client::Command,
     delivery::Delivery,
-    handle_events::{Handled, Notes},
+    handle_events::{HandleEvents, Handled},
 };
 
 /// What happens in a channel.
@@ -84,7 +84,7 @@ impl Publication {
 pub struct Subscription {
     pub(crate) number: u64,
     pub(crate) events: mpsc::Receiver<Delivery>,
-    pub(crate) notes: Arc<Notes>,
+    pub(crate) handle_events: Arc<HandleEvents>,
     /// Whether the gateway or the storage keeps how far this channel was handled.
     pub(crate) acknowledges: bool,
     /// What the app is working on; handled once it asks for more.
@@ -111,7 +111,9 @@ impl Subscription {
                     }
                     return Some(event);
                 }
-                Delivery::Skipped(handled) if self.acknowledges => self.notes.handled(self.number, handled),
+                Delivery::Skipped(handled) if self.acknowledges => {
+                    self.handle_events.handled(self.number, handled)
+                }
                 Delivery::Skipped(_) => {}
             }
         }
@@ -130,14 +132,14 @@ impl Subscription {
 
     fn acknowledge(&mut self) {
         if let Some(handled) = self.in_hand.take() {
-            self.notes.handled(self.number, handled);
+            self.handle_events.handled(self.number, handled);
         }
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.notes.unsubscribed(self.number);
+        self.handle_events.unsubscribed(self.number);
     }
 }
 
@@ -150,21 +152,21 @@ mod tests {
     struct Rig {
         subscription: Subscription,
         sender: mpsc::Sender<Delivery>,
-        notes: Arc<Notes>,
+        handle_events: Arc<HandleEvents>,
     }
 
     fn rig(acknowledges: bool) -> Rig {
         let (sender, events) = mpsc::channel(8);
-        let notes = Arc::new(Notes::default());
+        let handle_events = Arc::new(HandleEvents::default());
         let subscription = Subscription {
             number: 1,
             events,
-            notes: Arc::clone(&notes),
+            handle_events: Arc::clone(&handle_events),
             acknowledges,
             in_hand: None,
             _keeps_alive: mpsc::channel(1).0,
         };
-        Rig { subscription, sender, notes }
+        Rig { subscription, sender, handle_events }
     }
 
     fn handled(offset: u64) -> Handled {
@@ -186,37 +188,37 @@ mod tests {
 
     #[tokio::test]
     async fn skipped_publication_counts_when_those_before_do() {
-        let Rig { mut subscription, sender, notes } = rig(true);
+        let Rig { mut subscription, sender, handle_events } = rig(true);
         sender.try_send(publication(1)).unwrap();
         sender.try_send(Delivery::Skipped(handled(2))).unwrap();
         assert_eq!(subscription.next_publication().await.map(|it| it.offset), Some(1));
-        assert_eq!(notes.take().handled.get(&1), None, "the app has the first one in hand");
+        assert_eq!(handle_events.take().handled.get(&1), None, "the app has the first one in hand");
         tokio::select! {
             biased;
             event = subscription.next() => panic!("{event:?}"),
             () = std::future::ready(()) => {}
         }
-        assert_eq!(notes.take().handled.get(&1), Some(&handled(2)));
+        assert_eq!(handle_events.take().handled.get(&1), Some(&handled(2)));
     }
 
     #[tokio::test]
     async fn skipped_publication_never_moves_back_what_follows() {
-        let Rig { mut subscription, sender, notes } = rig(true);
+        let Rig { mut subscription, sender, handle_events } = rig(true);
         sender.try_send(Delivery::Skipped(handled(1))).unwrap();
         sender.try_send(publication(2)).unwrap();
         assert_eq!(subscription.next_publication().await.map(|it| it.offset), Some(2));
-        assert_eq!(notes.take().handled.get(&1), Some(&handled(1)));
+        assert_eq!(handle_events.take().handled.get(&1), Some(&handled(1)));
         drop(sender);
         assert!(subscription.next().await.is_none());
-        assert_eq!(notes.take().handled.get(&1), Some(&handled(2)));
+        assert_eq!(handle_events.take().handled.get(&1), Some(&handled(2)));
     }
 
     #[tokio::test]
     async fn skipped_publication_without_acknowledgements_reports_nothing() {
-        let Rig { mut subscription, sender, notes } = rig(false);
+        let Rig { mut subscription, sender, handle_events } = rig(false);
         sender.try_send(Delivery::Skipped(handled(1))).unwrap();
         drop(sender);
         assert!(subscription.next().await.is_none());
-        assert_eq!(notes.take().handled.get(&1), None);
+        assert_eq!(handle_events.take().handled.get(&1), None);
     }
 }

@@ -63,7 +63,7 @@ impl Driver {
                 self.tell(ClientEvent::Dropped(dropped));
             }
             Output::State(state) => {
-                self.ends.state.send_replace(state);
+                self.channels.state.send_replace(state);
                 self.tell(ClientEvent::State(state));
             }
         }
@@ -71,7 +71,7 @@ impl Driver {
 
     pub(super) fn tell(&self, event: ClientEvent) {
         // Nobody has to listen.
-        let _ = self.ends.events.send(event);
+        let _ = self.channels.events.send(event);
     }
 
     fn deliver_publication(&mut self, publication: PublicationEvent) {
@@ -100,7 +100,7 @@ impl Driver {
     /// Lets a socket say what it still has to say, without us.
     pub(super) fn leave(&mut self, number: u64) {
         if let Some(socket) = self.socket.take_if(|socket| socket.number == number) {
-            self.leaving.spawn(socket.farewell());
+            self.closing_sockets.spawn(socket.farewell());
         }
     }
 }

@@ -88,7 +88,7 @@ impl Backoff {
     }
 
     /// Something has changed for the better: dial as soon as the server allows.
-    pub(super) const fn hurry(&mut self) {
+    pub(super) const fn retry_now(&mut self) {
         self.retry_at = self.not_before;
     }
 }
@@ -126,11 +126,11 @@ mod tests {
     }
 
     #[test]
-    fn hurrying_never_overrules_the_server() {
+    fn retry_now_never_overrules_the_server() {
         let mut backoff = Backoff::default();
         let advice = Advice { later: true, after_ms: Some(1_500) };
         backoff.schedule(100, advice, &mut Random::new(5), &Options::default());
-        backoff.hurry();
+        backoff.retry_now();
         assert_eq!(backoff.retry_at(), 1_600);
     }
 

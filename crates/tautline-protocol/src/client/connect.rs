@@ -55,7 +55,7 @@ impl Session {
             return;
         }
         self.sockets_made += 1;
-        let deadline_ms = now.mono_ms + self.options.connect_timeout_ms * self.patience;
+        let deadline_ms = now.mono_ms + self.options.connect_timeout_ms * self.timeout_factor;
         self.socket = Some(Socket { number: self.sockets_made, stage: Stage::Dialing, deadline_ms });
         if let Some(first) = &mut self.identity.first_drop {
             first.dials += 1;
@@ -71,10 +71,10 @@ impl Session {
     }
 
     /// The app wants the line; `again` also where it was told never to come back.
-    pub(super) fn want_up(&mut self, again: bool) {
+    pub(super) fn request_connection(&mut self, again: bool) {
         if self.goal == Goal::Idle || again {
             self.goal = Goal::Up;
-            self.backoff.hurry();
+            self.backoff.retry_now();
         }
     }
 
@@ -155,18 +155,18 @@ impl Session {
     }
 
     fn hello(&mut self, now: Now) {
-        let deadline_ms = now.mono_ms + self.options.connect_timeout_ms * self.patience;
+        let deadline_ms = now.mono_ms + self.options.connect_timeout_ms * self.timeout_factor;
         let Some(socket) = &mut self.socket else { return };
         if socket.stage == Stage::Challenged {
             socket.deadline_ms = deadline_ms;
         }
         socket.stage = Stage::Greeting;
         let seen = self.outbox.seen();
-        self.heartbeat.note_seen_said(seen);
+        self.heartbeat.on_seen_reported(seen);
         let is_resuming = self.identity.has_ticket();
         let cursors = self.subscriptions.cursors(is_resuming, self.options.hello_bytes_max);
         let hello = self.identity.hello(now, seen, cursors, &mut self.random, &self.options);
-        self.say(now, Marks::default(), "hello", &hello);
+        self.queue_packet(now, Marks::default(), "hello", &hello);
     }
 
     /// The ticket is no good: a login is needed on this same connection.

@@ -75,7 +75,7 @@ impl Session {
                 _,
                 Some(id),
             ) => {
-                self.blame(id, code, bye.message.clone());
+                self.fail_request(id, code, bye.message.clone());
                 never = false;
             }
             _ => {}
@@ -108,7 +108,7 @@ impl Session {
     }
 
     fn lose_for(&mut self, now: Now, dropped: Dropped, advice: Advice, already_closed: bool) {
-        self.let_go(now, already_closed);
+        self.detach(now, already_closed);
         self.backoff.schedule(now.mono_ms, advice, &mut self.random, &self.options);
         if self.identity.first_drop.is_none() {
             let first = FirstDrop { dropped: dropped.clone(), since_ms: now.mono_ms, dials: 0 };
@@ -118,7 +118,7 @@ impl Session {
     }
 
     /// Detaches from the live socket: never waits for the host, which may say nothing for minutes.
-    pub(super) fn let_go(&mut self, now: Now, already_closed: bool) {
+    pub(super) fn detach(&mut self, now: Now, already_closed: bool) {
         self.flush();
         if self.is_online() {
             // A refresh that is under way is about this connection.
@@ -140,7 +140,7 @@ impl Session {
     }
 
     /// The session is over: the server can forget it.
-    pub(super) fn say_bye(&mut self, now: Now) {
+    pub(super) fn queue_bye(&mut self, now: Now) {
         if !self.is_online() {
             return;
         }
@@ -148,11 +148,11 @@ impl Session {
         if self.subscriptions.acks_wait() {
             self.ping(now);
         }
-        self.say(now, Marks::default(), "bye", &serde_json::Map::new());
+        self.queue_packet(now, Marks::default(), "bye", &serde_json::Map::new());
     }
 
     pub(super) fn close(&mut self, now: Now) {
-        self.say_bye(now);
+        self.queue_bye(now);
         if self.socket.is_some() {
             let dropped = self.dropped(DropCause::ClosedByApp);
             self.drop_line(now, dropped);

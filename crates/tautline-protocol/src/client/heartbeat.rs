@@ -5,7 +5,7 @@
 use super::DropCause;
 
 /// Replies after which `seen` is reported at once (protocol, section 4).
-const REPLIES_UNSAID_MAX: u32 = 256;
+const REPLIES_UNREPORTED_MAX: u32 = 256;
 
 /// A ping that has not been answered.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ pub(super) struct Heartbeat {
     unanswered: u32,
     /// Since when something waits to be reported.
     report_since_ms: Option<u64>,
-    replies_unsaid: u32,
+    replies_unreported: u32,
     /// The `seen` that the server was last told.
-    pub(super) seen_said: u64,
+    pub(super) seen_reported: u64,
 }
 
 impl Heartbeat {
@@ -40,12 +40,12 @@ impl Heartbeat {
             pong_ms,
             last_sent_ms: now_ms,
             last_received_ms: now_ms,
-            seen_said: self.seen_said,
+            seen_reported: self.seen_reported,
             ..Self::default()
         };
     }
 
-    pub(super) const fn note_sent(&mut self, now_ms: u64) {
+    pub(super) const fn on_sent(&mut self, now_ms: u64) {
         self.last_sent_ms = now_ms;
     }
 
@@ -70,18 +70,18 @@ impl Heartbeat {
         self.outstanding = None;
     }
 
-    pub(super) const fn note_reply(&mut self) {
-        self.replies_unsaid += 1;
+    pub(super) const fn on_reply(&mut self) {
+        self.replies_unreported += 1;
     }
 
     /// The server has been told how far everything is settled.
-    pub(super) const fn note_seen_said(&mut self, seen: u64) {
-        self.seen_said = seen;
-        self.replies_unsaid = 0;
+    pub(super) const fn on_seen_reported(&mut self, seen: u64) {
+        self.seen_reported = seen;
+        self.replies_unreported = 0;
     }
 
     /// Keeps account of since when there is something to report.
-    pub(super) fn note_report(&mut self, now_ms: u64, waiting: bool) {
+    pub(super) fn on_report(&mut self, now_ms: u64, waiting: bool) {
         self.report_since_ms = if waiting { self.report_since_ms.or(Some(now_ms)) } else { None };
     }
 
@@ -89,18 +89,18 @@ impl Heartbeat {
     pub(super) fn report_is_urgent(&self) -> bool {
         self.outstanding.is_none()
             && self.report_since_ms.is_some()
-            && self.replies_unsaid >= REPLIES_UNSAID_MAX
+            && self.replies_unreported >= REPLIES_UNREPORTED_MAX
     }
 
     /// A ping leaves now, and its answer may take so many times as long as usual. One that is outstanding already gets no
     /// more time.
-    pub(super) fn pinged(&mut self, now_ms: u64, patience: u64) {
-        let deadline_ms = now_ms.saturating_add(self.pong_ms.saturating_mul(patience));
+    pub(super) fn pinged(&mut self, now_ms: u64, timeout_factor: u64) {
+        let deadline_ms = now_ms.saturating_add(self.pong_ms.saturating_mul(timeout_factor));
         self.unanswered += 1;
         self.outstanding.get_or_insert(Ping { deadline_ms, cause: DropCause::PeerSilent });
     }
 
-    /// Shortens the patience with the ping that is outstanding, and says what its silence would mean.
+    /// Shortens the wait for the answer to the ping that is outstanding, and says what its silence would mean.
     pub(super) fn probe(&mut self, deadline_ms: u64, cause: DropCause) {
         if let Some(ping) = &mut self.outstanding {
             ping.deadline_ms = ping.deadline_ms.min(deadline_ms);
@@ -113,7 +113,7 @@ impl Heartbeat {
         self.outstanding.as_ref().map(|ping| ping.cause).filter(|cause| *cause != DropCause::PeerSilent)
     }
 
-    /// When to look again: the end of the patience with a ping, or the time for the next one.
+    /// When to look again: the deadline of a ping, or the time for the next one.
     pub(super) fn deadline(&self, report_ms: u64) -> u64 {
         if let Some(ping) = &self.outstanding {
             return ping.deadline_ms;
@@ -143,26 +143,26 @@ mod tests {
         let mut heartbeat = beating();
         heartbeat.on_received(20_000, false, 0);
         assert_eq!(heartbeat.deadline(5_000), 25_000);
-        heartbeat.note_sent(20_000);
+        heartbeat.on_sent(20_000);
         assert_eq!(heartbeat.deadline(5_000), 45_000);
     }
 
     #[test]
-    fn many_unsaid_replies_are_reported_at_once_but_not_over_an_open_ping() {
+    fn many_unreported_replies_are_reported_at_once_but_not_over_an_open_ping() {
         let mut heartbeat = beating();
-        (0..REPLIES_UNSAID_MAX).for_each(|_| heartbeat.note_reply());
+        (0..REPLIES_UNREPORTED_MAX).for_each(|_| heartbeat.on_reply());
         assert!(!heartbeat.report_is_urgent(), "seen has not moved");
-        heartbeat.note_report(1_000, true);
+        heartbeat.on_report(1_000, true);
         assert!(heartbeat.report_is_urgent());
         heartbeat.pinged(1_000, 1);
         assert!(!heartbeat.report_is_urgent());
         heartbeat.on_received(1_100, false, 0);
-        heartbeat.note_seen_said(256);
+        heartbeat.on_seen_reported(256);
         assert!(!heartbeat.report_is_urgent());
     }
 
     #[test]
-    fn a_probe_only_ever_shortens_the_patience() {
+    fn probe_only_shortens_the_wait() {
         let mut heartbeat = beating();
         heartbeat.pinged(25_000, 1);
         heartbeat.probe(40_000, DropCause::NetworkLost);

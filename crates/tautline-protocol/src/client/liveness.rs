@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Waits on a weak network are so many times as long: an answer that comes late is better than another handshake.
-const PATIENCE_WEAK: u64 = 2;
+const TIMEOUT_FACTOR_WEAK: u64 = 2;
 
 impl Session {
     pub(super) fn hide(&mut self, now: Now) {
@@ -36,14 +36,14 @@ impl Session {
             self.drop_line(now, dropped);
         }
         self.probe(now, DropCause::Background);
-        self.backoff.hurry();
+        self.backoff.retry_now();
     }
 
     pub(super) fn network(&mut self, now: Now, online: bool, kind: Option<String>, weak: bool) {
         let other_kind = kind.is_some() && self.network_kind.is_some() && kind != self.network_kind;
         let turned = online == self.backoff.is_offline();
         self.backoff.set_online(online);
-        self.patience = if weak { PATIENCE_WEAK } else { 1 };
+        self.timeout_factor = if weak { TIMEOUT_FACTOR_WEAK } else { 1 };
         self.network_kind = kind.or(self.network_kind.take());
         if !turned && !other_kind {
             return;
@@ -55,7 +55,7 @@ impl Session {
                 let dropped = self.dropped(DropCause::NetworkChanged);
                 self.drop_line(now, dropped);
             }
-            self.backoff.hurry();
+            self.backoff.retry_now();
         } else if turned && self.goal == Goal::Up && self.socket.is_none() {
             self.backoff.slow_down(now.mono_ms);
         }
@@ -71,7 +71,7 @@ impl Session {
 
     /// Until when a probe waits for its pong, from now on.
     pub(super) const fn probe_due_ms(&self, now: Now) -> u64 {
-        now.mono_ms + self.options.probe_ms * self.patience
+        now.mono_ms + self.options.probe_ms * self.timeout_factor
     }
 
     /// A ping, with everything that waits to be reported.
@@ -79,9 +79,9 @@ impl Session {
         let seen = self.outbox.seen();
         let marks = Marks { seen: (seen > 0).then_some(seen), ..Marks::default() };
         let acks = self.subscriptions.take_acks();
-        self.heartbeat.note_seen_said(seen);
-        self.say(now, marks, "ping", &Ping { acks });
-        self.heartbeat.pinged(now.mono_ms, self.patience);
+        self.heartbeat.on_seen_reported(seen);
+        self.queue_packet(now, marks, "ping", &Ping { acks });
+        self.heartbeat.pinged(now.mono_ms, self.timeout_factor);
     }
 
     fn pause(&mut self, now: Now, reason: &str) {
@@ -91,13 +91,13 @@ impl Session {
         if self.has_report() {
             self.ping(now);
         }
-        self.say(now, Marks::default(), "pause", &Pause { reason: reason.to_owned() });
+        self.queue_packet(now, Marks::default(), "pause", &Pause { reason: reason.to_owned() });
     }
 
     /// Nobody needs the line: spare the phone.
-    pub(super) fn hang_up(&mut self, now: Now) {
+    pub(super) fn go_idle(&mut self, now: Now) {
         self.pause(now, "idle");
-        self.let_go(now, false);
+        self.detach(now, false);
         self.goal = Goal::Idle;
     }
 

@@ -7,11 +7,11 @@ impl Session {
     /// Ends the session of the last user. What follows is decided by [`Session::advance`]: a line that is wanted logs in and
     /// dials.
     pub(super) fn login(&mut self, now: Now) {
-        self.say_bye(now);
-        self.let_go(now, false);
+        self.queue_bye(now);
+        self.detach(now, false);
         self.auth_due_ms = None;
         self.identity.forget_user();
-        self.backoff.hurry();
+        self.backoff.retry_now();
         if matches!(self.goal, Goal::Stopped(_)) {
             self.goal = Goal::Idle;
         }

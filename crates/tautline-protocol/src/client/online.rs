@@ -81,7 +81,7 @@ impl Session {
         self.heartbeat.begin(now.mono_ms, ping_ms, pong_ms);
         self.refresh.begin(now.mono_ms, welcome.now, welcome.auth_expires_at, &mut self.random);
         if !resumed {
-            self.heartbeat.note_seen_said(0);
+            self.heartbeat.on_seen_reported(0);
         }
         let own = user
             .as_ref()
@@ -124,13 +124,13 @@ impl Session {
         for (channel, standing) in named {
             let subscribed = matches!(standing, ChannelWelcome::Subscribed(_));
             if subscribed && self.subscriptions.get(channel).is_none() {
-                self.say_unsubscribe(channel);
+                self.queue_unsubscribe(channel);
             }
         }
     }
 
     fn reply(&mut self, now: Now, id: RequestId, result: Result<&RawValue, ErrorBody>) {
-        self.heartbeat.note_reply();
+        self.heartbeat.on_reply();
         self.active_ms = now.mono_ms;
         let Some(entry) = self.outbox.answer(id) else { return };
         match entry.origin {
@@ -168,7 +168,7 @@ impl Session {
     }
 
     /// A `bye` named the request that it is about.
-    pub(super) fn blame(&mut self, id: RequestId, code: ByeCode, message: String) {
+    pub(super) fn fail_request(&mut self, id: RequestId, code: ByeCode, message: String) {
         let Some(entry) = self.outbox.answer(id) else { return };
         let code = ErrorCode::from(code.as_str());
         match entry.origin {
@@ -251,11 +251,11 @@ impl Session {
         }
         self.pump(now);
         self.flush();
-        self.note_store(now, false);
+        self.update_stored(now, false);
     }
 
     pub(super) fn request(&mut self, now: Now, mut new: NewRequest) {
-        self.want_up(false);
+        self.request_connection(false);
         self.active_ms = now.mono_ms;
         new.body = on_one_line(new.body);
         let settled = self.outbox.push_request(now, new, self.message_bytes_max, &self.options);
@@ -263,7 +263,7 @@ impl Session {
     }
 
     pub(super) fn subscribe(&mut self, now: Now, channel: String, from: ReadFrom) {
-        self.want_up(false);
+        self.request_connection(false);
         self.active_ms = now.mono_ms;
         if from == ReadFrom::Now
             && let Some(subscription) = self.subscriptions.get(&channel).filter(|it| !it.leaving)
@@ -312,13 +312,13 @@ impl Session {
         if self.subscriptions.ack_waits(channel) {
             self.ping(now);
         }
-        let serial = self.say_unsubscribe(channel);
+        let serial = self.queue_unsubscribe(channel);
         if let Some(subscription) = self.subscriptions.get(channel) {
             subscription.left_by = Some(serial);
         }
     }
 
-    fn say_unsubscribe(&mut self, channel: &str) -> u64 {
+    fn queue_unsubscribe(&mut self, channel: &str) -> u64 {
         self.outbox.push_unsubscribe(channel.to_owned(), raw(&ChannelOnly { channel: channel.into() }))
     }
 
@@ -329,24 +329,24 @@ impl Session {
             let (id, verb, body) = (entry.id, entry.verb, entry.body.clone());
             // What had to be settled on the way has moved it, too.
             let seen = self.outbox.seen();
-            let moved = seen > self.heartbeat.seen_said;
+            let moved = seen > self.heartbeat.seen_reported;
             if moved {
-                self.heartbeat.note_seen_said(seen);
+                self.heartbeat.on_seen_reported(seen);
             }
             self.settle(std::mem::take(&mut settled));
-            self.say(now, Marks { id, seen: moved.then_some(seen), again }, verb, &body);
+            self.queue_packet(now, Marks { id, seen: moved.then_some(seen), again }, verb, &body);
         }
         self.settle(settled);
         let waiting = self.has_report();
-        self.heartbeat.note_report(now.mono_ms, waiting);
+        self.heartbeat.on_report(now.mono_ms, waiting);
         if self.heartbeat.report_is_urgent() {
             self.ping(now);
-            self.heartbeat.note_report(now.mono_ms, false);
+            self.heartbeat.on_report(now.mono_ms, false);
         }
     }
 
     pub(super) fn has_report(&self) -> bool {
-        self.outbox.seen() > self.heartbeat.seen_said || self.subscriptions.acks_wait()
+        self.outbox.seen() > self.heartbeat.seen_reported || self.subscriptions.acks_wait()
     }
 }
 

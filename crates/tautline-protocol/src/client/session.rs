@@ -83,7 +83,7 @@ pub struct Session {
     pub(super) hidden_since_ms: Option<u64>,
     pub(super) network_kind: Option<String>,
     /// What the waits for an answer are multiplied with: more on a weak network.
-    pub(super) patience: u64,
+    pub(super) timeout_factor: u64,
     /// The end of the wait that was announced last.
     pub(super) waiting_until_ms: u64,
     pub(super) online_since_ms: u64,
@@ -116,7 +116,7 @@ impl Session {
             auth_due_ms: None,
             hidden_since_ms: None,
             network_kind: None,
-            patience: 1,
+            timeout_factor: 1,
             waiting_until_ms: 0,
             online_since_ms: 0,
             active_ms: 0,
@@ -145,7 +145,7 @@ impl Session {
         }
         let hides = matches!(input, Input::Hide);
         match input {
-            Input::Connect => self.want_up(true),
+            Input::Connect => self.request_connection(true),
             Input::Close => self.close(now),
             Input::Login => self.login(now),
             Input::Auth(auth) => self.auth_came(now, auth),
@@ -174,7 +174,7 @@ impl Session {
             self.advance(now);
         }
         self.flush();
-        self.note_store(now, hides);
+        self.update_stored(now, hides);
     }
 
     /// The next thing to do; none when all is done.
@@ -219,7 +219,7 @@ impl Session {
         } else if is_due(self.refresh_deadline()) {
             self.refresh_timeout(now);
         } else if is_due(self.idle_deadline()) {
-            self.hang_up(now);
+            self.go_idle(now);
         }
     }
 
@@ -249,7 +249,7 @@ impl Session {
     }
 
     /// Adds a packet to the message of this drain. A message that would grow too large leaves first.
-    pub(super) fn say(&mut self, now: Now, marks: Marks, verb: &str, body: &impl Serialize) {
+    pub(super) fn queue_packet(&mut self, now: Now, marks: Marks, verb: &str, body: &impl Serialize) {
         let before = self.message.len();
         json::write_client(&mut self.message, marks, verb, body);
         if before > 0 && self.message.len() > self.message_bytes_max {
@@ -257,7 +257,7 @@ impl Session {
             self.flush();
             self.message = packet;
         }
-        self.heartbeat.note_sent(now.mono_ms);
+        self.heartbeat.on_sent(now.mono_ms);
     }
 
     /// Sends what has gathered. Called at the end of every input, and before a socket is closed.
