@@ -1,8 +1,11 @@
 //! The handle that an app holds. Clones share one line; it closes when the last handle and subscription is gone.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -66,7 +69,7 @@ pub enum ClientEvent {
         recovering: u64,
     },
     /// The client could not be stored, and goes on without. Told once.
-    StorageLost(String),
+    StorageLost(Arc<io::Error>),
 }
 
 /// A line to a gateway that comes back by itself.

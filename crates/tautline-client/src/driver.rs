@@ -107,7 +107,7 @@ impl Driver {
     pub(crate) fn new(mut options: ClientOptions, channels: DriverChannels) -> Result<Self, ConnectError> {
         let address = Address::parse(&options.url)?;
         let door = address.is_tls.then(|| options.tls.door(&address.host)).transpose()?;
-        let mut random = Random::new().map_err(|error| ConnectError::NoRandom(error.to_string()))?;
+        let mut random = Random::new().map_err(|error| ConnectError::NoRandom(error.into()))?;
         if options.session.instance.is_empty() {
             options.session.instance = random.hex::<16>();
         }

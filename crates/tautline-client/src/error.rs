@@ -1,27 +1,40 @@
 //! What can go wrong for an app, in three kinds: with the client itself, a request, a subscription.
 
+use std::{io, path::PathBuf};
+
 use tautline_protocol::{ErrorCode, InvalidName, client::LocalError, packet::ErrorBody};
 
 use crate::address::InvalidUrl;
 
+/// The cause of an error, in words of whatever is below. Its own message is not repeated in that of the error above it.
+pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why there is no client.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The URL leads nowhere.
     #[error(transparent)]
     Url(#[from] InvalidUrl),
     /// The system gave no random bytes, and without them a session could be guessed.
-    #[error("the system gives no random bytes: {0}")]
-    NoRandom(String),
+    #[error("the system gives no random bytes")]
+    NoRandom(#[source] Source),
     /// Nobody is trusted, so that `wss://` can lead nowhere.
     #[error(
-        "no root certificates: {0} (install the system's, such as the package ca-certificates, name a file in SSL_CERT_FILE, or add one with Tls::with_roots)"
+        "no root certificates (install the system's, such as the package ca-certificates, name a file in SSL_CERT_FILE, or add one with Tls::with_roots)"
     )]
-    NoRoots(String),
-    /// The storage cannot be used, or another client uses it.
-    #[error("storage: {0}")]
-    Storage(String),
+    NoRoots(#[source] Option<Source>),
+    /// The storage cannot be used.
+    #[error("cannot use the storage {}", path.display())]
+    Storage {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another client uses the storage, in this process or another one.
+    #[error("the storage {} has a client", .0.display())]
+    StorageInUse(PathBuf),
 }
 
 /// How a request ended, where not well.
@@ -35,10 +48,10 @@ pub enum RequestError {
     #[error(transparent)]
     Local(LocalError),
     /// The data has no JSON form; nothing was sent.
-    #[error("data has no JSON form: {0}")]
+    #[error("data has no JSON form")]
     Encode(#[source] serde_json::Error),
     /// It was done, but the answer is not of the type that was asked for.
-    #[error("answer is not of the type that was asked for: {0}")]
+    #[error("answer is not of the type that was asked for")]
     Decode(#[source] serde_json::Error),
 }
 
@@ -80,7 +93,7 @@ impl RequestError {
 #[non_exhaustive]
 pub enum SubscribeError {
     /// No channel can have this name.
-    #[error("{0:?} is no channel: {1}")]
+    #[error("{0:?} is no channel")]
     Name(String, #[source] InvalidName),
     /// This client has a subscription to the channel; drop that one first.
     #[error("channel {0:?} is subscribed already")]

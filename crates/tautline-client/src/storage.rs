@@ -53,17 +53,12 @@ impl Storage {
 
     /// Takes the file for one client, and reads it.
     pub(crate) fn open(self) -> Result<(OpenStorage, Option<Stored>), ConnectError> {
-        let refuse = |what: &str, error: &dyn std::error::Error| {
-            ConnectError::Storage(format!("{what} {}: {error}", self.path.display()))
-        };
-        let lock = tautline_files::open_lock(&beside(&self.path, ".lock"))
-            .map_err(|error| refuse("cannot lock", &error))?;
+        let refuse = |source| ConnectError::Storage { path: self.path.clone(), source };
+        let lock = tautline_files::open_lock(&beside(&self.path, ".lock")).map_err(refuse)?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(ConnectError::Storage(format!("{} has a client", self.path.display())));
-            }
-            Err(TryLockError::Error(error)) => return Err(refuse("cannot lock", &error)),
+            Err(TryLockError::WouldBlock) => return Err(ConnectError::StorageInUse(self.path)),
+            Err(TryLockError::Error(error)) => return Err(refuse(error)),
         }
         tautline_files::sweep(&self.path);
         let stored = match tautline_files::read(&self.path) {
@@ -72,7 +67,7 @@ impl Storage {
                 .inspect_err(|error| warn!(path = ?self.path, "{error}"))
                 .ok(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(refuse("cannot read", &error)),
+            Err(error) => return Err(refuse(error)),
         };
         Ok((OpenStorage { path: self.path, durability: self.durability, _lock: lock }, stored))
     }

@@ -19,7 +19,10 @@ use tokio_rustls::{
     },
 };
 
-use crate::{address::InvalidUrl, error::ConnectError};
+use crate::{
+    address::InvalidUrl,
+    error::{ConnectError, Source},
+};
 
 /// What servers may speak, by its name in a TLS handshake. One that offers HTTP/2 as well must know what we come for.
 const PROTOCOL: &[u8] = b"http/1.1";
@@ -55,7 +58,7 @@ impl Tls {
         let roots = if bytes.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
             CertificateDer::pem_slice_iter(bytes)
                 .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| InvalidRoot::Pem(error.to_string()))?
+                .map_err(|error| InvalidRoot::Pem(error.into()))?
         } else {
             vec![CertificateDer::from(bytes.to_vec())]
         };
@@ -66,7 +69,7 @@ impl Tls {
             // Here, where the app can still say which file it was.
             RootCertStore::empty()
                 .add(root.clone())
-                .map_err(|error| InvalidRoot::Certificate(error.to_string()))?;
+                .map_err(|error| InvalidRoot::Certificate(error.into()))?;
         }
         self.own_roots.extend(roots);
         self.config = Arc::default();
@@ -100,12 +103,12 @@ impl Tls {
             let found = rustls_native_certs::load_native_certs();
             // Old stores hold roots that nobody can read any more; the others are good.
             roots.add_parsable_certificates(found.certs);
-            if let (true, Some(error)) = (roots.is_empty(), found.errors.first()) {
-                return Err(ConnectError::NoRoots(error.to_string()));
+            if let (true, Some(error)) = (roots.is_empty(), found.errors.into_iter().next()) {
+                return Err(ConnectError::NoRoots(Some(error.into())));
             }
         }
         if roots.is_empty() {
-            return Err(ConnectError::NoRoots("none was found".to_owned()));
+            return Err(ConnectError::NoRoots(None));
         }
         // Named here, so that whatever else is in the process may have a provider of its own.
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -128,7 +131,7 @@ impl fmt::Debug for Tls {
 }
 
 /// Why a root was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRoot {
     /// Not a single `CERTIFICATE`: perhaps a file with a key.
@@ -137,11 +140,11 @@ pub enum InvalidRoot {
     )]
     Nothing,
     /// The PEM is cut short or damaged.
-    #[error("PEM cannot be read: {0}")]
-    Pem(String),
+    #[error("PEM cannot be read")]
+    Pem(#[source] Source),
     /// Neither PEM nor DER, or a certificate that is damaged.
-    #[error("not a certificate, in PEM or DER, that can be a root: {0}")]
-    Certificate(String),
+    #[error("not a certificate, in PEM or DER, that can be a root")]
+    Certificate(#[source] Source),
 }
 
 /// What leads to one server.
@@ -184,8 +187,10 @@ mod tests {
     fn what_is_no_root_is_refused_where_the_file_is_still_known() {
         let refuse = |bytes: &str| Tls::default().with_roots(bytes).unwrap_err();
         let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
-        assert_eq!(refuse(&key), InvalidRoot::Nothing);
-        assert!(matches!(refuse("a text"), InvalidRoot::Certificate(_)));
+        assert!(matches!(refuse(&key), InvalidRoot::Nothing));
+        let damaged = refuse("a text");
+        assert!(matches!(damaged, InvalidRoot::Certificate(_)));
+        assert!(std::error::Error::source(&damaged).is_some(), "{damaged}");
         assert!(matches!(refuse(&root().pem().replace("-----END", "")), InvalidRoot::Pem(_)));
     }
 

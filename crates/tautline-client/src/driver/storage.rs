@@ -1,5 +1,7 @@
 //! Carries out what the session says about its storage, before anything else that it says.
 
+use std::sync::Arc;
+
 use tautline_protocol::client::{Input, Store};
 use tokio::sync::oneshot;
 use tracing::warn;
@@ -36,7 +38,7 @@ impl Driver {
             // What cannot even be removed stays.
             if store != Store::Clear {
                 warn!(%error, "the client cannot be stored, and goes on without");
-                self.tell(ClientEvent::StorageLost(error.to_string()));
+                self.tell(ClientEvent::StorageLost(Arc::new(error)));
                 self.session.handle_input(self.now(), Input::StoreFailed);
             }
         }
