@@ -198,6 +198,7 @@ impl Hub {
         self.0.publications.fetch_add(1, Ordering::Relaxed);
         if let Some(events) = self.events() {
             events.message_published(name, &appended.epoch, &appended.entry);
+            events.inbox_published(name, &appended.entry);
         }
         // The channel is not in use here: later subscribers ask the engine.
         let Some(channel) = self.find_channel(name) else { return };

@@ -63,6 +63,12 @@ pub struct HubLimits {
     /// How long a user has no connection before it counts as offline in events. Default 15 s.
     #[serde(with = "units::Millis")]
     pub user_offline_ms: u64,
+    /// How long an inbox has unread publications, and its user no connection, before an event says so. Default 5 min.
+    #[serde(with = "units::Millis")]
+    pub inbox_unread_ms: u64,
+    /// Inboxes that are watched for it; new ones beyond it are not. Default 1,000,000.
+    #[serde(with = "units::Count")]
+    pub inbox_unread_max: usize,
 }
 
 impl Default for HubLimits {
@@ -85,6 +91,8 @@ impl Default for HubLimits {
             appends_bytes_max: 64 * KIB * KIB,
             events_bytes_max: 64 * KIB * KIB,
             user_offline_ms: 15_000,
+            inbox_unread_ms: 300_000,
+            inbox_unread_max: 1_000_000,
         }
     }
 }

@@ -336,6 +336,101 @@ fn killed_node_closes_its_sessions_after_restart() {
     drop(bob);
 }
 
+/// Runs the clock to the moment at which an inbox is due, and the events that are then told of it.
+fn unread_events(node: &mut Node) -> Vec<Value> {
+    let wait_ms = HubLimits::default().inbox_unread_ms;
+    node.advance(wait_ms);
+    let all = events(node, "all");
+    all.into_iter().filter(|event| event["type"] == "inbox.unread").collect()
+}
+
+/// Acknowledges everything in the inbox of a user.
+fn acknowledge(phone: &mut Phone, node: &Node, user: &str) {
+    let (done, inbox) = mpsc::channel();
+    let id = identity(user, &[]).user.expect("a user");
+    node.hub.inbox(node.now, &id, move |inbox| drop(done.send(inbox)));
+    let inbox = inbox.try_recv().expect("answered at once").expect("read");
+    let cursor = json!({"epoch": inbox.epoch, "offset": inbox.sent});
+    phone.say(node, json!({"ping": {"acks": {format!("user:{user}"): cursor}}}));
+}
+
+#[test]
+fn unread_inbox_of_an_absent_user_is_told_once() {
+    let mut node = node(&["inbox.unread"]);
+    node.publish("user:ann", &json!("your order"));
+    node.advance(1_000);
+    node.publish("user:ann", &json!("is ready"));
+    let told = unread_events(&mut node);
+    let epoch = told[0]["data"]["epoch"].clone();
+    assert_eq!(
+        told.iter().map(|event| event["data"].clone()).collect::<Vec<_>>(),
+        [json!({
+            "user": "ann", "node": "n1", "unread": 2, "since": common::BEGIN_WALL_MS,
+            "epoch": epoch, "acknowledged": 0, "offset": 2,
+        })]
+    );
+    node.publish("user:ann", &json!("still"));
+    assert_eq!(unread_events(&mut node).len(), 1, "the user has not read what was told");
+
+    let mut ann = node.user("ann", &[]);
+    acknowledge(&mut ann, &node, "ann");
+    drop(ann);
+    node.publish("user:ann", &json!("the next order"));
+    let told = unread_events(&mut node);
+    assert_eq!(told.len(), 2, "a new stretch");
+    let data = &told[1]["data"];
+    assert_eq!((&data["unread"], &data["acknowledged"], &data["offset"]), (&json!(1), &json!(3), &json!(4)));
+    assert!(data["last_seen"].is_number(), "{data}");
+}
+
+#[test]
+fn inbox_that_is_read_or_watched_is_not_unread() {
+    let mut node = node(&["inbox.unread"]);
+    let mut ann = node.user("ann", &[]);
+    node.publish("user:ann", &json!(1));
+    assert_eq!(unread_events(&mut node).len(), 0, "its user is online");
+    acknowledge(&mut ann, &node, "ann");
+    drop(ann);
+    assert_eq!(unread_events(&mut node).len(), 0, "it has read everything");
+    node.publish("user:ann", &json!(2));
+    let ann = node.user("ann", &[]);
+    assert_eq!(unread_events(&mut node).len(), 0, "it is online again");
+    drop(ann);
+    // As long as a user without connection counts as online, and then until the next look at the inbox.
+    node.advance(HubLimits::default().user_offline_ms);
+    assert_eq!(unread_events(&mut node).len(), 1, "it has gone without reading");
+}
+
+#[test]
+fn unread_inbox_is_told_after_a_restart() {
+    let limits = NodeLimits::default();
+    let engine = Arc::new(MemoryEngine::new(7, &limits.engine, limits.protocol.ticket_ms));
+    let on = |seed, wall_ms| {
+        let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits.clone(), KEPT, seed);
+        let now = tautline_protocol::Now::new(node.now.mono_ms, node.now.wall_ms + wall_ms);
+        recording(Node { now, ..node }, vec![log("all", &["inbox.unread"], &["*"])])
+    };
+    let first = on(1, 0);
+    first.publish("user:ann", &json!(1));
+    while first.hub.pump() {}
+    std::mem::forget(first);
+    let mut second = on(2, 60_000);
+    let told = unread_events(&mut second);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["data"]["since"], common::BEGIN_WALL_MS);
+    std::mem::forget(second);
+    let mut third = on(3, 3_600_000);
+    assert_eq!(unread_events(&mut third).len(), 1, "what was told is not told again");
+}
+
+#[test]
+fn forgotten_user_has_no_unread_inbox() {
+    let mut node = node(&["inbox.unread"]);
+    node.publish("user:ann", &json!(1));
+    node.hub.control().forget_user(node.now, &identity("ann", &[]).user.expect("a user"), |done| drop(done));
+    assert_eq!(unread_events(&mut node).len(), 0);
+}
+
 #[test]
 fn node_without_webhooks_records_nothing() {
     let node = recording(Node::new(), Vec::new());

@@ -31,6 +31,9 @@ impl Control {
         });
         hub.acks().forget(user);
         hub.last_seen().forget(user);
+        if let Some(events) = hub.events_at(now) {
+            events.inbox_forgotten(user);
+        }
         let inbox = ChannelName::of_user(user).ok();
         let of = hub.clone();
         let answer = Answer::new(move |forgotten: Result<(), EngineError>| {

@@ -46,6 +46,20 @@ pub(super) struct UserData<'a> {
     pub(super) last_seen: Option<u64>,
 }
 
+/// `data` of `inbox.unread`.
+#[derive(Serialize)]
+pub(super) struct UnreadData<'a> {
+    pub(super) user: &'a str,
+    pub(super) node: &'a str,
+    pub(super) unread: u64,
+    pub(super) since: u64,
+    pub(super) epoch: &'a str,
+    pub(super) acknowledged: u64,
+    pub(super) offset: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) last_seen: Option<u64>,
+}
+
 /// `data` of `events.lost`.
 #[derive(Serialize)]
 pub(super) struct LostData {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use tautline_protocol::UserId;
 
-use super::tracker::Owner;
+use super::{tracker::Owner, unread::Unread};
 use crate::{LoginDetails, session::id::SessionId};
 
 /// One change.
@@ -35,6 +35,15 @@ pub(super) enum JournalLine {
     Online { user: String },
     /// A user is offline.
     Offline { user: String },
+    /// An inbox is watched.
+    Unread {
+        user: String,
+        since: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reported: Option<u64>,
+    },
+    /// It is no longer.
+    Read { user: String },
 }
 
 impl JournalLine {
@@ -64,6 +73,14 @@ impl JournalLine {
         Self::Offline { user: user.to_string() }
     }
 
+    pub(super) fn unread(user: &UserId, Unread { since, reported }: Unread) -> Self {
+        Self::Unread { user: user.to_string(), since, reported }
+    }
+
+    pub(super) fn read(user: &UserId) -> Self {
+        Self::Read { user: user.to_string() }
+    }
+
     pub(super) fn to_json(&self) -> Box<str> {
         serde_json::to_string(self).expect("strings and numbers are json").into()
     }
@@ -75,6 +92,8 @@ pub(super) struct Replayed {
     /// Open sessions, with the time since which they are away.
     pub(super) sessions: BTreeMap<SessionId, (Owner, Option<u64>)>,
     pub(super) users: BTreeSet<UserId>,
+    /// Watched inboxes.
+    pub(super) inboxes: BTreeMap<UserId, Unread>,
     /// Lines read.
     pub(super) lines: usize,
 }
@@ -101,6 +120,15 @@ impl Replayed {
             JournalLine::Offline { user } => {
                 if let Ok(user) = UserId::parse(&user) {
                     self.users.remove(&user);
+                }
+            }
+            JournalLine::Unread { user, since, reported } => {
+                let user = UserId::parse(&user).ok();
+                self.inboxes.extend(user.map(|user| (user, Unread { since, reported })));
+            }
+            JournalLine::Read { user } => {
+                if let Ok(user) = UserId::parse(&user) {
+                    self.inboxes.remove(&user);
                 }
             }
         }

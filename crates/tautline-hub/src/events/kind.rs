@@ -25,13 +25,15 @@ pub enum EventKind {
     UserOnline,
     /// A user has had no connection on this node for a while.
     UserOffline,
+    /// A user without a connection on this node has not read its inbox for a while.
+    InboxUnread,
     /// Events were dropped for lack of room. Part of every log.
     EventsLost,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SessionOpened,
         Self::SessionAway,
         Self::SessionResumed,
@@ -41,6 +43,7 @@ impl EventKind {
         Self::MessagePublished,
         Self::UserOnline,
         Self::UserOffline,
+        Self::InboxUnread,
         Self::EventsLost,
     ];
 
@@ -57,8 +60,16 @@ impl EventKind {
             Self::MessagePublished => "message.published",
             Self::UserOnline => "user.online",
             Self::UserOffline => "user.offline",
+            Self::InboxUnread => "inbox.unread",
             Self::EventsLost => "events.lost",
         }
+    }
+}
+
+impl EventKind {
+    /// True for an event of which only the tracker of sessions and users knows.
+    pub(super) fn is_tracked(self) -> bool {
+        self == Self::InboxUnread || ["session.", "user."].iter().any(|family| self.as_str().starts_with(family))
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod body;
 mod config;
+mod inboxes;
 mod journal;
 mod kind;
 mod log;
@@ -14,6 +15,7 @@ mod queue;
 mod store;
 mod tracker;
 mod tracking;
+mod unread;
 
 use std::task::Waker;
 

@@ -57,13 +57,8 @@ impl Hub {
         let logs: Box<[RecordedLog]> = config.logs.iter().map(log).collect();
         let mut events =
             Events { node: self.node().to_owned(), logs, tracking: None, pump: Mutex::default() };
-        let is_tracked = |kind: EventKind| {
-            let name = kind.as_str();
-            name.starts_with("session.") || name.starts_with("user.")
-        };
-        if EventKind::ALL.into_iter().any(|kind| is_tracked(kind) && events.wants(kind)) {
-            events.tracking =
-                Some(Tracking::new(self.hub_limits().user_offline_ms, bytes_max, self.random().id()));
+        if EventKind::ALL.into_iter().any(|kind| kind.is_tracked() && events.wants(kind)) {
+            events.tracking = Some(Tracking::new(self.hub_limits(), self.random().id()));
         }
         self.0.events.set(events).map_err(|_| InvalidEvents::Twice)?;
         if let Some(waker) = self.pump_waker() {
@@ -177,6 +172,7 @@ impl Hub {
             self.read_journal(replayed, after);
         }
         at.tick_tracker();
+        self.check_inboxes(at);
         at.events.wake_pump();
     }
 

@@ -10,7 +10,10 @@ use std::{
 
 use tautline_protocol::{Now, UserId};
 
-use super::journal::{JournalLine, Replayed};
+use super::{
+    journal::{JournalLine, Replayed},
+    unread::UnreadInboxes,
+};
 use crate::{Identity, LoginDetails, session::id::SessionId};
 
 /// Sessions of an earlier process that are closed within one tick.
@@ -115,6 +118,7 @@ pub(super) struct Tracker {
     /// When its sessions count as closed, in monotonic milliseconds.
     orphans_until_ms: Option<u64>,
     compaction: Option<Compaction>,
+    pub(super) inboxes: UnreadInboxes,
 }
 
 struct Tracked {
@@ -136,11 +140,17 @@ struct Online {
 enum Compaction {
     Sessions(Option<SessionId>),
     Users(Option<UserId>),
+    Inboxes(Option<UserId>),
 }
 
 impl Tracker {
-    pub(super) fn new(user_offline_ms: u64) -> Self {
-        Self { user_offline_ms, ..Self::default() }
+    pub(super) fn new(user_offline_ms: u64, inboxes: UnreadInboxes) -> Self {
+        Self { user_offline_ms, inboxes, ..Self::default() }
+    }
+
+    /// True if the user has a connection, or had one a moment ago.
+    pub(super) fn is_online(&self, user: &UserId) -> bool {
+        self.users.contains_key(user)
     }
 
     /// A connection has taken a session, which a ticket has named if `has_ticket`.
@@ -257,6 +267,7 @@ impl Tracker {
                 self.offline_due.push_back((due, user));
             }
         }
+        self.inboxes.load(now, before.inboxes);
     }
 
     /// About once a second. `is_roomy`: many events at once have room.
@@ -296,31 +307,29 @@ impl Tracker {
 
     fn compact_some(&mut self, sink: &mut impl Sink) {
         use std::ops::Bound::{Excluded, Unbounded};
-        match &self.compaction {
-            None => {}
+        // What is opened behind the last one from now on writes its own line.
+        self.compaction = match &self.compaction {
+            None => None,
             Some(Compaction::Sessions(after)) => {
-                let behind = (after.map_or(Unbounded, Excluded), Unbounded);
-                let part = self.sessions.range(behind).take(COMPACTED_A_TICK);
-                let (mut lines, mut last) = (0, None);
-                for (id, known) in part {
-                    sink.journal(&JournalLine::open(*id, &known.owner, known.away_at));
-                    (lines, last) = (lines + 1, Some(*id));
-                }
-                // What is opened behind the last one from now on writes its own line.
-                let is_over = lines < COMPACTED_A_TICK;
-                self.compaction =
-                    Some(if is_over { Compaction::Users(None) } else { Compaction::Sessions(last) });
+                let part = self.sessions.range((after.map_or(Unbounded, Excluded), Unbounded));
+                let line = |(id, known): (&SessionId, &Tracked)| {
+                    (*id, JournalLine::open(*id, &known.owner, known.away_at))
+                };
+                let last = write_part(part.map(line), sink);
+                Some(last.map_or(Compaction::Users(None), |last| Compaction::Sessions(Some(last))))
             }
             Some(Compaction::Users(after)) => {
-                let behind = (after.clone().map_or(Unbounded, Excluded), Unbounded);
-                let (mut lines, mut last) = (0, None);
-                for user in self.users.range(behind).take(COMPACTED_A_TICK).map(|(user, _)| user) {
-                    sink.journal(&JournalLine::online(user));
-                    (lines, last) = (lines + 1, Some(user.clone()));
-                }
-                self.compaction = (lines == COMPACTED_A_TICK).then_some(Compaction::Users(last));
+                let part = self.users.range((after.as_ref().map_or(Unbounded, Excluded), Unbounded));
+                let last = write_part(part.map(|(user, _)| (user, JournalLine::online(user))), sink);
+                let next = last.map(|last| Compaction::Users(Some(last.clone())));
+                Some(next.unwrap_or(Compaction::Inboxes(None)))
             }
-        }
+            Some(Compaction::Inboxes(after)) => {
+                let part = self.inboxes.behind(after.as_ref());
+                let lines = part.map(|(user, unread)| (user, JournalLine::unread(user, unread)));
+                write_part(lines, sink).map(|last| Compaction::Inboxes(Some(last.clone())))
+            }
+        };
     }
 
     pub(super) const fn is_compacting(&self) -> bool {
@@ -333,8 +342,18 @@ impl Tracker {
 
     /// Lines that the state takes in the journal.
     pub(super) fn lines(&self) -> usize {
-        self.sessions.len() + self.users.len()
+        self.sessions.len() + self.users.len() + self.inboxes.len()
     }
+}
+
+/// Writes the next part of a compaction. Returns its last key, if there may be more.
+fn write_part<K>(lines: impl Iterator<Item = (K, JournalLine)>, sink: &mut impl Sink) -> Option<K> {
+    let (mut count, mut last) = (0, None);
+    for (key, line) in lines.take(COMPACTED_A_TICK) {
+        sink.journal(&line);
+        (count, last) = (count + 1, Some(key));
+    }
+    last.filter(|_| count == COMPACTED_A_TICK)
 }
 
 fn absence(now: Now, away_at: u64) -> Absence {

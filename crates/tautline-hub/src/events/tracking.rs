@@ -11,8 +11,10 @@ use super::{
     journal::{JournalLength, JournalLine, Replayed},
     kind::EventKind,
     tracker::{Absence, EndCause, Fact, Owner, Sink, Tracker},
+    unread::UnreadInboxes,
 };
 use crate::{
+    HubLimits,
     session::id::SessionId,
     sync::{Mutex, lock},
 };
@@ -34,12 +36,14 @@ impl Tracking {
     /// The name of the journal's log, without its `$`.
     const LOG: &'static str = "sessions";
 
-    pub(super) fn new(user_offline_ms: u64, bytes_max: usize, first_key: u128) -> Self {
+    pub(super) fn new(limits: &HubLimits, first_key: u128) -> Self {
         let channel = ChannelName::internal(Self::LOG).expect("a valid name");
-        let state = State { tracker: Tracker::new(user_offline_ms), length: JournalLength::default() };
+        let inboxes = UnreadInboxes::new(limits.inbox_unread_ms, limits.inbox_unread_max);
+        let tracker = Tracker::new(limits.user_offline_ms, inboxes);
+        let state = State { tracker, length: JournalLength::default() };
         Self {
             state: Mutex::new(state),
-            store: InternalLog::new(channel, bytes_max, first_key),
+            store: InternalLog::new(channel, limits.events_bytes_max, first_key),
             unread: Mutex::default(),
         }
     }

@@ -48,7 +48,7 @@ fn identity(user: &str) -> Identity {
 }
 
 fn loaded(sink: &mut Recorded) -> Tracker {
-    let mut tracker = Tracker::new(GRACE_MS);
+    let mut tracker = Tracker::new(GRACE_MS, UnreadInboxes::new(300_000, 1_000));
     tracker.load(at(0), 1_000_000, PARK_MS, std::mem::take(&mut sink.journal));
     tracker
 }
@@ -105,7 +105,7 @@ fn session_of_a_killed_node_is_closed_after_park_time() {
     drop(killed);
     sink.facts.clear();
 
-    let mut next = Tracker::new(GRACE_MS);
+    let mut next = Tracker::new(GRACE_MS, UnreadInboxes::new(300_000, 1_000));
     let restart = at(10_000);
     next.load(restart, 1_000_000 + 4_000, PARK_MS, std::mem::take(&mut sink.journal));
     next.attach(at(12_000), third, &identity("cem"), true, &mut sink);
@@ -133,7 +133,7 @@ fn ticket_before_the_journal_is_read_resumes() {
     killed.attach(at(0), ONE, &identity("ann"), false, &mut sink);
     sink.facts.clear();
     let before = std::mem::take(&mut sink.journal);
-    let mut next = Tracker::new(GRACE_MS);
+    let mut next = Tracker::new(GRACE_MS, UnreadInboxes::new(300_000, 1_000));
     next.attach(at(10_000), ONE, &identity("ann"), true, &mut sink);
     next.load(at(10_100), 1_000_000, PARK_MS, before);
     next.tick(at(10_100 + PARK_MS), true, &mut sink);
