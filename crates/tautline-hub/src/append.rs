@@ -18,6 +18,7 @@ use tautline_protocol::{
 use crate::{
     Hub, PublishOptions,
     channel::{AppendedEntry, Channel},
+    events::DoubtfulAppend,
     gather::gather,
     sync::Ordering,
     tags::with_exclude,
@@ -118,16 +119,21 @@ impl Hub {
         let (hub, name) = (self.clone(), channel.clone());
         // A key identifies one publication: a repetition must have the same content.
         let claimed = matches!(origin, Some(Origin::Key(_))).then(|| content.clone());
+        let origin = self.origin_of(&channel, origin);
+        let doubtful =
+            move |name: &ChannelName| origin.map(|origin| DoubtfulAppend::new(name, origin, doubt));
         let answer = Answer::new(move |outcome: Result<Appended, EngineError>| {
             drop(claim);
             let outcome = match outcome {
                 Err(error) => {
                     if matches!(error, EngineError::InDoubt(_)) {
                         hub.read_missed(&name);
+                        doubtful(&name).into_iter().for_each(|append| hub.note_doubt(append));
                     }
                     Err(error.to_body())
                 }
                 Ok(Appended::Repeated { epoch, offset, at }) => {
+                    doubtful(&name).into_iter().for_each(|append| hub.tell_repeated(append, offset, at));
                     let published = Published { epoch: epoch.to_string(), offset, at };
                     match claimed {
                         Some(content) => return hub.check_same_content(&name, published, &content, done),
@@ -197,8 +203,7 @@ impl Hub {
     fn fan_out(&self, name: &ChannelName, appended: AppendedEntry) {
         self.0.publications.fetch_add(1, Ordering::Relaxed);
         if let Some(events) = self.events() {
-            events.message_published(name, &appended.epoch, &appended.entry);
-            events.inbox_published(name, &appended.entry);
+            events.published(name, &appended.epoch, &appended.entry);
         }
         // The channel is not in use here: later subscribers ask the engine.
         let Some(channel) = self.find_channel(name) else { return };

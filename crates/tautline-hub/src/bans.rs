@@ -2,12 +2,18 @@
 //!
 //! Start at [`Bans::has_user`]. All of them are here; the engine keeps them for the next process.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::IpAddr,
+};
 
-use tautline_engine::{Ban, BanSubject};
-use tautline_protocol::{ByeCode, UserId, packet::server::Bye};
+use tautline_engine::{Ban, BanChange, BanSubject};
+use tautline_protocol::{
+    ByeCode, UserId,
+    packet::{ErrorBody, server::Bye},
+};
 
-use crate::sync::{RwLock, read, write};
+use crate::sync::{Mutex, RwLock, lock, read, write};
 
 /// The words for a user that is kept out.
 pub(crate) const BANNED: &str = "an operator keeps this user out";
@@ -16,6 +22,24 @@ pub(crate) const BANNED: &str = "an operator keeps this user out";
 pub(crate) struct Bans {
     state: RwLock<State>,
     count_max: usize,
+    /// The subjects of which the engine is saving a change, with the changes that wait for it. Locked while a change
+    /// begins to hold here, so that the engine saves those of a subject in the same order.
+    saving: Mutex<BTreeMap<BanSubject, VecDeque<BanSave>>>,
+}
+
+/// A change for the engine to save.
+pub(crate) struct BanSave {
+    pub(crate) change: BanChange,
+    pub(crate) done: Box<dyn FnOnce(Result<(), ErrorBody>) + Send>,
+}
+
+impl BanSave {
+    pub(crate) const fn subject(&self) -> &BanSubject {
+        match &self.change {
+            BanChange::Set(ban) => &ban.subject,
+            BanChange::Lift(subject) => subject,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -36,19 +60,47 @@ pub(crate) struct BansFull;
 
 impl Bans {
     pub(crate) fn new(count_max: usize) -> Self {
-        Self { state: RwLock::new(State::default()), count_max }
+        Self { state: RwLock::new(State::default()), count_max, saving: Mutex::default() }
     }
 
-    /// Adds a ban, or replaces the one of the same subject.
-    pub(crate) fn set(&self, Ban { subject, until, reason }: Ban) -> Result<(), BansFull> {
+    /// Makes a change, and returns what is to be submitted now: this one, unless one before it is being saved. `Err`:
+    /// there is no room, and nothing has changed.
+    pub(crate) fn change(&self, save: BanSave) -> Result<(Option<BanSave>, bool), BanSave> {
+        let mut saving = lock(&self.saving);
+        let was_banned = match &save.change {
+            BanChange::Lift(subject) => self.lift(subject),
+            BanChange::Set(ban) => match self.set(ban.clone()) {
+                Ok(was_banned) => was_banned,
+                Err(BansFull) => return Err(save),
+            },
+        };
+        if let Some(waiting) = saving.get_mut(save.subject()) {
+            waiting.push_back(save);
+            return Ok((None, was_banned));
+        }
+        saving.insert(save.subject().clone(), VecDeque::new());
+        Ok((Some(save), was_banned))
+    }
+
+    /// The engine has answered for a subject. Returns what is to be submitted next.
+    pub(crate) fn next_save(&self, subject: &BanSubject) -> Option<BanSave> {
+        let mut saving = lock(&self.saving);
+        let next = saving.get_mut(subject)?.pop_front();
+        if next.is_none() {
+            saving.remove(subject);
+        }
+        next
+    }
+
+    /// Adds a ban, or replaces the one of the same subject. True: there was one.
+    pub(crate) fn set(&self, Ban { subject, until, reason }: Ban) -> Result<bool, BansFull> {
         let mut state = write(&self.state);
         if state.by_subject.len() >= self.count_max && !state.by_subject.contains_key(&subject) {
             return Err(BansFull);
         }
         let is_first = state.by_subject.is_empty();
         state.next_end_ms = if is_first { until } else { state.next_end_ms.min(until) };
-        state.by_subject.insert(subject, Kept { until, reason });
-        Ok(())
+        Ok(state.by_subject.insert(subject, Kept { until, reason }).is_some())
     }
 
     /// Ends a ban. False: there was none.
@@ -117,12 +169,12 @@ mod tests {
     fn full_list_refuses_another_subject_only() {
         let bans = Bans::new(2);
         let set = |subject, until| bans.set(ban(subject, until));
-        assert_eq!([set("user:a", 5), set("user:b", 5), set("user:a", 9)], [Ok(()); 3]);
+        assert_eq!([set("user:a", 5), set("user:b", 5), set("user:a", 9)], [Ok(false), Ok(false), Ok(true)]);
         assert_eq!(set("user:c", 5), Err(BansFull));
         assert!(
             bans.lift(&"user:b".parse().expect("valid")) && !bans.lift(&"user:x".parse().expect("valid"))
         );
-        assert_eq!(set("user:c", 5), Ok(()));
+        assert_eq!(set("user:c", 5), Ok(false));
     }
 
     #[test]

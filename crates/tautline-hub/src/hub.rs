@@ -227,13 +227,28 @@ impl Hub {
     /// # Errors
     /// `rate_limited`, with the time after which the same may succeed.
     pub fn charge_api_key(&self, now: Now, key: &str, publish_bytes: Option<usize>) -> Result<(), ErrorBody> {
+        let bytes = publish_bytes.unwrap_or_default() as u64;
+        let charges = [Charge::Request, Charge::Publish, Charge::Bytes(bytes)];
+        let charges = if publish_bytes.is_some() { &charges[..] } else { &charges[..1] };
+        self.charge_key(now, key, charges)
+    }
+
+    /// Charges further publications of a request to its key.
+    ///
+    /// # Errors
+    /// As [`Hub::charge_api_key`].
+    pub fn charge_publications(&self, now: Now, key: &str, count: usize) -> Result<(), ErrorBody> {
+        match count {
+            0 => Ok(()),
+            _ => self.charge_key(now, key, &[Charge::Publishes(count as u64)]),
+        }
+    }
+
+    fn charge_key(&self, now: Now, key: &str, charges: &[Charge]) -> Result<(), ErrorBody> {
         let who = || {
             let id = self.0.random.id_of(&[b"key of the HTTP API", key.as_bytes()]);
             Charged { api_key: Some(id), ..Charged::default() }
         };
-        let bytes = publish_bytes.unwrap_or_default() as u64;
-        let charges = [Charge::Request, Charge::Publish, Charge::Bytes(bytes)];
-        let charges = if publish_bytes.is_some() { &charges[..] } else { &charges[..1] };
         self.charge(now, who, charges).map_err(|wait_ms| ErrorBody {
             retry_after_ms: Some(wait_ms),
             ..ErrorBody::new(ErrorCode::RateLimited, "too many requests with this key in too short a time")

@@ -68,6 +68,8 @@ pub struct RateSet {
 pub(crate) enum Charge {
     Request,
     Publish,
+    /// Several at once.
+    Publishes(u64),
     Bytes(u64),
     Hello,
 }
@@ -265,7 +267,7 @@ impl RateSet {
     fn of(&self, charge: Charge) -> Option<&Rate> {
         match charge {
             Charge::Request => self.requests.as_ref(),
-            Charge::Publish => self.publishes.as_ref(),
+            Charge::Publish | Charge::Publishes(_) => self.publishes.as_ref(),
             Charge::Bytes(_) => self.bytes.as_ref(),
             Charge::Hello => self.hellos.as_ref(),
         }
@@ -276,7 +278,7 @@ impl Buckets {
     const fn of(&mut self, charge: Charge) -> &mut Bucket {
         match charge {
             Charge::Request => &mut self.requests,
-            Charge::Publish => &mut self.publishes,
+            Charge::Publish | Charge::Publishes(_) => &mut self.publishes,
             Charge::Bytes(_) => &mut self.bytes,
             Charge::Hello => &mut self.hellos,
         }
@@ -287,6 +289,7 @@ impl Charge {
     const fn units(self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes,
+            Self::Publishes(count) => count,
             Self::Request | Self::Publish | Self::Hello => 1,
         }
     }

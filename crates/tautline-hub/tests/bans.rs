@@ -165,3 +165,53 @@ fn ban_that_engine_cannot_save_holds_until_restart() {
     assert_eq!(told.recv().expect("answered").expect_err("not saved").code.as_str(), "unavailable");
     assert_eq!(user_at(&node, "u1", "192.0.2.7").bye(&node)["code"], "banned");
 }
+
+#[test]
+fn changes_of_a_subject_are_saved_one_by_one() {
+    let limits = NodeLimits::default();
+    let engine = SlowEngine::new(&limits);
+    let node =
+        Node::on(Arc::clone(&engine) as Arc<dyn tautline_engine::Engine>, limits, Retention::default(), 7);
+    let (tell, told) = mpsc::channel();
+    let set = |text: &str, what: &'static str| {
+        let tell = tell.clone();
+        let ban = Ban { subject: subject(text), until: Revocation::FOREVER, reason: "spam".into() };
+        node.hub
+            .control()
+            .ban(node.now, ban, move |result| tell.send((what, result.is_ok())).expect("the test listens"));
+    };
+    set("user:u1", "ban");
+    let tell_lift = tell.clone();
+    node.hub.control().lift_ban(subject("user:u1"), move |result| {
+        assert_eq!(result, Ok(true));
+        tell_lift.send(("lift", true)).expect("the test listens");
+    });
+    set("user:u2", "another");
+    set("user:u1", "again");
+    assert_eq!(engine.waiting(), 2, "the first change of each subject");
+    engine.work();
+    assert_eq!(
+        told.try_iter().collect::<Vec<_>>(),
+        [("ban", true), ("another", true), ("lift", true), ("again", true)]
+    );
+    assert_eq!(engine.waiting(), 0);
+}
+
+#[test]
+fn refused_save_lets_the_next_change_of_its_subject_through() {
+    let limits = NodeLimits::default();
+    let engine = SlowEngine::new(&limits);
+    let node =
+        Node::on(Arc::clone(&engine) as Arc<dyn tautline_engine::Engine>, limits, Retention::default(), 7);
+    let (tell, told) = mpsc::channel();
+    for _ in 0..2 {
+        let tell = tell.clone();
+        let ban = Ban { subject: subject("user:u1"), until: Revocation::FOREVER, reason: "".into() };
+        node.hub
+            .control()
+            .ban(node.now, ban, move |result| tell.send(result.is_ok()).expect("the test listens"));
+    }
+    engine.fail(&EngineError::Unavailable("the disk is full".to_owned()));
+    engine.work();
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [false, true]);
+}

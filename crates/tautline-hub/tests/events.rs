@@ -122,6 +122,26 @@ fn refused_hello_leaves_no_session_event() {
 }
 
 #[test]
+fn refused_resume_does_not_close_the_session_of_a_killed_node() {
+    let limits = NodeLimits::default();
+    let engine = Arc::new(MemoryEngine::new(7, &limits.engine, limits.protocol.ticket_ms));
+    let first = restart(&engine, 1, 0);
+    let ann = first.user("ann", &[]).welcome(&first);
+    while first.hub.pump() {}
+    std::mem::forget(first);
+
+    let second = restart(&engine, 2, 5_000);
+    second.hub.drain(0);
+    let mut phone = second.dial();
+    phone.say(&second, resume(&ann, 1, json!({})));
+    second.hub.reopen();
+    phone = second.dial();
+    phone.say(&second, resume(&ann, 2, json!({})));
+    assert_eq!(kinds(&second).last().map(String::as_str), Some("session.resumed"));
+    assert!(!kinds(&second).contains(&"session.closed".to_owned()));
+}
+
+#[test]
 fn channel_is_occupied_once_and_vacated_once() {
     let node = node(&["channel.*"]);
     let (mut ann, mut bob) = (node.guest(), node.guest());
@@ -267,6 +287,156 @@ fn events_beyond_the_room_become_one_lost_event() {
     assert_eq!(bodies.len() as u64 - 1 + lost, happened, "none is silent");
 }
 
+/// A node on an engine that answers later, with the publications that its events tell of.
+struct SlowNode {
+    node: Node,
+    engine: Arc<SlowEngine>,
+}
+
+impl SlowNode {
+    fn new(events: &[&str]) -> Self {
+        let limits = NodeLimits::default();
+        let engine = SlowEngine::new(&limits);
+        let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), 7);
+        let node = recording(node, vec![log("all", events, &["*", "user:*"])]);
+        engine.work();
+        Self { node, engine }
+    }
+
+    fn publish(&self, channel: &str, key: Option<&str>) {
+        let data = serde_json::value::RawValue::from_string("1".to_owned()).expect("json");
+        let options = PublishOptions { idempotency_key: key, ..PublishOptions::default() };
+        let channel = ChannelName::parse(channel).expect("valid");
+        self.node.hub.publish(self.node.now, &channel, &data, options, drop);
+    }
+
+    /// The channels of the events, once the engine has done all that it was asked for.
+    fn channels(&mut self) -> Vec<String> {
+        self.node.advance(1_000);
+        store_all(&self.node, &self.engine);
+        let channel = |body: &Value| body["data"]["channel"].as_str().expect("a name").to_owned();
+        self.stored().iter().map(channel).collect()
+    }
+
+    fn kinds(&self) -> Vec<String> {
+        let kind = |body: &Value| body["type"].as_str().expect("a type").to_owned();
+        self.stored().iter().map(kind).collect()
+    }
+
+    fn stored(&self) -> Vec<Value> {
+        let (done, page) = mpsc::channel();
+        let log = self.node.hub.event_log("all").expect("recorded");
+        log.read(self.node.now, 0, (10_000, usize::MAX), move |page| drop(done.send(page)));
+        self.engine.work();
+        let page = page.try_recv().expect("answered").expect("read");
+        let body = |body: &str| serde_json::from_str::<Value>(body).expect("json");
+        page.events.iter().map(|event| body(&event.body)).collect()
+    }
+}
+
+#[test]
+fn publication_in_doubt_is_told_when_it_proves_appended() {
+    let mut slow = SlowNode::new(&["message.published"]);
+    slow.publish("room:7", None);
+    slow.publish("room:8", Some("order-8"));
+    slow.publish("user:ann", None);
+    slow.engine.doubt();
+    assert_eq!(slow.channels(), ["room:7", "room:8", "user:ann"]);
+    assert_eq!(slow.channels().len(), 3, "and once");
+}
+
+#[test]
+fn publication_in_doubt_that_never_happened_is_not_told() {
+    let mut slow = SlowNode::new(&["message.published"]);
+    slow.publish("room:7", None);
+    slow.engine.fail(&EngineError::InDoubt("the connection is gone".to_owned()));
+    assert_eq!(slow.channels(), [""; 0]);
+    slow.publish("room:7", None);
+    slow.engine.work();
+    assert_eq!(slow.channels(), ["room:7"]);
+}
+
+#[test]
+fn doubt_outlasts_an_unavailable_engine() {
+    let mut slow = SlowNode::new(&["message.published"]);
+    slow.publish("room:7", None);
+    slow.engine.doubt();
+    for _ in 0..100 {
+        slow.node.advance(1_000);
+        slow.engine.fail(&EngineError::Unavailable("the disk is full".to_owned()));
+    }
+    assert_eq!(slow.channels(), ["room:7"]);
+}
+
+#[test]
+fn repeated_key_of_a_killed_node_is_told() {
+    let limits = NodeLimits::default();
+    let engine = Arc::new(MemoryEngine::new(7, &limits.engine, limits.protocol.ticket_ms));
+    let on = |seed, wall_ms| {
+        let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits.clone(), KEPT, seed);
+        let now = tautline_protocol::Now::new(node.now.mono_ms, node.now.wall_ms + wall_ms);
+        recording(Node { now, ..node }, vec![log("all", &["message.published"], &["*"])])
+    };
+    let publish = |node: &Node| {
+        let data = serde_json::value::RawValue::from_string("1".to_owned()).expect("json");
+        let options = PublishOptions { idempotency_key: Some("order-8"), ..PublishOptions::default() };
+        node.try_publish(&ChannelName::parse("room:7").expect("valid"), &data, options).expect("published");
+    };
+    let first = on(1, 0);
+    publish(&first);
+    // It is killed before its events are stored.
+    std::mem::forget(first);
+    let second = on(2, 5_000);
+    publish(&second);
+    assert_eq!(kinds(&second), ["message.published"]);
+}
+
+#[test]
+fn journal_waits_for_the_events_it_accounts_for() {
+    let slow = SlowNode::new(&["session.*"]);
+    store_all(&slow.node, &slow.engine);
+    let mut ann = slow.node.guest();
+    slow.engine.work();
+    ann.drain(&slow.node);
+    while slow.node.hub.pump() {}
+    let appends = slow.engine.appends();
+    assert_eq!(appends, ["$events:all"], "the line of the journal comes behind it");
+    slow.engine.work();
+    while slow.node.hub.pump() {}
+    assert_eq!(slow.engine.appends(), ["$sessions"]);
+    drop(ann);
+}
+
+#[test]
+fn session_that_the_journal_misses_is_closed_after_a_kill() {
+    for has_earlier_line in [true, false] {
+        let slow = SlowNode::new(&["session.*", "user.*"]);
+        if has_earlier_line {
+            store_all(&slow.node, &slow.engine);
+        }
+        let mut ann = slow.node.user("ann", &[]);
+        slow.engine.work();
+        ann.drain(&slow.node);
+        // Killed when the events are stored, and the lines of the journal are not.
+        for _ in 0..3 {
+            while slow.node.hub.pump() {}
+            slow.engine.work_on("$events:all");
+        }
+        slow.engine.fail(&EngineError::Unavailable("killed".to_owned()));
+        let SlowNode { node, engine } = slow;
+        std::mem::forget((node, ann));
+
+        let limits = NodeLimits::default();
+        let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), 8);
+        let mut node = recording(node, vec![log("all", &["session.*", "user.*"], &["*"])]);
+        store_all(&node, &engine);
+        node.advance(PARK_MS);
+        store_all(&node, &engine);
+        let told = SlowNode { node, engine }.kinds();
+        assert_eq!(told, ["session.opened", "user.online", "user.offline", "session.closed"]);
+    }
+}
+
 #[test]
 fn unavailable_engine_delays_events_until_it_recovers() {
     let limits = NodeLimits::default();
@@ -351,6 +521,7 @@ fn acknowledge(phone: &mut Phone, node: &Node, user: &str) {
     node.hub.inbox(node.now, &id, move |inbox| drop(done.send(inbox)));
     let inbox = inbox.try_recv().expect("answered at once").expect("read");
     let cursor = json!({"epoch": inbox.epoch, "offset": inbox.sent});
+    phone.drain(node);
     phone.say(node, json!({"ping": {"acks": {format!("user:{user}"): cursor}}}));
 }
 

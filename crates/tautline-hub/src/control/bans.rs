@@ -11,8 +11,9 @@ use tautline_protocol::{ErrorCode, Now, packet::ErrorBody};
 use super::{CONTROL_PAGE_MAX, Control, Target};
 use crate::{
     Hub, Identity, SessionFilter,
-    bans::{bye_banned, bye_banned_address},
+    bans::{BanSave, bye_banned, bye_banned_address},
     client_network,
+    gather::gather,
 };
 
 /// A ban, as control shows it.
@@ -59,10 +60,18 @@ impl Control {
             let words = format!("a reason has at most {} bytes", Self::BAN_REASON_BYTES_MAX);
             return done(Err(ErrorBody::new(ErrorCode::TooLarge, words)));
         }
-        if self.0.bans().set(ban.clone()).is_err() {
-            let words = "this node keeps as many bans as it may (`bans_max`)";
-            return done(Err(ErrorBody::new(ErrorCode::Limit, words)));
-        }
+        let mut parts = gather(2, move |parts: Vec<Result<usize, ErrorBody>>| done(parts.into_iter().sum()));
+        let (Some(concern), Some(saved)) = (parts.pop(), parts.pop()) else { return };
+        let saved = Box::new(move |result: Result<(), ErrorBody>| saved(result.map(|()| 0)));
+        let change = BanSave { change: BanChange::Set(ban.clone()), done: saved };
+        let save = match self.0.bans().change(change) {
+            Ok((save, _)) => save,
+            Err(BanSave { done, .. }) => {
+                let words = "this node keeps as many bans as it may (`bans_max`)";
+                done(Err(ErrorBody::new(ErrorCode::Limit, words)));
+                return concern(Ok(0));
+            }
+        };
         let concerned = match &ban.subject {
             // The ban covers their tickets, too, so these are not kept one by one.
             BanSubject::User(user) => self.0.for_each_meant(&Target::User(user.clone()), |live| {
@@ -77,14 +86,22 @@ impl Control {
                 self.0.for_each_meant(&Target::Matching(filter), |live| live.close_with(bye_banned_address))
             }
         };
-        self.save(BanChange::Set(ban), move |saved| done(saved.map(|()| concerned)));
+        self.0.save_ban(save);
+        concern(Ok(concerned));
     }
 
     /// Lets a user or an address in again. `done` is told whether it was kept out, as with [`Control::ban`].
     pub fn lift_ban(&self, subject: BanSubject, done: impl FnOnce(Result<bool, ErrorBody>) + Send + 'static) {
-        let subject = counted(subject);
-        let was_banned = self.0.bans().lift(&subject);
-        self.save(BanChange::Lift(subject), move |saved| done(saved.map(|()| was_banned)));
+        let mut parts = gather(2, move |parts: Vec<Result<bool, ErrorBody>>| {
+            done(parts.into_iter().try_fold(false, |any, part| Ok(any | part?)));
+        });
+        let (Some(tell), Some(saved)) = (parts.pop(), parts.pop()) else { return };
+        let saved = Box::new(move |result: Result<(), ErrorBody>| saved(result.map(|()| false)));
+        let change = BanSave { change: BanChange::Lift(counted(subject)), done: saved };
+        if let Ok((save, was_banned)) = self.0.bans().change(change) {
+            self.0.save_ban(save);
+            tell(Ok(was_banned));
+        }
     }
 
     /// The bans: at most `count_max` and [`CONTROL_PAGE_MAX`], from behind `after`, which is the `next` of the page
@@ -99,13 +116,6 @@ impl Control {
         let next = bans.last().filter(|_| is_cut).map(|last| last.subject.to_string());
         BanPage { bans: bans.into_iter().map(BanInfo::from).collect(), next }
     }
-
-    fn save(&self, change: BanChange, done: impl FnOnce(Result<(), ErrorBody>) + Send + 'static) {
-        let answer = Answer::new(move |saved: Result<(), EngineError>| {
-            done(saved.map_err(|error| error.to_body()));
-        });
-        self.0.engine().submit(Job::SaveBan(SaveBan { change, answer }));
-    }
 }
 
 impl From<Ban> for BanInfo {
@@ -119,6 +129,18 @@ impl From<Ban> for BanInfo {
 }
 
 impl Hub {
+    /// Has the engine save a change, and then those of the same subject that wait for it.
+    fn save_ban(&self, save: Option<BanSave>) {
+        let Some(save) = save else { return };
+        let (hub, subject) = (self.clone(), save.subject().clone());
+        let BanSave { change, done } = save;
+        let answer = Answer::new(move |saved: Result<(), EngineError>| {
+            done(saved.map_err(|error| error.to_body()));
+            hub.save_ban(hub.bans().next_save(&subject));
+        });
+        self.engine().submit(Job::SaveBan(SaveBan { change, answer }));
+    }
+
     /// True while a user is kept out.
     pub(crate) fn is_banned(&self, identity: &Identity) -> bool {
         identity.user.as_ref().is_some_and(|user| self.bans().has_user(user))

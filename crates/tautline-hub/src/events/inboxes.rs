@@ -31,7 +31,7 @@ impl Hub {
 
 impl EventsAt<'_> {
     /// A publication was appended, maybe to an inbox.
-    pub(crate) fn inbox_published(&self, channel: &ChannelName, entry: &Entry) {
+    pub(super) fn inbox_published(&self, channel: &ChannelName, entry: &Entry) {
         let user = channel.as_str().strip_prefix(ChannelName::USER_PREFIX);
         let Some(user) = user.filter(|_| self.events.wants(EventKind::InboxUnread)) else { return };
         let Ok(user) = UserId::parse(user) else { return };

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use tautline_protocol::UserId;
 
-use super::{tracker::Owner, unread::Unread};
+use super::{queue::QueueCount, tracker::Owner, unread::Unread};
 use crate::{LoginDetails, session::id::SessionId};
 
 /// One change.
@@ -44,6 +44,18 @@ pub(super) enum JournalLine {
     },
     /// It is no longer.
     Read { user: String },
+    /// The lines before this one account for the events up to these places.
+    Mark { logs: Marks },
+}
+
+/// The last event in each log for which the journal accounts, by the name of the log.
+pub(super) type Marks = BTreeMap<String, Mark>;
+
+/// A place in a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mark {
+    pub(super) epoch: String,
+    pub(super) offset: u64,
 }
 
 impl JournalLine {
@@ -96,6 +108,27 @@ pub(super) struct Replayed {
     pub(super) inboxes: BTreeMap<UserId, Unread>,
     /// Lines read.
     pub(super) lines: usize,
+    /// How far the journal accounts for the logs of events; those behind it were stored, and their lines maybe not.
+    pub(super) marks: Marks,
+}
+
+/// An event, as far as it says what is open.
+#[derive(Deserialize)]
+struct Told {
+    #[serde(rename = "type")]
+    kind: String,
+    data: ToldOf,
+}
+
+#[derive(Deserialize)]
+struct ToldOf {
+    session: Option<String>,
+    user: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<Box<str>, Box<str>>,
+    #[serde(default)]
+    since: u64,
+    offset: Option<u64>,
 }
 
 impl Replayed {
@@ -103,7 +136,30 @@ impl Replayed {
     /// compaction, says nothing.
     pub(super) fn take(&mut self, line: &str) {
         self.lines += 1;
-        let Ok(line) = serde_json::from_str(line) else { return };
+        if let Ok(line) = serde_json::from_str(line) {
+            self.apply(line);
+        }
+    }
+
+    /// Takes the next event of a log behind its mark, which was stored at this wall time.
+    pub(super) fn take_event(&mut self, event: &str, at: u64) {
+        let Ok(Told { kind, data }) = serde_json::from_str(event) else { return };
+        let ToldOf { session, user, labels, since, offset } = data;
+        let line = match (kind.as_str(), session, user) {
+            ("session.opened" | "session.resumed", Some(session), user) => {
+                JournalLine::Open { session, user, labels, away_at: None }
+            }
+            ("session.away", Some(session), _) => JournalLine::Away { session, at },
+            ("session.closed", Some(session), _) => JournalLine::Closed { session },
+            ("user.online", _, Some(user)) => JournalLine::Online { user },
+            ("user.offline", _, Some(user)) => JournalLine::Offline { user },
+            ("inbox.unread", _, Some(user)) => JournalLine::Unread { user, since, reported: offset },
+            _ => return,
+        };
+        self.apply(line);
+    }
+
+    fn apply(&mut self, line: JournalLine) {
         match line {
             JournalLine::Open { session, user, labels, away_at } => {
                 let Some(id) = SessionId::parse(&session) else { return };
@@ -126,6 +182,7 @@ impl Replayed {
                 let user = UserId::parse(&user).ok();
                 self.inboxes.extend(user.map(|user| (user, Unread { since, reported })));
             }
+            JournalLine::Mark { logs } => self.marks.extend(logs),
             JournalLine::Read { user } => {
                 if let Ok(user) = UserId::parse(&user) {
                     self.inboxes.remove(&user);
@@ -141,51 +198,107 @@ impl Replayed {
     }
 }
 
-/// How much of the journal has to be kept.
+/// How much of the journal has to be kept. Counts lines from the first one that is in the log.
 #[derive(Debug, Default)]
 pub(super) struct JournalLength {
-    /// Lines since the beginning of the last complete state.
-    kept: usize,
-    /// Lines since the beginning of the state that is being written.
-    since_begin: Option<usize>,
+    /// Lines of the process before.
+    loaded: u64,
+    /// The lines before the last complete state.
+    outdated: u64,
+    next: Option<NextState>,
     /// A line was dropped: the state has to be written once more.
     is_incomplete: bool,
 }
 
+/// A state that is being written.
+#[derive(Debug)]
+struct NextState {
+    /// The lines before it.
+    outdated: u64,
+    /// The lines up to its last one, once that has been added.
+    end: Option<u64>,
+}
+
 /// Lines beyond four times the state at which a journal is compacted.
-const SPARE_LINES: usize = 10_000;
+const SPARE_LINES: u64 = 10_000;
 
 impl JournalLength {
     /// There are so many lines of the process before.
     pub(super) const fn load(&mut self, lines: usize) {
-        self.kept += lines;
+        self.loaded += lines as u64;
     }
 
     /// A line was added, or dropped for lack of room.
-    pub(super) fn add(&mut self, is_kept: bool) {
+    pub(super) const fn add(&mut self, is_kept: bool) {
         self.is_incomplete |= !is_kept;
-        self.kept += 1;
-        self.since_begin = self.since_begin.map(|lines| lines + 1);
     }
 
     /// True if most of the journal is outdated, or some of it is missing.
-    pub(super) const fn is_long(&self, state_lines: usize) -> bool {
-        let is_outdated = self.kept > 4 * state_lines + SPARE_LINES;
-        self.since_begin.is_none() && (is_outdated || self.is_incomplete)
+    pub(super) const fn is_long(&self, state_lines: usize, count: QueueCount) -> bool {
+        let lines = self.loaded + count.added - self.outdated;
+        let is_outdated = lines > 4 * state_lines as u64 + SPARE_LINES;
+        self.next.is_none() && (is_outdated || self.is_incomplete)
     }
 
-    pub(super) const fn begin(&mut self) {
-        (self.since_begin, self.is_incomplete) = (Some(0), false);
+    pub(super) fn begin(&mut self, count: QueueCount) {
+        self.next = Some(NextState { outdated: self.loaded + count.added, end: None });
+        self.is_incomplete = false;
     }
 
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, count: QueueCount) {
         // A state with a line missing replaces nothing.
-        let since_begin = self.since_begin.take().filter(|_| !self.is_incomplete);
-        self.kept = since_begin.unwrap_or(self.kept);
+        self.next = self.next.take().filter(|_| !self.is_incomplete);
+        if let Some(next) = &mut self.next {
+            next.end = Some(self.loaded + count.added);
+        }
     }
 
-    /// The newest lines that must not be dropped.
-    pub(super) const fn kept(&self) -> usize {
-        self.kept
+    /// The newest lines that must not be dropped. A state replaces the one before when its last line is stored.
+    pub(super) fn kept(&mut self, count: QueueCount) -> usize {
+        let stored = self.loaded + count.stored;
+        if let Some(next) = self.next.take_if(|next| next.end.is_some_and(|end| end <= stored)) {
+            self.outdated = next.outdated;
+        }
+        usize::try_from(self.loaded + count.added - self.outdated).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn count(added: u64, stored: u64) -> QueueCount {
+        QueueCount { added, stored }
+    }
+
+    #[test]
+    fn state_replaces_the_one_before_once_it_is_stored() {
+        let mut length = JournalLength::default();
+        length.load(100);
+        length.begin(count(50, 40));
+        assert_eq!(length.kept(count(80, 50)), 180);
+        length.end(count(80, 50));
+        assert_eq!(length.kept(count(90, 79)), 190, "its last line is on its way");
+        assert_eq!(length.kept(count(90, 80)), 40);
+    }
+
+    #[test]
+    fn state_with_a_line_missing_replaces_nothing() {
+        let mut length = JournalLength::default();
+        length.begin(count(50, 50));
+        length.add(false);
+        length.end(count(80, 80));
+        assert_eq!(length.kept(count(80, 80)), 80);
+        assert!(length.is_long(20, count(80, 80)), "it is written once more");
+    }
+
+    #[test]
+    fn long_journal_is_compacted_once() {
+        let mut length = JournalLength::default();
+        let lines = SPARE_LINES + 41;
+        assert!(!length.is_long(10, count(lines - 1, 0)) && length.is_long(10, count(lines, 0)));
+        length.begin(count(lines, 0));
+        length.end(count(lines + 10, 0));
+        assert!(!length.is_long(10, count(lines + 10, 0)), "it is being stored");
     }
 }

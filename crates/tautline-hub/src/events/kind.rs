@@ -69,7 +69,8 @@ impl EventKind {
 impl EventKind {
     /// True for an event of which only the tracker of sessions and users knows.
     pub(super) fn is_tracked(self) -> bool {
-        self == Self::InboxUnread || ["session.", "user."].iter().any(|family| self.as_str().starts_with(family))
+        self == Self::InboxUnread
+            || ["session.", "user."].iter().any(|family| self.as_str().starts_with(family))
     }
 }
 

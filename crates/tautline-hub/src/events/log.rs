@@ -52,8 +52,10 @@ pub struct EventLogStanding {
 }
 
 /// Figures of a log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventLogFigures {
+    /// The last event that this process has stored; `None` before the first.
+    pub stored: Option<Position>,
     /// Events that the engine has not stored.
     pub waiting: usize,
     /// Events dropped since the start of the process, for lack of room.
@@ -89,7 +91,7 @@ impl EventLog {
     #[must_use]
     pub fn figures(&self) -> EventLogFigures {
         let queue = lock(&self.recorded().store.queue);
-        EventLogFigures { waiting: queue.waiting(), lost: queue.lost_ever() }
+        EventLogFigures { stored: queue.stored().cloned(), waiting: queue.waiting(), lost: queue.lost_ever() }
     }
 
     /// Reads the events behind `after`: at most so many of them, and so many bytes, but one at least. `done` is

@@ -7,6 +7,7 @@
 
 mod body;
 mod config;
+mod doubts;
 mod inboxes;
 mod journal;
 mod kind;
@@ -23,18 +24,21 @@ use serde::Serialize;
 use tautline_engine::{Entry, Retention};
 use tautline_protocol::{ChannelName, Now};
 
-pub(crate) use self::tracker::{AwayCause, EndCause};
-use self::{body::ChannelData, queue::EventQueue, tracking::Tracking};
+use self::{body::ChannelData, doubts::Doubts, queue::EventQueue, tracking::Tracking};
 pub use self::{
     body::EVENT_BYTES_MAX,
     config::{EventLogConfig, EventsConfig, InvalidEvents},
     kind::{EventKind, EventSet, UnknownEvent},
     log::{EventLog, EventLogFigures, EventLogStanding, EventPage, StoredEvent},
 };
+pub(crate) use self::{
+    doubts::DoubtfulAppend,
+    tracker::{AwayCause, EndCause},
+};
 use crate::{
     Identity,
     session::id::SessionId,
-    sync::{Mutex, lock},
+    sync::{AtomicU64, Mutex, Ordering, lock},
 };
 
 /// The events of a node.
@@ -45,6 +49,10 @@ pub(crate) struct Events {
     tracking: Option<Tracking>,
     /// Woken when an event is ready for the engine.
     pump: Mutex<Option<Waker>>,
+    /// The number of the next entry of a queue. Drawn under the lock of the queue.
+    next_number: AtomicU64,
+    /// Appends that may have happened without an event.
+    doubts: Mutex<Doubts>,
 }
 
 /// The log of one webhook.
@@ -94,6 +102,17 @@ impl Events {
         self.logs.iter().map(|log| log.config.retention.age_ms).max().unwrap_or_default()
     }
 
+    fn next_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::AcqRel)
+    }
+
+    /// All events with a smaller number are stored.
+    fn stored_before(&self) -> u64 {
+        // First: an event that comes from now on has a larger one.
+        let next = self.next_number.load(Ordering::Acquire);
+        self.logs.iter().filter_map(|log| lock(&log.store.queue).oldest()).fold(next, u64::min)
+    }
+
     fn wake_pump(&self) {
         if let Some(waker) = &*lock(&self.pump) {
             waker.wake_by_ref();
@@ -116,8 +135,8 @@ impl EventsAt<'_> {
 
     fn push(&self, log: &InternalLog, body: Box<str>) -> bool {
         let mut queue = lock(&log.queue);
-        let is_kept = queue.push(body, |count| self.lost_event(count));
-        let is_ready = queue.is_ready();
+        let is_kept = queue.push(self.events.next_number(), body, |count| self.lost_event(count));
+        let is_ready = queue.is_ready(u64::MAX);
         drop(queue);
         if is_ready {
             self.events.wake_pump();
@@ -149,7 +168,12 @@ impl EventsAt<'_> {
     }
 
     /// A publication was appended.
-    pub(crate) fn message_published(&self, channel: &ChannelName, epoch: &str, entry: &Entry) {
+    pub(crate) fn published(&self, channel: &ChannelName, epoch: &str, entry: &Entry) {
+        self.message_published(channel, epoch, entry);
+        self.inbox_published(channel, entry);
+    }
+
+    fn message_published(&self, channel: &ChannelName, epoch: &str, entry: &Entry) {
         let encode = || body::encode_publication(channel, epoch, &self.events.node, entry);
         self.add(EventKind::MessagePublished, |config| config.is_about(channel), encode);
     }

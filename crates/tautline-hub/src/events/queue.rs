@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use tautline_engine::Position;
+
 /// Events that the engine has not stored.
 pub(super) struct EventQueue {
     waiting: VecDeque<Waiting>,
@@ -14,8 +16,12 @@ pub(super) struct EventQueue {
     in_flight: usize,
     /// So many of these are answered.
     answered: usize,
-    /// The last event that is known to be in the log.
-    head: Option<Place>,
+    /// The head of the log, if that is known.
+    head: Option<Position>,
+    /// The last event of this queue that was stored.
+    stored: Option<Position>,
+    /// How many were added, and how many of these are stored.
+    count: QueueCount,
     /// The engine refused an append: wait for the next tick.
     is_paused: bool,
     /// Events dropped since the last `events.lost`.
@@ -24,17 +30,20 @@ pub(super) struct EventQueue {
     next_key: u128,
 }
 
+/// How many entries a queue has had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct QueueCount {
+    pub(super) added: u64,
+    /// The first so many of them are stored.
+    pub(super) stored: u64,
+}
+
 struct Waiting {
+    /// Rises from entry to entry, in all queues of a node together.
+    number: u64,
     key: u128,
     data: Box<str>,
     is_stored: bool,
-}
-
-/// The place of an event in its log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) epoch: std::sync::Arc<str>,
-    pub(super) offset: u64,
 }
 
 /// An append to submit.
@@ -45,7 +54,7 @@ pub(super) struct WaveItem {
     pub(super) key: u128,
     pub(super) data: Box<str>,
     /// Append only if the log's head is here. `None` for an append that is the only one in flight.
-    pub(super) expect: Option<Place>,
+    pub(super) expect: Option<Position>,
 }
 
 impl EventQueue {
@@ -58,6 +67,8 @@ impl EventQueue {
             in_flight: 0,
             answered: 0,
             head: None,
+            stored: None,
+            count: QueueCount::default(),
             is_paused: false,
             lost: 0,
             lost_ever: 0,
@@ -67,45 +78,57 @@ impl EventQueue {
 
     /// Adds an event, behind the `events.lost` that `lost_event` makes of the number of those that were dropped
     /// before it. False: there is no room, and it is counted as lost.
-    pub(super) fn push(&mut self, data: Box<str>, lost_event: impl FnOnce(u64) -> Box<str>) -> bool {
-        self.report_lost(data.len(), lost_event);
+    pub(super) fn push(
+        &mut self,
+        number: u64,
+        data: Box<str>,
+        lost_event: impl FnOnce(u64) -> Box<str>,
+    ) -> bool {
+        self.report_lost(number, data.len(), lost_event);
         if self.lost > 0 || self.bytes + data.len() > self.bytes_max {
             self.lost += 1;
             self.lost_ever += 1;
             return false;
         }
-        self.add(data);
+        self.add(number, data);
         true
     }
 
     /// Adds `events.lost` where events were dropped and there is room for it and for `bytes` more.
-    pub(super) fn report_lost(&mut self, bytes: usize, lost_event: impl FnOnce(u64) -> Box<str>) {
+    pub(super) fn report_lost(
+        &mut self,
+        number: u64,
+        bytes: usize,
+        lost_event: impl FnOnce(u64) -> Box<str>,
+    ) {
         if self.lost == 0 {
             return;
         }
         let event = lost_event(self.lost);
         if self.bytes + event.len() + bytes <= self.bytes_max {
             self.lost = 0;
-            self.add(event);
+            self.add(number, event);
         }
     }
 
-    fn add(&mut self, data: Box<str>) {
+    fn add(&mut self, number: u64, data: Box<str>) {
         self.bytes += data.len();
-        self.waiting.push_back(Waiting { key: self.next_key, data, is_stored: false });
+        self.count.added += 1;
+        self.waiting.push_back(Waiting { number, key: self.next_key, data, is_stored: false });
         self.next_key = self.next_key.wrapping_add(1);
     }
 
-    /// The appends to submit now, in this order, at most so many. Each is answered by [`Self::settle`], also where it fails.
+    /// The appends to submit now, in this order, at most so many, of entries with a number below `before`. Each is
+    /// answered by [`Self::settle`], also where it fails.
     ///
     /// One that fails must not be overtaken by the next ones, so each expects the one before it to be the head.
-    pub(super) fn begin_wave(&mut self, size_max: usize) -> Vec<WaveItem> {
+    pub(super) fn begin_wave(&mut self, size_max: usize, before: u64) -> Vec<WaveItem> {
         if self.in_flight > 0 || self.is_paused {
             return Vec::new();
         }
         let head = self.head.clone();
         let size = if head.is_some() { size_max } else { 1 };
-        self.in_flight = size.min(self.waiting.len());
+        self.in_flight = self.waiting.iter().take(size).take_while(|waiting| waiting.number < before).count();
         self.answered = 0;
         let item = |(index, waiting): (usize, &Waiting)| WaveItem {
             index,
@@ -113,20 +136,21 @@ impl EventQueue {
             data: waiting.data.clone(),
             expect: head
                 .as_ref()
-                .map(|head| Place { epoch: head.epoch.clone(), offset: head.offset + index as u64 }),
+                .map(|head| Position { epoch: head.epoch.clone(), offset: head.offset + index as u64 }),
         };
         self.waiting.iter().take(self.in_flight).enumerate().map(item).collect()
     }
 
     /// The outcome of an append of the wave: its place, or `None` where it failed. Returns true if the wave is over
     /// and something was stored.
-    pub(super) fn settle(&mut self, index: usize, place: Option<Place>) -> bool {
+    pub(super) fn settle(&mut self, index: usize, place: Option<Position>) -> bool {
         self.answered += 1;
         match place {
             Some(place) => {
                 self.waiting[index].is_stored = true;
                 // A repeated append answers with its first place, which may be behind the head.
-                self.head = Some(place);
+                self.head = Some(place.clone());
+                self.stored = Some(place);
             }
             None => self.is_paused = true,
         }
@@ -141,6 +165,7 @@ impl EventQueue {
         let mut stored = false;
         while let Some(first) = self.waiting.pop_front_if(|first| first.is_stored) {
             self.bytes -= first.data.len();
+            self.count.stored += 1;
             stored = true;
         }
         if self.waiting.is_empty() {
@@ -150,8 +175,23 @@ impl EventQueue {
     }
 
     /// True if [`Self::begin_wave`] has work.
-    pub(super) fn is_ready(&self) -> bool {
-        self.in_flight == 0 && !self.is_paused && !self.waiting.is_empty()
+    pub(super) fn is_ready(&self, before: u64) -> bool {
+        let is_first_due = || self.waiting.front().is_some_and(|first| first.number < before);
+        self.in_flight == 0 && !self.is_paused && is_first_due()
+    }
+
+    /// The number of the first entry that is not known to be stored.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.waiting.iter().find(|waiting| !waiting.is_stored).map(|waiting| waiting.number)
+    }
+
+    pub(super) const fn count(&self) -> QueueCount {
+        self.count
+    }
+
+    /// The last entry of this process that was stored.
+    pub(super) const fn stored(&self) -> Option<&Position> {
+        self.stored.as_ref()
     }
 
     /// Tries again what was refused. Call about once a second.
@@ -184,7 +224,8 @@ mod tests {
     }
 
     fn push(queue: &mut EventQueue, data: &str) -> bool {
-        queue.push(data.into(), |count| format!("lost {count}").into())
+        let number = queue.count.added;
+        queue.push(number, data.into(), |count| format!("lost {count}").into())
     }
 
     /// A log that takes appends in order, as an engine does.
@@ -194,7 +235,7 @@ mod tests {
     impl Log {
         /// Runs a wave; `fails` says which of its appends the disk refuses.
         fn run(&mut self, queue: &mut EventQueue, fails: impl Fn(usize) -> bool) -> usize {
-            let wave = queue.begin_wave(256);
+            let wave = queue.begin_wave(256, u64::MAX);
             let size = wave.len();
             for item in wave {
                 let is_expected =
@@ -208,7 +249,7 @@ mod tests {
                         Some(self.0.len() as u64)
                     }
                 };
-                queue.settle(item.index, offset.map(|offset| Place { epoch: "e".into(), offset }));
+                queue.settle(item.index, offset.map(|offset| Position { epoch: "e".into(), offset }));
             }
             size
         }
@@ -246,10 +287,24 @@ mod tests {
     }
 
     #[test]
+    fn entries_wait_for_those_before_them_in_other_queues() {
+        let (mut queue, mut log) = (queue(10_000), Log::default());
+        assert!(["a", "b", "c"].iter().all(|event| push(&mut queue, event)));
+        assert_eq!(queue.oldest(), Some(0));
+        assert!(!queue.is_ready(0) && queue.begin_wave(256, 0).is_empty());
+        log.run(&mut queue, |_| false);
+        let wave: Vec<_> = queue.begin_wave(256, 2).into_iter().map(|item| item.data).collect();
+        assert_eq!(wave, [Box::from("b")]);
+        queue.settle(0, Some(Position { epoch: "e".into(), offset: 2 }));
+        assert_eq!((queue.is_ready(2), queue.is_ready(3), queue.oldest()), (false, true, Some(2)));
+        assert_eq!(queue.count(), QueueCount { added: 3, stored: 2 });
+    }
+
+    #[test]
     fn append_in_doubt_is_stored_once() {
         let (mut queue, mut log) = (queue(10_000), Log::default());
         assert!(["a", "b"].iter().all(|event| push(&mut queue, event)));
-        let item = queue.begin_wave(256).remove(0);
+        let item = queue.begin_wave(256, u64::MAX).remove(0);
         log.0.push((item.key, item.data));
         queue.settle(item.index, None);
         queue.resume();
@@ -266,7 +321,7 @@ mod tests {
         assert!(push(&mut queue, "later"));
         while log.run(&mut queue, |_| false) > 0 {}
         assert_eq!(log.texts(), ["event0", "event1", "event2", "lost 7", "later"]);
-        queue.report_lost(0, |count| format!("again {count}").into());
+        queue.report_lost(99, 0, |count| format!("again {count}").into());
         assert_eq!(queue.waiting(), 0, "it is said once");
     }
 }

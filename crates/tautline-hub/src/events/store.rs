@@ -13,14 +13,15 @@ use tautline_protocol::{ChannelName, Now};
 
 use super::{
     EventKind, Events, EventsAt, EventsConfig, InternalLog, InvalidEvents, RecordedLog,
-    journal::Replayed,
+    doubts::Doubts,
+    journal::{Mark, Replayed},
     log::data_of,
-    queue::{Place, WaveItem},
-    tracking::Tracking,
+    queue::WaveItem,
+    tracking::{ReadNext, Tracking},
 };
 use crate::{
     Hub,
-    sync::{Mutex, lock},
+    sync::{AtomicU64, Mutex, lock},
 };
 
 /// Appends that are submitted before the first of them is answered.
@@ -55,8 +56,14 @@ impl Hub {
             store: InternalLog::new(config.channel(), bytes_max, self.random().id()),
         };
         let logs: Box<[RecordedLog]> = config.logs.iter().map(log).collect();
-        let mut events =
-            Events { node: self.node().to_owned(), logs, tracking: None, pump: Mutex::default() };
+        let mut events = Events {
+            node: self.node().to_owned(),
+            logs,
+            tracking: None,
+            pump: Mutex::default(),
+            next_number: AtomicU64::new(0),
+            doubts: Mutex::new(Doubts::new(now)),
+        };
         if EventKind::ALL.into_iter().any(|kind| kind.is_tracked() && events.wants(kind)) {
             events.tracking = Some(Tracking::new(self.hub_limits(), self.random().id()));
         }
@@ -65,7 +72,7 @@ impl Hub {
             self.set_events_waker(&waker);
         }
         if self.tracking().is_some() {
-            self.read_journal(Replayed::default(), 0);
+            self.read_before(Replayed::default(), ReadNext::Journal(0));
         }
         Ok(())
     }
@@ -74,37 +81,47 @@ impl Hub {
         self.0.events.get()?.tracking.as_ref()
     }
 
-    /// Reads the journal of the process before, behind an offset.
-    fn read_journal(&self, mut replayed: Replayed, after: u64) {
-        let Some(tracking) = self.tracking() else { return };
-        let (hub, now) = (self.clone(), self.last_now());
+    /// Reads the journal of the process before, and then what is in the logs behind their marks.
+    fn read_before(&self, mut replayed: Replayed, next: ReadNext) {
+        let Some(at) = self.events() else { return };
+        let (events, Some(tracking)) = (at.events, &at.events.tracking) else { return };
+        let (channel, span) = match next {
+            ReadNext::Journal(after) => (tracking.store.channel.clone(), Span::After(after)),
+            ReadNext::Log(index, after) => {
+                let Some(log) = events.logs.get(index) else {
+                    let ended_at = Some(self.engine().last_run_ms()).filter(|known| *known > 0);
+                    return at.load(ended_at.unwrap_or(at.now.wall_ms), &self.0.limits, replayed);
+                };
+                let mark = replayed.marks.get(&log.config.name).map_or(0, |mark| mark.offset);
+                (log.store.channel.clone(), Span::After(after.unwrap_or(mark)))
+            }
+        };
+        let hub = self.clone();
         let answer = Answer::new(move |page: Result<Page, EngineError>| {
-            let Some(tracking) = hub.tracking() else { return };
+            let Some(events) = hub.0.events.get() else { return };
             let Ok(page) = page else {
-                *lock(&tracking.unread) = Some((replayed, after));
+                if let Some(tracking) = &events.tracking {
+                    *lock(&tracking.unread) = Some((replayed, next));
+                }
                 return;
             };
-            page.entries.iter().filter_map(data_of).for_each(|line| replayed.take(&line));
-            match page.entries.last().map(Entry::offset) {
-                Some(last) => hub.read_journal(replayed, last),
-                None => {
-                    let Some(at) = hub.events() else { return };
-                    let ended_at = match hub.engine().last_run_ms() {
-                        0 => at.now.wall_ms,
-                        known => known,
-                    };
-                    at.load(ended_at, hub.limits().park_ms, replayed);
-                }
-            }
+            let next = match next {
+                ReadNext::Journal(_) => take_lines(&mut replayed, &page),
+                ReadNext::Log(index, _) => match events.logs.get(index) {
+                    Some(log) => take_events(&mut replayed, index, &log.config.name, &page),
+                    None => next,
+                },
+            };
+            hub.read_before(replayed, next);
         });
         self.engine().submit(Job::Read(Read {
-            channel: tracking.store.channel.clone(),
-            span: Span::After(after),
+            channel,
+            span,
             count_max: JOURNAL_PAGE,
             bytes_max: usize::MAX,
             holder: Holder::BACK_END,
             retention: Retention { count: usize::MAX, bytes: usize::MAX, age_ms: u64::MAX },
-            wall_ms: now.wall_ms,
+            wall_ms: at.now.wall_ms,
             answer,
         }));
     }
@@ -112,29 +129,37 @@ impl Hub {
     /// Hands the next events of each log to the engine. Returns true if more are ready.
     pub(crate) fn submit_events(&self) -> bool {
         let Some(events) = self.0.events.get() else { return false };
-        let journal = events.tracking.as_ref().filter(|tracking| tracking.is_loaded());
-        // The journal last: an event of a session is rather stored twice than never.
-        let logs = (0..events.logs.len()).map(LogIndex::Recorded).chain(journal.map(|_| LogIndex::Journal));
         let mut is_ready = false;
-        for index in logs {
-            let Some(log) = events.log(index) else { continue };
-            let wave = lock(&log.queue).begin_wave(WAVE_MAX);
-            wave.into_iter().for_each(|item| self.submit_event(index, log.channel.clone(), item));
-            is_ready |= lock(&log.queue).is_ready();
+        for index in 0..events.logs.len() {
+            is_ready |= self.submit_wave(events, LogIndex::Recorded(index), u64::MAX);
+        }
+        if events.tracking.as_ref().is_some_and(Tracking::is_loaded) {
+            // Behind the events that its lines account for: a kill in between has them told twice, rather than never.
+            is_ready |= self.submit_wave(events, LogIndex::Journal, events.stored_before());
         }
         is_ready
     }
 
-    fn submit_event(&self, log: LogIndex, channel: ChannelName, item: WaveItem) {
+    /// Hands the next entries of a log to the engine, of those with a number below `before`. True: more are ready.
+    fn submit_wave(&self, events: &Events, index: LogIndex, before: u64) -> bool {
+        let Some(log) = events.log(index) else { return false };
+        let wave = lock(&log.queue).begin_wave(WAVE_MAX, before);
+        if !wave.is_empty() {
+            let retention = self.retention_of(self.last_now(), &log.channel);
+            wave.into_iter().for_each(|item| self.submit_event(index, log.channel.clone(), item, retention));
+        }
+        lock(&log.queue).is_ready(before)
+    }
+
+    fn submit_event(&self, log: LogIndex, channel: ChannelName, item: WaveItem, retention: Retention) {
         let WaveItem { index, key, data, expect } = item;
         let (hub, now) = (self.clone(), self.last_now());
-        let retention = self.retention_of(now, &channel);
         self.engine().submit(Job::Append(Append {
             channel,
             content: Content { data, from: None, tags: None },
             origin: Some(Origin::Key(key)),
             doubt: None,
-            expect: expect.map(|place| Position { epoch: place.epoch, offset: place.offset }),
+            expect,
             holder: Holder::BACK_END,
             retention,
             wall_ms: now.wall_ms,
@@ -144,13 +169,14 @@ impl Hub {
         }));
     }
 
-    fn settle_event(&self, log: LogIndex, index: usize, place: Option<Place>) {
+    fn settle_event(&self, log: LogIndex, index: usize, place: Option<Position>) {
         let Some(events) = self.0.events.get() else { return };
         let Some(log) = events.log(log) else { return };
         let mut queue = lock(&log.queue);
-        let (is_stored, is_ready) = (queue.settle(index, place), queue.is_ready());
+        let (is_stored, is_ready) = (queue.settle(index, place), queue.is_ready(u64::MAX));
         drop(queue);
-        if is_ready {
+        // The journal may have waited for it.
+        if is_ready || is_stored && events.tracking.is_some() {
             events.wake_pump();
         }
         if is_stored && let Some(reader) = &*lock(&log.reader) {
@@ -165,14 +191,15 @@ impl Hub {
         for log in stores.chain(at.events.tracking.iter().map(|tracking| &tracking.store)) {
             let mut queue = lock(&log.queue);
             queue.resume();
-            queue.report_lost(0, |count| at.lost_event(count));
+            queue.report_lost(at.events.next_number(), 0, |count| at.lost_event(count));
         }
         let unread = at.events.tracking.as_ref().and_then(|tracking| lock(&tracking.unread).take());
-        if let Some((replayed, after)) = unread {
-            self.read_journal(replayed, after);
+        if let Some((replayed, next)) = unread {
+            self.read_before(replayed, next);
         }
         at.tick_tracker();
         self.check_inboxes(at);
+        self.check_doubts(at);
         at.events.wake_pump();
     }
 
@@ -226,9 +253,31 @@ impl Events {
     }
 }
 
-fn place_of(appended: Appended) -> Place {
+fn take_lines(replayed: &mut Replayed, page: &Page) -> ReadNext {
+    page.entries.iter().filter_map(data_of).for_each(|line| replayed.take(&line));
+    let last = page.entries.last().map(Entry::offset);
+    last.map_or(ReadNext::Log(0, None), ReadNext::Journal)
+}
+
+/// A log without a mark in this epoch is new to the journal, which accounts for it from its head on. Where the journal
+/// is empty, all logs are read: the process before may have been killed before its first line.
+fn take_events(replayed: &mut Replayed, index: usize, name: &str, page: &Page) -> ReadNext {
+    let log = &page.log;
+    let is_marked = replayed.marks.get(name).is_some_and(|mark| *mark.epoch == *log.epoch);
+    let last = page.entries.last().map(Entry::offset);
+    if let Some(last) = last.filter(|_| is_marked || replayed.lines == 0) {
+        for entry in &page.entries {
+            data_of(entry).iter().for_each(|event| replayed.take_event(event, entry.at()));
+        }
+        return ReadNext::Log(index, Some(last));
+    }
+    replayed.marks.insert(name.to_owned(), Mark { epoch: log.epoch.to_string(), offset: log.head });
+    ReadNext::Log(index + 1, None)
+}
+
+fn place_of(appended: Appended) -> Position {
     match appended {
-        Appended::New { epoch, entry, .. } => Place { epoch, offset: entry.offset() },
-        Appended::Repeated { epoch, offset, .. } => Place { epoch, offset },
+        Appended::New { epoch, entry, .. } => Position { epoch, offset: entry.offset() },
+        Appended::Repeated { epoch, offset, .. } => Position { epoch, offset },
     }
 }

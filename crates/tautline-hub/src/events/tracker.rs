@@ -14,12 +14,11 @@ use super::{
     journal::{JournalLine, Replayed},
     unread::UnreadInboxes,
 };
-use crate::{Identity, LoginDetails, session::id::SessionId};
+use crate::{HubLimits, Identity, LoginDetails, session::id::SessionId};
 
-/// Sessions of an earlier process that are closed within one tick.
-const ORPHANS_A_TICK: usize = 5_000;
-/// Lines that one tick adds to a compaction of the journal.
-const COMPACTED_A_TICK: usize = 5_000;
+/// Users that go, sessions that are closed, and lines of a compaction in one [`Tracker::tick`]: its lock is held for as
+/// long as these take.
+const PART: usize = 250;
 
 /// Why a session is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,8 +114,13 @@ pub(super) struct Tracker {
     user_offline_ms: u64,
     /// The journal of the process before was read.
     is_loaded: bool,
-    /// When its sessions count as closed, in monotonic milliseconds.
-    orphans_until_ms: Option<u64>,
+    /// Its sessions that have not come back, and some that have, and when these count as closed, in monotonic
+    /// milliseconds.
+    orphans: VecDeque<SessionId>,
+    orphans_until_ms: u64,
+    /// What has ended before the journal was read, and may be in it.
+    ended_early: Vec<SessionId>,
+    offline_early: Vec<UserId>,
     compaction: Option<Compaction>,
     pub(super) inboxes: UnreadInboxes,
 }
@@ -144,7 +148,8 @@ enum Compaction {
 }
 
 impl Tracker {
-    pub(super) fn new(user_offline_ms: u64, inboxes: UnreadInboxes) -> Self {
+    pub(super) fn new(limits: &HubLimits) -> Self {
+        let (user_offline_ms, inboxes) = (limits.user_offline_ms, UnreadInboxes::new(limits));
         Self { user_offline_ms, inboxes, ..Self::default() }
     }
 
@@ -241,6 +246,9 @@ impl Tracker {
     /// A session has ended. One that no connection ever had is not known here.
     pub(super) fn end(&mut self, now: Now, id: SessionId, cause: EndCause, sink: &mut impl Sink) {
         let Some(known) = self.sessions.remove(&id) else { return };
+        if !self.is_loaded {
+            self.ended_early.push(id);
+        }
         let away = known.away_at.map(|away_at| absence(now, away_at));
         sink.fact(&Fact::Closed(id, &known.owner, cause, away));
         sink.journal(&JournalLine::closed(id));
@@ -250,62 +258,75 @@ impl Tracker {
     }
 
     /// Takes what the journal of the process before knew. Its sessions may come back by their tickets for as long as
-    /// a session may be away; `ended_at` is when that process is known to have run.
-    pub(super) fn load(&mut self, now: Now, ended_at: u64, park_ms: u64, before: Replayed) {
+    /// a session may be away.
+    pub(super) fn load(&mut self, now: Now, park_ms: u64, mut before: Before, sink: &mut impl Sink) {
         self.is_loaded = true;
-        for (id, (owner, away_at)) in before.sessions {
-            let Entry::Vacant(room) = self.sessions.entry(id) else { continue };
-            let cause = if away_at.is_some() { EndCause::Expired } else { EndCause::NodeLost };
-            let away_at = Some(away_at.unwrap_or(ended_at).min(now.wall_ms));
-            room.insert(Tracked { owner, away_at, is_connected: false, orphan: Some(cause) });
+        for id in std::mem::take(&mut self.ended_early) {
+            before.sessions.remove(&id);
         }
-        self.orphans_until_ms = Some(now.mono_ms + park_ms);
-        let due = now.mono_ms + self.user_offline_ms;
-        for user in before.users {
-            if let Entry::Vacant(room) = self.users.entry(user.clone()) {
-                room.insert(Online { connections: 0, gone: Some((ended_at.min(now.wall_ms), due)) });
-                self.offline_due.push_back((due, user));
-            }
+        for user in std::mem::take(&mut self.offline_early) {
+            before.users.remove(&user);
         }
-        self.inboxes.load(now, before.inboxes);
+        // The new ones are few: they are added to the old ones.
+        before.sessions.extend(std::mem::take(&mut self.sessions));
+        before.users.extend(std::mem::take(&mut self.users));
+        self.offline_due.drain(..).rev().for_each(|due| before.offline_due.push_front(due));
+        (self.sessions, self.users, self.offline_due) = (before.sessions, before.users, before.offline_due);
+        (self.orphans, self.orphans_until_ms) = (before.orphans, now.mono_ms + park_ms);
+        let early = std::mem::replace(&mut self.inboxes, before.inboxes);
+        self.inboxes.add_early(early).iter().for_each(|line| sink.journal(line));
     }
 
-    /// About once a second. `is_roomy`: many events at once have room.
-    pub(super) fn tick(&mut self, now: Now, is_roomy: bool, sink: &mut impl Sink) {
-        while let Some((_, user)) = self.offline_due.pop_front_if(|(due, _)| *due <= now.mono_ms) {
+    /// About once a second, and again as long as it returns true: there is more to do. `is_roomy`: many events at once
+    /// have room.
+    pub(super) fn tick(&mut self, now: Now, is_roomy: bool, sink: &mut impl Sink) -> bool {
+        if !is_roomy {
+            return false;
+        }
+        let more_offline = self.report_offline(now, sink);
+        let more_orphans = self.close_orphans(now, sink);
+        self.compact_some(sink) || more_offline || more_orphans
+    }
+
+    fn report_offline(&mut self, now: Now, sink: &mut impl Sink) -> bool {
+        for _ in 0..PART {
+            let due = self.offline_due.pop_front_if(|(due, _)| *due <= now.mono_ms);
+            let Some((_, user)) = due else { return false };
             let gone = self.users.get(&user).and_then(|known| known.gone);
             if let Some((since, _)) = gone.filter(|(_, due)| *due <= now.mono_ms) {
                 self.users.remove(&user);
                 sink.fact(&Fact::Offline(&user, since));
                 sink.journal(&JournalLine::offline(&user));
+                if !self.is_loaded {
+                    self.offline_early.push(user);
+                }
             }
         }
-        if is_roomy {
-            self.close_orphans(now, sink);
-            self.compact_some(sink);
-        }
+        true
     }
 
-    fn close_orphans(&mut self, now: Now, sink: &mut impl Sink) {
-        if self.orphans_until_ms.is_none_or(|until| now.mono_ms < until) {
-            return;
+    fn close_orphans(&mut self, now: Now, sink: &mut impl Sink) -> bool {
+        if now.mono_ms < self.orphans_until_ms {
+            return false;
         }
-        let orphans = self.sessions.iter().filter_map(|(id, known)| Some((*id, known.orphan?)));
-        let due: Vec<_> = orphans.take(ORPHANS_A_TICK).collect();
-        if due.len() < ORPHANS_A_TICK {
-            self.orphans_until_ms = None;
+        for _ in 0..PART {
+            let Some(id) = self.orphans.pop_front() else {
+                self.orphans = VecDeque::new();
+                return false;
+            };
+            if let Some(cause) = self.sessions.get(&id).and_then(|known| known.orphan) {
+                self.end(now, id, cause, sink);
+            }
         }
-        for (id, cause) in due {
-            self.end(now, id, cause, sink);
-        }
+        true
     }
 
-    /// Writes the whole state into the journal once more, a part each tick, so that all before it can be dropped.
+    /// Writes the whole state into the journal once more, a part at a time, so that all before it can be dropped.
     pub(super) fn begin_compaction(&mut self) {
         self.compaction = Some(Compaction::Sessions(None));
     }
 
-    fn compact_some(&mut self, sink: &mut impl Sink) {
+    fn compact_some(&mut self, sink: &mut impl Sink) -> bool {
         use std::ops::Bound::{Excluded, Unbounded};
         // What is opened behind the last one from now on writes its own line.
         self.compaction = match &self.compaction {
@@ -330,6 +351,7 @@ impl Tracker {
                 write_part(lines, sink).map(|last| Compaction::Inboxes(Some(last.clone())))
             }
         };
+        self.compaction.is_some()
     }
 
     pub(super) const fn is_compacting(&self) -> bool {
@@ -349,11 +371,39 @@ impl Tracker {
 /// Writes the next part of a compaction. Returns its last key, if there may be more.
 fn write_part<K>(lines: impl Iterator<Item = (K, JournalLine)>, sink: &mut impl Sink) -> Option<K> {
     let (mut count, mut last) = (0, None);
-    for (key, line) in lines.take(COMPACTED_A_TICK) {
+    for (key, line) in lines.take(PART) {
         sink.journal(&line);
         (count, last) = (count + 1, Some(key));
     }
-    last.filter(|_| count == COMPACTED_A_TICK)
+    last.filter(|_| count == PART)
+}
+
+/// What the journal of the process before comes to, made ready outside of all locks.
+pub(super) struct Before {
+    sessions: BTreeMap<SessionId, Tracked>,
+    orphans: VecDeque<SessionId>,
+    users: BTreeMap<UserId, Online>,
+    offline_due: VecDeque<(u64, UserId)>,
+    inboxes: UnreadInboxes,
+}
+
+impl Before {
+    /// `ended_at` is when that process is known to have run.
+    pub(super) fn new(now: Now, ended_at: u64, limits: &HubLimits, before: Replayed) -> Self {
+        let orphans = before.sessions.keys().copied().collect();
+        let orphan = |(id, (owner, away_at)): (SessionId, (Owner, Option<u64>))| {
+            let cause = if away_at.is_some() { EndCause::Expired } else { EndCause::NodeLost };
+            let away_at = Some(away_at.unwrap_or(ended_at).min(now.wall_ms));
+            (id, Tracked { owner, away_at, is_connected: false, orphan: Some(cause) })
+        };
+        let sessions = before.sessions.into_iter().map(orphan).collect();
+        let due = now.mono_ms + limits.user_offline_ms;
+        let offline_due = before.users.iter().map(|user| (due, user.clone())).collect();
+        let gone = Some((ended_at.min(now.wall_ms), due));
+        let users = before.users.into_iter().map(|user| (user, Online { connections: 0, gone })).collect();
+        let inboxes = UnreadInboxes::of_journal(now, limits, before.inboxes);
+        Self { sessions, orphans, users, offline_due, inboxes }
+    }
 }
 
 fn absence(now: Now, away_at: u64) -> Absence {

@@ -2,34 +2,48 @@
 //!
 //! Start at [`EventsAt::track`].
 
-use tautline_engine::Retention;
+use tautline_engine::{Position, Retention};
 use tautline_protocol::{ChannelName, Now};
 
 use super::{
     EventsAt, InternalLog,
     body::{SessionData, UserData},
-    journal::{JournalLength, JournalLine, Replayed},
+    journal::{JournalLength, JournalLine, Mark, Marks, Replayed},
     kind::EventKind,
-    tracker::{Absence, EndCause, Fact, Owner, Sink, Tracker},
-    unread::UnreadInboxes,
+    queue::QueueCount,
+    tracker::{Absence, Before, EndCause, Fact, Owner, Sink, Tracker},
 };
 use crate::{
-    HubLimits,
+    HubLimits, NodeLimits,
     session::id::SessionId,
     sync::{Mutex, lock},
 };
+
+/// Parts of the tracker's work in one tick: others have its lock in between, and the rest waits for the next tick.
+const PARTS_A_TICK: usize = 20;
 
 /// Sessions and users, with their journal.
 pub(super) struct Tracking {
     state: Mutex<State>,
     pub(super) store: InternalLog,
-    /// How far the journal of the process before was read, where the engine could not go on.
-    pub(super) unread: Mutex<Option<(Replayed, u64)>>,
+    /// How far the process before was read, where the engine could not go on.
+    pub(super) unread: Mutex<Option<(Replayed, ReadNext)>>,
+}
+
+/// What is read next of the process before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadNext {
+    /// The journal behind an offset.
+    Journal(u64),
+    /// The log of a webhook: behind an offset, or else behind its mark.
+    Log(usize, Option<u64>),
 }
 
 struct State {
     tracker: Tracker,
     length: JournalLength,
+    /// As the journal has them.
+    marks: Marks,
 }
 
 impl Tracking {
@@ -38,9 +52,8 @@ impl Tracking {
 
     pub(super) fn new(limits: &HubLimits, first_key: u128) -> Self {
         let channel = ChannelName::internal(Self::LOG).expect("a valid name");
-        let inboxes = UnreadInboxes::new(limits.inbox_unread_ms, limits.inbox_unread_max);
-        let tracker = Tracker::new(limits.user_offline_ms, inboxes);
-        let state = State { tracker, length: JournalLength::default() };
+        let state =
+            State { tracker: Tracker::new(limits), length: JournalLength::default(), marks: Marks::new() };
         Self {
             state: Mutex::new(state),
             store: InternalLog::new(channel, limits.events_bytes_max, first_key),
@@ -49,9 +62,10 @@ impl Tracking {
     }
 
     pub(super) fn retention(&self) -> Retention {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
         // Nothing is dropped before it was read.
-        let count = if state.tracker.is_loaded() { state.length.kept().max(1) } else { usize::MAX };
+        let kept = state.tracker.is_loaded().then(|| state.length.kept(lock(&self.store.queue).count()));
+        let count = kept.map_or(usize::MAX, |kept| kept.max(1));
         Retention { count, bytes: usize::MAX, age_ms: u64::MAX }
     }
 
@@ -66,35 +80,56 @@ impl EventsAt<'_> {
     pub(super) fn track(&self, change: impl FnOnce(&mut Tracker, Now, &mut Recorder<'_>)) {
         let Some(tracking) = &self.events.tracking else { return };
         let mut state = lock(&tracking.state);
-        let State { tracker, length } = &mut *state;
-        change(tracker, self.now, &mut Recorder { at: self, tracking, length });
+        let State { tracker, length, marks } = &mut *state;
+        change(tracker, self.now, &mut Recorder { at: self, tracking, length, marks });
     }
 
-    /// Takes the whole journal of the process before.
-    pub(super) fn load(&self, ended_at: u64, park_ms: u64, before: Replayed) {
+    /// Takes the whole journal of the process before, which is known to have run at `ended_at`.
+    pub(super) fn load(&self, ended_at: u64, limits: &NodeLimits, replayed: Replayed) {
+        let (lines, marks) = (replayed.lines, replayed.marks.clone());
+        let before = Before::new(self.now, ended_at, &limits.hub, replayed);
         self.track(|tracker, now, recorder| {
-            recorder.length.load(before.lines);
-            tracker.load(now, ended_at, park_ms, before);
+            recorder.length.load(lines);
+            *recorder.marks = marks;
+            recorder.write_marks();
+            tracker.load(now, limits.protocol.park_ms, before, recorder);
         });
         self.events.wake_pump();
     }
 
     /// About once a second.
     pub(super) fn tick_tracker(&self) {
+        self.track(|tracker, _, recorder| {
+            if tracker.is_loaded() && recorder.advance_marks() {
+                recorder.write_marks();
+            }
+        });
+        for _ in 0..PARTS_A_TICK {
+            if !self.tick_part() {
+                return;
+            }
+        }
+    }
+
+    /// A part of a tick. True: there is more to do.
+    fn tick_part(&self) -> bool {
+        let mut has_more = false;
         let is_roomy = |log: &InternalLog| lock(&log.queue).is_roomy();
         let is_roomy = self.events.logs.iter().all(|log| is_roomy(&log.store));
         self.track(|tracker, now, recorder| {
-            if tracker.is_loaded() && recorder.length.is_long(tracker.lines()) {
-                recorder.length.begin();
+            let is_roomy = is_roomy && lock(&recorder.tracking.store.queue).is_roomy();
+            if tracker.is_loaded() && recorder.length.is_long(tracker.lines(), recorder.count()) {
+                recorder.length.begin(recorder.count());
+                recorder.write_marks();
                 tracker.begin_compaction();
             }
-            let is_roomy = is_roomy && lock(&recorder.tracking.store.queue).is_roomy();
             let was_compacting = tracker.is_compacting();
-            tracker.tick(now, is_roomy, recorder);
+            has_more = tracker.tick(now, is_roomy, recorder);
             if was_compacting && !tracker.is_compacting() {
-                recorder.length.end();
+                recorder.length.end(recorder.count());
             }
         });
+        has_more
     }
 }
 
@@ -103,6 +138,7 @@ pub(super) struct Recorder<'a> {
     at: &'a EventsAt<'a>,
     tracking: &'a Tracking,
     length: &'a mut JournalLength,
+    marks: &'a mut Marks,
 }
 
 impl Sink for Recorder<'_> {
@@ -132,6 +168,28 @@ impl Sink for Recorder<'_> {
 }
 
 impl Recorder<'_> {
+    /// The lines that are written by now account for all events that are stored by now. True: more than before.
+    fn advance_marks(&mut self) -> bool {
+        let mut is_news = false;
+        for log in &self.at.events.logs {
+            let Some(Position { epoch, offset }) = lock(&log.store.queue).stored().cloned() else { continue };
+            let mark = Some(Mark { epoch: epoch.to_string(), offset });
+            is_news |= self.marks.get(&log.config.name) != mark.as_ref();
+            self.marks.extend(mark.map(|mark| (log.config.name.clone(), mark)));
+        }
+        is_news
+    }
+
+    fn write_marks(&mut self) {
+        let line = JournalLine::Mark { logs: self.marks.clone() };
+        self.journal(&line);
+    }
+
+    /// Lines of the journal.
+    fn count(&self) -> QueueCount {
+        lock(&self.tracking.store.queue).count()
+    }
+
     fn session(
         &self,
         kind: EventKind,

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tautline_protocol::{Now, UserId};
 
 use super::journal::JournalLine;
+use crate::HubLimits;
 
 /// Inboxes about which one tick asks the engine.
 pub(super) const CHECKS_A_TICK: usize = 2_000;
@@ -65,9 +66,41 @@ pub(super) struct InboxState {
 }
 
 impl UnreadInboxes {
-    /// An inbox is due so long after its first publication; so many are watched at most.
-    pub(super) fn new(after_ms: u64, count_max: usize) -> Self {
+    pub(super) fn new(limits: &HubLimits) -> Self {
+        let (after_ms, count_max) = (limits.inbox_unread_ms, limits.inbox_unread_max);
         Self { after_ms, count_max, ..Self::default() }
+    }
+
+    /// What the journal of the process before knew.
+    pub(super) fn of_journal(now: Now, limits: &HubLimits, before: BTreeMap<UserId, Unread>) -> Self {
+        let mut inboxes = Self::new(limits);
+        for (user, unread) in before {
+            let wait_ms = (unread.since + inboxes.after_ms).saturating_sub(now.wall_ms).min(inboxes.after_ms);
+            if !inboxes.watch(&user, unread, 0, now.mono_ms + wait_ms) {
+                break;
+            }
+        }
+        inboxes
+    }
+
+    /// Adds what was watched before the journal was read. Returns lines for the journal.
+    pub(super) fn add_early(&mut self, early: Self) -> Vec<JournalLine> {
+        let due_of = |stage| match stage {
+            Stage::Due(due_ms) => due_ms,
+            Stage::Asked | Stage::Reported(_) => 0,
+        };
+        let mut lines = Vec::new();
+        for (user, Watched { unread, newest, stage }) in early.inboxes {
+            match self.inboxes.get_mut(&user) {
+                Some(known) => {
+                    known.newest = newest;
+                    // Its line of this process knew of no report.
+                    lines.push(JournalLine::unread(&user, known.unread));
+                }
+                None => drop(self.watch(&user, unread, newest, due_of(stage))),
+            }
+        }
+        lines
     }
 
     /// A publication was appended to the inbox of a user. Returns the line for the journal, if that is news.
@@ -101,21 +134,6 @@ impl UnreadInboxes {
         if let Some(known) = self.inboxes.get_mut(user) {
             known.stage = Stage::Due(due_ms);
             self.due.insert((due_ms, user.clone()));
-        }
-    }
-
-    /// Takes what the journal of the process before knew.
-    pub(super) fn load(&mut self, now: Now, before: BTreeMap<UserId, Unread>) {
-        for (user, unread) in before {
-            if let Some(known) = self.inboxes.get_mut(&user) {
-                // It has a publication of this process already.
-                known.unread = Unread { since: unread.since.min(known.unread.since), ..unread };
-                continue;
-            }
-            let wait_ms = (unread.since + self.after_ms).saturating_sub(now.wall_ms).min(self.after_ms);
-            if !self.watch(&user, unread, 0, now.mono_ms + wait_ms) {
-                return;
-            }
         }
     }
 
@@ -211,6 +229,14 @@ mod tests {
         Now::new(5_000 + ms, 1_000_000 + ms)
     }
 
+    fn limits(inbox_unread_max: usize) -> HubLimits {
+        HubLimits { inbox_unread_ms: AFTER_MS, inbox_unread_max, ..HubLimits::default() }
+    }
+
+    fn watch(count_max: usize) -> UnreadInboxes {
+        UnreadInboxes::new(&limits(count_max))
+    }
+
     fn ann() -> UserId {
         UserId::parse("ann").expect("valid")
     }
@@ -233,7 +259,7 @@ mod tests {
 
     #[test]
     fn unread_stretch_is_reported_once() {
-        let mut inboxes = UnreadInboxes::new(AFTER_MS, 10);
+        let mut inboxes = watch(10);
         assert!(publish(&mut inboxes, 0, 1) && !publish(&mut inboxes, 1_000, 2));
         assert_eq!(check(&mut inboxes, AFTER_MS - 1, state(0, 2)), None);
         assert_eq!(check(&mut inboxes, AFTER_MS, state(0, 2)), Some(1_000_000));
@@ -245,7 +271,7 @@ mod tests {
 
     #[test]
     fn read_inbox_is_not_reported_or_kept() {
-        let mut inboxes = UnreadInboxes::new(AFTER_MS, 10);
+        let mut inboxes = watch(10);
         publish(&mut inboxes, 0, 1);
         assert_eq!(check(&mut inboxes, AFTER_MS, state(1, 1)), None);
         assert_eq!((inboxes.len(), inboxes.due.len(), inboxes.reported.len()), (0, 0, 0));
@@ -253,7 +279,7 @@ mod tests {
 
     #[test]
     fn inbox_of_an_online_user_waits_until_it_goes() {
-        let mut inboxes = UnreadInboxes::new(AFTER_MS, 10);
+        let mut inboxes = watch(10);
         publish(&mut inboxes, 0, 1);
         let online = InboxState { is_online: true, ..state(0, 1) };
         assert_eq!(check(&mut inboxes, AFTER_MS, online), None);
@@ -263,7 +289,7 @@ mod tests {
 
     #[test]
     fn publication_after_the_question_begins_a_stretch() {
-        let mut inboxes = UnreadInboxes::new(AFTER_MS, 10);
+        let mut inboxes = watch(10);
         publish(&mut inboxes, 0, 1);
         let due = inboxes.take_due(at(AFTER_MS));
         publish(&mut inboxes, AFTER_MS, 2);
@@ -273,7 +299,7 @@ mod tests {
 
     #[test]
     fn unavailable_engine_is_asked_again() {
-        let mut inboxes = UnreadInboxes::new(AFTER_MS, 10);
+        let mut inboxes = watch(10);
         publish(&mut inboxes, 0, 1);
         let due = inboxes.take_due(at(AFTER_MS));
         assert_eq!(inboxes.settle(at(AFTER_MS), &due[0], None), (None, None));
@@ -283,11 +309,10 @@ mod tests {
 
     #[test]
     fn full_watch_forgets_the_oldest_report_only() {
-        let mut inboxes = UnreadInboxes::new(AFTER_MS, 2);
+        let mut inboxes = watch(2);
         let user = |name: &str| UserId::parse(name).expect("valid");
-        let publish = |inboxes: &mut UnreadInboxes, name, ms| {
-            inboxes.published(at(ms), &user(name), 1, 0).is_some()
-        };
+        let publish =
+            |inboxes: &mut UnreadInboxes, name, ms| inboxes.published(at(ms), &user(name), 1, 0).is_some();
         assert!(publish(&mut inboxes, "a", 0) && publish(&mut inboxes, "b", 10));
         assert!(!publish(&mut inboxes, "c", 20), "both are being watched");
         for due in inboxes.take_due(at(AFTER_MS)) {
@@ -300,12 +325,15 @@ mod tests {
 
     #[test]
     fn next_process_goes_on_with_what_was_watched() {
-        let mut inboxes = UnreadInboxes::new(AFTER_MS, 10);
         let unread = Unread { since: 1_000_000 - 100_000, reported: Some(3) };
-        inboxes.load(at(0), [(ann(), unread)].into());
+        let before = || UnreadInboxes::of_journal(at(0), &limits(10), [(ann(), unread)].into());
+        let mut inboxes = before();
         assert_eq!(check(&mut inboxes, AFTER_MS - 100_000 - 1, state(3, 4)), None);
         assert_eq!(check(&mut inboxes, AFTER_MS - 100_000, state(3, 4)), Some(900_000));
-        inboxes.load(at(0), [(ann(), unread)].into());
-        assert_eq!(inboxes.len(), 1);
+        let mut early = watch(10);
+        publish(&mut early, 0, 5);
+        let mut inboxes = before();
+        assert_eq!(inboxes.add_early(early), [JournalLine::unread(&ann(), unread)]);
+        assert_eq!(check(&mut inboxes, AFTER_MS, state(0, 5)), None, "this stretch was reported");
     }
 }

@@ -65,11 +65,11 @@ impl<'a> LiveSession<'a> {
     }
 
     pub(super) fn state(&self) -> &State {
-        self.state.as_ref().expect("new() checked the state, and end_session() consumes self")
+        self.state.as_ref().expect("new() checked the state, and discard() consumes self")
     }
 
     pub(super) fn state_mut(&mut self) -> &mut State {
-        self.state.as_mut().expect("new() checked the state, and end_session() consumes self")
+        self.state.as_mut().expect("new() checked the state, and discard() consumes self")
     }
 
     pub(crate) const fn id(&self) -> SessionId {
@@ -111,8 +111,9 @@ impl<'a> LiveSession<'a> {
     ) -> Result<OwnedSession<'a>, Bye> {
         if let Some(bye) = self.refusal(hub, mailbox, claim.attempt) {
             if self.is_unused() {
-                // The session was created for this hello, and must not wait for a connection forever.
-                self.end_session(hub, EndCause::Expired);
+                // The session was created for this hello, and must not wait for a connection forever. No event tells of
+                // it: one of the same id may be open since an earlier process.
+                self.discard(hub);
             }
             return Err(bye);
         }
@@ -202,11 +203,15 @@ impl<'a> LiveSession<'a> {
 
     /// Ends the session: leaves its rosters, drops its replies and closes its connection. Its tickets stay
     /// valid unless they are revoked.
-    pub(crate) fn end_session(mut self, hub: &Hub, cause: EndCause) {
+    pub(crate) fn end_session(self, hub: &Hub, cause: EndCause) {
         if let Some(events) = hub.events() {
             events.session_ended(self.id, cause);
         }
-        let ended = self.state.take().expect("new() checked the state, and end_session() consumes self");
+        self.discard(hub);
+    }
+
+    fn discard(mut self, hub: &Hub) {
+        let ended = self.state.take().expect("new() checked the state, and discard() consumes self");
         hub.count_replies(ended.holder, ended.ledger.held_bytes(), 0);
         hub.software_names().release(ended.software);
         for channel in ended.rare.rosters() {

@@ -92,6 +92,23 @@ impl SlowEngine {
         jobs.iter().filter_map(holder).collect()
     }
 
+    /// Runs the appends to one log that wait.
+    pub fn work_on(&self, channel: &str) {
+        let jobs = std::mem::take(&mut *self.jobs.lock().expect("no test panics over it"));
+        let is_of = |job: &Job| matches!(job, Job::Append(job) if job.channel.as_str() == channel);
+        let (now, later): (Vec<_>, Vec<_>) = jobs.into_iter().partition(is_of);
+        self.jobs.lock().expect("no test panics over it").extend(later);
+        now.into_iter().for_each(|job| self.run(job));
+    }
+
+    /// The channels of the appends that wait.
+    pub fn appends(&self) -> Vec<String> {
+        let jobs = self.jobs.lock().expect("no test panics over it");
+        let channel =
+            |job: &Job| if let Job::Append(job) = job { Some(job.channel.to_string()) } else { None };
+        jobs.iter().filter_map(channel).collect()
+    }
+
     pub fn fail(&self, error: &EngineError) {
         let jobs = std::mem::take(&mut *self.jobs.lock().expect("not poisoned"));
         jobs.into_iter().for_each(|job| job.refuse(error));

@@ -47,10 +47,24 @@ fn identity(user: &str) -> Identity {
     Identity { user: UserId::parse(user).ok(), ..Identity::default() }
 }
 
+fn limits() -> HubLimits {
+    HubLimits { user_offline_ms: GRACE_MS, ..HubLimits::default() }
+}
+
+fn load(tracker: &mut Tracker, now: Now, ended_at: u64, journal: Replayed, sink: &mut Recorded) {
+    tracker.load(now, PARK_MS, Before::new(now, ended_at, &limits(), journal), sink);
+}
+
 fn loaded(sink: &mut Recorded) -> Tracker {
-    let mut tracker = Tracker::new(GRACE_MS, UnreadInboxes::new(300_000, 1_000));
-    tracker.load(at(0), 1_000_000, PARK_MS, std::mem::take(&mut sink.journal));
+    let mut tracker = Tracker::new(&limits());
+    let journal = std::mem::take(&mut sink.journal);
+    load(&mut tracker, at(0), 1_000_000, journal, sink);
     tracker
+}
+
+/// All parts of one tick. Returns their number.
+fn tick(tracker: &mut Tracker, now: Now, is_roomy: bool, sink: &mut Recorded) -> usize {
+    (1..).find(|_| !tracker.tick(now, is_roomy, sink)).expect("it ends")
 }
 
 #[test]
@@ -79,14 +93,14 @@ fn user_is_offline_a_while_after_the_last_connection() {
     tracker.attach(at(0), ONE, &ann, false, &mut sink);
     tracker.attach(at(0), TWO, &ann, false, &mut sink);
     tracker.leave(at(1_000), ONE, AwayCause::Disconnected, &mut sink);
-    tracker.tick(at(60_000), true, &mut sink);
+    tick(&mut tracker, at(60_000), true, &mut sink);
     tracker.leave(at(60_000), TWO, AwayCause::Disconnected, &mut sink);
-    tracker.tick(at(60_000 + GRACE_MS - 1), true, &mut sink);
+    tick(&mut tracker, at(60_000 + GRACE_MS - 1), true, &mut sink);
     tracker.attach(at(60_000 + GRACE_MS - 1), ONE, &ann, true, &mut sink);
-    tracker.tick(at(60_000 + GRACE_MS), true, &mut sink);
+    tick(&mut tracker, at(60_000 + GRACE_MS), true, &mut sink);
     assert!(!sink.take().iter().any(|fact| fact.starts_with("offline")), "it was back in time");
     tracker.leave(at(90_000), ONE, AwayCause::Disconnected, &mut sink);
-    tracker.tick(at(90_000 + GRACE_MS), true, &mut sink);
+    tick(&mut tracker, at(90_000 + GRACE_MS), true, &mut sink);
     assert_eq!(sink.take(), ["away 1 disconnected", "offline ann 1090000"]);
     assert_eq!(sink.journal.users.len(), 0);
     tracker.attach(at(200_000), ONE, &ann, true, &mut sink);
@@ -105,16 +119,17 @@ fn session_of_a_killed_node_is_closed_after_park_time() {
     drop(killed);
     sink.facts.clear();
 
-    let mut next = Tracker::new(GRACE_MS, UnreadInboxes::new(300_000, 1_000));
+    let mut next = Tracker::new(&limits());
     let restart = at(10_000);
-    next.load(restart, 1_000_000 + 4_000, PARK_MS, std::mem::take(&mut sink.journal));
+    let journal = std::mem::take(&mut sink.journal);
+    load(&mut next, restart, 1_000_000 + 4_000, journal, &mut sink);
     next.attach(at(12_000), third, &identity("cem"), true, &mut sink);
     assert_eq!(sink.take(), ["resumed 3 8000"], "its user was online all the time");
-    next.tick(at(10_000 + GRACE_MS), true, &mut sink);
+    tick(&mut next, at(10_000 + GRACE_MS), true, &mut sink);
     assert_eq!(sink.take(), ["offline ann 1004000", "offline bob 1004000"]);
-    next.tick(at(10_000 + PARK_MS - 1), true, &mut sink);
+    tick(&mut next, at(10_000 + PARK_MS - 1), true, &mut sink);
     assert!(sink.take().is_empty());
-    next.tick(at(10_000 + PARK_MS), true, &mut sink);
+    tick(&mut next, at(10_000 + PARK_MS), true, &mut sink);
     assert_eq!(
         sink.take(),
         ["closed 1 node_lost Some(126000)", "closed 2 expired Some(129500)"],
@@ -133,28 +148,63 @@ fn ticket_before_the_journal_is_read_resumes() {
     killed.attach(at(0), ONE, &identity("ann"), false, &mut sink);
     sink.facts.clear();
     let before = std::mem::take(&mut sink.journal);
-    let mut next = Tracker::new(GRACE_MS, UnreadInboxes::new(300_000, 1_000));
+    let mut next = Tracker::new(&limits());
     next.attach(at(10_000), ONE, &identity("ann"), true, &mut sink);
-    next.load(at(10_100), 1_000_000, PARK_MS, before);
-    next.tick(at(10_100 + PARK_MS), true, &mut sink);
+    load(&mut next, at(10_100), 1_000_000, before, &mut sink);
+    tick(&mut next, at(10_100 + PARK_MS), true, &mut sink);
     assert_eq!(sink.take(), ["resumed 1 0", "online ann"], "and is not closed later");
+}
+
+#[test]
+fn session_that_ends_before_the_journal_is_read_is_told_once() {
+    let mut sink = Recorded::default();
+    let mut killed = loaded(&mut sink);
+    for (id, user) in [(ONE, "ann"), (TWO, "bob")] {
+        killed.attach(at(0), id, &identity(user), false, &mut sink);
+    }
+    sink.facts.clear();
+    let before = std::mem::take(&mut sink.journal);
+    let mut next = Tracker::new(&limits());
+    for (id, user) in [(ONE, "ann"), (TWO, "bob")] {
+        next.attach(at(10_000), id, &identity(user), true, &mut sink);
+        next.end(at(11_000), id, EndCause::Bye, &mut sink);
+    }
+    next.attach(at(12_000), TWO, &identity("bob"), true, &mut sink);
+    // The engine is slow: users count as offline before it answers.
+    tick(&mut next, at(11_000 + GRACE_MS), true, &mut sink);
+    sink.facts.clear();
+    load(&mut next, at(60_000), 1_000_000, before, &mut sink);
+    tick(&mut next, at(60_000 + PARK_MS), true, &mut sink);
+    assert_eq!(sink.take(), [""; 0], "both have ended, and the second is open again");
+    assert_eq!(next.lines(), 2, "the second, and its user");
+}
+
+#[test]
+fn long_work_is_done_in_parts() {
+    let mut sink = Recorded::default();
+    let mut killed = loaded(&mut sink);
+    let many = 3 * PART + 1;
+    for id in 0..many as u128 {
+        killed.attach(at(0), SessionId(id), &identity(&format!("u{id}")), false, &mut sink);
+    }
+    sink.facts.clear();
+    let mut next = loaded(&mut sink);
+    assert!(next.tick(at(PARK_MS), true, &mut sink));
+    assert_eq!(sink.take().len(), 2 * PART, "as many users and sessions");
+    assert_eq!(tick(&mut next, at(PARK_MS), true, &mut sink), 3);
+    assert_eq!((sink.take().len(), next.lines()), (2 * (many - PART), 0));
 }
 
 #[test]
 fn orphans_wait_while_there_is_no_room() {
     let mut sink = Recorded::default();
     let mut killed = loaded(&mut sink);
-    (0..ORPHANS_A_TICK as u128 + 1)
-        .for_each(|id| killed.attach(at(0), SessionId(id), &Identity::default(), false, &mut sink));
+    killed.attach(at(0), ONE, &Identity::default(), false, &mut sink);
     sink.facts.clear();
     let mut next = loaded(&mut sink);
-    let due = at(PARK_MS);
-    next.tick(due, false, &mut sink);
+    tick(&mut next, at(PARK_MS), false, &mut sink);
     assert_eq!(sink.take().len(), 0);
-    next.tick(due, true, &mut sink);
-    assert_eq!(sink.take().len(), ORPHANS_A_TICK);
-    next.tick(due, true, &mut sink);
-    next.tick(due, true, &mut sink);
+    tick(&mut next, at(PARK_MS), true, &mut sink);
     assert_eq!((sink.take().len(), next.lines()), (1, 0));
 }
 
@@ -162,7 +212,7 @@ fn orphans_wait_while_there_is_no_room() {
 fn compaction_writes_the_state_while_it_changes() {
     let mut sink = Recorded::default();
     let mut tracker = loaded(&mut sink);
-    let many = COMPACTED_A_TICK as u128 + 10;
+    let many = PART as u128 + 10;
     for id in 0..many {
         tracker.attach(at(0), SessionId(id), &identity(&format!("u{id}")), false, &mut sink);
     }
