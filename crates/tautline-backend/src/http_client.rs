@@ -23,6 +23,8 @@ const IDLE_CONNECTIONS_MAX: usize = 256;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How long one is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the body of an answer is read that nobody needs.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// The longest head of an answer in bytes, and what a server may send ahead on a stream and a connection of HTTP/2.
 const HEAD_BYTES_MAX: u32 = 32 * 1024;
 const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
@@ -97,6 +99,29 @@ impl HttpClient {
             .pool_timer(hyper_util::rt::TokioTimer::new())
             .build(connector);
         Self(client)
+    }
+
+    /// Sends a request whose answer is its status. The body is read to its end, so that the connection can be used
+    /// again, but no further than `bytes_max` and for no longer than [`DRAIN_TIME`].
+    pub(crate) async fn tell(
+        &self,
+        request: Request<Full<Bytes>>,
+        bytes_max: usize,
+        timeout: Duration,
+    ) -> Result<(StatusCode, HeaderMap), HttpError> {
+        let answered = tokio::time::timeout(timeout, self.0.request(request)).await;
+        let response = answered.map_err(|_| HttpError::Timeout)?.map_err(|error| HttpError::of(&error))?;
+        let (head, mut body) = response.into_parts();
+        let drain = async {
+            let mut left = bytes_max;
+            while let Some(Ok(frame)) = body.frame().await {
+                let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+                left = rest;
+            }
+        };
+        // The status has decided, whatever becomes of the body.
+        drop(tokio::time::timeout(DRAIN_TIME, drain).await);
+        Ok((head.status, head.headers))
     }
 
     /// Sends a request and reads the whole answer, of so many bytes at most, within `timeout`. A redirect is an
@@ -203,6 +228,22 @@ mod tests {
     async fn endless_answer_is_read_up_to_its_bound() {
         for head in ["HTTP/1.1 200 OK\r\ncontent-length: 104857600\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"] {
             assert_eq!(get(head, &[b'x'; 8192], LONG).await.err(), Some(HttpError::TooLarge));
+        }
+    }
+
+    #[tokio::test]
+    async fn status_decides_whatever_the_body_is() {
+        for (head, rest) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 104857600\r\n\r\n", &[b'x'; 8192][..]),
+            ("HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 8192]),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n", &[]),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nno chunk", &[]),
+        ] {
+            let (url, serving) = serve(head, rest).await;
+            let request = Request::get(url).body(Full::default()).unwrap();
+            let told = HttpClient::new().tell(request, 1024, LONG).await;
+            serving.abort();
+            assert_eq!(told.map(|(status, _)| status), Ok(StatusCode::OK), "{head}");
         }
     }
 

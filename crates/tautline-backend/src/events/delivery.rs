@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use serde::Serialize;
-use tautline_hub::{EventLogStanding, EventPage, StoredEvent};
+use tautline_hub::{EventLogStanding, EventPage, Position, StoredEvent};
 use tautline_protocol::Now;
 
 /// The wait before each attempt, in milliseconds: the schedule of Standard Webhooks. After the last one the webhook
@@ -93,7 +93,7 @@ pub(super) enum Step {
     Read { after: u64 },
     /// Send these: [`Delivery::on_outcome`].
     Send(Batch),
-    /// Have the engine keep the position.
+    /// Have the engine keep the position: [`Delivery::on_saved`].
     Save { epoch: Arc<str>, offset: u64 },
     /// Wait until this moment, in monotonic milliseconds, or for an event or a command.
     Wait { until_ms: Option<u64> },
@@ -131,8 +131,11 @@ pub(super) struct Delivery {
     /// No request before this moment.
     due_ms: u64,
     pace_ms: u64,
+    /// The last position that the engine keeps.
     saved: u64,
     save_due_ms: u64,
+    /// Deliver from this event on, once the log has told where it ends.
+    replay_from: Option<u64>,
 }
 
 impl Delivery {
@@ -154,14 +157,16 @@ impl Delivery {
             pace_ms: 0,
             saved: 0,
             save_due_ms: 0,
+            replay_from: None,
         }
     }
 
-    /// What to do now. `Ask`, `Read` and `Send` are answered before the next call.
+    /// What to do now. All but `Wait` are answered before the next call.
     pub(super) fn poll(&mut self, now: Now) -> Step {
-        let Some(epoch) = self.epoch.clone() else { return self.when_due(now, Step::Ask) };
+        let Some(epoch) = self.epoch.clone().filter(|_| self.replay_from.is_none()) else {
+            return self.when_due(now, Step::Ask);
+        };
         if self.saved < self.cursor && now.mono_ms >= self.save_due_ms {
-            (self.saved, self.save_due_ms) = (self.cursor, now.mono_ms + SAVE_EVERY_MS);
             return Step::Save { epoch, offset: self.cursor };
         }
         if self.is_off {
@@ -191,12 +196,31 @@ impl Delivery {
     /// How the log stands, and where the webhook was when its last process saved its position.
     pub(super) fn on_standing(&mut self, standing: &EventLogStanding) {
         let log = &standing.log;
-        let saved = standing.position.as_ref().filter(|position| position.epoch == log.epoch);
-        self.cursor = saved.map_or(0, |position| position.offset).min(log.head);
-        (self.saved, self.head) = (self.cursor, log.head);
-        self.epoch = Some(Arc::clone(&log.epoch));
+        self.head = log.head;
+        if self.epoch.as_ref() != Some(&log.epoch) {
+            let saved = standing.position.as_ref().filter(|position| position.epoch == log.epoch);
+            self.epoch = Some(Arc::clone(&log.epoch));
+            self.move_to(saved.map_or(0, |position| position.offset));
+            self.saved = self.cursor;
+        }
+        if let Some(from) = self.replay_from.take() {
+            self.move_to(from.saturating_sub(1));
+        }
+    }
+
+    fn move_to(&mut self, cursor: u64) {
+        self.cursor = cursor.min(self.head);
         self.pending.clear();
-        self.may_have_more = true;
+        (self.gap, self.may_have_more) = (0, true);
+    }
+
+    /// Whether the engine keeps the position. Where it does not, some events are sent again after a restart, or it
+    /// takes the next one.
+    pub(super) fn on_saved(&mut self, now: Now, offset: u64, is_kept: bool) {
+        if is_kept {
+            self.saved = self.saved.max(offset);
+        }
+        self.save_due_ms = now.mono_ms + SAVE_EVERY_MS;
     }
 
     /// A part of the log behind the cursor.
@@ -278,15 +302,11 @@ impl Delivery {
         }
     }
 
-    /// Delivers from this event on, whether or not it was delivered before; also after the webhook was off. Returns the
-    /// event with which it begins.
-    pub(super) fn replay(&mut self, from: u64) -> u64 {
-        self.cursor = from.saturating_sub(1).min(self.head);
-        self.pending.clear();
-        self.gap = 0;
-        self.may_have_more = true;
+    /// Delivers from this event on, whether or not it was delivered before; also after the webhook was off. Behind the
+    /// last one it skips all: the log is asked where it ends.
+    pub(super) fn replay(&mut self, from: u64) {
+        self.replay_from = Some(from);
         self.resume();
-        self.cursor + 1
     }
 
     /// Tries again at once, also after the webhook was off.
@@ -310,8 +330,12 @@ impl Delivery {
         self.is_off
     }
 
-    /// Current figures, without those of the queue; `head` may be newer than what was read.
-    pub(super) fn figures(&self, now: Now, name: &str) -> WebhookFigures {
+    /// Current figures, without those of the queue. `stored` is the last event that this process has stored, which may be
+    /// newer than what was read.
+    pub(super) fn figures(&self, now: Now, name: &str, stored: Option<&Position>) -> WebhookFigures {
+        let stored = stored.filter(|stored| self.epoch.as_ref() == Some(&stored.epoch));
+        let head = self.head.max(stored.map_or(0, |stored| stored.offset));
+        let offset = self.replay_from.map_or(self.cursor, |from| from.saturating_sub(1).min(head));
         let state = match (self.is_off, self.failures > 0) {
             (true, _) => WebhookState::Off,
             (false, true) => WebhookState::Retrying,
@@ -322,8 +346,8 @@ impl Delivery {
         WebhookFigures {
             name: name.to_owned(),
             state,
-            offset: self.cursor,
-            lag: self.head.saturating_sub(self.cursor),
+            offset,
+            lag: head.saturating_sub(offset),
             lag_ms: oldest.map_or(0, |at| now.wall_ms.saturating_sub(at)),
             failures: self.failures,
             retry_in_ms: retries.then(|| self.due_ms.saturating_sub(now.mono_ms)),

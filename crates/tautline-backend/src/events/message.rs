@@ -2,8 +2,7 @@
 //!
 //! Start at [`Message::of`]. The same events give the same id and the same bytes, whenever they are sent.
 
-use http::{HeaderName, HeaderValue};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tautline_hub::StoredEvent;
 use tautline_protocol::{json, utc};
@@ -19,7 +18,7 @@ pub enum WebhookContent {
     /// `{"type":…,"timestamp":…,"data":…}`, as Standard Webhooks asks for.
     #[default]
     Standard,
-    /// CloudEvents 1.0 over HTTP: binary mode, or its batch format where batches are on.
+    /// CloudEvents 1.0 over HTTP: structured mode, or the batch format where batches are on.
     CloudEvents,
 }
 
@@ -28,7 +27,7 @@ pub enum WebhookContent {
 pub(super) struct Message {
     /// Without a `.`, which the signature uses.
     pub(super) id: String,
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) content_type: &'static str,
     pub(super) body: Vec<u8>,
 }
 
@@ -68,9 +67,8 @@ impl Message {
         }
     }
 
-    fn new(id: String, content_type: &'static str, body: Vec<u8>) -> Self {
-        let headers = vec![(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
-        Self { id, headers, body }
+    const fn new(id: String, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { id, content_type, body }
     }
 
     /// One event. A notice of expired ones takes a batch of its own.
@@ -101,55 +99,49 @@ impl Message {
     }
 
     fn cloud_event(name: &str, events: &[Identified<'_>]) -> Self {
+        // A notice of expired events takes a batch of its own.
         let [event] = events else { return Self::cloud_batch(name, events) };
-        let Some(parts) = parts(event.body) else { return Self::single(events) };
-        let mut message = Self::new(event.id.clone(), "application/json", parts.data.get().into());
-        for (header, value) in [
-            ("ce-specversion", "1.0"),
-            ("ce-id", &event.id),
-            ("ce-type", parts.kind),
-            ("ce-source", &source(name)),
-            ("ce-time", parts.timestamp),
-        ] {
-            let value = HeaderValue::from_str(value).expect("names, ids and times are visible ASCII");
-            message.headers.push((HeaderName::from_static(header), value));
+        match event.cloud(name) {
+            Some(body) => Self::new(event.id.clone(), "application/cloudevents+json", body),
+            None => Self::single(events),
         }
-        message
     }
 
     fn cloud_batch(name: &str, events: &[Identified<'_>]) -> Self {
-        #[derive(serde::Serialize)]
-        struct CloudEvent<'a> {
-            specversion: &'static str,
-            id: &'a str,
-            #[serde(rename = "type")]
-            kind: &'a str,
-            source: &'a str,
-            time: &'a str,
-            datacontenttype: &'static str,
-            data: &'a RawValue,
-        }
-        let source = source(name);
-        let cloud = |event: &Identified<'_>| {
-            let parts = parts(event.body)?;
-            let mut out = Vec::new();
-            json::write_json(
-                &mut out,
-                &CloudEvent {
-                    specversion: "1.0",
-                    id: &event.id,
-                    kind: parts.kind,
-                    source: &source,
-                    time: parts.timestamp,
-                    datacontenttype: "application/json",
-                    data: parts.data,
-                },
-            );
-            Some(out)
-        };
-        let all: Vec<Vec<u8>> = events.iter().filter_map(cloud).collect();
+        let all: Vec<Vec<u8>> = events.iter().filter_map(|event| event.cloud(name)).collect();
         let body = [&b"["[..], &all.join(&b','), b"]"].concat();
         Self::new(batch_id(events), "application/cloudevents-batch+json", body)
+    }
+}
+
+/// An event in the JSON format of `CloudEvents`: all of it is in the body, which is signed.
+#[derive(Serialize)]
+struct CloudEvent<'a> {
+    specversion: &'static str,
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    source: &'a str,
+    time: &'a str,
+    datacontenttype: &'static str,
+    data: &'a RawValue,
+}
+
+impl Identified<'_> {
+    fn cloud(&self, name: &str) -> Option<Vec<u8>> {
+        let Parts { kind, timestamp, data } = parts(self.body)?;
+        let event = CloudEvent {
+            specversion: "1.0",
+            id: &self.id,
+            kind,
+            source: &source(name),
+            time: timestamp,
+            datacontenttype: "application/json",
+            data,
+        };
+        let mut out = Vec::with_capacity(self.body.len() + 256);
+        json::write_json(&mut out, &event);
+        Some(out)
     }
 }
 
@@ -234,22 +226,22 @@ mod tests {
     }
 
     #[test]
-    fn cloud_event_has_its_attributes_in_headers() {
+    fn cloud_event_has_its_attributes_in_the_signed_body() {
         let message = Message::of("shop", &batch(7..=7, 0), WebhookContent::CloudEvents, false);
-        let header = |name: &str| {
-            let found = message.headers.iter().find(|(known, _)| known == name);
-            found.map(|(_, value)| value.to_str().unwrap()).unwrap_or_default()
-        };
-        assert_eq!(&*message.body, br#"{"user":"ann"}"#);
-        assert_eq!((header("ce-id"), header("ce-type")), ("shop:k3:7", "user.online"));
-        assert_eq!((header("ce-specversion"), header("ce-source")), ("1.0", "/tautline/events/shop"));
-        assert_eq!(header("ce-time"), "2025-11-20T19:13:28.100Z");
+        assert_eq!((&*message.id, message.content_type), ("shop:k3:7", "application/cloudevents+json"));
+        assert_eq!(
+            body(&message),
+            json!({
+                "specversion": "1.0", "id": "shop:k3:7", "type": "user.online", "source": "/tautline/events/shop",
+                "time": "2025-11-20T19:13:28.100Z", "datacontenttype": "application/json", "data": {"user": "ann"},
+            })
+        );
     }
 
     #[test]
     fn cloud_events_in_a_batch_are_an_array() {
         let message = Message::of("shop", &batch(7..=8, 0), WebhookContent::CloudEvents, true);
-        assert_eq!(message.headers[0].1, "application/cloudevents-batch+json");
+        assert_eq!(message.content_type, "application/cloudevents-batch+json");
         let body = body(&message);
         assert_eq!(
             (body[1]["id"].clone(), body[1]["data"].clone()),

@@ -12,5 +12,5 @@ pub use self::{
     delivery::{WebhookFigures, WebhookState},
     message::WebhookContent,
     options::{WebhookOptions, WebhookOptionsError},
-    webhook::{WebhookCommand, Webhooks, WebhooksError},
+    webhook::{WebhookCommand, WebhookHandle, Webhooks, WebhooksError},
 };

@@ -114,7 +114,7 @@ impl WebhookOptions {
     fn try_checked(&self) -> Result<Checked, String> {
         let log = self.log()?;
         EventsConfig { logs: vec![log.clone()] }.check().map_err(|error| error.to_string())?;
-        let url: Uri = self.url.parse().map_err(|_| format!("{:?} is no URL", self.url))?;
+        let url: Uri = self.url.parse().map_err(|_| "`url` is no URL".to_owned())?;
         if !matches!(url.scheme_str(), Some("https" | "http")) || url.host().is_none() {
             return Err(
                 "`url` begins with https://, or with http:// for a network in `allow_networks`".to_owned()
@@ -180,7 +180,9 @@ mod tests {
             (WebhookOptions { name: "My shop".into(), ..options() }, "is no name"),
             (WebhookOptions { url: "shop.example".into(), ..options() }, "https://"),
             (WebhookOptions { url: "ftp://shop.example".into(), ..options() }, "https://"),
-            (WebhookOptions { url: "https://a:b@shop.example".into(), ..options() }, "no password"),
+            (WebhookOptions { url: "https://a:hush@shop.example".into(), ..options() }, "no password"),
+            (WebhookOptions { url: "https://a:hush@shop example".into(), ..options() }, "no URL"),
+            (WebhookOptions { url: "ftp://a:hush@shop.example".into(), ..options() }, "https://"),
             (WebhookOptions { secrets: vec![Secret::new("hush")], ..options() }, "`secrets`"),
             (WebhookOptions { secrets: Vec::new(), ..options() }, "`secrets`"),
             (WebhookOptions { events: list("session.left"), ..options() }, "there is no event"),

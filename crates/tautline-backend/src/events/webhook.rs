@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, header::RETRY_AFTER};
+use http::{
+    HeaderMap, Request,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use http_body_util::Full;
 use serde::Deserialize;
 use tautline_hub::{EventLog, EventsConfig, Hub, InvalidEvents};
@@ -27,7 +30,7 @@ use crate::{
     standard_webhooks::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER},
 };
 
-/// The most bytes of a receiver's answer, which nobody reads.
+/// The most bytes that are read of a receiver's answer, so that its connection can be used again.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// The most bytes of events that are read at once.
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -35,12 +38,14 @@ const PAGE_BYTES_MAX: usize = 1024 * 1024;
 const PAGE_EVENTS_MIN: usize = 100;
 
 /// The webhooks of a gateway.
-pub struct Webhooks(Vec<Running>);
-
-struct Running {
-    webhook: Arc<Webhook>,
-    task: JoinHandle<()>,
+pub struct Webhooks {
+    handle: WebhookHandle,
+    tasks: Vec<JoinHandle<()>>,
 }
+
+/// Shows webhooks, and does what operators say. Cheap to clone.
+#[derive(Clone)]
+pub struct WebhookHandle(Arc<[Arc<Webhook>]>);
 
 /// No webhook runs.
 #[derive(Debug, thiserror::Error)]
@@ -119,29 +124,23 @@ impl Webhooks {
                 changed,
                 clock: Arc::clone(&clock),
             });
-            Running { task: tokio::spawn(Arc::clone(&webhook).run()), webhook }
+            webhook
         };
-        Ok(Self(options.iter().zip(checked).map(run).collect()))
+        let all: Arc<[Arc<Webhook>]> = options.iter().zip(checked).map(run).collect();
+        let tasks = all.iter().map(|webhook| tokio::spawn(Arc::clone(webhook).run())).collect();
+        Ok(Self { handle: WebhookHandle(all), tasks })
     }
 
-    /// Does what an operator says, and returns the figures afterwards; `None` where no webhook has this name.
+    /// For those who look at them and command them while they run.
     #[must_use]
-    pub fn command(&self, name: &str, command: WebhookCommand) -> Option<WebhookFigures> {
-        let webhook = &self.0.iter().find(|running| running.webhook.options.name == name)?.webhook;
-        webhook.command(command);
-        Some(webhook.figures())
-    }
-
-    /// How all of them stand.
-    #[must_use]
-    pub fn figures(&self) -> Vec<WebhookFigures> {
-        self.0.iter().map(|running| running.webhook.figures()).collect()
+    pub fn handle(&self) -> WebhookHandle {
+        self.handle.clone()
     }
 
     /// Ends the deliveries and has the engine keep their positions. A request that is on its way is sent again by the
     /// next process.
     pub async fn stop(self) {
-        for Running { webhook, task } in self.0 {
+        for (webhook, task) in self.handle.0.iter().zip(self.tasks) {
             task.abort();
             // Its end is what is waited for; that it was aborted is no news.
             drop(task.await);
@@ -154,9 +153,31 @@ impl Webhooks {
     }
 }
 
+impl WebhookHandle {
+    /// Does what an operator says, and returns the figures afterwards; `None` where no webhook has this name.
+    #[must_use]
+    pub fn command(&self, name: &str, command: WebhookCommand) -> Option<WebhookFigures> {
+        let webhook = self.0.iter().find(|webhook| webhook.options.name == name)?;
+        webhook.command(command);
+        Some(webhook.figures())
+    }
+
+    /// How all of them stand.
+    #[must_use]
+    pub fn figures(&self) -> Vec<WebhookFigures> {
+        self.0.iter().map(|webhook| webhook.figures()).collect()
+    }
+}
+
+impl std::fmt::Debug for WebhookHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|webhook| &webhook.options.name)).finish()
+    }
+}
+
 impl std::fmt::Debug for Webhooks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|running| &running.webhook.options.name)).finish()
+        self.handle.fmt(f)
     }
 }
 
@@ -191,8 +212,11 @@ impl Webhook {
                     }
                 }
                 Step::Send(batch) => self.deliver(batch).await,
-                // Where it is not kept, some events are sent again after a restart.
-                Step::Save { epoch, offset } => self.log.save_position(&epoch, offset, drop),
+                Step::Save { epoch, offset } => {
+                    let saved = answer(|done| self.log.save_position(&epoch, offset, done)).await;
+                    let now = self.now();
+                    self.lock().on_saved(now, offset, saved.is_ok());
+                }
                 Step::Wait { until_ms } => self.wait(until_ms).await,
             }
         }
@@ -218,9 +242,10 @@ impl Webhook {
         let now = self.now();
         let (before, after) = {
             let mut delivery = self.lock();
-            let before = delivery.figures(now, name);
+            let stored = self.log.figures().stored;
+            let before = delivery.figures(now, name, stored.as_ref());
             delivery.on_outcome(now, outcome);
-            (before, delivery.figures(now, name))
+            (before, delivery.figures(now, name, stored.as_ref()))
         };
         match (before.failures, &after.last_error) {
             (_, Some(error)) if self.lock().is_off() => {
@@ -237,22 +262,19 @@ impl Webhook {
 
     async fn send(&self, batch: &Batch) -> Outcome {
         let batches = self.options.batch_max > 1;
-        let Message { id, headers, body } =
+        let Message { id, content_type, body } =
             Message::of(&self.options.name, batch, self.options.content, batches);
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut request = Request::post(self.checked.url.clone())
+        let request = Request::post(self.checked.url.clone())
+            .header(CONTENT_TYPE, content_type)
             .header(ID_HEADER, &id)
             .header(TIMESTAMP_HEADER, at)
             .header(SIGNATURE_HEADER, self.checked.signer.sign(&id, at, &body));
-        for (header, value) in headers {
-            request = request.header(header, value);
-        }
         let request = request.body(Full::new(Bytes::from(body))).expect("the options are checked");
-        match self.client.send(request, ANSWER_BYTES_MAX, self.options.timeout).await {
-            Ok(answer) => Outcome::Answered {
-                status: answer.status.as_u16(),
-                retry_after_ms: retry_after_ms(&answer.headers, at),
-            },
+        match self.client.tell(request, ANSWER_BYTES_MAX, self.options.timeout).await {
+            Ok((status, headers)) => {
+                Outcome::Answered { status: status.as_u16(), retry_after_ms: retry_after_ms(&headers, at) }
+            }
             Err(error) => Outcome::Failed(error.to_string()),
         }
     }
@@ -260,7 +282,7 @@ impl Webhook {
     fn command(&self, command: WebhookCommand) {
         let mut delivery = self.lock();
         match command {
-            WebhookCommand::Replay { from } => drop(delivery.replay(from)),
+            WebhookCommand::Replay { from } => delivery.replay(from),
             WebhookCommand::Resume => delivery.resume(),
             WebhookCommand::Off => delivery.switch_off(),
         }
@@ -272,7 +294,7 @@ impl Webhook {
     fn figures(&self) -> WebhookFigures {
         let now = self.now();
         let queue = self.log.figures();
-        let figures = self.lock().figures(now, &self.options.name);
+        let figures = self.lock().figures(now, &self.options.name, queue.stored.as_ref());
         WebhookFigures { lost: queue.lost, waiting: queue.waiting, ..figures }
     }
 }

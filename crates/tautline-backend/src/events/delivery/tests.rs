@@ -11,6 +11,8 @@ struct World {
     head: u64,
     base: u64,
     position: Option<Position>,
+    /// The engine cannot keep positions at present.
+    refuses_positions: bool,
     /// The offsets of each request that was taken.
     taken: Vec<Vec<u64>>,
     attempts_at: Vec<u64>,
@@ -26,7 +28,7 @@ impl World {
     fn new(batch_max: usize, head: u64) -> Self {
         let (taken, attempts_at) = (Vec::new(), Vec::new());
         let (delivery, now) = (Delivery::new(batch_max), Now::new(0, 1_000_000));
-        Self { delivery, now, head, base: 0, position: None, taken, attempts_at }
+        Self { delivery, now, head, base: 0, position: None, refuses_positions: false, taken, attempts_at }
     }
 
     fn log(&self) -> LogState {
@@ -60,7 +62,12 @@ impl World {
                     }
                     self.delivery.on_outcome(self.now, outcome);
                 }
-                Step::Save { epoch, offset } => self.position = Some(Position { epoch, offset }),
+                Step::Save { epoch, offset } => {
+                    if !self.refuses_positions {
+                        self.position = Some(Position { epoch, offset });
+                    }
+                    self.delivery.on_saved(self.now, offset, !self.refuses_positions);
+                }
                 Step::Wait { until_ms } => return until_ms,
             }
         }
@@ -92,7 +99,7 @@ fn events_arrive_in_order_in_batches() {
     world.delivery.on_stored();
     world.run(|_| OK);
     assert_eq!(world.offsets().len(), 251);
-    assert_eq!(world.delivery.figures(world.now, "shop").lag, 0);
+    assert_eq!(world.delivery.figures(world.now, "shop", None).lag, 0);
 }
 
 #[test]
@@ -103,7 +110,7 @@ fn failed_event_is_tried_by_the_standard_schedule() {
     }
     let waits: Vec<_> = world.attempts_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(waits, SCHEDULE_MS[1..]);
-    let figures = world.delivery.figures(world.now, "shop");
+    let figures = world.delivery.figures(world.now, "shop", None);
     assert_eq!((figures.state, figures.offset, figures.lag), (WebhookState::Off, 0, 3));
     assert!(figures.last_error.is_some_and(|error| error.contains("500")));
     world.delivery.resume();
@@ -209,10 +216,72 @@ fn restart_goes_on_at_the_saved_position() {
 fn replay_sends_the_same_events_again() {
     let mut world = World::new(4, 10);
     world.run(|_| OK);
-    assert_eq!(world.delivery.replay(5), 5);
+    world.delivery.replay(5);
     world.run(|_| OK);
     assert_eq!(world.offsets()[10..], [5, 6, 7, 8, 9, 10]);
-    assert_eq!(world.delivery.replay(u64::MAX), 11, "behind the last one");
+    world.delivery.replay(u64::MAX);
+    world.run(|_| panic!("there is nothing behind the last one"));
+    world.head = 11;
+    world.delivery.on_stored();
+    world.run(|_| OK);
+    assert_eq!(world.offsets()[16..], [11]);
+}
+
+#[test]
+fn lag_grows_while_the_receiver_is_down() {
+    let mut world = World::new(10, 3);
+    world.run(|_| answered(500));
+    world.head = 50;
+    let stored = |epoch: &str| Position { epoch: epoch.into(), offset: 50 };
+    let lag = |stored| world.delivery.figures(world.now, "shop", Some(&stored)).lag;
+    assert_eq!(lag(stored("e")), 50);
+    assert_eq!(lag(stored("another log")), 3);
+}
+
+#[test]
+fn replay_while_the_receiver_is_down_begins_where_it_says() {
+    let mut world = World::new(10, 3);
+    world.run(|_| answered(500));
+    world.head = 50;
+    world.delivery.on_stored();
+    world.delivery.replay(45);
+    world.run(|_| OK);
+    assert_eq!(world.offsets(), [45, 46, 47, 48, 49, 50]);
+}
+
+#[test]
+fn replay_before_the_log_is_known_is_kept() {
+    let mut world = World::new(10, 30);
+    world.run(|_| OK);
+    world.restart();
+    world.delivery.replay(28);
+    world.run(|_| OK);
+    assert_eq!(world.offsets()[30..], [28, 29, 30]);
+}
+
+#[test]
+fn refused_position_is_saved_later() {
+    let mut world = World::new(10, 10);
+    world.refuses_positions = true;
+    assert_eq!(world.run(|_| OK), Some(SAVE_EVERY_MS));
+    assert!(world.delivery.unsaved().is_some(), "the engine has not kept it");
+    world.refuses_positions = false;
+    world.advance(SAVE_EVERY_MS);
+    world.run(|_| OK);
+    assert_eq!(world.position.as_ref().map(|position| position.offset), Some(10));
+    assert!(world.delivery.unsaved().is_none());
+}
+
+#[test]
+fn answer_after_a_resume_moves_nothing() {
+    let mut world = World::new(4, 10);
+    world.run(|_| answered(500));
+    world.advance(5_000);
+    let Step::Send(_) = world.delivery.poll(world.now) else { panic!("it is due") };
+    world.delivery.resume();
+    world.delivery.on_outcome(world.now, OK);
+    world.run(|_| OK);
+    assert_eq!(world.offsets(), (1..=10).collect::<Vec<_>>());
 }
 
 #[test]
@@ -239,7 +308,10 @@ fn expired_events_are_told_with_the_next_one() {
         OK
     });
     assert_eq!(*told.borrow(), [6, 0]);
-    assert_eq!((world.offsets(), world.delivery.figures(world.now, "shop").expired), (vec![7, 8, 9, 10], 6));
+    assert_eq!(
+        (world.offsets(), world.delivery.figures(world.now, "shop", None).expired),
+        (vec![7, 8, 9, 10], 6)
+    );
 }
 
 #[test]

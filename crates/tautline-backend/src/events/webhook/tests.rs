@@ -163,8 +163,8 @@ async fn replay_sends_the_same_bytes_and_ids() {
         publish(&hub, number);
         first.push(receiver.take("200 OK").await);
     }
-    assert!(webhooks.command("shop", WebhookCommand::Replay { from: 2 }).is_some());
-    assert!(webhooks.command("nobody", WebhookCommand::Resume).is_none());
+    assert!(webhooks.handle().command("shop", WebhookCommand::Replay { from: 2 }).is_some());
+    assert!(webhooks.handle().command("nobody", WebhookCommand::Resume).is_none());
     for before in &first[1..] {
         let again = receiver.take("200 OK").await;
         assert_eq!((again.header(ID_HEADER), &again.body), (before.header(ID_HEADER), &before.body));
@@ -180,7 +180,7 @@ async fn gone_receiver_is_off_and_keeps_its_events() {
     publish(&hub, 1);
     let refused = receiver.take("410 Gone").await;
     publish(&hub, 2);
-    assert!(webhooks.command("shop", WebhookCommand::Resume).is_some());
+    assert!(webhooks.handle().command("shop", WebhookCommand::Resume).is_some());
     let again = receiver.take("200 OK").await;
     assert_eq!((again.header(ID_HEADER), &again.body), (refused.header(ID_HEADER), &refused.body));
     assert!(receiver.take("200 OK").await.header(ID_HEADER).ends_with(":2"));
@@ -195,7 +195,7 @@ async fn stopped_webhook_goes_on_behind_its_last_event() {
         publish(&hub, number);
         receiver.take("200 OK").await;
     }
-    while webhooks.figures()[0].offset < 3 {
+    while webhooks.handle().figures()[0].offset < 3 {
         tokio::task::yield_now().await;
     }
     webhooks.stop().await;
@@ -209,10 +209,15 @@ async fn address_of_no_named_network_gets_nothing() {
     let (hub, mut receiver) = (hub(), Receiver::listen().await);
     let webhooks = start(&hub, WebhookOptions { allow_networks: Vec::new(), ..options(&receiver) });
     publish(&hub, 1);
-    while webhooks.figures()[0].last_error.is_none() {
+    while webhooks.handle().figures()[0].last_error.is_none() {
         tokio::task::yield_now().await;
     }
-    assert!(webhooks.figures()[0].last_error.as_ref().is_some_and(|error| error.contains("private network")));
+    assert!(
+        webhooks.handle().figures()[0]
+            .last_error
+            .as_ref()
+            .is_some_and(|error| error.contains("private network"))
+    );
     assert!(receiver.arrived.try_recv().is_err());
     webhooks.stop().await;
 }
