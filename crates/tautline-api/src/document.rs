@@ -54,7 +54,7 @@ const ELSEWHERE: [&str; 3] = ["method_not_allowed", "upgrade_required", "drainin
 const IDEMPOTENT: [&str; 4] = ["publish", "push", "broadcast", "push_many"];
 
 /// The operations about one thing, which may not be there.
-const NAMING: [&str; 1] = ["session"];
+const NAMING: [&str; 4] = ["session", "replay_webhook", "enable_webhook", "disable_webhook"];
 
 /// A way from an answer to a next request, for readers and for stateful tests.
 struct Link {
@@ -65,7 +65,7 @@ struct Link {
     with: fn() -> Value,
 }
 
-const LINKS: [Link; 7] = [
+const LINKS: [Link; 8] = [
     Link {
         from: "push",
         name: "inbox",
@@ -104,6 +104,15 @@ const LINKS: [Link; 7] = [
         name: "session",
         to: "session",
         with: || json!({"parameters": {"session": "$response.body#/sessions/0/session"}}),
+    },
+    Link {
+        from: "webhooks",
+        name: "replay",
+        to: "replay_webhook",
+        with: || {
+            let first = "$response.body#/webhooks/0";
+            json!({"requestBody": {"webhook": format!("{first}/name"), "from": format!("{first}/offset")}})
+        },
     },
     Link {
         from: "session",

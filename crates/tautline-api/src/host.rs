@@ -6,7 +6,7 @@ use http::{Extensions, HeaderMap};
 use tautline_hub::Hub;
 use tautline_protocol::Now;
 
-use crate::ApiKeys;
+use crate::{ApiKeys, webhooks::WebhookControl};
 
 /// The server whose hub the API works on. It owns the sockets and the clock.
 pub trait Host: Send + Sync + 'static {
@@ -24,6 +24,9 @@ pub trait Host: Send + Sync + 'static {
 
     /// Figures of the server itself.
     fn figures(&self) -> HostFigures;
+
+    /// The webhooks; `None` where it has none.
+    fn webhooks(&self) -> Option<&dyn WebhookControl>;
 
     /// A request came without a key that is known.
     fn key_refused(&self, reason: &'static str, headers: &HeaderMap, extensions: &Extensions);

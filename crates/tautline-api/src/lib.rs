@@ -1,7 +1,7 @@
 //! The HTTP API for back ends: publishing, reading, sessions and logins, under `/api/v1`.
 //!
 //! Start at [`router`]. What the OpenAPI document says is what the routes do: both come from the same functions
-//! (`publishing.rs`, `channels.rs`, `sessions.rs`, `users.rs`, `acting.rs`), and `document.rs` adds what all of them
+//! (`publishing.rs`, `channels.rs`, `sessions.rs`, `users.rs`, `acting.rs`, `webhooks.rs`), and `document.rs` adds what all of them
 //! have in common. The API has no sockets and no clock of its own; a [`Host`] has them.
 //!
 //! A request passes three steps, in this order: its key ([`ApiKeys`]) is checked for the scope of the operation, its body
@@ -24,6 +24,7 @@ mod routes;
 mod sessions;
 mod stats;
 mod users;
+mod webhooks;
 
 pub use api_keys::{API_KEY_BYTES_MIN, ApiKeyError, ApiKeys, Scope, Scopes};
 pub use document::openapi;
@@ -32,3 +33,4 @@ pub use lists::ENTRIES_MAX;
 pub use problem::{PROBLEM_JSON, Problem};
 pub use request::authorized;
 pub use routes::{refuse_path, router};
+pub use webhooks::{WebhookCommand, WebhookControl, WebhookState, WebhookStatus};

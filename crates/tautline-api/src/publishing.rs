@@ -168,6 +168,7 @@ pub(crate) async fn push(request: Posted<ToPublish>) -> Result<Json<Published>, 
     responses((status = 200, description = "An answer for each channel", body = Results)))]
 pub(crate) async fn broadcast(request: Posted<ToPublish>) -> Result<Json<Results>, Problem> {
     let body: Broadcast<'_> = request.parse()?;
+    request.charge(body.channels.len())?;
     let key = key(&request, body.idempotency_key.as_ref())?;
     let (data, options) = (body.data.0, options(body.tags.as_ref(), key));
     let to = |channel: Channel| NewPublication { channel: channel.0, data, options };
@@ -181,6 +182,7 @@ pub(crate) async fn broadcast(request: Posted<ToPublish>) -> Result<Json<Results
     responses((status = 200, description = "An answer for each user", body = Results)))]
 pub(crate) async fn push_many(request: Posted<ToPublish>) -> Result<Json<Results>, Problem> {
     let body: PushMany<'_> = request.parse()?;
+    request.charge(body.users.len())?;
     let key = key(&request, body.idempotency_key.as_ref())?;
     let (data, options) = (body.data.0, options(body.tags.as_ref(), key));
     let to = |user: &User| NewPublication { channel: inbox_of(user), data, options };
@@ -199,6 +201,7 @@ pub(crate) async fn batch(request: Posted<ToPublish>) -> Result<Json<Results>, P
         ));
     }
     let body: Batch<'_> = request.parse()?;
+    request.charge(body.entries.len())?;
     let heads: Vec<Option<Cursor>> =
         body.entries.iter().map(|entry| entry.expect().cloned().map(Cursor::from)).collect();
     let publications = body.entries.iter().zip(&heads).map(|(entry, head)| entry.publication(head.as_ref()));

@@ -67,6 +67,14 @@ impl<S> Posted<S> {
     }
 }
 
+impl Posted<ToPublish> {
+    /// Charges so many publications to the key, of which one is charged already.
+    pub(crate) fn charge(&self, publications: usize) -> Result<(), Problem> {
+        let key = bearer(&self.headers).unwrap_or_default();
+        Ok(self.host.hub().charge_publications(self.host.now(), key, publications.saturating_sub(1))?)
+    }
+}
+
 /// Reads a refused body again, this time noting the way to the fault: what is right is read only once.
 fn fault_in<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Problem {
     let mut reader = serde_json::Deserializer::from_slice(body);
@@ -131,11 +139,7 @@ pub(crate) fn authorize<'h>(
     extensions: &Extensions,
     scope: Option<Scope>,
 ) -> Result<&'h str, Problem> {
-    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = header
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, key)| key.trim());
+    let key = bearer(headers);
     let Some((key, scopes)) = key.and_then(|key| Some((key, host.keys().scopes_of(key)?))) else {
         let reason = if key.is_some() { "unknown key" } else { "no bearer key" };
         host.key_refused(reason, headers, extensions);
@@ -149,6 +153,12 @@ pub(crate) fn authorize<'h>(
             Err(Problem::of_kind("permission_denied", words))
         }
     }
+}
+
+/// The key in the headers.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 async fn read(host: &SharedHost, body: Body) -> Result<Bytes, Problem> {

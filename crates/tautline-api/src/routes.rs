@@ -13,7 +13,7 @@ use crate::{
     problem::Problem,
     publishing,
     request::{SharedHost, authorize},
-    sessions, stats, users,
+    sessions, stats, users, webhooks,
 };
 
 /// The routes of the API on a host.
@@ -47,6 +47,10 @@ pub(crate) fn documented() -> OpenApiRouter<SharedHost> {
         .routes(routes!(acting::unban))
         .routes(routes!(acting::forget))
         .routes(routes!(acting::revoke))
+        .routes(routes!(webhooks::webhooks))
+        .routes(routes!(webhooks::replay_webhook))
+        .routes(routes!(webhooks::enable_webhook))
+        .routes(routes!(webhooks::disable_webhook))
         .routes(routes!(document::document))
         .routes(routes!(page::page))
 }

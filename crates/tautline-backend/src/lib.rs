@@ -8,6 +8,8 @@
 //! Features: `http` fetches key sets, sends login codes to their vendors and has hooks; `mock` has login services
 //! for those who develop without an app id.
 
+#[cfg(feature = "http")]
+mod api_client;
 mod authenticator;
 mod backend;
 #[cfg(feature = "http")]
@@ -36,6 +38,8 @@ mod source;
 mod standard_webhooks;
 mod token;
 
+#[cfg(feature = "http")]
+pub use api_client::{ApiClient, ApiClientError};
 pub use authenticator::{Authenticator, AuthenticatorError, AuthenticatorOptions};
 pub use backend::{Backend, BackendFuture, Login, LoginResult};
 pub use call::{Call, CallError, CallResult};

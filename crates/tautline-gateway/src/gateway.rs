@@ -8,7 +8,7 @@ use std::{
 
 use axum::Router;
 use serde_json::value::RawValue;
-use tautline_api::ApiKeys;
+use tautline_api::{ApiKeys, WebhookControl};
 use tautline_backend::Backend;
 use tautline_hub::{Control, Hub, HubStats, Inbox, PublishOptions, RevokeLogins, Revoked};
 use tautline_protocol::{
@@ -178,6 +178,11 @@ impl Gateway {
     /// Finds, kicks and bans sessions, closes connections, ends subscriptions: see [`Control`]. `act` is told the time.
     pub fn control<T>(&self, act: impl FnOnce(&Control, Now) -> T) -> T {
         act(&self.0.hub.control(), self.0.clock.now())
+    }
+
+    /// Shows the webhooks in the HTTP API, and has it command them. The first call counts.
+    pub fn set_webhooks(&self, webhooks: impl WebhookControl + 'static) {
+        self.0.webhooks.get_or_init(|| Box::new(webhooks));
     }
 
     /// Replaces the keys of the HTTP API, from the next request on.

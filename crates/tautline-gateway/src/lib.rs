@@ -58,7 +58,10 @@ pub use ipnet::IpNet;
 pub use listener::{Listener, Serves};
 pub use metrics::{Metric, Sample};
 pub use tautline_adapters::plain::{Heartbeat, Names, PlainConfig};
-pub use tautline_api::{API_KEY_BYTES_MIN, ApiKeyError, ApiKeys, PROBLEM_JSON, Problem, Scope, Scopes};
+pub use tautline_api::{
+    API_KEY_BYTES_MIN, ApiKeyError, ApiKeys, PROBLEM_JSON, Problem, Scope, Scopes, WebhookCommand,
+    WebhookControl, WebhookState, WebhookStatus,
+};
 pub use tautline_backend::{Backend, Call, CallError, HS256_SECRET_BYTES_MIN, LoginAttempt};
 pub use tautline_hub::{
     Access, Authorization, AuthorizeQuestion, ChannelRule, ConnectionBeyond, Engine, EngineLimits, HubLimits,

@@ -8,7 +8,7 @@ use std::sync::{
 use ipnet::IpNet;
 use serde_json::value::RawValue;
 use tautline_adapters::plain::PlainConfig;
-use tautline_api::ApiKeys;
+use tautline_api::{ApiKeys, WebhookControl};
 use tautline_backend::Backend;
 use tautline_hub::{Hub, Inbox, PublishOptions, RevokeLogins, Revoked, budget::Budget};
 use tautline_protocol::{
@@ -41,6 +41,8 @@ pub(crate) struct GatewayState {
     pub(crate) config: GatewayConfig,
     pub(crate) plain: Arc<PlainConfig>,
     pub(crate) access: Access,
+    /// Empty where the gateway has none.
+    pub(crate) webhooks: OnceLock<Box<dyn WebhookControl>>,
     pub(crate) methods: Methods,
     pub(crate) connections: Counter,
     pub(crate) http_connections: Counter,
@@ -109,6 +111,7 @@ impl GatewayState {
             clock: Clock::start(),
             timer_wheel: TimerWheel::new(),
             access,
+            webhooks: OnceLock::new(),
             methods,
             connections: Counter::new(config.connections_max),
             http_connections: Counter::new(config.http_connections_max),

@@ -22,6 +22,7 @@ use crate::{
     listen::{self, ListenArgs},
     mock::{self, MockArgs},
     serve, token,
+    webhooks::{self, WebhooksArgs},
 };
 
 /// It was not understood, and nothing was started.
@@ -57,6 +58,8 @@ enum Command {
     Call(CallArgs),
     /// Publish in a channel, and print where in its log it went.
     Publish(PublishArgs),
+    /// List the webhooks of a gateway, send their events again, and switch them on and off.
+    Webhooks(WebhooksArgs),
     /// Examine what the gateway depends on.
     Doctor(DoctorArgs),
 }
@@ -166,6 +169,7 @@ fn execute() -> anyhow::Result<ExitCode> {
         Command::Listen(args) => at_terminal(&log, listen::run(args)),
         Command::Call(args) => at_terminal(&log, call::run(args)),
         Command::Publish(args) => at_terminal(&log, call::publish(args)),
+        Command::Webhooks(args) => at_terminal(&log, webhooks::run(args)),
         Command::Doctor(args) => run_doctor(args, &log),
     }
 }

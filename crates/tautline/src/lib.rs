@@ -22,3 +22,4 @@ pub mod terminal;
 mod tls;
 pub mod token;
 mod watched;
+mod webhooks;

@@ -23,6 +23,7 @@ use crate::{
     sockets::BoundSocket,
     starting::answer_while,
     tls::CertificateStore,
+    webhooks::RunningWebhooks,
 };
 
 /// How long the engine may take to store the last events, and how often it is asked whether it has.
@@ -101,7 +102,10 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
 fn start_webhooks(settings: &Settings, gateway: &Gateway) -> anyhow::Result<Webhooks> {
     let of = gateway.clone();
     let clock = move || of.control(|_, now| now);
-    Webhooks::start(gateway.hub(), &settings.webhooks, clock).context("cannot serve webhooks")
+    let webhooks = Webhooks::start(gateway.hub(), &settings.webhooks, clock);
+    let webhooks = webhooks.context("cannot serve webhooks")?;
+    gateway.set_webhooks(RunningWebhooks(webhooks.handle()));
+    Ok(webhooks)
 }
 
 /// Waits until the engine has stored the last events. It may be unable to: then the next process finds in the journal

@@ -206,7 +206,7 @@ pub(crate) fn json(text: &str) -> Result<Box<RawValue>, String> {
         .map_err(|error| format!("not JSON: {error}; a text has its own quotes, like '\"hello\"'"))
 }
 
-fn secret(text: &str) -> Result<Secret, Infallible> {
+pub(crate) fn secret(text: &str) -> Result<Secret, Infallible> {
     // A token holds no white space: it is the new line of the file that it was read from.
     Ok(Secret::new(text.trim()))
 }

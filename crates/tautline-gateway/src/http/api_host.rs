@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use http::{Extensions, HeaderMap};
-use tautline_api::{ApiKeys, BodyLimits, Host, HostFigures};
+use tautline_api::{ApiKeys, BodyLimits, Host, HostFigures, WebhookControl};
 use tautline_hub::Hub;
 use tautline_protocol::Now;
 
@@ -33,6 +33,10 @@ impl Host for GatewayState {
             calls_running: self.calls.in_use(),
             panics: self.panics.load(Ordering::Relaxed),
         }
+    }
+
+    fn webhooks(&self) -> Option<&dyn WebhookControl> {
+        self.webhooks.get().map(|webhooks| &**webhooks)
     }
 
     fn key_refused(&self, reason: &'static str, headers: &HeaderMap, extensions: &Extensions) {

@@ -52,3 +52,27 @@ fn api_key_beyond_its_rate_gets_429_with_retry_after() {
     let mut client = rig.guest();
     assert_eq!(client.echo(&json!(1)), json!(1));
 }
+
+#[test]
+fn each_publication_of_a_request_is_charged_to_the_key() {
+    let publishes =
+        |rate: &str| RateSet { publishes: Some(rate.parse().expect("a rate")), ..RateSet::default() };
+    let many = |path: &str, member: &str, entries: Vec<serde_json::Value>| {
+        let rig = rig(Rates { api_key: publishes("10/h"), ..Rates::default() });
+        let mut body = json!({});
+        body[member] = entries.into();
+        if member != "entries" {
+            body["data"] = json!(1);
+        }
+        let send = || send_request(&rig, &format!("POST /api/v1/{path}"), &with_key(""), &body.to_string()).0;
+        [send(), send(), send()]
+    };
+    let entry = json!({"publish": {"channel": "room:7", "data": 1}});
+    for statuses in [
+        many("batch", "entries", vec![entry; 4]),
+        many("broadcast", "channels", (0..4).map(|n| json!(format!("room:{n}"))).collect()),
+        many("push/many", "users", (0..4).map(|n| json!(format!("u{n}"))).collect()),
+    ] {
+        assert_eq!(statuses, [200, 200, 429], "four publications each, of ten");
+    }
+}

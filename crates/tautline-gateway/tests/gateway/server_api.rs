@@ -1,7 +1,7 @@
 //! The server API beyond a single publication: many at once, what it reads, sessions, scopes, problems.
 
 use serde_json::{Value, json};
-use tautline_gateway::{ApiKeys, Scope};
+use tautline_gateway::{ApiKeys, Scope, WebhookCommand, WebhookControl, WebhookState, WebhookStatus};
 use tautline_hub::{Access, ChannelRule, PresenceMode, RulePattern};
 
 use crate::{
@@ -361,4 +361,67 @@ fn misspelled_member_is_refused() {
     assert!(answer["detail"].as_str().is_some_and(|detail| detail.contains("expected")), "{answer}");
     assert_eq!(call(&rig, "publish", &json!({"channel": "room:7", "data": 1, "expct": {}})).0, 400);
     assert_eq!(call(&rig, "revoke", &json!({"user": "u42", "issued_befor": 5})).0, 400);
+}
+
+/// One webhook, which does what it is told.
+struct Shop;
+
+impl WebhookControl for Shop {
+    fn list(&self) -> Vec<WebhookStatus> {
+        self.command("shop", WebhookCommand::Replay { from: 42 }).into_iter().collect()
+    }
+
+    fn command(&self, name: &str, command: WebhookCommand) -> Option<WebhookStatus> {
+        let (state, offset) = match command {
+            WebhookCommand::Replay { from } => (WebhookState::Retrying, from - 1),
+            WebhookCommand::Enable => (WebhookState::Active, 41),
+            WebhookCommand::Disable => (WebhookState::Off, 41),
+        };
+        (name == "shop").then(|| WebhookStatus {
+            name: name.to_owned(),
+            state,
+            offset,
+            lag: 3,
+            lag_ms: 1_200,
+            failures: 2,
+            retry_in_ms: Some(5_000),
+            last_error: Some("the receiver answered 500".to_owned()),
+            expired: 0,
+            lost: 0,
+            waiting: 0,
+        })
+    }
+}
+
+#[test]
+fn webhooks_are_listed_replayed_and_switched() {
+    let rig = Rig::serve(open_to_all());
+    assert_eq!(read(&rig, "webhooks"), (200, json!({"webhooks": []})), "this gateway has none");
+    rig.gateway.set_webhooks(Shop);
+    let (status, answer) = read(&rig, "webhooks");
+    assert_eq!((status, &answer["webhooks"][0]["lag"]), (200, &json!(3)), "{answer}");
+    let (status, answer) = call(&rig, "webhooks/replay", &json!({"webhook": "shop", "from": 7}));
+    assert_eq!(
+        (status, &answer["offset"], &answer["state"]),
+        (200, &json!(6), &json!("retrying")),
+        "{answer}"
+    );
+    for (what, state) in [("enable", "active"), ("disable", "off")] {
+        let (status, answer) = call(&rig, &format!("webhooks/{what}"), &json!({"webhook": "shop"}));
+        assert_eq!((status, &answer["state"]), (200, &json!(state)), "{answer}");
+    }
+}
+
+#[test]
+fn unknown_webhook_is_not_found() {
+    let rig = Rig::serve(open_to_all());
+    for is_set in [false, true] {
+        let (status, answer) = call(&rig, "webhooks/enable", &json!({"webhook": "nobody"}));
+        assert_eq!((status, &answer["code"]), (404, &json!("not_found")), "{answer}");
+        if !is_set {
+            rig.gateway.set_webhooks(Shop);
+        }
+    }
+    let (status, answer) = call(&rig, "webhooks/replay", &json!({"webhook": "shop", "from": -1}));
+    assert_eq!((status, &answer["field"]), (400, &json!("/from")), "{answer}");
 }

@@ -18,7 +18,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::process::Server;
+use crate::process::{Server, output_of};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SESSIONS_A_LIFE: usize = 5;
@@ -180,5 +180,39 @@ fn events_survive_kills_while_their_receiver_is_down() {
         assert!(offset(id) <= seen + 1, "{id} came too early");
         seen = seen.max(offset(id));
     }
+    fs::remove_dir_all(folder).expect("it was there");
+}
+
+#[test]
+fn operator_replays_and_switches_a_webhook() {
+    const KEY: (&str, &str) = ("TAUTLINE_API_KEY", "the-key-of-an-operator");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("operator-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("the target folder can be written");
+    let (mut shop, witness) = (Receiver::listen(true), Receiver::listen(true));
+    let file = folder.join("tautline.toml");
+    fs::write(&file, config(&shop, &witness)).expect("the folder can be written");
+    let server = Server::start(&["--config", file.to_str().expect("a path of text")], &[KEY]);
+    let url = format!("http://{}", server.address());
+    let webhooks = |what: &[&str]| {
+        let output = output_of(&[&["webhooks", what[0], &url], &what[1..]].concat(), &[KEY]);
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text"));
+        (output.status.code(), text.concat())
+    };
+    let mut line = server.connect();
+    line.hello(&json!({"guest": true}));
+    line.receive("welcome");
+    shop.take_until(|all| !all.is_empty());
+    let (code, said) = webhooks(&["replay", "shop", "1"]);
+    assert!(code == Some(0) && said.starts_with("shop: active at "), "{said}");
+    let first = shop.all[0].clone();
+    shop.take_until(|all| all.iter().filter(|event| **event == first).count() == 2);
+    let (_, said) = webhooks(&["disable", "shop"]);
+    assert!(said.starts_with("shop: off at "), "{said}");
+    let (_, said) = webhooks(&["list"]);
+    assert!(said.contains("shop: off") && said.contains("witness: active"), "{said}");
+    let (_, said) = webhooks(&["enable", "shop", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&said).expect("json")["state"], "active", "{said}");
+    let (code, said) = webhooks(&["enable", "nobody"]);
+    assert!(code == Some(1) && said.contains("no webhook of this node has this name"), "{said}");
     fs::remove_dir_all(folder).expect("it was there");
 }
