@@ -5,6 +5,7 @@
 //! which may even be none of ours (`protocols/`). The load runs on one thread and reads without parsing (`frames.rs`), so that the
 //! gateway is the bottleneck; what has a latency of its own beside it has a thread of its own.
 
+mod api;
 mod args;
 mod arrivals;
 mod bystanders;
@@ -91,6 +92,9 @@ enum Scenario {
     /// Calls that a hook takes to a back end (axum), beside the rate of that back end alone
     /// [default: 100 connections, 1 in flight each, 5 s]
     Hooks(Load),
+    /// Publications through the HTTP API over kept connections, one or many in a request
+    /// [default: 16 connections in 16 channels, 1 in a request, 5 s]
+    Api(api::ApiArgs),
     /// Publications and their own replies, with nobody subscribed
     /// [default: 100 connections, each in a channel of its own, 10000 a second in all, 5 s]
     Publish(Load),
@@ -161,6 +165,10 @@ fn run(scenario: &Scenario) -> anyhow::Result<()> {
             repeat("channels", &args.load, defaults, |context| fanout::run(context, args))
         }
         Scenario::Echo(load) => repeat("echo", load, usual, |context| calls::run(context, calls::Ask::Echo)),
+        Scenario::Api(args) => {
+            let defaults = Defaults { connections: 16, channels: 16, ..usual };
+            repeat("api", &args.load, defaults, |context| api::run(context, args))
+        }
         Scenario::Publish(load) => {
             let defaults = Defaults { channels: 100, rate: Some(10_000.0), ..usual };
             repeat("publish", load, defaults, |context| calls::run(context, calls::Ask::Publish))

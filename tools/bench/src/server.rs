@@ -22,6 +22,9 @@ use super::{args::OwnServer, wire};
 /// The secret that tokens are signed with.
 const AUTH_SECRET: &str = "TAUTLINE_AUTH_SECRET";
 
+/// The key of the HTTP API: the server is on this machine alone, and open to everybody.
+pub(super) const API_KEY: &str = "the-key-of-the-bench";
+
 /// A certificate and its key, as PEM: TLS alone is spoken where it is set.
 const CERTIFICATE: &str = "TAUTLINE_BENCH_CERTIFICATE";
 
@@ -67,6 +70,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
             .node("bench")
             .guests(true)
             .rules(vec![everything])
+            .api_key(API_KEY)
             .call("echo", |call| async move { Ok(call.data) });
         let secret = std::env::var(AUTH_SECRET).ok();
         let gateway = match (std::env::var(HOOK), secret) {

@@ -46,6 +46,12 @@ fn hook_takes_calls_to_its_back_end() {
 }
 
 #[test]
+fn every_publication_through_the_api_is_stored() {
+    assert!(figure("api --connections 4", "publications_per_s") > 0.0);
+    assert!(figure("api --connections 4 --batch 100", "server_cpu_s_per_1m_publications") > 0.0);
+}
+
+#[test]
 fn idle_reports_memory_around_a_burst() {
     assert!(figure("idle --connections 20 --channels 2", "resident_mib_in_all") > 0.0);
 }
