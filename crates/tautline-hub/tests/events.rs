@@ -625,3 +625,80 @@ fn unfit_log_names_are_refused() {
     let again = EventsConfig { logs: vec![log("b", &["*"], &["*"])] };
     assert_eq!(node.hub.record_events(node.now, &again), Err(InvalidEvents::Twice));
 }
+
+/// Where something of a value is, and of which type.
+fn shape(at: &str, value: &Value, shape_of: &mut Vec<String>) {
+    match value {
+        // What apps put there is theirs.
+        Value::Object(members)
+            if !at.ends_with("data.data") && !at.ends_with("tags") && !at.ends_with("labels") =>
+        {
+            members.iter().for_each(|(name, value)| shape(&format!("{at}.{name}"), value, shape_of));
+        }
+        Value::Object(_) => shape_of.push(format!("{at}: object")),
+        Value::String(_) => shape_of.push(format!("{at}: string")),
+        Value::Number(_) => shape_of.push(format!("{at}: number")),
+        other => panic!("{at}: {other}"),
+    }
+}
+
+fn shapes(events: &[Value]) -> std::collections::BTreeSet<Vec<String>> {
+    let shape_of = |event: &Value| {
+        let mut all = vec![event["type"].as_str().expect("a type").to_owned()];
+        shape("", event, &mut all);
+        all.sort_unstable();
+        all
+    };
+    events.iter().map(shape_of).collect()
+}
+
+/// One event of each kind, with all that it can have.
+fn one_of_each() -> Vec<Value> {
+    let mut node = node(&["*"]);
+    let mut ann = node.dial();
+    let mut login = identity("ann", &[]);
+    let labels = [("team".into(), "kitchen".into())].into();
+    login.details = tautline_hub::LoginDetails { labels, ..Default::default() }.shared();
+    ann.login = Ok(login);
+    ann.enter(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+    let welcome = ann.welcome(&node);
+    subscribe(&mut ann, &node, "room:7");
+    ann.ask(
+        &node,
+        json!({"id": 2, "publish": {"channel": "room:7", "data": {"text": "hi"}, "tags": {"lang": "en"}}}),
+    );
+    ann.peer.handle_lost(node.now);
+    node.advance(3_000);
+    let mut again = node.dial();
+    again.say(&node, resume(&welcome, 1, json!({})));
+    again.peer.handle_lost(node.now);
+    node.publish("user:ann", &json!("your order"));
+    node.advance(HubLimits::default().inbox_unread_ms);
+    node.advance(HubLimits::default().inbox_unread_ms);
+    let mut all = events(&node, "all");
+    // The inbox's own, without a sender, and what a session has only once.
+    all.retain(|event| event["type"] != "message.published" || event["data"]["from"] == "ann");
+    all.retain(|event| {
+        !event["data"]["channel"].as_str().is_some_and(|channel| channel.starts_with("user:"))
+    });
+    all
+}
+
+#[test]
+fn guide_shows_the_bodies_that_the_code_makes() {
+    let guide = include_str!("../../../docs/guide/webhooks.md");
+    let blocks = guide.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let all = blocks.flat_map(|block| serde_json::Deserializer::from_str(block).into_iter::<Value>());
+    let is_event = |value: &Value| value["type"].as_str().is_some_and(|kind| EventSet::parse(kind).is_ok());
+    let mut shown: Vec<Value> =
+        all.map(|value| value.expect("the guide has JSON")).filter(is_event).collect();
+    // This one has no phone and no clock: `events_beyond_the_room_become_one_lost_event` makes it.
+    let lost = shown.iter().position(|event| event["type"] == "events.lost").expect("it is shown");
+    let lost = shapes(&[shown.swap_remove(lost)]);
+    assert_eq!(
+        lost,
+        shapes(&[json!({"type": "events.lost", "timestamp": "", "data": {"count": 1, "reason": ""}})])
+    );
+    assert_eq!(shapes(&shown), shapes(&one_of_each()));
+    assert_eq!(shown.len() + 1, tautline_hub::EventKind::ALL.len(), "one of each kind");
+}
