@@ -76,6 +76,8 @@ async fn saved(store: &Store, batch: &[Append]) -> Result<(), NotSaved> {
         batch.iter().map(|append| (&*append.room, append.number, append.entry.as_str())).collect();
     store.add_inputs(&inputs).await.map_err(|error| match error {
         StoreError::Taken => NotSaved::Taken,
+        // The server is about to end, and rooms go on with the next one.
+        StoreError::Database(sqlx::Error::PoolClosed) => NotSaved::Unavailable,
         error => {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
