@@ -1,13 +1,14 @@
 //! What outlives the process: rooms, their inputs, results. SQLite by sqlx.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use sqlx::{
-    Row as _, SqlitePool,
+    Row as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions},
 };
 use tautline_gold_rules::{BadSettings, Entry, Event, GameResult, Room, Settings};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::Limits;
 
@@ -110,7 +111,28 @@ pub struct Leader {
 
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Store(SqlitePool);
+pub(crate) struct Store {
+    pool: SqlitePool,
+    /// SQLite has one writer at a time. Those who wait do so here, in order and without a connection: others could not even
+    /// read, and SQLite itself lets waiting writers try their luck.
+    writer: Arc<Mutex<()>>,
+}
+
+/// A transaction that is alone in writing.
+struct Write<'a> {
+    transaction: Transaction<'static, Sqlite>,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl Write<'_> {
+    fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.transaction
+    }
+
+    async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.transaction.commit().await?)
+    }
+}
 
 impl Store {
     pub(crate) async fn open(file: &Path) -> Result<Self, StoreError> {
@@ -119,25 +141,30 @@ impl Store {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal);
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).connect_with(options).await?;
-        let store = Self(pool);
+        let store = Self { pool, writer: Arc::default() };
         store.migrate().await?;
         Ok(store)
     }
 
     async fn migrate(&self) -> Result<(), StoreError> {
-        let version: i64 = sqlx::query("PRAGMA user_version").fetch_one(&self.0).await?.get(0);
+        let version: i64 = sqlx::query("PRAGMA user_version").fetch_one(&self.pool).await?.get(0);
         for (done, migration) in (0_i64..).zip(MIGRATIONS).filter(|(done, _)| *done >= version) {
-            let mut transaction = self.0.begin().await?;
-            sqlx::raw_sql(migration).execute(&mut *transaction).await?;
+            let mut write = self.write().await?;
+            sqlx::raw_sql(migration).execute(write.connection()).await?;
             let mark = format!("PRAGMA user_version = {}", done + 1);
-            sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut *transaction).await?;
-            transaction.commit().await?;
+            sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(write.connection()).await?;
+            write.commit().await?;
         }
         Ok(())
     }
 
     pub(crate) async fn close(&self) {
-        self.0.close().await;
+        self.pool.close().await;
+    }
+
+    async fn write(&self) -> Result<Write<'_>, StoreError> {
+        let turn = self.writer.lock().await;
+        Ok(Write { transaction: self.pool.begin().await?, _turn: turn })
     }
 
     /// The secret of this name: the one that is kept, else this one.
@@ -145,55 +172,57 @@ impl Store {
         sqlx::query("INSERT OR IGNORE INTO secrets VALUES (?, ?)")
             .bind(name)
             .bind(&new[..])
-            .execute(&self.0)
+            .execute(&self.pool)
             .await?;
         let row =
-            sqlx::query("SELECT secret FROM secrets WHERE name = ?").bind(name).fetch_one(&self.0).await?;
+            sqlx::query("SELECT secret FROM secrets WHERE name = ?").bind(name).fetch_one(&self.pool).await?;
         Ok(row.get::<Vec<u8>, _>(0).try_into().unwrap_or(new))
     }
 
     /// False where there is such a room already.
     pub(crate) async fn add_room(&self, room: &StoredRoom) -> Result<bool, StoreError> {
+        let mut write = self.write().await?;
         let added =
             sqlx::query("INSERT OR IGNORE INTO rooms (room, settings, seed, opened_at) VALUES (?, ?, ?, ?)")
                 .bind(&room.room)
                 .bind(serde_json::to_string(&room.settings)?)
                 .bind(room.seed.cast_signed())
                 .bind(room.opened_at.cast_signed())
-                .execute(&self.0)
+                .execute(write.connection())
                 .await?;
+        write.commit().await?;
         Ok(added.rows_affected() == 1)
     }
 
     /// Adds inputs of any rooms, all or none: room, number, entry.
     pub(crate) async fn add_inputs(&self, inputs: &[(&str, u32, &str)]) -> Result<(), StoreError> {
-        let mut transaction = self.0.begin().await?;
+        let mut write = self.write().await?;
         for (room, number, entry) in inputs {
             sqlx::query("INSERT INTO inputs VALUES (?, ?, ?)")
                 .bind(room)
                 .bind(number)
                 .bind(entry)
-                .execute(&mut *transaction)
+                .execute(write.connection())
                 .await?;
         }
-        Ok(transaction.commit().await?)
+        write.commit().await
     }
 
     /// The names of rooms that are not over.
     pub(crate) async fn open_rooms(&self) -> Result<Vec<String>, StoreError> {
-        let rows = sqlx::query("SELECT room FROM rooms WHERE is_over = 0").fetch_all(&self.0).await?;
+        let rows = sqlx::query("SELECT room FROM rooms WHERE is_over = 0").fetch_all(&self.pool).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     pub(crate) async fn room(&self, room: &str) -> Result<Option<StoredRoom>, StoreError> {
         let found = sqlx::query("SELECT settings, seed, opened_at FROM rooms WHERE room = ?")
             .bind(room)
-            .fetch_optional(&self.0)
+            .fetch_optional(&self.pool)
             .await?;
         let Some(found) = found else { return Ok(None) };
         let entries = sqlx::query("SELECT entry FROM inputs WHERE room = ? ORDER BY number")
             .bind(room)
-            .fetch_all(&self.0)
+            .fetch_all(&self.pool)
             .await?;
         let log = entries.iter().map(|row| serde_json::from_str(row.get(0))).collect::<Result<_, _>>()?;
         Ok(Some(StoredRoom {
@@ -212,11 +241,11 @@ impl Store {
         results: &[GameResult],
         at: u64,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.0.begin().await?;
+        let mut write = self.write().await?;
         let ended = sqlx::query("UPDATE rooms SET is_over = 1, ended_at = ? WHERE room = ? AND is_over = 0")
             .bind(at.cast_signed())
             .bind(room)
-            .execute(&mut *transaction)
+            .execute(write.connection())
             .await?;
         for result in results.iter().filter(|_| ended.rows_affected() == 1) {
             sqlx::query(
@@ -229,10 +258,10 @@ impl Store {
             .bind(result.has_won)
             .bind(result.score)
             .bind(at.cast_signed())
-            .execute(&mut *transaction)
+            .execute(write.connection())
             .await?;
         }
-        Ok(transaction.commit().await?)
+        write.commit().await
     }
 
     /// Deletes rooms that ended too long ago or are too many, with their inputs, and players beyond the limit. Gives the number
@@ -258,39 +287,40 @@ impl Store {
     async fn delete_rooms(&self, ended_until: i64) -> Result<u64, StoreError> {
         const ENDED: &str =
             "SELECT room FROM rooms WHERE is_over = 1 AND ended_at <= ? ORDER BY ended_at, room LIMIT ?";
-        let mut transaction = self.0.begin().await?;
+        let mut write = self.write().await?;
         let mut rows = 0;
         for table in ["inputs", "rooms"] {
             let delete = format!("DELETE FROM {table} WHERE room IN ({ENDED})");
             let deleted = sqlx::query(sqlx::AssertSqlSafe(delete))
                 .bind(ended_until)
                 .bind(DELETED_AT_ONCE)
-                .execute(&mut *transaction)
+                .execute(write.connection())
                 .await?;
             rows = deleted.rows_affected();
         }
-        transaction.commit().await?;
+        write.commit().await?;
         Ok(rows)
     }
 
     async fn delete_players(&self, kept_max: u32) -> Result<(), StoreError> {
         let last = self.nth("SELECT last_at FROM players ORDER BY last_at DESC", kept_max).await?;
         let Some(last) = last else { return Ok(()) };
+        let mut write = self.write().await?;
         sqlx::query(
             "DELETE FROM players WHERE last_at <= ? AND player NOT IN
              (SELECT player FROM players ORDER BY won DESC, gold DESC, player LIMIT ?)",
         )
         .bind(last)
         .bind(LEADERS_MAX)
-        .execute(&self.0)
+        .execute(write.connection())
         .await?;
-        Ok(())
+        write.commit().await
     }
 
     /// The row after the first `count`, if there is one.
     async fn nth(&self, query: &'static str, count: u32) -> Result<Option<i64>, StoreError> {
         let query = format!("{query} LIMIT 1 OFFSET ?");
-        let row = sqlx::query(sqlx::AssertSqlSafe(query)).bind(count).fetch_optional(&self.0).await?;
+        let row = sqlx::query(sqlx::AssertSqlSafe(query)).bind(count).fetch_optional(&self.pool).await?;
         Ok(row.map(|row| row.get(0)))
     }
 
@@ -300,7 +330,7 @@ impl Store {
             "SELECT player, name, won, played, gold FROM players ORDER BY won DESC, gold DESC, player LIMIT ?",
         )
         .bind(LEADERS_MAX)
-        .fetch_all(&self.0)
+        .fetch_all(&self.pool)
         .await?;
         let leader = |row: &sqlx::sqlite::SqliteRow| Leader {
             player: row.get(0),

@@ -21,7 +21,7 @@ impl TestStore {
 
     async fn count(&self, table: &'static str) -> i64 {
         let query = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
-        sqlx::query(query).fetch_one(&self.store.0).await.unwrap().get(0)
+        sqlx::query(query).fetch_one(&self.store.pool).await.unwrap().get(0)
     }
 }
 
@@ -110,6 +110,27 @@ async fn best_players_stay_whenever_they_played() {
     // Five who played last, and twenty lines of the leaderboard.
     assert_eq!(test.count("players").await, 25);
     assert_eq!(test.store.leaders().await.unwrap()[0].player, "p00");
+}
+
+#[tokio::test]
+async fn many_writers_hold_up_no_reader() {
+    const WRITERS: usize = 40;
+    let test = TestStore::open("writers").await;
+    play(&test.store, "old", "ann", 1).await;
+    let held = test.store.write().await.unwrap();
+    let mut writers = tokio::task::JoinSet::new();
+    for number in 0..WRITERS {
+        let store = test.store.clone();
+        writers.spawn(async move { store.add_room(&room(&format!("room{number}"))).await.unwrap() });
+    }
+    tokio::task::yield_now().await;
+    // More writers wait than there are connections, and those are free.
+    assert_eq!(test.store.leaders().await.unwrap().len(), 1);
+    held.commit().await.unwrap();
+    while let Some(added) = writers.join_next().await {
+        assert!(added.unwrap());
+    }
+    assert_eq!(test.store.open_rooms().await.unwrap().len(), WRITERS);
 }
 
 #[tokio::test]
