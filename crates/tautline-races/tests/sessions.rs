@@ -5,7 +5,7 @@
 
 extern crate tautline_races as tautline_hub;
 
-#[path = "../../tautline-hub/tests/common/mod.rs"]
+#[path = "../../tautline-hub/tests/hub/common/mod.rs"]
 mod common;
 #[path = "sessions/rig.rs"]
 mod rig;

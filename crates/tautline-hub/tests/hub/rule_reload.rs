@@ -1,10 +1,8 @@
 //! Rules that change while clients are connected.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Node, closed, identity, slow::SlowEngine};
+use crate::common::{Node, closed, identity, slow::SlowEngine};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
 use tautline_hub::{Access, ChannelRule, NodeLimits, PresenceMode};

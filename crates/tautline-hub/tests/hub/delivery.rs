@@ -1,8 +1,6 @@
 //! Delivery to subscribers: everything, once, in order, or a gap (protocol, section 5).
 
-mod common;
-
-use common::{Node, resume};
+use crate::common::{Node, resume};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
 use tautline_hub::EngineLimits;
@@ -150,7 +148,7 @@ fn large_fan_out_in_chunks_delays_no_others() {
     publish("crowd");
     publish("single");
     assert_eq!(single.offsets(&node), [1], "before the pump has run at all");
-    let rung = |crowd: &[common::Phone]| crowd.iter().filter(|phone| phone.was_woken()).count();
+    let rung = |crowd: &[crate::common::Phone]| crowd.iter().filter(|phone| phone.was_woken()).count();
     assert_eq!(rung(&crowd), 256);
     publish("crowd");
     let mut chunks = 1;
@@ -339,7 +337,7 @@ fn new_phone_starts_after_acknowledged_position() {
     other.say(&node, ack(4, &epoch));
     assert_eq!(node.user("u1", &[]).offsets(&node), [4], "a user cannot acknowledge for another");
     let mut with_cursor = node.dial();
-    with_cursor.login = Ok(common::identity("u1", &[]));
+    with_cursor.login = Ok(crate::common::identity("u1", &[]));
     let cursors = json!({"user:u1": {"epoch": epoch, "offset": 1}});
     with_cursor.say(
         &node,

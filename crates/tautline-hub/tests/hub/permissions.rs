@@ -1,8 +1,6 @@
 //! Who may do what: places in patterns, a word for each permission, grants of tokens, `info`.
 
-mod common;
-
-use common::{Node, Phone, closed, identity};
+use crate::common::{Node, Phone, closed, identity};
 use serde_json::{Value, json, value::RawValue};
 use tautline_hub::{Access, ChannelRule, Identity, LoginDetails, Permission, PresenceMode};
 use tautline_protocol::{ChannelName, Pattern};

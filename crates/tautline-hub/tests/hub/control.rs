@@ -1,10 +1,8 @@
 //! Control: what operators and back ends do to sessions from outside.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Node, Phone, identity, resume};
+use crate::common::{Node, Phone, identity, resume};
 use serde_json::{Value, json};
 use tautline_engine::{Answer, Append, Content, Engine, Job, MemoryEngine, Retention, budget::Holder};
 use tautline_hub::{Authorization, LoginDetails, NodeLimits, Target};

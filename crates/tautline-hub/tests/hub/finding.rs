@@ -1,10 +1,8 @@
 //! What control finds: sessions by what is known of them, and users that are online.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Node, Phone, identity, resume};
+use crate::common::{Node, Phone, identity, resume};
 use serde_json::{Value, json};
 use tautline_hub::{
     HubLimits, LoginDetails, Retention, SessionFilter, SessionInfo, Target, UserState, UserStatus,

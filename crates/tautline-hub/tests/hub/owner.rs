@@ -1,10 +1,8 @@
 //! A session has one owning connection. A superseded connection that has not noticed yet changes nothing.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Node, Phone, identity, resume, slow::SlowEngine};
+use crate::common::{Node, Phone, identity, resume, slow::SlowEngine};
 use serde_json::{Value, json};
 use tautline_engine::{Engine, Retention};
 use tautline_hub::Output;

@@ -1,10 +1,8 @@
 //! Permissions that are taken back while a client waits or is away: a permission that must be asked is never assumed.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Node, Phone, closed, resume, slow::SlowEngine};
+use crate::common::{Node, Phone, closed, resume, slow::SlowEngine};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
 use tautline_hub::{Access, Authorization, ChannelRule, NodeLimits, Target};

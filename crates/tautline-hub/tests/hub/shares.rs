@@ -1,8 +1,6 @@
 //! Shared budgets: one greedy client, a thousand modest ones.
 
-mod common;
-
-use common::{Node, Phone, resume};
+use crate::common::{Node, Phone, resume};
 use serde_json::{Value, json, value::RawValue};
 use tautline_engine::Retention;
 use tautline_hub::PublishOptions;

@@ -1,10 +1,8 @@
 //! Bans of users and addresses.
 
-mod common;
-
 use std::sync::{Arc, mpsc};
 
-use common::{Node, Phone, identity, resume, slow::SlowEngine};
+use crate::common::{Node, Phone, identity, resume, slow::SlowEngine};
 use serde_json::{Value, json};
 use tautline_engine::{EngineError, Revocation};
 use tautline_hub::{Ban, BanSubject, EngineLimits, NodeLimits, Retention};

@@ -1,10 +1,8 @@
 //! Revoked logins end at once, and nothing brings them back.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{BEGIN_WALL_MS, Node, Phone, identity, slow::SlowEngine};
+use crate::common::{BEGIN_WALL_MS, Node, Phone, identity, slow::SlowEngine};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
 use tautline_hub::{EngineLimits, Identity, LoginDetails, NodeLimits, RevokeLogins, Revoked};

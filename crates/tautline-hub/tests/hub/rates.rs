@@ -1,10 +1,8 @@
 //! Rate limits: refusals that tell when to come again, greedy clients beside others.
 
-mod common;
-
 use std::num::NonZero;
 
-use common::{Node, Phone, resume};
+use crate::common::{Node, Phone, resume};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
 use tautline_hub::{ConnectionBeyond, NodeLimits, RateSet, Rates};
@@ -132,7 +130,7 @@ fn hellos_beyond_rate_of_address_and_user_are_closed() {
     assert_eq!(of_address, [Value::Null, Value::Null, json!(30_000), Value::Null]);
     let of_user = [1, 2, 3].map(|_| {
         let mut phone = node.dial();
-        phone.login = Ok(common::identity("u1", &[]));
+        phone.login = Ok(crate::common::identity("u1", &[]));
         enter(phone, &json!({"hello": {"v": 1, "auth": {"token": "…"}}}))
     });
     assert_eq!(of_user, [Value::Null, Value::Null, json!(30_000)]);
@@ -187,7 +185,7 @@ fn newest_connection_of_user_is_refused() {
     let mut first = node.user("u1", &[]);
     let welcome = first.welcome(&node);
     let mut second = node.dial();
-    second.login = Ok(common::identity("u1", &[]));
+    second.login = Ok(crate::common::identity("u1", &[]));
     let hello = json!({"hello": {"v": 1, "auth": {"token": "…"}}});
     second.enter(&node, hello.clone());
     let bye = second.bye(&node);
@@ -199,7 +197,7 @@ fn newest_connection_of_user_is_refused() {
     assert_eq!(first.bye(&node)["code"], "taken_over", "a session takes the place of its own connection");
     drop((first, back));
     let mut third = node.dial();
-    third.login = Ok(common::identity("u1", &[]));
+    third.login = Ok(crate::common::identity("u1", &[]));
     third.enter(&node, hello);
     third.welcome(&node);
 }

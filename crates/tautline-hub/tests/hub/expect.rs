@@ -1,8 +1,6 @@
 //! Publishing behind an expected head.
 
-mod common;
-
-use common::Node;
+use crate::common::Node;
 use serde_json::{json, value::RawValue};
 use tautline_hub::PublishOptions;
 use tautline_protocol::{

@@ -1,7 +1,5 @@
 //! Events in their logs: what happens is written down, in order, once, and survives a restart.
 
-mod common;
-
 use std::sync::{Arc, mpsc};
 
 use serde_json::{Value, json};
@@ -12,7 +10,7 @@ use tautline_hub::{
 };
 use tautline_protocol::{ChannelName, Pattern};
 
-use self::common::{Node, Phone, identity, resume, slow::SlowEngine};
+use crate::common::{Node, Phone, identity, resume, slow::SlowEngine};
 
 const KEPT: Retention = Retention { count: 1_000_000, bytes: usize::MAX, age_ms: u64::MAX };
 const PARK_MS: u64 = 120_000;
@@ -536,7 +534,7 @@ fn unread_inbox_of_an_absent_user_is_told_once() {
     assert_eq!(
         told.iter().map(|event| event["data"].clone()).collect::<Vec<_>>(),
         [json!({
-            "user": "ann", "node": "n1", "unread": 2, "since": common::BEGIN_WALL_MS,
+            "user": "ann", "node": "n1", "unread": 2, "since": crate::common::BEGIN_WALL_MS,
             "epoch": epoch, "acknowledged": 0, "offset": 2,
         })]
     );
@@ -588,7 +586,7 @@ fn unread_inbox_is_told_after_a_restart() {
     let mut second = on(2, 60_000);
     let told = unread_events(&mut second);
     assert_eq!(told.len(), 1);
-    assert_eq!(told[0]["data"]["since"], common::BEGIN_WALL_MS);
+    assert_eq!(told[0]["data"]["since"], crate::common::BEGIN_WALL_MS);
     std::mem::forget(second);
     let mut third = on(3, 3_600_000);
     assert_eq!(unread_events(&mut third).len(), 1, "what was told is not told again");

@@ -1,10 +1,8 @@
 //! Questions to the app's back end: a request that waits for an answer holds up nothing else.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Node, Phone, identity, resume, slow::SlowEngine};
+use crate::common::{Node, Phone, identity, resume, slow::SlowEngine};
 use serde_json::{Value, json, value::to_raw_value};
 use tautline_engine::{Engine, MemoryEngine, Retention};
 use tautline_hub::{Authorization, Disconnect, HubLimits, LoginRefused, NodeLimits, Output, Permission};

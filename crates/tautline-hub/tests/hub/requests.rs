@@ -1,8 +1,6 @@
 //! Requests: executed once, answered once, bounded (protocol, section 4).
 
-mod common;
-
-use common::{Node, identity, resume};
+use crate::common::{Node, identity, resume};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
 use tautline_hub::{HubLimits, PublishOptions};

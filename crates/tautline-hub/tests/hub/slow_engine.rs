@@ -1,10 +1,8 @@
 //! A slow, failing or forgetful engine: outputs that the hub holds back meanwhile, and sends afterwards.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Node, Phone, identity, resume, slow::SlowEngine};
+use crate::common::{Node, Phone, identity, resume, slow::SlowEngine};
 use serde_json::{Value, json};
 use tautline_engine::{Engine, EngineError, Retention};
 use tautline_hub::{

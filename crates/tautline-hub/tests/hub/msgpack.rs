@@ -1,8 +1,6 @@
 //! Clients that use msgpack, together with clients that use json (protocol, section 2).
 
-mod common;
-
-use common::{Node, Phone, resume};
+use crate::common::{Node, Phone, resume};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
 use tautline_hub::HubLimits;

@@ -1,8 +1,6 @@
 //! Admission of many simultaneous hellos.
 
-mod common;
-
-use common::{Node, Phone};
+use crate::common::{Node, Phone};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
 use tautline_hub::HubLimits;

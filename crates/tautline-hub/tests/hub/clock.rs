@@ -1,8 +1,6 @@
 //! A jumping wall clock: nothing is deleted early, and no log in use is forgotten.
 
-mod common;
-
-use common::Node;
+use crate::common::Node;
 use serde_json::json;
 use tautline_engine::Retention;
 use tautline_protocol::{Limits, Now};

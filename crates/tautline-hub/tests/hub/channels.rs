@@ -1,10 +1,8 @@
 //! What the back end reads of channels, and many publications at once.
 
-mod common;
-
 use std::sync::{Arc, mpsc};
 
-use common::{Node, slow::SlowEngine};
+use crate::common::{Node, slow::SlowEngine};
 use serde_json::{Value, json, value::RawValue};
 use tautline_engine::EngineError;
 use tautline_hub::{
@@ -185,7 +183,7 @@ fn forgotten_user_is_gone_from_rosters_inbox_and_positions() {
     let status = node.hub.control().users(&[user]).remove(0);
     assert_eq!((status.last_seen, status.connections), (None, 0));
     let mut back = node.dial();
-    back.say(&node, common::resume(&welcome, 5, json!({})));
+    back.say(&node, crate::common::resume(&welcome, 5, json!({})));
     assert_eq!(back.hear_only(&node, "challenge").len(), 1, "no ticket helps");
     let mut anew = node.user("ann", &[]);
     assert_eq!(anew.offsets(&node), [0_u64; 0], "the inbox is empty");

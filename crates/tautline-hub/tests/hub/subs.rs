@@ -1,8 +1,6 @@
 //! Channels to which a login subscribes its clients.
 
-mod common;
-
-use common::{Node, Phone, closed, identity};
+use crate::common::{Node, Phone, closed, identity};
 use serde_json::{Value, json};
 use tautline_engine::Retention;
 use tautline_hub::{Access, ChannelRule, Identity, LoginDetails, PresenceMode};

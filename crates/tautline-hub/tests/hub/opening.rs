@@ -1,8 +1,6 @@
 //! Hello, tickets, challenges and take-over (protocol, section 3).
 
-mod common;
-
-use common::{Node, identity, resume};
+use crate::common::{Node, identity, resume};
 use serde_json::json;
 use tautline_engine::Retention;
 use tautline_hub::{HubLimits, Identity, LoginRefused};
@@ -432,7 +430,7 @@ fn disconnected_client_keeps_no_subscriber_slot() {
     assert_eq!(here(), 0);
 }
 
-/// A keyed hello; its login is the one in [`common::Phone::login`].
+/// A keyed hello; its login is the one in [`crate::common::Phone::login`].
 fn keyed_hello() -> serde_json::Value {
     json!({"hello": {"v": 1, "key": KEY, "auth": {"token": "…"}}})
 }

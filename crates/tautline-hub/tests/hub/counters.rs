@@ -1,10 +1,8 @@
 //! Every counter of the node returns to zero, for all ways in which connections and sessions end.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{
+use crate::common::{
     Node,
     acts::{ACTS, Shared, act},
     slow::SlowEngine,

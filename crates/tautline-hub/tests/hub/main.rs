@@ -1,0 +1,29 @@
+//! The hub as its peers and its back end see it: no sockets, time moved by hand.
+//!
+//! One binary: each would be linked with everything again.
+
+mod common;
+
+mod admission;
+mod bans;
+mod channels;
+mod clock;
+mod control;
+mod counters;
+mod delivery;
+mod events;
+mod expect;
+mod finding;
+mod msgpack;
+mod opening;
+mod owner;
+mod permissions;
+mod questions;
+mod rates;
+mod requests;
+mod revocation;
+mod rule_reload;
+mod shares;
+mod slow_engine;
+mod subs;
+mod withdrawn;
