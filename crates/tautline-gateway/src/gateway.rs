@@ -225,7 +225,7 @@ impl Gateway {
 
     /// Adds metrics to `/metrics`. The source is asked at each scrape, on the thread that answers it.
     pub fn add_metrics(&self, source: impl Fn() -> Vec<Metric> + Send + Sync + 'static) {
-        self.0.metrics.add(Box::new(source));
+        self.0.metrics.add(Arc::new(source));
     }
 
     /// The hub behind it.

@@ -29,7 +29,7 @@ const GAP_REASONS: [(GapReason, &str); 4] = [
     (GapReason::Mismatch, "mismatch"),
 ];
 
-/// Connections of one core count in one of these, so that cores do not fight for a line of the cache.
+/// Connections count in one of these, so that cores seldom fight for a line of the cache.
 const DELIVERY_SHARDS: usize = 16;
 
 /// Counts of a node since its process started.
@@ -118,9 +118,9 @@ impl Counters {
         add(&self.offline_sum_ms, offline_ms);
     }
 
-    /// Publications handed to the connection of this subscriber.
-    pub(crate) fn count_deliveries(&self, subscriber: u32, count: u64) {
-        add(&self.deliveries[subscriber as usize % DELIVERY_SHARDS].0, count);
+    /// Publications handed to this connection. The lowest bit of its number is its format.
+    pub(crate) fn count_deliveries(&self, connection: u64, count: u64) {
+        add(&self.deliveries[(connection >> 1) as usize % DELIVERY_SHARDS].0, count);
     }
 
     fn snapshot(&self) -> HubCounters {
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn deliveries_of_all_shards_are_one_sum() {
         let counters = Counters::default();
-        (0..40).for_each(|subscriber| counters.count_deliveries(subscriber, 2));
+        (0..40).for_each(|connection| counters.count_deliveries(connection, 2));
         assert_eq!(counters.snapshot().deliveries, 80);
     }
 }

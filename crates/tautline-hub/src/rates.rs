@@ -114,7 +114,7 @@ enum Key {
     Connection(u64),
     User(UserId),
     Address(Address),
-    ApiKey(u128),
+    OfApi(u128),
 }
 
 struct Scope {
@@ -173,7 +173,7 @@ impl RateLimiter {
                 (connection, who.connection.map(Key::Connection)),
                 (user, who.user.map(Key::User)),
                 (address, who.address.map(Key::Address)),
-                (api_key, who.api_key.map(Key::ApiKey)),
+                (api_key, who.api_key.map(Key::OfApi)),
             ],
             (now_ms, 0),
             charges,

@@ -213,11 +213,16 @@ impl Reloader {
             }
             _ => None,
         };
-        if (&old.api_keys, &old.scoped_api_keys) != (&new.api_keys, &new.scoped_api_keys) {
-            gateway.set_api_keys(new.keys_of_api().context("[api]")?);
-        }
+        let api_keys = match (&old.api_keys, &old.scoped_api_keys) == (&new.api_keys, &new.scoped_api_keys) {
+            true => None,
+            false => Some(new.keys_of_api().context("[api]")?),
+        };
+        // The last that can fail: behind it everything is taken.
         if let (Some(store), Some(read)) = (&mut self.certificates, certificates) {
             store.take(new.tls.clone(), read).context("[[tls]]")?;
+        }
+        if let Some(keys) = api_keys {
+            gateway.set_api_keys(keys);
         }
         if let Some(logins) = logins {
             self.logins = Arc::clone(&logins);

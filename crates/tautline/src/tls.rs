@@ -107,8 +107,10 @@ impl CertificateStore {
         files: Vec<CertificateFiles>,
         read: Vec<TlsCertificate>,
     ) -> anyhow::Result<()> {
-        (self.watched, self.files, self.retry) = (watch(&files), files, Retry::default());
-        self.replace(read)
+        let watched = watch(&files);
+        self.replace(read)?;
+        (self.watched, self.files, self.retry) = (watched, files, Retry::default());
+        Ok(())
     }
 
     fn replace(&mut self, read: Vec<TlsCertificate>) -> anyhow::Result<()> {

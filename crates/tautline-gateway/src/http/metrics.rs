@@ -8,8 +8,9 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use http::header::CONTENT_TYPE;
-use tautline_api::{Host, Scope, authorized};
+use http::{StatusCode, header::CONTENT_TYPE};
+use tautline_api::{Host, Problem, Scope, authorized};
+use tokio::task::spawn_blocking;
 
 use crate::{listener::Serves, metrics, state::GatewayState};
 
@@ -19,15 +20,20 @@ pub(crate) fn routes(serves: Serves) -> Router<Arc<GatewayState>> {
     Router::new().route(
         "/metrics",
         get(async move |State(state): State<Arc<GatewayState>>, request: Request| {
-            scrape(state, &request, is_open)
+            let host: Arc<dyn Host> = Arc::<GatewayState>::clone(&state);
+            if !is_open && let Err(problem) = authorized(&host, &request, Scope::Read) {
+                return problem.into_response();
+            }
+            scrape(state).await
         }),
     )
 }
 
-fn scrape(state: Arc<GatewayState>, request: &Request, is_open: bool) -> Response {
-    let host: Arc<dyn Host> = Arc::<GatewayState>::clone(&state);
-    if !is_open && let Err(problem) = authorized(&host, request, Scope::Read) {
-        return problem.into_response();
+/// Away from the connections' threads: it reads files, one of them a folder with an entry for each socket.
+async fn scrape(state: Arc<GatewayState>) -> Response {
+    match spawn_blocking(move || metrics::scrape(&state)).await {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "a source of metrics failed")
+            .into_response(),
     }
-    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::scrape(&state)).into_response()
 }

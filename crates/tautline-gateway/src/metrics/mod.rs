@@ -8,14 +8,14 @@ mod node;
 mod process;
 mod text;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::metric::{Metric, Sample};
 pub(crate) use self::text::CONTENT_TYPE;
 use crate::state::GatewayState;
 
 /// Where metrics beside the gateway's own come from.
-type Source = Box<dyn Fn() -> Vec<Metric> + Send + Sync>;
+type Source = Arc<dyn Fn() -> Vec<Metric> + Send + Sync>;
 
 /// The sources of metrics beside the gateway's own.
 #[derive(Default)]
@@ -27,7 +27,8 @@ impl Sources {
     }
 
     fn read(&self) -> Vec<Metric> {
-        let sources = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Sources are not ours: none is asked under the lock.
+        let sources = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         sources.iter().flat_map(|source| source()).collect()
     }
 }

@@ -78,12 +78,6 @@ struct Subscriber {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SubscriberSlot(u32);
 
-impl SubscriberSlot {
-    pub(crate) fn index(self) -> u32 {
-        self.0
-    }
-}
-
 /// The start position of a new or moved subscription.
 pub(crate) struct SubscribeOutcome {
     pub(crate) subscribed: Subscribed,

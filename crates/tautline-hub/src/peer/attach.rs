@@ -250,10 +250,10 @@ impl Peer {
                 note(name.clone(), subscribed);
             }
         }
-        if let Some(own) = own {
-            if let Some(subscribed) = self.subscribe_to(now, &own, requests) {
-                note(own.to_string(), subscribed);
-            }
+        if let Some(own) = own
+            && let Some(subscribed) = self.subscribe_to(now, &own, requests)
+        {
+            note(own.to_string(), subscribed);
         }
         welcome.subs = subs;
     }

@@ -175,7 +175,7 @@ impl Peer {
             json::write_server(&mut self.control, "gap", &gap);
         } else {
             let count = subscription.position.offset.saturating_sub(before);
-            counters.count_deliveries(subscription.subscriber.index(), count);
+            counters.count_deliveries(self.mailbox.connection, count);
         }
         let format = self.mailbox.format();
         match delivery.packets.as_ref().map(|packets| packets.encode(format)) {
