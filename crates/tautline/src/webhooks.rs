@@ -2,7 +2,7 @@
 //!
 //! Start at [`run`].
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use tautline_backend::{
@@ -95,7 +95,7 @@ fn line_of(webhook: &Value) -> String {
     let number = |member: &str| webhook[member].as_u64().unwrap_or(0);
     let (name, state, offset, lag) = (text("name"), text("state"), number("offset"), number("lag"));
     let mut line = format!("{name}: {state} at {offset}, {lag} behind");
-    let mut add = |words: String| drop(write!(line, "{words}"));
+    let mut add = |words: String| line.push_str(&words);
     if lag > 0 {
         add(format!(" ({} ms)", number("lag_ms")));
     }
