@@ -92,10 +92,12 @@ async fn call(
         let wait_ms = u64::try_from(REPLICA_WAIT.as_millis()).unwrap_or(u64::MAX);
         commands.push(Command::new("WAIT").number(1).number(wait_ms));
     }
+    let mut sent = false;
     loop {
-        let replies = shared.router.ask(Lane::Appends, partition, &commands, until).await?;
+        let asking = shared.router.ask_again(Lane::Appends, partition, &commands, until, &mut sent);
+        let replies = asking.await?;
         let reply = match &replies[0] {
-            Value::Error(words) => return Err(Refusal::of(words).to_error()),
+            Value::Error(words) => return Err(refused(Refusal::of(words).to_error(), sent)),
             reply => reply.text().filter(|reply| *reply != "stale"),
         };
         let Some(reply) = reply else {
@@ -106,6 +108,28 @@ async fn call(
         }
         if Instant::now() >= until {
             return Err(EngineError::InDoubt("no replica of Redis has acknowledged this".to_owned()));
+        }
+    }
+}
+
+/// The error of a refused call: in doubt if it was sent before, because that time it may have been executed.
+fn refused(error: EngineError, sent: bool) -> EngineError {
+    match error {
+        EngineError::Unavailable(words) | EngineError::Full(words) if sent => EngineError::InDoubt(words),
+        error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusal_after_call_was_sent_is_in_doubt() {
+        for words in ["NOREPLICAS Not enough", "MISCONF Errors", "OOM command not allowed", "WRONGTYPE"] {
+            let error = || Refusal::of(words).to_error();
+            assert!(matches!(refused(error(), true), EngineError::InDoubt(_)), "{words}");
+            assert_eq!(refused(error(), false).to_string(), error().to_string());
         }
     }
 }

@@ -15,6 +15,8 @@ pub(crate) enum Refusal {
     NoScript,
     /// This node does not write, or not yet: look for the one that does.
     NotPrimary,
+    /// The cluster is down, as this node sees it: ask another where the nodes are.
+    CutOff,
     /// Ask again in a moment.
     Later,
     /// There is no memory for more.
@@ -37,7 +39,8 @@ impl Refusal {
             "ASK" => Self::Ask(address()),
             "NOSCRIPT" => Self::NoScript,
             "READONLY" | "MASTERDOWN" | "UNBLOCKED" => Self::NotPrimary,
-            "TRYAGAIN" | "CLUSTERDOWN" | "LOADING" | "BUSY" => Self::Later,
+            "CLUSTERDOWN" => Self::CutOff,
+            "TRYAGAIN" | "LOADING" | "BUSY" => Self::Later,
             "MISCONF" | "NOREPLICAS" | "NOAUTH" | "WRONGPASS" => Self::Denied(words.to_owned()),
             _ if says("READONLY You can't write") => Self::NotPrimary,
             _ if says("OOM command not allowed") => Self::Full("Redis has no memory for more".to_owned()),
@@ -69,7 +72,7 @@ mod tests {
             ("NOSCRIPT No matching script. Please use EVAL.", Refusal::NoScript),
             ("READONLY You can't write against a read only replica.", Refusal::NotPrimary),
             ("LOADING Redis is loading the dataset in memory", Refusal::Later),
-            ("CLUSTERDOWN Hash slot not served", Refusal::Later),
+            ("CLUSTERDOWN Hash slot not served", Refusal::CutOff),
             ("TRYAGAIN Multiple keys request during rehashing of slot", Refusal::Later),
         ] {
             assert_eq!(Refusal::of(words), meaning, "{words}");

@@ -66,10 +66,34 @@ impl Router {
         commands: &[Command],
         until: Instant,
     ) -> Result<Vec<Value>, EngineError> {
-        let (mut backoff, mut hops, mut sent, mut whole) = (Backoff::default(), 0, false, false);
+        self.ask_again(lane, partition, commands, until, &mut false).await
+    }
+
+    /// The same for commands that were asked before: `sent` is true where the first of them may have been
+    /// executed, before or now.
+    pub(crate) async fn ask_again(
+        &self,
+        lane: Lane,
+        partition: Partition,
+        commands: &[Command],
+        until: Instant,
+        sent: &mut bool,
+    ) -> Result<Vec<Value>, EngineError> {
+        let (mut backoff, mut hops, mut whole) = (Backoff::default(), 0, false);
         loop {
-            let words = match self.ask_once(lane, partition, commands, whole).await {
-                Ok(replies) => match replies.iter().find_map(|reply| reply.error().map(Refusal::of)) {
+            let node = self.find_node(partition).await;
+            let mut outcome = self.ask_at(node.as_ref(), lane, commands, whole).await;
+            if let Ok(replies) = &outcome
+                && let Some(Refusal::Ask(address)) = refusal(replies)
+            {
+                outcome = self.ask_there(lane, &address, commands).await;
+            }
+            *sent |= match &outcome {
+                Ok(replies) => replies.first().is_some_and(|reply| reply.error().is_none()),
+                Err(cut) => cut.sent,
+            };
+            let words = match outcome {
+                Ok(replies) => match refusal(&replies) {
                     Some(Refusal::NoScript) if !whole => {
                         whole = true;
                         continue;
@@ -80,36 +104,30 @@ impl Router {
                         if hops < HOPS_MAX {
                             continue;
                         }
-                        self.look().await;
+                        self.look_beside(node.as_deref()).await;
                         "the nodes of the cluster do not agree".to_owned()
                     }
-                    Some(Refusal::Ask(address)) => match self.ask_there(lane, &address, commands).await {
-                        Ok(replies) if !replies.iter().any(|reply| reply.error().is_some()) => {
-                            return Ok(replies);
-                        }
-                        Ok(_) => "a slot is being moved".to_owned(),
-                        Err(cut) => {
-                            sent |= cut.sent;
-                            cut.words
-                        }
-                    },
+                    Some(Refusal::Ask(_)) => "a slot is being moved".to_owned(),
                     Some(Refusal::NotPrimary) => {
                         self.look().await;
                         "the primary is being changed".to_owned()
+                    }
+                    Some(Refusal::CutOff) => {
+                        self.look_beside(node.as_deref()).await;
+                        "the cluster is down for this node".to_owned()
                     }
                     Some(Refusal::Later) => "Redis is not ready".to_owned(),
                     _ => return Ok(replies),
                 },
                 Err(cut) => {
-                    sent |= cut.sent;
-                    self.look().await;
+                    self.look_beside(node.as_deref()).await;
                     cut.words
                 }
             };
             (hops, whole) = (0, false);
             let wait = backoff.next_wait();
             if Instant::now() + wait >= until {
-                return Err(match sent {
+                return Err(match *sent {
                     true => EngineError::InDoubt(words),
                     false => EngineError::Unavailable(words),
                 });
@@ -118,15 +136,15 @@ impl Router {
         }
     }
 
-    async fn ask_once(
+    async fn ask_at(
         &self,
+        node: Option<&Arc<str>>,
         lane: Lane,
-        partition: Partition,
         commands: &[Command],
         whole: bool,
     ) -> Result<Vec<Value>, Cut> {
-        match self.find_node(partition).await {
-            Some(node) => self.link(lane, &node).ask(commands, whole).await,
+        match node {
+            Some(node) => self.link(lane, node).ask(commands, whole).await,
             None => Err(Cut { sent: false, words: format!("no node of {} is known", self.url) }),
         }
     }
@@ -175,22 +193,30 @@ impl Router {
         // A node that does not know its own name leaves it out.
         let host = || node.as_deref().and_then(|node| node.rsplit_once(':')).map(|(host, _)| host.to_owned());
         let address = match address.strip_prefix(':') {
-            Some(port) => format!("{}:{port}", host().unwrap_or_default()),
-            None => address.to_owned(),
+            Some(port) => host().map(|host| format!("{host}:{port}")),
+            None => Some(address.to_owned()).filter(|address| !address.is_empty()),
         };
-        *node = Some(address.into());
+        if let Some(address) = address {
+            *node = Some(address.into());
+        }
     }
 
     /// Asks where the nodes are, unless that was just done.
     pub(crate) async fn look(&self) {
+        self.look_beside(None).await;
+    }
+
+    /// The same; one node, which has failed, is asked last.
+    async fn look_beside(&self, failed: Option<&str>) {
         let mut looked = self.looked.lock().await;
         if looked.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
             return;
         }
         match &self.url.mode {
-            Mode::Single(_) => {}
+            // Away from where a redirection led.
+            Mode::Single(address) => lock(&self.nodes).fill(Some(Arc::from(&**address))),
             Mode::Sentinel { sentinels, name } => self.look_by_sentinels(sentinels, name).await,
-            Mode::Cluster(seeds) => self.look_in_cluster(seeds).await,
+            Mode::Cluster(seeds) => self.look_in_cluster(seeds, failed).await,
         }
         *looked = Some(Instant::now());
     }
@@ -223,10 +249,12 @@ impl Router {
         tracing::warn!(name, "no Sentinel names a primary");
     }
 
-    async fn look_in_cluster(&self, seeds: &[String]) {
+    async fn look_in_cluster(&self, seeds: &[String], failed: Option<&str>) {
         let known: Vec<_> = lock(&self.nodes).iter().flatten().map(ToString::to_string).collect();
         let mut asked = Vec::new();
-        for node in known.iter().chain(seeds) {
+        let is_last = |node: &&String| Some(node.as_str()) == failed;
+        let others = known.iter().chain(seeds).filter(|node| !is_last(node));
+        for node in others.chain(known.iter().filter(is_last)) {
             if asked.contains(&node) {
                 continue;
             }
@@ -271,6 +299,11 @@ impl Router {
     }
 }
 
+/// The first refusal among replies.
+fn refusal(replies: &[Value]) -> Option<Refusal> {
+    replies.iter().find_map(|reply| reply.error().map(Refusal::of))
+}
+
 /// First and last slot, and the primary of each range.
 fn slots(reply: &Value, asked: &str) -> Vec<(usize, usize, Arc<str>)> {
     let range = |range: &Value| {
@@ -293,6 +326,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::resp;
+
+    #[tokio::test]
+    async fn redirected_single_mode_looks_back_at_configured_address() {
+        let waits = Waits { connect: Duration::from_secs(1), reply: Duration::from_secs(1) };
+        let router = Router::new("redis://10.0.0.1:6379".parse().expect("a valid URL"), waits);
+        let node = || router.node(Partition::FIRST);
+        router.set_node(Partition::FIRST, "");
+        assert_eq!(node().as_deref(), Some("10.0.0.1:6379"), "an empty address says nothing");
+        router.set_node(Partition::FIRST, "10.0.0.2:6380");
+        assert_eq!(node().as_deref(), Some("10.0.0.2:6380"));
+        router.look().await;
+        assert_eq!(node().as_deref(), Some("10.0.0.1:6379"));
+    }
 
     #[test]
     fn slots_of_cluster_are_read() {
