@@ -35,6 +35,5 @@ pub(crate) async fn heal(
     if now == epoch {
         shared.losses.count(channel);
     }
-    shared.served().forget(channel);
     Ok(Some(now.into()))
 }

@@ -102,9 +102,13 @@ pub(crate) const HINTS_MAX: usize = 8_192;
 pub(crate) const LOOK_TICK: Duration = Duration::from_millis(200);
 /// Between two looks at an active channel where there are hints.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(1_600);
+/// Revocations and bans that one reply brings, about.
+pub(crate) const SCAN_PAGE: u64 = 10_000;
 /// Channels in one look, and in one pipeline of it.
 pub(crate) const LOOK_MAX: usize = 4_096;
 pub(crate) const LOOK_PIPELINE: usize = 256;
+/// How long a look, or a step of tidying, waits for one partition before the next one's turn.
+pub(crate) const LOOK_WAIT: Duration = Duration::from_secs(1);
 /// How often the way of hints is probed.
 pub(crate) const PROBE_EVERY: Duration = Duration::from_secs(2);
 /// How long nothing may come over it before it is made anew: two probes, and a bit.

@@ -140,9 +140,19 @@ impl Reader<'_> {
         };
         let verdict = self.shared.served().saw(channel, seen, Instant::now());
         match verdict {
-            Verdict::Suspect(seen) => heal(self.shared, channel, &seen).await.map(|epoch| epoch.is_some()),
-            _ => Ok(false),
+            Verdict::Suspect(seen) => {
+                let healed = heal(self.shared, channel, &seen).await?.is_some();
+                if healed {
+                    self.shared.wake(channel, u64::MAX);
+                }
+                return Ok(healed);
+            }
+            // This job may be of somebody who does not tell subscribers: the next look would find nothing new.
+            Verdict::Grown(head) => self.shared.wake(channel, head),
+            Verdict::Another => self.shared.wake(channel, u64::MAX),
+            Verdict::Same(_) => {}
         }
+        Ok(false)
     }
 
     /// The state of a log; one that has not begun has the epoch of new ones.
@@ -204,7 +214,9 @@ impl Reader<'_> {
             let again = Command::new("HGET").arg(&keys.state).arg("e");
             let replies = self.ask(partition, &[state::question(&keys), entries, again]).await?;
             let Some(state) = State::of(&replies[0]) else {
+                self.heals(&job.about.channel, None).await?;
                 let log = self.log_state(&job.about.channel, None).await?;
+                self.shared.served().was_read(&job.about.channel, "");
                 return Ok(Some(Page { log, at: None, entries: Vec::new() }));
             };
             let is_same = |known: &State| known.log.epoch == state.log.epoch;
@@ -223,6 +235,7 @@ impl Reader<'_> {
             let done = taking.take(&state, found, step).ok_or_else(foreign)?;
             step = (taking.bytes_left() / state.mean().max(1)).saturating_add(1).clamp(1, PAGE_STEP_MAX);
             if done {
+                self.shared.served().was_read(&job.about.channel, &state.log.epoch);
                 return Ok(Some(taking.page(state)));
             }
             known = Some(state);

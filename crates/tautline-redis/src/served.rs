@@ -33,8 +33,8 @@ pub(crate) struct Seen {
 /// What a look at a log says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Nothing that is not known.
-    Same,
+    /// Nothing that is not known; this is its head.
+    Same(u64),
     /// It has come to this head.
     Grown(u64),
     /// It is another log: it has begun anew.
@@ -48,6 +48,8 @@ struct Channel {
     seen: Seen,
     changed_at: Instant,
     looked_at: Instant,
+    /// Its log has begun anew, and nobody has read it since.
+    unread: bool,
 }
 
 /// Served channels.
@@ -62,17 +64,27 @@ impl Served {
     /// A log was read. Answers of several connections overtake each other, so a log that seems to lack what was
     /// seen is a suspicion only: what was seen stays known until Redis was asked about it.
     pub(crate) fn saw(&mut self, channel: &ChannelName, seen: Seen, now: Instant) -> Verdict {
+        let head = seen.head;
         let Some(known) = self.channels.get_mut(channel) else {
             if self.channels.len() < SERVED_MAX {
                 self.turns.push_back(channel.clone());
-                self.channels.insert(channel.clone(), Channel { seen, changed_at: now, looked_at: now });
+                self.channels.insert(
+                    channel.clone(),
+                    Channel { seen, changed_at: now, looked_at: now, unread: false },
+                );
             }
-            return Verdict::Same;
+            return Verdict::Same(head);
         };
         known.looked_at = now;
         let verdict = compare(&known.seen, &seen);
+        known.unread |= verdict == Verdict::Another;
         match verdict {
-            Verdict::Same => known.seen = seen,
+            // Whoever was told may have failed to read it.
+            Verdict::Same(_) | Verdict::Grown(_) if known.unread => {
+                known.seen = seen;
+                return Verdict::Another;
+            }
+            Verdict::Same(_) => known.seen = seen,
             Verdict::Suspect(_) => known.changed_at = now,
             Verdict::Grown(_) | Verdict::Another => (known.seen, known.changed_at) = (seen, now),
         }
@@ -87,13 +99,14 @@ impl Served {
         before_at: u64,
         now: Instant,
     ) -> Verdict {
-        let Some(known) = self.channels.get_mut(channel) else { return Verdict::Same };
+        let head = seen.head;
+        let Some(known) = self.channels.get_mut(channel) else { return Verdict::Same(head) };
         (known.changed_at, known.looked_at) = (now, now);
         let known = &mut known.seen;
         if known.epoch == seen.epoch {
             if seen.head < known.head {
                 // A look was faster than this answer, or the log went back: the next look will tell.
-                return Verdict::Same;
+                return Verdict::Same(head);
             }
             let is_next_to_another = seen.head == known.head + 1 && before_at != known.head_at;
             let is_another = seen.head == known.head && seen.head_at != known.head_at;
@@ -102,12 +115,16 @@ impl Served {
             }
         }
         *known = seen;
-        Verdict::Same
+        Verdict::Same(head)
     }
 
-    /// A log was found to have lost publications: what was seen of it does not count any more.
-    pub(crate) fn forget(&mut self, channel: &ChannelName) {
-        self.channels.remove(channel);
+    /// A log of this epoch was read, so that what was told of it has arrived.
+    pub(crate) fn was_read(&mut self, channel: &ChannelName, epoch: &str) {
+        if let Some(known) = self.channels.get_mut(channel)
+            && &*known.seen.epoch == epoch
+        {
+            known.unread = false;
+        }
     }
 
     /// The next channels to look at, at most so many; `all`: although their time has not come.
@@ -119,7 +136,6 @@ impl Served {
                 break;
             }
             let Some(name) = self.turns.pop_front() else { break };
-            // A forgotten channel that came back has a turn of its own.
             let Some(channel) = self.channels.get_mut(&name) else { continue };
             let idle = now.duration_since(channel.changed_at) > ACTIVE;
             let every = if idle { IDLE_EVERY.max(every) } else { every };
@@ -149,12 +165,12 @@ impl Served {
 /// Compares what was known with what is said now.
 fn compare(known: &Seen, now: &Seen) -> Verdict {
     if known.epoch != now.epoch {
-        return if now.head == 0 && known.head == 0 { Verdict::Same } else { Verdict::Another };
+        return if now.head == 0 && known.head == 0 { Verdict::Same(0) } else { Verdict::Another };
     }
     match now.head.cmp(&known.head) {
         std::cmp::Ordering::Less => Verdict::Suspect(known.clone()),
         std::cmp::Ordering::Equal if now.head_at != known.head_at => Verdict::Suspect(known.clone()),
-        std::cmp::Ordering::Equal => Verdict::Same,
+        std::cmp::Ordering::Equal => Verdict::Same(now.head),
         std::cmp::Ordering::Greater => Verdict::Grown(now.head),
     }
 }
@@ -175,7 +191,7 @@ mod tests {
 
     fn served(at: &Seen) -> (Served, ChannelName, Instant) {
         let (mut served, name, now) = (Served::default(), channel("room:7"), Instant::now());
-        assert_eq!(served.saw(&name, at.clone(), now), Verdict::Same, "the first look");
+        assert_eq!(served.saw(&name, at.clone(), now), Verdict::Same(at.head), "the first look");
         (served, name, now)
     }
 
@@ -186,8 +202,8 @@ mod tests {
             let (mut served, name, now) = served(&known);
             assert_eq!(served.saw(&name, lower.clone(), now), Verdict::Suspect(known.clone()));
             assert_eq!(served.saw(&name, lower.clone(), now), Verdict::Suspect(known), "it stays known");
-            served.forget(&name);
-            assert_eq!(served.saw(&name, lower, now), Verdict::Same);
+            let healed = Seen { epoch: "f".into(), ..lower };
+            assert_eq!(served.saw(&name, healed, now), Verdict::Another);
         }
     }
 
@@ -195,16 +211,33 @@ mod tests {
     fn log_of_another_epoch_is_another_unless_both_are_empty() {
         let (mut served, name, now) = served(&seen("e", 5, 50));
         assert_eq!(served.saw(&name, seen("f", 0, 0), now), Verdict::Another);
-        assert_eq!(served.saw(&name, seen("g", 0, 0), now), Verdict::Same);
+        served.was_read(&name, "f");
+        assert_eq!(served.saw(&name, seen("g", 0, 0), now), Verdict::Same(0));
         assert_eq!(served.saw(&name, seen("g", 2, 9), now), Verdict::Grown(2));
+    }
+
+    #[test]
+    fn another_log_is_told_until_it_was_read() {
+        let (mut served, name, now) = served(&seen("e", 5, 50));
+        for head in [2, 2, 3] {
+            assert_eq!(served.saw(&name, seen("f", head, 9), now), Verdict::Another);
+        }
+        served.was_read(&name, "e");
+        assert_eq!(served.saw(&name, seen("f", 3, 9), now), Verdict::Another, "an older page");
+        served.was_read(&name, "f");
+        assert_eq!(served.saw(&name, seen("f", 3, 9), now), Verdict::Same(3));
     }
 
     #[test]
     fn append_behind_another_publication_than_seen_is_suspect() {
         let (mut served, name, now) = served(&seen("e", 5, 50));
-        assert_eq!(served.appended(&name, seen("e", 6, 60), 50, now), Verdict::Same);
-        assert_eq!(served.appended(&name, seen("e", 9, 60), 60, now), Verdict::Same, "others have appended");
-        assert_eq!(served.appended(&name, seen("e", 8, 60), 60, now), Verdict::Same, "a look was faster");
+        assert_eq!(served.appended(&name, seen("e", 6, 60), 50, now), Verdict::Same(6));
+        assert_eq!(
+            served.appended(&name, seen("e", 9, 60), 60, now),
+            Verdict::Same(9),
+            "others have appended"
+        );
+        assert_eq!(served.appended(&name, seen("e", 8, 60), 60, now), Verdict::Same(8), "a look was faster");
         let suspect = || Verdict::Suspect(seen("e", 9, 60));
         assert_eq!(served.appended(&name, seen("e", 10, 70), 55, now), suspect());
         assert_eq!(served.appended(&name, seen("e", 9, 70), 55, now), suspect());

@@ -8,13 +8,14 @@ use tautline_engine::EngineError;
 use tautline_protocol::ChannelName;
 use tokio::{
     sync::mpsc,
-    time::{Duration, Instant, MissedTickBehavior, interval},
+    task::JoinSet,
+    time::{Duration, Instant, MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
     heal::heal,
     hints::{self, CHANNELS_MAX},
-    options::{LOOK_EVERY, LOOK_MAX, LOOK_PIPELINE, LOOK_TICK, PROBE_EVERY, Wake},
+    options::{LOOK_EVERY, LOOK_MAX, LOOK_PIPELINE, LOOK_TICK, LOOK_WAIT, PROBE_EVERY, Wake},
     partition::Partition,
     resp::{Command, Value},
     router::Lane,
@@ -30,6 +31,7 @@ pub(crate) async fn look(shared: Arc<Shared>) {
     };
     let mut ticks = interval(LOOK_TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failed = false;
     loop {
         let all = tokio::select! {
             _ = ticks.tick() => false,
@@ -42,10 +44,11 @@ pub(crate) async fn look(shared: Arc<Shared>) {
             if due.is_empty() {
                 break;
             }
-            if let Err(error) = look_at(&shared, due).await {
-                tracing::debug!(%error, "served channels could not be looked at");
-                break;
+            let error = look_at(&shared, due).await.err();
+            if let Some(error) = error.as_ref().filter(|_| !failed) {
+                tracing::warn!(%error, "some served channels cannot be looked at");
             }
+            failed = error.is_some();
             if !all {
                 break;
             }
@@ -53,22 +56,42 @@ pub(crate) async fn look(shared: Arc<Shared>) {
     }
 }
 
+/// Looks at channels, at all partitions at once: a node that does not answer holds up its own ones, and the
+/// others for a moment only. The first error, if there are any.
 async fn look_at(shared: &Arc<Shared>, due: Vec<ChannelName>) -> Result<(), EngineError> {
     let mut by_partition: HashMap<Partition, Vec<ChannelName>> = HashMap::new();
     for channel in due {
         by_partition.entry(Partition::of(channel.as_str())).or_default().push(channel);
     }
+    let mut looks = JoinSet::new();
     for (partition, channels) in by_partition {
-        for channels in channels.chunks(LOOK_PIPELINE) {
-            let question = |channel| Command::new("HMGET").arg(shared.keys.channel(channel).state);
-            let questions: Vec<_> =
-                channels.iter().map(|channel| question(channel).arg("e").arg("h").arg("a")).collect();
-            let replies = shared.router.ask(Lane::Others, partition, &questions, shared.until()).await?;
-            for (channel, reply) in channels.iter().zip(&replies) {
-                let Some(seen) = seen(reply) else { continue };
-                let verdict = shared.served().saw(channel, seen, Instant::now());
-                heed(shared, channel, verdict).await;
-            }
+        let shared = Arc::clone(shared);
+        looks.spawn(async move { look_into(&shared, partition, &channels).await });
+    }
+    let mut outcome = Ok(());
+    while let Some(look) = looks.join_next().await {
+        outcome = outcome.and(look.unwrap_or(Ok(())));
+    }
+    outcome
+}
+
+/// Looks at channels of one partition.
+async fn look_into(
+    shared: &Arc<Shared>,
+    partition: Partition,
+    channels: &[ChannelName],
+) -> Result<(), EngineError> {
+    for channels in channels.chunks(LOOK_PIPELINE) {
+        let question = |channel| Command::new("HMGET").arg(shared.keys.channel(channel).state);
+        let questions: Vec<_> =
+            channels.iter().map(|channel| question(channel).arg("e").arg("h").arg("a")).collect();
+        let asking = shared.router.ask(Lane::Others, partition, &questions, Instant::now() + LOOK_WAIT);
+        let late = |_| EngineError::Unavailable("Redis does not answer a look".to_owned());
+        let replies = timeout(LOOK_WAIT, asking).await.map_err(late)??;
+        for (channel, reply) in channels.iter().zip(&replies) {
+            let Some(seen) = seen(reply) else { continue };
+            let verdict = shared.served().saw(channel, seen, Instant::now());
+            heed(shared, channel, verdict).await;
         }
     }
     Ok(())
@@ -86,8 +109,8 @@ fn seen(reply: &Value) -> Option<Seen> {
 /// Tells the hub what is new, and heals a log that has lost something.
 async fn heed(shared: &Arc<Shared>, channel: &ChannelName, verdict: Verdict) {
     match verdict {
-        Verdict::Same => {}
-        Verdict::Grown(head) => shared.wake(channel, head),
+        // Where nothing is new, too: the hub may have failed to read, and ignores a head that it has.
+        Verdict::Same(head) | Verdict::Grown(head) => shared.wake(channel, head),
         // Whatever its head is.
         Verdict::Another => shared.wake(channel, u64::MAX),
         Verdict::Suspect(seen) => match heal(shared, channel, &seen).await {
