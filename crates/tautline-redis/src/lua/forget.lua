@@ -1,6 +1,6 @@
 -- KEYS: beginning of the partition, its channels; log, state and keys of a channel. ARGV: name, wall clock,
 -- for how long an empty log is remembered, an epoch, whether the channel is in use.
-local state = redis.call('HMGET', $STATE, 'e', 'h', 'a', 'b', 'u')
+local state = redis.call('HMGET', $STATE, 'e', 'h', 'a', 'b', 'u', 'f')
 if not state[1] then
   redis.call('SREM', KEYS[2], ARGV[1])
   return 0
@@ -13,8 +13,8 @@ if ARGV[5] == '1' then
 end
 if tonumber(state[3]) + remember >= wall or tonumber(state[5] or 0) + remember >= wall then return 0 end
 local beginning = redis.call('HMGET', KEYS[1], 'e', 't')
--- A log that begins again must not have the epoch that it had.
-if beginning[1] == state[1] then
+-- A log that begins again must not have an epoch that it had.
+if beginning[1] == state[1] or beginning[1] == state[6] then
   if tonumber(beginning[2] or 0) + remember >= wall then return 0 end
   redis.call('HSET', KEYS[1], 'e', ARGV[4], 't', wall)
 end

@@ -11,5 +11,7 @@ elseif head > offset then
   if found[1] then lost = tonumber(string.match(found[1][1], '%d+$')) ~= at end
 end
 if not lost then return state[1] end
+-- The epoch that it began with: a log that begins in its place must not have it again.
+redis.call('HSETNX', KEYS[1], 'f', state[1])
 redis.call('HSET', KEYS[1], 'e', ARGV[4])
 return ARGV[4]
