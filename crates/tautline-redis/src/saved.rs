@@ -1,6 +1,9 @@
 //! What is kept beside the logs: incarnation, revocations, bans.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use tautline_engine::{Ban, EngineError, Revocation, RevokedLogins};
 
@@ -8,6 +11,7 @@ use crate::{
     content::NUMBER_MAX,
     fault::Refusal,
     keys::Keys,
+    options::SCAN_PAGE,
     partition::Partition,
     reads::Reader,
     resp::{Command, Value},
@@ -43,16 +47,37 @@ async fn ask(shared: &Arc<Shared>, commands: &[Command]) -> Result<Vec<Value>, E
     }
 }
 
+/// All members or fields of a key and their scores or values, by the command that scans such a key. In pages: one reply
+/// with all of them would hold up everybody else, and may take longer than a reply may. By cursor, not by rank, so
+/// that another node's removals make it skip nothing.
+async fn scan(
+    shared: &Arc<Shared>,
+    command: &str,
+    key: &str,
+) -> Result<BTreeMap<String, Value>, EngineError> {
+    let (mut found, mut cursor) = (BTreeMap::new(), 0);
+    loop {
+        let page = Command::new(command).arg(key).number(cursor).arg("COUNT").number(SCAN_PAGE);
+        let replies = ask(shared, &[page]).await?;
+        let Some([next, pairs]) = replies[0].array() else { return Ok(found) };
+        for pair in pairs.array().unwrap_or_default().chunks(2) {
+            let [name, value] = pair else { continue };
+            found.extend(name.text().map(|name| (name.to_owned(), value.clone())));
+        }
+        cursor = next.number().unwrap_or_default();
+        if cursor == 0 {
+            return Ok(found);
+        }
+    }
+}
+
 /// The revocations that are kept, in order of expiry.
 pub(crate) async fn revocations(shared: &Arc<Shared>) -> Result<Vec<Revocation>, EngineError> {
-    let all = Command::new("ZRANGE").arg(shared.keys.revocations()).arg("0").arg("-1").arg("WITHSCORES");
-    let replies = ask(shared, &[all]).await?;
     let mut found: Vec<Revocation> = Vec::new();
     let mut latest = std::collections::HashMap::new();
-    for pair in replies[0].array().unwrap_or_default().chunks(2) {
-        let [member, until] = pair else { continue };
-        let Some(subject) = member.text().and_then(subject) else { continue };
-        let until = time(until);
+    for (member, until) in scan(shared, "ZSCAN", &shared.keys.revocations()).await? {
+        let Some(subject) = subject(&member) else { continue };
+        let until = time(&until);
         match subject {
             // Each later moment is a member of its own: the latest one holds.
             RevokedLogins::User { user, before } => {
@@ -108,21 +133,13 @@ fn time(score: &Value) -> u64 {
 /// The bans that are kept, by subject.
 pub(crate) async fn bans(shared: &Arc<Shared>) -> Result<Vec<Ban>, EngineError> {
     let [bans, reasons] = shared.keys.bans();
-    let all = Command::new("ZRANGE").arg(bans).arg("0").arg("-1").arg("WITHSCORES");
-    let replies = ask(shared, &[all, Command::new("HGETALL").arg(reasons)]).await?;
-    let reasons = replies[1].array().unwrap_or_default().chunks(2);
-    let reasons: std::collections::HashMap<_, _> =
-        reasons.filter_map(|pair| Some((pair[0].text()?, pair.get(1)?.text()?))).collect();
-    let mut found = Vec::new();
-    for pair in replies[0].array().unwrap_or_default().chunks(2) {
-        let [subject, until] = pair else { continue };
-        let Some(text) = subject.text() else { continue };
-        let Ok(subject) = text.parse() else { continue };
-        let reason = reasons.get(text).copied().unwrap_or_default().into();
-        found.push((text, Ban { subject, until: time(until), reason }));
-    }
-    found.sort_by_key(|(text, _)| *text);
-    Ok(found.into_iter().map(|(_, ban)| ban).collect())
+    let bans = scan(shared, "ZSCAN", &bans).await?;
+    let reasons = scan(shared, "HSCAN", &reasons).await?;
+    let ban = |(text, until): (String, Value)| {
+        let reason = reasons.get(&text).and_then(Value::text).unwrap_or_default().into();
+        Some(Ban { subject: text.parse().ok()?, until: time(&until), reason })
+    };
+    Ok(bans.into_iter().filter_map(ban).collect())
 }
 
 /// Saves a ban, in the place of an earlier one.
