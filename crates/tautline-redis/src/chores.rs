@@ -11,13 +11,13 @@ use tautline_engine::{
     BanChange, EngineError, ForgetUser, InUse, PositionUpdate, RetentionOf, Revoke, SaveBan, SavePositions,
 };
 use tautline_protocol::{ChannelName, UserId};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     answers::give,
     fault::Refusal,
     lua,
-    options::{POSITIONS_MS, TIDY_CHANNELS, TIDY_PARTITIONS},
+    options::{LOOK_WAIT, POSITIONS_MS, TIDY_CHANNELS, TIDY_PARTITIONS},
     partition::{PARTITIONS, Partition},
     random::random_incarnation,
     reads::Reader,
@@ -50,11 +50,11 @@ impl Chore {
 }
 
 /// Does what is submitted, in order.
-pub(crate) async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<(Chore, Open)>) {
+pub(crate) async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<(Chore, Instant, Open)>) {
     let mut tidying = Tidying::default();
     let mut sentinels = tokio::time::interval(SENTINEL_EVERY);
     loop {
-        let (chore, open) = tokio::select! {
+        let (chore, submitted, open) = tokio::select! {
             next = queue.recv() => match next {
                 Some(next) => next,
                 None => return,
@@ -64,7 +64,9 @@ pub(crate) async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<(Chore, O
                 continue;
             }
         };
-        let chores = Chores { shared: &shared };
+        // What has waited for long has still a moment, as an append.
+        let soonest = Instant::now() + shared.options.reply_wait / 4;
+        let chores = Chores { shared: &shared, until: (submitted + shared.options.job_wait).max(soonest) };
         match chore {
             Chore::Positions(SavePositions { updates, answer }) => {
                 give(answer, chores.save_positions(&updates).await);
@@ -86,7 +88,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<(Chore, O
                 give(answer, chores.forget_user(&user).await);
             }
             Chore::Tidy { wall_ms, retention, in_use } => {
-                let tidied = chores.tidy(&mut tidying, wall_ms, &retention, &in_use).await;
+                shared.tidy_waits.store(false, Ordering::Release);
+                let tidied = tidy(&shared, &mut tidying, wall_ms, &retention, &in_use).await;
                 if let Err(error) = tidied {
                     tracing::debug!(%error, "expired publications stay for now");
                 }
@@ -104,14 +107,43 @@ struct Tidying {
     cursor: u64,
 }
 
+/// Looks after what Redis keeps, some partitions each time. One that cannot be asked is left for the next round, and the
+/// others have their turn. The first error, if there are any.
+async fn tidy(
+    shared: &Arc<Shared>,
+    tidying: &mut Tidying,
+    wall_ms: u64,
+    retention: &RetentionOf,
+    in_use: &InUse,
+) -> Result<(), EngineError> {
+    // Each step has a moment of its own.
+    let chores = || Chores { shared, until: Instant::now() + LOOK_WAIT };
+    if tidying.partition == 0 {
+        shared.served().keep(|channel| in_use.contains(channel));
+    }
+    let mut outcome = chores().watch_incarnation().await;
+    outcome = outcome.and(chores().try_to_write().await);
+    outcome = outcome.and(chores().tidy_saved(wall_ms).await);
+    for _ in 0..TIDY_PARTITIONS {
+        let partition = Partition::all().nth(tidying.partition).expect("below PARTITIONS");
+        let scanned = chores().tidy_some(partition, tidying.cursor, wall_ms, retention, in_use).await;
+        tidying.cursor = *scanned.as_ref().unwrap_or(&0);
+        if tidying.cursor == 0 {
+            tidying.partition = (tidying.partition + 1) % PARTITIONS;
+        }
+        outcome = outcome.and(scanned.map(drop));
+    }
+    outcome
+}
+
 struct Chores<'a> {
     shared: &'a Arc<Shared>,
+    until: Instant,
 }
 
 impl Chores<'_> {
     async fn ask(&self, partition: Partition, commands: &[Command]) -> Result<Vec<Value>, EngineError> {
-        let until = self.shared.until();
-        let replies = self.shared.router.ask(Lane::Others, partition, commands, until).await?;
+        let replies = self.shared.router.ask(Lane::Others, partition, commands, self.until).await?;
         match replies.iter().find_map(Value::error) {
             Some(words) => Err(Refusal::of(words).to_error()),
             None => Ok(replies),
@@ -153,42 +185,36 @@ impl Chores<'_> {
         self.ask(Partition::of(user.as_str()), &[positions]).await.map(drop)
     }
 
-    async fn tidy(
-        &self,
-        tidying: &mut Tidying,
-        wall_ms: u64,
-        retention: &RetentionOf,
-        in_use: &InUse,
-    ) -> Result<(), EngineError> {
-        self.watch_incarnation().await?;
-        self.try_to_write().await?;
-        if tidying.partition % PARTITIONS == 0 {
-            self.shared.served().keep(|channel| in_use.contains(channel));
-        }
+    /// Forgets revocations and bans that are over.
+    async fn tidy_saved(&self, wall_ms: u64) -> Result<(), EngineError> {
         let (revocations, over) = saved::expired(&self.shared.keys, wall_ms);
         let replies = self.ask(Partition::FIRST, &[revocations, over]).await?;
         let over: Vec<_> = replies[1].array().unwrap_or_default().iter().filter_map(Value::text).collect();
-        if !over.is_empty() {
-            self.ask(Partition::FIRST, &saved::lift(&self.shared.keys, &over)).await?;
+        match over.is_empty() {
+            true => Ok(()),
+            false => self.ask(Partition::FIRST, &saved::lift(&self.shared.keys, &over)).await.map(drop),
         }
-        for _ in 0..TIDY_PARTITIONS {
-            let index = tidying.partition % PARTITIONS;
-            let partition = Partition::all().nth(index).expect("below PARTITIONS");
-            let names = self.shared.keys.channels(partition);
-            let scan = Command::new("SSCAN").arg(names).number(tidying.cursor);
-            let replies = self.ask(partition, &[scan.arg("COUNT").number(TIDY_CHANNELS as u64)]).await?;
-            let Some([cursor, names]) = replies[0].array() else { return Ok(()) };
-            tidying.cursor = cursor.number().unwrap_or_default();
-            if tidying.cursor == 0 {
-                tidying.partition = (index + 1) % PARTITIONS;
-            }
-            let names = names.array().unwrap_or_default().iter().filter_map(Value::text);
-            let channels: Vec<_> = names.filter_map(|name| ChannelName::from_store(name).ok()).collect();
-            if !channels.is_empty() {
-                self.tidy_channels(partition, &channels, wall_ms, retention, in_use).await?;
-            }
+    }
+
+    /// Looks into some channels of a partition, and returns the cursor for the next ones: 0 after the last.
+    async fn tidy_some(
+        &self,
+        partition: Partition,
+        cursor: u64,
+        wall_ms: u64,
+        retention: &RetentionOf,
+        in_use: &InUse,
+    ) -> Result<u64, EngineError> {
+        let names = self.shared.keys.channels(partition);
+        let scan = Command::new("SSCAN").arg(names).number(cursor);
+        let replies = self.ask(partition, &[scan.arg("COUNT").number(TIDY_CHANNELS as u64)]).await?;
+        let Some([next, names]) = replies[0].array() else { return Ok(0) };
+        let names = names.array().unwrap_or_default().iter().filter_map(Value::text);
+        let channels: Vec<_> = names.filter_map(|name| ChannelName::from_store(name).ok()).collect();
+        if !channels.is_empty() {
+            self.tidy_channels(partition, &channels, wall_ms, retention, in_use).await?;
         }
-        Ok(())
+        Ok(next.number().unwrap_or_default())
     }
 
     async fn tidy_channels(
@@ -247,7 +273,7 @@ impl Chores<'_> {
     /// A Redis that has lost everything has another incarnation.
     async fn watch_incarnation(&self) -> Result<(), EngineError> {
         let shared = self.shared;
-        let reader = Reader { shared, until: shared.until() };
+        let reader = Reader { shared, until: self.until };
         let (_, incarnation) = reader.begin(Partition::FIRST).await?;
         let before = shared.incarnation.swap(incarnation, Ordering::AcqRel);
         if before != incarnation {

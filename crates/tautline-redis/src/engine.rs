@@ -38,7 +38,7 @@ use crate::{
 pub struct RedisEngine {
     shared: Arc<Shared>,
     runtime: Mutex<Option<Runtime>>,
-    chores: mpsc::Sender<(Chore, Open)>,
+    chores: mpsc::Sender<(Chore, tokio::time::Instant, Open)>,
     /// Revocations and bans that were saved before it was opened.
     revocations: Box<[Revocation]>,
     bans: Box<[Ban]>,
@@ -93,6 +93,7 @@ impl RedisEngine {
             incarnation: AtomicU32::new(0),
             next_incarnation: AtomicU32::new(random_incarnation().map_err(OpenError::System)?),
             takes_appends: AtomicBool::new(true),
+            tidy_waits: AtomicBool::new(false),
             way: Way::new(),
             losses: Losses::default(),
             look_at_all: Notify::new(),
@@ -171,8 +172,16 @@ impl RedisEngine {
     }
 
     fn submit_chore(&self, chore: Chore) {
-        if let Err(error) = self.chores.try_send((chore, self.shared.open())) {
-            let (chore, _open) = error.into_inner();
+        let is_tidy = matches!(chore, Chore::Tidy { .. });
+        if is_tidy && self.shared.tidy_waits.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let queued = (chore, tokio::time::Instant::now(), self.shared.open());
+        if let Err(error) = self.chores.try_send(queued) {
+            let (chore, _, _open) = error.into_inner();
+            if is_tidy {
+                self.shared.tidy_waits.store(false, Ordering::Release);
+            }
             chore.refuse(&EngineError::Full("more is saved than Redis takes: try again soon".to_owned()));
         }
     }

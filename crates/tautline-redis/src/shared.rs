@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     /// The incarnation of a Redis that has lost its own.
     pub(crate) next_incarnation: AtomicU32,
     pub(crate) takes_appends: AtomicBool,
+    /// A tidying is queued.
+    pub(crate) tidy_waits: AtomicBool,
     pub(crate) way: Way,
     pub(crate) losses: Losses,
     /// Set off when hints may have been lost.
