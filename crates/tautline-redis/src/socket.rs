@@ -43,8 +43,15 @@ pub(crate) async fn connect(address: &str, account: &Account) -> io::Result<Sock
     if account.database > 0 {
         greetings.push(Command::new("SELECT").number(u64::from(account.database)));
     }
-    for reply in exchange(&mut socket, &greetings).await? {
-        if let Some(words) = reply.error() {
+    // Without a greeting "max number of clients reached" would be taken for the reply to the first call.
+    greetings.push(Command::new("PING"));
+    let replies = exchange(&mut socket, &greetings).await?;
+    let is_ping = |index| index + 1 == greetings.len();
+    for (index, reply) in replies.iter().enumerate() {
+        if let Some(words) = reply.error()
+            // Other refusals of a PING (LOADING, NOPERM) are for the calls to meet and to understand.
+            && (!is_ping(index) || words.starts_with("ERR "))
+        {
             return Err(io::Error::other(words.to_owned()));
         }
     }
