@@ -32,9 +32,11 @@ pub fn engine(text: &str) -> Result<Engine, String> {
         ("memory", _) => Ok(Engine::Memory),
         (_, Some(folder)) if !folder.is_empty() => Ok(Engine::Disk(folder.into())),
         _ if text.starts_with("redis") => redis(text),
+        // Of a URL only its scheme: there may be a password in the rest.
         _ => Err(format!(
-            "{text:?} is no engine: write `memory`, `disk:` and a folder, like disk:./tautline-data, or a URL, like \
-             redis://127.0.0.1:6379"
+            "{:?} is no engine: write `memory`, `disk:` and a folder, like disk:./tautline-data, or a URL, like \
+             redis://127.0.0.1:6379",
+            text.split_once("://").map_or(text, |(scheme, _)| scheme)
         )),
     }
 }
