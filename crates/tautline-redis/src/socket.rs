@@ -79,3 +79,32 @@ pub(crate) async fn exchange(socket: &mut Socket, commands: &[Command]) -> io::R
     }
     Ok(replies)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn connect_to(greeting: &'static str) -> io::Result<Socket> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?.to_string();
+        let serve = async {
+            let (mut socket, _) = listener.accept().await?;
+            socket.write_all(greeting.as_bytes()).await?;
+            Ok::<_, io::Error>(socket)
+        };
+        let account = Account::default();
+        let (_served, connected) = tokio::join!(serve, connect(&address, &account));
+        connected
+    }
+
+    #[tokio::test]
+    async fn full_server_refuses_the_connection_itself() {
+        let refused = connect_to("-ERR max number of clients reached\r\n").await;
+        assert!(refused.is_err_and(|error| error.to_string().contains("max number of clients")));
+        for fine in ["+PONG\r\n", "-LOADING Redis is loading the dataset in memory\r\n"] {
+            assert!(connect_to(fine).await.is_ok(), "{fine}");
+        }
+    }
+}

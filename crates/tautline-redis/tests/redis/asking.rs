@@ -8,14 +8,14 @@ use tautline_engine::{
 };
 use tautline_protocol::ChannelName;
 
-const NOW: u64 = 1_700_000_000_000;
+pub const NOW: u64 = 1_700_000_000_000;
 /// Another time.
 pub const LATER: u64 = NOW + 5;
 const ALL: Retention = Retention { count: 100_000, bytes: 1 << 30, age_ms: 1 << 40 };
 
 pub type Outcome<T> = mpsc::Receiver<Result<T, EngineError>>;
 
-fn submit<T: Send + 'static>(engine: &dyn Engine, job: impl FnOnce(Answer<T>) -> Job) -> Outcome<T> {
+pub fn submit<T: Send + 'static>(engine: &dyn Engine, job: impl FnOnce(Answer<T>) -> Job) -> Outcome<T> {
     let (give, take) = mpsc::channel();
     engine.submit(job(Answer::new(move |outcome| drop(give.send(outcome)))));
     take
@@ -34,7 +34,8 @@ pub fn append(engine: &dyn Engine, name: &str, data: &str) -> Outcome<Appended> 
     append_at(engine, name, data, NOW)
 }
 
-fn append_at(engine: &dyn Engine, name: &str, data: &str, wall_ms: u64) -> Outcome<Appended> {
+/// The same at another time.
+pub fn append_at(engine: &dyn Engine, name: &str, data: &str, wall_ms: u64) -> Outcome<Appended> {
     submit(engine, |answer| {
         Job::Append(Append {
             channel: channel(name),
