@@ -107,8 +107,8 @@ struct Tidying {
     cursor: u64,
 }
 
-/// Looks after what Redis keeps, some partitions each time. One that cannot be asked is left for the next round, and the
-/// others have their turn. The first error, if there are any.
+/// Looks after what Redis keeps, some partitions each time. One that cannot be asked is left for the next round,
+/// and the others have their turn. The first error, if there are any.
 async fn tidy(
     shared: &Arc<Shared>,
     tidying: &mut Tidying,
@@ -169,10 +169,12 @@ impl Chores<'_> {
             });
             by_partition.entry(partition).or_default().push(command);
         }
+        let mut outcome = Ok(());
         for (partition, commands) in by_partition {
-            self.ask(partition, &commands).await?;
+            // After one that cannot be asked, too: each is asked once at least.
+            outcome = outcome.and(self.ask(partition, &commands).await.map(drop));
         }
-        Ok(())
+        outcome
     }
 
     async fn forget_user(&self, user: &UserId) -> Result<(), EngineError> {

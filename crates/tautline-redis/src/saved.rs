@@ -47,9 +47,9 @@ async fn ask(shared: &Arc<Shared>, commands: &[Command]) -> Result<Vec<Value>, E
     }
 }
 
-/// All members or fields of a key and their scores or values, by the command that scans such a key. In pages: one reply
-/// with all of them would hold up everybody else, and may take longer than a reply may. By cursor, not by rank, so
-/// that another node's removals make it skip nothing.
+/// All members or fields of a key and their scores or values, by the command that scans such a key. In pages: one
+/// reply with all of them would hold up everybody else, and may take longer than a reply may. By cursor, not by
+/// rank, so that another node's removals make it skip nothing.
 async fn scan(
     shared: &Arc<Shared>,
     command: &str,
