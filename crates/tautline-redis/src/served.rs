@@ -81,6 +81,9 @@ impl Served {
         match verdict {
             // Whoever was told may have failed to read it.
             Verdict::Same(_) | Verdict::Grown(_) if known.unread => {
+                if verdict != Verdict::Same(head) {
+                    known.changed_at = now;
+                }
                 known.seen = seen;
                 return Verdict::Another;
             }

@@ -2,12 +2,14 @@
 //! run where [`LONG`] is set: `cargo xtask redis`.
 
 use std::{
+    collections::HashSet,
     process::{Command, Stdio},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
 use tautline_engine::{Appended, suite::run_all};
-use tautline_redis::{RedisEngine, RedisOptions};
+use tautline_redis::{RedisEngine, RedisOptions, Wake};
 
 use super::{
     InRedis,
@@ -73,7 +75,14 @@ impl Sentinels {
 
 /// Three primaries with a replica each.
 fn cluster() -> Option<Vec<Server>> {
-    let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500"];
+    let options = [
+        "--cluster-enabled",
+        "yes",
+        "--cluster-node-timeout",
+        "1500",
+        "--cluster-require-full-coverage",
+        "no",
+    ];
     let servers: Vec<_> = (0..6).map(|_| Server::start(&options)).collect::<Option<_>>()?;
     let addresses = servers.iter().map(|server| format!("127.0.0.1:{}", server.port()));
     let mut create = Command::new("redis-cli");
@@ -171,4 +180,40 @@ fn cluster_keeps_every_promise_and_survives_killed_primary() {
     let url = url_of(&cluster);
     suite_at(&url);
     appends_through(&url, || cluster[0].kill());
+}
+
+#[test]
+fn dead_shard_holds_up_no_looks_at_others() {
+    if !is_long() {
+        return;
+    }
+    let Some(mut cluster) = cluster() else { return };
+    let url = url_of(&cluster);
+    let open = |job_wait| {
+        let options = RedisOptions::new(url.parse().expect("a valid URL"));
+        RedisEngine::open(RedisOptions { job_wait, wake: Wake::Looks, ..options }).expect("Redis is there")
+    };
+    let (engine, other_node) = (open(PATIENCE), open(Duration::from_secs(1)));
+    let (give, told) = mpsc::channel();
+    engine.on_hint(move |channel, head| drop(give.send((channel.to_string(), head))));
+    let rooms: Vec<_> = (0..20).map(|number| format!("room:{number}")).collect();
+    rooms.iter().for_each(|room| drop(stat(&engine, room).expect("a stat")));
+    let of_first = format!("master_port:{}\r", cluster[0].port());
+    let is_of_first = |server: &mut &mut Server| server.operate("INFO replication").contains(&of_first);
+    cluster
+        .iter_mut()
+        .filter_map(|mut server| is_of_first(&mut server).then_some(server))
+        .for_each(Server::kill);
+    cluster[0].kill();
+    let outcomes: Vec<_> = rooms.iter().map(|room| (room, append_at(&other_node, room, "1", NOW))).collect();
+    let appended = outcomes.iter().filter(|(_, outcome)| wait(outcome).is_ok());
+    let mut untold: HashSet<_> = appended.map(|(room, _)| (*room).clone()).collect();
+    assert!(!untold.is_empty() && untold.len() < rooms.len(), "one shard is dead: {untold:?}");
+    while !untold.is_empty() {
+        let (room, head) = told.recv_timeout(PATIENCE / 4).expect("living shards are looked at");
+        // A log that begins is told of whatever its head is.
+        if head > 0 {
+            untold.remove(&room);
+        }
+    }
 }
