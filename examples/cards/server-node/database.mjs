@@ -8,8 +8,8 @@ const TRIES = 3
 const MIGRATION_TRIES = 20
 const MIGRATION_DEADLINE_MS = 10_000
 
-/** A number, a member or a key that is there already. */
-export class Duplicate extends Error {
+/** A number, a member or a key that is there already. Where nobody asks for it, two requests have met: one is repeated. */
+export class Duplicate extends Unavailable {
   name = 'Duplicate'
 }
 
@@ -34,7 +34,8 @@ export class Database {
       try {
         return await this.#once(deadline, act)
       } catch (error) {
-        if (!error.isConflict || tried === TRIES) throw error
+        if (!error.isConflict) throw error
+        if (tried === TRIES) throw new Unavailable('other transactions are first again and again', { cause: error })
       }
     }
   }
@@ -100,7 +101,7 @@ const drivers = {
         if (/^\s*SELECT/i.test(sql)) return { rows: sqlite.all(sql, values), changed: 0 }
         return { rows: [], changed: Number(sqlite.run(sql, values).changes) }
       } catch (error) {
-        throw /UNIQUE/.test(error.message) ? new Duplicate(error.message) : error
+        throw /UNIQUE/.test(error.message) ? new Duplicate(error.message) : new Unavailable(error.message, { cause: error })
       }
     }
     const destroy = () => sqlite.inTransaction && sqlite.exec('ROLLBACK')

@@ -1,10 +1,11 @@
 // What the gateway and the pages rely on, of any back end of the shop.
 
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { after, test as testWith } from 'node:test'
 import { startShop, until } from './shop.mjs'
 
 const shop = await startShop({ after }, { PAGE: import.meta.dirname, SOCKET_URL: 'ws://gateway.example/connect' })
+const test = (name, run) => testWith(name, { timeout: 60_000 }, run)
 let last = 10_000_000
 /** A number that no card has yet. */
 const fresh = () => String(++last)

@@ -1,20 +1,26 @@
 // PostgreSQL and MariaDB as Debian packages them, each a process of the test with a folder and a port of its own. Whoever runs
 // the test as root starts them as another user.
 
-import { execFileSync, spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { until } from './shop.mjs'
 
 const CONNECT_MS = 5_000
+const PREPARE_MS = 60_000
+/** How long a database may take to stop before it is killed. */
+const STOP_MS = 5_000
+/** Open to every user, which the folder of `os.tmpdir()` may not be. */
+const TEMPORARY = '/tmp'
 const PASSWORD = 'of-the-tests'
 
 /** The user of databases that must not be root. */
 function otherUser() {
   if (process.getuid() !== 0) return {}
-  const line = readFileSync('/etc/passwd', 'utf8').split('\n').find((it) => /^(postgres|nobody):/.test(it)) ?? ''
+  const lines = readFileSync('/etc/passwd', 'utf8').split('\n')
+  const line = lines.find((it) => it.startsWith('postgres:')) ?? lines.find((it) => it.startsWith('nobody:')) ?? ''
   const [, , uid, gid] = line.split(':')
   return { uid: Number(uid), gid: Number(gid) }
 }
@@ -41,40 +47,56 @@ class Database {
   constructor(test, folder) {
     this.folder = folder
     this.user = otherUser()
-    this.data = mkdtempSync(join(tmpdir(), 'cards-db-'))
+    this.data = mkdtempSync(join(TEMPORARY, 'cards-db-'))
     if (this.user.uid !== undefined) chownSync(this.data, this.user.uid, this.user.gid)
     test.after(async () => {
-      await this.stop('SIGKILL')
-      rmSync(this.data, { recursive: true, force: true })
+      await this.stop()
+      rmSync(this.data, { recursive: true, force: true, maxRetries: 5 })
     })
   }
 
-  run(program, args, options = {}) {
-    execFileSync(join(this.folder, program), args, { ...this.user, cwd: this.data, stdio: ['ignore', 'ignore', 'pipe'], ...options })
+  /** Beside the tests that run at the same time: it does not block their timers. */
+  async run(program, args) {
+    await promisify(execFile)(join(this.folder, program), args, { ...this.user, cwd: this.data, timeout: PREPARE_MS })
   }
 
   /** Starts it, and resolves when it answers. */
   async start() {
     const [program, ...args] = this.command()
     this.child = spawn(join(this.folder, program), args, { ...this.user, cwd: this.data, stdio: 'ignore' })
+    // One that cannot be started does not answer.
+    this.child.on('error', (error) => console.error(error.message))
     await until(() => this.answers(), `${program} answers`, 60_000)
   }
 
-  async stop(signal = this.stopSignal) {
+  async stop() {
     const { child } = this
-    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    if (!child?.pid || child.exitCode !== null || child.signalCode !== null) return
     const ended = new Promise((resolve) => child.on('exit', resolve))
-    for (const pid of this.processes()) process.kill(pid, 'SIGCONT')
-    child.kill(signal)
+    this.thaw()
+    child.kill(this.stopSignal)
+    const fallback = setTimeout(() => this.signal('SIGKILL'), STOP_MS)
     await ended
+    clearTimeout(fallback)
   }
 
   /** Every process of it stands still, or goes on. */
   freeze() {
-    for (const pid of this.processes()) process.kill(pid, 'SIGSTOP')
+    this.signal('SIGSTOP')
   }
   thaw() {
-    for (const pid of this.processes()) process.kill(pid, 'SIGCONT')
+    this.signal('SIGCONT')
+  }
+
+  signal(name) {
+    for (const pid of this.processes()) {
+      try {
+        process.kill(pid, name)
+      } catch (error) {
+        // It has ended in between.
+        if (error.code !== 'ESRCH') throw error
+      }
+    }
   }
 
   processes() {
@@ -108,7 +130,10 @@ class Postgres extends Database {
     super(test, postgresFolder())
     this.port = port
     this.url = `postgres://cards:${PASSWORD}@127.0.0.1:${port}/postgres`
-    this.run('initdb', ['-D', this.data, '-U', 'cards', '--auth=trust', '--no-sync', '-E', 'UTF8', '--locale=C'])
+  }
+
+  prepare() {
+    return this.run('initdb', ['-D', this.data, '-U', 'cards', '--auth=trust', '--no-sync', '-E', 'UTF8', '--locale=C'])
   }
 
   command() {
@@ -142,8 +167,11 @@ class MariaDb extends Database {
     super(test, '/usr/sbin')
     this.port = port
     this.url = `mysql://cards:${PASSWORD}@127.0.0.1:${port}/cards`
+  }
+
+  prepare() {
     const init = ['--no-defaults', `--datadir=${this.data}`, '--auth-root-authentication-method=normal', '--skip-test-db']
-    this.run('../bin/mariadb-install-db', [...init, '--innodb-log-file-size=8M'])
+    return this.run('../bin/mariadb-install-db', [...init, '--innodb-log-file-size=8M'])
   }
 
   command() {
@@ -178,6 +206,7 @@ class MariaDb extends Database {
 /** The database of this name, started. */
 export async function startDatabase(test, name) {
   const database = new { postgres: Postgres, mariadb: MariaDb }[name](test, await freePort())
+  await database.prepare()
   await database.start()
   return database
 }

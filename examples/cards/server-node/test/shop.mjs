@@ -10,6 +10,7 @@ import { Webhook } from 'standardwebhooks'
 
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 const TRIES = 4
+const START_MS = 60_000
 const NODE = [process.execPath, join(import.meta.dirname, '../server.mjs')]
 
 /** Waits for a condition. */
@@ -107,6 +108,8 @@ export async function startShop(test, env = {}, command = process.env.SERVER ? [
     child = spawn(command[0], command.slice(1), { env: { ...process.env, ...variables }, stdio: ['ignore', 'pipe', 'inherit'] })
     let said = ''
     url = await new Promise((resolve, reject) => {
+      setTimeout(reject, START_MS, new Error('the server does not listen')).unref()
+      child.on('error', reject)
       child.on('exit', (code) => reject(new Error(`the server has ended with ${code}`)))
       child.stdout.on('data', (text) => {
         said += text
@@ -116,17 +119,18 @@ export async function startShop(test, env = {}, command = process.env.SERVER ? [
     })
   }
   const kill = async (signal) => {
+    if (!child.pid || child.exitCode !== null || child.signalCode !== null) return
     const ended = once(child, 'exit')
     child.kill(signal)
     await ended
   }
-  await start()
   test.after(async () => {
     await kill('SIGKILL')
     api.close()
     wechat.close()
     await rm(data, { recursive: true, force: true })
   })
+  await start()
 
   /** A signed request, as the gateway sends it. */
   const post = async (path, body, { secret = SECRET, id = crypto.randomUUID(), deadlineMs = 5_000 } = {}) => {
