@@ -1,6 +1,7 @@
 /** Two devices of one member of the card shop, while the network is cut, the gateway and the back end are killed. */
 
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,7 +43,7 @@ const TEN_MINUTES_MS = 600_000;
 const FAULT_EVERY_MS = 3_000;
 
 /** The shop with its page, and the chaos proxy between pages and gateway. */
-async function startCards(t: TestContext): Promise<{ shop: RunningShop; chaos: Chaos }> {
+async function startCards(t: TestContext, options: Record<string, string> = {}): Promise<{ shop: RunningShop; chaos: Chaos }> {
   // Not bundled: it finds its programs beside itself.
   const file = pathToFileURL(`${TOP}/examples/cards/start.mjs`).href;
   const { freePorts, startShop } = (await import(file)) as typeof import('../../examples/cards/start.mjs');
@@ -51,7 +52,7 @@ async function startCards(t: TestContext): Promise<{ shop: RunningShop; chaos: C
   const data = await mkdtemp(join(tmpdir(), 'cards-'));
   const socket = `${chaos.url.replace('http', 'ws')}/connect`;
   const server = process.env['CARDS_SERVER']?.split(' ');
-  const shop = await startShop({ tautline: `${BINARIES}/tautline`, data, ports, socket, server: server as string[] });
+  const shop = await startShop({ tautline: `${BINARIES}/tautline`, data, ports, socket, options, server: server as string[] });
   t.after(async () => {
     await shop.stop();
     await rm(data, { recursive: true, force: true });
@@ -272,4 +273,34 @@ test('page of plain socket code binds, orders and hears through cuts', async (t)
   await plain.locator('#orders').getByText('tea: delivered').waitFor();
   await plain.locator('#messages').getByText('tea is on its way').waitFor();
   await desk.waitForFunction(() => window.cards.shop.cards.length === 3 && window.cards.shop.orders.every(({ step }) => step === 3));
+});
+
+/** What the gateway would send to a hook: the shop's own staff ship orders where no member is online. */
+async function askBackEnd(shop: RunningShop, question: object): Promise<{ result: { data: { id: string } } }> {
+  const body = JSON.stringify({ kind: 'call', id: `test:${Math.random()}`, ...question });
+  const [id, at] = [`test-${Math.random()}`, Math.floor(Date.now() / 1_000)];
+  const secret = Buffer.from(shop.secrets['CARDS_HOOK_SECRET']!.slice('whsec_'.length), 'base64');
+  const signature = createHmac('sha256', secret).update(`${id}.${at}.${body}`).digest('base64');
+  const headers = { 'webhook-id': id, 'webhook-timestamp': String(at), 'webhook-signature': `v1,${signature}` };
+  return (await fetch(`${shop.url}/hooks`, { method: 'POST', headers, body })).json();
+}
+
+test('member who is away is told by a subscribe message once', async (t) => {
+  const quick = { TAUTLINE__LIMITS__INBOX_UNREAD_MS: '1000', TAUTLINE__LIMITS__USER_OFFLINE_MS: '500' };
+  const { shop } = await startCards(t, quick);
+  const browser = await startBrowser(t);
+  const page = await openPage(browser, shop.url, 'desk');
+  await logIn(page, 'ann');
+  await bind(page, 0, 1);
+  await page.locator('.card').getByRole('button', { name: 'Coffee' }).click();
+  await page.getByRole('button', { name: 'Pay' }).click();
+  await page.getByRole('button', { name: 'Ship' }).waitFor();
+  const order = await page.evaluate(() => (window.cards.shop.orders[0] as unknown as { id: string }).id);
+  await page.evaluate(() => window.cards.line!.call('consent.give', { key: 'c', templates: ['order-shipped'] }));
+  await page.context().close();
+  await askBackEnd(shop, { user: 'wx-ann', method: 'order.advance', data: { key: 's', order, step: 2 } });
+  const sent = async () => (await (await fetch(`${shop.wechatUrl}/mock/sent`)).json()) as { touser: string; data: object }[];
+  const until = Date.now() + WAIT_MS;
+  while (!(await sent()).length && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual((await sent()).map(({ touser, data }) => [touser, data]), [['ann', { thing1: { value: 'coffee' } }]]);
 });
