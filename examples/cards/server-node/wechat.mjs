@@ -105,7 +105,9 @@ export class Notices {
       const message = messages.filter((it) => it.offset > claimed).pop()
       const consent = 'UPDATE consents SET quota = quota - 1 WHERE member = ? AND template = ? AND quota > 0'
       const isAllowed = message !== undefined && (await query(consent, [member, this.#template])).changed > 0
-      const values = [epoch, offset, isAllowed ? 'claimed' : 'not_sent', Date.now(), member]
+      // The history may be newer than the event; and what is not sent now, for want of consent, is not sent later.
+      const newest = Math.max(offset, message?.offset ?? 0)
+      const values = [epoch, newest, isAllowed ? 'claimed' : 'not_sent', Date.now(), member]
       // Of two events at once, one finds a row that has changed, or that is there already.
       if (!seen) await query('INSERT INTO notices (epoch, newest, outcome, noticed_at, member) VALUES (?, ?, ?, ?, ?)', values)
       else {

@@ -76,12 +76,14 @@ async fn claim<'a>(
         return Ok(None);
     }
     let mut message = messages.iter().rfind(|it| number(it, "offset") > claimed);
+    // The history may be newer than the event; and what is not sent now, for want of consent, is not sent later.
+    let newest = message.map_or(offset, |it| offset.max(number(it, "offset")));
     let sql = "UPDATE consents SET quota = quota - 1 WHERE member = ? AND template = ? AND quota > 0";
     if message.is_some() && to.run(sql, &[member.into(), template.into()]).await? == 0 {
         message = None;
     }
     let word = if message.is_some() { "claimed" } else { "not_sent" };
-    let mut values = vec![epoch.into(), offset.into(), word.into(), wall_ms().into(), member.into()];
+    let mut values = vec![epoch.into(), newest.into(), word.into(), wall_ms().into(), member.into()];
     // Of two events at once, one finds a row that has changed, or that is there already.
     let changed = if let Some((epoch, newest)) = &seen {
         values.extend([epoch.into(), (*newest).into()]);
