@@ -55,8 +55,11 @@ pub fn run(root: &Path, options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let gateway = binary(root, "tautline").to_string_lossy().into_owned();
-    let shop =
-        Command::new("node", ["examples/cards/run.mjs", &gateway]).path_front(&npm::own_node_bin(root));
+    let mut arguments = vec!["examples/cards/run.mjs".to_owned(), gateway];
+    if options.server == Server::Rust {
+        arguments.push(binary(root, "tautline-cards").to_string_lossy().into_owned());
+    }
+    let shop = Command::new("node", arguments).path_front(&npm::own_node_bin(root));
     let status = shop.process(root).status().with_context(|| format!("starting `{shop}`"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
