@@ -7,6 +7,13 @@ const DEADLINE_MS = 3_000
 const RETRY_MS = 300
 const LOOK_EVERY_MS = 2_000
 
+/** The oldest change of each member, which may have several parts. */
+const OLDEST = `
+  SELECT o.member, o.id, o.channel, o.body
+  FROM (SELECT member, MIN(change_number) AS oldest FROM outbox GROUP BY member ORDER BY member LIMIT ?) AS m
+  JOIN outbox AS o ON o.member = m.member AND o.change_number = m.oldest
+  ORDER BY o.member, o.part`
+
 export class Outbox {
   #database
   #gateway
@@ -51,8 +58,7 @@ export class Outbox {
 
   /** The oldest entry of each member; whether there may be more. */
   async #publishSome() {
-    const sql = 'SELECT member, id, channel, body FROM outbox ORDER BY member, change_number, part LIMIT ?'
-    const { rows } = await this.#database.transaction(Date.now() + DEADLINE_MS, (query) => query(sql, [BATCH_MAX]))
+    const { rows } = await this.#database.transaction(Date.now() + DEADLINE_MS, (query) => query(OLDEST, [BATCH_MAX]))
     const oldest = [...new Map(rows.reverse().map((row) => [row.member, row])).values()]
     if (!oldest.length) return false
     // The id is the idempotency key: what was published already, and not deleted, is not published again.

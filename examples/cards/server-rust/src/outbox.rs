@@ -19,6 +19,12 @@ const DEADLINE: Duration = Duration::from_secs(3);
 const RETRY: Duration = Duration::from_millis(300);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// The oldest change of each member, which may have several parts.
+const OLDEST: &str = "SELECT o.member, o.id, o.channel, o.body \
+    FROM (SELECT member, MIN(change_number) AS oldest FROM outbox GROUP BY member ORDER BY member LIMIT ?) AS m \
+    JOIN outbox AS o ON o.member = m.member AND o.change_number = m.oldest \
+    ORDER BY o.member, o.part";
+
 /// The publisher.
 pub(crate) struct Outbox {
     pub(crate) database: Arc<Database>,
@@ -74,8 +80,7 @@ impl Outbox {
     /// The oldest entry of each member.
     async fn oldest(&self) -> Result<Vec<Entry>, Failure> {
         let mut transaction = self.database.begin(Instant::now() + DEADLINE).await?;
-        let sql = "SELECT member, id, channel, body FROM outbox ORDER BY member, change_number, part LIMIT ?";
-        let rows = transaction.rows(sql, &[BATCH_MAX.into()]).await?;
+        let rows = transaction.rows(OLDEST, &[BATCH_MAX.into()]).await?;
         transaction.commit().await?;
         let mut oldest: Vec<Entry> = Vec::new();
         for row in rows {
