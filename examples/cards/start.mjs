@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url'
 
 const PORTS = { backEnd: 8020, gateway: 8021, wechat: 8022 }
 const FOLDER = fileURLToPath(new URL('.', import.meta.url))
+/** How long a program may take to end before it is killed. */
+const STOP_MS = 5_000
 const READY = /listening on (http:\/\/\S+)/
 
 /** Free ports, for tests: those of `tautline.toml` are for people. */
@@ -59,7 +61,9 @@ class Program {
     if (!child || child.exitCode !== null || child.signalCode !== null) return
     const ended = once(child, 'exit')
     child.kill(signal)
+    const fallback = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
     await ended
+    clearTimeout(fallback)
   }
 
   async crash() {

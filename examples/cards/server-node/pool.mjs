@@ -21,6 +21,7 @@ export class Pool {
   #idle = []
   #count = 0
   #waiting = []
+  #isClosed = false
 
   /** `open` gives a connection: `query`, `destroy`, and `isBroken` once it is known to be of no use. */
   constructor(open, limits = {}) {
@@ -45,7 +46,8 @@ export class Pool {
     try {
       connection = await this.#healthy(deadline)
       const result = await within(left(deadline), act(connection), 'database')
-      if (!connection.isBroken) this.#idle.push(connection)
+      if (connection.isBroken || this.#isClosed) connection.destroy()
+      else this.#idle.push(connection)
       return result
     } catch (error) {
       connection?.destroy()
@@ -56,7 +58,13 @@ export class Pool {
     }
   }
 
+  /** What is in use is closed when it is given back. */
   close() {
+    this.#isClosed = true
+    this.#closeIdle()
+  }
+
+  #closeIdle() {
     for (const connection of this.#idle.splice(0)) connection.destroy()
   }
 
@@ -86,7 +94,7 @@ export class Pool {
       } catch {
         connection.destroy()
         // Where one is dead, so are mostly all: they are not asked one after the other.
-        this.close()
+        this.#closeIdle()
       }
     }
     const opening = this.#open()
