@@ -16,6 +16,7 @@ export class Duplicate extends Unavailable {
 export class Database {
   #pool
   #begin
+  #tableOptions
 
   /** `sqlite:shop.db`, `postgres://…` or `mysql://…`. */
   static async open(url, limits) {
@@ -24,6 +25,7 @@ export class Database {
     const database = new Database()
     database.#pool = new Pool(driver.open, { ...limits, ...driver.limits })
     database.#begin = driver.begin ?? 'BEGIN'
+    database.#tableOptions = driver.tableOptions ?? ''
     await database.#migrate()
     return database
   }
@@ -69,11 +71,12 @@ export class Database {
     for (let tried = 1; ; tried++) {
       try {
         await this.transaction(Date.now() + MIGRATION_DEADLINE_MS, async (query) => {
-          await query('CREATE TABLE IF NOT EXISTS migrations (name VARCHAR(64) NOT NULL PRIMARY KEY)')
+          await query(`CREATE TABLE IF NOT EXISTS migrations (name VARCHAR(64) NOT NULL PRIMARY KEY)${this.#tableOptions}`)
           const seen = new Set((await query('SELECT name FROM migrations')).rows.map(({ name }) => name))
           for (const name of files.filter((name) => !seen.has(name))) {
             const text = (await readFile(new URL(name, folder), 'utf8')).replace(/--.*$/gm, '')
-            for (const statement of text.split(';').filter((it) => it.trim())) await query(statement)
+            for (const statement of text.split(';').filter((it) => it.trim()))
+              await query(/^\s*CREATE TABLE/.test(statement) ? statement + this.#tableOptions : statement)
             await query('INSERT INTO migrations (name) VALUES (?)', [name])
           }
         })
@@ -143,7 +146,8 @@ const drivers = {
       }
       return connection
     }
-    return { open }
+    // Keys are compared with case, as the others do.
+    return { open, tableOptions: ' CHARACTER SET utf8mb4 COLLATE utf8mb4_bin' }
   },
 }
 

@@ -27,6 +27,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1_500);
 const MIGRATION_TRIES: u32 = 20;
 const MIGRATION_WAIT: Duration = Duration::from_millis(500);
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Keys are compared with case, as the others do.
+const MYSQL_TABLE_OPTIONS: &str = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
 
 /// What both back ends keep, by the names of the files.
 const MIGRATIONS: [(&str, &str); 1] = [("1_shop.sql", include_str!("../../migrations/1_shop.sql"))];
@@ -126,9 +128,9 @@ impl Database {
     /// Runs the migrations that this database has not seen.
     async fn migrate(&self) -> Result<(), Failure> {
         let mut transaction = self.begin(Instant::now() + MIGRATION_TIMEOUT).await?;
-        transaction
-            .raw("CREATE TABLE IF NOT EXISTS migrations (name VARCHAR(64) NOT NULL PRIMARY KEY)")
-            .await?;
+        let options = if self.kind == Kind::Mysql { MYSQL_TABLE_OPTIONS } else { "" };
+        let table = "CREATE TABLE IF NOT EXISTS migrations (name VARCHAR(64) NOT NULL PRIMARY KEY)";
+        transaction.raw(&format!("{table}{options}")).await?;
         for (name, text) in MIGRATIONS {
             let seen = transaction.rows("SELECT name FROM migrations WHERE name = ?", &[name.into()]).await?;
             if !seen.is_empty() {
@@ -136,7 +138,8 @@ impl Database {
             }
             let text: String = text.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
             for statement in text.split(';').filter(|statement| !statement.trim().is_empty()) {
-                transaction.raw(statement).await?;
+                let is_table = statement.trim_start().starts_with("CREATE TABLE");
+                transaction.raw(&format!("{statement}{}", if is_table { options } else { "" })).await?;
             }
             transaction.run("INSERT INTO migrations (name) VALUES (?)", &[name.into()]).await?;
         }
