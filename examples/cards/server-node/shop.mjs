@@ -9,6 +9,9 @@ const SHIPPED = 2
 /** How long a repeated request is known. */
 const REQUESTS_KEPT_MS = 7 * 86_400_000
 const LIST_MAX = 200
+/** What the columns take. */
+const TEXT_CHARS_MAX = 64
+const KEY_CHARS_MAX = 128
 
 /** The answer to a request that is refused. */
 export class Refused extends Error {
@@ -16,6 +19,13 @@ export class Refused extends Error {
     super(message)
     this.code = code
   }
+}
+
+/** A text that the database can take; one that is missing is empty. */
+function textOf(value, charsMax = TEXT_CHARS_MAX) {
+  if (typeof value !== 'string') return ''
+  if (value.includes('\0') || [...value].length > charsMax) throw new Refused('bad_request', 'a text is too long')
+  return value
 }
 
 export class Shop {
@@ -32,7 +42,8 @@ export class Shop {
   async call(member, method, data, id, deadline) {
     const run = Object.hasOwn(this.#methods, method) ? this.#methods[method] : undefined
     if (!run) throw new Refused('not_found', 'there is no such method')
-    return run(member, data ?? {}, typeof data?.key === 'string' ? data.key.slice(0, 128) : id, deadline)
+    const key = textOf(typeof data?.key === 'string' ? data.key : id, KEY_CHARS_MAX)
+    return run(textOf(member), data ?? {}, key, deadline)
   }
 
   #methods = {
@@ -46,7 +57,7 @@ export class Shop {
       this.#read(deadline, 'SELECT id, kind, about, sent_at FROM messages WHERE member = ? ORDER BY sent_at DESC, id LIMIT ?', [member, LIST_MAX]),
 
     'card.bind': (member, { number }, key, deadline) => {
-      if (!/^\d{8,19}$/.test(number)) throw new Refused('bad_number', 'a card number has 8 to 19 digits')
+      if (typeof number !== 'string' || !/^\d{8,19}$/.test(number)) throw new Refused('bad_number', 'a card number has 8 to 19 digits')
       return this.#change(member, key, deadline, async (query, publish) => {
         const card = { number, bound_at: Date.now() }
         try {
@@ -59,12 +70,13 @@ export class Shop {
       })
     },
 
-    'order.place': (member, { card, item }, key, deadline) => {
+    'order.place': (member, { card: given, item }, key, deadline) => {
       if (typeof item !== 'string' || !/^[\w-]{1,64}$/.test(item)) throw new Refused('bad_request', 'no item')
+      const card = textOf(given)
       return this.#change(member, key, deadline, async (query, publish) => {
-        const { rows } = await query('SELECT number FROM cards WHERE number = ? AND member = ?', [String(card), member])
+        const { rows } = await query('SELECT number FROM cards WHERE number = ? AND member = ?', [card, member])
         if (!rows.length) throw new Refused('no_card', 'this card is not bound')
-        const order = { id: randomUUID(), card: String(card), item, step: 0, changed_at: Date.now() }
+        const order = { id: randomUUID(), card, item, step: 0, changed_at: Date.now() }
         const values = [order.id, member, order.card, item, 0, order.changed_at]
         await query('INSERT INTO orders (id, member, card, item, step, changed_at) VALUES (?, ?, ?, ?, ?, ?)', values)
         await publish(`orders:${member}`, order)
@@ -72,9 +84,10 @@ export class Shop {
       })
     },
 
-    'order.advance': (member, { order: id, step }, key, deadline) =>
-      this.#change(member, key, deadline, async (query, publish) => {
-        const { rows } = await query('SELECT id, card, item, step FROM orders WHERE id = ? AND member = ?', [String(id), member])
+    'order.advance': (member, { order: given, step }, key, deadline) => {
+      const wanted = textOf(given)
+      return this.#change(member, key, deadline, async (query, publish) => {
+        const { rows } = await query('SELECT id, card, item, step FROM orders WHERE id = ? AND member = ?', [wanted, member])
         const [order] = rows
         if (!order) throw new Refused('not_found', 'there is no such order')
         // The app says which step it wants: two taps at once are one.
@@ -89,13 +102,15 @@ export class Shop {
           await publish('', { type: 'message', message })
         }
         return order
-      }),
+      })
+    },
 
     // The member has tapped 允许 for these templates: one more message each.
-    'consent.give': (member, { templates }, key, deadline) => {
-      if (!Array.isArray(templates) || templates.length > 5) throw new Refused('bad_request', 'up to 5 templates')
+    'consent.give': (member, { templates: given }, key, deadline) => {
+      if (!Array.isArray(given) || given.length > 5) throw new Refused('bad_request', 'up to 5 templates')
+      const templates = given.map((template) => textOf(template))
       return this.#change(member, key, deadline, async (query) => {
-        for (const template of templates.map(String)) {
+        for (const template of templates) {
           const { changed } = await query('UPDATE consents SET quota = quota + 1 WHERE member = ? AND template = ?', [member, template])
           if (!changed) await query('INSERT INTO consents (member, template, quota) VALUES (?, ?, 1)', [member, template])
         }

@@ -19,8 +19,32 @@ test('token of a login connects as its member', async () => {
   const { result } = await connect(token)
   assert.equal(result.user, 'wx-ann')
   assert.ok(result.expires_at > Date.now())
-  for (const forged of [token.replace('ann', 'bob'), `${token}x`, 'wx-ann', '', token.slice(0, -1)])
+  for (const forged of [token.replace('ann', 'bob'), `${token}x`, `${token}.x`, 'wx-ann', '', token.slice(0, -1)])
     assert.equal((await connect(forged)).error.code, 'unauthorized', forged)
+})
+
+test('login without a name is a bad request', async () => {
+  for (const body of ['null', '{}', '[]', '{"name":7}', '{"name":""}', '{'])
+    assert.equal((await shop.fetch('/login', { method: 'POST', body })).status, 400, body)
+})
+
+test('text that no column takes is refused', async () => {
+  const code = async (method, data, user = 'wx-ann14') => (await shop.call(user, method, data)).error?.code
+  const number = fresh()
+  for (const text of ['x'.repeat(65), 'a\0b']) {
+    assert.equal(await code('order.place', { card: text, item: 'tea' }), 'bad_request')
+    assert.equal(await code('order.advance', { order: text, step: 1 }), 'bad_request')
+    assert.equal(await code('consent.give', { templates: [text] }), 'bad_request')
+    assert.equal(await code('card.bind', { number }, text), 'bad_request')
+  }
+  for (const key of ['x'.repeat(129), 'a\0b']) assert.equal(await code('card.bind', { key, number }), 'bad_request')
+  assert.equal(await code('card.bind', { key: 'x'.repeat(128), number }), undefined)
+})
+
+test('keys that differ in case are two requests', async () => {
+  const bind = (key) => shop.call('wx-ann15', 'card.bind', { key, number: fresh() })
+  const [small, large] = [await bind('key'), await bind('KEY')]
+  assert.notEqual(small.result.data.number, large.result.data.number)
 })
 
 test('request with a wrong signature is refused unread', async () => {
@@ -40,7 +64,7 @@ test('guest and unknown method are refused by code', async () => {
   assert.equal((await shop.call(null, 'card.list')).error.code, 'unauthorized')
   assert.equal((await shop.call('wx-ann3', 'card.burn')).error.code, 'not_found')
   assert.equal((await shop.call('wx-ann3', 'constructor')).error.code, 'not_found')
-  for (const data of [undefined, null, {}, { number: 7 }, { number: '12' }, { number: '1234567x' }, []])
+  for (const data of [undefined, null, {}, { number: 7 }, { number: '12' }, { number: '1234567x' }, { number: 12345678 }, { number: ['12345678'] }, []])
     assert.equal((await shop.call('wx-ann3', 'card.bind', data)).error.code, 'bad_number', JSON.stringify(data))
 })
 
@@ -168,6 +192,18 @@ test('event that comes late repeats no message', async () => {
   shop.gateway.log('user:wx-cat').push({ type: 'message', message: { about: 'tea' } })
   for (const offset of [3, 2, 3]) await shop.unread({ ...event, offset })
   assert.equal(shop.sent.length, 2)
+})
+
+test('event behind the history repeats no message', async () => {
+  for (const [member, consents, sent] of [['wx-dan', ['c1', 'c2', 'c3'], 1], ['wx-eve', [], 0]]) {
+    const event = await withMessage(member)
+    for (const key of consents) await shop.call(member, 'consent.give', { key, ...CONSENT })
+    shop.gateway.log(`user:${member}`).push({ type: 'message', message: { about: 'tea' } })
+    await shop.unread(event)
+    await shop.call(member, 'consent.give', { key: 'late', ...CONSENT })
+    await shop.unread({ ...event, offset: 3 })
+    assert.deepEqual(shop.sent.map(({ data }) => data.thing1.value), Array(sent).fill('tea'))
+  }
 })
 
 test('member who refuses has no consent left', async () => {

@@ -128,7 +128,7 @@ async function keepsContract(t, name, command) {
   t.after(() => child.kill())
   const code = await new Promise((resolve, reject) => child.on('exit', resolve).on('error', reject))
   assert.equal(code, 0, said)
-  assert.match(said, /pass 16/)
+  assert.match(said, /pass 20/)
 }
 
 describe('real databases', { concurrency: CONCURRENCY }, () => {

@@ -9,6 +9,8 @@ use crate::{clock::wall_ms, database::Transaction, failure::Failure, shop::inbox
 const LAST_STEP: i64 = 3;
 const SHIPPED: i64 = 2;
 const TEMPLATES_MAX: usize = 5;
+/// What the columns take.
+pub(crate) const TEXT_CHARS_MAX: usize = 64;
 /// The inbox, in the place of a channel's name.
 const INBOX: &str = "";
 
@@ -57,19 +59,16 @@ impl Change {
                 if !is_name || !(1..=64).contains(&item.len()) {
                     return Err(Failure::refused("bad_request", "no item"));
                 }
-                Ok(Self::Place { card: text("card"), item })
+                Ok(Self::Place { card: text_of(&data["card"])?, item })
             }
-            "order.advance" => {
-                Ok(Self::Advance { order: text("order"), step: data["step"].as_i64().unwrap_or_default() })
-            }
+            "order.advance" => Ok(Self::Advance {
+                order: text_of(&data["order"])?,
+                step: data["step"].as_i64().unwrap_or_default(),
+            }),
             "consent.give" => {
                 let given = data["templates"].as_array().filter(|given| given.len() <= TEMPLATES_MAX);
-                let templates = given.map(|given| {
-                    given.iter().map(|template| template.as_str().unwrap_or_default().to_owned()).collect()
-                });
-                templates
-                    .map(|templates| Self::Consent { templates })
-                    .ok_or_else(|| Failure::refused("bad_request", "up to 5 templates"))
+                let given = given.ok_or_else(|| Failure::refused("bad_request", "up to 5 templates"))?;
+                Ok(Self::Consent { templates: given.iter().map(text_of).collect::<Result<_, _>>()? })
             }
             _ => Err(Failure::refused("not_found", "there is no such method")),
         }
@@ -83,6 +82,21 @@ impl Change {
             Self::Consent { templates } => consent(to, member, templates).await,
         }
     }
+}
+
+/// A text that the database can take; one that is missing is empty.
+fn text_of(value: &Json) -> Result<String, Failure> {
+    let text = value.as_str().unwrap_or_default();
+    storable(text, TEXT_CHARS_MAX)?;
+    Ok(text.to_owned())
+}
+
+/// Whether the database can take it.
+pub(crate) fn storable(text: &str, chars_max: usize) -> Result<(), Failure> {
+    if text.contains('\0') || text.chars().count() > chars_max {
+        return Err(Failure::refused("bad_request", "a text is too long"));
+    }
+    Ok(())
 }
 
 async fn bind(to: &mut Transaction, member: &str, number: &str) -> Result<Done, Failure> {

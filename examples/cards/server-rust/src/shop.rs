@@ -7,7 +7,7 @@ use sqlx::Row as _;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    changes::Change,
+    changes::{Change, TEXT_CHARS_MAX, storable},
     clock::wall_ms,
     database::{Database, Transaction},
     failure::Failure,
@@ -65,14 +65,16 @@ impl Shop {
         id: &str,
         deadline: Instant,
     ) -> Result<Json, Failure> {
+        storable(member, TEXT_CHARS_MAX)?;
         match method {
             "card.list" => self.list(&CARDS, member, deadline).await,
             "order.list" => self.list(&ORDERS, member, deadline).await,
             "message.list" => self.list(&MESSAGES, member, deadline).await,
             _ => {
                 let change = Change::parse(method, data)?;
-                let key: String = data["key"].as_str().unwrap_or(id).chars().take(KEY_CHARS_MAX).collect();
-                self.change(member, &key, &change, deadline).await
+                let key = data["key"].as_str().unwrap_or(id);
+                storable(key, KEY_CHARS_MAX)?;
+                self.change(member, key, &change, deadline).await
             }
         }
     }
