@@ -51,6 +51,7 @@ export class Phone {
       getStorageSync: (key: string) => structuredClone(this.kept.get(key)) ?? '',
       setStorageSync: (key: string, value: unknown) => this.kept.set(key, structuredClone(value)),
       removeStorageSync: (key: string) => this.kept.delete(key),
+      getStorageInfoSync: () => ({ keys: [...this.kept.keys()] }),
       login: ({ success, fail }: { success(it: object): void; fail(it: object): void }) => {
         this.logins++;
         if (this.loginFails-- > 0) return fail({ errMsg: 'login:fail timeout' });

@@ -12,6 +12,17 @@ function code() {
   );
 }
 
+/** Taps of this member without an outcome. */
+function keptTaps(/** @type {string} */ user) {
+  const prefix = 'taps.' + user + '.';
+  const names = () => wx.getStorageInfoSync().keys.filter((name) => name.indexOf(prefix) === 0);
+  return {
+    all: () => names().map((name) => wx.getStorageSync(name)),
+    set: (/** @type {import('./taps').Tap} */ tap) => wx.setStorageSync(prefix + tap.key, tap),
+    remove: (/** @type {string} */ key) => wx.removeStorageSync(prefix + key),
+  };
+}
+
 App({
   onLaunch() {
     this.say = speaks(wx.getAppBaseInfo().language.indexOf('zh') === 0 ? 'zh' : 'en');
@@ -29,9 +40,7 @@ App({
       line.on('welcome', ({ user }) => {
         if (this.member === user || !user) return;
         this.member = user;
-        const name = 'taps.' + user;
-        const kept = { get: () => wx.getStorageSync(name), set: (/** @type {object} */ taps) => wx.setStorageSync(name, taps) };
-        this.taps = makeTaps((method, data, how) => line.call(method, data, how), kept, () => this.tellTaps());
+        this.taps = makeTaps((method, data, how) => line.call(method, data, how), keptTaps(user), () => this.tellTaps());
         resolve(user);
       });
     });

@@ -9,7 +9,8 @@
  * @property {'sending' | 'waiting' | 'done' | 'refused'} state
  * @property {string} code why it waits or was refused
  *
- * @typedef {{ get(): any, set(taps: Tap[]): void }} Kept
+ * What the device keeps, one item a tap: another tab or a line that ends does not undo what this one has kept.
+ * @typedef {{ all(): Tap[], set(tap: Tap): void, remove(key: string): void }} Kept
  * @typedef {(method: string, data: object, how: object) => Promise<any>} Call
  */
 
@@ -28,14 +29,6 @@ function makeTaps(call, kept, onChange) {
   /** @type {Tap[]} */
   var taps = [];
 
-  function changed() {
-    kept.set(taps.filter(isOpen));
-    onChange();
-  }
-  /** @param {Tap} tap */
-  function isOpen(tap) {
-    return tap.state === 'sending' || tap.state === 'waiting';
-  }
   /** @param {Tap} tap */
   function send(tap) {
     tap.state = 'sending';
@@ -43,6 +36,7 @@ function makeTaps(call, kept, onChange) {
       function () {
         tap.state = 'done';
         tap.code = '';
+        kept.remove(tap.key);
         var done = taps.filter(function (it) {
           return it.state === 'done';
         });
@@ -50,7 +44,7 @@ function makeTaps(call, kept, onChange) {
         taps = taps.filter(function (it) {
           return old.indexOf(it) < 0;
         });
-        changed();
+        onChange();
       },
       function (/** @type {any} */ error) {
         tap.code = error.code;
@@ -58,15 +52,17 @@ function makeTaps(call, kept, onChange) {
         if (error.code === 'closed' || error.code === 'user_changed') return;
         tap.state = AGAIN.indexOf(error.code) >= 0 ? 'waiting' : 'refused';
         if (tap.state === 'waiting') setTimeout(send, error.retryAfterMs || AGAIN_MS, tap);
-        changed();
+        else kept.remove(tap.key);
+        onChange();
       },
     );
   }
   /** @param {Tap} tap */
   function add(tap) {
     taps = taps.concat(tap);
+    kept.set(tap);
     send(tap);
-    changed();
+    onChange();
     return tap;
   }
   function list() {
@@ -85,10 +81,15 @@ function makeTaps(call, kept, onChange) {
     taps = taps.filter(function (it) {
       return it.key !== key;
     });
-    changed();
+    onChange();
   }
-  var before = kept.get();
-  if (Array.isArray(before)) before.forEach(add);
+  // Keys begin with the time.
+  kept
+    .all()
+    .sort(function (one, other) {
+      return one.key < other.key ? -1 : 1;
+    })
+    .forEach(add);
   return { list: list, tap: tap, dismiss: dismiss };
 }
 

@@ -28,8 +28,14 @@ export function forgetAccount(): void {
   localStorage.removeItem(`${PREFIX}account`);
 }
 
-export function keptTaps(member: string): { get(): unknown; set(taps: Tap[]): void } {
-  return { get: () => read(`taps.${member}`), set: (taps) => keep(`taps.${member}`, taps) };
+export function keptTaps(member: string): { all(): Tap[]; set(tap: Tap): void; remove(key: string): void } {
+  const prefix = `taps.${member}.`;
+  const names = () => Object.keys(localStorage).filter((name) => name.startsWith(PREFIX + prefix));
+  return {
+    all: () => names().map((name) => read<Tap>(name.slice(PREFIX.length))!),
+    set: (tap) => keep(prefix + tap.key, tap),
+    remove: (key) => localStorage.removeItem(PREFIX + prefix + key),
+  };
 }
 
 export function language(): Language {

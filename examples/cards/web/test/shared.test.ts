@@ -82,17 +82,27 @@ function calls() {
   return { made, call };
 }
 
-function device(): { taps: Tap[]; get(): unknown; set(taps: Tap[]): void } {
+function device() {
+  const items = new Map<string, Tap>();
   return {
-    taps: [],
-    get() {
-      return structuredClone(this.taps);
-    },
-    set(taps) {
-      this.taps = structuredClone(taps);
-    },
+    items,
+    all: () => structuredClone([...items.values()]),
+    set: (tap: Tap) => void items.set(tap.key, structuredClone(tap)),
+    remove: (key: string) => void items.delete(key),
   };
 }
+
+test('tab keeps the taps of another tab', async () => {
+  const kept = device();
+  const [one, other] = [calls(), calls()];
+  const first = makeTaps(one.call, kept, () => undefined);
+  const second = makeTaps(other.call, kept, () => undefined);
+  const tap = first.tap('card.bind', { number: '12345678' });
+  second.tap('card.bind', { number: '12345679' });
+  other.made[0]!.resolve();
+  await settle();
+  assert.deepEqual([...kept.items.keys()], [tap.key]);
+});
 
 test('tap without an answer is made again under its key', async () => {
   mock.timers.enable({ apis: ['setTimeout'] });
@@ -124,7 +134,7 @@ test('tap survives the app and is the same tap then', async () => {
   assert.deepEqual(after.made[0]!.data, before.made[0]!.data);
   after.made[0]!.resolve();
   await settle();
-  assert.deepEqual(kept.taps, []);
+  assert.equal(kept.items.size, 0);
   assert.equal(taps.list()[0]!.state, 'done');
 });
 
@@ -137,7 +147,7 @@ test('refused tap says why until the person has seen it', async () => {
   await settle();
   const say = speaks('en');
   assert.equal(`${aboutTap(say, tap)}: ${outcomeOf(say, tap, true)}`, 'Card •5678: this card is bound already');
-  assert.deepEqual(kept.taps, []);
+  assert.equal(kept.items.size, 0);
   taps.dismiss(tap.key);
   assert.deepEqual(taps.list(), []);
 });
