@@ -43,7 +43,7 @@ export class Outbox {
       this.#isPoked = false
       let waitMs = LOOK_EVERY_MS
       try {
-        while (await this.#publishSome());
+        while (!this.#isClosed && (await this.#publishSome()));
       } catch (error) {
         console.error(`publishing failed, trying again in ${RETRY_MS} ms: ${error.message}`)
         waitMs = RETRY_MS
