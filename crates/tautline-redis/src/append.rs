@@ -33,6 +33,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// Adds a publication, or gives it back if there is no room.
+    #[expect(clippy::result_large_err, reason = "it is moved once, into the next batch")]
     pub(crate) fn push(&mut self, append: Append) -> Result<(), Append> {
         let bytes = append.content.data.len();
         if self.entries == BATCH_ENTRIES_MAX || self.entries > 0 && self.bytes + bytes > BATCH_BYTES_MAX {

@@ -20,11 +20,12 @@ impl Partition {
 
     /// The partition of a channel or a user, by its name.
     pub(crate) fn of(name: &str) -> Self {
-        Self((crc16(name.as_bytes()) % PARTITIONS as u16) as u8)
+        let number = usize::from(crc16(name.as_bytes())) % PARTITIONS;
+        Self(u8::try_from(number).expect("below PARTITIONS"))
     }
 
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        (0..PARTITIONS as u8).map(Self)
+        (0..=u8::MAX).take(PARTITIONS).map(Self)
     }
 
     pub(crate) const fn index(self) -> usize {

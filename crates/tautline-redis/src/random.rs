@@ -9,5 +9,5 @@ pub(crate) fn random() -> io::Result<u64> {
 
 /// An incarnation, never 0.
 pub(crate) fn random_incarnation() -> io::Result<u32> {
-    Ok((random()? as u32).max(1))
+    getrandom::u32().map(|number| number.max(1)).map_err(io::Error::other)
 }

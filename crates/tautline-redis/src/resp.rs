@@ -131,7 +131,10 @@ fn value(bytes: &[u8], at: &mut usize) -> Result<Value, Malformed> {
 }
 
 /// Kind and first line of a reply, and where the rest begins.
-fn head(bytes: &[u8], from: usize) -> Result<Option<(u8, &[u8], usize)>, Malformed> {
+type Head<'a> = (u8, &'a [u8], usize);
+
+/// The head of the reply that begins here; `None` if it is not all there.
+fn head(bytes: &[u8], from: usize) -> Result<Option<Head<'_>>, Malformed> {
     let Some(rest) = bytes.get(from..).filter(|rest| !rest.is_empty()) else { return Ok(None) };
     let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
     match rest[..end].strip_suffix(b"\r") {

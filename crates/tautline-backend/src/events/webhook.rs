@@ -115,7 +115,7 @@ impl Webhooks {
             let log = hub.event_log(&options.name).expect("it was just recorded");
             let changed = Arc::new(Changed(Notify::new()));
             log.set_waker(&Waker::from(Arc::clone(&changed)));
-            let webhook = Arc::new(Webhook {
+            Arc::new(Webhook {
                 client: HttpClient::guarded(checked.networks.clone()),
                 delivery: Mutex::new(Delivery::new(options.batch_max)),
                 options: options.clone(),
@@ -123,8 +123,7 @@ impl Webhooks {
                 log,
                 changed,
                 clock: Arc::clone(&clock),
-            });
-            webhook
+            })
         };
         let all: Arc<[Arc<Webhook>]> = options.iter().zip(checked).map(run).collect();
         let tasks = all.iter().map(|webhook| tokio::spawn(Arc::clone(webhook).run())).collect();

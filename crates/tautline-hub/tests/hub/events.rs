@@ -684,7 +684,7 @@ fn one_of_each() -> Vec<Value> {
 
 #[test]
 fn guide_shows_the_bodies_that_the_code_makes() {
-    let guide = include_str!("../../../docs/guide/webhooks.md");
+    let guide = include_str!("../../../../docs/guide/webhooks.md");
     let blocks = guide.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
     let all = blocks.flat_map(|block| serde_json::Deserializer::from_str(block).into_iter::<Value>());
     let is_event = |value: &Value| value["type"].as_str().is_some_and(|kind| EventSet::parse(kind).is_ok());
