@@ -128,7 +128,10 @@ impl Hub {
                 Err(error) => {
                     if matches!(error, EngineError::InDoubt(_)) {
                         hub.read_missed(&name);
-                        doubtful(&name).into_iter().for_each(|append| hub.note_doubt(append));
+                        // A repetition in doubt adds nothing: the first request is known, or another process had it.
+                        if doubt.is_none() {
+                            doubtful(&name).into_iter().for_each(|append| hub.note_doubt(append));
+                        }
                     }
                     Err(error.to_body())
                 }
@@ -143,6 +146,7 @@ impl Hub {
                 Ok(Appended::New { epoch, entry, before_at, base, base_at }) => {
                     let published =
                         Published { epoch: epoch.to_string(), offset: entry.offset(), at: entry.at() };
+                    origin.iter().for_each(|origin| hub.settle_doubt(&name, *origin));
                     hub.fan_out(&name, AppendedEntry { epoch, entry, before_at, base, base_at });
                     Ok(published)
                 }

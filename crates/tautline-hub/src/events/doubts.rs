@@ -3,7 +3,7 @@
 //! Start at [`Hub::note_doubt`] and [`Hub::tell_repeated`]. An append whose outcome the engine did not know is looked
 //! for by its origin, and so is one of the process before that is repeated now.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use tautline_engine::{
     Answer, Append, Appended, Content, Doubt, EngineError, Job, Origin, Page, Position, Read, Span,
@@ -22,10 +22,21 @@ const PROBES_A_TICK: usize = 100;
 const TRIES_MAX: u32 = 60;
 /// So long before its end the process before may have appended without an event.
 const LAST_MS: u64 = 60_000;
+/// Repetitions of the process before that are told; beyond it none is, so that each is told at most once.
+const REPEATED_MAX: usize = 10_000;
+
+/// By this an append is known.
+type Key = (ChannelName, Origin);
 
 /// Appends in doubt.
 pub(super) struct Doubts {
     waiting: VecDeque<DoubtfulAppend>,
+    /// All that are not settled: those that wait, and those that are being looked for.
+    open: HashSet<Key>,
+    /// Repetitions of the process before.
+    repeated: HashSet<Key>,
+    /// Appends that were forgotten and not reported.
+    lost: u64,
     /// When this process began to record events, in wall milliseconds.
     began_ms: u64,
 }
@@ -39,26 +50,64 @@ pub(crate) struct DoubtfulAppend {
 }
 
 impl Doubts {
-    pub(super) const fn new(now: Now) -> Self {
-        Self { waiting: VecDeque::new(), began_ms: now.wall_ms }
+    pub(super) fn new(now: Now) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            open: HashSet::new(),
+            repeated: HashSet::new(),
+            lost: 0,
+            began_ms: now.wall_ms,
+        }
     }
 
+    /// Adds an append, unless it is in doubt already.
     fn add(&mut self, append: DoubtfulAppend) {
-        if self.waiting.len() >= DOUBTS_MAX {
-            self.waiting.pop_front();
+        if self.open.insert(append.key()) {
+            self.wait(append);
+        }
+    }
+
+    /// Waits for the next look, unless the append was settled meanwhile.
+    fn put_back(&mut self, append: DoubtfulAppend) {
+        if self.open.contains(&append.key()) {
+            self.wait(append);
+        }
+    }
+
+    fn wait(&mut self, append: DoubtfulAppend) {
+        if self.waiting.len() >= DOUBTS_MAX
+            && let Some(oldest) = self.waiting.pop_front()
+        {
+            self.lost += u64::from(self.open.remove(&oldest.key()));
         }
         self.waiting.push_back(append);
     }
 
+    /// True for a repetition that was not seen before.
+    fn begin_repeated(&mut self, key: Key) -> bool {
+        let is_new = self.repeated.len() < REPEATED_MAX && self.repeated.insert(key.clone());
+        is_new && self.open.insert(key)
+    }
+
+    /// Nothing more is to be told of an append. False: it was settled before.
+    fn settle(&mut self, key: &Key) -> bool {
+        self.open.remove(key)
+    }
+
     fn take_some(&mut self) -> Vec<DoubtfulAppend> {
         let count = self.waiting.len().min(PROBES_A_TICK);
-        self.waiting.drain(..count).collect()
+        let open = &self.open;
+        self.waiting.drain(..count).filter(|append| open.contains(&append.key())).collect()
     }
 }
 
 impl DoubtfulAppend {
     pub(crate) fn new(channel: &ChannelName, origin: Origin, doubt: Option<Doubt>) -> Self {
         Self { channel: channel.clone(), origin, doubt, tries: 0 }
+    }
+
+    fn key(&self) -> Key {
+        (self.channel.clone(), self.origin)
     }
 }
 
@@ -89,19 +138,48 @@ impl Hub {
         }
     }
 
+    /// An append has happened now, and is told as such: one of the same origin that was in doubt had not.
+    pub(crate) fn settle_doubt(&self, channel: &ChannelName, origin: Origin) {
+        let Some(events) = self.0.events.get() else { return };
+        let mut doubts = lock(&events.doubts);
+        if !doubts.open.is_empty() {
+            doubts.settle(&(channel.clone(), origin));
+        }
+    }
+
+    fn put_back_doubt(&self, append: DoubtfulAppend) {
+        if let Some(events) = self.0.events.get() {
+            lock(&events.doubts).put_back(append);
+        }
+    }
+
     /// An append was a repetition. If the process before made the first one just before its end, its event may be
-    /// missing.
+    /// missing; it is told once. Where the engine does not know when that process ended, nothing is: any repetition of
+    /// an old append would be one.
     pub(crate) fn tell_repeated(&self, append: DoubtfulAppend, offset: u64, at: u64) {
         let Some(events) = self.0.events.get() else { return };
-        let is_of_before = at < lock(&events.doubts).began_ms && at + LAST_MS >= self.engine().last_run_ms();
-        if is_of_before && events.tells_of(&append.channel) {
+        let ended_ms = self.engine().last_run_ms();
+        if ended_ms == 0 || at.saturating_add(LAST_MS) < ended_ms || !events.tells_of(&append.channel) {
+            return;
+        }
+        let mut doubts = lock(&events.doubts);
+        let is_told = at < doubts.began_ms && doubts.begin_repeated(append.key());
+        drop(doubts);
+        if is_told {
             self.tell_stored(append, offset);
         }
     }
 
     /// About once a second: looks for some of the appends in doubt.
     pub(super) fn check_doubts(&self, at: EventsAt<'_>) {
-        let some = lock(&at.events.doubts).take_some();
+        let mut doubts = lock(&at.events.doubts);
+        let (some, lost) = (doubts.take_some(), std::mem::take(&mut doubts.lost));
+        drop(doubts);
+        let telling =
+            |log: &&super::RecordedLog| log.config.events.contains(EventKind::MessagePublished) && lost > 0;
+        for log in at.events.logs.iter().filter(telling) {
+            at.push(&log.store, at.lost_event(lost));
+        }
         some.into_iter().for_each(|append| self.look_for(append));
     }
 
@@ -126,9 +204,13 @@ impl Hub {
             answer: Answer::new(move |outcome: Result<Appended, EngineError>| match outcome {
                 Ok(Appended::Repeated { offset, .. }) => hub.tell_stored(again, offset),
                 // It is not there.
-                Ok(Appended::New { .. }) | Err(EngineError::Conflict { .. }) => {}
-                Err(EngineError::InDoubt(_)) if again.tries >= TRIES_MAX => {}
-                Err(_) => hub.note_doubt(again),
+                Ok(Appended::New { .. }) | Err(EngineError::Conflict { .. }) => {
+                    hub.settle_doubt(&again.channel, origin);
+                }
+                Err(EngineError::InDoubt(_)) if again.tries >= TRIES_MAX => {
+                    hub.settle_doubt(&again.channel, origin);
+                }
+                Err(_) => hub.put_back_doubt(again),
             }),
         }));
     }
@@ -138,9 +220,11 @@ impl Hub {
         let (hub, now) = (self.clone(), self.last_now());
         let channel = append.channel.clone();
         let answer = Answer::new(move |page: Result<Page, EngineError>| {
-            let Ok(page) = page else { return hub.note_doubt(append) };
+            let Ok(page) = page else { return hub.put_back_doubt(append) };
             let entry = page.entries.first().filter(|entry| entry.offset() == offset);
-            if let (Some(entry), Some(events)) = (entry, hub.events()) {
+            let Some(events) = hub.events() else { return };
+            let is_open = lock(&events.events.doubts).settle(&append.key());
+            if let Some(entry) = entry.filter(|_| is_open) {
                 events.published(&append.channel, &page.log.epoch, entry);
             }
         });

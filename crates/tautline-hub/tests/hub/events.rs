@@ -366,27 +366,62 @@ fn doubt_outlasts_an_unavailable_engine() {
     assert_eq!(slow.channels(), ["room:7"]);
 }
 
+/// The channels told by the second of two nodes, after a publication with a key was repeated there `times` times. The
+/// first was killed before it could store an event.
+fn told_after_repetitions(last_run_ms: u64, times: usize) -> Vec<String> {
+    let first = SlowNode::new(&["message.published"]);
+    first.publish("room:7", Some("order-8"));
+    first.engine.work_on("room:7");
+    first.engine.forget();
+    let SlowNode { node, engine } = first;
+    std::mem::forget(node);
+    engine.last_run_ms.store(last_run_ms, std::sync::atomic::Ordering::SeqCst);
+    let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, NodeLimits::default(), KEPT, 8);
+    let now = tautline_protocol::Now::new(node.now.mono_ms, node.now.wall_ms + 5_000);
+    let node = recording(Node { now, ..node }, vec![log("all", &["message.published"], &["*"])]);
+    let mut second = SlowNode { node, engine };
+    for _ in 0..times {
+        second.publish("room:7", Some("order-8"));
+        second.engine.work();
+    }
+    second.channels()
+}
+
 #[test]
-fn repeated_key_of_a_killed_node_is_told() {
-    let limits = NodeLimits::default();
-    let engine = Arc::new(MemoryEngine::new(7, &limits.engine, limits.protocol.ticket_ms));
-    let on = |seed, wall_ms| {
-        let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits.clone(), KEPT, seed);
-        let now = tautline_protocol::Now::new(node.now.mono_ms, node.now.wall_ms + wall_ms);
-        recording(Node { now, ..node }, vec![log("all", &["message.published"], &["*"])])
-    };
-    let publish = |node: &Node| {
-        let data = serde_json::value::RawValue::from_string("1".to_owned()).expect("json");
-        let options = PublishOptions { idempotency_key: Some("order-8"), ..PublishOptions::default() };
-        node.try_publish(&ChannelName::parse("room:7").expect("valid"), &data, options).expect("published");
-    };
-    let first = on(1, 0);
-    publish(&first);
-    // It is killed before its events are stored.
-    std::mem::forget(first);
-    let second = on(2, 5_000);
-    publish(&second);
-    assert_eq!(kinds(&second), ["message.published"]);
+fn repeated_key_of_a_killed_node_is_told_once() {
+    assert_eq!(told_after_repetitions(crate::common::BEGIN_WALL_MS, 3), ["room:7"]);
+}
+
+#[test]
+fn repetition_without_a_known_end_before_is_not_told() {
+    assert_eq!(told_after_repetitions(0, 3), [""; 0]);
+}
+
+#[test]
+fn retry_of_a_doubtful_publication_that_succeeds_is_told_once() {
+    // The first attempt never happened; the retry does, before the look for it or while that is under way.
+    for is_looked_for in [false, true] {
+        let mut slow = SlowNode::new(&["message.published"]);
+        slow.publish("room:7", Some("order-8"));
+        slow.engine.fail(&EngineError::InDoubt("the connection is gone".to_owned()));
+        slow.publish("room:7", Some("order-8"));
+        if is_looked_for {
+            slow.node.advance(1_000);
+        }
+        slow.engine.work();
+        assert_eq!(slow.channels(), ["room:7"], "{is_looked_for}");
+        assert_eq!(slow.channels().len(), 1, "{is_looked_for}");
+    }
+}
+
+#[test]
+fn publication_in_doubt_twice_is_told_once() {
+    let mut slow = SlowNode::new(&["message.published"]);
+    slow.publish("room:7", Some("order-8"));
+    slow.publish("room:7", Some("order-8"));
+    slow.engine.doubt();
+    assert_eq!(slow.channels(), ["room:7"]);
+    assert_eq!(slow.channels().len(), 1);
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tautline_engine::{Engine, EngineError, Job, MemoryLogs, Revocation, budget::Holder};
@@ -13,12 +16,19 @@ pub struct SlowEngine {
     jobs: Mutex<VecDeque<Job>>,
     pub logs: Mutex<MemoryLogs>,
     revoked: Mutex<Vec<Revocation>>,
+    /// When the process before ran last, in wall milliseconds.
+    pub last_run_ms: AtomicU64,
 }
 
 impl SlowEngine {
     pub fn new(limits: &NodeLimits) -> Arc<Self> {
         let logs = Mutex::new(MemoryLogs::new(3, &limits.engine, limits.protocol.ticket_ms));
-        Arc::new(Self { jobs: Mutex::default(), logs, revoked: Mutex::default() })
+        Arc::new(Self {
+            jobs: Mutex::default(),
+            logs,
+            revoked: Mutex::default(),
+            last_run_ms: AtomicU64::default(),
+        })
     }
 
     /// Runs the queued jobs in order. Returns their number, saved positions and maintenance not counted.
@@ -142,6 +152,10 @@ impl Engine for SlowEngine {
 
     fn revocations(&self) -> Vec<Revocation> {
         self.revoked.lock().expect("not poisoned").clone()
+    }
+
+    fn last_run_ms(&self) -> u64 {
+        self.last_run_ms.load(Ordering::SeqCst)
     }
 
     fn incarnation(&self) -> u32 {
