@@ -110,6 +110,10 @@ pub(super) struct Replayed {
     pub(super) lines: usize,
     /// How far the journal accounts for the logs of events; those behind it were stored, and their lines maybe not.
     pub(super) marks: Marks,
+    /// The lines that events behind the marks came to: the journal has to have them before it marks these.
+    pub(super) unmarked: Vec<Box<str>>,
+    /// A mark was read.
+    pub(super) has_mark: bool,
 }
 
 /// An event, as far as it says what is open.
@@ -156,6 +160,7 @@ impl Replayed {
             ("inbox.unread", _, Some(user)) => JournalLine::Unread { user, since, reported: offset },
             _ => return,
         };
+        self.unmarked.push(line.to_json());
         self.apply(line);
     }
 
@@ -182,7 +187,10 @@ impl Replayed {
                 let user = UserId::parse(&user).ok();
                 self.inboxes.extend(user.map(|user| (user, Unread { since, reported })));
             }
-            JournalLine::Mark { logs } => self.marks.extend(logs),
+            JournalLine::Mark { logs } => {
+                self.has_mark = true;
+                self.marks.extend(logs);
+            }
             JournalLine::Read { user } => {
                 if let Ok(user) = UserId::parse(&user) {
                     self.inboxes.remove(&user);

@@ -260,12 +260,12 @@ fn take_lines(replayed: &mut Replayed, page: &Page) -> ReadNext {
 }
 
 /// A log without a mark in this epoch is new to the journal, which accounts for it from its head on. Where the journal
-/// is empty, all logs are read: the process before may have been killed before its first line.
+/// has no mark, all logs are read: the process before may have been killed before its first one.
 fn take_events(replayed: &mut Replayed, index: usize, name: &str, page: &Page) -> ReadNext {
     let log = &page.log;
     let is_marked = replayed.marks.get(name).is_some_and(|mark| *mark.epoch == *log.epoch);
     let last = page.entries.last().map(Entry::offset);
-    if let Some(last) = last.filter(|_| is_marked || replayed.lines == 0) {
+    if let Some(last) = last.filter(|_| is_marked || !replayed.has_mark) {
         for entry in &page.entries {
             data_of(entry).iter().for_each(|event| replayed.take_event(event, entry.at()));
         }

@@ -85,12 +85,15 @@ impl EventsAt<'_> {
     }
 
     /// Takes the whole journal of the process before, which is known to have run at `ended_at`.
-    pub(super) fn load(&self, ended_at: u64, limits: &NodeLimits, replayed: Replayed) {
+    pub(super) fn load(&self, ended_at: u64, limits: &NodeLimits, mut replayed: Replayed) {
         let (lines, marks) = (replayed.lines, replayed.marks.clone());
+        let unmarked = std::mem::take(&mut replayed.unmarked);
         let before = Before::new(self.now, ended_at, &limits.hub, replayed);
         self.track(|tracker, now, recorder| {
             recorder.length.load(lines);
             *recorder.marks = marks;
+            // First: the next process reads nothing before the marks but these lines.
+            unmarked.into_iter().for_each(|line| recorder.add_line(line));
             recorder.write_marks();
             tracker.load(now, limits.protocol.park_ms, before, recorder);
         });
@@ -162,12 +165,16 @@ impl Sink for Recorder<'_> {
     }
 
     fn journal(&mut self, line: &JournalLine) {
-        let is_kept = self.at.push(&self.tracking.store, line.to_json());
-        self.length.add(is_kept);
+        self.add_line(line.to_json());
     }
 }
 
 impl Recorder<'_> {
+    fn add_line(&mut self, line: Box<str>) {
+        let is_kept = self.at.push(&self.tracking.store, line);
+        self.length.add(is_kept);
+    }
+
     /// The lines that are written by now account for all events that are stored by now. True: more than before.
     fn advance_marks(&mut self) -> bool {
         let mut is_news = false;

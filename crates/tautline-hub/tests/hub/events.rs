@@ -471,6 +471,39 @@ fn session_that_the_journal_misses_is_closed_after_a_kill() {
 }
 
 #[test]
+fn session_that_the_journal_misses_survives_two_kills() {
+    let slow = SlowNode::new(&["session.*", "user.*"]);
+    store_all(&slow.node, &slow.engine);
+    let mut ann = slow.node.user("ann", &[]);
+    slow.engine.work();
+    ann.drain(&slow.node);
+    for _ in 0..3 {
+        while slow.node.hub.pump() {}
+        slow.engine.work_on("$events:all");
+    }
+    slow.engine.fail(&EngineError::Unavailable("killed".to_owned()));
+    let SlowNode { node, engine } = slow;
+    std::mem::forget((node, ann));
+
+    let on = |seed| {
+        let limits = NodeLimits::default();
+        let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), seed);
+        recording(node, vec![log("all", &["session.*", "user.*"], &["*"])])
+    };
+    // Killed when its journal is stored, and before the session ends.
+    let second = on(8);
+    store_all(&second, &engine);
+    std::mem::forget(second);
+
+    let mut third = on(9);
+    store_all(&third, &engine);
+    third.advance(PARK_MS);
+    store_all(&third, &engine);
+    let told = SlowNode { node: third, engine: Arc::clone(&engine) }.kinds();
+    assert_eq!(told, ["session.opened", "user.online", "user.offline", "session.closed"]);
+}
+
+#[test]
 fn unavailable_engine_delays_events_until_it_recovers() {
     let limits = NodeLimits::default();
     let engine = SlowEngine::new(&limits);
