@@ -9,7 +9,7 @@ use std::{
 
 use tautline_engine::{Ban, BanChange, BanSubject};
 use tautline_protocol::{
-    ByeCode, UserId,
+    ByeCode, ErrorCode, UserId,
     packet::{ErrorBody, server::Bye},
 };
 
@@ -17,6 +17,9 @@ use crate::sync::{Mutex, RwLock, lock, read, write};
 
 /// The words for a user that is kept out.
 pub(crate) const BANNED: &str = "an operator keeps this user out";
+
+/// Changes of one subject that wait while the engine saves one.
+const SAVES_WAITING_MAX: usize = 16;
 
 /// The bans of a node.
 pub(crate) struct Bans {
@@ -54,6 +57,12 @@ struct Kept {
     reason: Box<str>,
 }
 
+/// A change that was not made.
+pub(crate) struct RefusedChange {
+    pub(crate) save: BanSave,
+    pub(crate) error: ErrorBody,
+}
+
 /// There is no room for another ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BansFull;
@@ -64,14 +73,23 @@ impl Bans {
     }
 
     /// Makes a change, and returns what is to be submitted now: this one, unless one before it is being saved. `Err`:
-    /// there is no room, and nothing has changed.
-    pub(crate) fn change(&self, save: BanSave) -> Result<(Option<BanSave>, bool), BanSave> {
+    /// there is no room for the ban or for the change to wait, and nothing has changed.
+    pub(crate) fn change(&self, save: BanSave) -> Result<(Option<BanSave>, bool), RefusedChange> {
         let mut saving = lock(&self.saving);
+        if saving.get(save.subject()).is_some_and(|waiting| waiting.len() >= SAVES_WAITING_MAX) {
+            let words = "more changes of this ban wait than this node can hold";
+            let error =
+                ErrorBody { retry_after_ms: Some(1000), ..ErrorBody::new(ErrorCode::Overloaded, words) };
+            return Err(RefusedChange { save, error });
+        }
         let was_banned = match &save.change {
             BanChange::Lift(subject) => self.lift(subject),
             BanChange::Set(ban) => match self.set(ban.clone()) {
                 Ok(was_banned) => was_banned,
-                Err(BansFull) => return Err(save),
+                Err(BansFull) => {
+                    let words = "this node keeps as many bans as it may (`bans_max`)";
+                    return Err(RefusedChange { save, error: ErrorBody::new(ErrorCode::Limit, words) });
+                }
             },
         };
         if let Some(waiting) = saving.get_mut(save.subject()) {

@@ -11,7 +11,7 @@ use tautline_protocol::{ErrorCode, Now, packet::ErrorBody};
 use super::{CONTROL_PAGE_MAX, Control, Target};
 use crate::{
     Hub, Identity, SessionFilter,
-    bans::{BanSave, bye_banned, bye_banned_address},
+    bans::{BanSave, RefusedChange, bye_banned, bye_banned_address},
     client_network,
     gather::gather,
 };
@@ -53,7 +53,8 @@ impl Control {
     ///
     /// `done` is called once, from any thread, when the engine has saved it, and gives how many sessions were
     /// concerned: with `unavailable` where the engine cannot; the ban then holds until a restart. With `limit`
-    /// where there are as many bans as there may be (`bans_max`), and nothing is done then.
+    /// where there are as many bans as there may be (`bans_max`), and with `overloaded` where too many changes of the same subject
+    /// wait for the engine; nothing is done then.
     pub fn ban(&self, now: Now, ban: Ban, done: impl FnOnce(Result<usize, ErrorBody>) + Send + 'static) {
         let ban = Ban { subject: counted(ban.subject), ..ban };
         if ban.reason.len() > Self::BAN_REASON_BYTES_MAX {
@@ -66,9 +67,8 @@ impl Control {
         let change = BanSave { change: BanChange::Set(ban.clone()), done: saved };
         let save = match self.0.bans().change(change) {
             Ok((save, _)) => save,
-            Err(BanSave { done, .. }) => {
-                let words = "this node keeps as many bans as it may (`bans_max`)";
-                done(Err(ErrorBody::new(ErrorCode::Limit, words)));
+            Err(RefusedChange { save, error }) => {
+                (save.done)(Err(error));
                 return concern(Ok(0));
             }
         };
@@ -98,9 +98,15 @@ impl Control {
         let (Some(tell), Some(saved)) = (parts.pop(), parts.pop()) else { return };
         let saved = Box::new(move |result: Result<(), ErrorBody>| saved(result.map(|()| false)));
         let change = BanSave { change: BanChange::Lift(counted(subject)), done: saved };
-        if let Ok((save, was_banned)) = self.0.bans().change(change) {
-            self.0.save_ban(save);
-            tell(Ok(was_banned));
+        match self.0.bans().change(change) {
+            Ok((save, was_banned)) => {
+                self.0.save_ban(save);
+                tell(Ok(was_banned));
+            }
+            Err(RefusedChange { save, error }) => {
+                (save.done)(Err(error));
+                tell(Ok(false));
+            }
         }
     }
 

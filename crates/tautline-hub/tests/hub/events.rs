@@ -504,6 +504,29 @@ fn session_that_the_journal_misses_survives_two_kills() {
 }
 
 #[test]
+fn ban_changes_beyond_those_that_wait_are_refused() {
+    let slow = SlowNode::new(&["session.*"]);
+    let (done, answers) = mpsc::channel();
+    let lift = |subject: &str| {
+        let done = done.clone();
+        let subject: BanSubject = subject.parse().expect("valid");
+        slow.node.hub.control().lift_ban(subject, move |answer| drop(done.send(answer)));
+    };
+    // One is being saved, and 16 wait for it.
+    (0..17).for_each(|_| lift("user:ann"));
+    assert!(answers.try_recv().is_err(), "the engine has not answered");
+    lift("user:ann");
+    let refused = answers.try_recv().expect("answered at once").expect_err("refused");
+    assert_eq!(refused.code, tautline_protocol::ErrorCode::Overloaded);
+    lift("user:bob");
+    slow.engine.work();
+    assert_eq!(answers.try_iter().filter(Result::is_ok).count(), 18);
+    lift("user:ann");
+    slow.engine.work();
+    assert_eq!(answers.try_recv(), Ok(Ok(false)), "there is room again");
+}
+
+#[test]
 fn unavailable_engine_delays_events_until_it_recovers() {
     let limits = NodeLimits::default();
     let engine = SlowEngine::new(&limits);
