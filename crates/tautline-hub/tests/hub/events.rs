@@ -425,6 +425,54 @@ fn publication_in_doubt_twice_is_told_once() {
 }
 
 #[test]
+fn repeated_client_request_in_doubt_notes_nothing() {
+    let mut slow = SlowNode::new(&["message.published"]);
+    let in_doubt = EngineError::InDoubt("the connection is gone".to_owned());
+    let publish = |again| json!({"id": 1, "again": again, "publish": {"channel": "room:7", "data": 1}});
+    let mut ann = slow.node.guest();
+    slow.engine.work();
+    let welcome = ann.welcome(&slow.node);
+    ann.say(&slow.node, publish(false));
+    assert_eq!(slow.engine.appends(), ["room:7"]);
+    slow.engine.fail(&in_doubt);
+    slow.node.advance(1_000);
+    assert_eq!(slow.engine.appends(), ["room:7"], "the first one is looked for");
+    // No log says that it never had the request; after a minute it is given up.
+    for _ in 0..61 {
+        slow.engine.work();
+        slow.node.advance(1_000);
+    }
+    slow.engine.work();
+    ann.peer.handle_lost(slow.node.now);
+    slow.node.advance(PARK_MS);
+    assert_eq!(slow.engine.appends(), [""; 0]);
+    slow.engine.work();
+
+    let mut back = slow.node.dial();
+    back.say(&slow.node, resume(&welcome, 5, json!({})));
+    slow.engine.work();
+    back.say(&slow.node, publish(true));
+    assert_eq!(slow.engine.appends(), ["room:7"]);
+    slow.engine.fail(&in_doubt);
+    slow.node.advance(1_000);
+    assert_eq!(slow.engine.appends(), [""; 0]);
+}
+
+#[test]
+fn doubts_beyond_the_limit_are_reported_lost() {
+    let mut slow = SlowNode::new(&["message.published"]);
+    for _ in 0..101 {
+        (0..100).for_each(|_| slow.publish("room:7", None));
+        slow.engine.fail(&EngineError::InDoubt("the connection is gone".to_owned()));
+    }
+    slow.node.advance(1_000);
+    store_all(&slow.node, &slow.engine);
+    let told = slow.stored();
+    assert_eq!(told.len(), 1);
+    assert_eq!((&told[0]["type"], &told[0]["data"]["count"]), (&json!("events.lost"), &json!(100)));
+}
+
+#[test]
 fn journal_waits_for_the_events_it_accounts_for() {
     let slow = SlowNode::new(&["session.*"]);
     store_all(&slow.node, &slow.engine);
