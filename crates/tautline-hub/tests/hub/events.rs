@@ -12,10 +12,10 @@ use tautline_protocol::{ChannelName, Pattern};
 
 use crate::common::{Node, Phone, identity, resume, slow::SlowEngine};
 
-const KEPT: Retention = Retention { count: 1_000_000, bytes: usize::MAX, age_ms: u64::MAX };
-const PARK_MS: u64 = 120_000;
+pub const KEPT: Retention = Retention { count: 1_000_000, bytes: usize::MAX, age_ms: u64::MAX };
+pub const PARK_MS: u64 = 120_000;
 
-fn log(name: &str, events: &[&str], channels: &[&str]) -> EventLogConfig {
+pub fn log(name: &str, events: &[&str], channels: &[&str]) -> EventLogConfig {
     let events = events.iter().map(|pattern| EventSet::parse(pattern).expect("it names some"));
     EventLogConfig {
         name: name.to_owned(),
@@ -25,7 +25,7 @@ fn log(name: &str, events: &[&str], channels: &[&str]) -> EventLogConfig {
     }
 }
 
-fn recording(node: Node, logs: Vec<EventLogConfig>) -> Node {
+pub fn recording(node: Node, logs: Vec<EventLogConfig>) -> Node {
     node.hub.record_events(node.now, &EventsConfig { logs }).expect("valid");
     node
 }
@@ -49,7 +49,7 @@ fn events(node: &Node, name: &str) -> Vec<Value> {
     page.events.iter().map(|event| serde_json::from_str(&event.body).expect("json")).collect()
 }
 
-fn kinds(node: &Node) -> Vec<String> {
+pub fn kinds(node: &Node) -> Vec<String> {
     let events = events(node, "all");
     events.iter().map(|event| event["type"].as_str().expect("a type").to_owned()).collect()
 }
@@ -200,7 +200,7 @@ fn same_page_has_the_same_bytes_later() {
 }
 
 /// Runs the engine until it has stored all events.
-fn store_all(node: &Node, engine: &SlowEngine) {
+pub fn store_all(node: &Node, engine: &SlowEngine) {
     loop {
         while node.hub.pump() {}
         if engine.work() == 0 {
@@ -283,295 +283,6 @@ fn events_beyond_the_room_become_one_lost_event() {
     assert_eq!(told.len(), 1, "{bodies:#?}");
     assert_eq!(told[0]["data"]["count"], lost);
     assert_eq!(bodies.len() as u64 - 1 + lost, happened, "none is silent");
-}
-
-/// A node on an engine that answers later, with the publications that its events tell of.
-struct SlowNode {
-    node: Node,
-    engine: Arc<SlowEngine>,
-}
-
-impl SlowNode {
-    fn new(events: &[&str]) -> Self {
-        let limits = NodeLimits::default();
-        let engine = SlowEngine::new(&limits);
-        let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), 7);
-        let node = recording(node, vec![log("all", events, &["*", "user:*"])]);
-        engine.work();
-        Self { node, engine }
-    }
-
-    fn publish(&self, channel: &str, key: Option<&str>) {
-        let data = serde_json::value::RawValue::from_string("1".to_owned()).expect("json");
-        let options = PublishOptions { idempotency_key: key, ..PublishOptions::default() };
-        let channel = ChannelName::parse(channel).expect("valid");
-        self.node.hub.publish(self.node.now, &channel, &data, options, drop);
-    }
-
-    /// The channels of the events, once the engine has done all that it was asked for.
-    fn channels(&mut self) -> Vec<String> {
-        self.node.advance(1_000);
-        store_all(&self.node, &self.engine);
-        let channel = |body: &Value| body["data"]["channel"].as_str().expect("a name").to_owned();
-        self.stored().iter().map(channel).collect()
-    }
-
-    fn kinds(&self) -> Vec<String> {
-        let kind = |body: &Value| body["type"].as_str().expect("a type").to_owned();
-        self.stored().iter().map(kind).collect()
-    }
-
-    fn stored(&self) -> Vec<Value> {
-        let (done, page) = mpsc::channel();
-        let log = self.node.hub.event_log("all").expect("recorded");
-        log.read(self.node.now, 0, (10_000, usize::MAX), move |page| drop(done.send(page)));
-        self.engine.work();
-        let page = page.try_recv().expect("answered").expect("read");
-        let body = |body: &str| serde_json::from_str::<Value>(body).expect("json");
-        page.events.iter().map(|event| body(&event.body)).collect()
-    }
-}
-
-#[test]
-fn publication_in_doubt_is_told_when_it_proves_appended() {
-    let mut slow = SlowNode::new(&["message.published"]);
-    slow.publish("room:7", None);
-    slow.publish("room:8", Some("order-8"));
-    slow.publish("user:ann", None);
-    slow.engine.doubt();
-    assert_eq!(slow.channels(), ["room:7", "room:8", "user:ann"]);
-    assert_eq!(slow.channels().len(), 3, "and once");
-}
-
-#[test]
-fn publication_in_doubt_that_never_happened_is_not_told() {
-    let mut slow = SlowNode::new(&["message.published"]);
-    slow.publish("room:7", None);
-    slow.engine.fail(&EngineError::InDoubt("the connection is gone".to_owned()));
-    assert_eq!(slow.channels(), [""; 0]);
-    slow.publish("room:7", None);
-    slow.engine.work();
-    assert_eq!(slow.channels(), ["room:7"]);
-}
-
-#[test]
-fn doubt_outlasts_an_unavailable_engine() {
-    let mut slow = SlowNode::new(&["message.published"]);
-    slow.publish("room:7", None);
-    slow.engine.doubt();
-    for _ in 0..100 {
-        slow.node.advance(1_000);
-        slow.engine.fail(&EngineError::Unavailable("the disk is full".to_owned()));
-    }
-    assert_eq!(slow.channels(), ["room:7"]);
-}
-
-/// The channels told by the second of two nodes, after a publication with a key was repeated there `times` times. The
-/// first was killed before it could store an event.
-fn told_after_repetitions(last_run_ms: u64, times: usize) -> Vec<String> {
-    let first = SlowNode::new(&["message.published"]);
-    first.publish("room:7", Some("order-8"));
-    first.engine.work_on("room:7");
-    first.engine.forget();
-    let SlowNode { node, engine } = first;
-    std::mem::forget(node);
-    engine.last_run_ms.store(last_run_ms, std::sync::atomic::Ordering::SeqCst);
-    let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, NodeLimits::default(), KEPT, 8);
-    let now = tautline_protocol::Now::new(node.now.mono_ms, node.now.wall_ms + 5_000);
-    let node = recording(Node { now, ..node }, vec![log("all", &["message.published"], &["*"])]);
-    let mut second = SlowNode { node, engine };
-    for _ in 0..times {
-        second.publish("room:7", Some("order-8"));
-        second.engine.work();
-    }
-    second.channels()
-}
-
-#[test]
-fn repeated_key_of_a_killed_node_is_told_once() {
-    assert_eq!(told_after_repetitions(crate::common::BEGIN_WALL_MS, 3), ["room:7"]);
-}
-
-#[test]
-fn repetition_without_a_known_end_before_is_not_told() {
-    assert_eq!(told_after_repetitions(0, 3), [""; 0]);
-}
-
-#[test]
-fn retry_of_a_doubtful_publication_that_succeeds_is_told_once() {
-    // The first attempt never happened; the retry does, before the look for it or while that is under way.
-    for is_looked_for in [false, true] {
-        let mut slow = SlowNode::new(&["message.published"]);
-        slow.publish("room:7", Some("order-8"));
-        slow.engine.fail(&EngineError::InDoubt("the connection is gone".to_owned()));
-        slow.publish("room:7", Some("order-8"));
-        if is_looked_for {
-            slow.node.advance(1_000);
-        }
-        slow.engine.work();
-        assert_eq!(slow.channels(), ["room:7"], "{is_looked_for}");
-        assert_eq!(slow.channels().len(), 1, "{is_looked_for}");
-    }
-}
-
-#[test]
-fn publication_in_doubt_twice_is_told_once() {
-    let mut slow = SlowNode::new(&["message.published"]);
-    slow.publish("room:7", Some("order-8"));
-    slow.publish("room:7", Some("order-8"));
-    slow.engine.doubt();
-    assert_eq!(slow.channels(), ["room:7"]);
-    assert_eq!(slow.channels().len(), 1);
-}
-
-#[test]
-fn repeated_client_request_in_doubt_notes_nothing() {
-    let mut slow = SlowNode::new(&["message.published"]);
-    let in_doubt = EngineError::InDoubt("the connection is gone".to_owned());
-    let publish = |again| json!({"id": 1, "again": again, "publish": {"channel": "room:7", "data": 1}});
-    let mut ann = slow.node.guest();
-    slow.engine.work();
-    let welcome = ann.welcome(&slow.node);
-    ann.say(&slow.node, publish(false));
-    assert_eq!(slow.engine.appends(), ["room:7"]);
-    slow.engine.fail(&in_doubt);
-    slow.node.advance(1_000);
-    assert_eq!(slow.engine.appends(), ["room:7"], "the first one is looked for");
-    // No log says that it never had the request; after a minute it is given up.
-    for _ in 0..61 {
-        slow.engine.work();
-        slow.node.advance(1_000);
-    }
-    slow.engine.work();
-    ann.peer.handle_lost(slow.node.now);
-    slow.node.advance(PARK_MS);
-    assert_eq!(slow.engine.appends(), [""; 0]);
-    slow.engine.work();
-
-    let mut back = slow.node.dial();
-    back.say(&slow.node, resume(&welcome, 5, json!({})));
-    slow.engine.work();
-    back.say(&slow.node, publish(true));
-    assert_eq!(slow.engine.appends(), ["room:7"]);
-    slow.engine.fail(&in_doubt);
-    slow.node.advance(1_000);
-    assert_eq!(slow.engine.appends(), [""; 0]);
-}
-
-#[test]
-fn doubts_beyond_the_limit_are_reported_lost() {
-    let mut slow = SlowNode::new(&["message.published"]);
-    for _ in 0..101 {
-        (0..100).for_each(|_| slow.publish("room:7", None));
-        slow.engine.fail(&EngineError::InDoubt("the connection is gone".to_owned()));
-    }
-    slow.node.advance(1_000);
-    store_all(&slow.node, &slow.engine);
-    let told = slow.stored();
-    assert_eq!(told.len(), 1);
-    assert_eq!((&told[0]["type"], &told[0]["data"]["count"]), (&json!("events.lost"), &json!(100)));
-}
-
-#[test]
-fn journal_waits_for_the_events_it_accounts_for() {
-    let slow = SlowNode::new(&["session.*"]);
-    store_all(&slow.node, &slow.engine);
-    let mut ann = slow.node.guest();
-    slow.engine.work();
-    ann.drain(&slow.node);
-    while slow.node.hub.pump() {}
-    let appends = slow.engine.appends();
-    assert_eq!(appends, ["$events:all"], "the line of the journal comes behind it");
-    slow.engine.work();
-    while slow.node.hub.pump() {}
-    assert_eq!(slow.engine.appends(), ["$sessions"]);
-    drop(ann);
-}
-
-#[test]
-fn session_that_the_journal_misses_is_closed_after_a_kill() {
-    for has_earlier_line in [true, false] {
-        let slow = SlowNode::new(&["session.*", "user.*"]);
-        if has_earlier_line {
-            store_all(&slow.node, &slow.engine);
-        }
-        let mut ann = slow.node.user("ann", &[]);
-        slow.engine.work();
-        ann.drain(&slow.node);
-        // Killed when the events are stored, and the lines of the journal are not.
-        for _ in 0..3 {
-            while slow.node.hub.pump() {}
-            slow.engine.work_on("$events:all");
-        }
-        slow.engine.fail(&EngineError::Unavailable("killed".to_owned()));
-        let SlowNode { node, engine } = slow;
-        std::mem::forget((node, ann));
-
-        let limits = NodeLimits::default();
-        let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), 8);
-        let mut node = recording(node, vec![log("all", &["session.*", "user.*"], &["*"])]);
-        store_all(&node, &engine);
-        node.advance(PARK_MS);
-        store_all(&node, &engine);
-        let told = SlowNode { node, engine }.kinds();
-        assert_eq!(told, ["session.opened", "user.online", "user.offline", "session.closed"]);
-    }
-}
-
-#[test]
-fn session_that_the_journal_misses_survives_two_kills() {
-    let slow = SlowNode::new(&["session.*", "user.*"]);
-    store_all(&slow.node, &slow.engine);
-    let mut ann = slow.node.user("ann", &[]);
-    slow.engine.work();
-    ann.drain(&slow.node);
-    for _ in 0..3 {
-        while slow.node.hub.pump() {}
-        slow.engine.work_on("$events:all");
-    }
-    slow.engine.fail(&EngineError::Unavailable("killed".to_owned()));
-    let SlowNode { node, engine } = slow;
-    std::mem::forget((node, ann));
-
-    let on = |seed| {
-        let limits = NodeLimits::default();
-        let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), seed);
-        recording(node, vec![log("all", &["session.*", "user.*"], &["*"])])
-    };
-    // Killed when its journal is stored, and before the session ends.
-    let second = on(8);
-    store_all(&second, &engine);
-    std::mem::forget(second);
-
-    let mut third = on(9);
-    store_all(&third, &engine);
-    third.advance(PARK_MS);
-    store_all(&third, &engine);
-    let told = SlowNode { node: third, engine: Arc::clone(&engine) }.kinds();
-    assert_eq!(told, ["session.opened", "user.online", "user.offline", "session.closed"]);
-}
-
-#[test]
-fn ban_changes_beyond_those_that_wait_are_refused() {
-    let slow = SlowNode::new(&["session.*"]);
-    let (done, answers) = mpsc::channel();
-    let lift = |subject: &str| {
-        let done = done.clone();
-        let subject: BanSubject = subject.parse().expect("valid");
-        slow.node.hub.control().lift_ban(subject, move |answer| drop(done.send(answer)));
-    };
-    // One is being saved, and 16 wait for it.
-    (0..17).for_each(|_| lift("user:ann"));
-    assert!(answers.try_recv().is_err(), "the engine has not answered");
-    lift("user:ann");
-    let refused = answers.try_recv().expect("answered at once").expect_err("refused");
-    assert_eq!(refused.code, tautline_protocol::ErrorCode::Overloaded);
-    lift("user:bob");
-    slow.engine.work();
-    assert_eq!(answers.try_iter().filter(Result::is_ok).count(), 18);
-    lift("user:ann");
-    slow.engine.work();
-    assert_eq!(answers.try_recv(), Ok(Ok(false)), "there is room again");
 }
 
 #[test]
@@ -735,7 +446,7 @@ fn unread_inbox_is_told_after_a_restart() {
 fn forgotten_user_has_no_unread_inbox() {
     let mut node = node(&["inbox.unread"]);
     node.publish("user:ann", &json!(1));
-    node.hub.control().forget_user(node.now, &identity("ann", &[]).user.expect("a user"), |done| drop(done));
+    node.hub.control().forget_user(node.now, &identity("ann", &[]).user.expect("a user"), drop);
     assert_eq!(unread_events(&mut node).len(), 0);
 }
 
@@ -800,10 +511,7 @@ fn one_of_each() -> Vec<Value> {
     ann.enter(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
     let welcome = ann.welcome(&node);
     subscribe(&mut ann, &node, "room:7");
-    ann.ask(
-        &node,
-        json!({"id": 2, "publish": {"channel": "room:7", "data": {"text": "hi"}, "tags": {"lang": "en"}}}),
-    );
+    ann.ask(&node, json!({"id": 2, "publish": {"channel": "room:7", "data": {"text": "hi"}}}));
     ann.peer.handle_lost(node.now);
     node.advance(3_000);
     let mut again = node.dial();

@@ -12,6 +12,7 @@ mod control;
 mod counters;
 mod delivery;
 mod events;
+mod events_in_doubt;
 mod expect;
 mod finding;
 mod msgpack;

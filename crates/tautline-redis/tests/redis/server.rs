@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::topologies::LONG;
+/// Set where the long forms of the tests run, which start several servers.
+pub const LONG: &str = "TAUTLINE_TEST_REDIS_LONG";
 
 /// How long a server may take to start.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);

@@ -17,8 +17,6 @@ use super::{
     server::Server,
 };
 
-pub const LONG: &str = "TAUTLINE_TEST_REDIS_LONG";
-
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn is_long() -> bool {
