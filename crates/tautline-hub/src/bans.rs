@@ -74,6 +74,7 @@ impl Bans {
 
     /// Makes a change, and returns what is to be submitted now: this one, unless one before it is being saved. `Err`:
     /// there is no room for the ban or for the change to wait, and nothing has changed.
+    #[expect(clippy::result_large_err, reason = "what is refused is given back")]
     pub(crate) fn change(&self, save: BanSave) -> Result<(Option<BanSave>, bool), RefusedChange> {
         let mut saving = lock(&self.saving);
         if saving.get(save.subject()).is_some_and(|waiting| waiting.len() >= SAVES_WAITING_MAX) {

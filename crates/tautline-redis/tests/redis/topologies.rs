@@ -14,7 +14,7 @@ use tautline_redis::{RedisEngine, RedisOptions, Wake};
 use super::{
     InRedis,
     asking::{NOW, append_at, publish_at, read, stat, wait},
-    server::Server,
+    server::{LONG, Server},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
