@@ -1,7 +1,7 @@
 //! Counters of what happened since the process started. Their labels are closed sets: no client, user or channel
 //! makes a new one.
 //!
-//! Start at [`crate::Hub::counters`].
+//! Start at [`HubCounters`].
 
 use tautline_protocol::{
     ByeCode,
@@ -13,10 +13,7 @@ use tautline_protocol::{
     },
 };
 
-use crate::{
-    Hub,
-    sync::{AtomicU64, Ordering},
-};
+use crate::sync::{AtomicU64, Ordering};
 
 /// The upper bounds of [`OfflineTimes`] but for the last, in milliseconds.
 pub const OFFLINE_BOUNDS_MS: [u64; 8] =
@@ -123,7 +120,7 @@ impl Counters {
         add(&self.deliveries[(connection >> 1) as usize % DELIVERY_SHARDS].0, count);
     }
 
-    fn snapshot(&self) -> HubCounters {
+    pub(crate) fn snapshot(&self) -> HubCounters {
         let mut offline = OfflineTimes { sum_ms: get(&self.offline_sum_ms), ..OfflineTimes::default() };
         offline.counts.iter_mut().zip(&self.offline).for_each(|(count, counter)| *count = get(counter));
         HubCounters {
@@ -156,14 +153,6 @@ fn get(counter: &AtomicU64) -> u64 {
 
 fn named(names: impl Iterator<Item = &'static str>, counters: &[AtomicU64]) -> Vec<(&'static str, u64)> {
     names.zip(counters.iter().map(get)).collect()
-}
-
-impl Hub {
-    /// Counts since the process started.
-    #[must_use]
-    pub fn counters(&self) -> HubCounters {
-        self.0.counters.snapshot()
-    }
 }
 
 #[cfg(test)]

@@ -9,9 +9,15 @@ use tautline_engine::{
 };
 use tautline_protocol::{ChannelName, Now};
 
-use crate::{Hub, channel::Channel};
+use crate::{Hub, HubCounters, channel::Channel};
 
 impl Hub {
+    /// Counts since the process started.
+    #[must_use]
+    pub fn counters(&self) -> HubCounters {
+        self.0.counters.snapshot()
+    }
+
     /// Maintenance of channels, pages and positions.
     pub(crate) fn tidy_logs(&self, now: Now) {
         let wall_ms = now.wall_ms - self.clock_lead_ms(now);

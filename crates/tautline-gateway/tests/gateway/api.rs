@@ -307,6 +307,31 @@ fn revocation_with_a_bad_body_changes_nothing() {
     assert_eq!(phone.echo(&json!(1)), 1);
 }
 
+/// The series without labels of `docs/operate/metrics.md`.
+#[cfg(target_os = "linux")]
+const SERIES: [&str; 20] = [
+    "tautline_ready",
+    "tautline_connections",
+    "tautline_http_connections",
+    "tautline_sessions",
+    "tautline_users_online",
+    "tautline_channels",
+    "tautline_subscriptions",
+    "tautline_presence_members",
+    "tautline_log_bytes",
+    "tautline_calls_running",
+    "tautline_hellos_waiting",
+    "tautline_log_pages",
+    "tautline_channels_resumed_total",
+    "tautline_publications_total",
+    "tautline_deliveries_total",
+    "tautline_rate_limited_total",
+    "tautline_panics_total",
+    "tautline_process_cpu_seconds_total",
+    "tautline_process_resident_memory_bytes",
+    "tautline_process_open_fds",
+];
+
 /// The value of a series of `/metrics`.
 fn metric(rig: &Rig, series: &str) -> Option<f64> {
     let read = format!("GET /metrics HTTP/1.1\r\nHost: line.example\r\n{}\r\n", with_key(""));
@@ -314,6 +339,15 @@ fn metric(rig: &Rig, series: &str) -> Option<f64> {
     assert!(answer.starts_with("HTTP/1.1 200") && answer.trim_end().ends_with("# EOF"), "{answer}");
     let line = answer.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
     line.trim().parse().ok()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn metrics_have_every_series_of_their_page() {
+    let rig = Rig::serve(open_to_all());
+    for series in SERIES {
+        assert!(metric(&rig, series).is_some(), "{series}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod inboxes;
 mod journal;
 mod kind;
 mod log;
+mod probes;
 mod queue;
 mod store;
 mod tracker;
