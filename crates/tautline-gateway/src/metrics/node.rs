@@ -107,7 +107,7 @@ fn counters(hub: &HubStats, counts: &HubCounters) -> Vec<Metric> {
 
 #[expect(clippy::cast_precision_loss, reason = "the bounds are small")]
 fn buckets(counts: &[u64]) -> Vec<(f64, u64)> {
-    let bounds = OFFLINE_BOUNDS_MS.iter().map(|ms| *ms as f64 / 1_000.0).chain([f64::MAX]);
+    let bounds = OFFLINE_BOUNDS_MS.iter().map(|ms| *ms as f64 / 1_000.0).chain([f64::INFINITY]);
     bounds.zip(counts.iter().copied()).collect()
 }
 

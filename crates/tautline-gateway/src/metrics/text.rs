@@ -78,16 +78,16 @@ mod tests {
         let metrics = [
             Metric::gauge("connections", "WebSockets", [Sample::of(3)]),
             Metric::counter("drops", "Drops", [drops]),
-            Metric::histogram("offline_seconds", "Offline", vec![(1.0, 2), (f64::MAX, 1)], 7.5),
+            Metric::histogram("offline_seconds", "Offline", vec![(1.0, 2), (f64::INFINITY, 1)], 7.5),
         ];
         let wanted = concat!(
-            "# HELP tautline_connections WebSockets.\n",
+            "# HELP tautline_connections WebSockets\n",
             "# TYPE tautline_connections gauge\n",
             "tautline_connections 3.0\n",
-            "# HELP tautline_drops Drops.\n",
+            "# HELP tautline_drops Drops\n",
             "# TYPE tautline_drops counter\n",
             "tautline_drops_total{cause=\"a\\\"b\\\\c\\nd\"} 2.0\n",
-            "# HELP tautline_offline_seconds Offline.\n",
+            "# HELP tautline_offline_seconds Offline\n",
             "# TYPE tautline_offline_seconds histogram\n",
             "tautline_offline_seconds_sum 7.5\n",
             "tautline_offline_seconds_count 3\n",
