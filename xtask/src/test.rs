@@ -82,7 +82,11 @@ static STEPS: &[Step] = &[
         about: "it would compile for macOS, with nothing for lints to say",
         quick: false,
         needs: &[&C_TOOLCHAIN, &MACOS_LIBRARY],
-        skip: |_, _| {
+        // It compiles everything once more, for minutes.
+        skip: |_, options| {
+            if unasked(options, "macos") {
+                return Some("only where it is asked for (--only macos), as releases do".to_owned());
+            }
             let lacking = on_path("rustup").is_none();
             lacking.then(|| "the standard library for macOS comes by rustup, which is not there".to_owned())
         },
@@ -107,7 +111,8 @@ static STEPS: &[Step] = &[
         skip: never,
         jobs: |_| {
             // Of the whole workspace: a package alone is built with other features, and so is all that it depends on.
-            let gateway = ["test", "--workspace", "--locked", "--test", "gateway"];
+            let gateway = ["test", "--workspace", "--locked", "--test", "gateway", "--"];
+            let gateway = gateway.into_iter().chain(OF_TRANSPORTS);
             let without_io_uring =
                 Job::Run(Command::new("cargo", gateway).env("TAUTLINE_TEST_IO_URING", "no"));
             // What tests print that pass tells which of them could not run here (`skipped: …`).
@@ -249,8 +254,7 @@ static STEPS: &[Step] = &[
         needs: &[&PYTHON, &CARGO_DENY, &NODE],
         // A new advisory must not turn an old commit red, and the databases cannot be fetched everywhere.
         skip: |_, options| {
-            let unasked = !options.only.iter().any(|name| name == ADVISORIES);
-            unasked
+            unasked(options, ADVISORIES)
                 .then(|| format!("only where it is asked for (--only {ADVISORIES}), as releases and CI do"))
         },
         jobs: |root| {
@@ -261,6 +265,15 @@ static STEPS: &[Step] = &[
 ];
 
 const ADVISORIES: &str = "advisories";
+
+/// The tests of the gateway in which it matters how bytes are sent.
+const OF_TRANSPORTS: [&str; 7] =
+    ["transports", "slow_readers", "bad_input", "compression", "drain", "calls", "msgpack"];
+
+/// True for a step that runs only by its name, which was not given.
+fn unasked(options: &Options, step: &str) -> bool {
+    !options.only.iter().any(|name| name == step)
+}
 
 /// Runs the steps that `options` ask for and prints how they went.
 ///
