@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use crate::live::Live;
 
 /// No command may take longer; a hung browser must not hold the whole run for ever.
-const RUN_TIME_MAX: Duration = Duration::from_secs(20 * 60);
+const RUN_TIME_MAX: Duration = Duration::from_secs(30 * 60);
 /// How often a silent command is looked at.
 const TICK: Duration = Duration::from_millis(200);
 /// How long output may still trickle in once the command itself has ended.
