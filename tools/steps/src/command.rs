@@ -91,7 +91,7 @@ impl Command {
     /// Runs to the end with nothing on standard input; every line goes to `live` and to `log`.
     ///
     /// # Errors
-    /// [`CommandFailed`] when it does not start, ends with another code than 0, or takes more than 20 minutes.
+    /// [`CommandFailed`] when it does not start, ends with another code than 0, or takes more than 30 minutes.
     pub fn run(&self, root: &Path, live: &mut Live, log: &mut dyn Write) -> Result<()> {
         writeln!(log, "$ {self}").context("writing the log of the step")?;
         let (reader, writer) = std::io::pipe().context("opening a pipe for the output")?;
