@@ -1,7 +1,7 @@
 /** The lists of the page, and what became of each tap. */
 
 import { language, say } from './device.ts';
-import { element, write } from './element.ts';
+import { element, write } from '../../../element.ts';
 import { aboutTap, itemOf, outcomeOf, tail, wordOf, type makeTaps, type Message, type Order, type Shop, type Tap } from './shared.ts';
 
 type Taps = ReturnType<typeof makeTaps>;

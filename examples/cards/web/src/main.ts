@@ -2,7 +2,7 @@
 
 import { subscribeWithState } from 'tautline/with-state';
 import { account, forgetAccount, keepAccount, keptTaps, language, say, setLanguage, type Account } from './device.ts';
-import { element, write } from './element.ts';
+import { element, write } from '../../../element.ts';
 import { cardForm, showCards, showMessages, showOrders, showTaps } from './lists.ts';
 import { lineOf, logIn, type Line } from './server.ts';
 import { emptyShop, followInbox, followOrders, makeTaps, wordOf, type Shop } from './shared.ts';

@@ -1,7 +1,7 @@
 /** The field as a grid that a finger, a keyboard and a screen reader can dig in. */
 
 import { say } from './device.ts';
-import { element } from './element.ts';
+import { element } from '../../../element.ts';
 import type { GameEvent, View } from './shared.ts';
 
 /** From one cell of an opened neighbourhood to the next. */

@@ -1,7 +1,7 @@
 /** The home page: open rooms and the best players, by plain HTTP. No line is open here. */
 
 import { name, say, setName } from './device.ts';
-import { element } from './element.ts';
+import { element } from '../../../element.ts';
 import { leaders, rooms, type Leader, type RoomSummary } from './server.ts';
 import type { Settings } from './shared.ts';
 

@@ -1,7 +1,7 @@
 /** Puts the page together: the address names the room, `#` alone is the home page. */
 
 import { account, language, named, say, setLanguage } from './device.ts';
-import { element, write } from './element.ts';
+import { element, write } from '../../../element.ts';
 import { showHome, type Ways } from './home.ts';
 import { RoomView } from './room.ts';
 import { AGAIN, line } from './server.ts';

@@ -2,7 +2,7 @@
 
 import { Board } from './board.ts';
 import { named, say } from './device.ts';
-import { element, write } from './element.ts';
+import { element, write } from '../../../element.ts';
 import { AGAIN, line, serverNow } from './server.ts';
 import { follow, goldLeft, isTurnOf, seatOf, tellEvent, winners, type GameEvent, type View } from './shared.ts';
 
