@@ -1,23 +1,31 @@
-//! What the person at the terminal sees while a step runs: a spinner, or plain lines.
+//! What the person at the terminal sees while steps run: a spinner for each, or plain lines.
 
 use std::{
     io::IsTerminal,
+    sync::LazyLock,
     time::{Duration, Instant},
 };
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Between two signs of life where there is no spinner; many build servers end a job that is silent for ten minutes.
 const PLAIN_SIGN_EVERY: Duration = Duration::from_secs(60);
 
-const FRAMES: [&str; 4] = ["|", "/", "-", "\\"];
-const REDRAW_EVERY: Duration = Duration::from_millis(100);
-
 /// How a test begins the line that says what it could not do on this machine, and why.
 const SKIPPED: &str = "skipped: ";
+
+/// The spinners of all steps that run at the same time.
+static SPINNERS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Prints lines that stay, above the spinners.
+pub fn say(lines: &str) {
+    SPINNERS.suspend(|| println!("{lines}"));
+}
 
 /// What the person at the terminal sees while a step runs.
 pub struct Live {
     name: &'static str,
-    spinner: Option<Spinner>,
+    spinner: Option<ProgressBar>,
     plain: bool,
     started: Instant,
     sign_due: Instant,
@@ -30,9 +38,9 @@ impl Live {
     pub fn start(name: &'static str, about: &str) -> Self {
         let plain = std::env::var_os("CI").is_some() || !std::io::stderr().is_terminal();
         if plain {
-            println!("→ {name}: {about}");
+            say(&format!("→ {name}: {about}"));
         }
-        let spinner = (!plain).then(Spinner::default);
+        let spinner = (!plain).then(|| spinner(name, about));
         Self { name, spinner, plain, last_line: about.to_owned(), ..Self::silent() }
     }
 
@@ -61,53 +69,37 @@ impl Live {
         {
             self.skipped.push(what.to_owned());
         }
-        line.clone_into(&mut self.last_line);
+        self.last_line = line.chars().filter(|c| !c.is_control()).collect();
     }
 
     /// Ends the show; how long it took, and what its tests could not do here.
     pub fn end(self) -> (Duration, Vec<String>) {
         if let Some(spinner) = self.spinner {
-            spinner.clear();
+            spinner.finish_and_clear();
         }
         (self.started.elapsed(), self.skipped)
     }
 
-    /// Says that the step is alive, where a spinner does not.
+    /// Says that the step is alive.
     pub fn tick(&mut self) {
         let now = Instant::now();
-        if let Some(spinner) = &mut self.spinner {
-            spinner.draw(self.name, now - self.started, &self.last_line);
+        if let Some(spinner) = &self.spinner {
+            spinner.set_message(self.last_line.clone());
+            spinner.tick();
         }
         if self.plain && now >= self.sign_due {
-            println!("  … {}, {}: {}", self.name, seconds(now - self.started), self.last_line);
+            say(&format!("  … {}, {}: {}", self.name, seconds(now - self.started), self.last_line));
             self.sign_due = now + PLAIN_SIGN_EVERY;
         }
     }
 }
 
 /// One line on a terminal that is drawn anew.
-#[derive(Default)]
-struct Spinner {
-    frame: usize,
-    drawn: Option<Instant>,
-}
-
-impl Spinner {
-    fn draw(&mut self, name: &str, took: Duration, line: &str) {
-        if self.drawn.is_some_and(|drawn| drawn.elapsed() < REDRAW_EVERY) {
-            return;
-        }
-        self.drawn = Some(Instant::now());
-        self.frame = (self.frame + 1) % FRAMES.len();
-        let text = format!("{} {name} {} {line}", FRAMES[self.frame], seconds(took));
-        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(80);
-        let shown: String = text.chars().filter(|c| !c.is_control()).take(columns.max(2) - 1).collect();
-        eprint!("\r\x1b[2K{shown}");
-    }
-
-    fn clear(self) {
-        eprint!("\r\x1b[2K");
-    }
+fn spinner(name: &'static str, about: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg}");
+    let style = style.expect("the template is a constant").tick_chars("|/-\\ ");
+    SPINNERS
+        .add(ProgressBar::new_spinner().with_style(style).with_prefix(name).with_message(about.to_owned()))
 }
 
 /// A duration as people read it.

@@ -5,7 +5,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Once,
+    sync::{Mutex, Once, PoisonError},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -231,6 +231,12 @@ pub fn cargo_deny_bin(root: &Path) -> PathBuf {
 /// # Errors
 /// When it is missing and cannot be installed: one line that says what to install. When installing fails: that failure.
 pub fn provide(root: &Path, wanted: &Prerequisite, live: &mut Live, log: &mut dyn Write) -> Result<()> {
+    /// Package managers and the folders of our own tools are for one at a time.
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    if (wanted.is_there)(root) {
+        return Ok(());
+    }
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     if (wanted.is_there)(root) {
         return Ok(());
     }

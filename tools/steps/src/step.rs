@@ -1,9 +1,11 @@
 //! One step of a longer task: its jobs, its log, and how it ended.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -11,7 +13,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     command::{Command, CommandFailed},
-    live::{Live, seconds},
+    live::{Live, say, seconds},
 };
 
 /// How a step ended.
@@ -42,6 +44,8 @@ pub struct Outcome {
 pub enum Job {
     /// A child process that has to end with code 0.
     Run(Command),
+    /// The same, needed by several steps: what has ended well is not run again.
+    RunOnce(Command),
     /// A check of our own; its error is the finding.
     Check(fn(&Path) -> Result<()>),
 }
@@ -72,14 +76,14 @@ pub fn run(
 fn finish(name: &'static str, live: Live, passed: bool) -> Outcome {
     let (took, skipped) = live.end();
     let (mark, ended) = if passed { ("✔", "passed") } else { ("✘", "failed") };
-    println!("{mark} {name} {ended} ({})", seconds(took));
+    say(&format!("{mark} {name} {ended} ({})", seconds(took)));
     let verdict = if passed { Verdict::Passed } else { Verdict::Failed };
     Outcome { name, verdict, took, skipped }
 }
 
 /// A step that is not run here, for this reason.
 pub fn skipped(name: &'static str, reason: String) -> Outcome {
-    println!("- {name} skipped: {reason}");
+    say(&format!("- {name} skipped: {reason}"));
     Outcome { name, verdict: Verdict::Skipped(reason), took: Duration::ZERO, skipped: Vec::new() }
 }
 
@@ -90,18 +94,32 @@ pub fn skipped(name: &'static str, reason: String) -> Outcome {
 pub fn do_jobs(root: &Path, jobs: &[Job], live: &mut Live, log: &mut dyn Write) -> Result<()> {
     jobs.iter().try_for_each(|job| match job {
         Job::Run(command) => command.run(root, live, log),
+        Job::RunOnce(command) => run_once(command, || command.run(root, live, log)),
         Job::Check(check) => check(root),
     })
 }
 
+/// Steps that run at the same time wait here for each other.
+fn run_once(command: &Command, run: impl FnOnce() -> Result<()>) -> Result<()> {
+    static DONE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let command = command.to_string();
+    if !done.contains(&command) {
+        run()?;
+        done.insert(command);
+    }
+    Ok(())
+}
+
 /// Prints why a step failed, the end of what the command said, and how to run it alone.
 fn explain(error: &anyhow::Error, log: &Path) {
-    println!("  {}", format!("{error:#}").replace('\n', "\n  "));
+    let mut lines = vec![format!("  {}", format!("{error:#}").replace('\n', "\n  "))];
     if let Some(failed) = error.downcast_ref::<CommandFailed>() {
-        println!("  the end of its output (all of it: {}):", log.display());
-        failed.tail.iter().for_each(|line| println!("  │ {line}"));
-        println!("  to run it alone: {}", failed.command);
+        lines.push(format!("  the end of its output (all of it: {}):", log.display()));
+        lines.extend(failed.tail.iter().map(|line| format!("  │ {line}")));
+        lines.push(format!("  to run it alone: {}", failed.command));
     }
+    say(&lines.join("\n"));
 }
 
 /// Where the whole output of a step is kept.
@@ -135,6 +153,18 @@ mod tests {
         let job = Job::Run(Command::new("sh", ["-c", told]));
         do_jobs(Path::new("/"), &[job], &mut live, &mut Vec::new()).unwrap();
         assert_eq!(live.end().1, ["no strace", "no mount"]);
+    }
+
+    #[test]
+    fn job_that_failed_runs_again_and_one_that_passed_does_not() {
+        let run = |shell: &str| {
+            let mut log = Vec::new();
+            let job = Job::RunOnce(Command::new("sh", ["-c", shell]));
+            let ended = do_jobs(Path::new("/"), &[job], &mut Live::silent(), &mut log);
+            (ended.is_ok(), String::from_utf8(log).unwrap().contains("\nran"))
+        };
+        assert_eq!([run("echo ran; false"), run("echo ran; false")], [(false, true); 2]);
+        assert_eq!([run("echo ran"), run("echo ran")], [(true, true), (true, false)]);
     }
 
     #[test]
