@@ -29,7 +29,43 @@ enum Vendor {
     Douyin,
     Baidu,
     Kuaishou,
+    #[value(name = "wecom")]
+    WeCom,
+    Feishu,
 }
+
+/// The sections of vendors that are configured as any other; `{at}` is the address.
+const WECOM: &str = r#"kind = "generic"
+url = "http://{at}/cgi-bin/miniprogram/jscode2session"
+generic.parameters = { access_token = "{token}", js_code = "{code}", grant_type = "authorization_code" }
+generic.id = "/userid"
+generic.denied = ["40029"]
+generic.temporary = ["-1"]
+generic.rate_limited = ["45009"]
+generic.banned = ["60111"]
+generic.token.url = "http://{at}/cgi-bin/gettoken"
+generic.token.parameters = { corpid = "{app_id}", corpsecret = "{app_secret}" }
+generic.token.ended = ["40014", "42001"]
+"#;
+const FEISHU: &str = r#"kind = "generic"
+url = "http://{at}/open-apis/mina/v2/tokenLoginValidate"
+generic.send = "json"
+generic.headers = { authorization = "Bearer {token}" }
+generic.parameters = { code = "{code}" }
+generic.id = "/data/open_id"
+generic.error = "/code"
+generic.denied = ["10213"]
+generic.temporary = ["2200"]
+generic.rate_limited = ["99991400"]
+generic.banned = ["10228"]
+generic.token.url = "http://{at}/open-apis/auth/v3/app_access_token/internal"
+generic.token.send = "json"
+generic.token.parameters = { app_id = "{app_id}", app_secret = "{app_secret}" }
+generic.token.token = "/app_access_token"
+generic.token.expires_in = "/expire"
+generic.token.error = "/code"
+generic.token.ended = ["10202"]
+"#;
 
 /// Prints the lines for a configuration file, and serves until it is ended.
 ///
@@ -49,11 +85,17 @@ pub async fn run(args: MockArgs) -> anyhow::Result<ExitCode> {
 /// What makes `serve` send codes to the mock.
 fn section(provider: &str, address: SocketAddr) -> String {
     let secret = if provider == "alipay" { APP_PRIVATE_KEY } else { APP_SECRET };
+    let address = address.to_string();
+    let vendor = match provider {
+        "wecom" => WECOM.replace("{at}", &address),
+        "feishu" => FEISHU.replace("{at}", &address),
+        _ => format!("url = \"http://{address}/\"\n"),
+    };
     let mut section = format!(
         "# A code is good once; `ann.1` and `ann.2` are the user `ann`, `expired.1` is not valid.\n\
          [[login]]\n\
          provider = \"{provider}\"\n\
-         url = \"http://{address}/\"\n\
+         {vendor}\
          app_id = \"{APP_ID}\"\n\
          app_secret = \"{secret}\"\n"
     );
@@ -72,6 +114,8 @@ impl Vendor {
             Self::Douyin => ("douyin", MockVendor::Douyin),
             Self::Baidu => ("baidu", MockVendor::Baidu),
             Self::Kuaishou => ("kuaishou", MockVendor::Kuaishou),
+            Self::WeCom => ("wecom", MockVendor::WeCom),
+            Self::Feishu => ("feishu", MockVendor::Feishu),
         }
     }
 }

@@ -77,7 +77,7 @@ impl Alipay {
 }
 
 impl Vendor for Alipay {
-    fn request(&self, code: &str, now: Now) -> CodeRequest {
+    fn request(&self, code: &str, _: &str, now: Now) -> CodeRequest {
         let timestamp = timestamp(now.wall_ms + UTC_OFFSET_MS);
         let mut parameters = vec![
             ("app_id", self.app_id.as_str()),

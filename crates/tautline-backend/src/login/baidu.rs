@@ -15,7 +15,7 @@ pub(super) struct Baidu {
 }
 
 impl Vendor for Baidu {
-    fn request(&self, code: &str, _: Now) -> CodeRequest {
+    fn request(&self, code: &str, _: &str, _: Now) -> CodeRequest {
         CodeRequest::form(
             &self.url,
             &[("code", code), ("client_id", &self.app_id), ("sk", self.app_secret.expose())],

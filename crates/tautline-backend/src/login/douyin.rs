@@ -16,7 +16,7 @@ pub(super) struct Douyin {
 }
 
 impl Vendor for Douyin {
-    fn request(&self, code: &str, _: Now) -> CodeRequest {
+    fn request(&self, code: &str, _: &str, _: Now) -> CodeRequest {
         let body = json!({"appid": self.app_id, "secret": self.app_secret.expose(), "code": code});
         CodeRequest::json(&self.url, &body)
     }

@@ -15,7 +15,7 @@ pub(super) struct Kuaishou {
 }
 
 impl Vendor for Kuaishou {
-    fn request(&self, code: &str, _: Now) -> CodeRequest {
+    fn request(&self, code: &str, _: &str, _: Now) -> CodeRequest {
         CodeRequest::form(
             &self.url,
             &[("app_id", &self.app_id), ("app_secret", self.app_secret.expose()), ("js_code", code)],

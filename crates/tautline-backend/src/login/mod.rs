@@ -4,6 +4,7 @@
 //! client whose connection was cut comes back with the same code, which the vendor would call used.
 
 mod alipay;
+mod app_tokens;
 mod baidu;
 mod budget;
 mod codes;
@@ -12,6 +13,7 @@ mod generic;
 mod kuaishou;
 mod options;
 mod provider;
+mod template;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -25,8 +27,9 @@ use tautline_protocol::Now;
 use self::provider::Provider;
 pub(crate) use self::transport::Transport;
 pub use self::{
-    generic::{GenericOptions, ParametersIn},
+    generic::{AppTokenOptions, GenericOptions},
     options::{LoginKind, LoginOptions, LoginOptionsError},
+    template::ParametersIn,
 };
 use crate::{LoginResult, token::refused};
 

@@ -195,8 +195,9 @@ impl LoginOptions {
             _ => return Err("`app_secret` is missing".to_owned()),
         };
         let url = self.url.clone().or_else(|| kind.url().map(str::to_owned)).ok_or("`url` is missing")?;
-        // A template of `generic` may have names in braces, which no URL has.
-        check_url(&url.replace(['{', '}'], ""))?;
+        if !is_generic {
+            check_url(&url)?;
+        }
         let (app_id, union_id) = (self.app_id.clone(), self.union_id);
         Ok(match kind {
             LoginKind::WeChat | LoginKind::Qq => Box::new(WeChat { url, app_id, app_secret, union_id }),

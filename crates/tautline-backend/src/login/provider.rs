@@ -2,23 +2,27 @@
 //!
 //! Start at [`Provider::authenticate`].
 
+mod app_token;
+
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use bytes::Bytes;
 use tautline_hub::{Identity, LoginRefused};
 use tautline_protocol::{Now, UserId};
 use tokio::{sync::Semaphore, time::Instant};
 use tracing::{error, warn};
 
 use super::{
+    app_tokens::AppTokens,
     budget::{AddressRates, Rate},
     codes::{CodeDigest, Codes},
     options::{LoginOptions, LoginOptionsError},
     transport::{Transport, VendorAnswer},
-    vendor::{CodeError, Vendor},
+    vendor::{AppToken, CodeError, CodeRequest, Vendor},
 };
 use crate::{
     LoginResult,
@@ -41,6 +45,20 @@ const LOG_EVERY_MS: u64 = 60_000;
 /// How long a vendor is left alone that asks for a pause: without a time of its own, and at most, in milliseconds.
 const BUSY_MS: u64 = 1_000;
 const BUSY_MS_MAX: u64 = 60_000;
+
+/// The time: when a login came, and how much has passed since.
+#[derive(Clone, Copy)]
+struct Clock {
+    now: Now,
+    started: Instant,
+}
+
+impl Clock {
+    fn mono_ms(self) -> u64 {
+        let passed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.now.mono_ms.saturating_add(passed_ms)
+    }
+}
 
 type CodeResult = Result<CodeUser, CodeError>;
 
@@ -73,6 +91,8 @@ struct State {
     /// When the calls so far are paid for, by `calls_per_second`.
     free_at_us: u64,
     breaker: Breaker,
+    app_tokens: AppTokens,
+    token_fetch: Option<Flight<Result<AppToken, CodeError>>>,
     logged_at_ms: Option<u64>,
 }
 
@@ -90,6 +110,8 @@ impl Provider {
             addresses,
             free_at_us: 0,
             breaker: Breaker::default(),
+            app_tokens: AppTokens::default(),
+            token_fetch: None,
             logged_at_ms: None,
         };
         Ok(Self {
@@ -171,21 +193,40 @@ impl Provider {
     }
 
     /// Asks the vendor, in turn.
-    async fn ask(&self, now: Now, code: &str) -> CodeResult {
-        let asked_at = Instant::now();
-        let passed_ms = || u64::try_from(asked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mono_ms = || now.mono_ms.saturating_add(passed_ms());
+    async fn ask(self: &Arc<Self>, now: Now, code: &str) -> CodeResult {
+        let clock = Clock { now, started: Instant::now() };
         let Ok(Ok(_turn)) = tokio::time::timeout(TURN_TIMEOUT, self.running.acquire()).await else {
             return Err(CodeError::Temporary);
         };
-        let request = self.vendor.request(code, now);
+        let until = Instant::now() + self.timeout;
+        let result = match self.vendor.token_source() {
+            None => self.redeem(clock, code, "", until).await,
+            Some(_) => self.redeem_with_token(clock, code, until).await,
+        };
+        if let Err(CodeError::Operator(hint)) = &result {
+            self.log_operator_error(now, hint);
+        }
+        result
+    }
+
+    async fn redeem(&self, clock: Clock, code: &str, app_token: &str, until: Instant) -> CodeResult {
+        let request = self.vendor.request(code, app_token, clock.now);
         if !request.is_valid() {
             // The options were checked with a code of letters: this one has something that HTTP does not allow.
             return Err(CodeError::Denied);
         }
-        let Ok(attempt) = self.state().breaker.begin(mono_ms()) else { return Err(CodeError::Temporary) };
-        let answer = self.transport.send(request, self.timeout).await;
-        let (mut state, mono_ms) = (self.state(), mono_ms());
+        let body = self.send(clock, request, until).await?;
+        let user = self.vendor.user(&body).and_then(|id| self.user_id(&id))?;
+        Ok(CodeUser { user, asked_at_ms: clock.now.wall_ms })
+    }
+
+    /// The body of the vendor's answer, unless the vendor is left alone.
+    async fn send(&self, clock: Clock, request: CodeRequest, until: Instant) -> Result<Bytes, CodeError> {
+        let attempt = self.state().breaker.begin(clock.mono_ms());
+        let Ok(attempt) = attempt else { return Err(CodeError::Temporary) };
+        let timeout = until.saturating_duration_since(Instant::now());
+        let answer = self.transport.send(request, timeout).await;
+        let (mut state, mono_ms) = (self.state(), clock.mono_ms());
         let failure = match answer {
             Ok(VendorAnswer { status: 429, retry_after_s, .. }) => {
                 let retry_after_ms =
@@ -199,11 +240,7 @@ impl Provider {
                 if state.breaker.end(mono_ms, attempt, true) == Some(BreakerChange::Closed) {
                     warn!(provider = self.name, "login service answers again");
                 }
-                let user = self.vendor.user(&body).and_then(|id| self.user_id(&id));
-                if let Err(CodeError::Operator(hint)) = &user {
-                    self.log_operator_error(&mut state, now, hint);
-                }
-                return user.map(|user| CodeUser { user, asked_at_ms: now.wall_ms });
+                return Ok(body);
             }
             Ok(VendorAnswer { status, .. }) => format!("HTTP {status}"),
             Err(error) => error.to_string(),
@@ -222,7 +259,8 @@ impl Provider {
             .map_err(|why| CodeError::Operator(format!("the id is no user's id here: {why}")))
     }
 
-    fn log_operator_error(&self, state: &mut State, now: Now, hint: &str) {
+    fn log_operator_error(&self, now: Now, hint: &str) {
+        let mut state = self.state();
         if state.logged_at_ms.is_none_or(|logged_at_ms| now.mono_ms >= logged_at_ms + LOG_EVERY_MS) {
             state.logged_at_ms = Some(now.mono_ms);
             error!(provider = self.name, hint, "login service refuses this app; its users cannot log in");
@@ -232,7 +270,7 @@ impl Provider {
     /// What an error means for the client.
     fn refusal(&self, error: &CodeError) -> LoginRefused {
         match error {
-            CodeError::Temporary => unavailable("the login service does not answer"),
+            CodeError::Temporary | CodeError::TokenEnded => unavailable("the login service does not answer"),
             CodeError::Operator(_) => unavailable("the login service refuses this app"),
             CodeError::Busy { retry_after_ms } => {
                 LoginRefused::RateLimited { retry_after_ms: *retry_after_ms }

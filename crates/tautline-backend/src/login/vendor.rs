@@ -4,18 +4,43 @@
 
 use http::{HeaderName, HeaderValue, Method, Uri};
 use serde_json::Value;
+use tautline_files::secret::Secret;
 use tautline_protocol::Now;
 
 /// Turns codes into ids at one vendor.
 pub(crate) trait Vendor: Send + Sync + 'static {
-    /// The request for a code.
-    fn request(&self, code: &str, now: Now) -> CodeRequest;
+    /// The request for a code, with a token of the app where [`Self::token_source`] gives one.
+    fn request(&self, code: &str, app_token: &str, now: Now) -> CodeRequest;
 
     /// The user's id in an answer below HTTP 500. A session key in it is not kept.
     ///
     /// # Errors
     /// What the vendor's error means.
     fn user(&self, body: &[u8]) -> Result<String, CodeError>;
+
+    /// What gives the app a token; `None`: the vendor wants none.
+    fn token_source(&self) -> Option<&dyn TokenSource> {
+        None
+    }
+}
+
+/// Gives an app the token that its requests with codes must carry.
+pub(crate) trait TokenSource {
+    /// The request for a token.
+    fn request(&self) -> CodeRequest;
+
+    /// The token in an answer below HTTP 500.
+    ///
+    /// # Errors
+    /// What the vendor's error means.
+    fn token(&self, body: &[u8]) -> Result<AppToken, CodeError>;
+}
+
+/// A token of the app, and how long it is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AppToken {
+    pub(crate) token: Secret,
+    pub(crate) life_ms: u64,
 }
 
 /// A request to a vendor. It has the app's secret: nothing of it is printed.
@@ -39,6 +64,8 @@ pub(crate) enum CodeError {
     RateLimited,
     /// The vendor keeps this user out.
     Banned,
+    /// The token of the app is not good any more; the code is.
+    TokenEnded,
     /// The app's settings are wrong, or the answer is not understood: for the operator's log, with a hint.
     Operator(String),
 }

@@ -17,7 +17,7 @@ pub(super) struct WeChat {
 }
 
 impl Vendor for WeChat {
-    fn request(&self, code: &str, _: Now) -> CodeRequest {
+    fn request(&self, code: &str, _: &str, _: Now) -> CodeRequest {
         CodeRequest::get(
             &self.url,
             &[

@@ -16,6 +16,7 @@
 mod keys;
 mod server;
 mod vendors;
+mod with_token;
 
 #[cfg(test)]
 pub(crate) use self::{
@@ -51,12 +52,18 @@ pub enum MockVendor {
     Baidu,
     /// Kuaishou.
     Kuaishou,
+    /// 企业微信 (WeCom), which wants a token of the app.
+    WeCom,
+    /// 飞书 (Feishu), which wants one, too.
+    Feishu,
 }
 
 /// A request to a mock.
 #[derive(Debug)]
 pub(crate) struct MockRequest {
     pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) authorization: String,
     /// The query, or the form.
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) content_type: String,
@@ -78,7 +85,11 @@ pub(crate) struct MockAnswer {
 pub(crate) struct Mock {
     vendor: MockVendor,
     used: HashSet<String>,
+    /// The number of the app's token that is good; earlier ones have ended.
+    token: usize,
     pub(crate) requests: usize,
+    /// Those of them that asked for a token of the app.
+    pub(crate) token_requests: usize,
 }
 
 /// What a code is good for.
@@ -93,11 +104,23 @@ enum Code {
 
 impl Mock {
     pub(crate) fn new(vendor: MockVendor) -> Self {
-        Self { vendor, used: HashSet::new(), requests: 0 }
+        Self { vendor, used: HashSet::new(), token: 1, requests: 0, token_requests: 0 }
+    }
+
+    /// The app's token is not good any more: the next request for one gives another.
+    #[cfg(test)]
+    pub(crate) fn end_token(&mut self) {
+        self.token += 1;
     }
 
     pub(crate) fn answer(&mut self, request: &MockRequest) -> MockAnswer {
         self.requests += 1;
+        let token = format!("mock-token-{}", self.token);
+        if let Some(body) = with_token::token(self.vendor, request, &token) {
+            self.token_requests += 1;
+            let after = Some(Duration::ZERO);
+            return MockAnswer { status: 200, content_type: "application/json", body, after };
+        }
         let code = vendors::code(self.vendor, request);
         let name = name(&code);
         let (status, after) = match name {
@@ -106,7 +129,7 @@ impl Mock {
             "fail" => (500, Some(Duration::ZERO)),
             _ => (200, Some(Duration::ZERO)),
         };
-        let (content_type, body) = vendors::answer(self.vendor, request, || self.redeem(&code));
+        let (content_type, body) = vendors::answer(self.vendor, request, &token, || self.redeem(&code));
         MockAnswer { status, content_type, body, after }
     }
 
@@ -134,11 +157,23 @@ fn name(code: &str) -> &str {
 
 impl MockRequest {
     /// A request as it comes over HTTP.
-    pub(crate) fn new(method: &str, uri: &http::Uri, content_type: &str, body: &[u8]) -> Self {
+    pub(crate) fn new(
+        method: &str,
+        uri: &http::Uri,
+        [content_type, authorization]: [&str; 2],
+        body: &[u8],
+    ) -> Self {
         let body = String::from_utf8_lossy(body).into_owned();
         let form = if content_type.starts_with("application/x-www-form-urlencoded") { &body } else { "" };
         let parameters = pairs(uri.query().unwrap_or_default()).chain(pairs(form)).collect();
-        Self { method: method.to_owned(), parameters, content_type: content_type.to_owned(), body }
+        Self {
+            method: method.to_owned(),
+            path: uri.path().to_owned(),
+            authorization: authorization.to_owned(),
+            parameters,
+            content_type: content_type.to_owned(),
+            body,
+        }
     }
 
     fn parameter(&self, name: &str) -> &str {

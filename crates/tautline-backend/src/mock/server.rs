@@ -53,13 +53,9 @@ impl MockServer {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let (head, body) = request.into_parts();
         let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map(|body| body.to_bytes());
-        let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let request = MockRequest::new(
-            head.method.as_str(),
-            &head.uri,
-            content_type.unwrap_or_default(),
-            &body.unwrap_or_default(),
-        );
+        let headers = [header::CONTENT_TYPE, header::AUTHORIZATION]
+            .map(|name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default());
+        let request = MockRequest::new(head.method.as_str(), &head.uri, headers, &body.unwrap_or_default());
         let answer = self.mock().answer(&request);
         match answer.after {
             Some(after) => tokio::time::sleep(after).await,

@@ -7,15 +7,19 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-use super::{APP_ID, APP_SECRET, Code, MockRequest, MockVendor, keys};
+use super::{APP_ID, APP_SECRET, Code, MockRequest, MockVendor, keys, with_token};
 use crate::login::to_sign;
 
 /// The code in a request.
 pub(super) fn code(vendor: MockVendor, request: &MockRequest) -> String {
     match vendor {
-        MockVendor::WeChat | MockVendor::Kuaishou => request.parameter("js_code").to_owned(),
+        MockVendor::WeChat | MockVendor::Kuaishou | MockVendor::WeCom => {
+            request.parameter("js_code").to_owned()
+        }
         MockVendor::Alipay | MockVendor::Baidu => request.parameter("code").to_owned(),
-        MockVendor::Douyin => body(request)["code"].as_str().unwrap_or_default().to_owned(),
+        MockVendor::Douyin | MockVendor::Feishu => {
+            body(request)["code"].as_str().unwrap_or_default().to_owned()
+        }
     }
 }
 
@@ -23,6 +27,7 @@ pub(super) fn code(vendor: MockVendor, request: &MockRequest) -> String {
 pub(super) fn answer(
     vendor: MockVendor,
     request: &MockRequest,
+    token: &str,
     redeem: impl FnOnce() -> Code,
 ) -> (&'static str, String) {
     const JSON: &str = "application/json";
@@ -33,11 +38,13 @@ pub(super) fn answer(
         MockVendor::Douyin => (JSON, douyin(request, redeem).to_string()),
         MockVendor::Baidu => (JSON, baidu(request, redeem).to_string()),
         MockVendor::Kuaishou => (JSON, kuaishou(request, redeem).to_string()),
+        MockVendor::WeCom => (JSON, with_token::wecom(request, token, redeem).to_string()),
+        MockVendor::Feishu => (JSON, with_token::feishu(request, token, redeem).to_string()),
     }
 }
 
 /// A key that must not be kept, logged or sent.
-const SESSION_KEY: &str = "c2Vzc2lvbi1rZXktb2YtbW9jaw==";
+pub(super) const SESSION_KEY: &str = "c2Vzc2lvbi1rZXktb2YtbW9jaw==";
 
 fn wechat(request: &MockRequest, redeem: impl FnOnce() -> Code) -> Value {
     let error = |errcode: i64, errmsg: &str| json!({"errcode": errcode, "errmsg": errmsg});
@@ -164,7 +171,7 @@ fn is_signed_by_app(request: &MockRequest) -> bool {
     key.verify(text.as_bytes(), &signature).is_ok()
 }
 
-fn body(request: &MockRequest) -> Value {
+pub(super) fn body(request: &MockRequest) -> Value {
     if request.content_type.starts_with("application/json") {
         serde_json::from_str(&request.body).unwrap_or_default()
     } else {

@@ -1,5 +1,6 @@
 //! Login codes against the mocks, without a socket.
 
+mod app_tokens;
 mod storms;
 mod vendors;
 
@@ -110,14 +111,11 @@ impl Transport for FakeNetwork {
 }
 
 fn mock_request(request: &CodeRequest) -> MockRequest {
-    let content_type = request.headers.iter().find(|(name, _)| name == "content-type");
-    let content_type = content_type.map_or("", |(_, value)| value);
-    MockRequest::new(
-        request.method.as_str(),
-        &request.url.parse().unwrap(),
-        content_type,
-        request.body.as_bytes(),
-    )
+    let headers = ["content-type", "authorization"].map(|wanted| {
+        let header = request.headers.iter().find(|(name, _)| name == wanted);
+        header.map_or("", |(_, value)| value.as_str())
+    });
+    MockRequest::new(request.method.as_str(), &request.url.parse().unwrap(), headers, request.body.as_bytes())
 }
 
 fn options(provider: &str) -> LoginOptions {
@@ -287,7 +285,7 @@ fn generic(change: impl FnOnce(&mut LoginOptions, &mut GenericOptions)) -> Login
 async fn codes_that_no_header_can_hold_leave_the_vendor_in_use() {
     let network = FakeNetwork::to(MockVendor::WeChat);
     let logins = logins(
-        generic(|_, generic| drop(generic.headers.insert("x-code".to_owned(), "{code}".to_owned()))),
+        generic(|_, generic| drop(generic.headers.insert("x-code".to_owned(), Secret::new("{code}")))),
         &network,
     );
     for n in 0..30 {
@@ -303,16 +301,16 @@ async fn codes_that_no_header_can_hold_leave_the_vendor_in_use() {
 fn options_that_fail_at_each_login_are_refused() {
     type Change = fn(&mut LoginOptions, &mut GenericOptions);
     let header = |generic: &mut GenericOptions, name: &str, value: &str| {
-        generic.headers.insert(name.to_owned(), value.to_owned());
+        generic.headers.insert(name.to_owned(), Secret::new(value));
     };
     assert_eq!(generic(|_, generic| header(generic, "x-app", "{app_id} {code}")).check(), Ok(()));
     let bad: [(Change, &str); 8] = [
-        (|_, generic| drop(generic.headers.insert("x".into(), "a\nb".into())), "header \"x\""),
-        (|_, generic| drop(generic.headers.insert("x y".into(), "a".into())), "header \"x y\""),
+        (|_, generic| drop(generic.headers.insert("x".into(), Secret::new("a\nb"))), "header \"x\""),
+        (|_, generic| drop(generic.headers.insert("x y".into(), Secret::new("a"))), "header \"x y\""),
         (
             |options, generic| {
                 options.app_id = "a\r\nb".into();
-                generic.headers.insert("x".into(), "{app_id}".into());
+                generic.headers.insert("x".into(), Secret::new("{app_id}"));
             },
             "header \"x\"",
         ),

@@ -33,7 +33,7 @@ fn all() -> [(LoginOptions, MockVendor); 6] {
 
 /// What a vendor makes of a code at a mock.
 fn ask(vendor: &dyn Vendor, mock: &mut Mock, code: &str) -> Result<String, CodeError> {
-    let answer = mock.answer(&mock_request(&vendor.request(code, NOW)));
+    let answer = mock.answer(&mock_request(&vendor.request(code, "", NOW)));
     vendor.user(answer.body.as_bytes())
 }
 
@@ -98,7 +98,7 @@ fn wechat_success_may_have_errcode_zero_and_is_text() {
         vendor.user(br#"{"openid":"o1","session_key":"k","errcode":0,"errmsg":"ok"}"#).as_deref(),
         Ok("o1")
     );
-    let answer = Mock::new(MockVendor::WeChat).answer(&mock_request(&vendor.request("ann.1", NOW)));
+    let answer = Mock::new(MockVendor::WeChat).answer(&mock_request(&vendor.request("ann.1", "", NOW)));
     assert_eq!((answer.status, answer.content_type), (200, "text/plain"));
 }
 
@@ -126,7 +126,7 @@ fn wechat_without_a_union_id_says_why() {
 #[test]
 fn douyin_success_is_in_data_beside_err_no_zero() {
     let vendor = options("douyin").vendor().unwrap();
-    let request = mock_request(&vendor.request("ann.1", NOW));
+    let request = mock_request(&vendor.request("ann.1", "", NOW));
     assert_eq!((request.method.as_str(), request.content_type.as_str()), ("POST", "application/json"));
     assert!(matches!(vendor.user(br#"{"err_no":0,"openid":"o1"}"#), Err(CodeError::Operator(_))));
     assert_eq!(vendor.user(br#"{"err_no":40019,"data":{}}"#), Err(CodeError::Denied));
@@ -142,7 +142,7 @@ fn kuaishou_success_is_one_and_not_zero() {
 #[test]
 fn alipay_answer_is_verified_as_it_was_written() {
     let vendor = alipay().vendor().unwrap();
-    let answer = Mock::new(MockVendor::Alipay).answer(&mock_request(&vendor.request("ann.1", NOW))).body;
+    let answer = Mock::new(MockVendor::Alipay).answer(&mock_request(&vendor.request("ann.1", "", NOW))).body;
     assert!(answer.contains(r#""open_id": "ann""#), "with a space that another writer leaves out");
     assert_eq!(vendor.user(answer.as_bytes()).as_deref(), Ok("ann"));
     let refused = |answer: &str| match vendor.user(answer.as_bytes()) {
@@ -210,8 +210,8 @@ fn generic(url: &str, change: impl FnOnce(&mut GenericOptions)) -> LoginOptions 
     options
 }
 
-fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, Secret> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect()
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn code_brings_no_name_in_braces_and_no_parameter_along() {
     let options = generic("https://a.example/{code}/session?app={app_id}", |generic| {
         generic.headers = map(&[("x-app", "{app_id}:{unknown}")]);
     });
-    let request = options.vendor().unwrap().request("{app_secret}&a=b/../#?", NOW);
+    let request = options.vendor().unwrap().request("{app_secret}&a=b/../#?", "", NOW);
     assert_eq!(request.url, "https://a.example/%7Bapp_secret%7D%26a%3Db%2F..%2F%23%3F/session?app=mock-app");
     assert_eq!(request.headers, [("x-app".to_owned(), "mock-app:{unknown}".to_owned())]);
     assert!(!request.url.contains(APP_SECRET));
