@@ -48,10 +48,10 @@ pub use handlers::{Handlers, LoginAttempt};
 #[cfg(feature = "http")]
 pub use hooks::{HookKind, HookOptions, HookOptionsError, Hooks};
 #[cfg(feature = "http")]
-pub use login::{GenericOptions, LoginKind, LoginOptions, LoginOptionsError, ParametersIn};
+pub use login::{AppTokenOptions, GenericOptions, LoginKind, LoginOptions, LoginOptionsError, ParametersIn};
 pub use sign::sign_hs256;
 pub use tautline_files::secret::Secret;
 pub use token::{
     HS256_SECRET_BYTES_MIN, JWKS_BYTES_MAX, JwksOptions, KeyOptions, TOKEN_BYTES_MAX, TokenOptions,
-    TokenOptionsError, unverified_identity,
+    TokenOptionsError, looks_like_a_token, unverified_identity,
 };

@@ -157,11 +157,11 @@ impl Identity {
         self.details.as_ref().map_or(&[], |details| &details.subs)
     }
 
-    /// Checks the bounds of a login.
+    /// Checks the bounds of a login, as the hub does before it lets it in.
     ///
     /// # Errors
     /// [`LoginTooLarge`] says which part is over its bound.
-    pub(crate) fn check_bounds(&self) -> Result<(), LoginTooLarge> {
+    pub fn check_bounds(&self) -> Result<(), LoginTooLarge> {
         let grants = self.details.iter().flat_map(|details| &details.grants).map(|(_, pattern)| pattern);
         let patterns = || self.channels.iter().chain(grants.clone());
         let bytes: usize = patterns().map(|pattern| pattern.as_str().len()).sum();

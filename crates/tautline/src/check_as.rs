@@ -5,7 +5,6 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::Context as _;
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use tautline_hub::{Access, ChannelRule, Client, Decision, Identity, Permission, Place};
 use tautline_protocol::{ChannelName, UserId};
 use toml::de::DeTable;
@@ -22,7 +21,7 @@ const GUEST: &str = "guest";
 pub fn report(
     settings: &Settings,
     config: Option<&Path>,
-    client: &str,
+    client: Asking<'_>,
     channel: &ChannelName,
 ) -> anyhow::Result<String> {
     let identity = identity_of(client)?;
@@ -119,20 +118,27 @@ fn place_of(path: &Path, index: usize) -> anyhow::Result<Option<String>> {
     Ok(at.map(|at| format!("{}:{}", path.display(), text[..at].matches('\n').count() + 1)))
 }
 
+/// Whose permissions are asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Asking<'a> {
+    /// A user's id, `guest`, or a token.
+    As(&'a str),
+    /// A user's id, whatever it looks like.
+    AsUser(&'a str),
+}
+
 /// `check` does not verify the signature: it says what a token of yours would open.
-fn identity_of(client: &str) -> anyhow::Result<Identity> {
-    if client == GUEST {
-        return Ok(Identity::default());
-    }
-    let mut parts = client.split('.');
-    if let (Some(header), Some(payload), Some(_), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-        && header.starts_with("eyJ")
-    {
-        let json = BASE64_URL_SAFE_NO_PAD.decode(payload).context("the token is no base64")?;
-        return tautline_backend::unverified_identity(&json).context("the gateway would refuse this token");
-    }
-    let user = UserId::parse(client).with_context(|| format!("{client:?} is no user's id"))?;
+fn identity_of(client: Asking<'_>) -> anyhow::Result<Identity> {
+    let id = match client {
+        Asking::As(GUEST) => return Ok(Identity::default()),
+        Asking::As(token) if tautline_backend::looks_like_a_token(token) => {
+            return tautline_backend::unverified_identity(token)
+                .context("the gateway would refuse this token");
+        }
+        Asking::As(id) | Asking::AsUser(id) => id,
+    };
+    // It is not repeated: it may be a token with a letter too many.
+    let user = UserId::parse(id).context("this is no user's id, and no token")?;
     Ok(Identity { user: Some(user), ..Identity::default() })
 }
 
@@ -140,6 +146,7 @@ fn identity_of(client: &str) -> anyhow::Result<Identity> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
     use serde_json::{Value, json};
 
     use super::*;
@@ -162,6 +169,10 @@ subscribe = "guest"
 "#;
 
     fn lines(client: &str, channel: &str) -> Vec<String> {
+        lines_of(Asking::As(client), channel)
+    }
+
+    fn lines_of(client: Asking<'_>, channel: &str) -> Vec<String> {
         static FILES: AtomicUsize = AtomicUsize::new(0);
         let number = FILES.fetch_add(1, Ordering::Relaxed);
         let name = format!("tautline-check-as-{}-{number}.toml", std::process::id());
@@ -175,8 +186,20 @@ subscribe = "guest"
         text.lines().map(|line| line.replace(&path.display().to_string(), "FILE")).collect()
     }
 
+    /// A token with a header as other libraries write it.
+    fn token_with(header: &str, claims: &Value) -> String {
+        let b64 = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+        format!("{}.{}.x", b64(header), b64(&claims.to_string()))
+    }
+
     fn token(claims: &Value) -> String {
-        format!("eyJh.{}.x", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()))
+        token_with(r#"{"alg":"HS256"}"#, claims)
+    }
+
+    fn error(client: Asking<'_>) -> String {
+        let channel = ChannelName::parse("room:7").unwrap();
+        let error = report(&Settings::default(), None, client, &channel).unwrap_err();
+        format!("{error:#}")
     }
 
     #[test]
@@ -206,7 +229,7 @@ subscribe = "guest"
     fn token_opens_the_channels_that_it_names() {
         let named = token(&json!({"sub": "u1", "channels": ["room:*"], "exp": 5}));
         assert!(lines(&named, "room:7")[1].contains("yes  FILE:8:"));
-        let by_sub = token(&json!({"sub": "u1", "subs": ["room:7"]}));
+        let by_sub = token(&json!({"sub": "u1", "subs": ["room:7"], "exp": 5}));
         assert!(lines(&by_sub, "room:7")[1].contains("yes"));
         assert!(lines(&by_sub, "room:8")[1].contains("no "));
         assert!(lines("u1", "room:8")[2].contains("yes"), "anybody may publish there");
@@ -214,13 +237,14 @@ subscribe = "guest"
 
     #[test]
     fn token_with_channels_by_permission_opens_only_these() {
-        let named =
-            token(&json!({"sub": "u1", "channels": {"subscribe": ["room:7"], "history": ["order:*"]}}));
+        let named = token(
+            &json!({"sub": "u1", "channels": {"subscribe": ["room:7"], "history": ["order:*"]}, "exp": 5}),
+        );
         assert!(lines(&named, "room:7")[1].contains("yes"));
         let of_order = lines(&named, "order:42:7");
         assert!(of_order[3].contains("yes"), "{of_order:#?}");
         assert!(
-            lines(&token(&json!({"sub": "u1", "channels": {"publish": ["room:7"]}})), "room:7")[1]
+            lines(&token(&json!({"sub": "u1", "channels": {"publish": ["room:7"]}, "exp": 5})), "room:7")[1]
                 .contains("no ")
         );
     }
@@ -239,10 +263,68 @@ subscribe = "guest"
     }
 
     #[test]
-    fn client_that_is_no_user_is_an_error() {
-        let channel = ChannelName::parse("a").unwrap();
-        for client in ["a b", "eyJ.!.x", "eyJh.e30.x"] {
-            assert!(report(&Settings::default(), None, client, &channel).is_err(), "{client}");
+    fn header_with_white_space_is_a_token() {
+        let claims = json!({"sub": "u1", "channels": ["room:*"], "exp": 5});
+        for header in [
+            " {\"alg\":\"HS256\"}",
+            "{ \"alg\":\"HS256\"}",
+            "{\n  \"alg\": \"HS256\",\n  \"typ\": \"JWT\"\n}",
+        ] {
+            let lines = lines(&token_with(header, &claims), "room:7");
+            assert!(lines[0].starts_with("user u1 in") && lines[1].contains("yes"), "{header}: {lines:#?}");
+        }
+    }
+
+    #[test]
+    fn user_whose_id_looks_like_something_else_can_be_asked_about() {
+        for id in ["guest", "eyJ.a.b", &token(&json!({"sub": "u1", "exp": 5}))] {
+            assert_eq!(lines_of(Asking::AsUser(id), "room:7")[0], format!("user {id} in room:7:"));
+        }
+        assert_eq!(lines("eyJ.a.b", "room:7")[0], "user eyJ.a.b in room:7:", "no object is in front");
+    }
+
+    #[test]
+    fn token_that_no_gateway_would_take_is_refused() {
+        let with = |name: &str, value: Value| {
+            let mut claims = json!({"sub": "u1", "channels": ["room:*"], "exp": 5});
+            claims[name] = value;
+            claims
+        };
+        let bad = [
+            (with("channels", json!(vec!["c"; 1025])), "channels"),
+            (with("channels", json!(vec!["c".repeat(200); 400])), "channels"),
+            (with("subs", json!((0..33).map(|n| format!("c{n}")).collect::<Vec<_>>())), "subs"),
+            (with("info", json!("i".repeat(5_000))), "info"),
+            (with("labels", (0..17).map(|n| (format!("l{n}"), json!(""))).collect()), "labels"),
+            (with("labels", json!({"l": "x".repeat(5_000)})), "labels"),
+            (with("jti", json!("j".repeat(5_000))), "jti"),
+            (with("exp", json!(null)), "no `exp`"),
+            (with("exp", json!("5")), "`exp` is no number"),
+            (with("exp", json!(-5)), "`exp` is negative"),
+            (with("iat", json!("5")), "`iat` is no number"),
+            (with("nbf", json!([])), "`nbf` is no number"),
+        ];
+        for (claims, words) in bad {
+            let error = error(Asking::As(&token(&claims)));
+            assert!(error.contains("would refuse") && error.contains(words), "{words}: {error}");
+        }
+        for header in [
+            r#"{"alg":"HS256","crit":["exp"]}"#,
+            r#"{"alg":"HS256","alg":"HS256"}"#,
+            r#"{"alg":"HS256","kid":7}"#,
+            r#"{"alg":"none"}"#,
+            "{}",
+        ] {
+            let token = token_with(header, &with("sub", json!("u1")));
+            assert!(error(Asking::As(&token)).contains("would refuse"), "{header}");
+        }
+    }
+
+    #[test]
+    fn client_that_is_no_user_is_an_error_without_it() {
+        for client in ["a b", "eyJ.!.x y", &format!("x.{}", token(&json!({"sub": "u".repeat(300)})))] {
+            let error = error(Asking::As(client));
+            assert!(error.contains("no user's id") && !error.contains(client), "{error}");
         }
     }
 }

@@ -16,7 +16,7 @@ use tracing::warn;
 
 use crate::{
     call::{self, CallArgs, PublishArgs},
-    check_as,
+    check_as::{self, Asking},
     config::{self, ConfigError, EXAMPLE, Engine, Environment, Flags, Loaded, Schema},
     doctor, engine,
     listen::{self, ListenArgs},
@@ -129,10 +129,13 @@ struct CheckArgs {
     #[command(flatten)]
     sources: SourceArgs,
     /// Tell what this client may do in a channel instead: a user's id, `guest`, or a token (not verified).
-    #[arg(long = "as", value_name = "CLIENT", requires = "channel")]
+    #[arg(long = "as", value_name = "CLIENT", requires = "channel", group = "asking")]
     client: Option<String>,
+    /// The same for a user whose id is `guest` or looks like a token.
+    #[arg(long = "as-user", value_name = "USER", requires = "channel", group = "asking")]
+    user: Option<String>,
     /// The channel for `--as`.
-    #[arg(long, value_name = "CHANNEL", requires = "client", value_parser = channel)]
+    #[arg(long, value_name = "CHANNEL", requires = "asking", value_parser = channel)]
     channel: Option<ChannelName>,
 }
 
@@ -222,7 +225,8 @@ fn run_check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let environment = Environment::of_process()?;
     let flags = args.sources.flags();
     let settings = Loaded::load(&flags, &environment)?.settings;
-    if let (Some(client), Some(channel)) = (&args.client, &args.channel) {
+    let asking = args.client.as_deref().map(Asking::As).or(args.user.as_deref().map(Asking::AsUser));
+    if let (Some(client), Some(channel)) = (asking, &args.channel) {
         let text = check_as::report(&settings, flags.config.as_deref(), client, channel)?;
         std::io::stdout().write_all(text.as_bytes()).context("cannot print")?;
         return Ok(ExitCode::SUCCESS);

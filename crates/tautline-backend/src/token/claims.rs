@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use tautline_hub::{Identity, LoginDetails, LoginRefused};
 use tautline_protocol::{Now, UserId};
 
-use super::members::LoginMembers;
+use super::{TOKEN_BYTES_MAX, header::TokenHeader, members::LoginMembers};
 
 /// The last date: clients accept no larger number.
 pub(crate) const DATE_MS_MAX: u64 = (1 << 52) - 1;
@@ -58,12 +59,12 @@ impl ClaimRules {
     ) -> Result<Identity, LoginRefused> {
         self.check_issuer(&claims.iss)?;
         self.check_audience(&claims.aud)?;
-        let expires_at = date("exp", &claims.exp)?.ok_or_else(|| refused("the token has no `exp`"))?;
-        let expires_at = expires_at.saturating_add(ms(self.exp_leeway)).min(DATE_MS_MAX);
+        let times = claims.times()?;
+        let expires_at = times.ends_at.saturating_add(ms(self.exp_leeway)).min(DATE_MS_MAX);
         if expires_at <= now.wall_ms {
             return Err(LoginRefused::Expired);
         }
-        let begins_at = date("nbf", &claims.nbf)?.unwrap_or(0).saturating_sub(ms(self.nbf_leeway));
+        let begins_at = times.begins_at.saturating_sub(ms(self.nbf_leeway));
         if begins_at > now.wall_ms {
             return Err(LoginRefused::NotYet { in_ms: begins_at - now.wall_ms });
         }
@@ -71,7 +72,7 @@ impl ClaimRules {
             source,
             expires_at: Some(expires_at),
             // One that does not say so counts as older than any revocation.
-            issued_at_ms: Some(date("iat", &claims.iat)?.unwrap_or(0)),
+            issued_at_ms: Some(times.issued_at.unwrap_or(0)),
             ..claims.client()?
         })
     }
@@ -96,18 +97,52 @@ impl ClaimRules {
     }
 }
 
-/// What a token with these claims opens, for tools: its signature, its times, its issuer and its audience are not looked
+/// What a token opens, for tools: its signature, whether it is within its times, its issuer and its audience are not looked
 /// at.
 ///
 /// # Errors
-/// What the gateway would refuse in the other claims.
-pub fn unverified_identity(claims: &[u8]) -> Result<Identity, LoginRefused> {
-    serde_json::from_slice::<TokenClaims>(claims)
-        .map_err(|_| refused("the token's claims are no JSON object"))?
-        .client()
+/// What the gateway would refuse whatever its keys and its clock are.
+pub fn unverified_identity(token: &str) -> Result<Identity, LoginRefused> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(refused("the token is too long"));
+    }
+    TokenHeader::of(token).map_err(refused)?;
+    let claims = token.split('.').nth(1).and_then(|claims| BASE64_URL_SAFE_NO_PAD.decode(claims).ok());
+    let claims = claims.ok_or_else(|| refused("this is no token"))?;
+    let claims: TokenClaims =
+        serde_json::from_slice(&claims).map_err(|_| refused("the token's claims are no JSON object"))?;
+    claims.times()?;
+    let identity = claims.client()?;
+    identity.check_bounds().map_err(|over| refused(&over.to_string()))?;
+    Ok(identity)
+}
+
+/// Whether a text is meant to be a token: three parts, of which the first is an object.
+#[must_use]
+pub fn looks_like_a_token(text: &str) -> bool {
+    let is_object = |header: &str| {
+        let json = BASE64_URL_SAFE_NO_PAD.decode(header).ok();
+        json.is_some_and(|json| serde_json::from_slice::<serde_json::Map<String, Value>>(&json).is_ok())
+    };
+    text.split('.').count() == 3 && text.split('.').next().is_some_and(is_object)
+}
+
+/// When a token begins and ends, and when it was issued, as it says itself.
+struct Times {
+    ends_at: u64,
+    begins_at: u64,
+    issued_at: Option<u64>,
 }
 
 impl TokenClaims {
+    fn times(&self) -> Result<Times, LoginRefused> {
+        Ok(Times {
+            ends_at: date("exp", &self.exp)?.ok_or_else(|| refused("the token has no `exp`"))?,
+            begins_at: date("nbf", &self.nbf)?.unwrap_or(0),
+            issued_at: date("iat", &self.iat)?,
+        })
+    }
+
     /// The client that they describe, without the times of its login.
     fn client(&self) -> Result<Identity, LoginRefused> {
         let Self { channels, subs, info, labels, .. } = self;

@@ -23,7 +23,7 @@ use tautline_protocol::Now;
 use tokio::task::JoinSet;
 
 pub(crate) use self::claims::refused;
-pub use self::claims::unverified_identity;
+pub use self::claims::{looks_like_a_token, unverified_identity};
 #[cfg(feature = "http")]
 pub(crate) use self::{
     claims::DATE_MS_MAX,

@@ -113,6 +113,25 @@ impl<'s> Node<'s> {
         self.alternatives().any(|node| node.0["format"] == "password")
     }
 
+    /// True where a secret stands here, or somewhere inside.
+    pub(super) fn holds_secrets(self) -> bool {
+        let inside = |node: Self| {
+            let properties = node.0.get("properties").and_then(Value::as_object);
+            let named = properties.into_iter().flat_map(Map::values);
+            let any = ["additionalProperties", "items"].into_iter().filter_map(|name| node.0.get(name));
+            named.chain(any).any(|inner| Self(inner).holds_secrets())
+        };
+        self.is_secret() || self.alternatives().any(inside)
+    }
+
+    /// What stands here, in words, where a value of this JSON type cannot.
+    pub(super) fn instead_of_type(self, kind: &str) -> Option<&'static str> {
+        let is_taken = |kind: &str| self.takes(kind);
+        let words = [("array", "a list"), ("object", "a table"), ("string", "a text in quotes")];
+        let expected = words.into_iter().find(|(kind, _)| is_taken(kind));
+        expected.filter(|_| !is_taken(kind)).map(|(_, words)| words)
+    }
+
     /// The name in `section` that is meant by one that is not there, or all that are, in words.
     pub(super) fn instead_of(self, name: &str) -> String {
         let names = self.names();

@@ -33,16 +33,25 @@ pub(super) struct Resolver<'r> {
 }
 
 impl Resolver<'_> {
-    /// Puts secrets in the place of their references.
+    /// Puts secrets in the place of their references, and refuses values of a wrong type where secrets stand.
     ///
     /// # Errors
-    /// The place, with the error message.
+    /// The place, with the error message: it repeats no value.
     pub(super) fn resolve(
         &mut self,
         value: &mut Spanned<DeValue<'_>>,
         node: Node<'_>,
     ) -> Result<(), (Range<usize>, String)> {
         let span = value.span();
+        if node.holds_secrets()
+            && let Some(expected) = node.instead_of_type(kind_of(value.get_ref()))
+        {
+            // serde's own words for a wrong type quote the value.
+            return Err((
+                span,
+                format!("expected {expected} (a secret stands here, so the value is not shown)"),
+            ));
+        }
         match value.get_mut() {
             DeValue::Table(table) => {
                 for (key, inner) in table.iter_mut() {
@@ -83,6 +92,18 @@ impl Resolver<'_> {
         secret
             .map(|secret| Some(secret.to_owned()))
             .ok_or_else(|| format!("environment variable {name} is not set"))
+    }
+}
+
+/// The type in JSON.
+fn kind_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "string",
+        DeValue::Array(_) => "array",
+        DeValue::Table(_) => "object",
+        DeValue::Boolean(_) => "boolean",
+        DeValue::Integer(_) | DeValue::Float(_) => "number",
+        DeValue::Datetime(_) => "datetime",
     }
 }
 

@@ -100,8 +100,8 @@ fn parameters_and_headers_of_a_login_are_secrets() {
                  [login.generic.headers]\nauthorization = \"Bearer hunter2\"\n";
     let loaded = folder.load(login, &[]).map_err(|error| error.to_string()).unwrap();
     let generic = loaded.settings.logins[0].generic.as_ref().expect("options");
-    assert_eq!(generic.parameters["sign"], SECRET);
-    assert_eq!(generic.headers["authorization"], "Bearer hunter2");
+    assert_eq!(generic.parameters["sign"].expose(), SECRET);
+    assert_eq!(generic.headers["authorization"].expose(), "Bearer hunter2");
     let shown = loaded.values.show();
     assert!(!shown.contains(SECRET) && !shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("generic.parameters.sign = \"…\""), "{shown}");
@@ -117,4 +117,37 @@ fn secrets_of_lists_are_hidden_in_show() {
     for option in ["hs256_secret = ", "keys.0.secret = ", "keys = "] {
         assert!(shown.contains(&format!("\n{option}\"…\"")), "{shown}");
     }
+}
+
+#[test]
+fn secret_of_a_wrong_shape_is_not_repeated() {
+    const SECRET: &str = "SuPerSecretXyZZy0123456789abcdef";
+    let shapes = [
+        "auth = \"S\"",
+        "api = [\"S\"]",
+        "[auth]\nhs256_secret = [\"S\"]",
+        "[auth]\nkeys = [\"S\"]",
+        "[auth]\nkeys = \"S\"",
+        "[api]\nkey = \"S\"",
+        "[api]\nkey = [\"S\"]",
+        "[api]\nkeys = \"S\"",
+        "[api]\nkeys = [{k = \"S\"}]",
+        "[tickets]\nkeys = \"S\"",
+        "[redis]\npassword = [\"S\"]",
+        "hooks = \"S\"",
+        "[[hooks]]\non = \"call\"\nheaders = \"authorization: S\"",
+        "[[hooks]]\non = \"call\"\nheaders = [\"S\"]",
+        "[[hooks]]\non = \"call\"\nheaders = {authorization = [\"S\"]}",
+        "[[webhooks]]\nname = \"a\"\nsecrets = \"S\"",
+        "[[webhooks]]\nname = \"a\"\nsecrets = {a = \"S\"}",
+        "[[login]]\nprovider = \"wechat\"\napp_secret = [\"S\"]",
+        "[[login]]\nprovider = \"a\"\n[login.generic]\nparameters = \"S\"",
+        "[[login]]\nprovider = \"a\"\n[login.generic.token]\nheaders = {a = {b = \"S\"}}",
+    ];
+    for shape in shapes {
+        let error = error_of(&shape.replace('S', SECRET));
+        assert!(!error.contains("XyZZy") && error.contains("expected a "), "{shape}: {error}");
+    }
+    let error = error_of("[api]\nkeys = [987654321987654321]");
+    assert!(!error.contains("98765") && error.contains("a text in quotes"), "{error}");
 }
