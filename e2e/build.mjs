@@ -1,5 +1,6 @@
 // Compiles the tests into build/, one file each: those of this folder, and those of the demo's books, which they rely on.
-// `node build.mjs frameworks` compiles those of the frameworks instead, `node build.mjs plain` those of the plain endpoint.
+// `node build.mjs frameworks` compiles those of the frameworks instead, `node build.mjs plain` those of the plain endpoint,
+// `node build.mjs console` those of the console.
 
 import { readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
