@@ -188,7 +188,7 @@ export async function startFake({
       if (refused) return refused;
       state.draining = { left: 51_000, total: 86_000, deadline_ms: body.spread_ms };
       audit(account, 'drain', 'n1', reason);
-      return ok({}, 202);
+      return { status: 202 };
     }
     if (path.startsWith('api/v1/')) {
       const operation = path.slice('api/v1/'.length);

@@ -73,7 +73,9 @@ export class Api {
       if (signal?.aborted) throw error;
       throw new Problem(0, 'unreachable', String(error));
     }
-    if (response.ok) return (response.status === 204 ? undefined : await response.json()) as T;
+    // What is done may have nothing to say: 202, 204.
+    const said = response.ok ? await response.text() : '';
+    if (response.ok) return (said ? JSON.parse(said) : undefined) as T;
     throw await this.refusal(response, path);
   }
 
