@@ -135,6 +135,10 @@ pub(crate) const KINDS: [Kind; 17] = [
     ),
 ];
 
+/// The code of a problem, in the extensions of its response: for those who keep records of outcomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProblemCode(pub Cow<'static, str>);
+
 /// A refused request.
 #[derive(Debug)]
 pub struct Problem {
@@ -214,7 +218,8 @@ impl Problem {
         Self::of_kind("unavailable", detail)
     }
 
-    pub(crate) fn of_kind(code: &'static str, detail: impl Into<String>) -> Self {
+    /// With the status of one of the codes that the page of the API lists.
+    pub fn of_kind(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(status_of(code), code, detail)
     }
 
@@ -283,7 +288,7 @@ impl From<ErrorBody> for Problem {
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         let (status, headers) = (self.status, std::mem::take(&mut self.headers));
-        let retry_after_ms = self.retry_after_ms;
+        let (retry_after_ms, code) = (self.retry_after_ms, ProblemCode(self.code.clone()));
         let mut response = (status, [(CONTENT_TYPE, PROBLEM_JSON)], self.into_json()).into_response();
         if let Some(ms) = retry_after_ms {
             // RFC 9110 §10.2.3: whole seconds.
@@ -291,6 +296,7 @@ impl IntoResponse for Problem {
         }
         let headers = headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value)));
         response.headers_mut().extend(headers);
+        response.extensions_mut().insert(code);
         response
     }
 }

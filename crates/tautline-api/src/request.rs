@@ -1,6 +1,6 @@
 //! A request: its key first, then its body, then what it costs.
 //!
-//! Start at [`Posted`] and [`Asked`], with which every handler begins.
+//! Start at [`Posted`] and [`Asked`], with which every handler begins. In place of a key there may be a [`Caller`].
 
 use std::{future::poll_fn, marker::PhantomData, pin::Pin, sync::Arc};
 
@@ -16,9 +16,19 @@ use http::{
 };
 use serde::Deserialize;
 
-use crate::{Host, Scope, idempotency::idempotency_key, problem::Problem};
+use crate::{Host, Scope, Scopes, idempotency::idempotency_key, problem::Problem};
 
 pub(crate) type SharedHost = Arc<dyn Host>;
+
+/// A caller whom the server around the API knows by other means than a key, such as somebody who is signed in. In a
+/// request's extensions it stands for a key with these scopes; nothing that a client sends becomes one.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// What is charged to it, and which idempotency keys are its own, go by this name.
+    pub name: Arc<str>,
+    /// What it may do.
+    pub scopes: Scopes,
+}
 
 /// The scope that a handler asks for, as a type.
 pub(crate) trait Scoped: Send + 'static {
@@ -45,6 +55,7 @@ impl Scoped for ToAdmin {
 pub(crate) struct Posted<S> {
     pub(crate) host: SharedHost,
     headers: HeaderMap,
+    caller: Option<Caller>,
     body: Bytes,
     scope: PhantomData<S>,
 }
@@ -70,7 +81,8 @@ impl<S> Posted<S> {
 impl Posted<ToPublish> {
     /// Charges so many publications to the key, of which one is charged already.
     pub(crate) fn charge(&self, publications: usize) -> Result<(), Problem> {
-        let key = bearer(&self.headers).unwrap_or_default();
+        let caller = self.caller.as_ref().map(|caller| &*caller.name);
+        let key = caller.or_else(|| bearer(&self.headers)).unwrap_or_default();
         Ok(self.host.hub().charge_publications(self.host.now(), key, publications.saturating_sub(1))?)
     }
 }
@@ -109,7 +121,8 @@ impl<S: Scoped> FromRequest<SharedHost> for Posted<S> {
         let body = read(host, body).await?;
         let publish_bytes = (S::SCOPE == Scope::Publish).then_some(body.len());
         host.hub().charge_api_key(host.now(), key, publish_bytes)?;
-        Ok(Self { host: Arc::clone(host), headers: parts.headers, body, scope: PhantomData })
+        let (headers, mut extensions) = (parts.headers, parts.extensions);
+        Ok(Self { host: Arc::clone(host), headers, caller: extensions.remove(), body, scope: PhantomData })
     }
 }
 
@@ -132,15 +145,17 @@ pub fn authorized(host: &Arc<dyn Host>, request: &Request, scope: Scope) -> Resu
     Ok(host.hub().charge_api_key(host.now(), key, None)?)
 }
 
-/// The key of the request, if it is one of the host's and has the scope.
+/// The key of the request, or the name of its caller, if it is one of the host's and has the scope.
 pub(crate) fn authorize<'h>(
     host: &SharedHost,
     headers: &'h HeaderMap,
-    extensions: &Extensions,
+    extensions: &'h Extensions,
     scope: Option<Scope>,
 ) -> Result<&'h str, Problem> {
     let key = bearer(headers);
-    let Some((key, scopes)) = key.and_then(|key| Some((key, host.keys().scopes_of(key)?))) else {
+    let caller = extensions.get::<Caller>().map(|caller| (&*caller.name, caller.scopes));
+    let known = || key.and_then(|key| Some((key, host.keys().scopes_of(key)?)));
+    let Some((key, scopes)) = caller.or_else(known) else {
         let reason = if key.is_some() { "unknown key" } else { "no bearer key" };
         host.key_refused(reason, headers, extensions);
         let words = "send `Authorization: Bearer` with an API key of this gateway";

@@ -1,6 +1,6 @@
 //! Files that are their owner's alone: checked when they are opened, and replaced as a whole.
 //!
-//! Start at [`read`] and [`replace`]. A file that somebody else has put into the place of ours, by a link, as its owner or
+//! Start at [`read`] and [`replace`]; [`open_append`] is for logs. A file that somebody else has put into the place of ours, by a link, as its owner or
 //! with rights for everybody, is refused, as ssh refuses a key. [`open_lock`] is for files that are only locked,
 //! [`check`] for those that another library opens. [`secret`] is text that is used and never printed.
 //!
@@ -81,6 +81,22 @@ fn write_new(path: &Path, bytes: &[u8], sync: Sync) -> io::Result<()> {
 /// Where something is there, or it cannot be made.
 pub fn create(path: &Path) -> io::Result<File> {
     private(OpenOptions::new().write(true).create_new(true)).open(path)
+}
+
+/// Opens a file of data for reading.
+///
+/// # Errors
+/// Where it is not there, or is somebody else's.
+pub fn open(path: &Path) -> io::Result<File> {
+    open_checked(OpenOptions::new().read(true), path, Holds::Data)
+}
+
+/// Opens a file that only grows, made where it is missing.
+///
+/// # Errors
+/// Where it cannot be opened, or is somebody else's.
+pub fn open_append(path: &Path) -> io::Result<File> {
+    open_checked(private(OpenOptions::new().append(true).create(true)), path, Holds::Data)
 }
 
 /// Removes what a crash has left of [`replace`]. For whoever has this file to itself.

@@ -2,13 +2,15 @@
 
 use std::{
     fmt, io,
+    net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use axum::Router;
+use http::{Extensions, HeaderMap};
 use serde_json::value::RawValue;
-use tautline_api::{ApiKeys, WebhookControl};
+use tautline_api::{ApiKeys, Host, WebhookControl};
 use tautline_backend::Backend;
 use tautline_hub::{Control, Hub, HubStats, Inbox, PublishOptions, RevokeLogins, Revoked};
 use tautline_protocol::{
@@ -20,7 +22,7 @@ use tracing::{info, warn};
 
 use crate::{
     accept,
-    drain::whole_ms,
+    drain::{DrainProgress, whole_ms},
     http::{origins::Origins, routes},
     listener::{Listener, Serves},
     metrics::Metric,
@@ -86,7 +88,8 @@ impl Gateway {
         listener: L,
     ) -> impl Future<Output = io::Result<()>> + Send + use<L> {
         let listener = listener.into();
-        let router = self.guarded(routes::router(&self.0, listener.serves));
+        let others = listener.others.clone();
+        let router = self.guarded(routes::router(&self.0, listener.serves).merge(others));
         let router = routes::with_fallback(&self.0, router, listener.serves);
         accept::serve(Arc::clone(&self.0), router, listener)
     }
@@ -118,7 +121,8 @@ impl Gateway {
     pub async fn drain(&self, spread: Duration, timeout: Duration) {
         self.mark_not_ready();
         let state = &self.0;
-        state.drain.start(state.clock.now(), spread.saturating_add(state.config.linger_timeout));
+        let grace = spread.saturating_add(state.config.linger_timeout);
+        state.drain.start(state.clock.now(), grace, state.connections.in_use());
         state.hub.drain(whole_ms(spread));
         info!(connections = state.connections.in_use(), "draining");
         let leaving = async {
@@ -183,6 +187,31 @@ impl Gateway {
     /// Shows the webhooks in the HTTP API, and has it command them. The first call counts.
     pub fn set_webhooks(&self, webhooks: impl WebhookControl + 'static) {
         self.0.webhooks.get_or_init(|| Box::new(webhooks));
+    }
+
+    /// The gateway as the host of the HTTP API, for those who serve that API otherwise than behind keys.
+    #[must_use]
+    pub fn api_host(&self) -> Arc<dyn Host> {
+        Arc::<GatewayState>::clone(&self.0)
+    }
+
+    /// The address of the client that has sent a request, also behind
+    /// [`GatewayConfig::trusted_proxies`](crate::GatewayConfig::trusted_proxies); `None` where nothing tells it.
+    #[must_use]
+    pub fn client_address(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<SocketAddr> {
+        self.0.clients.address(extensions, headers)
+    }
+
+    /// How far the drain has come; `None` while there is none.
+    #[must_use]
+    pub fn drain_progress(&self) -> Option<DrainProgress> {
+        self.0.drain.progress(self.0.clock.now(), self.0.connections.in_use())
+    }
+
+    /// Whether `/health/ready` says that the node takes clients and publications.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.0.not_ready.load(Ordering::Acquire) && self.0.hub.takes_appends()
     }
 
     /// Replaces the keys of the HTTP API, from the next request on.

@@ -49,6 +49,7 @@ mod warnings;
 
 pub use builder::{BuildError, GatewayBuilder};
 pub use config::GatewayConfig;
+pub use drain::DrainProgress;
 pub use gateway::{Gateway, GatewayStats};
 pub use http::{
     hosts::Hosts,
@@ -56,10 +57,10 @@ pub use http::{
 };
 pub use ipnet::IpNet;
 pub use listener::{Listener, Serves};
-pub use metrics::{Metric, Sample};
+pub use metrics::{Metric, ProcessFigures, Sample, process_figures};
 pub use tautline_adapters::plain::{Heartbeat, Names, PlainConfig};
 pub use tautline_api::{
-    API_KEY_BYTES_MIN, ApiKeyError, ApiKeys, PROBLEM_JSON, Problem, Scope, Scopes, WebhookCommand,
+    API_KEY_BYTES_MIN, ApiKeyError, ApiKeys, Host, PROBLEM_JSON, Problem, Scope, Scopes, WebhookCommand,
     WebhookControl, WebhookState, WebhookStatus,
 };
 pub use tautline_backend::{Backend, Call, CallError, HS256_SECRET_BYTES_MIN, LoginAttempt};

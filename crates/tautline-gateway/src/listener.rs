@@ -5,6 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use axum::Router;
 use tokio::net::TcpListener;
 #[cfg(unix)]
 use tokio::net::UnixListener;
@@ -23,6 +24,7 @@ pub struct Listener {
     pub(crate) tls: Option<Tls>,
     pub(crate) proxy_protocol: bool,
     pub(crate) serves: Serves,
+    pub(crate) others: Router,
 }
 
 #[derive(Debug)]
@@ -57,7 +59,7 @@ impl Serves {
 
 impl Listener {
     fn over(socket: Socket) -> Self {
-        Self { socket, tls: None, proxy_protocol: false, serves: Serves::default() }
+        Self { socket, tls: None, proxy_protocol: false, serves: Serves::default(), others: Router::new() }
     }
 
     /// Speaks TLS. Default: plain.
@@ -76,6 +78,12 @@ impl Listener {
     /// The routes that are served here. Default: all.
     pub fn serves(mut self, serves: Serves) -> Self {
         self.serves = serves;
+        self
+    }
+
+    /// Other routes that are served here, beside those of the gateway. Default: none.
+    pub fn also(mut self, routes: Router) -> Self {
+        self.others = self.others.merge(routes);
         self
     }
 

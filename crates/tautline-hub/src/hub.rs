@@ -508,7 +508,9 @@ impl Hub {
         self.0.login_sources.load().contains(&source)
     }
 
-    pub(crate) fn node(&self) -> &str {
+    /// The name of this node.
+    #[must_use]
+    pub fn node(&self) -> &str {
         &self.0.node
     }
 

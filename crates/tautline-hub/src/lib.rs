@@ -81,7 +81,7 @@ pub use log_once::LogOnce;
 pub use peer::{CallRequest, Output, Peer, ReplyTo};
 pub use permissions::{Client, Decision};
 pub use questions::{AuthenticateQuestion, Authorization, AuthorizeQuestion, Disconnect, LoginResult, Reply};
-pub use rate::Rate;
+pub use rate::{Bucket, Rate};
 pub use rates::{RateSet, Rates};
 pub use revoke::{RevokeLogins, Revoked};
 pub use rule_pattern::{InvalidRulePattern, Place, RulePattern};

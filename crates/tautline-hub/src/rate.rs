@@ -19,7 +19,7 @@ pub struct Rate {
 
 /// The bucket of one client under a [`Rate`]. A new one is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     /// When it is full again, in milliseconds divided by the rate's count.
     full_at: u128,
 }
@@ -46,7 +46,10 @@ impl Rate {
 impl Bucket {
     /// Takes so many units; more than the burst count as the burst, or else they could never pass. `Err`: takes
     /// nothing, and tells in how many milliseconds the same would succeed.
-    pub(crate) fn take(&mut self, rate: &Rate, now_ms: u64, units: u64) -> Result<(), u64> {
+    ///
+    /// # Errors
+    /// The wait.
+    pub fn take(&mut self, rate: &Rate, now_ms: u64, units: u64) -> Result<(), u64> {
         let now = rate.time(now_ms);
         let full_at = self.full_at.max(now) + rate.cost(units.min(rate.burst));
         let late = full_at.saturating_sub(now + rate.cost(rate.burst));

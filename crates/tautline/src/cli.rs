@@ -14,6 +14,8 @@ use tautline_process::{
 use tautline_protocol::ChannelName;
 use tracing::warn;
 
+#[cfg(feature = "console")]
+use crate::admin::{self, AdminCommand};
 use crate::{
     call::{self, CallArgs, PublishArgs},
     check_as::{self, Asking},
@@ -62,6 +64,18 @@ enum Command {
     Webhooks(WebhooksArgs),
     /// Examine what the gateway depends on.
     Doctor(DoctorArgs),
+    /// List, add and remove the accounts of the console, and set their passwords.
+    #[cfg(feature = "console")]
+    Admin(AdminArgs),
+}
+
+#[cfg(feature = "console")]
+#[derive(Debug, Args)]
+struct AdminArgs {
+    #[command(subcommand)]
+    what: AdminCommand,
+    #[command(flatten)]
+    sources: SourceArgs,
 }
 
 #[derive(Debug, Args)]
@@ -174,6 +188,8 @@ fn execute() -> anyhow::Result<ExitCode> {
         Command::Publish(args) => at_terminal(&log, call::publish(args)),
         Command::Webhooks(args) => at_terminal(&log, webhooks::run(args)),
         Command::Doctor(args) => run_doctor(args, &log),
+        #[cfg(feature = "console")]
+        Command::Admin(args) => run_admin(args, &log),
     }
 }
 
@@ -245,6 +261,13 @@ fn run_doctor(args: DoctorArgs, log: &LogArgs) -> anyhow::Result<ExitCode> {
     let DoctorArgs { what: doctor::Examined::Redis, sources, engine } = args;
     let flags = Flags { engine, ..sources.flags() };
     doctor::run(&Loaded::load(&flags, &Environment::of_process()?)?.settings)
+}
+
+#[cfg(feature = "console")]
+fn run_admin(args: AdminArgs, log: &LogArgs) -> anyhow::Result<ExitCode> {
+    log.start();
+    let AdminArgs { what, sources } = args;
+    admin::run(what, &Loaded::load(&sources.flags(), &Environment::of_process()?)?.settings)
 }
 
 fn channel(text: &str) -> Result<ChannelName, String> {

@@ -5,10 +5,14 @@
 // They panic where nobody can be told, and wait where nobody reads: `tautline_process::log` and `terminal` print.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+#[cfg(feature = "console")]
+pub mod admin;
 pub mod call;
 pub mod check_as;
 pub mod cli;
 pub mod config;
+#[cfg_attr(not(feature = "console"), path = "no_console.rs")]
+mod console;
 mod doctor;
 mod engine;
 pub mod listen;

@@ -17,6 +17,7 @@ use tracing::{Level, info, warn};
 
 use crate::{
     config::{DrainSettings, Environment, Flags, Loaded, Settings, TICKET_KEYS},
+    console::Console,
     engine::Logs,
     logins,
     reload::Reloader,
@@ -57,11 +58,13 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
     let gateway = build(&settings, &mut logs, &logins)?;
     logs.listen(&gateway);
     let webhooks = start_webhooks(&settings, &gateway)?;
+    let mut console = Console::start(&settings, &gateway)?;
     announce(&settings, &sockets, logs.keeps_keys());
+    console.announce(&sockets);
     let tls = certificates.as_ref().map(CertificateStore::tls);
     let (mut serving, mut files) = (JoinSet::new(), Vec::new());
     for socket in sockets {
-        let (listener, file) = socket.into_listener(tls.as_ref());
+        let (listener, file) = socket.into_listener(tls.as_ref(), console.router());
         serving.spawn(gateway.serve(listener));
         files.extend(file);
     }
@@ -73,6 +76,11 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
         ending = signals.next() => {
             info!("{}: draining; a second signal ends it at once", ending.name());
             Ok(drain(&settings.drain, &gateway, &mut signals).await)
+        }
+        spread = console.drain_asked() => {
+            info!("the console: draining; a signal ends it at once");
+            let settings = DrainSettings { spread, ..settings.drain };
+            Ok(drain(&settings, &gateway, &mut signals).await)
         }
         () = logs.died() => {
             drain(&settings.drain, &gateway, &mut signals).await;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
+use axum::Router;
 use tautline_gateway::{Listener, Tls};
 use tautline_process::socket::{SocketFile, bind, bind_unix};
 use tokio::net::{TcpListener, UnixListener};
@@ -49,6 +50,12 @@ impl BoundSocket {
         Ok(Self { settings, socket, url, address })
     }
 
+    /// The URL of the console, where it is served here.
+    #[cfg(feature = "console")]
+    pub(crate) fn console_url(&self) -> Option<String> {
+        self.settings.console.then(|| format!("{}/console/", self.url))
+    }
+
     /// The listener, where anybody who connects speaks HTTP at once.
     pub(crate) fn plain_tcp(&self) -> Option<&TcpListener> {
         match &self.socket {
@@ -57,13 +64,21 @@ impl BoundSocket {
         }
     }
 
-    /// The listener for the gateway, and the file to be kept until the end.
-    pub(crate) fn into_listener(self, tls: Option<&Tls>) -> (Listener, Option<SocketFile>) {
+    /// The listener for the gateway, with the console's routes where it serves them, and the file to be kept until the end.
+    pub(crate) fn into_listener(
+        self,
+        tls: Option<&Tls>,
+        console: Option<&Router>,
+    ) -> (Listener, Option<SocketFile>) {
         let (listener, file) = match self.socket {
             Socket::Tcp(listener) => (Listener::from(listener), None),
             Socket::Unix(listener, file) => (Listener::from(listener), Some(file)),
         };
         let listener = listener.proxy_protocol(self.settings.proxy_protocol).serves(self.settings.serves);
+        let listener = match console.filter(|_| self.settings.console) {
+            Some(console) => listener.also(console.clone()),
+            None => listener,
+        };
         let listener = match tls.filter(|_| self.settings.tls) {
             Some(tls) => listener.tls(tls.clone()),
             None => listener,

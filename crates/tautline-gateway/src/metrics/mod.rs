@@ -10,8 +10,11 @@ mod text;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use self::metric::{Metric, Sample};
 pub(crate) use self::text::CONTENT_TYPE;
+pub use self::{
+    metric::{Metric, Sample},
+    process::{ProcessFigures, process_figures},
+};
 use crate::state::GatewayState;
 
 /// Where metrics beside the gateway's own come from.

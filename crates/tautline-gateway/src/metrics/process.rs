@@ -1,35 +1,53 @@
 //! The process itself, as its operating system counts it.
 
-use super::metric::Metric;
-#[cfg(target_os = "linux")]
-use super::metric::Sample;
+use super::metric::{Metric, Sample};
+
+/// What the operating system counts of this process. What it does not tell is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProcessFigures {
+    /// CPU that it used, in milliseconds.
+    pub cpu_ms: Option<u64>,
+    /// Its memory.
+    pub resident_bytes: Option<u64>,
+    /// Open files and sockets.
+    pub open_fds: Option<u64>,
+}
+
+pub(super) fn metrics() -> Vec<Metric> {
+    let ProcessFigures { cpu_ms, resident_bytes, open_fds } = process_figures();
+    let metrics = [
+        cpu_ms.map(|ms| {
+            Metric::counter("process_cpu_seconds", "CPU that the process used", [Sample::seconds(ms)])
+        }),
+        resident_bytes.map(|bytes| {
+            Metric::gauge("process_resident_memory_bytes", "Memory of the process", [Sample::of(bytes)])
+        }),
+        open_fds.map(|fds| Metric::gauge("process_open_fds", "Open files and sockets", [Sample::of(fds)])),
+    ];
+    metrics.into_iter().flatten().collect()
+}
 
 /// Nothing where the system has no `/proc`.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn metrics() -> Vec<Metric> {
-    Vec::new()
+#[must_use]
+pub fn process_figures() -> ProcessFigures {
+    ProcessFigures::default()
 }
 
-/// CPU, memory and open files, of `/proc/self` (proc(5)).
+/// CPU, memory and open files, of `/proc/self` (proc(5)). It reads files.
 #[cfg(target_os = "linux")]
-pub(super) fn metrics() -> Vec<Metric> {
+#[must_use]
+pub fn process_figures() -> ProcessFigures {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let files = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
-    vec![
-        Metric::counter(
-            "process_cpu_seconds",
-            "CPU that the process used",
-            cpu_ticks(&stat).map(|ticks| Sample::seconds(ticks * 1_000 / ticks_per_second)),
-        ),
-        Metric::gauge(
-            "process_resident_memory_bytes",
-            "Memory of the process",
-            resident_bytes(&status).map(Sample::of),
-        ),
-        Metric::gauge("process_open_fds", "Open files and sockets", [Sample::of(files as u64)]),
-    ]
+    ProcessFigures {
+        cpu_ms: cpu_ticks(&stat).map(|ticks| ticks * 1_000 / ticks_per_second),
+        resident_bytes: resident_bytes(&status),
+        open_fds: Some(files as u64),
+    }
 }
 
 /// User and system time, in clock ticks. The command's name comes first, and may contain spaces.

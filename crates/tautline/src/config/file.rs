@@ -11,6 +11,8 @@ use serde::{
     de::{DeserializeOwned, Error as _},
 };
 use tautline_backend::{HookOptions, LoginOptions, TokenOptions, events::WebhookOptions};
+#[cfg(feature = "console")]
+use tautline_console::ConsoleOptions;
 use tautline_gateway::{GatewayConfig, PlainConfig};
 use tautline_hub::{Access, EngineLimits, HubLimits, NodeLimits, PresenceMode, Rates, RulePattern};
 use tautline_process::{
@@ -73,6 +75,9 @@ pub(super) struct File {
     pub limits: NodeLimits,
     /// How often clients may do something.
     pub rates: Rates,
+    /// Pages for operators.
+    #[cfg(feature = "console")]
+    pub console: ConsoleOptions,
     /// How the server goes down.
     pub drain: Drain,
     /// The log.

@@ -30,6 +30,8 @@ pub struct ListenSettings {
     pub proxy_protocol: bool,
     /// The routes that it serves. Default all.
     pub serves: Serves,
+    /// Whether it serves the console, where there is one. Default yes.
+    pub console: bool,
     /// The rights of a Unix socket's file. Default 0660.
     pub mode: u32,
 }
@@ -78,7 +80,7 @@ pub(super) struct Entry {
 }
 
 /// A group of routes.
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Routes {
     /// Those of clients.
@@ -87,6 +89,8 @@ enum Routes {
     Api,
     /// Health, and what else operators look at.
     Internal,
+    /// The console, where there is one.
+    Console,
 }
 
 impl ListenSettings {
@@ -97,6 +101,7 @@ impl ListenSettings {
             tls: false,
             proxy_protocol: false,
             serves: Serves::default(),
+            console: true,
             mode: UNIX_MODE,
         }
     }
@@ -114,11 +119,13 @@ impl TryFrom<Entry> for ListenSettings {
         if mode.is_some() && !is_unix {
             return Err("`mode` is for the file of a Unix socket: address = \"unix:/path\"");
         }
+        let console = serves.as_ref().is_none_or(|groups| groups.contains(&Routes::Console));
         let serves = match serves {
             None => Serves::default(),
             Some(groups) if groups.is_empty() => {
                 return Err(
-                    "`serves` names no routes: write \"public\", \"api\" or \"internal\", or leave it out",
+                    "`serves` names no routes: write \"public\", \"api\", \"internal\" or \"console\", or leave \
+                     it out",
                 );
             }
             Some(groups) => groups.into_iter().fold(Serves::NONE, |mut serves, group| {
@@ -126,11 +133,12 @@ impl TryFrom<Entry> for ListenSettings {
                     Routes::Public => serves.public = true,
                     Routes::Api => serves.api = true,
                     Routes::Internal => serves.internal = true,
+                    Routes::Console => {}
                 }
                 serves
             }),
         };
-        Ok(Self { address, tls, proxy_protocol, serves, mode: mode.unwrap_or(UNIX_MODE) })
+        Ok(Self { address, tls, proxy_protocol, serves, console, mode: mode.unwrap_or(UNIX_MODE) })
     }
 }
 
@@ -243,12 +251,14 @@ mod tests {
     fn listener_serves_the_named_routes_alone() {
         let serves = |text: &str| {
             let settings = parse(&format!("[[listen]]\naddress = \"[::1]:9\"\n{text}")).unwrap();
-            let Serves { public, api, internal, .. } = settings.listeners()[0].serves;
-            (public, api, internal)
+            let ListenSettings { serves: Serves { public, api, internal, .. }, console, .. } =
+                settings.listeners()[0];
+            (public, api, internal, console)
         };
-        assert_eq!(serves(""), (true, true, true));
-        assert_eq!(serves("serves = [\"public\"]"), (true, false, false));
-        assert_eq!(serves("serves = [\"api\", \"internal\"]"), (false, true, true));
+        assert_eq!(serves(""), (true, true, true, true));
+        assert_eq!(serves("serves = [\"public\"]"), (true, false, false, false));
+        assert_eq!(serves("serves = [\"api\", \"internal\"]"), (false, true, true, false));
+        assert_eq!(serves("serves = [\"console\"]"), (false, false, false, true));
     }
 
     #[test]

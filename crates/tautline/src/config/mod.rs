@@ -32,6 +32,8 @@ use std::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tautline_backend::{HookOptions, LoginOptions, TokenOptions, events::WebhookOptions};
+#[cfg(feature = "console")]
+use tautline_console::ConsoleOptions;
 use tautline_gateway::{GatewayConfig, PlainConfig};
 use tautline_hub::{Access, ChannelRule, NodeLimits, PresenceMode, Retention, RulePattern};
 use tautline_process::{
@@ -184,6 +186,9 @@ pub struct Settings {
     pub channels: Vec<ChannelRule>,
     /// Every ceiling.
     pub limits: NodeLimits,
+    /// Pages for operators. Default none; with `--dev` there are.
+    #[cfg(feature = "console")]
+    pub console: ConsoleOptions,
     /// How to go down.
     pub drain: DrainSettings,
     /// What a line of the log looks like. Default text.
@@ -221,6 +226,8 @@ impl Default for Settings {
             environment: String::new(),
             channels: Vec::new(),
             limits: NodeLimits::default(),
+            #[cfg(feature = "console")]
+            console: ConsoleOptions::default(),
             drain: DrainSettings::default(),
             log_format: LogFormat::default(),
             log_filter: LogFilter::default(),
@@ -258,6 +265,10 @@ impl Settings {
         settings.channels = file.channels.into_iter().map(channel_rule).collect();
         settings.webhooks = file.webhooks;
         settings.limits = file.limits;
+        #[cfg(feature = "console")]
+        {
+            settings.console = file.console;
+        }
         set(&mut settings.log_format, file.log.format);
         set(&mut settings.log_filter, file.log.filter);
         set(&mut settings.drain.notice, file.drain.notice.map(|span| span.0));
@@ -271,6 +282,10 @@ impl Settings {
         self.dev = true;
         self.guests = true;
         self.plain.enabled = true;
+        #[cfg(feature = "console")]
+        {
+            self.console.enabled = true;
+        }
         if self.api_keys.is_empty() && self.scoped_api_keys.is_empty() {
             let key = Secret::random().map_err(|error| ConfigError::in_flag("--dev", &error.to_string()))?;
             self.api_keys.push(key.clone());
