@@ -48,6 +48,35 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads a file that anybody may own, through any links. Only a regular one: others could make their reader wait for ever.
+///
+/// # Errors
+/// Where it is not there, is no regular file, or has more than `bytes_max` bytes.
+pub fn read_regular(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    set_flags(&mut options, rustix::fs::OFlags::NONBLOCK);
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    read_bounded(file, bytes_max)
+}
+
+/// Reads to the end, which has to come before `bytes_max` bytes have.
+///
+/// # Errors
+/// Where it does not, or cannot be read.
+pub fn read_bounded(from: impl io::Read, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(io::Error::other(format!("it has more than {bytes_max} bytes")));
+    }
+    Ok(bytes)
+}
+
 /// Puts a file with these bytes into the place of the one that is there, if any, so that a crash leaves one of the two.
 ///
 /// # Errors
@@ -165,15 +194,17 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
+#[cfg(unix)]
+fn set_flags(options: &mut OpenOptions, flags: rustix::fs::OFlags) {
+    let flags = i32::try_from(flags.bits()).expect("flags of open(2) are an int");
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags);
+}
+
 /// Opens what is no link, and looks whose it is.
 fn open_checked(options: &mut OpenOptions, path: &Path, holds: Holds) -> io::Result<File> {
+    // Nor does a pipe that somebody has put there hold anybody up.
     #[cfg(unix)]
-    {
-        // Nor does a pipe that somebody has put there hold anybody up.
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        let flags = i32::try_from(flags.bits()).expect("flags of open(2) are an int");
-        std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags);
-    }
+    set_flags(options, rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK);
     match options.open(path) {
         Ok(file) => trust::check_open(path, &file, holds).map(|()| file),
         // A link is told as one, whatever this system calls it.

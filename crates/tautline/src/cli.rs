@@ -2,7 +2,7 @@
 //!
 //! 0: done. 1: it could not be done. 2: it was not understood (flags, file, environment), and nothing was started.
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -29,6 +29,8 @@ use crate::{
 
 /// It was not understood, and nothing was started.
 const EXIT_USAGE: u8 = 2;
+/// How long a server that has ended waits for its last threads.
+const RUNTIME_WAIT: Duration = Duration::from_secs(2);
 
 /// Realtime messaging for phones on bad networks: channels that lose nothing.
 #[derive(Debug, Parser)]
@@ -221,7 +223,12 @@ fn run_serve(args: ServeArgs, log_args: &LogArgs) -> anyhow::Result<ExitCode> {
     for finding in loaded.settings.findings(&environment) {
         warn!("{finding}");
     }
-    runtime()?.block_on(serve::run(loaded, flags, environment))
+    environment.close_pipes();
+    let runtime = runtime()?;
+    let ended = runtime.block_on(serve::run(loaded, flags, environment));
+    // A file system that does not answer holds up the thread that reads it.
+    runtime.shutdown_timeout(RUNTIME_WAIT);
+    ended
 }
 
 fn run_config(args: ConfigArgs, log: &LogArgs) -> anyhow::Result<ExitCode> {

@@ -15,7 +15,7 @@ use tautline_process::log;
 use tokio::{
     signal::unix::Signal,
     task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tracing::{error, info, warn};
 
@@ -28,6 +28,9 @@ use crate::{
 
 /// How often files are compared. A change is read once two comparisons in a row have found the same.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
+
+/// How long reading and comparing may take before it is told.
+const SLOW_AFTER: Duration = Duration::from_secs(10);
 
 /// Options that are applied while the server runs: these, and those inside of them. All others count from the next start on.
 const RELOADED: [&str; 9] = [
@@ -251,7 +254,17 @@ impl Reloader {
 
 /// Files may be on a network that is slow.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    spawn_blocking(work).await.expect("a reload does not panic")
+    let mut working = spawn_blocking(work);
+    let done = match timeout(SLOW_AFTER, &mut working).await {
+        Ok(done) => done,
+        Err(_) => {
+            warn!(
+                "a file of the configuration cannot be read or compared for now: nothing is reloaded until it can"
+            );
+            working.await
+        }
+    };
+    done.expect("a reload does not panic")
 }
 
 /// Only logins that have changed are replaced: what was fetched of the others, such as key sets, stays.

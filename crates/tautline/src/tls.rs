@@ -149,6 +149,9 @@ fn days_left(certificate: &TlsCertificate, now: SystemTime) -> i64 {
     seconds.div_euclid(24 * 3600)
 }
 
+/// The largest file of certificates, in bytes.
+const CHAIN_BYTES_MAX: u64 = 1024 * 1024;
+
 fn watch(files: &[CertificateFiles]) -> Watched {
     Watched::new(files.iter().flat_map(|files| [&files.certificate, &files.key]))
 }
@@ -159,7 +162,8 @@ fn read_all(files: &[CertificateFiles]) -> anyhow::Result<Vec<TlsCertificate>> {
 
 fn read(files: &CertificateFiles) -> anyhow::Result<TlsCertificate> {
     let CertificateFiles { certificate, key } = files;
-    let chain = fs::read(certificate).with_context(|| format!("cannot read {}", certificate.display()))?;
+    let chain = tautline_files::read_regular(certificate, CHAIN_BYTES_MAX)
+        .with_context(|| format!("cannot read {}", certificate.display()))?;
     let secret = read_key(key)?;
     TlsCertificate::from_pem(&chain, &secret)
         .with_context(|| format!("cannot use {} with {}", certificate.display(), key.display()))

@@ -1,10 +1,11 @@
 //! The settings that come from environment variables: any option as `TAUTLINE__SECTION__OPTION`, and a few by short names.
+//! And what else a process is handed at its start.
 
-use std::{collections::HashMap, env};
+use std::{collections::HashMap, env, path::Path};
 
 use tautline_process::log::{LOG_FILTER, LOG_FORMAT};
 
-use super::{ConfigError, path::OptionPath, suggestions};
+use super::{ConfigError, inputs::Inputs, path::OptionPath, suggestions};
 
 /// Where to listen; stands for `[server] listen`.
 pub const LISTEN: &str = "TAUTLINE_LISTEN";
@@ -44,9 +45,12 @@ const PREFIX: &str = "TAUTLINE_";
 /// What the long names of options begin with.
 const LONG_PREFIX: &str = "TAUTLINE__";
 
-/// The variables as they were when the program started. Unset and empty are the same.
+/// The variables as they were when the program started, and what was read of pipes. Unset and empty are the same.
 #[derive(Clone, Default)]
-pub struct Environment(HashMap<String, String>);
+pub struct Environment {
+    variables: HashMap<String, String>,
+    inputs: Inputs,
+}
 
 impl Environment {
     /// What this process was started with.
@@ -65,24 +69,35 @@ impl Environment {
                 Err(_) => {}
             }
         }
-        Ok(Self(variables))
+        Ok(Self { variables, inputs: Inputs::default() })
     }
 
     /// The same from pairs, for tests and embedders.
     pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        Self(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { variables: variables.collect(), inputs: Inputs::default() }
+    }
+
+    /// The text of a file of at most `bytes_max` bytes; errors in words.
+    pub(super) fn read(&self, path: &Path, bytes_max: u64) -> Result<String, String> {
+        self.inputs.read(path, bytes_max)
+    }
+
+    /// The start is over: what is read from here on has to be a regular file, or to have been read before.
+    pub fn close_pipes(&self) {
+        self.inputs.close();
     }
 
     /// The value of a variable, of ours or not.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The options that are said here, in the order in which they count: variable, option, value.
     pub(super) fn options(&self) -> Vec<(&str, OptionPath, &str)> {
         let short = SHORT.into_iter().map(|(name, path)| (name, OptionPath::of_flag(path)));
         let mut long: Vec<_> =
-            self.0.keys().filter_map(|name| Some((name, name.strip_prefix(LONG_PREFIX)?))).collect();
+            self.variables.keys().filter_map(|name| Some((name, name.strip_prefix(LONG_PREFIX)?))).collect();
         long.sort_unstable();
         let mut long: Vec<_> =
             long.into_iter().map(|(name, rest)| (name.as_str(), OptionPath::of_variable(rest))).collect();
@@ -112,7 +127,7 @@ impl Environment {
     /// The names of those that nobody reads, in order. Kubernetes tells every container of services whose names begin with
     /// `tautline` in variables such as `TAUTLINE_SERVICE_HOST`, which are no slips.
     fn strangers(&self) -> impl Iterator<Item = &str> {
-        let strangers = self.0.iter().filter(|(name, value)| {
+        let strangers = self.variables.iter().filter(|(name, value)| {
             name.starts_with(PREFIX)
                 && !name.starts_with(LONG_PREFIX)
                 && !known().any(|known| known == name.as_str())

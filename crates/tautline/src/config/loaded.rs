@@ -1,9 +1,6 @@
 //! Reads the settings: flags over environment over file over defaults.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use tautline_process::log::{LOG_FILTER, LOG_FORMAT};
 
@@ -20,6 +17,9 @@ use super::{
 
 /// Every option with its default, as `tautline config --default` prints it.
 pub const EXAMPLE: &str = include_str!("../../tautline.example.toml");
+
+/// The largest configuration file, in bytes.
+const CONFIG_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Settings, and where they come from.
 #[derive(Clone)]
@@ -42,8 +42,9 @@ impl Loaded {
         let Some(path) = flags.config.as_ref().or(named.as_ref()) else {
             return Self::of(None, "", flags, environment);
         };
-        let text = fs::read_to_string(path)
-            .map_err(|error| ConfigError::in_file(path, "", None, &format!("cannot be read: {error}")))?;
+        let text = environment
+            .read(path, CONFIG_FILE_BYTES_MAX)
+            .map_err(|words| ConfigError::in_file(path, "", None, &words))?;
         Self::of(Some(path), &text, flags, environment)
     }
 

@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod findings;
 mod hook_findings;
+mod inputs;
 mod limit_findings;
 mod listen;
 mod loaded;

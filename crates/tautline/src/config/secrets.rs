@@ -2,8 +2,6 @@
 
 use std::{
     borrow::Cow,
-    fs::File,
-    io::Read as _,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -83,7 +81,7 @@ impl Resolver<'_> {
         if let Some(path) = text.strip_prefix("file:") {
             // Variables and flags begin where the process does.
             let path = if is_outside { PathBuf::from(path) } else { self.folder.join(path) };
-            let secret = read_file(&path).map_err(|words| format!("{}: {words}", path.display()))?;
+            let secret = self.read_file(&path).map_err(|words| format!("{}: {words}", path.display()))?;
             self.found.files.push(path);
             return Ok(Some(secret));
         }
@@ -92,6 +90,14 @@ impl Resolver<'_> {
         secret
             .map(|secret| Some(secret.to_owned()))
             .ok_or_else(|| format!("environment variable {name} is not set"))
+    }
+
+    /// The content of a file, without the new line at its end.
+    fn read_file(&self, path: &Path) -> Result<String, String> {
+        let text = self.environment.read(path, SECRET_FILE_BYTES_MAX)?;
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
     }
 }
 
@@ -105,18 +111,4 @@ fn kind_of(value: &DeValue<'_>) -> &'static str {
         DeValue::Integer(_) | DeValue::Float(_) => "number",
         DeValue::Datetime(_) => "datetime",
     }
-}
-
-/// The content of a file, without the new line at its end.
-fn read_file(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let read = file.take(SECRET_FILE_BYTES_MAX + 1).read_to_string(&mut text);
-    let bytes = read.map_err(|error| format!("cannot be read: {error}"))?;
-    if bytes as u64 > SECRET_FILE_BYTES_MAX {
-        return Err(format!("larger than {SECRET_FILE_BYTES_MAX} bytes"));
-    }
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
 }

@@ -63,6 +63,11 @@ impl TlsCertificate {
             return Err(TlsError::Certificate("no block begins with -----BEGIN CERTIFICATE-----".to_owned()));
         };
         let (names, [begins, expires]) = read_certificate(own).map_err(TlsError::Certificate)?;
+        for (index, issuer) in chain.iter().enumerate().skip(1) {
+            read_certificate(issuer).map_err(|error| {
+                TlsError::Certificate(format!("number {} of the chain: {error}", index + 1))
+            })?;
+        }
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsError::Key(error.to_string()))?;
         let key =
             CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|error| match error {
@@ -102,7 +107,10 @@ impl fmt::Debug for TlsCertificate {
 }
 
 fn read_certificate(der: &[u8]) -> Result<(Vec<String>, [SystemTime; 2]), String> {
-    let (_, certificate) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
+    let (rest, certificate) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
+    if !rest.is_empty() {
+        return Err(format!("{} bytes behind its end", rest.len()));
+    }
     let names = certificate.subject_alternative_name().map_err(|error| error.to_string())?;
     let names = names.into_iter().flat_map(|names| &names.value.general_names);
     let names = names.filter_map(|name| match name {
@@ -257,6 +265,10 @@ mod tests {
         assert!(matches!(read(&certificate, &certificate).unwrap_err(), TlsError::Key(_)));
         assert!(matches!(read(&certificate.replace("-----END", ""), &key), Err(TlsError::Certificate(_))));
         assert_eq!(Table::new(Vec::new()).unwrap_err(), TlsError::None);
+        let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let error = read(&format!("{certificate}{junk}"), &key).unwrap_err().to_string();
+        assert!(error.starts_with("the certificate cannot be read: number 2 of the chain"), "{error}");
+        assert!(read(&format!("{certificate}{certificate}"), &key).is_ok());
         let good = read(&certificate, &key).unwrap();
         assert_eq!(good.names(), ["shop.example"]);
         assert!(good.begins() < SystemTime::now() && good.expires() > SystemTime::now());

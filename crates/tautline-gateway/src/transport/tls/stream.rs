@@ -36,7 +36,7 @@ pub(crate) struct TlsStream {
     rare: Option<Box<Rare>>,
     /// The peer sends nothing more.
     is_read_closed: bool,
-    /// The peer is told that nothing more is sent.
+    /// The peer is told that nothing more is sent, or what was wrong.
     is_write_closed: bool,
 }
 
@@ -197,6 +197,9 @@ impl TlsStream {
         incoming: &mut [u8],
         mut into: Option<&mut ReadBuf<'_>>,
     ) -> (usize, io::Result<Step>) {
+        if self.is_read_closed && self.is_write_closed {
+            return (incoming.len(), Ok(Step::Ended));
+        }
         let mut taken = 0;
         loop {
             let UnbufferedStatus { mut discard, state } =
@@ -234,7 +237,7 @@ impl TlsStream {
                     return (taken, Err(io::Error::new(io::ErrorKind::InvalidData, words)));
                 }
                 Err(error) => {
-                    self.encode_alert(&mut incoming[taken + discard..]);
+                    self.encode_alert();
                     return (taken + discard, Err(io::Error::new(io::ErrorKind::InvalidData, error)));
                 }
             };
@@ -245,13 +248,15 @@ impl TlsStream {
         }
     }
 
-    /// What TLS has to say about an error that has ended it.
-    fn encode_alert(&mut self, incoming: &mut [u8]) {
-        while let Ok(ConnectionState::EncodeTlsData(mut data)) = self.tls.process_tls_records(incoming).state
+    /// What TLS has to say about an error that has ended it. It must not look at the bytes at fault again, or at any others.
+    fn encode_alert(&mut self) {
+        while self.tls.wants_write()
+            && let Ok(ConnectionState::EncodeTlsData(mut data)) = self.tls.process_tls_records(&mut []).state
         {
             let rare = self.rare.get_or_insert_default();
             append(&mut rare.outgoing.bytes, |room| data.encode(room));
         }
+        (self.is_read_closed, self.is_write_closed) = (true, true);
     }
 
     /// Processes what has been read before, so that the connection can write.
@@ -276,6 +281,9 @@ impl TlsStream {
             &mut [u8],
         ) -> Result<usize, EncryptError>,
     ) -> Poll<io::Result<()>> {
+        if self.is_write_closed {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         if matches!(self.settle()?, Step::NeedsRecords) {
             return Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::NotConnected,
@@ -449,5 +457,46 @@ mod tests {
         server.shutdown().await.unwrap();
         // Without close_notify this would be an error: the end could have been cut off.
         assert_eq!(talking.join().unwrap().unwrap(), b"so long");
+    }
+
+    /// What the server answers to `bytes` in place of the next record, until it ends the connection.
+    async fn answer_to(bytes: &[u8], is_open: bool) -> Vec<u8> {
+        let (mut client, mut server) = pair().await;
+        if is_open {
+            let talking = std::thread::spawn(move || {
+                client.write_all(b"hello").unwrap();
+                client
+            });
+            server.read_exact(&mut [0; 5]).await.unwrap();
+            client = talking.join().unwrap();
+        }
+        client.sock.write_all(bytes).unwrap();
+        let error = server.read(&mut [0; 64]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+        // Whoever has it may go on with it for a while.
+        assert_eq!(server.read(&mut [0; 64]).await.unwrap(), 0);
+        assert_eq!(server.write(b"more").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        server.shutdown().await.unwrap();
+        drop(server);
+        let mut answer = Vec::new();
+        // Bytes that the server has not read make its end a reset.
+        let _ = client.sock.read_to_end(&mut answer);
+        answer
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_no_record_are_answered_by_one_alert() {
+        const ALERT: u8 = 21;
+        let answer = answer_to(b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n", false).await;
+        assert_eq!((answer.first(), answer.len()), (Some(&ALERT), 7), "{answer:?}");
+        // A handshake message that would be too large: rustls has no alert for it.
+        assert_eq!(answer_to(b"\x16\x03\x01\x00\x05hello", false).await, b"");
+        // Application data that nobody has encrypted.
+        let forged = [b"\x17\x03\x03\x00\x20".as_slice(), &[0; 32]].concat();
+        for bytes in [forged.as_slice(), b"GET / HTTP/1.1\r\n\r\n"] {
+            let answer = answer_to(bytes, true).await;
+            // Behind the handshake an alert is encrypted, and looks like data.
+            assert!(!answer.is_empty() && answer.len() < 1_024, "{bytes:?}: {answer:?}");
+        }
     }
 }

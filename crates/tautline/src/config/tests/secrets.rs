@@ -57,7 +57,7 @@ fn secret_that_cannot_be_read_points_at_its_line() {
     for (reference, words) in [
         ("file:absent", "No such file"),
         ("file:empty", "is empty"),
-        ("file:huge", "larger than"),
+        ("file:huge", "more than 262144 bytes"),
         ("file:short", "at least 32"),
         ("env:ABSENT", "environment variable ABSENT is not set"),
     ] {
