@@ -1,1 +1,3 @@
+// Svelte with runes everywhere.
+
 export default { compilerOptions: { runes: true } };

@@ -1,3 +1,5 @@
+/** How the pages are built: with relative addresses, and without what their policy forbids. */
+
 import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';

@@ -76,7 +76,7 @@ export function overview(now, elapsed, sessions, state) {
   const total = sessions.length;
   const connections = Math.floor(total * 0.86 + total * 0.004 * wave(40));
   const offline = [1_000, 5_000, 15_000, 60_000, 300_000, null];
-  const shares = [0.31, 0.62, 0.81, 0.93, 0.98, 1];
+  const shares = [0.31, 0.31, 0.19, 0.12, 0.05, 0.02];
   return {
     at: now,
     nodes: [

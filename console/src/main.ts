@@ -1,3 +1,5 @@
+/** Puts the pages into their place. */
+
 import { mount } from 'svelte';
 import './css/tokens.css';
 import './css/base.css';

@@ -1,3 +1,5 @@
+/** What the pages send, and what they make of answers. */
+
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { Api, Problem, query, segment } from '../src/lib/api.ts';

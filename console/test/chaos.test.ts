@@ -1,3 +1,5 @@
+/** The test phone's bad network, over a host that a test moves by hand. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChaosHost, type Packet } from '../src/lib/chaos-host.ts';

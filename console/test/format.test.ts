@@ -1,3 +1,5 @@
+/** Numbers, sizes, times and payloads as text. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bytes, count, duration, moment, oneLine, percent, short } from '../src/lib/format.ts';

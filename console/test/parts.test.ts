@@ -1,3 +1,5 @@
+/** The small pure parts: addresses, search, long lists, logs, packets, traces. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { appended, recalledOffsets } from '../src/lib/log.ts';

@@ -1,8 +1,9 @@
+/** Rates and samples out of counters. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   SAMPLES_MAX,
-  buckets,
   growth,
   push,
   ranked,
@@ -65,15 +66,4 @@ test('causes are ranked and grow', () => {
   ]);
   assert.deepEqual(growth({ a: 5, b: 2 }, { a: 3, b: 4 }), { a: 2, b: 0 });
   assert.deepEqual(growth({ a: 5 }, undefined), { a: 0 });
-});
-
-test('cumulative buckets come apart', () => {
-  assert.deepEqual(
-    buckets([
-      { le: 1, n: 4 },
-      { le: 5, n: 10 },
-      { le: null, n: 11 },
-    ]).map(({ n }) => n),
-    [4, 6, 1],
-  );
 });

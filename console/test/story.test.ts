@@ -1,3 +1,5 @@
+/** A user's story: spans, marks, details. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { detailsOf, groupOf, lanes, merged, toneOf } from '../src/lib/story.ts';

@@ -1,3 +1,5 @@
+/** The table of words in both languages. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SCREENS } from '../src/lib/route.ts';

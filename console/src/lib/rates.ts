@@ -98,8 +98,3 @@ export function growth(now: Counts, before: Counts | undefined): Counts {
     Object.entries(now).map(([key, n]) => [key, before ? Math.max(0, n - (before[key] ?? 0)) : 0]),
   );
 }
-
-/** Buckets that count everything up to their bound, as buckets of their own. */
-export function buckets(cumulative: { le: number | null; n: number }[]): { le: number | null; n: number }[] {
-  return cumulative.map(({ le, n }, index) => ({ le, n: Math.max(0, n - (cumulative[index - 1]?.n ?? 0)) }));
-}

@@ -27,7 +27,7 @@ export interface Totals {
   gaps?: Counts;
   drops?: Counts;
   byes?: Counts;
-  /** Offline times: how many were at most `le`; the last bucket has no bound. */
+  /** Offline times: how many were up to `le` and beyond the bound before; the last bucket has none. */
   offline_ms?: { le: number | null; n: number }[];
 }
 
