@@ -54,6 +54,13 @@ test('session that the server forgot signs out once', async (t) => {
   assert.deepEqual([ended, api.account], [1, undefined]);
 });
 
+test('socket is beside the page, or where the server says', () => {
+  const api = new Api('https://ops.example/a/console/');
+  assert.equal(api.socketUrl('connect'), 'wss://ops.example/a/console/connect');
+  assert.equal(api.socketUrl('/connect'), 'wss://ops.example/connect');
+  assert.equal(api.socketUrl('ws://127.0.0.1:1/connect'), 'ws://127.0.0.1:1/connect');
+});
+
 test('names stay within their part of the path', () => {
   assert.equal(segment('../a/b?c'), '..%2Fa%2Fb%3Fc');
   assert.equal(query({ user: 'a&b=c', after: undefined, limit: 5, sdk: '' }), '?user=a%26b%3Dc&limit=5');

@@ -40,25 +40,51 @@ function rig() {
 
 const message = (text: string) => ({ type: 'socket_message', socket: 1, text }) as const;
 
-test('muted line loses packets both ways and says nothing', () => {
-  const { state, host, packets, facts, dial } = rig();
+test('muted line holds packets both ways, then passes them in order', () => {
+  const { state, packets, host, facts, dial, runTimers } = rig();
   const socket = dial();
   host.mute(5_000);
-  socket.send('{"ping":{}}');
+  for (const n of [1, 2]) socket.send(`{"id":${n}}`);
   state.peer(message('{"pong":{}}'));
   assert.deepEqual([state.sent, facts], [[], []]);
   assert.deepEqual(
-    packets.filter(({ way }) => way !== 'note').map(({ way, isLost }) => [way, isLost]),
-    [
-      ['out', true],
-      ['in', true],
-    ],
+    packets.filter(({ way }) => way === 'out').map(({ isHeld }) => isHeld),
+    [true, true],
   );
+  // The time is over and the timer is late: what comes meanwhile does not overtake.
   state.now = 5_000;
-  socket.send('{"ping":{}}');
-  state.peer(message('{"pong":{}}'));
-  assert.equal(state.sent.length, 1);
-  assert.equal(facts.length, 1);
+  socket.send('{"id":3}');
+  assert.deepEqual(state.sent, []);
+  runTimers();
+  assert.deepEqual(state.sent, ['{"id":1}', '{"id":2}', '{"id":3}']);
+  assert.deepEqual(facts, [message('{"pong":{}}')]);
+});
+
+test('second mute keeps what the first one held', () => {
+  const { state, host, dial, runTimers } = rig();
+  const socket = dial();
+  host.mute(1_000);
+  socket.send('a');
+  host.mute(9_000);
+  state.now = 1_000;
+  runTimers();
+  assert.deepEqual(state.sent, []);
+});
+
+test('connection that is cut while mute loses what was held', () => {
+  const { state, host, facts, dial, runTimers } = rig();
+  const socket = dial();
+  host.mute(1_000);
+  socket.send('a');
+  state.peer(message('b'));
+  host.cut();
+  state.now = 1_000;
+  runTimers();
+  assert.deepEqual(state.sent, []);
+  assert.deepEqual(
+    facts.map(({ type }) => type),
+    ['socket_closed'],
+  );
 });
 
 test('cut ends the connection once with its cause', () => {

@@ -89,7 +89,7 @@ test('trace shows members that it does not know', () => {
     way: 'out',
     title: 'publish',
     text: 'channel=room:7 new={"a":1}',
-    isLost: false,
+    isHeld: false,
     bytes: 42,
   });
   assert.equal(entryOf('odd', 1, 9).text, 'data=odd');

@@ -48,6 +48,11 @@ export class Api {
     return new URL(path, this.base).href;
   }
 
+  /** The address of a WebSocket, which the server may give relative to the page. */
+  socketUrl(path: string): string {
+    return this.url(path).replace(/^http/, 'ws');
+  }
+
   async ask<T>(path: string, { method = 'GET', body, reason, signal }: Ask = {}): Promise<T> {
     const headers: Record<string, string> = { accept: 'application/json' };
     if (body !== undefined) headers['content-type'] = 'application/json';

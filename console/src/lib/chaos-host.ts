@@ -12,8 +12,8 @@ export interface Packet {
   /** Sent by the phone, received by it, or done to it. */
   way: 'out' | 'in' | 'note';
   text: string;
-  /** It was lost on the way, since the line was mute. */
-  isLost: boolean;
+  /** It waits, since the line is mute. */
+  isHeld: boolean;
 }
 
 /** A connection ended without a word: what browsers say then. */
@@ -27,6 +27,7 @@ export class ChaosHost implements Host {
   isRefusing = false;
   private muteUntil = 0;
   private packets = 0;
+  private readonly held: (() => void)[] = [];
   private tellApp: Tell = () => undefined;
   private readonly open = new Map<number, { cut: () => void }>();
 
@@ -55,10 +56,25 @@ export class ChaosHost implements Host {
     return this.host.now() < this.muteUntil;
   }
 
-  /** Nothing passes for so long, and nobody is told: a dead connection that looks alive. */
+  /**
+   * Nothing passes for so long, and nobody is told: a dead connection that looks alive. Behind it everything comes in its
+   * order, as TCP would have it, unless the connection was given up meanwhile.
+   */
   mute(ms: number): void {
-    this.muteUntil = this.host.now() + ms;
     this.note(`mute ${ms} ms`);
+    this.muteUntil = this.host.now() + ms;
+    this.host.setTimer(ms, () => this.release());
+  }
+
+  /** What was held passes, once the last mute is over. */
+  private release(): void {
+    if (this.isMute) return;
+    for (const pass of this.held.splice(0)) pass();
+  }
+
+  private passOrHold(pass: () => void): void {
+    if (this.isMute || this.held.length) this.held.push(pass);
+    else pass();
   }
 
   /** All connections are gone at once. */
@@ -83,7 +99,7 @@ export class ChaosHost implements Host {
       url,
       protocol,
       socket,
-      (fact) => this.hear(fact, socket, tell),
+      (fact) => this.passOrHold(() => this.hear(fact, socket, tell)),
       more,
       base64,
     );
@@ -95,9 +111,8 @@ export class ChaosHost implements Host {
     this.open.set(socket, { cut });
     return {
       send: (data, callbacks) => {
-        const isLost = this.isMute;
-        this.record('out', typeof data === 'string' ? data : `${data.byteLength} B`, isLost);
-        if (!isLost) inner.send(data, callbacks);
+        this.record('out', typeof data === 'string' ? data : `${data.byteLength} B`, this.isMute);
+        this.passOrHold(() => this.open.has(socket) && inner.send(data, callbacks));
       },
       close: (code, reason, callbacks) => inner.close(code, reason, callbacks),
       ...(inner.task && { task: () => inner.task!() }),
@@ -107,11 +122,8 @@ export class ChaosHost implements Host {
   private hear(fact: Fact, socket: number, tell: Tell): void {
     // What a cut connection still says reaches nobody.
     if (!this.open.has(socket)) return;
-    if (fact.type === 'socket_message') {
-      const isLost = this.isMute;
-      this.record('in', fact.text, isLost);
-      if (isLost) return;
-    } else if (fact.type === 'socket_closed') {
+    if (fact.type === 'socket_message') this.record('in', fact.text, false);
+    else if (fact.type === 'socket_closed') {
       this.open.delete(socket);
       this.note(`closed ${fact.code ?? ''} ${fact.reason ?? ''}`.trim());
     } else if (fact.type === 'socket_open') this.note('open');
@@ -122,7 +134,7 @@ export class ChaosHost implements Host {
     this.record('note', text, false);
   }
 
-  private record(way: Packet['way'], text: string, isLost: boolean): void {
-    this.onPacket({ id: ++this.packets, at: this.host.now(), way, text, isLost });
+  private record(way: Packet['way'], text: string, isHeld: boolean): void {
+    this.onPacket({ id: ++this.packets, at: this.host.now(), way, text, isHeld });
   }
 }

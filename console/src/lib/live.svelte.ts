@@ -65,7 +65,7 @@ class Live {
     }
     if (!this.timer) return;
     this.line = new Tautline({
-      url: made.url,
+      url: () => api.socketUrl(made.url),
       auth: async ({ renew }) => ({ token: (renew ? (made = await login()) : made).token }),
     });
     this.line.on('error', () => undefined);

@@ -52,7 +52,7 @@ export class TestPhone {
       const authOf = ({ token }: { token?: string }) => (token ? { token } : { guest: true as const });
       this.host = new ChaosHost(browserHost(window as never), (packet) => this.record(packet));
       this.line = new Tautline({
-        url: made.url,
+        url: () => api.socketUrl(made.url),
         host: this.host,
         auth: async ({ renew }) => authOf(renew ? (made = await login()) : made),
       });
@@ -158,11 +158,11 @@ export class TestPhone {
     this.received = bounded(this.received, { ...what, id: ++this.count });
   }
 
-  private record({ id, at, way, text, isLost }: Packet): void {
+  private record({ id, at, way, text, isHeld }: Packet): void {
     const isNote = way === 'note';
     const title = isNote ? '' : kindsOf(text).join(' + ');
     const bytes = isNote ? undefined : new TextEncoder().encode(text).length;
-    const entry = { id, at, way, title, text: isNote ? text : readable(text), isLost };
+    const entry = { id, at, way, title, text: isNote ? text : readable(text), isHeld };
     this.packets = bounded(this.packets, { ...entry, ...(bytes !== undefined && { bytes }) });
   }
 }

@@ -7,7 +7,7 @@ export interface TraceEntry {
   /** What it is: `publish`, `pub`. */
   title: string;
   text: string;
-  isLost: boolean;
+  isHeld: boolean;
   bytes?: number;
 }
 
@@ -32,7 +32,7 @@ export function entryOf(data: unknown, offset: number, at: number): TraceEntry {
     way: /^(in|received|from_client|client)/.test(which) ? 'out' : which ? 'in' : 'note',
     title,
     text: parts.join(' '),
-    isLost: false,
+    isHeld: false,
     ...(typeof bytes === 'number' && { bytes }),
   };
 }

@@ -109,7 +109,7 @@ export const screens = {
   'trace.start': ['Start', '开始'],
   'trace.waiting': ['Waiting for packets…', '等待数据包…'],
   'packet.in': ['received', '收到'],
-  'packet.lost': ['lost', '丢失'],
+  'packet.held': ['held', '被阻'],
   'packet.note': ['note', '事件'],
   'packet.out': ['sent', '发出'],
 
