@@ -29,7 +29,8 @@ const OPEN: &str = "document";
         version = "1.0.0",
         description = "For back ends: publish to channels and inboxes, read logs, presence and sessions, and end sessions, \
                        subscriptions and logins.\n\nEvery request carries an API key as `Authorization: Bearer`; a key opens \
-                       one scope or several. Refusals are `application/problem+json` (RFC 9457).",
+                       one scope or several. Refusals are `application/problem+json` (RFC 9457). \
+                       A `traceparent` (W3C Trace Context) is taken from a request and is in each answer.",
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT"),
         contact(name = "Tautline")
     ),

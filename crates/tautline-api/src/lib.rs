@@ -23,6 +23,7 @@ mod request;
 mod routes;
 mod sessions;
 mod stats;
+mod traced;
 mod users;
 mod webhooks;
 

@@ -4,7 +4,7 @@ use axum::Json;
 use serde::{Deserialize, Serialize};
 use tautline_hub::{Publish as NewPublication, PublishOptions};
 use tautline_protocol::{
-    ChannelName, Cursor, ErrorCode,
+    ChannelName, Cursor, ErrorCode, TraceId,
     packet::{ErrorBody, server},
 };
 use tokio::sync::oneshot;
@@ -143,7 +143,8 @@ pub(crate) async fn publish(request: Posted<ToPublish>) -> Result<Json<Published
     let body: Publish<'_> = request.parse()?;
     let key = key(&request, body.idempotency_key.as_ref())?;
     let expect = body.expect.map(Cursor::from);
-    let options = PublishOptions { expect: expect.as_ref(), ..options(body.tags.as_ref(), key) };
+    let expect = expect.as_ref();
+    let options = PublishOptions { expect, trace: request.trace, ..options(body.tags.as_ref(), key) };
     let options = excluding(body.exclude.as_ref(), options);
     one(&request.host, &body.channel.0, &body.data, options).await
 }
@@ -157,7 +158,8 @@ pub(crate) async fn push(request: Posted<ToPublish>) -> Result<Json<Published>, 
     let body: Push<'_> = request.parse()?;
     let key = key(&request, body.idempotency_key.as_ref())?;
     let expect = body.expect.map(Cursor::from);
-    let options = PublishOptions { expect: expect.as_ref(), ..options(body.tags.as_ref(), key) };
+    let expect = expect.as_ref();
+    let options = PublishOptions { expect, trace: request.trace, ..options(body.tags.as_ref(), key) };
     one(&request.host, &inbox_of(&body.user), &body.data, options).await
 }
 
@@ -170,7 +172,8 @@ pub(crate) async fn broadcast(request: Posted<ToPublish>) -> Result<Json<Results
     let body: Broadcast<'_> = request.parse()?;
     request.charge(body.channels.len())?;
     let key = key(&request, body.idempotency_key.as_ref())?;
-    let (data, options) = (body.data.0, options(body.tags.as_ref(), key));
+    let options = PublishOptions { trace: request.trace, ..options(body.tags.as_ref(), key) };
+    let data = body.data.0;
     let to = |channel: Channel| NewPublication { channel: channel.0, data, options };
     Ok(many(&request.host, &body.channels.into_iter().map(to).collect::<Vec<_>>()).await)
 }
@@ -184,7 +187,8 @@ pub(crate) async fn push_many(request: Posted<ToPublish>) -> Result<Json<Results
     let body: PushMany<'_> = request.parse()?;
     request.charge(body.users.len())?;
     let key = key(&request, body.idempotency_key.as_ref())?;
-    let (data, options) = (body.data.0, options(body.tags.as_ref(), key));
+    let options = PublishOptions { trace: request.trace, ..options(body.tags.as_ref(), key) };
+    let data = body.data.0;
     let to = |user: &User| NewPublication { channel: inbox_of(user), data, options };
     Ok(many(&request.host, &body.users.iter().map(to).collect::<Vec<_>>()).await)
 }
@@ -204,7 +208,8 @@ pub(crate) async fn batch(request: Posted<ToPublish>) -> Result<Json<Results>, P
     request.charge(body.entries.len())?;
     let heads: Vec<Option<Cursor>> =
         body.entries.iter().map(|entry| entry.expect().cloned().map(Cursor::from)).collect();
-    let publications = body.entries.iter().zip(&heads).map(|(entry, head)| entry.publication(head.as_ref()));
+    let publications =
+        body.entries.iter().zip(&heads).map(|(entry, head)| entry.publication(head.as_ref(), request.trace));
     Ok(many(&request.host, &publications.collect::<Vec<_>>()).await)
 }
 
@@ -215,7 +220,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn publication<'b>(&'b self, expect: Option<&'b Cursor>) -> NewPublication<'b>
+    fn publication<'b>(&'b self, expect: Option<&'b Cursor>, trace: Option<TraceId>) -> NewPublication<'b>
     where
         'a: 'b,
     {
@@ -228,7 +233,7 @@ impl<'a> Entry<'a> {
                 (inbox_of(&it.user), &it.data, options(it.tags.as_ref(), text(it.idempotency_key.as_ref())))
             }
         };
-        NewPublication { channel, data: data.0, options: PublishOptions { expect, ..options } }
+        NewPublication { channel, data: data.0, options: PublishOptions { expect, trace, ..options } }
     }
 }
 

@@ -15,6 +15,7 @@ use http::{
     request::Parts,
 };
 use serde::Deserialize;
+use tautline_protocol::TraceId;
 
 use crate::{Host, Scope, Scopes, idempotency::idempotency_key, problem::Problem};
 
@@ -57,6 +58,8 @@ pub(crate) struct Posted<S> {
     headers: HeaderMap,
     caller: Option<Caller>,
     body: Bytes,
+    /// The trace of the request.
+    pub(crate) trace: Option<TraceId>,
     scope: PhantomData<S>,
 }
 
@@ -122,7 +125,8 @@ impl<S: Scoped> FromRequest<SharedHost> for Posted<S> {
         let publish_bytes = (S::SCOPE == Scope::Publish).then_some(body.len());
         host.hub().charge_api_key(host.now(), key, publish_bytes)?;
         let (headers, mut extensions) = (parts.headers, parts.extensions);
-        Ok(Self { host: Arc::clone(host), headers, caller: extensions.remove(), body, scope: PhantomData })
+        let (caller, trace) = (extensions.remove(), extensions.remove());
+        Ok(Self { host: Arc::clone(host), headers, caller, body, trace, scope: PhantomData })
     }
 }
 

@@ -13,13 +13,13 @@ use crate::{
     problem::Problem,
     publishing,
     request::{SharedHost, authorize},
-    sessions, stats, users, webhooks,
+    sessions, stats, traced, users, webhooks,
 };
 
 /// The routes of the API on a host.
 pub fn router<S: Clone + Send + Sync + 'static>(host: Arc<dyn Host>) -> Router<S> {
     let (router, _) = documented().split_for_parts();
-    router.method_not_allowed_fallback(wrong_method).with_state(host)
+    traced::layer(&host, router.method_not_allowed_fallback(wrong_method)).with_state(host)
 }
 
 /// The routes, with what the document says of each.

@@ -32,6 +32,8 @@ mod login;
 pub mod mock;
 #[cfg(feature = "http")]
 mod network;
+#[cfg(feature = "http")]
+mod random;
 mod sign;
 mod source;
 #[cfg(feature = "http")]

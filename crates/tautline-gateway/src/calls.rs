@@ -16,6 +16,7 @@ use tautline_hub::{
     budget::{Claim, Claimant, Holder},
 };
 use tautline_protocol::{ErrorCode, Now, packet::ErrorBody};
+use tracing::debug;
 
 use crate::{
     catch_unwind::CatchUnwind,
@@ -80,9 +81,14 @@ async fn run(
 }
 
 fn settle(state: &GatewayState, reply_to: ReplyTo, key: CallKey, result: CallResult) {
+    let trace_id = key.trace_id();
     match result {
-        Ok(data) => state.hub.answer(reply_to, Ok(&data)),
+        Ok(data) => {
+            debug!(%key, %trace_id, "call answered");
+            state.hub.answer(reply_to, Ok(&data));
+        }
         Err(mut error) => {
+            debug!(%key, %trace_id, code = %error.code, "call refused");
             let disconnect = error.disconnect.take();
             state.hub.answer(reply_to, Err(error.into()));
             if let Some(disconnect) = disconnect {

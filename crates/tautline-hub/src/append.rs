@@ -11,7 +11,7 @@ use tautline_engine::{
     budget::Holder,
 };
 use tautline_protocol::{
-    ChannelName, ErrorCode, Now,
+    ChannelName, ErrorCode, Now, TraceId,
     packet::{ErrorBody, server::Published},
 };
 
@@ -49,6 +49,7 @@ pub(crate) struct NewPublication {
     pub(crate) expect: Option<Position>,
     /// The publisher's budget holder.
     pub(crate) holder: Holder,
+    pub(crate) trace: Option<TraceId>,
 }
 
 impl Hub {
@@ -75,7 +76,8 @@ impl Hub {
         let expect =
             options.expect.map(|head| Position { epoch: head.epoch.as_str().into(), offset: head.offset });
         let holder = Holder::BACK_END;
-        let new = NewPublication { channel, content, origin, doubt: None, expect, holder };
+        let new =
+            NewPublication { channel, content, origin, doubt: None, expect, holder, trace: options.trace };
         self.append(now, new, done);
     }
 
@@ -107,7 +109,7 @@ impl Hub {
         done: impl FnOnce(Result<Published, ErrorBody>) + Send + 'static,
     ) {
         self.observe_time(now);
-        let NewPublication { channel, content, origin, doubt, expect, holder } = new;
+        let NewPublication { channel, content, origin, doubt, expect, holder, trace } = new;
         let tags = content.tags.as_ref().map_or(0, |tags| tags.len());
         let bytes = content.data.len() + tags + channel.as_str().len();
         let Some(claim) = self.0.budgets.appends.claim(holder, bytes, holder.claimant()) else {
@@ -120,8 +122,9 @@ impl Hub {
         // A key identifies one publication: a repetition must have the same content.
         let claimed = matches!(origin, Some(Origin::Key(_))).then(|| content.clone());
         let origin = self.origin_of(&channel, origin);
-        let doubtful =
-            move |name: &ChannelName| origin.map(|origin| DoubtfulAppend::new(name, origin, doubt));
+        let doubtful = move |name: &ChannelName| {
+            origin.map(|origin| DoubtfulAppend::new(name, origin, doubt).with_trace(trace))
+        };
         let answer = Answer::new(move |outcome: Result<Appended, EngineError>| {
             drop(claim);
             let outcome = match outcome {
@@ -147,7 +150,7 @@ impl Hub {
                     let published =
                         Published { epoch: epoch.to_string(), offset: entry.offset(), at: entry.at() };
                     origin.iter().for_each(|origin| hub.settle_doubt(&name, *origin));
-                    hub.fan_out(&name, AppendedEntry { epoch, entry, before_at, base, base_at });
+                    hub.fan_out(&name, AppendedEntry { epoch, entry, before_at, base, base_at }, trace);
                     Ok(published)
                 }
             };
@@ -204,10 +207,10 @@ impl Hub {
     }
 
     /// Applies a publication appended through this node, and notifies its subscribers.
-    fn fan_out(&self, name: &ChannelName, appended: AppendedEntry) {
+    fn fan_out(&self, name: &ChannelName, appended: AppendedEntry, trace: Option<TraceId>) {
         self.0.publications.fetch_add(1, Ordering::Relaxed);
         if let Some(events) = self.events() {
-            events.published(name, &appended.epoch, &appended.entry);
+            events.published(name, &appended.epoch, &appended.entry, trace);
         }
         // The channel is not in use here: later subscribers ask the engine.
         let Some(channel) = self.find_channel(name) else { return };

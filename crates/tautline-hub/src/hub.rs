@@ -14,7 +14,7 @@ use tautline_engine::{
     budget::{Claimant, Holder},
 };
 use tautline_protocol::{
-    ByeCode, ChannelName, Cursor, ErrorCode, Limits, Now,
+    ByeCode, ChannelName, Cursor, ErrorCode, Limits, Now, TraceId,
     packet::server::{Bye, ErrorBody},
 };
 
@@ -80,6 +80,8 @@ pub struct PublishOptions<'a> {
     /// Publishes only behind this head of the log, and is refused with the code `conflict` otherwise; the error has
     /// the present head. A repeated key is answered as before, so give both to what may be repeated.
     pub expect: Option<&'a Cursor>,
+    /// The trace of the request that publishes: events tell it.
+    pub trace: Option<TraceId>,
 }
 
 /// The shared state of a node. Cheap to clone; every clone is the same hub.
@@ -512,6 +514,12 @@ impl Hub {
     #[must_use]
     pub fn node(&self) -> &str {
         &self.0.node
+    }
+
+    /// The id of a new trace.
+    #[must_use]
+    pub fn new_trace(&self) -> TraceId {
+        TraceId::new(self.0.random.id())
     }
 
     pub(crate) fn random(&self) -> &Random {

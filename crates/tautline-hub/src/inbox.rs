@@ -35,6 +35,17 @@ impl Hub {
         user: &UserId,
         done: impl FnOnce(Result<Inbox, ErrorBody>) + Send + 'static,
     ) {
+        self.inbox_at(now, user, None, move |inbox| done(inbox.map(|(inbox, _)| inbox)));
+    }
+
+    /// The same, and when the publication at an offset was appended, or the first one behind it that is kept.
+    pub(crate) fn inbox_at(
+        &self,
+        now: Now,
+        user: &UserId,
+        offset: Option<u64>,
+        done: impl FnOnce(Result<(Inbox, Option<u64>), ErrorBody>) + Send + 'static,
+    ) {
         let channel = match ChannelName::of_user(user) {
             Ok(channel) => channel,
             Err(invalid) => return done(Err(ErrorBody::new(ErrorCode::BadRequest, invalid.to_string()))),
@@ -43,7 +54,7 @@ impl Hub {
         let open = self.find_channel(&channel);
         let request = StatRequest {
             channel: channel.clone(),
-            offset: None,
+            offset,
             user: Some(user.clone()),
             holder: Holder::BACK_END,
             retention: self.retention_of(now, &channel),
@@ -58,7 +69,7 @@ impl Hub {
                     };
                     let acks = &hub.0.acks;
                     let delivered = open.as_ref().and_then(|open| open.delivered());
-                    Inbox {
+                    let inbox = Inbox {
                         sent: log_state.head,
                         at: log_state.head_at,
                         kept: log_state.head - log_state.base,
@@ -70,7 +81,8 @@ impl Hub {
                         acknowledged: offset_of(acks.newest(&channel, Some(&user), stat.acknowledged)),
                         connections: open.map_or(0, |open| open.subscribers()),
                         epoch: log_state.epoch.to_string(),
-                    }
+                    };
+                    (inbox, stat.at)
                 }));
             }),
         };

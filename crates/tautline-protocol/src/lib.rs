@@ -15,6 +15,7 @@ mod info;
 mod limits;
 mod name;
 mod time;
+mod trace;
 mod utc;
 
 pub mod client;
@@ -32,6 +33,7 @@ pub use info::Info;
 pub use limits::{ATTEMPT_MAX, DATA_DEPTH_MAX, KEY_BYTES_MIN, Limits, MSGPACK_DEPTH_MAX, REQUEST_ID_MAX};
 pub use name::{ChannelName, InvalidName, Pattern, UserId, is_bidi_control};
 pub use time::Now;
+pub use trace::TraceId;
 pub use utc::utc;
 
 /// The id of a request within its session; the first is 1.

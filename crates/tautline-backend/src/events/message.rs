@@ -4,8 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use tautline_hub::StoredEvent;
-use tautline_protocol::{json, utc};
+use tautline_protocol::{TraceId, json, utc};
 
 use super::delivery::Batch;
 
@@ -29,6 +30,8 @@ pub(super) struct Message {
     pub(super) id: String,
     pub(super) content_type: &'static str,
     pub(super) body: Vec<u8>,
+    /// The trace of the request that all of its events tell of; else one of its own, in each attempt the same.
+    pub(super) trace: TraceId,
 }
 
 /// An event with its id.
@@ -45,6 +48,9 @@ struct Parts<'a> {
     #[serde(borrow)]
     timestamp: &'a str,
     #[serde(borrow)]
+    #[serde(default)]
+    traceparent: Option<&'a str>,
+    #[serde(borrow)]
     data: &'a RawValue,
 }
 
@@ -59,16 +65,21 @@ impl Message {
         }
         let stored = batch.events.iter();
         events.extend(stored.map(|event| Identified { id: id_of(name, batch, event), body: &event.body }));
-        match (content, batches) {
+        let message = match (content, batches) {
             (WebhookContent::Standard, false) => Self::single(&events),
             (WebhookContent::Standard, true) => Self::batch(&events),
             (WebhookContent::CloudEvents, false) => Self::cloud_event(name, &events),
             (WebhookContent::CloudEvents, true) => Self::cloud_batch(name, &events),
+        };
+        match common_trace(batch) {
+            Some(trace) => Self { trace, ..message },
+            None => message,
         }
     }
 
-    const fn new(id: String, content_type: &'static str, body: Vec<u8>) -> Self {
-        Self { id, content_type, body }
+    fn new(id: String, content_type: &'static str, body: Vec<u8>) -> Self {
+        let trace = trace_of(&id);
+        Self { id, content_type, body, trace }
     }
 
     /// One event. A notice of expired ones takes a batch of its own.
@@ -123,19 +134,23 @@ struct CloudEvent<'a> {
     kind: &'a str,
     source: &'a str,
     time: &'a str,
+    /// The extension for distributed tracing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'a str>,
     datacontenttype: &'static str,
     data: &'a RawValue,
 }
 
 impl Identified<'_> {
     fn cloud(&self, name: &str) -> Option<Vec<u8>> {
-        let Parts { kind, timestamp, data } = parts(self.body)?;
+        let Parts { kind, timestamp, traceparent, data } = parts(self.body)?;
         let event = CloudEvent {
             specversion: "1.0",
             id: &self.id,
             kind,
             source: &source(name),
             time: timestamp,
+            traceparent,
             datacontenttype: "application/json",
             data,
         };
@@ -147,6 +162,20 @@ impl Identified<'_> {
 
 fn parts(body: &str) -> Option<Parts<'_>> {
     serde_json::from_str(body).ok()
+}
+
+/// The trace that all events of a batch have.
+fn common_trace(batch: &Batch) -> Option<TraceId> {
+    let trace = |event: &StoredEvent| TraceId::parse(parts(&event.body)?.traceparent?);
+    let (first, others) = batch.events.split_first()?;
+    let first = trace(first)?;
+    others.iter().all(|event| trace(event) == Some(first)).then_some(first)
+}
+
+/// A trace for a message with this id.
+fn trace_of(id: &str) -> TraceId {
+    let digest = Sha256::digest(id.as_bytes());
+    TraceId::new(digest.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte)))
 }
 
 fn source(name: &str) -> String {
@@ -259,6 +288,22 @@ mod tests {
             (&told["id"], &body["data"]["events"][1]["id"]),
             (&json!("shop:k3:7:expired"), &json!("shop:k3:7"))
         );
+    }
+
+    #[test]
+    fn trace_of_all_its_events_is_that_of_a_message() {
+        let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000029-01";
+        let traced = BODY.replacen(",\"data\"", &format!(",\"traceparent\":\"{header}\",\"data\""), 1);
+        let mut batch = batch(7..=8, 0);
+        let message = |batch: &Batch, content| Message::of("shop", batch, content, true);
+        let own = message(&batch, WebhookContent::Standard).trace;
+        assert_eq!(message(&batch, WebhookContent::CloudEvents).trace, own, "in each attempt");
+        batch.events[0].body = traced.as_str().into();
+        assert_eq!(message(&batch, WebhookContent::Standard).trace, own, "the other event has none");
+        batch.events[1].body = traced.into();
+        let told = message(&batch, WebhookContent::CloudEvents);
+        assert_eq!(Some(told.trace), TraceId::parse(header));
+        assert_eq!(body(&told)[1]["traceparent"], header);
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! Start at [`Webhooks::start`].
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Wake, Waker},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -16,9 +19,9 @@ use http::{
 use http_body_util::Full;
 use serde::Deserialize;
 use tautline_hub::{EventLog, EventsConfig, Hub, InvalidEvents};
-use tautline_protocol::Now;
+use tautline_protocol::{Now, TraceId};
 use tokio::{sync::Notify, task::JoinHandle};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{
     delivery::{Batch, Delivery, Outcome, Step, WebhookFigures},
@@ -83,6 +86,8 @@ struct Webhook {
     delivery: Mutex<Delivery>,
     changed: Arc<Changed>,
     clock: Clock,
+    /// Numbers attempts in traces: a random start, so that two nodes have no numbers in common.
+    next_span: AtomicU64,
 }
 
 type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
@@ -123,6 +128,7 @@ impl Webhooks {
                 log,
                 changed,
                 clock: Arc::clone(&clock),
+                next_span: AtomicU64::new(crate::random::random()),
             })
         };
         let all: Arc<[Arc<Webhook>]> = options.iter().zip(checked).map(run).collect();
@@ -237,8 +243,12 @@ impl Webhook {
 
     async fn deliver(&self, batch: Batch) {
         let name = &self.options.name;
-        let outcome = self.send(&batch).await;
+        let message = Message::of(name, &batch, self.options.content, self.options.batch_max > 1);
+        let (id, trace_id, sent) = (message.id.clone(), message.trace, self.now());
+        let outcome = self.send(message).await;
         let now = self.now();
+        let ms = now.mono_ms.saturating_sub(sent.mono_ms);
+        debug!(webhook = name, id, %trace_id, ms, ?outcome, "events sent");
         let (before, after) = {
             let mut delivery = self.lock();
             let stored = self.log.figures().stored;
@@ -250,23 +260,24 @@ impl Webhook {
             (_, Some(error)) if self.lock().is_off() => {
                 warn!(
                     webhook = name,
+                    id,
+                    %trace_id,
                     "{error}; the webhook is off until an operator resumes it, and events stay in its log"
                 );
             }
-            (0, Some(error)) => warn!(webhook = name, "{error}; the events are sent again"),
+            (0, Some(error)) => warn!(webhook = name, id, %trace_id, "{error}; the events are sent again"),
             (1.., None) => info!(webhook = name, lag = after.lag, "the receiver takes events again"),
             _ => {}
         }
     }
 
-    async fn send(&self, batch: &Batch) -> Outcome {
-        let batches = self.options.batch_max > 1;
-        let Message { id, content_type, body } =
-            Message::of(&self.options.name, batch, self.options.content, batches);
+    async fn send(&self, message: Message) -> Outcome {
+        let Message { id, content_type, body, trace } = message;
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let request = Request::post(self.checked.url.clone())
             .header(CONTENT_TYPE, content_type)
             .header(ID_HEADER, &id)
+            .header(TraceId::HEADER, trace.header(self.next_span.fetch_add(1, Ordering::Relaxed)))
             .header(TIMESTAMP_HEADER, at)
             .header(SIGNATURE_HEADER, self.checked.signer.sign(&id, at, &body));
         let request = request.body(Full::new(Bytes::from(body))).expect("the options are checked");

@@ -2,7 +2,10 @@
 //!
 //! Start at [`LoginCache::begin`] and [`LoginCache::insert`]. Holds no clock: each call is told the time.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::RandomState},
+    hash::BuildHasher as _,
+};
 
 use sha2::{Digest as _, Sha256};
 use tautline_hub::Identity;
@@ -11,8 +14,10 @@ use tautline_protocol::UserId;
 /// Logins that are remembered; beyond it the oldest one is forgotten.
 const LOGINS_MAX: usize = 16_384;
 /// What a login takes beside its texts, and a text beside its bytes.
-const LOGIN_BYTES: usize = 512;
+const LOGIN_BYTES: usize = 640;
 const TEXT_BYTES: usize = 32;
+
+type TokenDigest = [u8; 32];
 
 /// Accepted logins, by the digest of the token: the token itself is not kept.
 #[derive(Debug)]
@@ -20,27 +25,38 @@ pub(super) struct LoginCache {
     kept_ms: u64,
     bytes_max: usize,
     bytes: usize,
-    logins: HashMap<[u8; 32], Kept>,
-    /// The oldest first; also those that were replaced or forgotten since.
-    order: VecDeque<(u64, [u8; 32])>,
-    /// How often logins were forgotten because of news of their user.
-    generation: u64,
+    logins: HashMap<TokenDigest, Kept>,
+    /// By number: the oldest first.
+    order: BTreeMap<u64, TokenDigest>,
+    next_number: u64,
+    by_user: BTreeSet<(UserId, TokenDigest)>,
+    news: News,
 }
 
 #[derive(Debug)]
 struct Kept {
+    number: u64,
     until_ms: u64,
     bytes: usize,
     identity: Identity,
 }
 
-/// A question that runs. What is known of its user may be newer than its answer.
-#[derive(Clone, Copy, Debug)]
+/// A question that runs. What is known of its user or token may be newer than its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Asked(u64);
 
 impl LoginCache {
     pub(super) fn new(kept_ms: u64, bytes_max: usize) -> Self {
-        Self { kept_ms, bytes_max, bytes: 0, logins: HashMap::new(), order: VecDeque::new(), generation: 0 }
+        Self {
+            kept_ms,
+            bytes_max,
+            bytes: 0,
+            logins: HashMap::new(),
+            order: BTreeMap::new(),
+            next_number: 0,
+            by_user: BTreeSet::new(),
+            news: News::new(),
+        }
     }
 
     /// The login of this token, while it is remembered and valid. `Err`: it has to be asked about.
@@ -49,60 +65,106 @@ impl LoginCache {
             now_ms < kept.until_ms && kept.identity.expires_at.is_none_or(|expires_at| wall_ms < expires_at)
         };
         let kept = self.logins.get(&digest(token)).filter(is_good);
-        kept.map(|kept| kept.identity.clone()).ok_or(Asked(self.generation))
+        kept.map(|kept| kept.identity.clone()).ok_or(self.news.now())
     }
 
-    /// Remembers an answer, unless logins were forgotten since the question.
+    /// Remembers an answer, unless there is news of its user or its token since the question.
     pub(super) fn insert(&mut self, token: &str, asked: Asked, now_ms: u64, identity: Identity) {
-        let bytes = bytes_of(&identity);
-        if asked.0 != self.generation || bytes > self.bytes_max {
+        let (digest, bytes) = (digest(token), bytes_of(&identity));
+        let is_outdated = self.news.is_newer(&digest, asked)
+            || identity.user.as_ref().is_some_and(|user| self.news.is_newer(user, asked));
+        if is_outdated || bytes > self.bytes_max {
             return;
         }
-        let digest = digest(token);
         self.remove(&digest);
-        while let Some((until_ms, oldest)) = self.order.front().copied() {
-            let has_room = self.order.len() < LOGINS_MAX && self.bytes + bytes <= self.bytes_max;
-            if has_room && now_ms < until_ms {
+        while let Some((_, oldest)) = self.order.first_key_value() {
+            let oldest = *oldest;
+            let has_room = self.logins.len() < LOGINS_MAX && self.bytes + bytes <= self.bytes_max;
+            if has_room && self.logins.get(&oldest).is_some_and(|kept| now_ms < kept.until_ms) {
                 break;
             }
-            self.order.pop_front();
-            if self.logins.get(&oldest).is_some_and(|kept| kept.until_ms == until_ms) {
-                self.remove(&oldest);
-            }
+            self.remove(&oldest);
         }
-        let until_ms = now_ms + self.kept_ms;
+        let (number, until_ms) = (self.next_number, now_ms + self.kept_ms);
+        self.next_number += 1;
         self.bytes += bytes;
-        self.logins.insert(digest, Kept { until_ms, bytes, identity });
-        self.order.push_back((until_ms, digest));
+        self.order.insert(number, digest);
+        self.by_user.extend(identity.user.clone().map(|user| (user, digest)));
+        self.logins.insert(digest, Kept { number, until_ms, bytes, identity });
     }
 
     /// There is news of a user, or of a token: what is remembered of them may be wrong.
     pub(super) fn forget(&mut self, user: Option<&UserId>, token: Option<&str>) {
-        self.generation += 1;
-        if let Some(token) = token {
-            self.remove(&digest(token));
+        if let Some(digest) = token.map(digest) {
+            self.news.note(&digest);
+            self.remove(&digest);
         }
         if let Some(user) = user {
-            let bytes = &mut self.bytes;
-            self.logins.retain(|_, kept| {
-                let keeps = kept.identity.user.as_ref() != Some(user);
-                *bytes -= if keeps { 0 } else { kept.bytes };
-                keeps
-            });
+            self.news.note(user);
+            while let Some(digest) = self.first_of(user) {
+                self.remove(&digest);
+            }
         }
     }
 
-    fn remove(&mut self, digest: &[u8; 32]) {
-        if let Some(removed) = self.logins.remove(digest) {
-            self.bytes -= removed.bytes;
+    fn first_of(&self, user: &UserId) -> Option<TokenDigest> {
+        let (of, digest) = self.by_user.range((user.clone(), TokenDigest::default())..).next()?;
+        (of == user).then_some(*digest)
+    }
+
+    fn remove(&mut self, digest: &TokenDigest) {
+        let Some(Kept { number, bytes, identity, .. }) = self.logins.remove(digest) else { return };
+        self.bytes -= bytes;
+        self.order.remove(&number);
+        if let Some(user) = identity.user {
+            self.by_user.remove(&(user, *digest));
         }
+    }
+}
+
+/// When there was news last, by user and by token. Those that share a place share their news: an answer about one of
+/// them may not be remembered because of the other, and is never remembered by mistake.
+#[derive(Debug)]
+struct News {
+    /// How often there was any.
+    count: u64,
+    places: Box<[u64]>,
+    hasher: RandomState,
+}
+
+/// Places for news. Only what comes while a question runs counts: a thousand refreshes a second, and questions of
+/// 100 ms, take one place in fifty.
+const NEWS_PLACES: usize = 8_192;
+
+impl News {
+    fn new() -> Self {
+        Self { count: 0, places: vec![0; NEWS_PLACES].into(), hasher: RandomState::new() }
+    }
+
+    const fn now(&self) -> Asked {
+        Asked(self.count)
+    }
+
+    fn note(&mut self, of: &impl std::hash::Hash) {
+        self.count += 1;
+        let place = self.place(of);
+        self.places[place] = self.count;
+    }
+
+    fn is_newer(&self, of: &impl std::hash::Hash, asked: Asked) -> bool {
+        Asked(self.places[self.place(of)]) > asked
+    }
+
+    fn place(&self, of: &impl std::hash::Hash) -> usize {
+        usize::try_from(self.hasher.hash_one(of) % NEWS_PLACES as u64).expect("less than the places")
     }
 }
 
 /// About what a login takes in memory.
 fn bytes_of(identity: &Identity) -> usize {
     let Identity { user, channels, details, .. } = identity;
-    let mut texts = vec![user.as_ref().map_or(0, |user| user.as_str().len())];
+    let user = user.as_ref().map_or(0, |user| user.as_str().len());
+    let mut texts = vec![user, user];
     texts.extend(channels.iter().map(|pattern| pattern.as_str().len()));
     if let Some(details) = details {
         texts.extend(details.grants.iter().map(|(_, pattern)| pattern.as_str().len()));
@@ -114,7 +176,7 @@ fn bytes_of(identity: &Identity) -> usize {
     LOGIN_BYTES + texts.into_iter().map(|bytes| TEXT_BYTES + bytes).sum::<usize>()
 }
 
-fn digest(token: &str) -> [u8; 32] {
+fn digest(token: &str) -> TokenDigest {
     Sha256::digest(token.as_bytes()).into()
 }
 
@@ -159,6 +221,7 @@ mod tests {
             insert(&mut cache, &n.to_string(), 0, Identity::default());
         }
         assert_eq!((cache.logins.len(), cache.order.len()), (LOGINS_MAX, LOGINS_MAX));
+        assert_eq!(cache.by_user.len(), 0, "guests");
         assert!(cache.begin("0", 0, 0).is_err());
         assert!(cache.begin("1", 0, 0).is_ok());
         insert(&mut cache, "new", 60_000, Identity::default());
@@ -198,10 +261,42 @@ mod tests {
 
     #[test]
     fn answer_older_than_the_news_is_not_remembered() {
+        for (user, token) in [(Some("ali"), None), (None, Some("a")), (Some("ali"), Some("new"))] {
+            let mut cache = LoginCache::new(60_000, BYTES_MAX);
+            let asked = cache.begin("a", 0, 0).unwrap_err();
+            cache.forget(user.and_then(|user| UserId::parse(user).ok()).as_ref(), token);
+            cache.insert("a", asked, 1, identity("ali"));
+            assert!(cache.begin("a", 2, 0).is_err(), "{user:?} {token:?}");
+            insert(&mut cache, "a", 3, identity("ali"));
+            assert!(cache.begin("a", 4, 0).is_ok(), "asked after the news");
+        }
+    }
+
+    #[test]
+    fn news_of_one_user_leaves_logins_of_others() {
         let mut cache = LoginCache::new(60_000, BYTES_MAX);
-        let asked = cache.begin("a", 0, 0).unwrap_err();
-        cache.forget(UserId::parse("ali").ok().as_ref(), None);
-        cache.insert("a", asked, 1, identity("ali"));
-        assert!(cache.begin("a", 2, 0).is_err());
+        insert(&mut cache, "c", 0, identity("cem"));
+        // Other names, as two may share a place by chance.
+        let is_remembered = (0..8).any(|n| {
+            let asked = cache.begin("b", 0, 0).unwrap_err();
+            cache.forget(UserId::parse(&format!("ali{n}")).ok().as_ref(), Some(&format!("a{n}")));
+            cache.insert("b", asked, 1, identity("bo"));
+            cache.begin("b", 2, 0).is_ok()
+        });
+        assert!(is_remembered && cache.begin("c", 2, 0).is_ok());
+    }
+
+    #[test]
+    fn refreshes_in_a_storm_take_no_room() {
+        let mut cache = LoginCache::new(60_000, BYTES_MAX);
+        insert(&mut cache, "b", 0, identity("bo"));
+        for n in 0..3 * LOGINS_MAX {
+            let token = n.to_string();
+            insert(&mut cache, &token, 1, identity("ali"));
+            cache.forget(UserId::parse("ali").ok().as_ref(), Some(&token));
+        }
+        assert!(cache.begin("b", 2, 0).is_ok());
+        assert_eq!((cache.logins.len(), cache.order.len(), cache.by_user.len()), (1, 1, 1));
+        assert_eq!((cache.bytes, cache.news.places.len()), (bytes_of(&identity("bo")), NEWS_PLACES));
     }
 }

@@ -185,7 +185,7 @@ impl Hook {
         if !is_elsewhere {
             let pause = RETRY_PAUSE.saturating_mul(1 << attempt.min(10));
             // Spread, so that what failed at the same moment does not come back at the same moment.
-            let share = u32::try_from(request.trace_id % 64).expect("less than 64");
+            let share = u32::try_from(request.trace_id.get() % 64).expect("less than 64");
             let pause = pause + pause.saturating_mul(share) / 64;
             if pause >= time.left() {
                 return false;
@@ -208,7 +208,7 @@ impl Hook {
             signer: &self.signer,
             headers: &self.headers,
             hook: &self.name,
-            span_id: self.next_span.fetch_add(1, Ordering::Relaxed).max(1),
+            span_id: self.next_span.fetch_add(1, Ordering::Relaxed),
             wall_ms: time.asked.wall_ms.saturating_add(time.passed_ms()),
             left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
         });
@@ -268,7 +268,7 @@ impl Hook {
 
     fn log(&self, time: Time, request: &HookRequest, outcome: &Outcome) {
         let HookRequest { kind, key, trace_id, about, .. } = request;
-        let (kind, trace_id, ms) = (kind.as_str(), format_args!("{trace_id:032x}"), time.passed_ms());
+        let (kind, ms) = (kind.as_str(), time.passed_ms());
         let hook = &self.name;
         match outcome {
             Outcome::Failed(failure) => {

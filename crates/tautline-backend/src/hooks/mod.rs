@@ -18,7 +18,6 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use ring::rand::{SecureRandom as _, SystemRandom};
 use tautline_hub::{Authorization, AuthorizeQuestion, Identity, LoginRefused};
 use tautline_protocol::{Now, UserId, packet::Auth};
 
@@ -30,6 +29,7 @@ pub use self::{
 use crate::{
     Backend, BackendFuture, Login, LoginResult,
     call::{Call, CallResult},
+    random::random,
     source::source_of,
 };
 
@@ -247,10 +247,4 @@ impl std::fmt::Debug for Hooks {
         let names = self.hooks.iter().map(|hook| &hook.hook.name);
         f.debug_list().entries(names).finish()
     }
-}
-
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    SystemRandom::new().fill(&mut bytes).expect("the system has random bytes");
-    u64::from_ne_bytes(bytes)
 }

@@ -10,7 +10,10 @@ use http_body_util::Full;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tautline_hub::{AuthorizeQuestion, CallKey, Identity};
-use tautline_protocol::packet::{Auth, client::ClientInfo};
+use tautline_protocol::{
+    TraceId,
+    packet::{Auth, client::ClientInfo},
+};
 
 use super::selector::HookKind;
 use crate::{
@@ -28,7 +31,7 @@ pub(super) struct HookRequest {
     pub(super) kind: HookKind,
     /// Names the question: the same when it is repeated, and different from every other.
     pub(super) key: String,
-    pub(super) trace_id: u128,
+    pub(super) trace_id: TraceId,
     pub(super) body: Bytes,
     /// The channel or the method, for logs.
     pub(super) about: String,
@@ -124,7 +127,7 @@ impl HookRequest {
     pub(super) fn login(kind: HookKind, login: &Login<'_>, number: u128) -> Self {
         let (key, trace_id) = match login.refreshes {
             Some((key, _)) => (key.to_string(), key.trace_id()),
-            None => (format!("{number:032x}"), number),
+            None => (format!("{number:032x}"), TraceId::new(number)),
         };
         let body = match login.refreshes {
             Some((of, identity)) => Body::of(kind, &key, *of, identity),
@@ -186,7 +189,7 @@ impl HookRequest {
             ("tautline-hook-name", attempt.hook.to_owned()),
             ("tautline-deadline-ms", attempt.left_ms.to_string()),
             ("idempotency-key", self.key.clone()),
-            ("traceparent", format!("00-{:032x}-{:016x}-01", self.trace_id, attempt.span_id)),
+            (TraceId::HEADER, self.trace_id.header(attempt.span_id)),
             (ID_HEADER, self.key.clone()),
             (TIMESTAMP_HEADER, seconds.to_string()),
             (SIGNATURE_HEADER, attempt.signer.sign(&self.key, seconds, &self.body)),

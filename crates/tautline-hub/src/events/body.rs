@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tautline_engine::Entry;
-use tautline_protocol::{ChannelName, json, utc};
+use tautline_protocol::{ChannelName, TraceId, json, utc};
 
 use super::kind::EventKind;
 
@@ -69,15 +69,23 @@ pub(super) struct LostData {
 
 /// The body of an event.
 pub(super) fn encode(kind: EventKind, wall_ms: u64, data: &impl Serialize) -> String {
-    let mut out = begin(kind, wall_ms, 256);
+    let mut out = begin(kind, wall_ms, None, 256);
     json::write_json(&mut out, data);
     end(out)
 }
 
 /// The body of `message.published`. A publication that is too large is left out, and can be read from its channel.
-pub(super) fn encode_publication(channel: &ChannelName, epoch: &str, node: &str, entry: &Entry) -> String {
+/// Its `traceparent` is that of the request that has published; its step is the offset.
+pub(super) fn encode_publication(
+    channel: &ChannelName,
+    epoch: &str,
+    node: &str,
+    entry: &Entry,
+    trace: Option<TraceId>,
+) -> String {
     let fields = entry.history_bytes();
-    let mut out = begin(EventKind::MessagePublished, entry.at(), fields + 256);
+    let trace = trace.map(|trace| trace.header(entry.offset()));
+    let mut out = begin(EventKind::MessagePublished, entry.at(), trace.as_deref(), fields + 320);
     out.extend_from_slice(b"{\"channel\":");
     json::write_json(&mut out, &channel.as_str());
     out.extend_from_slice(b",\"epoch\":");
@@ -96,12 +104,16 @@ pub(super) fn encode_publication(channel: &ChannelName, epoch: &str, node: &str,
     end(out)
 }
 
-fn begin(kind: EventKind, wall_ms: u64, bytes: usize) -> Vec<u8> {
+fn begin(kind: EventKind, wall_ms: u64, trace: Option<&str>, bytes: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes);
     out.extend_from_slice(b"{\"type\":\"");
     out.extend_from_slice(kind.as_str().as_bytes());
     out.extend_from_slice(b"\",\"timestamp\":\"");
     out.extend_from_slice(utc(wall_ms).as_bytes());
+    if let Some(trace) = trace {
+        out.extend_from_slice(b"\",\"traceparent\":\"");
+        out.extend_from_slice(trace.as_bytes());
+    }
     out.extend_from_slice(b"\",\"data\":");
     out
 }
@@ -123,7 +135,7 @@ mod tests {
         let channel = ChannelName::parse("room:7").expect("valid");
         let content = Content { data: data.into(), from: UserId::parse("ann").ok(), tags: None };
         let entry = Entry::encode(&channel, 41, 1_763_666_008_100, &content);
-        encode_publication(&channel, "k3", "n1", &entry)
+        encode_publication(&channel, "k3", "n1", &entry, Some(TraceId::new(0xabc)))
     }
 
     #[test]
@@ -134,6 +146,7 @@ mod tests {
             json!({
                 "type": "message.published",
                 "timestamp": "2025-11-20T19:13:28.100Z",
+                "traceparent": "00-00000000000000000000000000000abc-0000000000000029-01",
                 "data": {
                     "channel": "room:7", "epoch": "k3", "node": "n1", "offset": 41, "at": 1_763_666_008_100_u64,
                     "data": {"text": "hi"}, "from": "ann",

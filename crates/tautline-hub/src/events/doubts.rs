@@ -5,7 +5,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use tautline_engine::{Doubt, Origin};
-use tautline_protocol::{ChannelName, Now};
+use tautline_protocol::{ChannelName, Now, TraceId};
 
 /// Appends in doubt that are remembered; beyond it the oldest is forgotten.
 const DOUBTS_MAX: usize = 10_000;
@@ -36,6 +36,7 @@ pub(crate) struct DoubtfulAppend {
     pub(super) origin: Origin,
     pub(super) doubt: Option<Doubt>,
     pub(super) tries: u32,
+    pub(super) trace: Option<TraceId>,
 }
 
 impl Doubts {
@@ -92,7 +93,11 @@ impl Doubts {
 
 impl DoubtfulAppend {
     pub(crate) fn new(channel: &ChannelName, origin: Origin, doubt: Option<Doubt>) -> Self {
-        Self { channel: channel.clone(), origin, doubt, tries: 0 }
+        Self { channel: channel.clone(), origin, doubt, tries: 0, trace: None }
+    }
+
+    pub(crate) fn with_trace(self, trace: Option<TraceId>) -> Self {
+        Self { trace, ..self }
     }
 
     pub(super) fn key(&self) -> Key {

@@ -2,6 +2,8 @@
 //!
 //! Start at [`Hub::check_inboxes`]. No lock is held while the engine is asked: it may answer at once.
 
+use std::sync::Arc;
+
 use tautline_engine::Entry;
 use tautline_protocol::{ChannelName, Now, UserId, packet::ErrorBody};
 
@@ -10,34 +12,49 @@ use super::{
     body::UnreadData,
     kind::EventKind,
     tracker::Sink as _,
-    unread::{InboxState, Unread},
+    unread::{InboxState, Settled},
 };
 use crate::{Hub, Inbox};
 
 impl Hub {
     /// About once a second: asks about the inboxes that are due.
     pub(super) fn check_inboxes(&self, at: EventsAt<'_>) {
-        for user in at.inboxes_due() {
-            let (hub, of) = (self.clone(), user.clone());
-            self.inbox(at.now, &user, move |inbox| hub.settle_inbox(&of, inbox));
-        }
+        at.inboxes_due().into_iter().for_each(|user| self.check_inbox(at.now, user, None));
     }
 
-    fn settle_inbox(&self, user: &UserId, inbox: Result<Inbox, ErrorBody>) {
+    /// Asks about an inbox, and when its publication at an offset was appended.
+    fn check_inbox(&self, now: Now, user: UserId, offset: Option<u64>) {
+        let (hub, of) = (self.clone(), user.clone());
+        self.inbox_at(now, &user, offset, move |inbox| hub.settle_inbox(of, offset, inbox));
+    }
+
+    fn settle_inbox(
+        &self,
+        user: UserId,
+        offset: Option<u64>,
+        inbox: Result<(Inbox, Option<u64>), ErrorBody>,
+    ) {
         let Some(at) = self.events() else { return };
-        at.settle_inbox(user, inbox.ok().as_ref(), self.last_seen().get(user));
+        let (inbox, since) = inbox.ok().unzip();
+        // What was acknowledged meanwhile is not unread: then its time is asked for once more.
+        let asked_about = inbox.as_ref().filter(|inbox| Some(inbox.acknowledged + 1) == offset);
+        let since = asked_about.map(|inbox| since.flatten().unwrap_or(inbox.at));
+        let next = at.settle_inbox(&user, inbox.as_ref(), since, self.last_seen().get(&user));
+        if let Some(offset) = next {
+            self.check_inbox(at.now, user, Some(offset));
+        }
     }
 }
 
 impl EventsAt<'_> {
     /// A publication was appended, maybe to an inbox.
-    pub(super) fn inbox_published(&self, channel: &ChannelName, entry: &Entry) {
+    pub(super) fn inbox_published(&self, channel: &ChannelName, epoch: &Arc<str>, entry: &Entry) {
         let user = channel.as_str().strip_prefix(ChannelName::USER_PREFIX);
         let Some(user) = user.filter(|_| self.events.wants(EventKind::InboxUnread)) else { return };
         let Ok(user) = UserId::parse(user) else { return };
         self.track(|tracker, now, sink| {
-            let line = tracker.inboxes.published(now, &user, entry.offset(), entry.at());
-            line.iter().for_each(|line| sink.journal(line));
+            let lines = tracker.inboxes.published(now, &user, (epoch, entry.offset()), entry.at());
+            lines.iter().for_each(|line| sink.journal(line));
         });
     }
 
@@ -59,31 +76,50 @@ impl EventsAt<'_> {
         due
     }
 
-    fn settle_inbox(&self, user: &UserId, inbox: Option<&Inbox>, last_seen: Option<u64>) {
+    /// Takes what the engine says. Returns the offset to ask about next, if any.
+    fn settle_inbox(
+        &self,
+        user: &UserId,
+        inbox: Option<&Inbox>,
+        since: Option<u64>,
+        last_seen: Option<u64>,
+    ) -> Option<u64> {
+        let mut next = None;
         self.track(|tracker, now: Now, sink| {
             let is_online = tracker.is_online(user);
             let state = inbox.map(|inbox| InboxState {
+                epoch: inbox.epoch.as_str().into(),
                 acknowledged: inbox.acknowledged,
                 head: inbox.sent,
                 unread: inbox.kept.min(inbox.sent.saturating_sub(inbox.acknowledged)),
+                since,
                 is_online,
             });
-            let (report, line) = tracker.inboxes.settle(now, user, state);
-            if let (Some(Unread { since, .. }), Some(inbox), Some(state)) = (report, inbox, state) {
-                let data = UnreadData {
-                    user: user.as_str(),
-                    node: &self.events.node,
-                    unread: state.unread,
-                    since,
-                    epoch: &inbox.epoch,
-                    acknowledged: state.acknowledged,
-                    offset: state.head,
-                    last_seen,
-                };
-                let kind = EventKind::InboxUnread;
-                self.add(kind, |_| true, || self.encode(kind, &data));
+            match (tracker.inboxes.settle(now, user, state.as_ref()), &state) {
+                (Settled::Waits, _) | (Settled::Report(_), None) => {}
+                (Settled::Ask { offset }, _) => next = Some(offset),
+                (Settled::Read(line), _) => sink.journal(&line),
+                (Settled::Report(line), Some(state)) => {
+                    self.report_unread(user, state, last_seen);
+                    sink.journal(&line);
+                }
             }
-            line.iter().for_each(|line| sink.journal(line));
         });
+        next
+    }
+
+    fn report_unread(&self, user: &UserId, state: &InboxState, last_seen: Option<u64>) {
+        let data = UnreadData {
+            user: user.as_str(),
+            node: &self.events.node,
+            unread: state.unread,
+            since: state.since.unwrap_or(self.now.wall_ms),
+            epoch: &state.epoch,
+            acknowledged: state.acknowledged,
+            offset: state.head,
+            last_seen,
+        };
+        let kind = EventKind::InboxUnread;
+        self.add(kind, |_| true, || self.encode(kind, &data));
     }
 }

@@ -39,6 +39,8 @@ pub(super) enum JournalLine {
     Unread {
         user: String,
         since: u64,
+        #[serde(default)]
+        epoch: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reported: Option<u64>,
     },
@@ -85,8 +87,9 @@ impl JournalLine {
         Self::Offline { user: user.to_string() }
     }
 
-    pub(super) fn unread(user: &UserId, Unread { since, reported }: Unread) -> Self {
-        Self::Unread { user: user.to_string(), since, reported }
+    pub(super) fn unread(user: &UserId, unread: &Unread) -> Self {
+        let Unread { since, epoch, reported } = unread;
+        Self::Unread { user: user.to_string(), since: *since, epoch: epoch.to_string(), reported: *reported }
     }
 
     pub(super) fn read(user: &UserId) -> Self {
@@ -132,6 +135,8 @@ struct ToldOf {
     labels: BTreeMap<Box<str>, Box<str>>,
     #[serde(default)]
     since: u64,
+    #[serde(default)]
+    epoch: String,
     offset: Option<u64>,
 }
 
@@ -148,7 +153,7 @@ impl Replayed {
     /// Takes the next event of a log behind its mark, which was stored at this wall time.
     pub(super) fn take_event(&mut self, event: &str, at: u64) {
         let Ok(Told { kind, data }) = serde_json::from_str(event) else { return };
-        let ToldOf { session, user, labels, since, offset } = data;
+        let ToldOf { session, user, labels, since, epoch, offset } = data;
         let line = match (kind.as_str(), session, user) {
             ("session.opened" | "session.resumed", Some(session), user) => {
                 JournalLine::Open { session, user, labels, away_at: None }
@@ -157,7 +162,7 @@ impl Replayed {
             ("session.closed", Some(session), _) => JournalLine::Closed { session },
             ("user.online", _, Some(user)) => JournalLine::Online { user },
             ("user.offline", _, Some(user)) => JournalLine::Offline { user },
-            ("inbox.unread", _, Some(user)) => JournalLine::Unread { user, since, reported: offset },
+            ("inbox.unread", _, Some(user)) => JournalLine::Unread { user, since, epoch, reported: offset },
             _ => return,
         };
         self.unmarked.push(line.to_json());
@@ -183,9 +188,9 @@ impl Replayed {
                     self.users.remove(&user);
                 }
             }
-            JournalLine::Unread { user, since, reported } => {
-                let user = UserId::parse(&user).ok();
-                self.inboxes.extend(user.map(|user| (user, Unread { since, reported })));
+            JournalLine::Unread { user, since, epoch, reported } => {
+                let unread = Unread { since, epoch: epoch.into(), reported };
+                self.inboxes.extend(UserId::parse(&user).ok().map(|user| (user, unread)));
             }
             JournalLine::Mark { logs } => {
                 self.has_mark = true;

@@ -19,11 +19,11 @@ mod tracker;
 mod tracking;
 mod unread;
 
-use std::task::Waker;
+use std::{sync::Arc, task::Waker};
 
 use serde::Serialize;
 use tautline_engine::{Entry, Retention};
-use tautline_protocol::{ChannelName, Now};
+use tautline_protocol::{ChannelName, Now, TraceId};
 
 use self::{body::ChannelData, doubts::Doubts, queue::EventQueue, tracking::Tracking};
 pub use self::{
@@ -169,13 +169,19 @@ impl EventsAt<'_> {
     }
 
     /// A publication was appended.
-    pub(crate) fn published(&self, channel: &ChannelName, epoch: &str, entry: &Entry) {
-        self.message_published(channel, epoch, entry);
-        self.inbox_published(channel, entry);
+    pub(crate) fn published(
+        &self,
+        channel: &ChannelName,
+        epoch: &Arc<str>,
+        entry: &Entry,
+        trace: Option<TraceId>,
+    ) {
+        self.message_published(channel, epoch, entry, trace);
+        self.inbox_published(channel, epoch, entry);
     }
 
-    fn message_published(&self, channel: &ChannelName, epoch: &str, entry: &Entry) {
-        let encode = || body::encode_publication(channel, epoch, &self.events.node, entry);
+    fn message_published(&self, channel: &ChannelName, epoch: &str, entry: &Entry, trace: Option<TraceId>) {
+        let encode = || body::encode_publication(channel, epoch, &self.events.node, entry, trace);
         self.add(EventKind::MessagePublished, |config| config.is_about(channel), encode);
     }
 

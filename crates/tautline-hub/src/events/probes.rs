@@ -92,10 +92,11 @@ impl Hub {
     /// Appends once more, where it cannot succeed: the engine recognises what is there by its origin.
     fn look_for(&self, append: DoubtfulAppend) {
         let (hub, now) = (self.clone(), self.last_now());
-        let DoubtfulAppend { channel, origin, doubt, tries } = append;
+        let DoubtfulAppend { channel, origin, doubt, tries, trace } = append;
         let of_request =
             || matches!(origin, Origin::Request { .. }).then_some(Doubt { session_incarnation: 0 });
-        let again = DoubtfulAppend { tries: tries + 1, ..DoubtfulAppend::new(&channel, origin, doubt) };
+        let again =
+            DoubtfulAppend { tries: tries + 1, trace, ..DoubtfulAppend::new(&channel, origin, doubt) };
         let retention = self.retention_of(now, &channel);
         self.engine().submit(Job::Append(Append {
             channel,
@@ -131,7 +132,7 @@ impl Hub {
             let Some(events) = hub.events() else { return };
             let is_open = lock(&events.events.doubts).settle(&append.key());
             if let Some(entry) = entry.filter(|_| is_open) {
-                events.published(&append.channel, &page.log.epoch, entry);
+                events.published(&append.channel, &page.log.epoch, entry, append.trace);
             }
         });
         self.engine().submit(Job::Read(Read {

@@ -274,6 +274,7 @@ impl Tracker {
         (self.sessions, self.users, self.offline_due) = (before.sessions, before.users, before.offline_due);
         (self.orphans, self.orphans_until_ms) = (before.orphans, now.mono_ms + park_ms);
         let early = std::mem::replace(&mut self.inboxes, before.inboxes);
+        before.lines.iter().for_each(|line| sink.journal(line));
         self.inboxes.add_early(early).iter().for_each(|line| sink.journal(line));
     }
 
@@ -297,6 +298,7 @@ impl Tracker {
                 self.users.remove(&user);
                 sink.fact(&Fact::Offline(&user, since));
                 sink.journal(&JournalLine::offline(&user));
+                self.inboxes.user_gone(now, &user);
                 if !self.is_loaded {
                     self.offline_early.push(user);
                 }
@@ -385,6 +387,8 @@ pub(super) struct Before {
     users: BTreeMap<UserId, Online>,
     offline_due: VecDeque<(u64, UserId)>,
     inboxes: UnreadInboxes,
+    /// For the journal.
+    lines: Vec<JournalLine>,
 }
 
 impl Before {
@@ -401,8 +405,8 @@ impl Before {
         let offline_due = before.users.iter().map(|user| (due, user.clone())).collect();
         let gone = Some((ended_at.min(now.wall_ms), due));
         let users = before.users.into_iter().map(|user| (user, Online { connections: 0, gone })).collect();
-        let inboxes = UnreadInboxes::of_journal(now, limits, before.inboxes);
-        Self { sessions, orphans, users, offline_due, inboxes }
+        let (inboxes, lines) = UnreadInboxes::of_journal(now, limits, before.inboxes);
+        Self { sessions, orphans, users, offline_due, inboxes, lines }
     }
 }
 

@@ -188,7 +188,8 @@ impl Peer {
         let content = Content { data, from: identity.user.clone(), tags };
         let origin = Some(Origin::Request { session: open.session.id.0, id });
         let doubt = in_doubt.then_some(Doubt { session_incarnation: *incarnation });
-        let new = NewPublication { channel, content, origin, doubt, expect: None, holder: *holder };
+        let trace = Some(CallKey { session: open.session.id, id }.trace_id());
+        let new = NewPublication { channel, content, origin, doubt, expect: None, holder: *holder, trace };
         let (hub, session, mailbox) =
             (self.hub.clone(), Arc::clone(&open.session), Arc::clone(&self.mailbox));
         self.rare.get_or_insert_default().engine_jobs += 1;

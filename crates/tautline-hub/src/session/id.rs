@@ -3,7 +3,7 @@
 use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use tautline_protocol::RequestId;
+use tautline_protocol::{RequestId, TraceId};
 
 /// A session id: 128 unguessable bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,8 +54,8 @@ impl CallKey {
     /// Names the request in traces (W3C Trace Context): the first half of the session's id, and the request's id.
     /// A client that knows both can name it likewise, without any cryptography.
     #[must_use]
-    pub fn trace_id(&self) -> u128 {
-        self.session.0 >> 64 << 64 | u128::from(self.id)
+    pub fn trace_id(&self) -> TraceId {
+        TraceId::new(self.session.0 >> 64 << 64 | u128::from(self.id))
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
     fn trace_id_is_made_of_session_and_request() {
         let session = SessionId(0x0123_4567_89ab_cdef_fedc_ba98_7654_3210);
         let key = CallKey { session, id: 7 };
-        assert_eq!(format!("{:032x}", key.trace_id()), "0123456789abcdef0000000000000007");
+        assert_eq!(key.trace_id().to_string(), "0123456789abcdef0000000000000007");
         assert_eq!(CallKey::parse(&key.to_string()), Some(key));
     }
 }

@@ -5,10 +5,10 @@ use std::sync::{Arc, mpsc};
 use serde_json::{Value, json};
 use tautline_engine::{Engine, EngineError};
 use tautline_hub::{
-    Ban, BanSubject, EventLogConfig, EventPage, EventSet, EventsConfig, HubLimits, InvalidEvents,
+    Ban, BanSubject, CallKey, EventLogConfig, EventPage, EventSet, EventsConfig, HubLimits, InvalidEvents,
     MemoryEngine, NodeLimits, PublishOptions, Retention, Target,
 };
-use tautline_protocol::{ChannelName, Pattern};
+use tautline_protocol::{ChannelName, Pattern, TraceId};
 
 use crate::common::{Node, Phone, identity, resume, slow::SlowEngine};
 
@@ -440,6 +440,68 @@ fn unread_inbox_is_told_after_a_restart() {
     std::mem::forget(second);
     let mut third = on(3, 3_600_000);
     assert_eq!(unread_events(&mut third).len(), 1, "what was told is not told again");
+}
+
+#[test]
+fn unread_rest_of_a_read_stretch_has_its_own_time() {
+    const BETWEEN_MS: u64 = 200_000;
+    let mut node = node(&["inbox.unread"]);
+    node.publish("user:ann", &json!(1));
+    node.advance(BETWEEN_MS);
+    let mut ann = node.user("ann", &[]);
+    acknowledge(&mut ann, &node, "ann");
+    drop(ann);
+    node.publish("user:ann", &json!(2));
+    node.advance(HubLimits::default().inbox_unread_ms - BETWEEN_MS);
+    assert_eq!(kinds(&node), [""; 0], "the second one is not old enough");
+    node.advance(BETWEEN_MS - 2_000);
+    assert_eq!(kinds(&node), [""; 0]);
+    node.advance(2_000);
+    let told = events(&node, "all");
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["data"]["since"], crate::common::BEGIN_WALL_MS + BETWEEN_MS);
+}
+
+#[test]
+fn stretch_after_a_restart_has_its_own_time() {
+    let limits = NodeLimits::default();
+    let engine = Arc::new(MemoryEngine::new(7, &limits.engine, limits.protocol.ticket_ms));
+    let on = |seed, wall_ms| {
+        let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits.clone(), KEPT, seed);
+        let now = tautline_protocol::Now::new(node.now.mono_ms, node.now.wall_ms + wall_ms);
+        recording(Node { now, ..node }, vec![log("all", &["inbox.unread"], &["*"])])
+    };
+    let mut first = on(1, 0);
+    first.publish("user:ann", &json!(1));
+    assert_eq!(unread_events(&mut first).len(), 1);
+    let mut ann = first.user("ann", &[]);
+    acknowledge(&mut ann, &first, "ann");
+    // The position is saved after a moment.
+    first.advance(60_000);
+    while first.hub.pump() {}
+    std::mem::forget((ann, first));
+    let mut second = on(2, 3_600_000);
+    second.publish("user:ann", &json!(2));
+    let pushed_at = second.now.wall_ms;
+    let told = unread_events(&mut second);
+    assert_eq!((told.len(), &told[1]["data"]["since"]), (2, &json!(pushed_at)), "{told:#?}");
+}
+
+#[test]
+fn publication_event_has_the_trace_of_its_request() {
+    let node = node(&["message.published"]);
+    let mut ann = node.user("ann", &[]);
+    let welcome = ann.welcome(&node);
+    ann.ask(&node, json!({"id": 9, "publish": {"channel": "room:7", "data": 1}}));
+    let (data, channel) = (serde_json::value::to_raw_value(&2).expect("json"), "room:7");
+    let channel = ChannelName::parse(channel).expect("valid");
+    let options = PublishOptions { trace: Some(TraceId::new(0xfeed)), ..PublishOptions::default() };
+    node.hub.publish(node.now, &channel, &data, options, drop);
+    node.hub.publish(node.now, &channel, &data, PublishOptions::default(), drop);
+    let traces: Vec<_> = events(&node, "all").iter().map(|event| event["traceparent"].clone()).collect();
+    let key = format!("{}:9", welcome["session"].as_str().expect("an id"));
+    let of_phone = CallKey::parse(&key).expect("a key").trace_id();
+    assert_eq!(traces, [json!(of_phone.header(1)), json!(TraceId::new(0xfeed).header(2)), json!(null)]);
 }
 
 #[test]
