@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     names::{Address, Channel, Message, Reason, Session, User, WallMs},
+    objects::object,
     problem::Problem,
     publishing::answer,
     request::{Posted, ToAdmin},
@@ -26,6 +27,7 @@ enum Sessions {
     /// One session.
     Session(Session),
     /// All sessions whose login has this label.
+    #[serde(deserialize_with = "object")]
     Label(Label),
 }
 

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::{
     lists::{Limit, bounded},
     names::{Channel, Position},
+    objects::object,
     problem::{Problem, ProblemBody},
     publishing::{answer, unanswered},
     request::{Posted, ToRead},
@@ -50,8 +51,10 @@ enum Span {
     /// The oldest publications that are kept.
     Oldest,
     /// The oldest publications behind a position.
+    #[serde(deserialize_with = "object")]
     After(Position),
     /// The newest publications before a position.
+    #[serde(deserialize_with = "object")]
     Before(Position),
 }
 

@@ -15,6 +15,7 @@ mod host;
 mod idempotency;
 mod lists;
 mod names;
+mod objects;
 mod page;
 mod parameters;
 mod problem;

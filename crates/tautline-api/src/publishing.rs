@@ -14,6 +14,7 @@ use crate::{
     idempotency::IdempotencyKey,
     lists::bounded,
     names::{Channel, Data, Position, Session, Tags, User},
+    objects::{object, optional_object},
     problem::{Problem, ProblemBody},
     request::{Posted, SharedHost, ToPublish},
 };
@@ -33,6 +34,7 @@ pub(crate) struct Publish<'a> {
     #[serde(borrow)]
     idempotency_key: Option<IdempotencyKey<'a>>,
     /// Publishes only behind this head of the log; otherwise the answer is `conflict` with the present `head`.
+    #[serde(default, deserialize_with = "optional_object")]
     expect: Option<Position>,
 }
 
@@ -49,6 +51,7 @@ pub(crate) struct Push<'a> {
     #[serde(borrow)]
     idempotency_key: Option<IdempotencyKey<'a>>,
     /// Publishes only behind this head of the log; otherwise the answer is `conflict` with the present `head`.
+    #[serde(default, deserialize_with = "optional_object")]
     expect: Option<Position>,
 }
 
@@ -101,9 +104,10 @@ pub(crate) struct Batch<'a> {
 #[serde(rename_all = "snake_case")]
 enum Entry<'a> {
     /// To a channel.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     Publish(Publish<'a>),
     /// To an inbox.
+    #[serde(borrow, deserialize_with = "object")]
     Push(Push<'a>),
 }
 

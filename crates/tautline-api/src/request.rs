@@ -17,7 +17,7 @@ use http::{
 use serde::Deserialize;
 use tautline_protocol::TraceId;
 
-use crate::{Host, Scope, Scopes, idempotency::idempotency_key, problem::Problem};
+use crate::{Host, Scope, Scopes, idempotency::idempotency_key, objects::Object, problem::Problem};
 
 pub(crate) type SharedHost = Arc<dyn Host>;
 
@@ -72,7 +72,8 @@ pub(crate) struct Asked<S> {
 impl<S> Posted<S> {
     /// The body as what the operation takes.
     pub(crate) fn parse<'de, T: Deserialize<'de>>(&'de self) -> Result<T, Problem> {
-        serde_json::from_slice(&self.body).map_err(|_| fault_in::<T>(&self.body))
+        let read = serde_json::from_slice(&self.body).map(|Object(body)| body);
+        read.map_err(|_| fault_in::<T>(&self.body))
     }
 
     /// The key that makes repeating harmless, from the header.
@@ -93,7 +94,7 @@ impl Posted<ToPublish> {
 /// Reads a refused body again, this time noting the way to the fault: what is right is read only once.
 fn fault_in<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Problem {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let Err(fault) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
+    let Err(fault) = serde_path_to_error::deserialize::<_, Object<T>>(&mut reader) else {
         return Problem::bad_request("the body goes on behind its JSON");
     };
     let field = pointer(fault.path());

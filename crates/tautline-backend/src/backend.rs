@@ -7,7 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use tautline_hub::{AuthenticateQuestion, Authorization, AuthorizeQuestion, CallKey, Identity};
+use tautline_hub::{
+    AuthenticateQuestion, Authorization, AuthorizeQuestion, CallKey, Hub, Identity, budget::Holder,
+};
 use tautline_protocol::{
     Now,
     packet::{Auth, client::ClientInfo},
@@ -34,26 +36,51 @@ pub struct Login<'a> {
     pub client: Option<&'a ClientInfo>,
     /// The request that refreshes the login of a session, and the login so far; `None` for a new connection.
     pub refreshes: Option<&'a (CallKey, Arc<Identity>)>,
+    /// The owner of the question: a user, or an address.
+    pub holder: Holder,
+    /// The hub that will take the answer, where it is known.
+    pub hub: Option<&'a Hub>,
 }
 
 impl<'a> Login<'a> {
     /// A login from an unknown address.
     #[must_use]
     pub fn new(now: Now, auth: &'a Auth) -> Self {
-        Self { now, auth, address: None, client: None, refreshes: None }
+        Self {
+            now,
+            auth,
+            address: None,
+            client: None,
+            refreshes: None,
+            holder: Holder::of_hash(1),
+            hub: None,
+        }
     }
 
     /// The login of a question.
     #[must_use]
     pub fn of(now: Now, question: &'a AuthenticateQuestion) -> Self {
-        let AuthenticateQuestion { auth, client, refreshes, .. } = question;
-        Self { client: client.as_deref(), refreshes: refreshes.as_ref(), ..Self::new(now, auth) }
+        let AuthenticateQuestion { auth, client, refreshes, holder } = question;
+        let (client, refreshes) = (client.as_deref(), refreshes.as_ref());
+        Self { client, refreshes, holder: *holder, ..Self::new(now, auth) }
     }
 
     /// The same login from this address.
     #[must_use]
     pub fn with_address(self, address: Option<IpAddr>) -> Self {
         Self { address, ..self }
+    }
+
+    /// The same login for this hub.
+    #[must_use]
+    pub fn to_hub(self, hub: &'a Hub) -> Self {
+        Self { hub: Some(hub), ..self }
+    }
+
+    /// True if the hub would refuse this answer, because the back end has revoked it.
+    #[must_use]
+    pub fn is_revoked(&self, identity: &Identity) -> bool {
+        self.hub.is_some_and(|hub| hub.is_revoked(identity))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use serde_json::value::RawValue;
-use tautline_hub::{CallKey, Disconnect, Identity};
+use tautline_hub::{CallKey, Disconnect, Identity, budget::Holder};
 use tautline_protocol::{
     ErrorCode, UserId,
     packet::{ErrorBody, client::ClientInfo},
@@ -30,6 +30,8 @@ pub struct Call {
     /// Identifies the call: the same however often it is sent, and different from every other call's, for
     /// methods that may run again. As text by `to_string()`; it names its session, too.
     pub key: CallKey,
+    /// The owner of the call: the user, or the address of a guest.
+    pub holder: Holder,
 }
 
 impl Call {
@@ -37,13 +39,20 @@ impl Call {
     #[must_use]
     pub fn new(method: String, data: Box<RawValue>, identity: Arc<Identity>, key: CallKey) -> Self {
         let user = identity.user.clone();
-        Self { method, data, user, identity, address: None, client: None, timeout_ms: u64::MAX, key }
+        let holder = Holder::of_hash(1);
+        Self { method, data, user, identity, address: None, client: None, timeout_ms: u64::MAX, key, holder }
     }
 
     /// The same call from this address, by a client that waits so long.
     #[must_use]
     pub fn with(self, address: Option<IpAddr>, timeout_ms: u64) -> Self {
         Self { address, timeout_ms, ..self }
+    }
+
+    /// The same call by this owner.
+    #[must_use]
+    pub fn with_holder(self, holder: Holder) -> Self {
+        Self { holder, ..self }
     }
 
     /// The same call by a client with this software.

@@ -78,6 +78,38 @@ impl Service<Uri> for Connector {
     }
 }
 
+/// Gives up a connection that is not ready in time: name, TCP and TLS together.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounded<C> {
+    connector: C,
+    timeout: Duration,
+}
+
+impl<C> Bounded<C> {
+    pub(crate) const fn new(connector: C, timeout: Duration) -> Self {
+        Self { connector, timeout }
+    }
+}
+
+impl<C: Service<Uri, Error = BoxError>> Service<Uri> for Bounded<C>
+where
+    C::Response: Send,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    type Future = BoxFuture<C::Response>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.connector.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (connecting, timeout) = (self.connector.call(uri), self.timeout);
+        Box::pin(async move { tokio::time::timeout(timeout, connecting).await? })
+    }
+}
+
 /// The address that a URL spells out.
 pub(crate) fn literal(uri: &Uri) -> Option<IpAddr> {
     uri.host()?.trim_start_matches('[').trim_end_matches(']').parse().ok()

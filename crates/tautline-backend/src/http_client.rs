@@ -13,7 +13,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tracing::warn;
 
 use crate::{
-    connector::Connector,
+    connector::{Bounded, Connector},
     network::{AddressRefused, Networks},
 };
 
@@ -23,6 +23,8 @@ const IDLE_CONNECTIONS_MAX: usize = 256;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How long one is kept.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The least time that a connection has, with its TLS.
+const CONNECT_TIME_MIN: Duration = Duration::from_millis(700);
 /// How long the body of an answer is read that nobody needs.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// The longest head of an answer in bytes, and what a server may send ahead on a stream and a connection of HTTP/2.
@@ -32,7 +34,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// HTTP/1.1 and, where TLS agrees on it, HTTP/2. Clones share their connections.
 #[derive(Clone)]
-pub(crate) struct HttpClient(Client<HttpsConnector<Connector>, Full<Bytes>>);
+pub(crate) struct HttpClient(Client<Bounded<HttpsConnector<Connector>>, Full<Bytes>>);
 
 /// A whole answer.
 pub(crate) struct HttpAnswer {
@@ -61,15 +63,16 @@ pub(crate) enum HttpError {
 impl HttpClient {
     /// A client that trusts what the system trusts, and connects to any address.
     pub(crate) fn new() -> Self {
-        Self::with(Connector::new(None))
+        Self::with(Connector::new(None), Duration::MAX)
     }
 
-    /// The same for addresses that are public or in `networks` only.
-    pub(crate) fn guarded(networks: Networks) -> Self {
-        Self::with(Connector::new(Some(networks)))
+    /// The same for addresses that are public or in `networks` only. `timeout` is that of its requests: a connection with
+    /// its TLS may take half of it, so that there is time for another place.
+    pub(crate) fn guarded(networks: Networks, timeout: Duration) -> Self {
+        Self::with(Connector::new(Some(networks)), (timeout / 2).max(CONNECT_TIME_MIN))
     }
 
-    fn with(connector: Connector) -> Self {
+    fn with(connector: Connector, connect_max: Duration) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(words) = warning_about(&roots) {
@@ -86,6 +89,7 @@ impl HttpClient {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(connector);
+        let connector = Bounded::new(connector, connect_max);
         let client = Client::builder(TokioExecutor::new())
             .http1_max_buf_size(HEAD_BYTES_MAX as usize)
             .http2_max_header_list_size(HEAD_BYTES_MAX)
@@ -259,7 +263,7 @@ mod tests {
     async fn private_address_is_not_connected_to() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let client = HttpClient::guarded(Networks::default());
+        let client = HttpClient::guarded(Networks::default(), LONG);
         // An address, a name, and a spelling that only the resolver understands.
         for url in ["http://127.0.0.1", "https://[::ffff:127.0.0.1]", "https://localhost", "http://0x7f.1"] {
             let request = Request::get(format!("{url}:{port}/")).body(Full::default()).unwrap();
@@ -274,7 +278,7 @@ mod tests {
     #[tokio::test]
     async fn named_network_is_connected_to() {
         let (url, serving) = serve("HTTP/1.1 204 No Content\r\n\r\n", &[]).await;
-        let client = HttpClient::guarded(Networks::new(vec!["127.0.0.0/8".parse().unwrap()]));
+        let client = HttpClient::guarded(Networks::new(vec!["127.0.0.0/8".parse().unwrap()]), LONG);
         let answer = client.send(Request::get(url).body(Full::default()).unwrap(), 1024, LONG).await;
         serving.abort();
         assert_eq!(answer.unwrap().status, StatusCode::NO_CONTENT);

@@ -46,6 +46,7 @@ pub(crate) fn start(
         return state.hub.answer(reply_to, Err(error));
     };
     let call = Call::new(method, data, identity, key).with(address, timeout_ms).with_client(client);
+    let call = call.with_holder(holder);
     let Ok(future) = catch_unwind(AssertUnwindSafe(|| begin(state, now, call))) else {
         return settle(state, reply_to, key, panicked());
     };

@@ -41,7 +41,7 @@ pub(crate) async fn authenticate(
     reply: Reply<LoginResult>,
     (counted, address): (Option<IpAddr>, Option<SocketAddr>),
 ) {
-    let login = Login::of(now, &question).with_address(counted);
+    let login = Login::of(now, &question).with_address(counted).to_hub(&state.hub);
     let answer = ask(&state, question.holder, state.access.backend.authenticate(login)).await;
     let result = answer.unwrap_or_else(|words| Err(LoginRefused::Unavailable(words.to_owned())));
     if let Err(refused) = &result {

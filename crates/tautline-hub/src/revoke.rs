@@ -100,7 +100,8 @@ impl Hub {
     }
 
     /// True for a login that was revoked.
-    pub(crate) fn is_revoked(&self, identity: &Identity) -> bool {
+    #[must_use]
+    pub fn is_revoked(&self, identity: &Identity) -> bool {
         let user = identity.user.as_ref().map(UserId::as_str);
         let token_id = identity.details.as_ref().and_then(|details| details.token_id.as_deref());
         self.sessions().revocations().revokes(user, identity.issued_at_ms.unwrap_or(0), token_id)

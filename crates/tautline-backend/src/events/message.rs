@@ -202,8 +202,9 @@ fn batch_id(events: &[Identified<'_>]) -> String {
 /// The notice that events before this batch have expired.
 fn expired_event(batch: &Batch) -> Option<String> {
     let first = batch.events.first().filter(|_| batch.expired > 0)?;
+    let (from, to) = (first.offset.saturating_sub(batch.expired), first.offset.saturating_sub(1));
     Some(format!(
-        r#"{{"type":"events.lost","timestamp":"{}","data":{{"count":{},"reason":"expired"}}}}"#,
+        r#"{{"type":"events.lost","timestamp":"{}","data":{{"count":{},"reason":"expired","from":{from},"to":{to}}}}}"#,
         utc(first.at),
         batch.expired
     ))
@@ -283,7 +284,7 @@ mod tests {
         let message = Message::of("shop", &batch(7..=7, 3), WebhookContent::Standard, false);
         let body = body(&message);
         let told = &body["data"]["events"][0];
-        assert_eq!(told["data"], json!({"count": 3, "reason": "expired"}));
+        assert_eq!(told["data"], json!({"count": 3, "reason": "expired", "from": 4, "to": 6}));
         assert_eq!(
             (&told["id"], &body["data"]["events"][1]["id"]),
             (&json!("shop:k3:7:expired"), &json!("shop:k3:7"))

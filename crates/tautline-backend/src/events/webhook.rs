@@ -121,7 +121,7 @@ impl Webhooks {
             let changed = Arc::new(Changed(Notify::new()));
             log.set_waker(&Waker::from(Arc::clone(&changed)));
             Arc::new(Webhook {
-                client: HttpClient::guarded(checked.networks.clone()),
+                client: HttpClient::guarded(checked.networks.clone(), options.timeout),
                 delivery: Mutex::new(Delivery::new(options.batch_max)),
                 options: options.clone(),
                 checked,

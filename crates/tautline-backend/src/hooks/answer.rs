@@ -6,13 +6,21 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tautline_hub::Disconnect;
-use tautline_protocol::{ByeCode, ErrorCode};
+use tautline_protocol::{ByeCode, ErrorCode, is_bidi_control};
+
+/// The longest code and message of an error. A longer code is `internal`, and of a message the rest is left out.
+const CODE_BYTES_MAX: usize = 64;
+const MESSAGE_CHARS_MAX: usize = 1_000;
+/// The largest integer that every client can read.
+const INTEGER_MAX: u64 = (1 << 53) - 1;
 
 /// What comes of a question.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The answer's `result`; `{}` where it has none.
+    /// The answer's `result`.
     Result(Box<RawValue>),
+    /// An answer without a body: yes, unless more has to be said.
+    Empty,
     /// The back end refuses, in its own words.
     Error(HookError),
     /// The back end ends the connection.
@@ -139,7 +147,7 @@ struct Problem {
 /// Reads a whole answer.
 pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
     match status.as_u16() {
-        200..=299 => read_success(body),
+        200..=299 => read_success(status, headers, body),
         300..=399 => Outcome::Failed(Failure::Unusable("a redirect, which is not followed")),
         502 | 504 => Outcome::Failed(Failure::Lost),
         503 => Outcome::Failed(Failure::Unavailable { retry_after_ms: retry_after(headers) }),
@@ -149,26 +157,46 @@ pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outc
     }
 }
 
-fn read_success(body: &[u8]) -> Outcome {
-    let body = body.trim_ascii();
-    if body.is_empty() {
-        return Outcome::Result(empty());
+fn read_success(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Outcome {
+    // Without its length, an empty body is that of a back end that has died before it wrote one.
+    let says_empty = || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0");
+    if body.is_empty() && (status == StatusCode::NO_CONTENT || says_empty()) {
+        return Outcome::Empty;
     }
+    let body = body.trim_ascii();
     // serde would take a list for the members in their order.
     let answer = body.starts_with(b"{").then(|| serde_json::from_slice::<Answer>(body).ok()).flatten();
-    let Some(answer) = answer else {
-        return Outcome::Failed(Failure::Unusable("no object with `result`, `error` or `disconnect`"));
-    };
+    let unusable = || Outcome::Failed(Failure::Unusable("no object with `result`, `error` or `disconnect`"));
+    let Some(answer) = answer else { return unusable() };
     if let Some(disconnect) = answer.disconnect {
         let is_login = disconnect.code.is_some_and(|code| code.into_text() == ByeCode::TokenExpired.as_str());
         let code = if is_login { ByeCode::TokenExpired } else { ByeCode::Kicked };
-        return Outcome::Disconnect(Disconnect { code, message: disconnect.message });
+        return Outcome::Disconnect(Disconnect { code, message: plain(&disconnect.message) });
     }
     if let Some(ErrorMember { code, message, retry_after_ms }) = answer.error {
         let code = code.map_or_else(|| "internal".to_owned(), Word::into_text);
-        return Outcome::Error(HookError { code: ErrorCode::from(&*code), message, retry_after_ms });
+        return Outcome::Error(HookError::new(&code, &message, retry_after_ms));
     }
-    Outcome::Result(answer.result.unwrap_or_else(empty))
+    answer.result.map_or_else(unusable, Outcome::Result)
+}
+
+impl HookError {
+    /// The back end's words, within what clients and logs take.
+    fn new(code: &str, message: &str, retry_after_ms: Option<u64>) -> Self {
+        let is_code =
+            (1..=CODE_BYTES_MAX).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_graphic());
+        Self {
+            code: if is_code { ErrorCode::from(code) } else { ErrorCode::Internal },
+            message: plain(message),
+            retry_after_ms: retry_after_ms.map(|ms| ms.min(INTEGER_MAX)),
+        }
+    }
+}
+
+/// A text without what changes how the text around it is shown, and no longer than one is read.
+fn plain(text: &str) -> String {
+    let is_plain = |c: char| !c.is_control() && !is_bidi_control(c);
+    text.chars().take(MESSAGE_CHARS_MAX).map(|c| if is_plain(c) { c } else { ' ' }).collect()
 }
 
 /// A status 4xx, with a problem document or without one.
@@ -183,11 +211,8 @@ fn read_refusal(status: u16, headers: &HeaderMap, body: &[u8]) -> Outcome {
     let Some(code) = code.or(of_kind).or_else(|| code_of(status).map(str::to_owned)) else {
         return Outcome::Failed(Failure::Status(status));
     };
-    Outcome::Error(HookError {
-        code: ErrorCode::from(&*code),
-        message: detail.or(title).unwrap_or_else(|| "the back end refuses this".to_owned()),
-        retry_after_ms: retry_after_ms.or_else(|| retry_after(headers)),
-    })
+    let message = detail.or(title).unwrap_or_else(|| "the back end refuses this".to_owned());
+    Outcome::Error(HookError::new(&code, &message, retry_after_ms.or_else(|| retry_after(headers))))
 }
 
 fn code_of(status: u16) -> Option<&'static str> {
@@ -206,10 +231,6 @@ fn code_of(status: u16) -> Option<&'static str> {
 fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let seconds: u64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(seconds.saturating_mul(1000))
-}
-
-fn empty() -> Box<RawValue> {
-    RawValue::from_string("{}".to_owned()).expect("valid JSON")
 }
 
 #[cfg(test)]
@@ -245,14 +266,45 @@ mod tests {
     fn result_is_passed_as_it_is() {
         for (body, result) in [
             (r#"{"result":{"data":[1, 2]}}"#, r#"{"data":[1, 2]}"#),
-            (r#"{"more":1}"#, "{}"),
-            ("", "{}"),
-            (" \n", "{}"),
+            (r#"{"more":1,"result":{},"error":null}"#, "{}"),
         ] {
             let Outcome::Result(read) = answered(200, &[], body) else { panic!("{body}") };
             assert_eq!(read.get(), result);
         }
-        assert!(matches!(answered(204, &[], ""), Outcome::Result(_)));
+    }
+
+    #[test]
+    fn empty_answer_has_to_be_meant() {
+        assert!(matches!(answered(204, &[], ""), Outcome::Empty));
+        assert!(matches!(answered(200, &[("content-length", "0")], ""), Outcome::Empty));
+        for (status, length, body) in [(200, "7", ""), (202, "2", "{}"), (200, "2", " \n"), (204, "2", "{}")]
+        {
+            let answer = answered(status, &[("content-length", length)], body);
+            assert!(matches!(answer, Outcome::Failed(Failure::Unusable(_))), "{status} {body:?}: {answer:?}");
+        }
+        // The connection has ended before the body.
+        assert!(matches!(answered(200, &[], ""), Outcome::Failed(_)));
+        assert!(matches!(answered(200, &[("content-type", "text/html")], ""), Outcome::Failed(_)));
+    }
+
+    #[test]
+    fn words_of_a_back_end_are_bounded() {
+        let long = format!(
+            r#"{{"error":{{"code":"a\nb","message":"x\n\u202e{}","retry_after_ms":18446744073709551615}}}}"#,
+            "é".repeat(60_000)
+        );
+        let (code, message, retry_after_ms) = error(200, &[], &long);
+        assert_eq!(
+            (code.as_str(), message.chars().count(), retry_after_ms),
+            ("internal", 1_000, Some(INTEGER_MAX))
+        );
+        assert!(message.starts_with("x  é"), "no line breaks, and no change of direction");
+        for code in ["", r"ab\u0000", &"c".repeat(65)] {
+            assert_eq!(error(200, &[], &format!(r#"{{"error":{{"code":"{code}"}}}}"#)).0, "internal");
+        }
+        let disconnect = format!(r#"{{"disconnect":{{"message":"{}"}}}}"#, "y".repeat(5_000));
+        let Outcome::Disconnect(disconnect) = answered(200, &[], &disconnect) else { panic!() };
+        assert_eq!(disconnect.message.len(), 1_000);
     }
 
     #[test]
@@ -303,7 +355,10 @@ mod tests {
     #[test]
     fn answer_without_sense_is_a_failure_of_its_kind() {
         assert!(matches!(failure(302, ""), Failure::Unusable(_)));
-        for garbage in ["<html>", "[]", "7", r#"{"error":7}"#, r#"{"result":"#] {
+        let no_member = [r#"{"status":"maintenance"}"#, r#"{"errors":{}}"#, r#"{"Error":{"code":"x"}}"#];
+        let null = [r#"{"error":null}"#, r#"{"result":null}"#, "{}"];
+        let garbage = ["<html>", "[]", "7", r#"{"error":7}"#, r#"{"result":"#];
+        for garbage in [&no_member[..], &null, &garbage].concat() {
             assert!(matches!(failure(200, garbage), Failure::Unusable(_)), "{garbage}");
         }
         assert_eq!(failure(503, ""), Failure::Unavailable { retry_after_ms: Some(7_000) });

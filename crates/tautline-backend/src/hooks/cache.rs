@@ -9,7 +9,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 use tautline_hub::Identity;
-use tautline_protocol::UserId;
+use tautline_protocol::{Now, UserId};
 
 /// Logins that are remembered; beyond it the oldest one is forgotten.
 const LOGINS_MAX: usize = 16_384;
@@ -60,9 +60,18 @@ impl LoginCache {
     }
 
     /// The login of this token, while it is remembered and valid. `Err`: it has to be asked about.
-    pub(super) fn begin(&self, token: &str, now_ms: u64, wall_ms: u64) -> Result<Identity, Asked> {
+    /// Where it was revoked since, the back end may let the user in anew.
+    pub(super) fn begin(
+        &self,
+        token: &str,
+        now: Now,
+        is_revoked: impl Fn(&Identity) -> bool,
+    ) -> Result<Identity, Asked> {
         let is_good = |kept: &&Kept| {
-            now_ms < kept.until_ms && kept.identity.expires_at.is_none_or(|expires_at| wall_ms < expires_at)
+            let expires_at = kept.identity.expires_at;
+            now.mono_ms < kept.until_ms
+                && expires_at.is_none_or(|expires_at| now.wall_ms < expires_at)
+                && !is_revoked(&kept.identity)
         };
         let kept = self.logins.get(&digest(token)).filter(is_good);
         kept.map(|kept| kept.identity.clone()).ok_or(self.news.now())
@@ -192,8 +201,12 @@ mod tests {
         Identity { user: UserId::parse(user).ok(), ..Identity::default() }
     }
 
+    fn begin(cache: &LoginCache, token: &str, now_ms: u64, wall_ms: u64) -> Result<Identity, Asked> {
+        cache.begin(token, Now::new(now_ms, wall_ms), |_| false)
+    }
+
     fn insert(cache: &mut LoginCache, token: &str, now_ms: u64, identity: Identity) {
-        let asked = cache.begin(token, now_ms, 0).unwrap_err();
+        let asked = begin(cache, token, now_ms, 0).unwrap_err();
         cache.insert(token, asked, now_ms, identity);
     }
 
@@ -201,17 +214,28 @@ mod tests {
     fn login_is_remembered_for_its_time_and_no_longer() {
         let mut cache = LoginCache::new(1_000, BYTES_MAX);
         insert(&mut cache, "t", 5_000, Identity { source: 7, ..Identity::default() });
-        assert_eq!(cache.begin("t", 5_999, 0).unwrap().source, 7);
-        assert!(cache.begin("t", 6_000, 0).is_err());
-        assert!(cache.begin("u", 5_000, 0).is_err());
+        assert_eq!(begin(&cache, "t", 5_999, 0).unwrap().source, 7);
+        assert!(begin(&cache, "t", 6_000, 0).is_err());
+        assert!(begin(&cache, "u", 5_000, 0).is_err());
     }
 
     #[test]
     fn expired_login_is_asked_about_again() {
         let mut cache = LoginCache::new(60_000, BYTES_MAX);
         insert(&mut cache, "t", 0, Identity { expires_at: Some(900), ..Identity::default() });
-        assert!(cache.begin("t", 1, 899).is_ok());
-        assert!(cache.begin("t", 1, 900).is_err());
+        assert!(begin(&cache, "t", 1, 899).is_ok());
+        assert!(begin(&cache, "t", 1, 900).is_err());
+    }
+
+    #[test]
+    fn revoked_login_is_asked_about_again() {
+        let mut cache = LoginCache::new(60_000, BYTES_MAX);
+        insert(&mut cache, "t", 0, identity("ali"));
+        let is_revoked =
+            |identity: &Identity| identity.user.as_ref().is_some_and(|user| user.as_str() == "ali");
+        let asked = cache.begin("t", Now::new(1, 0), is_revoked).unwrap_err();
+        cache.insert("t", asked, 2, Identity { source: 7, ..identity("ali") });
+        assert_eq!(begin(&cache, "t", 3, 0).unwrap().source, 7, "the newer answer is remembered");
     }
 
     #[test]
@@ -222,8 +246,8 @@ mod tests {
         }
         assert_eq!((cache.logins.len(), cache.order.len()), (LOGINS_MAX, LOGINS_MAX));
         assert_eq!(cache.by_user.len(), 0, "guests");
-        assert!(cache.begin("0", 0, 0).is_err());
-        assert!(cache.begin("1", 0, 0).is_ok());
+        assert!(begin(&cache, "0", 0, 0).is_err());
+        assert!(begin(&cache, "1", 0, 0).is_ok());
         insert(&mut cache, "new", 60_000, Identity::default());
         assert_eq!(cache.logins.len(), 1, "those of before are forgotten");
         assert_eq!(cache.bytes, bytes_of(&Identity::default()));
@@ -240,7 +264,7 @@ mod tests {
             insert(&mut cache, &n.to_string(), n, large.clone());
         }
         assert_eq!((cache.logins.len(), cache.bytes), (3, 3 * bytes));
-        assert!(cache.begin("1", 5, 0).is_err() && cache.begin("2", 5, 0).is_ok());
+        assert!(begin(&cache, "1", 5, 0).is_err() && begin(&cache, "2", 5, 0).is_ok());
         let mut small = LoginCache::new(60_000, bytes - 1);
         insert(&mut small, "t", 0, large);
         assert_eq!((small.logins.len(), small.bytes), (0, 0), "one that never fits forgets no other");
@@ -253,7 +277,7 @@ mod tests {
             insert(&mut cache, token, 0, identity(user));
         }
         cache.forget(UserId::parse("ali").ok().as_ref(), None);
-        let known = ["a", "b", "c"].map(|token| cache.begin(token, 1, 0).is_ok());
+        let known = ["a", "b", "c"].map(|token| begin(&cache, token, 1, 0).is_ok());
         assert_eq!((known, cache.bytes), ([false, false, true], bytes_of(&identity("bo"))));
         cache.forget(None, Some("c"));
         assert_eq!((cache.logins.len(), cache.bytes), (0, 0));
@@ -263,12 +287,12 @@ mod tests {
     fn answer_older_than_the_news_is_not_remembered() {
         for (user, token) in [(Some("ali"), None), (None, Some("a")), (Some("ali"), Some("new"))] {
             let mut cache = LoginCache::new(60_000, BYTES_MAX);
-            let asked = cache.begin("a", 0, 0).unwrap_err();
+            let asked = begin(&cache, "a", 0, 0).unwrap_err();
             cache.forget(user.and_then(|user| UserId::parse(user).ok()).as_ref(), token);
             cache.insert("a", asked, 1, identity("ali"));
-            assert!(cache.begin("a", 2, 0).is_err(), "{user:?} {token:?}");
+            assert!(begin(&cache, "a", 2, 0).is_err(), "{user:?} {token:?}");
             insert(&mut cache, "a", 3, identity("ali"));
-            assert!(cache.begin("a", 4, 0).is_ok(), "asked after the news");
+            assert!(begin(&cache, "a", 4, 0).is_ok(), "asked after the news");
         }
     }
 
@@ -278,12 +302,12 @@ mod tests {
         insert(&mut cache, "c", 0, identity("cem"));
         // Other names, as two may share a place by chance.
         let is_remembered = (0..8).any(|n| {
-            let asked = cache.begin("b", 0, 0).unwrap_err();
+            let asked = begin(&cache, "b", 0, 0).unwrap_err();
             cache.forget(UserId::parse(&format!("ali{n}")).ok().as_ref(), Some(&format!("a{n}")));
             cache.insert("b", asked, 1, identity("bo"));
-            cache.begin("b", 2, 0).is_ok()
+            begin(&cache, "b", 2, 0).is_ok()
         });
-        assert!(is_remembered && cache.begin("c", 2, 0).is_ok());
+        assert!(is_remembered && begin(&cache, "c", 2, 0).is_ok());
     }
 
     #[test]
@@ -295,7 +319,7 @@ mod tests {
             insert(&mut cache, &token, 1, identity("ali"));
             cache.forget(UserId::parse("ali").ok().as_ref(), Some(&token));
         }
-        assert!(cache.begin("b", 2, 0).is_ok());
+        assert!(begin(&cache, "b", 2, 0).is_ok());
         assert_eq!((cache.logins.len(), cache.order.len(), cache.by_user.len()), (1, 1, 1));
         assert_eq!((cache.bytes, cache.news.places.len()), (bytes_of(&identity("bo")), NEWS_PLACES));
     }

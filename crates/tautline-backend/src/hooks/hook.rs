@@ -11,21 +11,21 @@ use std::{
 };
 
 use http::{HeaderMap, Uri};
+use tautline_hub::budget::Holder;
 use tautline_protocol::Now;
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::Instant,
-};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{
     answer::{Failure, Outcome, read},
+    breakers::{Breakers, Running},
     options::{Checked, HookOptions, HookOptionsError},
     request::{Attempt, HookRequest},
     selector::Selector,
+    turns::Turns,
 };
 use crate::{
-    breaker::{Attempt as Permitted, Breaker, BreakerChange},
+    breaker::BreakerChange,
     http_client::{HttpAnswer, HttpClient, HttpError},
     network::Networks,
     standard_webhooks::Signer,
@@ -48,9 +48,7 @@ pub(super) struct Hook {
     timeout: Duration,
     retries_max: u32,
     answer_bytes_max: usize,
-    /// Requests that run, and questions that wait for their turn.
-    running: Semaphore,
-    waiting: Semaphore,
+    turns: Turns,
     client: HttpClient,
     /// Numbers attempts in traces: a random start, so that two nodes have no numbers in common.
     next_span: AtomicU64,
@@ -62,29 +60,7 @@ struct Place {
     url: Uri,
     /// For logs: without the query, which may have a secret.
     shown: String,
-    breaker: Mutex<Breaker>,
-}
-
-/// An attempt that runs. Dropped without an outcome, as when its client has gone, it leaves the place to another one.
-struct Running<'a> {
-    place: &'a Place,
-    permitted: Permitted,
-    is_over: bool,
-}
-
-impl Running<'_> {
-    fn end(mut self, now_ms: u64, is_good: bool) -> Option<BreakerChange> {
-        self.is_over = true;
-        lock(&self.place.breaker).end(now_ms, self.permitted, is_good)
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        if !self.is_over {
-            lock(&self.place.breaker).give_up(self.permitted);
-        }
-    }
+    breakers: Breakers,
 }
 
 /// The time as it goes on since the question.
@@ -93,6 +69,8 @@ struct Time {
     asked: Now,
     asked_at: Instant,
     deadline: Instant,
+    /// The client waits for less than the hook would.
+    is_cut_short: bool,
 }
 
 impl Time {
@@ -114,7 +92,7 @@ impl Hook {
         let Checked { name, selector, urls, signer, headers, timeout } = options.checked()?;
         let place = |url: Uri| {
             let shown = url.to_string().split('?').next().unwrap_or_default().to_owned();
-            Place { url, shown, breaker: Mutex::default() }
+            Place { url, shown, breakers: Breakers::new() }
         };
         Ok(Self {
             name,
@@ -126,38 +104,33 @@ impl Hook {
             timeout,
             retries_max: options.retries_max,
             answer_bytes_max: options.answer_bytes_max,
-            running: Semaphore::new(options.calls_running_max.min(Semaphore::MAX_PERMITS)),
-            waiting: Semaphore::new(options.queue_max.min(Semaphore::MAX_PERMITS)),
-            client: HttpClient::guarded(Networks::new(options.allow_networks.clone())),
+            turns: Turns::new(options.calls_running_max, options.queue_max),
+            client: HttpClient::guarded(Networks::new(options.allow_networks.clone()), timeout),
             next_span: AtomicU64::new(random),
             log: Mutex::default(),
         })
     }
 
     /// Asks, for at most so many milliseconds.
-    pub(super) async fn ask(&self, now: Now, request: &HookRequest, wait_ms_max: u64) -> Outcome {
+    pub(super) async fn ask(
+        &self,
+        now: Now,
+        request: &HookRequest,
+        holder: Holder,
+        wait_ms_max: u64,
+    ) -> Outcome {
         // A question that is refused for lack of a place is polled once: it has sent nothing.
         tokio::task::yield_now().await;
         let asked_at = Instant::now();
-        let timeout = self.timeout.min(Duration::from_millis(wait_ms_max));
-        let time = Time { asked: now, asked_at, deadline: asked_at + timeout };
-        let outcome = match self.turn(time).await {
-            Ok(_turn) => self.ask_in_turn(time, request).await,
-            Err(failure) => Outcome::Failed(failure),
+        let wait_max = Duration::from_millis(wait_ms_max);
+        let (timeout, is_cut_short) = (self.timeout.min(wait_max), wait_max < self.timeout);
+        let time = Time { asked: now, asked_at, deadline: asked_at + timeout, is_cut_short };
+        let outcome = match self.turns.take(holder, time.deadline).await {
+            Some(_turn) => self.ask_in_turn(time, request).await,
+            None => Outcome::Failed(Failure::Busy),
         };
         self.log(time, request, &outcome);
         outcome
-    }
-
-    async fn turn(&self, time: Time) -> Result<SemaphorePermit<'_>, Failure> {
-        if let Ok(turn) = self.running.try_acquire() {
-            return Ok(turn);
-        }
-        let _place = self.waiting.try_acquire().map_err(|_| Failure::Busy)?;
-        match tokio::time::timeout_at(time.deadline, self.running.acquire()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            _ => Err(Failure::Busy),
-        }
     }
 
     async fn ask_in_turn(&self, time: Time, request: &HookRequest) -> Outcome {
@@ -196,13 +169,12 @@ impl Hook {
     }
 
     async fn attempt(&self, time: Time, request: &HookRequest, next: &mut usize) -> Outcome {
-        let (place, permitted) = match self.choose(time.now_ms(), next) {
+        let (place, running) = match self.choose(time.now_ms(), request, next) {
             Ok(chosen) => chosen,
             Err(retry_after_ms) => return Outcome::Failed(Failure::Resting { retry_after_ms }),
         };
-        let running = Running { place, permitted, is_over: false };
         let left = time.left();
-        let is_rushed = left < self.timeout / 2;
+        let is_rushed = time.is_cut_short || left < self.timeout / 2;
         let http = request.to_http(&Attempt {
             url: &place.url,
             signer: &self.signer,
@@ -221,14 +193,18 @@ impl Hook {
         let is_good = !matches!(outcome, Outcome::Failed(_));
         match running.end(time.now_ms(), is_good) {
             Some(BreakerChange::Opened) => {
+                let (kind, about) = (request.kind.as_str(), &request.about);
                 warn!(
                     hook = self.name,
                     url = place.shown,
-                    "back end fails: it is left alone for some seconds"
+                    kind,
+                    about,
+                    "back end fails: such questions are not asked for some seconds"
                 );
             }
             Some(BreakerChange::Closed) => {
-                warn!(hook = self.name, url = place.shown, "back end is well again")
+                let (kind, about) = (request.kind.as_str(), &request.about);
+                warn!(hook = self.name, url = place.shown, kind, about, "back end is well again");
             }
             None => {}
         }
@@ -236,13 +212,18 @@ impl Hook {
     }
 
     /// The next place that may be asked; else the wait in milliseconds until one may.
-    fn choose(&self, now_ms: u64, next: &mut usize) -> Result<(&Place, Permitted), u64> {
+    fn choose(
+        &self,
+        now_ms: u64,
+        request: &HookRequest,
+        next: &mut usize,
+    ) -> Result<(&Place, Running<'_>), u64> {
         let mut wait_ms = u64::MAX;
         for _ in 0..self.places.len() {
             let place = &self.places[*next % self.places.len()];
             *next += 1;
-            match lock(&place.breaker).begin(now_ms) {
-                Ok(permitted) => return Ok((place, permitted)),
+            match place.breakers.begin(now_ms, request) {
+                Ok(running) => return Ok((place, running)),
                 Err(ms) => wait_ms = wait_ms.min(ms),
             }
         }
@@ -281,7 +262,9 @@ impl Hook {
                 debug!(hook, kind, about, key, %trace_id, ms, code = %error.code, "hook refused");
             }
             Outcome::Disconnect(_) => debug!(hook, kind, about, key, %trace_id, ms, "hook disconnected"),
-            Outcome::Result(_) => debug!(hook, kind, about, key, %trace_id, ms, "hook answered"),
+            Outcome::Result(_) | Outcome::Empty => {
+                debug!(hook, kind, about, key, %trace_id, ms, "hook answered")
+            }
         }
     }
 

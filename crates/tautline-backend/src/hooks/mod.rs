@@ -4,6 +4,7 @@
 //! data, `results` is what an answer means, and `hook` sends requests.
 
 mod answer;
+mod breakers;
 mod cache;
 mod hook;
 mod options;
@@ -12,6 +13,7 @@ mod results;
 mod selector;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -40,7 +42,7 @@ pub struct Hooks {
     environment: Box<str>,
     hooks: Vec<Arc<LoginHook>>,
     otherwise: Arc<dyn Backend>,
-    /// Names questions about new logins: a random start and a count.
+    /// Names questions: a random start and a count.
     number: (u64, AtomicU64),
 }
 
@@ -110,6 +112,11 @@ impl Hooks {
         find(kind).or_else(|| find(HookKind::Connect)).map(|hook| (&**hook, kind))
     }
 
+    fn next_number(&self) -> u128 {
+        let count = self.number.1.fetch_add(1, Ordering::Relaxed);
+        u128::from(self.number.0) << 64 | u128::from(count)
+    }
+
     fn hook(&self, kind: HookKind, name: &str) -> Option<&Hook> {
         let hooks = self.hooks.iter().map(|hook| &hook.hook);
         hooks.into_iter().find(|hook| hook.selector.takes(kind, name))
@@ -149,15 +156,16 @@ impl LoginHook {
             Auth::Token { token } if kind == HookKind::Connect => Some(token),
             _ => None,
         };
-        let known =
-            token.and_then(|token| self.with_cache(|cache| cache.begin(token, now.mono_ms, now.wall_ms)));
+        let known = token
+            .and_then(|token| self.with_cache(|cache| cache.begin(token, now, |it| login.is_revoked(it))));
         let asked = match known {
             Some(Ok(identity)) => return Ok(identity),
             Some(Err(asked)) => Some(asked),
             None => None,
         };
         let request = HookRequest::login(kind, &login, number);
-        let result = results::login(now, self.hook.ask(now, &request, u64::MAX).await, self.source);
+        let result =
+            results::login(now, self.hook.ask(now, &request, login.holder, u64::MAX).await, self.source);
         if let (Some(token), Some(asked), Ok(identity)) = (token, asked, &result) {
             self.with_cache(|cache| cache.insert(token, asked, now.mono_ms, identity.clone()));
         }
@@ -184,8 +192,7 @@ fn news_of<'a>(login: &Login<'a>, result: &LoginResult) -> Option<(Option<&'a Us
 impl Backend for Hooks {
     fn authenticate<'a>(&'a self, login: Login<'a>) -> BackendFuture<'a, LoginResult> {
         let Some((hook, kind)) = self.login_hook(&login) else { return self.otherwise.authenticate(login) };
-        let count = self.number.1.fetch_add(1, Ordering::Relaxed);
-        let number = u128::from(self.number.0) << 64 | u128::from(count);
+        let number = self.next_number();
         Box::pin(async move {
             let result = hook.authenticate(login, kind, number).await;
             if let Some((user, token)) = news_of(&login, &result) {
@@ -204,8 +211,8 @@ impl Backend for Hooks {
         match self.hook(kind, question.channel.as_str()) {
             None => self.otherwise.authorize(now, question),
             Some(hook) => Box::pin(async move {
-                let request = HookRequest::authorize(question);
-                let outcome = hook.ask(now, &request, u64::MAX).await;
+                let request = HookRequest::authorize(question, self.next_number());
+                let outcome = hook.ask(now, &request, question.holder, u64::MAX).await;
                 self.note_disconnect(&outcome, &question.identity);
                 results::authorization(kind, outcome)
             }),
@@ -217,7 +224,7 @@ impl Backend for Hooks {
             None => self.otherwise.call(now, call),
             Some(hook) => Box::pin(async move {
                 let request = HookRequest::call(&call, hook.is_idempotent);
-                let outcome = hook.ask(now, &request, call.timeout_ms).await;
+                let outcome = hook.ask(now, &request, call.holder, call.timeout_ms).await;
                 self.note_disconnect(&outcome, &call.identity);
                 results::call(outcome)
             }),

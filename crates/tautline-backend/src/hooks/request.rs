@@ -2,13 +2,14 @@
 //!
 //! Start at [`HookRequest`]. docs/guide/hooks.md describes the same for those who write back ends.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use http_body_util::Full;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use tautline_hub::{AuthorizeQuestion, CallKey, Identity};
 use tautline_protocol::{
     TraceId,
@@ -123,10 +124,10 @@ impl<'a> Caller<'a> {
 }
 
 impl HookRequest {
-    /// Is this login good? `number` names the question where no session does.
+    /// Is this login good? `number` names the question.
     pub(super) fn login(kind: HookKind, login: &Login<'_>, number: u128) -> Self {
         let (key, trace_id) = match login.refreshes {
-            Some((key, _)) => (key.to_string(), key.trace_id()),
+            Some((of, _)) => (format!("{number:032x}"), of.trace_id()),
             None => (format!("{number:032x}"), TraceId::new(number)),
         };
         let body = match login.refreshes {
@@ -138,11 +139,17 @@ impl HookRequest {
         Self { kind, key, trace_id, body, about: String::new(), is_idempotent: true }
     }
 
-    /// May this client do this in this channel?
-    pub(super) fn authorize(question: &AuthorizeQuestion) -> Self {
+    /// May this client do this in this channel? `number` names the question, but for a publication: that has the key of
+    /// the client's request, as a back end may record it under that, and a digest of what is published. Clients
+    /// choose the ids of their requests, and may choose one twice.
+    pub(super) fn authorize(question: &AuthorizeQuestion, number: u128) -> Self {
         let AuthorizeQuestion { identity, channel, permission, data, address, client, key: of, .. } =
             question;
-        let (kind, key) = (HookKind::of(*permission), of.to_string());
+        let kind = HookKind::of(*permission);
+        let key = match data {
+            Some(data) => format!("{of}:{}", digest(&[channel.as_str(), data.get()])),
+            None => format!("{number:032x}"),
+        };
         let body = Body {
             channel: Some(channel.as_str()),
             data: data.as_deref(),
@@ -200,4 +207,18 @@ impl HookRequest {
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static("tautline"));
         request
     }
+}
+
+/// Tells texts apart from others: 16 hexadecimal digits.
+fn digest(texts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for text in texts {
+        hasher.update((text.len() as u64).to_be_bytes());
+        hasher.update(text.as_bytes());
+    }
+    hasher.finalize().iter().take(8).fold(String::new(), |mut digits, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }

@@ -2,7 +2,7 @@
 //!
 //! Start at [`call`], [`authorization`] and [`login`].
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 use tautline_hub::{Authorization, Identity, LoginRefused};
 use tautline_protocol::{ErrorCode, Now, UserId};
@@ -27,6 +27,8 @@ struct CallAnswer {
 #[serde(default)]
 struct AuthorizeAnswer {
     valid_ms: Option<u64>,
+    /// `null` is a payload, too.
+    #[serde(deserialize_with = "some")]
     data: Option<Box<RawValue>>,
     tags: Option<Box<RawValue>>,
     skip: bool,
@@ -48,6 +50,7 @@ struct LoginAnswer {
 /// What comes of a call.
 pub(super) fn call(outcome: Outcome) -> CallResult {
     match outcome {
+        Outcome::Empty => Ok(RawValue::NULL.to_owned()),
         Outcome::Result(result) => match read::<CallAnswer>(&result) {
             Some(answer) => Ok(answer.data.unwrap_or_else(|| RawValue::NULL.to_owned())),
             None => Err(CallError::of(ErrorCode::Internal, UNREADABLE)),
@@ -78,6 +81,7 @@ pub(super) fn call(outcome: Outcome) -> CallResult {
 /// What comes of a question about a channel.
 pub(super) fn authorization(kind: HookKind, outcome: Outcome) -> Authorization {
     match outcome {
+        Outcome::Empty => Authorization::Allow { valid_ms: None },
         Outcome::Result(result) => match read::<AuthorizeAnswer>(&result) {
             // The other members are about publications.
             Some(AuthorizeAnswer { valid_ms, .. }) if kind != HookKind::Publish => {
@@ -105,6 +109,8 @@ pub(super) fn authorization(kind: HookKind, outcome: Outcome) -> Authorization {
 /// What comes of a question about a login. `source` is the hook's.
 pub(super) fn login(now: Now, outcome: Outcome, source: u64) -> LoginResult {
     match outcome {
+        // Whose login it is has to be said.
+        Outcome::Empty => Err(LoginRefused::Unavailable(UNREADABLE.to_owned())),
         Outcome::Result(result) => {
             let unreadable = || LoginRefused::Unavailable(UNREADABLE.to_owned());
             identity(now, read::<LoginAnswer>(&result).ok_or_else(unreadable)?, source)
@@ -136,7 +142,7 @@ fn identity(now: Now, answer: LoginAnswer, source: u64) -> LoginResult {
     }
     let members = LoginMembers { channels: &channels, subs: &names_of(subs), info, labels: &labels };
     let (channels, details) = members.read().map_err(|why| wrong(&why))?;
-    Ok(Identity {
+    let identity = Identity {
         user,
         channels,
         source,
@@ -144,7 +150,9 @@ fn identity(now: Now, answer: LoginAnswer, source: u64) -> LoginResult {
         // As old as the question: a revocation since then ends it, also where the answer was remembered.
         issued_at_ms: Some(now.wall_ms),
         details: details.shared(),
-    })
+    };
+    identity.check_bounds().map_err(|why| wrong(&why))?;
+    Ok(identity)
 }
 
 /// A list of channels, or an object with their names as Centrifugo's back ends answer.
@@ -158,6 +166,10 @@ fn names_of(subs: Value) -> Value {
 fn is_temporary(code: &ErrorCode) -> bool {
     use ErrorCode::{Overloaded, RateLimited, Timeout, Unavailable};
     matches!(code, Unavailable | Overloaded | RateLimited | Timeout)
+}
+
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::deserialize(deserializer).map(Some)
 }
 
 fn read<T: for<'de> Deserialize<'de>>(result: &RawValue) -> Option<T> {

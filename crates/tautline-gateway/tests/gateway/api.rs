@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tautline_engine::{EngineError, Job};
 use tautline_gateway::{Engine, Gateway};
+use tautline_protocol::TraceId;
 
 use crate::{
     logins::{FAR_AWAY, SECRET, token},
@@ -48,6 +49,25 @@ fn publish_with_key_returns_its_position() {
     assert_eq!(received["pub"]["tags"], json!({"lang": "en"}));
     assert_eq!(received["pub"]["at"], published["at"]);
     assert!(published["epoch"].is_string());
+}
+
+#[test]
+fn answer_has_the_trace_of_its_request() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let rig = Rig::serve(open_to_all());
+    let trace_of = |path: &str, headers: &str| {
+        let headers = format!("Host: line.example\r\n{headers}");
+        let answer = rig.exchange(&format!("GET /api/v1/{path} HTTP/1.1\r\n{headers}\r\n"));
+        let header = answer.lines().find_map(|line| line.strip_prefix("traceparent: ")).expect("a trace");
+        TraceId::parse(header).expect("a valid one").to_string()
+    };
+    let header = with_key(&format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-01\r\n"));
+    assert_eq!(trace_of("stats", &header), TRACE);
+    assert_eq!(trace_of("publish", &header), TRACE, "405");
+    assert_eq!(trace_of("stats", &format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-01\r\n")), TRACE, "401");
+    let malformed = with_key(&format!("traceparent: 00-{TRACE}-0-01\r\n"));
+    let begun = [trace_of("stats", &malformed), trace_of("stats", &with_key(""))];
+    assert!(begun[0] != begun[1] && !begun.contains(&TRACE.to_owned()), "{begun:?}");
 }
 
 #[test]

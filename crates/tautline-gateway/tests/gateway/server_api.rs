@@ -57,6 +57,31 @@ fn batch_answers_each_entry_in_order() {
 }
 
 #[test]
+fn list_of_members_is_no_object() {
+    let rig = Rig::serve(open_to_all());
+    for (path, body) in [
+        ("publish", json!(["room:1", 1, null, null, null, null])),
+        ("publish", json!({"channel": "room:1", "data": 1, "expect": ["k3", 1, null]})),
+        ("push", json!(["u42", 1, null, null, null])),
+        ("batch", json!([[{"publish": {"channel": "room:1", "data": 1}}]])),
+        ("batch", json!({"entries": [{"publish": ["room:1", 1, null, null, null, null]}]})),
+        ("kick", json!([{"user": "u42"}, null])),
+        ("kick", json!({"target": {"label": ["team", "kitchen"]}})),
+        ("ban", json!([{"user": "u42"}, null, null])),
+        ("forget", json!(["u42"])),
+        ("history", json!(["room:1", null, null])),
+        ("history", json!({"channel": "room:1", "span": {"after": ["k3", 1, null]}})),
+        ("online", json!([["u42"]])),
+        ("webhooks/replay", json!(["shop", 1])),
+        ("revoke", json!([null, "u42", null, null, null])),
+    ] {
+        let (status, answer) = call(&rig, path, &body);
+        assert_eq!((status, &answer["code"]), (400, &json!("bad_request")), "{path} {body}: {answer}");
+    }
+    assert_eq!(read(&rig, "bans").1["bans"], json!([]), "nothing has happened");
+}
+
+#[test]
 fn refused_batch_points_at_the_member_and_publishes_nothing() {
     let rig = Rig::serve(open_to_all());
     let good = json!({"publish": {"channel": "room:7", "data": 1}});

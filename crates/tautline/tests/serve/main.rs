@@ -8,6 +8,7 @@ mod reload;
 #[cfg(target_os = "linux")]
 mod streams;
 mod terminal;
+mod trace;
 mod trust;
 mod webhooks;
 

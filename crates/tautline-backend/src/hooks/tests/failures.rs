@@ -103,6 +103,18 @@ async fn retry_goes_to_the_next_place() {
 }
 
 #[tokio::test]
+async fn place_whose_tls_hangs_is_passed_over() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hangs = format!("https://{}/", silent.local_addr().unwrap());
+    let good = BackEnd::always(data(json!(1))).await;
+    let hook =
+        HookOptions { url: None, urls: vec![hangs, good.url.clone()], ..options([HookKind::Call], "") };
+    // Nothing was sent: also what must not run twice goes to the next place.
+    assert_eq!(call(&hooks(&[hook]), 1, "buy").await.unwrap(), "1");
+    assert_eq!(good.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn call_beyond_the_queue_is_refused_at_once() {
     let back_end = BackEnd::always(Reply::Hang).await;
     let (calls_running_max, queue_max) = (1, 1);
@@ -147,6 +159,26 @@ async fn failing_back_end_is_left_alone_until_it_is_well() {
 }
 
 #[tokio::test]
+async fn failing_method_leaves_other_methods_in_use() {
+    let back_end = BackEnd::new(|_, seen| match seen.json()["method"].as_str() {
+        Some("bad") => Reply::Json(500, json!({})),
+        _ => data(json!(1)),
+    });
+    let back_end = back_end.await;
+    let hooks = hooks(&[options([HookKind::Call, HookKind::Connect], &back_end.url)]);
+    for id in 0..20 {
+        assert_eq!(hooks.call(now(), a_call(id, "bad")).await.unwrap_err().code.as_str(), "internal");
+    }
+    assert_eq!(hooks.call(now(), a_call(20, "bad")).await.unwrap_err().code.as_str(), "unavailable");
+    // Two methods may share a breaker by chance, these not all.
+    let mut works = 0;
+    for id in 0..8 {
+        works += usize::from(call(&hooks, 30 + id, &format!("good{id}")).await.is_ok());
+    }
+    assert!(works >= 4, "{works}");
+}
+
+#[tokio::test]
 async fn lost_answer_before_a_refusal_leaves_the_outcome_unknown() {
     let back_end = BackEnd::new(|before, _| match before {
         0 => Reply::Die,
@@ -165,7 +197,9 @@ async fn impatient_calls_leave_a_slow_back_end_in_use() {
         _ => data(json!(1)),
     });
     let back_end = back_end.await;
-    let hooks = hooks(&[options([HookKind::Call], &back_end.url)]);
+    // The clients wait for most of the hook's time, and not for all of it.
+    let timeout = Some(Duration::from_millis(60));
+    let hooks = hooks(&[HookOptions { timeout, ..options([HookKind::Call], &back_end.url) }]);
     for id in 0..30 {
         if back_end.seen().len() >= 20 {
             break;

@@ -148,9 +148,15 @@ async fn hook_has_its_own_headers() {
 
 #[tokio::test]
 async fn answer_without_data_is_null() {
-    let back_end = BackEnd::always(Reply::Json(200, json!({}))).await;
-    let hooks = hooks(&[options([HookKind::Call], &back_end.url)]);
-    assert_eq!(call(&hooks, 1, "buy").await.unwrap(), "null");
+    for reply in [
+        Reply::Json(200, json!({"result": {}})),
+        Reply::Raw("HTTP/1.1 204 x\r\n\r\n"),
+        Reply::Raw("HTTP/1.1 200 x\r\ncontent-length: 0\r\n\r\n"),
+    ] {
+        let back_end = BackEnd::always(reply).await;
+        let hooks = hooks(&[options([HookKind::Call], &back_end.url)]);
+        assert_eq!(call(&hooks, 1, "buy").await.unwrap(), "null");
+    }
 }
 
 #[tokio::test]
@@ -213,12 +219,35 @@ async fn refresh_names_the_session_and_its_user() {
     let client = wechat();
     login.client = Some(&client);
     hooks.authenticate(login).await.unwrap();
+    let seen = &back_end.seen()[0];
+    assert!(seen.header("traceparent").contains("01020304050607080000000000000009"));
     let expected = json!({
-        "kind": "refresh", "id": format!("{SESSION}:9"), "session": SESSION, "user": "ali",
+        "kind": "refresh", "id": seen.header("idempotency-key"), "session": SESSION, "user": "ali",
         "info": {"name": "Ali"}, "labels": {"shop": "7"}, "login": {"token": "new"},
         "client": {"sdk": "js/1", "platform": "wechat"},
     });
-    assert_eq!(back_end.seen()[0].json(), expected);
+    assert_eq!(seen.json(), expected);
+    // A client may choose the id of its request again.
+    hooks.authenticate(login).await.unwrap();
+    assert_ne!(back_end.seen()[1].header("idempotency-key"), seen.header("idempotency-key"));
+}
+
+#[tokio::test]
+async fn login_without_a_word_whose_it_is_is_refused() {
+    for reply in [
+        Reply::Json(200, json!({})),
+        Reply::Json(200, json!({"status": "maintenance"})),
+        Reply::Raw("HTTP/1.1 204 x\r\n\r\n"),
+        Reply::Raw("HTTP/1.1 200 x\r\n\r\n"),
+        Reply::Json(200, json!({"result": {"user": "ali", "info": "x".repeat(60_000)}})),
+        Reply::Json(200, json!({"result": {"user": "ali", "subs": vec!["room"; 3_000]}})),
+        Reply::Json(200, json!({"result": {"user": "ali", "labels": {"a": "x".repeat(10_000)}}})),
+    ] {
+        let back_end = BackEnd::always(reply.clone()).await;
+        let hooks = hooks(&[options([HookKind::Connect], &back_end.url)]);
+        let refused = log_in(&hooks, &token("t")).await;
+        assert!(matches!(refused, Err(LoginRefused::Unavailable(_))), "{reply:?}: {refused:?}");
+    }
 }
 
 #[tokio::test]

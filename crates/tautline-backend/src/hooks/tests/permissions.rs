@@ -46,6 +46,9 @@ async fn publication_may_be_rewritten_or_skipped() {
     let answer = ask(json!({"result": {"data": [6], "tags": {"by": "shop"}}})).await;
     let Authorization::Rewrite { data: Some(data), tags: Some(tags) } = answer else { panic!("{answer:?}") };
     assert_eq!((data.get(), tags.get()), ("[6]", r#"{"by":"shop"}"#));
+    let answer = ask(json!({"result": {"data": null}})).await;
+    let Authorization::Rewrite { data: Some(data), tags: None } = answer else { panic!("{answer:?}") };
+    assert_eq!(data.get(), "null");
     assert!(matches!(ask(json!({"result": {"skip": true}})).await, Authorization::Skip));
     assert!(matches!(ask(json!({"result": {}})).await, Authorization::Allow { valid_ms: None }));
 }
@@ -84,10 +87,38 @@ async fn channel_that_no_hook_takes_is_denied() {
 }
 
 #[tokio::test]
+async fn questions_under_one_id_have_different_keys() {
+    let all = [HookKind::Subscribe, HookKind::Publish, HookKind::History, HookKind::Presence];
+    let back_end = BackEnd::always(Reply::Json(200, json!({"result": {}}))).await;
+    let hooks = hooks(&[options(all, &back_end.url)]);
+    let secret = |permission| AuthorizeQuestion {
+        channel: ChannelName::parse("room:8").unwrap(),
+        ..question(permission)
+    };
+    for permission in Permission::ALL {
+        for question in [question(permission), secret(permission)] {
+            hooks.authorize(now(), &question).await;
+        }
+    }
+    let keys: std::collections::HashSet<_> =
+        back_end.seen().iter().map(|seen| seen.header("idempotency-key").to_owned()).collect();
+    assert_eq!(keys.len(), 2 * Permission::ALL.len(), "{keys:?}");
+    let count = back_end.seen().len();
+    hooks.authorize(now(), &question(Permission::Publish)).await;
+    let again = back_end.seen()[count].header("idempotency-key").to_owned();
+    assert!(keys.contains(&again) && again.starts_with(&format!("{SESSION}:3:")), "a repeated publication");
+}
+
+#[tokio::test]
 async fn question_without_answer_lets_nobody_in() {
-    for reply in
-        [Reply::Json(500, json!({})), Reply::Raw("nonsense"), Reply::Die, Reply::Json(200, json!([]))]
-    {
+    for reply in [
+        Reply::Json(500, json!({})),
+        Reply::Raw("nonsense"),
+        Reply::Die,
+        Reply::Json(200, json!([])),
+        Reply::Json(200, json!({"Error": {"code": "no"}})),
+        Reply::Raw("HTTP/1.1 200 x\r\n\r\n"),
+    ] {
         let back_end = BackEnd::always(reply).await;
         let hooks = hooks(&[HookOptions { retries_max: 0, ..options([HookKind::Subscribe], &back_end.url) }]);
         let answer = hooks.authorize(now(), &question(Permission::Subscribe)).await;
