@@ -53,6 +53,12 @@ pub(crate) struct NewPublication {
 }
 
 impl Hub {
+    /// The id of a new trace.
+    #[must_use]
+    pub fn new_trace(&self) -> TraceId {
+        TraceId::new(self.random().id())
+    }
+
     /// Publishes for the back end, without a permission check. A key that the log still knows appends nothing
     /// and returns the first result. `done` is called once, from any thread, when the engine has completed
     /// the append: with `overloaded` or `unavailable` where it currently has no room or no disk, with `conflict` and

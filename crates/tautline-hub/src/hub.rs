@@ -516,12 +516,6 @@ impl Hub {
         &self.0.node
     }
 
-    /// The id of a new trace.
-    #[must_use]
-    pub fn new_trace(&self) -> TraceId {
-        TraceId::new(self.0.random.id())
-    }
-
     pub(crate) fn random(&self) -> &Random {
         &self.0.random
     }

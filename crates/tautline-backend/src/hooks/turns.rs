@@ -165,7 +165,11 @@ impl Drop for Place<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{pin::pin, time::Duration};
+    use std::{
+        pin::{Pin, pin},
+        task::Poll,
+        time::Duration,
+    };
 
     use super::*;
 
@@ -207,12 +211,12 @@ mod tests {
             .map(|(name, holder)| (name, Box::pin(turns.take(holder, later()))))
             .into();
         for (_, take) in &mut waiting {
-            assert!(futures_poll(take.as_mut()).await.is_none());
+            assert!(poll_once(take.as_mut()).await.is_none());
         }
         drop(first);
         while !waiting.is_empty() {
             for index in (0..waiting.len()).rev() {
-                if futures_poll(waiting[index].1.as_mut()).await.is_some() {
+                if poll_once(waiting[index].1.as_mut()).await.is_some() {
                     order.push(waiting.remove(index).0);
                 }
             }
@@ -222,15 +226,15 @@ mod tests {
     }
 
     /// One poll. The turn that it gives ends at once.
-    async fn futures_poll(take: std::pin::Pin<&mut impl Future<Output = Option<Turn>>>) -> Option<()> {
-        let mut take = take;
-        std::future::poll_fn(|cx| {
-            std::task::Poll::Ready(match take.as_mut().poll(cx) {
-                std::task::Poll::Ready(turn) => Some(drop(turn.expect("a turn"))),
-                std::task::Poll::Pending => None,
-            })
-        })
-        .await
+    async fn poll_once(mut take: Pin<&mut impl Future<Output = Option<Turn>>>) -> Option<()> {
+        let polled = std::future::poll_fn(|cx| Poll::Ready(take.as_mut().poll(cx))).await;
+        match polled {
+            Poll::Ready(turn) => {
+                drop(turn.expect("a turn"));
+                Some(())
+            }
+            Poll::Pending => None,
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -258,7 +262,7 @@ mod tests {
         let running = turns.take(ANN, later()).await.unwrap();
         {
             let mut given_up = pin!(turns.take(BOB, later()));
-            assert!(futures_poll(given_up.as_mut()).await.is_none());
+            assert!(poll_once(given_up.as_mut()).await.is_none());
             drop(running);
             assert_eq!(counts(&turns).0, 1, "it is its turn now");
         }
