@@ -180,7 +180,7 @@ struct Revoke<'a> {
 /// The effect of an operation.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Affected {
-    /// Sessions on this node that it was about.
+    /// Sessions on this node that it was about. Other nodes on the same Redis follow, and are not counted.
     sessions: usize,
 }
 

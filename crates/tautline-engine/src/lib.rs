@@ -14,6 +14,7 @@ pub mod fair_queue;
 mod job;
 mod limits;
 mod memory;
+mod nodes;
 mod retention;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -30,6 +31,7 @@ pub use self::{
     },
     limits::EngineLimits,
     memory::{MemoryEngine, MemoryLogs},
+    nodes::{ClaimSession, NodeEvent, NodeId, Nodes, SessionClaim},
     retention::{Retention, RetentionOf},
 };
 
@@ -61,6 +63,11 @@ pub trait Engine: Send + Sync + 'static {
     /// The bans that were saved when the engine was opened. Empty for an engine that does not outlive its process.
     fn bans(&self) -> Vec<Ban> {
         Vec::new()
+    }
+
+    /// The other nodes on this engine; `None` for an engine of one process.
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        None
     }
 
     /// The last moment at which an earlier process is known to have run, in wall milliseconds; 0 if unknown,

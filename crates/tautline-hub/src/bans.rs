@@ -3,7 +3,7 @@
 //! Start at [`Bans::has_user`]. All of them are here; the engine keeps them for the next process.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
 };
 
@@ -125,6 +125,13 @@ impl Bans {
     /// Ends a ban. False: there was none.
     pub(crate) fn lift(&self, subject: &BanSubject) -> bool {
         write(&self.state).by_subject.remove(subject).is_some()
+    }
+
+    /// Ends the bans of subjects that are not among these, but for those that are being saved.
+    pub(crate) fn retain(&self, subjects: &BTreeSet<BanSubject>) {
+        let saving = lock(&self.saving);
+        let is_kept = |subject: &BanSubject| subjects.contains(subject) || saving.contains_key(subject);
+        write(&self.state).by_subject.retain(|subject, _| is_kept(subject));
     }
 
     pub(crate) fn has_user(&self, user: &UserId) -> bool {

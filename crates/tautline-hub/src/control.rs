@@ -9,6 +9,7 @@ mod forget;
 mod sessions;
 mod users;
 
+use serde::{Deserialize, Serialize};
 use tautline_engine::{Answer, Job, Revocation, Revoke};
 use tautline_protocol::{
     ByeCode, ChannelName, ErrorCode, Now, UserId,
@@ -27,7 +28,8 @@ use crate::{Hub, LoginDetails, session::LiveSession, session::id::SessionId};
 pub const CONTROL_PAGE_MAX: usize = 1_000;
 
 /// The sessions that a control message is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Target {
     /// All sessions of a user.
     User(UserId),
@@ -45,7 +47,8 @@ pub enum Target {
 }
 
 /// Something to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ControlMessage {
     /// Ends the sessions: `bye{kicked}`. Their tickets are void.
     Kick {
@@ -80,18 +83,21 @@ pub enum ControlMessage {
 }
 
 /// What an operator or a back end may do. Cheap to clone.
+///
+/// Where several nodes share an engine, all of them do it. What is returned counts this node alone; the others follow
+/// at once, or as soon as they reach the engine.
 #[derive(Clone, Debug)]
 pub struct Control(Hub);
 
 impl Control {
     /// Ends sessions with `bye{kicked}`. Returns how many.
     pub fn kick(&self, now: Now, target: Target, message: impl Into<String>) -> usize {
-        self.0.on_control(now, &ControlMessage::Kick { target, message: message.into() })
+        self.act(now, &ControlMessage::Kick { target, message: message.into() })
     }
 
     /// Closes the connections of sessions, which may come back at once. Returns how many sessions there are.
     pub fn disconnect(&self, now: Now, target: Target) -> usize {
-        self.0.on_control(now, &ControlMessage::Disconnect { target })
+        self.act(now, &ControlMessage::Disconnect { target })
     }
 
     /// Has the server subscribe sessions to a channel, as if their logins said so: the rules apply, and where they
@@ -112,7 +118,7 @@ impl Control {
             let words = format!("the server subscribes a session to {} channels", LoginDetails::SUBS_MAX);
             return Err(ErrorBody::new(ErrorCode::Limit, words));
         }
-        Ok(self.0.on_control(now, &ControlMessage::Subscribe { target, channel }))
+        Ok(self.act(now, &ControlMessage::Subscribe { target, channel }))
     }
 
     /// Ends subscriptions to a channel. Returns how many sessions were told.
@@ -124,7 +130,13 @@ impl Control {
         message: impl Into<String>,
     ) -> usize {
         let message = message.into();
-        self.0.on_control(now, &ControlMessage::Unsubscribe { target, channel, message })
+        self.act(now, &ControlMessage::Unsubscribe { target, channel, message })
+    }
+
+    /// Does it on this node, and has other nodes on the same engine do it.
+    fn act(&self, now: Now, message: &ControlMessage) -> usize {
+        self.0.tell_nodes(message);
+        self.0.on_control(now, message)
     }
 }
 
@@ -135,7 +147,7 @@ impl Hub {
         Control(self.clone())
     }
 
-    /// Does what a message says. Returns how many sessions it was about.
+    /// Does on this node what a message says. Returns how many sessions it was about.
     pub fn on_control(&self, now: Now, message: &ControlMessage) -> usize {
         self.observe_time(now);
         match message {
@@ -157,7 +169,7 @@ impl Hub {
     }
 
     /// Does something to each session of a target. Returns how many there are.
-    fn for_each_meant(&self, target: &Target, mut act: impl FnMut(LiveSession<'_>)) -> usize {
+    pub(crate) fn for_each_meant(&self, target: &Target, mut act: impl FnMut(LiveSession<'_>)) -> usize {
         let sessions = match target {
             Target::Session(id) => {
                 SessionId::parse(id).and_then(|id| self.sessions().get(id)).into_iter().collect()
@@ -192,7 +204,7 @@ impl Hub {
     }
 }
 
-fn bye_come_back() -> Bye {
+pub(crate) fn bye_come_back() -> Bye {
     let bye = Bye::new(ByeCode::ServerRestart, "an operator closed the connection");
     Bye { retry_after_ms: Some(0), ..bye }
 }

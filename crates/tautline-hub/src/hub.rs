@@ -674,6 +674,7 @@ impl Hub {
             auth_expires_at,
             expires_at,
             node: self.0.node.clone(),
+            node_id: self.node_id().map(|node| node.0),
             // A session from an earlier incarnation of the logs stays one for its lifetime: the incarnation
             // in its tickets says so, also to a node that has forgotten the session meanwhile.
             incarnation,

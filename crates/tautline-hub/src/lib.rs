@@ -35,6 +35,7 @@ mod limits;
 mod log_once;
 mod mailbox;
 mod maintenance;
+mod nodes;
 mod packets;
 mod pages;
 mod peer;
@@ -90,6 +91,6 @@ pub use session::id::CallKey;
 pub use shared_connection::SharedConnection;
 pub use stats::HubStats;
 pub use tautline_engine::{
-    Ban, BanSubject, Engine, EngineLimits, LogState, MemoryEngine, Position, Retention, budget,
+    Ban, BanSubject, Engine, EngineLimits, LogState, MemoryEngine, NodeEvent, Position, Retention, budget,
 };
 pub use user_connections::ConnectionBeyond;

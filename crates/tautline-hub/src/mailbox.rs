@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, task::Waker};
 
-use tautline_engine::{EngineError, StatResult};
+use tautline_engine::{EngineError, SessionClaim, StatResult};
 use tautline_protocol::{ChannelName, Format, packet::server::Bye};
 
 use crate::{
@@ -39,6 +39,8 @@ pub(crate) struct Pending {
     pub(crate) bye: Option<Bye>,
     /// Lookup results, each with the number of its request.
     pub(crate) lookups: Vec<(usize, Result<StatResult, EngineError>)>,
+    /// Which node has the session of the hello.
+    pub(crate) claim: Option<Result<SessionClaim, EngineError>>,
     /// Answers to questions, each with its number.
     pub(crate) answers: Vec<(u64, QuestionAnswer)>,
     /// Engine jobs of this connection that completed.
@@ -128,6 +130,13 @@ impl PeerMailbox {
         inner.waker.wake_by_ref();
     }
 
+    /// Delivers the outcome of a claim.
+    pub(crate) fn deliver_claim(&self, claim: Result<SessionClaim, EngineError>) {
+        let mut inner = lock(&self.inner);
+        inner.pending.get_or_insert_default().claim = Some(claim);
+        inner.waker.wake_by_ref();
+    }
+
     /// Delivers the answer to a question.
     pub(crate) fn deliver_answer(&self, number: u64, answer: QuestionAnswer) {
         let mut inner = lock(&self.inner);
@@ -174,6 +183,11 @@ impl PeerMailbox {
             .as_mut()
             .map(|pending| std::mem::take(&mut pending.lookups))
             .unwrap_or_default()
+    }
+
+    /// Takes the outcome of a claim only.
+    pub(crate) fn take_claim(&self) -> Option<Result<SessionClaim, EngineError>> {
+        lock(&self.inner).pending.as_mut().and_then(|pending| pending.claim.take())
     }
 
     /// Takes the packets only.

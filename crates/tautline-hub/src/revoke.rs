@@ -14,7 +14,7 @@ use tautline_protocol::{
 use crate::{
     Hub, Identity,
     events::EndCause,
-    revocations::digest,
+    revocations::{RevocationsFull, digest},
     session::{Session, id::SessionId},
 };
 
@@ -59,21 +59,26 @@ impl Hub {
             Err(error) => return done(Err(error)),
         };
         let revocation = Revocation { subject, until };
-        if self.sessions().revocations().add(revocation).is_err() {
+        let Ok(sessions) = self.void(revocation) else {
             let words = "this node remembers as many revocations as it may (`revocations_max`)";
             return done(Err(ErrorBody::new(ErrorCode::Limit, words)));
-        }
-        let sessions = match subject {
-            RevokedLogins::Session(id) => {
-                let session = self.sessions().get(SessionId(id));
-                session.map_or(0, |session| usize::from(self.end_if(&session, |_| true)))
-            }
-            RevokedLogins::User { .. } | RevokedLogins::Token(_) => self.end_all_revoked(),
         };
         let saved = move |result: Result<(), EngineError>| {
             done(result.map(|()| Revoked { sessions }).map_err(|error| error.to_body()));
         };
         self.engine().submit(Job::Revoke(Revoke { revocation, answer: Answer::new(saved) }));
+    }
+
+    /// Remembers a revocation, and ends the sessions that it is about. Returns how many.
+    pub(crate) fn void(&self, revocation: Revocation) -> Result<usize, RevocationsFull> {
+        self.sessions().revocations().add(revocation)?;
+        Ok(match revocation.subject {
+            RevokedLogins::Session(id) => {
+                let session = self.sessions().get(SessionId(id));
+                session.map_or(0, |session| usize::from(self.end_if(&session, |_| true)))
+            }
+            RevokedLogins::User { .. } | RevokedLogins::Token(_) => self.end_all_revoked(),
+        })
     }
 
     fn subject_of(
@@ -112,7 +117,7 @@ impl Hub {
         self.sessions().all().iter().filter(ends).count()
     }
 
-    fn end_if(&self, session: &Session, is_revoked: impl FnOnce(&Identity) -> bool) -> bool {
+    pub(crate) fn end_if(&self, session: &Session, is_revoked: impl FnOnce(&Identity) -> bool) -> bool {
         let Some(living) = session.live() else { return false };
         if !is_revoked(&living.login().identity) {
             return false;

@@ -52,6 +52,9 @@ pub(crate) struct Claims {
     /// The node that last owned the session.
     #[serde(rename = "n")]
     pub(crate) node: String,
+    /// That node among those that share its engine; `None` where it shares it with none.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) node_id: Option<u64>,
     /// The incarnation of the logs in which the session began; 0 if unknown.
     #[serde(rename = "l")]
     pub(crate) incarnation: u32,
@@ -158,6 +161,7 @@ mod tests {
             auth_expires_at: 2,
             expires_at: 1,
             node: "n1".into(),
+            node_id: Some(3),
             incarnation: 9,
         }
     }
@@ -180,7 +184,7 @@ mod tests {
     fn claims_of_earlier_versions_open() {
         let old = r#"{"s":7,"u":"u42","c":["room:*"],"o":5,"a":2,"e":1,"n":"n1","l":9}"#;
         let claims: Claims = serde_json::from_str(old).expect("fields that were added later may be absent");
-        assert_eq!((claims.issued_at_ms, claims.details), (None, None));
+        assert_eq!((claims.issued_at_ms, claims.details, claims.node_id), (None, None, None));
     }
 
     #[test]

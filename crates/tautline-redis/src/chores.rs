@@ -7,9 +7,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use tautline_engine::{
-    BanChange, EngineError, ForgetUser, InUse, PositionUpdate, RetentionOf, Revoke, SaveBan, SavePositions,
-};
+use tautline_engine::{EngineError, ForgetUser, InUse, PositionUpdate, RetentionOf, SavePositions};
 use tautline_protocol::{ChannelName, UserId};
 use tokio::{sync::mpsc, time::Instant};
 
@@ -31,8 +29,6 @@ use crate::{
 /// A job.
 pub(crate) enum Chore {
     Positions(SavePositions),
-    Revoke(Revoke),
-    Ban(SaveBan),
     ForgetUser(ForgetUser),
     Tidy { wall_ms: u64, retention: RetentionOf, in_use: InUse },
 }
@@ -41,8 +37,6 @@ impl Chore {
     pub(crate) fn refuse(self, error: &EngineError) {
         match self {
             Self::Positions(job) => give(job.answer, Err(error.clone())),
-            Self::Revoke(job) => give(job.answer, Err(error.clone())),
-            Self::Ban(job) => give(job.answer, Err(error.clone())),
             Self::ForgetUser(job) => give(job.answer, Err(error.clone())),
             Self::Tidy { .. } => {}
         }
@@ -70,18 +64,6 @@ pub(crate) async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<(Chore, I
         match chore {
             Chore::Positions(SavePositions { updates, answer }) => {
                 give(answer, chores.save_positions(&updates).await);
-            }
-            Chore::Revoke(job) => {
-                let saving = saved::revoke(&shared.keys, &job.revocation, shared.options.revocations_max);
-                let answer = job.answer;
-                give(answer, chores.ask(Partition::FIRST, &saving).await.map(drop));
-            }
-            Chore::Ban(job) => {
-                let saving = match &job.change {
-                    BanChange::Set(ban) => saved::ban(&shared.keys, ban),
-                    BanChange::Lift(subject) => saved::lift(&shared.keys, &[subject.to_string()]),
-                };
-                give(job.answer, chores.ask(Partition::FIRST, &saving).await.map(drop));
             }
             Chore::ForgetUser(job) => {
                 let ForgetUser { user, answer } = job;

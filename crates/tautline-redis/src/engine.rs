@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use tautline_engine::{Ban, Engine, EngineError, Job, Revocation};
+use tautline_engine::{Ban, ClaimSession, Engine, EngineError, Job, NodeEvent, NodeId, Nodes, Revocation};
 use tautline_protocol::ChannelName;
 use tokio::{
     runtime::Runtime,
@@ -20,17 +20,19 @@ use crate::{
     append_queue::Appends,
     appends,
     chores::{self, Chore},
+    claims::{self, Claims},
+    inbox::{self, Cursors},
     keys::Keys,
     link::Waits,
     losses::Losses,
-    options::{CHORES_MAX, CLOSE_WAIT, HINTS_MAX, RedisOptions, Wake},
+    options::{CHORES_MAX, CLOSE_WAIT, HINTS_MAX, RedisOptions, TELLS_MAX, Wake},
     random::{random, random_incarnation},
     read_queue::{ReadJob, Reads},
-    reads,
+    reads, ring,
     router::Router,
     saved,
     shared::{Open, Shared},
-    subscriber, wakes,
+    subscriber, tells, wakes,
     way::Way,
 };
 
@@ -42,6 +44,10 @@ pub struct RedisEngine {
     /// Revocations and bans that were saved before it was opened.
     revocations: Box<[Revocation]>,
     bans: Box<[Ban]>,
+    /// Where messages of other nodes begin that came after these.
+    cursors: Cursors,
+    /// The keys of tickets as they were read last.
+    ticket_keys: Mutex<String>,
 }
 
 /// Why an engine could not be opened.
@@ -82,6 +88,7 @@ impl RedisEngine {
             .map_err(OpenError::System)?;
         let (hints, hints_queue) = mpsc::channel(HINTS_MAX);
         let waits = Waits { connect: options.connect_wait, reply: options.reply_wait };
+        let (tells, tells_queue) = mpsc::channel(TELLS_MAX);
         let shared = Arc::new(Shared {
             router: Router::new(options.url.clone(), waits),
             keys: Keys::new(&options.prefix),
@@ -100,19 +107,26 @@ impl RedisEngine {
             served: Mutex::default(),
             hints,
             on_hint: OnceLock::new(),
+            tells,
+            on_node_event: OnceLock::new(),
+            messages: Notify::new(),
+            claims: Claims::default(),
             closed: AtomicBool::new(false),
             open: AtomicUsize::new(0),
         });
         let opening = Arc::clone(&shared);
         let opened = runtime.spawn(async move {
             saved::begin(&opening).await?;
-            Ok((saved::revocations(&opening).await?, saved::bans(&opening).await?))
+            // First: what is said from then on is told, what was saved before is read below.
+            let cursors = inbox::begin(&opening).await?;
+            Ok((saved::revocations(&opening).await?, saved::bans(&opening).await?, cursors))
         });
         let (chores, queue) = mpsc::channel(CHORES_MAX);
         let opened = wait_for(&runtime, opened);
         let url = || shared.options.url.to_string();
         match opened {
-            Ok((revocations, bans)) => {
+            Ok((revocations, bans, cursors)) => {
+                runtime.spawn(tells::run(Arc::clone(&shared), tells_queue));
                 runtime.spawn(chores::run(Arc::clone(&shared), queue));
                 runtime.spawn(wakes::look(Arc::clone(&shared)));
                 if shared.options.wake == Wake::Hints {
@@ -122,7 +136,8 @@ impl RedisEngine {
                 }
                 tracing::info!(url = url(), "Redis keeps the logs");
                 let (revocations, bans) = (revocations.into(), bans.into());
-                Ok(Self { shared, runtime: Mutex::new(Some(runtime)), chores, revocations, bans })
+                let (runtime, ticket_keys) = (Mutex::new(Some(runtime)), Mutex::default());
+                Ok(Self { shared, runtime, chores, revocations, bans, cursors, ticket_keys })
             }
             Err(error) => {
                 runtime.shutdown_background();
@@ -137,6 +152,30 @@ impl RedisEngine {
         let _ = self.shared.on_hint.set(Box::new(on_hint));
     }
 
+    /// Calls `on_node_event` from now on with what other nodes on this Redis do; what it returns is handed over. Once
+    /// only. Without it this engine counts as one of a single node.
+    pub fn on_node_event(
+        &self,
+        on_node_event: impl Fn(NodeEvent) -> Option<Box<str>> + Send + Sync + 'static,
+    ) {
+        if self.shared.on_node_event.set(Box::new(on_node_event)).is_ok() {
+            self.shared.runtime.spawn(inbox::run(Arc::clone(&self.shared), self.cursors));
+        }
+    }
+
+    /// The keys of tickets that all nodes on this Redis have, the first seals; one of them makes a new one when its
+    /// time has come. To be called at the start and every minute. Blocks.
+    ///
+    /// # Errors
+    /// Where Redis does not answer. The keys of the last call are good for as long as no other node has made new
+    /// ones.
+    pub fn ticket_keys(&self, wall_ms: u64, ticket_ms: u64) -> Result<Vec<[u8; 32]>, EngineError> {
+        let mut known = self.ticket_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let (text, keys) = self.wait_for(ring::keys(&self.shared, &known, (wall_ms, ticket_ms)))?;
+        *known = text;
+        Ok(keys)
+    }
+
     /// Takes no more jobs, and waits until those under way are answered, at most ten seconds. Blocks; from an
     /// answer it only begins the end.
     pub fn close(&self) {
@@ -144,7 +183,11 @@ impl RedisEngine {
         if OWN_THREAD.get() {
             return;
         }
-        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        if runtime.is_some() && self.shared.on_node_event.get().is_some() {
+            self.wait_for(inbox::end(&self.shared));
+        }
+        let runtime = runtime.take();
         let Some(runtime) = runtime else { return };
         let since = Instant::now();
         while self.shared.open.load(Ordering::Acquire) > 0 && since.elapsed() < CLOSE_WAIT {
@@ -213,8 +256,8 @@ impl Engine for RedisEngine {
             Job::Stat(job) => self.submit_read(ReadJob::Stat(job)),
             Job::Read(job) => self.submit_read(ReadJob::Read(job)),
             Job::SavePositions(job) => self.submit_chore(Chore::Positions(job)),
-            Job::Revoke(job) => self.submit_chore(Chore::Revoke(job)),
-            Job::SaveBan(job) => self.submit_chore(Chore::Ban(job)),
+            Job::Revoke(job) => tells::revoke(&self.shared, job),
+            Job::SaveBan(job) => tells::save_ban(&self.shared, job),
             Job::ForgetUser(job) => self.submit_chore(Chore::ForgetUser(job)),
             Job::Tidy { wall_ms, retention, in_use } => {
                 self.submit_chore(Chore::Tidy { wall_ms, retention, in_use });
@@ -234,9 +277,27 @@ impl Engine for RedisEngine {
         self.bans.to_vec()
     }
 
+    fn nodes(&self) -> Option<&dyn Nodes> {
+        self.shared.on_node_event.get().map(|_| self as &dyn Nodes)
+    }
+
     fn takes_appends(&self) -> bool {
         let overdue = self.shared.options.wake == Wake::Hints && self.shared.way.is_overdue();
         self.shared.takes_appends.load(Ordering::Acquire) && !overdue
+    }
+}
+
+impl Nodes for RedisEngine {
+    fn id(&self) -> NodeId {
+        NodeId(self.shared.process)
+    }
+
+    fn tell(&self, text: Box<str>) {
+        tells::tell_all(&self.shared, text);
+    }
+
+    fn claim(&self, claim: ClaimSession) {
+        claims::submit(&self.shared, claim);
     }
 }
 

@@ -72,6 +72,43 @@ impl Keys {
         self.key(Partition::FIRST, "revoked")
     }
 
+    /// The stream of messages to all nodes, and its counter.
+    pub(crate) fn control(&self) -> [String; 2] {
+        ["control", "control:n"].map(|kind| self.key(Partition::FIRST, kind))
+    }
+
+    /// The stream of messages to one process, and its counter.
+    pub(crate) fn inbox(&self, process: u64) -> [String; 2] {
+        ["i:", "i:n:"].map(|kind| self.key(Partition::FIRST, kind) + &format!("{process:016x}"))
+    }
+
+    /// Here while a process runs.
+    pub(crate) fn lease(&self, process: u64) -> String {
+        self.key(Partition::FIRST, "n:") + &format!("{process:016x}")
+    }
+
+    /// The last message that a process sent.
+    pub(crate) fn last_message(&self, process: u64) -> String {
+        self.key(Partition::FIRST, "t:") + &format!("{process:016x}")
+    }
+
+    /// Which process has a session.
+    pub(crate) fn owner(&self, session: u128) -> (Partition, String) {
+        let name = format!("{session:032x}");
+        let partition = Partition::of(&name);
+        (partition, self.key(partition, "s:") + &name)
+    }
+
+    /// The keys of tickets.
+    pub(crate) fn ticket_keys(&self) -> String {
+        self.key(Partition::FIRST, "ring")
+    }
+
+    /// Where it is published that there are messages, for the process that the message names, or for all (`*`).
+    pub(crate) fn told(&self) -> String {
+        format!("{}:told", self.prefix)
+    }
+
     /// Banned subjects by when they end; and why.
     pub(crate) fn bans(&self) -> [String; 2] {
         ["bans", "reasons"].map(|kind| self.key(Partition::FIRST, kind))

@@ -66,6 +66,12 @@ scripts! {
     POSITIONS = "lua/positions.lua" with 1;
     /// Begins a new epoch of a log that has lost publications.
     HEAL = "lua/heal.lua" with 1;
+    /// Claims a session.
+    CLAIM = "lua/claim.lua" with 1;
+    /// Sends a message to other nodes.
+    TELL = "lua/tell.lua" with 1;
+    /// Replaces the keys of tickets.
+    RING = "lua/ring.lua" with 1;
 }
 
 #[cfg(test)]
@@ -73,7 +79,8 @@ mod tests {
     use super::*;
 
     fn all() -> Vec<&'static Script> {
-        let others = [&RETAIN, &BEGIN, &FORGET, &EMPTY, &POSITIONS, &HEAL].map(|script| &**script);
+        let others = [&RETAIN, &BEGIN, &FORGET, &EMPTY, &POSITIONS, &HEAL, &CLAIM, &TELL, &RING];
+        let others = others.map(|script| &**script);
         (1..=CHANNELS_MAX).map(|channels| append(channels).0).chain(others).collect()
     }
 

@@ -50,6 +50,9 @@ pub struct RedisOptions {
     /// How long a job is repeated where Redis is away or changes its primary; then it is refused, or in doubt.
     /// Default 8 s.
     pub job_wait: Duration,
+    /// How long a node waits for what another one hands over of a session that has moved. Then requests whose
+    /// replies the client has not seen are in doubt. Default 300 ms.
+    pub hand_over_wait: Duration,
     /// How long the place of an empty log is remembered: the lifetime of a ticket. Default 24 h.
     pub remember_ms: u64,
     /// Ended sessions that are remembered. Default 1,000,000.
@@ -68,6 +71,7 @@ impl RedisOptions {
             connect_wait: Duration::from_secs(2),
             reply_wait: Duration::from_secs(2),
             job_wait: Duration::from_secs(8),
+            hand_over_wait: Duration::from_millis(300),
             remember_ms: Limits::default().ticket_ms,
             revocations_max: tautline_engine::EngineLimits::default().revocations_max,
         }
@@ -115,3 +119,28 @@ pub(crate) const PROBE_EVERY: Duration = Duration::from_secs(2);
 pub(crate) const SILENT_MAX: Duration = Duration::from_millis(4_500);
 /// How long nothing may come over it before this node is not ready.
 pub(crate) const OVERDUE: Duration = Duration::from_secs(10);
+/// Messages to other nodes that wait to be sent; beyond it they are refused.
+pub(crate) const TELLS_MAX: usize = 8_192;
+/// Messages that one pipeline sends.
+pub(crate) const TELLS_AT_ONCE: usize = 64;
+/// Messages to all nodes that Redis keeps, about. A node that has missed more reads all revocations and bans again.
+pub(crate) const CONTROL_MAX: u64 = 65_536;
+/// Messages to one node that Redis keeps, about. A node that has missed more has its clients come back.
+pub(crate) const INBOX_MAX: u64 = 4_096;
+/// For how long messages are kept after the last one, in milliseconds; and for how long it is known how many there
+/// were.
+pub(crate) const MESSAGES_MS: u64 = 3_600_000;
+pub(crate) const COUNTERS_MS: u64 = POSITIONS_MS;
+/// Messages that one reply brings.
+pub(crate) const MESSAGES_PAGE: u64 = 256;
+/// How often messages are read where nothing says that there are any: with hints, and without.
+pub(crate) const MESSAGES_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const MESSAGES_EVERY_WITHOUT_HINTS: Duration = Duration::from_millis(50);
+/// For how long a node counts as running after it has last said so, in milliseconds; and how often it does.
+pub(crate) const LEASE_MS: u64 = 6_000;
+pub(crate) const LEASE_EVERY: Duration = Duration::from_secs(1);
+/// Claims of sessions that are under way at once; beyond it they are refused.
+pub(crate) const CLAIMS_MAX: usize = 16_384;
+/// How long a new key of tickets opens on all nodes before it seals, in milliseconds: longer than any node takes to
+/// look for it.
+pub(crate) const KEY_SPREAD_MS: u64 = 150_000;

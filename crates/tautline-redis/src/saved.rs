@@ -97,19 +97,24 @@ pub(crate) async fn revocations(shared: &Arc<Shared>) -> Result<Vec<Revocation>,
 
 /// Saves a revocation.
 pub(crate) fn revoke(keys: &Keys, revocation: &Revocation, max: usize) -> Vec<Command> {
-    let member = match revocation.subject {
-        RevokedLogins::Session(session) => format!("s{session:032x}"),
-        RevokedLogins::Token(token) => format!("t{token:032x}"),
-        RevokedLogins::User { user, before } => format!("u{user:032x}{before}"),
-    };
-    let until = score(revocation.until);
+    let (until, member) = (score(revocation.until), member(&revocation.subject));
     let add = Command::new("ZADD").arg(keys.revocations()).arg(until).arg(member);
     // Beyond the ceiling the one that ends first is forgotten.
     let cut = Command::new("ZREMRANGEBYRANK").arg(keys.revocations()).arg("0").arg(format!("-{}", max + 1));
     vec![add, cut]
 }
 
-fn subject(member: &str) -> Option<RevokedLogins> {
+/// Revoked logins as text.
+pub(crate) fn member(subject: &RevokedLogins) -> String {
+    match subject {
+        RevokedLogins::Session(session) => format!("s{session:032x}"),
+        RevokedLogins::Token(token) => format!("t{token:032x}"),
+        RevokedLogins::User { user, before } => format!("u{user:032x}{before}"),
+    }
+}
+
+/// The revoked logins of such a text.
+pub(crate) fn subject(member: &str) -> Option<RevokedLogins> {
     let (kind, rest) = member.split_at_checked(1)?;
     let (number, before) = rest.split_at_checked(32)?;
     let number = u128::from_str_radix(number, 16).ok()?;

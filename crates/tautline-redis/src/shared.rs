@@ -8,11 +8,13 @@ use std::{
     },
 };
 
+use tautline_engine::NodeEvent;
 use tautline_protocol::ChannelName;
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
     append_queue::Appends,
+    claims::Claims,
     keys::Keys,
     losses::Losses,
     options::{RedisOptions, Wake},
@@ -20,6 +22,7 @@ use crate::{
     read_queue::Reads,
     router::Router,
     served::Served,
+    tells::Tell,
     way::Way,
 };
 
@@ -46,11 +49,18 @@ pub(crate) struct Shared {
     pub(crate) served: Mutex<Served>,
     pub(crate) hints: mpsc::Sender<(ChannelName, u64)>,
     pub(crate) on_hint: OnceLock<OnHint>,
+    /// Messages to other nodes.
+    pub(crate) tells: mpsc::Sender<Tell>,
+    pub(crate) on_node_event: OnceLock<OnNodeEvent>,
+    /// Set off when there may be messages of other nodes.
+    pub(crate) messages: Notify,
+    pub(crate) claims: Claims,
     pub(crate) closed: AtomicBool,
     /// Jobs without an answer.
     pub(crate) open: AtomicUsize,
 }
 
+pub(crate) type OnNodeEvent = Box<dyn Fn(NodeEvent) -> Option<Box<str>> + Send + Sync>;
 pub(crate) type OnHint = Box<dyn Fn(&ChannelName, u64) + Send + Sync>;
 
 /// A job that closing waits for.
@@ -83,6 +93,23 @@ impl Shared {
             && catch_unwind(AssertUnwindSafe(|| on_hint(channel, head))).is_err()
         {
             tracing::error!("engine callback panicked");
+        }
+    }
+
+    /// Tells the hub what another node did, and returns what the hub hands over.
+    pub(crate) fn node_event(&self, event: NodeEvent) -> Option<Box<str>> {
+        let on_node_event = self.on_node_event.get()?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| on_node_event(event)));
+        outcome.unwrap_or_else(|_| {
+            tracing::error!("engine callback panicked");
+            None
+        })
+    }
+
+    /// There are messages for a process, or for all.
+    pub(crate) fn told(&self, addressee: &str) {
+        if addressee == "*" || u64::from_str_radix(addressee, 16) == Ok(self.process) {
+            self.messages.notify_one();
         }
     }
 

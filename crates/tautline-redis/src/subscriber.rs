@@ -46,7 +46,8 @@ async fn subscribe(shared: &Arc<Shared>) -> std::io::Result<&'static str> {
     let mut socket = connected?;
     let probe = shared.keys.probe(shared.process);
     let mut bytes = Vec::new();
-    Command::new("SUBSCRIBE").arg(shared.keys.hints()).arg(&probe).write(false, &mut bytes);
+    let told = shared.keys.told();
+    Command::new("SUBSCRIBE").arg(shared.keys.hints()).arg(&probe).arg(&told).write(false, &mut bytes);
     socket.write_all(&bytes).await?;
     let generation = shared.way.begin();
     tracing::debug!(generation, %node, "subscribed to hints");
@@ -63,14 +64,17 @@ async fn subscribe(shared: &Arc<Shared>) -> std::io::Result<&'static str> {
                 Some([kind, channel, data]) if kind.text() == Some("message") => {
                     heard_at = Instant::now();
                     shared.way.hear();
-                    if channel.text() != Some(&probe) {
-                        take_hint(shared, data);
+                    match channel.text() {
+                        Some(name) if name == probe => {}
+                        Some(name) if name == told => shared.told(data.text().unwrap_or_default()),
+                        _ => take_hint(shared, data),
                     }
                 }
                 Some([kind, _, _]) if kind.text() == Some("subscribe") => {
                     subscribed += 1;
-                    if subscribed == 2 {
+                    if subscribed == 3 {
                         shared.look_at_all.notify_one();
+                        shared.told("*");
                     }
                 }
                 // Taken from us, as where a slot moves, or refused.

@@ -21,8 +21,26 @@ const DIED_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Logs {
     disk: Option<Arc<DiskEngine>>,
     redis: Option<Arc<RedisEngine>>,
-    keys: Option<TicketKeyFile>,
+    keys: Option<Keys>,
     ticket_ms: u64,
+}
+
+/// Keys of tickets that lie beside the logs.
+enum Keys {
+    File(TicketKeyFile),
+    Redis(Arc<RedisEngine>),
+}
+
+impl Keys {
+    /// The keys at this moment, the first seals. Blocks.
+    fn current(&mut self, ticket_ms: u64) -> anyhow::Result<Vec<[u8; 32]>> {
+        match self {
+            Self::File(file) => Ok(file.keys(wall_ms(), ticket_ms)?),
+            Self::Redis(engine) => engine
+                .ticket_keys(wall_ms(), ticket_ms)
+                .map_err(|error| anyhow::anyhow!("Redis does not give the keys of tickets: {error}")),
+        }
+    }
 }
 
 impl Logs {
@@ -33,8 +51,9 @@ impl Logs {
         let folder = match &settings.engine {
             Engine::Memory => return Ok(none),
             Engine::Redis(url) => {
-                let engine = RedisEngine::open(settings.redis_options(url))?;
-                return Ok(Self { redis: Some(Arc::new(engine)), ..none });
+                let engine = Arc::new(RedisEngine::open(settings.redis_options(url))?);
+                let keys = settings.ticket_keys.is_empty().then(|| Keys::Redis(Arc::clone(&engine)));
+                return Ok(Self { redis: Some(engine), keys, ..none });
             }
             Engine::Disk(folder) => folder,
         };
@@ -52,7 +71,7 @@ impl Logs {
             );
         }
         let keys = match settings.ticket_keys.is_empty() {
-            true => Some(TicketKeyFile::open(folder).context("cannot open the keys of tickets")?),
+            true => Some(Keys::File(TicketKeyFile::open(folder).context("cannot open the keys of tickets")?)),
             false => None,
         };
         Ok(Self { disk: Some(Arc::new(engine)), keys, ..none })
@@ -67,18 +86,22 @@ impl Logs {
             builder = builder.engine(Arc::clone(redis) as Arc<dyn tautline_gateway::Engine>);
         }
         if let Some(keys) = &mut self.keys {
-            builder = builder.ticket_keys(keys.keys(wall_ms(), self.ticket_ms)?);
+            builder = builder.ticket_keys(keys.current(self.ticket_ms)?);
         }
         Ok(builder)
     }
 
-    /// Takes what other nodes append to this gateway.
+    /// Takes what other nodes append and do to this gateway.
     pub(crate) fn listen(&self, gateway: &Gateway) {
         let Some(redis) = &self.redis else { return };
-        let gateway = gateway.clone();
+        let (hinted, told) = (gateway.clone(), gateway.clone());
         redis.on_hint(move |channel, head| {
-            let now = gateway.control(|_, now| now);
-            gateway.hub().on_hint(now, channel, head);
+            let now = hinted.control(|_, now| now);
+            hinted.hub().on_hint(now, channel, head);
+        });
+        redis.on_node_event(move |event| {
+            let now = told.control(|_, now| now);
+            told.hub().on_node_event(now, event)
         });
     }
 
@@ -96,10 +119,13 @@ impl Logs {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                // A small file once a day: not worth a thread of its own.
-                match keys.keys(wall_ms(), ticket_ms) {
+                // On a thread that may wait: Redis may take its time.
+                let read = tokio::task::spawn_blocking(move || (keys.current(ticket_ms), keys));
+                let Ok((ring, kept)) = read.await else { return };
+                keys = kept;
+                match ring {
                     Ok(ring) => hub.set_ticket_keys(&ring),
-                    Err(error) => warn!("the keys of tickets stay as they are: {error}"),
+                    Err(error) => warn!("the keys of tickets stay as they are: {error:#}"),
                 }
             }
         });
@@ -152,8 +178,8 @@ pub(crate) fn revoke_all(settings: &Settings, data: Option<PathBuf>) -> anyhow::
             "with the engine `memory` the key of tickets is made at random at start: start the gateway again"
         ),
         (None, Engine::Redis(_)) => bail!(
-            "with the engine Redis and without [tickets] keys, the key of tickets is made at random at start: start \
-             the gateway again"
+            "with the engine Redis and without [tickets] keys, the keys of tickets are in Redis: stop all gateways, \
+             delete the key that ends in `:ring`, and start them again"
         ),
     };
     TicketKeyFile::replace_all(&folder, wall_ms())

@@ -72,20 +72,7 @@ impl Control {
                 return concern(Ok(0));
             }
         };
-        let concerned = match &ban.subject {
-            // The ban covers their tickets, too, so these are not kept one by one.
-            BanSubject::User(user) => self.0.for_each_meant(&Target::User(user.clone()), |live| {
-                live.kick(&self.0, now, bye_banned());
-            }),
-            BanSubject::Address(address) => {
-                let filter = SessionFilter {
-                    address: Some(*address),
-                    is_connected: Some(true),
-                    ..SessionFilter::default()
-                };
-                self.0.for_each_meant(&Target::Matching(filter), |live| live.close_with(bye_banned_address))
-            }
-        };
+        let concerned = self.0.end_banned(now, &ban.subject);
         self.0.save_ban(save);
         concern(Ok(concerned));
     }
@@ -135,6 +122,24 @@ impl From<Ban> for BanInfo {
 }
 
 impl Hub {
+    /// Ends the sessions of a banned user, or the connections from a banned address. Returns how many.
+    pub(crate) fn end_banned(&self, now: Now, subject: &BanSubject) -> usize {
+        match subject {
+            // The ban covers their tickets, too, so these are not kept one by one.
+            BanSubject::User(user) => self.for_each_meant(&Target::User(user.clone()), |live| {
+                live.kick(self, now, bye_banned());
+            }),
+            BanSubject::Address(address) => {
+                let filter = SessionFilter {
+                    address: Some(*address),
+                    is_connected: Some(true),
+                    ..SessionFilter::default()
+                };
+                self.for_each_meant(&Target::Matching(filter), |live| live.close_with(bye_banned_address))
+            }
+        }
+    }
+
     /// Has the engine save a change, and then those of the same subject that wait for it.
     fn save_ban(&self, save: Option<BanSave>) {
         let Some(save) = save else { return };

@@ -5,7 +5,7 @@
 use tautline_engine::{Answer, EngineError, ForgetUser, Job};
 use tautline_protocol::{ByeCode, ChannelName, Now, UserId, packet::ErrorBody, packet::server::Bye};
 
-use super::{Control, Target};
+use super::{Control, ControlMessage, Target};
 
 impl Control {
     /// Forgets a user: its sessions end (`bye{kicked}`) and leave all rosters, its inbox is emptied, its acknowledged
@@ -25,7 +25,9 @@ impl Control {
         let hub = &self.0;
         hub.observe_time(now);
         // First, so that nothing is added behind the engine's back.
-        let bye = || Bye::new(ByeCode::Kicked, "the user was forgotten");
+        let (target, message) = (Target::User(user.clone()), "the user was forgotten".to_owned());
+        hub.tell_nodes(&ControlMessage::Kick { target, message: message.clone() });
+        let bye = || Bye::new(ByeCode::Kicked, message.clone());
         let ended = hub.for_each_meant(&Target::User(user.clone()), |live| {
             hub.keep_kicked(live.kick(hub, now, bye()));
         });

@@ -10,7 +10,7 @@ use super::{CONTROL_PAGE_MAX, Control, Target};
 use crate::{Hub, client_network, session::LiveSession, session::id::SessionId};
 
 /// Selects sessions: by all parts that are given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SessionFilter {
     /// The user.
     pub user: Option<UserId>,

@@ -19,6 +19,7 @@ use super::{
     Peer,
     lookup::ChannelRequest,
     opening::{identity_of, own_channel, revoked},
+    ownership::Ownership,
     stage::{ActiveSession, Requester, Stage},
     subscriptions::{denied, parse_channel, too_many_channels},
 };
@@ -47,15 +48,21 @@ impl Peer {
         now: Now,
         hello: &Hello,
         claims: &Claims,
-        fresh: Option<&Login>,
+        (fresh, ownership): (Option<&Login>, Ownership),
         requests: &[ChannelRequest],
     ) {
         let id = SessionId(claims.session);
         let login = || fresh.cloned().unwrap_or_else(|| self.hub.login(now, identity_of(claims)));
         // By its user's id, or a guest's address.
         let who = (id, self.holder_of(&login().identity));
-        let make = || Session::new(who, login(), Ledger::incomplete(), claims.incarnation, now);
+        let attempt = ownership.attempt().or(hello.resume.as_ref().map(|resume| resume.attempt));
+        let mut handed = ownership.into_ledger();
         loop {
+            let make = || {
+                let ledger = handed.take().unwrap_or_else(Ledger::incomplete);
+                self.hub.count_replies(who.1, 0, ledger.held_bytes());
+                Session::new(who, login(), ledger, claims.incarnation, now)
+            };
             let session = match self.hub.sessions().get_or_create(who, Claimant::Preferred, make) {
                 Ok((session, _)) => session,
                 Err(NoSession::Full) => return self.close_for_room(now),
@@ -63,7 +70,7 @@ impl Peer {
                 Err(NoSession::Revoked) => return self.challenge(now, &revoked()),
             };
             let claim = Claim {
-                attempt: hello.resume.as_ref().map(|resume| resume.attempt),
+                attempt,
                 login: fresh.cloned(),
                 seen: hello.resume.as_ref().and_then(|resume| resume.seen),
             };

@@ -56,6 +56,9 @@ impl Peer {
         if let Some(bye) = pending.bye.take_if(|bye| bye.code != ByeCode::ServerRestart) {
             self.close_with_bye(now, None, bye);
         }
+        if let Some(claim) = pending.claim.take() {
+            self.handle_claim(now, claim);
+        }
         for (number, stat) in pending.lookups.drain(..) {
             self.handle_lookup(now, number, stat);
         }

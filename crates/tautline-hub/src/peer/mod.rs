@@ -3,7 +3,7 @@
 //! Start at [`Peer::handle_message`] and [`Peer::poll_output`]. The shell that owns the socket feeds whole
 //! messages and the time. After every input and every wake it drains [`Peer::poll_output`] for
 //! as long as the socket takes bytes. `stage` says how far the connection has come. `opening` authenticates the
-//! client, `lookup` asks the engine about its channels, `attach` gives it a session; `requests` and
+//! client, `lookup` asks the engine about its channels, `ownership` which node has its session, `attach` gives it a session; `requests` and
 //! `subscriptions` handle its requests, `delivery` sends replies and publications.
 
 mod action;
@@ -14,6 +14,7 @@ mod history;
 mod lookup;
 mod opening;
 mod output;
+mod ownership;
 mod rare;
 mod rates;
 mod requests;

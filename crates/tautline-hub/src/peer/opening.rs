@@ -19,6 +19,7 @@ use super::{
     Peer,
     lookup::PendingLookups,
     output::Output,
+    ownership::Ownership,
     stage::{Authenticated, Authenticating, LoadingChannels, Queued, Stage},
 };
 use crate::{
@@ -206,20 +207,24 @@ impl Peer {
     /// Asks the engine about the logs of the hello's channels, and continues when it has answered.
     fn load_channels(&mut self, now: Now, hello: Hello, authenticated: Authenticated) {
         if self.charge_hello_of(now, &self.identity_of(&authenticated)) {
-            self.look_up(now, hello, authenticated);
+            let ownership = self.claim(now, &hello, &authenticated);
+            self.look_up(now, hello, authenticated, ownership);
         }
     }
 
-    fn look_up(&mut self, now: Now, hello: Hello, authenticated: Authenticated) {
+    fn look_up(&mut self, now: Now, hello: Hello, authenticated: Authenticated, ownership: Ownership) {
         let (identity, requested) = self.permitted_channels(now, &hello, &authenticated);
         let who = (self.holder_of(&identity), identity.user.as_ref());
         let mut lookups = PendingLookups::begin(&self.hub, now, &self.mailbox, who, requested.into_iter());
         self.take_lookups(&mut lookups);
         if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Closed) {
-            let loading = LoadingChannels { opening, hello, authenticated, lookups };
+            let loading = LoadingChannels { opening, hello, authenticated, lookups, ownership };
             self.stage = Stage::LoadingChannels(Box::new(loading));
         }
-        self.finish_loading(now, false);
+        match self.mailbox.take_claim() {
+            Some(claim) => self.handle_claim(now, claim),
+            None => self.finish_loading(now, false),
+        }
     }
 
     /// Who says hello, and the channels to which it is to be subscribed.
@@ -295,14 +300,15 @@ impl Peer {
     }
 
     /// Goes on once all is looked up. `has_waited`: the login may have changed since the engine was asked.
-    fn finish_loading(&mut self, now: Now, has_waited: bool) {
-        if !matches!(&self.stage, Stage::LoadingChannels(waiting) if waiting.lookups.is_over()) {
+    pub(super) fn finish_loading(&mut self, now: Now, has_waited: bool) {
+        let is_over = |waiting: &LoadingChannels| waiting.lookups.is_over() && waiting.ownership.is_known();
+        if !matches!(&self.stage, Stage::LoadingChannels(waiting) if is_over(waiting)) {
             return;
         }
         let Stage::LoadingChannels(waiting) = std::mem::replace(&mut self.stage, Stage::Closed) else {
             return;
         };
-        let LoadingChannels { opening, hello, authenticated, lookups } = *waiting;
+        let LoadingChannels { opening, hello, authenticated, lookups, ownership } = *waiting;
         self.stage = Stage::Opening(opening);
         if let Some(bye) = self.hub.draining() {
             return self.close_with_bye(now, None, bye);
@@ -310,13 +316,13 @@ impl Peer {
         if has_waited && matches!(authenticated, Authenticated::Resume { .. }) {
             let (_, permitted) = self.permitted_channels(now, &hello, &authenticated);
             if permitted.iter().any(|(channel, _)| !lookups.includes(channel)) {
-                return self.look_up(now, hello, authenticated);
+                return self.look_up(now, hello, authenticated, ownership);
             }
         }
         match (lookups.end(), authenticated) {
             (Err(error), _) => self.close_for_engine(now, &error),
             (Ok(requests), Authenticated::Resume { claims, fresh }) => {
-                self.resume(now, &hello, &claims, fresh.as_ref(), &requests)
+                self.resume(now, &hello, &claims, (fresh.as_ref(), ownership), &requests)
             }
             (Ok(requests), Authenticated::New { login }) => self.begin(now, &hello, &login, &requests),
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tautline_engine::budget::Holder;
 use tautline_protocol::{packet::Hello, server::Opening};
 
-use super::lookup::PendingLookups;
+use super::{lookup::PendingLookups, ownership::Ownership};
 use crate::{
     Identity,
     channel::{Channel, ReaderPosition, SubscriberSlot},
@@ -56,6 +56,7 @@ pub(super) struct LoadingChannels {
     pub(super) hello: Hello,
     pub(super) authenticated: Authenticated,
     pub(super) lookups: PendingLookups,
+    pub(super) ownership: Ownership,
 }
 
 /// How a hello was authenticated.

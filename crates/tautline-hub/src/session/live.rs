@@ -19,6 +19,7 @@ use crate::{
     Client, Decision, Hub, LoginDetails, Permission,
     events::EndCause,
     mailbox::PeerMailbox,
+    nodes::{HANDED_BYTES_MAX, HandedSession},
     reply::write_too_large,
     rules::Rules,
     session::id::SessionId,
@@ -153,7 +154,8 @@ impl<'a> LiveSession<'a> {
         }
         let refusal = match attempt {
             Some(attempt) => {
-                let newest = u64::from(state.attempt);
+                // Another node's claim is recorded before it looks for the session here: one finds the other.
+                let newest = u64::from(state.attempt).max(hub.sessions().moved().attempt(self.id));
                 (attempt <= newest).then(|| taken_over(Some(newest)))
             }
             // Hellos found by their key carry no attempt number. The client has already left the older
@@ -225,6 +227,21 @@ impl<'a> LiveSession<'a> {
         // Still under the session's lock: a caller that finds the session ended does not find it in the
         // registry again.
         hub.sessions().remove(self.id, ended.holder);
+    }
+
+    /// Ends the session here, because another node has it by this attempt. Returns what that node needs; `None` if
+    /// a later attempt has it here.
+    pub(crate) fn hand_over(self, hub: &Hub, now: Now, attempt: u64) -> Option<HandedSession> {
+        let State { login, ledger, incarnation, attempt: newest, .. } = self.state();
+        if u64::from(*newest) >= attempt {
+            return None;
+        }
+        let (ticket, _) = hub.seal_ticket(now, self.id, *incarnation, login);
+        let handed = HandedSession { ticket, ledger: ledger.hand_over(HANDED_BYTES_MAX) };
+        self.close_with(|| taken_over(Some(attempt)));
+        // No event tells of an end: the session goes on elsewhere.
+        self.discard(hub);
+        Some(handed)
     }
 
     /// True while a connection owns the session.

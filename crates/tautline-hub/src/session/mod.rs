@@ -6,6 +6,7 @@ mod attempt;
 mod grants;
 pub(crate) mod id;
 mod live;
+mod moved;
 mod owned;
 mod rare;
 pub(crate) mod registry;

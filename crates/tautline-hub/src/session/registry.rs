@@ -13,7 +13,7 @@ use tautline_protocol::Now;
 use crate::{
     revocations::Revocations,
     session::id::SessionId,
-    session::{ById, Session},
+    session::{ById, Session, moved::Moved},
     sync::{Mutex, lock},
 };
 
@@ -30,6 +30,8 @@ pub(crate) struct Sessions {
     parked_replies: Mutex<BTreeSet<SessionId>>,
     /// Those that were ended for good.
     revocations: Revocations,
+    /// Those that other nodes have claimed.
+    moved: Moved,
 }
 
 /// A session that lost its connection.
@@ -57,6 +59,7 @@ impl Sessions {
             parked: Mutex::default(),
             parked_replies: Mutex::default(),
             revocations: Revocations::new(revocations_max),
+            moved: Moved::default(),
         }
     }
 
@@ -130,6 +133,10 @@ impl Sessions {
 
     pub(crate) const fn revocations(&self) -> &Revocations {
         &self.revocations
+    }
+
+    pub(crate) const fn moved(&self) -> &Moved {
+        &self.moved
     }
 
     /// All sessions at this moment.

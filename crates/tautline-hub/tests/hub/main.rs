@@ -16,6 +16,7 @@ mod events_in_doubt;
 mod expect;
 mod finding;
 mod msgpack;
+mod nodes;
 mod opening;
 mod owner;
 mod permissions;

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Limits, RequestId};
 
 /// Bytes that a running request counts: room for a short reply, such as an error saying that there is no
@@ -38,6 +40,17 @@ enum Entry {
     Replied(Box<[u8]>),
 }
 
+/// A ledger on its way to another node: the replies that it keeps, and whether it misses anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedLedger {
+    seen: RequestId,
+    highest: RequestId,
+    /// False if a repeated request that is not among the replies may have been executed: it was running when the
+    /// ledger was handed over, or is missing here.
+    complete: bool,
+    replies: Vec<(RequestId, String)>,
+}
+
 /// The decision for a received request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -66,6 +79,30 @@ impl Ledger {
     #[must_use]
     pub fn incomplete() -> Self {
         Self { complete: false, ..Self::new() }
+    }
+
+    /// The ledger for another node, which has the session from now on. Replies beyond so many bytes are left out:
+    /// their requests are in doubt there, and so are those that are running here.
+    #[must_use]
+    pub fn hand_over(&self, bytes_max: usize) -> HandedLedger {
+        let mut handed = HandedLedger {
+            seen: self.seen,
+            highest: self.highest,
+            complete: self.complete && self.running == 0,
+            replies: Vec::new(),
+        };
+        let mut room = bytes_max;
+        for (id, entry) in self.open.iter().flat_map(|open| &open.entries) {
+            let Entry::Replied(reply) = entry else { continue };
+            match (room.checked_sub(reply.len()), std::str::from_utf8(reply)) {
+                (Some(left), Ok(text)) => {
+                    room = left;
+                    handed.replies.push((*id, text.to_owned()));
+                }
+                _ => handed.complete = false,
+            }
+        }
+        handed
     }
 
     /// The highest id received or settled. The client numbers new requests above it, so that this ledger does
@@ -208,6 +245,22 @@ impl Ledger {
     }
 }
 
+impl HandedLedger {
+    /// The ledger of the node that has the session now.
+    #[must_use]
+    pub fn into_ledger(self) -> Ledger {
+        let Self { seen, highest, complete, mut replies } = self;
+        replies.sort_by_key(|(id, _)| *id);
+        let entries: VecDeque<_> =
+            replies.into_iter().map(|(id, reply)| (id, Entry::Replied(reply.into_bytes().into()))).collect();
+        let bytes =
+            |(_, entry): &(RequestId, Entry)| if let Entry::Replied(reply) = entry { reply.len() } else { 0 };
+        let reply_bytes = entries.iter().map(bytes).sum();
+        let open = (!entries.is_empty()).then(|| Box::new(Open { entries, reply_bytes, unreplied: 0 }));
+        Ledger { seen, highest, complete, running: 0, open }
+    }
+}
+
 impl Default for Ledger {
     fn default() -> Self {
         Self::new()
@@ -322,6 +375,43 @@ mod tests {
         assert_eq!(ledger.requests_seen(), 0);
         assert_eq!(ledger.receive(5, true, 7, &limits()), Verdict::InDoubt);
         assert_eq!(ledger.receive(6, false, 7, &limits()), Verdict::Execute);
+    }
+
+    #[test]
+    fn handed_over_ledger_replays_replies() {
+        let mut ledger = Ledger::new();
+        assert_eq!(ledger.receive(1, false, 7, &limits()), Verdict::Execute);
+        ledger.settle(1, b"ok");
+        ledger.handle_seen(0);
+        let mut handed = ledger.hand_over(100).into_ledger();
+        assert_eq!((handed.reply_bytes(), handed.requests_seen()), (2, 1));
+        assert_eq!(handed.receive(1, true, 8, &limits()), Verdict::Replay((*b"ok").into()));
+        assert_eq!(handed.receive(2, true, 8, &limits()), Verdict::Execute, "the other node had all of them");
+    }
+
+    #[test]
+    fn request_running_at_hand_over_is_in_doubt() {
+        let mut ledger = Ledger::new();
+        assert_eq!(ledger.receive(1, false, 7, &limits()), Verdict::Execute);
+        let mut handed = ledger.hand_over(100).into_ledger();
+        assert_eq!(handed.receive(1, true, 8, &limits()), Verdict::InDoubt);
+        assert_eq!((handed.running(), handed.held_bytes()), (1, REPLY_ROOM));
+    }
+
+    #[test]
+    fn reply_without_room_at_hand_over_is_in_doubt() {
+        let mut ledger = Ledger::new();
+        for id in 1..=2 {
+            assert_eq!(ledger.receive(id, false, 7, &limits()), Verdict::Execute);
+            ledger.settle(id, &[b'x'; 60]);
+        }
+        let mut handed = ledger.hand_over(100).into_ledger();
+        assert!(matches!(handed.receive(1, true, 8, &limits()), Verdict::Replay(_)));
+        assert_eq!(
+            handed.receive(2, true, 8, &limits()),
+            Verdict::InDoubt,
+            "there was no room for its reply"
+        );
     }
 
     #[test]

@@ -6,5 +6,5 @@
 mod ledger;
 mod opening;
 
-pub use ledger::{Ledger, REPLY_ROOM, Verdict};
+pub use ledger::{HandedLedger, Ledger, REPLY_ROOM, Verdict};
 pub use opening::{Opening, Step};

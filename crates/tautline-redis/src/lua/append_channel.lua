@@ -4,12 +4,14 @@ do
   local age_max, wall = tonumber(ARGV[next + 4]), 0
   next = next + 5
   if entries > 0 then
-    local state = redis.call('HMGET', $STATE, 'e', 'h', 'a', 'b', 'p', 'y', 'o')
+    local state = redis.call('HMGET', $STATE, 'e', 'h', 'a', 'b', 'p', 'y', 'o', 'z')
     local begun, fresh, dropped = state[1], false, false
     local epoch, head, head_at = state[1], tonumber(state[2]) or 0, tonumber(state[3]) or 0
     local base, base_at = tonumber(state[4]) or 0, tonumber(state[5] or '')
     local bytes, oldest_at = tonumber(state[6]) or 0, tonumber(state[7] or '')
     local first, was_empty, seen, older = head, head == base, nil, nil
+    -- Requests in doubt were appended here: their first sending may still come, from the node that had it.
+    local has_doubtful = state[8]
     if not begun then
       local beginning = redis.call('HMGET', KEYS[1], 'e', 'i')
       if not beginning[1] then
@@ -30,6 +32,9 @@ do
         doubt, wanted_offset, wanted_epoch = string.match(conditions, '^([^:]*):([^:]*):(.*)$')
       end
       if kind == 'k' then
+        local found = begun and redis.call('HGET', $KEYS_OF_LOG, origin)
+        if found then outcome = 'R,' .. found end
+      elseif kind == 'r' and doubt == '' and has_doubtful then
         local found = begun and redis.call('HGET', $KEYS_OF_LOG, origin)
         if found then outcome = 'R,' .. found end
       elseif kind == 'r' and doubt ~= '' then
@@ -80,6 +85,11 @@ do
         if head - base == 1 then oldest_at = head_at end
         local place = head .. ',' .. head_at
         if kind == 'k' then redis.call('HSET', $KEYS_OF_LOG, origin, place) end
+        if kind == 'r' and doubt ~= '' then
+          redis.call('HSET', $KEYS_OF_LOG, origin, place)
+          if not has_doubtful then redis.call('HSET', $STATE, 'z', 1) end
+          has_doubtful = true
+        end
         if seen and kind == 'r' then
           seen[origin] = place
           local session, id = string.sub(origin, 2, 33), string.sub(origin, 34)

@@ -16,7 +16,9 @@ while head > base and (head - base > count_max or bytes > bytes_max or not oldes
     at = tonumber(at)
     if head - base > count_max or bytes > bytes_max or wall - at > age_max then
       base, base_at, bytes, oldest_at = tonumber(offset), at, bytes - size, nil
-      if string.sub(origin, 1, 1) == 'k' then redis.call('HDEL', $KEYS_OF_LOG, origin) end
+      local kind = string.sub(origin, 1, 1)
+      if kind == 'k' then redis.call('HDEL', $KEYS_OF_LOG, origin) end
+      if kind == 'd' then redis.call('HDEL', $KEYS_OF_LOG, 'r' .. string.sub(origin, 2)) end
     else
       oldest_at = at
       break

@@ -3,8 +3,8 @@
 use std::{sync::mpsc, time::Duration};
 
 use tautline_engine::{
-    Answer, Append, Appended, Content, Engine, EngineError, Job, Page, Read, Retention, Span, StatRequest,
-    StatResult, budget::Holder,
+    Answer, Append, Appended, Content, Doubt, Engine, EngineError, Job, Origin, Page, Read, Retention, Span,
+    StatRequest, StatResult, budget::Holder,
 };
 use tautline_protocol::ChannelName;
 
@@ -36,12 +36,23 @@ pub fn append(engine: &dyn Engine, name: &str, data: &str) -> Outcome<Appended> 
 
 /// The same at another time.
 pub fn append_at(engine: &dyn Engine, name: &str, data: &str, wall_ms: u64) -> Outcome<Appended> {
+    append_of(engine, name, (data, wall_ms), None, None)
+}
+
+/// The same for a request.
+pub fn append_of(
+    engine: &dyn Engine,
+    name: &str,
+    (data, wall_ms): (&str, u64),
+    origin: Option<Origin>,
+    doubt: Option<Doubt>,
+) -> Outcome<Appended> {
     submit(engine, |answer| {
         Job::Append(Append {
             channel: channel(name),
             content: Content { data: data.into(), from: None, tags: None },
-            origin: None,
-            doubt: None,
+            origin,
+            doubt,
             expect: None,
             holder: Holder::BACK_END,
             retention: ALL,

@@ -2,6 +2,7 @@
 
 mod asking;
 mod failures;
+mod nodes;
 mod rules;
 mod server;
 mod topologies;

@@ -2,6 +2,7 @@
 
 mod guide;
 mod listeners;
+mod nodes;
 mod process;
 mod redis;
 mod reload;

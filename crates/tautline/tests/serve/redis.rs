@@ -2,7 +2,7 @@
 
 #[path = "../../../tautline-redis/tests/redis/server.rs"]
 #[allow(dead_code, reason = "the tests of the engine use the rest")]
-mod server;
+pub mod server;
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn gateway(redis: &Redis, node: &str) -> Server {
     Server::start_on(&redis.url(), &["--dev"], &[TICKETS, ("TAUTLINE_NODE", node)])
 }
 
-fn guest(server: &Server) -> (Line, Value) {
+pub fn guest(server: &Server) -> (Line, Value) {
     let mut line = server.connect();
     line.hello(&json!({"guest": true}));
     let welcome = line.receive("welcome")["welcome"].clone();

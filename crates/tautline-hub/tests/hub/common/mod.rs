@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of the rig")]
 
 pub mod acts;
+pub mod cluster;
 pub mod slow;
 
 use std::{
@@ -306,6 +307,13 @@ impl Phone {
 
     pub fn welcome(&mut self, node: &Node) -> Value {
         self.hear_only(node, "welcome").pop().expect("a welcome")
+    }
+
+    /// The id of its session.
+    pub fn welcome_session(&mut self, node: &Node) -> String {
+        self.drain(node);
+        let mut welcomes = self.inbox.iter().filter_map(|packet| packet.get("welcome"));
+        welcomes.next_back().expect("a welcome")["session"].as_str().expect("a text").to_owned()
     }
 
     pub fn bye(&mut self, node: &Node) -> Value {
