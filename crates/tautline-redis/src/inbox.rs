@@ -29,10 +29,10 @@ pub(crate) struct Cursors {
     inbox: Cursor,
 }
 
-/// Begins behind what was said to all nodes before.
+/// Begins behind what was said to all nodes before, and says that this one runs.
 pub(crate) async fn begin(shared: &Arc<Shared>) -> Result<Cursors, EngineError> {
     let [_, counter] = shared.keys.control();
-    let replies = ask(shared, &[question(&counter)], shared.until()).await?;
+    let replies = ask(shared, &[question(&counter), lease(shared)], shared.until()).await?;
     Ok(Cursors { control: Cursor::at_end(&replies[0]), inbox: Cursor::default() })
 }
 
@@ -87,6 +87,10 @@ fn question(counter: &str) -> Command {
     Command::new("HMGET").arg(counter).arg("n").arg("t")
 }
 
+fn lease(shared: &Shared) -> Command {
+    Command::new("SET").arg(shared.keys.lease(shared.process)).arg("1").arg("PX").number(LEASE_MS)
+}
+
 fn page(stream: &str, cursor: Cursor) -> Command {
     Command::new("XRANGE").arg(stream).arg(cursor.after()).arg("+").arg("COUNT").number(MESSAGES_PAGE)
 }
@@ -102,8 +106,7 @@ async fn read(shared: &Arc<Shared>, cursors: &mut Cursors, leases: bool) -> Resu
         page(&inbox, cursors.inbox),
     ];
     if leases {
-        let lease = Command::new("SET").arg(shared.keys.lease(shared.process)).arg("1");
-        commands.push(lease.arg("PX").number(LEASE_MS));
+        commands.push(lease(shared));
     }
     let replies = ask(shared, &commands, Instant::now() + LOOK_WAIT).await?;
     let [control_counter, control_page, inbox_counter, inbox_page, ..] = &replies[..] else {
