@@ -50,6 +50,20 @@ test('away and its drop are one span offline', () => {
   );
 });
 
+test('drop is marked where it was, not where it was told', () => {
+  const told = entry(60, 'drop', { cause: 'network_lost', offline_ms: 35 });
+  const [lane] = lanes(newestFirst(entry(10, 'opened'), told, entry(60, 'resumed')), 70);
+  assert.deepEqual(
+    lane?.spans.map(({ from, to, isOnline }) => [from, to, isOnline]),
+    [
+      [10, 25, true],
+      [25, 60, false],
+      [60, 70, true],
+    ],
+  );
+  assert.equal(lane.marks[0]?.at, 25);
+});
+
 test('story that was cut off begins before its first resume', () => {
   const [lane] = lanes(newestFirst(entry(50, 'resumed', { offline_ms: 20 })), 60);
   assert.deepEqual(lane?.spans, [

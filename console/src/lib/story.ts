@@ -86,14 +86,16 @@ function laneOf(session: string, entries: StoryEntry[], now: number): Lane {
       lane.spans.push({ from: since.at, to: at, isOnline: since.isOnline, ...(cause && { cause }) });
   };
   for (const entry of entries) {
-    const { kind, at, detail } = entry;
+    const { kind, detail } = entry;
+    const offline = typeof detail?.['offline_ms'] === 'number' ? detail['offline_ms'] : undefined;
+    // A client tells of a drop when it is back, and how long ago it was.
+    const at = kind === 'drop' ? entry.at - (offline ?? 0) : entry.at;
     const cause = typeof detail?.['cause'] === 'string' ? detail['cause'] : undefined;
     if (['drop', 'gap', 'limit', 'publish_refused'].includes(kind))
       lane.marks.push({ at, tone: toneOf(entry), kind });
     if (BEGINS.includes(kind)) {
       // A story that was cut off begins with a resume: what was before is known by how long it was offline.
-      const offline = detail?.['offline_ms'];
-      if (!since && kind === 'resumed' && typeof offline === 'number')
+      if (!since && kind === 'resumed' && offline !== undefined)
         since = { at: at - offline, isOnline: false };
       end(at);
       since = { at, isOnline: true };

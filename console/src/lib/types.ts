@@ -125,6 +125,8 @@ export interface StoryEntry {
   session?: string;
   kind: string;
   detail?: Record<string, unknown>;
+  /** Entries before it that came too fast, and are not kept. */
+  skipped?: number;
 }
 
 export interface StoryPage {

@@ -96,6 +96,8 @@ export const screens = {
   'story.line': ['Line', '连接'],
   'story.logs': ['Channels', '频道'],
   'story.none': ['Nothing is kept of this user.', '没有该用户的记录。'],
+  'story.off': ['This gateway keeps no stories.', '此网关不保留经历。'],
+  'story.skipped': ['{n} not kept before this', '此前 {n} 条未保留'],
   'story.one_session': ['Only of session', '仅会话'],
 
   trace: ['Live trace', '实时跟踪'],
