@@ -26,7 +26,7 @@ const ACCOUNTS = {
 /** Operations of the API that change something: they need a reason. */
 const ACTS = /^(publish|push|kick|disconnect|ban|unban|revoke|forget|webhooks\/\w+)$/;
 
-/** `gateway` (host:port): phones dial through to it. `prefix`: the mount. Every password is `console`. */
+/** `calm`: without hostile names, for pictures. `gateway` (host:port): phones dial through to it. `prefix`: the mount. Every password is `console`. */
 export async function startFake({
   dist,
   port = 0,
@@ -34,6 +34,7 @@ export async function startFake({
   gateway,
   prefix = '/console',
   setup = false,
+  calm = false,
 }) {
   const began = Date.now();
   const sessions = makeSessions(count, began);
@@ -253,7 +254,8 @@ export async function startFake({
         'content-type': type,
         ...(cookie && { 'set-cookie': cookie }),
       });
-      response.end(body === undefined ? undefined : JSON.stringify(body));
+      const said = body === undefined ? '' : JSON.stringify(body);
+      response.end(calm ? said.replaceAll(HOSTILE, 'news') : said);
     });
   });
   server.on('upgrade', (request, socket) => {
