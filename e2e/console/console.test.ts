@@ -21,7 +21,7 @@ interface Fake {
 type Options = {
   sessions?: number;
   gateway?: string;
-  setup?: boolean;
+  setup?: boolean; calm?: boolean;
   prefix?: string;
 };
 
@@ -374,7 +374,7 @@ test('test phone lives through its own bad network', async (t) => {
 });
 
 test('picture of the overview on a desktop and a phone', async (t) => {
-  const fake = await startFake(t, { sessions: 100_000 });
+  const fake = await startFake(t, { sessions: 100_000, calm: true });
   const browser = await startBrowser(t);
   const desk = await openPage(t, browser, fake.url, { scheme: 'light' });
   const phone = await openPage(t, browser, fake.url, {
