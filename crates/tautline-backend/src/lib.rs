@@ -41,7 +41,7 @@ mod standard_webhooks;
 mod token;
 
 #[cfg(feature = "http")]
-pub use api_client::{ApiClient, ApiClientError};
+pub use api_client::{ApiClient, ApiClientError, ApiPublication, ApiPublished, ApiTarget};
 pub use authenticator::{Authenticator, AuthenticatorError, AuthenticatorOptions};
 pub use backend::{Backend, BackendFuture, Login, LoginResult};
 pub use call::{Call, CallError, CallResult};

@@ -11,12 +11,12 @@ use tautline_engine::{
     budget::Holder,
 };
 use tautline_protocol::{
-    ChannelName, ErrorCode, Now, TraceId,
+    ChannelName, Cursor, ErrorCode, Now, TraceId,
     packet::{ErrorBody, server::Published},
 };
 
 use crate::{
-    Hub, PublishOptions,
+    Hub,
     channel::{AppendedEntry, Channel},
     events::DoubtfulAppend,
     gather::gather,
@@ -27,6 +27,23 @@ use crate::{
 
 /// The most publications in one [`Hub::publish_many`].
 pub const PUBLISH_MANY_MAX: usize = 1_000;
+
+/// Optional parts of a back-end publication.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublishOptions<'a> {
+    /// Labels that travel with the publication; a JSON object.
+    pub tags: Option<&'a RawValue>,
+    /// A session whose clients do not hand the publication to their app.
+    pub exclude: Option<&'a str>,
+    /// Makes a repetition harmless: for as long as the log keeps the publication, the same key in the same
+    /// channel is the same publication. With other data or tags it is refused with the code `conflict`.
+    pub idempotency_key: Option<&'a str>,
+    /// Publishes only behind this head of the log, and is refused with the code `conflict` otherwise; the error has
+    /// the present head. A repeated key is answered as before, so give both to what may be repeated.
+    pub expect: Option<&'a Cursor>,
+    /// The trace of the request that publishes: events tell it.
+    pub trace: Option<TraceId>,
+}
 
 /// One of several publications of the back end.
 #[derive(Clone, Debug)]

@@ -8,13 +8,12 @@ use std::{
     task::Waker,
 };
 
-use serde_json::value::RawValue;
 use tautline_engine::{
     Answer, Engine, Job, Retention, Revocation, Revoke,
     budget::{Claimant, Holder},
 };
 use tautline_protocol::{
-    ByeCode, ChannelName, Cursor, ErrorCode, Limits, Now, TraceId,
+    ByeCode, ChannelName, ErrorCode, Limits, Now,
     packet::server::{Bye, ErrorBody},
 };
 
@@ -65,23 +64,6 @@ pub struct HubConfig {
     /// Methods that may run again under the same key ([`crate::CallRequest::key`]): their calls are never in
     /// doubt.
     pub idempotent_methods: IdempotentMethods,
-}
-
-/// Optional parts of a back-end publication.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PublishOptions<'a> {
-    /// Labels that travel with the publication; a JSON object.
-    pub tags: Option<&'a RawValue>,
-    /// A session whose clients do not hand the publication to their app.
-    pub exclude: Option<&'a str>,
-    /// Makes a repetition harmless: for as long as the log keeps the publication, the same key in the same
-    /// channel is the same publication. With other data or tags it is refused with the code `conflict`.
-    pub idempotency_key: Option<&'a str>,
-    /// Publishes only behind this head of the log, and is refused with the code `conflict` otherwise; the error has
-    /// the present head. A repeated key is answered as before, so give both to what may be repeated.
-    pub expect: Option<&'a Cursor>,
-    /// The trace of the request that publishes: events tell it.
-    pub trace: Option<TraceId>,
 }
 
 /// The shared state of a node. Cheap to clone; every clone is the same hub.

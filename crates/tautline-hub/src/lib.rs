@@ -62,7 +62,7 @@ mod ticket;
 mod user_connections;
 
 pub use address::client_network;
-pub use append::{PUBLISH_MANY_MAX, Publish};
+pub use append::{PUBLISH_MANY_MAX, Publish, PublishOptions};
 pub use control::{
     BanInfo, BanPage, CONTROL_PAGE_MAX, ChannelStanding, Control, ControlMessage, HistoryPage, HistorySpan,
     SessionFilter, SessionInfo, SessionPage, Target, UserState, UserStatus,
@@ -73,7 +73,7 @@ pub use events::{
     EVENT_BYTES_MAX, EventKind, EventLog, EventLogConfig, EventLogFigures, EventLogStanding, EventPage,
     EventSet, EventsConfig, InvalidEvents, StoredEvent, UnknownEvent,
 };
-pub use hub::{Hub, HubConfig, PublishOptions};
+pub use hub::{Hub, HubConfig};
 pub use idempotent_methods::IdempotentMethods;
 pub use identity::{Identity, LoginRefused};
 pub use inbox::Inbox;

@@ -6,6 +6,7 @@ mod nodes;
 mod process;
 mod redis;
 mod reload;
+mod server_client;
 #[cfg(target_os = "linux")]
 mod streams;
 mod terminal;
