@@ -351,14 +351,29 @@ fn account_that_ends_leaves_the_others() {
 }
 
 #[test]
+fn account_that_the_operator_disconnects_is_told_so() {
+    let mut rig = Rig::new();
+    let (first, second) = (rig.login("u1", 0, 0), rig.login("u2", 0, 0));
+    let bye =
+        r#"{"bye":{"code":"server_restart","message":"come again","reconnect":"now","retry_after_ms":0}}"#;
+    rig.peer(first, bye);
+    rig.plain.handle_ended(first, 4001, "server_restart");
+    let told = r#"{"msgType":"auth_ack","code":"server_restart","success":false,"user":"u1","msg":"come again","retry_after_ms":0}"#;
+    assert_eq!(rig.sent(), [told]);
+    rig.peer(second, bye);
+    rig.plain.handle_ended(second, 4001, "server_restart");
+    assert_eq!(rig.sent(), ["close 4001 server_restart"], "the close frame says it all");
+}
+
+#[test]
 fn drain_closes_behind_the_last_account() {
     let mut rig = Rig::new();
     let (first, second) = (rig.login("u1", 0, 0), rig.login("u2", 0, 0));
     rig.text(r#"{"type":"a"}"#);
-    rig.plain.handle_ended(first, 4001, "server_restart");
+    rig.plain.handle_drained(first);
     assert_eq!(rig.sent(), Vec::<String>::new());
     assert_eq!(rig.peer(second, r#"{"id":1,"ok":{"data":1}}"#).len(), 1);
-    rig.plain.handle_ended(second, 4001, "server_restart");
+    rig.plain.handle_drained(second);
     assert_eq!(rig.sent(), ["close 4001 server_restart"]);
     let mut rig = Rig::new();
     rig.plain.handle_drain();

@@ -70,6 +70,20 @@ impl Authenticator {
     /// # Errors
     /// The first option that is not valid.
     pub fn new(options: &AuthenticatorOptions) -> Result<Self, AuthenticatorError> {
+        Self::of(options, None)
+    }
+
+    /// The same with other options. Key sets of a URL that is still named, and providers whose options are as before,
+    /// go on: what was fetched of them stays in use.
+    ///
+    /// # Errors
+    /// The first option that is not valid.
+    pub fn reloaded(&self, options: &AuthenticatorOptions) -> Result<Self, AuthenticatorError> {
+        Self::of(options, Some(self))
+    }
+
+    #[cfg_attr(not(feature = "http"), allow(unused_variables, reason = "nothing is fetched"))]
+    fn of(options: &AuthenticatorOptions, before: Option<&Self>) -> Result<Self, AuthenticatorError> {
         crypto::install();
         let environment = &options.environment;
         #[cfg(feature = "http")]
@@ -81,8 +95,10 @@ impl Authenticator {
                     let fetch = |url: &str| HttpFetch { client: client.clone(), url: url.to_owned() };
                     let transport: std::sync::Arc<dyn crate::login::Transport> =
                         std::sync::Arc::new(client.clone());
-                    let tokens = options.tokens.tokens(environment, fetch)?;
-                    (tokens, CodeLogins::new(environment, &options.logins, &transport)?)
+                    let tokens =
+                        options.tokens.tokens(environment, fetch, before.map(|before| &before.tokens))?;
+                    let codes = before.map(|before| &before.codes);
+                    (tokens, CodeLogins::new(environment, &options.logins, &transport, codes)?)
                 }
                 None => (options.tokens.static_tokens(environment)?, CodeLogins::default()),
             }

@@ -44,6 +44,7 @@ enum Place {
 
 /// A connection's place among those of its address; `None` where they are not counted. Keep it as long as the
 /// socket. Each connection has one, so it is no larger than a pointer.
+#[derive(Default)]
 pub(crate) struct AddressPermit(Option<Arc<Place>>);
 
 impl Addresses {
@@ -98,6 +99,12 @@ impl AddressPermit {
             Place::Address { address, .. } => Some(*address),
             Place::Client { counted, .. } => counted.address(),
         }
+    }
+}
+
+impl std::fmt::Debug for AddressPermit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "counted" } else { "uncounted" })
     }
 }
 

@@ -51,6 +51,14 @@ impl Clients {
         }
     }
 
+    /// The address of the client itself; `None` where nothing tells it, or only that of a proxy is known.
+    pub(crate) fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<SocketAddr> {
+        self.forwarded(extensions, headers).or_else(|| match remote(extensions)? {
+            Remote::Address(address) => Some(address),
+            Remote::Unix | Remote::Unnamed(_) => None,
+        })
+    }
+
     /// The address of the client that has sent a request; `None` where nothing tells it.
     pub(crate) fn address(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<SocketAddr> {
         self.forwarded(extensions, headers).or_else(|| remote(extensions)?.address())

@@ -47,7 +47,8 @@ pub struct GatewayConfig {
     #[serde(with = "units::Count")]
     pub connections_per_address_max: usize,
     /// Connections of [`crate::Gateway::serve`] from one address (in IPv6: from one /64) that have not sent a
-    /// whole request yet, TLS handshakes included; one more is closed at once. Default 1,024.
+    /// whole request yet, TLS handshakes included, or as a WebSocket no message; one more is closed at once.
+    /// Default 1,024.
     #[serde(with = "units::Count")]
     pub handshakes_per_address_max: usize,
     /// Networks of proxies and load balancers, whose connections belong to many clients and are not counted

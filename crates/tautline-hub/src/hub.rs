@@ -655,6 +655,7 @@ impl Hub {
             details: identity.details.as_deref().map(DetailsClaims::of),
             auth_expires_at,
             expires_at,
+            sealed_at: Some(now.wall_ms),
             node: self.0.node.clone(),
             node_id: self.node_id().map(|node| node.0),
             // A session from an earlier incarnation of the logs stays one for its lifetime: the incarnation
@@ -664,8 +665,15 @@ impl Hub {
         (self.ticket_keys().seal(&claims, &self.0.random.bytes()), expires_at)
     }
 
+    /// What a ticket says. It lives no longer than one that is sealed now would, because what was revoked is not
+    /// remembered for longer: `ticket_ms` may have been longer when it was sealed.
     pub(crate) fn open_ticket(&self, ticket: &str) -> Option<Claims> {
-        self.ticket_keys().open(ticket)
+        let mut claims = self.ticket_keys().open(ticket)?;
+        if let Some(sealed_at) = claims.sealed_at {
+            let latest = sealed_at.saturating_add(self.0.limits.protocol.ticket_ms);
+            claims.expires_at = claims.expires_at.min(latest);
+        }
+        Some(claims)
     }
 
     pub(crate) fn connection_ended(&self) {

@@ -49,6 +49,9 @@ pub(crate) struct Claims {
     /// When the ticket itself expires, in wall milliseconds.
     #[serde(rename = "e")]
     pub(crate) expires_at: u64,
+    /// When it was sealed, in wall milliseconds; `None` in tickets from before this field existed.
+    #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sealed_at: Option<u64>,
     /// The node that last owned the session.
     #[serde(rename = "n")]
     pub(crate) node: String,
@@ -160,6 +163,7 @@ mod tests {
             details: Some(DetailsClaims::of(&details())),
             auth_expires_at: 2,
             expires_at: 1,
+            sealed_at: Some(1),
             node: "n1".into(),
             node_id: Some(3),
             incarnation: 9,

@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tautline_backend::Hooks;
 use tautline_gateway::Gateway;
 use tautline_process::log;
 use tokio::{
@@ -21,7 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     config::{Environment, Flags, Loaded, Settings},
-    logins,
+    logins::Logins,
     tls::CertificateStore,
     watched::{Retry, Watched},
 };
@@ -55,7 +54,7 @@ pub(crate) struct Reloader {
     /// As it was read last.
     running: Loaded,
     /// What answers the gateway's questions.
-    logins: Arc<Hooks>,
+    logins: Logins,
     /// Those of listeners with TLS, where there are any.
     certificates: Option<CertificateStore>,
     retry: Retry,
@@ -76,7 +75,7 @@ impl Reloader {
         (flags, environment): (Flags, Environment),
         gateway: Gateway,
         loaded: Loaded,
-        logins: Arc<Hooks>,
+        logins: Logins,
         certificates: Option<CertificateStore>,
     ) -> Self {
         let (started, running, retry) = (loaded.clone(), loaded, Retry::default());
@@ -199,17 +198,9 @@ impl Reloader {
     /// The parts that can fail come first, and change nothing where they do.
     fn apply(&mut self, new: &Settings) -> anyhow::Result<()> {
         let (old, gateway) = (&self.running.settings, &self.gateway);
-        let logins = match (have_same_logins(old, new), old.hooks == new.hooks) {
-            (true, true) => None,
-            (is_same, _) => {
-                // The environment is as it was at the start.
-                let environment = self.started.settings.environment.clone();
-                let checks = || logins::authenticator(&Settings { environment, ..new.clone() });
-                let authenticator = (!is_same).then(checks).transpose()?;
-                let logins = self.logins.reloaded(&new.hooks, authenticator).context("cannot ask hooks")?;
-                Some(Arc::new(logins))
-            }
-        };
+        // The environment is as it was at the start.
+        let environment = self.started.settings.environment.clone();
+        let logins = self.logins.reloaded(old, &Settings { environment, ..new.clone() })?;
         let certificates = match &self.certificates {
             Some(store) if old.tls != new.tls => {
                 Some(store.checked(&new.tls, SystemTime::now()).context("[[tls]]")?)
@@ -228,8 +219,8 @@ impl Reloader {
             gateway.set_api_keys(keys);
         }
         if let Some(logins) = logins {
-            self.logins = Arc::clone(&logins);
-            gateway.set_backend(logins);
+            gateway.set_backend(Arc::clone(&logins.hooks));
+            self.logins = logins;
         }
         if old.allowed_origins != new.allowed_origins {
             gateway.set_allowed_origins(&new.allowed_origins);
@@ -267,15 +258,6 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     done.expect("a reload does not panic")
 }
 
-/// Only logins that have changed are replaced: what was fetched of the others, such as key sets, stays.
-fn have_same_logins(old: &Settings, new: &Settings) -> bool {
-    let of = |settings: &Settings| {
-        let Settings { guests, hs256_secret, hs256_secret_old, tokens, logins, .. } = settings.clone();
-        (guests, hs256_secret, hs256_secret_old, tokens, logins)
-    };
-    of(old) == of(new)
-}
-
 fn is_reloaded(option: &str) -> bool {
     let is_any = |outer: &[&str]| outer.iter().any(|outer| is_in(option, outer));
     is_any(&RELOADED)
@@ -303,7 +285,7 @@ mod tests {
         let environment = Environment::of([]);
         let loaded = Loaded::load(&flags, &environment).unwrap_or_else(|error| panic!("{error}"));
         let gateway = Gateway::builder().guests(true).build().unwrap();
-        let logins = Arc::new(logins::backend(&loaded.settings).unwrap());
+        let logins = Logins::new(&loaded.settings).unwrap();
         let mut reloader = Reloader::new((flags, environment), gateway, loaded, logins, None);
         let start = SystemTime::now();
         fs::write(&file, "[auth]\nguests = false\n").unwrap();

@@ -19,7 +19,7 @@ use crate::{
     config::{DrainSettings, Environment, Flags, Loaded, Settings, TICKET_KEYS},
     console::Console,
     engine::Logs,
-    logins,
+    logins::Logins,
     reload::Reloader,
     sockets::BoundSocket,
     starting::answer_while,
@@ -54,8 +54,8 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
         Ok(logs) => logs,
         Err(ending) => return Ok(ExitCode::from(ending.exit_code())),
     };
-    let logins = Arc::new(logins::backend(&settings)?);
-    let gateway = build(&settings, &mut logs, &logins)?;
+    let logins = Logins::new(&settings)?;
+    let gateway = build(&settings, &mut logs, &logins.hooks)?;
     logs.listen(&gateway);
     let webhooks = start_webhooks(&settings, &gateway)?;
     let mut console = Console::start(&settings, &gateway)?;

@@ -173,10 +173,6 @@ impl Plain {
         let Some(mut ended) = self.remove(account) else { return };
         let bye = ended.bye.take();
         self.fail_calls(&mut ended);
-        if code == ByeCode::ServerRestart.close_code() {
-            // All accounts end so, each once its calls are answered.
-            return self.handle_drain();
-        }
         let goes_on = self.accounts.iter().any(|it| it.stage != Stage::Replaced);
         let is_last = ended.stage == Stage::Active && !goes_on;
         let refusal = bye.as_ref().map_or(Refusal::new(reason, ""), |bye| Refusal {
@@ -185,7 +181,8 @@ impl Plain {
             retry_after_ms: bye.retry_after_ms,
         });
         // A close frame has no room for the time to wait.
-        if ended.stage != Stage::Replaced && (!is_last || refusal.retry_after_ms.is_some()) {
+        let has_wait = refusal.retry_after_ms.is_some_and(|wait_ms| wait_ms > 0);
+        if ended.stage != Stage::Replaced && (!is_last || has_wait) {
             self.answer_login(Err(refusal), ended.user.as_deref());
         }
         if is_last {
@@ -200,6 +197,15 @@ impl Plain {
         let refusal = Refusal { code, words: &bye.message, retry_after_ms: bye.retry_after_ms };
         self.send(Answer::unasked(&config.names.error, refusal).write(&config.names));
         self.close_with(bye.code);
+    }
+
+    /// The peer of an account has ended because the node drains. All of them end so, each once its calls are
+    /// answered, and the client is told once, by the close frame behind the last.
+    pub fn handle_drained(&mut self, account: AccountId) {
+        if let Some(mut ended) = self.remove(account) {
+            self.fail_calls(&mut ended);
+        }
+        self.handle_drain();
     }
 
     /// The node drains, which closes a connection without an account: no peer does.

@@ -41,16 +41,23 @@ pub(crate) use self::alipay::to_sign;
 pub(crate) struct CodeLogins(HashMap<String, Arc<Provider>>);
 
 impl CodeLogins {
-    /// `transport` carries requests to the vendors.
+    /// `transport` carries requests to the vendors. One whose options are as `before` goes on: its answers and
+    /// running calls, its budgets, and the token of its app.
     pub(crate) fn new(
         environment: &str,
         options: &[LoginOptions],
         transport: &Arc<dyn Transport>,
+        before: Option<&Self>,
     ) -> Result<Self, LoginOptionsError> {
         LoginOptions::check_all(options)?;
         let providers = options.iter().map(|options| {
-            let provider = Provider::new(environment, options, Arc::clone(transport))?;
-            Ok((options.provider.clone(), Arc::new(provider)))
+            let known = before.and_then(|before| before.0.get(&options.provider));
+            let known = known.filter(|known| known.is_of(environment, options));
+            let provider = match known {
+                Some(provider) => Arc::clone(provider),
+                None => Arc::new(Provider::new(environment, options, Arc::clone(transport))?),
+            };
+            Ok((options.provider.clone(), provider))
         });
         Ok(Self(providers.collect::<Result<_, _>>()?))
     }

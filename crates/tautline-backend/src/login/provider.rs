@@ -72,6 +72,8 @@ struct CodeUser {
 }
 
 pub(super) struct Provider {
+    options: LoginOptions,
+    environment: String,
     name: String,
     user_prefix: String,
     source: u64,
@@ -115,6 +117,8 @@ impl Provider {
             logged_at_ms: None,
         };
         Ok(Self {
+            options: options.clone(),
+            environment: environment.to_owned(),
             name: options.provider.clone(),
             user_prefix: options.user_prefix(),
             source: source_of(environment, "login", of.as_bytes()),
@@ -126,6 +130,10 @@ impl Provider {
             waiting: Arc::new(semaphore(options.logins_waiting_max)),
             state: Mutex::new(state),
         })
+    }
+
+    pub(super) fn is_of(&self, environment: &str, options: &LoginOptions) -> bool {
+        (self.environment.as_str(), &self.options) == (environment, options)
     }
 
     pub(super) fn source(&self) -> u64 {

@@ -64,7 +64,13 @@ impl ClaimRules {
         if expires_at <= now.wall_ms {
             return Err(LoginRefused::Expired);
         }
-        let begins_at = times.begins_at.saturating_sub(ms(self.nbf_leeway));
+        let leeway_ms = ms(self.nbf_leeway);
+        let issued_at = times.issued_at.unwrap_or(0);
+        if issued_at > now.wall_ms.saturating_add(leeway_ms) {
+            // No revocation up to now would ever reach it.
+            return Err(refused("the token's `iat` is in the future: it counts seconds since 1970"));
+        }
+        let begins_at = times.begins_at.saturating_sub(leeway_ms);
         if begins_at > now.wall_ms {
             return Err(LoginRefused::NotYet { in_ms: begins_at - now.wall_ms });
         }
@@ -72,7 +78,8 @@ impl ClaimRules {
             source,
             expires_at: Some(expires_at),
             // One that does not say so counts as older than any revocation.
-            issued_at_ms: Some(times.issued_at.unwrap_or(0)),
+            // The clock that signed may be ahead: a revocation from now on ends what this login opens.
+            issued_at_ms: Some(issued_at.min(now.wall_ms)),
             ..claims.client()?
         })
     }

@@ -43,7 +43,8 @@ pub(crate) struct Fetched {
     pub(crate) max_age_ms: Option<u64>,
 }
 
-/// The keys of one URL.
+/// The keys of one URL, which clones share.
+#[derive(Clone)]
 pub(crate) struct Jwks {
     /// The URL for the log: a query may have a secret.
     name: String,

@@ -77,6 +77,11 @@ pub(crate) enum Known {
 }
 
 impl Tokens {
+    /// The keys of a URL, by their source.
+    fn remote_keys(&self, source: u64) -> Option<Jwks> {
+        self.sets.iter().find(|set| set.source == source).map(|set| set.keys.clone())
+    }
+
     pub(crate) fn sources(&self) -> impl Iterator<Item = u64> + '_ {
         self.keys.iter().map(|key| key.source).chain(self.sets.iter().map(|set| set.source))
     }
@@ -107,7 +112,8 @@ impl Tokens {
         }
         match self.check(now, token) {
             Known::Answer(result) => result,
-            Known::NoKey(Some(words)) if is_current || self.has_all_sets(now) => Err(refused(words)),
+            // The keys of a moment ago are no proof: the service may have changed them since.
+            Known::NoKey(Some(words)) if is_current => Err(refused(words)),
             Known::NoKey(None) if is_current => {
                 Err(refused("the token is signed with a key that is not known here"))
             }
@@ -151,11 +157,6 @@ impl Tokens {
             // Another key may have signed it: one of a set that was not fetched yet, or that has changed.
             refusal => Ok(Known::NoKey(refusal)),
         }
-    }
-
-    /// True where each set was fetched at least once.
-    fn has_all_sets(&self, now: Now) -> bool {
-        self.sets.iter().all(|set| set.keys.keys(now).is_some())
     }
 
     /// The reason why no key fits a token.

@@ -125,18 +125,20 @@ impl TokenOptions {
         Ok(())
     }
 
-    /// The keys and their rules; `fetch` gets sets of keys.
+    /// The keys and their rules; `fetch` gets sets of keys. What was fetched from a URL `before` stays in use.
     pub(crate) fn tokens<F: Fetch>(
         &self,
         environment: &str,
         fetch: impl Fn(&str) -> F,
+        before: Option<&Tokens>,
     ) -> Result<Tokens, TokenOptionsError> {
         self.check()?;
         let keys = (0..self.keys.len()).map(|index| self.key(environment, index));
-        let sets = self.jwks.iter().map(|set| RemoteKeys {
-            keys: Jwks::new(&set.url, fetch(&set.url)),
-            rules: self.rules(&set.issuers, &set.audiences),
-            source: source_of(environment, "jwks", set.url.as_bytes()),
+        let sets = self.jwks.iter().map(|set| {
+            let source = source_of(environment, "jwks", set.url.as_bytes());
+            let known = before.and_then(|before| before.remote_keys(source));
+            let keys = known.unwrap_or_else(|| Jwks::new(&set.url, fetch(&set.url)));
+            RemoteKeys { keys, rules: self.rules(&set.issuers, &set.audiences), source }
         });
         Ok(Tokens { keys: keys.collect::<Result<_, _>>()?, sets: sets.collect() })
     }
@@ -150,7 +152,7 @@ impl TokenOptions {
                 "this build fetches nothing: it is without the feature `http`".to_owned(),
             ));
         }
-        self.tokens(environment, |_| NoFetch)
+        self.tokens(environment, |_| NoFetch, None)
     }
 
     fn key(&self, environment: &str, index: usize) -> Result<StaticKey, TokenOptionsError> {

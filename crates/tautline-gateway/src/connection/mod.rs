@@ -29,6 +29,7 @@ use tracing::debug;
 pub(crate) use self::permit::ConnectionPermit;
 use self::{buffers::Buffers, close_reason::CloseReason, endpoint::Endpoint, receive::ReadOutcome};
 use crate::{
+    addresses::AddressPermit,
     drain::whole_ms,
     http::handshake::{Negotiated, Opening},
     questions::RunningQuestion,
@@ -60,6 +61,8 @@ struct RareState {
     undecoded: BytesMut,
     /// What the opening handshake agreed on, for the endpoint that is made at the first poll.
     opening: Opening,
+    /// The place among the handshakes of the address, until the first message.
+    handshake: Option<AddressPermit>,
     /// The socket has not taken this yet.
     unsent: Unsent,
     /// A stream with buffers of its own, such as TLS, could not flush them.
@@ -94,14 +97,16 @@ impl<S: Stream> Connection<S> {
     /// A connection whose handshake is over; `early` arrived behind it.
     pub(crate) fn new(stream: S, early: Bytes, permit: ConnectionPermit, negotiated: Negotiated) -> Self {
         let hello_bytes_max = permit.state().hub.limits().hello_bytes_max;
-        let Negotiated { opening, deflate } = negotiated;
+        let Negotiated { opening, deflate, handshake } = negotiated;
+        let undecoded = early.into();
+        let rare = RareState { undecoded, opening, handshake: Some(handshake), ..RareState::default() };
         Self {
             stream,
             endpoint: None,
             decoder: Decoder::new(Role::Server, hello_bytes_max).with_deflate(deflate),
             permit,
             timer: TimerEntry::default(),
-            rare: Some(Box::new(RareState { undecoded: early.into(), opening, ..RareState::default() })),
+            rare: Some(Box::new(rare)),
         }
     }
 
@@ -180,6 +185,7 @@ impl<S: Stream> Connection<S> {
                 && rare.unsent.is_empty()
                 && !rare.needs_flush
                 && rare.undecoded.is_empty()
+                && rare.handshake.is_none()
         });
     }
 
@@ -188,6 +194,13 @@ impl<S: Stream> Connection<S> {
     fn held_bytes(&self) -> usize {
         let undecoded = self.rare.as_ref().map_or(0, |rare| rare.undecoded.capacity());
         undecoded + self.decoder.held_bytes() + self.endpoint.as_ref().map_or(0, Endpoint::held_bytes)
+    }
+
+    /// A message has arrived: from the first one on the connection is no handshake.
+    fn end_handshake(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.handshake = None;
+        }
     }
 
     fn rare(&mut self) -> &mut RareState {

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, task::Waker};
 
 use tautline_adapters::plain::{self, AccountId, Command, Plain};
 use tautline_hub::{Output, Peer, SharedConnection};
-use tautline_protocol::Now;
+use tautline_protocol::{ByeCode, Now};
 
 use super::endpoint::EndpointOutput;
 use crate::state::GatewayState;
@@ -84,6 +84,11 @@ impl PlainEndpoint {
             let (account, output) = self.poll_peers(now)?;
             match output {
                 Output::Message(message) => self.plain.handle_message(account, message),
+                Output::Close { code, .. }
+                    if self.is_draining() && code == ByeCode::ServerRestart.close_code() =>
+                {
+                    self.plain.handle_drained(account);
+                }
                 Output::Close { code, reason } => self.plain.handle_ended(account, code, reason),
                 // Their answers find the way to the peer by themselves.
                 Output::Authenticate(..) | Output::Authorize(..) | Output::Call(_) => {

@@ -93,10 +93,12 @@ impl<S: Stream> Connection<S> {
                 Ok(None) => return 0,
                 Ok(Some(Event::Text(text))) if is_open && format == Format::Json => {
                     endpoint.handle_text(now, text);
+                    self.end_handshake();
                     continue;
                 }
                 Ok(Some(Event::Binary(message))) if is_open && format == Format::Msgpack => {
                     endpoint.handle_binary(now, message);
+                    self.end_handshake();
                     continue;
                 }
                 Ok(Some(Event::Ping(payload))) if is_open => {

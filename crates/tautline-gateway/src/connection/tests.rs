@@ -134,7 +134,7 @@ fn waiting() -> (Gateway, End) {
 async fn compressed_input_is_inflated_only_when_wanted() {
     let (gateway, end) = waiting();
     let permit = ConnectionPermit::try_acquire(gateway.state()).unwrap();
-    let negotiated = Negotiated { opening: Opening::default(), deflate: Some(Deflate::LARGEST_WINDOW) };
+    let negotiated = Negotiated { deflate: Some(Deflate::LARGEST_WINDOW), ..Negotiated::default() };
     let (server, mut client) = duplex(1 << 20);
     let mut connection = Connection::new(server, Bytes::new(), permit, negotiated);
     let call = |id: u32| framed(&format!(r#"{{"id":{id},"call":{{"method":"wait","data":{id}}}}}"#));

@@ -20,15 +20,18 @@ use tautline_protocol::Format;
 use tautline_websocket::{Deflate, accept_key};
 
 use super::origins::Origins;
+use crate::addresses::AddressPermit;
 
 /// Every version and format of the protocol begins with this, as a subprotocol.
 const SUBPROTOCOL_FAMILY: &str = "tautline.";
 
-/// The protocol and the extension that both ends agreed on.
+/// The protocol and the extension that both ends agreed on, and the place until the first message.
 #[derive(Debug, Default)]
 pub(crate) struct Negotiated {
     pub(crate) opening: Opening,
     pub(crate) deflate: Option<Deflate>,
+    /// Among the handshakes of the client's address.
+    pub(crate) handshake: AddressPermit,
 }
 
 /// The protocol of a connection.
@@ -95,7 +98,7 @@ pub(crate) fn accept(
         Path::Plain => (Opening::Plain { query: query.into() }, foreign_subprotocol(headers)?),
     };
     let mut response = switching_protocols(key, subprotocol);
-    let mut negotiated = Negotiated { opening, deflate: None };
+    let mut negotiated = Negotiated { opening, ..Negotiated::default() };
     if compression
         && let Some((deflate, answer)) = Deflate::accept(text_values(headers, &SEC_WEBSOCKET_EXTENSIONS))
     {

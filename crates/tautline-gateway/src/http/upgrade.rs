@@ -59,7 +59,7 @@ fn upgrade(state: &Arc<GatewayState>, path: Path, mut request: Request) -> Resul
         // Checked already, with the hosts.
         _ => Arc::new(Origins::Any),
     };
-    let (response, negotiated) = handshake::accept(&request, path, &origins, state.config.compression)?;
+    let (response, mut negotiated) = handshake::accept(&request, path, &origins, state.config.compression)?;
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let upgrade =
         upgrade.ok_or_else(|| Problem::bad_request("this HTTP connection cannot become a WebSocket"))?;
@@ -72,9 +72,21 @@ fn upgrade(state: &Arc<GatewayState>, path: Path, mut request: Request) -> Resul
         Some(client) => permit.with_address(acquire_forwarded(state, client)?),
         None => permit,
     };
+    if let Some(client) = state.clients.client(request.extensions(), request.headers()) {
+        negotiated.handshake = acquire_handshake(state, client)?;
+    }
     spawn_background_tasks(state);
     tokio::spawn(open(upgrade, permit, negotiated));
     Ok(response)
+}
+
+/// A place among the handshakes of the client's address, until its first message.
+fn acquire_handshake(state: &GatewayState, client: SocketAddr) -> Result<AddressPermit, Problem> {
+    state.handshakes.try_acquire(client.ip()).ok_or_else(|| {
+        state.warnings.handshakes.note(state.clock.now(), || client.ip().to_string());
+        let words = "this address opens as many connections at once as it may";
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", words).with(RETRY_AFTER, "5")
+    })
 }
 
 /// A place of the client for which a proxy has sent the request.

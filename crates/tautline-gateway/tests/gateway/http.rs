@@ -161,6 +161,25 @@ fn silent_connections_of_an_address_have_a_ceiling() {
 }
 
 #[test]
+fn websockets_without_a_message_count_as_handshakes() {
+    let rig = rig_with(|config| {
+        config.handshakes_per_address_max = 2;
+        config.proxies = Vec::new();
+    });
+    let mut silent = [rig.connect(), rig.connect()];
+    assert_eq!(read_to_end(rig.dial()), "", "it is closed at once");
+    silent[0].send(&json!({"hello": {"v": 1, "auth": {"guest": true}}}));
+    silent[0].receive();
+    let mut third = rig.guest();
+    assert_eq!(third.echo(&json!(1)), 1);
+    // One that leaves without a word gives its place back, too.
+    let [first, second] = silent;
+    second.disconnect();
+    rig.wait_until("it has gone", |gateway| gateway.stats().connections == 2);
+    drop((rig.connect(), rig.guest(), first));
+}
+
+#[test]
 fn proxy_connections_are_not_counted_by_address() {
     let rig = rig_with(|config| config.connections_per_address_max = 1);
     let mut guests: Vec<_> = (0..5).map(|_| rig.guest()).collect();

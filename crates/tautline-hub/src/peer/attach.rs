@@ -2,7 +2,7 @@
 //!
 //! Start at [`Peer::resume`] and [`Peer::begin`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use tautline_engine::budget::Claimant;
 use tautline_protocol::{
@@ -16,7 +16,7 @@ use tautline_protocol::{
 };
 
 use super::{
-    Peer,
+    Peer, bye_expired,
     lookup::ChannelRequest,
     opening::{identity_of, own_channel, revoked},
     ownership::Ownership,
@@ -26,6 +26,7 @@ use super::{
 use crate::{
     Decision, Identity, Permission,
     bans::{bye_banned, bye_banned_address},
+    events::EndCause,
     revoke::bye_revoked,
     session::id::SessionId,
     session::registry::NoSession,
@@ -39,6 +40,16 @@ struct Opened<'a> {
     living: LiveSession<'a>,
     /// True for an existing session, false for a new one.
     resumed: bool,
+    /// True where this hello has put it into the registry, as a new one or from its ticket.
+    made: bool,
+}
+
+/// Why a hello is refused whose session is there already.
+struct LateRefusal {
+    bye: Bye,
+    cause: EndCause,
+    /// What it is about is the session's login, however old the session is.
+    ends_any: bool,
 }
 
 impl Peer {
@@ -57,14 +68,15 @@ impl Peer {
         let who = (id, self.holder_of(&login().identity));
         let attempt = ownership.attempt().or(hello.resume.as_ref().map(|resume| resume.attempt));
         let mut handed = ownership.into_ledger();
+        let is_handed = handed.is_some();
         loop {
             let make = || {
                 let ledger = handed.take().unwrap_or_else(Ledger::incomplete);
                 self.hub.count_replies(who.1, 0, ledger.held_bytes());
                 Session::new(who, login(), ledger, claims.incarnation, now)
             };
-            let session = match self.hub.sessions().get_or_create(who, Claimant::Preferred, make) {
-                Ok((session, _)) => session,
+            let (session, made) = match self.hub.sessions().get_or_create(who, Claimant::Preferred, make) {
+                Ok(found) => found,
                 Err(NoSession::Full) => return self.close_for_room(now),
                 // Revoked after the ticket was checked.
                 Err(NoSession::Revoked) => return self.challenge(now, &revoked()),
@@ -76,7 +88,9 @@ impl Peer {
             };
             // If the session has just expired, the loop recreates it from the ticket.
             if let Some(living) = session.live() {
-                let opened = Opened { session: &session, living, resumed: true };
+                // One that another node has handed over is not new: its replies wait for the client.
+                let made = made && !is_handed;
+                let opened = Opened { session: &session, living, resumed: true, made };
                 return self.attach(now, hello, opened, claim, requests);
             }
         }
@@ -92,7 +106,7 @@ impl Peer {
             if let Some(living) = session.live()
                 && now.mono_ms < living.opened_ms() + self.hub.limits().key_ms
             {
-                let opened = Opened { session: &session, living, resumed: true };
+                let opened = Opened { session: &session, living, resumed: true, made: false };
                 return self.attach(now, hello, opened, claim(), requests);
             }
             used = used.or(Some(id));
@@ -109,7 +123,7 @@ impl Peer {
                     // Two concurrent hellos with one key: the second continues the session that the first
                     // created.
                     if let Some(living) = session.live() {
-                        let opened = Opened { session: &session, living, resumed: !made };
+                        let opened = Opened { session: &session, living, resumed: !made, made };
                         return self.attach(now, hello, opened, claim(), requests);
                     }
                 }
@@ -147,7 +161,7 @@ impl Peer {
         claim: Claim,
         requests: &[ChannelRequest],
     ) {
-        let Opened { session, living, resumed } = opened;
+        let Opened { session, living, resumed, made } = opened;
         let mut owned = match living.take_over(&self.hub, now, &self.mailbox, claim) {
             Ok(owned) => owned,
             Err(bye) => return self.close_with_bye(now, None, bye),
@@ -167,19 +181,15 @@ impl Peer {
             ticket_due_ms: ticket_due_ms(now, ticket_expires_at, &login),
             is_new: !resumed,
         });
-        if login.expires_at <= now.wall_ms {
-            // The login expired while the hello waited for admission or for the engine.
-            return self.close_expired(now);
-        }
-        if self.hub.is_banned(&login.identity) {
-            return self.close_with_bye(now, None, bye_banned());
-        }
-        if address.is_some_and(|address| self.hub.bans().has_address(address)) {
-            return self.close_with_bye(now, None, bye_banned_address());
-        }
-        if self.hub.is_revoked(&login.identity) {
-            // Revoked after the ticket or the login was checked, before the session had this connection.
-            return self.close_with_bye(now, None, bye_revoked());
+        if let Some(LateRefusal { bye, cause, ends_any }) = self.late_refusal(now, &login, address) {
+            self.close_with_bye(now, None, bye);
+            // Nobody knows of a session that this hello has made: it would wait for its client in vain.
+            if let Some(living) = session.live()
+                && (made || ends_any)
+            {
+                living.end_session(&self.hub, cause);
+            }
+            return;
         }
         let mut gaps = Vec::new();
         let cursors = hello.resume.as_ref().map(|resume: &Resume| &resume.cursors);
@@ -208,6 +218,23 @@ impl Peer {
             json::write_server(&mut self.control, "gap", &gap);
         }
         self.leave_dropped_rosters();
+    }
+
+    /// What has become of the login since it was checked: the hello waited for admission or for the engine, and a
+    /// revocation looks for sessions once it is remembered.
+    fn late_refusal(&self, now: Now, login: &Login, address: Option<IpAddr>) -> Option<LateRefusal> {
+        let (bye, cause, ends_any) = if login.expires_at <= now.wall_ms {
+            (bye_expired(), EndCause::Expired, false)
+        } else if self.hub.is_banned(&login.identity) {
+            (bye_banned(), EndCause::Banned, true)
+        } else if address.is_some_and(|address| self.hub.bans().has_address(address)) {
+            (bye_banned_address(), EndCause::Banned, false)
+        } else if self.hub.is_revoked(&login.identity) {
+            (bye_revoked(), EndCause::Revoked, true)
+        } else {
+            return None;
+        };
+        Some(LateRefusal { bye, cause, ends_any })
     }
 
     /// Subscribes to the channels of the cursors and of the login, and to the user's own channel.

@@ -193,8 +193,7 @@ impl Peer {
     }
 
     fn close_expired(&mut self, now: Now) {
-        let words = "the authentication has expired: reconnect with a new token";
-        self.close_with_bye(now, None, Bye::new(ByeCode::TokenExpired, words));
+        self.close_with_bye(now, None, bye_expired());
     }
 
     /// Closes a connection that has no `welcome` yet: the node drains, or the opening took too long.
@@ -460,6 +459,10 @@ impl Peer {
     fn queue_output(&mut self, output: Output) {
         self.rare.get_or_insert_default().pending_outputs.push_back(output);
     }
+}
+
+fn bye_expired() -> Bye {
+    Bye::new(ByeCode::TokenExpired, "the authentication has expired: reconnect with a new token")
 }
 
 impl Drop for Peer {

@@ -121,6 +121,43 @@ fn login_revoked_while_channels_load_gets_no_welcome() {
     let heard = phone.hear(&node);
     assert!(heard.iter().all(|packet| packet["welcome"].is_null()), "{heard:?}");
     assert_eq!(heard.last().expect("a bye")["bye"]["code"], "token_expired");
+    assert_eq!(node.hub.stats().sessions, 0, "nobody would ever come back to it");
+}
+
+#[test]
+fn login_that_ends_while_channels_load_leaves_no_session() {
+    let engine = SlowEngine::new(&NodeLimits::default());
+    let mut node = Node::on(Arc::clone(&engine) as _, NodeLimits::default(), Retention::default(), 7);
+    let mut phone = node.dial();
+    let expires_at = Some(BEGIN_WALL_MS + 1_000);
+    phone.login = Ok(Identity { expires_at, ..login("ann", 5, "t1") });
+    phone.say(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+    node.advance(1_000);
+    engine.work();
+    assert_eq!(phone.bye(&node)["code"], "token_expired");
+    assert_eq!(node.hub.stats().sessions, 0);
+}
+
+#[test]
+fn revoked_session_stays_so_where_tickets_live_shorter_now() {
+    let engine = SlowEngine::new(&NodeLimits::default());
+    let node = |limits: NodeLimits| Node::on(Arc::clone(&engine) as _, limits, Retention::default(), 7);
+    let before = node(NodeLimits::default());
+    let mut phone = before.dial();
+    phone.login = Ok(login("ann", 5, "t1"));
+    phone.say(&before, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
+    engine.work();
+    let welcome = phone.welcome(&before);
+    let (ticket, session) = (&welcome["ticket"], welcome["session"].as_str().expect("text"));
+    let mut limits = NodeLimits::default();
+    limits.protocol.ticket_ms = 2_000;
+    let mut after = node(limits);
+    try_revoke(&after, &RevokeLogins::Session(session.to_owned()), None);
+    engine.work();
+    assert!(is_challenged(&after, ticket));
+    after.advance(4_000);
+    let answer = resume(&after, ticket).hear(&after);
+    assert!(answer[0]["challenge"].is_object(), "it is remembered for 2 s only: {answer:?}");
 }
 
 #[test]

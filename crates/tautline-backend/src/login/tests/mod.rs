@@ -124,7 +124,7 @@ fn options(provider: &str) -> LoginOptions {
 
 fn logins(options: LoginOptions, network: &FakeNetwork) -> Arc<CodeLogins> {
     let transport: Arc<dyn Transport> = Arc::new(network.clone());
-    Arc::new(CodeLogins::new("", &[options], &transport).unwrap())
+    Arc::new(CodeLogins::new("", &[options], &transport, None).unwrap())
 }
 
 async fn wechat(logins: &CodeLogins, now: Now, code: &str) -> LoginResult {
@@ -184,6 +184,21 @@ async fn code_after_a_lost_answer_is_not_called_used() {
     // And for as long as a code is good.
     assert_eq!(user(wechat(&logins, at(299_999), "ann.1").await).unwrap(), "wechat:ann");
     assert_eq!(network.requests(), 1);
+}
+
+#[tokio::test]
+async fn answer_stays_where_another_provider_changes() {
+    let network = FakeNetwork::to(MockVendor::WeChat);
+    let before = logins(options("wechat"), &network);
+    wechat(&before, NOW, "ann.1").await.unwrap();
+    let transport: Arc<dyn Transport> = Arc::new(network.clone());
+    let after = |wechat: LoginOptions| {
+        CodeLogins::new("", &[wechat, options("qq")], &transport, Some(&before)).unwrap()
+    };
+    assert_eq!(user(wechat(&after(options("wechat")), at(1), "ann.1").await).unwrap(), "wechat:ann");
+    assert_eq!(network.requests(), 1);
+    let slower = LoginOptions { timeout: Duration::from_secs(9), ..options("wechat") };
+    assert!(wechat(&after(slower), at(1), "ann.1").await.is_err(), "it has begun anew");
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ fn tokens(server: &FakeServer) -> Tokens {
     let url = "https://login.example/keys".to_owned();
     let options =
         TokenOptions { jwks: vec![JwksOptions { url, ..JwksOptions::default() }], ..TokenOptions::default() };
-    options.tokens("", |_| server.clone()).unwrap()
+    options.tokens("", |_| server.clone(), None).unwrap()
 }
 
 fn token(pair: &Pair, kid: Option<&str>) -> String {
@@ -107,6 +107,41 @@ async fn first_token_fetches_the_set_and_others_use_it() {
 }
 
 #[tokio::test]
+async fn set_of_an_unchanged_url_stays_in_use_with_other_options() {
+    let server = FakeServer::default();
+    server.answers(document(&[P256.jwk("b")]));
+    let before = tokens(&server);
+    assert!(check(&before, NOW, &token(&P256, Some("b"))).await.is_ok());
+    let url = "https://login.example/keys".to_owned();
+    let jwks = vec![JwksOptions { url, ..JwksOptions::default() }];
+    let options = TokenOptions { jwks, nbf_leeway: std::time::Duration::ZERO, ..TokenOptions::default() };
+    // The key service is down: each further fetch fails.
+    let after = options.tokens("", |_| server.clone(), Some(&before)).unwrap();
+    assert!(check(&after, at(1), &token(&P256, Some("b"))).await.is_ok());
+    let other = options.tokens("other", |_| server.clone(), Some(&before)).unwrap();
+    assert!(is_unavailable(&check(&other, at(1), &token(&P256, Some("b"))).await), "another environment");
+    assert_eq!(server.fetches(), 2);
+}
+
+#[tokio::test]
+async fn key_without_a_name_that_was_replaced_is_no_final_answer() {
+    let server = FakeServer::default();
+    server.answers(document(&[nameless_key()]));
+    server.answers(document(&[without_kid(P256.jwk("b"))]));
+    let tokens = tokens(&server);
+    let good = token(&P256, None);
+    assert!(check(&tokens, NOW, &good).await.is_err(), "the set is of this moment");
+    // The service has put its new key in the place of the old one.
+    assert!(is_unavailable(&check(&tokens, at(1), &good).await), "the client comes again");
+    assert!(check(&tokens, at(FORCED_FETCH_EVERY_MS), &good).await.is_ok());
+}
+
+fn without_kid(mut jwk: Value) -> Value {
+    jwk.as_object_mut().unwrap().remove("kid");
+    jwk
+}
+
+#[tokio::test]
 async fn failed_signature_does_not_hide_an_unfetched_set() {
     let (first, second) = (FakeServer::default(), FakeServer::default());
     crate::install_crypto_provider();
@@ -114,7 +149,7 @@ async fn failed_signature_does_not_hide_an_unfetched_set() {
         |name: &str| JwksOptions { url: format!("https://{name}.example/keys"), ..JwksOptions::default() };
     let options = TokenOptions { jwks: vec![set("first"), set("second")], ..TokenOptions::default() };
     let server = |url: &str| if url.contains("first") { first.clone() } else { second.clone() };
-    let tokens = options.tokens("", server).unwrap();
+    let tokens = options.tokens("", server, None).unwrap();
     // A key without a name may have signed every token of its algorithm.
     first.answers(document(&[nameless_key()]));
     second.answers(document(&[P256.jwk("b")]));
@@ -304,7 +339,7 @@ async fn slow_set_holds_up_no_token_of_another() {
         |name: &str| JwksOptions { url: format!("https://{name}.example/keys"), ..JwksOptions::default() };
     let options = TokenOptions { jwks: vec![set("slow"), set("quick")], ..TokenOptions::default() };
     let server = |url: &str| if url.contains("slow") { slow.clone() } else { quick.clone() };
-    let tokens = options.tokens("", server).unwrap();
+    let tokens = options.tokens("", server, None).unwrap();
     let never = slow.answers_later();
     quick.answers(document(&[P256.jwk("b")]));
     assert!(check(&tokens, NOW, &token(&P256, Some("b"))).await.is_ok());

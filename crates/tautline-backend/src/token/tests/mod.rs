@@ -159,6 +159,9 @@ fn invalid_claim_is_named_in_the_refusal() {
         (json!({"sub": "u42", "exp": SOON, "labels": {"a": 1}}), "`labels` are no object"),
         (json!({"sub": "u42", "exp": SOON, "jti": 7}), "`jti` is not text"),
         (json!({"sub": "u42", "exp": SOON, "iat": "now"}), "`iat` is no number"),
+        (json!({"sub": "u42", "exp": SOON, "iat": 1_800_000_061}), "`iat` is in the future"),
+        (json!({"sub": "u42", "exp": SOON, "iat": 1_800_000_000_000_u64}), "`iat` is in the future"),
+        (json!({"sub": "u42", "exp": SOON, "iat": 1e300}), "`iat` is in the future"),
         (json!({"sub": "u42", "exp": SOON, "channels": ["c".repeat(256)]}), "at most 255 bytes"),
     ];
     for (claims, sentence) in sentences {
