@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tautline_backend::{Authenticator, AuthenticatorOptions};
 use tautline_gateway::{ApiKeys, Tls};
 use tautline_hub::{Access, ChannelRule, Rates, RulePattern};
+use tautline_protocol::Limits;
 use tungstenite::WebSocket;
 
 use crate::{
@@ -103,7 +104,9 @@ impl SecureClients {
 fn twenty_reloads_drop_nobody_and_hold_at_once() {
     let mut config = config();
     config.connections_per_address_max = 2 * clients_wanted();
-    let rig = Rig::serve(open_to_all().config(config));
+    // Most of them say nothing until the end, which takes a while with thousands.
+    let limits = Limits { ping_ms: 600_000, ..Limits::default() };
+    let rig = Rig::serve(open_to_all().config(config).limits(limits));
     let mut clients: Vec<_> = (0..clients_wanted()).map(|_| rig.guest()).collect();
     let mut secure = SecureClients::of(&rig);
     let key = |nth: usize| format!("key-of-reload-{nth:04}");
