@@ -24,8 +24,9 @@ pub struct Operation {
 }
 
 /// Those of the console itself.
-const OWN: [(Method, &str, &str, ConsoleScope); 3] = [
+const OWN: [(Method, &str, &str, ConsoleScope); 4] = [
     (Method::GET, "/overview", "overview", ConsoleScope::Read),
+    (Method::GET, "/story/{user}", "story", ConsoleScope::Read),
     (Method::GET, "/audit", "audit", ConsoleScope::Read),
     (Method::POST, "/drain", "drain", ConsoleScope::Admin),
 ];

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
+use tautline_hub::StoryConfig;
 use tautline_protocol::units;
 
 /// Every limit and option of the console.
@@ -24,9 +25,25 @@ pub struct ConsoleOptions {
     /// How long anybody stays signed in. Default 12 hours.
     #[serde(with = "units::Wait")]
     pub session_age_max: Duration,
+    /// How long it is kept what a user went through. Default 24 hours.
+    #[serde(with = "units::Wait")]
+    pub story_keep: Duration,
+    /// Bytes of memory for that, of all users; beyond it those are forgotten who did nothing for the longest time.
+    /// Default 64 MiB.
+    #[serde(with = "units::Bytes")]
+    pub story_bytes_max: usize,
     /// The size of the audit log beyond which its older half is dropped. Default 16 MiB.
     #[serde(with = "units::Bytes")]
     pub audit_bytes_max: usize,
+}
+
+impl ConsoleOptions {
+    /// What stories may take.
+    #[must_use]
+    pub fn stories(&self) -> StoryConfig {
+        let keep_ms = u64::try_from(self.story_keep.as_millis()).unwrap_or(u64::MAX);
+        StoryConfig { keep_ms, bytes_max: self.story_bytes_max, ..StoryConfig::default() }
+    }
 }
 
 impl Default for ConsoleOptions {
@@ -37,6 +54,8 @@ impl Default for ConsoleOptions {
             origins: Vec::new(),
             session_idle: Duration::from_secs(30 * 60),
             session_age_max: Duration::from_secs(12 * 3600),
+            story_keep: Duration::from_secs(24 * 3600),
+            story_bytes_max: 64 * 1024 * 1024,
             audit_bytes_max: 16 * 1024 * 1024,
         }
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{Query, State},
+    extract::{Path, Query, State},
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::{get, post},
@@ -13,6 +13,7 @@ use http::{StatusCode, header::LOCATION};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tautline_api::{Host, Problem};
+use tautline_hub::StoryPage;
 use tracing::{error, warn};
 
 use crate::{
@@ -69,6 +70,7 @@ pub fn router(console: Console) -> Router {
     let console = Arc::new(console);
     let own = Router::new()
         .route("/overview", get(overview))
+        .route("/story/{user}", get(story))
         .route("/audit", get(audit))
         .route("/drain", post(drain))
         .with_state(Arc::clone(&console));
@@ -118,6 +120,24 @@ async fn audit(State(console): State<Arc<Console>>, Query(query): Query<AuditQue
     entries.truncate(limit);
     let next = entries.last().filter(|_| has_more).map(|last| last.id);
     Json(json!({"entries": entries, "next": next}))
+}
+
+#[derive(Deserialize)]
+struct StoryQuery {
+    session: Option<String>,
+    before: Option<u64>,
+    limit: Option<usize>,
+}
+
+async fn story(
+    State(console): State<Arc<Console>>,
+    Path(user): Path<String>,
+    Query(query): Query<StoryQuery>,
+) -> Result<Json<StoryPage>, Problem> {
+    let StoryQuery { session, before, limit } = query;
+    let (hub, now) = (console.host.hub(), console.host.now());
+    let page = hub.story(now, &user, session.as_deref(), before, limit.unwrap_or(100));
+    page.map(Json).ok_or_else(|| Problem::of_kind("not_found", "this node keeps no stories"))
 }
 
 #[derive(Deserialize)]

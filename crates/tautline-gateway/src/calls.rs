@@ -43,7 +43,7 @@ pub(crate) fn start(
     let CallRequest { reply_to, method, data, timeout_ms, identity, client, holder, key } = request;
     let Some(permit) = CallPermit::try_acquire(state, holder) else {
         let error = ErrorBody::new(ErrorCode::Overloaded, "too many methods are running on this node");
-        return state.hub.answer(reply_to, Err(error));
+        return state.hub.answer_at(state.clock.now(), reply_to, Err(error));
     };
     let call = Call::new(method, data, identity, key).with(address, timeout_ms).with_client(client);
     let call = call.with_holder(holder);
@@ -86,12 +86,12 @@ fn settle(state: &GatewayState, reply_to: ReplyTo, key: CallKey, result: CallRes
     match result {
         Ok(data) => {
             debug!(%key, %trace_id, "call answered");
-            state.hub.answer(reply_to, Ok(&data));
+            state.hub.answer_at(state.clock.now(), reply_to, Ok(&data));
         }
         Err(mut error) => {
             debug!(%key, %trace_id, code = %error.code, "call refused");
             let disconnect = error.disconnect.take();
-            state.hub.answer(reply_to, Err(error.into()));
+            state.hub.answer_at(state.clock.now(), reply_to, Err(error.into()));
             if let Some(disconnect) = disconnect {
                 state.hub.on_disconnect(state.clock.now(), &key.session(), &disconnect);
             }

@@ -38,6 +38,7 @@ use crate::{
     session::id::SessionId,
     session::registry::Sessions,
     software::SoftwareNames,
+    story::StoryLog,
     sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, RwLock, Swap, lock, read, write},
     ticket::{Claims, DetailsClaims, TicketKeys},
     user_connections::UserConnections,
@@ -103,6 +104,8 @@ pub(crate) struct Inner {
     pump: Mutex<Pump>,
     /// Empty where no events are recorded.
     pub(crate) events: OnceLock<Events>,
+    /// Empty where no stories are kept.
+    pub(crate) stories: OnceLock<StoryLog>,
     pub(crate) next_connection: AtomicU64,
     next_question: AtomicU64,
     pub(crate) connections: AtomicUsize,
@@ -176,6 +179,7 @@ impl Hub {
             channels,
             pump: Mutex::default(),
             events: OnceLock::new(),
+            stories: OnceLock::new(),
             next_connection: AtomicU64::new(1),
             next_question: AtomicU64::new(1),
             connections: AtomicUsize::new(0),
@@ -282,6 +286,7 @@ impl Hub {
             }
         }
         self.tick_events(now);
+        self.0.stories.get().iter().for_each(|stories| stories.tidy_some(now.wall_ms));
         // A clock that is ahead for a moment must not bring sessions back.
         let counted_ms = now.wall_ms.saturating_sub(self.clock_lead_ms(now));
         self.0.sessions.revocations().forget_expired(counted_ms);

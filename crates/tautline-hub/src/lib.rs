@@ -55,6 +55,7 @@ mod session;
 mod shared_connection;
 mod software;
 mod stats;
+mod story;
 mod sync;
 mod tags;
 mod tail;
@@ -90,6 +91,7 @@ pub use rules::{Access, ChannelRule, Permission, PresenceMode, Rules};
 pub use session::id::CallKey;
 pub use shared_connection::SharedConnection;
 pub use stats::HubStats;
+pub use story::{STORY_PAGE_MAX, StoryConfig, StoryEntry, StoryPage};
 pub use tautline_engine::{
     Ban, BanSubject, Engine, EngineLimits, LogState, MemoryEngine, NodeEvent, Position, Retention, budget,
 };

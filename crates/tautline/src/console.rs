@@ -75,6 +75,7 @@ impl Console {
         let has_accounts = !accounts.accounts().context("the console's accounts")?.is_empty();
         let audit = AuditLog::open(&folder, settings.console.audit_bytes_max);
         let audit = audit.with_context(|| format!("the console's audit log in {}", folder.display()))?;
+        gateway.hub().keep_stories(gateway.control(|_, now| now), settings.console.stories());
         let (drain, drains) = mpsc::channel(1);
         let node = ThisNode {
             gateway: gateway.clone(),

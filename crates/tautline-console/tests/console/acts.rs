@@ -3,7 +3,10 @@
 use axum::body::Body;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use tautline_api::Host as _;
 use tautline_console::{ConsoleScope, operations};
+use tautline_hub::{Identity, Output, StoryConfig};
+use tautline_protocol::UserId;
 
 use crate::rig::{Rig, act};
 
@@ -139,6 +142,32 @@ async fn acts_reach_the_hub_and_hostile_names_stay_text() {
     let target: Value = serde_json::from_str(entry["target"].as_str().unwrap()).expect("JSON in text");
     assert_eq!(target, json!({"channel": hostile}), "and no payload");
     assert_eq!(rig.get(&who, "/audit").await.headers["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn story_of_a_hostile_user_is_json_text() {
+    let rig = Rig::new();
+    rig.host.hub().keep_stories(rig.host.now(), StoryConfig::default());
+    let who = rig.sign_in("read").await;
+    let user = "<img/src=x onerror=alert(1)>\"}".replace(' ', "/");
+    let mut peer = rig.host.hub().peer(rig.host.now(), std::task::Waker::noop().clone());
+    let drop = json!({"cause": "</script>", "reason": "\u{202e}\"", "offline_ms": 1});
+    let hello = json!({"hello": {"v": 1, "auth": {"token": "x"}, "last_drop": drop}});
+    peer.handle_message(rig.host.now(), &hello.to_string());
+    while let Some(output) = peer.poll_output(rig.host.now()) {
+        if let Output::Authenticate(_, reply) = output {
+            let user = UserId::parse(&user).ok();
+            reply.answer(Ok(Identity { user, ..Identity::default() }));
+        }
+    }
+    let path: String = user.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let answer = rig.get(&who, &format!("/story/{path}")).await;
+    assert_eq!(answer.headers["content-type"], "application/json");
+    let page = answer.json();
+    let kinds: Vec<&Value> = page["entries"].as_array().unwrap().iter().map(|entry| &entry["kind"]).collect();
+    assert_eq!(kinds, ["opened", "drop"], "the newest first");
+    assert_eq!(page["entries"][1]["detail"]["cause"], "</script>");
+    assert_eq!(rig.get(&who, "/story/nobody").await.json()["entries"], json!([]));
 }
 
 #[tokio::test]

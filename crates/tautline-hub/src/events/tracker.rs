@@ -56,7 +56,7 @@ pub(crate) enum EndCause {
 }
 
 impl EndCause {
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Bye => "bye",
             Self::Expired => "expired",

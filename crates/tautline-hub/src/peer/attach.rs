@@ -162,9 +162,13 @@ impl Peer {
         requests: &[ChannelRequest],
     ) {
         let Opened { session, living, resumed, made } = opened;
+        let identity = self.hub.keeps_stories().then(|| Arc::clone(&living.login().identity));
         let mut owned = match living.take_over(&self.hub, now, &self.mailbox, claim) {
             Ok(owned) => owned,
-            Err(bye) => return self.close_with_bye(now, None, bye),
+            Err(bye) => {
+                let who = identity.as_ref().map(|identity| (Some(session.id), &**identity));
+                return self.refuse_hello(now, who, bye);
+            }
         };
         let address = self.rare.as_mut().and_then(|rare| rare.address.take());
         self.rare.take_if(|rare| rare.is_empty());
@@ -214,6 +218,8 @@ impl Peer {
         self.restore(now, &asked_by, cursors.into_iter().flatten(), requests, &mut welcome, &mut gaps);
         json::write_server(&mut self.control, "welcome", &welcome);
         self.hub.0.counters.count_hello(hello, &welcome, &gaps);
+        let whose = (session.id, address);
+        self.hub.tell_welcome(now, whose, &login.identity, hello, (&welcome, &gaps));
         for gap in gaps {
             json::write_server(&mut self.control, "gap", &gap);
         }

@@ -248,6 +248,7 @@ impl Peer {
 
     /// Refuses a request that was not executed now. The back end may have permitted an earlier attempt.
     fn refuse(&mut self, action: &ChannelAction, error: &ErrorBody) {
+        self.tell_refusal(self.hub.last_now(), action, error);
         if matches!(action.kind, ActionKind::Publish { in_doubt: true, .. }) {
             let error = ErrorBody::new(ErrorCode::InDoubt, error.message.clone());
             return self.answer_error(action, &error);

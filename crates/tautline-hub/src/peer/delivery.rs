@@ -10,7 +10,11 @@ use super::{
     output::Output,
     stage::{ActiveSession, BYE_RECEIVED, Stage, Subscription},
 };
-use crate::{channel::ReaderPositions, questions::QuestionAnswer};
+use crate::{
+    channel::ReaderPositions,
+    questions::QuestionAnswer,
+    story::{StoryKind, of_gap},
+};
 
 impl Peer {
     /// Returns the next action for the shell. Drain to `None` after every input and every wake, while the
@@ -175,6 +179,7 @@ impl Peer {
         let counters = &self.hub.0.counters;
         if let Some(gap) = delivery.gap {
             counters.count_gap(&gap);
+            self.hub.tell_of(now, &open.session, StoryKind::Gap, || of_gap(&gap));
             json::write_server(&mut self.control, "gap", &gap);
         } else {
             let count = subscription.position.offset.saturating_sub(before);

@@ -19,6 +19,7 @@ mod rare;
 mod rates;
 mod requests;
 mod stage;
+mod story;
 mod subscriptions;
 
 use std::{net::IpAddr, sync::Arc, task::Waker};
@@ -44,6 +45,7 @@ use crate::{
     Hub,
     mailbox::{PeerMailbox, connection_number},
     session::taken_over,
+    story::{StoryKind, of_bye},
     sync::Ordering,
 };
 
@@ -431,6 +433,7 @@ impl Peer {
             None => json::write_server(&mut self.control, "bye", &bye),
         }
         self.hub.0.counters.count_bye(bye.code);
+        self.tell(now, StoryKind::Bye, || of_bye(&bye));
         self.held = None;
         let close = Some((bye.code.close_code(), bye.code.as_str()));
         if let Stage::Active(open) = std::mem::replace(&mut self.stage, Stage::Closing(close)) {

@@ -93,7 +93,10 @@ impl Peer {
         let ticket = match hello.resume.as_ref().map(|resume| self.check_ticket(now, &resume.ticket)) {
             None => None,
             Some(Ok(claims)) => Some(claims),
-            Some(Err(challenge)) if hello.auth.is_none() => return self.challenge(now, &challenge),
+            Some(Err(challenge)) if hello.auth.is_none() => {
+                self.tell_challenge(now, &hello, &challenge);
+                return self.challenge(now, &challenge);
+            }
             Some(Err(_)) => None,
         };
         match (ticket, hello.auth.clone()) {
@@ -183,11 +186,12 @@ impl Peer {
 
     /// Continues a hello whose login was checked.
     fn handle_hello_login(&mut self, now: Now, hello: Hello, result: LoginResult) {
+        let identity = result.as_ref().ok().filter(|_| self.hub.keeps_stories()).cloned();
         let login = match self.hub.accept_login(now, result) {
             Ok(login) => login,
             Err(refused) => {
                 let bye = refused.to_bye(|| self.hub.retry_after_ms());
-                return self.close_with_bye(now, None, bye);
+                return self.refuse_hello(now, identity.as_ref().map(|identity| (None, identity)), bye);
             }
         };
         let ticket = hello.resume.as_ref().and_then(|resume| self.check_ticket(now, &resume.ticket).ok());

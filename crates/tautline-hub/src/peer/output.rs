@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use tautline_engine::budget::{Claim, Holder};
 use tautline_protocol::{
-    ErrorCode, RequestId,
+    ErrorCode, Now, RequestId,
     packet::{ErrorBody, client::ClientInfo},
 };
 
@@ -18,6 +18,7 @@ use crate::{
     reply,
     session::Session,
     session::id::CallKey,
+    story::{StoryKind, cut},
 };
 
 /// An action for the shell.
@@ -68,6 +69,8 @@ pub struct ReplyTo {
     pub(super) session: Arc<Session>,
     pub(super) id: RequestId,
     pub(super) settled: bool,
+    /// Method and beginning, where stories are kept.
+    pub(super) told: Option<(Box<str>, u64)>,
     /// Reserves the bytes of the call while it runs.
     pub(super) _claim: Claim,
 }
@@ -75,6 +78,7 @@ pub struct ReplyTo {
 impl ReplyTo {
     fn settle(mut self, result: Result<&RawValue, ErrorBody>) {
         self.settled = true;
+        self.tell(result.as_ref().err());
         let reply_bytes_max = self.hub.limits().replies_unseen_bytes_max;
         let result = match &result {
             Ok(data) if data.get().len() > reply_bytes_max => Err(&ErrorBody::new(
@@ -89,6 +93,15 @@ impl ReplyTo {
 }
 
 impl ReplyTo {
+    /// The call is over.
+    fn tell(&self, error: Option<&ErrorBody>) {
+        let Some((method, began_ms)) = &self.told else { return };
+        let (now, outcome) = (self.hub.last_now(), error.map_or("ok", |error| error.code.as_str()));
+        let ms = now.mono_ms.saturating_sub(*began_ms);
+        let detail = || serde_json::json!({"method": method, "ms": ms, "outcome": cut(outcome)});
+        self.hub.tell_of(now, &self.session, StoryKind::Call, detail);
+    }
+
     /// The shell never received the call: the ledger counts it as not received, unless a newer connection
     /// waits for it. In that case the drop settles it.
     pub(super) fn take_back(mut self, connection: u64) {
@@ -101,6 +114,7 @@ impl Drop for ReplyTo {
     fn drop(&mut self) {
         if !self.settled {
             let error = ErrorBody::new(ErrorCode::InDoubt, "the method was dropped before it completed");
+            self.tell(Some(&error));
             settle(&self.hub, &self.session, self.id, Err(&error));
         }
     }
@@ -115,6 +129,14 @@ impl std::fmt::Debug for ReplyTo {
 impl Hub {
     /// Settles a call that [`Output::Call`] handed out.
     pub fn answer(&self, to: ReplyTo, result: Result<&RawValue, ErrorBody>) {
+        to.settle(result);
+    }
+
+    /// The same at this moment: then the user's story has the time that the call took.
+    pub fn answer_at(&self, now: Now, to: ReplyTo, result: Result<&RawValue, ErrorBody>) {
+        if to.told.is_some() {
+            self.observe_time(now);
+        }
         to.settle(result);
     }
 }

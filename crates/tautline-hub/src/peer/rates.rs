@@ -45,6 +45,9 @@ impl Peer {
         let charges = if is_publish { &[Charge::Request, Charge::Publish][..] } else { &[Charge::Request] };
         let taken = self.hub.charge(now, || self.charged(), charges);
         self.refusals = if taken.is_ok() { 0 } else { self.refusals.saturating_add(1) };
+        if let Err(wait_ms) = taken {
+            self.tell_limit(now, if is_publish { "publishes" } else { "requests" }, wait_ms);
+        }
         taken.map_err(|wait_ms| ErrorBody {
             retry_after_ms: Some(wait_ms),
             ..ErrorBody::new(ErrorCode::RateLimited, TOO_MANY)
@@ -61,6 +64,7 @@ impl Peer {
 
     fn close_unless(&mut self, now: Now, taken: Result<(), u64>) -> bool {
         if let Err(wait_ms) = taken {
+            self.tell_limit(now, "connection", wait_ms);
             let bye = Bye { retry_after_ms: Some(wait_ms), ..Bye::new(ByeCode::RateLimited, TOO_MANY) };
             self.close_with_bye(now, None, bye);
         }

@@ -24,7 +24,11 @@ use super::{
     subscriptions::parse_channel,
 };
 use crate::{
-    append::NewPublication, questions::LoginResult, revoke::bye_revoked, session::id::CallKey,
+    append::NewPublication,
+    questions::LoginResult,
+    revoke::bye_revoked,
+    session::id::CallKey,
+    story::{StoryKind, cut},
     tags::with_exclude,
 };
 
@@ -102,10 +106,10 @@ impl Peer {
                 let words = "sent before this session began: it may have been executed in the previous one";
                 self.settle(id, Err::<&(), _>(&ErrorBody::new(ErrorCode::InDoubt, words)));
             }
-            (Verdict::Execute, Request::Call(call)) => self.call(id, call, &asked_by),
+            (Verdict::Execute, Request::Call(call)) => self.call(now, id, call, &asked_by),
             // Under its earlier key, so the method's implementation can detect the repetition.
             (Verdict::InDoubt, Request::Call(call)) if self.hub.is_idempotent(&call.method) => {
-                self.call(id, call, &asked_by)
+                self.call(now, id, call, &asked_by)
             }
             (Verdict::InDoubt, Request::Call(_)) => {
                 let words = "the node that received this call is gone: it may have been executed";
@@ -132,7 +136,7 @@ impl Peer {
         self.close_if_flooding(now, error);
     }
 
-    fn call(&mut self, id: RequestId, call: Call<'_>, asked_by: &Requester) {
+    fn call(&mut self, now: Now, id: RequestId, call: Call<'_>, asked_by: &Requester) {
         let bytes = CALL_BYTES + call.method.len() + call.data.map_or(0, |data| data.get().len());
         let Some(claim) = self.hub.0.budgets.calls.claim(asked_by.holder, bytes, Claimant::Ordinary) else {
             let busy =
@@ -150,6 +154,7 @@ impl Peer {
                 session: Arc::clone(&open.session),
                 id,
                 settled: false,
+                told: self.hub.keeps_stories().then(|| (cut(&call.method).into(), now.mono_ms)),
                 _claim: claim,
             },
             holder: asked_by.holder,
@@ -228,6 +233,10 @@ impl Peer {
             Ok(_) => Err((ErrorBody::new(ErrorCode::PermissionDenied, "the login is another user's"), None)),
             Err(refused) => Err((refused.to_body(|| self.hub.retry_after_ms()), refused.into_disconnect())),
         };
+        self.hub.tell(now, Some(session.id()), &session.login().identity, StoryKind::Login, || {
+            let code = login.as_ref().map_or_else(|(error, _)| error.code.as_str(), |_| "ok");
+            serde_json::json!({"outcome": cut(code)})
+        });
         let login = match login {
             Ok(login) => login,
             Err((error, disconnect)) => {

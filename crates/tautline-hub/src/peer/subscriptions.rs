@@ -21,6 +21,7 @@ use super::{
 use crate::{
     ChannelRule, Client, Decision, Identity, Permission, PresenceMode,
     channel::{SubscribeError, SubscribeParams},
+    story::{StoryKind, cut, of_channel},
 };
 
 impl Peer {
@@ -65,9 +66,12 @@ impl Peer {
             Some(Decision::Ask) if !is_granted => return self.ask_again(id, request.name, request.from),
             Some(Decision::Allow | Decision::Ask) => self.subscribe(now, &request),
         };
+        let error = subscribed.as_ref().err();
+        self.tell(now, StoryKind::Subscribed, || of_channel(&request.name, error));
         self.reply(id, subscribed.as_ref().map(|(reply, _)| reply));
         if let Ok((_, Some(gap))) = subscribed {
             self.hub.0.counters.count_gap(&gap);
+            self.tell_gap(now, &gap);
             json::write_server(&mut self.control, "gap", &gap);
         }
     }
@@ -181,6 +185,8 @@ impl Peer {
         let Stage::Active(open) = &self.stage else { return };
         if let Some(slot) = open.find_subscription(channel) {
             self.end_subscription(slot);
+            let now = self.hub.last_now();
+            self.tell(now, StoryKind::Unsubscribed, || of_channel(channel, None));
         } else if let Some(mut session) = open.session.owned_by(&self.mailbox) {
             session.change_grants(|grants| grants.end_subscription(channel));
         }
@@ -197,6 +203,8 @@ impl Peer {
         }
         let Some(slot) = open.find_subscription(channel) else { return };
         self.end_subscription(slot);
+        let detail = || serde_json::json!({"channel": channel.as_str(), "message": cut(&message)});
+        self.tell(self.hub.last_now(), StoryKind::Unsubscribed, detail);
         let code = ErrorCode::PermissionDenied;
         let unsubscribed = Unsubscribed { channel: channel.to_string(), code, message };
         json::write_server(&mut self.control, "unsubscribed", &unsubscribed);

@@ -209,6 +209,7 @@ impl<'a> LiveSession<'a> {
         if let Some(events) = hub.events() {
             events.session_ended(self.id, cause);
         }
+        hub.tell_end(self.id, &self.login().identity, cause);
         self.discard(hub);
     }
 

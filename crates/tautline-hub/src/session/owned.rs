@@ -18,6 +18,7 @@ use crate::{
     events::{AwayCause, EndCause},
     mailbox::PeerMailbox,
     reply::write_too_large,
+    story::StoryKind,
 };
 
 /// A session, locked, for the connection that owns it and for no other.
@@ -125,6 +126,7 @@ impl<'a> OwnedSession<'a> {
         if let Some(events) = hub.events_at(now) {
             events.session_away(self.id(), AwayCause::Paused);
         }
+        self.tell(hub, now, StoryKind::Hidden);
     }
 
     /// The client is back.
@@ -133,6 +135,7 @@ impl<'a> OwnedSession<'a> {
         if let Some(events) = hub.events_at(now) {
             events.session_unpaused(self.id());
         }
+        self.tell(hub, now, StoryKind::Shown);
     }
 
     /// The connection is gone: the session waits for another one.
@@ -152,6 +155,11 @@ impl<'a> OwnedSession<'a> {
         if let Some(events) = hub.events_at(now) {
             events.session_away(self.id(), AwayCause::Disconnected);
         }
+        self.tell(hub, now, StoryKind::Away);
+    }
+
+    fn tell(&self, hub: &Hub, now: Now, kind: StoryKind) {
+        hub.tell(now, Some(self.id()), &self.login().identity, kind, || serde_json::json!({}));
     }
 
     /// The client has said goodbye: the session ends, and no ticket opens it again on this node. What is returned is for the

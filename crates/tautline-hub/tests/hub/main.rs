@@ -27,5 +27,6 @@ mod revocation;
 mod rule_reload;
 mod shares;
 mod slow_engine;
+mod stories;
 mod subs;
 mod withdrawn;
