@@ -102,9 +102,8 @@ pub(crate) struct Inner {
     /// `None` without a ceiling for them.
     pub(crate) user_connections: Swap<Option<UserConnections>>,
     pump: Mutex<Pump>,
-    /// Empty where no events are recorded.
+    /// Empty where no events are recorded, and so with stories.
     pub(crate) events: OnceLock<Events>,
-    /// Empty where no stories are kept.
     pub(crate) stories: OnceLock<StoryLog>,
     pub(crate) next_connection: AtomicU64,
     next_question: AtomicU64,
@@ -286,7 +285,6 @@ impl Hub {
             }
         }
         self.tick_events(now);
-        self.0.stories.get().iter().for_each(|stories| stories.tidy_some(now.wall_ms));
         // A clock that is ahead for a moment must not bring sessions back.
         let counted_ms = now.wall_ms.saturating_sub(self.clock_lead_ms(now));
         self.0.sessions.revocations().forget_expired(counted_ms);

@@ -26,6 +26,7 @@ impl Hub {
         self.0.channels.tidy_some(wall_ms, age_ms, |channel| self.save_delivered(channel));
         self.0.pages.tidy(now.mono_ms).into_iter().for_each(|next| self.read_page(next));
         self.save_positions();
+        self.0.stories.get().iter().for_each(|stories| stories.tidy_some(now.wall_ms));
         let hub = self.clone();
         let of_internal = self.clone();
         let in_use = InUse::new(move |channel| hub.find_channel(channel).is_some());
