@@ -2,14 +2,13 @@
 //!
 //! Start at [`report`]. The hub decides ([`Client::decide`]); this file only says why.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::fmt::Write as _;
 
 use anyhow::Context as _;
 use tautline_hub::{Access, ChannelRule, Client, Decision, Identity, Permission, Place};
 use tautline_protocol::{ChannelName, UserId};
-use toml::de::DeTable;
 
-use crate::config::Settings;
+use crate::config::{Loaded, Values};
 
 /// The word for a client without a login.
 const GUEST: &str = "guest";
@@ -17,13 +16,9 @@ const GUEST: &str = "guest";
 /// Whether a client has each permission in a channel, a line for each.
 ///
 /// # Errors
-/// When the client's name is no user and no token, or the file cannot be read again.
-pub fn report(
-    settings: &Settings,
-    config: Option<&Path>,
-    client: Asking<'_>,
-    channel: &ChannelName,
-) -> anyhow::Result<String> {
+/// When the client's name is no user and no token.
+pub fn report(loaded: &Loaded, client: Asking<'_>, channel: &ChannelName) -> anyhow::Result<String> {
+    let Loaded { settings, values, .. } = loaded;
     let identity = identity_of(client)?;
     let who = match &identity.user {
         Some(user) => format!("user {user}"),
@@ -31,22 +26,45 @@ pub fn report(
     };
     let mut text = format!("{who} in {channel}:\n");
     let index = settings.channels.iter().position(|rule| rule.pattern.matches(channel.as_str()));
-    let place = match (index, config) {
-        (Some(index), Some(path)) => place_of(path, index)?,
-        _ => None,
-    };
     for permission in Permission::ALL {
         let name = permission.as_str();
-        let (verdict, reason) = match index.map(|index| &settings.channels[index]) {
+        let (verdict, reason) = match index.map(|index| (index, &settings.channels[index])) {
             _ if channel.is_user() => of_inbox(&identity, channel, permission),
-            Some(rule) => of_rule(&identity, rule, channel, permission),
+            Some((index, rule)) => {
+                let (verdict, reason) = of_rule(&identity, rule, channel, permission);
+                (verdict, format!("{}{reason}", place_of(values, index, rule, permission)))
+            }
             None => ("no", "no rule matches: the channel is closed to all clients".to_owned()),
         };
-        let at =
-            place.as_ref().filter(|_| !channel.is_user()).map_or_else(String::new, |at| format!("{at}: "));
-        writeln!(text, "  {name:<10} {verdict:<4} {at}{reason}").expect("text takes all of it");
+        writeln!(text, "  {name:<10} {verdict:<4} {reason}").expect("text takes all of it");
     }
     Ok(text)
+}
+
+/// The place of the rule, and beside it that of the word that decides, where that does not come from the same file,
+/// variable or flag.
+fn place_of(values: &Values, index: usize, rule: &ChannelRule, permission: Permission) -> String {
+    let option = option_of(rule.access(permission).1);
+    let place = |option: &str| values.place(&format!("channels.{index}.{option}"));
+    // A file's place ends in line and column.
+    let line = |place: &'_ str| place.rsplit_once(':').map_or(place, |(line, _)| line).to_owned();
+    let source = |place: &str| line(&line(place));
+    match (place("match"), place(&option)) {
+        (Some(of_rule), Some(word)) if source(of_rule) != source(word) => {
+            format!("{} and {}: ", line(of_rule), line(word))
+        }
+        (Some(of_rule), _) => format!("{}: ", line(of_rule)),
+        // With `--dev` the last rule is of no file.
+        (None, _) => String::new(),
+    }
+}
+
+/// The option of a rule that says who has a permission.
+fn option_of(permission: Permission) -> String {
+    match permission {
+        Permission::Subscribe | Permission::Publish => permission.as_str().to_owned(),
+        Permission::History | Permission::Presence => format!("{}_access", permission.as_str()),
+    }
 }
 
 fn of_inbox(identity: &Identity, channel: &ChannelName, permission: Permission) -> (&'static str, String) {
@@ -64,11 +82,16 @@ fn of_rule(
     permission: Permission,
 ) -> (&'static str, String) {
     let (access, asked) = rule.access(permission);
-    let option = match asked {
-        Permission::Subscribe | Permission::Publish => asked.as_str().to_owned(),
-        Permission::History | Permission::Presence => format!("{}_access", asked.as_str()),
-    };
+    let option = option_of(asked);
     let decision = Client::new(identity).decide(rule, channel, permission);
+    let may_subscribe =
+        || Client::new(identity).decide(rule, channel, Permission::Subscribe) != Decision::Deny;
+    let beside = match (permission, decision) {
+        (Permission::History, Decision::Deny) if may_subscribe() => {
+            "; a subscription reads the log from any position nevertheless"
+        }
+        _ => "",
+    };
     let is_user = identity.user.is_some();
     let (verdict, why) = match (access, decision) {
         // A session is needed to know the guest.
@@ -90,7 +113,7 @@ fn of_rule(
         (_, Decision::Deny) => ("no", "open to other clients"),
     };
     let word = word_of(access);
-    (verdict, format!("match = {:?}, {option} = {word:?}: {why}", rule.pattern.as_str()))
+    (verdict, format!("match = {:?}, {option} = {word:?}: {why}{beside}", rule.pattern.as_str()))
 }
 
 const fn word_of(access: Access) -> &'static str {
@@ -102,20 +125,6 @@ const fn word_of(access: Access) -> &'static str {
         Access::Guest => "guest",
         Access::Any => "any",
     }
-}
-
-/// The line of the rule in the file.
-fn place_of(path: &Path, index: usize) -> anyhow::Result<Option<String>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let table = DeTable::parse(&text).context("the file has changed")?;
-    let rules = table.get_ref().get("channels").and_then(|rules| rules.get_ref().as_array());
-    // With `--dev` the last rule is not of the file.
-    let Some(rule) = rules.and_then(|rules| rules.get(index)).and_then(|rule| rule.get_ref().as_table())
-    else {
-        return Ok(None);
-    };
-    let at = rule.get("match").map(|pattern| pattern.span().start);
-    Ok(at.map(|at| format!("{}:{}", path.display(), text[..at].matches('\n').count() + 1)))
 }
 
 /// Whose permissions are asked for.
@@ -144,7 +153,10 @@ fn identity_of(client: Asking<'_>) -> anyhow::Result<Identity> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{
+        fs,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
 
     use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
     use serde_json::{Value, json};
@@ -173,15 +185,26 @@ subscribe = "guest"
     }
 
     fn lines_of(client: Asking<'_>, channel: &str) -> Vec<String> {
+        lines_beside(Flags::default(), &[], client, channel)
+    }
+
+    /// With flags and variables over the file.
+    fn lines_beside(
+        flags: Flags,
+        variables: &[(&str, &str)],
+        client: Asking<'_>,
+        channel: &str,
+    ) -> Vec<String> {
         static FILES: AtomicUsize = AtomicUsize::new(0);
         let number = FILES.fetch_add(1, Ordering::Relaxed);
         let name = format!("tautline-check-as-{}-{number}.toml", std::process::id());
         let path = std::env::temp_dir().join(name);
         fs::write(&path, FILE).unwrap();
-        let flags = Flags { config: Some(path.clone()), ..Flags::default() };
-        let settings = Loaded::load(&flags, &Environment::default()).ok().unwrap().settings;
+        let flags = Flags { config: Some(path.clone()), ..flags };
+        let environment = Environment::of(variables.iter().copied());
+        let loaded = Loaded::load(&flags, &environment).unwrap_or_else(|error| panic!("{error}"));
         let channel = ChannelName::parse(channel).unwrap();
-        let text = report(&settings, Some(&path), client, &channel).unwrap();
+        let text = report(&loaded, client, &channel).unwrap();
         fs::remove_file(&path).unwrap();
         text.lines().map(|line| line.replace(&path.display().to_string(), "FILE")).collect()
     }
@@ -198,7 +221,9 @@ subscribe = "guest"
 
     fn error(client: Asking<'_>) -> String {
         let channel = ChannelName::parse("room:7").unwrap();
-        let error = report(&Settings::default(), None, client, &channel).unwrap_err();
+        let loaded = Loaded::load(&Flags::default(), &Environment::default());
+        let loaded = loaded.unwrap_or_else(|error| panic!("{error}"));
+        let error = report(&loaded, client, &channel).unwrap_err();
         format!("{error:#}")
     }
 
@@ -210,6 +235,39 @@ subscribe = "guest"
         assert!(lines[2].starts_with("  publish    no   FILE:3:"), "{lines:#?}");
         assert!(lines[3].contains("no   FILE:3:") && lines[3].contains("history_access"), "{lines:#?}");
         assert!(lines[4].contains("yes") && lines[4].contains("subscribe = \"user\""), "{lines:#?}");
+    }
+
+    #[test]
+    fn word_from_a_variable_names_the_variable() {
+        let variable = "TAUTLINE__CHANNELS__1__SUBSCRIBE";
+        let lines = lines_beside(Flags::default(), &[(variable, "any")], Asking::As("u1"), "room:7");
+        let of_variable = format!("yes  FILE:8 and environment variable {variable}: match = \"room:*\"");
+        assert!(lines[1].contains(&of_variable), "{lines:#?}");
+        assert!(lines[2].contains("yes  FILE:8: match"), "{lines:#?}");
+        assert!(lines[3].contains(&of_variable), "history goes by the word of subscribe: {lines:#?}");
+    }
+
+    #[test]
+    fn rules_from_a_variable_name_no_line_of_the_file() {
+        let rules = r#"[{match="q*",subscribe="any"}]"#;
+        let lines = lines_beside(Flags::default(), &[("TAUTLINE__CHANNELS", rules)], Asking::As("u1"), "qq");
+        assert!(lines[1].contains("yes  environment variable TAUTLINE__CHANNELS: match"), "{lines:#?}");
+        assert!(!lines.concat().contains("FILE"), "{lines:#?}");
+    }
+
+    #[test]
+    fn rule_from_a_flag_names_the_flag() {
+        let set = ["channels.3.match=q*", "channels.3.subscribe=any"].map(str::to_owned).to_vec();
+        let lines = lines_beside(Flags { set, ..Flags::default() }, &[], Asking::As("u1"), "qq");
+        assert!(lines[1].contains("yes  --set: match = \"q*\""), "{lines:#?}");
+    }
+
+    #[test]
+    fn denied_history_says_what_a_subscriber_reads() {
+        let reads = |client: &str, channel: &str| lines(client, channel)[3].contains("from any position");
+        assert!(reads("42", "order:42:7"), "a user of its own, without a token");
+        assert!(!reads("43", "order:42:7"), "may not subscribe");
+        assert!(!reads("42", "lobby") && !reads("u1", "user:u1"));
     }
 
     #[test]

@@ -247,14 +247,14 @@ fn run_config(args: ConfigArgs, log: &LogArgs) -> anyhow::Result<ExitCode> {
 fn run_check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let environment = Environment::of_process()?;
     let flags = args.sources.flags();
-    let settings = Loaded::load(&flags, &environment)?.settings;
+    let loaded = Loaded::load(&flags, &environment)?;
     let asking = args.client.as_deref().map(Asking::As).or(args.user.as_deref().map(Asking::AsUser));
     if let (Some(client), Some(channel)) = (asking, &args.channel) {
-        let text = check_as::report(&settings, flags.config.as_deref(), client, channel)?;
+        let text = check_as::report(&loaded, client, channel)?;
         std::io::stdout().write_all(text.as_bytes()).context("cannot print")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let findings = settings.findings(&environment);
+    let findings = loaded.settings.findings(&environment);
     let mut text: String = findings.iter().map(|finding| escape::line(finding).into_owned() + "\n").collect();
     if findings.is_empty() {
         text += "nothing to object to\n";

@@ -7,6 +7,7 @@
 
 mod account;
 mod config;
+mod findings;
 mod from_client;
 mod from_peer;
 mod read;

@@ -107,12 +107,17 @@ impl Environment {
         all.filter_map(|(name, path)| Some((name, path, self.value(name)?))).collect()
     }
 
-    /// Fails for a variable that is a slip of one of ours.
+    /// Fails for a variable that is a slip of one of ours, and for two that say the same option.
     pub(super) fn check_names(&self) -> Result<(), ConfigError> {
-        let slip = self.strangers().find_map(|name| Some((name, known_like(name)?)));
-        match slip {
-            Some((name, known)) => {
-                Err(ConfigError::in_variable(name, format!("not known: is {known} meant?")))
+        if let Some((name, known)) = self.strangers().find_map(|name| Some((name, known_like(name)?))) {
+            return Err(ConfigError::in_variable(name, format!("not known: is {known} meant?")));
+        }
+        let mut long: Vec<_> = self.options();
+        long.retain(|(name, ..)| name.starts_with(LONG_PREFIX));
+        // Those of one option are side by side.
+        match long.windows(2).find(|pair| pair[0].1 == pair[1].1) {
+            Some(pair) => {
+                Err(ConfigError::in_variable(pair[1].0, format!("says the same option as {}", pair[0].0)))
             }
             None => Ok(()),
         }
@@ -128,7 +133,7 @@ impl Environment {
     /// `tautline` in variables such as `TAUTLINE_SERVICE_HOST`, which are no slips.
     fn strangers(&self) -> impl Iterator<Item = &str> {
         let strangers = self.variables.iter().filter(|(name, value)| {
-            name.starts_with(PREFIX)
+            name.to_ascii_uppercase().starts_with(PREFIX)
                 && !name.starts_with(LONG_PREFIX)
                 && !known().any(|known| known == name.as_str())
                 && !is_of_kubernetes(name, value)
@@ -144,12 +149,17 @@ fn known() -> impl Iterator<Item = &'static str> {
     SHORT.into_iter().map(|(name, _)| name).chain([CONFIG, TOKEN])
 }
 
-fn known_like(name: &str) -> Option<&'static str> {
+fn known_like(name: &str) -> Option<String> {
+    let name = name.to_ascii_uppercase();
+    if name.starts_with(LONG_PREFIX) {
+        return Some(name);
+    }
     // All have the prefix, which would make them all alike.
-    let after_prefix = |name: &'static str| name.strip_prefix(PREFIX).unwrap_or(name);
-    let name = name.strip_prefix(PREFIX)?;
-    let similar = suggestions::similar(name, known().map(after_prefix))?;
-    known().find(|known| after_prefix(known) == similar)
+    let similar = suggestions::similar(
+        name.strip_prefix(PREFIX)?,
+        known().filter_map(|known| known.strip_prefix(PREFIX)),
+    )?;
+    Some(format!("{PREFIX}{similar}"))
 }
 
 fn is_of_kubernetes(name: &str, value: &str) -> bool {
@@ -173,6 +183,11 @@ mod tests {
             ("TAUTLINE_AUTH_SECRETS", AUTH_SECRET),
             ("TAUTLINE_API_KEYS", API_KEY),
             ("TAUTLINE_LSITEN", LISTEN),
+            ("tautline_auth_secret", AUTH_SECRET),
+            ("Tautline_Node", NODE),
+            ("TAUTLINE_AUTH_secret", AUTH_SECRET),
+            ("tautline_lsiten", LISTEN),
+            ("tautline__server__node", "TAUTLINE__SERVER__NODE"),
         ] {
             let error = error_of(slip);
             assert!(error.starts_with(&format!("environment variable {slip}: ")), "{error}");
@@ -196,6 +211,21 @@ mod tests {
         let environment = Environment::of([("TAUTLINE_MOTD", "hello")]);
         assert!(environment.check_names().is_ok());
         assert!(environment.findings()[0].contains("TAUTLINE_MOTD is not known"));
+    }
+
+    #[test]
+    fn two_variables_of_one_option_are_refused() {
+        let both = [("TAUTLINE__SERVER__NODE", "a"), ("TAUTLINE__server__node", "b")];
+        let error = Environment::of(both).check_names().expect_err("two values").to_string();
+        assert!(error.contains("TAUTLINE__server__node: says the same option as TAUTLINE__SERVER__NODE"));
+        let unset = [("TAUTLINE__SERVER__NODE", ""), ("TAUTLINE__server__node", "b"), (NODE, "c")];
+        assert!(Environment::of(unset).check_names().is_ok(), "one is empty, and the short one counts less");
+        let of_lists = ["0", "00", "+0", "1"].map(|index| format!("TAUTLINE__CHANNELS__{index}__MATCH"));
+        let environment = Environment::of(of_lists.iter().map(|name| (name.as_str(), "a")));
+        let paths: Vec<_> = environment.options().into_iter().map(|(_, path, _)| path.0[1].clone()).collect();
+        let is_element =
+            |path: &&super::super::path::Step| matches!(path, super::super::path::Step::Index(_));
+        assert_eq!(paths.iter().filter(is_element).count(), 2, "an element has one name: {paths:?}");
     }
 
     #[test]

@@ -18,6 +18,9 @@ impl Settings {
         findings.extend(self.rule_findings());
         findings.extend(self.hook_findings());
         findings.extend(self.limit_findings());
+        if self.plain.enabled {
+            findings.extend(self.plain.findings());
+        }
         findings
     }
 

@@ -13,7 +13,9 @@ pub(super) enum Step {
 
 impl Step {
     fn parse(text: &str) -> Self {
-        text.parse().map_or_else(|_| Self::Key(text.to_owned()), Self::Index)
+        // `00` and `+0` are no second names of an element.
+        let index = text.parse::<usize>().ok().filter(|index| index.to_string() == text);
+        index.map_or_else(|| Self::Key(text.to_owned()), Self::Index)
     }
 }
 

@@ -78,6 +78,11 @@ impl Values {
         shown
     }
 
+    /// The place where an option was said.
+    pub(crate) fn place(&self, option: &str) -> Option<&str> {
+        self.0.get(&OptionPath::of_flag(option))?.place.as_deref()
+    }
+
     /// The options whose values are not the same in `other`.
     pub(crate) fn changed(&self, other: &Self) -> Vec<String> {
         let text = |values: &Self, path| values.0.get(path).map(|value| value.text.clone());
