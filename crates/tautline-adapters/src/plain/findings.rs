@@ -89,6 +89,9 @@ fn same(of: &str, names: &[(&str, &str)]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    /// A change, and words of its finding.
+    type Change<T> = (fn(&mut T), &'static str);
+
     fn findings(change: impl FnOnce(&mut PlainConfig)) -> Vec<String> {
         let mut config = PlainConfig::default();
         change(&mut config);
@@ -105,7 +108,7 @@ mod tests {
 
     #[test]
     fn names_that_shut_all_out_are_found() {
-        let changes: [(fn(&mut PlainConfig), &str); 9] = [
+        let changes: [Change<PlainConfig>; 9] = [
             (|config| config.names.auth = "ping".into(), "heartbeats: type = \"ping\" takes"),
             (|config| config.names.logout = "heartBeat".into(), "logout = \"heartBeat\""),
             (|config| config.names.auth = "logout".into(), "auth and logout are both"),
@@ -127,7 +130,7 @@ mod tests {
 
     #[test]
     fn answer_with_two_fields_of_one_name_is_found() {
-        let changes: [(fn(&mut Names), &str); 4] = [
+        let changes: [Change<Names>; 4] = [
             (|names| names.answer_kind = "code".into(), "answer_kind and code are both"),
             (|names| names.words = "retry_after_ms".into(), "words and retry_after_ms are both"),
             (|names| names.user = "data".into(), "user and data are both"),
