@@ -121,7 +121,16 @@ pub(super) fn browser_jobs(root: &Path) -> Result<Vec<Job>> {
     Ok([programs()].into_iter().chain(page.chain(gold).chain(shop).chain(test).map(Job::Run)).collect())
 }
 
-/// The same, for the books of the demo are those of this test; and each framework's app, by its own tool chain.
+/// The pages are built before a gateway is asked for them: a debug build reads them from their folder.
+pub(super) fn console_jobs(root: &Path) -> Result<Vec<Job>> {
+    // The types of the browser tests are checked together, and some are of the demo's page.
+    let pages = demo::page(root).into_iter().chain(npm::install(root, "console"));
+    let pages = pages.chain([npm(root, "console", ["test"])]);
+    let test = npm::install(root, "e2e").into_iter().chain([in_browser(root, "test:console")?]);
+    Ok([programs()].into_iter().chain(pages.chain(test).map(Job::Run)).collect())
+}
+
+/// As in `browser`, for the books of the demo are those of this test; and each framework's app, by its own tool chain.
 pub(super) fn frameworks_jobs(root: &Path) -> Result<Vec<Job>> {
     let mut commands = demo::page(root);
     for app in ["taro", "uni"] {

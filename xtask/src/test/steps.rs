@@ -17,8 +17,8 @@ use tautline_steps::{
 use super::{
     Lane, Options, Step,
     jobs::{
-        OF_TRANSPORTS, browser_jobs, cargo, databases_jobs, deny, frameworks_jobs, hooks_jobs, macos_job,
-        model_jobs, plain_jobs, programs, readme_jobs, traces_jobs,
+        OF_TRANSPORTS, browser_jobs, cargo, console_jobs, databases_jobs, deny, frameworks_jobs, hooks_jobs,
+        macos_job, model_jobs, plain_jobs, programs, readme_jobs, traces_jobs,
     },
 };
 
@@ -204,6 +204,15 @@ pub(super) static STEPS: &[Step] = &[
         needs: &[&C_TOOLCHAIN, &NODE, &CHROMIUM, &CHINESE_FONT],
         skip: never,
         jobs: browser_jobs,
+    },
+    Step {
+        name: "console",
+        about: "the console's pages: types, size, and every screen in a real Chromium",
+        quick: false,
+        lane: Lane::Programs,
+        needs: &[&C_TOOLCHAIN, &NODE, &CHROMIUM, &CHINESE_FONT],
+        skip: never,
+        jobs: console_jobs,
     },
     Step {
         name: "frameworks",
