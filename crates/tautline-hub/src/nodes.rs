@@ -5,22 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
 use tautline_engine::{BanChange, NodeEvent, NodeId, Revocation};
-use tautline_protocol::{Now, server::HandedLedger};
+use tautline_protocol::Now;
 
 use crate::{ControlMessage, Hub, control::bye_come_back, session::id::SessionId};
-
-/// The most bytes of replies that a session takes along to another node.
-pub(crate) const HANDED_BYTES_MAX: usize = 64 * 1024;
-
-/// A session on its way to another node.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct HandedSession {
-    /// A ticket as of now: the login may have changed since the client received its last one.
-    pub(crate) ticket: String,
-    pub(crate) ledger: HandedLedger,
-}
 
 impl Hub {
     /// Takes what other nodes on the same engine did. Returns what is to be handed over, after

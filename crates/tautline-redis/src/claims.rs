@@ -2,13 +2,7 @@
 //!
 //! Start at [`submit`].
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use tautline_engine::{ClaimSession, EngineError, NodeId, SessionClaim};
 use tokio::{sync::oneshot, time::timeout};
@@ -24,28 +18,6 @@ use crate::{
     shared::Shared,
     tells,
 };
-
-/// Claims under way.
-#[derive(Default)]
-pub(crate) struct Claims {
-    count: AtomicUsize,
-    next: AtomicU64,
-    /// Those that wait for what another node hands over.
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Option<Box<str>>>>>,
-}
-
-impl Claims {
-    /// Another node has answered; `None`: it has nothing to hand over, or is not there.
-    pub(crate) fn hand(&self, number: u64, handed: Option<Box<str>>) {
-        let waiting = self.lock().remove(&number);
-        // One that came too late is waited for no more.
-        waiting.into_iter().for_each(|waiting| drop(waiting.send(handed.clone())));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Option<Box<str>>>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Begins a claim.
 pub(crate) fn submit(shared: &Arc<Shared>, job: ClaimSession) {

@@ -18,6 +18,7 @@ mod append;
 mod append_queue;
 mod appends;
 mod chores;
+mod claim_table;
 mod claims;
 mod content;
 pub mod doctor;

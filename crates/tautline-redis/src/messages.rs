@@ -2,9 +2,9 @@
 //!
 //! Start at [`Message`] and [`Cursor::take`].
 
-use tautline_engine::{Ban, BanChange, Revocation};
+use tautline_engine::{Ban, BanChange, Revocation, RevokedLogins};
 
-use crate::{resp::Value, saved};
+use crate::resp::Value;
 
 /// A message, in the stream of all nodes or in the inbox of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Message {
     pub(crate) fn encode(&self) -> String {
         match self {
             Self::Revoked(revocation) => {
-                format!("r{} {}", revocation.until, saved::member(&revocation.subject))
+                format!("r{} {}", revocation.until, member(&revocation.subject))
             }
             Self::Ban(BanChange::Set(ban)) => format!("b{} {}\n{}", ban.until, ban.subject, ban.reason),
             Self::Ban(BanChange::Lift(subject)) => format!("l{subject}"),
@@ -47,7 +47,7 @@ impl Message {
         Some(match kind {
             "r" => {
                 let (until, member) = pair()?;
-                Self::Revoked(Revocation { subject: saved::subject(member)?, until: until.parse().ok()? })
+                Self::Revoked(Revocation { subject: subject(member)?, until: until.parse().ok()? })
             }
             "b" => {
                 let (until, subject) = pair()?;
@@ -70,6 +70,28 @@ impl Message {
             }
             _ => return None,
         })
+    }
+}
+
+/// Revoked logins as text.
+pub(crate) fn member(subject: &RevokedLogins) -> String {
+    match subject {
+        RevokedLogins::Session(session) => format!("s{session:032x}"),
+        RevokedLogins::Token(token) => format!("t{token:032x}"),
+        RevokedLogins::User { user, before } => format!("u{user:032x}{before}"),
+    }
+}
+
+/// The revoked logins of such a text.
+pub(crate) fn subject(member: &str) -> Option<RevokedLogins> {
+    let (kind, rest) = member.split_at_checked(1)?;
+    let (number, before) = rest.split_at_checked(32)?;
+    let number = u128::from_str_radix(number, 16).ok()?;
+    match kind {
+        "s" => Some(RevokedLogins::Session(number)),
+        "t" => Some(RevokedLogins::Token(number)),
+        "u" => Some(RevokedLogins::User { user: number, before: before.parse().ok()? }),
+        _ => None,
     }
 }
 
@@ -151,7 +173,7 @@ fn entry_of(entry: &Value) -> Option<(u64, u64, u64, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use tautline_engine::{BanSubject, RevokedLogins};
+    use tautline_engine::BanSubject;
 
     use super::*;
 

@@ -11,6 +11,7 @@ use crate::{
     content::NUMBER_MAX,
     fault::Refusal,
     keys::Keys,
+    messages::{member, subject},
     options::SCAN_PAGE,
     partition::Partition,
     reads::Reader,
@@ -102,28 +103,6 @@ pub(crate) fn revoke(keys: &Keys, revocation: &Revocation, max: usize) -> Vec<Co
     // Beyond the ceiling the one that ends first is forgotten.
     let cut = Command::new("ZREMRANGEBYRANK").arg(keys.revocations()).arg("0").arg(format!("-{}", max + 1));
     vec![add, cut]
-}
-
-/// Revoked logins as text.
-pub(crate) fn member(subject: &RevokedLogins) -> String {
-    match subject {
-        RevokedLogins::Session(session) => format!("s{session:032x}"),
-        RevokedLogins::Token(token) => format!("t{token:032x}"),
-        RevokedLogins::User { user, before } => format!("u{user:032x}{before}"),
-    }
-}
-
-/// The revoked logins of such a text.
-pub(crate) fn subject(member: &str) -> Option<RevokedLogins> {
-    let (kind, rest) = member.split_at_checked(1)?;
-    let (number, before) = rest.split_at_checked(32)?;
-    let number = u128::from_str_radix(number, 16).ok()?;
-    match kind {
-        "s" => Some(RevokedLogins::Session(number)),
-        "t" => Some(RevokedLogins::Token(number)),
-        "u" => Some(RevokedLogins::User { user: number, before: before.parse().ok()? }),
-        _ => None,
-    }
 }
 
 /// What expires at a time, as Redis sorts it.

@@ -8,21 +8,22 @@ use std::{
     },
 };
 
-use tautline_engine::NodeEvent;
+use tautline_engine::{EngineError, NodeEvent};
 use tautline_protocol::ChannelName;
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
     append_queue::Appends,
-    claims::Claims,
+    claim_table::Claims,
     keys::Keys,
     losses::Losses,
+    messages::Message,
     options::{RedisOptions, Wake},
     partition::Partition,
     read_queue::Reads,
+    resp::Command,
     router::Router,
     served::Served,
-    tells::Tell,
     way::Way,
 };
 
@@ -62,6 +63,19 @@ pub(crate) struct Shared {
 
 pub(crate) type OnNodeEvent = Box<dyn Fn(NodeEvent) -> Option<Box<str>> + Send + Sync>;
 pub(crate) type OnHint = Box<dyn Fn(&ChannelName, u64) + Send + Sync>;
+
+/// A message that waits to be sent.
+pub(crate) struct Tell {
+    /// A process; `None`: all of them.
+    pub(crate) to: Option<u64>,
+    pub(crate) message: Message,
+    /// What is executed before it.
+    pub(crate) saving: Vec<Command>,
+    pub(crate) submitted: tokio::time::Instant,
+    /// Is told whether the addressee runs.
+    pub(crate) done: Box<dyn FnOnce(Result<bool, EngineError>) + Send>,
+    pub(crate) _open: Open,
+}
 
 /// A job that closing waits for.
 pub(crate) struct Open(pub(crate) Arc<Shared>);

@@ -22,21 +22,8 @@ use crate::{
     resp::{Command, Value},
     router::Lane,
     saved,
-    shared::{Open, Shared},
+    shared::{Shared, Tell},
 };
-
-/// A message that waits to be sent.
-pub(crate) struct Tell {
-    /// A process; `None`: all of them.
-    to: Option<u64>,
-    message: Message,
-    /// What is executed before it.
-    saving: Vec<Command>,
-    submitted: Instant,
-    /// Is told whether the addressee runs.
-    done: Box<dyn FnOnce(Result<bool, EngineError>) + Send>,
-    _open: Open,
-}
 
 /// Saves a revocation, and tells all nodes of it.
 pub(crate) fn revoke(shared: &Arc<Shared>, job: Revoke) {

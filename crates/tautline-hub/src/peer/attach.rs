@@ -19,8 +19,7 @@ use super::{
     Peer, bye_expired,
     lookup::ChannelRequest,
     opening::{identity_of, own_channel, revoked},
-    ownership::Ownership,
-    stage::{ActiveSession, Requester, Stage},
+    stage::{ActiveSession, Ownership, Requester, Stage},
     subscriptions::{denied, parse_channel, too_many_channels},
 };
 use crate::{

@@ -19,8 +19,7 @@ use super::{
     Peer,
     lookup::PendingLookups,
     output::Output,
-    ownership::Ownership,
-    stage::{Authenticated, Authenticating, LoadingChannels, Queued, Stage},
+    stage::{Authenticated, Authenticating, LoadingChannels, Ownership, Queued, Stage},
 };
 use crate::{
     CallKey, Client, Decision, Hub, Identity, Permission,

@@ -7,46 +7,13 @@ use tautline_protocol::{Now, packet::Hello, server::Ledger};
 
 use super::{
     Peer,
-    stage::{Authenticated, LoadingChannels, Stage},
+    stage::{Authenticated, LoadingChannels, Ownership, Stage},
 };
 use crate::{
     Hub,
-    nodes::HandedSession,
-    session::{id::SessionId, taken_over},
+    session::{handed::HandedSession, id::SessionId, taken_over},
     ticket::Claims,
 };
-
-/// Which node has a session.
-pub(super) enum Ownership {
-    /// This one: no other shares its engine, or the session is new.
-    Alone,
-    /// The engine was asked.
-    Pending,
-    /// This one, as before.
-    Own { attempt: u64 },
-    /// This one, from now on. The ledger is what the other one has handed over, if it has.
-    Moved { attempt: u64, ledger: Option<Box<Ledger>> },
-}
-
-impl Ownership {
-    pub(super) const fn is_known(&self) -> bool {
-        !matches!(self, Self::Pending)
-    }
-
-    /// The number that counts for the attempt, where a claim has said so.
-    pub(super) const fn attempt(&self) -> Option<u64> {
-        match self {
-            Self::Own { attempt } | Self::Moved { attempt, .. } => Some(*attempt),
-            Self::Alone | Self::Pending => None,
-        }
-    }
-
-    /// The ledger of a session that was another node's.
-    pub(super) fn into_ledger(self) -> Option<Ledger> {
-        let Self::Moved { ledger, .. } = self else { return None };
-        ledger.map(|ledger| *ledger)
-    }
-}
 
 impl Peer {
     /// Claims the session of a hello that resumes, where other nodes share the engine.

@@ -5,9 +5,12 @@
 use std::sync::Arc;
 
 use tautline_engine::budget::Holder;
-use tautline_protocol::{packet::Hello, server::Opening};
+use tautline_protocol::{
+    packet::Hello,
+    server::{Ledger, Opening},
+};
 
-use super::{lookup::PendingLookups, ownership::Ownership};
+use super::lookup::PendingLookups;
 use crate::{
     Identity,
     channel::{Channel, ReaderPosition, SubscriberSlot},
@@ -57,6 +60,38 @@ pub(super) struct LoadingChannels {
     pub(super) authenticated: Authenticated,
     pub(super) lookups: PendingLookups,
     pub(super) ownership: Ownership,
+}
+
+/// Which node has a session.
+pub(super) enum Ownership {
+    /// This one: no other shares its engine, or the session is new.
+    Alone,
+    /// The engine was asked.
+    Pending,
+    /// This one, as before.
+    Own { attempt: u64 },
+    /// This one, from now on. The ledger is what the other one has handed over, if it has.
+    Moved { attempt: u64, ledger: Option<Box<Ledger>> },
+}
+
+impl Ownership {
+    pub(super) const fn is_known(&self) -> bool {
+        !matches!(self, Self::Pending)
+    }
+
+    /// The number that counts for the attempt, where a claim has said so.
+    pub(super) const fn attempt(&self) -> Option<u64> {
+        match self {
+            Self::Own { attempt } | Self::Moved { attempt, .. } => Some(*attempt),
+            Self::Alone | Self::Pending => None,
+        }
+    }
+
+    /// The ledger of a session that was another node's.
+    pub(super) fn into_ledger(self) -> Option<Ledger> {
+        let Self::Moved { ledger, .. } = self else { return None };
+        ledger.map(|ledger| *ledger)
+    }
 }
 
 /// How a hello was authenticated.

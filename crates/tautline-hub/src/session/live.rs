@@ -19,9 +19,9 @@ use crate::{
     Client, Decision, Hub, LoginDetails, Permission,
     events::EndCause,
     mailbox::PeerMailbox,
-    nodes::{HANDED_BYTES_MAX, HandedSession},
     reply::write_too_large,
     rules::Rules,
+    session::handed::{HANDED_BYTES_MAX, HandedSession},
     session::id::SessionId,
     sync::{MutexGuard, lock},
 };

@@ -4,6 +4,7 @@
 
 mod attempt;
 mod grants;
+pub(crate) mod handed;
 pub(crate) mod id;
 mod live;
 mod moved;
