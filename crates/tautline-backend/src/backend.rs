@@ -17,7 +17,10 @@ use tautline_protocol::{
 
 pub use tautline_hub::LoginResult;
 
-use crate::call::{Call, CallError, CallResult};
+use crate::{
+    call::{Call, CallError, CallResult},
+    figures::BackendFigures,
+};
 
 /// An answer, at once or later.
 pub type BackendFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -143,6 +146,12 @@ pub trait Backend: Send + Sync {
         false
     }
 
+    /// What it counts, for operators. By default nothing.
+    fn figures(&self, now: Now) -> BackendFigures {
+        let _ = now;
+        BackendFigures::default()
+    }
+
     /// The sources of the logins that it accepts ([`tautline_hub::Identity::source`]), asked when it is put to use: tickets of other
     /// sources are not valid.
     fn sources(&self) -> Vec<u64>;
@@ -168,6 +177,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     fn is_idempotent(&self, method: &str) -> bool {
         (**self).is_idempotent(method)
+    }
+
+    fn figures(&self, now: Now) -> BackendFigures {
+        (**self).figures(now)
     }
 
     fn sources(&self) -> Vec<u64> {

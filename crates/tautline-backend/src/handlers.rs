@@ -13,6 +13,7 @@ use tautline_protocol::{
 use crate::{
     backend::{Backend, BackendFuture, Login, LoginResult},
     call::{Call, CallResult},
+    figures::BackendFigures,
     source::source_of,
 };
 
@@ -105,6 +106,10 @@ impl Backend for Handlers {
 
     fn is_idempotent(&self, method: &str) -> bool {
         self.rest.is_idempotent(method)
+    }
+
+    fn figures(&self, now: Now) -> BackendFigures {
+        self.rest.figures(now)
     }
 
     fn sources(&self) -> Vec<u64> {

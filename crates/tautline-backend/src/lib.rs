@@ -20,6 +20,7 @@ mod connector;
 mod crypto;
 #[cfg(feature = "http")]
 pub mod events;
+mod figures;
 mod flight;
 mod handlers;
 #[cfg(feature = "http")]
@@ -46,6 +47,7 @@ pub use authenticator::{Authenticator, AuthenticatorError, AuthenticatorOptions}
 pub use backend::{Backend, BackendFuture, Login, LoginResult};
 pub use call::{Call, CallError, CallResult};
 pub use crypto::install as install_crypto_provider;
+pub use figures::{BackendFigures, HookAnswers, HookFigures};
 pub use handlers::{Handlers, LoginAttempt};
 #[cfg(feature = "http")]
 pub use hooks::{HookKind, HookOptions, HookOptionsError, Hooks};

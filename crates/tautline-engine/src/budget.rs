@@ -9,7 +9,10 @@
 //! holders with the same counters in both rows, one pair in a million, count as one. The rows are addressed
 //! by a keyed hash, so a holder cannot aim at the counters of another.
 
-use std::sync::{Arc, atomic::AtomicUsize as Counter};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize as Counter},
+};
 
 use crate::sync::{AtomicUsize, Ordering};
 
@@ -57,6 +60,8 @@ pub struct Budget {
     total: usize,
     reserved: usize,
     used: AtomicUsize,
+    /// Claims that were refused, for operators.
+    refused: AtomicU64,
     /// Atomics of the standard library even under a model checker: there are thousands, and none decides
     /// about the total.
     rows: [Box<[Counter]>; 2],
@@ -77,13 +82,31 @@ impl Budget {
 
     fn with_reserve(total: usize, reserved: usize) -> Arc<Self> {
         let row = || (0..WIDTH).map(|_| Counter::new(0)).collect();
-        Arc::new(Self { total, reserved, used: AtomicUsize::new(0), rows: [row(), row()] })
+        Arc::new(Self {
+            total,
+            reserved,
+            used: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            rows: [row(), row()],
+        })
     }
 
     /// The amount taken by all holders.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// The amount that all holders together may take.
+    #[must_use]
+    pub const fn total(&self) -> usize {
+        self.total
+    }
+
+    /// How often a holder was refused an amount.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// The amount taken by a holder; never an underestimate.
@@ -105,6 +128,7 @@ impl Budget {
         let before = self.used.fetch_add(amount, Ordering::Relaxed);
         if !admits(self.total, self.reserved, before, self.held(holder), amount, claimant) {
             self.used.fetch_sub(amount, Ordering::Relaxed);
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return false;
         }
         self.note(holder, amount);
@@ -114,7 +138,11 @@ impl Budget {
     /// Whether a holder could take the amount now.
     #[must_use]
     pub fn has_room(&self, holder: Holder, amount: usize, claimant: Claimant) -> bool {
-        admits(self.total, self.reserved, self.used(), self.held(holder), amount, claimant)
+        let has_room = admits(self.total, self.reserved, self.used(), self.held(holder), amount, claimant);
+        if !has_room {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        has_room
     }
 
     /// Whether a refused holder has used up its share, rather than the budget being full.
@@ -129,8 +157,8 @@ impl Budget {
     pub fn copy(&self) -> Arc<Self> {
         let copy = |counter: &Counter| Counter::new(counter.load(Ordering::Relaxed));
         let rows = self.rows.each_ref().map(|row| row.iter().map(copy).collect());
-        let used = AtomicUsize::new(self.used());
-        Arc::new(Self { total: self.total, reserved: self.reserved, used, rows })
+        let (used, refused) = (AtomicUsize::new(self.used()), AtomicU64::new(self.refused()));
+        Arc::new(Self { total: self.total, reserved: self.reserved, used, refused, rows })
     }
 
     /// Takes the amount regardless of room: it is already in use.

@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 use tautline_protocol::{ChannelName, RequestId, UserId};
 
-use crate::{Answer, BanChange, Content, EngineError, Entry, Retention, RetentionOf, budget::Holder};
+use crate::{
+    Answer, BanChange, Content, EngineError, Entry, Retention, RetentionOf,
+    budget::Holder,
+    meter::{JobKind, Watch},
+};
 
 /// A job for an engine.
 #[derive(Debug)]
@@ -357,6 +361,33 @@ impl Job {
             Self::SaveBan(job) => job.answer.give(Err(error.clone())),
             Self::ForgetUser(job) => job.answer.give(Err(error.clone())),
             Self::Tidy { .. } => {}
+        }
+    }
+
+    /// The same job with a watch on its answer.
+    pub(crate) fn watched(self, watch: impl FnOnce(JobKind) -> Watch) -> Self {
+        match self {
+            Self::Append(job) => {
+                Self::Append(Append { answer: job.answer.watched(watch(JobKind::Append)), ..job })
+            }
+            Self::Stat(job) => {
+                Self::Stat(StatRequest { answer: job.answer.watched(watch(JobKind::Stat)), ..job })
+            }
+            Self::Read(job) => Self::Read(Read { answer: job.answer.watched(watch(JobKind::Read)), ..job }),
+            Self::SavePositions(job) => {
+                let answer = job.answer.watched(watch(JobKind::Save));
+                Self::SavePositions(SavePositions { answer, ..job })
+            }
+            Self::Revoke(job) => {
+                Self::Revoke(Revoke { answer: job.answer.watched(watch(JobKind::Save)), ..job })
+            }
+            Self::SaveBan(job) => {
+                Self::SaveBan(SaveBan { answer: job.answer.watched(watch(JobKind::Save)), ..job })
+            }
+            Self::ForgetUser(job) => {
+                Self::ForgetUser(ForgetUser { answer: job.answer.watched(watch(JobKind::Save)), ..job })
+            }
+            Self::Tidy { .. } => self,
         }
     }
 }

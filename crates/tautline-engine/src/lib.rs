@@ -11,9 +11,12 @@ pub mod budget;
 mod entry;
 mod error;
 pub mod fair_queue;
+mod figures;
 mod job;
+pub mod latency;
 mod limits;
 mod memory;
+pub mod meter;
 mod nodes;
 mod retention;
 #[cfg(feature = "suite")]
@@ -25,6 +28,7 @@ pub use self::{
     ban::{Ban, BanChange, BanSubject, InvalidBanSubject},
     entry::{Content, Entry},
     error::EngineError,
+    figures::EngineFigures,
     job::{
         Append, Appended, Doubt, ForgetUser, InUse, Job, LogState, Origin, Page, Position, PositionUpdate,
         Read, Revocation, Revoke, RevokedLogins, SaveBan, SavePositions, Span, StatRequest, StatResult,
@@ -79,6 +83,11 @@ pub trait Engine: Send + Sync + 'static {
     /// Bytes that the logs hold, if the engine counts them; otherwise 0.
     fn bytes(&self) -> usize {
         0
+    }
+
+    /// Figures that only some engines have; nothing for one without a network.
+    fn figures(&self) -> EngineFigures {
+        EngineFigures::default()
     }
 
     /// True while the engine is expected to accept appends. False after one was refused for lack of room or

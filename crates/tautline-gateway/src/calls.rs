@@ -20,6 +20,7 @@ use tracing::debug;
 
 use crate::{
     catch_unwind::CatchUnwind,
+    figures::Timing,
     methods::CallFuture,
     permit::Permit,
     state::{Calls, GatewayState},
@@ -42,18 +43,19 @@ pub(crate) fn start(
 ) {
     let CallRequest { reply_to, method, data, timeout_ms, identity, client, holder, key } = request;
     let Some(permit) = CallPermit::try_acquire(state, holder) else {
+        state.timings.record(Timing::Call, 0, Some(&ErrorCode::Overloaded));
         let error = ErrorBody::new(ErrorCode::Overloaded, "too many methods are running on this node");
         return state.hub.answer_at(state.clock.now(), reply_to, Err(error));
     };
     let call = Call::new(method, data, identity, key).with(address, timeout_ms).with_client(client);
     let call = call.with_holder(holder);
     let Ok(future) = catch_unwind(AssertUnwindSafe(|| begin(state, now, call))) else {
-        return settle(state, reply_to, key, panicked());
+        return settle(state, reply_to, key, 0, panicked());
     };
     let mut future = CatchUnwind(future);
     match Pin::new(&mut future).poll(cx) {
-        Poll::Ready(result) => settle(state, reply_to, key, result.unwrap_or_else(panicked)),
-        Poll::Pending => drop(tokio::spawn(run(permit, reply_to, key, timeout_ms, future))),
+        Poll::Ready(result) => settle(state, reply_to, key, 0, result.unwrap_or_else(panicked)),
+        Poll::Pending => drop(tokio::spawn(run(permit, now, (reply_to, key), timeout_ms, future))),
     }
 }
 
@@ -69,8 +71,8 @@ fn begin(state: &Arc<GatewayState>, now: Now, call: Call) -> CallFuture {
 
 async fn run(
     permit: CallPermit,
-    reply_to: ReplyTo,
-    key: CallKey,
+    since: Now,
+    (reply_to, key): (ReplyTo, CallKey),
     timeout_ms: u64,
     future: CatchUnwind<CallFuture>,
 ) {
@@ -78,10 +80,13 @@ async fn run(
         Ok(result) => result.unwrap_or_else(panicked),
         Err(_) => Err(CallError::of(ErrorCode::Timeout, "the method took too long")),
     };
-    settle(permit.permit.state(), reply_to, key, result);
+    let state = permit.permit.state();
+    settle(state, reply_to, key, state.clock.now().mono_ms.saturating_sub(since.mono_ms), result);
 }
 
-fn settle(state: &GatewayState, reply_to: ReplyTo, key: CallKey, result: CallResult) {
+/// `ms`: how long it ran; one that answers at once took no time.
+fn settle(state: &GatewayState, reply_to: ReplyTo, key: CallKey, ms: u64, result: CallResult) {
+    state.timings.record(Timing::Call, ms, result.as_ref().err().map(|error| &error.code));
     let trace_id = key.trace_id();
     match result {
         Ok(data) => {

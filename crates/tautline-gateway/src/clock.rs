@@ -1,6 +1,9 @@
 //! Reads both clocks of the host; nothing else in this crate does.
 
-use std::time::{Instant, SystemTime};
+use std::{
+    sync::OnceLock,
+    time::{Instant, SystemTime},
+};
 
 use tautline_protocol::Now;
 
@@ -21,6 +24,13 @@ impl Clock {
         let whole_ms = |ms: u128| u64::try_from(ms).expect("milliseconds fit in 64 bits for an age");
         Now::new(whole_ms(self.begin.elapsed().as_millis()), whole_ms(wall.as_millis()))
     }
+}
+
+/// Microseconds since this process first asked, for measuring alone.
+pub(crate) fn stopwatch_us() -> u64 {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    let passed = BEGIN.get_or_init(Instant::now).elapsed();
+    u64::try_from(passed.as_micros()).expect("microseconds fit in 64 bits for an age")
 }
 
 #[cfg(test)]

@@ -87,6 +87,9 @@ pub struct GatewayConfig {
     /// Default 30 s.
     #[serde(with = "units::Wait")]
     pub unacknowledged_timeout: Duration,
+    /// Patterns of channel rules that `/metrics/channels` has series of: those with the most subscribers. Default 20.
+    #[serde(with = "units::Count")]
+    pub metrics_patterns_max: usize,
     /// Whether messages are compressed (permessage-deflate, RFC 7692) for clients that offer it. Default no:
     /// it costs CPU.
     pub compression: bool,
@@ -127,6 +130,7 @@ impl Default for GatewayConfig {
             stall_timeout: Duration::from_secs(30),
             linger_timeout: Duration::from_secs(3),
             unacknowledged_timeout: Duration::from_secs(30),
+            metrics_patterns_max: 20,
             compression: false,
             compression_bytes_min: 512,
             io_uring: true,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tautline_backend::{Backend, BackendFuture, Call, CallResult, Login, LoginResult};
+use tautline_backend::{Backend, BackendFigures, BackendFuture, Call, CallResult, Login, LoginResult};
 use tautline_hub::{Authorization, AuthorizeQuestion};
 use tautline_protocol::Now;
 
@@ -44,6 +44,10 @@ impl Backend for CurrentBackend {
 
     fn is_idempotent(&self, method: &str) -> bool {
         self.0.get().is_idempotent(method)
+    }
+
+    fn figures(&self, now: Now) -> BackendFigures {
+        self.0.get().figures(now)
     }
 
     fn sources(&self) -> Vec<u64> {

@@ -23,6 +23,7 @@ use tracing::{info, warn};
 use crate::{
     accept,
     drain::{DrainProgress, whole_ms},
+    figures::{GatewayFigures, figures},
     http::{origins::Origins, routes},
     listener::{Listener, Serves},
     metrics::Metric,
@@ -60,7 +61,7 @@ impl Gateway {
     }
 
     /// The gateway's routes, to be served alone or merged with others: `/connect`, `/api/v1/…`, `/health/live`,
-    /// `/health/ready`, `/metrics`.
+    /// `/health/ready`, `/metrics`, `/metrics/channels`.
     ///
     /// Under [`axum::serve()`] on a plain `TcpListener`, WebSockets are as cheap as under [`Gateway::serve`];
     /// behind another transport (TLS) each costs what that transport holds. Where the server adds axum's
@@ -250,6 +251,13 @@ impl Gateway {
             calls_running: state.calls.in_use(),
             panics: state.panics.load(Ordering::Relaxed),
         }
+    }
+
+    /// Figures beside [`Gateway::stats`]: durations, and how the limits stand. Those of the hub and its engine are
+    /// [`Hub::counters`], [`Hub::engine_jobs`] and [`Hub::engine_figures`].
+    #[must_use]
+    pub fn figures(&self) -> GatewayFigures {
+        figures(&self.0)
     }
 
     /// Adds metrics to `/metrics`. The source is asked at each scrape, on the thread that answers it.

@@ -31,6 +31,7 @@ mod config;
 mod connection;
 mod current_backend;
 mod drain;
+mod figures;
 mod gateway;
 mod handlers;
 mod http;
@@ -50,6 +51,7 @@ mod warnings;
 pub use builder::{BuildError, GatewayBuilder};
 pub use config::GatewayConfig;
 pub use drain::DrainProgress;
+pub use figures::{GatewayFigures, TimedFigures};
 pub use gateway::{Gateway, GatewayStats};
 pub use http::{
     hosts::Hosts,
@@ -57,7 +59,7 @@ pub use http::{
 };
 pub use ipnet::IpNet;
 pub use listener::{Listener, Serves};
-pub use metrics::{Metric, ProcessFigures, Sample, process_figures};
+pub use metrics::{Histogram, Metric, ProcessFigures, Sample, process_figures};
 pub use tautline_adapters::plain::{Heartbeat, Names, PlainConfig};
 pub use tautline_api::{
     API_KEY_BYTES_MIN, ApiKeyError, ApiKeys, Host, PROBLEM_JSON, Problem, Scope, Scopes, WebhookCommand,

@@ -4,7 +4,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use tokio::sync::Notify;
@@ -13,6 +13,8 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(crate) struct Counter {
     in_use: AtomicUsize,
+    /// Permits that were refused.
+    refused: AtomicU64,
     max: usize,
     idle: Notify,
 }
@@ -30,11 +32,16 @@ pub(crate) struct Permit<R: Counted>(Arc<R::State>);
 
 impl Counter {
     pub(crate) fn new(max: usize) -> Self {
-        Self { in_use: AtomicUsize::new(0), max, idle: Notify::new() }
+        Self { in_use: AtomicUsize::new(0), refused: AtomicU64::new(0), max, idle: Notify::new() }
     }
 
     pub(crate) fn in_use(&self) -> usize {
         self.in_use.load(Ordering::Acquire)
+    }
+
+    /// How often the ceiling has refused a permit.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Waits until nothing is in use.
@@ -57,7 +64,11 @@ impl<R: Counted> Permit<R> {
         let before = counter.in_use.fetch_add(1, Ordering::AcqRel);
         // Made in any case: dropping it undoes the count.
         let permit = Self(Arc::clone(state));
-        (before < counter.max).then_some(permit)
+        if before >= counter.max {
+            counter.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(permit)
     }
 
     pub(crate) fn state(&self) -> &Arc<R::State> {

@@ -16,10 +16,11 @@ use tautline_hub::{
     AuthenticateQuestion, Authorization, AuthorizeQuestion, LoginRefused, LoginResult, Reply,
     budget::{Claim, Claimant, Holder},
 };
-use tautline_protocol::Now;
+use tautline_protocol::{ErrorCode, Now};
 
 use crate::{
     catch_unwind::CatchUnwind,
+    figures::Timing,
     permit::Permit,
     state::{GatewayState, Questions},
 };
@@ -44,6 +45,11 @@ pub(crate) async fn authenticate(
     let login = Login::of(now, &question).with_address(counted).to_hub(&state.hub);
     let answer = ask(&state, question.holder, state.access.backend.authenticate(login)).await;
     let result = answer.unwrap_or_else(|words| Err(LoginRefused::Unavailable(words.to_owned())));
+    let error = result.as_ref().err().map(|refused| match refused {
+        LoginRefused::Unavailable(_) => ErrorCode::Unavailable,
+        _ => ErrorCode::PermissionDenied,
+    });
+    record(&state, now, Timing::Login, error.as_ref());
     if let Err(refused) = &result {
         state.refusals.log_login(now, &question.auth, refused, address);
     }
@@ -58,7 +64,19 @@ pub(crate) async fn authorize(
     reply: Reply<Authorization>,
 ) {
     let answer = ask(&state, question.holder, state.access.backend.authorize(now, &question)).await;
-    reply.answer(answer.unwrap_or_else(Authorization::unavailable));
+    let answer = answer.unwrap_or_else(Authorization::unavailable);
+    let error = match &answer {
+        Authorization::Deny { .. } | Authorization::Disconnect(_) => Some(ErrorCode::PermissionDenied),
+        Authorization::Unavailable { .. } => Some(ErrorCode::Unavailable),
+        Authorization::Allow { .. } | Authorization::Rewrite { .. } | Authorization::Skip => None,
+    };
+    record(&state, now, Timing::Permission, error.as_ref());
+    reply.answer(answer);
+}
+
+fn record(state: &GatewayState, since: Now, timing: Timing, error: Option<&ErrorCode>) {
+    let ms = state.clock.now().mono_ms.saturating_sub(since.mono_ms);
+    state.timings.record(timing, ms, error);
 }
 
 async fn ask<T>(

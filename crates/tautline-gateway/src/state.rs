@@ -20,10 +20,11 @@ use tokio::{sync::oneshot, task::AbortHandle};
 use crate::{
     addresses::Addresses,
     clients::Clients,
-    clock::Clock,
+    clock::{Clock, stopwatch_us},
     config::GatewayConfig,
     current_backend::CurrentBackend,
     drain::Drain,
+    figures::Timings,
     http::{hosts::Hosts, origins::Origins},
     methods::Methods,
     metrics::Sources,
@@ -60,6 +61,8 @@ pub(crate) struct GatewayState {
     pub(crate) clients: Clients,
     /// Connections that a panic has ended.
     pub(crate) panics: AtomicU64,
+    /// How long calls and questions took.
+    pub(crate) timings: Timings,
     pub(crate) warnings: Warnings,
     pub(crate) refusals: Refusals,
     /// What `/metrics` has beside the gateway's own.
@@ -106,6 +109,7 @@ impl GatewayState {
         access: Access,
         methods: Methods,
     ) -> Self {
+        hub.measure_engine(stopwatch_us);
         Self {
             hub,
             clock: Clock::start(),
@@ -126,6 +130,7 @@ impl GatewayState {
             config,
             plain: Arc::new(plain),
             panics: AtomicU64::new(0),
+            timings: Timings::default(),
             warnings: Warnings::default(),
             refusals: Refusals::default(),
             metrics: Sources::default(),

@@ -1,6 +1,8 @@
 //! Warnings about ceilings: logged once when a ceiling is reached and once when that is over, however often
 //! it happens.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tautline_hub::LogOnce;
 use tautline_protocol::Now;
 use tracing::{info, warn};
@@ -23,12 +25,14 @@ pub(crate) struct Warnings {
 #[derive(Debug)]
 pub(crate) struct Warning {
     once: LogOnce,
+    /// Occurrences since the start.
+    times: AtomicU64,
     words: &'static str,
 }
 
 impl Default for Warnings {
     fn default() -> Self {
-        let warning = |words| Warning { once: LogOnce::new(), words };
+        let warning = |words| Warning { once: LogOnce::new(), times: AtomicU64::new(0), words };
         Self {
             accept: warning("cannot accept connections"),
             http_connections: warning(
@@ -61,9 +65,15 @@ impl Default for Warnings {
 impl Warning {
     /// Counts one occurrence, and warns where it is the first.
     pub(crate) fn note(&self, now: Now, detail: impl FnOnce() -> String) {
+        self.times.fetch_add(1, Ordering::Relaxed);
         if self.once.note(now.mono_ms) {
             warn!(detail = detail(), "{}", self.words);
         }
+    }
+
+    /// How often it has happened since the start.
+    pub(crate) fn times(&self) -> u64 {
+        self.times.load(Ordering::Relaxed)
     }
 
     fn log_end(&self, now: Now) {

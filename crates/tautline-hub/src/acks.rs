@@ -48,6 +48,11 @@ impl Acks {
         }
     }
 
+    /// What counts the positions.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Records that a user's app, or any connection at all, has taken everything up to `offset`. An older
     /// position changes nothing.
     pub(crate) fn advance(

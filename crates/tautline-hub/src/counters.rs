@@ -4,16 +4,19 @@
 //! Start at [`HubCounters`].
 
 use tautline_protocol::{
-    ByeCode,
+    ByeCode, ErrorCode,
     client::DropCause,
     packet::{
-        Hello, Welcome,
+        ErrorBody, Hello, Welcome,
         client::LastDrop,
         server::{ChannelWelcome, Gap, GapReason},
     },
 };
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::{
+    LoginRefused,
+    sync::{AtomicU64, Ordering},
+};
 
 /// The upper bounds of [`OfflineTimes`] but for the last, in milliseconds.
 pub const OFFLINE_BOUNDS_MS: [u64; 8] =
@@ -25,6 +28,29 @@ const GAP_REASONS: [(GapReason, &str); 4] = [
     (GapReason::Ahead, "ahead"),
     (GapReason::Mismatch, "mismatch"),
 ];
+
+/// A ticket was good.
+pub(crate) const RESUMED: &str = "resumed";
+/// The client logs in once more, and its session goes on or not.
+const CHALLENGED: &str = "challenged";
+/// The ticket was not good, and the login beside it has opened another session.
+pub(crate) const NEW_SESSION: &str = "new_session";
+
+const RESUMES: [(&str, &str); 10] = [
+    (RESUMED, "in_memory"),
+    (RESUMED, "from_node"),
+    (RESUMED, "from_ticket"),
+    (CHALLENGED, "ticket_invalid"),
+    (CHALLENGED, "ticket_revoked"),
+    (CHALLENGED, "ticket_expired"),
+    (NEW_SESSION, "ticket_invalid"),
+    (NEW_SESSION, "ticket_revoked"),
+    (NEW_SESSION, "ticket_expired"),
+    (NEW_SESSION, "other_user"),
+];
+
+/// The codes of the protocol, and one for those of back ends.
+const REFUSALS: usize = ErrorCode::KNOWN.len() + 1;
 
 /// Connections count in one of these, so that cores seldom fight for a line of the cache.
 const DELIVERY_SHARDS: usize = 16;
@@ -38,6 +64,12 @@ pub struct HubCounters {
     pub sessions_resumed: u64,
     /// Challenges sent: a hello without a login, or with one that no longer holds.
     pub challenges: u64,
+    /// Hellos with a ticket: what came of it, and why.
+    pub resumes: Vec<(&'static str, &'static str, u64)>,
+    /// Logins that were not accepted, by [`LoginRefused::reason`].
+    pub logins_refused: Vec<(&'static str, u64)>,
+    /// Requests that were answered by an error, by its code; those of back ends are `other`.
+    pub requests_refused: Vec<(&'static str, u64)>,
     /// Cursors of hellos whose channel goes on without a gap.
     pub channels_resumed: u64,
     /// Gaps told, by [`GapReason`].
@@ -67,6 +99,13 @@ pub(crate) struct Counters {
     opened: AtomicU64,
     resumed: AtomicU64,
     challenges: AtomicU64,
+    /// Hellos that waited for their turn too long.
+    pub(crate) admission_timeouts: AtomicU64,
+    /// Connections of users that had too many.
+    pub(crate) user_refusals: AtomicU64,
+    resumes: [AtomicU64; RESUMES.len()],
+    logins_refused: [AtomicU64; LoginRefused::REASONS.len()],
+    requests_refused: [AtomicU64; REFUSALS],
     channels_resumed: AtomicU64,
     gaps: [AtomicU64; GAP_REASONS.len()],
     byes: [AtomicU64; ByeCode::ALL.len()],
@@ -94,8 +133,34 @@ impl Counters {
         add(&self.channels_resumed, named.filter(continues).count() as u64);
     }
 
-    pub(crate) fn count_challenge(&self) {
+    pub(crate) fn count_challenge(&self, code: &str) {
         add(&self.challenges, 1);
+        self.count_resume(CHALLENGED, code);
+    }
+
+    /// A hello had a ticket.
+    pub(crate) fn count_resume(&self, outcome: &str, reason: &str) {
+        add_at(&self.resumes, RESUMES.iter().position(|known| *known == (outcome, reason)));
+    }
+
+    pub(crate) fn count_login_refused(&self, refused: &LoginRefused) {
+        let reason = refused.reason();
+        add_at(&self.logins_refused, LoginRefused::REASONS.iter().position(|known| *known == reason));
+    }
+
+    /// A request is answered, by this error where there is one.
+    pub(crate) fn count_refused(&self, error: Option<&ErrorBody>) {
+        let Some(error) = error else { return };
+        let known = ErrorCode::KNOWN.iter().position(|known| *known == error.code.as_str());
+        add_at(&self.requests_refused, known.or(Some(REFUSALS - 1)));
+    }
+
+    pub(crate) fn count_admission_timeout(&self) {
+        add(&self.admission_timeouts, 1);
+    }
+
+    pub(crate) fn count_user_refusal(&self) {
+        add(&self.user_refusals, 1);
     }
 
     pub(crate) fn count_gap(&self, gap: &Gap) {
@@ -127,6 +192,13 @@ impl Counters {
             sessions_opened: get(&self.opened),
             sessions_resumed: get(&self.resumed),
             challenges: get(&self.challenges),
+            resumes: RESUMES
+                .iter()
+                .zip(&self.resumes)
+                .map(|((outcome, reason), count)| (*outcome, *reason, get(count)))
+                .collect(),
+            logins_refused: named(LoginRefused::REASONS.into_iter(), &self.logins_refused),
+            requests_refused: named(ErrorCode::KNOWN.into_iter().chain(["other"]), &self.requests_refused),
             channels_resumed: get(&self.channels_resumed),
             gaps: named(GAP_REASONS.iter().map(|(_, name)| *name), &self.gaps),
             byes: named(ByeCode::ALL.iter().map(|code| code.as_str()), &self.byes),

@@ -18,7 +18,7 @@ use tautline_protocol::{
 };
 
 use crate::{
-    ChannelRule, HubStats, IdempotentMethods, Identity, LoginRefused, Rules,
+    ChannelRule, IdempotentMethods, Identity, LoginRefused, Rules,
     acks::Acks,
     admission::{AdmissionQueue, HelloKind},
     aging::Aging,
@@ -31,6 +31,7 @@ use crate::{
     last_seen::LastSeen,
     limits::{HubLimits, NodeLimits},
     mailbox::PeerMailbox,
+    measured_engine::MeasuredEngine,
     pages::Pages,
     random::Random,
     rates::{Charge, Charged, RateLimiter, Rates},
@@ -81,7 +82,7 @@ pub(crate) struct Inner {
     node: String,
     keys: RwLock<Arc<TicketKeys>>,
     random: Random,
-    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) engine: MeasuredEngine,
     pub(crate) channels: Channels,
     pub(crate) pages: Pages,
     sessions: Sessions,
@@ -89,15 +90,15 @@ pub(crate) struct Inner {
     software_names: SoftwareNames,
     last_seen: LastSeen,
     /// Subscriptions of all connections.
-    subscriptions: AtomicUsize,
+    pub(crate) subscriptions: AtomicUsize,
     /// Users that have a connection.
-    users_online: AtomicUsize,
+    pub(crate) users_online: AtomicUsize,
     pub(crate) acks: Acks,
-    admission: AdmissionQueue,
+    pub(crate) admission: AdmissionQueue,
     /// `None` if no rate is limited.
-    rates: Swap<Option<RateLimiter>>,
+    pub(crate) rates: Swap<Option<RateLimiter>>,
     /// Refusals of limiters that were replaced.
-    earlier_refusals: AtomicU64,
+    pub(crate) earlier_refusals: AtomicU64,
     pub(crate) counters: Counters,
     /// `None` without a ceiling for them.
     pub(crate) user_connections: Swap<Option<UserConnections>>,
@@ -174,7 +175,7 @@ impl Hub {
             idempotent_methods: config.idempotent_methods,
             node: config.node,
             random,
-            engine,
+            engine: MeasuredEngine::new(engine),
             channels,
             pump: Mutex::default(),
             events: OnceLock::new(),
@@ -364,30 +365,6 @@ impl Hub {
     pub fn set_login_sources(&self, sources: Vec<u64>) {
         self.0.login_sources.store(sources);
     }
-
-    /// Current gauges and counters.
-    #[must_use]
-    pub fn stats(&self) -> HubStats {
-        let limiter = self.0.rates.load();
-        HubStats {
-            connections: self.0.connections.load(Ordering::Relaxed),
-            sessions: self.0.sessions.len(),
-            users_online: self.0.users_online.load(Ordering::Relaxed),
-            channels: self.0.channels.len(),
-            subscriptions: self.0.subscriptions.load(Ordering::Relaxed),
-            log_bytes: self.0.channels.tail_bytes().max(self.0.engine.bytes()),
-            reply_bytes: self.0.budgets.replies.used(),
-            presence_bytes: self.0.budgets.changes.used(),
-            presence_seats: self.0.budgets.members.used(),
-            append_bytes: self.0.budgets.appends.used(),
-            pages: self.0.pages.len(),
-            hellos_waiting: self.0.admission.waiting(),
-            publications: self.0.publications.load(Ordering::Relaxed),
-            rate_limited: self.0.earlier_refusals.load(Ordering::Relaxed)
-                + limiter.as_ref().as_ref().map_or(0, RateLimiter::refusals),
-            rate_keys: limiter.as_ref().as_ref().map_or(0, RateLimiter::keys),
-        }
-    }
 }
 
 /// Used by peers.
@@ -426,8 +403,8 @@ impl Hub {
         self.0.idempotent_methods.contains(method)
     }
 
-    pub(crate) fn engine(&self) -> &dyn Engine {
-        &*self.0.engine
+    pub(crate) fn engine(&self) -> &MeasuredEngine {
+        &self.0.engine
     }
 
     /// The channel's retention. A wall clock that jumped ahead ages nothing (see [`crate::aging`]).
@@ -478,7 +455,11 @@ impl Hub {
         now: Now,
         result: Result<Identity, LoginRefused>,
     ) -> Result<Login, LoginRefused> {
-        let identity = result?;
+        let accepted = result.and_then(|identity| self.check_login(now, identity));
+        accepted.inspect_err(|refused| self.0.counters.count_login_refused(refused))
+    }
+
+    fn check_login(&self, now: Now, identity: Identity) -> Result<Login, LoginRefused> {
         identity.check_bounds().map_err(|over| LoginRefused::Unauthorized(over.to_string()))?;
         let login = self.login(now, identity);
         if self.is_banned(&login.identity) {

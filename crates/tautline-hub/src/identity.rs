@@ -81,6 +81,33 @@ pub enum LoginRefused {
 }
 
 impl LoginRefused {
+    /// What kind of refusal it is, from a closed set, for metrics and logs.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::NotYet { .. } => "not_yet",
+            Self::Code { .. } => "code",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Banned(_) => "banned",
+            Self::Disconnect(_) => "disconnected",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+
+    /// All that [`Self::reason`] may return.
+    pub const REASONS: [&'static str; 8] = [
+        "expired",
+        "unauthorized",
+        "not_yet",
+        "code",
+        "rate_limited",
+        "banned",
+        "disconnected",
+        "unavailable",
+    ];
+
     /// The `bye` that answers a `hello`; `retry_after_ms` spreads the retries while the login service is
     /// unreachable.
     pub(crate) fn to_bye(&self, retry_after_ms: impl FnOnce() -> u64) -> Bye {

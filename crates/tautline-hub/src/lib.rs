@@ -24,6 +24,7 @@ mod counters;
 mod details;
 mod disconnect;
 mod events;
+mod figures;
 mod gather;
 mod history;
 mod hub;
@@ -35,9 +36,11 @@ mod limits;
 mod log_once;
 mod mailbox;
 mod maintenance;
+mod measured_engine;
 mod nodes;
 mod packets;
 mod pages;
+mod pattern_figures;
 mod peer;
 mod permissions;
 mod presence;
@@ -74,12 +77,14 @@ pub use events::{
     EVENT_BYTES_MAX, EventKind, EventLog, EventLogConfig, EventLogFigures, EventLogStanding, EventPage,
     EventSet, EventsConfig, InvalidEvents, StoredEvent, UnknownEvent,
 };
+pub use figures::LimitFigures;
 pub use hub::{Hub, HubConfig};
 pub use idempotent_methods::IdempotentMethods;
 pub use identity::{Identity, LoginRefused};
 pub use inbox::Inbox;
 pub use limits::{HubLimits, NodeLimits};
 pub use log_once::LogOnce;
+pub use pattern_figures::PatternFigures;
 pub use peer::{CallRequest, Output, Peer, ReplyTo};
 pub use permissions::{Client, Decision};
 pub use questions::{AuthenticateQuestion, Authorization, AuthorizeQuestion, Disconnect, LoginResult, Reply};
@@ -93,6 +98,7 @@ pub use shared_connection::SharedConnection;
 pub use stats::HubStats;
 pub use story::{STORY_PAGE_MAX, StoryConfig, StoryEntry, StoryPage};
 pub use tautline_engine::{
-    Ban, BanSubject, Engine, EngineLimits, LogState, MemoryEngine, NodeEvent, Position, Retention, budget,
+    Ban, BanSubject, Engine, EngineFigures, EngineLimits, LogState, MemoryEngine, NodeEvent, Position,
+    Retention, budget, latency, meter,
 };
 pub use user_connections::ConnectionBeyond;

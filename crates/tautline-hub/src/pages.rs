@@ -90,6 +90,11 @@ impl Pages {
         Self { state: Mutex::default(), pages_max, connection_max }
     }
 
+    /// The most pages in memory.
+    pub(crate) const fn max(&self) -> usize {
+        self.pages_max
+    }
+
     /// The number of pages in any state.
     pub(crate) fn len(&self) -> usize {
         lock(&self.state).slots.len()

@@ -118,6 +118,11 @@ impl LogTail {
         self.head_at
     }
 
+    /// Bytes of the publications in it.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) const fn base(&self) -> u64 {
         self.base
     }

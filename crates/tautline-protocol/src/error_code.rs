@@ -57,6 +57,17 @@ impl ErrorCode {
     /// For back ends only: an idempotency key of another publication, or a log whose head is not the expected one.
     pub const CONFLICT: Self = Self::Other(Cow::Borrowed("conflict"));
 
+    /// The codes of the protocol, in one order.
+    pub const KNOWN: [&'static str; NAMES.len()] = {
+        let mut known = [""; NAMES.len()];
+        let mut index = 0;
+        while index < known.len() {
+            known[index] = NAMES[index].1;
+            index += 1;
+        }
+        known
+    };
+
     /// The code on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {

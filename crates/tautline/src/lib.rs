@@ -17,6 +17,7 @@ mod doctor;
 mod engine;
 pub mod listen;
 mod logins;
+mod metrics;
 pub mod mock;
 mod reload;
 pub mod serve;

@@ -20,6 +20,7 @@ use crate::{
     console::Console,
     engine::Logs,
     logins::Logins,
+    metrics,
     reload::Reloader,
     sockets::BoundSocket,
     starting::answer_while,
@@ -62,6 +63,7 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
     announce(&settings, &sockets, logs.keeps_keys());
     console.announce(&sockets);
     let tls = certificates.as_ref().map(CertificateStore::tls);
+    metrics::add(&gateway, webhooks.handle(), tls.clone());
     let (mut serving, mut files) = (JoinSet::new(), Vec::new());
     for socket in sockets {
         let (listener, file) = socket.into_listener(tls.as_ref(), console.router());

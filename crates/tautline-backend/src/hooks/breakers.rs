@@ -31,6 +31,11 @@ impl Breakers {
         Self { all, hasher: RandomState::new() }
     }
 
+    /// How many leave their questions alone.
+    pub(super) fn open(&self, now_ms: u64) -> usize {
+        self.all.iter().filter(|breaker| lock(breaker).is_open(now_ms)).count()
+    }
+
     /// Begins an attempt.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ use super::{
     options::{Checked, HookOptions, HookOptionsError},
     request::{Attempt, HookRequest},
     selector::Selector,
+    timings::Timings,
     turns::Turns,
 };
 use crate::{
@@ -53,6 +54,7 @@ pub(super) struct Hook {
     /// Numbers attempts in traces: a random start, so that two nodes have no numbers in common.
     next_span: AtomicU64,
     log: Mutex<LogBudget>,
+    pub(super) timings: Timings,
 }
 
 /// One URL.
@@ -108,7 +110,19 @@ impl Hook {
             client: HttpClient::guarded(Networks::new(options.allow_networks.clone()), timeout),
             next_span: AtomicU64::new(random),
             log: Mutex::default(),
+            timings: Timings::default(),
         })
+    }
+
+    /// Questions that run, and that wait.
+    pub(super) fn in_use(&self) -> (usize, usize) {
+        self.turns.in_use()
+    }
+
+    /// Its URLs, and how many of their breakers are open.
+    pub(super) fn open_breakers(&self, now: Now) -> Vec<(String, usize)> {
+        let open = |place: &Place| (place.shown.clone(), place.breakers.open(now.mono_ms));
+        self.places.iter().map(open).collect()
     }
 
     /// Asks, for at most so many milliseconds.
@@ -129,6 +143,8 @@ impl Hook {
             Some(_turn) => self.ask_in_turn(time, request).await,
             None => Outcome::Failed(Failure::Busy),
         };
+        let us = u64::try_from(asked_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.timings.record(request.kind, us, &outcome);
         self.log(time, request, &outcome);
         outcome
     }

@@ -13,6 +13,7 @@ mod results;
 mod selector;
 #[cfg(test)]
 mod tests;
+mod timings;
 mod turns;
 
 use std::sync::{
@@ -31,6 +32,7 @@ pub use self::{
 use crate::{
     Backend, BackendFuture, Login, LoginResult,
     call::{Call, CallResult},
+    figures::{BackendFigures, HookFigures},
     random::random,
     source::source_of,
 };
@@ -172,6 +174,18 @@ impl LoginHook {
         result
     }
 
+    fn figures(&self, now: Now) -> HookFigures {
+        let (running_max, waiting_max) = (self.options.calls_running_max, self.options.queue_max);
+        let (running, waiting) = self.hook.in_use();
+        HookFigures {
+            name: self.hook.name.clone(),
+            running: (running, running_max),
+            waiting: (waiting, waiting_max),
+            answers: self.hook.timings.figures(),
+            open_breakers: self.hook.open_breakers(now),
+        }
+    }
+
     fn with_cache<T>(&self, act: impl FnOnce(&mut LoginCache) -> T) -> Option<T> {
         let cache = self.cache.as_ref()?;
         Some(act(&mut cache.lock().unwrap_or_else(PoisonError::into_inner)))
@@ -236,6 +250,12 @@ impl Backend for Hooks {
             None => self.otherwise.is_idempotent(method),
             Some(hook) => hook.is_idempotent,
         }
+    }
+
+    fn figures(&self, now: Now) -> BackendFigures {
+        let mut figures = self.otherwise.figures(now);
+        figures.hooks.splice(0..0, self.hooks.iter().map(|hook| hook.figures(now)));
+        figures
     }
 
     fn sources(&self) -> Vec<u64> {

@@ -56,6 +56,12 @@ impl Turns {
         Self(Arc::new(Inner { running_max, waiting_max, state: Mutex::default() }))
     }
 
+    /// Questions that run, and that wait.
+    pub(super) fn in_use(&self) -> (usize, usize) {
+        let state = self.0.lock();
+        (state.running, state.waiting)
+    }
+
     /// Waits for a turn; `None` where there is none until then, or no place to wait.
     pub(super) async fn take(&self, holder: Holder, deadline: Instant) -> Option<Turn> {
         let (given, number) = {

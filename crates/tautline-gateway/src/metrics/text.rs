@@ -1,100 +1,169 @@
-//! Metrics as OpenMetrics text.
+//! Metrics as text, in either of the two formats that are asked for.
+//!
+//! Start at [`Format::encode`].
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text},
-    metrics::MetricType,
-    registry::Registry,
-};
+use super::metric::{Histogram, Kind, Labels, Metric, Sample};
 
-use super::metric::{Kind, Metric, Sample};
+const PREFIX: &str = "tautline_";
 
-/// What OpenMetrics 1.0 asks for.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-const PREFIX: &str = "tautline";
-
-/// The text of one scrape.
-pub(super) fn encode(metrics: &[Metric]) -> String {
-    let mut registry = Registry::with_prefix(PREFIX);
-    registry.register_collector(Box::new(Scrape(metrics.to_vec())));
-    let mut written = String::new();
-    text::encode(&mut written, &registry).expect("a string takes everything");
-    written
+/// A format of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// [OpenMetrics 1.0](https://prometheus.io/docs/specs/om/open_metrics_spec/).
+    OpenMetrics,
+    /// [Prometheus 0.0.4](https://prometheus.io/docs/instrumenting/exposition_formats/), for everybody who asks for
+    /// nothing else.
+    Prometheus,
 }
 
-#[derive(Debug)]
-struct Scrape(Vec<Metric>);
-
-impl Collector for Scrape {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|metric| metric.encode(&mut encoder))
+impl Format {
+    /// The better one of those that a request accepts.
+    pub(crate) fn accepted(accept: &str) -> Self {
+        match accept.contains("application/openmetrics-text") {
+            true => Self::OpenMetrics,
+            false => Self::Prometheus,
+        }
     }
-}
 
-impl Metric {
-    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            Kind::Counter(_) => MetricType::Counter,
-            Kind::Gauge(_) => MetricType::Gauge,
-            Kind::Histogram { .. } => MetricType::Histogram,
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+
+    /// The text of one scrape. Metrics without a sample are left out.
+    pub(super) fn encode(self, metrics: &[Metric]) -> String {
+        let mut text = String::new();
+        metrics
+            .iter()
+            .try_for_each(|metric| self.write(&mut text, metric))
+            .expect("a string takes everything");
+        if self == Self::OpenMetrics {
+            text.push_str("# EOF\n");
+        }
+        text
+    }
+
+    fn write(self, text: &mut String, metric: &Metric) -> fmt::Result {
+        let (kind, is_empty) = match &metric.kind {
+            Kind::Counter(samples) => ("counter", samples.is_empty()),
+            Kind::Gauge(samples) => ("gauge", samples.is_empty()),
+            Kind::Histogram(histograms) => ("histogram", histograms.is_empty()),
         };
-        let mut encoder = encoder.encode_descriptor(self.name, self.help, None, kind)?;
-        match &self.kind {
-            Kind::Counter(samples) => each(samples, &mut encoder, |encoder, value| {
-                encoder.encode_counter::<NoLabelSet, _, f64>(&value, None)
-            }),
-            Kind::Gauge(samples) => {
-                each(samples, &mut encoder, |encoder, value| encoder.encode_gauge(&value))
-            }
-            Kind::Histogram { buckets, sum } => {
-                let count = buckets.iter().map(|(_, count)| count).sum();
-                encoder.encode_histogram::<NoLabelSet>(*sum, count, buckets, None)
+        if is_empty {
+            return Ok(());
+        }
+        // A family of counters has the suffix in one of the formats only; its samples always have it.
+        let suffix = if self == Self::Prometheus && kind == "counter" { "_total" } else { "" };
+        let name = metric.name;
+        writeln!(text, "# HELP {PREFIX}{name}{suffix} {}", escaped(metric.help))?;
+        writeln!(text, "# TYPE {PREFIX}{name}{suffix} {kind}")?;
+        match &metric.kind {
+            Kind::Counter(samples) => write_samples(text, name, "_total", samples),
+            Kind::Gauge(samples) => write_samples(text, name, "", samples),
+            Kind::Histogram(histograms) => {
+                histograms.iter().try_for_each(|histogram| write_histogram(text, name, histogram))
             }
         }
     }
 }
 
-fn each(
-    samples: &[Sample],
-    encoder: &mut MetricEncoder<'_>,
-    encode: impl Fn(&mut MetricEncoder<'_>, f64) -> fmt::Result,
-) -> fmt::Result {
-    samples.iter().try_for_each(|sample| match sample.labels.is_empty() {
-        true => encode(encoder, sample.value),
-        false => encode(&mut encoder.encode_family(&sample.labels)?, sample.value),
+fn write_samples(text: &mut String, name: &str, suffix: &str, samples: &[Sample]) -> fmt::Result {
+    samples.iter().try_for_each(|sample| {
+        write!(text, "{PREFIX}{name}{suffix}")?;
+        write_labels(text, &sample.labels, None)?;
+        writeln!(text, " {}", sample.value)
     })
+}
+
+fn write_histogram(text: &mut String, name: &str, histogram: &Histogram) -> fmt::Result {
+    let labels = &histogram.labels;
+    let mut count = 0;
+    for (bound, within) in &histogram.buckets {
+        count += within;
+        let bound = if bound.is_finite() { format!("{bound:?}") } else { "+Inf".to_owned() };
+        write!(text, "{PREFIX}{name}_bucket")?;
+        write_labels(text, labels, Some(("le", &bound)))?;
+        writeln!(text, " {count}")?;
+    }
+    write!(text, "{PREFIX}{name}_sum")?;
+    write_labels(text, labels, None)?;
+    writeln!(text, " {}", histogram.sum)?;
+    write!(text, "{PREFIX}{name}_count")?;
+    write_labels(text, labels, None)?;
+    writeln!(text, " {count}")
+}
+
+fn write_labels(text: &mut String, labels: &Labels, last: Option<(&str, &str)>) -> fmt::Result {
+    let mut is_first = true;
+    for (name, value) in labels.iter().map(|(name, value)| (*name, value.as_str())).chain(last) {
+        let begin = if std::mem::take(&mut is_first) { '{' } else { ',' };
+        write!(text, "{begin}{name}=\"{}\"", escaped(value))?;
+    }
+    if !is_first {
+        text.push('}');
+    }
+    Ok(())
+}
+
+/// What both formats escape in labels.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn text_is_openmetrics_with_escaped_labels() {
-        let drops = Sample::of(2).label("cause", "a\"b\\c\nd");
-        let metrics = [
+    fn metrics() -> [Metric; 4] {
+        let drops = Sample::of(2).label("cause", "a\"b\\c\nd").label("of", "x");
+        let offline = Histogram::of_buckets(vec![(1.0, 2), (f64::INFINITY, 1)], 7.5).label("kind", "k");
+        [
             Metric::gauge("connections", "WebSockets", [Sample::of(3)]),
             Metric::counter("drops", "Drops", [drops]),
-            Metric::histogram("offline_seconds", "Offline", vec![(1.0, 2), (f64::INFINITY, 1)], 7.5),
-        ];
+            Metric::counter("nothing", "Nothing", []),
+            Metric::histogram("offline_seconds", "Offline", [offline]),
+        ]
+    }
+
+    const HISTOGRAM: &str = concat!(
+        "# HELP tautline_offline_seconds Offline\n",
+        "# TYPE tautline_offline_seconds histogram\n",
+        "tautline_offline_seconds_bucket{kind=\"k\",le=\"1.0\"} 2\n",
+        "tautline_offline_seconds_bucket{kind=\"k\",le=\"+Inf\"} 3\n",
+        "tautline_offline_seconds_sum{kind=\"k\"} 7.5\n",
+        "tautline_offline_seconds_count{kind=\"k\"} 3\n",
+    );
+
+    #[test]
+    fn text_is_openmetrics_with_escaped_labels() {
         let wanted = concat!(
             "# HELP tautline_connections WebSockets\n",
             "# TYPE tautline_connections gauge\n",
-            "tautline_connections 3.0\n",
+            "tautline_connections 3\n",
             "# HELP tautline_drops Drops\n",
             "# TYPE tautline_drops counter\n",
-            "tautline_drops_total{cause=\"a\\\"b\\\\c\\nd\"} 2.0\n",
-            "# HELP tautline_offline_seconds Offline\n",
-            "# TYPE tautline_offline_seconds histogram\n",
-            "tautline_offline_seconds_sum 7.5\n",
-            "tautline_offline_seconds_count 3\n",
-            "tautline_offline_seconds_bucket{le=\"1.0\"} 2\n",
-            "tautline_offline_seconds_bucket{le=\"+Inf\"} 3\n",
-            "# EOF\n",
+            "tautline_drops_total{cause=\"a\\\"b\\\\c\\nd\",of=\"x\"} 2\n",
         );
-        assert_eq!(encode(&metrics), wanted);
+        assert_eq!(Format::OpenMetrics.encode(&metrics()), format!("{wanted}{HISTOGRAM}# EOF\n"));
+    }
+
+    #[test]
+    fn counters_of_prometheus_text_have_the_suffix_in_their_type() {
+        let text = Format::Prometheus.encode(&metrics());
+        assert!(text.contains("# TYPE tautline_drops_total counter\n"), "{text}");
+        assert!(text.ends_with(HISTOGRAM), "{text}");
+    }
+
+    #[test]
+    fn openmetrics_is_for_those_who_accept_it() {
+        let prometheus =
+            "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        assert_eq!(Format::accepted(prometheus), Format::OpenMetrics);
+        assert_eq!(Format::accepted("*/*"), Format::Prometheus);
+        assert_eq!(Format::accepted(""), Format::Prometheus);
     }
 }

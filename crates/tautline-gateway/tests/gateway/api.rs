@@ -327,9 +327,23 @@ fn revocation_with_a_bad_body_changes_nothing() {
     assert_eq!(phone.echo(&json!(1)), 1);
 }
 
-/// The series without labels of `docs/operate/metrics.md`.
+/// Series of `docs/operate/metrics.md` that every gateway has.
 #[cfg(target_os = "linux")]
-const SERIES: [&str; 20] = [
+const SERIES: [&str; 34] = [
+    "tautline_start_time_seconds",
+    "tautline_slowest_reader_entries",
+    "tautline_queue_limit_bytes{queue=\"appends\"}",
+    "tautline_limit_used{limit=\"connections_max\"}",
+    "tautline_limit_max{limit=\"sessions_max\"}",
+    "tautline_limit_refusals_total{limit=\"calls_running_max\"}",
+    "tautline_connections_refused_total{reason=\"accept_failed\"}",
+    "tautline_resumes_total{outcome=\"new_session\",reason=\"other_user\"}",
+    "tautline_logins_refused_total{reason=\"banned\"}",
+    "tautline_requests_refused_total{code=\"other\"}",
+    "tautline_engine_job_seconds_count{kind=\"append\"}",
+    "tautline_engine_errors_total{kind=\"read\",error=\"unavailable\"}",
+    "tautline_wakeups_total{source=\"look\"}",
+    "tautline_call_seconds_count{outcome=\"ok\"}",
     "tautline_ready",
     "tautline_connections",
     "tautline_http_connections",
@@ -352,11 +366,18 @@ const SERIES: [&str; 20] = [
     "tautline_process_open_fds",
 ];
 
+fn scrape(rig: &Rig, path: &str, accept: &str) -> String {
+    let accept = format!("Accept: {accept}\r\n");
+    let answer =
+        rig.exchange(&format!("GET {path} HTTP/1.1\r\nHost: line.example\r\n{}\r\n", with_key(&accept)));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer
+}
+
 /// The value of a series of `/metrics`.
 fn metric(rig: &Rig, series: &str) -> Option<f64> {
-    let read = format!("GET /metrics HTTP/1.1\r\nHost: line.example\r\n{}\r\n", with_key(""));
-    let answer = rig.exchange(&read);
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.trim_end().ends_with("# EOF"), "{answer}");
+    let answer = scrape(rig, "/metrics", "application/openmetrics-text; version=1.0.0");
+    assert!(answer.trim_end().ends_with("# EOF"), "{answer}");
     let line = answer.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
     line.trim().parse().ok()
 }
@@ -368,6 +389,33 @@ fn metrics_have_every_series_of_their_page() {
     for series in SERIES {
         assert!(metric(&rig, series).is_some(), "{series}");
     }
+}
+
+#[test]
+fn metrics_are_prometheus_text_for_everybody_else() {
+    let rig = Rig::serve(open_to_all());
+    let answer = scrape(&rig, "/metrics", "*/*");
+    assert!(answer.contains("text/plain; version=0.0.4") && !answer.contains("# EOF"), "{answer}");
+    assert!(answer.contains("# TYPE tautline_publications_total counter"), "{answer}");
+}
+
+#[test]
+fn channels_are_counted_by_the_pattern_of_their_rule() {
+    let rig = Rig::serve(open_to_all());
+    let (mut client, _) = rig.guest_with_retries();
+    client.request("subscribe", &json!({"channel": "room:7"}));
+    client.request("subscribe", &json!({"channel": "room:8"}));
+    let answer = scrape(&rig, "/metrics/channels", "*/*");
+    for line in [
+        "tautline_pattern_channels{pattern=\"*\"} 2",
+        "tautline_pattern_subscribers{pattern=\"*\"} 2",
+        "tautline_pattern_slowest_reader_entries{pattern=\"*\"} 0",
+        "tautline_pattern_figures_complete 1",
+    ] {
+        assert!(answer.contains(line), "{line} in {answer}");
+    }
+    let refused = rig.exchange("GET /metrics/channels HTTP/1.1\r\nHost: line.example\r\n\r\n");
+    assert!(refused.starts_with("HTTP/1.1 401"), "it shows the names of rules: {refused}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Start at [`Channel::apply`]. A publication enters the tail once the engine has appended it. Subscribers
 //! are then notified in chunks, so that a channel with ten thousand of them does not delay the others.
 
+mod mark;
 pub(crate) mod registry;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tautline_protocol::{
     packet::server::{Gap, GapReason, Roster, Subscribed},
 };
 
+use self::mark::Mark;
 use crate::{
     Identity, PresenceMode,
     budgets::Budgets,
@@ -70,8 +72,18 @@ struct Subscriber {
     mailbox: Arc<PeerMailbox>,
     /// The subscription's slot at its connection.
     slot: u32,
-    /// Notified, and has not read since.
-    notified: bool,
+    mark: Mark,
+}
+
+// There is one for each subscription of a node.
+const _: () = assert!(size_of::<Option<Subscriber>>() <= 16);
+
+/// Figures of a channel.
+pub(crate) struct ChannelFigures {
+    pub(crate) subscribers: usize,
+    pub(crate) tail_bytes: usize,
+    /// Publications that the slowest reader has not read.
+    pub(crate) slowest_lag: u64,
 }
 
 /// Identifies a subscriber within the channel.
@@ -255,7 +267,7 @@ impl Channel {
         let subscriber = state.add_subscriber(Subscriber {
             mailbox: Arc::clone(who.mailbox),
             slot: who.slot,
-            notified: true,
+            mark: Mark::new(true, outcome.position.offset),
         });
         let fan_out = if changed { state.start_fan_out() } else { FanOut::Done };
         let presence = state.presence.as_mut().filter(|_| who.sees_presence);
@@ -272,7 +284,7 @@ impl Channel {
     ) -> Option<SubscribeOutcome> {
         let mut state = lock(&self.state);
         let outcome = state.resolve_start(&self.name, from, evidence)?;
-        state.set_notified(subscriber, true);
+        state.set_mark(subscriber, Mark::new(true, outcome.position.offset));
         Some(outcome)
     }
 
@@ -307,7 +319,8 @@ impl Channel {
         }
         delivery.more = position.offset < tail.head() && !delivery.behind;
         // The page store notifies a reader that waits for a page.
-        state.set_notified(subscriber, delivery.more || delivery.behind);
+        let is_notified = delivery.more || delivery.behind;
+        state.set_mark(subscriber, Mark::new(is_notified, position.offset));
         delivery
     }
 
@@ -316,7 +329,7 @@ impl Channel {
         let mut state = lock(&self.state);
         state.delivered = state.delivered.max(to);
         let more = state.tail.as_ref().is_some_and(|tail| to < tail.head());
-        state.set_notified(subscriber, more);
+        state.set_mark(subscriber, Mark::new(more, to));
         more
     }
 
@@ -413,6 +426,18 @@ impl Channel {
             (true, true) => *seen = presence.add_reader(),
             (false, false) => presence.remove_reader(std::mem::replace(seen, NO_READER)),
             _ => {}
+        }
+    }
+
+    /// The figures of this moment. Looks at every subscriber.
+    pub(crate) fn figures(&self) -> ChannelFigures {
+        let state = lock(&self.state);
+        let (head, tail_bytes) = state.tail.as_ref().map_or((0, 0), |tail| (tail.head(), tail.bytes()));
+        let lags = state.subscribers.iter().flatten().map(|subscriber| subscriber.mark.lag(head));
+        ChannelFigures {
+            subscribers: state.subscribers.len() - state.free.len(),
+            tail_bytes,
+            slowest_lag: lags.max().unwrap_or_default(),
         }
     }
 
@@ -548,10 +573,9 @@ impl State {
         self.free.len() == self.subscribers.len()
     }
 
-    /// Marks a subscriber as notified or not. Returns the previous mark.
-    fn set_notified(&mut self, slot: SubscriberSlot, notified: bool) {
+    fn set_mark(&mut self, slot: SubscriberSlot, mark: Mark) {
         if let Some(Some(subscriber)) = self.subscribers.get_mut(slot.0 as usize) {
-            subscriber.notified = notified;
+            subscriber.mark = mark;
         }
     }
 
@@ -583,8 +607,8 @@ impl State {
         let Some(from) = self.fan_out_at else { return false };
         let to = self.subscribers.len().min(from + NOTIFY_CHUNK);
         for subscriber in self.subscribers.get_mut(from..to).unwrap_or_default().iter_mut().flatten() {
-            if !subscriber.notified {
-                subscriber.notified = true;
+            if !subscriber.mark.is_notified() {
+                subscriber.mark.set_notified();
                 subscriber.mailbox.notify(subscriber.slot);
             }
         }

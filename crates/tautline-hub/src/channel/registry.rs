@@ -36,6 +36,8 @@ pub(crate) struct Channels {
     tail_bytes: Arc<AtomicUsize>,
     /// The next shard for [`Channels::tidy_some`].
     tidy_next: AtomicUsize,
+    /// The next shard for [`Channels::each_of_some`].
+    look_next: AtomicUsize,
 }
 
 impl Channels {
@@ -48,7 +50,13 @@ impl Channels {
             made: AtomicU64::new(0),
             tail_bytes: Arc::default(),
             tidy_next: AtomicUsize::new(0),
+            look_next: AtomicUsize::new(0),
         }
+    }
+
+    /// What counts the channels.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -98,6 +106,25 @@ impl Channels {
         let first = self.tidy_next.fetch_add(SHARDS_A_CALL, Ordering::Relaxed);
         let shards = (first..first + SHARDS_A_CALL).map(|shard| &self.shards[shard % SHARDS]);
         shards.for_each(|shard| self.tidy(shard, wall_ms, &age_ms, &leave));
+    }
+
+    /// Calls `look` with channels, whole shards until `channels_max` were looked at; the next call goes on behind them.
+    /// True: with all of them.
+    pub(crate) fn each_of_some(&self, channels_max: usize, mut look: impl FnMut(&Channel)) -> bool {
+        let first = self.look_next.load(Ordering::Relaxed);
+        let mut looked = 0;
+        for count in 0..SHARDS {
+            if looked >= channels_max {
+                self.look_next.store((first + count) % SHARDS, Ordering::Relaxed);
+                return false;
+            }
+            let shard = lock(&self.shards[(first + count) % SHARDS]);
+            let channels: Vec<_> = shard.values().map(Arc::clone).collect();
+            drop(shard);
+            looked += channels.len();
+            channels.iter().for_each(|channel| look(channel));
+        }
+        true
     }
 
     /// Calls `look` with every inbox.

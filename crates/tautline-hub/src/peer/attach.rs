@@ -25,6 +25,7 @@ use super::{
 use crate::{
     Decision, Identity, Permission,
     bans::{bye_banned, bye_banned_address},
+    counters::RESUMED,
     events::EndCause,
     revoke::bye_revoked,
     session::id::SessionId,
@@ -41,6 +42,8 @@ struct Opened<'a> {
     resumed: bool,
     /// True where this hello has put it into the registry, as a new one or from its ticket.
     made: bool,
+    /// Where a session that a ticket names was found.
+    from: Option<&'static str>,
 }
 
 /// Why a hello is refused whose session is there already.
@@ -68,6 +71,7 @@ impl Peer {
         let attempt = ownership.attempt().or(hello.resume.as_ref().map(|resume| resume.attempt));
         let mut handed = ownership.into_ledger();
         let is_handed = handed.is_some();
+        let made_from = if is_handed { "from_node" } else { "from_ticket" };
         loop {
             let make = || {
                 let ledger = handed.take().unwrap_or_else(Ledger::incomplete);
@@ -87,9 +91,10 @@ impl Peer {
             };
             // If the session has just expired, the loop recreates it from the ticket.
             if let Some(living) = session.live() {
+                let from = Some(if made { made_from } else { "in_memory" });
                 // One that another node has handed over is not new: its replies wait for the client.
                 let made = made && !is_handed;
-                let opened = Opened { session: &session, living, resumed: true, made };
+                let opened = Opened { session: &session, living, resumed: true, made, from };
                 return self.attach(now, hello, opened, claim, requests);
             }
         }
@@ -105,7 +110,7 @@ impl Peer {
             if let Some(living) = session.live()
                 && now.mono_ms < living.opened_ms() + self.hub.limits().key_ms
             {
-                let opened = Opened { session: &session, living, resumed: true, made: false };
+                let opened = Opened { session: &session, living, resumed: true, made: false, from: None };
                 return self.attach(now, hello, opened, claim(), requests);
             }
             used = used.or(Some(id));
@@ -122,7 +127,7 @@ impl Peer {
                     // Two concurrent hellos with one key: the second continues the session that the first
                     // created.
                     if let Some(living) = session.live() {
-                        let opened = Opened { session: &session, living, resumed: !made, made };
+                        let opened = Opened { session: &session, living, resumed: !made, made, from: None };
                         return self.attach(now, hello, opened, claim(), requests);
                     }
                 }
@@ -160,7 +165,7 @@ impl Peer {
         claim: Claim,
         requests: &[ChannelRequest],
     ) {
-        let Opened { session, living, resumed, made } = opened;
+        let Opened { session, living, resumed, made, from } = opened;
         let identity = self.hub.keeps_stories().then(|| Arc::clone(&living.login().identity));
         let mut owned = match living.take_over(&self.hub, now, &self.mailbox, claim) {
             Ok(owned) => owned,
@@ -217,6 +222,7 @@ impl Peer {
         self.restore(now, &asked_by, cursors.into_iter().flatten(), requests, &mut welcome, &mut gaps);
         json::write_server(&mut self.control, "welcome", &welcome);
         self.hub.0.counters.count_hello(hello, &welcome, &gaps);
+        from.iter().for_each(|from| self.hub.0.counters.count_resume(RESUMED, from));
         let whose = (session.id, address);
         self.hub.tell_welcome(now, whose, &login.identity, hello, (&welcome, &gaps));
         for gap in gaps {

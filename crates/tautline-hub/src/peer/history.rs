@@ -21,7 +21,7 @@ impl Peer {
         holder: Holder,
     ) {
         let limits = self.hub.limits();
-        let mailbox = Arc::clone(&self.mailbox);
+        let (hub, mailbox) = (self.hub.clone(), Arc::clone(&self.mailbox));
         let read = Read {
             span,
             count_max: limit.clamp(1, limits.history_page_max),
@@ -34,7 +34,10 @@ impl Peer {
                 let mut out = Vec::new();
                 match page.map_err(|error| error.to_body()).and_then(|page| prove(page, cursor.as_ref())) {
                     Ok(page) => write_reply(&mut out, id, &page, span),
-                    Err(error) => json::write_reply(&mut out, id, Err::<&(), _>(&error)),
+                    Err(error) => {
+                        hub.0.counters.count_refused(Some(&error));
+                        json::write_reply(&mut out, id, Err::<&(), _>(&error));
+                    }
                 }
                 mailbox.complete(&out);
             }),

@@ -25,6 +25,7 @@ use crate::{
     CallKey, Client, Decision, Hub, Identity, Permission,
     admission::HelloKind,
     bans::bye_banned_address,
+    counters::NEW_SESSION,
     questions::{AuthenticateQuestion, LoginResult, QuestionAnswer, Reply},
     session::id::SessionId,
     ticket::{Claims, DetailsClaims},
@@ -80,6 +81,7 @@ impl Peer {
 
     /// The admission queue did not admit the hello in time.
     pub(super) fn on_admission_timeout(&mut self, now: Now) {
+        self.hub.0.counters.count_admission_timeout();
         let words = "too many clients connect at the same time: retry in a moment";
         let retry_after_ms = Some(self.hub.retry_after_ms());
         self.close_with_bye(now, None, Bye { retry_after_ms, ..Bye::new(ByeCode::Overloaded, words) });
@@ -137,7 +139,7 @@ impl Peer {
         if let Stage::Opening(opening) = &mut self.stage {
             opening.challenge(now, self.hub.limits());
             json::write_server(&mut self.control, "challenge", challenge);
-            self.hub.0.counters.count_challenge();
+            self.hub.0.counters.count_challenge(&challenge.code);
         }
     }
 
@@ -193,12 +195,20 @@ impl Peer {
                 return self.refuse_hello(now, identity.as_ref().map(|identity| (None, identity)), bye);
             }
         };
-        let ticket = hello.resume.as_ref().and_then(|resume| self.check_ticket(now, &resume.ticket).ok());
-        let authenticated = match ticket {
+        let ticket = hello.resume.as_ref().map(|resume| self.check_ticket(now, &resume.ticket));
+        let why_new = match &ticket {
+            Some(Err(challenge)) => Some(challenge.code.clone()),
+            Some(Ok(_)) => Some("other_user".into()),
+            None => None,
+        };
+        let authenticated = match ticket.and_then(Result::ok) {
             Some(claims) if claims.user.as_deref() == login.identity.user.as_ref().map(UserId::as_str) => {
                 Authenticated::Resume { claims: Box::new(claims), fresh: Some(login) }
             }
-            _ => Authenticated::New { login },
+            _ => {
+                why_new.iter().for_each(|reason| self.hub.0.counters.count_resume(NEW_SESSION, reason));
+                Authenticated::New { login }
+            }
         };
         if matches!(authenticated, Authenticated::New { .. }) && hello.resume.is_some() {
             // These packets assumed that the session resumes; the client sends them again under new ids.

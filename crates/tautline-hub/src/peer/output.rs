@@ -143,6 +143,7 @@ impl Hub {
 
 /// Settles one request of a session.
 pub(super) fn settle(hub: &Hub, session: &Session, id: RequestId, result: Result<&str, &ErrorBody>) {
+    hub.0.counters.count_refused(result.err());
     let mut line = Vec::new();
     reply::write(&mut line, id, result);
     settle_line(hub, session, id, &line);

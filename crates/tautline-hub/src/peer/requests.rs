@@ -204,6 +204,7 @@ impl Peer {
                 true => ErrorBody::new(ErrorCode::InDoubt, error.message),
                 false => error,
             });
+            hub.0.counters.count_refused(result.as_ref().err());
             let mut line = Vec::new();
             json::write_reply(&mut line, id, result.as_ref());
             settle_line(&hub, &session, id, &line);
@@ -263,12 +264,14 @@ impl Peer {
 
     /// Answers an idempotent request.
     pub(super) fn reply(&mut self, id: RequestId, result: Result<&impl serde::Serialize, &ErrorBody>) {
+        self.hub.0.counters.count_refused(result.err());
         json::write_reply(&mut self.control, id, result);
     }
 
     /// Answers a request that is executed once: the session keeps the reply until the client has seen it.
     pub(super) fn settle(&mut self, id: RequestId, result: Result<&impl serde::Serialize, &ErrorBody>) {
         let Stage::Active(open) = &self.stage else { return };
+        self.hub.0.counters.count_refused(result.err());
         let from = self.control.len();
         json::write_reply(&mut self.control, id, result);
         match open.session.owned_by(&self.mailbox) {

@@ -176,6 +176,7 @@ impl<'a> LiveSession<'a> {
         let user = self.login().identity.user.as_ref();
         let is_admitted = user.is_none_or(|user| connections.admit(user, self.id, mailbox));
         (!is_admitted).then(|| {
+            hub.0.counters.count_user_refusal();
             let words = "the user has as many connections as it may have: close another one";
             let retry_after_ms = Some(hub.retry_after_ms());
             Bye { retry_after_ms, ..Bye::new(ByeCode::RateLimited, words) }

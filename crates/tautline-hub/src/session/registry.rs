@@ -63,6 +63,11 @@ impl Sessions {
         }
     }
 
+    /// What counts the sessions.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.budget.used()
     }

@@ -14,6 +14,7 @@ mod delivery;
 mod events;
 mod events_in_doubt;
 mod expect;
+mod figures;
 mod finding;
 mod msgpack;
 mod nodes;
