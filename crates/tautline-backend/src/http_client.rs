@@ -76,7 +76,7 @@ impl HttpClient {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(words) = warning_about(&roots) {
-            warn!("{words}");
+            warn!(event = "http_client_unusable", "{words}");
         }
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()

@@ -61,7 +61,10 @@ impl Checkpoints {
         if pages < WAL_PAGES_SOFT {
             if self.warned.load(Ordering::Relaxed) > 0 {
                 self.warned.store(0, Ordering::Relaxed);
-                tracing::info!("the write-ahead log is as short again as it should be");
+                tracing::info!(
+                    event = "store_log_short_again",
+                    "the write-ahead log is as short again as it should be"
+                );
             }
             return Ok(());
         }
@@ -97,6 +100,7 @@ impl Checkpoints {
         if pages >= WAL_PAGES_TOLD.max(2 * warned) {
             self.warned.store(pages, Ordering::Relaxed);
             tracing::warn!(
+                event = "store_log_grows",
                 mib = pages / PAGES_A_MIB,
                 reason = copied.reason(),
                 "the write-ahead log cannot begin anew and grows: see who else has the store's file open"
@@ -126,7 +130,7 @@ impl Checkpoints {
             };
             if let Err(fault) = copied {
                 open = None;
-                tracing::warn!(%fault, "the write-ahead log could not be copied back: it grows until it can");
+                tracing::warn!(event = "store_log_not_copied", %fault, "the write-ahead log could not be copied back: it grows until it can");
             }
             let mut state = self.lock();
             if *state == State::Copying {

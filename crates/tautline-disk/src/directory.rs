@@ -60,7 +60,7 @@ impl Directory {
         // Where the directory itself is reached by a link, that is the operator's choice. In it, nothing is.
         let path = path.canonicalize()?;
         if let Some(warned) = tautline_files::open_to_others(&path) {
-            tracing::warn!("{warned}");
+            tracing::warn!(event = "store_directory_suspect", "{warned}");
         }
         let mut lock = tautline_files::open_lock(&path.join("lock"))?;
         match lock.try_lock() {

@@ -76,7 +76,10 @@ impl Drop for Ending {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.died.store(true, Ordering::Release);
-            tracing::error!("a thread of the store has panicked: nothing is stored any more");
+            tracing::error!(
+                event = "store_thread_panicked",
+                "a thread of the store has panicked: nothing is stored any more"
+            );
         }
         self.0.takes_appends.store(false, Ordering::Release);
         self.0.checkpoints.close();
@@ -125,9 +128,11 @@ impl DiskEngine {
         match &opened {
             Opened::Damaged { moved_to, reason } => {
                 let moved_to = moved_to.display();
-                tracing::error!(%moved_to, reason, "the store was damaged: it was moved aside, and a new one begun");
+                tracing::error!(event = "store_moved_aside", %moved_to, reason, "the store was damaged: it was moved aside, and a new one begun");
             }
-            found => tracing::info!(dir = %options.dir.display(), ?found, "the store is open"),
+            found => {
+                tracing::info!(event = "store_opened", dir = %options.dir.display(), ?found, "the store is open")
+            }
         }
         let last_run_ms = store.last_run_ms;
         let shared = Arc::new(Shared {
@@ -167,7 +172,10 @@ impl DiskEngine {
         if let Some(writer) = writer.take()
             && writer.join().is_err()
         {
-            tracing::error!("the store's writer had panicked: the next start will check the file");
+            tracing::error!(
+                event = "store_writer_panicked",
+                "the store's writer had panicked: the next start will check the file"
+            );
         }
     }
 
@@ -257,7 +265,7 @@ fn closed() -> EngineError {
 /// Gives an outcome. A panic of whoever takes it must not take the thread along.
 pub(crate) fn give<T>(answer: Answer<T>, outcome: Result<T, EngineError>) {
     if catch_unwind(AssertUnwindSafe(|| answer.give(outcome))).is_err() {
-        tracing::error!("an answer of the store was taken with a panic");
+        tracing::error!(event = "store_callback_panicked", "an answer of the store was taken with a panic");
     }
 }
 

@@ -32,7 +32,7 @@ impl Health {
         }
         let times = std::mem::take(&mut self.unsaid);
         (self.said, self.said_at) = (true, Some(now));
-        tracing::error!(%fault, times, "the store takes no transactions: publications are refused until it does");
+        tracing::error!(event = "store_transaction_failed", %fault, times, "the store takes no transactions: publications are refused until it does");
         true
     }
 
@@ -41,7 +41,7 @@ impl Health {
         self.failing = false;
         let said = std::mem::take(&mut self.said);
         if said {
-            tracing::info!("the store takes transactions again");
+            tracing::info!(event = "store_well", "the store takes transactions again");
         }
         said
     }

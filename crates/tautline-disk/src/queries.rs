@@ -204,7 +204,7 @@ impl Snapshot<'_> {
             };
             // Treated as deleted: readers get a gap.
             if self.warned.replace(log.id) != log.id {
-                tracing::warn!(channel = %job.channel, foreign, "a publication cannot be read and is left out");
+                tracing::warn!(event = "store_publication_unreadable", channel = %job.channel, foreign, "a publication cannot be read and is left out");
             }
         }
         if matches!(job.span, Span::Before(_)) {

@@ -126,7 +126,7 @@ fn reply(job: ReadJob, outcome: Outcome) {
 }
 
 fn report(shared: &Shared, generation: u64, fault: Fault) {
-    tracing::error!(%fault, "the logs could not be read");
+    tracing::error!(event = "store_read_failed", %fault, "the logs could not be read");
     if let Fault::Damaged(reason) = fault {
         // Where the writer's queue is full, the next reader will find the same.
         let _ = shared.writes.push(Holder::BACK_END, Write::Damaged { generation, reason }, 0);

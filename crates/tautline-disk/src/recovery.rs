@@ -102,6 +102,7 @@ pub(crate) fn open(options: &DiskOptions) -> Result<(Directory, Store, Opened), 
     let mib = |bytes: u64| bytes / (1024 * 1024);
     let (file_mib, log_mib) = (mib(directory.file_bytes("")), mib(directory.file_bytes("-wal")));
     tracing::info!(
+        event = "store_opening",
         file_mib,
         log_mib,
         "opening the store: its write-ahead log is read, and its channels are counted"
@@ -117,7 +118,9 @@ pub(crate) fn open(options: &DiskOptions) -> Result<(Directory, Store, Opened), 
     };
     match store.mark_open() {
         // What is there can be read. The writer marks it before it writes anything.
-        Err(Fault::Full(_)) => tracing::error!("the disk is full: the store opens to be read"),
+        Err(Fault::Full(_)) => {
+            tracing::error!(event = "store_disk_full", "the disk is full: the store opens to be read")
+        }
         marked => marked.map_err(|fault| words(fault.into()))?,
     }
     Ok((directory, store, opened))

@@ -88,6 +88,7 @@ pub(crate) fn connect_writer(path: &Path, options: &DiskOptions) -> Result<Conne
     let wal: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if wal != "wal" {
         tracing::warn!(
+            event = "store_slow_journal",
             journal_mode = wal,
             "the store's file system takes no write-ahead log: commits will be slower"
         );

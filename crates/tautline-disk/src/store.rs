@@ -138,7 +138,10 @@ impl Store {
             });
             match ours {
                 Some(revocation) => revocations.push(revocation),
-                _ => tracing::warn!("a row of `revoked` in the store is not ours: it is left alone"),
+                _ => tracing::warn!(
+                    event = "store_revocation_foreign",
+                    "a row of `revoked` in the store is not ours: it is left alone"
+                ),
             }
         }
         Ok(revocations)
@@ -156,7 +159,10 @@ impl Store {
             let rest = convert::get(row, 1).ok().zip(row.get_ref(2)?.as_str().ok());
             match subject.zip(rest) {
                 Some((subject, (until, reason))) => bans.push(Ban { subject, until, reason: reason.into() }),
-                None => tracing::warn!("a row of `bans` in the store is not ours: it is left alone"),
+                None => tracing::warn!(
+                    event = "store_ban_foreign",
+                    "a row of `bans` in the store is not ours: it is left alone"
+                ),
             }
         }
         Ok(bans)
@@ -252,7 +258,12 @@ fn get_meta_or(connection: &Connection, key: &str, foreign: Option<i64>) -> Resu
     let value = connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0));
     match value.optional().map_err(Fault::from) {
         Err(Fault::Row(reason)) => {
-            tracing::error!(key, reason, "the store's own notes hold a foreign value: it is not believed");
+            tracing::error!(
+                event = "store_note_foreign",
+                key,
+                reason,
+                "the store's own notes hold a foreign value: it is not believed"
+            );
             Ok(foreign)
         }
         value => value,

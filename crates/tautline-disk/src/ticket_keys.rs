@@ -123,7 +123,7 @@ impl TicketKeyFile {
         if !self.keys.first().is_some_and(is_good) {
             match self.rotate(now_wall_ms, ticket_ms) {
                 Err(error) if !self.keys.is_empty() => {
-                    tracing::warn!(%error, "the ticket key could not be renewed")
+                    tracing::warn!(event = "ticket_key_not_renewed", %error, "the ticket key could not be renewed")
                 }
                 rotated => rotated?,
             }

@@ -31,7 +31,7 @@ impl<T> Answer<T> {
     fn settle(&mut self, outcome: Result<T, EngineError>) {
         let Some(take) = self.take.take() else { return };
         if let Some(watch) = self.watch.take() {
-            watch.end(outcome.as_ref().err());
+            watch.end(outcome.as_ref().err().map(EngineError::kind));
         }
         take(outcome);
     }

@@ -44,6 +44,18 @@ impl EngineError {
         }
     }
 
+    /// Which of them it is, for metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Full(_) => "full",
+            Self::Limit(_) => "limit",
+            Self::InDoubt(_) => "in_doubt",
+            Self::Conflict { .. } => "conflict",
+        }
+    }
+
     /// The error as sent to a client or a back end.
     #[must_use]
     pub fn to_body(&self) -> ErrorBody {

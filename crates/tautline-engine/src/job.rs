@@ -9,7 +9,7 @@ use tautline_protocol::{ChannelName, RequestId, UserId};
 use crate::{
     Answer, BanChange, Content, EngineError, Entry, Retention, RetentionOf,
     budget::Holder,
-    meter::{JobKind, Watch},
+    meter::{JobKind, Meter},
 };
 
 /// A job for an engine.
@@ -364,8 +364,10 @@ impl Job {
         }
     }
 
-    /// The same job with a watch on its answer.
-    pub(crate) fn watched(self, watch: impl FnOnce(JobKind) -> Watch) -> Self {
+    /// The same job, measured until it is answered.
+    #[must_use]
+    pub fn watched_by(self, meter: &Arc<Meter>) -> Self {
+        let watch = |kind| meter.watch(kind);
         match self {
             Self::Append(job) => {
                 Self::Append(Append { answer: job.answer.watched(watch(JobKind::Append)), ..job })

@@ -1,16 +1,13 @@
 //! Counts the jobs of an engine: how long each kind takes, and what fails.
 //!
-//! Start at [`Meter::watch`]. The clock belongs to the shell; without a meter nothing is measured.
+//! Start at [`Meter::new`]; [`Job::watched_by`](crate::Job::watched_by) measures a job. The clock belongs to the shell.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-use crate::{
-    EngineError, Job,
-    latency::{Latency, LatencyFigures},
-};
+use crate::latency::{Latency, LatencyFigures};
 
 /// A clock for measuring, in microseconds since any moment. Nothing is decided by it.
 pub type Stopwatch = fn() -> u64;
@@ -21,11 +18,11 @@ const ERRORS: [&str; 5] = ["unavailable", "full", "limit", "in_doubt", "conflict
 /// The kinds of jobs that have an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobKind {
-    /// [`Job::Append`].
+    /// [`Job::Append`](crate::Job::Append).
     Append,
-    /// [`Job::Stat`].
+    /// [`Job::Stat`](crate::Job::Stat).
     Stat,
-    /// [`Job::Read`].
+    /// [`Job::Read`](crate::Job::Read).
     Read,
     /// Everything that is kept beside the logs: positions, revocations, bans, forgotten users.
     Save,
@@ -85,11 +82,9 @@ impl Meter {
         Arc::new(Self { clock, kinds: Default::default() })
     }
 
-    /// Measures a job until it is answered.
-    #[must_use]
-    pub fn watch(self: &Arc<Self>, job: Job) -> Job {
-        let watch = |kind| Watch { meter: Arc::clone(self), kind, since_us: (self.clock)() };
-        job.watched(watch)
+    /// Measures a job from now on.
+    pub(crate) fn watch(self: &Arc<Self>, kind: JobKind) -> Watch {
+        Watch { meter: Arc::clone(self), kind, since_us: (self.clock)() }
     }
 
     /// What was counted so far.
@@ -106,18 +101,11 @@ impl Meter {
 
 impl Watch {
     /// The job was answered.
-    pub(crate) fn end(self, error: Option<&EngineError>) {
+    pub(crate) fn end(self, error: Option<&'static str>) {
         let Self { meter, kind, since_us } = self;
         let of_kind = &meter.kinds[kind as usize];
         of_kind.latency.record_us((meter.clock)().saturating_sub(since_us));
-        if let Some(error) = error {
-            let index = match error {
-                EngineError::Unavailable(_) => 0,
-                EngineError::Full(_) => 1,
-                EngineError::Limit(_) => 2,
-                EngineError::InDoubt(_) => 3,
-                EngineError::Conflict { .. } => 4,
-            };
+        if let Some(index) = error.and_then(|error| ERRORS.iter().position(|known| *known == error)) {
             of_kind.errors[index].fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -130,7 +118,7 @@ mod tests {
     use tautline_protocol::UserId;
 
     use super::*;
-    use crate::{Answer, ForgetUser};
+    use crate::{Answer, EngineError, ForgetUser, Job};
 
     static NOW_US: AtomicU64 = AtomicU64::new(0);
 
@@ -140,7 +128,7 @@ mod tests {
 
     fn forget(meter: &Arc<Meter>) -> Answer<()> {
         let user = UserId::parse("u").unwrap();
-        match meter.watch(Job::ForgetUser(ForgetUser { user, answer: Answer::new(drop) })) {
+        match Job::ForgetUser(ForgetUser { user, answer: Answer::new(drop) }).watched_by(meter) {
             Job::ForgetUser(job) => job.answer,
             job => panic!("another job: {job:?}"),
         }

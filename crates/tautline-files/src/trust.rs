@@ -84,7 +84,7 @@ fn judge(path: &Path, found: &Metadata, holds: Holds) -> io::Result<()> {
     let group = if holds == Holds::Secrets { 0o060 } else { 0o020 };
     if mode & group != 0 {
         let (path, mode) = (path.display(), format!("{mode:04o}"));
-        tracing::warn!(%path, mode, group = found.gid(), "a group gets at it besides its owner");
+        tracing::warn!(event = "file_open_to_group", %path, mode, group = found.gid(), "a group gets at it besides its owner");
     }
     Ok(())
 }

@@ -125,7 +125,7 @@ impl Gateway {
         let grace = spread.saturating_add(state.config.linger_timeout);
         state.drain.start(state.clock.now(), grace, state.connections.in_use());
         state.hub.drain(whole_ms(spread));
-        info!(connections = state.connections.in_use(), "draining");
+        info!(event = "drain_begun", connections = state.connections.in_use(), "draining");
         let leaving = async {
             // The hub does not know of connections that have not sent `hello`.
             wake_batched(state.timer_wheel.all()).await;
@@ -133,6 +133,7 @@ impl Gateway {
         };
         if tokio::time::timeout(timeout, leaving).await.is_err() {
             warn!(
+                event = "drain_timed_out",
                 connections = state.connections.in_use(),
                 http = state.http_connections.in_use(),
                 "drain timed out; some connections are left"

@@ -65,6 +65,7 @@ fn log_clock_lead(logged_ms: &mut Option<u64>, lead_ms: u64) {
         *logged_ms = Some(lead_ms);
         if lead_ms > 0 {
             info!(
+                event = "clock_behind_last_process",
                 absent_s = lead_ms / 1000,
                 "no process has run for this long, or the wall clock is wrong: the time does not age publications \
                  and deletes nothing for the first ten minutes"
@@ -74,12 +75,17 @@ fn log_clock_lead(logged_ms: &mut Option<u64>, lead_ms: u64) {
     };
     if lead_ms > *before_ms + CLOCK_LEAD_LOGGED_MS {
         warn!(
+            event = "clock_jumped",
             ahead_s = lead_ms / 1000,
             "wall clock jumped ahead of the monotonic clock; the jump does not age publications and deletes nothing \
              until all that were published before it have expired"
         );
     } else if lead_ms + CLOCK_LEAD_LOGGED_MS < *before_ms {
-        info!(ahead_s = lead_ms / 1000, "wall clock and monotonic clock have come closer together again");
+        info!(
+            event = "clock_settled",
+            ahead_s = lead_ms / 1000,
+            "wall clock and monotonic clock have come closer together again"
+        );
     } else {
         return;
     }

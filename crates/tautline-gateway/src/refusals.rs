@@ -38,13 +38,13 @@ impl Refusals {
     ) {
         let Some(unlogged) = self.sample(now) else { return };
         let (user, address) = (claimed_user(auth), address.map(display));
-        info!(user, address, reason = %refused, unlogged, "login refused");
+        info!(event = "login_refused", user, address, reason = %refused, unlogged, "login refused");
     }
 
     /// A back end's key was refused.
     pub(crate) fn log_api_key(&self, now: Now, reason: &str, address: Option<SocketAddr>) {
         let Some(unlogged) = self.sample(now) else { return };
-        warn!(address = address.map(display), reason, unlogged, "API key refused");
+        warn!(event = "api_key_refused", address = address.map(display), reason, unlogged, "API key refused");
     }
 
     /// How many were not logged before this one; `None`: this one is not logged either.

@@ -27,34 +27,44 @@ pub(crate) struct Warning {
     once: LogOnce,
     /// Occurrences since the start.
     times: AtomicU64,
+    /// A limit, or what cannot be done; for logs, and always the same.
+    cause: &'static str,
     words: &'static str,
 }
 
 impl Default for Warnings {
     fn default() -> Self {
-        let warning = |words| Warning { once: LogOnce::new(), times: AtomicU64::new(0), words };
+        let warning = |cause, words| Warning { cause, once: LogOnce::new(), times: AtomicU64::new(0), words };
         Self {
-            accept: warning("cannot accept connections"),
+            accept: warning("accept", "cannot accept connections"),
             http_connections: warning(
+                "connections_max",
+                "http_connections_max",
                 "HTTP connections are at their ceiling (http_connections_max); closing new ones",
             ),
             address: warning(
+                "connections_per_address_max",
                 "an address has as many connections as it may have (connections_per_address_max); closing new ones",
             ),
             handshakes: warning(
+                "handshakes_per_address_max",
                 "an address opens as many connections at once as it may (handshakes_per_address_max); closing new ones",
             ),
             untrusted_proxy: warning(
+                "untrusted_proxy",
                 "a listener with proxy_protocol takes connections from trusted_proxies alone; closing others",
             ),
             proxy_header: warning(
+                "proxy_header",
                 "a trusted proxy sends no valid header of the PROXY protocol; closing its connections",
             ),
             connections: warning("WebSockets are at their ceiling (connections_max); refusing new ones"),
             calls: warning(
+                "calls_running_max",
                 "running methods are at their ceiling (calls_running_max); answering calls with `overloaded`",
             ),
             sessions: warning(
+                "sessions_max",
                 "sessions are at their ceiling (sessions_max), or too many clients connect at once (new_sessions_per_ms_max); \
                  telling new clients to come back later",
             ),
@@ -67,7 +77,7 @@ impl Warning {
     pub(crate) fn note(&self, now: Now, detail: impl FnOnce() -> String) {
         self.times.fetch_add(1, Ordering::Relaxed);
         if self.once.note(now.mono_ms) {
-            warn!(detail = detail(), "{}", self.words);
+            warn!(event = "warning_begun", cause = self.cause, detail = detail(), "{}", self.words);
         }
     }
 
@@ -78,7 +88,7 @@ impl Warning {
 
     fn log_end(&self, now: Now) {
         if let Some(times) = self.once.take_over(now.mono_ms) {
-            info!(times, "over: {}", self.words);
+            info!(event = "warning_over", cause = self.cause, times, "over: {}", self.words);
         }
     }
 }

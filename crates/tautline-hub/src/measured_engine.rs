@@ -27,7 +27,7 @@ impl MeasuredEngine {
     /// Hands a job to the engine. Found before the engine's own function of this name.
     pub(crate) fn submit(&self, job: Job) {
         self.engine.submit(match self.meter.get() {
-            Some(meter) => meter.watch(job),
+            Some(meter) => job.watched_by(meter),
             None => job,
         });
     }

@@ -70,7 +70,7 @@ impl Signals {
                 _ = self.user1.recv() => "SIGUSR1",
                 _ = self.user2.recv() => "SIGUSR2",
             };
-            info!("{harmless} does not end it");
+            info!(event = "signal_ignored", "{harmless} does not end it");
         }
     }
 }

@@ -261,7 +261,10 @@ impl Chores<'_> {
         let (_, incarnation) = reader.begin(Partition::FIRST).await?;
         let before = shared.incarnation.swap(incarnation, Ordering::AcqRel);
         if before != incarnation {
-            tracing::error!("Redis has lost its data: every log begins anew, and clients are told of a gap");
+            tracing::error!(
+                event = "redis_data_lost",
+                "Redis has lost its data: every log begins anew, and clients are told of a gap"
+            );
             saved::begin_others(shared).await?;
             if let Ok(next) = random_incarnation() {
                 shared.next_incarnation.store(next, Ordering::Release);

@@ -9,7 +9,9 @@ use std::{
     time::Instant,
 };
 
-use tautline_engine::{Ban, ClaimSession, Engine, EngineError, Job, NodeEvent, NodeId, Nodes, Revocation};
+use tautline_engine::{
+    Ban, ClaimSession, Engine, EngineError, EngineFigures, Job, NodeEvent, NodeId, Nodes, Revocation,
+};
 use tautline_protocol::ChannelName;
 use tokio::{
     runtime::Runtime,
@@ -135,7 +137,7 @@ impl RedisEngine {
                     runtime.spawn(wakes::send_probes(Arc::clone(&shared)));
                     runtime.spawn(subscriber::run(Arc::clone(&shared)));
                 }
-                tracing::info!(url = url(), "Redis keeps the logs");
+                tracing::info!(event = "redis_opened", url = url(), "Redis keeps the logs");
                 let (revocations, bans) = (revocations.into(), bans.into());
                 let (runtime, ticket_keys) = (Mutex::new(Some(runtime)), Mutex::default());
                 Ok(Self { shared, runtime, chores, revocations, bans, cursors, ticket_keys })
@@ -276,6 +278,10 @@ impl Engine for RedisEngine {
 
     fn bans(&self) -> Vec<Ban> {
         self.bans.to_vec()
+    }
+
+    fn figures(&self) -> EngineFigures {
+        self.shared.router.counts.figures()
     }
 
     fn nodes(&self) -> Option<&dyn Nodes> {

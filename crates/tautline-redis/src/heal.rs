@@ -34,6 +34,7 @@ pub(crate) async fn heal(
     }
     if now == epoch {
         shared.losses.count(channel);
+        shared.router.counts.healed.add(1);
     }
     Ok(Some(now.into()))
 }

@@ -21,6 +21,7 @@ mod chores;
 mod claim_table;
 mod claims;
 mod content;
+mod counts;
 pub mod doctor;
 mod engine;
 mod fault;

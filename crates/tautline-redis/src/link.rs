@@ -3,7 +3,7 @@
 //! Start at [`Link::ask`]. Connects when it is first asked and whenever it was cut, for ever; a caller that
 //! asks meanwhile is told so at once, and repeats or not.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    counts::Counts,
     jitter::Backoff,
     resp::{self, Command, Value},
     socket::{self, Account, Socket},
@@ -53,9 +54,9 @@ struct Request {
 
 impl Link {
     /// A way to `address`. A connection that owes a reply for longer than `reply_wait` is given up.
-    pub(crate) fn to(address: String, account: Account, waits: Waits) -> Self {
+    pub(crate) fn to(address: String, account: Account, waits: Waits, counts: Arc<Counts>) -> Self {
         let (requests, queue) = mpsc::channel(QUEUED_MAX);
-        tokio::spawn(run(address, account, waits, queue));
+        tokio::spawn(run(address, account, waits, counts, queue));
         Self(requests)
     }
 
@@ -81,7 +82,13 @@ pub(crate) struct Waits {
     pub(crate) reply: Duration,
 }
 
-async fn run(address: String, account: Account, waits: Waits, mut queue: mpsc::Receiver<Request>) {
+async fn run(
+    address: String,
+    account: Account,
+    waits: Waits,
+    counts: Arc<Counts>,
+    mut queue: mpsc::Receiver<Request>,
+) {
     let mut backoff = Backoff::default();
     // A connection is made for somebody.
     while let Some(first) = queue.recv().await {
@@ -107,7 +114,8 @@ async fn run(address: String, account: Account, waits: Waits, mut queue: mpsc::R
             }
         };
         let Some(cause) = Some(cause).filter(|cause| !cause.is_empty()) else { return };
-        tracing::warn!(%address, cause, "no connection to Redis; connecting again");
+        tracing::warn!(event = "redis_disconnected", %address, cause, "no connection to Redis; connecting again");
+        counts.redials.add(1);
         // Nobody waits for a connection that cannot be had.
         let until = Instant::now() + backoff.next_wait();
         while let Ok(request) = tokio::time::timeout_at(until, queue.recv()).await {

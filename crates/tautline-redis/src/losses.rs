@@ -21,7 +21,7 @@ impl Losses {
             state.1 = Some(Instant::now());
             let logs = std::mem::take(&mut state.0);
             tracing::error!(
-                logs, %channel,
+                event = "redis_publications_lost", logs, %channel,
                 "Redis has lost publications that were seen; their logs begin a new epoch, and readers are told"
             );
         }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     address::{Mode, RedisUrl},
+    counts::Counts,
     fault::Refusal,
     jitter::Backoff,
     link::{Cut, Link, Waits},
@@ -45,6 +46,7 @@ pub(crate) struct Router {
     nodes: Mutex<Box<[Option<Arc<str>>]>>,
     /// When the nodes were last asked for, and one question at a time.
     looked: tokio::sync::Mutex<Option<Instant>>,
+    pub(crate) counts: Arc<Counts>,
 }
 
 impl Router {
@@ -54,7 +56,8 @@ impl Router {
             _ => None,
         };
         let nodes = Mutex::new(vec![node; PARTITIONS].into());
-        Self { url, waits, links: Mutex::default(), nodes, looked: tokio::sync::Mutex::default() }
+        let (links, looked) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { url, waits, links, nodes, looked, counts: Arc::default() }
     }
 
     /// Sends commands for one partition, and waits for the reply to each. They are repeated together, so each
@@ -67,6 +70,23 @@ impl Router {
         until: Instant,
     ) -> Result<Vec<Value>, EngineError> {
         self.ask_again(lane, partition, commands, until, &mut false).await
+    }
+
+    /// As [`Router::ask_at`], timed where it is answered.
+    async fn ask_timed(
+        &self,
+        node: Option<&Arc<str>>,
+        lane: Lane,
+        commands: &[Command],
+        whole: bool,
+    ) -> Result<Vec<Value>, Cut> {
+        let since = Instant::now();
+        let outcome = self.ask_at(node, lane, commands, whole).await;
+        if outcome.is_ok() {
+            let us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.counts.round_trips.record_us(us);
+        }
+        outcome
     }
 
     /// The same for commands that were asked before: `sent` is true where the first of them may have been
@@ -82,7 +102,7 @@ impl Router {
         let (mut backoff, mut hops, mut whole) = (Backoff::default(), 0, false);
         loop {
             let node = self.find_node(partition).await;
-            let mut outcome = self.ask_at(node.as_ref(), lane, commands, whole).await;
+            let mut outcome = self.ask_timed(node.as_ref(), lane, commands, whole).await;
             if let Ok(replies) = &outcome
                 && let Some(Refusal::Ask(address)) = refusal(replies)
             {
@@ -161,7 +181,10 @@ impl Router {
     fn link(&self, lane: Lane, node: &Arc<str>) -> Link {
         let mut links = lock(&self.links);
         let link = links.entry((Arc::clone(node), lane));
-        link.or_insert_with(|| Link::to(node.to_string(), self.account(), self.waits)).clone()
+        link.or_insert_with(|| {
+            Link::to(node.to_string(), self.account(), self.waits, Arc::clone(&self.counts))
+        })
+        .clone()
     }
 
     fn node(&self, partition: Partition) -> Option<Arc<str>> {
@@ -239,14 +262,14 @@ impl Router {
                 };
                 let before = self.node(Partition::FIRST);
                 if before.as_ref() != Some(&primary) {
-                    tracing::info!(%primary, before = before.as_deref(), "the primary by the Sentinels");
+                    tracing::info!(event = "redis_primary_found", %primary, before = before.as_deref(), "the primary by the Sentinels");
                     lock(&self.nodes).fill(Some(Arc::clone(&primary)));
                     self.keep_links(&[primary]);
                 }
                 return;
             }
         }
-        tracing::warn!(name, "no Sentinel names a primary");
+        tracing::warn!(event = "redis_primary_unknown", name, "no Sentinel names a primary");
     }
 
     async fn look_in_cluster(&self, seeds: &[String], failed: Option<&str>) {
@@ -278,7 +301,7 @@ impl Router {
             self.keep_links(&all);
             return;
         }
-        tracing::warn!(nodes = ?seeds, "no node of the cluster says where its slots are");
+        tracing::warn!(event = "redis_cluster_unknown", nodes = ?seeds, "no node of the cluster says where its slots are");
     }
 
     /// Gives up connections to nodes that are not used any more.

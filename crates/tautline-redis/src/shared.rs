@@ -106,7 +106,7 @@ impl Shared {
         if let Some(on_hint) = self.on_hint.get()
             && catch_unwind(AssertUnwindSafe(|| on_hint(channel, head))).is_err()
         {
-            tracing::error!("engine callback panicked");
+            tracing::error!(event = "engine_callback_panicked", "engine callback panicked");
         }
     }
 
@@ -131,7 +131,9 @@ impl Shared {
     pub(crate) fn hint(&self, channel: &ChannelName, head: u64) {
         if self.options.wake == Wake::Hints {
             // Where too many wait, other nodes find the publication by looking.
-            let _ = self.hints.try_send((channel.clone(), head));
+            if self.hints.try_send((channel.clone(), head)).is_err() {
+                self.router.counts.hints_dropped.add(1);
+            }
         }
     }
 

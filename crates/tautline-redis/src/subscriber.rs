@@ -32,7 +32,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         if since.elapsed() > SILENT_MAX * 2 {
             backoff = Backoff::default();
         }
-        tracing::warn!(cause, "no hints of other nodes; subscribing again");
+        tracing::warn!(event = "redis_hints_lost", cause, "no hints of other nodes; subscribing again");
+        shared.router.counts.hint_interruptions.add(1);
         sleep(backoff.next_wait()).await;
     }
 }
@@ -90,6 +91,7 @@ async fn subscribe(shared: &Arc<Shared>) -> std::io::Result<&'static str> {
 
 fn take_hint(shared: &Arc<Shared>, data: &Value) {
     for (channel, head) in hints::decode(data.text().unwrap_or_default(), shared.process) {
+        shared.router.counts.hints_taken.add(1);
         shared.wake(&channel, head);
     }
 }

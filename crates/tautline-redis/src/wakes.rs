@@ -46,7 +46,7 @@ pub(crate) async fn look(shared: Arc<Shared>) {
             }
             let error = look_at(&shared, due).await.err();
             if let Some(error) = error.as_ref().filter(|_| !failed) {
-                tracing::warn!(%error, "some served channels cannot be looked at");
+                tracing::warn!(event = "redis_look_failed", %error, "some served channels cannot be looked at");
             }
             failed = error.is_some();
             if !all {
@@ -88,9 +88,13 @@ async fn look_into(
         let asking = shared.router.ask(Lane::Others, partition, &questions, Instant::now() + LOOK_WAIT);
         let late = |_| EngineError::Unavailable("Redis does not answer a look".to_owned());
         let replies = timeout(LOOK_WAIT, asking).await.map_err(late)??;
+        shared.router.counts.looks.add(channels.len());
         for (channel, reply) in channels.iter().zip(&replies) {
             let Some(seen) = seen(reply) else { continue };
             let verdict = shared.served().saw(channel, seen, Instant::now());
+            if matches!(verdict, Verdict::Grown(_) | Verdict::Another) {
+                shared.router.counts.found_by_looks.add(1);
+            }
             heed(shared, channel, verdict).await;
         }
     }
@@ -117,7 +121,7 @@ async fn heed(shared: &Arc<Shared>, channel: &ChannelName, verdict: Verdict) {
             Ok(Some(_)) => shared.wake(channel, u64::MAX),
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(%error, %channel, "a log that has lost publications keeps its epoch")
+                tracing::warn!(event = "redis_epoch_kept", %error, %channel, "a log that has lost publications keeps its epoch")
             }
         },
     }
@@ -137,7 +141,11 @@ pub(crate) async fn send_hints(shared: Arc<Shared>, mut queue: mpsc::Receiver<(C
         let publish = Command::new("PUBLISH").arg(&channel).arg(hints::encode(shared.process, &heads));
         // A hint that cannot be sent now is no use later.
         let until = Instant::now();
-        let _ = shared.router.ask(Lane::Others, Partition::FIRST, &[publish], until).await;
+        let counts = &shared.router.counts;
+        match shared.router.ask(Lane::Others, Partition::FIRST, &[publish], until).await {
+            Ok(_) => counts.hints_sent.add(heads.len()),
+            Err(_) => counts.hints_dropped.add(heads.len()),
+        }
     }
 }
 

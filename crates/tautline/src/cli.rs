@@ -221,7 +221,7 @@ fn run_serve(args: ServeArgs, log_args: &LogArgs) -> anyhow::Result<ExitCode> {
     let loaded = Loaded::load(&flags, &environment)?;
     log::start(&loaded.settings.log_filter, loaded.settings.log_format);
     for finding in loaded.settings.findings(&environment) {
-        warn!("{finding}");
+        warn!(event = "setting_suspect", "{finding}");
     }
     environment.close_pipes();
     let runtime = runtime()?;

@@ -67,6 +67,7 @@ impl Logs {
         tell(&opened);
         if settings.durability == Durability::Relaxed {
             warn!(
+                event = "store_relaxed",
                 "durability is relaxed: a crash may take back what was acknowledged last; clients are told by a gap"
             );
         }
@@ -125,7 +126,10 @@ impl Logs {
                 keys = kept;
                 match ring {
                     Ok(ring) => hub.set_ticket_keys(&ring),
-                    Err(error) => warn!("the keys of tickets stay as they are: {error:#}"),
+                    Err(error) => warn!(
+                        event = "ticket_keys_not_changed",
+                        "the keys of tickets stay as they are: {error:#}"
+                    ),
                 }
             }
         });
@@ -156,7 +160,10 @@ impl Logs {
             let _ = give.send(());
         });
         if closing.is_err() || closed.await.is_err() {
-            warn!("the engine could not be closed, or panicked over it; the next start will check its file");
+            warn!(
+                event = "engine_not_closed",
+                "the engine could not be closed, or panicked over it; the next start will check its file"
+            );
         }
     }
 }
@@ -190,14 +197,19 @@ pub(crate) fn revoke_all(settings: &Settings, data: Option<PathBuf>) -> anyhow::
 fn tell(opened: &Opened) {
     match opened {
         Opened::Recovered { new_epochs: 0 } => {
-            info!("the last process was not closed: all that it acknowledged is here")
+            info!(
+                event = "store_recovered",
+                "the last process was not closed: all that it acknowledged is here"
+            )
         }
         Opened::Recovered { new_epochs } => {
             warn!(
+                event = "store_recovered_with_gaps",
                 "the last process was not closed: {new_epochs} channels begin a new epoch, and clients are told of a gap"
             );
         }
         Opened::Damaged { moved_to, reason } => warn!(
+            event = "store_moved_aside",
             "the file of logs is damaged ({reason}): it is {} now, and every channel begins anew",
             moved_to.display()
         ),

@@ -150,6 +150,7 @@ impl Reloader {
             Err(error) => {
                 if self.retry.failed(now, format!("{error:#}")) || is_loud {
                     error!(
+                        event = "reload_failed",
                         "{why}: the configuration was not reloaded, and all settings stay as they were: {error:#}"
                     );
                 }
@@ -157,14 +158,25 @@ impl Reloader {
             Ok(Changes { applied, not_applied }) => {
                 self.retry.succeeded();
                 match applied.as_slice() {
-                    [] => info!("{why}: configuration reloaded, nothing to apply"),
-                    applied => info!("{why}: configuration reloaded, applied: {}", applied.join(", ")),
+                    [] => info!(
+                        event = "reload_without_change",
+                        "{why}: configuration reloaded, nothing to apply"
+                    ),
+                    applied => info!(
+                        event = "reload_applied",
+                        "{why}: configuration reloaded, applied: {}",
+                        applied.join(", ")
+                    ),
                 }
                 if !not_applied.is_empty() {
-                    warn!("changed, and applied with the next start only: {}", not_applied.join(", "));
+                    warn!(
+                        event = "reload_needs_restart",
+                        "changed, and applied with the next start only: {}",
+                        not_applied.join(", ")
+                    );
                 }
                 for finding in self.running.settings.findings(&self.environment) {
-                    warn!("{finding}");
+                    warn!(event = "setting_suspect", "{finding}");
                 }
             }
         }

@@ -40,7 +40,7 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
     let settings = loaded.settings.clone();
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     if let Err(why) = raise_open_files_limit() {
-        warn!("{why}");
+        warn!(event = "open_files_limit", "{why}");
     }
     let certificates = match settings.tls.is_empty() {
         true => None,
@@ -76,7 +76,7 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
 
     let ending = tokio::select! {
         ending = signals.next() => {
-            info!("{}: draining; a second signal ends it at once", ending.name());
+            info!(event = "drain_signal", "{}: draining; a second signal ends it at once", ending.name());
             Ok(drain(&settings.drain, &gateway, &mut signals).await)
         }
         spread = console.drain_asked() => {
@@ -102,7 +102,11 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
         logs.close().await;
     };
     if let Some(signal) = unless_signalled(closing, signals.next()).await {
-        warn!("{}: exiting at once; the next start recovers the store as after a kill", signal.name());
+        warn!(
+            event = "exit_at_once",
+            "{}: exiting at once; the next start recovers the store as after a kill",
+            signal.name()
+        );
         return Ok(ExitCode::from(signal.exit_code()));
     }
     ending
@@ -127,7 +131,11 @@ async fn store_events(gateway: &Gateway) {
         }
     };
     if tokio::time::timeout(EVENTS_WAIT, storing).await.is_err() {
-        warn!(events = gateway.hub().events_waiting(), "the last events could not be stored");
+        warn!(
+            event = "events_not_stored",
+            events = gateway.hub().events_waiting(),
+            "the last events could not be stored"
+        );
     }
 }
 
@@ -153,7 +161,7 @@ async fn drain(settings: &DrainSettings, gateway: &Gateway, signals: &mut Signal
     tokio::select! {
         () = draining => ExitCode::SUCCESS,
         ending = signals.next() => {
-            warn!("{}: ending at once", ending.name());
+            warn!(event = "exit_at_once", "{}: ending at once", ending.name());
             ExitCode::from(ending.exit_code())
         }
     }
@@ -193,6 +201,7 @@ fn hosts_of(settings: &Settings) -> Hosts {
 fn announce(settings: &Settings, sockets: &[BoundSocket], keeps_keys: bool) {
     if settings.ticket_keys.is_empty() && !keeps_keys {
         info!(
+            event = "ticket_keys_random",
             "ticket keys are made at random: sessions will not survive a restart ([tickets] keys, or {TICKET_KEYS})"
         );
     }
@@ -209,7 +218,7 @@ fn announce(settings: &Settings, sockets: &[BoundSocket], keeps_keys: bool) {
         log::say(Level::WARN, &words);
         for address in sockets.iter().filter_map(|socket| socket.address) {
             if !address.ip().to_canonical().is_loopback() {
-                warn!("--dev, and {address} can be reached from other machines");
+                warn!(event = "dev_reachable", "--dev, and {address} can be reached from other machines");
             }
         }
     }

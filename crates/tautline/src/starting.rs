@@ -51,12 +51,12 @@ pub(crate) async fn answer_while<T: Send + 'static>(
         tokio::select! {
             outcome = &mut done => return outcome.context("the start panicked")?.map(Ok),
             ending = &mut ending => {
-                info!("{}: ending before the start is over", ending.name());
+                info!(event = "start_interrupted", "{}: ending before the start is over", ending.name());
                 return Ok(Err(ending));
             }
             _ = ticks.tick() => {
                 waited += SAY_EVERY;
-                info!(seconds = waited.as_secs(), "the store is still being opened");
+                info!(event = "store_still_opening", seconds = waited.as_secs(), "the store is still being opened");
             }
             accepted = accept_any(listeners) => match accepted {
                 Ok(stream) => {
@@ -69,7 +69,7 @@ pub(crate) async fn answer_while<T: Send + 'static>(
                     oldest.push_back(answering.spawn(timeout(REQUEST_WITHIN, answer(stream))));
                 }
                 Err(error) => {
-                    warn!(%error, "cannot accept a connection");
+                    warn!(event = "accept_failed", %error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },

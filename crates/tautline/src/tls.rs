@@ -61,7 +61,10 @@ impl CertificateStore {
                 Ok(()) => self.retry.succeeded(),
                 Err(error) => {
                     if self.retry.failed(now, format!("{error:#}")) || is_new {
-                        warn!("cannot reload certificates; those in use stay: {error:#}");
+                        warn!(
+                            event = "certificate_reload_failed",
+                            "cannot reload certificates; those in use stay: {error:#}"
+                        );
                     }
                 }
             }
@@ -123,7 +126,12 @@ impl CertificateStore {
     fn log(&self, event: &str) {
         for certificate in self.tls.certificates() {
             let days = days_left(&certificate, SystemTime::now());
-            info!(names = certificate.names().join(","), expires_in_days = days, "{event}");
+            info!(
+                event = "certificate_in_use",
+                names = certificate.names().join(","),
+                expires_in_days = days,
+                "{event}"
+            );
         }
     }
 
@@ -135,7 +143,12 @@ impl CertificateStore {
         self.warned = Some(now);
         for certificate in self.tls.certificates().iter().filter(|one| one.expires() <= now + EXPIRY_NOTICE) {
             let days = days_left(certificate, now);
-            warn!(names = certificate.names().join(","), expires_in_days = days, "certificate expires soon");
+            warn!(
+                event = "certificate_expires",
+                names = certificate.names().join(","),
+                expires_in_days = days,
+                "certificate expires soon"
+            );
         }
     }
 }

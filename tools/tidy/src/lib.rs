@@ -1,7 +1,7 @@
 //! Rules about the tree itself that no compiler or linter checks: `cargo xtask tidy`.
 //!
 //! `source` looks at one source file, `markdown` at one page and at pairs of pages, `words` at the words of both,
-//! `limits` at the page of ceilings beside the code, `code_names` at what pages say of the code, `crates` at the arrows
+//! `limits` at the page of ceilings beside the code, `events` at that of events of the log, `code_names` at what pages say of the code, `crates` at the arrows
 //! between crates, `cycles` at imports inside one, `published` at packages that others will build. All are pure: they take
 //! text and hand back findings; only this module reads the disk. What does not hold everywhere yet is in `not_yet`.
 
@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 mod code_names;
 mod crates;
 mod cycles;
+mod events;
 mod limits;
 mod markdown;
 mod not_yet;
@@ -65,6 +66,7 @@ pub fn run(root: &Path) -> Result<()> {
     }
     findings.extend(published::check(&tree));
     findings.extend(check_limits(&tree)?);
+    findings.extend(check_events(&tree)?);
     let count = findings.len();
     if count > 0 {
         let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
@@ -139,6 +141,11 @@ fn check_limits(tree: &Tree) -> Result<Vec<Finding>> {
     let functions: BTreeSet<String> =
         sources.flat_map(|(_, text)| limits::functions(text).map(str::to_owned)).collect();
     Ok(limits::check(&read(limits::PAGE)?, &declared, &functions))
+}
+
+fn check_events(tree: &Tree) -> Result<Vec<Finding>> {
+    let page = tree.get(events::PAGE).with_context(|| format!("{} is not there", events::PAGE))?;
+    Ok(events::check(page, tree.iter().map(|(path, text)| (path.as_str(), text.as_str()))))
 }
 
 fn files(root: &Path) -> Result<Vec<String>> {

@@ -259,14 +259,22 @@ impl Webhook {
         match (before.failures, &after.last_error) {
             (_, Some(error)) if self.lock().is_off() => {
                 warn!(
+                    event = "webhook_off",
                     webhook = name,
                     id,
                     %trace_id,
                     "{error}; the webhook is off until an operator resumes it, and events stay in its log"
                 );
             }
-            (0, Some(error)) => warn!(webhook = name, id, %trace_id, "{error}; the events are sent again"),
-            (1.., None) => info!(webhook = name, lag = after.lag, "the receiver takes events again"),
+            (0, Some(error)) => {
+                warn!(event = "webhook_failed", webhook = name, id, %trace_id, "{error}; the events are sent again")
+            }
+            (1.., None) => info!(
+                event = "webhook_well",
+                webhook = name,
+                lag = after.lag,
+                "the receiver takes events again"
+            ),
             _ => {}
         }
     }
@@ -297,7 +305,7 @@ impl Webhook {
             WebhookCommand::Off => delivery.switch_off(),
         }
         drop(delivery);
-        info!(webhook = self.options.name, ?command, "command of an operator");
+        info!(event = "webhook_command", webhook = self.options.name, ?command, "command of an operator");
         self.changed.0.notify_one();
     }
 

@@ -211,6 +211,7 @@ impl Hook {
             Some(BreakerChange::Opened) => {
                 let (kind, about) = (request.kind.as_str(), &request.about);
                 warn!(
+                    event = "hook_left_alone",
                     hook = self.name,
                     url = place.shown,
                     kind,
@@ -220,7 +221,14 @@ impl Hook {
             }
             Some(BreakerChange::Closed) => {
                 let (kind, about) = (request.kind.as_str(), &request.about);
-                warn!(hook = self.name, url = place.shown, kind, about, "back end is well again");
+                warn!(
+                    event = "hook_well",
+                    hook = self.name,
+                    url = place.shown,
+                    kind,
+                    about,
+                    "back end is well again"
+                );
             }
             None => {}
         }
@@ -251,7 +259,7 @@ impl Hook {
             Ok(HttpAnswer { status, headers, body }) => return read(status, &headers, &body),
             Err(HttpError::Refused(refused)) => {
                 if self.may_log() {
-                    warn!(hook = self.name, url = place.shown, "{refused}");
+                    warn!(event = "hook_address_refused", hook = self.name, url = place.shown, "{refused}");
                 }
                 Failure::Unreachable
             }
@@ -271,7 +279,7 @@ impl Hook {
             Outcome::Failed(failure) => {
                 if self.may_log() {
                     let why = format_args!("{failure:?}");
-                    info!(hook, kind, about, key, %trace_id, ms, %why, "hook has no answer");
+                    info!(event = "hook_unanswered", hook, kind, about, key, %trace_id, ms, %why, "hook has no answer");
                 }
             }
             Outcome::Error(error) => {
@@ -292,7 +300,12 @@ impl Hook {
             let left_out = log.count.saturating_sub(LOGGED_MAX);
             *log = LogBudget { since: Some(now), count: 0 };
             if left_out > 0 {
-                info!(hook = self.name, left_out, "hook had more failures than are logged");
+                info!(
+                    event = "hook_failures_unlogged",
+                    hook = self.name,
+                    left_out,
+                    "hook had more failures than are logged"
+                );
             }
         }
         log.count += 1;

@@ -240,13 +240,18 @@ impl Provider {
                 let retry_after_ms =
                     retry_after_s.map_or(BUSY_MS, |seconds| seconds.saturating_mul(1_000).min(BUSY_MS_MAX));
                 if state.breaker.pause(mono_ms, mono_ms + retry_after_ms) {
-                    warn!(provider = self.name, retry_after_ms, "login service asks for a pause (HTTP 429)");
+                    warn!(
+                        event = "login_vendor_pauses",
+                        provider = self.name,
+                        retry_after_ms,
+                        "login service asks for a pause (HTTP 429)"
+                    );
                 }
                 return Err(CodeError::Busy { retry_after_ms });
             }
             Ok(VendorAnswer { status: ..500, body, .. }) => {
                 if state.breaker.end(mono_ms, attempt, true) == Some(BreakerChange::Closed) {
-                    warn!(provider = self.name, "login service answers again");
+                    warn!(event = "login_vendor_well", provider = self.name, "login service answers again");
                 }
                 return Ok(body);
             }
@@ -255,8 +260,10 @@ impl Provider {
         };
         if state.breaker.end(mono_ms, attempt, false) == Some(BreakerChange::Opened) {
             warn!(
+                event = "login_vendor_left_alone",
                 provider = self.name,
-                failure, "login service does not answer; not asking it for some seconds"
+                failure,
+                "login service does not answer; not asking it for some seconds"
             );
         }
         Err(CodeError::Temporary)
@@ -271,7 +278,12 @@ impl Provider {
         let mut state = self.state();
         if state.logged_at_ms.is_none_or(|logged_at_ms| now.mono_ms >= logged_at_ms + LOG_EVERY_MS) {
             state.logged_at_ms = Some(now.mono_ms);
-            error!(provider = self.name, hint, "login service refuses this app; its users cannot log in");
+            error!(
+                event = "login_vendor_refuses_app",
+                provider = self.name,
+                hint,
+                "login service refuses this app; its users cannot log in"
+            );
         }
     }
 

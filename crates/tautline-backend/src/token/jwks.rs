@@ -124,7 +124,7 @@ impl State {
         match fetched.and_then(|fetched| self.replace(fetched, now)) {
             Ok(()) => {
                 if std::mem::take(&mut self.failing) {
-                    info!(url, "JWK set fetched again");
+                    info!(event = "key_set_fetched", url, "JWK set fetched again");
                 }
                 true
             }
@@ -136,7 +136,10 @@ impl State {
                     } else {
                         "tokens signed with its keys are refused with `unavailable`"
                     };
-                    warn!(url, error, "JWK set cannot be fetched; {kept}, trying again");
+                    warn!(
+                        event = "key_set_not_fetched",
+                        url, error, "JWK set cannot be fetched; {kept}, trying again"
+                    );
                 }
                 false
             }
@@ -151,7 +154,11 @@ impl State {
             }
             let keys = KeySet::parse(&body)?;
             if !keys.unused.is_empty() {
-                info!(unused = keys.unused.join("; "), "some keys of a JWK set do not verify tokens");
+                info!(
+                    event = "key_set_keys_unused",
+                    unused = keys.unused.join("; "),
+                    "some keys of a JWK set do not verify tokens"
+                );
             }
             (self.keys, self.etag) = (Some(Arc::new(keys)), fetched.etag);
         } else if self.keys.is_none() {

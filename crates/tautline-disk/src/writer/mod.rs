@@ -235,7 +235,7 @@ impl Writer {
 
     /// A reader could not read the row of this channel's log. Where that is so, it is set aside before the next append.
     fn set_aside(&mut self, channel: &ChannelName, reason: &str) {
-        tracing::warn!(%channel, reason, "a channel's row could not be read");
+        tracing::warn!(event = "store_channel_unreadable", %channel, reason, "a channel's row could not be read");
         let _ = self.transact(true, |transaction| transaction.fetch(channel));
     }
 
@@ -296,7 +296,7 @@ impl Writer {
         self.cache.trim();
         // The transaction is safe; a log that could not be copied back is tried again after the next.
         if let Err(fault) = self.shared.checkpoints.after_commit(&store.connection) {
-            tracing::warn!(%fault, "the write-ahead log could not be copied back: it grows until it can");
+            tracing::warn!(event = "store_log_not_copied", %fault, "the write-ahead log could not be copied back: it grows until it can");
         }
         Ok(done)
     }
@@ -340,9 +340,11 @@ impl Writer {
         match self.directory.set_aside() {
             Ok(moved_to) => {
                 let moved_to = moved_to.display();
-                tracing::error!(%moved_to, reason, "the store is damaged: it was moved aside, and a new one begun");
+                tracing::error!(event = "store_moved_aside", %moved_to, reason, "the store is damaged: it was moved aside, and a new one begun");
             }
-            Err(error) => tracing::error!(%error, reason, "the store is damaged, and cannot be moved aside"),
+            Err(error) => {
+                tracing::error!(event = "store_unusable", %error, reason, "the store is damaged, and cannot be moved aside")
+            }
         }
         // Where it fails, the next batch tries again and says why.
         let _ = self.reopen();
@@ -360,7 +362,11 @@ impl Writer {
     fn try_reopen(&mut self) -> Result<(), Fault> {
         let opened = match self.connect() {
             Err(Refusal::Fault(Fault::Damaged(reason))) => {
-                tracing::error!(reason, "the store is damaged: it is moved aside, and a new one begun");
+                tracing::error!(
+                    event = "store_damaged",
+                    reason,
+                    "the store is damaged: it is moved aside, and a new one begun"
+                );
                 self.directory.set_aside().map_err(store::other)?;
                 self.connect()
             }
@@ -423,14 +429,14 @@ impl Writer {
         self.shared.checkpoints.close();
         for other in self.others.drain(..) {
             if other.join().is_err() {
-                tracing::error!("a thread of the store had panicked");
+                tracing::error!(event = "store_thread_panicked", "a thread of the store had panicked");
             }
         }
         let Some(store) = &self.store else { return };
         match store.mark_closed(self.last_tidy_ms) {
-            Ok(()) => tracing::info!("the store is closed"),
+            Ok(()) => tracing::info!(event = "store_closed", "the store is closed"),
             Err(fault) => {
-                tracing::warn!(%fault, "the store could not be closed: the next start will check the file")
+                tracing::warn!(event = "store_not_closed", %fault, "the store could not be closed: the next start will check the file")
             }
         }
     }

@@ -71,7 +71,7 @@ impl Transaction<'_> {
         self.connection.prepare_cached(sql)?.execute([name.as_str()])?;
         self.beginning.next(self.incarnation, self.beginning.at);
         self.beginning.write(self.connection)?;
-        tracing::error!(channel = %name, reason, "a channel's row cannot be read: it is set aside, and the channel begins anew");
+        tracing::error!(event = "store_channel_begins_anew", channel = %name, reason, "a channel's row cannot be read: it is set aside, and the channel begins anew");
         Ok(())
     }
 

@@ -329,7 +329,9 @@ fn revocation_with_a_bad_body_changes_nothing() {
 
 /// Series of `docs/operate/metrics.md` that every gateway has.
 #[cfg(target_os = "linux")]
-const SERIES: [&str; 34] = [
+const SERIES: [&str; 36] = [
+    "tautline_engine_looks_total",
+    "tautline_engine_redials_total",
     "tautline_start_time_seconds",
     "tautline_slowest_reader_entries",
     "tautline_queue_limit_bytes{queue=\"appends\"}",
@@ -411,6 +413,7 @@ fn channels_are_counted_by_the_pattern_of_their_rule() {
         "tautline_pattern_subscribers{pattern=\"*\"} 2",
         "tautline_pattern_slowest_reader_entries{pattern=\"*\"} 0",
         "tautline_pattern_figures_complete 1",
+        "tautline_patterns 1",
     ] {
         assert!(answer.contains(line), "{line} in {answer}");
     }

@@ -178,7 +178,7 @@ impl Write for Stdout {
         self.0.write(line).inspect_err(|error| {
             if !matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) {
                 let line = String::from_utf8_lossy(line);
-                warn!(%error, line = line.trim_end(), "cannot print on stdout");
+                warn!(event = "stdout_unwritable", %error, line = line.trim_end(), "cannot print on stdout");
             }
         })
     }

@@ -331,7 +331,9 @@ fn refusal_is_logged_with_user_and_reason() {
     let log = server.end().2;
     let told = |words: &str| log.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{log}"));
     let login = told("login refused");
-    for part in ["user=\"u42\"", "address=127.0.0.1:", "signed with another secret"] {
+    for part in
+        ["event=\"login_refused\"", "user=\"u42\"", "address=127.0.0.1:", "signed with another secret"]
+    {
         assert!(login.contains(part), "{login}");
     }
     let key = told("API key refused");

@@ -35,11 +35,11 @@ pub(crate) fn is_available() -> bool {
     static IS_AVAILABLE: OnceLock<bool> = OnceLock::new();
     *IS_AVAILABLE.get_or_init(|| match SubmitRing::new() {
         Ok(_) => {
-            info!("sending messages by io_uring");
+            info!(event = "io_uring_used", "sending messages by io_uring");
             true
         }
         Err(error) => {
-            info!(%error, "io_uring is not available; sending messages one by one");
+            info!(event = "io_uring_unavailable", %error, "io_uring is not available; sending messages one by one");
             false
         }
     })
@@ -84,7 +84,7 @@ impl Ring {
 
     fn new() -> Option<Arc<Self>> {
         let ring = SubmitRing::new()
-            .inspect_err(|error| warn!(%error, "a thread got no io_uring; it sends messages one by one"))
+            .inspect_err(|error| warn!(event = "io_uring_thread_refused", %error, "a thread got no io_uring; it sends messages one by one"))
             .ok()?;
         Some(Arc::new(Self {
             queued: Mutex::new(Batch::new(1)),
@@ -147,7 +147,7 @@ impl Ring {
             std::mem::swap(batch, &mut *queued);
         }
         if let Some(error) = ring.as_mut().and_then(|ring| ring.send(batch).err()) {
-            warn!(%error, "io_uring failed; this thread sends messages one by one from now on");
+            warn!(event = "io_uring_failed", %error, "io_uring failed; this thread sends messages one by one from now on");
             // Drops the sends that the kernel has not seen; the batch returns them as unsent.
             *ring = None;
             self.is_broken.store(true, Ordering::Relaxed);
