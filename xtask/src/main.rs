@@ -16,6 +16,7 @@ mod demo;
 mod fuzz;
 mod gold;
 mod mutants;
+mod prometheus;
 mod redis;
 mod sim;
 mod test;
@@ -60,6 +61,8 @@ enum Task {
     Torture(torture::Options),
     /// The Redis engine behind Sentinels, in a cluster and on Valkey
     Redis(redis::Options),
+    /// Metrics, dashboards and alerts against a real Prometheus under a small load
+    Prometheus,
     /// Checks what no other tool does: module docs, file sizes, left-over notes, links, both READMEs
     Tidy,
 }
@@ -89,6 +92,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Sim(options) => sim::run(&root, &options),
         Task::Torture(options) => torture::run(&root, &options),
         Task::Redis(options) => redis::run(&root, &options),
+        Task::Prometheus => prometheus::run(&root).map(|()| ExitCode::SUCCESS),
         Task::Tidy => tidy(&root).map(|()| ExitCode::SUCCESS),
     }
 }

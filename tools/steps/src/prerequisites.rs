@@ -119,6 +119,15 @@ pub static MOSQUITTO: Prerequisite = Prerequisite {
     hint: "install mosquitto (Debian: apt-get install mosquitto)",
 };
 
+/// Prometheus, with the tools that read rules and the configuration of alerts. Its services are never started.
+pub static PROMETHEUS: Prerequisite = Prerequisite {
+    name: "Prometheus with promtool and amtool",
+    is_there: |_| ["prometheus", "promtool", "amtool"].into_iter().all(|program| on_path(program).is_some()),
+    apt: &["prometheus", "prometheus-alertmanager"],
+    otherwise: None,
+    hint: "install them (Debian: apt-get install prometheus prometheus-alertmanager)",
+};
+
 /// A database of the card shop. Only its programs are used: tests start them with folders and ports of their own.
 pub static POSTGRES: Prerequisite = Prerequisite {
     name: "PostgreSQL",
