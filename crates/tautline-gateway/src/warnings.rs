@@ -38,7 +38,6 @@ impl Default for Warnings {
         Self {
             accept: warning("accept", "cannot accept connections"),
             http_connections: warning(
-                "connections_max",
                 "http_connections_max",
                 "HTTP connections are at their ceiling (http_connections_max); closing new ones",
             ),
@@ -58,7 +57,10 @@ impl Default for Warnings {
                 "proxy_header",
                 "a trusted proxy sends no valid header of the PROXY protocol; closing its connections",
             ),
-            connections: warning("WebSockets are at their ceiling (connections_max); refusing new ones"),
+            connections: warning(
+                "connections_max",
+                "WebSockets are at their ceiling (connections_max); refusing new ones",
+            ),
             calls: warning(
                 "calls_running_max",
                 "running methods are at their ceiling (calls_running_max); answering calls with `overloaded`",

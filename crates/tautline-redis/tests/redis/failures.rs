@@ -71,6 +71,8 @@ fn cut_connections_are_made_again() {
         under_way.iter().for_each(|outcome| drop(wait(outcome).expect("appended in the end")));
     }
     assert_eq!(read(&engine, "room:7"), numbers(1..=1_000));
+    let figures = engine.figures();
+    assert!(figures.redials > 0 && figures.round_trips.count() > 0, "{figures:?}");
 }
 
 #[test]
@@ -126,6 +128,7 @@ fn log_that_went_back_begins_another_epoch_for_every_reader() {
     let after = log(&engine, "seen");
     assert_eq!((before.head, after.head), (5, 3));
     assert_ne!(after.epoch, before.epoch);
+    assert_eq!(engine.figures().healed, 1);
     assert_eq!(log(&engine, "unseen"), unseen, "nothing is missing there");
     let other_node = open(&server, Duration::from_secs(60));
     assert_eq!(log(&other_node, "seen").epoch, after.epoch);
@@ -200,6 +203,28 @@ fn stat_that_finds_growth_tells_subscribers() {
     assert_eq!(publish(&other_node, "room:7", "2"), 2);
     assert_eq!(stat(&engine, "room:7").expect("a stat").log.head, 2);
     while told.recv_timeout(Duration::from_secs(60)).expect("told") != ("room:7".to_owned(), 2) {}
+}
+
+#[test]
+fn news_of_other_nodes_count_by_hint_and_look() {
+    let Some(server) = Server::start(&[]) else { return };
+    let engine = open(&server, Duration::from_secs(60));
+    let (give, told) = mpsc::channel();
+    engine.on_hint(move |channel, head| drop(give.send((channel.to_string(), head))));
+    let wait_for = |head| {
+        while told.recv_timeout(Duration::from_secs(60)).expect("told") != ("room:7".to_owned(), head) {}
+    };
+    publish(&engine, "room:7", "1");
+    let hinting = open(&server, Duration::from_secs(60));
+    assert_eq!(publish(&hinting, "room:7", "2"), 2);
+    wait_for(2);
+    let url = server.url().parse().expect("a valid URL");
+    let silent = RedisEngine::open(RedisOptions { wake: Wake::Looks, ..RedisOptions::new(url) });
+    assert_eq!(publish(&silent.expect("Redis is there"), "room:7", "3"), 3);
+    wait_for(3);
+    let figures = engine.figures();
+    assert!(figures.hints_taken > 0 && figures.looks > 0, "{figures:?}");
+    assert!(figures.found_by_looks > 0, "no hint told of the third: {figures:?}");
 }
 
 fn tidy(engine: &RedisEngine, wall_ms: u64) {
