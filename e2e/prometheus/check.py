@@ -147,7 +147,7 @@ def main(binary):
         config = folder / "tautline.toml"
         config.write_text(load.CONFIG % {"key": load.KEY, "secret": load.SECRET, "port": load.back_end()})
         config.chmod(0o600)
-        gateway = subprocess.Popen([binary, "serve", "--config", config], stdout=subprocess.PIPE, text=True)
+        gateway = subprocess.Popen([binary, "serve", "--config", config, "--log", "error"], stdout=subprocess.PIPE, text=True)
         prometheus = None
         try:
             address = re.search(r"http://(\S+)", gateway.stdout.readline()).group(1).rstrip("/")

@@ -31,9 +31,16 @@ subscribe = "any"
 [[channels]]
 match = "closed:*"
 [[hooks]]
+name = "logins"
+on = "connect"
+match = "token"
+url = "http://127.0.0.1:%(port)d/"
+secrets = ["%(secret)s"]
+allow_networks = ["127.0.0.1"]
+[[hooks]]
 name = "shop"
-on = ["connect", "call"]
-match = ["token", "order.*"]
+on = "call"
+match = "order.*"
 url = "http://127.0.0.1:%(port)d/"
 secrets = ["%(secret)s"]
 allow_networks = ["127.0.0.1"]

@@ -3,7 +3,7 @@
 use std::time::UNIX_EPOCH;
 
 use tautline_backend::events::{WebhookFigures, WebhookHandle, WebhookState};
-use tautline_gateway::{Gateway, Metric, Sample, Tls};
+use tautline_gateway::{Gateway, Metric, Sample, Tls, TlsCertificate};
 
 const STATES: [(WebhookState, &str); 3] =
     [(WebhookState::Active, "active"), (WebhookState::Retrying, "retrying"), (WebhookState::Off, "off")];
@@ -18,7 +18,7 @@ pub(crate) fn add(gateway: &Gateway, webhooks: WebhookHandle, tls: Option<Tls>) 
 }
 
 fn of_certificates(tls: &Tls) -> Metric {
-    let expiry = |certificate: &tautline_gateway::TlsCertificate| {
+    let expiry = |certificate: &TlsCertificate| {
         let at = certificate.expires().duration_since(UNIX_EPOCH).unwrap_or_default();
         Sample::of(at.as_secs()).label("names", certificate.names().join(","))
     };
@@ -69,6 +69,21 @@ fn of_webhooks(webhooks: &[WebhookFigures]) -> Vec<Metric> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn certificate_tells_when_it_expires() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(["a.example".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        let chain = params.self_signed(&key).unwrap().pem();
+        let certificate = TlsCertificate::from_pem(chain.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        let wanted = Sample::of(1_893_456_000).label("names", "a.example");
+        let help = "When a certificate expires, in seconds since 1970";
+        assert_eq!(
+            of_certificates(&Tls::new(vec![certificate]).unwrap()),
+            Metric::gauge("tls_certificate_expiry_time_seconds", help, [wanted])
+        );
+    }
 
     #[test]
     fn webhook_is_in_one_state() {

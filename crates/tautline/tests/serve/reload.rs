@@ -48,7 +48,7 @@ fn sighup_applies_what_can_change_and_lists_the_rest() {
     let log = server.log_line("configuration reloaded");
     assert!(log.contains("applied: api.keys") && !log.contains("server.node"), "{log}");
     let log = server.log_line("with the next start only");
-    assert!(log.trim_end().ends_with(": server.node"), "{log}");
+    assert!(log.contains(": server.node event="), "{log}");
     assert_eq!((publish(&server, OLD_KEY).as_str(), publish(&server, NEW_KEY).as_str()), ("401", "200"));
     line.receive("pub");
 }
@@ -132,7 +132,7 @@ fn filter_and_rates_change_while_it_runs() {
     server.signal(Signal::HUP);
     // A warning, which the new filter lets through, and not the information before it.
     let log = server.log_line("with the next start only");
-    assert!(log.trim_end().ends_with(": server.node"), "{log}");
+    assert!(log.contains(": server.node event="), "{log}");
     assert_eq!(publish(&server, OLD_KEY), "200");
     assert_eq!(publish(&server, OLD_KEY), "429");
     fs::write(&file, text("n1", "info", "")).expect("it can be written");
