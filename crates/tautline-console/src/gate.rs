@@ -191,7 +191,7 @@ pub(crate) async fn record(
     let [name, act, target, reason] = [name, act, target, reason].map(str::to_owned);
     let written = spawn_blocking(move || log.audit.begin(at, &name, &act, &target, &reason)).await;
     written.map_err(std::io::Error::other).flatten().map_err(|fault| {
-        error!(%fault, "the console's audit log cannot be written: acts are refused");
+        error!(event = "console_audit_failed", %fault, "the console's audit log cannot be written: acts are refused");
         Problem::unavailable("the audit log cannot be written: nothing was done")
     })
 }
@@ -210,7 +210,7 @@ pub(crate) fn outcome(response: &Response) -> String {
 pub(crate) async fn settle(console: &Arc<Console>, id: u64, outcome: String) {
     let log = Arc::clone(console);
     if let Ok(Err(fault)) = spawn_blocking(move || log.audit.end(id, &outcome)).await {
-        error!(%fault, "the outcome of an act is not in the console's audit log");
+        error!(event = "console_audit_failed", %fault, "the outcome of an act is not in the console's audit log");
     }
 }
 

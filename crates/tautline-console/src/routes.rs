@@ -59,7 +59,7 @@ impl Console {
     /// The accounts at this moment.
     pub(crate) fn accounts(&self) -> Result<Arc<[Account]>, Problem> {
         self.account_file.accounts().map_err(|fault| {
-            error!(%fault, "the console's accounts cannot be read: nobody can sign in");
+            error!(event = "console_accounts_unreadable", %fault, "the console's accounts cannot be read: nobody can sign in");
             Problem::unavailable("the accounts cannot be read: the gateway's log says more")
         })
     }
@@ -154,7 +154,7 @@ async fn drain(
     let fault = |_| Problem::bad_request("the body is {\"spread_ms\": …}");
     let Drain { spread_ms } = serde_json::from_slice(&body).map_err(fault)?;
     let spread = Duration::from_millis(spread_ms).min(SPREAD_MAX);
-    warn!(name = %visitor.name, ?spread, "somebody at the console drains this node");
+    warn!(event = "console_drain", name = %visitor.name, ?spread, "somebody at the console drains this node");
     console.node.drain(spread);
     Ok(StatusCode::ACCEPTED)
 }

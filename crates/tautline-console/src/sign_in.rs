@@ -98,12 +98,17 @@ pub(crate) async fn sign_in(
     let hash = account.map(|account| account.hash.as_str());
     let is_right = console.passwords.check(hash, password).await.map_err(refused)?;
     let Some(account) = account.filter(|_| is_right) else {
-        warn!(?address, ?name, "somebody could not sign in at the console");
+        warn!(
+            event = "console_sign_in_refused",
+            ?address,
+            ?name,
+            "somebody could not sign in at the console"
+        );
         return Err(Problem::of_kind("unauthorized", "this name and this password do not belong together"));
     };
     let opened = console.sessions.open(console.host.now(), account);
     let (id, visitor) = opened.ok_or_else(|| Problem::unavailable("the system gives no random bytes"))?;
-    info!(?address, ?name, "signed in at the console");
+    info!(event = "console_signed_in", ?address, ?name, "signed in at the console");
     let at = console.host.now().wall_ms;
     let recorded = gate::record(&console, at, [&*name, "sign_in", "", ""]).await;
     let entry = recorded.inspect_err(|_| console.sessions.close(&id))?;

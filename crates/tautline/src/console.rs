@@ -112,8 +112,9 @@ impl Console {
                 );
                 log::say(Level::WARN, &words);
             }
-            None if running.has_accounts => info!("the console is at {urls}"),
+            None if running.has_accounts => info!(event = "console_opened", "the console is at {urls}"),
             None => info!(
+                event = "console_opened",
                 "the console is at {urls}, and has no account: `tautline admin set-password <name>` makes the first one"
             ),
         }

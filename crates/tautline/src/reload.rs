@@ -262,6 +262,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         Ok(done) => done,
         Err(_) => {
             warn!(
+                event = "reload_waits",
                 "a file of the configuration cannot be read or compared for now: nothing is reloaded until it can"
             );
             working.await

@@ -80,7 +80,7 @@ pub async fn run(loaded: Loaded, flags: Flags, environment: Environment) -> anyh
             Ok(drain(&settings.drain, &gateway, &mut signals).await)
         }
         spread = console.drain_asked() => {
-            info!("the console: draining; a signal ends it at once");
+            info!(event = "drain_signal", "the console: draining; a signal ends it at once");
             let settings = DrainSettings { spread, ..settings.drain };
             Ok(drain(&settings, &gateway, &mut signals).await)
         }

@@ -7,7 +7,8 @@ use super::Finding;
 /// The page that lists them.
 pub const PAGE: &str = "docs/operate/logs.md";
 /// Programs that log for operators of a gateway.
-const CRATES: [&str; 8] = ["tautline", "backend", "disk", "files", "gateway", "hub", "process", "redis"];
+const CRATES: [&str; 9] =
+    ["tautline", "backend", "console", "disk", "files", "gateway", "hub", "process", "redis"];
 /// How lines begin that operators see by default. What is less is for those who look for faults, and may change.
 const CALLS: [&str; 3] = ["info!(", "warn!(", "error!("];
 const FIELD: &str = "event = \"";
