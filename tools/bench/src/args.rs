@@ -73,6 +73,9 @@ pub struct Load {
     /// The threads of a server of its own
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     server_threads: usize,
+    /// Has /metrics of a server of its own read each second
+    #[arg(long, conflicts_with_all = ["url", "tls"])]
+    scrapes: bool,
     /// TLS between the load and a server of its own, which makes a certificate for it
     #[arg(long, conflicts_with = "url")]
     tls: bool,
@@ -128,6 +131,7 @@ pub(super) struct OwnServer {
     pub threads: usize,
     pub cores: Vec<usize>,
     pub tls: bool,
+    pub scrapes: bool,
     /// The back end that answers its method `hook`.
     pub hook: Option<String>,
 }
@@ -175,6 +179,7 @@ impl Load {
             threads: self.server_threads,
             cores: self.server_cores.clone(),
             tls: self.tls,
+            scrapes: self.scrapes,
             hook: None,
         }
     }

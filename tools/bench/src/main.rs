@@ -24,6 +24,7 @@ mod protocols;
 mod pubsub_load;
 mod report;
 mod requests;
+mod scrapes;
 mod server;
 mod slow;
 mod source;

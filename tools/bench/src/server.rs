@@ -17,7 +17,7 @@ use tautline_gateway::{Gateway, Listener, Tls, TlsCertificate};
 use tautline_hub::{Access, ChannelRule, RulePattern};
 use tautline_process::{IO_EVENTS_PER_POLL, log, secret::Secret, socket};
 
-use super::{args::OwnServer, wire};
+use super::{args::OwnServer, scrapes, wire};
 
 /// The secret that tokens are signed with.
 const AUTH_SECRET: &str = "TAUTLINE_AUTH_SECRET";
@@ -30,6 +30,9 @@ const CERTIFICATE: &str = "TAUTLINE_BENCH_CERTIFICATE";
 
 /// The back end that answers the method `hook`, where it is set.
 const HOOK: &str = "TAUTLINE_BENCH_HOOK";
+
+/// Whether `/metrics` is read each second.
+const SCRAPES: &str = "TAUTLINE_BENCH_SCRAPES";
 
 /// Runs the gateway that scenarios measure, until it is ended: everything in memory, guests may do everything, method `echo`.
 /// Tokens are checked where TAUTLINE_AUTH_SECRET is set.
@@ -82,6 +85,9 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         let listener =
             socket::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
         let address = listener.local_addr().context("cannot tell the address it listens on")?;
+        if std::env::var_os(SCRAPES).is_some() {
+            scrapes::start(address, API_KEY).context("cannot read /metrics")?;
+        }
         let pid = std::process::id();
         log::announce(&format!("tautline-bench listening on ws://{address}/connect pid {pid}"));
         let mut listener = Listener::from(listener);
@@ -164,6 +170,9 @@ impl ServerProcess {
         let certificate = server.tls.then(wire::certificate).transpose()?;
         if let Some(pem) = &certificate {
             command.env(CERTIFICATE, pem);
+        }
+        if server.scrapes {
+            command.env(SCRAPES, "yes");
         }
         if let Some(url) = &server.hook {
             command.env(HOOK, url);
