@@ -136,7 +136,10 @@ async fn read(shared: &Arc<Shared>, cursors: &mut Cursors, leases: bool) -> Resu
 /// Tells the hub all that is kept, after messages were missed.
 async fn catch_up(shared: &Arc<Shared>, missed: Missed) -> Result<(), EngineError> {
     let (revocations, bans) = (saved::revocations(shared).await?, saved::bans(shared).await?);
-    tracing::warn!("messages of other nodes were missed; revocations and bans are read again");
+    tracing::warn!(
+        event = "redis_messages_missed",
+        "messages of other nodes were missed; revocations and bans are read again"
+    );
     shared.node_event(NodeEvent::Missed { revocations, bans, are_all: missed == Missed::Dropped });
     Ok(())
 }

@@ -115,7 +115,7 @@ impl Shared {
         let on_node_event = self.on_node_event.get()?;
         let outcome = catch_unwind(AssertUnwindSafe(|| on_node_event(event)));
         outcome.unwrap_or_else(|_| {
-            tracing::error!("engine callback panicked");
+            tracing::error!(event = "engine_callback_panicked", "engine callback panicked");
             None
         })
     }

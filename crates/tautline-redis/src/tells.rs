@@ -46,7 +46,7 @@ pub(crate) fn save_ban(shared: &Arc<Shared>, job: SaveBan) {
 pub(crate) fn tell_all(shared: &Arc<Shared>, text: Box<str>) {
     submit(shared, (None, Message::Told(text)), Vec::new(), |outcome| {
         if let Err(error) = outcome {
-            tracing::warn!(%error, "an act of control was done on this node alone; repeat it for the others");
+            tracing::warn!(event = "redis_act_not_told", %error, "an act of control was done on this node alone; repeat it for the others");
         }
     });
 }
