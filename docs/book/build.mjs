@@ -68,8 +68,15 @@ function render(file, language, places, assets) {
       }
       return `${REPOSITORY}/blob/main/${target}${hash}`;
     });
-  const page = text(own, read(own));
-  return page.replace(INCLUDED, (_, path) => text(path, read(path)).trim());
+  const page = text(own, read(own)).replace(INCLUDED, (_, path) => text(path, read(path)).trim());
+  return language === 'zh' ? page.replace(/(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])/g, '') : page;
+}
+
+/** A link to the same page of the other book. */
+function otherLanguage(language, file) {
+  const [other, name] = language === 'en' ? ['zh', '中文'] : ['en', 'English'];
+  const up = '../'.repeat(file.split('/').length);
+  return `<a class="language" href="${up}${other}/${file.replace(/md$/, 'html')}">${name}</a>`;
 }
 
 /** A page for programs that read: without the directives of the tests. */
@@ -90,7 +97,7 @@ function build(language) {
     }
     const text = render(file, language, places, assets);
     mkdirSync(join(source, 'src', dirname(file)), { recursive: true });
-    writeFileSync(join(source, 'src', file), text);
+    writeFileSync(join(source, 'src', file), `${otherLanguage(language, file)}\n\n${text}`);
     full.push(plain(text).trim());
     list.push(`- [${title}](${language}/${file.replace(/\.md$/, '.html')})`);
   }

@@ -46,6 +46,8 @@ export function withoutComments({ language, kind, argument, text }) {
 /** Whether `printed` has the lines of `expected` one after the other, with anything in the places of `…`. */
 export function matches(printed, expected) {
   const escaped = (line) => line.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('.*');
-  const lines = expected.trim().split('\n').map((line) => (line.trim() === '…' ? '[^]*?' : escaped(line.trimEnd())));
-  return new RegExp(lines.join('\\s*\\n[ \\t]*')).test(printed);
+  // Lines of `…` alone stand for any number of lines, also none.
+  const parts = expected.trim().split(/(?:^|\n)[ \t]*…[ \t]*(?=\n|$)/);
+  const block = (part) => part.trim().split('\n').map((line) => escaped(line.trim())).join('\\s*\\n[ \\t]*');
+  return new RegExp(parts.map(block).join('[^]*?')).test(printed);
 }
