@@ -145,6 +145,7 @@ enum Outcome {
     responses((status = 200, description = "It is in the log", body = Published)))]
 pub(crate) async fn publish(request: Posted<ToPublish>) -> Result<Json<Published>, Problem> {
     let body: Publish<'_> = request.parse()?;
+    request.charge(1)?;
     let key = key(&request, body.idempotency_key.as_ref())?;
     let expect = body.expect.map(Cursor::from);
     let expect = expect.as_ref();
@@ -160,6 +161,7 @@ pub(crate) async fn publish(request: Posted<ToPublish>) -> Result<Json<Published
     responses((status = 200, description = "It is in the inbox", body = Published)))]
 pub(crate) async fn push(request: Posted<ToPublish>) -> Result<Json<Published>, Problem> {
     let body: Push<'_> = request.parse()?;
+    request.charge(1)?;
     let key = key(&request, body.idempotency_key.as_ref())?;
     let expect = body.expect.map(Cursor::from);
     let expect = expect.as_ref();

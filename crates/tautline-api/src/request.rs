@@ -83,11 +83,11 @@ impl<S> Posted<S> {
 }
 
 impl Posted<ToPublish> {
-    /// Charges so many publications to the key, of which one is charged already.
+    /// Charges so many publications to the key, all at once: the wait that is told is then that of the whole request.
     pub(crate) fn charge(&self, publications: usize) -> Result<(), Problem> {
         let caller = self.caller.as_ref().map(|caller| &*caller.name);
         let key = caller.or_else(|| bearer(&self.headers)).unwrap_or_default();
-        Ok(self.host.hub().charge_publications(self.host.now(), key, publications.saturating_sub(1))?)
+        Ok(self.host.hub().charge_publications(self.host.now(), key, publications)?)
     }
 }
 

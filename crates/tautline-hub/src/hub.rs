@@ -216,12 +216,12 @@ impl Hub {
     /// `rate_limited`, with the time after which the same may succeed.
     pub fn charge_api_key(&self, now: Now, key: &str, publish_bytes: Option<usize>) -> Result<(), ErrorBody> {
         let bytes = publish_bytes.unwrap_or_default() as u64;
-        let charges = [Charge::Request, Charge::Publish, Charge::Bytes(bytes)];
+        let charges = [Charge::Request, Charge::Bytes(bytes)];
         let charges = if publish_bytes.is_some() { &charges[..] } else { &charges[..1] };
         self.charge_key(now, key, charges)
     }
 
-    /// Charges further publications of a request to its key.
+    /// Charges all publications of a request to its key.
     ///
     /// # Errors
     /// As [`Hub::charge_api_key`].

@@ -44,19 +44,20 @@ impl Rate {
 }
 
 impl Bucket {
-    /// Takes so many units; more than the burst count as the burst, or else they could never pass. `Err`: takes
-    /// nothing, and tells in how many milliseconds the same would succeed.
+    /// Takes so many units. More than the burst pass once the bucket is full, and leave it in debt: they could never
+    /// pass otherwise, and the rate still holds. `Err`: takes nothing, and tells in how many milliseconds the same would
+    /// succeed.
     ///
     /// # Errors
     /// The wait.
     pub fn take(&mut self, rate: &Rate, now_ms: u64, units: u64) -> Result<(), u64> {
         let now = rate.time(now_ms);
-        let full_at = self.full_at.max(now) + rate.cost(units.min(rate.burst));
-        let late = full_at.saturating_sub(now + rate.cost(rate.burst));
+        let full_at = self.full_at.max(now);
+        let late = (full_at + rate.cost(units.min(rate.burst))).saturating_sub(now + rate.cost(rate.burst));
         if late > 0 {
             return Err(u64::try_from(late.div_ceil(u128::from(rate.count))).unwrap_or(u64::MAX));
         }
-        self.full_at = full_at;
+        self.full_at = full_at + rate.cost(units);
         Ok(())
     }
 
@@ -133,11 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn amount_above_the_burst_takes_all_of_it() {
-        let (rate, mut bucket) = (rate("1KiB/s"), Bucket::default());
-        assert_eq!(bucket.take(&rate, 7, 1 << 30), Ok(()));
-        assert_eq!(bucket.take(&rate, 7, 1 << 30), Err(1_000));
-        assert_eq!(bucket.take(&rate, 1_007, 1 << 30), Ok(()));
+    fn amount_above_the_burst_leaves_the_bucket_in_debt() {
+        let (rate, mut bucket) = (rate("20/s burst 50"), Bucket::default());
+        assert_eq!(bucket.take(&rate, 7, 60), Ok(()));
+        assert_eq!(bucket.take(&rate, 7, 1), Err(550), "ten of debt, and the one");
+        assert_eq!(bucket.take(&rate, 7, 1_000), Err(3_000), "until it is full");
+        assert_eq!(bucket.take(&rate, 3_007, 1_000), Ok(()));
+        assert_eq!(bucket.take(&rate, 50_507, 1), Err(50), "the rate holds");
+        assert_eq!(bucket.take(&rate, 50_557, 1), Ok(()));
     }
 
     /// Random rates, pauses and amounts: no window admits more than the burst and what flows in meanwhile, and the

@@ -379,6 +379,37 @@ fn other_methods_of_documented_paths_are_refused() {
 }
 
 #[test]
+fn list_is_no_body_of_any_operation() {
+    let rig = Rig::serve(open_to_all());
+    let mut refused = 0;
+    for (method, path, _) in operations().into_iter().filter(|(method, ..)| method == "POST") {
+        let (status, answer) = send_request(&rig, &format!("{method} {path}"), &with_key(""), "[]");
+        let words = answer["detail"].as_str().unwrap_or_default();
+        assert!(status == 400 && words.contains("expected an object"), "{path}: {answer}");
+        refused += 1;
+    }
+    assert!(refused > 15, "{refused}");
+}
+
+#[test]
+fn list_is_no_object_within_a_body() {
+    let rig = Rig::serve(open_to_all());
+    let publication = json!(["room:1", 1, null, null, null, null]);
+    for (path, body, field) in [
+        ("batch", json!({"entries": [{"publish": publication}]}), "/entries/0/publish"),
+        ("batch", json!({"entries": [{"push": ["u42", 1, null, null, null]}]}), "/entries/0/push"),
+        ("kick", json!({"target": {"label": ["team", "kitchen"]}}), "/target/label"),
+        ("history", json!({"channel": "room:1", "span": {"after": ["k3", 0, null]}}), "/span/after"),
+        ("history", json!({"channel": "room:1", "span": {"before": ["k3", 1, null]}}), "/span/before"),
+        ("publish", json!({"channel": "room:1", "data": 1, "expect": ["k3", 0, null]}), "/expect"),
+    ] {
+        let (status, answer) = call(&rig, path, &body);
+        assert_eq!((status, &answer["field"]), (400, &json!(field)), "{path} {body}: {answer}");
+    }
+    assert_eq!(rig.gateway.stats().hub.publications, 0);
+}
+
+#[test]
 fn misspelled_member_is_refused() {
     let rig = Rig::serve(open_to_all());
     let (status, answer) = call(&rig, "publish", &json!({"channel": "room:7", "data": 1, "tag": {"a": 1}}));

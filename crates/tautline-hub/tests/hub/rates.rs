@@ -266,6 +266,21 @@ fn api_keys_of_equal_budget_shares_have_rates_of_their_own() {
 }
 
 #[test]
+fn refused_batch_passes_after_the_wait_that_it_was_told() {
+    let mut node = node(Rates { api_key: set(None, Some("20/s burst 50")), ..Rates::default() });
+    let batch = |node: &Node, count| {
+        node.hub.charge_api_key(node.now, "key", Some(100)).expect("no rate of requests or bytes");
+        node.hub.charge_publications(node.now, "key", count).map_err(|refused| refused.retry_after_ms)
+    };
+    assert_eq!(batch(&node, 30), Ok(()));
+    for count in [40, 60, 50, 1] {
+        let wait_ms = batch(&node, count).expect_err("too soon").expect("a wait");
+        node.advance(wait_ms);
+        assert_eq!(batch(&node, count), Ok(()), "{count} after {wait_ms} ms");
+    }
+}
+
+#[test]
 fn guests_behind_a_proxy_have_a_rate_each() {
     let node = node(Rates { address: set(Some("1/h"), None), ..Rates::default() });
     let mut guests = [1, 2].map(|_| node.guest());
