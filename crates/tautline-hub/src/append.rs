@@ -149,8 +149,7 @@ impl Hub {
             origin.map(|origin| DoubtfulAppend::new(name, origin, doubt).with_trace(trace))
         };
         let answer = Answer::new(move |outcome: Result<Appended, EngineError>| {
-            drop(claim);
-            let outcome = match outcome {
+            match outcome {
                 Err(error) => {
                     if matches!(error, EngineError::InDoubt(_)) {
                         hub.read_missed(&name);
@@ -159,14 +158,20 @@ impl Hub {
                             doubtful(&name).into_iter().for_each(|append| hub.note_doubt(append));
                         }
                     }
-                    Err(error.to_body())
+                    drop(claim);
+                    done(Err(error.to_body()));
                 }
                 Ok(Appended::Repeated { epoch, offset, at }) => {
-                    doubtful(&name).into_iter().for_each(|append| hub.tell_repeated(append, offset, at));
+                    drop(claim);
                     let published = Published { epoch: epoch.to_string(), offset, at };
-                    match claimed {
-                        Some(content) => return hub.check_same_content(&name, published, &content, done),
-                        None => Ok(published),
+                    let (asking, of) = (hub.clone(), name.clone());
+                    let answer = move || match claimed {
+                        Some(content) => asking.check_same_content(&of, published, &content, done),
+                        None => done(Ok(published)),
+                    };
+                    match doubtful(&name) {
+                        Some(append) => hub.tell_repeated(append, offset, at, answer),
+                        None => answer(),
                     }
                 }
                 Ok(Appended::New { epoch, entry, before_at, base, base_at }) => {
@@ -174,10 +179,12 @@ impl Hub {
                         Published { epoch: epoch.to_string(), offset: entry.offset(), at: entry.at() };
                     origin.iter().for_each(|origin| hub.settle_doubt(&name, *origin));
                     hub.fan_out(&name, AppendedEntry { epoch, entry, before_at, base, base_at }, trace);
-                    Ok(published)
+                    hub.when_told(&name, move || {
+                        drop(claim);
+                        done(Ok(published));
+                    });
                 }
-            };
-            done(outcome);
+            }
         });
         let wall_ms = now.wall_ms;
         self.0.engine.submit(Job::Append(Append {

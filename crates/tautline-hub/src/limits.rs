@@ -60,6 +60,10 @@ pub struct HubLimits {
     /// Bytes of the events of one webhook that the engine has not stored; more are counted as lost. Default 64 MiB.
     #[serde(with = "units::Bytes")]
     pub events_bytes_max: usize,
+    /// How long the answer to a publication waits for the event that tells of it (`message.published`) to be stored;
+    /// then it comes without. Default 5 s.
+    #[serde(with = "units::Millis")]
+    pub events_answer_ms: u64,
     /// How long a user has no connection before it counts as offline in events. Default 15 s.
     #[serde(with = "units::Millis")]
     pub user_offline_ms: u64,
@@ -90,6 +94,7 @@ impl Default for HubLimits {
             pages_connection_max: 8,
             appends_bytes_max: 64 * KIB * KIB,
             events_bytes_max: 64 * KIB * KIB,
+            events_answer_ms: 5_000,
             user_offline_ms: 15_000,
             inbox_unread_ms: 300_000,
             inbox_unread_max: 1_000_000,

@@ -159,7 +159,7 @@ impl LiveSession<'_> {
     }
 }
 
-/// The wall time of a moment in the past; one that was rounded up beyond now is now.
+/// The wall time of a moment, which may have been rounded up beyond now: it is the same at each look.
 fn wall_ms(now: Now, mono_ms: u64) -> u64 {
-    now.wall_ms.saturating_sub(now.mono_ms.saturating_sub(mono_ms))
+    (now.wall_ms + mono_ms).saturating_sub(now.mono_ms)
 }

@@ -5,6 +5,7 @@
 //! which no client and no API can name ([`ChannelName::is_internal`]). Whoever sends events reads them through an
 //! [`EventLog`].
 
+mod answers;
 mod body;
 mod config;
 mod doubts;
@@ -25,7 +26,7 @@ use serde::Serialize;
 use tautline_engine::{Entry, Retention};
 use tautline_protocol::{ChannelName, Now, TraceId};
 
-use self::{body::ChannelData, doubts::Doubts, queue::EventQueue, tracking::Tracking};
+use self::{answers::HeldAnswers, body::ChannelData, doubts::Doubts, queue::EventQueue, tracking::Tracking};
 pub use self::{
     body::EVENT_BYTES_MAX,
     config::{EventLogConfig, EventsConfig, InvalidEvents},
@@ -54,6 +55,8 @@ pub(crate) struct Events {
     next_number: AtomicU64,
     /// Appends that may have happened without an event.
     doubts: Mutex<Doubts>,
+    /// Answers that wait for events to be stored.
+    held: Mutex<HeldAnswers>,
 }
 
 /// The log of one webhook.

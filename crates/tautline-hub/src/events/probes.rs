@@ -61,19 +61,28 @@ impl Hub {
 
     /// An append was a repetition. If the process before made the first one just before its end, its event may be
     /// missing; it is told once. Where the engine does not know when that process ended, nothing is: any repetition of
-    /// an old append would be one.
-    pub(crate) fn tell_repeated(&self, append: DoubtfulAppend, offset: u64, at: u64) {
-        let Some(events) = self.0.events.get() else { return };
+    /// an old append would be one. `answer` is given once its event is stored.
+    pub(crate) fn tell_repeated(
+        &self,
+        append: DoubtfulAppend,
+        offset: u64,
+        at: u64,
+        answer: impl FnOnce() + Send + 'static,
+    ) {
+        match self.is_told_again(&append, at) {
+            true => self.tell_stored(append, offset, answer),
+            false => self.when_told(&append.channel, answer),
+        }
+    }
+
+    fn is_told_again(&self, append: &DoubtfulAppend, at: u64) -> bool {
+        let Some(events) = self.0.events.get() else { return false };
         let ended_ms = self.engine().last_run_ms();
         if ended_ms == 0 || at.saturating_add(LAST_MS) < ended_ms || !events.tells_of(&append.channel) {
-            return;
+            return false;
         }
         let mut doubts = lock(&events.doubts);
-        let is_told = at < doubts.began_ms && doubts.begin_repeated(append.key());
-        drop(doubts);
-        if is_told {
-            self.tell_stored(append, offset);
-        }
+        at < doubts.began_ms && doubts.begin_repeated(append.key())
     }
 
     /// About once a second: looks for some of the appends in doubt.
@@ -109,7 +118,7 @@ impl Hub {
             retention,
             wall_ms: now.wall_ms,
             answer: Answer::new(move |outcome: Result<Appended, EngineError>| match outcome {
-                Ok(Appended::Repeated { offset, .. }) => hub.tell_stored(again, offset),
+                Ok(Appended::Repeated { offset, .. }) => hub.tell_stored(again, offset, || {}),
                 // It is not there.
                 Ok(Appended::New { .. }) | Err(EngineError::Conflict { .. }) => {
                     hub.settle_doubt(&again.channel, origin);
@@ -122,18 +131,22 @@ impl Hub {
         }));
     }
 
-    /// Adds the event of a publication that is in its log.
-    fn tell_stored(&self, append: DoubtfulAppend, offset: u64) {
+    /// Adds the event of a publication that is in its log. `then` is called when it is stored, or cannot be told now.
+    fn tell_stored(&self, append: DoubtfulAppend, offset: u64, then: impl FnOnce() + Send + 'static) {
         let (hub, now) = (self.clone(), self.last_now());
         let channel = append.channel.clone();
         let answer = Answer::new(move |page: Result<Page, EngineError>| {
-            let Ok(page) = page else { return hub.put_back_doubt(append) };
+            let Ok(page) = page else {
+                hub.put_back_doubt(append);
+                return then();
+            };
             let entry = page.entries.first().filter(|entry| entry.offset() == offset);
-            let Some(events) = hub.events() else { return };
+            let Some(events) = hub.events() else { return then() };
             let is_open = lock(&events.events.doubts).settle(&append.key());
             if let Some(entry) = entry.filter(|_| is_open) {
                 events.published(&append.channel, &page.log.epoch, entry, append.trace);
             }
+            hub.when_told(&append.channel, then);
         });
         self.engine().submit(Job::Read(Read {
             retention: self.retention_of(now, &channel),

@@ -24,8 +24,9 @@ pub(super) struct EventQueue {
     count: QueueCount,
     /// The engine refused an append: wait for the next tick.
     is_paused: bool,
-    /// Events dropped since the last `events.lost`.
+    /// Events dropped since the last `events.lost`, and the number of the first one.
     lost: u64,
+    lost_from: Option<u64>,
     lost_ever: u64,
     next_key: u128,
 }
@@ -71,6 +72,7 @@ impl EventQueue {
             count: QueueCount::default(),
             is_paused: false,
             lost: 0,
+            lost_from: None,
             lost_ever: 0,
             next_key: first_key,
         }
@@ -84,8 +86,9 @@ impl EventQueue {
         data: Box<str>,
         lost_event: impl FnOnce(u64) -> Box<str>,
     ) -> bool {
-        self.report_lost(number, data.len(), lost_event);
+        self.report_lost(data.len(), lost_event);
         if self.lost > 0 || self.bytes + data.len() > self.bytes_max {
+            self.lost_from.get_or_insert(number);
             self.lost += 1;
             self.lost_ever += 1;
             return false;
@@ -95,18 +98,11 @@ impl EventQueue {
     }
 
     /// Adds `events.lost` where events were dropped and there is room for it and for `bytes` more.
-    pub(super) fn report_lost(
-        &mut self,
-        number: u64,
-        bytes: usize,
-        lost_event: impl FnOnce(u64) -> Box<str>,
-    ) {
-        if self.lost == 0 {
-            return;
-        }
+    pub(super) fn report_lost(&mut self, bytes: usize, lost_event: impl FnOnce(u64) -> Box<str>) {
+        let Some(number) = self.lost_from else { return };
         let event = lost_event(self.lost);
         if self.bytes + event.len() + bytes <= self.bytes_max {
-            self.lost = 0;
+            (self.lost, self.lost_from) = (0, None);
             self.add(number, event);
         }
     }
@@ -183,6 +179,11 @@ impl EventQueue {
     /// The number of the first entry that is not known to be stored.
     pub(super) fn oldest(&self) -> Option<u64> {
         self.waiting.iter().find(|waiting| !waiting.is_stored).map(|waiting| waiting.number)
+    }
+
+    /// The same, or the first one that was dropped and is not counted in an `events.lost` yet.
+    pub(super) fn untold_from(&self) -> Option<u64> {
+        self.oldest().or(self.lost_from)
     }
 
     pub(super) const fn count(&self) -> QueueCount {
@@ -321,7 +322,7 @@ mod tests {
         assert!(push(&mut queue, "later"));
         while log.run(&mut queue, |_| false) > 0 {}
         assert_eq!(log.texts(), ["event0", "event1", "event2", "lost 7", "later"]);
-        queue.report_lost(99, 0, |count| format!("again {count}").into());
+        queue.report_lost(0, |count| format!("again {count}").into());
         assert_eq!(queue.waiting(), 0, "it is said once");
     }
 }

@@ -63,6 +63,7 @@ impl Hub {
             pump: Mutex::default(),
             next_number: AtomicU64::new(0),
             doubts: Mutex::new(Doubts::new(now)),
+            held: Mutex::default(),
         };
         if EventKind::ALL.into_iter().any(|kind| kind.is_tracked() && events.wants(kind)) {
             events.tracking = Some(Tracking::new(self.hub_limits(), self.random().id()));
@@ -175,6 +176,9 @@ impl Hub {
         let mut queue = lock(&log.queue);
         let (is_stored, is_ready) = (queue.settle(index, place), queue.is_ready(u64::MAX));
         drop(queue);
+        if is_stored {
+            self.release_answers(events);
+        }
         // The journal may have waited for it.
         if is_ready || is_stored && events.tracking.is_some() {
             events.wake_pump();
@@ -191,7 +195,7 @@ impl Hub {
         for log in stores.chain(at.events.tracking.iter().map(|tracking| &tracking.store)) {
             let mut queue = lock(&log.queue);
             queue.resume();
-            queue.report_lost(at.events.next_number(), 0, |count| at.lost_event(count));
+            queue.report_lost(0, |count| at.lost_event(count));
         }
         let unread = at.events.tracking.as_ref().and_then(|tracking| lock(&tracking.unread).take());
         if let Some((replayed, next)) = unread {
@@ -200,6 +204,7 @@ impl Hub {
         at.tick_tracker();
         self.check_inboxes(at);
         self.check_doubts(at);
+        self.release_answers(at.events);
         at.events.wake_pump();
     }
 

@@ -26,7 +26,6 @@ use crate::{
     Decision, Identity, Permission,
     bans::{bye_banned, bye_banned_address},
     counters::RESUMED,
-    events::EndCause,
     revoke::bye_revoked,
     session::id::SessionId,
     session::registry::NoSession,
@@ -40,18 +39,8 @@ struct Opened<'a> {
     living: LiveSession<'a>,
     /// True for an existing session, false for a new one.
     resumed: bool,
-    /// True where this hello has put it into the registry, as a new one or from its ticket.
-    made: bool,
     /// Where a session that a ticket names was found.
     from: Option<&'static str>,
-}
-
-/// Why a hello is refused whose session is there already.
-struct LateRefusal {
-    bye: Bye,
-    cause: EndCause,
-    /// What it is about is the session's login, however old the session is.
-    ends_any: bool,
 }
 
 impl Peer {
@@ -70,8 +59,7 @@ impl Peer {
         let who = (id, self.holder_of(&login().identity));
         let attempt = ownership.attempt().or(hello.resume.as_ref().map(|resume| resume.attempt));
         let mut handed = ownership.into_ledger();
-        let is_handed = handed.is_some();
-        let made_from = if is_handed { "from_node" } else { "from_ticket" };
+        let made_from = if handed.is_some() { "from_node" } else { "from_ticket" };
         loop {
             let make = || {
                 let ledger = handed.take().unwrap_or_else(Ledger::incomplete);
@@ -92,9 +80,7 @@ impl Peer {
             // If the session has just expired, the loop recreates it from the ticket.
             if let Some(living) = session.live() {
                 let from = Some(if made { made_from } else { "in_memory" });
-                // One that another node has handed over is not new: its replies wait for the client.
-                let made = made && !is_handed;
-                let opened = Opened { session: &session, living, resumed: true, made, from };
+                let opened = Opened { session: &session, living, resumed: true, from };
                 return self.attach(now, hello, opened, claim, requests);
             }
         }
@@ -110,7 +96,7 @@ impl Peer {
             if let Some(living) = session.live()
                 && now.mono_ms < living.opened_ms() + self.hub.limits().key_ms
             {
-                let opened = Opened { session: &session, living, resumed: true, made: false, from: None };
+                let opened = Opened { session: &session, living, resumed: true, from: None };
                 return self.attach(now, hello, opened, claim(), requests);
             }
             used = used.or(Some(id));
@@ -127,7 +113,7 @@ impl Peer {
                     // Two concurrent hellos with one key: the second continues the session that the first
                     // created.
                     if let Some(living) = session.live() {
-                        let opened = Opened { session: &session, living, resumed: !made, made, from: None };
+                        let opened = Opened { session: &session, living, resumed: !made, from: None };
                         return self.attach(now, hello, opened, claim(), requests);
                     }
                 }
@@ -165,9 +151,11 @@ impl Peer {
         claim: Claim,
         requests: &[ChannelRequest],
     ) {
-        let Opened { session, living, resumed, made, from } = opened;
+        let Opened { session, living, resumed, from } = opened;
         let identity = self.hub.keeps_stories().then(|| Arc::clone(&living.login().identity));
-        let mut owned = match living.take_over(&self.hub, now, &self.mailbox, claim) {
+        let address = self.address();
+        let refusal_of = |login: &Login| self.refusal_of(now, login, address);
+        let mut owned = match living.take_over(&self.hub, now, &self.mailbox, claim, refusal_of) {
             Ok(owned) => owned,
             Err(bye) => {
                 let who = identity.as_ref().map(|identity| (Some(session.id), &**identity));
@@ -189,16 +177,6 @@ impl Peer {
             ticket_due_ms: ticket_due_ms(now, ticket_expires_at, &login),
             is_new: !resumed,
         });
-        if let Some(LateRefusal { bye, cause, ends_any }) = self.late_refusal(now, &login, address) {
-            self.close_with_bye(now, None, bye);
-            // Nobody knows of a session that this hello has made: it would wait for its client in vain.
-            if let Some(living) = session.live()
-                && (made || ends_any)
-            {
-                living.end_session(&self.hub, cause);
-            }
-            return;
-        }
         let mut gaps = Vec::new();
         let cursors = hello.resume.as_ref().map(|resume: &Resume| &resume.cursors);
         let limits = self.hub.limits();
@@ -231,21 +209,20 @@ impl Peer {
         self.leave_dropped_rosters();
     }
 
-    /// What has become of the login since it was checked: the hello waited for admission or for the engine, and a
-    /// revocation looks for sessions once it is remembered.
-    fn late_refusal(&self, now: Now, login: &Login, address: Option<IpAddr>) -> Option<LateRefusal> {
-        let (bye, cause, ends_any) = if login.expires_at <= now.wall_ms {
-            (bye_expired(), EndCause::Expired, false)
-        } else if self.hub.is_banned(&login.identity) {
-            (bye_banned(), EndCause::Banned, true)
-        } else if address.is_some_and(|address| self.hub.bans().has_address(address)) {
-            (bye_banned_address(), EndCause::Banned, false)
-        } else if self.hub.is_revoked(&login.identity) {
-            (bye_revoked(), EndCause::Revoked, true)
-        } else {
-            return None;
-        };
-        Some(LateRefusal { bye, cause, ends_any })
+    /// What has changed since the login or the ticket was checked: the hello may have waited for admission or for the
+    /// engine. Call under the session's lock: a ban or a revocation either holds before this check, or finds the session
+    /// in the registry and ends it.
+    fn refusal_of(&self, now: Now, login: &Login, address: Option<IpAddr>) -> Option<Bye> {
+        if login.expires_at <= now.wall_ms {
+            return Some(bye_expired());
+        }
+        if self.hub.is_banned(&login.identity) {
+            return Some(bye_banned());
+        }
+        if address.is_some_and(|address| self.hub.bans().has_address(address)) {
+            return Some(bye_banned_address());
+        }
+        self.hub.is_revoked(&login.identity).then(bye_revoked)
     }
 
     /// Subscribes to the channels of the cursors and of the login, and to the user's own channel.

@@ -101,16 +101,18 @@ impl<'a> LiveSession<'a> {
         self.state().incarnation
     }
 
-    /// Makes this connection the owner of the session, and closes the previous one. All checks run here,
-    /// under the lock; a refused take-over changes nothing.
+    /// Makes this connection the owner of the session, and closes the previous one. All checks run here, that of the
+    /// login by `refusal_of` included, under the lock; a refused take-over changes nothing.
     pub(crate) fn take_over(
         mut self,
         hub: &Hub,
         now: Now,
         mailbox: &Arc<PeerMailbox>,
         claim: Claim,
+        refusal_of: impl FnOnce(&Login) -> Option<Bye>,
     ) -> Result<OwnedSession<'a>, Bye> {
-        if let Some(bye) = self.refusal(hub, mailbox, claim.attempt) {
+        let refusal = refusal_of(claim.login.as_ref().unwrap_or_else(|| self.login()));
+        if let Some(bye) = refusal.or_else(|| self.refusal(hub, mailbox, claim.attempt)) {
             if self.is_unused() {
                 // The session was created for this hello, and must not wait for a connection forever. No event tells of
                 // it: one of the same id may be open since an earlier process.

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, mpsc};
 
-use crate::common::{Node, Phone, identity, resume, slow::SlowEngine};
+use crate::common::{Node, Phone, assert_no_session, identity, resume, slow::SlowEngine};
 use serde_json::{Value, json};
 use tautline_engine::{EngineError, Revocation};
-use tautline_hub::{Ban, BanSubject, EngineLimits, NodeLimits, Retention};
+use tautline_hub::{Ban, BanSubject, EngineLimits, Identity, NodeLimits, Retention};
 use tautline_protocol::packet::ErrorBody;
 
 fn subject(text: &str) -> BanSubject {
@@ -101,6 +101,39 @@ fn address_banned_while_its_hello_waits_is_refused() {
     node.hub.control().ban(node.now, banned, |_| {});
     engine.work();
     assert_eq!(phone.bye(&node)["code"], "banned");
+    assert_no_session(&node);
+}
+
+#[test]
+fn user_banned_while_its_hello_waits_leaves_no_session() {
+    let limits = NodeLimits::default();
+    let engine = SlowEngine::new(&limits);
+    let node = Node::on(Arc::clone(&engine) as Arc<_>, limits, Retention::default(), 7);
+    let log = crate::events::log("all", &["session.*", "user.*"], &[]);
+    let node = crate::events::recording(node, vec![log]);
+    let mut phone = user_at(&node, "u1", "192.0.2.7");
+    let banned = Ban { subject: subject("user:u1"), until: u64::MAX, reason: "".into() };
+    node.hub.control().ban(node.now, banned, |_| {});
+    engine.work();
+    assert_eq!(phone.bye(&node)["code"], "banned");
+    assert_no_session(&node);
+    let figures = node.hub.event_log("all").expect("recorded").figures();
+    assert_eq!((figures.waiting, figures.stored), (0, None), "no event tells of it");
+}
+
+#[test]
+fn login_that_expires_while_its_hello_waits_leaves_no_session() {
+    let limits = NodeLimits::default();
+    let engine = SlowEngine::new(&limits);
+    let mut node = Node::on(Arc::clone(&engine) as Arc<_>, limits, Retention::default(), 7);
+    let mut phone = node.dial();
+    let login = Identity { expires_at: Some(node.now.wall_ms + 1_000), ..identity("u1", &[]) };
+    phone.login = Ok(login);
+    phone.enter(&node, hello());
+    node.advance(1_001);
+    engine.work();
+    assert_eq!(phone.bye(&node)["code"], "token_expired");
+    assert_no_session(&node);
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn publications_are_recorded_by_pattern_and_in_order() {
     ];
     let node = recording(Node::new(), logs);
     for (n, channel) in ["room:7", "news", "user:ann", "room:7"].into_iter().enumerate() {
-        node.publish(channel, &json!(n));
+        node.publish_later(channel, &json!(n));
     }
     let of = |name| events(&node, name).iter().map(|event| event["data"]["data"].clone()).collect::<Vec<_>>();
     assert_eq!(of("rooms"), [json!(0), json!(3)]);
@@ -573,13 +573,13 @@ fn one_of_each() -> Vec<Value> {
     ann.enter(&node, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
     let welcome = ann.welcome(&node);
     subscribe(&mut ann, &node, "room:7");
-    ann.ask(&node, json!({"id": 2, "publish": {"channel": "room:7", "data": {"text": "hi"}}}));
+    ann.say(&node, json!({"id": 2, "publish": {"channel": "room:7", "data": {"text": "hi"}}}));
     ann.peer.handle_lost(node.now);
     node.advance(3_000);
     let mut again = node.dial();
     again.say(&node, resume(&welcome, 1, json!({})));
     again.peer.handle_lost(node.now);
-    node.publish("user:ann", &json!("your order"));
+    node.publish_later("user:ann", &json!("your order"));
     node.advance(HubLimits::default().inbox_unread_ms);
     node.advance(HubLimits::default().inbox_unread_ms);
     let mut all = events(&node, "all");

@@ -4,8 +4,11 @@ use std::sync::{Arc, mpsc};
 
 use serde_json::{Value, json};
 use tautline_engine::{Engine, EngineError};
-use tautline_hub::{BanSubject, NodeLimits, PublishOptions, Retention};
-use tautline_protocol::ChannelName;
+use tautline_hub::{BanSubject, HubLimits, NodeLimits, PublishOptions, Retention};
+use tautline_protocol::{
+    ChannelName,
+    packet::{ErrorBody, server::Published},
+};
 
 use crate::{
     common::{Node, resume, slow::SlowEngine},
@@ -122,6 +125,118 @@ fn repeated_key_of_a_killed_node_is_told_once() {
 #[test]
 fn repetition_without_a_known_end_before_is_not_told() {
     assert_eq!(told_after_repetitions(0, 3), [""; 0]);
+}
+
+/// The answers to publications, as they come.
+fn answers(
+    slow: &SlowNode,
+    count: usize,
+    key: Option<&'static str>,
+) -> mpsc::Receiver<Result<Published, ErrorBody>> {
+    let (told, answers) = mpsc::channel();
+    let data = serde_json::value::RawValue::from_string("1".to_owned()).expect("json");
+    for _ in 0..count {
+        let (told, channel) = (told.clone(), ChannelName::parse("room:7").expect("valid"));
+        let options = PublishOptions { idempotency_key: key, ..PublishOptions::default() };
+        let done = move |outcome| drop(told.send(outcome));
+        slow.node.hub.publish(slow.node.now, &channel, &data, options, done);
+    }
+    answers
+}
+
+#[test]
+fn publications_answered_before_a_kill_are_told() {
+    // Killed after any number of the engine's jobs.
+    for jobs in 0..40 {
+        let slow = SlowNode::new(&["message.published"]);
+        let answers = answers(&slow, 12, None);
+        for _ in 0..jobs {
+            while slow.node.hub.pump() {}
+            slow.engine.work_once();
+        }
+        let answered = answers.try_iter().filter(Result::is_ok).count();
+        slow.engine.forget();
+        let told = slow.stored().len();
+        assert!(told >= answered, "{jobs} jobs: {answered} answered, {told} told");
+        assert!(jobs < 30 || answered == 12, "{jobs} jobs: {answered}");
+        std::mem::forget(slow);
+    }
+}
+
+#[test]
+fn subscribers_do_not_wait_for_the_event() {
+    let slow = SlowNode::new(&["message.published"]);
+    let mut phone = slow.node.guest();
+    slow.engine.work();
+    phone.say(&slow.node, json!({"id": 1, "subscribe": {"channel": "room:7"}}));
+    slow.engine.work();
+    phone.hear(&slow.node);
+    let answers = answers(&slow, 1, None);
+    slow.engine.work_on("room:7");
+    while slow.node.hub.pump() {}
+    assert_eq!((phone.offsets(&slow.node), answers.try_iter().count()), (vec![1], 0));
+    slow.engine.work();
+    assert_eq!(answers.try_iter().count(), 1);
+}
+
+#[test]
+fn answer_comes_late_where_events_cannot_be_stored() {
+    let mut slow = SlowNode::new(&["message.published"]);
+    let answers = answers(&slow, 1, None);
+    slow.engine.work_on("room:7");
+    for _ in 0..5 {
+        while slow.node.hub.pump() {}
+        slow.engine.fail(&EngineError::Unavailable("the disk is full".to_owned()));
+        assert_eq!(answers.try_iter().count(), 0);
+        slow.node.advance(1_000);
+    }
+    assert_eq!(answers.try_iter().count(), 1, "after `events_answer_ms`");
+}
+
+#[test]
+fn answer_to_a_dropped_event_waits_for_its_count() {
+    for jobs in 0..30 {
+        let limits = NodeLimits::from(HubLimits { events_bytes_max: 600, ..HubLimits::default() });
+        let engine = SlowEngine::new(&limits);
+        let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, limits, Retention::default(), 7);
+        let node = recording(node, vec![log("all", &["message.published"], &["*"])]);
+        let mut slow = SlowNode { node, engine };
+        let answers = answers(&slow, 12, None);
+        for job in 0..jobs {
+            while slow.node.hub.pump() {}
+            slow.engine.work_once();
+            if job == 20 {
+                // A tick, which finds room to say how many were dropped.
+                slow.node.advance(1_000);
+            }
+        }
+        let answered = answers.try_iter().filter(Result::is_ok).count() as u64;
+        slow.engine.forget();
+        let told: u64 = slow.stored().iter().map(|body| body["data"]["count"].as_u64().unwrap_or(1)).sum();
+        assert!(told >= answered, "{jobs} jobs: {answered} answered, {told} told");
+        assert!(jobs < 28 || answered == 12, "{jobs} jobs: {answered}");
+        std::mem::forget(slow);
+    }
+}
+
+#[test]
+fn repetition_is_answered_when_its_event_is_stored() {
+    let first = SlowNode::new(&["message.published"]);
+    first.publish("room:7", Some("order-8"));
+    first.engine.work_on("room:7");
+    first.engine.forget();
+    let SlowNode { node, engine } = first;
+    std::mem::forget(node);
+    engine.last_run_ms.store(crate::common::BEGIN_WALL_MS, std::sync::atomic::Ordering::SeqCst);
+    let node = Node::on(Arc::clone(&engine) as Arc<dyn Engine>, NodeLimits::default(), KEPT, 8);
+    let now = tautline_protocol::Now::new(node.now.mono_ms, node.now.wall_ms + 5_000);
+    let node = recording(Node { now, ..node }, vec![log("all", &["message.published"], &["*"])]);
+    let slow = SlowNode { node, engine };
+    let answers = answers(&slow, 1, Some("order-8"));
+    slow.engine.work();
+    assert_eq!(answers.try_iter().count(), 0, "its event is on its way");
+    store_all(&slow.node, &slow.engine);
+    assert_eq!((answers.try_iter().count(), slow.stored().len()), (1, 1));
 }
 
 #[test]

@@ -17,7 +17,8 @@ use serde_json::{Value, json, value::RawValue};
 use tautline_engine::{Engine, MemoryEngine, Retention};
 use tautline_hub::{
     Access, Authorization, AuthorizeQuestion, CallRequest, ChannelRule, Hub, HubConfig, Identity,
-    LoginRefused, NodeLimits, Output, Peer, PresenceMode, PublishOptions, Reply, RulePattern, client_network,
+    LoginRefused, NodeLimits, Output, Peer, PresenceMode, PublishOptions, Reply, RulePattern, SessionFilter,
+    Target, client_network,
 };
 use tautline_protocol::{
     ChannelName, Format, Limits, Now, Pattern, UserId, json as codec, msgpack,
@@ -191,6 +192,12 @@ impl Node {
         phone.enter(self, json!({"hello": {"v": 1, "auth": {"token": "…"}}}));
         phone
     }
+}
+
+/// No session is left, not even a parked one.
+pub fn assert_no_session(node: &Node) {
+    let all = Target::Matching(SessionFilter::default());
+    assert_eq!(node.hub.control().find(node.now, &all, None, 10).sessions, []);
 }
 
 /// A rule that closes its channels to all clients.

@@ -43,6 +43,12 @@ impl SlowEngine {
         }
     }
 
+    /// Runs the oldest job that waits.
+    pub fn work_once(&self) {
+        let job = self.jobs.lock().expect("not poisoned").pop_front();
+        job.into_iter().for_each(|job| self.run(job));
+    }
+
     fn run(&self, job: Job) {
         let mut logs = self.logs.lock().expect("not poisoned");
         match job {
