@@ -303,6 +303,9 @@ impl Phone {
     pub fn ask(&mut self, node: &Node, packet: Value) -> Value {
         let id = packet["id"].clone();
         self.say(node, packet);
+        // A reply may wait for an event.
+        while node.hub.pump() {}
+        self.drain(node);
         let at = self.inbox.iter().position(|packet| packet["id"] == id).expect("a reply");
         self.inbox.remove(at)
     }
