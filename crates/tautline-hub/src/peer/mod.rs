@@ -500,8 +500,3 @@ impl std::fmt::Debug for Peer {
             .finish_non_exhaustive()
     }
 }
-
-/// The login of a connection has expired.
-fn bye_expired() -> Bye {
-    Bye::new(ByeCode::TokenExpired, "the authentication has expired: reconnect with a new token")
-}
