@@ -15,7 +15,7 @@ const SDK = process.env.SDK ?? join(ROOT, 'sdk');
 /** The longest that a command, or the wait for something printed, may take. */
 const PATIENCE_MS = 20_000;
 /** Ports that pages name. */
-const PORTS = ['8000', '8080', '8443', '9000', '3000'];
+const PORTS = ['8000', '8080', '8443', '9000'];
 
 export const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 
@@ -32,6 +32,7 @@ export class Stage {
   static async open() {
     const stage = new Stage();
     stage.folder = mkdtempSync(join(tmpdir(), 'tautline-book-'));
+    chmodSync(stage.folder, 0o755); // nginx works as another user
     stage.groups = [];
     stage.outputs = 0;
     stage.ports = new Map();
