@@ -45,7 +45,7 @@ pub(super) fn programs() -> Job {
 }
 
 /// Where [`programs`] are.
-fn binaries(root: &Path) -> PathBuf {
+pub(super) fn binaries(root: &Path) -> PathBuf {
     step::target_dir(root).join("debug")
 }
 

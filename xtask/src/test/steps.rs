@@ -8,17 +8,19 @@ use tautline_steps::{
     command::{Command, on_path},
     npm::{self, npm},
     prerequisites::{
-        C_TOOLCHAIN, CARGO_DENY, CHINESE_FONT, CHROMIUM, MACOS_LIBRARY, MARIADB, NODE, POSTGRES, PYTHON,
-        REDIS, STRACE, python27,
+        C_TOOLCHAIN, CARGO_DENY, CHINESE_FONT, CHROMIUM, MACOS_LIBRARY, MARIADB, NODE, POSTGRES, PROMETHEUS,
+        PYTHON, REDIS, STRACE, python27,
     },
     step::Job,
 };
 
+use crate::prometheus;
+
 use super::{
     Lane, Options, Step,
     jobs::{
-        OF_TRANSPORTS, browser_jobs, cargo, console_jobs, databases_jobs, deny, frameworks_jobs, hooks_jobs,
-        macos_job, model_jobs, plain_jobs, programs, readme_jobs, traces_jobs,
+        OF_TRANSPORTS, binaries, browser_jobs, cargo, console_jobs, databases_jobs, deny, frameworks_jobs,
+        hooks_jobs, macos_job, model_jobs, plain_jobs, programs, readme_jobs, traces_jobs,
     },
 };
 
@@ -183,6 +185,15 @@ pub(super) static STEPS: &[Step] = &[
         needs: &[&C_TOOLCHAIN, &NODE, &PYTHON],
         skip: never,
         jobs: |root| Ok(hooks_jobs(root)),
+    },
+    Step {
+        name: "prometheus",
+        about: "metrics, dashboards and alerts against a real Prometheus under a small load",
+        quick: false,
+        lane: Lane::Programs,
+        needs: &[&C_TOOLCHAIN, &PYTHON, &PROMETHEUS],
+        skip: never,
+        jobs: |root| Ok(vec![programs(), prometheus::job(&binaries(root))]),
     },
     Step {
         name: "databases",

@@ -3,40 +3,13 @@
 //!
 //! Start at [`Hub::when_told`].
 
-use std::collections::VecDeque;
-
 use tautline_protocol::ChannelName;
 
-use super::{EventKind, Events, RecordedLog};
+use super::{EventKind, Events, RecordedLog, held::HeldAnswer};
 use crate::{
     Hub,
     sync::{Ordering, lock},
 };
-
-/// Answers in the order in which their events were added. As many as there are publications on their way
-/// (`appends_bytes_max`): an answer that is held keeps the room of its publication.
-#[derive(Default)]
-pub(super) struct HeldAnswers(VecDeque<HeldAnswer>);
-
-struct HeldAnswer {
-    /// All its events have a smaller number.
-    number: u64,
-    /// It is held no longer, in monotonic milliseconds.
-    until_ms: u64,
-    answer: Box<dyn FnOnce() + Send>,
-}
-
-impl HeldAnswers {
-    /// Takes those whose events have a number up to `told`, and those that have waited for too long.
-    fn take(&mut self, told: u64, now_ms: u64) -> Vec<HeldAnswer> {
-        let is_due = |held: &mut HeldAnswer| held.number <= told || held.until_ms <= now_ms;
-        let due = std::iter::from_fn(|| self.0.pop_front_if(is_due)).collect();
-        if self.0.is_empty() {
-            self.0 = VecDeque::new();
-        }
-        due
-    }
-}
 
 impl RecordedLog {
     fn tells_publications(&self) -> bool {
@@ -66,14 +39,14 @@ impl Hub {
         }
         let number = events.next_number.load(Ordering::Acquire);
         let until_ms = self.last_now().mono_ms.saturating_add(self.hub_limits().events_answer_ms);
-        lock(&events.held).0.push_back(HeldAnswer { number, until_ms, answer: Box::new(answer) });
+        lock(&events.held).hold(HeldAnswer { number, until_ms, answer: Box::new(answer) });
         // They may be stored by now.
         self.release_answers(events);
     }
 
     /// Events were stored, or time has passed.
     pub(super) fn release_answers(&self, events: &Events) {
-        if lock(&events.held).0.is_empty() {
+        if lock(&events.held).is_empty() {
             return;
         }
         let (told, now_ms) = (events.told_before(), self.last_now().mono_ms);

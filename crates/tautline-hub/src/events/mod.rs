@@ -9,6 +9,7 @@ mod answers;
 mod body;
 mod config;
 mod doubts;
+mod held;
 mod inboxes;
 mod journal;
 mod kind;
@@ -26,7 +27,7 @@ use serde::Serialize;
 use tautline_engine::{Entry, Retention};
 use tautline_protocol::{ChannelName, Now, TraceId};
 
-use self::{answers::HeldAnswers, body::ChannelData, doubts::Doubts, queue::EventQueue, tracking::Tracking};
+use self::{body::ChannelData, doubts::Doubts, held::HeldAnswers, queue::EventQueue, tracking::Tracking};
 pub use self::{
     body::EVENT_BYTES_MAX,
     config::{EventLogConfig, EventsConfig, InvalidEvents},

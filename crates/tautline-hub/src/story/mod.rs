@@ -1,6 +1,6 @@
 //! What each user went through, for the people who help it: a bounded log in memory.
 //!
-//! Start at [`StoryLog::add`]. Nothing is kept, and nothing costs more than a look, until [`Hub::keep_stories`]. The bytes of
+//! Start at [`StoryLog::add`]. Nothing is kept, and nothing costs more than a look, until [`keep_stories`](crate::Hub::keep_stories). The bytes of
 //! all stories are bounded, and so are the entries of each: the story that was told last for the longest time goes
 //! first. Stories have no payloads and no secrets, and texts of clients are cut.
 //!
@@ -23,7 +23,7 @@ pub(crate) use self::{
     tell::{cut, of_bye, of_channel, of_gap},
 };
 use crate::{
-    Bucket, Hub, Rate,
+    Bucket, Rate,
     session::id::SessionId,
     sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock},
 };
@@ -199,14 +199,6 @@ impl Shard {
         if self.stories.len() * 4 < self.stories.capacity() {
             self.stories.shrink_to_fit();
         }
-    }
-}
-
-impl Hub {
-    /// Keeps stories from now on. The first call counts.
-    pub fn keep_stories(&self, now: Now, config: StoryConfig) {
-        self.observe_time(now);
-        self.0.stories.get_or_init(|| StoryLog::new(config, now.wall_ms));
     }
 }
 

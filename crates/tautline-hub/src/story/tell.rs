@@ -14,13 +14,19 @@ use tautline_protocol::{
     },
 };
 
-use super::{StoryKind, Who};
+use super::{StoryConfig, StoryKind, StoryLog, Who};
 use crate::{Hub, Identity, events::EndCause, session::Session, session::id::SessionId};
 
 /// The most characters of a client's words.
 const CHARS_MAX: usize = 128;
 
 impl Hub {
+    /// Keeps stories from now on. The first call counts.
+    pub fn keep_stories(&self, now: Now, config: StoryConfig) {
+        self.observe_time(now);
+        self.0.stories.get_or_init(|| StoryLog::new(config, now.wall_ms));
+    }
+
     /// True while stories are kept.
     pub(crate) fn keeps_stories(&self) -> bool {
         self.0.stories.get().is_some()

@@ -1,3 +1,5 @@
+//! Stories by hand: what is kept, and what gives way.
+
 use serde_json::json;
 
 use super::*;
