@@ -43,11 +43,12 @@ export function withoutComments({ language, kind, argument, text }) {
   return { language, kind, argument, bare };
 }
 
-/** Whether `printed` has the lines of `expected` one after the other, with anything in the places of `…`. */
+/** Whether `printed` has the whole lines of `expected`, one after the other, with anything in the places of `…`. */
 export function matches(printed, expected) {
   const escaped = (line) => line.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('.*');
+  const whole = (line) => `^[ \\t]*${escaped(line.trim())}[ \\t]*$`;
   // Lines of `…` alone stand for any number of lines, also none.
   const parts = expected.trim().split(/(?:^|\n)[ \t]*…[ \t]*(?=\n|$)/);
-  const block = (part) => part.trim().split('\n').map((line) => escaped(line.trim())).join('\\s*\\n[ \\t]*');
-  return new RegExp(parts.map(block).join('[^]*?')).test(printed);
+  const block = (part) => (part.trim() ? part.trim().split('\n').map(whole).join('\\n') : '');
+  return new RegExp(parts.map(block).join('[^]*?'), 'm').test(printed);
 }

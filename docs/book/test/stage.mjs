@@ -13,11 +13,13 @@ export const ROOT = resolve(HERE, '../../..');
 export const TAUTLINE = process.env.TAUTLINE ?? join(ROOT, 'target/debug/tautline');
 const SDK = process.env.SDK ?? join(ROOT, 'sdk');
 /** The longest that a command, or the wait for something printed, may take. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 /** Ports that pages name. */
 const PORTS = ['8000', '8080', '8443', '9000'];
 
-export const has = (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+export const has = (program) => spawnSync('sh', ['-c', `PATH="$PATH:/usr/sbin" command -v ${program}`]).status === 0;
+
+const pick = (name) => (process.env[name] ? { [name]: process.env[name] } : {});
 
 async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
@@ -46,7 +48,9 @@ export class Stage {
     const old = Number(process.versions.node.split('.')[0]) < 22;
     const options = old ? '--experimental-websocket --experimental-detect-module --no-warnings' : '--no-warnings';
     const env = { PATH: `${bin}:${process.env.PATH}:/usr/sbin`, HOME: stage.folder, NODE_OPTIONS: options };
-    stage.env = { ...env, RUST_LOG: 'warn', LANG: 'C.UTF-8' };
+    // Go compiles its library once, and not for each page.
+    const go = { GOCACHE: join(ROOT, 'target/book-go'), ...pick('GOROOT') };
+    stage.env = { ...env, ...go, RUST_LOG: 'warn', LANG: 'C.UTF-8' };
     return stage;
   }
 
