@@ -14,7 +14,7 @@ import { fill } from './generated.mjs';
 const ROOT = resolve(import.meta.dirname, '../..');
 const OUT = resolve(process.argv[2] ?? join(ROOT, 'target/book'));
 const [, REPOSITORY] = /^repository = "(.*)"/m.exec(readFileSync(join(ROOT, 'Cargo.toml'), 'utf8'));
-const INCLUDED = /^\{\{page (\S+)\}\}$/m;
+const INCLUDED = /^\{\{page (\S+)\}\}$/gm;
 
 const read = (path) => readFileSync(join(ROOT, path), 'utf8');
 
@@ -34,23 +34,21 @@ function placesOf(language, pages) {
   for (const { file } of pages) {
     const path = `docs/book/${language}/src/${file}`;
     places.set(path, file);
-    const included = INCLUDED.exec(read(path));
-    if (included) places.set(included[1], file);
+    [...read(path).matchAll(INCLUDED)].forEach(([, included], at) => {
+      const title = /^# (.+)/m.exec(read(included))[1].toLowerCase();
+      places.set(included, at ? `${file}#${title.replace(/[^\w -]/g, '').replaceAll(' ', '-')}` : file);
+    });
   }
   return places;
 }
 
 /** Calls `change` with each link of a page, outside of code. */
 function mapLinks(text, change) {
-  let inCode = false;
-  const line = (text) => {
-    if (text.startsWith('```')) inCode = !inCode;
-    if (inCode) return text;
-    const parts = text.split('`');
-    const prose = (part) => part.replace(/\]\(([^)\s:]+)\)/g, (all, link) => (link.startsWith('#') ? all : `](${change(link)})`));
-    return parts.map((part, at) => (at % 2 ? part : prose(part))).join('`');
-  };
-  return text.split('\n').map(line).join('\n');
+  const prose = (part) => part.replace(/\]\(([^)\s:]+)\)/g, (all, link) => (link.startsWith('#') ? all : `](${change(link)})`));
+  // Code in a line may go on in the next one, and ends with its paragraph.
+  const paragraph = (text) => text.split('`').map((part, at) => (at % 2 ? part : prose(part))).join('`');
+  const outside = (text) => text.split('\n\n').map(paragraph).join('\n\n');
+  return text.split(/(^```[^]*?^```$)/m).map((part, at) => (at % 2 ? part : outside(part))).join('');
 }
 
 /** A page as the book has it; pictures go to `assets`. */
@@ -62,7 +60,8 @@ function render(file, language, places, assets) {
       const target = posix.join(dirname(source), path);
       const hash = anchor ? `#${anchor}` : '';
       const place = places.get(target);
-      if (place) return (relative(dirname(file), place) || posix.basename(place)) + hash;
+      if (place?.startsWith(`${file}#`)) return place.slice(file.length);
+      if (place) return relative(dirname(file), anchor ? place.split('#')[0] : place) + hash;
       if (/\.(png|svg)$/.test(target)) {
         const name = target.replaceAll('/', '-');
         assets.set(name, target);
@@ -70,7 +69,14 @@ function render(file, language, places, assets) {
       }
       return `${REPOSITORY}/blob/main/${target}${hash}`;
     });
-  const page = text(own, read(own)).replace(INCLUDED, (_, path) => text(path, read(path)).trim());
+  // The second page that is included, and those behind it, are parts of the first.
+  let below = '';
+  const include = (_, path) => {
+    const page = text(path, read(path)).trim().replace(/^(?=#+ )/gm, below);
+    below = '#';
+    return page;
+  };
+  const page = text(own, read(own)).replace(INCLUDED, include);
   return language === 'zh' ? page.replace(/(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])/g, '') : page;
 }
 

@@ -21,12 +21,16 @@ export const has = (program) => spawnSync('sh', ['-c', `PATH="$PATH:/usr/sbin" c
 
 const pick = (name) => (process.env[name] ? { [name]: process.env[name] } : {});
 
+/** A port below those that systems give out by themselves, so that nobody is given it meanwhile. */
 async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((listening) => server.once('listening', listening));
-  const { port } = server.address();
-  await new Promise((closed) => server.close(closed));
-  return String(port);
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await new Promise((settle) => server.once('listening', () => settle(true)).once('error', () => settle(false)));
+    if (!isFree) continue;
+    await new Promise((closed) => server.close(closed));
+    return String(port);
+  }
 }
 
 export class Stage {
