@@ -2,12 +2,14 @@
 //!
 //! Start at [`Breaker::begin`] and [`Breaker::end`]. Holds no clock: each call is told the time.
 
+use std::time::Duration;
+
 /// The time over which answers are counted, in slots of a second.
 const SLOTS: usize = 10;
 const SLOT_MS: u64 = 1_000;
 /// Fewer answers than this say nothing.
 const ANSWERS_MIN: u32 = 20;
-/// How long the server is left alone, and how long a probe may take, in milliseconds.
+/// How long the server is left alone, and how long a probe may take at least, in milliseconds.
 const OPEN_MS: u64 = 5_000;
 
 /// Counts the answers of one server.
@@ -17,6 +19,8 @@ pub struct Breaker {
     state: State,
     /// Changes with each state, so that the end of an older attempt is not taken for one of now.
     generation: u64,
+    /// How long an answer may take, in milliseconds.
+    answer_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,6 +60,12 @@ pub enum BreakerChange {
 }
 
 impl Breaker {
+    /// Of a server whose answers may take so long: a probe that is still running is no failure.
+    pub fn with_answers_within(timeout: Duration) -> Self {
+        let answer_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        Self { answer_ms, ..Self::default() }
+    }
+
     /// Whether the server is left alone, or tried out by another attempt.
     pub fn is_open(&self, now_ms: u64) -> bool {
         match self.state {
@@ -75,7 +85,7 @@ impl Breaker {
                 return Err(until_ms - now_ms);
             }
             State::Open { .. } | State::Probing { .. } => {
-                self.enter(State::Probing { until_ms: now_ms + OPEN_MS });
+                self.enter(State::Probing { until_ms: now_ms.saturating_add(self.answer_ms.max(OPEN_MS)) });
             }
         }
         Ok(Attempt(self.generation))
@@ -176,6 +186,18 @@ mod tests {
         let mut breaker = Breaker::default();
         assert_eq!(answers(&mut breaker, now_ms, [false; 20]), [BreakerChange::Opened]);
         breaker
+    }
+
+    #[test]
+    fn probe_may_take_as_long_as_an_answer() {
+        let mut breaker = Breaker::with_answers_within(Duration::from_secs(30));
+        let attempts: Vec<_> = (0..ANSWERS_MIN).map(|_| breaker.begin(0).unwrap()).collect();
+        for attempt in attempts {
+            breaker.end(0, attempt, false);
+        }
+        let probe = breaker.begin(OPEN_MS).expect("a probe");
+        assert!(breaker.begin(OPEN_MS + 29_999).is_err(), "one is enough");
+        assert_eq!(breaker.end(OPEN_MS + 29_999, probe, true), Some(BreakerChange::Closed));
     }
 
     #[test]

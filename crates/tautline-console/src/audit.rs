@@ -139,9 +139,9 @@ impl Inner {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
-        for line in BufReader::new(file).lines() {
-            // A crash may have left half a line.
-            match serde_json::from_str(&line?) {
+        for line in BufReader::new(file).split(b'\n') {
+            // A crash may have left half a line, cut within a character.
+            match serde_json::from_slice(&line?) {
                 Ok(Line::Act(entry)) => {
                     self.next = self.next.max(entry.id + 1);
                     self.show(entry);
@@ -220,8 +220,11 @@ mod tests {
         let first = log.begin(1, "ada", "kick", "{}", "spam").unwrap();
         let second = log.begin(2, "bob", "ban", "{}", "worse spam").unwrap();
         log.end(first, "ok").unwrap();
-        // Half a line, as a crash leaves it.
-        tautline_files::open_append(&folder.join(FILE)).unwrap().write_all(b"{\"id\":3,\"at").unwrap();
+        // Half a line, as a crash leaves it, and half of a character.
+        tautline_files::open_append(&folder.join(FILE))
+            .unwrap()
+            .write_all(b"{\"id\":3,\"reason\":\"\xe6\x88")
+            .unwrap();
         let log = AuditLog::open(&folder, 1 << 20).unwrap();
         let third = log.begin(3, "ada", "unban", "{}", "a mistake").unwrap();
         let log = AuditLog::open(&folder, 1 << 20).unwrap();

@@ -9,7 +9,7 @@ use axum::{
 };
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
-    header::{CONTENT_TYPE, SET_COOKIE},
+    header::{CONTENT_TYPE, ORIGIN, SET_COOKIE},
     request::Parts,
 };
 use serde::{Deserialize, Serialize};
@@ -97,11 +97,13 @@ pub(crate) async fn sign_in(
     let account = accounts.iter().find(|account| account.name == name);
     let hash = account.map(|account| account.hash.as_str());
     let is_right = console.passwords.check(hash, password).await.map_err(refused)?;
+    // What was typed may be a password: only names of accounts are logged.
+    let known = account.map(|account| account.name.as_str());
     let Some(account) = account.filter(|_| is_right) else {
         warn!(
             event = "console_sign_in_refused",
             ?address,
-            ?name,
+            name = known,
             "somebody could not sign in at the console"
         );
         return Err(Problem::of_kind("unauthorized", "this name and this password do not belong together"));
@@ -137,7 +139,9 @@ pub(crate) async fn sign_out(
 
 /// Without `Path`: browsers then take the folder in which they see `session`, whatever prefix a proxy has put before it.
 fn cookie(id: &str, headers: &HeaderMap, max_age: Option<u64>) -> HeaderValue {
-    let secure = if origin::is_loopback(headers) { "" } else { "; Secure" };
+    // A proxy may have changed the host; browsers say where their page is from.
+    let is_https = headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
+    let secure = if origin::is_loopback(headers) && !is_https { "" } else { "; Secure" };
     let age = max_age.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
     let text = format!("{COOKIE_NAME}={id}; HttpOnly; SameSite=Strict{secure}{age}");
     HeaderValue::from_str(&text).expect("a session's id is base64")

@@ -162,12 +162,14 @@ impl Hub {
                     done(Err(error.to_body()));
                 }
                 Ok(Appended::Repeated { epoch, offset, at }) => {
-                    drop(claim);
                     let published = Published { epoch: epoch.to_string(), offset, at };
                     let (asking, of) = (hub.clone(), name.clone());
-                    let answer = move || match claimed {
-                        Some(content) => asking.check_same_content(&of, published, &content, done),
-                        None => done(Ok(published)),
+                    let answer = move || {
+                        drop(claim);
+                        match claimed {
+                            Some(content) => asking.check_same_content(&of, published, &content, done),
+                            None => done(Ok(published)),
+                        }
                     };
                     match doubtful(&name) {
                         Some(append) => hub.tell_repeated(append, offset, at, answer),

@@ -47,6 +47,8 @@ use crate::{
 
 /// Median retry delay for clients rejected for lack of room, in milliseconds.
 const OVERLOAD_RETRY_MS: u64 = 4_000;
+/// When a client may come with a new login code whose login was revoked, in milliseconds.
+const NEW_CODE_MS: u64 = 1_000;
 
 /// Configuration of a hub.
 #[derive(Clone, Debug)]
@@ -439,8 +441,10 @@ impl Hub {
         let latest = now.wall_ms + self.0.limits.protocol.auth_age_ms;
         let expires_at = identity.expires_at.take().unwrap_or(latest);
         let is_guest = identity.user.is_none();
-        // No revocation by user ends a guest, and equal guests share one identity.
-        identity.issued_at_ms = if is_guest { None } else { identity.issued_at_ms.or(Some(now.wall_ms)) };
+        // No login is issued after it was accepted, whatever a clock that is ahead says. No revocation by user ends
+        // a guest, and equal guests share one identity.
+        let issued_at_ms = identity.issued_at_ms.map_or(now.wall_ms, |at_ms| at_ms.min(now.wall_ms));
+        identity.issued_at_ms = (!is_guest).then_some(issued_at_ms);
         let guest = is_guest.then(|| self.0.guest.get_or_init(|| Arc::new(identity.clone())));
         let identity = match guest.filter(|guest| ***guest == identity) {
             Some(guest) => Arc::clone(guest),
@@ -449,23 +453,26 @@ impl Hub {
         Login { identity, expires_at }
     }
 
-    /// The login that an authenticator accepted, if it keeps to the bounds of a login.
+    /// The login that an authenticator accepted, if it keeps to the bounds of a login. `is_code`: it is by a login
+    /// code, and a new code may be good.
     pub(crate) fn accept_login(
         &self,
         now: Now,
         result: Result<Identity, LoginRefused>,
+        is_code: bool,
     ) -> Result<Login, LoginRefused> {
-        let accepted = result.and_then(|identity| self.check_login(now, identity));
+        let accepted = result.and_then(|identity| self.check_login(now, identity, is_code));
         accepted.inspect_err(|refused| self.0.counters.count_login_refused(refused))
     }
 
-    fn check_login(&self, now: Now, identity: Identity) -> Result<Login, LoginRefused> {
+    fn check_login(&self, now: Now, identity: Identity, is_code: bool) -> Result<Login, LoginRefused> {
         identity.check_bounds().map_err(|over| LoginRefused::Unauthorized(over.to_string()))?;
         let login = self.login(now, identity);
         if self.is_banned(&login.identity) {
             return Err(LoginRefused::Banned(BANNED.to_owned()));
         }
         match self.is_revoked(&login.identity) {
+            true if is_code => Err(LoginRefused::Code { retry_after_ms: NEW_CODE_MS }),
             true => Err(LoginRefused::Unauthorized("the login was revoked: log in again".to_owned())),
             false => Ok(login),
         }

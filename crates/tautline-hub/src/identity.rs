@@ -31,8 +31,8 @@ pub struct Identity {
     /// [`tautline_protocol::Limits::auth_age_ms`].
     pub expires_at: Option<u64>,
     /// When the login was issued (a token's `iat`), in wall milliseconds: a revocation of its user ends the
-    /// logins that were issued before it. `None` means at this moment; a token that does not say when it was
-    /// issued counts as issued at 0, so that each revocation of its user ends it.
+    /// logins that were issued before it. `None`, or later than this moment, means at this moment; a token that
+    /// does not say when it was issued counts as issued at 0, so that each revocation of its user ends it.
     pub issued_at_ms: Option<u64>,
     /// What few logins have.
     pub details: Option<Arc<LoginDetails>>,
@@ -52,7 +52,7 @@ pub enum LoginRefused {
     #[error("{0}")]
     Unauthorized(String),
     /// The token becomes valid after `in_ms`.
-    #[error("the token is not valid yet: its `nbf` is ahead of the server's clock")]
+    #[error("the token is not valid yet: its `nbf` or `iat` is ahead of the server's clock")]
     NotYet {
         /// Milliseconds from now.
         in_ms: u64,

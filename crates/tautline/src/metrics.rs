@@ -1,9 +1,9 @@
 //! Metrics of what only the binary has: certificates and webhooks. Their labels are names of the configuration.
 
-use std::time::UNIX_EPOCH;
+use std::{collections::BTreeMap, time::UNIX_EPOCH};
 
 use tautline_backend::events::{WebhookFigures, WebhookHandle, WebhookState};
-use tautline_gateway::{Gateway, Metric, Sample, Tls, TlsCertificate};
+use tautline_gateway::{Gateway, Metric, Sample, Tls};
 
 const STATES: [(WebhookState, &str); 3] =
     [(WebhookState::Active, "active"), (WebhookState::Retrying, "retrying"), (WebhookState::Off, "off")];
@@ -18,12 +18,16 @@ pub(crate) fn add(gateway: &Gateway, webhooks: WebhookHandle, tls: Option<Tls>) 
 }
 
 fn of_certificates(tls: &Tls) -> Metric {
-    let expiry = |certificate: &TlsCertificate| {
-        let at = certificate.expires().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Sample::of(at.as_secs()).label("names", certificate.names().join(","))
-    };
+    // Of several with the same names, such as one for each kind of key, the first that expires.
+    let mut expiry: BTreeMap<String, u64> = BTreeMap::new();
+    for certificate in tls.certificates() {
+        let at = certificate.expires().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let of_names = expiry.entry(certificate.names().join(",")).or_insert(at);
+        *of_names = at.min(*of_names);
+    }
     let help = "When a certificate expires, in seconds since 1970";
-    Metric::gauge("tls_certificate_expiry_time_seconds", help, tls.certificates().iter().map(expiry))
+    let samples = expiry.into_iter().map(|(names, at)| Sample::of(at).label("names", names));
+    Metric::gauge("tls_certificate_expiry_time_seconds", help, samples)
 }
 
 fn of_webhooks(webhooks: &[WebhookFigures]) -> Vec<Metric> {
@@ -68,6 +72,8 @@ fn of_webhooks(webhooks: &[WebhookFigures]) -> Vec<Metric> {
 
 #[cfg(test)]
 mod tests {
+    use tautline_gateway::TlsCertificate;
+
     use super::*;
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tautline_gateway::Gateway;
 use tautline_process::log;
 use tokio::{
@@ -185,6 +185,10 @@ impl Reloader {
     /// Reads everything first, then replaces the parts that have changed.
     pub(crate) fn reload(&mut self) -> anyhow::Result<Changes> {
         let mut loaded = Loaded::load(&self.flags, &self.environment)?;
+        if loaded.is_file_blank && !self.running.is_file_blank {
+            // A full disk, or a program that is still writing. It would take all logins and all channels away.
+            bail!("the configuration file is empty, and had settings before: a start takes it as it is");
+        }
         let (old, new) = (&self.running.settings, &mut loaded.settings);
         if let (Some(key), Some(_)) = (&old.dev_api_key, &new.dev_api_key) {
             // It was made for this run.
@@ -283,23 +287,50 @@ fn is_in(option: &str, outer: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt as _};
+    use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
     use super::*;
     use crate::watched::RETRY_EVERY;
 
-    #[tokio::test]
-    async fn change_that_no_comparison_shows_is_read() {
-        let folder = std::env::temp_dir().join(format!("tautline-reload-{}", std::process::id()));
+    /// A file of its own for each test, and a server that runs with it.
+    fn running_with(name: &str, text: &str) -> (PathBuf, Reloader) {
+        let folder = std::env::temp_dir().join(format!("tautline-reload-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let (file, secret) = (folder.join("tautline.toml"), folder.join("secret"));
-        fs::write(&file, "[auth]\nguests = true\n").unwrap();
-        let flags = Flags { config: Some(file.clone()), ..Flags::default() };
+        let file = folder.join("tautline.toml");
+        fs::write(&file, text).unwrap();
+        let flags = Flags { config: Some(file), ..Flags::default() };
         let environment = Environment::of([]);
         let loaded = Loaded::load(&flags, &environment).unwrap_or_else(|error| panic!("{error}"));
         let gateway = Gateway::builder().guests(true).build().unwrap();
         let logins = Logins::new(&loaded.settings).unwrap();
-        let mut reloader = Reloader::new((flags, environment), gateway, loaded, logins, None);
+        (folder, Reloader::new((flags, environment), gateway, loaded, logins, None))
+    }
+
+    #[tokio::test]
+    async fn empty_file_replaces_no_settings() {
+        let (folder, mut reloader) = running_with("empty", "[auth]\nguests = true\n");
+        let file = folder.join("tautline.toml");
+        for blank in ["", "\n \n", "# nothing yet\n"] {
+            fs::write(&file, blank).unwrap();
+            let error = reloader.reload().unwrap_err().to_string();
+            assert!(error.contains("empty") && reloader.running.settings.guests, "{blank:?}: {error}");
+        }
+        fs::write(&file, "[auth]\n").unwrap();
+        assert_eq!(reloader.reload().unwrap().applied, ["auth.guests"], "a section that is empty is meant");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn file_that_was_empty_may_stay_so() {
+        let (folder, mut reloader) = running_with("was-empty", "");
+        assert_eq!(reloader.reload().unwrap(), Changes::default());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn change_that_no_comparison_shows_is_read() {
+        let (folder, mut reloader) = running_with("unseen", "[auth]\nguests = true\n");
+        let (file, secret) = (folder.join("tautline.toml"), folder.join("secret"));
         let start = SystemTime::now();
         fs::write(&file, "[auth]\nguests = false\n").unwrap();
         let mut watched = reloader.watch(start);

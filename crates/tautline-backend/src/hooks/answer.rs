@@ -230,7 +230,7 @@ fn code_of(status: u16) -> Option<&'static str> {
 /// `Retry-After` in milliseconds; as a date it is not read.
 fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let seconds: u64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(seconds.saturating_mul(1000))
+    Some(seconds.saturating_mul(1000).min(INTEGER_MAX))
 }
 
 #[cfg(test)]

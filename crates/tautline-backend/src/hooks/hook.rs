@@ -94,7 +94,7 @@ impl Hook {
         let Checked { name, selector, urls, signer, headers, timeout } = options.checked()?;
         let place = |url: Uri| {
             let shown = url.to_string().split('?').next().unwrap_or_default().to_owned();
-            Place { url, shown, breakers: Breakers::new() }
+            Place { url, shown, breakers: Breakers::new(timeout) }
         };
         Ok(Self {
             name,

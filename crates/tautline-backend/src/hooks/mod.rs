@@ -255,6 +255,7 @@ impl Backend for Hooks {
     fn figures(&self, now: Now) -> BackendFigures {
         let mut figures = self.otherwise.figures(now);
         figures.hooks.splice(0..0, self.hooks.iter().map(|hook| hook.figures(now)));
+        number_equal_names(&mut figures.hooks);
         figures
     }
 
@@ -265,6 +266,19 @@ impl Backend for Hooks {
         let mut sources = self.otherwise.sources();
         sources.extend(self.hooks.iter().filter(lets_in).map(|hook| hook.source));
         sources
+    }
+}
+
+/// Two hooks of one host have one name: the second is told as `host#2`, because figures have one owner each.
+fn number_equal_names(hooks: &mut [HookFigures]) {
+    for index in 1..hooks.len() {
+        let (before, rest) = hooks.split_at_mut(index);
+        let name = rest[0].name.clone();
+        let is_taken = |name: &str| before.iter().any(|hook| hook.name == name);
+        let free = (2..).map(|number| format!("{name}#{number}")).find(|name| !is_taken(name));
+        if is_taken(&name) {
+            rest[0].name = free.expect("there are more numbers than hooks");
+        }
     }
 }
 

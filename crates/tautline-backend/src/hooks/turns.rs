@@ -154,11 +154,16 @@ impl State {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.turns.lock().end(self.holder);
-        let next = || self.turns.lock().next(self.turns.running_max);
-        while let Some((holder, give)) = next() {
+        let mut next = {
+            let mut state = self.turns.lock();
+            state.end(self.holder);
+            // Under the same lock: nobody who has just come passes those who wait.
+            state.next(self.turns.running_max)
+        };
+        while let Some((holder, give)) = next {
             // One that waits no longer drops its turn at once, outside of the lock.
             drop(give.send(Self { turns: Arc::clone(&self.turns), holder }));
+            next = self.turns.lock().next(self.turns.running_max);
         }
     }
 }

@@ -111,7 +111,7 @@ impl Provider {
             codes: Codes::new(options.calls_per_second_max),
             addresses,
             free_at_us: 0,
-            breaker: Breaker::default(),
+            breaker: Breaker::with_answers_within(options.timeout),
             app_tokens: AppTokens::default(),
             token_fetch: None,
             logged_at_ms: None,

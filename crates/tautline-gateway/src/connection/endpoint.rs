@@ -69,6 +69,11 @@ impl Endpoint {
         }
     }
 
+    /// True where somebody is logged in on the plain endpoint.
+    pub(super) fn has_account(&self) -> bool {
+        matches!(self, Self::Plain(plain) if plain.has_account())
+    }
+
     pub(super) fn handle_timeout(&mut self, now: Now) {
         match self {
             Self::Peer(peer) => peer.handle_timeout(now),

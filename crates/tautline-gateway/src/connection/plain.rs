@@ -51,6 +51,10 @@ impl PlainEndpoint {
         self.do_commands(now);
     }
 
+    pub(super) fn has_account(&self) -> bool {
+        self.plain.has_account()
+    }
+
     pub(super) fn handle_timeout(&mut self, now: Now) {
         for (_, peer) in &mut self.peers {
             peer.handle_timeout(now);

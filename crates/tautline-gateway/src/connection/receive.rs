@@ -107,6 +107,10 @@ impl<S: Stream> Connection<S> {
                 }
                 Ok(Some(Event::Pong(payload))) if is_open => {
                     endpoint.handle_pong(now, payload);
+                    // A client that logs in by its URL may never send a message.
+                    if endpoint.has_account() {
+                        self.end_handshake();
+                    }
                     continue;
                 }
                 Ok(Some(Event::Ping(_) | Event::Pong(_))) => continue,

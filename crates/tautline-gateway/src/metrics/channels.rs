@@ -5,7 +5,7 @@ use tautline_hub::PatternFigures;
 use super::metric::{Metric, Sample};
 use crate::state::GatewayState;
 
-/// Channels that one scrape looks at, each for less than a microsecond.
+/// Channels that one scrape looks at.
 const CHANNELS_MAX: usize = 200_000;
 
 /// The slowest reader of all channels, or of as many as one scrape looks at.

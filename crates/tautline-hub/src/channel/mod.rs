@@ -79,6 +79,7 @@ struct Subscriber {
 const _: () = assert!(size_of::<Option<Subscriber>>() <= 16);
 
 /// Figures of a channel.
+#[derive(Default)]
 pub(crate) struct ChannelFigures {
     pub(crate) subscribers: usize,
     pub(crate) tail_bytes: usize,
@@ -429,15 +430,22 @@ impl Channel {
         }
     }
 
-    /// The figures of this moment. Looks at every subscriber.
+    /// The figures of this moment. Looks at every subscriber, at a chunk of them under the lock.
     pub(crate) fn figures(&self) -> ChannelFigures {
-        let state = lock(&self.state);
-        let (head, tail_bytes) = state.tail.as_ref().map_or((0, 0), |tail| (tail.head(), tail.bytes()));
-        let lags = state.subscribers.iter().flatten().map(|subscriber| subscriber.mark.lag(head));
-        ChannelFigures {
-            subscribers: state.subscribers.len() - state.free.len(),
-            tail_bytes,
-            slowest_lag: lags.max().unwrap_or_default(),
+        let (mut figures, mut from) = (ChannelFigures::default(), 0);
+        loop {
+            let state = lock(&self.state);
+            let (head, tail_bytes) = state.tail.as_ref().map_or((0, 0), |tail| (tail.head(), tail.bytes()));
+            let to = state.subscribers.len().min(from + NOTIFY_CHUNK);
+            let chunk = state.subscribers.get(from..to).unwrap_or_default();
+            let lags = chunk.iter().flatten().map(|subscriber| subscriber.mark.lag(head));
+            figures.slowest_lag = lags.max().unwrap_or_default().max(figures.slowest_lag);
+            (figures.subscribers, figures.tail_bytes) =
+                (state.subscribers.len() - state.free.len(), tail_bytes);
+            if to == state.subscribers.len() {
+                return figures;
+            }
+            from = to;
         }
     }
 

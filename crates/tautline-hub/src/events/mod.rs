@@ -204,6 +204,11 @@ impl EventsAt<'_> {
         self.track(|tracker, now, sink| tracker.unpause(now, id, sink));
     }
 
+    /// Another node has a session from now on.
+    pub(crate) fn session_moved(&self, id: SessionId) {
+        self.track(|tracker, now, sink| tracker.moved(now, id, sink));
+    }
+
     /// A session has ended.
     pub(crate) fn session_ended(&self, id: SessionId, cause: EndCause) {
         self.track(|tracker, now, sink| tracker.end(now, id, cause, sink));

@@ -77,6 +77,10 @@ impl Hub {
 
     fn is_told_again(&self, append: &DoubtfulAppend, at: u64) -> bool {
         let Some(events) = self.0.events.get() else { return false };
+        if lock(&events.doubts).open.contains(&append.key()) {
+            // The first one is in doubt, or its event is on its way: one of the two tells it.
+            return true;
+        }
         let ended_ms = self.engine().last_run_ms();
         if ended_ms == 0 || at.saturating_add(LAST_MS) < ended_ms || !events.tells_of(&append.channel) {
             return false;

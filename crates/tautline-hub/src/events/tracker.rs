@@ -257,6 +257,18 @@ impl Tracker {
         }
     }
 
+    /// Another node has a session: nothing is told, and nothing is left of it here.
+    pub(super) fn moved(&mut self, now: Now, id: SessionId, sink: &mut impl Sink) {
+        let Some(known) = self.sessions.remove(&id) else { return };
+        if !self.is_loaded {
+            self.ended_early.push(id);
+        }
+        sink.journal(&JournalLine::closed(id));
+        if let Some(user) = known.owner.user.as_ref().filter(|_| known.is_connected) {
+            self.disconnect(now, user);
+        }
+    }
+
     /// Takes what the journal of the process before knew. Its sessions may come back by their tickets for as long as
     /// a session may be away.
     pub(super) fn load(&mut self, now: Now, park_ms: u64, mut before: Before, sink: &mut impl Sink) {

@@ -22,12 +22,12 @@ use super::{
     stage::{Authenticated, Authenticating, LoadingChannels, Ownership, Queued, Stage},
 };
 use crate::{
-    CallKey, Client, Decision, Hub, Identity, Permission,
+    CallKey, Client, Decision, Hub, Identity, LoginRefused, Permission,
     admission::HelloKind,
     bans::bye_banned_address,
     counters::NEW_SESSION,
     questions::{AuthenticateQuestion, LoginResult, QuestionAnswer, Reply},
-    session::id::SessionId,
+    session::{Login, id::SessionId},
     ticket::{Claims, DetailsClaims},
 };
 
@@ -144,9 +144,11 @@ impl Peer {
     }
 
     fn check_login(&mut self, auth: Auth, hello: Hello) {
+        let is_code = matches!(auth, Auth::Code { .. });
         let question = self.authenticate(auth, hello.client.clone().map(Arc::new), None);
         if let Stage::Opening(opening) = std::mem::replace(&mut self.stage, Stage::Closed) {
-            self.stage = Stage::Authenticating(Box::new(Authenticating { opening, hello, question }));
+            self.stage =
+                Stage::Authenticating(Box::new(Authenticating { opening, hello, question, is_code }));
         }
     }
 
@@ -168,27 +170,36 @@ impl Peer {
     pub(super) fn take_login(&mut self, now: Now, number: u64, result: LoginResult) {
         match std::mem::replace(&mut self.stage, Stage::Closed) {
             Stage::Authenticating(waiting) if waiting.question == number => {
-                self.stage = Stage::Opening(waiting.opening);
-                self.handle_hello_login(now, waiting.hello, result);
+                let Authenticating { opening, hello, is_code, .. } = *waiting;
+                self.stage = Stage::Opening(opening);
+                // Of a login that is refused, for its story.
+                let identity = result.as_ref().ok().filter(|_| self.hub.keeps_stories()).cloned();
+                let login = self.hub.accept_login(now, result, is_code);
+                self.handle_hello_login(now, hello, login, identity);
             }
             stage => {
                 self.stage = stage;
                 let refreshing = self
                     .rare
                     .as_mut()
-                    .and_then(|rare| rare.refreshing.take_if(|(_, question)| *question == number));
+                    .and_then(|rare| rare.refreshing.take_if(|asked| asked.question == number));
                 self.rare.take_if(|rare| rare.is_empty());
-                if let Some((id, _)) = refreshing {
-                    self.finish_refresh(now, id, result);
+                if let Some(asked) = refreshing {
+                    self.finish_refresh(now, &asked, result);
                 }
             }
         }
     }
 
     /// Continues a hello whose login was checked.
-    fn handle_hello_login(&mut self, now: Now, hello: Hello, result: LoginResult) {
-        let identity = result.as_ref().ok().filter(|_| self.hub.keeps_stories()).cloned();
-        let login = match self.hub.accept_login(now, result) {
+    fn handle_hello_login(
+        &mut self,
+        now: Now,
+        hello: Hello,
+        login: Result<Login, LoginRefused>,
+        identity: Option<Identity>,
+    ) {
+        let login = match login {
             Ok(login) => login,
             Err(refused) => {
                 let bye = refused.to_bye(|| self.hub.retry_after_ms());

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, net::IpAddr};
 
 use tautline_protocol::{RequestId, packet::server::Bye};
 
-use super::{action::HeldAction, lookup::PendingLookups, output::Output};
+use super::{action::HeldAction, lookup::PendingLookups, output::Output, stage::Refreshing};
 
 /// State that few connections have at a time.
 #[derive(Default)]
@@ -15,8 +15,8 @@ pub(super) struct RareState {
     pub(super) engine_jobs: u32,
     /// A `subscribe` that waits for the engine.
     pub(super) subscribing: Option<PendingSubscribe>,
-    /// The `auth` request whose token is being checked, with the number of the question.
-    pub(super) refreshing: Option<(RequestId, u64)>,
+    /// The `auth` request whose login is being checked.
+    pub(super) refreshing: Option<Refreshing>,
     /// Requests that wait for the back end, in the order of arrival.
     pub(super) held: Vec<HeldAction>,
     /// The `bye` of a draining node, deferred until the running requests are answered.

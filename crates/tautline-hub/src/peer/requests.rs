@@ -20,7 +20,7 @@ use super::{
     action::{ActionKind, ChannelAction, PageRequest},
     attach::{ticket_due_ms, until},
     output::{CallRequest, Output, ReplyTo, settle_line},
-    stage::{Requester, Stage},
+    stage::{Refreshing, Requester, Stage},
     subscriptions::parse_channel,
 };
 use crate::{
@@ -79,8 +79,9 @@ impl Peer {
         let known = session.map(|session| (session.client(&self.hub), Arc::clone(&session.login().identity)));
         let (client, identity) = known.unzip();
         let key = CallKey { session: open.session.id, id };
+        let is_code = matches!(auth, Auth::Code { .. });
         let question = self.authenticate(auth, client.flatten(), identity.map(|identity| (key, identity)));
-        self.rare.get_or_insert_default().refreshing = Some((id, question));
+        self.rare.get_or_insert_default().refreshing = Some(Refreshing { id, question, is_code });
     }
 
     /// `publish` and `call`: a request that the ledger has answered is not executed again.
@@ -224,12 +225,13 @@ impl Peer {
     }
 
     /// Continues an `auth` request whose login was checked.
-    pub(super) fn finish_refresh(&mut self, now: Now, id: RequestId, result: LoginResult) {
+    pub(super) fn finish_refresh(&mut self, now: Now, asked: &Refreshing, result: LoginResult) {
+        let id = asked.id;
         let Stage::Active(open) = &mut self.stage else { return };
         let Some(mut session) = open.session.owned_by(&self.mailbox) else {
             return self.close_superseded(now);
         };
-        let login = match self.hub.accept_login(now, result) {
+        let login = match self.hub.accept_login(now, result, asked.is_code) {
             Ok(login) if login.identity.user == session.login().identity.user => Ok(login),
             Ok(_) => Err((ErrorBody::new(ErrorCode::PermissionDenied, "the login is another user's"), None)),
             Err(refused) => Err((refused.to_body(|| self.hub.retry_after_ms()), refused.into_disconnect())),

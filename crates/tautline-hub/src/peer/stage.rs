@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tautline_engine::budget::Holder;
 use tautline_protocol::{
+    RequestId,
     packet::Hello,
     server::{Ledger, Opening},
 };
@@ -51,6 +52,15 @@ pub(super) struct Authenticating {
     pub(super) hello: Hello,
     /// The number of the question.
     pub(super) question: u64,
+    pub(super) is_code: bool,
+}
+
+/// The login of an `auth` request is being checked.
+pub(super) struct Refreshing {
+    pub(super) id: RequestId,
+    /// The number of the question.
+    pub(super) question: u64,
+    pub(super) is_code: bool,
 }
 
 /// The engine looks up the channels of a `hello`.

@@ -244,6 +244,9 @@ impl<'a> LiveSession<'a> {
         let handed = HandedSession { ticket, ledger: ledger.hand_over(HANDED_BYTES_MAX) };
         self.close_with(|| taken_over(Some(attempt)));
         // No event tells of an end: the session goes on elsewhere.
+        if let Some(events) = hub.events_at(now) {
+            events.session_moved(self.id);
+        }
         self.discard(hub);
         Some(handed)
     }

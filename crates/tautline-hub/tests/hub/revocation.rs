@@ -72,6 +72,48 @@ fn revocation_of_user_without_moment_ends_all_logins_so_far() {
 }
 
 #[test]
+fn login_dated_ahead_ends_with_its_user() {
+    let mut node = Node::new();
+    let ahead = |ms: u64| login("ann", BEGIN_WALL_MS.saturating_add(ms), "a");
+    let mut phones = [1, 30_000, u64::MAX].map(|ms| node.log_in(ahead(ms)));
+    let tickets = phones.each_mut().map(|phone| ticket(&node, phone));
+    assert_eq!(revoke(&node, &user("ann", None)), 3, "whatever the clock of the back end says");
+    assert!(phones.iter_mut().all(|phone| phone.bye(&node)["code"] == "token_expired"));
+    assert!(tickets.iter().all(|ticket| is_challenged(&node, ticket)));
+    node.advance(1);
+    let mut refreshed = node.log_in(login("ann", BEGIN_WALL_MS + 1, "b"));
+    refreshed.welcome(&node);
+    refreshed.login = Ok(ahead(60_000));
+    assert!(refreshed.ask(&node, json!({"id": 1, "auth": {"token": "…"}}))["ok"].is_object());
+    assert_eq!(revoke(&node, &user("ann", None)), 1, "a refresh dates nothing ahead, either");
+}
+
+#[test]
+fn revoked_login_code_may_be_followed_by_another() {
+    let mut node = Node::new();
+    revoke(&node, &user("ann", None));
+    let code = json!({"code": "c", "provider": "wechat"});
+    let hello = json!({"hello": {"v": 1, "auth": code}});
+    let mut phone = node.dial();
+    phone.login = Ok(login("ann", BEGIN_WALL_MS, "a"));
+    phone.enter(&node, hello.clone());
+    let bye = phone.bye(&node);
+    assert_eq!((&bye["code"], &bye["reconnect"]), (&json!("unauthorized"), &json!("later")));
+    assert_eq!(bye["retry_after_ms"], 1_000);
+    node.advance(1_000);
+    let mut again = node.dial();
+    again.login = Ok(login("ann", BEGIN_WALL_MS + 1_000, "a"));
+    again.enter(&node, hello);
+    again.welcome(&node);
+    again.login = Ok(login("ann", BEGIN_WALL_MS, "a"));
+    let reply = again.ask(&node, json!({"id": 1, "auth": code}));
+    assert_eq!(reply["error"]["code"], "permission_denied");
+    assert_eq!(reply["error"]["retry_after_ms"], 1_000, "a refresh is told the same");
+    let mut token = node.log_in(login("ann", BEGIN_WALL_MS, "a"));
+    assert!(token.bye(&node).get("reconnect").is_none_or(|reconnect| reconnect == "never"));
+}
+
+#[test]
 fn revoked_token_is_refused_with_its_tickets() {
     let node = Node::new();
     let mut phone = node.log_in(login("ann", 5, "t1"));

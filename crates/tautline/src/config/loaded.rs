@@ -30,6 +30,8 @@ pub struct Loaded {
     pub values: Values,
     /// The files that were read: the configuration file, and those of secrets.
     pub files: Vec<PathBuf>,
+    /// Whether the configuration file says nothing at all.
+    pub is_file_blank: bool,
 }
 
 impl Loaded {
@@ -58,6 +60,7 @@ impl Loaded {
         environment.check_names()?;
         let said = flags.options(environment)?;
         let mut sources = Sources::in_file(path, text)?;
+        let is_file_blank = sources.is_empty();
         for (name, path, text) in environment.options() {
             sources.put(Source::Variable(name.to_owned()), &path, text)?;
         }
@@ -79,7 +82,7 @@ impl Loaded {
             settings.open_for_development()?;
         }
         let files = path.map(Path::to_owned).into_iter().chain(found.files).collect();
-        Ok(Self { settings, values, files })
+        Ok(Self { settings, values, files, is_file_blank })
     }
 }
 

@@ -82,6 +82,11 @@ impl<'t> Sources<'t> {
         self.error(Some(span), "").place().to_owned()
     }
 
+    /// True where nothing is said.
+    pub(super) fn is_empty(&self) -> bool {
+        self.root.get_ref().as_table().is_none_or(|table| table.is_empty())
+    }
+
     pub(super) const fn root(&mut self) -> &mut Spanned<DeValue<'t>> {
         &mut self.root
     }

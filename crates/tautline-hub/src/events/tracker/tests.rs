@@ -87,6 +87,19 @@ fn session_goes_away_comes_back_and_ends() {
 }
 
 #[test]
+fn session_that_moves_to_another_node_leaves_nothing() {
+    let (mut sink, ann) = (Recorded::default(), identity("ann"));
+    let mut tracker = loaded(&mut sink);
+    tracker.attach(at(0), ONE, &ann, false, &mut sink);
+    sink.take();
+    tracker.moved(at(100), ONE, &mut sink);
+    assert!(sink.take().is_empty(), "it goes on elsewhere");
+    assert_eq!(sink.journal.sessions.len(), 0);
+    tick(&mut tracker, at(100 + GRACE_MS), true, &mut sink);
+    assert_eq!(sink.take(), ["offline ann 1000100"]);
+}
+
+#[test]
 fn user_is_offline_a_while_after_the_last_connection() {
     let (mut sink, ann) = (Recorded::default(), identity("ann"));
     let mut tracker = loaded(&mut sink);
