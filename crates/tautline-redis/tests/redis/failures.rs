@@ -215,6 +215,7 @@ fn news_of_other_nodes_count_by_hint_and_look() {
         while told.recv_timeout(Duration::from_secs(60)).expect("told") != ("room:7".to_owned(), head) {}
     };
     publish(&engine, "room:7", "1");
+    stat(&engine, "room:7").expect("a stat");
     let hinting = open(&server, Duration::from_secs(60));
     assert_eq!(publish(&hinting, "room:7", "2"), 2);
     wait_for(2);
