@@ -316,7 +316,8 @@ fn plain_reader_that_stops_reading_holds_little_memory() {
         push(&rig, "u42", &data);
     }
     let last = push(&rig, "u42", &json!("the last one"));
-    // What is not sent stays in the inbox, which keeps less than was pushed: a gap tells.
+    // What is not sent stays in the inbox, which keeps less than was pushed: a gap tells, and one more where the gateway
+    // itself was late.
     let (mut received, mut gaps) = (0, 0);
     loop {
         let text = stalled.receive();
@@ -326,7 +327,7 @@ fn plain_reader_that_stops_reading_holds_little_memory() {
         gaps += usize::from(text.contains(r#""msgType":"gap""#));
         received += 1;
     }
-    assert!(gaps == 1 && received < PUSHES, "{received} of {PUSHES} texts, {gaps} gaps");
+    assert!(gaps >= 1 && received < PUSHES, "{received} of {PUSHES} texts, {gaps} gaps");
     stalled.send("ping");
     assert_eq!(stalled.receive(), "pong");
     wait_for_acknowledgement(&rig, "u42", last);
